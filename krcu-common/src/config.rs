@@ -1,0 +1,128 @@
+//! What the agent tells the probes about the running kernel, as read-only data.
+//!
+//! Offsets are in bytes and come from the kernel's BTF, addresses from its symbol table. The plan
+//! fills this in; the probes hold no number of their own.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// How a page says that it belongs to the slab allocator.
+pub const SLAB_BY_FLAG: u32 = 1;
+/// As [`SLAB_BY_FLAG`], by the type in the upper byte of `page_type`.
+pub const SLAB_BY_TYPE: u32 = 2;
+
+/// How `kvfree_call_rcu()` names the object: by its second argument.
+pub const OBJECT_IS_POINTER: u32 = 1;
+/// By its first argument, less the offset in the second; by the second where the first is NULL.
+pub const OBJECT_IS_HEAD_LESS_OFFSET: u32 = 2;
+
+/// The running kernel, as far as the probes need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Config {
+    /// Address of the kernel's variable `page_offset_base`: where the direct map begins.
+    pub page_offset_base_address: u64,
+    /// Address of `vmalloc_base`: where the direct map ends at the latest.
+    pub vmalloc_base_address: u64,
+    /// Address of `vmemmap_base`: where the array of `struct page` begins.
+    pub vmemmap_base_address: u64,
+    /// Address of `__start_rodata`; a cache whose name lies between here and the next one was created
+    /// by built-in code under a literal name (`kstrdup_const()` copies every other name).
+    pub rodata_start: u64,
+    /// Address of `__end_rodata`.
+    pub rodata_end: u64,
+    /// Bytes of a `struct page`.
+    pub page_bytes: u32,
+    /// Offset in `struct page` of the word that leads from a tail page to its head.
+    pub page_compound_offset: u32,
+    /// [`SLAB_BY_FLAG`] or [`SLAB_BY_TYPE`].
+    pub slab_test: u32,
+    /// Offset in `struct page` of the word that the test reads.
+    pub slab_test_offset: u32,
+    /// Bit number of `PG_slab`, or value of `PGTY_slab`.
+    pub slab_test_value: u32,
+    /// Offset in `struct slab` of `slab_cache`.
+    pub slab_cache_offset: u32,
+    /// Offset in `struct slab` of the 16 bits of `inuse`.
+    pub slab_inuse_offset: u32,
+    /// Offset in `struct slab` of `slab_list`.
+    pub slab_list_offset: u32,
+    /// Offset in `struct kmem_cache` of `flags`.
+    pub cache_flags_offset: u32,
+    /// Offset in `struct kmem_cache` of `object_size`.
+    pub cache_object_size_offset: u32,
+    /// Offset in `struct kmem_cache` of `refcount`.
+    pub cache_refcount_offset: u32,
+    /// Offset in `struct kmem_cache` of `name`.
+    pub cache_name_offset: u32,
+    /// Offset in `struct kmem_cache` of `node`, its array of pointers.
+    pub cache_node_offset: u32,
+    /// Offset in `struct kmem_cache` of `oo`, whose lower 16 bits are the objects of a slab.
+    pub cache_oo_offset: u32,
+    /// Mask of `SLAB_KMALLOC` in the flags.
+    pub kmalloc_flag: u32,
+    /// Length of `kmem_cache.node`, in nodes.
+    pub nodes: u32,
+    /// Offset in `struct kmem_cache_node` of `nr_slabs`.
+    pub node_slabs_offset: u32,
+    /// Offset in `struct kmem_cache_node` of `partial`, a list head.
+    pub node_partial_offset: u32,
+    /// [`OBJECT_IS_POINTER`] or [`OBJECT_IS_HEAD_LESS_OFFSET`].
+    pub object_argument: u32,
+    /// Offset in `struct kvfree_rcu_bulk_data` of `nr_records`.
+    pub bulk_count_offset: u32,
+    /// Offset in `struct kvfree_rcu_bulk_data` of `records`.
+    pub bulk_records_offset: u32,
+    /// Offset in `struct slab_sheaf` of `cache`.
+    pub sheaf_cache_offset: u32,
+    /// Offset in `struct slab_sheaf` of `size`.
+    pub sheaf_size_offset: u32,
+    /// Offset in `struct slab_sheaf` of `objects`.
+    pub sheaf_objects_offset: u32,
+    /// Offset in `struct module` of `name`.
+    pub module_name_offset: u32,
+    /// 1 to take the stack of each queueing call.
+    pub queue_stacks: u32,
+    /// 1 to write the probes' own diagnostics.
+    pub probe_log: u32,
+    /// Bytes waiting in the ring at which a probe wakes the reader.
+    pub wake_bytes: u32,
+}
+
+impl Config {
+    /// All zero: what the object file holds until the agent fills it in.
+    pub const ZERO: Config = Config {
+        page_offset_base_address: 0,
+        vmalloc_base_address: 0,
+        vmemmap_base_address: 0,
+        rodata_start: 0,
+        rodata_end: 0,
+        page_bytes: 0,
+        page_compound_offset: 0,
+        slab_test: 0,
+        slab_test_offset: 0,
+        slab_test_value: 0,
+        slab_cache_offset: 0,
+        slab_inuse_offset: 0,
+        slab_list_offset: 0,
+        cache_flags_offset: 0,
+        cache_object_size_offset: 0,
+        cache_refcount_offset: 0,
+        cache_name_offset: 0,
+        cache_node_offset: 0,
+        cache_oo_offset: 0,
+        kmalloc_flag: 0,
+        nodes: 0,
+        node_slabs_offset: 0,
+        node_partial_offset: 0,
+        object_argument: 0,
+        bulk_count_offset: 0,
+        bulk_records_offset: 0,
+        sheaf_cache_offset: 0,
+        sheaf_size_offset: 0,
+        sheaf_objects_offset: 0,
+        module_name_offset: 0,
+        queue_stacks: 0,
+        probe_log: 0,
+        wake_bytes: 0,
+    };
+}

@@ -1,0 +1,61 @@
+//! What became of each run of a probe, counted by CPU and by kind.
+//!
+//! The identity that a test holds: `seen = delivered + lost + filtered`, for every kind.
+
+use crate::wire::Kind;
+
+/// What became of one thing that a probe saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum Fate {
+    /// Seen at all; the sum of the others.
+    Seen = 0,
+    /// Written into the ring.
+    Delivered = 1,
+    /// The ring was full.
+    LostRing = 2,
+    /// An object of a kmalloc cache, which is never destroyed.
+    FilteredKmalloc = 3,
+    /// An object of a cache that was created by built-in code under a literal name.
+    FilteredBuiltin = 4,
+    /// No slab object: vmalloc, or kmalloc of more than a slab holds.
+    FilteredNotSlab = 5,
+}
+
+impl Fate {
+    /// Every fate, in the order of its number.
+    pub const ALL: [Fate; 6] = [
+        Fate::Seen,
+        Fate::Delivered,
+        Fate::LostRing,
+        Fate::FilteredKmalloc,
+        Fate::FilteredBuiltin,
+        Fate::FilteredNotSlab,
+    ];
+}
+
+/// Counters a CPU has: one for each kind and fate.
+pub const COUNTERS: u32 = (Kind::ALL.len() as u32 + 1) * Fate::ALL.len() as u32;
+
+/// Place of a counter in the per-CPU array.
+#[must_use]
+pub const fn counter(kind: Kind, fate: Fate) -> u32 {
+    kind as u32 * Fate::ALL.len() as u32 + fate as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_counter_has_a_place_of_its_own() {
+        let mut taken = [false; COUNTERS as usize];
+        for kind in Kind::ALL {
+            for fate in Fate::ALL {
+                let place = &mut taken[counter(kind, fate) as usize];
+                assert!(!*place, "{kind:?} {fate:?} shares its place");
+                *place = true;
+            }
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! From bytes to an event: total, without unsafe, and with an error that names what is wrong.
+
+use core::fmt;
+
+use zerocopy::FromBytes;
+
+use crate::wire::{
+    Barrier, BarrierKind, BatchFreed, CacheCreated, CallbackQueued, CacheOnly, DestroyBegin, FreePath, Freed, Header, Kind,
+    Module, Queued, ShutdownBegin, ShutdownEnd, Site,
+};
+
+/// The body of an event, checked: numbers that stand for a choice have one of their values.
+#[derive(Clone, Copy, Debug)]
+pub enum Body<'a> {
+    /// See [`Kind::CacheCreated`].
+    CacheCreated(CacheCreated),
+    /// See [`Kind::DestroyBegin`].
+    DestroyBegin(DestroyBegin),
+    /// See [`Kind::ShutdownBegin`].
+    ShutdownBegin(ShutdownBegin),
+    /// See [`Kind::ShutdownEnd`].
+    ShutdownEnd(ShutdownEnd),
+    /// See [`Kind::CacheReleased`].
+    CacheReleased(CacheOnly),
+    /// See [`Kind::Queued`].
+    Queued(Queued),
+    /// See [`Kind::CallbackQueued`].
+    CallbackQueued(CallbackQueued),
+    /// See [`Kind::Freed`].
+    Freed(Freed, FreePath),
+    /// See [`Kind::BatchFreed`].
+    BatchFreed(BatchFreed, FreePath),
+    /// See [`Kind::BarrierBegin`].
+    BarrierBegin(Barrier, BarrierKind),
+    /// See [`Kind::BarrierEnd`].
+    BarrierEnd(Barrier, BarrierKind),
+    /// See [`Kind::ModuleLoaded`].
+    ModuleLoaded(&'a Module),
+    /// See [`Kind::ModuleFreed`].
+    ModuleFreed(&'a Module),
+    /// See [`Kind::Site`].
+    Site(&'a Site),
+}
+
+/// Why bytes are no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// Fewer bytes than a header has.
+    ShortHeader {
+        /// Bytes there are.
+        bytes: usize,
+    },
+    /// No event has this kind.
+    UnknownKind {
+        /// The number found.
+        kind: u8,
+    },
+    /// The body is not as long as its kind says.
+    BodyLength {
+        /// Kind that the header names.
+        kind: Kind,
+        /// Bytes after the header.
+        bytes: usize,
+    },
+    /// A field that stands for a choice has none of its values.
+    UnknownChoice {
+        /// Kind that the header names.
+        kind: Kind,
+        /// The number found.
+        value: u32,
+    },
+}
+
+impl fmt::Display for DecodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DecodeError::ShortHeader { bytes } => {
+                write!(f, "an event of {bytes} bytes is shorter than its header of {}", size_of::<Header>())
+            }
+            DecodeError::UnknownKind { kind } => write!(f, "no event has kind {kind}"),
+            DecodeError::BodyLength { kind, bytes } => {
+                write!(f, "{bytes} bytes are not the body of a {} event", kind.name())
+            }
+            DecodeError::UnknownChoice { kind, value } => {
+                write!(f, "{value} is not a choice that a {} event has", kind.name())
+            }
+        }
+    }
+}
+
+impl core::error::Error for DecodeError {}
+
+/// Reads one event: its header, and its body.
+///
+/// # Errors
+/// Whatever keeps the bytes from being one whole event of this version; see [`DecodeError`].
+pub fn decode(bytes: &[u8]) -> Result<(Header, Body<'_>), DecodeError> {
+    let (header, body) =
+        Header::read_from_prefix(bytes).map_err(|_| DecodeError::ShortHeader { bytes: bytes.len() })?;
+    let kind = Kind::from_number(header.kind).ok_or(DecodeError::UnknownKind { kind: header.kind })?;
+    let length = || DecodeError::BodyLength { kind, bytes: body.len() };
+    let choice = |value| DecodeError::UnknownChoice { kind, value };
+    let body = match kind {
+        Kind::CacheCreated => Body::CacheCreated(CacheCreated::read_from_bytes(body).map_err(|_| length())?),
+        Kind::DestroyBegin => Body::DestroyBegin(DestroyBegin::read_from_bytes(body).map_err(|_| length())?),
+        Kind::ShutdownBegin => Body::ShutdownBegin(ShutdownBegin::read_from_bytes(body).map_err(|_| length())?),
+        Kind::ShutdownEnd => Body::ShutdownEnd(ShutdownEnd::read_from_bytes(body).map_err(|_| length())?),
+        Kind::CacheReleased => Body::CacheReleased(CacheOnly::read_from_bytes(body).map_err(|_| length())?),
+        Kind::Queued => Body::Queued(Queued::read_from_bytes(body).map_err(|_| length())?),
+        Kind::CallbackQueued => {
+            Body::CallbackQueued(CallbackQueued::read_from_bytes(body).map_err(|_| length())?)
+        }
+        Kind::Freed => {
+            let freed = Freed::read_from_bytes(body).map_err(|_| length())?;
+            Body::Freed(freed, FreePath::from_number(freed.path).ok_or(choice(freed.path))?)
+        }
+        Kind::BatchFreed => {
+            let batch = BatchFreed::read_from_bytes(body).map_err(|_| length())?;
+            Body::BatchFreed(batch, FreePath::from_number(batch.path).ok_or(choice(batch.path))?)
+        }
+        Kind::BarrierBegin | Kind::BarrierEnd => {
+            let barrier = Barrier::read_from_bytes(body).map_err(|_| length())?;
+            let which = BarrierKind::from_number(barrier.barrier).ok_or(choice(barrier.barrier))?;
+            if kind == Kind::BarrierBegin {
+                Body::BarrierBegin(barrier, which)
+            } else {
+                Body::BarrierEnd(barrier, which)
+            }
+        }
+        // Names and sites are read where they lie; both are arrays of bytes and need no alignment
+        // beyond a site's own four, which the ring and a trace give.
+        Kind::ModuleLoaded => Body::ModuleLoaded(Module::ref_from_bytes(body).map_err(|_| length())?),
+        Kind::ModuleFreed => Body::ModuleFreed(Module::ref_from_bytes(body).map_err(|_| length())?),
+        Kind::Site => Body::Site(Site::ref_from_bytes(body).map_err(|_| length())?),
+    };
+    Ok((header, body))
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::vec::Vec;
+
+    use zerocopy::IntoBytes;
+
+    use super::*;
+
+    fn bytes_of(kind: u8, body: &[u8]) -> Vec<u8> {
+        let header = Header { time_ns: 7, sequence: 3, task: 412, cpu: 1, kind, reserved: 0 };
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    #[test]
+    fn a_whole_event_is_read_back() {
+        let queued = Queued { object: 0xffff_8880_0000_1000, cache: 0xffff_8880_0000_2000, site: 9, headless: 1 };
+        let bytes = bytes_of(Kind::Queued as u8, queued.as_bytes());
+        let (header, body) = decode(&bytes).unwrap();
+        assert_eq!((header.time_ns, header.sequence, header.task, header.cpu), (7, 3, 412, 1));
+        let Body::Queued(read) = body else { panic!("read as {body:?}") };
+        assert_eq!((read.object, read.cache, read.site, read.headless), (queued.object, queued.cache, 9, 1));
+    }
+
+    #[test]
+    fn every_truncation_of_every_kind_is_refused() {
+        for kind in Kind::ALL {
+            let whole = [0_u8; size_of::<Site>()];
+            for length in 0..whole.len() {
+                let bytes = bytes_of(kind as u8, whole.get(..length).unwrap());
+                match decode(&bytes) {
+                    Ok(_) | Err(DecodeError::UnknownChoice { .. }) => assert_eq!(length, body_bytes(kind)),
+                    Err(error) => assert_eq!(error, DecodeError::BodyLength { kind, bytes: length }),
+                }
+            }
+        }
+        for length in 0..size_of::<Header>() {
+            let bytes = bytes_of(1, &[]);
+            let error = decode(bytes.get(..length).unwrap()).unwrap_err();
+            assert_eq!(error, DecodeError::ShortHeader { bytes: length });
+        }
+    }
+
+    fn body_bytes(kind: Kind) -> usize {
+        match kind {
+            Kind::CacheCreated => size_of::<CacheCreated>(),
+            Kind::DestroyBegin => size_of::<DestroyBegin>(),
+            Kind::ShutdownBegin => size_of::<ShutdownBegin>(),
+            Kind::CacheReleased => size_of::<CacheOnly>(),
+            Kind::ShutdownEnd => size_of::<ShutdownEnd>(),
+            Kind::Queued => size_of::<Queued>(),
+            Kind::CallbackQueued => size_of::<CallbackQueued>(),
+            Kind::Freed => size_of::<Freed>(),
+            Kind::BatchFreed => size_of::<BatchFreed>(),
+            Kind::BarrierBegin | Kind::BarrierEnd => size_of::<Barrier>(),
+            Kind::ModuleLoaded | Kind::ModuleFreed => size_of::<Module>(),
+            Kind::Site => size_of::<Site>(),
+        }
+    }
+
+    #[test]
+    fn numbers_that_stand_for_nothing_are_refused() {
+        let error = decode(&bytes_of(0, &[])).unwrap_err();
+        assert_eq!(error, DecodeError::UnknownKind { kind: 0 });
+        let barrier = Barrier { cache: 0, barrier: 4, reserved: 0 };
+        let error = decode(&bytes_of(Kind::BarrierEnd as u8, barrier.as_bytes())).unwrap_err();
+        assert_eq!(error, DecodeError::UnknownChoice { kind: Kind::BarrierEnd, value: 4 });
+    }
+}

@@ -1,0 +1,23 @@
+//! What the probes and the agent both know: the layout of an event, how to read one, and the
+//! configuration that the agent hands to the probes.
+//!
+//! One definition serves both sides. `zerocopy` refuses to compile a wire structure that has
+//! padding, [`wire`] asserts each size, and [`ABI_VERSION`] changes with any of them.
+//!
+//! What is absent here: anything that allocates, anything that knows aya, anything that decides.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod count;
+pub mod decode;
+pub mod wire;
+
+pub use config::Config;
+pub use count::Fate;
+pub use decode::{DecodeError, decode};
+pub use wire::{BarrierKind, FreePath, Kind};
+
+/// Version of the event layout and of [`Config`]; the agent refuses a probe object of another one.
+pub const ABI_VERSION: u32 = 1;

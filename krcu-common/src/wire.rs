@@ -1,0 +1,373 @@
+//! The layout of each event, as the probes write it into the ring and a trace stores it.
+//!
+//! Every event is a [`Header`] followed by the body that its [`Kind`] names. All integers are in the
+//! byte order of the machine that wrote them; addresses are kernel virtual addresses. The families
+//! are the six words of the design (cache, queue, batch, grace, free, barrier), then what gives them
+//! names: modules and sites.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Longest cache or module name kept, in bytes, with its terminating NUL when there is one.
+///
+/// The kernel bounds a module's name at 56 bytes (`MODULE_NAME_LEN`) and a cache's not at all.
+pub const NAME_BYTES: usize = 56;
+
+/// Bytes of a task's name (`TASK_COMM_LEN`).
+pub const COMM_BYTES: usize = 16;
+
+/// Bytes kept of one symbolised stack frame, as the kernel's `%pS` prints it.
+pub const FRAME_BYTES: usize = 96;
+
+/// Frames kept of a stack, innermost first; the probe's own frames are among them.
+pub const SITE_FRAMES: usize = 16;
+
+/// What an event says, and so which body follows its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u8)]
+pub enum Kind {
+    /// A slab cache was created, or an existing one was shared ([`CacheCreated`]).
+    CacheCreated = 1,
+    /// `kmem_cache_destroy()` was entered ([`DestroyBegin`]).
+    DestroyBegin = 2,
+    /// `__kmem_cache_shutdown()` was entered: the destroy looks at its slabs ([`ShutdownBegin`]).
+    ShutdownBegin = 3,
+    /// `__kmem_cache_shutdown()` returned ([`ShutdownEnd`]).
+    ShutdownEnd = 4,
+    /// `slab_kmem_cache_release()` was entered: the address may be used again ([`CacheOnly`]).
+    CacheReleased = 5,
+    /// An object was handed to `kvfree_call_rcu()` ([`Queued`]).
+    Queued = 6,
+    /// The free of a queued object is about to run ([`Freed`]).
+    Freed = 7,
+    /// A call that freed several objects returned: those of this task are free now ([`BatchFreed`]).
+    BatchFreed = 8,
+    /// A barrier was entered ([`Barrier`]).
+    BarrierBegin = 9,
+    /// A barrier returned ([`Barrier`]).
+    BarrierEnd = 10,
+    /// A module is loaded and its init function is about to run ([`Module`]).
+    ModuleLoaded = 11,
+    /// A module's exit function has returned and its memory is about to be freed ([`Module`]).
+    ModuleFreed = 12,
+    /// The stack behind a site number, symbolised while its modules are loaded ([`Site`]).
+    Site = 13,
+    /// A callback in an object was handed to `call_rcu()` ([`CallbackQueued`]).
+    CallbackQueued = 14,
+}
+
+impl Kind {
+    /// Every kind, in the order of its number.
+    pub const ALL: [Kind; 14] = [
+        Kind::CacheCreated,
+        Kind::DestroyBegin,
+        Kind::ShutdownBegin,
+        Kind::ShutdownEnd,
+        Kind::CacheReleased,
+        Kind::Queued,
+        Kind::Freed,
+        Kind::BatchFreed,
+        Kind::BarrierBegin,
+        Kind::BarrierEnd,
+        Kind::ModuleLoaded,
+        Kind::ModuleFreed,
+        Kind::Site,
+        Kind::CallbackQueued,
+    ];
+
+    /// The kind with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Kind> {
+        Kind::ALL.into_iter().find(|kind| *kind as u8 == number)
+    }
+
+    /// The name used in counters and messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::CacheCreated => "cache_created",
+            Kind::DestroyBegin => "destroy_begin",
+            Kind::ShutdownBegin => "shutdown_begin",
+            Kind::ShutdownEnd => "shutdown_end",
+            Kind::CacheReleased => "cache_released",
+            Kind::Queued => "queued",
+            Kind::Freed => "freed",
+            Kind::BatchFreed => "batch_freed",
+            Kind::BarrierBegin => "barrier_begin",
+            Kind::BarrierEnd => "barrier_end",
+            Kind::ModuleLoaded => "module_loaded",
+            Kind::ModuleFreed => "module_freed",
+            Kind::Site => "site",
+            Kind::CallbackQueued => "callback_queued",
+        }
+    }
+}
+
+/// How an object came to be freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum FreePath {
+    /// As one of an array of pointers: `kvfree_rcu_bulk()`, or `kmem_cache_free_bulk(NULL, …)`.
+    Bulk = 1,
+    /// One by one, by `kvfree()`: the fallback list, or `kvfree_rcu_mightsleep()` itself.
+    Single = 2,
+    /// With its sheaf: `rcu_free_sheaf()` or `rcu_free_sheaf_nobarn()`.
+    Sheaf = 3,
+}
+
+impl FreePath {
+    /// The path with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<FreePath> {
+        [FreePath::Bulk, FreePath::Single, FreePath::Sheaf].into_iter().find(|path| *path as u32 == number)
+    }
+}
+
+/// Which barrier function an event is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum BarrierKind {
+    /// `rcu_barrier()`: every callback that `call_rcu()` had queued.
+    Rcu = 1,
+    /// `kvfree_rcu_barrier()`: every deferred free of every cache.
+    Kvfree = 2,
+    /// `kvfree_rcu_barrier_on_cache()`: every deferred free of one cache, at least.
+    KvfreeOnCache = 3,
+}
+
+impl BarrierKind {
+    /// The barrier with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<BarrierKind> {
+        [BarrierKind::Rcu, BarrierKind::Kvfree, BarrierKind::KvfreeOnCache]
+            .into_iter()
+            .find(|kind| *kind as u32 == number)
+    }
+}
+
+/// What stands before every body.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// CLOCK_MONOTONIC in nanoseconds, read as the event was reserved.
+    pub time_ns: u64,
+    /// Number of this event among those of its CPU, from 0; an event that found no room has a number
+    /// too, so a hole is a loss.
+    pub sequence: u64,
+    /// Thread id (`task_struct.pid`) of the current task; 0 in the idle task.
+    pub task: u32,
+    /// CPU that wrote the event.
+    pub cpu: u16,
+    /// A [`Kind`].
+    pub kind: u8,
+    /// Zero.
+    pub reserved: u8,
+}
+
+/// Body of [`Kind::CacheCreated`]: what `kmem_cache_create()` returned.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CacheCreated {
+    /// Address of the `struct kmem_cache`.
+    pub cache: u64,
+    /// The cache's flags, lower 32 bits.
+    pub flags: u32,
+    /// Bytes of an object as its user sees it.
+    pub object_size: u32,
+    /// Users of the cache after this call; more than one when it was merged into an existing cache.
+    pub refcount: i32,
+    /// Site of the caller, 0 when unknown.
+    pub site: u32,
+    /// Name of the cache: for a merged one, that of its first creator.
+    pub name: [u8; NAME_BYTES],
+    /// Name that this caller asked for.
+    pub asked_name: [u8; NAME_BYTES],
+    /// Name of the creating task.
+    pub comm: [u8; COMM_BYTES],
+}
+
+/// Body of [`Kind::DestroyBegin`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct DestroyBegin {
+    /// Address of the `struct kmem_cache`.
+    pub cache: u64,
+    /// The cache's flags, lower 32 bits.
+    pub flags: u32,
+    /// Bytes of an object as its user sees it.
+    pub object_size: u32,
+    /// Users of the cache before this call.
+    pub refcount: i32,
+    /// Site of the caller, 0 when unknown.
+    pub site: u32,
+    /// 1 when the cache's objects are counted, not streamed (its name is built into the kernel).
+    pub counted: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Name of the cache.
+    pub name: [u8; NAME_BYTES],
+    /// Name of the destroying task.
+    pub comm: [u8; COMM_BYTES],
+}
+
+/// Body of [`Kind::ShutdownBegin`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ShutdownBegin {
+    /// Address of the `struct kmem_cache`.
+    pub cache: u64,
+    /// Calls of `flush_rcu_work()` that the destroying task made since it entered the destroy. The
+    /// barrier inside the destroy makes two for every possible CPU; nothing else there makes any.
+    pub rcu_works_flushed: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Body of events that name a cache and nothing else.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CacheOnly {
+    /// Address of the `struct kmem_cache`.
+    pub cache: u64,
+}
+
+/// Body of [`Kind::ShutdownEnd`].
+///
+/// The counts are the kernel's own, read after a shutdown that failed: its per-CPU slabs are flushed
+/// by then, so an allocated object is either on a partial slab or on a full one.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct ShutdownEnd {
+    /// Address of the `struct kmem_cache`, 0 when the call's entry was not seen.
+    pub cache: u64,
+    /// What it returned: 0 when every slab was given back.
+    pub result: i32,
+    /// 1 when the counts below are complete, 0 when they were not asked for or cut short.
+    pub counted: u32,
+    /// Objects still allocated.
+    pub objects_left: u64,
+    /// Of these, objects on partial slabs: those that the kernel's own report lists.
+    pub objects_listed: u64,
+}
+
+/// Body of [`Kind::Queued`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Queued {
+    /// Address of the object.
+    pub object: u64,
+    /// Address of its cache.
+    pub cache: u64,
+    /// Site of the caller, 0 when unknown.
+    pub site: u32,
+    /// 1 for the form without an `rcu_head`, which may free before it returns.
+    pub headless: u32,
+}
+
+/// Body of [`Kind::CallbackQueued`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CallbackQueued {
+    /// Address of the `rcu_head`, which lies inside an object.
+    pub head: u64,
+    /// Address of the object's cache.
+    pub cache: u64,
+    /// Address of the callback function.
+    pub function: u64,
+    /// Site of the caller, 0 when unknown.
+    pub site: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Body of [`Kind::Freed`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Freed {
+    /// Address of the object.
+    pub object: u64,
+    /// Address of its cache.
+    pub cache: u64,
+    /// A [`FreePath`].
+    pub path: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Body of [`Kind::BatchFreed`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct BatchFreed {
+    /// A [`FreePath`].
+    pub path: u32,
+    /// Objects that this call freed and that were streamed.
+    pub objects: u32,
+}
+
+/// Body of [`Kind::BarrierBegin`] and [`Kind::BarrierEnd`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Barrier {
+    /// Address of the cache for the per-cache form, else 0.
+    pub cache: u64,
+    /// A [`BarrierKind`].
+    pub barrier: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Body of [`Kind::ModuleLoaded`] and [`Kind::ModuleFreed`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Module {
+    /// Name of the module.
+    pub name: [u8; NAME_BYTES],
+}
+
+/// Body of [`Kind::Site`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Site {
+    /// Number by which other events refer to this site; never 0.
+    pub site: u32,
+    /// Frames that follow.
+    pub frames: u32,
+    /// The frames, innermost first, each NUL-terminated unless it fills its place.
+    pub frame: [[u8; FRAME_BYTES]; SITE_FRAMES],
+}
+
+/// An event as the probes reserve it: header and body in one piece.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Record<Body> {
+    /// What stands before every body.
+    pub header: Header,
+    /// The body that the header's kind names.
+    pub body: Body,
+}
+
+/// The text up to the first NUL, or all of it.
+#[must_use]
+pub fn text(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    bytes.get(..end).unwrap_or(bytes)
+}
+
+// The sizes are part of the ABI; a change here is a change of ABI_VERSION.
+const _: () = {
+    assert!(size_of::<Header>() == 24);
+    assert!(size_of::<CacheCreated>() == 152);
+    assert!(size_of::<DestroyBegin>() == 104);
+    assert!(size_of::<ShutdownBegin>() == 16);
+    assert!(size_of::<CacheOnly>() == 8);
+    assert!(size_of::<ShutdownEnd>() == 32);
+    assert!(size_of::<Queued>() == 24);
+    assert!(size_of::<CallbackQueued>() == 32);
+    assert!(size_of::<Freed>() == 24);
+    assert!(size_of::<BatchFreed>() == 8);
+    assert!(size_of::<Barrier>() == 16);
+    assert!(size_of::<Module>() == 56);
+    assert!(size_of::<Site>() == 1544);
+    // The ring aligns a record to 8 bytes: no record may ask for more, nor end in padding.
+    assert!(align_of::<Record<Site>>() == 8);
+    assert!(size_of::<Record<BatchFreed>>() == size_of::<Header>() + size_of::<BatchFreed>());
+};

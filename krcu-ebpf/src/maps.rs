@@ -1,0 +1,47 @@
+//! The maps, each with the reason for its size.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, StackTrace},
+};
+use krcu_common::count::COUNTERS as COUNTER_COUNT;
+
+/// Every event, of every CPU. One ring, because its reservations are then one order of all of them.
+/// The agent sets the size; this one is for an object that is loaded by hand.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// What became of each run, by kind and fate (`krcu_common::count`).
+#[map]
+pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_COUNT, 0);
+
+/// The number that the next event of this CPU gets.
+#[map]
+pub static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// Stacks by number, so that an event carries four bytes of it. A kernel's queueing sites for caches
+/// that can be destroyed are few; beyond 4,096 (a kilobyte each) an event has no site.
+#[map]
+pub static STACKS: StackTrace = StackTrace::with_max_entries(4096, 0);
+
+/// Sites whose frames have been sent, with the module epoch in which they were.
+#[map]
+pub static SITES: HashMap<u32, u32> = HashMap::with_max_entries(4096, 0);
+
+/// How often a module has been unloaded: its addresses may mean something else after that.
+#[map]
+pub static MODULE_EPOCH: Array<u32> = Array::with_max_entries(1, 0);
+
+/// Tasks inside `kmem_cache_destroy()`, with their calls of `flush_rcu_work()` so far. Least recently
+/// used, since a destroy that only drops a reference leaves no other trace of its end.
+#[map]
+pub static DESTROYING: LruHashMap<u32, u32> = LruHashMap::with_max_entries(1024, 0);
+
+/// Tasks inside `__kmem_cache_shutdown()`, with the cache: its return knows no arguments. Shutdowns
+/// hold `slab_mutex`, so one entry would do.
+#[map]
+pub static SHUTTING_DOWN: HashMap<u32, u64> = HashMap::with_max_entries(64, 0);
+
+/// Calls that free several objects and have freed streamed ones, by task and path.
+#[map]
+pub static BATCHES: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);

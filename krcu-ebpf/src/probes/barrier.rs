@@ -1,0 +1,69 @@
+//! Barrier: entered and returned; and the one inside the destroy, by the work that it flushes.
+
+use aya_ebpf::{
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
+use krcu_common::{BarrierKind, Kind, wire::Barrier};
+
+use super::argument;
+use crate::{
+    maps::DESTROYING,
+    ring::{Wake, emit, task},
+};
+
+/// Entry of `rcu_barrier()`.
+#[fentry]
+pub fn rcu_barrier_begin(_context: FEntryContext) -> i32 {
+    barrier(Kind::BarrierBegin, BarrierKind::Rcu, 0)
+}
+
+/// Return of `rcu_barrier()`.
+#[fexit]
+pub fn rcu_barrier_end(_context: FExitContext) -> i32 {
+    barrier(Kind::BarrierEnd, BarrierKind::Rcu, 0)
+}
+
+/// Entry of `kvfree_rcu_barrier()`.
+#[fentry]
+pub fn kvfree_barrier_begin(_context: FEntryContext) -> i32 {
+    barrier(Kind::BarrierBegin, BarrierKind::Kvfree, 0)
+}
+
+/// Return of `kvfree_rcu_barrier()`.
+#[fexit]
+pub fn kvfree_barrier_end(_context: FExitContext) -> i32 {
+    barrier(Kind::BarrierEnd, BarrierKind::Kvfree, 0)
+}
+
+/// Entry of `kvfree_rcu_barrier_on_cache(cache)`.
+#[fentry]
+pub fn kvfree_on_cache_begin(context: FEntryContext) -> i32 {
+    barrier(Kind::BarrierBegin, BarrierKind::KvfreeOnCache, argument(&context, 0))
+}
+
+/// Return of `kvfree_rcu_barrier_on_cache()`.
+#[fexit]
+pub fn kvfree_on_cache_end(context: FExitContext) -> i32 {
+    barrier(Kind::BarrierEnd, BarrierKind::KvfreeOnCache, argument(&context, 0))
+}
+
+#[inline(always)]
+fn barrier(kind: Kind, barrier: BarrierKind, cache: u64) -> i32 {
+    emit::<Barrier>(kind, Wake::Now, |body| {
+        body.write(Barrier { cache, barrier: barrier as u32, reserved: 0 });
+    });
+    0
+}
+
+/// Entry of `flush_rcu_work()`. Newer kernels inline the barrier into the destroy; that it calls this
+/// twice for every possible CPU is what is left to see of it.
+#[fentry]
+pub fn rcu_work_flushed(_context: FEntryContext) -> i32 {
+    let task = task();
+    // SAFETY: only this task changes its entry, and the value is copied at once.
+    if let Some(flushed) = unsafe { DESTROYING.get(&task) }.copied() {
+        let _ = DESTROYING.insert(&task, &(flushed + 1), 0);
+    }
+    0
+}

@@ -1,0 +1,119 @@
+//! Cache: created, destroyed, looked at, released.
+
+use aya_ebpf::{
+    helpers::bpf_get_current_comm,
+    macros::{fentry, fexit, kretprobe},
+    programs::{FEntryContext, FExitContext, RetProbeContext},
+};
+use krcu_common::{
+    Kind,
+    wire::{CacheCreated, CacheOnly, DestroyBegin, ShutdownBegin, ShutdownEnd},
+};
+
+use super::argument;
+use crate::{
+    kernel,
+    maps::{DESTROYING, SHUTTING_DOWN},
+    ring::{Wake, emit, task},
+    site::site,
+};
+
+/// Return of the function that creates a cache; its first argument is the name asked for.
+#[fexit]
+pub fn cache_created(context: FExitContext) -> i32 {
+    let cache: u64 = context.ret().unwrap_or(0);
+    if cache == 0 {
+        return 0;
+    }
+    let asked_name = argument(&context, 0);
+    let site = site(&context);
+    emit::<CacheCreated>(Kind::CacheCreated, Wake::Now, |body| {
+        let body = body.write(CacheCreated {
+            cache,
+            flags: kernel::cache_flags(cache),
+            object_size: kernel::cache_object_size(cache),
+            refcount: kernel::cache_refcount(cache),
+            site,
+            name: [0; _],
+            asked_name: [0; _],
+            comm: bpf_get_current_comm().unwrap_or_default(),
+        });
+        kernel::read_name(kernel::cache_name(cache), &mut body.name);
+        kernel::read_name(asked_name, &mut body.asked_name);
+    });
+    0
+}
+
+/// Entry of `kmem_cache_destroy()`. Never its return: a program there would put its trampoline where
+/// the kernel's own warning names the caller.
+#[fentry]
+pub fn destroy_begin(context: FEntryContext) -> i32 {
+    let cache = argument(&context, 0);
+    if cache == 0 {
+        return 0;
+    }
+    let site = site(&context);
+    emit::<DestroyBegin>(Kind::DestroyBegin, Wake::Now, |body| {
+        let body = body.write(DestroyBegin {
+            cache,
+            flags: kernel::cache_flags(cache),
+            object_size: kernel::cache_object_size(cache),
+            refcount: kernel::cache_refcount(cache),
+            site,
+            counted: u32::from(kernel::has_builtin_name(cache)),
+            reserved: 0,
+            name: [0; _],
+            comm: bpf_get_current_comm().unwrap_or_default(),
+        });
+        kernel::read_name(kernel::cache_name(cache), &mut body.name);
+    });
+    let _ = DESTROYING.insert(&task(), &0, 0);
+    0
+}
+
+/// Entry of `__kmem_cache_shutdown()`: any barrier inside the destroy has returned by now.
+#[fentry]
+pub fn shutdown_begin(context: FEntryContext) -> i32 {
+    let cache = argument(&context, 0);
+    let task = task();
+    // SAFETY: only this task changes its entry.
+    let rcu_works_flushed = unsafe { DESTROYING.get(&task) }.copied().unwrap_or(0);
+    let _ = DESTROYING.remove(&task);
+    let _ = SHUTTING_DOWN.insert(&task, &cache, 0);
+    emit::<ShutdownBegin>(Kind::ShutdownBegin, Wake::Now, |body| {
+        body.write(ShutdownBegin { cache, rcu_works_flushed, reserved: 0 });
+    });
+    0
+}
+
+/// Return of `__kmem_cache_shutdown()`. A return probe and no fexit program: the stack unwinder knows
+/// the former, so the trace in the kernel's report of remaining objects stays what it is.
+#[kretprobe]
+pub fn shutdown_end(context: RetProbeContext) -> u32 {
+    let result: i32 = context.ret();
+    let task = task();
+    // SAFETY: only this task changes its entry.
+    let cache = unsafe { SHUTTING_DOWN.get(&task) }.copied().unwrap_or(0);
+    let _ = SHUTTING_DOWN.remove(&task);
+    let left = if result != 0 && cache != 0 { kernel::leftover(cache) } else { None };
+    emit::<ShutdownEnd>(Kind::ShutdownEnd, Wake::Now, |body| {
+        body.write(ShutdownEnd {
+            cache,
+            result,
+            counted: u32::from(left.is_some()),
+            objects_left: left.as_ref().map_or(0, |left| left.objects),
+            objects_listed: left.as_ref().map_or(0, |left| left.listed),
+        });
+    });
+    0
+}
+
+/// Entry of `slab_kmem_cache_release()`: the `struct kmem_cache` is about to be freed.
+#[fentry]
+pub fn cache_released(context: FEntryContext) -> i32 {
+    let cache = argument(&context, 0);
+    emit::<CacheOnly>(Kind::CacheReleased, Wake::Now, |body| {
+        body.write(CacheOnly { cache });
+    });
+    0
+}

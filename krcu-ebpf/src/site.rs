@@ -1,0 +1,72 @@
+//! Where a call came from: a small number in the event, and once, the frames with their symbols.
+//!
+//! The frames are put into words by the kernel itself (`%pS`) at the moment of the call, so that a
+//! module's symbols are there however soon the module is not.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{bpf_get_stack, bpf_snprintf},
+    programs::tracing::StackIdContext,
+};
+use krcu_common::{
+    Kind,
+    wire::{FRAME_BYTES, SITE_FRAMES, Site},
+};
+
+use crate::{
+    maps::{MODULE_EPOCH, SITES, STACKS},
+    ring::{Wake, emit},
+};
+
+/// How the kernel prints one address: symbol, offset, size and module.
+#[unsafe(no_mangle)]
+static FRAME_FORMAT: [u8; 4] = *b"%pS\0";
+
+/// The number of the current stack, 0 when there is none to be had.
+#[inline(always)]
+pub fn site<Context: EbpfContext + StackIdContext>(context: &Context) -> u32 {
+    // Without BPF_F_REUSE_STACKID, so that a number never changes its meaning within an epoch.
+    let Ok(id) = context.get_stackid(&STACKS, 0) else {
+        return 0;
+    };
+    let site = id as u32 + 1;
+    let epoch = MODULE_EPOCH.get(0).copied().unwrap_or(0);
+    // SAFETY: the value is copied at once; a racing update stores the same epoch.
+    let known = unsafe { SITES.get(&site) }.copied();
+    if known != Some(epoch) && send(context, site) {
+        let _ = SITES.insert(&site, &epoch, 0);
+    }
+    site
+}
+
+#[inline(never)]
+fn send<Context: EbpfContext>(context: &Context, site: u32) -> bool {
+    let mut addresses = [0_u64; SITE_FRAMES];
+    let bytes = size_of_val(&addresses) as u32;
+    // SAFETY: the helper writes at most `bytes` bytes into the array.
+    let taken = unsafe { bpf_get_stack(context.as_ptr(), addresses.as_mut_ptr().cast(), bytes, 0) };
+    if taken <= 0 {
+        return false;
+    }
+    emit::<Site>(Kind::Site, Wake::Later, |body| {
+        let body = body.as_mut_ptr();
+        // SAFETY: `body` is reserved memory for a Site; every byte of it is written below.
+        unsafe { (&raw mut (*body).site).write(site) };
+        // SAFETY: as above.
+        unsafe { (&raw mut (*body).frames).write((taken as u32) / 8) };
+        for (index, address) in addresses.iter().enumerate() {
+            // SAFETY: as above; `index` is below SITE_FRAMES.
+            let frame = unsafe { (&raw mut (*body).frame[index]).cast::<u8>() };
+            // SAFETY: `frame` has FRAME_BYTES bytes, the format one argument of eight bytes.
+            unsafe {
+                bpf_snprintf(
+                    frame.cast(),
+                    FRAME_BYTES as u32,
+                    FRAME_FORMAT.as_ptr().cast(),
+                    (&raw const *address).cast_mut().cast(),
+                    8,
+                )
+            };
+        }
+    })
+}
