@@ -31,7 +31,7 @@ pub enum Kind {
     DestroyBegin = 2,
     /// `__kmem_cache_shutdown()` was entered: the destroy looks at its slabs ([`ShutdownBegin`]).
     ShutdownBegin = 3,
-    /// `__kmem_cache_shutdown()` returned ([`ShutdownEnd`]).
+    /// `__kmem_cache_shutdown()` has returned ([`ShutdownEnd`]).
     ShutdownEnd = 4,
     /// `slab_kmem_cache_release()` was entered: the address may be used again ([`CacheOnly`]).
     CacheReleased = 5,
@@ -230,6 +230,13 @@ pub struct CacheOnly {
     pub cache: u64,
 }
 
+/// [`ShutdownEnd::result`]: every slab was given back.
+pub const SHUTDOWN_EMPTY: i32 = 0;
+/// [`ShutdownEnd::result`]: slabs are left, and so the shutdown failed.
+pub const SHUTDOWN_LEFT: i32 = 1;
+/// [`ShutdownEnd::result`]: the kernel's counts could not be read.
+pub const SHUTDOWN_UNKNOWN: i32 = -1;
+
 /// Body of [`Kind::ShutdownEnd`].
 ///
 /// The counts are the kernel's own, read after a shutdown that failed: its per-CPU slabs are flushed
@@ -237,9 +244,9 @@ pub struct CacheOnly {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ShutdownEnd {
-    /// Address of the `struct kmem_cache`, 0 when the call's entry was not seen.
+    /// Address of the `struct kmem_cache`.
     pub cache: u64,
-    /// What it returned: 0 when every slab was given back.
+    /// [`SHUTDOWN_EMPTY`], [`SHUTDOWN_LEFT`] or [`SHUTDOWN_UNKNOWN`].
     pub result: i32,
     /// 1 when the counts below are complete, 0 when they were not asked for or cut short.
     pub counted: u32,
@@ -311,8 +318,9 @@ pub struct Barrier {
     pub cache: u64,
     /// A [`BarrierKind`].
     pub barrier: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Calls of `flush_rcu_work()` that this task has made inside a destroy, 0 outside of one. Such a
+    /// call runs an `rcu_barrier()` of its own when it meets a batch that waits, and only then.
+    pub rcu_works_flushed: u32,
 }
 
 /// Body of [`Kind::ModuleLoaded`] and [`Kind::ModuleFreed`].

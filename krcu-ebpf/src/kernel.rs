@@ -3,7 +3,11 @@
 //! Nothing here is a number of one kernel: offsets and addresses come from [`CONFIG`]. A read that
 //! faults gives `None`, and what depends on it is "not known", never zero.
 
-use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes};
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::{
+    bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop,
+};
 use krcu_common::{
     config::{Config, SLAB_BY_TYPE},
     wire::NAME_BYTES,
@@ -149,60 +153,110 @@ pub fn cache_refcount(cache: u64) -> i32 {
     read(cache + u64::from(config!(cache_refcount_offset))).unwrap_or(0)
 }
 
+/// NUMA nodes looked at; a cache on a machine with more is not counted.
+const NODES: u32 = 8;
+/// Partial slabs looked at on each node.
+const PARTIAL_SLABS: u32 = 1 << 16;
+/// What [`slabs`] gives when it cannot count.
+pub const SLABS_UNKNOWN: u64 = u64::MAX;
+
+/// Slabs that a cache has, on all nodes: what `__kmem_cache_shutdown()` looks at to decide whether it
+/// failed. [`SLABS_UNKNOWN`] when they cannot be read.
+#[inline(never)]
+pub fn slabs(cache: u64) -> u64 {
+    let nodes = config!(nodes);
+    if nodes == 0 || nodes > NODES {
+        return SLABS_UNKNOWN;
+    }
+    let mut slabs = 0;
+    for index in 0..NODES {
+        if index >= nodes {
+            break;
+        }
+        let node = node(cache, index);
+        if node == 0 {
+            continue;
+        }
+        let Some(more) = read::<u64>(node + u64::from(config!(node_slabs_offset))) else {
+            return SLABS_UNKNOWN;
+        };
+        slabs += more;
+    }
+    slabs
+}
+
+/// The `struct kmem_cache_node` of one node, 0 where there is none.
+#[inline(always)]
+fn node(cache: u64, index: u32) -> u64 {
+    read(cache + u64::from(config!(cache_node_offset)) + u64::from(index) * 8).unwrap_or(0)
+}
+
 /// Objects that a cache still has after a shutdown that failed.
 pub struct Leftover {
     /// Objects allocated.
     pub objects: u64,
     /// Of these, on partial slabs.
     pub listed: u64,
+    /// 1 when both are complete; 0 when a bound was reached or a read failed.
+    pub complete: u32,
 }
 
-/// NUMA nodes looked at; a cache with slabs on a later one is not counted at all.
-const NODES: u32 = 8;
-/// Partial slabs looked at on each node.
-const PARTIAL_SLABS: u32 = 512;
+/// A walk along one node's partial slabs.
+struct Walk {
+    entry: u64,
+    head: u64,
+    slabs: u64,
+    objects: u64,
+    failed: u32,
+}
 
-/// Counts what a failed shutdown left. `None` when a bound was reached or a read failed.
+/// Counts what a failed shutdown left.
 ///
 /// The shutdown has flushed the per-CPU slabs and given back the empty ones, so each slab that is
 /// left is on its node's partial list, or full; `nr_slabs` counts both.
-#[inline(always)]
-pub fn leftover(cache: u64) -> Option<Leftover> {
-    let nodes = config!(nodes);
-    if nodes == 0 {
-        return None;
-    }
-    let order_objects: u32 = read(cache + u64::from(config!(cache_oo_offset)))?;
+#[inline(never)]
+pub fn leftover(cache: u64, left: &mut Leftover) {
+    let order_objects: u32 = read(cache + u64::from(config!(cache_oo_offset))).unwrap_or(0);
     let objects_per_slab = u64::from(order_objects & 0xffff);
-    let mut left = Leftover { objects: 0, listed: 0 };
+    left.complete = u32::from(objects_per_slab != 0);
     for index in 0..NODES {
-        if index >= nodes {
+        if index >= config!(nodes) {
             break;
         }
-        let slot = cache + u64::from(config!(cache_node_offset)) + u64::from(index) * 8;
-        let node: u64 = read(slot)?;
+        let node = node(cache, index);
         if node == 0 {
             continue;
         }
-        let slabs: u64 = read(node + u64::from(config!(node_slabs_offset)))?;
+        let slabs: u64 = read(node + u64::from(config!(node_slabs_offset))).unwrap_or(0);
         let head = node + u64::from(config!(node_partial_offset));
-        let mut entry: u64 = read(head)?;
-        let mut partial = 0;
-        for _ in 0..PARTIAL_SLABS {
-            if entry == head {
-                break;
-            }
-            let slab = entry - u64::from(config!(slab_list_offset));
-            let inuse: u16 = read(slab + u64::from(config!(slab_inuse_offset)))?;
-            left.listed += u64::from(inuse);
-            partial += 1;
-            entry = read(entry)?;
+        let mut walk = Walk { entry: read(head).unwrap_or(0), head, slabs: 0, objects: 0, failed: 0 };
+        // SAFETY: `next_partial` has the signature that the helper calls, and `walk` outlives the call.
+        unsafe { bpf_loop(PARTIAL_SLABS, next_partial as *mut c_void, (&raw mut walk).cast(), 0) };
+        if walk.failed != 0 || walk.entry != head || walk.slabs > slabs {
+            left.complete = 0;
+            return;
         }
-        if entry != head || partial > slabs {
-            return None;
-        }
-        left.objects += (slabs - partial) * objects_per_slab;
+        left.listed += walk.objects;
+        left.objects += walk.objects + (slabs - walk.slabs) * objects_per_slab;
     }
-    left.objects += left.listed;
-    Some(left)
+}
+
+/// Counts one partial slab; a result of 1 ends the walk.
+unsafe extern "C" fn next_partial(_index: u32, walk: *mut Walk) -> i64 {
+    // SAFETY: `leftover` passes a live Walk that nothing else refers to.
+    let walk = unsafe { &mut *walk };
+    if walk.entry == walk.head {
+        return 1;
+    }
+    let slab = walk.entry - u64::from(config!(slab_list_offset));
+    let inuse = read::<u16>(slab + u64::from(config!(slab_inuse_offset)));
+    let next = read::<u64>(walk.entry);
+    let (Some(inuse), Some(next)) = (inuse, next) else {
+        walk.failed = 1;
+        return 1;
+    };
+    walk.objects += u64::from(inuse);
+    walk.slabs += 1;
+    walk.entry = next;
+    0
 }

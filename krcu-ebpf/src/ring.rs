@@ -54,18 +54,22 @@ pub fn count_filtered(kind: Kind, owner: &Owner) {
     }
 }
 
-/// An interrupt may run between load and store, so the sum is made in one instruction. By the
-/// intrinsic: the BPF target has the instruction, but core's atomics are not offered for it.
+/// Adds one. An interrupt may run between load and store, so the sum is made in one instruction; by the
+/// intrinsic, because the BPF target has the instruction and core offers no atomics for it.
 #[inline(always)]
-fn add_one(place: *mut u64) -> u64 {
+fn add_one(place: *mut u64) {
     // SAFETY: the map's value is eight aligned bytes that live as long as the program.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(place, 1) }
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(place, 1) };
 }
 
 /// The next sequence number of this CPU.
 #[inline(always)]
 fn next_sequence() -> u64 {
-    SEQUENCES.get_ptr_mut(0).map_or(0, add_one)
+    let Some(place) = SEQUENCES.get_ptr_mut(0) else { return 0 };
+    // Sequentially consistent, though no order is needed: LLVM makes of a relaxed one the instruction
+    // that does not fetch, and gives the addend for the value before.
+    // SAFETY: as above.
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(place, 1) }
 }
 
 /// The thread id of the current task.
@@ -75,15 +79,17 @@ pub fn task() -> u32 {
 }
 
 /// Writes one event, or counts its loss. `fill` has to write every byte of the body: ring memory holds
-/// what an earlier event left there. Says whether the event was written.
+/// what an earlier event left there. It does not run when the event is lost; what depends on the event
+/// being written belongs into it, since a result made here would tempt the compiler to test the
+/// reservation twice, which older verifiers take for a path that leaks it.
 #[inline(always)]
-pub fn emit<Body: 'static>(kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeUninit<Body>)) -> bool {
+pub fn emit<Body: 'static>(kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeUninit<Body>)) {
     count(kind, Fate::Seen);
     let Some(mut entry) = EVENTS.reserve::<Record<Body>>(0) else {
         // A number is spent all the same: the hole that it leaves is how the reader learns of the loss.
         next_sequence();
         count(kind, Fate::LostRing);
-        return false;
+        return;
     };
     let record: *mut Record<Body> = entry.as_mut_ptr();
     let header = Header {
@@ -102,7 +108,6 @@ pub fn emit<Body: 'static>(kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeU
     fill(unsafe { &mut *(&raw mut (*record).body).cast::<MaybeUninit<Body>>() });
     entry.submit(if wake == Wake::Now || is_filling() { FORCE_WAKEUP } else { NO_WAKEUP });
     count(kind, Fate::Delivered);
-    true
 }
 
 /// Whether enough waits in the ring to wake its reader.

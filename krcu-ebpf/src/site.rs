@@ -33,20 +33,20 @@ pub fn site<Context: EbpfContext + StackIdContext>(context: &Context) -> u32 {
     let epoch = MODULE_EPOCH.get(0).copied().unwrap_or(0);
     // SAFETY: the value is copied at once; a racing update stores the same epoch.
     let known = unsafe { SITES.get(&site) }.copied();
-    if known != Some(epoch) && send(context, site) {
-        let _ = SITES.insert(&site, &epoch, 0);
+    if known != Some(epoch) {
+        send(context, site, epoch);
     }
     site
 }
 
 #[inline(never)]
-fn send<Context: EbpfContext>(context: &Context, site: u32) -> bool {
+fn send<Context: EbpfContext>(context: &Context, site: u32, epoch: u32) {
     let mut addresses = [0_u64; SITE_FRAMES];
     let bytes = size_of_val(&addresses) as u32;
     // SAFETY: the helper writes at most `bytes` bytes into the array.
     let taken = unsafe { bpf_get_stack(context.as_ptr(), addresses.as_mut_ptr().cast(), bytes, 0) };
     if taken <= 0 {
-        return false;
+        return;
     }
     emit::<Site>(Kind::Site, Wake::Later, |body| {
         let body = body.as_mut_ptr();
@@ -68,5 +68,7 @@ fn send<Context: EbpfContext>(context: &Context, site: u32) -> bool {
                 )
             };
         }
-    })
+        // Sent: the next event from here needs no frames. Where this fails, they are sent again.
+        let _ = SITES.insert(&site, &epoch, 0);
+    });
 }

@@ -50,8 +50,10 @@ pub fn kvfree_on_cache_end(context: FExitContext) -> i32 {
 
 #[inline(always)]
 fn barrier(kind: Kind, barrier: BarrierKind, cache: u64) -> i32 {
+    // SAFETY: only this task changes its entry, and the value is copied at once.
+    let rcu_works_flushed = unsafe { DESTROYING.get(&task()) }.copied().unwrap_or(0);
     emit::<Barrier>(kind, Wake::Now, |body| {
-        body.write(Barrier { cache, barrier: barrier as u32, reserved: 0 });
+        body.write(Barrier { cache, barrier: barrier as u32, rcu_works_flushed });
     });
     0
 }

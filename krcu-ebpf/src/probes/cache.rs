@@ -2,17 +2,20 @@
 
 use aya_ebpf::{
     helpers::bpf_get_current_comm,
-    macros::{fentry, fexit, kretprobe},
-    programs::{FEntryContext, FExitContext, RetProbeContext},
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
 };
 use krcu_common::{
     Kind,
-    wire::{CacheCreated, CacheOnly, DestroyBegin, ShutdownBegin, ShutdownEnd},
+    wire::{
+        CacheCreated, CacheOnly, DestroyBegin, SHUTDOWN_EMPTY, SHUTDOWN_LEFT, SHUTDOWN_UNKNOWN, ShutdownBegin,
+        ShutdownEnd,
+    },
 };
 
 use super::argument;
 use crate::{
-    kernel,
+    kernel::{self, Leftover, SLABS_UNKNOWN},
     maps::{DESTROYING, SHUTTING_DOWN},
     ring::{Wake, emit, task},
     site::site,
@@ -86,23 +89,37 @@ pub fn shutdown_begin(context: FEntryContext) -> i32 {
     0
 }
 
-/// Return of `__kmem_cache_shutdown()`. A return probe and no fexit program: the stack unwinder knows
-/// the former, so the trace in the kernel's report of remaining objects stays what it is.
-#[kretprobe]
-pub fn shutdown_end(context: RetProbeContext) -> u32 {
-    let result: i32 = context.ret();
+/// Entry of `cpus_read_unlock()`, which is what a destroy calls next after the shutdown has returned and
+/// its failure has been reported, and before the cache is released.
+///
+/// Not the return of `__kmem_cache_shutdown()`: whatever waits there, a trampoline or a return probe,
+/// stands in the trace of the kernel's own report. What it returned is read where it read it: it fails
+/// if and only if a slab is left.
+#[fentry]
+pub fn shutdown_end(_context: FEntryContext) -> i32 {
     let task = task();
-    // SAFETY: only this task changes its entry.
-    let cache = unsafe { SHUTTING_DOWN.get(&task) }.copied().unwrap_or(0);
+    // SAFETY: only this task changes its entry, and the value is copied at once.
+    let Some(cache) = (unsafe { SHUTTING_DOWN.get(&task) }).copied() else {
+        return 0;
+    };
     let _ = SHUTTING_DOWN.remove(&task);
-    let left = if result != 0 && cache != 0 { kernel::leftover(cache) } else { None };
+    let slabs = kernel::slabs(cache);
+    let mut left = Leftover { objects: 0, listed: 0, complete: 0 };
+    let result = match slabs {
+        0 => SHUTDOWN_EMPTY,
+        SLABS_UNKNOWN => SHUTDOWN_UNKNOWN,
+        _ => {
+            kernel::leftover(cache, &mut left);
+            SHUTDOWN_LEFT
+        }
+    };
     emit::<ShutdownEnd>(Kind::ShutdownEnd, Wake::Now, |body| {
         body.write(ShutdownEnd {
             cache,
             result,
-            counted: u32::from(left.is_some()),
-            objects_left: left.as_ref().map_or(0, |left| left.objects),
-            objects_listed: left.as_ref().map_or(0, |left| left.listed),
+            counted: left.complete,
+            objects_left: left.objects,
+            objects_listed: left.listed,
         });
     });
     0

@@ -1,0 +1,328 @@
+//! `krcu check`: a command runs between attach and detach, and every cache that it destroys gets a
+//! verdict.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitStatus,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use krcu_model::{State, Watch, event::Time, verdicts};
+use tokio::{
+    process::{Child, Command},
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
+};
+
+use crate::{
+    command::{self, CommandError},
+    diagnostics::ProbeLog,
+    kernel::{facts::Facts, plan::Plan},
+    pipeline::{Losses, Pipeline, blind},
+    probe::{LoadOptions, Probes},
+    report::{Format, Policy, Report, json, text},
+    source::Source,
+};
+
+/// How often the ring is looked at even if no probe asks for it.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Runs a command and says, for every slab cache destroyed meanwhile, whether deferred frees were
+/// outstanding.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Take `waited` and `unordered` for faults too: the module is not safe on every kernel
+    #[arg(long)]
+    pub strict: bool,
+    /// How to write the report
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Write the report to this file, not to standard output
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// How long to wait, after the command, for deferred frees that are still outstanding
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_span)]
+    pub settle: Duration,
+    /// Exit status when something is flagged
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub exit_flagged: u8,
+    /// Room for events that wait to be read; a power of two of pages, with K or M
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = parse_bytes)]
+    pub ring_bytes: u32,
+    /// Do not take the stack of each queueing call: cheaper, and the report names no site
+    #[arg(long)]
+    pub no_stacks: bool,
+    /// Print the probes' own diagnostics to standard error
+    #[arg(long)]
+    pub probe_log: bool,
+    /// Print the whole of the verifier's log if the kernel refuses a probe
+    #[arg(long)]
+    pub verbose: bool,
+    /// The command and its arguments, after `--`
+    #[arg(required = true, last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+fn parse_span(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| "a time is a number with ms, s or m, as in 15s".to_owned())?;
+    match unit {
+        "ms" => Ok(Duration::from_millis(number)),
+        "s" | "" => Ok(Duration::from_secs(number)),
+        "m" => Ok(Duration::from_secs(number.saturating_mul(60))),
+        _ => Err("a time is a number with ms, s or m, as in 15s".to_owned()),
+    }
+}
+
+fn parse_bytes(text: &str) -> Result<u32, String> {
+    let wrong = || "a size is a power of two from 4K to 1024M, as in 16M".to_owned();
+    let (number, unit) = match text.strip_suffix(['K', 'M']) {
+        Some(number) => (number, if text.ends_with('K') { 1 << 10 } else { 1 << 20 }),
+        None => (text, 1),
+    };
+    let bytes = number.parse::<u32>().ok().and_then(|number| number.checked_mul(unit)).ok_or_else(wrong)?;
+    if bytes.is_power_of_two() && (4 << 10..=1 << 30).contains(&bytes) { Ok(bytes) } else { Err(wrong()) }
+}
+
+/// Why `check` did not get to a verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    /// What was asked for cannot be: nothing was attached.
+    #[error(transparent)]
+    Usage(#[from] CommandError),
+    /// krcu failed.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+/// Runs `check`; gives the status to exit with.
+///
+/// # Errors
+/// See [`CheckError`]; nothing stays attached.
+pub fn run(options: &Options) -> Result<u8, CheckError> {
+    let program = match options.command.first() {
+        Some(word) => command::find(word)?,
+        None => return Err(anyhow::anyhow!("there is no command to run: give one after `--`").into()),
+    };
+    let output = match &options.report {
+        Some(path) => {
+            let file = File::create(path)
+                .with_context(|| format!("cannot write the report to {}: name a file that can be", path.display()))?;
+            Some(file)
+        }
+        None => None,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    let report = runtime.block_on(watch(options, program))?;
+    let text = match options.format {
+        Format::Text => text::render(&report),
+        Format::Json => json::render(&report).context("cannot write the report as JSON")?,
+    };
+    match output {
+        Some(mut file) => file.write_all(text.as_bytes()),
+        None => std::io::stdout().lock().write_all(text.as_bytes()),
+    }
+    .context("cannot write the report")?;
+    Ok(report.exit_status())
+}
+
+/// What has to be ready before the command starts, and ends after it.
+struct Run {
+    probes: Probes,
+    source: Source,
+    log: Option<ProbeLog>,
+    pipeline: Pipeline,
+}
+
+async fn watch(options: &Options, program: PathBuf) -> anyhow::Result<Report> {
+    let facts = Facts::gather(Path::new("/"));
+    let release = facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned());
+    let possible_cpus = facts.possible_cpus.unwrap_or(0);
+    let mut probes = Probes::load(
+        Plan::of(&facts),
+        LoadOptions {
+            ring_bytes: options.ring_bytes,
+            wake_bytes: (options.ring_bytes / 8).min(256 << 10),
+            queue_stacks: !options.no_stacks,
+            probe_log: options.probe_log,
+        },
+    )
+    .map_err(|error| explain(error, options.verbose))?;
+    let attached = now()?;
+    let source = Source::of(probes.take_ring()?)?;
+    let log = if options.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
+    let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
+    let mut run = Run { probes, source, log, pipeline: Pipeline::new(watch) };
+    let attached_probes = run.probes.attached();
+
+    let child = Command::new(&program)
+        .args(options.command.iter().skip(1))
+        .spawn()
+        .with_context(|| format!("cannot start {}", program.display()))?;
+    let status = run.until_exit(child).await?;
+    run.settle(options.settle).await?;
+    let (state, losses, end) = run.finish()?;
+
+    Ok(Report {
+        release,
+        probes: attached_probes,
+        events: state.events(),
+        losses,
+        duration_ns: end.since(attached),
+        verdicts: verdicts(&state),
+        command_status: command::shell_status(status),
+        policy: Policy { strict: options.strict, exit_flagged: options.exit_flagged },
+    })
+}
+
+/// The verifier's whole log, when it was asked for.
+fn explain(error: crate::probe::LoadError, verbose: bool) -> anyhow::Error {
+    let log = error.verifier_log().map(str::to_owned);
+    match log {
+        Some(log) if verbose => anyhow::Error::new(error).context(log),
+        _ => anyhow::Error::new(error),
+    }
+}
+
+/// CLOCK_MONOTONIC, which the probes' events are in.
+fn now() -> anyhow::Result<Time> {
+    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?;
+    let ns = Duration::from(time).as_nanos();
+    Ok(Time(u64::try_from(ns).unwrap_or(u64::MAX)))
+}
+
+impl Run {
+    /// Takes what the ring holds, up to a bound; says whether it was emptied.
+    fn drain(&mut self) -> anyhow::Result<bool> {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+        self.source.drain(|record| self.pipeline.take(record))
+    }
+
+    /// Reads events until the command has ended. A signal to end krcu goes to the command instead; the
+    /// verdict follows when that has obeyed.
+    async fn until_exit(&mut self, mut child: Child) -> anyhow::Result<ExitStatus> {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut signals = Signals::new()?;
+        loop {
+            tokio::select! {
+                status = child.wait() => return status.context("cannot wait for the command"),
+                ready = self.source.readable() => ready?,
+                _ = look.tick() => {}
+                signal = signals.next() => signal.forward(&child),
+            }
+            while !self.drain()? {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Reads events until no verdict depends on what is still to come, or the time is over.
+    async fn settle(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let deadline = Instant::now() + limit;
+        let mut look = interval(LOOK_EVERY);
+        loop {
+            while !self.drain()? {
+                tokio::task::yield_now().await;
+            }
+            if !self.pipeline.state().is_unsettled() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = sleep_until(deadline) => return Ok(()),
+                _ = look.tick() => {}
+            }
+        }
+    }
+
+    /// Detaches, takes the last events, and closes the account.
+    fn finish(mut self) -> anyhow::Result<(State, Losses, Time)> {
+        let misses = self.probes.recursion_misses();
+        self.probes.detach()?;
+        while !self.drain()? {}
+        let end = now()?;
+        let (state, losses) = self.pipeline.finish(&self.probes, &misses, end)?;
+        Ok((state, losses, end))
+    }
+}
+
+/// The signals that ask krcu to end.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+/// One that came.
+enum Came {
+    /// From the terminal: the command has it as well.
+    Interrupt,
+    Terminate,
+    Hangup,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Signals> {
+        let handle = |kind| signal(kind).context("cannot handle signals");
+        Ok(Signals {
+            interrupt: handle(SignalKind::interrupt())?,
+            terminate: handle(SignalKind::terminate())?,
+            hangup: handle(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Came {
+        tokio::select! {
+            _ = self.interrupt.recv() => Came::Interrupt,
+            _ = self.terminate.recv() => Came::Terminate,
+            _ = self.hangup.recv() => Came::Hangup,
+        }
+    }
+}
+
+impl Came {
+    fn forward(&self, child: &Child) {
+        use nix::sys::signal::{Signal, kill};
+        let signal = match self {
+            Came::Interrupt => return,
+            Came::Terminate => Signal::SIGTERM,
+            Came::Hangup => Signal::SIGHUP,
+        };
+        if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
+            // It may have ended meanwhile, which is what was asked for.
+            let _ = kill(nix::unistd::Pid::from_raw(id), signal);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_read_with_their_units() {
+        assert_eq!(parse_bytes("16M"), Ok(16 << 20));
+        assert_eq!(parse_bytes("64K"), Ok(64 << 10));
+        assert_eq!(parse_bytes("4096"), Ok(4096));
+        for wrong in ["", "3M", "2K", "4G", "99999M", "-4K"] {
+            assert!(parse_bytes(wrong).is_err(), "{wrong:?} was read as a size");
+        }
+        assert_eq!(parse_span("250ms"), Ok(Duration::from_millis(250)));
+        assert_eq!(parse_span("15s"), Ok(Duration::from_secs(15)));
+        assert_eq!(parse_span("2m"), Ok(Duration::from_secs(120)));
+        for wrong in ["", "s", "1h", "-1s"] {
+            assert!(parse_span(wrong).is_err(), "{wrong:?} was read as a time");
+        }
+    }
+}

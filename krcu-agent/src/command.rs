@@ -1,0 +1,74 @@
+//! The command that is watched: found before anything is attached, run as it would be without krcu.
+
+use std::{
+    env,
+    ffi::OsString,
+    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    path::{Path, PathBuf},
+    process::ExitStatus,
+};
+
+/// Why a command cannot be run, known before it is tried.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum CommandError {
+    /// No file of that name in the search path.
+    #[error("there is no command {0:?} in PATH: check its spelling, or give its path")]
+    NotFound(OsString),
+    /// The file is not there.
+    #[error("there is no file {0:?} to run: check the path")]
+    NoFile(PathBuf),
+    /// The file may not be run.
+    #[error("{0:?} is not an executable file: make it one with chmod +x")]
+    NotExecutable(PathBuf),
+}
+
+/// Finds the file that a command's first word names, as a shell does.
+///
+/// # Errors
+/// When there is none, or it may not be run.
+pub fn find(word: &OsString) -> Result<PathBuf, CommandError> {
+    let named = Path::new(word);
+    if named.components().count() > 1 || named.is_absolute() {
+        return match named.metadata() {
+            Err(_) => Err(CommandError::NoFile(named.to_owned())),
+            Ok(_) if is_executable(named) => Ok(named.to_owned()),
+            Ok(_) => Err(CommandError::NotExecutable(named.to_owned())),
+        };
+    }
+    let path = env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
+    env::split_paths(&path)
+        .map(|folder| folder.join(named))
+        .find(|file| is_executable(file))
+        .ok_or_else(|| CommandError::NotFound(word.clone()))
+}
+
+fn is_executable(file: &Path) -> bool {
+    file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// The status that a shell would report: 128 plus the signal for a command that was killed.
+#[must_use]
+pub fn shell_status(status: ExitStatus) -> u8 {
+    let number = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(255);
+    u8::try_from(number).unwrap_or(255)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_that_cannot_run_is_named() {
+        assert_eq!(find(&"no-such-command".into()), Err(CommandError::NotFound("no-such-command".into())));
+        assert_eq!(find(&"./no/such".into()), Err(CommandError::NoFile("./no/such".into())));
+        assert_eq!(find(&"/etc/passwd".into()), Err(CommandError::NotExecutable("/etc/passwd".into())));
+        assert_eq!(find(&"/bin/sh".into()), Ok("/bin/sh".into()));
+    }
+
+    #[test]
+    fn a_killed_command_has_the_status_that_a_shell_reports() {
+        for (raw, expected) in [(0, 0), (7 << 8, 7), (9, 137), (15, 143)] {
+            assert_eq!(shell_status(ExitStatus::from_raw(raw)), expected);
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The probes' own diagnostics, on standard error, when somebody asked for them.
+
+use aya_log::EbpfLogger;
+use log::{Log, Metadata, Record};
+
+use crate::probe::Probes;
+
+/// Where the diagnostics go.
+struct ToStderr;
+
+impl Log for ToStderr {
+    fn enabled(&self, _metadata: &Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &Record<'_>) {
+        eprintln!("krcu: probe: {}", record.args());
+    }
+
+    fn flush(&self) {}
+}
+
+/// The reader of the diagnostics.
+pub struct ProbeLog(EbpfLogger<ToStderr>);
+
+impl ProbeLog {
+    /// For these probes.
+    ///
+    /// # Errors
+    /// When their ring cannot be mapped.
+    pub fn of(probes: &mut Probes) -> anyhow::Result<ProbeLog> {
+        Ok(ProbeLog(probes.take_log(ToStderr)?))
+    }
+
+    /// Prints what has come.
+    pub fn flush(&mut self) {
+        self.0.flush();
+    }
+}

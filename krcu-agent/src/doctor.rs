@@ -1,0 +1,89 @@
+//! `krcu doctor`: what this kernel offers, what will be undecidable, and what to do. Attaches nothing.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::error::Refusal;
+use crate::kernel::plan::Probe;
+use crate::kernel::{Facts, Plan};
+
+mod text;
+
+pub use text::page;
+
+/// Options of `krcu doctor`.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Options {
+    /// How the findings are written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub format: Format,
+}
+
+/// How findings are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One screen for a person.
+    Text,
+    /// One JSON object on one line.
+    Json,
+}
+
+/// The JSON form.
+#[derive(Serialize)]
+struct Findings<'a> {
+    /// Version of this form.
+    schema: u32,
+    /// "doctor".
+    kind: &'static str,
+    /// Whether `krcu check` can run.
+    ready: bool,
+    /// Why not, a sentence each; the first is the one to act on.
+    refusals: Vec<String>,
+    /// The same by name.
+    refusal_details: &'a [Refusal],
+    /// What cannot be decided on this kernel.
+    undecidable: &'a [String],
+    /// Every probe.
+    probes: &'a [Probe],
+    /// What the rest follows from.
+    facts: &'a Facts,
+}
+
+/// Looks at the running kernel and prints the findings. Says whether `krcu check` can run.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn run(options: &Options) -> anyhow::Result<bool> {
+    let facts = Facts::gather(Path::new("/"));
+    let plan = Plan::of(&facts);
+    let findings = match options.format {
+        Format::Text => page(&facts, &plan),
+        Format::Json => json(&facts, &plan)?,
+    };
+    io::stdout().write_all(findings.as_bytes()).context("cannot write the findings")?;
+    Ok(plan.refusals.is_empty())
+}
+
+/// The findings as one JSON object on one line.
+///
+/// # Errors
+/// None that a real plan has; serde's, if it ever has one.
+pub fn json(facts: &Facts, plan: &Plan) -> anyhow::Result<String> {
+    let findings = Findings {
+        schema: 1,
+        kind: "doctor",
+        ready: plan.refusals.is_empty(),
+        refusals: plan.refusals.iter().map(ToString::to_string).collect(),
+        refusal_details: &plan.refusals,
+        undecidable: &plan.undecidable,
+        probes: &plan.probes,
+        facts,
+    };
+    let mut line = serde_json::to_string(&findings).context("cannot put the findings into JSON")?;
+    line.push('\n');
+    Ok(line)
+}

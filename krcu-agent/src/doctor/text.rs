@@ -1,0 +1,169 @@
+//! The findings as one screen: at most 40 lines of at most 100 columns, without colour.
+
+use std::fmt::Write as _;
+
+use crate::kernel::catalog::Word;
+use crate::kernel::facts::{Facts, Privileges, Source};
+use crate::kernel::plan::{Offer, Plan, Probe};
+
+/// Columns of a line.
+const COLUMNS: usize = 100;
+/// Sentences shown of each list before the rest is only counted.
+const SENTENCES: usize = 4;
+/// Where the second column of the upper part begins.
+const INDENT: usize = 12;
+
+/// The screen.
+#[must_use]
+pub fn page(facts: &Facts, plan: &Plan) -> String {
+    let mut page = String::new();
+    let release = facts.release.as_deref().unwrap_or("of unknown release");
+    let cpus = facts.possible_cpus.map_or_else(|| "CPUs unknown".to_owned(), |cpus| format!("{cpus} CPUs"));
+    let _ = writeln!(page, "krcu doctor: Linux {release}, {}, {cpus}", facts.arch);
+    page.push('\n');
+    item(&mut page, "kernel", &kernel(facts));
+    item(&mut page, "privileges", &privileges(facts.privileges));
+    page.push('\n');
+    for row in rows(&plan.probes) {
+        let _ = writeln!(page, "{}", clip(row.trim_end()));
+    }
+    page.push('\n');
+    sentences(&mut page, "undecidable", &plan.undecidable, "nothing: every verdict can be reached");
+    page.push('\n');
+    match plan.refusals.split_first() {
+        None => page.push_str("Ready: krcu check -- COMMAND\n"),
+        Some((first, rest)) => {
+            wrap(&mut page, "", &format!("Not ready: {first}"));
+            for refusal in rest {
+                wrap(&mut page, "", &format!("and then: {refusal}"));
+            }
+        }
+    }
+    page
+}
+
+fn kernel(facts: &Facts) -> String {
+    let source = |source: &Source| match source {
+        Source::Read => "read".to_owned(),
+        Source::Missing => "MISSING".to_owned(),
+        Source::NotMounted => "NOT MOUNTED".to_owned(),
+        Source::Hidden => "HIDDEN".to_owned(),
+        Source::Unreadable(why) => format!("UNREADABLE ({why})"),
+    };
+    let switch = |state: Option<bool>| match state {
+        Some(true) => "on",
+        Some(false) => "OFF",
+        None => "not known",
+    };
+    format!(
+        "type information {} · symbols {} · JIT {} · function tracing {} · lockdown {}",
+        source(&facts.btf),
+        source(&facts.kallsyms),
+        switch(facts.jit),
+        switch(facts.ftrace),
+        facts.lockdown.as_deref().unwrap_or("not known"),
+    )
+}
+
+fn privileges(privileges: Option<Privileges>) -> String {
+    let Some(has) = privileges else { return "not known".to_owned() };
+    let word = |had: bool| if had { "yes" } else { "NO" };
+    format!(
+        "CAP_BPF {} (load) · CAP_PERFMON {} (attach and read) · CAP_SYSLOG {} (addresses)",
+        word(has.bpf || has.sys_admin),
+        word(has.perfmon || has.sys_admin),
+        word(has.syslog),
+    )
+}
+
+/// A line for each place that is probed: those of one word together, in the order of a life.
+fn rows(probes: &[Probe]) -> Vec<String> {
+    let mut rows = Vec::new();
+    for word in [Word::Module, Word::Cache, Word::Queue, Word::Free, Word::Barrier] {
+        let mut last = "";
+        for probe in probes.iter().rev().filter(|probe| probe.word == word) {
+            if probe.target == last {
+                continue;
+            }
+            last = probe.target;
+            let here: Vec<&Probe> = probes
+                .iter()
+                .rev()
+                .filter(|other| other.target == probe.target && other.word == word)
+                .collect();
+            let how: Vec<&str> = here.iter().map(|probe| probe.attach.name()).collect();
+            let worst = here.iter().max_by_key(|probe| badness(&probe.offer));
+            let offer = worst.map_or(&probe.offer, |probe| &probe.offer);
+            let needed = if probe.required { " (needed)" } else { "" };
+            rows.push(format!(
+                "{:<7}  {:<27} {:<16}  {}{needed}",
+                word.name(),
+                probe.target,
+                how.join("+"),
+                said(offer)
+            ));
+        }
+    }
+    rows
+}
+
+fn badness(offer: &Offer) -> u8 {
+    match offer {
+        Offer::Offered => 0,
+        Offer::NotNeeded(_) => 1,
+        Offer::CouldNotLook(_) => 2,
+        Offer::NotOffered(_) => 3,
+    }
+}
+
+fn said(offer: &Offer) -> String {
+    match offer {
+        Offer::Offered => "offered".to_owned(),
+        Offer::NotNeeded(why) => format!("not needed: {why}"),
+        Offer::CouldNotLook(why) => format!("could not look: {why}"),
+        Offer::NotOffered(why) => format!("NOT OFFERED: {why}"),
+    }
+}
+
+fn sentences(page: &mut String, head: &str, all: &[String], none: &str) {
+    if all.is_empty() {
+        return item(page, head, none);
+    }
+    for (number, sentence) in all.iter().take(SENTENCES).enumerate() {
+        item(page, if number == 0 { head } else { "" }, sentence);
+    }
+    if all.len() > SENTENCES {
+        item(page, "", &format!("and {} more: --format json lists them", all.len() - SENTENCES));
+    }
+}
+
+fn item(page: &mut String, head: &str, text: &str) {
+    wrap(page, &format!("{head:<INDENT$}"), text);
+}
+
+/// Writes words into lines; the second and later ones are indented as far as the first one's head.
+fn wrap(page: &mut String, head: &str, text: &str) {
+    let indent = " ".repeat(head.chars().count().max(2));
+    let mut line = head.to_owned();
+    let mut used = false;
+    for word in text.split(' ') {
+        if used && line.chars().count() + 1 + word.chars().count() > COLUMNS {
+            let _ = writeln!(page, "{}", line.trim_end());
+            line.clone_from(&indent);
+            used = false;
+        }
+        if used {
+            line.push(' ');
+        }
+        line.push_str(word);
+        used = true;
+    }
+    let _ = writeln!(page, "{}", line.trim_end());
+}
+
+fn clip(line: &str) -> String {
+    if line.chars().count() <= COLUMNS {
+        return line.to_owned();
+    }
+    line.chars().take(COLUMNS - 1).chain(['…']).collect()
+}

@@ -1,0 +1,224 @@
+//! Every probe that krcu knows, in the order in which they are attached.
+//!
+//! The order is chosen so that whatever is seen to begin is seen to end: what comes last in the life
+//! of an object or a cache is attached first, and the end of a call before its beginning. Were
+//! `queued` attached before the frees, an object queued and freed in between would stay outstanding
+//! for ever, a false alarm; this way round, an early free without its queueing is merely the proof
+//! that the object was queued before the probes. Creation comes last, so that of a cache seen to be
+//! created every later event is seen. Detaching goes the other way, for the same reason.
+
+use serde::Serialize;
+
+/// The words of the life that is watched, as everywhere in krcu.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// A cache is created, destroyed, looked at, released.
+    Cache,
+    /// An object is handed to a deferred free.
+    Queue,
+    /// A deferred free runs, alone or with others.
+    Free,
+    /// A barrier is entered and returns.
+    Barrier,
+    /// A module is loaded and gone.
+    Module,
+}
+
+/// How a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attach {
+    /// At the entry of a function, by its type.
+    Fentry,
+    /// At the return of a function, by its type.
+    Fexit,
+    /// At the return of a function, by its symbol.
+    Kretprobe,
+    /// At a tracepoint, by its type.
+    BtfTracepoint,
+}
+
+impl Attach {
+    /// The word for it in output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Attach::Fentry => "fentry",
+            Attach::Fexit => "fexit",
+            Attach::Kretprobe => "kretprobe",
+            Attach::BtfTracepoint => "tracepoint",
+        }
+    }
+}
+
+impl Word {
+    /// The word itself.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Word::Cache => "cache",
+            Word::Queue => "queue",
+            Word::Free => "free",
+            Word::Barrier => "barrier",
+            Word::Module => "module",
+        }
+    }
+}
+
+/// What it means that a kernel has neither symbol nor type of a probe's function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The function is exported or its address is taken, so it cannot have been inlined: what it
+    /// does is not done on this kernel, and nothing is lost.
+    NothingToSee,
+    /// The compiler may have inlined it: what it does goes unseen.
+    Unseen,
+}
+
+/// One program and what it is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Name of the program in the object of the probes.
+    pub program: &'static str,
+    /// The word it belongs to.
+    pub word: Word,
+    /// How it is attached.
+    pub attach: Attach,
+    /// What it is attached to: the first of these that the kernel offers.
+    pub targets: &'static [&'static str],
+    /// Whether krcu refuses to run without it.
+    pub required: bool,
+    /// What the absence of all targets means.
+    pub absence: Absence,
+    /// What cannot be decided without it, as a sentence.
+    pub without: &'static str,
+    /// A program that does the same job: this one is left out when that one is offered.
+    pub instead_of: Option<&'static str>,
+}
+
+const LEAVES: &str = "Whether a cache's memory was given back, and so a late free, cannot be seen.";
+const RESULT: &str = "Whether the destroy left objects behind cannot be seen.";
+const RCU_BARRIER: &str =
+    "Whether an rcu_barrier() ordered deferred frees before a destroy cannot be decided.";
+const KVFREE_BARRIER: &str =
+    "Whether a kvfree_rcu_barrier() ordered kfree_rcu() before a destroy cannot be decided.";
+const ON_CACHE: &str = "Whether a per-cache barrier ordered kfree_rcu() before a destroy cannot be decided.";
+const FLUSHED: &str = "Whether the destroy itself waited, where its barrier is inlined, cannot be decided.";
+const BULK: &str =
+    "Whether objects freed in blocks were freed cannot be decided; their caches are inconclusive.";
+const SINGLE: &str =
+    "Whether objects freed one by one were freed cannot be decided; their caches are inconclusive.";
+const SHEAF: &str =
+    "Whether objects freed with a sheaf were freed cannot be decided; their caches are inconclusive.";
+const QUEUED: &str = "Deferred frees cannot be seen at all.";
+const CALLBACKS: &str = "Objects queued by call_rcu() cannot be told from leaked ones.";
+const LIST: &str =
+    "Whether the last of a list of objects was free when a destroy looked cannot always be decided.";
+const NOLOCK: &str = "Objects queued by kfree_rcu_nolock() cannot be told from leaked ones.";
+const CREATED: &str = "Caches created during the run cannot be told from older ones.";
+const MODULES: &str = "Which module a cache belongs to cannot always be named.";
+
+/// Every probe, in the order of attaching.
+pub const PROBES: &[Entry] = &[
+    unseen("cache_released", Word::Cache, Attach::Fentry, &["slab_kmem_cache_release"], LEAVES),
+    required("shutdown_end", Word::Cache, Attach::Fentry, &["cpus_read_unlock"], RESULT),
+    required("shutdown_begin", Word::Cache, Attach::Fentry, &["__kmem_cache_shutdown"], RESULT),
+    optional("rcu_barrier_end", Word::Barrier, Attach::Fexit, &["rcu_barrier"], RCU_BARRIER),
+    optional("rcu_barrier_begin", Word::Barrier, Attach::Fentry, &["rcu_barrier"], RCU_BARRIER),
+    optional("kvfree_barrier_end", Word::Barrier, Attach::Fexit, &["kvfree_rcu_barrier"], KVFREE_BARRIER),
+    optional("kvfree_barrier_begin", Word::Barrier, Attach::Fentry, &["kvfree_rcu_barrier"], KVFREE_BARRIER),
+    optional("kvfree_on_cache_end", Word::Barrier, Attach::Fexit, &["kvfree_rcu_barrier_on_cache"], ON_CACHE),
+    optional(
+        "kvfree_on_cache_begin",
+        Word::Barrier,
+        Attach::Fentry,
+        &["kvfree_rcu_barrier_on_cache"],
+        ON_CACHE,
+    ),
+    optional("rcu_work_flushed", Word::Barrier, Attach::Fentry, &["flush_rcu_work"], FLUSHED),
+    required("destroy_begin", Word::Cache, Attach::Fentry, &["kmem_cache_destroy"], "Nothing can be said."),
+    optional("freed_bulk_end", Word::Free, Attach::Fexit, &["kvfree_rcu_bulk"], BULK),
+    optional("freed_bulk", Word::Free, Attach::Fentry, &["kvfree_rcu_bulk"], BULK),
+    instead_of("freed_bulk_end", "freed_array_end", Attach::Fexit, &["kmem_cache_free_bulk"]),
+    instead_of("freed_bulk", "freed_array", Attach::Fentry, &["kmem_cache_free_bulk"]),
+    // The list ends with kvfree_rcu_list(), or with the work itself where that walks the list.
+    optional("freed_list_end", Word::Free, Attach::Fexit, &["kvfree_rcu_list", "kfree_rcu_work"], LIST),
+    unseen("freed_single", Word::Free, Attach::Fentry, &["kvfree"], SINGLE),
+    optional("freed_sheaf_end", Word::Free, Attach::Fexit, &["rcu_free_sheaf"], SHEAF),
+    optional("freed_sheaf", Word::Free, Attach::Fentry, &["rcu_free_sheaf"], SHEAF),
+    optional("freed_sheaf_nobarn_end", Word::Free, Attach::Fexit, &["rcu_free_sheaf_nobarn"], SHEAF),
+    optional("freed_sheaf_nobarn", Word::Free, Attach::Fentry, &["rcu_free_sheaf_nobarn"], SHEAF),
+    optional("module_freed", Word::Module, Attach::BtfTracepoint, &["module_free"], MODULES),
+    optional("callback_queued_hurry", Word::Queue, Attach::Fentry, &["call_rcu_hurry"], CALLBACKS),
+    unseen("callback_queued", Word::Queue, Attach::Fentry, &["call_rcu"], CALLBACKS),
+    optional("queued_nolock", Word::Queue, Attach::Fentry, &["kfree_call_rcu_nolock"], NOLOCK),
+    required("queued", Word::Queue, Attach::Fentry, &["kvfree_call_rcu"], QUEUED),
+    unseen("cache_created", Word::Cache, Attach::Fexit, CREATORS, CREATED),
+    optional("module_loaded", Word::Module, Attach::BtfTracepoint, &["module_load"], MODULES),
+];
+
+/// The out-of-line function that returns a new cache; newer kernels have the first.
+const CREATORS: &[&str] = &["__kmem_cache_create_args", "kmem_cache_create_usercopy"];
+
+/// Functions that are not probed, but whose presence says how the kernel frees: by batches.
+pub const BATCHING: [&str; 2] = ["kfree_rcu_work", "kfree_rcu_monitor"];
+
+/// Variables and section ends whose addresses the probes need.
+pub const ADDRESSES: [&str; 5] =
+    ["page_offset_base", "vmalloc_base", "vmemmap_base", "__start_rodata", "__end_rodata"];
+
+/// Every function that the facts look at.
+pub fn functions() -> impl Iterator<Item = &'static str> {
+    PROBES
+        .iter()
+        .filter(|entry| entry.attach != Attach::BtfTracepoint)
+        .flat_map(|entry| entry.targets.iter().copied())
+        .chain(BATCHING)
+}
+
+/// Every tracepoint that the facts look at.
+pub fn tracepoints() -> impl Iterator<Item = &'static str> {
+    PROBES
+        .iter()
+        .filter(|entry| entry.attach == Attach::BtfTracepoint)
+        .flat_map(|entry| entry.targets.iter().copied())
+}
+
+type Targets = &'static [&'static str];
+
+const fn optional(
+    program: &'static str,
+    word: Word,
+    attach: Attach,
+    targets: Targets,
+    without: &'static str,
+) -> Entry {
+    let absence = Absence::NothingToSee;
+    Entry { program, word, attach, targets, required: false, absence, without, instead_of: None }
+}
+
+const fn unseen(
+    program: &'static str,
+    word: Word,
+    attach: Attach,
+    targets: Targets,
+    without: &'static str,
+) -> Entry {
+    Entry { absence: Absence::Unseen, ..optional(program, word, attach, targets, without) }
+}
+
+const fn required(
+    program: &'static str,
+    word: Word,
+    attach: Attach,
+    targets: Targets,
+    without: &'static str,
+) -> Entry {
+    Entry { required: true, ..unseen(program, word, attach, targets, without) }
+}
+
+/// A program for blocks of objects, used when the better one is not offered.
+const fn instead_of(better: &'static str, program: &'static str, attach: Attach, targets: Targets) -> Entry {
+    Entry { instead_of: Some(better), ..unseen(program, Word::Free, attach, targets, BULK) }
+}

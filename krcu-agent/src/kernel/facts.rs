@@ -1,0 +1,194 @@
+//! What this kernel offers, gathered once and read from files only.
+//!
+//! Every fact has a value for "could not look": a test system often boots with half of its file
+//! systems not mounted, and what was not seen is not the same as what is not there. Nothing is
+//! mounted and nothing is changed to look. The facts of a kernel are a small JSON document, which
+//! is how tests hold the facts of kernels that are not running.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::btf::Btf;
+use super::catalog;
+use super::files;
+use super::layout::Layout;
+
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_SYSLOG: u32 = 34;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+/// What the running kernel offers and what this process may do with it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Kernel release, as `uname -r` prints it. Shown, never compared.
+    pub release: Option<String>,
+    /// Machine, as `uname -m` prints it.
+    pub arch: String,
+    /// CPUs that can ever be present.
+    pub possible_cpus: Option<u32>,
+    /// NUMA nodes that can ever be present (`nr_node_ids`).
+    pub possible_nodes: Option<u32>,
+    /// What this process may do.
+    pub privileges: Option<Privileges>,
+    /// The kernel's lockdown: `none`, `integrity` or `confidentiality`.
+    pub lockdown: Option<String>,
+    /// Whether eBPF is compiled to machine code; fentry and fexit need it.
+    pub jit: Option<bool>,
+    /// Whether function tracing is switched on (`kernel.ftrace_enabled`); fentry and fexit need it.
+    pub ftrace: Option<bool>,
+    /// Whether return probes can be opened (the `kprobe` event source).
+    pub kprobes: Option<bool>,
+    /// Whether the kernel's type information was read.
+    pub btf: Source,
+    /// Whether the symbol table was read.
+    pub kallsyms: Source,
+    /// Addresses of the kernel's variables and sections that the probes need; 0 is never stored.
+    pub addresses: BTreeMap<String, u64>,
+    /// Every function that krcu knows, and what this kernel says of it.
+    pub functions: BTreeMap<String, Function>,
+    /// Every tracepoint that krcu uses, and whether the type information has it.
+    pub tracepoints: BTreeMap<String, Option<bool>>,
+    /// Where structures keep what the probes read.
+    pub layout: Layout,
+}
+
+/// How the reading of a source went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// It was read.
+    Read,
+    /// There is no such file, in a file system that is mounted.
+    Missing,
+    /// The file system it would be in is not mounted.
+    NotMounted,
+    /// It is there, and every address in it is zero (`kptr_restrict`).
+    Hidden,
+    /// It is there and was refused, or is not what it should be; why.
+    Unreadable(String),
+}
+
+/// Effective capabilities that matter here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Privileges {
+    /// `CAP_BPF`: load programs, create maps.
+    pub bpf: bool,
+    /// `CAP_PERFMON`: attach to the kernel's functions, read its memory from a program.
+    pub perfmon: bool,
+    /// `CAP_SYS_ADMIN`: stands for both, and for what older kernels ask it for.
+    pub sys_admin: bool,
+    /// `CAP_SYSLOG`: see the addresses in `/proc/kallsyms`.
+    pub syslog: bool,
+}
+
+impl Privileges {
+    /// From the effective set, a bit for each capability.
+    #[must_use]
+    pub fn from_bits(bits: u64) -> Privileges {
+        let has = |capability: u32| bits >> capability & 1 == 1;
+        Privileges {
+            bpf: has(CAP_BPF),
+            perfmon: has(CAP_PERFMON),
+            sys_admin: has(CAP_SYS_ADMIN),
+            syslog: has(CAP_SYSLOG),
+        }
+    }
+}
+
+/// What this kernel says of one function; `None` where the source could not be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Function {
+    /// Whether the type information has it.
+    pub btf: Option<bool>,
+    /// How many symbols of the kernel proper have its name.
+    pub symbols: Option<u32>,
+    /// Whether ftrace lists it: it has a place for a probe.
+    pub traceable: Option<bool>,
+}
+
+impl Facts {
+    /// Gathers the facts of the kernel whose file systems are mounted under `root`, `/` for the
+    /// running one.
+    #[must_use]
+    pub fn gather(root: &Path) -> Facts {
+        let functions: Vec<&str> = catalog::functions().collect();
+        let (btf, types) = read_btf(root);
+        let (kallsyms, symbols) = read_symbols(root);
+        let traceable = ["sys/kernel/tracing", "sys/kernel/debug/tracing"]
+            .iter()
+            .find_map(|folder| fs::read_to_string(root.join(folder).join("available_filter_functions")).ok())
+            .map(|text| files::traceable(&text, &functions));
+        let function = |name: &str| Function {
+            btf: types.as_ref().map(|types| types.has_function(name)),
+            symbols: symbols.as_ref().and_then(|symbols| symbols.found.get(name)).map(|(count, _)| *count),
+            traceable: traceable.as_ref().and_then(|listed| listed.get(name).copied()),
+        };
+        let tracepoint =
+            |name: &str| types.as_ref().map(|types| types.has_typedef(&format!("btf_trace_{name}")));
+        let text = |path: &str| fs::read_to_string(root.join(path)).ok();
+        let address = |name: &&str| {
+            let (count, address) = *symbols.as_ref()?.found.get(*name)?;
+            (count == 1 && address != 0).then(|| ((*name).to_owned(), address))
+        };
+        Facts {
+            release: text("proc/sys/kernel/osrelease").map(|line| line.trim().to_owned()),
+            arch: text("proc/sys/kernel/arch")
+                .map_or_else(|| std::env::consts::ARCH.to_owned(), |line| line.trim().to_owned()),
+            possible_cpus: text("sys/devices/system/cpu/possible").and_then(|list| files::end_of_list(&list)),
+            possible_nodes: text("sys/devices/system/node/possible")
+                .and_then(|list| files::end_of_list(&list)),
+            privileges: text("proc/self/status")
+                .and_then(|status| files::effective_capabilities(&status))
+                .map(Privileges::from_bits),
+            lockdown: text("sys/kernel/security/lockdown")
+                .and_then(|line| files::chosen(&line).map(str::to_owned)),
+            jit: text("proc/sys/net/core/bpf_jit_enable").map(|line| line.trim() != "0"),
+            ftrace: text("proc/sys/kernel/ftrace_enabled").map(|line| line.trim() != "0"),
+            kprobes: root
+                .join("sys/bus/event_source/devices")
+                .is_dir()
+                .then(|| root.join("sys/bus/event_source/devices/kprobe/format/retprobe").exists()),
+            addresses: catalog::ADDRESSES.iter().filter_map(address).collect(),
+            functions: functions.iter().map(|name| ((*name).to_owned(), function(name))).collect(),
+            tracepoints: catalog::tracepoints().map(|name| (name.to_owned(), tracepoint(name))).collect(),
+            layout: types.as_ref().map(Layout::read).unwrap_or_default(),
+            btf,
+            kallsyms,
+        }
+    }
+}
+
+fn read_btf(root: &Path) -> (Source, Option<Btf>) {
+    match fs::read(root.join("sys/kernel/btf/vmlinux")) {
+        Ok(bytes) => match Btf::parse(bytes) {
+            Ok(types) => (Source::Read, Some(types)),
+            Err(error) => (Source::Unreadable(error.to_string()), None),
+        },
+        Err(error) => (unread(&error, &root.join("sys/kernel")), None),
+    }
+}
+
+fn read_symbols(root: &Path) -> (Source, Option<files::Symbols>) {
+    match fs::read_to_string(root.join("proc/kallsyms")) {
+        Ok(text) => {
+            let names: Vec<&str> = catalog::functions().chain(catalog::ADDRESSES).collect();
+            let symbols = files::symbols(&text, &names);
+            (if symbols.hidden { Source::Hidden } else { Source::Read }, Some(symbols))
+        }
+        Err(error) => (unread(&error, &root.join("proc/self")), None),
+    }
+}
+
+/// Why a file was not read; `sign` is there when its file system is mounted.
+fn unread(error: &io::Error, sign: &Path) -> Source {
+    match error.kind() {
+        io::ErrorKind::NotFound if sign.exists() => Source::Missing,
+        io::ErrorKind::NotFound => Source::NotMounted,
+        _ => Source::Unreadable(error.to_string()),
+    }
+}

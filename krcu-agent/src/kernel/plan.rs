@@ -1,0 +1,213 @@
+//! From the facts of a kernel to what krcu does on it: which probes, which offsets, and what cannot
+//! be decided. Pure, and total: a kernel on which nothing works has a plan too, which says so.
+
+use krcu_common::Config;
+use serde::Serialize;
+
+use super::catalog::{self, Absence, Attach, Entry, Word};
+use super::facts::{Facts, Function};
+use crate::error::Refusal;
+
+mod configure;
+mod refuse;
+
+/// What krcu does on a kernel.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// What the probes are told; options of the run are filled in when they are loaded.
+    pub config: Config,
+    /// Every probe, in the order of attaching.
+    pub probes: Vec<Probe>,
+    /// What cannot be decided on this kernel, a sentence each.
+    pub undecidable: Vec<String>,
+    /// Why nothing can be watched at all, most basic first; empty when `check` can run.
+    pub refusals: Vec<Refusal>,
+}
+
+/// One program of the plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Probe {
+    /// Name of the program in the object of the probes.
+    pub program: &'static str,
+    /// The word it belongs to.
+    pub word: Word,
+    /// How it is attached.
+    pub attach: Attach,
+    /// What it is attached to.
+    pub target: &'static str,
+    /// Whether krcu refuses to run without it.
+    pub required: bool,
+    /// Whether this kernel offers it.
+    pub offer: Offer,
+    /// What cannot be decided without it, as a sentence.
+    pub without: &'static str,
+}
+
+/// Whether a kernel offers a probe.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "offer", content = "why")]
+pub enum Offer {
+    /// Everything that could be looked at says yes.
+    Offered,
+    /// Something could not be looked at: attaching it will tell.
+    CouldNotLook(String),
+    /// Not needed: another program does its job, or the kernel does not do what it would see.
+    NotNeeded(String),
+    /// The kernel does what it would see, unseen.
+    NotOffered(String),
+}
+
+impl Probe {
+    /// Whether it is to be loaded and attached.
+    #[must_use]
+    pub fn is_planned(&self) -> bool {
+        matches!(self.offer, Offer::Offered | Offer::CouldNotLook(_))
+    }
+}
+
+impl Plan {
+    /// What krcu does on the kernel with these facts.
+    #[must_use]
+    pub fn of(facts: &Facts) -> Plan {
+        let mut probes: Vec<Probe> = catalog::PROBES.iter().map(|entry| probe(facts, entry)).collect();
+        leave_out_substitutes(&mut probes);
+        let (config, lacking) = configure::config(facts);
+        let refusals = refuse::refusals(facts, &probes, &lacking);
+        let undecidable = undecidable(facts, &probes, &config);
+        Plan { config, probes, undecidable, refusals }
+    }
+
+    /// Records that an optional probe failed to attach after all.
+    pub fn withdraw(&mut self, program: &str, why: String) {
+        let Some(probe) = self.probes.iter_mut().find(|probe| probe.program == program) else { return };
+        probe.offer = Offer::NotOffered(why);
+        let sentence = probe.without.to_owned();
+        if !self.undecidable.contains(&sentence) {
+            self.undecidable.push(sentence);
+        }
+    }
+}
+
+fn probe(facts: &Facts, entry: &Entry) -> Probe {
+    let offers = entry.targets.iter().map(|target| (*target, offer(facts, entry, target)));
+    let best = offers.clone().find(|(_, offer)| matches!(offer, Offer::Offered | Offer::CouldNotLook(_)));
+    // Where none can be used, one that is there and cannot be probed says more than one that is not.
+    let there = || offers.clone().find(|(_, offer)| matches!(offer, Offer::NotOffered(_)));
+    let (target, offer) =
+        best.or_else(there).or_else(|| offers.clone().next()).unwrap_or(("", Offer::Offered));
+    Probe {
+        program: entry.program,
+        word: entry.word,
+        attach: entry.attach,
+        target,
+        required: entry.required,
+        offer,
+        without: entry.without,
+    }
+}
+
+fn offer(facts: &Facts, entry: &Entry, target: &str) -> Offer {
+    let offer = offer_of_place(facts, entry, target);
+    match configure::lacking_for(facts, entry.program) {
+        Some(lacking) if matches!(offer, Offer::Offered | Offer::CouldNotLook(_)) => {
+            Offer::NotOffered(format!("the type information lacks {lacking}"))
+        }
+        _ => offer,
+    }
+}
+
+/// Whether a program can be attached to a place; what it would read there is another question.
+fn offer_of_place(facts: &Facts, entry: &Entry, target: &str) -> Offer {
+    if entry.attach == Attach::BtfTracepoint {
+        return match facts.tracepoints.get(target).copied().flatten() {
+            Some(true) => Offer::Offered,
+            Some(false) => Offer::NotOffered("no such tracepoint here".to_owned()),
+            None => Offer::NotOffered("no type information".to_owned()),
+        };
+    }
+    let function = facts.functions.get(target).copied().unwrap_or_default();
+    let kretprobe = entry.attach == Attach::Kretprobe;
+    match function {
+        Function { btf: Some(false) | None, symbols: Some(0), .. } => match entry.absence {
+            Absence::NothingToSee => Offer::NotNeeded("no such function here".to_owned()),
+            Absence::Unseen => Offer::NotOffered("absent or inlined".to_owned()),
+        },
+        Function { symbols: Some(0), .. } => Offer::NotOffered("it is inlined".to_owned()),
+        Function { symbols: Some(count), .. } if count > 1 => {
+            Offer::NotOffered(format!("{count} functions have this name"))
+        }
+        Function { btf: None, .. } if !kretprobe => Offer::NotOffered("no type information".to_owned()),
+        Function { btf: Some(false), .. } if !kretprobe => {
+            Offer::NotOffered("not in the type information".to_owned())
+        }
+        Function { traceable: Some(false), .. } => {
+            Offer::NotOffered("it has no place for a probe".to_owned())
+        }
+        _ if kretprobe && facts.kprobes == Some(false) => {
+            Offer::NotOffered("no return probes here".to_owned())
+        }
+        Function { symbols: None, .. } => Offer::CouldNotLook("symbols not read".to_owned()),
+        Function { traceable: None, .. } => Offer::CouldNotLook("tracefs not mounted".to_owned()),
+        _ => Offer::Offered,
+    }
+}
+
+/// Of two programs that do one job, keeps the better one that is offered.
+fn leave_out_substitutes(probes: &mut [Probe]) {
+    let planned: Vec<&str> =
+        probes.iter().filter(|probe| probe.is_planned()).map(|probe| probe.program).collect();
+    for (probe, entry) in probes.iter_mut().zip(catalog::PROBES) {
+        let Some(better) = entry.instead_of else { continue };
+        if planned.contains(&better) {
+            probe.offer = Offer::NotNeeded(format!("{better} does the same"));
+        }
+    }
+    // Where the substitute is used, the better one is not missed.
+    let used: Vec<(&str, &str)> = probes
+        .iter()
+        .zip(catalog::PROBES)
+        .filter(|(probe, _)| probe.is_planned())
+        .filter_map(|(probe, entry)| Some((entry.instead_of?, probe.program)))
+        .collect();
+    for probe in probes {
+        let substitute = used.iter().find(|(better, _)| *better == probe.program);
+        if let (Some((_, substitute)), Offer::NotOffered(_)) = (substitute, &probe.offer) {
+            probe.offer = Offer::NotNeeded(format!("{substitute} is used instead"));
+        }
+    }
+}
+
+fn undecidable(facts: &Facts, probes: &[Probe], config: &Config) -> Vec<String> {
+    let mut sentences: Vec<String> = Vec::new();
+    for probe in probes.iter().filter(|probe| matches!(probe.offer, Offer::NotOffered(_))) {
+        if !sentences.iter().any(|sentence| sentence == probe.without) {
+            sentences.push(probe.without.to_owned());
+        }
+    }
+    if !batches(facts) {
+        sentences.push(
+            "Each kfree_rcu() is a callback of its own here, which no probe sees: whether it ran cannot be decided."
+                .to_owned(),
+        );
+    }
+    if config.nodes == 0 {
+        sentences.push("How many objects a failed destroy left behind cannot be counted.".to_owned());
+    }
+    if config.rodata_end == 0 {
+        sentences.push(
+            "Caches of built-in code cannot be told apart, so their objects are streamed too.".to_owned(),
+        );
+    }
+    sentences
+}
+
+/// Whether this kernel frees in batches; `true` when that cannot be told, since nearly all do.
+fn batches(facts: &Facts) -> bool {
+    catalog::BATCHING.iter().any(|name| {
+        let function = facts.functions.get(*name).copied().unwrap_or_default();
+        function.symbols != Some(0) || function.btf == Some(true)
+    })
+}
+
+#[cfg(test)]
+mod tests;

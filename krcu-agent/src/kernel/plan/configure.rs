@@ -1,0 +1,122 @@
+//! The configuration of the probes, and what is lacking for it.
+
+use krcu_common::Config;
+use krcu_common::config::{OBJECT_IS_HEAD_LESS_OFFSET, OBJECT_IS_POINTER, SLAB_BY_FLAG, SLAB_BY_TYPE};
+
+use crate::kernel::facts::Facts;
+use crate::kernel::layout::{Layout, SecondArgument};
+
+/// `SLAB_KMALLOC` where the flags are plain macros, which no type information holds: 6.1,
+/// include/linux/slab.h, `#define SLAB_KMALLOC ((slab_flags_t __force)0x00001000U)`. Kernels that
+/// number their flags by `enum _slab_flag_bits` say it themselves.
+const KMALLOC_FLAG_OF_MACROS: u32 = 0x1000;
+
+/// The configuration, and the names of what it lacks of that which no verdict can do without.
+pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
+    let layout = &facts.layout;
+    let mut lacking = Vec::new();
+    let mut need = |value: Option<u32>, name: &'static str| {
+        value.unwrap_or_else(|| {
+            lacking.push(name);
+            0
+        })
+    };
+    let (slab_test, slab_test_offset, slab_test_value) = slab_test(layout);
+    let address = |name: &str| facts.addresses.get(name).copied().unwrap_or(0);
+    let (rodata_start, rodata_end) = match (address("__start_rodata"), address("__end_rodata")) {
+        (start, end) if start != 0 && end > start => (start, end),
+        _ => (0, 0),
+    };
+    let config = Config {
+        page_offset_base_address: address("page_offset_base"),
+        vmalloc_base_address: address("vmalloc_base"),
+        vmemmap_base_address: address("vmemmap_base"),
+        rodata_start,
+        rodata_end,
+        page_bytes: need(layout.page_bytes, "struct page"),
+        page_compound_offset: need(layout.page_compound, "page.compound_info or page.compound_head"),
+        slab_test: need(slab_test, "PGTY_slab and page.page_type, or PG_slab and page.flags"),
+        slab_test_offset,
+        slab_test_value,
+        slab_cache_offset: need(layout.slab_cache, "slab.slab_cache"),
+        cache_flags_offset: need(layout.cache_flags, "kmem_cache.flags"),
+        cache_object_size_offset: need(layout.cache_object_size, "kmem_cache.object_size"),
+        cache_refcount_offset: need(layout.cache_refcount, "kmem_cache.refcount"),
+        cache_name_offset: need(layout.cache_name, "kmem_cache.name"),
+        kmalloc_flag: layout
+            .kmalloc_bit
+            .map_or(KMALLOC_FLAG_OF_MACROS, |bit| 1_u32.checked_shl(bit).unwrap_or(0)),
+        object_argument: need(
+            layout.second_argument.map(|argument| match argument {
+                SecondArgument::Object => OBJECT_IS_POINTER,
+                SecondArgument::Offset => OBJECT_IS_HEAD_LESS_OFFSET,
+            }),
+            "kvfree_call_rcu() with a pointer as its second argument",
+        ),
+        bulk_count_offset: layout.bulk_count.unwrap_or(0),
+        bulk_records_offset: layout.bulk_records.unwrap_or(0),
+        sheaf_cache_offset: layout.sheaf_cache.unwrap_or(0),
+        sheaf_size_offset: layout.sheaf_size.unwrap_or(0),
+        sheaf_objects_offset: layout.sheaf_objects.unwrap_or(0),
+        module_name_offset: layout.module_name.unwrap_or(0),
+        ..leftover(facts).unwrap_or(Config::ZERO)
+    };
+    (config, lacking)
+}
+
+/// How a page says that it is a slab: by the type where there is one, else by the flag.
+///
+/// `PG_slab` counts only as one of `enum pageflags`: for a while it was one of the page types, of
+/// which each was a cleared bit, a form that no kernel krcu was tried on has.
+fn slab_test(layout: &Layout) -> (Option<u32>, u32, u32) {
+    match (layout.page_type_slab.zip(layout.page_type), layout.page_flag_slab.zip(layout.page_flags)) {
+        (Some((value, offset)), _) => (Some(SLAB_BY_TYPE), offset, value),
+        (None, Some((bit, offset))) => (Some(SLAB_BY_FLAG), offset, bit),
+        (None, None) => (None, 0, 0),
+    }
+}
+
+/// What counting the objects left in a cache needs; `None` when something of it is lacking.
+///
+/// A `struct kmem_cache` is allocated with room for the nodes that can exist, not for those that its
+/// type has: reading further would read the next cache.
+fn leftover(facts: &Facts) -> Option<Config> {
+    let layout = &facts.layout;
+    let room = layout.cache_nodes?;
+    let nodes = if room == 1 { 1 } else { facts.possible_nodes?.min(room) };
+    // The probes step by one pointer.
+    if nodes > 1 && layout.cache_node_step? != 8 {
+        return None;
+    }
+    Some(Config {
+        slab_inuse_offset: layout.slab_inuse?,
+        slab_list_offset: layout.slab_list?,
+        cache_node_offset: layout.cache_node?,
+        cache_oo_offset: layout.cache_oo?,
+        nodes,
+        node_slabs_offset: layout.node_slabs?,
+        node_partial_offset: layout.node_partial?,
+        ..Config::ZERO
+    })
+}
+
+/// What one program reads that the type information lacks.
+pub(super) fn lacking_for(facts: &Facts, program: &str) -> Option<&'static str> {
+    let layout = &facts.layout;
+    let lacking = |wanted: &[(Option<u32>, &'static str)]| {
+        wanted.iter().find(|(value, _)| value.is_none()).map(|(_, name)| *name)
+    };
+    match program {
+        "freed_bulk" | "freed_bulk_end" => lacking(&[
+            (layout.bulk_count, "kvfree_rcu_bulk_data.nr_records"),
+            (layout.bulk_records, "kvfree_rcu_bulk_data.records"),
+        ]),
+        "freed_sheaf" | "freed_sheaf_end" | "freed_sheaf_nobarn" | "freed_sheaf_nobarn_end" => lacking(&[
+            (layout.sheaf_cache, "slab_sheaf.cache"),
+            (layout.sheaf_size, "slab_sheaf.size"),
+            (layout.sheaf_objects, "slab_sheaf.objects"),
+        ]),
+        "module_loaded" | "module_freed" => lacking(&[(layout.module_name, "module.name")]),
+        _ => None,
+    }
+}

@@ -1,0 +1,90 @@
+//! Why nothing can be watched, most basic reason first: what a person has to do first comes first.
+
+use super::{Offer, Probe};
+use crate::error::Refusal;
+use crate::kernel::facts::{Facts, Source};
+
+/// The architecture for which the way from an object to its cache is written.
+const ARCH: &str = "x86_64";
+
+/// Addresses without which the cache of an object cannot be found.
+const ADDRESSES: [&str; 3] = ["page_offset_base", "vmalloc_base", "vmemmap_base"];
+
+/// Every reason there is.
+pub(super) fn refusals(facts: &Facts, probes: &[Probe], lacking: &[&'static str]) -> Vec<Refusal> {
+    let mut refusals = Vec::new();
+    if facts.arch != ARCH {
+        refusals.push(Refusal::Arch { arch: facts.arch.clone() });
+    }
+    refusals.extend(privileges(facts));
+    if facts.lockdown.as_deref() == Some("confidentiality") {
+        refusals.push(Refusal::Lockdown { mode: "confidentiality".to_owned() });
+    }
+    if facts.jit == Some(false) {
+        refusals.push(Refusal::Jit);
+    }
+    if facts.ftrace == Some(false) {
+        refusals.push(Refusal::Ftrace);
+    }
+    refusals.extend(btf(&facts.btf));
+    refusals.extend(kallsyms(facts));
+    // Without its sources, what the kernel lacks is not known, and would only bury the reason.
+    if facts.btf == Source::Read && !lacking.is_empty() {
+        refusals.push(Refusal::Layout { names: lacking.join(", ") });
+    }
+    if facts.btf == Source::Read && facts.kallsyms == Source::Read {
+        refusals.extend(required(probes));
+    }
+    refusals
+}
+
+fn privileges(facts: &Facts) -> Option<Refusal> {
+    let has = facts.privileges?;
+    let missing: Vec<&str> = [
+        ("CAP_BPF", has.bpf || has.sys_admin),
+        ("CAP_PERFMON", has.perfmon || has.sys_admin),
+        ("CAP_SYSLOG", has.syslog),
+    ]
+    .into_iter()
+    .filter(|(_, had)| !had)
+    .map(|(name, _)| name)
+    .collect();
+    (!missing.is_empty()).then(|| Refusal::Privileges { missing: missing.join(", ") })
+}
+
+fn btf(source: &Source) -> Option<Refusal> {
+    match source {
+        Source::Read => None,
+        Source::Missing => Some(Refusal::NoBtf),
+        Source::NotMounted => Some(Refusal::NotMounted { path: "/sys", kind: "sysfs" }),
+        Source::Hidden => Some(Refusal::Btf { why: "hidden".to_owned() }),
+        Source::Unreadable(why) => Some(Refusal::Btf { why: why.clone() }),
+    }
+}
+
+fn kallsyms(facts: &Facts) -> Option<Refusal> {
+    match &facts.kallsyms {
+        Source::Missing => Some(Refusal::Kallsyms { why: "there is none".to_owned() }),
+        Source::NotMounted => Some(Refusal::NotMounted { path: "/proc", kind: "proc" }),
+        Source::Unreadable(why) => Some(Refusal::Kallsyms { why: why.clone() }),
+        Source::Hidden => Some(Refusal::Hidden),
+        Source::Read => {
+            let names: Vec<&str> =
+                ADDRESSES.into_iter().filter(|name| !facts.addresses.contains_key(*name)).collect();
+            (!names.is_empty()).then(|| Refusal::Symbols { names: names.join(", ") })
+        }
+    }
+}
+
+fn required(probes: &[Probe]) -> Option<Refusal> {
+    let mut names: Vec<String> = Vec::new();
+    for probe in probes.iter().filter(|probe| probe.required) {
+        if let Offer::NotOffered(why) | Offer::NotNeeded(why) = &probe.offer {
+            let name = format!("{} ({why})", probe.target);
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+    }
+    (!names.is_empty()).then(|| Refusal::Probes { names: names.join("; ") })
+}

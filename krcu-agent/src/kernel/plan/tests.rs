@@ -1,0 +1,347 @@
+//! Facts recorded on real kernels → plans. What is expected comes from another source: the tables of
+//! kernel-facts.md, sections 4.1 and 10 (offsets) and 14 (probes), read from the kernels' binaries.
+
+use krcu_common::config::{OBJECT_IS_HEAD_LESS_OFFSET, OBJECT_IS_POINTER, SLAB_BY_FLAG, SLAB_BY_TYPE};
+
+use super::*;
+use crate::kernel::facts::{Privileges, Source};
+
+fn debian(series: &str) -> Facts {
+    let text = match series {
+        "6.1" => include_str!("../../../tests/facts/debian-6.1-cloud-amd64.json"),
+        "6.12" => include_str!("../../../tests/facts/debian-6.12-cloud-amd64.json"),
+        "6.18" => include_str!("../../../tests/facts/debian-6.18-cloud-amd64.json"),
+        "7.3" => include_str!("../../../tests/facts/debian-7.3-cloud-amd64.json"),
+        _ => panic!("no facts of {series}"),
+    };
+    serde_json::from_str(text).unwrap()
+}
+
+const SERIES: [&str; 4] = ["6.1", "6.12", "6.18", "7.3"];
+
+#[test]
+fn offsets_are_those_of_the_table() {
+    // series, slab_cache; kmem_cache: name, flags, object_size, refcount; is slab: how, where, value
+    for (series, slab_cache, name, flags, size, refcount, (how, at, value)) in [
+        ("6.1", 24, 96, 8, 28, 64, (SLAB_BY_FLAG, 0, 9)),
+        ("6.12", 8, 96, 8, 28, 64, (SLAB_BY_TYPE, 48, 0xf5)),
+        ("6.18", 8, 104, 16, 36, 76, (SLAB_BY_TYPE, 48, 0xf5)),
+        ("7.3", 8, 88, 8, 28, 60, (SLAB_BY_TYPE, 48, 0xf5)),
+    ] {
+        let config = Plan::of(&debian(series)).config;
+        assert_eq!(config.page_bytes, 64, "{series}");
+        assert_eq!(config.page_compound_offset, 8, "{series}");
+        assert_eq!(config.slab_cache_offset, slab_cache, "{series}");
+        assert_eq!(config.cache_name_offset, name, "{series}");
+        assert_eq!(config.cache_flags_offset, flags, "{series}");
+        assert_eq!(config.cache_object_size_offset, size, "{series}");
+        assert_eq!(config.cache_refcount_offset, refcount, "{series}");
+        assert_eq!(
+            (config.slab_test, config.slab_test_offset, config.slab_test_value),
+            (how, at, value),
+            "{series}"
+        );
+    }
+}
+
+#[test]
+fn objects_blocks_and_sheaves_are_read_as_each_kernel_has_them() {
+    // series, object by; nr_records, records; sheaf: cache, size, objects; SLAB_KMALLOC
+    for (series, object, block, sheaf, kmalloc) in [
+        ("6.1", OBJECT_IS_HEAD_LESS_OFFSET, (0, 16), (0, 0, 0), 0x1000),
+        ("6.12", OBJECT_IS_POINTER, (32, 40), (0, 0, 0), 0x8),
+        ("6.18", OBJECT_IS_POINTER, (32, 40), (16, 24, 32), 0x8),
+        ("7.3", OBJECT_IS_POINTER, (32, 40), (16, 24, 32), 0x8),
+    ] {
+        let config = Plan::of(&debian(series)).config;
+        assert_eq!(config.object_argument, object, "{series}");
+        assert_eq!((config.bulk_count_offset, config.bulk_records_offset), block, "{series}");
+        let offsets = (config.sheaf_cache_offset, config.sheaf_size_offset, config.sheaf_objects_offset);
+        assert_eq!(offsets, sheaf, "{series}");
+        assert_eq!(config.kmalloc_flag, kmalloc, "{series}");
+    }
+}
+
+fn planned(plan: &Plan) -> Vec<(&'static str, &'static str)> {
+    plan.probes.iter().filter(|probe| probe.is_planned()).map(|probe| (probe.program, probe.target)).collect()
+}
+
+#[test]
+fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
+    let first = [
+        ("cache_released", "slab_kmem_cache_release"),
+        ("shutdown_end", "cpus_read_unlock"),
+        ("shutdown_begin", "__kmem_cache_shutdown"),
+        ("rcu_barrier_end", "rcu_barrier"),
+        ("rcu_barrier_begin", "rcu_barrier"),
+    ];
+    let all = [("kvfree_barrier_end", "kvfree_rcu_barrier"), ("kvfree_barrier_begin", "kvfree_rcu_barrier")];
+    let one = [
+        ("kvfree_on_cache_end", "kvfree_rcu_barrier_on_cache"),
+        ("kvfree_on_cache_begin", "kvfree_rcu_barrier_on_cache"),
+    ];
+    let destroy = [("rcu_work_flushed", "flush_rcu_work"), ("destroy_begin", "kmem_cache_destroy")];
+    let array = [("freed_array_end", "kmem_cache_free_bulk"), ("freed_array", "kmem_cache_free_bulk")];
+    let bulk = [("freed_bulk_end", "kvfree_rcu_bulk"), ("freed_bulk", "kvfree_rcu_bulk")];
+    let list_old = [("freed_list_end", "kfree_rcu_work")];
+    let list = [("freed_list_end", "kvfree_rcu_list")];
+    let single = [("freed_single", "kvfree")];
+    let hurry = [("callback_queued_hurry", "call_rcu_hurry")];
+    let callback = [("callback_queued", "call_rcu")];
+    let sheaf = [
+        ("freed_sheaf_end", "rcu_free_sheaf"),
+        ("freed_sheaf", "rcu_free_sheaf"),
+        ("freed_sheaf_nobarn_end", "rcu_free_sheaf_nobarn"),
+        ("freed_sheaf_nobarn", "rcu_free_sheaf_nobarn"),
+    ];
+    let module_freed = [("module_freed", "module_free")];
+    let nolock = [("queued_nolock", "kfree_call_rcu_nolock")];
+    let queued = [("queued", "kvfree_call_rcu")];
+    let created_old = [("cache_created", "kmem_cache_create_usercopy")];
+    let created = [("cache_created", "__kmem_cache_create_args")];
+    let loaded = [("module_loaded", "module_load")];
+    let of = |parts: &[&[(&'static str, &'static str)]]| parts.concat();
+    for (series, expected) in [
+        (
+            "6.1",
+            of(&[
+                &first,
+                &destroy,
+                &array,
+                &list_old,
+                &single,
+                &module_freed,
+                &callback,
+                &queued,
+                &created_old,
+                &loaded,
+            ]),
+        ),
+        (
+            "6.12",
+            of(&[
+                &first,
+                &all,
+                &destroy,
+                &bulk,
+                &list,
+                &single,
+                &module_freed,
+                &hurry,
+                &callback,
+                &queued,
+                &created,
+                &loaded,
+            ]),
+        ),
+        (
+            "6.18",
+            of(&[
+                &first,
+                &all,
+                &one,
+                &destroy,
+                &bulk,
+                &list,
+                &single,
+                &sheaf,
+                &module_freed,
+                &hurry,
+                &callback,
+                &queued,
+                &created,
+                &loaded,
+            ]),
+        ),
+        (
+            "7.3",
+            of(&[
+                &first,
+                &all,
+                &one,
+                &destroy,
+                &bulk,
+                &list,
+                &single,
+                &sheaf,
+                &module_freed,
+                &hurry,
+                &callback,
+                &nolock,
+                &queued,
+                &created,
+                &loaded,
+            ]),
+        ),
+    ] {
+        let plan = Plan::of(&debian(series));
+        assert_eq!(planned(&plan), expected, "{series}");
+        assert_eq!(plan.refusals, [], "{series}");
+        assert_eq!(plan.undecidable, [""; 0], "{series}");
+    }
+}
+
+#[test]
+fn each_required_function_is_named_when_it_is_missing() {
+    for series in SERIES {
+        for name in ["kmem_cache_destroy", "__kmem_cache_shutdown", "kvfree_call_rcu"] {
+            let mut facts = debian(series);
+            facts.functions.insert(
+                name.to_owned(),
+                Function { btf: Some(false), symbols: Some(0), traceable: Some(false) },
+            );
+            let plan = Plan::of(&facts);
+            let [Refusal::Probes { names }] = plan.refusals.as_slice() else {
+                panic!("{series} {name}: {:?}", plan.refusals)
+            };
+            assert_eq!(names, &format!("{name} (absent or inlined)"), "{series}");
+        }
+    }
+}
+
+#[test]
+fn each_address_is_named_when_it_is_missing() {
+    for name in ["page_offset_base", "vmalloc_base", "vmemmap_base"] {
+        let mut facts = debian("6.1");
+        facts.addresses.remove(name);
+        assert_eq!(Plan::of(&facts).refusals, [Refusal::Symbols { names: name.to_owned() }]);
+    }
+    let mut facts = debian("6.1");
+    facts.addresses.remove("__end_rodata");
+    let plan = Plan::of(&facts);
+    assert_eq!((plan.refusals.len(), plan.config.rodata_start, plan.config.rodata_end), (0, 0, 0));
+    assert_eq!(plan.undecidable.len(), 1);
+}
+
+#[test]
+fn each_member_is_named_when_it_is_missing() {
+    type Remove = fn(&mut Facts);
+    let removals: [(&str, Remove); 8] = [
+        ("struct page", |facts| facts.layout.page_bytes = None),
+        ("page.compound_info or page.compound_head", |facts| facts.layout.page_compound = None),
+        ("PGTY_slab and page.page_type, or PG_slab and page.flags", |facts| {
+            facts.layout.page_type_slab = None
+        }),
+        ("slab.slab_cache", |facts| facts.layout.slab_cache = None),
+        ("kmem_cache.flags", |facts| facts.layout.cache_flags = None),
+        ("kmem_cache.refcount", |facts| facts.layout.cache_refcount = None),
+        ("kmem_cache.name", |facts| facts.layout.cache_name = None),
+        ("kvfree_call_rcu() with a pointer as its second argument", |facts| {
+            facts.layout.second_argument = None
+        }),
+    ];
+    for (name, remove) in removals {
+        let mut facts = debian("7.3");
+        remove(&mut facts);
+        assert_eq!(Plan::of(&facts).refusals, [Refusal::Layout { names: name.to_owned() }]);
+    }
+}
+
+#[test]
+fn a_system_in_the_way_is_refused_with_what_to_do() {
+    type Change = fn(&mut Facts);
+    let changes: [(Change, &str); 9] = [
+        (|facts| facts.arch = "aarch64".to_owned(), "use another machine"),
+        (|facts| facts.privileges = Some(Privileges::from_bits(0)), "run it with sudo"),
+        (|facts| facts.lockdown = Some("confidentiality".to_owned()), "boot with lockdown=integrity or none"),
+        (|facts| facts.jit = Some(false), "run `sysctl net.core.bpf_jit_enable=1`"),
+        (|facts| facts.ftrace = Some(false), "run `sysctl kernel.ftrace_enabled=1`"),
+        (|facts| facts.btf = Source::Missing, "use one with CONFIG_DEBUG_INFO_BTF=y"),
+        (|facts| facts.btf = Source::NotMounted, "run `mount -t sysfs sysfs /sys`"),
+        (|facts| facts.kallsyms = Source::Hidden, "`sysctl kernel.kptr_restrict=1`"),
+        (|facts| facts.kallsyms = Source::NotMounted, "run `mount -t proc proc /proc`"),
+    ];
+    for (change, what_to_do) in changes {
+        let mut facts = debian("6.12");
+        change(&mut facts);
+        let [refusal] = Plan::of(&facts).refusals.try_into().unwrap();
+        let text: String = Refusal::to_string(&refusal);
+        assert!(text.ends_with(what_to_do), "{text}");
+        assert!(!text.contains('\n'), "{text}");
+    }
+}
+
+#[test]
+fn less_than_root_is_enough_with_three_capabilities() {
+    let mut facts = debian("6.12");
+    facts.privileges = Some(Privileges { bpf: true, perfmon: true, sys_admin: false, syslog: true });
+    assert_eq!(Plan::of(&facts).refusals, []);
+    facts.privileges = Some(Privileges { bpf: true, perfmon: false, sys_admin: false, syslog: false });
+    assert_eq!(
+        Plan::of(&facts).refusals,
+        [Refusal::Privileges { missing: "CAP_PERFMON, CAP_SYSLOG".to_owned() }]
+    );
+}
+
+#[test]
+fn without_tracefs_every_probe_is_tried() {
+    for series in SERIES {
+        let mut facts = debian(series);
+        let offered = planned(&Plan::of(&facts));
+        for function in facts.functions.values_mut() {
+            function.traceable = None;
+        }
+        let plan = Plan::of(&facts);
+        assert_eq!(planned(&plan), offered, "{series}");
+        assert_eq!(plan.refusals, [], "{series}");
+        assert!(plan.probes.iter().any(|probe| matches!(probe.offer, Offer::CouldNotLook(_))), "{series}");
+    }
+}
+
+#[test]
+fn blocks_are_watched_in_the_function_below_when_theirs_cannot_be() {
+    let mut facts = debian("6.12");
+    facts.functions.get_mut("kvfree_rcu_bulk").unwrap().traceable = Some(false);
+    let plan = Plan::of(&facts);
+    let programs: Vec<&str> = planned(&plan).into_iter().map(|(program, _)| program).collect();
+    assert!(programs.contains(&"freed_array") && programs.contains(&"freed_array_end"));
+    assert!(!programs.contains(&"freed_bulk") && !programs.contains(&"freed_bulk_end"));
+    assert_eq!(plan.undecidable, [""; 0]);
+    facts.functions.get_mut("kmem_cache_free_bulk").unwrap().symbols = Some(2);
+    let plan = Plan::of(&facts);
+    assert_eq!(plan.undecidable.len(), 1);
+    assert!(plan.undecidable[0].starts_with("Whether objects freed in blocks were freed"));
+}
+
+#[test]
+fn nodes_beyond_those_that_can_exist_are_not_read() {
+    for series in SERIES {
+        assert_eq!(Plan::of(&debian(series)).config.nodes, 1, "{series}");
+        let mut facts = debian(series);
+        facts.possible_nodes = None;
+        let plan = Plan::of(&facts);
+        assert_eq!(plan.config.nodes, 0, "{series}");
+        assert_eq!(plan.undecidable, ["How many objects a failed destroy left behind cannot be counted."]);
+    }
+    let mut facts = debian("6.12");
+    facts.possible_nodes = Some(4);
+    assert_eq!(Plan::of(&facts).config.nodes, 4);
+}
+
+#[test]
+fn a_kernel_that_does_not_batch_says_what_is_lost() {
+    let mut facts = debian("6.18");
+    for name in catalog::BATCHING.iter().copied().chain(["kvfree_rcu_bulk"]) {
+        let absent = Function { btf: Some(false), symbols: Some(0), traceable: Some(false) };
+        facts.functions.insert(name.to_owned(), absent);
+    }
+    let plan = Plan::of(&facts);
+    assert_eq!(plan.refusals, []);
+    assert_eq!(plan.undecidable.len(), 1);
+    assert!(plan.undecidable[0].starts_with("Each kfree_rcu() is a callback of its own here"));
+}
+
+#[test]
+fn a_withdrawn_probe_says_what_is_lost_once() {
+    let mut plan = Plan::of(&debian("6.12"));
+    plan.withdraw("rcu_barrier_end", "busy".to_owned());
+    plan.withdraw("rcu_barrier_begin", "busy".to_owned());
+    assert_eq!(plan.undecidable.len(), 1);
+    let withdrawn: Vec<&str> = plan
+        .probes
+        .iter()
+        .filter(|probe| probe.offer == Offer::NotOffered("busy".to_owned()))
+        .map(|probe| probe.program)
+        .collect();
+    assert_eq!(withdrawn, ["rcu_barrier_end", "rcu_barrier_begin"]);
+}

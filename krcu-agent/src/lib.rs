@@ -1,0 +1,17 @@
+//! The agent: facts → plan → load → attach → ring → decode → order → replay → verdict → report. The
+//! binary `krcu` is made of this library.
+//!
+//! What is absent here: any file but `probe`, `source` and `diagnostics` that knows aya, any version number
+//! that is compared, and any rule that decides a verdict.
+
+pub mod check;
+pub mod cli;
+pub mod command;
+pub mod diagnostics;
+pub mod doctor;
+pub mod error;
+pub mod kernel;
+pub mod pipeline;
+pub mod probe;
+pub mod report;
+pub mod source;

@@ -1,0 +1,61 @@
+//! The command `krcu`.
+
+use std::process::ExitCode;
+
+use clap::{Parser as _, error::ErrorKind};
+use krcu_agent::{
+    check::{self, CheckError},
+    cli::{Cli, Verb},
+    doctor,
+};
+
+/// Status when what was asked for cannot be.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return match error.print() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            };
+        }
+        Err(error) => {
+            eprintln!("krcu: {}", one_line(&error));
+            return ExitCode::from(EXIT_USAGE);
+        }
+    };
+    match cli.verb {
+        Verb::Check(options) => match check::run(&options) {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => {
+                eprintln!("krcu: {error}");
+                match error {
+                    CheckError::Usage(_) => ExitCode::from(EXIT_USAGE),
+                    CheckError::Failed(_) => ExitCode::FAILURE,
+                }
+            }
+        },
+        Verb::Doctor(options) => match doctor::run(&options) {
+            Ok(true) => ExitCode::SUCCESS,
+            Ok(false) => ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("krcu: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+/// What is wrong with the command line, and where to read how it should be.
+fn one_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "say what to do: check or doctor (see krcu --help)".to_owned();
+    }
+    let wrong = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let wrong: Vec<&str> = wrong.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
+    let wrong = wrong.join("; ");
+    format!("{} (see krcu --help)", wrong.strip_prefix("error: ").unwrap_or(&wrong))
+}

@@ -1,0 +1,265 @@
+//! Loads the probes of a plan into the kernel, attaches them, and takes them away again.
+//!
+//! The only room that knows aya. Everything is loaded before anything is attached, so a program that
+//! the kernel refuses costs nothing. Attaching goes in the order of the plan, which
+//! [`catalog`](crate::kernel::catalog) explains, detaching in the reverse order. A required probe that
+//! fails takes all others with it; an optional one is withdrawn from the plan, which then says what
+//! cannot be decided.
+
+use std::fs;
+use std::os::fd::{AsFd, AsRawFd};
+
+use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya::programs::Program;
+use aya::{Btf, Ebpf, EbpfLoader};
+use aya_log::EbpfLogger;
+use krcu_common::count::COUNTERS;
+use log::Log;
+use zerocopy::IntoBytes;
+
+use crate::kernel::Plan;
+
+mod error;
+mod link;
+
+pub use error::LoadError;
+use link::LinkId;
+
+/// The compiled probes; `build.rs` says where they come from.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KRCU_EBPF_OBJECT"));
+
+/// The read-only data of the probes that holds their configuration.
+const CONFIG: &str = "CONFIG";
+/// The map of the ring that every event goes through.
+const EVENTS: &str = "EVENTS";
+/// The per-CPU array of what became of each run.
+const COUNTS: &str = "COUNTERS";
+/// The per-CPU array, of one element, of the number that the next event gets.
+const SEQUENCES: &str = "SEQUENCES";
+
+/// What a run asks of its probes.
+#[derive(Clone, Copy, Debug)]
+pub struct LoadOptions {
+    /// Bytes of the ring; rounded up to a power of two of pages.
+    pub ring_bytes: u32,
+    /// Bytes waiting in the ring at which its reader is woken for events that can wait.
+    pub wake_bytes: u32,
+    /// Whether each queueing call's stack is taken.
+    pub queue_stacks: bool,
+    /// Whether the probes write diagnostics of their own.
+    pub probe_log: bool,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        LoadOptions { ring_bytes: 16 << 20, wake_bytes: 64 << 10, queue_stacks: true, probe_log: false }
+    }
+}
+
+/// The probes in the kernel. Dropping them detaches them.
+pub struct Probes {
+    ebpf: Ebpf,
+    /// What is attached, in the order of attaching.
+    attached: Vec<(&'static str, LinkId)>,
+    plan: Plan,
+    withdrawn: Vec<LoadError>,
+}
+
+impl Probes {
+    /// Loads and attaches the probes of a plan.
+    ///
+    /// # Errors
+    /// A refusal of the plan, or what kept a required probe out of the kernel. Nothing is left there.
+    pub fn load(plan: Plan, options: LoadOptions) -> Result<Probes, LoadError> {
+        if let Some(refusal) = plan.refusals.first() {
+            return Err(LoadError::Refused(refusal.clone()));
+        }
+        let btf = Btf::from_sys_fs().map_err(|cause| LoadError::Btf { cause: Box::new(cause) })?;
+        let ebpf = load_object(&plan, options, &btf)?;
+        let mut probes = Probes { ebpf, attached: Vec::new(), plan, withdrawn: Vec::new() };
+        probes.each_planned(|ebpf, _, job| {
+            let program = job.program_of(ebpf)?;
+            link::load(program, job.target, &btf).map_err(|cause| job.failed(cause))
+        })?;
+        probes.each_planned(|ebpf, attached, job| {
+            let program = job.program_of(ebpf)?;
+            let link = link::attach(program, job.target).map_err(|cause| job.failed(cause))?;
+            attached.push((job.program, link));
+            Ok(())
+        })?;
+        Ok(probes)
+    }
+
+    /// Does one step for every probe of the plan; an optional one that fails is withdrawn from it.
+    fn each_planned(
+        &mut self,
+        mut step: impl FnMut(&mut Ebpf, &mut Vec<(&'static str, LinkId)>, Job) -> Result<(), LoadError>,
+    ) -> Result<(), LoadError> {
+        let planned: Vec<(Job, bool)> = self
+            .plan
+            .probes
+            .iter()
+            .filter(|probe| probe.is_planned())
+            .map(|probe| {
+                (Job { program: probe.program, target: probe.target, attach: probe.attach }, probe.required)
+            })
+            .collect();
+        for (job, required) in planned {
+            match step(&mut self.ebpf, &mut self.attached, job) {
+                Ok(()) => {}
+                Err(error) if required => return Err(error),
+                Err(error) => {
+                    self.plan.withdraw(job.program, error.headline());
+                    self.withdrawn.push(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The plan as it was carried out: probes that failed are not offered in it.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// Why optional probes were withdrawn, with what the verifier said.
+    #[must_use]
+    pub fn withdrawn(&self) -> &[LoadError] {
+        &self.withdrawn
+    }
+
+    /// How many programs are attached.
+    #[must_use]
+    pub fn attached(&self) -> usize {
+        self.attached.len()
+    }
+
+    /// Takes the ring, once. It stays readable after the probes are detached, and implements `AsRawFd`
+    /// for a poller.
+    ///
+    /// # Errors
+    /// When it was taken before, or cannot be mapped.
+    pub fn take_ring(&mut self) -> Result<RingBuf<MapData>, LoadError> {
+        let map = self.ebpf.take_map(EVENTS).ok_or(LoadError::Absent { what: "map", name: EVENTS })?;
+        RingBuf::try_from(map).map_err(|cause| LoadError::Map { name: EVENTS, cause: Box::new(cause) })
+    }
+
+    /// Takes the reader of the probes' own diagnostics, which go to `logger`.
+    ///
+    /// # Errors
+    /// When it was taken before, or the object writes none.
+    pub fn take_log<Logger: Log>(&mut self, logger: Logger) -> Result<EbpfLogger<Logger>, LoadError> {
+        EbpfLogger::init_with_logger(&mut self.ebpf, logger)
+            .map_err(|cause| LoadError::Log { cause: Box::new(cause) })
+    }
+
+    /// What became of the runs so far: for each possible CPU, every counter of
+    /// [`krcu_common::count`] in its order.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn counters(&self) -> Result<Vec<Vec<u64>>, LoadError> {
+        let map = self.per_cpu(COUNTS)?;
+        let mut by_cpu: Vec<Vec<u64>> = Vec::new();
+        for counter in 0..COUNTERS {
+            let values = map
+                .get(&counter, 0)
+                .map_err(|cause| LoadError::Map { name: COUNTS, cause: Box::new(cause) })?;
+            by_cpu.resize_with(values.len(), Vec::new);
+            for (cpu, value) in by_cpu.iter_mut().zip(values.iter()) {
+                cpu.push(*value);
+            }
+        }
+        Ok(by_cpu)
+    }
+
+    /// For each possible CPU the number that its next event gets: how many there were.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn sequences(&self) -> Result<Vec<u64>, LoadError> {
+        let values = self
+            .per_cpu(SEQUENCES)?
+            .get(&0, 0)
+            .map_err(|cause| LoadError::Map { name: SEQUENCES, cause: Box::new(cause) })?;
+        Ok(values.to_vec())
+    }
+
+    /// How often the kernel did not run each program because it was running on that CPU already
+    /// (`recursion_misses` of its fdinfo); `None` where the kernel does not say.
+    ///
+    /// For the return probe only newer kernels count here. Its own limit, as many calls at once as
+    /// twice the CPUs, is out of reach: its function runs under `slab_mutex`.
+    #[must_use]
+    pub fn recursion_misses(&self) -> Vec<(&'static str, Option<u64>)> {
+        self.attached.iter().map(|(program, _)| (*program, self.misses_of(program))).collect()
+    }
+
+    fn misses_of(&self, program: &str) -> Option<u64> {
+        let fd = self.ebpf.program(program)?.fd().ok()?.as_fd().as_raw_fd();
+        let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
+        let value = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+        value.trim().parse().ok()
+    }
+
+    fn per_cpu(&self, name: &'static str) -> Result<PerCpuArray<&MapData, u64>, LoadError> {
+        let map: &Map = self.ebpf.map(name).ok_or(LoadError::Absent { what: "map", name })?;
+        PerCpuArray::try_from(map).map_err(|cause| LoadError::Map { name, cause: Box::new(cause) })
+    }
+
+    /// Detaches every probe, in the reverse of the order of attaching. Programs and maps stay, so that
+    /// the ring can be drained and the counters read after the last event.
+    ///
+    /// # Errors
+    /// The first that failed; the others are detached all the same.
+    pub fn detach(&mut self) -> Result<(), LoadError> {
+        let mut first = Ok(());
+        while let Some((name, link)) = self.attached.pop() {
+            let Some(program) = self.ebpf.program_mut(name) else { continue };
+            if let Err(cause) = link::detach(program, link) {
+                let error = LoadError::Detach { program: name, cause: Box::new(cause) };
+                first = first.and(Err(error));
+            }
+        }
+        first
+    }
+}
+
+impl Drop for Probes {
+    fn drop(&mut self) {
+        // Closing the descriptors, which comes next, detaches whatever this could not.
+        let _ = self.detach();
+    }
+}
+
+/// One probe of the plan, as a step needs it.
+#[derive(Clone, Copy)]
+struct Job {
+    program: &'static str,
+    target: &'static str,
+    attach: crate::kernel::catalog::Attach,
+}
+
+impl Job {
+    fn program_of<'a>(&self, ebpf: &'a mut Ebpf) -> Result<&'a mut Program, LoadError> {
+        ebpf.program_mut(self.program).ok_or(LoadError::Absent { what: "program", name: self.program })
+    }
+
+    fn failed(self, cause: aya::programs::ProgramError) -> LoadError {
+        LoadError::of_program(self.program, self.target, self.attach, cause)
+    }
+}
+
+fn load_object(plan: &Plan, options: LoadOptions, btf: &Btf) -> Result<Ebpf, LoadError> {
+    let mut config = plan.config;
+    config.queue_stacks = u32::from(options.queue_stacks);
+    config.probe_log = u32::from(options.probe_log);
+    config.wake_bytes = options.wake_bytes;
+    EbpfLoader::new()
+        .btf(Some(btf))
+        .override_global(CONFIG, config.as_bytes(), true)
+        .map_max_entries(EVENTS, options.ring_bytes)
+        .load(OBJECT)
+        .map_err(|cause| LoadError::Object { cause: Box::new(cause) })
+}

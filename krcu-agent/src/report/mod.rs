@@ -1,0 +1,90 @@
+//! Report: what people and programs see of a run.
+
+use krcu_model::{Verdict, VerdictKind, verdict::Ordering};
+
+use crate::pipeline::Losses;
+
+pub mod json;
+pub mod text;
+mod units;
+
+/// How a report is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// One screen for a person.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// How the exit status is chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Whether `waited` and `unordered` are faults too.
+    pub strict: bool,
+    /// The status when something is flagged.
+    pub exit_flagged: u8,
+}
+
+/// The status when something cannot be decided.
+pub const EXIT_INCONCLUSIVE: u8 = 11;
+
+/// All that a run gave.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The kernel's release.
+    pub release: String,
+    /// Probes that were attached.
+    pub probes: usize,
+    /// Events taken.
+    pub events: u64,
+    /// Events not seen.
+    pub losses: Losses,
+    /// From attaching to detaching.
+    pub duration_ns: u64,
+    /// One for each destroy, then the broken promises.
+    pub verdicts: Vec<Verdict>,
+    /// Status of the command, as a shell reports it.
+    pub command_status: u8,
+    /// How the exit status is chosen.
+    pub policy: Policy,
+}
+
+impl Report {
+    /// Whether a verdict is a fault under this run's policy.
+    #[must_use]
+    pub fn is_flagged(&self, verdict: &Verdict) -> bool {
+        if self.policy.strict { verdict.flagged_strictly } else { verdict.flagged }
+    }
+
+    /// Whether a verdict leaves open what this run asks.
+    #[must_use]
+    pub fn is_open(&self, verdict: &Verdict) -> bool {
+        let order_unknown = verdict.verdict == VerdictKind::Clean && verdict.ordering == Ordering::Unknown;
+        verdict.verdict == VerdictKind::Inconclusive || (self.policy.strict && order_unknown)
+    }
+
+    /// How many verdicts are faults.
+    #[must_use]
+    pub fn flagged(&self) -> usize {
+        self.verdicts.iter().filter(|verdict| self.is_flagged(verdict)).count()
+    }
+
+    /// How many verdicts are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.verdicts.iter().filter(|verdict| self.is_open(verdict)).count()
+    }
+
+    /// The status to exit with.
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        if self.flagged() > 0 {
+            self.policy.exit_flagged
+        } else if self.open() > 0 || self.losses.destroys > 0 {
+            EXIT_INCONCLUSIVE
+        } else {
+            self.command_status
+        }
+    }
+}

@@ -1,0 +1,321 @@
+//! Text: one screen for a person. The verdict first, then the evidence, then what to do.
+
+use std::fmt::Write as _;
+
+use krcu_model::{
+    Verdict, VerdictKind,
+    verdict::{KernelResult, Ordering},
+};
+
+use super::{
+    Report,
+    units::{count, span},
+};
+
+/// Columns that a line may take.
+const WIDTH: usize = 100;
+/// Where the name of a cache begins.
+const NAME_COLUMN: usize = 14;
+/// Where the words of the evidence begin.
+const EVIDENCE_COLUMN: usize = 28;
+/// Queueing sites shown of one cache.
+const SITES: usize = 3;
+/// Frames shown of one site.
+const FRAMES: usize = 3;
+/// Verdicts of one line that are shown by name.
+const QUIET: usize = 12;
+
+/// The report as a person reads it.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let mut text = headline(report);
+    if report.losses.total() > 0 {
+        text += &format!("      {}\n", losses(report));
+    }
+    text.push('\n');
+    let (quiet, loud): (Vec<&Verdict>, Vec<&Verdict>) =
+        report.verdicts.iter().partition(|verdict| is_quiet(report, verdict));
+    for verdict in loud {
+        text += &block(report, verdict);
+        text.push('\n');
+    }
+    for verdict in quiet.iter().take(QUIET) {
+        text += &title(report, verdict);
+    }
+    if quiet.len() > QUIET {
+        let _ = writeln!(text, "{:NAME_COLUMN$}and {} more", "clean", count((quiet.len() - QUIET) as u64));
+    }
+    text + &conclusion(report)
+}
+
+fn headline(report: &Report) -> String {
+    format!(
+        "krcu: Linux {} · {} probes · {} events, {} lost · {}\n",
+        report.release,
+        report.probes,
+        count(report.events),
+        count(report.losses.total()),
+        span(report.duration_ns)
+    )
+}
+
+fn losses(report: &Report) -> String {
+    let mut parts = Vec::new();
+    if report.losses.ring_full > 0 {
+        parts.push(format!("{} events found the ring full (enlarge it with --ring-bytes)", count(report.losses.ring_full)));
+    }
+    if report.losses.probe_missed > 0 {
+        parts.push(format!("{} runs of a probe were skipped by the kernel", count(report.losses.probe_missed)));
+    }
+    parts.join(", ")
+}
+
+/// Whether a verdict needs one line only.
+fn is_quiet(report: &Report, verdict: &Verdict) -> bool {
+    matches!(verdict.verdict, VerdictKind::Clean | VerdictKind::Alias) && !report.is_open(verdict)
+}
+
+fn word(report: &Report, verdict: &Verdict) -> String {
+    let word = verdict.verdict.word();
+    let loud = report.is_flagged(verdict) || verdict.verdict == VerdictKind::Unordered;
+    if loud { word.to_uppercase() } else { word.to_owned() }
+}
+
+/// The first line: what, of which cache, in one clause, and whose.
+fn title(report: &Report, verdict: &Verdict) -> String {
+    let mut line = format!("{:NAME_COLUMN$}{}  {}", word(report, verdict), verdict.cache, clause(verdict));
+    if let Some(module) = &verdict.module {
+        let taken = line.chars().count() + module.chars().count();
+        let gap = WIDTH.saturating_sub(taken).max(2);
+        let _ = write!(line, "{:gap$}{module}", "");
+    }
+    format!("{}\n", line.trim_end())
+}
+
+fn clause(verdict: &Verdict) -> String {
+    match verdict.verdict {
+        VerdictKind::Clean if verdict.ordering == Ordering::Unknown => {
+            "nothing was left; it is older than the probes".to_owned()
+        }
+        VerdictKind::Clean => String::new(),
+        VerdictKind::Alias => "shared with other caches: only a reference was dropped".to_owned(),
+        VerdictKind::Waited => format!(
+            "the destroy waited {} for {}",
+            span(verdict.wait_ns.unwrap_or(0)),
+            objects(verdict.waited_for_own, "deferred free")
+        ),
+        VerdictKind::Pending => {
+            format!("destroyed with {} outstanding", objects(verdict.queued_by_kfree_rcu, "deferred free"))
+        }
+        VerdictKind::Leaked => match verdict.leaked {
+            Some(leaked) => format!("destroyed with {} that nobody queued", objects(leaked, "object")),
+            None => "destroyed with objects that nobody queued".to_owned(),
+        },
+        VerdictKind::LateFree => {
+            format!("{} ran after the cache was gone", objects(verdict.late_frees, "deferred free"))
+        }
+        VerdictKind::Unordered => {
+            let margin = verdict.margin_ns.map_or_else(|| "an unknown margin".to_owned(), span);
+            format!("nothing was outstanding, by luck: the last free was {margin} before")
+        }
+        VerdictKind::BarrierEarly => {
+            format!("a barrier returned with {} that it covers still queued", objects(verdict.queued_by_kfree_rcu, "object"))
+        }
+        VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
+        VerdictKind::Inconclusive => "cannot be decided".to_owned(),
+    }
+}
+
+fn objects(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
+}
+
+fn block(report: &Report, verdict: &Verdict) -> String {
+    let mut text = title(report, verdict);
+    for note in &verdict.notes {
+        text += &evidence("why", note);
+    }
+    if !verdict.destroyed_by.comm.is_empty() {
+        text += &evidence("destroyed by", &destroyed_by(verdict));
+    }
+    if let Some(line) = queued_by(verdict) {
+        text += &evidence("queued by", &line);
+    }
+    for site in verdict.sites.iter().take(SITES) {
+        text += &evidence("", &site_line(site.objects, &site.stack));
+    }
+    if verdict.sites.len() > SITES {
+        text += &evidence("", &format!("and {} more sites (--format json has them)", verdict.sites.len() - SITES));
+    }
+    if let Some(line) = ordering(verdict) {
+        text += &evidence("ordering", &line);
+    }
+    if let Some(line) = kernel(verdict) {
+        text += &evidence("the kernel", &line);
+    }
+    text + &evidence("what to do", &verdict.advice)
+}
+
+/// One line of evidence, wrapped under itself.
+fn evidence(label: &str, words: &str) -> String {
+    let mut text = String::new();
+    let mut line = format!("{:NAME_COLUMN$}{label:<width$}", "", width = EVIDENCE_COLUMN - NAME_COLUMN);
+    let mut used = EVIDENCE_COLUMN;
+    let mut is_first = true;
+    for word in words.split(' ') {
+        let length = word.chars().count();
+        if !is_first && used + 1 + length > WIDTH {
+            let _ = writeln!(text, "{}", line.trim_end());
+            line = " ".repeat(EVIDENCE_COLUMN);
+            used = EVIDENCE_COLUMN;
+            is_first = true;
+        }
+        if !is_first {
+            line.push(' ');
+            used += 1;
+        }
+        line += word;
+        used += length;
+        is_first = false;
+    }
+    let _ = writeln!(text, "{}", line.trim_end());
+    text
+}
+
+fn destroyed_by(verdict: &Verdict) -> String {
+    let by = &verdict.destroyed_by;
+    let place = match (by.stack.first(), &verdict.module) {
+        (Some(frame), Some(module)) if !frame.contains('[') && is_module_exit(&by.stack) => {
+            format!("as the last act of the exit of {module}")
+        }
+        (Some(frame), _) => format!("in {frame}"),
+        (None, _) => "at an unknown place".to_owned(),
+    };
+    format!("{}[{}] {place}, {} into the run", by.comm, by.task, span(verdict.destroyed_at_ns))
+}
+
+fn is_module_exit(stack: &[String]) -> bool {
+    stack.iter().any(|frame| frame.contains("sys_delete_module"))
+}
+
+fn queued_by(verdict: &Verdict) -> Option<String> {
+    let mut parts = Vec::new();
+    let outstanding = verdict.queued_by_kfree_rcu.max(verdict.waited_for_own);
+    if outstanding > 0 {
+        parts.push(format!("kfree_rcu  {}", count(outstanding)));
+    } else if verdict.queued_ever > 0 {
+        parts.push(format!("kfree_rcu  {} in all", count(verdict.queued_ever)));
+    }
+    if verdict.queued_by_call_rcu.is_none() && verdict.callbacks_ever > 0 {
+        parts.push(format!("call_rcu  {} in all", count(verdict.callbacks_ever)));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    if let Some(leaked) = verdict.leaked.filter(|leaked| *leaked > 0) {
+        parts.push(format!("nobody  {}", count(leaked)));
+    }
+    if let Some(age) = verdict.oldest_age_ns {
+        parts.push(format!("oldest {}", span(age)));
+    }
+    if !verdict.cpus.is_empty() {
+        let cpus: Vec<String> =
+            verdict.cpus.iter().map(|cpu| format!("CPU {}: {}", cpu.cpu.0, count(cpu.objects))).collect();
+        parts.push(cpus.join(", "));
+    }
+    Some(parts.join("   "))
+}
+
+/// `777 × my_flush+0x51 ← my_exit+0x37f [my_module]`: a module is named once for frames in a row.
+fn site_line(objects: u64, stack: &[String]) -> String {
+    let shown: Vec<&String> = stack.iter().take(FRAMES).collect();
+    let mut frames = Vec::new();
+    for (place, frame) in shown.iter().enumerate() {
+        let module = |frame: &str| frame.split_once(" [").map(|(_, module)| module.to_owned());
+        let repeats = shown.get(place + 1).is_some_and(|next| module(frame).is_some() && module(next) == module(frame));
+        frames.push(if repeats { frame.split(" [").next().unwrap_or(frame) } else { frame.as_str() });
+    }
+    let chain = if frames.is_empty() { "an unknown place".to_owned() } else { frames.join(" ← ") };
+    if objects > 0 { format!("{} × {chain}", count(objects)) } else { format!("last from {chain}") }
+}
+
+fn ordering(verdict: &Verdict) -> Option<String> {
+    let barrier_before = verdict.rcu_barrier_before_ns.map(span);
+    let by_call_rcu = verdict.queued_by_call_rcu.is_none() && verdict.callbacks_ever > 0;
+    Some(match verdict.verdict {
+        VerdictKind::Pending if verdict.barrier_inside => {
+            "the barrier inside the destroy does not cover what was queued after it began".to_owned()
+        }
+        VerdictKind::Pending => match barrier_before {
+            Some(before) => format!(
+                "no barrier that covers kfree_rcu() stands before the destroy; the rcu_barrier() {before} before it does not cover it"
+            ),
+            None => "no barrier that covers kfree_rcu() stands before the destroy".to_owned(),
+        },
+        VerdictKind::Unordered if by_call_rcu => {
+            "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned()
+        }
+        VerdictKind::Unordered => match barrier_before {
+            Some(before) => format!(
+                "no barrier that covers kfree_rcu() stands between; the rcu_barrier() {before} before does not cover it"
+            ),
+            None => "no barrier that covers kfree_rcu() stands between the last one and the destroy".to_owned(),
+        },
+        VerdictKind::Waited => match verdict.waited_for_other {
+            0 => "by the barrier inside the destroy".to_owned(),
+            other => format!(
+                "by the barrier inside the destroy, which waited for {} of other watched caches as well",
+                objects(other, "deferred free")
+            ),
+        },
+        _ => return None,
+    })
+}
+
+fn kernel(verdict: &Verdict) -> Option<String> {
+    let mut line = match verdict.kernel_result {
+        KernelResult::ObjectsRemain => match (verdict.kernel_objects_left, verdict.kernel_objects_listed) {
+            (Some(left), Some(listed)) if listed < left => format!(
+                "counts {} left; its report lists the {} on partial slabs",
+                objects(left, "object"),
+                count(listed)
+            ),
+            (Some(left), _) => format!("counts {} left", objects(left, "object")),
+            (None, _) => "says that objects remain".to_owned(),
+        },
+        KernelResult::Empty => "found every slab empty".to_owned(),
+        KernelResult::ReferenceDropped => return None,
+        KernelResult::Unseen => "was not seen to finish".to_owned(),
+    };
+    if verdict.late_frees > 0 {
+        let _ = write!(line, "; {} landed later", objects(verdict.late_frees, "deferred free"));
+        if let Some(after) = verdict.last_late_free_ns {
+            let _ = write!(line, ", the last {} after", span(after));
+        }
+    }
+    Some(line)
+}
+
+fn conclusion(report: &Report) -> String {
+    let mut parts = Vec::new();
+    let all = report.verdicts.len();
+    if all == 0 {
+        parts.push("no slab cache was destroyed".to_owned());
+    } else {
+        let caches = if all == 1 { "destroyed cache" } else { "destroyed caches" };
+        parts.push(format!("{} of {} {caches} flagged", report.flagged(), all));
+    }
+    if report.open() > 0 {
+        parts.push(format!("{} inconclusive", report.open()));
+    }
+    if report.losses.destroys > 0 {
+        parts.push(format!("{} unseen", objects(report.losses.destroys, "destroy")));
+    }
+    let status = report.exit_status();
+    if status == report.command_status && report.flagged() == 0 {
+        parts.push(format!("exit status {status}, the command's own"));
+    } else {
+        parts.push(format!("exit status {status} (the command's own was {})", report.command_status));
+    }
+    format!("{}\n", parts.join(" · "))
+}

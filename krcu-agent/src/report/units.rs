@@ -1,0 +1,55 @@
+//! Numbers as a person reads them.
+
+/// A count with its thousands apart.
+#[must_use]
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A span of time in the unit that leaves one to three digits before the point.
+#[must_use]
+pub(super) fn span(ns: u64) -> String {
+    let (unit, per_unit) = match ns {
+        0..1_000 => return format!("{ns} ns"),
+        1_000..1_000_000 => ("µs", 1_000),
+        1_000_000..1_000_000_000 => ("ms", 1_000_000),
+        _ => ("s", 1_000_000_000),
+    };
+    let (whole, rest) = (ns / per_unit, ns % per_unit);
+    let thousandths = rest / (per_unit / 1_000);
+    match whole {
+        0..10 => format!("{whole}.{:02} {unit}", thousandths / 10),
+        10..100 => format!("{whole}.{} {unit}", thousandths / 100),
+        _ => format!("{whole} {unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        for (number, expected) in [(0, "0"), (999, "999"), (1_604, "1,604"), (1_000_000, "1,000,000")] {
+            assert_eq!(count(number), expected);
+        }
+        for (ns, expected) in [
+            (999, "999 ns"),
+            (1_000, "1.00 µs"),
+            (3_149_000, "3.14 ms"),
+            (45_678_000, "45.6 ms"),
+            (812_000_000, "812 ms"),
+            (1_204_000_000, "1.20 s"),
+        ] {
+            assert_eq!(span(ns), expected);
+        }
+    }
+}

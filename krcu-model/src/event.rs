@@ -1,0 +1,314 @@
+//! Event: what the kernel said, in the words of the model.
+//!
+//! [`Event::from_wire`] turns a decoded record into one of these; a test or a bug report writes them
+//! directly. Addresses, tasks and times are newtypes, so that one cannot pass for another.
+
+use krcu_common::{
+    BarrierKind, FreePath,
+    decode::Body,
+    wire::{self, Header},
+};
+use serde::Serialize;
+
+/// CLOCK_MONOTONIC in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// Nanoseconds from `earlier` to here; 0 when it is later.
+    #[must_use]
+    pub fn since(self, earlier: Time) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A thread id; 0 is the idle task of any CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Task(pub u32);
+
+/// A CPU's number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Cpu(pub u16);
+
+/// Address of a `struct kmem_cache`: two caches may have it, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct CacheAddress(pub u64);
+
+/// Address of an object, which is used again as soon as it is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ObjectAddress(pub u64);
+
+/// Number by which events refer to a stack; 0 when there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Site(pub u32);
+
+/// What `kmem_cache_destroy()` and its kin tell of a cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheFacts {
+    /// Its name: for a merged cache, that of its first creator.
+    pub name: String,
+    /// Bytes of an object as its user sees it.
+    pub object_size: u32,
+    /// Users of the cache.
+    pub refcount: i32,
+}
+
+/// Objects that a failed shutdown left, by the kernel's own counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// Objects still allocated.
+    pub objects: u64,
+    /// Of these, objects on partial slabs: the kernel's report lists no others.
+    pub listed: u64,
+}
+
+/// Why something went unseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossReason {
+    /// The ring had no room.
+    RingFull,
+    /// The kernel skipped a probe, because it was running on that CPU already.
+    ProbeMissed,
+}
+
+impl LossReason {
+    /// The reason in words, to follow a count of events.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            LossReason::RingFull => "lost because the ring was full",
+            LossReason::ProbeMissed => "missed because the probe was already running on that CPU",
+        }
+    }
+}
+
+/// Events that were not seen, and when that was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// Why.
+    pub reason: LossReason,
+    /// How many.
+    pub events: u64,
+    /// Not before this.
+    pub from: Time,
+    /// Not after this.
+    pub until: Time,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// `kmem_cache_create()` returned this cache.
+    CacheCreated {
+        /// The cache.
+        cache: CacheAddress,
+        /// What it is.
+        facts: CacheFacts,
+        /// The name that this caller asked for.
+        asked_name: String,
+        /// Where from.
+        site: Site,
+    },
+    /// `kmem_cache_destroy()` was entered.
+    DestroyBegin {
+        /// The cache.
+        cache: CacheAddress,
+        /// What it is, before this call.
+        facts: CacheFacts,
+        /// Where from.
+        site: Site,
+        /// Name of the task.
+        comm: String,
+        /// Whether its objects are counted, not streamed.
+        counted: bool,
+    },
+    /// `__kmem_cache_shutdown()` was entered: the destroy looks at its slabs.
+    ShutdownBegin {
+        /// The cache.
+        cache: CacheAddress,
+        /// Calls of `flush_rcu_work()` by this task since the destroy was entered.
+        rcu_works_flushed: u32,
+    },
+    /// `__kmem_cache_shutdown()` has returned, in the task that entered it.
+    ShutdownEnd {
+        /// Whether every slab was given back, where that could be read.
+        empty: Option<bool>,
+        /// What was left, where the kernel's counts could be read.
+        left: Option<Leftover>,
+    },
+    /// `slab_kmem_cache_release()` was entered: the address may belong to another cache next.
+    CacheReleased {
+        /// The cache.
+        cache: CacheAddress,
+    },
+    /// `kvfree_call_rcu()` was entered.
+    Queued {
+        /// The object.
+        object: ObjectAddress,
+        /// Its cache.
+        cache: CacheAddress,
+        /// Where from.
+        site: Site,
+        /// Whether it is the form without an `rcu_head`, which may free before it returns.
+        headless: bool,
+    },
+    /// `call_rcu()` was entered with a head that lies in an object.
+    CallbackQueued {
+        /// The object's cache.
+        cache: CacheAddress,
+        /// Where from.
+        site: Site,
+    },
+    /// The free of an object begins.
+    Freed {
+        /// The object.
+        object: ObjectAddress,
+        /// The cache that owns its slab now.
+        cache: CacheAddress,
+        /// How.
+        path: FreePath,
+    },
+    /// The call that freed this task's objects by that path returned.
+    BatchFreed {
+        /// How.
+        path: FreePath,
+    },
+    /// A barrier was entered.
+    BarrierBegin {
+        /// Which.
+        barrier: BarrierKind,
+        /// Calls of `flush_rcu_work()` that this task has made inside a destroy.
+        rcu_works_flushed: u32,
+    },
+    /// A barrier returned, in the task that entered it.
+    BarrierEnd {
+        /// Which.
+        barrier: BarrierKind,
+        /// The cache that it is for, in the per-cache form.
+        cache: Option<CacheAddress>,
+    },
+    /// A module was loaded.
+    ModuleLoaded {
+        /// Its name.
+        name: String,
+    },
+    /// A module's exit function has returned.
+    ModuleFreed {
+        /// Its name.
+        name: String,
+    },
+    /// From here on, this number stands for these frames.
+    Site {
+        /// The number.
+        site: Site,
+        /// The frames, innermost first, as the kernel's `%pS` prints them.
+        frames: Vec<String>,
+    },
+    /// Something went unseen.
+    Gap(Gap),
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub time: Time,
+    /// In which task.
+    pub task: Task,
+    /// On which CPU.
+    pub cpu: Cpu,
+    /// What.
+    pub what: What,
+}
+
+impl Event {
+    /// The event that a decoded record is.
+    #[must_use]
+    pub fn from_wire(header: &Header, body: &Body<'_>) -> Event {
+        Event {
+            time: Time(header.time_ns),
+            task: Task(header.task),
+            cpu: Cpu(header.cpu),
+            what: What::from_wire(body),
+        }
+    }
+}
+
+impl What {
+    fn from_wire(body: &Body<'_>) -> What {
+        match body {
+            Body::CacheCreated(b) => What::CacheCreated {
+                cache: CacheAddress(b.cache),
+                facts: CacheFacts {
+                    name: text(&b.name),
+                    object_size: b.object_size,
+                    refcount: b.refcount,
+                },
+                asked_name: text(&b.asked_name),
+                site: Site(b.site),
+            },
+            Body::DestroyBegin(b) => What::DestroyBegin {
+                cache: CacheAddress(b.cache),
+                facts: CacheFacts {
+                    name: text(&b.name),
+                    object_size: b.object_size,
+                    refcount: b.refcount,
+                },
+                site: Site(b.site),
+                comm: text(&b.comm),
+                counted: b.counted != 0,
+            },
+            Body::ShutdownBegin(b) => What::ShutdownBegin {
+                cache: CacheAddress(b.cache),
+                rcu_works_flushed: b.rcu_works_flushed,
+            },
+            Body::ShutdownEnd(b) => What::ShutdownEnd {
+                empty: match b.result {
+                    wire::SHUTDOWN_EMPTY => Some(true),
+                    wire::SHUTDOWN_LEFT => Some(false),
+                    _ => None,
+                },
+                left: (b.counted != 0)
+                    .then_some(Leftover { objects: b.objects_left, listed: b.objects_listed }),
+            },
+            Body::CacheReleased(b) => What::CacheReleased { cache: CacheAddress(b.cache) },
+            Body::Queued(b) => What::Queued {
+                object: ObjectAddress(b.object),
+                cache: CacheAddress(b.cache),
+                site: Site(b.site),
+                headless: b.headless != 0,
+            },
+            Body::CallbackQueued(b) => {
+                What::CallbackQueued { cache: CacheAddress(b.cache), site: Site(b.site) }
+            }
+            Body::Freed(b, path) => What::Freed {
+                object: ObjectAddress(b.object),
+                cache: CacheAddress(b.cache),
+                path: *path,
+            },
+            Body::BatchFreed(_, path) => What::BatchFreed { path: *path },
+            Body::BarrierBegin(b, barrier) => {
+                What::BarrierBegin { barrier: *barrier, rcu_works_flushed: b.rcu_works_flushed }
+            }
+            Body::BarrierEnd(b, barrier) => {
+                let cache = (b.cache != 0).then_some(CacheAddress(b.cache));
+                What::BarrierEnd { barrier: *barrier, cache }
+            }
+            Body::ModuleLoaded(b) => What::ModuleLoaded { name: text(&b.name) },
+            Body::ModuleFreed(b) => What::ModuleFreed { name: text(&b.name) },
+            Body::Site(b) => {
+                let frames = usize::try_from(b.frames).unwrap_or(usize::MAX);
+                What::Site {
+                    site: Site(b.site),
+                    frames: b.frame.iter().take(frames).map(|frame| text(frame)).collect(),
+                }
+            }
+        }
+    }
+}
+
+/// A name as far as it was kept; bytes that are no UTF-8 are shown as such.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(wire::text(bytes)).into_owned()
+}

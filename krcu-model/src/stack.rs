@@ -1,0 +1,143 @@
+//! Stacks: where a call came from, as the kernel put it into words.
+
+use serde::Serialize;
+
+/// Number of a stack in the state; 0 is the stack that nobody took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct StackId(pub u32);
+
+/// One frame, as `%pS` prints it: `symbol+0xoffset/0xsize [module]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Frame {
+    /// Symbol and offset, or the bare address.
+    pub symbol: String,
+    /// The module that it is in; `None` for the kernel itself.
+    pub module: Option<String>,
+}
+
+impl Frame {
+    /// Reads what `%pS` printed.
+    #[must_use]
+    pub fn parse(text: &str) -> Frame {
+        let (place, module) = match text.split_once(" [") {
+            // `[bpf]` is no module; a build id may follow the name.
+            Some((place, rest)) => {
+                (place, rest.split([']', ' ']).next().filter(|name| !name.is_empty() && *name != "bpf"))
+            }
+            None => (text, None),
+        };
+        let symbol = place.split_once('/').map_or(place, |(symbol, _size)| symbol);
+        Frame { symbol: symbol.to_owned(), module: module.map(str::to_owned) }
+    }
+
+    /// The symbol without its offset.
+    #[must_use]
+    pub fn function(&self) -> &str {
+        self.symbol.split_once('+').map_or(self.symbol.as_str(), |(function, _offset)| function)
+    }
+}
+
+impl core::fmt::Display for Frame {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match &self.module {
+            Some(module) => write!(f, "{} [{module}]", self.symbol),
+            None => f.write_str(&self.symbol),
+        }
+    }
+}
+
+/// Frames of one call, the caller of the watched function first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Stack {
+    /// The frames, innermost first.
+    pub frames: Vec<Frame>,
+}
+
+/// Functions of the kernel that stand between a module and what is watched.
+const WATCHED: [&str; 12] = [
+    "kvfree_call_rcu",
+    "kfree_call_rcu_nolock",
+    "call_rcu",
+    "call_rcu_hurry",
+    "__call_rcu_common",
+    "kmem_cache_destroy",
+    "kmem_cache_create",
+    "kmem_cache_create_usercopy",
+    "__kmem_cache_create_args",
+    "__kmem_cache_create",
+    "__kmem_cache_shutdown",
+    "slab_kmem_cache_release",
+];
+
+/// The stack that nobody took.
+pub(crate) static NO_STACK: Stack = Stack { frames: Vec::new() };
+
+impl Stack {
+    /// Reads the frames that a probe took, and leaves out its own and the watched function's.
+    #[must_use]
+    pub fn from_probe(texts: &[String]) -> Stack {
+        let frames: Vec<Frame> = texts.iter().map(|text| Frame::parse(text)).collect();
+        let own = frames
+            .iter()
+            .take_while(|frame| frame.is_machinery() || WATCHED.contains(&frame.function()))
+            .count();
+        Stack { frames: frames.into_iter().skip(own).collect() }
+    }
+
+    /// The module of the innermost frame that is in one.
+    #[must_use]
+    pub fn module(&self) -> Option<&str> {
+        self.frames.iter().find_map(|frame| frame.module.as_deref())
+    }
+
+    /// Whether a module was being unloaded.
+    #[must_use]
+    pub fn is_module_exit(&self) -> bool {
+        self.frames.iter().any(|frame| frame.function().contains("sys_delete_module"))
+    }
+}
+
+impl Frame {
+    /// Whether this is a probe or what calls it.
+    fn is_machinery(&self) -> bool {
+        let function = self.function();
+        function.starts_with("bpf_prog_") || function.starts_with("bpf_trampoline_") || function.starts_with("0x")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(symbol: &str, module: Option<&str>) -> Frame {
+        Frame { symbol: symbol.to_owned(), module: module.map(str::to_owned) }
+    }
+
+    #[test]
+    fn frames_are_read_as_the_kernel_prints_them() {
+        for (text, expected) in [
+            ("do_syscall_64+0x59/0xc0", frame("do_syscall_64+0x59", None)),
+            ("my_exit+0x384/0x3a0 [my_module]", frame("my_exit+0x384", Some("my_module"))),
+            ("my_exit+0x1/0x2 [my_module 0123456789abcdef]", frame("my_exit+0x1", Some("my_module"))),
+            ("bpf_prog_0123456789abcdef_queued+0x4a/0x90 [bpf]", frame("bpf_prog_0123456789abcdef_queued+0x4a", None)),
+            ("0xffffffffc0a51000", frame("0xffffffffc0a51000", None)),
+        ] {
+            assert_eq!(Frame::parse(text), expected);
+        }
+    }
+
+    #[test]
+    fn a_stack_begins_with_the_caller_of_what_is_watched() {
+        let texts = [
+            "bpf_prog_0123456789abcdef_queued+0x4a/0x90 [bpf]",
+            "bpf_trampoline_6442509281_0+0x4e/0x1000",
+            "kvfree_call_rcu+0x5/0x2c0",
+            "my_flush+0x51/0x80 [my_module]",
+            "__do_sys_delete_module.constprop.0+0x1a3/0x2b0",
+        ];
+        let stack = Stack::from_probe(&texts.map(str::to_owned));
+        assert_eq!(stack.frames.first(), Some(&frame("my_flush+0x51", Some("my_module"))));
+        assert_eq!(stack.module(), Some("my_module"));
+        assert!(stack.is_module_exit());
+    }
+}

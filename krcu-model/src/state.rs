@@ -1,0 +1,392 @@
+//! State: what the model believes of the kernel, after the events so far.
+//!
+//! A cache is a life, not an address: the address is used again, the [`CacheId`] is not. An object is
+//! in its cache's [`ObjectTable`] from the call that queues it until the call that frees it begins,
+//! and counts as *being freed* until that call has returned. Barriers leave behind only how far they
+//! reach, so memory follows the objects that are outstanding, not the events.
+
+use std::collections::BTreeMap;
+
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+use krcu_common::{BarrierKind, FreePath};
+
+use crate::{
+    event::{CacheAddress, CacheFacts, Cpu, Gap, Leftover, ObjectAddress, Site, Task, Time},
+    promise::Violation,
+    stack::{NO_STACK, Stack, StackId},
+};
+
+/// What the watcher knew when it began, and what it cannot see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// When the last probe was attached.
+    pub attached: Time,
+    /// CPUs that the kernel could ever have; 0 when not known.
+    pub possible_cpus: u32,
+    /// What this kernel does not let be seen.
+    pub blind: Vec<Blind>,
+}
+
+/// Something that is out of sight for the whole watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blind {
+    /// Some way by which deferred frees run.
+    Frees,
+    /// Callbacks given to `call_rcu()`.
+    Callbacks,
+    /// `rcu_barrier()`.
+    RcuBarrier,
+    /// The barriers that wait for `kfree_rcu()`, where the kernel has them.
+    KvfreeBarrier,
+}
+
+/// One cache's life, counted from 0 in the order in which the watch met them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CacheId(pub u32);
+
+/// A point in the stream: the place of an event, and its time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Mark {
+    /// How many events came before.
+    pub position: u64,
+    /// When it was.
+    pub time: Time,
+}
+
+/// How a cache came into the watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Born {
+    /// Created while the probes were attached.
+    Watched {
+        /// When.
+        at: Mark,
+        /// Where from.
+        stack: StackId,
+    },
+    /// It is older than the probes: what was queued before them is unknown.
+    BeforeAttach,
+}
+
+/// A deferred free that has not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outstanding {
+    /// When the call that queued it was entered.
+    pub queued: Mark,
+    /// The task that queued it.
+    pub task: Task,
+    /// The CPU on which.
+    pub cpu: Cpu,
+    /// Where from.
+    pub stack: StackId,
+    /// Whether it is the form without an `rcu_head`.
+    pub headless: bool,
+}
+
+/// Objects by address. Never iterated in the order of the table, which is nobody's order.
+#[derive(Clone, Debug, Default)]
+pub struct ObjectTable {
+    table: HashMap<ObjectAddress, Outstanding, FixedState>,
+}
+
+impl ObjectTable {
+    /// Objects in it.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.table.len() as u64
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.table.is_empty()
+    }
+
+    /// The entry of one object.
+    #[must_use]
+    pub fn get(&self, object: ObjectAddress) -> Option<&Outstanding> {
+        self.table.get(&object)
+    }
+
+    pub(crate) fn insert(&mut self, object: ObjectAddress, outstanding: Outstanding) -> Option<Outstanding> {
+        self.table.insert(object, outstanding)
+    }
+
+    pub(crate) fn remove(&mut self, object: ObjectAddress) -> Option<Outstanding> {
+        self.table.remove(&object)
+    }
+
+    /// All entries, oldest first.
+    #[must_use]
+    pub fn by_age(&self) -> Vec<(ObjectAddress, Outstanding)> {
+        let mut all: Vec<_> = self.table.iter().map(|(object, entry)| (*object, *entry)).collect();
+        all.sort_unstable_by_key(|(object, entry)| (entry.queued, *object));
+        all
+    }
+}
+
+/// A slab cache.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// Which life.
+    pub id: CacheId,
+    /// What it is.
+    pub facts: CacheFacts,
+    /// Other names under which it was asked for.
+    pub aliases: Vec<String>,
+    /// How it came into the watch.
+    pub born: Born,
+    /// Whether its objects are counted, not streamed.
+    pub counted: bool,
+    /// Deferred frees that have not begun.
+    pub outstanding: ObjectTable,
+    /// Deferred frees that have begun, in calls that have not returned.
+    pub being_freed: u64,
+    /// Objects ever handed to `kfree_rcu()`.
+    pub queued: u64,
+    /// Callbacks ever handed to `call_rcu()` with a head in an object.
+    pub callbacks: u64,
+    /// The last `kfree_rcu()` that no program order ends: one that freed within its call is not here.
+    pub last_queued: Option<Mark>,
+    /// The last `call_rcu()`.
+    pub last_callback: Option<Mark>,
+    /// Stack of the last `call_rcu()`.
+    pub last_callback_stack: StackId,
+    /// Stack of the last `kfree_rcu()`.
+    pub last_queued_stack: StackId,
+    /// The last free of a deferred object.
+    pub last_freed: Option<Time>,
+    /// Frees of objects that were queued before anything was seen of them.
+    pub freed_unknown: u64,
+    /// Everything queued before this point had been freed when a barrier for this cache returned.
+    pub covered: u64,
+    /// The destroy that failed to empty it.
+    pub failed: Option<usize>,
+}
+
+/// A barrier that has been entered.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenBarrier {
+    /// Which.
+    pub barrier: BarrierKind,
+    /// When.
+    pub begin: Mark,
+    /// Whether another function called it, and only because it met a batch that waited.
+    pub by_chance: bool,
+}
+
+/// What was outstanding at one moment, for a person to read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Deferred frees by `kfree_rcu()` that had not begun.
+    pub outstanding: u64,
+    /// Deferred frees that had begun and not returned.
+    pub being_freed: u64,
+    /// When the oldest was queued.
+    pub oldest: Option<Time>,
+    /// How many by stack.
+    pub stacks: BTreeMap<StackId, u64>,
+    /// How many by the CPU that queued them.
+    pub cpus: BTreeMap<Cpu, u64>,
+}
+
+/// What `__kmem_cache_shutdown()` said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Every slab was given back.
+    Empty,
+    /// Objects remain.
+    Left(Option<Leftover>),
+}
+
+/// One call of `kmem_cache_destroy()`.
+#[derive(Clone, Debug)]
+pub struct Destroy {
+    /// The cache.
+    pub cache: CacheId,
+    /// What it was, before the call.
+    pub facts: CacheFacts,
+    /// Other names under which it was asked for.
+    pub aliases: Vec<String>,
+    /// How it came into the watch.
+    pub born: Born,
+    /// Whether its objects were counted, not streamed.
+    pub counted: bool,
+    /// The task.
+    pub task: Task,
+    /// Its name.
+    pub comm: String,
+    /// Where from.
+    pub stack: StackId,
+    /// The module whose exit ran in that task, when its end was seen.
+    pub module_going: Option<String>,
+    /// When it was entered.
+    pub begin: Mark,
+    /// When it looked at its slabs.
+    pub look: Option<Mark>,
+    /// When that look was over.
+    pub end: Option<Mark>,
+    /// What the look found.
+    pub shutdown: Option<Shutdown>,
+    /// Whether a barrier for `kfree_rcu()` ran inside, before the look.
+    pub barrier_inside: bool,
+    /// Outstanding at the entry.
+    pub at_begin: Snapshot,
+    /// Deferred frees of other watched caches at the entry.
+    pub others_at_begin: u64,
+    /// Frees of unknown objects of this cache while the destroy waited.
+    pub unknown_while_waiting: u64,
+    /// Outstanding at the look.
+    pub at_look: Snapshot,
+    /// Outstanding when the look was over and its slabs were counted.
+    pub outstanding_after: u64,
+    /// Deferred frees that had begun and not returned at that time.
+    pub being_freed_after: u64,
+    /// The last deferred free, when it was queued, and how it is ordered.
+    pub last_queued: Option<Mark>,
+    /// The last callback.
+    pub last_callback: Option<Mark>,
+    /// Stack of what is not covered.
+    pub last_queued_stack: StackId,
+    /// Stack of the callback that is not covered.
+    pub last_callback_stack: StackId,
+    /// The last free of a deferred object, before the look.
+    pub last_freed: Option<Time>,
+    /// Frees of unknown objects before the look.
+    pub freed_unknown: u64,
+    /// How far barriers for `kfree_rcu()` reached at the look.
+    pub covered: u64,
+    /// How far `rcu_barrier()` reached at the look.
+    pub callbacks_covered: u64,
+    /// The last `rcu_barrier()` of the same task before the entry: when it returned.
+    pub rcu_barrier_before: Option<Time>,
+    /// Objects ever handed to `kfree_rcu()`.
+    pub queued: u64,
+    /// Callbacks ever handed to `call_rcu()`.
+    pub callbacks: u64,
+    /// Deferred frees seen after the look was over.
+    pub late: u64,
+    /// Of these, frees of objects that were queued before anything was seen of them.
+    pub late_unknown: u64,
+    /// The last of them.
+    pub last_late: Option<Time>,
+    /// Whether the memory of the cache was given back.
+    pub released: bool,
+}
+
+/// What the model believes.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    pub(crate) watch: Watch,
+    pub(crate) position: u64,
+    pub(crate) now: Time,
+    pub(crate) next_cache: u32,
+    pub(crate) caches: BTreeMap<CacheAddress, Cache>,
+    /// Objects of caches that were released while they were outstanding, by their destroy.
+    pub(crate) orphans: BTreeMap<ObjectAddress, usize>,
+    pub(crate) destroys: Vec<Destroy>,
+    /// Destroys that have been entered and have not looked, or not finished looking.
+    pub(crate) open_destroys: BTreeMap<Task, usize>,
+    /// Destroys of a task whose module's end has not been seen.
+    pub(crate) unattributed: BTreeMap<Task, Vec<usize>>,
+    pub(crate) open_barriers: BTreeMap<Task, Vec<OpenBarrier>>,
+    /// Everything that any `kfree_rcu()` queued before this point has been freed.
+    pub(crate) covered: u64,
+    /// Every callback queued before this point has run.
+    pub(crate) callbacks_covered: u64,
+    pub(crate) last_rcu_barrier: BTreeMap<Task, Time>,
+    /// Calls that free objects and have not returned: how many of which cache.
+    pub(crate) freeing: BTreeMap<(Task, FreePath), BTreeMap<CacheAddress, u64>>,
+    pub(crate) outstanding: u64,
+    pub(crate) stacks: Vec<Stack>,
+    pub(crate) sites: BTreeMap<Site, StackId>,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) violations: Vec<Violation>,
+    pub(crate) events: u64,
+}
+
+impl State {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(watch: Watch) -> State {
+        State { now: watch.attached, watch, stacks: vec![Stack::default()], ..State::default() }
+    }
+
+    /// Events taken so far, without gaps.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Deferred frees that have not begun, of all watched caches.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+
+    /// Every call of `kmem_cache_destroy()`, in the order of their entry.
+    #[must_use]
+    pub fn destroys(&self) -> &[Destroy] {
+        &self.destroys
+    }
+
+    /// What went unseen.
+    #[must_use]
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// The promises that the kernel broke.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// The watch that this state is of.
+    #[must_use]
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The frames of a stack.
+    #[must_use]
+    pub fn stack(&self, id: StackId) -> &Stack {
+        self.stacks.get(id.0 as usize).unwrap_or(&NO_STACK)
+    }
+
+    /// Whether waiting longer may still change a verdict: a destroy is running, or has left objects
+    /// behind whose deferred free has not been seen.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        if !self.open_destroys.is_empty() || !self.orphans.is_empty() {
+            return true;
+        }
+        self.destroys.iter().any(|destroy| match destroy.shutdown {
+            Some(Shutdown::Left(left)) => {
+                let known = destroy.at_look.outstanding + destroy.at_look.being_freed;
+                let left = left.map_or(known, |left| left.objects);
+                let may_still_come = destroy.born == Born::BeforeAttach
+                    || destroy.counted
+                    || destroy.late < known.min(left)
+                    || destroy.has_open_callbacks();
+                destroy.late < left && may_still_come
+            }
+            Some(Shutdown::Empty) | None => false,
+        })
+    }
+}
+
+impl Destroy {
+    /// Whether a callback of this cache is ordered before the destroy by no `rcu_barrier()`.
+    #[must_use]
+    pub fn has_open_callbacks(&self) -> bool {
+        self.last_callback.is_some_and(|last| last.position >= self.callbacks_covered)
+    }
+
+    /// Whether a `kfree_rcu()` of this cache is ordered before the look by no barrier.
+    #[must_use]
+    pub fn has_uncovered_frees(&self) -> bool {
+        self.last_queued.is_some_and(|last| last.position >= self.covered)
+    }
+}

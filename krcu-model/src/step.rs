@@ -1,0 +1,437 @@
+//! Step: one event changes the state.
+//!
+//! The agent receives events, the analysis reads them: both call [`State::step`]. An event that the
+//! state has no use for (the end of a barrier that began before the watch, the free of an object that
+//! nobody queued) changes nothing but the counts: it is not an error, it is what is unknown.
+
+use krcu_common::{BarrierKind, FreePath};
+
+use crate::{
+    event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, Time, What},
+    promise::{self, Violation},
+    stack::{Stack, StackId},
+    state::{
+        Born, Cache, CacheId, Destroy, Mark, ObjectTable, OpenBarrier, Outstanding, Shutdown, Snapshot, State,
+    },
+};
+
+/// Calls of `flush_rcu_work()` that the barrier inside the destroy makes for each possible CPU: one for
+/// each of its batches (`KFREE_N_BATCHES`).
+const FLUSHES_PER_CPU: u32 = 2;
+
+impl State {
+    /// Takes one event.
+    pub fn step(&mut self, event: Event) {
+        let Event { time, task, cpu, what } = event;
+        if let What::Gap(gap) = what {
+            self.gaps.push(gap);
+            return;
+        }
+        self.position += 1;
+        self.events += 1;
+        self.now = self.now.max(time);
+        let mark = Mark { position: self.position, time };
+        if !self.freeing.is_empty() && !matches!(what, What::Freed { .. } | What::BatchFreed { .. }) {
+            // Whatever this task frees one by one it has freed: it does something else now.
+            self.batch_freed(task, FreePath::Single);
+        }
+        match what {
+            What::Queued { object, cache, site, headless } => {
+                self.queued(mark, task, cpu, object, cache, site, headless);
+            }
+            What::Freed { object, cache, path } => self.freed(mark, task, object, cache, path),
+            What::BatchFreed { path } => self.batch_freed(task, path),
+            What::CallbackQueued { cache, site } => {
+                let stack = self.stack_of(site);
+                let cache = self.cache(cache);
+                cache.callbacks += 1;
+                cache.last_callback = Some(mark);
+                cache.last_callback_stack = stack;
+            }
+            What::CacheCreated { cache, facts, asked_name, site } => {
+                self.created(mark, cache, facts, asked_name, site);
+            }
+            What::DestroyBegin { cache, facts, site, comm, counted } => {
+                self.destroy_begin(mark, task, cache, facts, site, comm, counted);
+            }
+            What::ShutdownBegin { cache, rcu_works_flushed } => {
+                self.shutdown_begin(mark, task, cache, rcu_works_flushed);
+            }
+            What::ShutdownEnd { empty, left } => {
+                let shutdown = empty.map(|empty| if empty { Shutdown::Empty } else { Shutdown::Left(left) });
+                self.shutdown_end(mark, task, shutdown);
+            }
+            What::CacheReleased { cache } => self.released(cache),
+            What::BarrierBegin { barrier, rcu_works_flushed } => {
+                let open = self.open_barriers.entry(task).or_default();
+                // flush_rcu_work() calls rcu_barrier() when it meets a batch that waits.
+                let by_chance = barrier == BarrierKind::Rcu && (rcu_works_flushed > 0 || !open.is_empty());
+                open.push(OpenBarrier { barrier, begin: mark, by_chance });
+            }
+            What::BarrierEnd { barrier, cache } => self.barrier_end(mark, task, barrier, cache),
+            What::ModuleLoaded { .. } => {}
+            What::ModuleFreed { name } => {
+                for place in self.unattributed.remove(&task).unwrap_or_default() {
+                    self.destroys[place].module_going = Some(name.clone());
+                }
+            }
+            What::Site { site, frames } => {
+                let id = StackId(u32::try_from(self.stacks.len()).unwrap_or(0));
+                if id.0 != 0 {
+                    self.stacks.push(Stack::from_probe(&frames));
+                    self.sites.insert(site, id);
+                }
+            }
+            What::Gap(_) => {}
+        }
+    }
+
+    fn stack_of(&self, site: Site) -> StackId {
+        self.sites.get(&site).copied().unwrap_or_default()
+    }
+
+    /// The cache that lives at this address; one that nobody introduced is older than the probes.
+    fn cache(&mut self, address: CacheAddress) -> &mut Cache {
+        self.caches.entry(address).or_insert_with(|| {
+            let id = CacheId(self.next_cache);
+            self.next_cache += 1;
+            Cache::new(id, CacheFacts::default(), Born::BeforeAttach)
+        })
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one event")]
+    fn queued(
+        &mut self,
+        mark: Mark,
+        task: Task,
+        cpu: Cpu,
+        object: ObjectAddress,
+        address: CacheAddress,
+        site: Site,
+        headless: bool,
+    ) {
+        let stack = self.stack_of(site);
+        let cache = self.cache(address);
+        cache.queued += 1;
+        cache.last_queued_stack = stack;
+        if !headless {
+            cache.last_queued = Some(mark);
+        }
+        let fresh =
+            cache.outstanding.insert(object, Outstanding { queued: mark, task, cpu, stack, headless }).is_none();
+        self.outstanding += u64::from(fresh);
+    }
+
+    fn freed(&mut self, mark: Mark, task: Task, object: ObjectAddress, address: CacheAddress, path: FreePath) {
+        if !self.orphans.is_empty()
+            && let Some(place) = self.orphans.remove(&object)
+        {
+            self.outstanding -= 1;
+            self.destroys[place].late_free(mark.time, false);
+            return;
+        }
+        let cache = self.cache(address);
+        let queued = cache.outstanding.remove(object);
+        match queued {
+            Some(entry) => {
+                // The form without a head may free within its call, and then nothing was deferred.
+                let within_call = entry.headless && path == FreePath::Single && entry.task == task;
+                if entry.headless && !within_call {
+                    cache.last_queued = cache.last_queued.max(Some(entry.queued));
+                }
+                if !within_call {
+                    cache.last_freed = Some(mark.time);
+                }
+            }
+            // A lone kvfree() of an object that was not queued is anybody's; an array is RCU's.
+            None if path == FreePath::Single => return,
+            None => {
+                cache.freed_unknown += 1;
+                cache.last_freed = Some(mark.time);
+            }
+        }
+        cache.being_freed += 1;
+        let (failed, id) = (cache.failed, cache.id);
+        self.outstanding -= u64::from(queued.is_some());
+        *self.freeing.entry((task, path)).or_default().entry(address).or_default() += 1;
+        if let Some(place) = failed {
+            self.destroys[place].late_free(mark.time, queued.is_none());
+        } else if queued.is_none()
+            && let Some(place) = self.open_destroys.values().copied().find(|p| self.destroys[*p].cache == id)
+        {
+            self.destroys[place].unknown_while_waiting += 1;
+        }
+    }
+
+    fn batch_freed(&mut self, task: Task, path: FreePath) {
+        for (address, count) in self.freeing.remove(&(task, path)).unwrap_or_default() {
+            if let Some(cache) = self.caches.get_mut(&address) {
+                cache.being_freed = cache.being_freed.saturating_sub(count);
+            }
+        }
+    }
+
+    fn created(
+        &mut self,
+        mark: Mark,
+        address: CacheAddress,
+        facts: CacheFacts,
+        asked_name: String,
+        site: Site,
+    ) {
+        let stack = self.stack_of(site);
+        if facts.refcount > 1 {
+            // Merged: the caller got a cache that exists already.
+            let cache = self.cache(address);
+            cache.facts = facts;
+            cache.aliases.push(asked_name);
+            return;
+        }
+        // A cache at this address whose end was not seen is gone all the same.
+        self.released(address);
+        let id = CacheId(self.next_cache);
+        self.next_cache += 1;
+        self.caches.insert(address, Cache::new(id, facts, Born::Watched { at: mark, stack }));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one event")]
+    fn destroy_begin(
+        &mut self,
+        begin: Mark,
+        task: Task,
+        address: CacheAddress,
+        facts: CacheFacts,
+        site: Site,
+        comm: String,
+        counted: bool,
+    ) {
+        let stack = self.stack_of(site);
+        let all = self.outstanding;
+        let rcu_barrier_before = self.last_rcu_barrier.get(&task).copied();
+        let cache = self.cache(address);
+        cache.counted = counted;
+        cache.facts = facts.clone();
+        let at_begin = cache.snapshot();
+        let destroy = Destroy {
+            cache: cache.id,
+            facts,
+            aliases: cache.aliases.clone(),
+            born: cache.born.clone(),
+            counted,
+            task,
+            comm,
+            stack,
+            module_going: None,
+            begin,
+            look: None,
+            end: None,
+            shutdown: None,
+            barrier_inside: false,
+            others_at_begin: all - at_begin.outstanding,
+            at_begin,
+            unknown_while_waiting: 0,
+            at_look: Snapshot::default(),
+            outstanding_after: 0,
+            being_freed_after: 0,
+            last_queued: None,
+            last_callback: None,
+            last_queued_stack: StackId::default(),
+            last_callback_stack: StackId::default(),
+            last_freed: None,
+            freed_unknown: 0,
+            covered: 0,
+            callbacks_covered: 0,
+            rcu_barrier_before,
+            queued: cache.queued,
+            callbacks: cache.callbacks,
+            late: 0,
+            late_unknown: 0,
+            last_late: None,
+            released: false,
+        };
+        let drops_reference = destroy.facts.refcount > 1;
+        let place = self.destroys.len();
+        self.destroys.push(destroy);
+        self.unattributed.entry(task).or_default().push(place);
+        if !drops_reference {
+            self.open_destroys.insert(task, place);
+        }
+    }
+
+    fn shutdown_begin(&mut self, look: Mark, task: Task, address: CacheAddress, rcu_works_flushed: u32) {
+        let Some(place) = self.open_destroys.get(&task).copied() else { return };
+        let begin = self.destroys[place].begin;
+        // Newer kernels inline the barrier into the destroy; the works that it flushes prove it.
+        let flushed_every_cpu = self.watch.possible_cpus > 0
+            && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
+        let (all_covered, callbacks_covered) = (self.covered, self.callbacks_covered);
+        let cache = self.cache(address);
+        if flushed_every_cpu {
+            cache.covered = cache.covered.max(begin.position);
+        }
+        let covered = cache.covered.max(all_covered);
+        let at_look = cache.snapshot();
+        let unsettled = cache.outstanding.oldest_headless();
+        let last_queued = cache.last_queued.max(unsettled);
+        let (last_callback, last_freed) = (cache.last_callback, cache.last_freed);
+        let (queued, callbacks, freed_unknown) = (cache.queued, cache.callbacks, cache.freed_unknown);
+        let (last_queued_stack, last_callback_stack) = (cache.last_queued_stack, cache.last_callback_stack);
+        let destroy = &mut self.destroys[place];
+        destroy.look = Some(look);
+        destroy.barrier_inside = covered >= begin.position;
+        destroy.at_look = at_look;
+        destroy.last_queued = last_queued;
+        destroy.last_callback = last_callback;
+        destroy.last_queued_stack = last_queued_stack;
+        destroy.last_callback_stack = last_callback_stack;
+        destroy.last_freed = last_freed;
+        destroy.freed_unknown = freed_unknown;
+        destroy.covered = covered;
+        destroy.callbacks_covered = callbacks_covered;
+        destroy.queued = queued;
+        destroy.callbacks = callbacks;
+    }
+
+    fn shutdown_end(&mut self, end: Mark, task: Task, shutdown: Option<Shutdown>) {
+        let Some(place) = self.open_destroys.remove(&task) else { return };
+        let id = self.destroys[place].cache;
+        let cache = self.caches.values_mut().find(|cache| cache.id == id);
+        let after = cache.as_ref().map(|cache| (cache.outstanding.len(), cache.being_freed));
+        if let (Some(cache), Some(Shutdown::Left(_))) = (cache, shutdown) {
+            cache.failed = Some(place);
+        }
+        let destroy = &mut self.destroys[place];
+        destroy.end = Some(end);
+        destroy.shutdown = shutdown;
+        (destroy.outstanding_after, destroy.being_freed_after) = after.unwrap_or_default();
+    }
+
+    fn released(&mut self, address: CacheAddress) {
+        let Some(cache) = self.caches.remove(&address) else { return };
+        let Some(place) = self.destroys.iter().rposition(|destroy| destroy.cache == cache.id) else {
+            self.outstanding -= cache.outstanding.len();
+            return;
+        };
+        let destroy = &mut self.destroys[place];
+        destroy.released = true;
+        if destroy.look.is_some() && destroy.shutdown.is_none() {
+            // Only a cache that was emptied is released.
+            destroy.shutdown = Some(Shutdown::Empty);
+        }
+        for (object, _) in cache.outstanding.by_age() {
+            self.orphans.insert(object, place);
+        }
+    }
+
+    fn barrier_end(&mut self, end: Mark, task: Task, barrier: BarrierKind, address: Option<CacheAddress>) {
+        let Some(open) = self.open_barriers.get_mut(&task) else { return };
+        // A barrier whose begin was not seen covers nothing that is known.
+        let Some(place) = open.iter().rposition(|entry| entry.barrier == barrier) else { return };
+        let ended = open[place];
+        open.truncate(place);
+        if open.is_empty() {
+            self.open_barriers.remove(&task);
+        }
+        match barrier {
+            BarrierKind::Rcu if ended.by_chance => return,
+            BarrierKind::Rcu => {
+                self.callbacks_covered = self.callbacks_covered.max(ended.begin.position);
+                self.last_rcu_barrier.insert(task, end.time);
+                return;
+            }
+            BarrierKind::Kvfree => self.covered = self.covered.max(ended.begin.position),
+            BarrierKind::KvfreeOnCache => {
+                if let Some(address) = address {
+                    let cache = self.cache(address);
+                    cache.covered = cache.covered.max(ended.begin.position);
+                }
+            }
+        }
+        self.check_barrier(end, task, &ended, address);
+    }
+
+    /// `barrier_covers`: what a barrier surely covers must not be queued when it returns.
+    fn check_barrier(
+        &mut self,
+        end: Mark,
+        task: Task,
+        barrier: &OpenBarrier,
+        address: Option<CacheAddress>,
+    ) {
+        // A free that was lost would look like one that was not waited for.
+        if self.outstanding == 0 || !self.gaps.is_empty() {
+            return;
+        }
+        for (cache_address, cache) in &self.caches {
+            if cache.outstanding.is_empty() || address.is_some_and(|address| address != *cache_address) {
+                continue;
+            }
+            let missed: Vec<Time> = cache
+                .outstanding
+                .by_age()
+                .into_iter()
+                .filter(|(_, entry)| promise::surely_covers(barrier, task, entry))
+                .map(|(_, entry)| entry.queued.time)
+                .collect();
+            if let Some(oldest) = missed.first() {
+                self.violations.push(Violation::BarrierEarly {
+                    cache: cache.id,
+                    begin: barrier.begin.time,
+                    end: end.time,
+                    objects: missed.len() as u64,
+                    oldest: *oldest,
+                });
+            }
+        }
+    }
+}
+
+impl Cache {
+    fn new(id: CacheId, facts: CacheFacts, born: Born) -> Cache {
+        Cache {
+            id,
+            facts,
+            aliases: Vec::new(),
+            born,
+            counted: false,
+            outstanding: ObjectTable::default(),
+            being_freed: 0,
+            queued: 0,
+            callbacks: 0,
+            last_queued: None,
+            last_callback: None,
+            last_callback_stack: StackId::default(),
+            last_queued_stack: StackId::default(),
+            last_freed: None,
+            freed_unknown: 0,
+            covered: 0,
+            failed: None,
+        }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        let mut snapshot =
+            Snapshot { outstanding: self.outstanding.len(), being_freed: self.being_freed, ..Snapshot::default() };
+        for (_, entry) in self.outstanding.by_age() {
+            snapshot.oldest.get_or_insert(entry.queued.time);
+            *snapshot.stacks.entry(entry.stack).or_default() += 1;
+            *snapshot.cpus.entry(entry.cpu).or_default() += 1;
+        }
+        snapshot
+    }
+}
+
+impl ObjectTable {
+    /// The oldest object of the form without a head: whether its free is deferred is not known yet.
+    fn oldest_headless(&self) -> Option<Mark> {
+        self.by_age().into_iter().find(|(_, entry)| entry.headless).map(|(_, entry)| entry.queued)
+    }
+}
+
+impl Destroy {
+    fn late_free(&mut self, time: Time, unknown: bool) {
+        self.late += 1;
+        self.late_unknown += u64::from(unknown);
+        self.last_late = Some(time);
+    }
+}
