@@ -157,6 +157,9 @@ async fn watch(options: &Options, program: PathBuf) -> anyhow::Result<Report> {
         },
     )
     .map_err(|error| explain(error, options.verbose))?;
+    for error in probes.withdrawn() {
+        eprintln!("krcu: without an optional probe: {}", if options.verbose { error.to_string() } else { error.headline() });
+    }
     let attached = now()?;
     let source = Source::of(probes.take_ring()?)?;
     let log = if options.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };

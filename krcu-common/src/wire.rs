@@ -306,8 +306,8 @@ pub struct Freed {
 pub struct BatchFreed {
     /// A [`FreePath`].
     pub path: u32,
-    /// Objects that this call freed and that were streamed.
-    pub objects: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 /// Body of [`Kind::BarrierBegin`] and [`Kind::BarrierEnd`].

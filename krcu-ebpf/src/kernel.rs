@@ -13,6 +13,8 @@ use krcu_common::{
     wire::NAME_BYTES,
 };
 
+use crate::maps::PARTIAL_WALK;
+
 /// The running kernel; filled in by the agent before the programs are loaded, read-only after.
 #[unsafe(no_mangle)]
 pub static CONFIG: Config = Config::ZERO;
@@ -202,12 +204,12 @@ pub struct Leftover {
 }
 
 /// A walk along one node's partial slabs.
-struct Walk {
+pub struct PartialWalk {
     entry: u64,
     head: u64,
     slabs: u64,
     objects: u64,
-    failed: u32,
+    failed: u64,
 }
 
 /// Counts what a failed shutdown left.
@@ -218,6 +220,9 @@ struct Walk {
 pub fn leftover(cache: u64, left: &mut Leftover) {
     let order_objects: u32 = read(cache + u64::from(config!(cache_oo_offset))).unwrap_or(0);
     let objects_per_slab = u64::from(order_objects & 0xffff);
+    let Some(walk) = PARTIAL_WALK.get_ptr_mut(0) else { return };
+    // SAFETY: the map's value, which no other walk uses at this time.
+    let walk = unsafe { &mut *walk };
     left.complete = u32::from(objects_per_slab != 0);
     for index in 0..NODES {
         if index >= config!(nodes) {
@@ -229,9 +234,9 @@ pub fn leftover(cache: u64, left: &mut Leftover) {
         }
         let slabs: u64 = read(node + u64::from(config!(node_slabs_offset))).unwrap_or(0);
         let head = node + u64::from(config!(node_partial_offset));
-        let mut walk = Walk { entry: read(head).unwrap_or(0), head, slabs: 0, objects: 0, failed: 0 };
-        // SAFETY: `next_partial` has the signature that the helper calls, and `walk` outlives the call.
-        unsafe { bpf_loop(PARTIAL_SLABS, next_partial as *mut c_void, (&raw mut walk).cast(), 0) };
+        *walk = PartialWalk { entry: read(head).unwrap_or(0), head, slabs: 0, objects: 0, failed: 0 };
+        // SAFETY: `next_partial` has the signature that the helper calls, and needs no context.
+        unsafe { bpf_loop(PARTIAL_SLABS, next_partial as *mut c_void, core::ptr::null_mut(), 0) };
         if walk.failed != 0 || walk.entry != head || walk.slabs > slabs {
             left.complete = 0;
             return;
@@ -242,8 +247,9 @@ pub fn leftover(cache: u64, left: &mut Leftover) {
 }
 
 /// Counts one partial slab; a result of 1 ends the walk.
-unsafe extern "C" fn next_partial(_index: u32, walk: *mut Walk) -> i64 {
-    // SAFETY: `leftover` passes a live Walk that nothing else refers to.
+unsafe extern "C" fn next_partial(_index: u32, _context: *mut c_void) -> i64 {
+    let Some(walk) = PARTIAL_WALK.get_ptr_mut(0) else { return 1 };
+    // SAFETY: the map's value; `leftover` does not look at it while the loop runs.
     let walk = unsafe { &mut *walk };
     if walk.entry == walk.head {
         return 1;

@@ -6,6 +6,8 @@ use aya_ebpf::{
 };
 use krcu_common::count::COUNTERS as COUNTER_COUNT;
 
+use crate::kernel::PartialWalk;
+
 /// Every event, of every CPU. One ring, because its reservations are then one order of all of them.
 /// The agent sets the size; this one is for an object that is loaded by hand.
 #[map]
@@ -44,4 +46,10 @@ pub static SHUTTING_DOWN: HashMap<u32, u64> = HashMap::with_max_entries(64, 0);
 
 /// Calls that free several objects and have freed streamed ones, by task and path.
 #[map]
-pub static BATCHES: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
+pub static BATCHES: LruHashMap<u64, u8> = LruHashMap::with_max_entries(1024, 0);
+
+/// The walk along a cache's partial slabs. Here and not on the stack, so that the verifier knows no
+/// value of it and the walk looks the same to it at every step. Walks run under `slab_mutex`: one is
+/// enough.
+#[map]
+pub static PARTIAL_WALK: PerCpuArray<PartialWalk> = PerCpuArray::with_max_entries(1, 0);

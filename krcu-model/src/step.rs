@@ -11,7 +11,7 @@ use crate::{
     promise::{self, Violation},
     stack::{Stack, StackId},
     state::{
-        Born, Cache, CacheId, Destroy, Mark, ObjectTable, OpenBarrier, Outstanding, Shutdown, Snapshot, State,
+        Blind, Born, Cache, CacheId, Destroy, Mark, ObjectTable, OpenBarrier, Outstanding, Shutdown, Snapshot, State,
     },
 };
 
@@ -358,8 +358,8 @@ impl State {
         barrier: &OpenBarrier,
         address: Option<CacheAddress>,
     ) {
-        // A free that was lost would look like one that was not waited for.
-        if self.outstanding == 0 || !self.gaps.is_empty() {
+        // A free that was not seen would look like one that was not waited for.
+        if self.outstanding == 0 || !self.gaps.is_empty() || self.watch.blind.contains(&Blind::Frees) {
             return;
         }
         for (cache_address, cache) in &self.caches {

@@ -159,7 +159,13 @@ pub const PROBES: &[Entry] = &[
 ];
 
 /// The out-of-line function that returns a new cache; newer kernels have the first.
-const CREATORS: &[&str] = &["__kmem_cache_create_args", "kmem_cache_create_usercopy"];
+///
+/// The last does all the work on 6.1, but takes seven arguments, and kernels of its time attach to
+/// functions of six at most (errno 524); the one before it calls it and is what nearly everyone calls.
+const CREATORS: &[&str] = &["__kmem_cache_create_args", "kmem_cache_create", CREATE_USERCOPY];
+
+/// Creates caches unseen where `kmem_cache_create()` is the one that is probed.
+pub const CREATE_USERCOPY: &str = "kmem_cache_create_usercopy";
 
 /// Functions that are not probed, but whose presence says how the kernel frees: by batches.
 pub const BATCHING: [&str; 2] = ["kfree_rcu_work", "kfree_rcu_monitor"];

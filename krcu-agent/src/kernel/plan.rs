@@ -190,6 +190,14 @@ fn undecidable(facts: &Facts, probes: &[Probe], config: &Config) -> Vec<String> 
                 .to_owned(),
         );
     }
+    if probes.iter().any(|probe| probe.target == "kmem_cache_create")
+        && facts.functions.get(catalog::CREATE_USERCOPY).is_some_and(|function| function.symbols != Some(0))
+    {
+        sentences.push(
+            "Caches created by kmem_cache_create_usercopy() during the run cannot be told from older ones."
+                .to_owned(),
+        );
+    }
     if config.nodes == 0 {
         sentences.push("How many objects a failed destroy left behind cannot be counted.".to_owned());
     }

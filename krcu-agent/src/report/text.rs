@@ -228,7 +228,9 @@ fn queued_by(verdict: &Verdict) -> Option<String> {
 
 /// `777 × my_flush+0x51 ← my_exit+0x37f [my_module]`: a module is named once for frames in a row.
 fn site_line(objects: u64, stack: &[String]) -> String {
-    let shown: Vec<&String> = stack.iter().take(FRAMES).collect();
+    // As far as the module's own code goes, and its caller where it has none.
+    let own = stack.iter().rposition(|frame| frame.contains(" [")).map_or(FRAMES, |last| last + 1);
+    let shown: Vec<&String> = stack.iter().take(own.min(FRAMES)).collect();
     let mut frames = Vec::new();
     for (place, frame) in shown.iter().enumerate() {
         let module = |frame: &str| frame.split_once(" [").map(|(_, module)| module.to_owned());

@@ -63,10 +63,7 @@ pub fn freed_array_end(context: FExitContext) -> i32 {
 #[fentry]
 pub fn freed_single(context: FEntryContext) -> i32 {
     if free(argument(&context, 0), FreePath::Single) {
-        let key = batch_key(FreePath::Single);
-        // SAFETY: only this task changes its entry, and the value is copied at once.
-        let before = unsafe { BATCHES.get(&key) }.copied().unwrap_or(0);
-        let _ = BATCHES.insert(&key, &(before + 1), 0);
+        let _ = BATCHES.insert(&batch_key(FreePath::Single), &1, 0);
     }
     0
 }
@@ -112,7 +109,8 @@ fn free_sheaf(sheaf: u64) -> i32 {
     0
 }
 
-/// What the loop over an array carries along.
+/// What the loop over an array carries along. A flag and no count: newer verifiers follow the loop until
+/// its state repeats, which a count on the stack never does.
 struct Walk {
     array: u64,
     path: FreePath,
@@ -125,8 +123,8 @@ fn free_array(array: u64, entries: u32, path: FreePath) {
     let bound = if entries > ARRAY_BOUND { ARRAY_BOUND } else { entries };
     // SAFETY: `free_entry` has the signature that the helper calls, and `walk` outlives the call.
     unsafe { bpf_loop(bound, free_entry as *mut c_void, (&raw mut walk).cast(), 0) };
-    if walk.streamed > 0 {
-        let _ = BATCHES.insert(&batch_key(path), &walk.streamed, 0);
+    if walk.streamed != 0 {
+        let _ = BATCHES.insert(&batch_key(path), &1, 0);
     }
 }
 
@@ -135,7 +133,7 @@ unsafe extern "C" fn free_entry(index: u32, walk: *mut Walk) -> i64 {
     let walk = unsafe { &mut *walk };
     if let Some(object) = read(walk.array + u64::from(index) * 8) {
         if free(object, walk.path) {
-            walk.streamed += 1;
+            walk.streamed = 1;
         }
     }
     0
@@ -166,11 +164,9 @@ fn batch_key(path: FreePath) -> u64 {
 #[inline(always)]
 fn batch_freed(path: FreePath) -> i32 {
     let key = batch_key(path);
-    // SAFETY: only this task changes its entry, and the value is copied at once.
-    if let Some(objects) = unsafe { BATCHES.get(&key) }.copied() {
-        let _ = BATCHES.remove(&key);
+    if BATCHES.remove(&key).is_ok() {
         emit::<BatchFreed>(Kind::BatchFreed, Wake::Later, |body| {
-            body.write(BatchFreed { path: path as u32, objects });
+            body.write(BatchFreed { path: path as u32, reserved: 0 });
         });
     }
     0

@@ -17,6 +17,15 @@ fn debian(series: &str) -> Facts {
     serde_json::from_str(text).unwrap()
 }
 
+const USERCOPY: &str =
+    "Caches created by kmem_cache_create_usercopy() during the run cannot be told from older ones.";
+
+/// What cannot be decided on a kernel as it is; and more, when something of it is missing.
+fn undecidable_on(series: &str, more: &[&str]) -> Vec<String> {
+    let always: &[&str] = if series == "6.1" { &[USERCOPY] } else { &[] };
+    always.iter().chain(more).map(|sentence| (*sentence).to_owned()).collect()
+}
+
 const SERIES: [&str; 4] = ["6.1", "6.12", "6.18", "7.3"];
 
 #[test]
@@ -97,7 +106,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
     let module_freed = [("module_freed", "module_free")];
     let nolock = [("queued_nolock", "kfree_call_rcu_nolock")];
     let queued = [("queued", "kvfree_call_rcu")];
-    let created_old = [("cache_created", "kmem_cache_create_usercopy")];
+    let created_old = [("cache_created", "kmem_cache_create")];
     let created = [("cache_created", "__kmem_cache_create_args")];
     let loaded = [("module_loaded", "module_load")];
     let of = |parts: &[&[(&'static str, &'static str)]]| parts.concat();
@@ -177,7 +186,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
         let plan = Plan::of(&debian(series));
         assert_eq!(planned(&plan), expected, "{series}");
         assert_eq!(plan.refusals, [], "{series}");
-        assert_eq!(plan.undecidable, [""; 0], "{series}");
+        assert_eq!(plan.undecidable, undecidable_on(series, &[]), "{series}");
     }
 }
 
@@ -202,11 +211,11 @@ fn each_required_function_is_named_when_it_is_missing() {
 #[test]
 fn each_address_is_named_when_it_is_missing() {
     for name in ["page_offset_base", "vmalloc_base", "vmemmap_base"] {
-        let mut facts = debian("6.1");
+        let mut facts = debian("6.12");
         facts.addresses.remove(name);
         assert_eq!(Plan::of(&facts).refusals, [Refusal::Symbols { names: name.to_owned() }]);
     }
-    let mut facts = debian("6.1");
+    let mut facts = debian("6.12");
     facts.addresses.remove("__end_rodata");
     let plan = Plan::of(&facts);
     assert_eq!((plan.refusals.len(), plan.config.rodata_start, plan.config.rodata_end), (0, 0, 0));
@@ -311,7 +320,8 @@ fn nodes_beyond_those_that_can_exist_are_not_read() {
         facts.possible_nodes = None;
         let plan = Plan::of(&facts);
         assert_eq!(plan.config.nodes, 0, "{series}");
-        assert_eq!(plan.undecidable, ["How many objects a failed destroy left behind cannot be counted."]);
+        let sentence = "How many objects a failed destroy left behind cannot be counted.";
+        assert_eq!(plan.undecidable, undecidable_on(series, &[sentence]));
     }
     let mut facts = debian("6.12");
     facts.possible_nodes = Some(4);
