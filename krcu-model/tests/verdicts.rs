@@ -1,0 +1,478 @@
+//! Each verdict from the fewest events that lead to it, and each way to be misled by them.
+//!
+//! Times are microseconds; the expectation of each case follows from the covering rule and from what
+//! the destroy's shutdown returned, not from what the program printed.
+
+use krcu_common::{BarrierKind, FreePath};
+use krcu_model::{
+    Event, State, Verdict, VerdictKind, Watch,
+    event::{CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Site, Task, Time, What},
+    state::Blind,
+    verdict::{KernelResult, Ordering},
+    verdicts,
+};
+
+const CACHE: CacheAddress = CacheAddress(0x1000);
+const OTHER: CacheAddress = CacheAddress(0x2000);
+/// The task that runs a module's exit function.
+const EXIT: u32 = 10;
+/// A worker that frees.
+const WORKER: u32 = 20;
+
+/// A run: events, a microsecond apart unless a case says otherwise.
+struct Run {
+    state: State,
+    now: u64,
+}
+
+impl Run {
+    fn new() -> Run {
+        Run::with(Vec::new())
+    }
+
+    fn with(blind: Vec<Blind>) -> Run {
+        Run { state: State::new(Watch { attached: Time(0), possible_cpus: 2, blind }), now: 0 }
+    }
+
+    fn at(mut self, microseconds: u64) -> Run {
+        self.now = microseconds * 1000;
+        self
+    }
+
+    fn then(mut self, task: u32, what: What) -> Run {
+        self.state.step(Event { time: Time(self.now), task: Task(task), cpu: Cpu(0), what });
+        self.now += 1000;
+        self
+    }
+
+    fn created(self, cache: CacheAddress) -> Run {
+        let what =
+            What::CacheCreated { cache, facts: facts(1), asked_name: "cache".to_owned(), site: Site(0) };
+        self.then(EXIT, what)
+    }
+
+    fn queued(self, task: u32, objects: std::ops::Range<u64>) -> Run {
+        objects.fold(self, |run, object| run.then(task, queued(object, false)))
+    }
+
+    fn freed(self, objects: std::ops::Range<u64>, path: FreePath) -> Run {
+        objects
+            .fold(self, |run, object| run.then(WORKER, freed(object, path)))
+            .then(WORKER, What::BatchFreed { path })
+    }
+
+    fn barrier(self, task: u32, barrier: BarrierKind) -> Run {
+        self.then(task, What::BarrierBegin { barrier, rcu_works_flushed: 0 })
+            .then(task, What::BarrierEnd { barrier, cache: None })
+    }
+
+    fn destroy_begin(self) -> Run {
+        let what = What::DestroyBegin {
+            cache: CACHE,
+            facts: facts(1),
+            site: Site(0),
+            comm: "rmmod".to_owned(),
+            counted: false,
+        };
+        self.then(EXIT, what)
+    }
+
+    fn look(self, rcu_works_flushed: u32) -> Run {
+        self.then(EXIT, What::ShutdownBegin { cache: CACHE, rcu_works_flushed })
+    }
+
+    fn emptied(self) -> Run {
+        self.then(EXIT, What::ShutdownEnd { empty: Some(true), left: None })
+            .then(EXIT, What::CacheReleased { cache: CACHE })
+    }
+
+    fn left(self, objects: u64) -> Run {
+        let left = Some(Leftover { objects, listed: objects });
+        self.then(EXIT, What::ShutdownEnd { empty: Some(false), left })
+    }
+
+    fn gap(self, from: u64, until: u64) -> Run {
+        let (from, until) = (Time(from * 1000), Time(until * 1000));
+        self.then(0, What::Gap(Gap { reason: LossReason::RingFull, events: 3, from, until }))
+    }
+
+    /// The only verdict.
+    fn verdict(&self) -> Verdict {
+        let mut all = verdicts(&self.state);
+        assert_eq!(all.len(), 1, "{all:#?}");
+        all.remove(0)
+    }
+
+    fn kinds(&self) -> Vec<VerdictKind> {
+        verdicts(&self.state).iter().map(|verdict| verdict.verdict).collect()
+    }
+}
+
+fn facts(refcount: i32) -> CacheFacts {
+    CacheFacts { name: "cache".to_owned(), object_size: 64, refcount }
+}
+
+fn queued(object: u64, headless: bool) -> What {
+    What::Queued { object: ObjectAddress(object), cache: CACHE, site: Site(0), headless }
+}
+
+fn freed(object: u64, path: FreePath) -> What {
+    What::Freed { object: ObjectAddress(object), cache: CACHE, path }
+}
+
+#[test]
+fn what_is_queued_at_the_look_is_pending_and_lands_late() {
+    let run = Run::new().created(CACHE).queued(EXIT, 0..7).destroy_begin().look(0).left(7);
+    assert!(run.state.is_unsettled(), "seven deferred frees are still to come");
+    let run = run.freed(0..7, FreePath::Bulk);
+    assert!(!run.state.is_unsettled());
+    let verdict = run.verdict();
+    assert_eq!(verdict.verdict, VerdictKind::Pending);
+    assert_eq!((verdict.queued_by_kfree_rcu, verdict.leaked, verdict.late_frees), (7, Some(0), 7));
+    // Queued at 1 µs (the creation is at 0), looked at 9 µs.
+    assert_eq!(verdict.oldest_age_ns, Some(8_000));
+    assert!(verdict.flagged);
+}
+
+#[test]
+fn a_free_that_runs_at_the_look_is_still_pending_if_the_kernel_found_it() {
+    // The worker has begun to free object 1 and has not returned from the call.
+    let run = Run::new()
+        .created(CACHE)
+        .queued(EXIT, 0..2)
+        .freed(0..1, FreePath::Bulk)
+        .then(WORKER, freed(1, FreePath::Bulk))
+        .destroy_begin()
+        .look(0)
+        .left(1);
+    let verdict = run.verdict();
+    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Pending, Some(0)));
+    assert_eq!(verdict.queued_by_kfree_rcu, 1);
+}
+
+#[test]
+fn what_nobody_queued_is_leaked_also_beside_what_is_pending() {
+    let leak = Run::new().created(CACHE).destroy_begin().look(0).left(5);
+    assert!(!leak.state.is_unsettled(), "nothing will free a leak");
+    let verdict = leak.verdict();
+    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Leaked, Some(5)));
+    assert_eq!(verdict.queued_by_kfree_rcu, 0);
+
+    let mixed = Run::new().created(CACHE).queued(EXIT, 0..3).destroy_begin().look(0).left(8);
+    let verdict = mixed.verdict();
+    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Pending, Some(5)));
+    assert_eq!(verdict.queued_by_kfree_rcu, 3);
+}
+
+#[test]
+fn frees_between_the_look_and_its_end_make_no_leak_and_hide_none() {
+    // Three pending and two leaked at the look; two of the three are freed before the slabs are counted.
+    let run = Run::new()
+        .created(CACHE)
+        .queued(EXIT, 0..3)
+        .destroy_begin()
+        .look(0)
+        .freed(0..2, FreePath::Bulk)
+        .left(3);
+    let verdict = run.verdict();
+    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Pending, Some(2)));
+    assert_eq!(verdict.queued_by_kfree_rcu, 3);
+}
+
+#[test]
+fn a_barrier_inside_the_destroy_makes_it_waited() {
+    let seen = |run: Run| run.created(CACHE).queued(EXIT, 0..4).destroy_begin();
+    let by_function = seen(Run::new())
+        .then(EXIT, What::BarrierBegin { barrier: BarrierKind::Kvfree, rcu_works_flushed: 0 })
+        .freed(0..4, FreePath::Bulk)
+        .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Kvfree, cache: None })
+        .look(0)
+        .emptied();
+    // Where the barrier is inlined, two flushed works for each of the two CPUs are what is seen of it.
+    let by_works = seen(Run::new()).freed(0..4, FreePath::Sheaf).look(4).emptied();
+    for run in [by_function, by_works] {
+        let verdict = run.verdict();
+        assert_eq!(verdict.verdict, VerdictKind::Waited);
+        assert_eq!((verdict.waited_for_own, verdict.ordering), (4, Ordering::Ordered));
+        assert_eq!((verdict.flagged, verdict.flagged_strictly), (false, true));
+    }
+    // Three are fewer than the barrier makes: the frees were luck.
+    let too_few = seen(Run::new()).freed(0..4, FreePath::Bulk).look(3).emptied();
+    assert_eq!(too_few.verdict().verdict, VerdictKind::Unordered);
+}
+
+#[test]
+fn what_is_queued_after_the_barrier_inside_began_is_not_covered_by_it() {
+    let run = Run::new()
+        .created(CACHE)
+        .destroy_begin()
+        .then(EXIT, What::BarrierBegin { barrier: BarrierKind::Kvfree, rcu_works_flushed: 0 })
+        .queued(30, 0..1)
+        .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Kvfree, cache: None })
+        .look(0);
+    let verdict = run.left(1).verdict();
+    assert_eq!((verdict.verdict, verdict.barrier_inside), (VerdictKind::Pending, true));
+}
+
+#[test]
+fn frees_that_all_ended_without_a_barrier_are_unordered() {
+    let run = Run::new()
+        .created(CACHE)
+        .queued(EXIT, 0..1)
+        .at(100)
+        .freed(0..1, FreePath::Bulk)
+        .at(900)
+        .destroy_begin()
+        .look(0)
+        .emptied();
+    let verdict = run.verdict();
+    assert_eq!((verdict.verdict, verdict.ordering), (VerdictKind::Unordered, Ordering::Unordered));
+    // Freed at 100 µs, looked at 901 µs.
+    assert_eq!(verdict.margin_ns, Some(801_000));
+    assert_eq!((verdict.flagged, verdict.flagged_strictly), (false, true));
+}
+
+#[test]
+fn only_the_barrier_for_kfree_rcu_orders_kfree_rcu() {
+    let after = |barrier| {
+        Run::new()
+            .created(CACHE)
+            .queued(EXIT, 0..1)
+            .freed(0..1, FreePath::Bulk)
+            .barrier(EXIT, barrier)
+            .destroy_begin()
+            .look(0)
+            .emptied()
+            .verdict()
+    };
+    assert_eq!(after(BarrierKind::Kvfree).verdict, VerdictKind::Clean);
+    assert_eq!(after(BarrierKind::Kvfree).ordering, Ordering::Ordered);
+    assert_eq!(after(BarrierKind::Rcu).verdict, VerdictKind::Unordered);
+    assert!(after(BarrierKind::Rcu).rcu_barrier_before_ns.is_some());
+    // And only what was queued before it.
+    let too_early = Run::new()
+        .created(CACHE)
+        .barrier(EXIT, BarrierKind::Kvfree)
+        .queued(EXIT, 0..1)
+        .freed(0..1, FreePath::Bulk)
+        .destroy_begin()
+        .look(0)
+        .emptied();
+    assert_eq!(too_early.verdict().verdict, VerdictKind::Unordered);
+}
+
+#[test]
+fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
+    let callback = What::CallbackQueued { cache: CACHE, site: Site(0) };
+    let queue = || Run::new().created(CACHE).then(EXIT, callback.clone());
+    let ordered = queue().barrier(EXIT, BarrierKind::Rcu).destroy_begin().look(0).emptied();
+    assert_eq!((ordered.verdict().verdict, ordered.verdict().queued_by_call_rcu), (VerdictKind::Clean, Some(0)));
+
+    let without = queue().destroy_begin().look(0).emptied();
+    assert_eq!((without.verdict().verdict, without.verdict().queued_by_call_rcu), (VerdictKind::Unordered, None));
+
+    // flush_rcu_work() calls rcu_barrier() only if it meets a batch that waits.
+    let by_chance = queue()
+        .destroy_begin()
+        .then(EXIT, What::BarrierBegin { barrier: BarrierKind::Rcu, rcu_works_flushed: 1 })
+        .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None })
+        .look(4)
+        .emptied();
+    assert_eq!(by_chance.verdict().verdict, VerdictKind::Unordered);
+
+    // The destroy's own, which newer kernels call before they flush any work, does count.
+    let own = queue().destroy_begin().barrier(EXIT, BarrierKind::Rcu).look(4).emptied();
+    assert_eq!(own.verdict().verdict, VerdictKind::Clean);
+}
+
+#[test]
+fn objects_left_beside_open_callbacks_are_not_called_leaked() {
+    let callback = What::CallbackQueued { cache: CACHE, site: Site(0) };
+    let run = Run::new().created(CACHE).then(EXIT, callback).destroy_begin().look(0).left(1);
+    let verdict = run.verdict();
+    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Inconclusive, None));
+    assert_eq!((verdict.undecided, verdict.queued_by_call_rcu), (1, None));
+}
+
+#[test]
+fn an_object_that_its_own_call_freed_was_never_deferred() {
+    let run = Run::new()
+        .created(CACHE)
+        .then(EXIT, queued(1, true))
+        .then(EXIT, freed(1, FreePath::Single))
+        .destroy_begin()
+        .look(0)
+        .emptied();
+    assert_eq!(run.verdict().verdict, VerdictKind::Clean);
+    // The same form, freed by a worker, was.
+    let run = Run::new()
+        .created(CACHE)
+        .then(EXIT, queued(1, true))
+        .freed(1..2, FreePath::Bulk)
+        .destroy_begin()
+        .look(0)
+        .emptied();
+    assert_eq!(run.verdict().verdict, VerdictKind::Unordered);
+}
+
+#[test]
+fn a_shared_cache_only_loses_a_reference() {
+    let what = What::DestroyBegin {
+        cache: CACHE,
+        facts: facts(3),
+        site: Site(0),
+        comm: "rmmod".to_owned(),
+        counted: false,
+    };
+    let run = Run::new().then(EXIT, what);
+    let verdict = run.verdict();
+    assert_eq!((verdict.verdict, verdict.kernel_result), (VerdictKind::Alias, KernelResult::ReferenceDropped));
+    assert!(!run.state.is_unsettled());
+}
+
+#[test]
+fn a_cache_older_than_the_probes_is_decided_as_far_as_it_can_be() {
+    // Emptied: nothing was left, so nothing was pending; how it was ordered before is not known.
+    let emptied = Run::new().destroy_begin().look(0).emptied().verdict();
+    assert_eq!((emptied.verdict, emptied.ordering), (VerdictKind::Clean, Ordering::Unknown));
+    // With a barrier inside the destroy, that covers the unknown too.
+    let covered = Run::new().destroy_begin().look(4).emptied().verdict();
+    assert_eq!((covered.verdict, covered.ordering), (VerdictKind::Clean, Ordering::NothingDeferred));
+    // A deferred free of an object that was queued before is seen, and no barrier after it.
+    let freed_before = Run::new().freed(0..1, FreePath::Bulk).destroy_begin().look(0).emptied().verdict();
+    assert_eq!(freed_before.verdict, VerdictKind::Unordered);
+    // The same inside a destroy that waits.
+    let waited = Run::new().destroy_begin().freed(0..2, FreePath::Bulk).look(4).emptied().verdict();
+    assert_eq!((waited.verdict, waited.waited_for_own), (VerdictKind::Waited, 2));
+
+    // Objects left: queued before, or leaked? Not known, until their frees land.
+    let left = Run::new().destroy_begin().look(0).left(2);
+    assert_eq!((left.verdict().verdict, left.verdict().undecided), (VerdictKind::Inconclusive, 2));
+    assert!(left.state.is_unsettled());
+    let landed = left.freed(0..2, FreePath::Bulk);
+    assert!(!landed.state.is_unsettled());
+    let verdict = landed.verdict();
+    assert_eq!((verdict.verdict, verdict.queued_by_kfree_rcu), (VerdictKind::Pending, 2));
+    assert_eq!((verdict.undecided, verdict.leaked), (0, Some(0)));
+}
+
+#[test]
+fn a_loss_touches_the_verdicts_of_the_caches_that_lived_then_and_no_others() {
+    let run = |from, until| {
+        Run::new()
+            .at(100)
+            .created(CACHE)
+            .at(200)
+            .destroy_begin()
+            .look(0)
+            .emptied()
+            .gap(from, until)
+            .kinds()
+    };
+    assert_eq!(run(150, 160), [VerdictKind::Inconclusive]);
+    assert_eq!(run(10, 120), [VerdictKind::Inconclusive]);
+    assert_eq!(run(201, 900), [VerdictKind::Inconclusive]);
+    assert_eq!(run(10, 99), [VerdictKind::Clean]);
+    assert_eq!(run(300, 900), [VerdictKind::Clean]);
+}
+
+#[test]
+fn a_cache_at_the_same_address_is_another_cache() {
+    let run = Run::new()
+        .created(CACHE)
+        .queued(EXIT, 0..2)
+        .freed(0..2, FreePath::Bulk)
+        .destroy_begin()
+        .look(0)
+        .emptied()
+        .created(CACHE)
+        .destroy_begin()
+        .look(0)
+        .emptied();
+    assert_eq!(run.kinds(), [VerdictKind::Unordered, VerdictKind::Clean]);
+}
+
+#[test]
+fn the_destroy_of_one_cache_is_not_touched_by_the_queue_of_another() {
+    let other = |object| What::Queued { object: ObjectAddress(object), cache: OTHER, site: Site(0), headless: false };
+    let run = Run::new()
+        .created(CACHE)
+        .created(OTHER)
+        .then(30, other(1))
+        .destroy_begin()
+        .then(30, other(2))
+        .look(0)
+        .emptied();
+    assert_eq!(run.kinds(), [VerdictKind::Clean]);
+    assert_eq!(run.state.outstanding(), 2);
+}
+
+#[test]
+fn results_that_cannot_both_be_right_are_said_so() {
+    let nothing_left = Run::new().created(CACHE).queued(EXIT, 0..1).destroy_begin().look(0).emptied();
+    assert_eq!(nothing_left.verdict().verdict, VerdictKind::ModelDisagrees);
+    let fewer_left = Run::new().created(CACHE).queued(EXIT, 0..3).destroy_begin().look(0).left(2);
+    assert_eq!(fewer_left.verdict().verdict, VerdictKind::ModelDisagrees);
+    // And if the free then runs after all, into memory that was given back:
+    let late = nothing_left.freed(0..1, FreePath::Bulk).verdict();
+    assert_eq!((late.verdict, late.late_frees), (VerdictKind::LateFree, 1));
+}
+
+#[test]
+fn the_kernel_is_accused_only_of_what_program_order_proves() {
+    let barrier = |queuer| {
+        Run::new().created(CACHE).queued(queuer, 0..2).barrier(EXIT, BarrierKind::Kvfree).kinds()
+    };
+    assert_eq!(barrier(EXIT), [VerdictKind::BarrierEarly]);
+    // Another task's call may not have returned when the barrier was entered.
+    assert_eq!(barrier(30), []);
+    // Where frees can go unseen, nothing is proved.
+    let blind = Run::with(vec![Blind::Frees]).created(CACHE).queued(EXIT, 0..2).barrier(EXIT, BarrierKind::Kvfree);
+    assert_eq!(blind.kinds(), []);
+}
+
+#[test]
+fn what_cannot_be_seen_is_not_called_clean() {
+    let frees = Run::with(vec![Blind::Frees])
+        .created(CACHE)
+        .queued(EXIT, 0..1)
+        .destroy_begin()
+        .look(4)
+        .emptied()
+        .verdict();
+    assert_eq!(frees.verdict, VerdictKind::Inconclusive);
+    let callbacks = Run::with(vec![Blind::Callbacks]).created(CACHE).destroy_begin().look(0).left(1).verdict();
+    assert_eq!((callbacks.verdict, callbacks.undecided), (VerdictKind::Inconclusive, 1));
+    let unseen_end = Run::new().created(CACHE).destroy_begin().look(0).verdict();
+    assert_eq!(unseen_end.verdict, VerdictKind::Inconclusive);
+}
+
+#[test]
+fn a_module_is_named_by_who_created_queued_or_is_going() {
+    let site = |run: Run, frames: &[&str]| {
+        let frames = frames.iter().map(|frame| (*frame).to_owned()).collect();
+        run.then(EXIT, What::Site { site: Site(1), frames })
+    };
+    let destroy = What::DestroyBegin {
+        cache: CACHE,
+        facts: facts(1),
+        site: Site(1),
+        comm: "rmmod".to_owned(),
+        counted: false,
+    };
+    // The exit function ended in the destroy: its frame is gone, and only the module's end tells.
+    let tail_call = site(Run::new(), &["kmem_cache_destroy+0x5/0x150", "__do_sys_delete_module+0x1b9/0x330"])
+        .then(EXIT, destroy.clone())
+        .look(0)
+        .emptied();
+    assert_eq!(tail_call.verdict().module, None);
+    let gone = tail_call.then(EXIT, What::ModuleFreed { name: "my_module".to_owned() });
+    assert_eq!(gone.verdict().module.as_deref(), Some("my_module"));
+
+    let frame = site(Run::new(), &["kmem_cache_destroy+0x5/0x150", "my_exit+0x10/0x20 [my_module]"])
+        .then(EXIT, destroy)
+        .look(0)
+        .emptied();
+    assert_eq!(frame.verdict().module.as_deref(), Some("my_module"));
+    assert_eq!(frame.verdict().destroyed_by.stack, ["my_exit+0x10 [my_module]"]);
+}
