@@ -54,13 +54,15 @@ pub struct Config {
     pub cache_refcount_offset: u32,
     /// Offset in `struct kmem_cache` of `name`.
     pub cache_name_offset: u32,
-    /// Offset in `struct kmem_cache` of `node`, its array of pointers.
+    /// Offset in `struct kmem_cache` of its pointer to the first node.
     pub cache_node_offset: u32,
+    /// Bytes from the pointer to a node to that of the next.
+    pub cache_node_step: u32,
     /// Offset in `struct kmem_cache` of `oo`, whose lower 16 bits are the objects of a slab.
     pub cache_oo_offset: u32,
     /// Mask of `SLAB_KMALLOC` in the flags.
     pub kmalloc_flag: u32,
-    /// Length of `kmem_cache.node`, in nodes.
+    /// Nodes that this kernel can have (`nr_node_ids`); 0 when they cannot be walked.
     pub nodes: u32,
     /// Offset in `struct kmem_cache_node` of `nr_slabs`.
     pub node_slabs_offset: u32,
@@ -86,6 +88,8 @@ pub struct Config {
     pub probe_log: u32,
     /// Bytes waiting in the ring at which a probe wakes the reader.
     pub wake_bytes: u32,
+    /// Zero: the structure is a whole number of words.
+    pub reserved: u32,
 }
 
 impl Config {
@@ -109,6 +113,7 @@ impl Config {
         cache_refcount_offset: 0,
         cache_name_offset: 0,
         cache_node_offset: 0,
+        cache_node_step: 0,
         cache_oo_offset: 0,
         kmalloc_flag: 0,
         nodes: 0,
@@ -124,5 +129,6 @@ impl Config {
         queue_stacks: 0,
         probe_log: 0,
         wake_bytes: 0,
+        reserved: 0,
     };
 }

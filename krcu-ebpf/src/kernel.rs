@@ -156,7 +156,7 @@ pub fn cache_refcount(cache: u64) -> i32 {
 }
 
 /// NUMA nodes looked at; a cache on a machine with more is not counted.
-const NODES: u32 = 8;
+const NODES: u32 = 32;
 /// Partial slabs looked at on each node.
 const PARTIAL_SLABS: u32 = 1 << 16;
 /// What [`slabs`] gives when it cannot count.
@@ -190,7 +190,7 @@ pub fn slabs(cache: u64) -> u64 {
 /// The `struct kmem_cache_node` of one node, 0 where there is none.
 #[inline(always)]
 fn node(cache: u64, index: u32) -> u64 {
-    read(cache + u64::from(config!(cache_node_offset)) + u64::from(index) * 8).unwrap_or(0)
+    read(cache + u64::from(config!(cache_node_offset)) + u64::from(index) * u64::from(config!(cache_node_step))).unwrap_or(0)
 }
 
 /// Objects that a cache still has after a shutdown that failed.

@@ -4,11 +4,13 @@
 //! is final once [`State::is_unsettled`] says that there is nothing to wait for. Each destroy has one
 //! verdict; what cannot be decided is `inconclusive`, with the reasons.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::{
     advice,
-    event::{Cpu, Gap},
+    event::{Cpu, Gap, LossReason},
     promise::Violation,
     stack::StackId,
     state::{Blind, Born, Destroy, Shutdown, Snapshot, State},
@@ -261,9 +263,11 @@ fn decide(
         notes.push(format!("{} deferred frees ran after the memory of the cache was given back", destroy.late));
         return (VerdictKind::LateFree, notes);
     }
+    let mut lost: BTreeMap<LossReason, u64> = BTreeMap::new();
     for gap in losses {
-        notes.push(format!("{} events were {}", gap.events, gap.reason.words()));
+        *lost.entry(gap.reason).or_default() += gap.events;
     }
+    notes.extend(lost.iter().map(|(reason, events)| format!("{events} events were {}", reason.words())));
     let Some(shutdown) = destroy.shutdown else {
         notes.push("how the destroy ended was not seen".to_owned());
         return (VerdictKind::Inconclusive, notes);

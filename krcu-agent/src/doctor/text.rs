@@ -9,7 +9,7 @@ use crate::kernel::plan::{Offer, Plan, Probe};
 /// Columns of a line.
 const COLUMNS: usize = 100;
 /// Sentences shown of each list before the rest is only counted.
-const SENTENCES: usize = 4;
+const SENTENCES: usize = 3;
 /// Where the second column of the upper part begins.
 const INDENT: usize = 12;
 
@@ -34,8 +34,11 @@ pub fn page(facts: &Facts, plan: &Plan) -> String {
         None => page.push_str("Ready: krcu check -- COMMAND\n"),
         Some((first, rest)) => {
             wrap(&mut page, "", &format!("Not ready: {first}"));
-            for refusal in rest {
+            for refusal in rest.iter().take(SENTENCES) {
                 wrap(&mut page, "", &format!("and then: {refusal}"));
+            }
+            if rest.len() > SENTENCES {
+                let _ = writeln!(page, "and {} more: --format json lists them", rest.len() - SENTENCES);
             }
         }
     }
@@ -166,4 +169,61 @@ fn clip(line: &str) -> String {
         return line.to_owned();
     }
     line.chars().take(COLUMNS - 1).chain(['…']).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::facts::Function;
+    use crate::kernel::plan::tests::debian;
+
+    fn fits(page: &str) {
+        assert!(page.lines().count() <= 40, "{} lines:\n{page}", page.lines().count());
+        for line in page.lines() {
+            assert!(line.chars().count() <= COLUMNS, "too long: {line}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_that_offers_everything_is_ready_on_one_screen() {
+        for series in ["6.12", "6.18", "7.3"] {
+            let facts = debian(series);
+            let page = page(&facts, &Plan::of(&facts));
+            fits(&page);
+            assert!(page.contains("\nundecidable nothing: every verdict can be reached\n"), "{page}");
+            assert!(page.ends_with("\nReady: krcu check -- COMMAND\n"), "{page}");
+            assert!(!page.contains("NOT OFFERED"), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_kernel_without_anything_says_what_to_do_on_one_screen() {
+        let mut facts = debian("7.3");
+        facts.btf = Source::Missing;
+        facts.kallsyms = Source::Hidden;
+        facts.jit = Some(false);
+        facts.privileges = Some(Privileges::from_bits(0));
+        facts.layout = crate::kernel::layout::Layout::default();
+        facts.functions.values_mut().for_each(|function| *function = Function::default());
+        facts.tracepoints.values_mut().for_each(|tracepoint| *tracepoint = None);
+        let page = page(&facts, &Plan::of(&facts));
+        fits(&page);
+        assert!(page.contains("type information MISSING · symbols HIDDEN · JIT OFF"), "{page}");
+        assert!(page.contains("\nNot ready: krcu needs root"), "{page}");
+    }
+
+    #[test]
+    fn one_line_stands_for_all_programs_of_a_place() {
+        let mut facts = debian("6.12");
+        facts.functions.insert(
+            "rcu_barrier".to_owned(),
+            Function { btf: Some(true), symbols: Some(1), traceable: Some(false) },
+        );
+        let page = page(&facts, &Plan::of(&facts));
+        let line = page.lines().find(|line| line.contains(" rcu_barrier ")).unwrap();
+        assert_eq!(
+            line,
+            "barrier  rcu_barrier                 fentry+fexit      NOT OFFERED: it has no place for a probe"
+        );
+    }
 }

@@ -10,29 +10,14 @@
 
 use thiserror::Error;
 
-/// First two bytes of little-endian BTF, as a number.
-const MAGIC: u32 = 0xeb9f;
-/// Bytes of the header that this reader knows; a longer one is taken, a shorter one is not.
-const HEADER_BYTES: usize = 24;
+mod format;
+
+use format::*;
+
 /// Longest chain of typedefs and qualifiers followed; the kernel's own limit is 32.
 const CHAIN: usize = 32;
 /// Deepest nesting of anonymous structures looked into.
 const NESTING: usize = 16;
-
-const KIND_PTR: u32 = 2;
-const KIND_ARRAY: u32 = 3;
-const KIND_STRUCT: u32 = 4;
-const KIND_UNION: u32 = 5;
-const KIND_ENUM: u32 = 6;
-const KIND_TYPEDEF: u32 = 8;
-const KIND_VOLATILE: u32 = 9;
-const KIND_CONST: u32 = 10;
-const KIND_RESTRICT: u32 = 11;
-const KIND_FUNC: u32 = 12;
-const KIND_FUNC_PROTO: u32 = 13;
-const KIND_DECL_TAG: u32 = 17;
-const KIND_TYPE_TAG: u32 = 18;
-const KINDS: usize = 20;
 
 /// Why bytes are not BTF that this reader takes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -109,20 +94,6 @@ pub struct Btf {
     records: Vec<u32>,
     /// Numbers of the types of each kind, so that a search reads only those.
     by_kind: Vec<Vec<u32>>,
-}
-
-/// The twelve bytes that every type begins with.
-#[derive(Clone, Copy)]
-struct Record {
-    name: u32,
-    kind: u32,
-    items: usize,
-    /// Bit fields are told by their size (`kind_flag`).
-    flag: bool,
-    /// Size, or type referred to.
-    size_or_type: u32,
-    /// Where what follows begins.
-    after: usize,
 }
 
 impl Btf {
@@ -305,7 +276,7 @@ impl Btf {
             let record = self.record(id)?;
             match record.kind {
                 KIND_TYPEDEF | KIND_VOLATILE | KIND_CONST | KIND_RESTRICT | KIND_TYPE_TAG => {
-                    id = record.size_or_type
+                    id = record.size_or_type;
                 }
                 _ => return Some(record),
             }
@@ -341,28 +312,8 @@ impl Btf {
     }
 }
 
-fn word_at(bytes: &[u8], at: usize) -> Option<u32> {
-    let four = bytes.get(at..at.checked_add(4)?)?;
-    four.try_into().ok().map(u32::from_le_bytes)
-}
-
 fn short(part: &'static str, at: usize, more: usize, bytes: usize) -> BtfError {
     BtfError::Short { part, end: at.saturating_add(more), bytes }
-}
-
-/// Bytes that follow the record of a type of this kind with `items` items.
-fn following_bytes(kind: u32, items: usize) -> Option<usize> {
-    match kind {
-        // int, var, declaration tag
-        1 | 14 | KIND_DECL_TAG => Some(4),
-        // structure, union, section, 64-bit enumeration
-        KIND_STRUCT | KIND_UNION | 15 | 19 => Some(items * 12),
-        KIND_ENUM | KIND_FUNC_PROTO => Some(items * 8),
-        KIND_ARRAY => Some(12),
-        // forward declaration and float among those that nothing follows
-        KIND_PTR | 7..=KIND_FUNC | 16 | KIND_TYPE_TAG => Some(0),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -199,7 +199,7 @@ fn undecidable(facts: &Facts, probes: &[Probe], config: &Config) -> Vec<String> 
         );
     }
     if config.nodes == 0 {
-        sentences.push("How many objects a failed destroy left behind cannot be counted.".to_owned());
+        sentences.push("Whether a destroy left objects behind, and how many, cannot be read; only a cache that is released was emptied.".to_owned());
     }
     if config.rodata_end == 0 {
         sentences.push(
@@ -218,4 +218,4 @@ fn batches(facts: &Facts) -> bool {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

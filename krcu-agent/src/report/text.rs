@@ -98,7 +98,8 @@ fn clause(verdict: &Verdict) -> String {
             "nothing was left; it is older than the probes".to_owned()
         }
         VerdictKind::Clean => String::new(),
-        VerdictKind::Alias => "shared with other caches: only a reference was dropped".to_owned(),
+        VerdictKind::Alias if verdict.aliases.is_empty() => "shared: only a reference was dropped".to_owned(),
+        VerdictKind::Alias => format!("is what {} is merged into: only a reference was dropped", verdict.aliases.join(", ")),
         VerdictKind::Waited => format!(
             "the destroy waited {} for {}",
             span(verdict.wait_ns.unwrap_or(0)),

@@ -84,14 +84,11 @@ fn leftover(facts: &Facts) -> Option<Config> {
     let layout = &facts.layout;
     let room = layout.cache_nodes?;
     let nodes = if room == 1 { 1 } else { facts.possible_nodes?.min(room) };
-    // The probes step by one pointer.
-    if nodes > 1 && layout.cache_node_step? != 8 {
-        return None;
-    }
     Some(Config {
         slab_inuse_offset: layout.slab_inuse?,
         slab_list_offset: layout.slab_list?,
         cache_node_offset: layout.cache_node?,
+        cache_node_step: layout.cache_node_step?,
         cache_oo_offset: layout.cache_oo?,
         nodes,
         node_slabs_offset: layout.node_slabs?,

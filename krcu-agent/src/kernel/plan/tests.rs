@@ -6,7 +6,7 @@ use krcu_common::config::{OBJECT_IS_HEAD_LESS_OFFSET, OBJECT_IS_POINTER, SLAB_BY
 use super::*;
 use crate::kernel::facts::{Privileges, Source};
 
-fn debian(series: &str) -> Facts {
+pub(crate) fn debian(series: &str) -> Facts {
     let text = match series {
         "6.1" => include_str!("../../../tests/facts/debian-6.1-cloud-amd64.json"),
         "6.12" => include_str!("../../../tests/facts/debian-6.12-cloud-amd64.json"),
@@ -229,14 +229,14 @@ fn each_member_is_named_when_it_is_missing() {
         ("struct page", |facts| facts.layout.page_bytes = None),
         ("page.compound_info or page.compound_head", |facts| facts.layout.page_compound = None),
         ("PGTY_slab and page.page_type, or PG_slab and page.flags", |facts| {
-            facts.layout.page_type_slab = None
+            facts.layout.page_type_slab = None;
         }),
         ("slab.slab_cache", |facts| facts.layout.slab_cache = None),
         ("kmem_cache.flags", |facts| facts.layout.cache_flags = None),
         ("kmem_cache.refcount", |facts| facts.layout.cache_refcount = None),
         ("kmem_cache.name", |facts| facts.layout.cache_name = None),
         ("kvfree_call_rcu() with a pointer as its second argument", |facts| {
-            facts.layout.second_argument = None
+            facts.layout.second_argument = None;
         }),
     ];
     for (name, remove) in removals {
@@ -320,12 +320,17 @@ fn nodes_beyond_those_that_can_exist_are_not_read() {
         facts.possible_nodes = None;
         let plan = Plan::of(&facts);
         assert_eq!(plan.config.nodes, 0, "{series}");
-        let sentence = "How many objects a failed destroy left behind cannot be counted.";
+        let sentence = "Whether a destroy left objects behind, and how many, cannot be read; only a cache that is released was emptied.";
         assert_eq!(plan.undecidable, undecidable_on(series, &[sentence]));
     }
-    let mut facts = debian("6.12");
-    facts.possible_nodes = Some(4);
-    assert_eq!(Plan::of(&facts).config.nodes, 4);
+    for series in SERIES {
+        let mut facts = debian(series);
+        facts.possible_nodes = Some(4);
+        let config = Plan::of(&facts).config;
+        // An array of pointers, or in 7.x of pairs of them.
+        let step = if series == "7.3" { 16 } else { 8 };
+        assert_eq!((config.nodes, config.cache_node_step), (4, step), "{series}");
+    }
 }
 
 #[test]

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The mistake itself: objects are handed to kfree_rcu(), and the cache that they belong to is destroyed at once.
+ *
+ * The exit function ends in kmem_cache_destroy(), so that a compiler makes a tail call of it and no frame of this
+ * module is on the stack any more when the kernel complains.
+ *
+ * Truth: every object is outstanding at the destroy. They are queued inside one RCU read-side section that also
+ * prints the truth, so no grace period that covers any of them can end before it.
+ */
+#include "krcu_sample.h"
+
+static unsigned int objects = 777;
+module_param(objects, uint, 0444);
+MODULE_PARM_DESC(objects, "objects queued at exit");
+
+static unsigned int size = 128;
+module_param(size, uint, 0444);
+MODULE_PARM_DESC(size, "bytes of an object");
+
+static struct kmem_cache *cache;
+
+static noinline void krcu_pending_flush(void)
+{
+	struct krcu_object *list = NULL;
+	unsigned int queued = krcu_allocate(cache, objects, &list);
+
+	rcu_read_lock();
+	krcu_queue(list);
+	krcu_truth("krcu_pending", queued, 0u, queued);
+	rcu_read_unlock();
+}
+
+static int __init krcu_pending_init(void)
+{
+	cache = krcu_cache_create("krcu_pending", size);
+	return cache ? 0 : -ENOMEM;
+}
+
+static void __exit krcu_pending_exit(void)
+{
+	krcu_pending_flush();
+	kmem_cache_destroy(cache);
+}
+
+module_init(krcu_pending_init);
+module_exit(krcu_pending_exit);
+MODULE_DESCRIPTION("kfree_rcu() and destroy, with nothing in between");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,118 @@
+//! Builds the eBPF object and, with it inside, the agent as one static file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::core_source::{CARGO_VARIABLE, CoreSource};
+use crate::linker;
+use crate::machine;
+use crate::progress::command_line;
+use crate::toolchain::Toolchain;
+
+/// The crate of the probes, a workspace of its own.
+pub(crate) const EBPF_CRATE: &str = "krcu-ebpf";
+const EBPF_TARGET: &str = "bpfel-unknown-none";
+/// Programs for people, as the workspace builds them; those that do not exist yet are left out.
+const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", "krcu-analyze"];
+
+/// Where the eBPF object is put for the agent.
+pub(crate) fn object_path() -> PathBuf {
+    machine::target_folder().join("krcu-ebpf.o")
+}
+
+/// Builds the eBPF object.
+///
+/// # Errors
+///
+/// When core's source or the linker cannot be had, or the probes do not compile.
+pub(crate) fn ebpf() -> Result<PathBuf> {
+    let toolchain = Toolchain::in_use()?;
+    let source = CoreSource::find_or_fetch(&toolchain)?;
+    let linker = linker::find_or_build(&toolchain)?;
+    let folder = machine::repository().join(EBPF_CRATE);
+    let target = machine::target_folder().join("ebpf");
+    // debuginfo=2 is what the linker makes the type information from. The third BPF processor (every kernel since
+    // 5.12 has it) is the first whose atomic addition gives back the old value, which numbering events needs.
+    let linker = format!("linker={}", linker.display());
+    let flags = ["-C", "debuginfo=2", "-C", "target-cpu=v3", "-C", "link-arg=--btf", "-C", &linker];
+    let mut command = Command::new("cargo");
+    command
+        .args(["build", "--release", "--target", EBPF_TARGET, "-Z", "build-std=core", "--target-dir"])
+        .arg(&target)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_TARGET_DIR")
+        .current_dir(&folder);
+    if let CoreSource::Folder(library) = &source {
+        command.env(CARGO_VARIABLE, library);
+    }
+    cargo(&mut command)?;
+    let object = object_path();
+    copy_if_changed(&target.join(EBPF_TARGET).join("release").join(EBPF_CRATE), &object)?;
+    Ok(object)
+}
+
+/// Builds the eBPF object and the programs, static, and answers where the programs are.
+///
+/// # Errors
+///
+/// When one of them does not compile.
+pub(crate) fn all(profile: &str) -> Result<Vec<PathBuf>> {
+    let object = ebpf()?;
+    let host = Toolchain::in_use()?.host;
+    let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
+    cargo(
+        Command::new("cargo")
+            .args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent"])
+            .env(variable, "-C target-feature=+crt-static")
+            .env("KRCU_EBPF_OBJECT", &object)
+            .current_dir(machine::repository()),
+    )?;
+    programs_of(profile)
+}
+
+/// The programs that the last build left, for a machine's `/bin`.
+///
+/// # Errors
+///
+/// When rustc does not say what its host is.
+pub(crate) fn programs() -> Result<Vec<PathBuf>> {
+    programs_of("release")
+}
+
+fn programs_of(profile: &str) -> Result<Vec<PathBuf>> {
+    let folder = match profile {
+        "dev" | "test" => "debug",
+        "bench" => "release",
+        other => other,
+    };
+    let folder = machine::target_folder().join(Toolchain::in_use()?.host).join(folder);
+    Ok(PROGRAMS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
+}
+
+/// Runs cargo with its own progress in sight.
+///
+/// # Errors
+///
+/// When it cannot be started or fails; why, it has said itself.
+pub(crate) fn cargo(command: &mut Command) -> Result<()> {
+    let line = command_line(command);
+    let status = command.status().with_context(|| format!("starting `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` failed ({status}); its messages are above");
+    }
+    Ok(())
+}
+
+/// Leaves the file's time alone when nothing changed, so that cargo does not rebuild the agent for it.
+fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+    let contents = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+    if fs::read(to).is_ok_and(|old| old == contents) {
+        return Ok(());
+    }
+    crate::cache::write_file(to, &contents)
+}

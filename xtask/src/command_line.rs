@@ -1,0 +1,186 @@
+//! The verbs and options of `cargo xtask`, and nothing else.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use clap::{Args, Parser, Subcommand};
+
+use crate::bench;
+use crate::build;
+use crate::demo;
+use crate::kernel::Series;
+use crate::kernel_tests::Choice;
+use crate::progress::say;
+use crate::qemu::Acceleration;
+use crate::run;
+use crate::setup;
+use crate::test::{self, Parts};
+use crate::vm::Run;
+
+/// Set-up, builds, kernels in virtual machines, tests and benchmarks of krcu.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Install what a fresh Debian or Ubuntu machine lacks; done steps are skipped.
+    Setup,
+    /// Build the eBPF object and krcu with it inside.
+    Build {
+        /// Cargo's profile.
+        #[arg(long, value_name = "NAME", default_value = "release")]
+        profile: String,
+    },
+    /// Build the eBPF object only, to target/krcu-ebpf.o.
+    BuildEbpf,
+    /// Build, then run krcu on this machine, by sudo unless root.
+    Run {
+        /// What krcu is given.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+        arguments: Vec<OsString>,
+    },
+    /// One module, two kernels, two verdicts.
+    Demo,
+    /// Every test: formatting, lints, crates, kernels.
+    Test {
+        /// Leave the kernels out.
+        #[arg(long, conflicts_with = "kernels_only")]
+        no_kernels: bool,
+        /// Nothing but the kernels.
+        #[arg(long)]
+        kernels_only: bool,
+        /// Only this series of kernels; several times for several.
+        #[arg(long, value_name = "SERIES")]
+        kernel: Vec<String>,
+        /// Only these scenarios.
+        #[arg(value_name = "SCENARIO")]
+        names: Vec<String>,
+    },
+    /// Sizes, times and memory, measured now.
+    Bench,
+    /// Test kernels in virtual machines.
+    #[command(subcommand)]
+    Vm(VmVerb),
+}
+
+#[derive(Subcommand)]
+enum VmVerb {
+    /// Boot a kernel, run a command in it as root, exit with its status.
+    Run(VmRun),
+}
+
+/// Options of `vm run`.
+#[derive(Args)]
+struct VmRun {
+    /// The kernel's series: 6.1, 6.12, 6.18, or 7.x for the newest of 7.
+    #[arg(long, value_name = "SERIES")]
+    kernel: Series,
+    /// A folder with an out-of-tree module (Kbuild and C sources); its NAME.ko is put at /modules/NAME.ko.
+    #[arg(long, value_name = "DIR")]
+    module: Vec<PathBuf>,
+    /// A module of the kernel's own, for `modprobe` inside; commas between several.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    in_tree: Vec<String>,
+    /// A file or folder for the machine, put at /files/NAME, or at GUEST when PATH=GUEST is given.
+    #[arg(long, value_name = "PATH[=GUEST]")]
+    file: Vec<String>,
+    /// Where the contents of the machine's /out go.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// One emulated processor whose clock counts instructions: the same work always gives the same figures.
+    #[arg(long)]
+    icount: bool,
+    /// Memory of the machine.
+    #[arg(long, value_name = "MIB", default_value_t = 1024)]
+    memory: u32,
+    /// Processors of the machine.
+    #[arg(long, value_name = "NUMBER", default_value_t = 2)]
+    cpus: u32,
+    /// Added to the kernel's command line.
+    #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
+    append: String,
+    /// How long the machine may run, boot included.
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+    /// KVM or emulation.
+    #[arg(long, value_name = "HOW", value_enum, default_value_t = Acceleration::Auto)]
+    accel: Acceleration,
+    /// What the machine's shell runs; several words are joined by spaces.
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl Arguments {
+    /// Does what was asked for.
+    ///
+    /// # Errors
+    ///
+    /// What the verb says.
+    pub(crate) fn run(self) -> Result<ExitCode> {
+        let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
+        match self.verb {
+            Verb::Setup => done(setup::run()),
+            Verb::Build { profile } => done(build::all(&profile).map(|programs| {
+                for program in programs {
+                    say(&format!("built {}", program.display()));
+                }
+            })),
+            Verb::BuildEbpf => done(build::ebpf().map(|object| say(&format!("built {}", object.display())))),
+            Verb::Run { arguments } => run::run(&arguments),
+            Verb::Demo => demo::run(),
+            Verb::Test { no_kernels, kernels_only, kernel, names } => {
+                test::run(&Parts { no_kernels, kernels_only, choice: Choice { series: kernel, names } })
+            }
+            Verb::Bench => done(bench::run()),
+            Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
+        }
+    }
+}
+
+impl VmRun {
+    fn run(self) -> Result<ExitCode> {
+        let run = Run {
+            modules: self.module,
+            in_tree: self.in_tree,
+            files: self.file.iter().map(|text| file_and_place(text)).collect(),
+            out: self.out,
+            icount: self.icount,
+            memory_mib: self.memory,
+            cpus: self.cpus,
+            append: self.append,
+            timeout: Duration::from_secs(self.timeout),
+            acceleration: self.accel,
+            show: true,
+            ..Run::new(self.kernel, &self.command.join(" "))
+        };
+        let outcome = run.run()?;
+        say(&format!(
+            "{} ({}): up in {:.1} s, {:.1} s in all, status {}",
+            outcome.release,
+            outcome.acceleration.name(),
+            outcome.boot.as_secs_f32(),
+            outcome.total.as_secs_f32(),
+            outcome.status
+        ));
+        Ok(ExitCode::from(u8::try_from(outcome.status).context("a status is 0 to 255")?))
+    }
+}
+
+/// `PATH=GUEST`, or `PATH` for `/files/NAME`.
+fn file_and_place(text: &str) -> (PathBuf, String) {
+    if let Some((path, place)) = text.rsplit_once('=')
+        && place.starts_with('/')
+    {
+        return (PathBuf::from(path), place.to_owned());
+    }
+    let path = PathBuf::from(text);
+    let name = path.file_name().map_or_else(|| "file".to_owned(), |name| name.to_string_lossy().into_owned());
+    (path, format!("/files/{name}"))
+}

@@ -1,0 +1,178 @@
+//! Compares what a scenario left with what its data says must have come of it.
+//!
+//! Pure: texts in, a list of disagreements out, so that the comparing itself is tested without a kernel.
+
+use serde_json::Value;
+
+use crate::scenarios::{Expectation, Line, Want};
+
+/// What a scenario left behind.
+pub(crate) struct Evidence {
+    /// The command's exit status.
+    pub(crate) status: i32,
+    /// Its standard output.
+    pub(crate) stdout: String,
+    /// What the kernel logged meanwhile.
+    pub(crate) log: String,
+}
+
+/// Every way in which the evidence is not what was expected; none when the scenario passed.
+pub(crate) fn disagreements(expected: &Expectation, evidence: &Evidence) -> Vec<String> {
+    let mut found = Vec::new();
+    if evidence.status != expected.status {
+        found.push(format!("exit status {}, expected {}", evidence.status, expected.status));
+    }
+    let objects = match parse(&evidence.stdout) {
+        Ok(objects) => objects,
+        Err(complaint) => {
+            found.push(complaint);
+            Vec::new()
+        }
+    };
+    for line in expected.lines {
+        judge_line(line, &objects, &evidence.log, &mut found);
+    }
+    for text in expected.log_has.iter().filter(|text| !evidence.log.contains(**text)) {
+        found.push(format!("the kernel's log lacks `{text}`"));
+    }
+    for text in expected.log_lacks.iter().filter(|text| evidence.log.contains(**text)) {
+        found.push(format!("the kernel's log has `{text}`"));
+    }
+    found
+}
+
+fn parse(stdout: &str) -> Result<Vec<Value>, String> {
+    let lines = stdout.lines().filter(|line| !line.trim().is_empty());
+    lines
+        .map(|line| serde_json::from_str(line).map_err(|error| format!("not JSON ({error}): {line}")))
+        .collect()
+}
+
+fn judge_line(line: &Line, objects: &[Value], log: &str, found: &mut Vec<String>) {
+    let name = line.cache.map_or_else(|| line.kind.to_owned(), |cache| format!("{} of {cache}", line.kind));
+    let is =
+        |object: &&Value, field: &str, text: &str| object.get(field).and_then(Value::as_str) == Some(text);
+    let matching: Vec<&Value> = objects
+        .iter()
+        .filter(|object| {
+            is(object, "kind", line.kind) && line.cache.is_none_or(|cache| is(object, "cache", cache))
+        })
+        .collect();
+    let [object] = matching.as_slice() else {
+        found.push(format!("{} lines `{name}`, expected one", matching.len()));
+        return;
+    };
+    for (field, want) in line.fields {
+        let value = if field.starts_with('/') { object.pointer(field) } else { object.get(field) };
+        let value = value.unwrap_or(&Value::Null);
+        let truth = |key: &str| truth_of(log, line.cache.unwrap_or_default(), key);
+        let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count() as u64;
+        if let Err(wanted) = judge_value(value, *want, truth, lines) {
+            found.push(format!("{name}: {field} is {value}, expected {wanted}"));
+        }
+    }
+}
+
+/// Says what was wanted when the value is not that.
+fn judge_value(
+    value: &Value,
+    want: Want,
+    truth: impl Fn(&str) -> Option<u64>,
+    log_lines: impl Fn(&str) -> u64,
+) -> Result<(), String> {
+    let number = value.as_u64();
+    let agrees = match want {
+        Want::Text(text) => value.as_str() == Some(text),
+        Want::Has(text) => {
+            value.as_str().map_or_else(|| value.to_string().contains(text), |value| value.contains(text))
+        }
+        Want::Number(wanted) => number == Some(wanted),
+        Want::AtLeast(wanted) => number.is_some_and(|number| number >= wanted),
+        Want::Flag(wanted) => value.as_bool() == Some(wanted),
+        Want::Nothing => value.is_null(),
+        Want::Truth(key) => {
+            let told = truth(key).ok_or_else(|| format!("the module's {key}, which it did not print"))?;
+            return if number == Some(told) { Ok(()) } else { Err(format!("{told}, the module's {key}")) };
+        }
+        Want::LogLines(text) => {
+            let told = log_lines(text);
+            return if number == Some(told) { Ok(()) } else { Err(format!("{told}, the kernel's lines")) };
+        }
+        Want::TruthBetween(low, high) => {
+            let told = |key| truth(key).ok_or_else(|| format!("the module's {key}, which it did not print"));
+            let range = told(low)?..=told(high)?;
+            let agrees = number.is_some_and(|number| range.contains(&number));
+            return if agrees { Ok(()) } else { Err(format!("{range:?}, the module's {low} and {high}")) };
+        }
+    };
+    if agrees { Ok(()) } else { Err(format!("{want:?}")) }
+}
+
+/// What a module printed about a cache: `NAME: truth cache=CACHE KEY=NUMBER …`.
+fn truth_of(log: &str, cache: &str, key: &str) -> Option<u64> {
+    let named = format!("cache={cache}");
+    let line =
+        log.lines().find(|line| line.contains(": truth ") && line.split(' ').any(|word| word == named))?;
+    line.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('=')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Evidence, disagreements};
+    use crate::scenarios::{Expectation, Line, Want};
+
+    const LOG: &str = "[  1.0] m: truth cache=c queued=777 leaked=0 outstanding=777 outstanding_min=770\n";
+    const LINE: &str =
+        r#"{"kind":"verdict","cache":"c","verdict":"pending","n":777,"one":1,"from":[{"at":"flush+0x1"}]}"#;
+
+    fn judge(fields: &'static [(&'static str, Want)], stdout: &str) -> Vec<String> {
+        let line: &'static Line = Box::leak(Box::new(Line { kind: "verdict", cache: Some("c"), fields }));
+        let expected = Expectation {
+            series: &["6.1"],
+            status: 10,
+            lines: std::slice::from_ref(line),
+            log_has: &["truth"],
+            log_lacks: &["BUG"],
+        };
+        disagreements(&expected, &Evidence { status: 10, stdout: stdout.to_owned(), log: LOG.to_owned() })
+    }
+
+    #[test]
+    fn fields_agree() {
+        let fields = &[
+            ("verdict", Want::Text("pending")),
+            ("n", Want::Truth("outstanding")),
+            ("n", Want::TruthBetween("outstanding_min", "outstanding")),
+            ("n", Want::AtLeast(700)),
+            ("one", Want::LogLines("truth")),
+            ("absent", Want::Nothing),
+            ("/from/0/at", Want::Has("flush")),
+            ("from", Want::Has("flush")),
+        ];
+        assert_eq!(judge(fields, LINE), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_disagreement_is_told() {
+        let found = judge(
+            &[("verdict", Want::Text("clean")), ("n", Want::Truth("leaked")), ("n", Want::Truth("no"))],
+            LINE,
+        );
+        assert_eq!(found.len(), 3, "{found:?}");
+        assert!(found[1].contains("777, expected 0, the module's leaked"), "{found:?}");
+        assert_eq!(judge(&[], ""), ["0 lines `verdict of c`, expected one"]);
+        assert_eq!(judge(&[], &format!("{LINE}\n{LINE}")), ["2 lines `verdict of c`, expected one"]);
+        assert!(judge(&[], "krcu: no root").iter().any(|text| text.starts_with("not JSON")));
+    }
+
+    #[test]
+    fn status_and_log_are_judged() {
+        let expected =
+            Expectation { series: &[], status: 0, lines: &[], log_has: &["absent"], log_lacks: &["truth"] };
+        let evidence = Evidence { status: 1, stdout: String::new(), log: LOG.to_owned() };
+        assert_eq!(
+            disagreements(&expected, &evidence),
+            ["exit status 1, expected 0", "the kernel's log lacks `absent`", "the kernel's log has `truth`"]
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! `cargo xtask`: set-up, the eBPF build, kernels in virtual machines, benchmarks and checks.
+//!
+//! The only place of this repository that knows about toolchains, Debian's kernels and qemu. No crate depends on it
+//! and it depends on none of them: it builds and runs them as a person would.
+
+mod archive;
+mod bench;
+mod build;
+mod cache;
+mod command_line;
+mod core_source;
+mod cpio;
+mod demo;
+mod digest;
+mod initramfs;
+mod intree;
+mod judge;
+mod kernel;
+mod kernel_tests;
+mod linker;
+mod machine;
+mod module;
+mod progress;
+mod qemu;
+mod run;
+mod scenarios;
+mod setup;
+mod stream;
+mod tally;
+mod test;
+mod toolchain;
+mod userland;
+mod vm;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    match command_line::Arguments::parse().run() {
+        Ok(status) => status,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

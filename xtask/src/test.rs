@@ -1,0 +1,86 @@
+//! `cargo xtask test`: formatting, lints, every crate's tests, then the kernels; a closing count on the last line.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+
+use anyhow::{Context as _, Result};
+
+use crate::build;
+use crate::kernel_tests::{self, Choice};
+use crate::machine;
+use crate::progress::{command_line, say};
+use crate::setup;
+use crate::tally::Tally;
+
+/// Which parts of the tests to run; all when nothing is chosen.
+#[derive(Debug, Default)]
+pub(crate) struct Parts {
+    /// Leave the kernels out.
+    pub(crate) no_kernels: bool,
+    /// Nothing but the kernels.
+    pub(crate) kernels_only: bool,
+    /// Which kernels and scenarios.
+    pub(crate) choice: Choice,
+}
+
+/// Runs the tests; the status says whether all of them passed.
+///
+/// # Errors
+///
+/// When the set-up or the build fails: then nothing can be tested.
+pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
+    setup::run()?;
+    let programs = build::all("release")?;
+    let mut tally = Tally::default();
+    if !parts.kernels_only {
+        check(&mut tally, "formatting", cargo(&["fmt", "--check"]));
+        let mut probes = cargo(&["fmt", "--check"]);
+        probes.current_dir(machine::repository().join(build::EBPF_CRATE));
+        check(&mut tally, "formatting of the probes", probes);
+        check(
+            &mut tally,
+            "lints",
+            cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        );
+        crates(&mut tally)?;
+    }
+    if !parts.no_kernels {
+        say(&format!("{} programs go into the machines", programs.len()));
+        kernel_tests::run(&parts.choice, &mut tally)?;
+    }
+    Ok(tally.close())
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments).env("KRCU_EBPF_OBJECT", build::object_path()).current_dir(machine::repository());
+    command
+}
+
+fn check(tally: &mut Tally, name: &str, mut command: Command) {
+    let line = command_line(&command);
+    match command.status() {
+        Ok(status) if status.success() => tally.passed(name),
+        Ok(status) => tally.failed(name, &format!("`{line}` failed ({status}), see above")),
+        Err(error) => tally.failed(name, &format!("`{line}` cannot be started: {error}")),
+    }
+}
+
+/// The tests of every crate, their output shown as it comes and their counts added up.
+fn crates(tally: &mut Tally) -> Result<()> {
+    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+    let mut child = command.stdout(Stdio::piped()).spawn().context("starting cargo test")?;
+    let before = tally.failures();
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).lines() {
+            let line = line.context("reading what cargo test says")?;
+            println!("{line}");
+            tally.add_result_line(&line);
+        }
+    }
+    let status = child.wait().context("waiting for cargo test")?;
+    if !status.success() && tally.failures() == before {
+        tally.failed("cargo test", &format!("it ended early ({status}), see above"));
+    }
+    Ok(())
+}
