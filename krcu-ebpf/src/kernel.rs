@@ -5,9 +5,7 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::{
-    bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop,
-};
+use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop};
 use krcu_common::{
     config::{Config, SLAB_BY_TYPE},
     wire::NAME_BYTES,
@@ -190,7 +188,12 @@ pub fn slabs(cache: u64) -> u64 {
 /// The `struct kmem_cache_node` of one node, 0 where there is none.
 #[inline(always)]
 fn node(cache: u64, index: u32) -> u64 {
-    read(cache + u64::from(config!(cache_node_offset)) + u64::from(index) * u64::from(config!(cache_node_step))).unwrap_or(0)
+    read(
+        cache
+            + u64::from(config!(cache_node_offset))
+            + u64::from(index) * u64::from(config!(cache_node_step)),
+    )
+    .unwrap_or(0)
 }
 
 /// Objects that a cache still has after a shutdown that failed.

@@ -8,12 +8,14 @@ use aya_ebpf::{
     helpers::generated::{bpf_get_stack, bpf_snprintf},
     programs::tracing::StackIdContext,
 };
+use aya_log_ebpf::warn;
 use krcu_common::{
     Kind,
     wire::{FRAME_BYTES, SITE_FRAMES, Site},
 };
 
 use crate::{
+    config,
     maps::{MODULE_EPOCH, SITES, STACKS},
     ring::{Wake, emit},
 };
@@ -26,8 +28,14 @@ static FRAME_FORMAT: [u8; 4] = *b"%pS\0";
 #[inline(always)]
 pub fn site<Context: EbpfContext + StackIdContext>(context: &Context) -> u32 {
     // Without BPF_F_REUSE_STACKID, so that a number never changes its meaning within an epoch.
-    let Ok(id) = context.get_stackid(&STACKS, 0) else {
-        return 0;
+    let id = match context.get_stackid(&STACKS, 0) {
+        Ok(id) => id,
+        Err(error) => {
+            if config!(probe_log) != 0 {
+                warn!(context, "a call has no site: bpf_get_stackid() gives {}", error);
+            }
+            return 0;
+        }
     };
     let site = id as u32 + 1;
     let epoch = MODULE_EPOCH.get(0).copied().unwrap_or(0);

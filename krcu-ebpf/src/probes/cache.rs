@@ -5,16 +5,18 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
+use aya_log_ebpf::info;
 use krcu_common::{
     Kind,
     wire::{
-        CacheCreated, CacheOnly, DestroyBegin, SHUTDOWN_EMPTY, SHUTDOWN_LEFT, SHUTDOWN_UNKNOWN, ShutdownBegin,
-        ShutdownEnd,
+        CacheCreated, CacheOnly, DestroyBegin, SHUTDOWN_EMPTY, SHUTDOWN_LEFT, SHUTDOWN_UNKNOWN,
+        ShutdownBegin, ShutdownEnd,
     },
 };
 
 use super::argument;
 use crate::{
+    config,
     kernel::{self, Leftover, SLABS_UNKNOWN},
     maps::{DESTROYING, SHUTTING_DOWN},
     ring::{Wake, emit, task},
@@ -96,7 +98,7 @@ pub fn shutdown_begin(context: FEntryContext) -> i32 {
 /// stands in the trace of the kernel's own report. What it returned is read where it read it: it fails
 /// if and only if a slab is left.
 #[fentry]
-pub fn shutdown_end(_context: FEntryContext) -> i32 {
+pub fn shutdown_end(context: FEntryContext) -> i32 {
     let task = task();
     // SAFETY: only this task changes its entry, and the value is copied at once.
     let Some(cache) = (unsafe { SHUTTING_DOWN.get(&task) }).copied() else {
@@ -110,6 +112,16 @@ pub fn shutdown_end(_context: FEntryContext) -> i32 {
         SLABS_UNKNOWN => SHUTDOWN_UNKNOWN,
         _ => {
             kernel::leftover(cache, &mut left);
+            if config!(probe_log) != 0 {
+                info!(
+                    &context,
+                    "the shutdown of cache {:x} left {} slabs, {} objects, complete {}",
+                    cache,
+                    slabs,
+                    left.objects,
+                    left.complete
+                );
+            }
             SHUTDOWN_LEFT
         }
     };

@@ -1,7 +1,11 @@
 //! Queue: an object is handed to `kfree_rcu()`, or a callback in it to `call_rcu()`.
 
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
-use krcu_common::{Kind, config::OBJECT_IS_HEAD_LESS_OFFSET, wire::{CallbackQueued, Queued}};
+use krcu_common::{
+    Kind,
+    config::OBJECT_IS_HEAD_LESS_OFFSET,
+    wire::{CallbackQueued, Queued},
+};
 
 use super::argument;
 use crate::{
@@ -27,8 +31,11 @@ pub fn queued_nolock(context: FEntryContext) -> i32 {
 fn queue(context: &FEntryContext) -> i32 {
     let head = argument(context, 0);
     let second = argument(context, 1);
-    let object =
-        if config!(object_argument) == OBJECT_IS_HEAD_LESS_OFFSET && head != 0 { head - second } else { second };
+    let object = if config!(object_argument) == OBJECT_IS_HEAD_LESS_OFFSET && head != 0 {
+        head - second
+    } else {
+        second
+    };
     let cache = match kernel::owner(object) {
         Owner::Streamed(cache) => cache,
         other => return filtered(Kind::Queued, &other),
