@@ -34,13 +34,20 @@ impl Fate {
     ];
 }
 
+/// Places that the kinds take: their numbers begin at 1, and place 0 stays empty.
+const KINDS: u32 = 15;
+/// Fates, whose numbers begin at 0.
+const FATES: u32 = 6;
+
+const _: () = assert!(KINDS as usize == Kind::ALL.len() + 1 && FATES as usize == Fate::ALL.len());
+
 /// Counters a CPU has: one for each kind and fate.
-pub const COUNTERS: u32 = (Kind::ALL.len() as u32 + 1) * Fate::ALL.len() as u32;
+pub const COUNTERS: u32 = KINDS * FATES;
 
 /// Place of a counter in the per-CPU array.
 #[must_use]
 pub const fn counter(kind: Kind, fate: Fate) -> u32 {
-    kind as u32 * Fate::ALL.len() as u32 + fate as u32
+    kind as u32 * FATES + fate as u32
 }
 
 #[cfg(test)]

@@ -240,29 +240,20 @@ impl What {
         match body {
             Body::CacheCreated(b) => What::CacheCreated {
                 cache: CacheAddress(b.cache),
-                facts: CacheFacts {
-                    name: text(&b.name),
-                    object_size: b.object_size,
-                    refcount: b.refcount,
-                },
+                facts: CacheFacts { name: text(&b.name), object_size: b.object_size, refcount: b.refcount },
                 asked_name: text(&b.asked_name),
                 site: Site(b.site),
             },
             Body::DestroyBegin(b) => What::DestroyBegin {
                 cache: CacheAddress(b.cache),
-                facts: CacheFacts {
-                    name: text(&b.name),
-                    object_size: b.object_size,
-                    refcount: b.refcount,
-                },
+                facts: CacheFacts { name: text(&b.name), object_size: b.object_size, refcount: b.refcount },
                 site: Site(b.site),
                 comm: text(&b.comm),
                 counted: b.counted != 0,
             },
-            Body::ShutdownBegin(b) => What::ShutdownBegin {
-                cache: CacheAddress(b.cache),
-                rcu_works_flushed: b.rcu_works_flushed,
-            },
+            Body::ShutdownBegin(b) => {
+                What::ShutdownBegin { cache: CacheAddress(b.cache), rcu_works_flushed: b.rcu_works_flushed }
+            }
             Body::ShutdownEnd(b) => What::ShutdownEnd {
                 empty: match b.result {
                     wire::SHUTDOWN_EMPTY => Some(true),
@@ -282,11 +273,9 @@ impl What {
             Body::CallbackQueued(b) => {
                 What::CallbackQueued { cache: CacheAddress(b.cache), site: Site(b.site) }
             }
-            Body::Freed(b, path) => What::Freed {
-                object: ObjectAddress(b.object),
-                cache: CacheAddress(b.cache),
-                path: *path,
-            },
+            Body::Freed(b, path) => {
+                What::Freed { object: ObjectAddress(b.object), cache: CacheAddress(b.cache), path: *path }
+            }
             Body::BatchFreed(_, path) => What::BatchFreed { path: *path },
             Body::BarrierBegin(b, barrier) => {
                 What::BarrierBegin { barrier: *barrier, rcu_works_flushed: b.rcu_works_flushed }

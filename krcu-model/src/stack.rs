@@ -101,7 +101,9 @@ impl Frame {
     /// Whether this is a probe or what calls it.
     fn is_machinery(&self) -> bool {
         let function = self.function();
-        function.starts_with("bpf_prog_") || function.starts_with("bpf_trampoline_") || function.starts_with("0x")
+        function.starts_with("bpf_prog_")
+            || function.starts_with("bpf_trampoline_")
+            || function.starts_with("0x")
     }
 }
 
@@ -119,7 +121,10 @@ mod tests {
             ("do_syscall_64+0x59/0xc0", frame("do_syscall_64+0x59", None)),
             ("my_exit+0x384/0x3a0 [my_module]", frame("my_exit+0x384", Some("my_module"))),
             ("my_exit+0x1/0x2 [my_module 0123456789abcdef]", frame("my_exit+0x1", Some("my_module"))),
-            ("bpf_prog_0123456789abcdef_queued+0x4a/0x90 [bpf]", frame("bpf_prog_0123456789abcdef_queued+0x4a", None)),
+            (
+                "bpf_prog_0123456789abcdef_queued+0x4a/0x90 [bpf]",
+                frame("bpf_prog_0123456789abcdef_queued+0x4a", None),
+            ),
             ("0xffffffffc0a51000", frame("0xffffffffc0a51000", None)),
         ] {
             assert_eq!(Frame::parse(text), expected);

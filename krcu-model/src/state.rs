@@ -176,6 +176,21 @@ pub struct OpenBarrier {
     pub by_chance: bool,
 }
 
+/// Who runs a free: a task, or the idle task of one CPU, for those all have the same number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Freer {
+    task: Task,
+    idle_cpu: Option<Cpu>,
+}
+
+impl Freer {
+    /// The one behind an event.
+    #[must_use]
+    pub fn of(task: Task, cpu: Cpu) -> Freer {
+        Freer { task, idle_cpu: (task == Task(0)).then_some(cpu) }
+    }
+}
+
 /// What was outstanding at one moment, for a person to read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
@@ -297,7 +312,7 @@ pub struct State {
     pub(crate) callbacks_covered: u64,
     pub(crate) last_rcu_barrier: BTreeMap<Task, Time>,
     /// Calls that free objects and have not returned: how many of which cache.
-    pub(crate) freeing: BTreeMap<(Task, FreePath), BTreeMap<CacheAddress, u64>>,
+    pub(crate) freeing: BTreeMap<(Freer, FreePath), BTreeMap<CacheAddress, u64>>,
     pub(crate) outstanding: u64,
     pub(crate) stacks: Vec<Stack>,
     pub(crate) sites: BTreeMap<Site, StackId>,
@@ -356,23 +371,20 @@ impl State {
     }
 
     /// Whether waiting longer may still change a verdict: a destroy is running, or has left objects
-    /// behind whose deferred free has not been seen.
+    /// behind whose deferred free is still to be seen.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         if !self.open_destroys.is_empty() || !self.orphans.is_empty() {
             return true;
         }
-        self.destroys.iter().any(|destroy| match destroy.shutdown {
-            Some(Shutdown::Left(left)) => {
-                let known = destroy.at_look.outstanding + destroy.at_look.being_freed;
-                let left = left.map_or(known, |left| left.objects);
-                let may_still_come = destroy.born == Born::BeforeAttach
-                    || destroy.counted
-                    || destroy.late < known.min(left)
-                    || destroy.has_open_callbacks();
-                destroy.late < left && may_still_come
-            }
-            Some(Shutdown::Empty) | None => false,
+        self.caches.values().any(|cache| {
+            let Some(destroy) = cache.failed.map(|place| &self.destroys[place]) else { return false };
+            // Of a cache that is older than the probes, objects may land that nobody saw queued.
+            let known = destroy.outstanding_after + destroy.being_freed_after + destroy.late_unknown;
+            let unexplained = destroy.born == Born::BeforeAttach
+                && !destroy.counted
+                && matches!(destroy.shutdown, Some(Shutdown::Left(Some(left))) if left.objects > known);
+            unexplained || !cache.outstanding.is_empty()
         })
     }
 }

@@ -11,7 +11,8 @@ use crate::{
     promise::{self, Violation},
     stack::{Stack, StackId},
     state::{
-        Blind, Born, Cache, CacheId, Destroy, Mark, ObjectTable, OpenBarrier, Outstanding, Shutdown, Snapshot, State,
+        Blind, Born, Cache, CacheId, Destroy, Freer, Mark, ObjectTable, OpenBarrier, Outstanding, Shutdown,
+        Snapshot, State,
     },
 };
 
@@ -33,14 +34,16 @@ impl State {
         let mark = Mark { position: self.position, time };
         if !self.freeing.is_empty() && !matches!(what, What::Freed { .. } | What::BatchFreed { .. }) {
             // Whatever this task frees one by one it has freed: it does something else now.
-            self.batch_freed(task, FreePath::Single);
+            self.batch_freed(Freer::of(task, cpu), FreePath::Single);
         }
         match what {
             What::Queued { object, cache, site, headless } => {
                 self.queued(mark, task, cpu, object, cache, site, headless);
             }
-            What::Freed { object, cache, path } => self.freed(mark, task, object, cache, path),
-            What::BatchFreed { path } => self.batch_freed(task, path),
+            What::Freed { object, cache, path } => {
+                self.freed(mark, Freer::of(task, cpu), object, cache, path);
+            }
+            What::BatchFreed { path } => self.batch_freed(Freer::of(task, cpu), path),
             What::CallbackQueued { cache, site } => {
                 let stack = self.stack_of(site);
                 let cache = self.cache(cache);
@@ -117,12 +120,21 @@ impl State {
         if !headless {
             cache.last_queued = Some(mark);
         }
-        let fresh =
-            cache.outstanding.insert(object, Outstanding { queued: mark, task, cpu, stack, headless }).is_none();
+        let fresh = cache
+            .outstanding
+            .insert(object, Outstanding { queued: mark, task, cpu, stack, headless })
+            .is_none();
         self.outstanding += u64::from(fresh);
     }
 
-    fn freed(&mut self, mark: Mark, task: Task, object: ObjectAddress, address: CacheAddress, path: FreePath) {
+    fn freed(
+        &mut self,
+        mark: Mark,
+        freer: Freer,
+        object: ObjectAddress,
+        address: CacheAddress,
+        path: FreePath,
+    ) {
         if !self.orphans.is_empty()
             && let Some(place) = self.orphans.remove(&object)
         {
@@ -135,7 +147,8 @@ impl State {
         match queued {
             Some(entry) => {
                 // The form without a head may free within its call, and then nothing was deferred.
-                let within_call = entry.headless && path == FreePath::Single && entry.task == task;
+                let within_call =
+                    entry.headless && path == FreePath::Single && freer == Freer::of(entry.task, entry.cpu);
                 if entry.headless && !within_call {
                     cache.last_queued = cache.last_queued.max(Some(entry.queued));
                 }
@@ -153,7 +166,7 @@ impl State {
         cache.being_freed += 1;
         let (failed, id) = (cache.failed, cache.id);
         self.outstanding -= u64::from(queued.is_some());
-        *self.freeing.entry((task, path)).or_default().entry(address).or_default() += 1;
+        *self.freeing.entry((freer, path)).or_default().entry(address).or_default() += 1;
         if let Some(place) = failed {
             self.destroys[place].late_free(mark.time, queued.is_none());
         } else if queued.is_none()
@@ -163,8 +176,8 @@ impl State {
         }
     }
 
-    fn batch_freed(&mut self, task: Task, path: FreePath) {
-        for (address, count) in self.freeing.remove(&(task, path)).unwrap_or_default() {
+    fn batch_freed(&mut self, freer: Freer, path: FreePath) {
+        for (address, count) in self.freeing.remove(&(freer, path)).unwrap_or_default() {
             if let Some(cache) = self.caches.get_mut(&address) {
                 cache.being_freed = cache.being_freed.saturating_sub(count);
             }
@@ -351,13 +364,7 @@ impl State {
     }
 
     /// `barrier_covers`: what a barrier surely covers must not be queued when it returns.
-    fn check_barrier(
-        &mut self,
-        end: Mark,
-        task: Task,
-        barrier: &OpenBarrier,
-        address: Option<CacheAddress>,
-    ) {
+    fn check_barrier(&mut self, end: Mark, task: Task, barrier: &OpenBarrier, address: Option<CacheAddress>) {
         // A free that was not seen would look like one that was not waited for.
         if self.outstanding == 0 || !self.gaps.is_empty() || self.watch.blind.contains(&Blind::Frees) {
             return;
@@ -410,8 +417,11 @@ impl Cache {
     }
 
     fn snapshot(&self) -> Snapshot {
-        let mut snapshot =
-            Snapshot { outstanding: self.outstanding.len(), being_freed: self.being_freed, ..Snapshot::default() };
+        let mut snapshot = Snapshot {
+            outstanding: self.outstanding.len(),
+            being_freed: self.being_freed,
+            ..Snapshot::default()
+        };
         for (_, entry) in self.outstanding.by_age() {
             snapshot.oldest.get_or_insert(entry.queued.time);
             *snapshot.stacks.entry(entry.stack).or_default() += 1;

@@ -255,12 +255,16 @@ fn decide(
     if destroy.facts.refcount > 1 && destroy.look.is_none() {
         let others = destroy.facts.refcount - 1;
         let users = if others == 1 { "1 other user".to_owned() } else { format!("{others} other users") };
-        let note = format!("the cache is merged with others and stays, with {users}; this dropped a reference");
+        let note =
+            format!("the cache is merged with others and stays, with {users}; this dropped a reference");
         return (VerdictKind::Alias, vec![note]);
     }
     let mut notes = Vec::new();
     if destroy.shutdown == Some(Shutdown::Empty) && destroy.late > 0 {
-        notes.push(format!("{} deferred frees ran after the memory of the cache was given back", destroy.late));
+        notes.push(format!(
+            "{} deferred frees ran after the memory of the cache was given back",
+            destroy.late
+        ));
         return (VerdictKind::LateFree, notes);
     }
     let mut lost: BTreeMap<LossReason, u64> = BTreeMap::new();
@@ -471,7 +475,9 @@ fn module_of(state: &State, destroy: &Destroy, created: Option<StackId>) -> Opti
     created
         .and_then(of_stack)
         .or_else(|| of_stack(destroy.stack))
-        .or_else(|| state.stack(destroy.stack).is_module_exit().then(|| destroy.module_going.clone()).flatten())
+        .or_else(|| {
+            state.stack(destroy.stack).is_module_exit().then(|| destroy.module_going.clone()).flatten()
+        })
         .or_else(|| of_stack(destroy.last_queued_stack))
         .or_else(|| of_stack(destroy.last_callback_stack))
 }
@@ -491,7 +497,11 @@ fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
         .map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) })
         .collect();
     if sites.is_empty() {
-        let last = if destroy.has_open_callbacks() { destroy.last_callback_stack } else { destroy.last_queued_stack };
+        let last = if destroy.has_open_callbacks() {
+            destroy.last_callback_stack
+        } else {
+            destroy.last_queued_stack
+        };
         if last != StackId::default() {
             sites.push(SiteCount { objects: 0, stack: frames(state, last) });
         }

@@ -7,7 +7,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::generated::bpf_loop,
+    helpers::{bpf_get_smp_processor_id, generated::bpf_loop},
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
@@ -155,10 +155,14 @@ fn free(object: u64, path: FreePath) -> bool {
     true
 }
 
-/// A softirq may free a sheaf in the middle of a task's bulk: the path tells them apart.
+/// A softirq may free a sheaf in the middle of a task's bulk: the path tells them apart. Every CPU has an
+/// idle task, all of number 0: the CPU tells those apart, which softirqs do not leave.
 #[inline(always)]
 fn batch_key(path: FreePath) -> u64 {
-    (path as u64) << 32 | u64::from(task())
+    let task = task();
+    // SAFETY: the helper takes no argument and cannot fail.
+    let idle = if task == 0 { 1 << 31 | unsafe { bpf_get_smp_processor_id() } } else { task };
+    (path as u64) << 32 | u64::from(idle)
 }
 
 #[inline(always)]
