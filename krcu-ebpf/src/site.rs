@@ -40,7 +40,7 @@ pub fn site<Context: EbpfContext + StackIdContext>(context: &Context) -> u32 {
     let site = id as u32 + 1;
     let epoch = MODULE_EPOCH.get(0).copied().unwrap_or(0);
     // SAFETY: the value is copied at once; a racing update stores the same epoch.
-    let known = unsafe { SITES.get(&site) }.copied();
+    let known = unsafe { SITES.get(site) }.copied();
     if known != Some(epoch) {
         send(context, site, epoch);
     }
@@ -77,6 +77,6 @@ fn send<Context: EbpfContext>(context: &Context, site: u32, epoch: u32) {
             };
         }
         // Sent: the next event from here needs no frames. Where this fails, they are sent again.
-        let _ = SITES.insert(&site, &epoch, 0);
+        let _ = SITES.insert(site, epoch, 0);
     });
 }

@@ -6,7 +6,9 @@
 use krcu_common::{BarrierKind, FreePath};
 use krcu_model::{
     Event, State, Verdict, VerdictKind, Watch,
-    event::{CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Site, Task, Time, What},
+    event::{
+        CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Site, Task, Time, What,
+    },
     state::Blind,
     verdict::{KernelResult, Ordering},
     verdicts,
@@ -266,10 +268,16 @@ fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
     let callback = What::CallbackQueued { cache: CACHE, site: Site(0) };
     let queue = || Run::new().created(CACHE).then(EXIT, callback.clone());
     let ordered = queue().barrier(EXIT, BarrierKind::Rcu).destroy_begin().look(0).emptied();
-    assert_eq!((ordered.verdict().verdict, ordered.verdict().queued_by_call_rcu), (VerdictKind::Clean, Some(0)));
+    assert_eq!(
+        (ordered.verdict().verdict, ordered.verdict().queued_by_call_rcu),
+        (VerdictKind::Clean, Some(0))
+    );
 
     let without = queue().destroy_begin().look(0).emptied();
-    assert_eq!((without.verdict().verdict, without.verdict().queued_by_call_rcu), (VerdictKind::Unordered, None));
+    assert_eq!(
+        (without.verdict().verdict, without.verdict().queued_by_call_rcu),
+        (VerdictKind::Unordered, None)
+    );
 
     // flush_rcu_work() calls rcu_barrier() only if it meets a batch that waits.
     let by_chance = queue()
@@ -326,7 +334,10 @@ fn a_shared_cache_only_loses_a_reference() {
     };
     let run = Run::new().then(EXIT, what);
     let verdict = run.verdict();
-    assert_eq!((verdict.verdict, verdict.kernel_result), (VerdictKind::Alias, KernelResult::ReferenceDropped));
+    assert_eq!(
+        (verdict.verdict, verdict.kernel_result),
+        (VerdictKind::Alias, KernelResult::ReferenceDropped)
+    );
     assert!(!run.state.is_unsettled());
 }
 
@@ -359,15 +370,7 @@ fn a_cache_older_than_the_probes_is_decided_as_far_as_it_can_be() {
 #[test]
 fn a_loss_touches_the_verdicts_of_the_caches_that_lived_then_and_no_others() {
     let run = |from, until| {
-        Run::new()
-            .at(100)
-            .created(CACHE)
-            .at(200)
-            .destroy_begin()
-            .look(0)
-            .emptied()
-            .gap(from, until)
-            .kinds()
+        Run::new().at(100).created(CACHE).at(200).destroy_begin().look(0).emptied().gap(from, until).kinds()
     };
     assert_eq!(run(150, 160), [VerdictKind::Inconclusive]);
     assert_eq!(run(10, 120), [VerdictKind::Inconclusive]);
@@ -394,7 +397,8 @@ fn a_cache_at_the_same_address_is_another_cache() {
 
 #[test]
 fn the_destroy_of_one_cache_is_not_touched_by_the_queue_of_another() {
-    let other = |object| What::Queued { object: ObjectAddress(object), cache: OTHER, site: Site(0), headless: false };
+    let other =
+        |object| What::Queued { object: ObjectAddress(object), cache: OTHER, site: Site(0), headless: false };
     let run = Run::new()
         .created(CACHE)
         .created(OTHER)
@@ -420,14 +424,14 @@ fn results_that_cannot_both_be_right_are_said_so() {
 
 #[test]
 fn the_kernel_is_accused_only_of_what_program_order_proves() {
-    let barrier = |queuer| {
-        Run::new().created(CACHE).queued(queuer, 0..2).barrier(EXIT, BarrierKind::Kvfree).kinds()
-    };
+    let barrier =
+        |queuer| Run::new().created(CACHE).queued(queuer, 0..2).barrier(EXIT, BarrierKind::Kvfree).kinds();
     assert_eq!(barrier(EXIT), [VerdictKind::BarrierEarly]);
     // Another task's call may not have returned when the barrier was entered.
     assert_eq!(barrier(30), []);
     // Where frees can go unseen, nothing is proved.
-    let blind = Run::with(vec![Blind::Frees]).created(CACHE).queued(EXIT, 0..2).barrier(EXIT, BarrierKind::Kvfree);
+    let blind =
+        Run::with(vec![Blind::Frees]).created(CACHE).queued(EXIT, 0..2).barrier(EXIT, BarrierKind::Kvfree);
     assert_eq!(blind.kinds(), []);
 }
 
@@ -441,7 +445,8 @@ fn what_cannot_be_seen_is_not_called_clean() {
         .emptied()
         .verdict();
     assert_eq!(frees.verdict, VerdictKind::Inconclusive);
-    let callbacks = Run::with(vec![Blind::Callbacks]).created(CACHE).destroy_begin().look(0).left(1).verdict();
+    let callbacks =
+        Run::with(vec![Blind::Callbacks]).created(CACHE).destroy_begin().look(0).left(1).verdict();
     assert_eq!((callbacks.verdict, callbacks.undecided), (VerdictKind::Inconclusive, 1));
     let unseen_end = Run::new().created(CACHE).destroy_begin().look(0).verdict();
     assert_eq!(unseen_end.verdict, VerdictKind::Inconclusive);

@@ -28,7 +28,7 @@ const IDLE: &str = "krcu check -- sh -c 'grep -E \"^(VmRSS|RssAnon):\" /proc/$PP
 ///
 /// When something cannot be built, booted or read.
 pub(crate) fn run() -> Result<()> {
-    setup::run()?;
+    setup::ensure()?;
     let programs = build::all("release")?;
     for program in &programs {
         let bytes = fs::metadata(program).with_context(|| format!("reading {}", program.display()))?.len();

@@ -29,31 +29,45 @@ pub(crate) fn object_path() -> PathBuf {
 ///
 /// When core's source or the linker cannot be had, or the probes do not compile.
 pub(crate) fn ebpf() -> Result<PathBuf> {
+    cargo(&mut ebpf_cargo(&["build"], &[])?)?;
+    let object = object_path();
+    let built = machine::target_folder().join("ebpf").join(EBPF_TARGET).join("release").join(EBPF_CRATE);
+    copy_if_changed(&built, &object)?;
+    Ok(object)
+}
+
+/// The lints of the probes, for their own target.
+///
+/// # Errors
+///
+/// When core's source or the linker cannot be had.
+pub(crate) fn ebpf_lints() -> Result<Command> {
+    ebpf_cargo(&["clippy"], &["--", "-D", "warnings"])
+}
+
+fn ebpf_cargo(verb: &[&str], rest: &[&str]) -> Result<Command> {
     let toolchain = Toolchain::in_use()?;
     let source = CoreSource::find_or_fetch(&toolchain)?;
     let linker = linker::find_or_build(&toolchain)?;
-    let folder = machine::repository().join(EBPF_CRATE);
-    let target = machine::target_folder().join("ebpf");
     // debuginfo=2 is what the linker makes the type information from. The third BPF processor (every kernel since
     // 5.12 has it) is the first whose atomic addition gives back the old value, which numbering events needs.
     let linker = format!("linker={}", linker.display());
     let flags = ["-C", "debuginfo=2", "-C", "target-cpu=v3", "-C", "link-arg=--btf", "-C", &linker];
     let mut command = Command::new("cargo");
     command
-        .args(["build", "--release", "--target", EBPF_TARGET, "-Z", "build-std=core", "--target-dir"])
-        .arg(&target)
+        .args(verb)
+        .args(["--quiet", "--release", "--target", EBPF_TARGET, "-Z", "build-std=core", "--target-dir"])
+        .arg(machine::target_folder().join("ebpf"))
+        .args(rest)
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_TARGET_DIR")
-        .current_dir(&folder);
+        .current_dir(machine::repository().join(EBPF_CRATE));
     if let CoreSource::Folder(library) = &source {
         command.env(CARGO_VARIABLE, library);
     }
-    cargo(&mut command)?;
-    let object = object_path();
-    copy_if_changed(&target.join(EBPF_TARGET).join("release").join(EBPF_CRATE), &object)?;
-    Ok(object)
+    Ok(command)
 }
 
 /// Builds the eBPF object and the programs, static, and answers where the programs are.

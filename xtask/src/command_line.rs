@@ -127,12 +127,18 @@ impl Arguments {
         let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
         match self.verb {
             Verb::Setup => done(setup::run()),
-            Verb::Build { profile } => done(build::all(&profile).map(|programs| {
-                for program in programs {
-                    say(&format!("built {}", program.display()));
-                }
-            })),
-            Verb::BuildEbpf => done(build::ebpf().map(|object| say(&format!("built {}", object.display())))),
+            Verb::Build { profile } => {
+                done(setup::ensure().and_then(|()| build::all(&profile)).map(|programs| {
+                    for program in programs {
+                        say(&format!("built {}", program.display()));
+                    }
+                }))
+            }
+            Verb::BuildEbpf => done(
+                setup::ensure()
+                    .and_then(|()| build::ebpf())
+                    .map(|object| say(&format!("built {}", object.display()))),
+            ),
             Verb::Run { arguments } => run::run(&arguments),
             Verb::Demo => demo::run(),
             Verb::Test { no_kernels, kernels_only, kernel, names } => {
@@ -146,6 +152,8 @@ impl Arguments {
 
 impl VmRun {
     fn run(self) -> Result<ExitCode> {
+        setup::ensure()?;
+        build::all("release")?;
         let run = Run {
             modules: self.module,
             in_tree: self.in_tree,

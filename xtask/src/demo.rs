@@ -41,7 +41,7 @@ const SCENES: [Scene; 2] = [
 ///
 /// When something cannot be built or booted, or krcu says something else than it must.
 pub(crate) fn run() -> Result<ExitCode> {
-    setup::run()?;
+    setup::ensure()?;
     build::all("release")?;
     let modules: Vec<PathBuf> = vec![machine::repository().join("modules").join(MODULE)];
     let mut pages = Vec::new();

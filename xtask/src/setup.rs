@@ -26,6 +26,20 @@ const NEEDED: [(&str, &str); 10] = [
 /// Packages that are a convenience: installed where the archive has them.
 const WELCOME: [&str; 1] = ["bpftool"];
 
+/// Does what is missing, and says nothing of what is there: for verbs that need a set-up machine.
+///
+/// # Errors
+///
+/// When a step fails: the command, the last lines of its output, what to do.
+pub(crate) fn ensure() -> Result<()> {
+    machine::debian_architecture()?;
+    packages()?;
+    let toolchain = Toolchain::in_use()?;
+    CoreSource::find_or_fetch(&toolchain)?;
+    linker::find_or_build(&toolchain)?;
+    Ok(())
+}
+
 /// Does every step; a second run does nothing but say so.
 ///
 /// # Errors
@@ -33,7 +47,9 @@ const WELCOME: [&str; 1] = ["bpftool"];
 /// When a step fails: the command, the last lines of its output, what to do.
 pub(crate) fn run() -> Result<()> {
     machine::debian_architecture()?;
-    packages()?;
+    if !packages()? {
+        say("packages: all installed");
+    }
     let toolchain = Toolchain::in_use()?;
     match CoreSource::find_or_fetch(&toolchain)? {
         CoreSource::Toolchain => {
@@ -49,12 +65,12 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-fn packages() -> Result<()> {
+/// Installs the packages that are missing; says whether there were any.
+fn packages() -> Result<bool> {
     let wanted: Vec<&str> = NEEDED.iter().map(|(name, _)| *name).collect();
     let mut missing = missing_of(&wanted)?;
     if missing.is_empty() {
-        say("packages: all installed");
-        return Ok(());
+        return Ok(false);
     }
     for (name, purpose) in NEEDED {
         if missing.contains(&name) {
@@ -75,7 +91,7 @@ fn packages() -> Result<()> {
         apt_get(&arguments, &what)?;
     }
     say(&format!("packages: installed {}", missing.join(", ")));
-    Ok(())
+    Ok(true)
 }
 
 fn missing_of<'a>(names: &[&'a str]) -> Result<Vec<&'a str>> {

@@ -29,7 +29,7 @@ pub(crate) struct Parts {
 ///
 /// When the set-up or the build fails: then nothing can be tested.
 pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
-    setup::run()?;
+    setup::ensure()?;
     let programs = build::all("release")?;
     let mut tally = Tally::default();
     if !parts.kernels_only {
@@ -42,6 +42,7 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
             "lints",
             cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         );
+        check(&mut tally, "lints of the probes", build::ebpf_lints()?);
         crates(&mut tally)?;
     }
     if !parts.no_kernels {

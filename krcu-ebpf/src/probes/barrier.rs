@@ -51,7 +51,7 @@ pub fn kvfree_on_cache_end(context: FExitContext) -> i32 {
 #[inline(always)]
 fn barrier(kind: Kind, barrier: BarrierKind, cache: u64) -> i32 {
     // SAFETY: only this task changes its entry, and the value is copied at once.
-    let rcu_works_flushed = unsafe { DESTROYING.get(&task()) }.copied().unwrap_or(0);
+    let rcu_works_flushed = unsafe { DESTROYING.get(task()) }.copied().unwrap_or(0);
     emit::<Barrier>(kind, Wake::Now, |body| {
         body.write(Barrier { cache, barrier: barrier as u32, rcu_works_flushed });
     });
@@ -64,8 +64,8 @@ fn barrier(kind: Kind, barrier: BarrierKind, cache: u64) -> i32 {
 pub fn rcu_work_flushed(_context: FEntryContext) -> i32 {
     let task = task();
     // SAFETY: only this task changes its entry, and the value is copied at once.
-    if let Some(flushed) = unsafe { DESTROYING.get(&task) }.copied() {
-        let _ = DESTROYING.insert(&task, &(flushed + 1), 0);
+    if let Some(flushed) = unsafe { DESTROYING.get(task) }.copied() {
+        let _ = DESTROYING.insert(task, flushed + 1, 0);
     }
     0
 }

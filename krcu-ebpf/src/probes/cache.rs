@@ -72,7 +72,7 @@ pub fn destroy_begin(context: FEntryContext) -> i32 {
         });
         kernel::read_name(kernel::cache_name(cache), &mut body.name);
     });
-    let _ = DESTROYING.insert(&task(), &0, 0);
+    let _ = DESTROYING.insert(task(), 0, 0);
     0
 }
 
@@ -82,9 +82,9 @@ pub fn shutdown_begin(context: FEntryContext) -> i32 {
     let cache = argument(&context, 0);
     let task = task();
     // SAFETY: only this task changes its entry.
-    let rcu_works_flushed = unsafe { DESTROYING.get(&task) }.copied().unwrap_or(0);
-    let _ = DESTROYING.remove(&task);
-    let _ = SHUTTING_DOWN.insert(&task, &cache, 0);
+    let rcu_works_flushed = unsafe { DESTROYING.get(task) }.copied().unwrap_or(0);
+    let _ = DESTROYING.remove(task);
+    let _ = SHUTTING_DOWN.insert(task, cache, 0);
     emit::<ShutdownBegin>(Kind::ShutdownBegin, Wake::Now, |body| {
         body.write(ShutdownBegin { cache, rcu_works_flushed, reserved: 0 });
     });
@@ -101,10 +101,10 @@ pub fn shutdown_begin(context: FEntryContext) -> i32 {
 pub fn shutdown_end(context: FEntryContext) -> i32 {
     let task = task();
     // SAFETY: only this task changes its entry, and the value is copied at once.
-    let Some(cache) = (unsafe { SHUTTING_DOWN.get(&task) }).copied() else {
+    let Some(cache) = (unsafe { SHUTTING_DOWN.get(task) }).copied() else {
         return 0;
     };
-    let _ = SHUTTING_DOWN.remove(&task);
+    let _ = SHUTTING_DOWN.remove(task);
     let slabs = kernel::slabs(cache);
     let mut left = Leftover { objects: 0, listed: 0, complete: 0 };
     let result = match slabs {

@@ -63,7 +63,7 @@ pub fn freed_array_end(context: FExitContext) -> i32 {
 #[fentry]
 pub fn freed_single(context: FEntryContext) -> i32 {
     if free(argument(&context, 0), FreePath::Single) {
-        let _ = BATCHES.insert(&batch_key(FreePath::Single), &1, 0);
+        let _ = BATCHES.insert(batch_key(FreePath::Single), 1, 0);
     }
     0
 }
@@ -124,17 +124,17 @@ fn free_array(array: u64, entries: u32, path: FreePath) {
     // SAFETY: `free_entry` has the signature that the helper calls, and `walk` outlives the call.
     unsafe { bpf_loop(bound, free_entry as *mut c_void, (&raw mut walk).cast(), 0) };
     if walk.streamed != 0 {
-        let _ = BATCHES.insert(&batch_key(path), &1, 0);
+        let _ = BATCHES.insert(batch_key(path), 1, 0);
     }
 }
 
 unsafe extern "C" fn free_entry(index: u32, walk: *mut Walk) -> i64 {
     // SAFETY: `free_array` passes a live Walk that nothing else refers to.
     let walk = unsafe { &mut *walk };
-    if let Some(object) = read(walk.array + u64::from(index) * 8) {
-        if free(object, walk.path) {
-            walk.streamed = 1;
-        }
+    if let Some(object) = read(walk.array + u64::from(index) * 8)
+        && free(object, walk.path)
+    {
+        walk.streamed = 1;
     }
     0
 }
@@ -168,7 +168,7 @@ fn batch_key(path: FreePath) -> u64 {
 #[inline(always)]
 fn batch_freed(path: FreePath) -> i32 {
     let key = batch_key(path);
-    if BATCHES.remove(&key).is_ok() {
+    if BATCHES.remove(key).is_ok() {
         emit::<BatchFreed>(Kind::BatchFreed, Wake::Later, |body| {
             body.write(BatchFreed { path: path as u32, reserved: 0 });
         });
