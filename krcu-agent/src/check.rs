@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use krcu_model::{State, Watch, event::Time, verdicts};
+use krcu_model::{Watch, event::Time, verdicts};
 use tokio::{
     process::{Child, Command},
     signal::unix::{Signal, SignalKind, signal},
@@ -23,7 +23,7 @@ use crate::{
     command::{self, CommandError},
     diagnostics::ProbeLog,
     kernel::{facts::Facts, plan::Plan},
-    pipeline::{Losses, Pipeline, blind},
+    pipeline::{Finished, Pipeline, blind},
     probe::{LoadOptions, Probes},
     report::{Format, Policy, Report, json, text},
     source::Source,
@@ -31,6 +31,9 @@ use crate::{
 
 /// How often the ring is looked at even if no probe asks for it.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Looks at the ring after detaching; what has not come by then counts as lost.
+const LAST_LOOKS: usize = 100;
 
 /// Runs a command and says, for every slab cache destroyed meanwhile, whether deferred frees were
 /// outstanding.
@@ -71,7 +74,8 @@ pub struct Options {
 fn parse_span(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let number: u64 = number.parse().map_err(|_| "a time is a number with ms, s or m, as in 15s".to_owned())?;
+    let number: u64 =
+        number.parse().map_err(|_| "a time is a number with ms, s or m, as in 15s".to_owned())?;
     match unit {
         "ms" => Ok(Duration::from_millis(number)),
         "s" | "" => Ok(Duration::from_secs(number)),
@@ -112,8 +116,9 @@ pub fn run(options: &Options) -> Result<u8, CheckError> {
     };
     let output = match &options.report {
         Some(path) => {
-            let file = File::create(path)
-                .with_context(|| format!("cannot write the report to {}: name a file that can be", path.display()))?;
+            let file = File::create(path).with_context(|| {
+                format!("cannot write the report to {}: name a file that can be", path.display())
+            })?;
             Some(file)
         }
         None => None,
@@ -144,6 +149,7 @@ struct Run {
 }
 
 async fn watch(options: &Options, program: PathBuf) -> anyhow::Result<Report> {
+    let begin = now()?;
     let facts = Facts::gather(Path::new("/"));
     let release = facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned());
     let possible_cpus = facts.possible_cpus.unwrap_or(0);
@@ -158,7 +164,10 @@ async fn watch(options: &Options, program: PathBuf) -> anyhow::Result<Report> {
     )
     .map_err(|error| explain(error, options.verbose))?;
     for error in probes.withdrawn() {
-        eprintln!("krcu: without an optional probe: {}", if options.verbose { error.to_string() } else { error.headline() });
+        eprintln!(
+            "krcu: without an optional probe: {}",
+            if options.verbose { error.to_string() } else { error.headline() }
+        );
     }
     let attached = now()?;
     let source = Source::of(probes.take_ring()?)?;
@@ -173,13 +182,16 @@ async fn watch(options: &Options, program: PathBuf) -> anyhow::Result<Report> {
         .with_context(|| format!("cannot start {}", program.display()))?;
     let status = run.until_exit(child).await?;
     run.settle(options.settle).await?;
-    let (state, losses, end) = run.finish()?;
+    let end = now()?;
+    let Finished { state, losses, accounts } = run.finish().await?;
 
     Ok(Report {
         release,
         probes: attached_probes,
         events: state.events(),
         losses,
+        accounts,
+        attach_ns: attached.since(begin),
         duration_ns: end.since(attached),
         verdicts: verdicts(&state),
         command_status: command::shell_status(status),
@@ -198,7 +210,8 @@ fn explain(error: crate::probe::LoadError, verbose: bool) -> anyhow::Error {
 
 /// CLOCK_MONOTONIC, which the probes' events are in.
 fn now() -> anyhow::Result<Time> {
-    let time = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?;
+    let time =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?;
     let ns = Duration::from(time).as_nanos();
     Ok(Time(u64::try_from(ns).unwrap_or(u64::MAX)))
 }
@@ -250,13 +263,17 @@ impl Run {
     }
 
     /// Detaches, takes the last events, and closes the account.
-    fn finish(mut self) -> anyhow::Result<(State, Losses, Time)> {
+    async fn finish(mut self) -> anyhow::Result<Finished> {
         let misses = self.probes.recursion_misses();
         self.probes.detach()?;
-        while !self.drain()? {}
-        let end = now()?;
-        let (state, losses) = self.pipeline.finish(&self.probes, &misses, end)?;
-        Ok((state, losses, end))
+        for _ in 0..LAST_LOOKS {
+            while !self.drain()? {}
+            if self.pipeline.has_all(&self.probes)? {
+                break;
+            }
+            sleep_until(Instant::now() + LOOK_EVERY).await;
+        }
+        self.pipeline.finish(&self.probes, &misses, now()?)
     }
 }
 

@@ -54,6 +54,58 @@ impl Losses {
     }
 }
 
+/// What became of everything that the probes saw of one kind on one CPU:
+/// `seen = delivered + lost + filtered`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Account {
+    /// The CPU.
+    pub cpu: usize,
+    /// The kind of event.
+    pub kind: &'static str,
+    /// All of it.
+    pub seen: u64,
+    /// Written into the ring.
+    pub delivered: u64,
+    /// Found no room in the ring.
+    pub lost: u64,
+    /// Not streamed: of caches that are never destroyed, or of no cache.
+    pub filtered: u64,
+}
+
+/// The account of every CPU and kind of which something was seen.
+#[must_use]
+pub fn accounts(counters: &[Vec<u64>]) -> Vec<Account> {
+    let mut accounts = Vec::new();
+    for (cpu, counters) in counters.iter().enumerate() {
+        for kind in Kind::ALL {
+            let of = |fate| counters.get(counter(kind, fate) as usize).copied().unwrap_or(0);
+            let account = Account {
+                cpu,
+                kind: kind.name(),
+                seen: of(Fate::Seen),
+                delivered: of(Fate::Delivered),
+                lost: of(Fate::LostRing),
+                filtered: of(Fate::FilteredKmalloc) + of(Fate::FilteredBuiltin) + of(Fate::FilteredNotSlab),
+            };
+            if account.seen > 0 {
+                accounts.push(account);
+            }
+        }
+    }
+    accounts
+}
+
+/// What a finished replay gives.
+#[derive(Debug)]
+pub struct Finished {
+    /// What is believed in the end.
+    pub state: State,
+    /// What went unseen.
+    pub losses: Losses,
+    /// What became of everything that was seen.
+    pub accounts: Vec<Account>,
+}
+
 /// The replay, and the order that it is in.
 #[derive(Debug)]
 pub struct Pipeline {
@@ -96,12 +148,28 @@ impl Pipeline {
         &self.state
     }
 
+    /// Whether every event that the probes have numbered was taken or is counted as lost. Right after
+    /// detaching, a program may still be about to submit its last.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn has_all(&self, probes: &Probes) -> anyhow::Result<bool> {
+        let lost: u64 = accounts(&probes.counters()?).iter().map(|account| account.lost).sum();
+        let numbered: u64 = probes.sequences()?.iter().sum();
+        Ok(self.state.events() + lost >= numbered)
+    }
+
     /// The probes are detached and the ring is empty: closes the account with the kernel's counters.
     ///
     /// # Errors
     /// When the counters cannot be read.
-    pub fn finish(mut self, probes: &Probes, misses: &[(&'static str, Option<u64>)], end: Time) -> anyhow::Result<(State, Losses)> {
-        let counters = probes.counters()?;
+    pub fn finish(
+        mut self,
+        probes: &Probes,
+        misses: &[(&'static str, Option<u64>)],
+        end: Time,
+    ) -> anyhow::Result<Finished> {
+        let accounts = accounts(&probes.counters()?);
         let attached = self.state.watch().attached;
         let gaps = std::mem::replace(&mut self.order, Order::new(attached)).finish(&probes.sequences()?, end);
         for gap in gaps {
@@ -112,18 +180,19 @@ impl Pipeline {
                 self.gap(Gap { reason: LossReason::ProbeMissed, events, from: attached, until: end });
             }
         }
-        let lost = |kind: Kind| -> u64 {
-            let place = counter(kind, Fate::LostRing) as usize;
-            counters.iter().filter_map(|cpu| cpu.get(place)).sum()
+        let lost = |wanted: Option<Kind>| -> u64 {
+            let counts = |account: &&Account| wanted.is_none_or(|kind| kind.name() == account.kind);
+            accounts.iter().filter(counts).map(|account| account.lost).sum()
         };
-        let missed_of = |name: &str| -> u64 {
-            misses.iter().filter(|(program, _)| *program == name).filter_map(|(_, missed)| *missed).sum()
+        let missed = |wanted: Option<&str>| -> u64 {
+            let counts = |(program, _): &&(&str, _)| wanted.is_none_or(|name| name == *program);
+            misses.iter().filter(counts).filter_map(|(_, missed)| *missed).sum()
         };
         let losses = Losses {
-            ring_full: Kind::ALL.into_iter().map(lost).sum(),
-            probe_missed: misses.iter().filter_map(|(_, missed)| *missed).sum(),
-            destroys: lost(Kind::DestroyBegin) + missed_of("destroy_begin"),
+            ring_full: lost(None),
+            probe_missed: missed(None),
+            destroys: lost(Some(Kind::DestroyBegin)) + missed(Some("destroy_begin")),
         };
-        Ok((self.state, losses))
+        Ok(Finished { state: self.state, losses, accounts })
     }
 }

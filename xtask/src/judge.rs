@@ -67,10 +67,33 @@ fn judge_line(line: &Line, objects: &[Value], log: &str, found: &mut Vec<String>
         let value = value.unwrap_or(&Value::Null);
         let truth = |key: &str| truth_of(log, line.cache.unwrap_or_default(), key);
         let lines = |text: &str| log.lines().filter(|line| line.contains(text)).count() as u64;
+        if let Want::Balanced = want {
+            found.extend(unbalanced(object, value).map(|complaint| format!("{name}: {complaint}")));
+            continue;
+        }
         if let Err(wanted) = judge_value(value, *want, truth, lines) {
             found.push(format!("{name}: {field} is {value}, expected {wanted}"));
         }
     }
+}
+
+/// What is wrong with the accounts of a summary.
+fn unbalanced(summary: &Value, accounts: &Value) -> Option<String> {
+    let number = |value: &Value, field: &str| value.get(field).and_then(Value::as_u64);
+    let accounts = accounts.as_array().filter(|accounts| !accounts.is_empty());
+    let Some(accounts) = accounts else { return Some("it has no accounts".to_owned()) };
+    let mut delivered = 0;
+    for account in accounts {
+        let sum = ["delivered", "lost", "filtered"]
+            .iter()
+            .try_fold(0, |sum, field| Some(sum + number(account, field)?));
+        if sum.is_none() || number(account, "seen") != sum {
+            return Some(format!("an account is not balanced: {account}"));
+        }
+        delivered += number(account, "delivered").unwrap_or(0);
+    }
+    let taken = number(summary, "events");
+    (taken != Some(delivered)).then(|| format!("{delivered} events were delivered and {taken:?} taken"))
 }
 
 /// Says what was wanted when the value is not that.
@@ -94,6 +117,7 @@ fn judge_value(
             let told = truth(key).ok_or_else(|| format!("the module's {key}, which it did not print"))?;
             return if number == Some(told) { Ok(()) } else { Err(format!("{told}, the module's {key}")) };
         }
+        Want::Balanced => false,
         Want::LogLines(text) => {
             let told = log_lines(text);
             return if number == Some(told) { Ok(()) } else { Err(format!("{told}, the kernel's lines")) };
@@ -163,6 +187,23 @@ mod tests {
         assert_eq!(judge(&[], ""), ["0 lines `verdict of c`, expected one"]);
         assert_eq!(judge(&[], &format!("{LINE}\n{LINE}")), ["2 lines `verdict of c`, expected one"]);
         assert!(judge(&[], "krcu: no root").iter().any(|text| text.starts_with("not JSON")));
+    }
+
+    #[test]
+    fn accounts_are_added_up() {
+        let judge = |text: &str| {
+            let summary = serde_json::from_str(text).unwrap();
+            super::unbalanced(&summary, &summary["accounts"])
+        };
+        let right = r#"{"events":5,"accounts":[{"seen":9,"delivered":3,"lost":4,"filtered":2},{"seen":2,"delivered":2,"lost":0,"filtered":0}]}"#;
+        assert_eq!(judge(right), None);
+        assert!(judge(&right.replace("\"seen\":9", "\"seen\":8")).unwrap().contains("not balanced"));
+        assert!(
+            judge(&right.replace("\"events\":5", "\"events\":6"))
+                .unwrap()
+                .contains("5 events were delivered")
+        );
+        assert_eq!(judge(r#"{"events":0,"accounts":[]}"#).unwrap(), "it has no accounts");
     }
 
     #[test]

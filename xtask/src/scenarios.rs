@@ -65,6 +65,9 @@ pub(crate) enum Want {
     Nothing,
     /// The number that the module itself printed under this key in its truth line for the cache.
     Truth(&'static str),
+    /// The accounts of a summary, in each of which `seen = delivered + lost + filtered`, and in all of which together
+    /// as many events were delivered as the summary says were taken.
+    Balanced,
     /// As many lines as the kernel's log has with this text.
     LogLines(&'static str),
     /// A number between two that the module itself printed.
@@ -153,7 +156,11 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                             ("/destroyed_by/stack/0", Want::Has("sys_delete_module")),
                         ],
                     ),
-                    summary(&[("flagged", Want::Number(1)), ("exit_status", Want::Number(10))]),
+                    summary(&[
+                        ("flagged", Want::Number(1)),
+                        ("exit_status", Want::Number(10)),
+                        ("accounts", Want::Balanced),
+                    ]),
                 ],
             ),
             quiet(
@@ -454,11 +461,19 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             Expectation {
                 status: 11,
                 log_has: &[],
-                ..reported(NO_WAIT, &[summary(&[("/lost/ring_full", Want::AtLeast(1)), ("flagged", Want::Number(0))])])
+                ..reported(NO_WAIT, &[summary(&[
+                    ("/lost/ring_full", Want::AtLeast(1)),
+                    ("accounts", Want::Balanced),
+                    ("flagged", Want::Number(0)),
+                ])])
             },
             Expectation {
                 status: 11,
-                ..quiet(WAITS, &[summary(&[("/lost/ring_full", Want::AtLeast(1)), ("flagged", Want::Number(0))])])
+                ..quiet(WAITS, &[summary(&[
+                    ("/lost/ring_full", Want::AtLeast(1)),
+                    ("accounts", Want::Balanced),
+                    ("flagged", Want::Number(0)),
+                ])])
             },
         ],
     ),

@@ -6,7 +6,7 @@ use krcu_model::Verdict;
 use serde::Serialize;
 
 use super::Report;
-use crate::pipeline::Losses;
+use crate::pipeline::{Account, Losses};
 
 /// Version of the lines below; it changes when a field's meaning does.
 pub const SCHEMA: u32 = 1;
@@ -27,6 +27,8 @@ struct SummaryLine<'a> {
     probes: usize,
     events: u64,
     lost: Losses,
+    accounts: &'a [Account],
+    attach_ns: u64,
     duration_ns: u64,
     verdicts: BTreeMap<&'static str, u64>,
     strict: bool,
@@ -55,6 +57,8 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         probes: report.probes,
         events: report.events,
         lost: report.losses,
+        accounts: &report.accounts,
+        attach_ns: report.attach_ns,
         duration_ns: report.duration_ns,
         verdicts: counts,
         strict: report.policy.strict,

@@ -2,7 +2,7 @@
 
 use krcu_model::{Verdict, VerdictKind, verdict::Ordering};
 
-use crate::pipeline::Losses;
+use crate::pipeline::{Account, Losses};
 
 pub mod json;
 pub mod text;
@@ -40,7 +40,11 @@ pub struct Report {
     pub events: u64,
     /// Events not seen.
     pub losses: Losses,
-    /// From attaching to detaching.
+    /// What became of everything that the probes saw.
+    pub accounts: Vec<Account>,
+    /// From the start of krcu until every probe was attached.
+    pub attach_ns: u64,
+    /// From there to the start of detaching.
     pub duration_ns: u64,
     /// One for each destroy, then the broken promises.
     pub verdicts: Vec<Verdict>,

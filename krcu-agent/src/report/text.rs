@@ -62,10 +62,16 @@ fn headline(report: &Report) -> String {
 fn losses(report: &Report) -> String {
     let mut parts = Vec::new();
     if report.losses.ring_full > 0 {
-        parts.push(format!("{} events found the ring full (enlarge it with --ring-bytes)", count(report.losses.ring_full)));
+        parts.push(format!(
+            "{} events found the ring full (enlarge it with --ring-bytes)",
+            count(report.losses.ring_full)
+        ));
     }
     if report.losses.probe_missed > 0 {
-        parts.push(format!("{} runs of a probe were skipped by the kernel", count(report.losses.probe_missed)));
+        parts.push(format!(
+            "{} runs of a probe were skipped by the kernel",
+            count(report.losses.probe_missed)
+        ));
     }
     parts.join(", ")
 }
@@ -99,7 +105,9 @@ fn clause(verdict: &Verdict) -> String {
         }
         VerdictKind::Clean => String::new(),
         VerdictKind::Alias if verdict.aliases.is_empty() => "shared: only a reference was dropped".to_owned(),
-        VerdictKind::Alias => format!("is what {} is merged into: only a reference was dropped", verdict.aliases.join(", ")),
+        VerdictKind::Alias => {
+            format!("is what {} is merged into: only a reference was dropped", verdict.aliases.join(", "))
+        }
         VerdictKind::Waited => format!(
             "the destroy waited {} for {}",
             span(verdict.wait_ns.unwrap_or(0)),
@@ -120,7 +128,10 @@ fn clause(verdict: &Verdict) -> String {
             format!("nothing was outstanding, by luck: the last free was {margin} before")
         }
         VerdictKind::BarrierEarly => {
-            format!("a barrier returned with {} that it covers still queued", objects(verdict.queued_by_kfree_rcu, "object"))
+            format!(
+                "a barrier returned with {} that it covers still queued",
+                objects(verdict.queued_by_kfree_rcu, "object")
+            )
         }
         VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
         VerdictKind::Inconclusive => "cannot be decided".to_owned(),
@@ -146,7 +157,10 @@ fn block(report: &Report, verdict: &Verdict) -> String {
         text += &evidence("", &site_line(site.objects, &site.stack));
     }
     if verdict.sites.len() > SITES {
-        text += &evidence("", &format!("and {} more sites (--format json has them)", verdict.sites.len() - SITES));
+        text += &evidence(
+            "",
+            &format!("and {} more sites (--format json has them)", verdict.sites.len() - SITES),
+        );
     }
     if let Some(line) = ordering(verdict) {
         text += &evidence("ordering", &line);
@@ -235,7 +249,8 @@ fn site_line(objects: u64, stack: &[String]) -> String {
     let mut frames = Vec::new();
     for (place, frame) in shown.iter().enumerate() {
         let module = |frame: &str| frame.split_once(" [").map(|(_, module)| module.to_owned());
-        let repeats = shown.get(place + 1).is_some_and(|next| module(frame).is_some() && module(next) == module(frame));
+        let repeats =
+            shown.get(place + 1).is_some_and(|next| module(frame).is_some() && module(next) == module(frame));
         frames.push(if repeats { frame.split(" [").next().unwrap_or(frame) } else { frame.as_str() });
     }
     let chain = if frames.is_empty() { "an unknown place".to_owned() } else { frames.join(" ← ") };
@@ -262,7 +277,9 @@ fn ordering(verdict: &Verdict) -> Option<String> {
             Some(before) => format!(
                 "no barrier that covers kfree_rcu() stands between; the rcu_barrier() {before} before does not cover it"
             ),
-            None => "no barrier that covers kfree_rcu() stands between the last one and the destroy".to_owned(),
+            None => {
+                "no barrier that covers kfree_rcu() stands between the last one and the destroy".to_owned()
+            }
         },
         VerdictKind::Waited => match verdict.waited_for_other {
             0 => "by the barrier inside the destroy".to_owned(),
