@@ -23,6 +23,7 @@ use crate::{
     command::{self, CommandError},
     diagnostics::ProbeLog,
     kernel::{facts::Facts, plan::Plan},
+    memory,
     pipeline::{Finished, Pipeline, blind},
     probe::{LoadOptions, Probes},
     report::{Format, Policy, Report, json, text},
@@ -163,6 +164,7 @@ async fn watch(options: &Options, program: PathBuf) -> anyhow::Result<Report> {
         },
     )
     .map_err(|error| explain(error, options.verbose))?;
+    memory::give_back();
     for error in probes.withdrawn() {
         eprintln!(
             "krcu: without an optional probe: {}",

@@ -312,7 +312,7 @@ pub struct State {
     pub(crate) callbacks_covered: u64,
     pub(crate) last_rcu_barrier: BTreeMap<Task, Time>,
     /// Calls that free objects and have not returned: how many of which cache.
-    pub(crate) freeing: BTreeMap<(Freer, FreePath), BTreeMap<CacheAddress, u64>>,
+    pub(crate) freeing: BTreeMap<(Freer, FreePath), Vec<(CacheAddress, u64)>>,
     pub(crate) outstanding: u64,
     pub(crate) stacks: Vec<Stack>,
     pub(crate) sites: BTreeMap<Site, StackId>,

@@ -166,7 +166,12 @@ impl State {
         cache.being_freed += 1;
         let (failed, id) = (cache.failed, cache.id);
         self.outstanding -= u64::from(queued.is_some());
-        *self.freeing.entry((freer, path)).or_default().entry(address).or_default() += 1;
+        let freeing = self.freeing.entry((freer, path)).or_default();
+        // One call frees objects of one cache in a row, mostly.
+        match freeing.last_mut() {
+            Some((last, count)) if *last == address => *count += 1,
+            _ => freeing.push((address, 1)),
+        }
         if let Some(place) = failed {
             self.destroys[place].late_free(mark.time, queued.is_none());
         } else if queued.is_none()
