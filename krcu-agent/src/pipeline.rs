@@ -37,6 +37,7 @@ pub fn blind(plan: &Plan) -> Vec<Blind> {
 
 /// Events that were lost or missed, by what the kernel's counters say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Losses {
     /// Events that found no room in the ring.
     pub ring_full: u64,
@@ -57,6 +58,7 @@ impl Losses {
 /// What became of everything that the probes saw of one kind on one CPU:
 /// `seen = delivered + lost + filtered`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Account {
     /// The CPU.
     pub cpu: usize,

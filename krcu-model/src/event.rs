@@ -28,6 +28,7 @@ pub struct Task(pub u32);
 
 /// A CPU's number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cpu(pub u16);
 
 /// Address of a `struct kmem_cache`: two caches may have it, one after the other.

@@ -18,6 +18,7 @@ use crate::{
 
 /// The verdicts of the design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictKind {
     /// Nothing of this cache was queued or allocated when it was destroyed.
@@ -82,6 +83,7 @@ impl VerdictKind {
 
 /// What the slab shutdown returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelResult {
     /// Every slab was given back.
@@ -96,6 +98,7 @@ pub enum KernelResult {
 
 /// Whether every deferred free of the cache's life is ordered before its destruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Ordering {
     /// Nothing was ever deferred.
@@ -110,6 +113,7 @@ pub enum Ordering {
 
 /// Deferred frees of one queueing site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SiteCount {
     /// How many.
     pub objects: u64,
@@ -119,6 +123,7 @@ pub struct SiteCount {
 
 /// Deferred frees that one CPU queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CpuCount {
     /// The CPU.
     pub cpu: Cpu,
@@ -128,6 +133,7 @@ pub struct CpuCount {
 
 /// Who destroyed the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DestroyedBy {
     /// Name of the task.
     pub comm: String,
@@ -139,6 +145,7 @@ pub struct DestroyedBy {
 
 /// One verdict, with its evidence. Counts are of objects, times in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Verdict {
     /// What it is.
     pub verdict: VerdictKind,

@@ -12,29 +12,48 @@ use crate::pipeline::{Account, Losses};
 pub const SCHEMA: u32 = 1;
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct VerdictLine<'a> {
+    /// Version of this schema.
     schema: u32,
+    /// `verdict`.
     kind: &'static str,
     #[serde(flatten)]
     verdict: &'a Verdict,
 }
 
 #[derive(Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 struct SummaryLine<'a> {
+    /// Version of this schema.
     schema: u32,
+    /// `summary`.
     kind: &'static str,
+    /// The kernel's release.
     release: &'a str,
+    /// Probes that were attached.
     probes: usize,
+    /// Events taken.
     events: u64,
+    /// Events not seen.
     lost: Losses,
+    /// What became of everything that the probes saw, by CPU and kind.
     accounts: &'a [Account],
+    /// From the start of krcu until every probe was attached.
     attach_ns: u64,
+    /// From there to the start of detaching.
     duration_ns: u64,
+    /// How many verdicts of each word.
     verdicts: BTreeMap<&'static str, u64>,
+    /// Whether `waited` and `unordered` count as faults.
     strict: bool,
+    /// Verdicts that are faults.
     flagged: usize,
+    /// Verdicts that leave open what was asked.
     inconclusive: usize,
+    /// Status of the command, as a shell reports it.
     command_status: u8,
+    /// Status of krcu.
     exit_status: u8,
 }
 
@@ -69,4 +88,30 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
     })?;
     text.push('\n');
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::{SummaryLine, VerdictLine};
+
+    /// The committed schema is the one of the types. After a change that is meant, run the test with
+    /// `KRCU_WRITE_SCHEMA=1`, and raise `SCHEMA` if a field changed its meaning or went away.
+    #[test]
+    fn the_committed_schema_is_that_of_the_lines() {
+        let lines = [
+            ("verdict", schemars::schema_for!(VerdictLine<'_>)),
+            ("summary", schemars::schema_for!(SummaryLine<'_>)),
+        ];
+        for (kind, schema) in lines {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{kind}.schema.json"));
+            let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+            if std::env::var_os("KRCU_WRITE_SCHEMA").is_some() {
+                fs::write(&path, &text).unwrap();
+            }
+            let committed = fs::read_to_string(&path).unwrap_or_default();
+            assert!(committed == text, "{} is not the schema of the types", path.display());
+        }
+    }
 }
