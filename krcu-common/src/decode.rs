@@ -5,8 +5,8 @@ use core::fmt;
 use zerocopy::FromBytes;
 
 use crate::wire::{
-    Barrier, BarrierKind, BatchFreed, CacheCreated, CallbackQueued, CacheOnly, DestroyBegin, FreePath, Freed, Header, Kind,
-    Module, Queued, ShutdownBegin, ShutdownEnd, Site,
+    Barrier, BarrierKind, BatchFreed, CacheCreated, CacheOnly, CallbackQueued, DestroyBegin, FreePath, Freed,
+    Header, Kind, Module, Queued, ShutdownBegin, ShutdownEnd, Site,
 };
 
 /// The body of an event, checked: numbers that stand for a choice have one of their values.
@@ -103,7 +103,9 @@ pub fn decode(bytes: &[u8]) -> Result<(Header, Body<'_>), DecodeError> {
     let body = match kind {
         Kind::CacheCreated => Body::CacheCreated(CacheCreated::read_from_bytes(body).map_err(|_| length())?),
         Kind::DestroyBegin => Body::DestroyBegin(DestroyBegin::read_from_bytes(body).map_err(|_| length())?),
-        Kind::ShutdownBegin => Body::ShutdownBegin(ShutdownBegin::read_from_bytes(body).map_err(|_| length())?),
+        Kind::ShutdownBegin => {
+            Body::ShutdownBegin(ShutdownBegin::read_from_bytes(body).map_err(|_| length())?)
+        }
         Kind::ShutdownEnd => Body::ShutdownEnd(ShutdownEnd::read_from_bytes(body).map_err(|_| length())?),
         Kind::CacheReleased => Body::CacheReleased(CacheOnly::read_from_bytes(body).map_err(|_| length())?),
         Kind::Queued => Body::Queued(Queued::read_from_bytes(body).map_err(|_| length())?),
@@ -154,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_whole_event_is_read_back() {
-        let queued = Queued { object: 0xffff_8880_0000_1000, cache: 0xffff_8880_0000_2000, site: 9, headless: 1 };
+        let queued =
+            Queued { object: 0xffff_8880_0000_1000, cache: 0xffff_8880_0000_2000, site: 9, headless: 1 };
         let bytes = bytes_of(Kind::Queued as u8, queued.as_bytes());
         let (header, body) = decode(&bytes).unwrap();
         assert_eq!((header.time_ns, header.sequence, header.task, header.cpu), (7, 3, 412, 1));

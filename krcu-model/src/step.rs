@@ -267,11 +267,11 @@ impl State {
             last_late: None,
             released: false,
         };
-        let drops_reference = destroy.facts.refcount > 1;
+        let shuts_down = destroy.facts.refcount == 1;
         let place = self.destroys.len();
         self.destroys.push(destroy);
         self.unattributed.entry(task).or_default().push(place);
-        if !drops_reference {
+        if shuts_down {
             self.open_destroys.insert(task, place);
         }
     }

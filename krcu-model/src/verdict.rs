@@ -259,11 +259,16 @@ fn decide(
     losses: &[&Gap],
     verdict: &mut Verdict,
 ) -> (VerdictKind, Vec<String>) {
-    if destroy.facts.refcount > 1 && destroy.look.is_none() {
-        let others = destroy.facts.refcount - 1;
-        let users = if others == 1 { "1 other user".to_owned() } else { format!("{others} other users") };
-        let note =
-            format!("the cache is merged with others and stays, with {users}; this dropped a reference");
+    if destroy.facts.refcount != 1 && destroy.look.is_none() {
+        let note = match destroy.facts.refcount - 1 {
+            1 => "the cache is merged with another and stays for it; this dropped a reference".to_owned(),
+            others if others > 1 => {
+                format!(
+                    "the cache is merged with others and stays for {others} users; this dropped a reference"
+                )
+            }
+            _ => "the cache was destroyed before, which failed: this call changes nothing".to_owned(),
+        };
         return (VerdictKind::Alias, vec![note]);
     }
     let mut notes = Vec::new();
@@ -452,7 +457,7 @@ fn evidence(state: &State, destroy: &Destroy) -> Verdict {
         kernel_result: match destroy.shutdown {
             Some(Shutdown::Empty) => KernelResult::Empty,
             Some(Shutdown::Left(_)) => KernelResult::ObjectsRemain,
-            None if destroy.facts.refcount > 1 => KernelResult::ReferenceDropped,
+            None if destroy.facts.refcount != 1 => KernelResult::ReferenceDropped,
             None => KernelResult::Unseen,
         },
         kernel_objects_left: left.map(|left| left.objects),

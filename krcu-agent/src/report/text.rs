@@ -104,9 +104,9 @@ fn clause(verdict: &Verdict) -> String {
             "nothing was left; it is older than the probes".to_owned()
         }
         VerdictKind::Clean => String::new(),
-        VerdictKind::Alias if verdict.aliases.is_empty() => "shared: only a reference was dropped".to_owned(),
+        VerdictKind::Alias if verdict.aliases.is_empty() => verdict.notes.join("; "),
         VerdictKind::Alias => {
-            format!("is what {} is merged into: only a reference was dropped", verdict.aliases.join(", "))
+            format!("has {} merged into it: only a reference was dropped", verdict.aliases.join(", "))
         }
         VerdictKind::Waited => format!(
             "the destroy waited {} for {}",
