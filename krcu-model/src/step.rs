@@ -156,8 +156,9 @@ impl State {
                     cache.last_freed = Some(mark.time);
                 }
             }
-            // A lone kvfree() of an object that was not queued is anybody's; an array is RCU's.
-            None if path == FreePath::Single => return,
+            // A free of what nobody queued is the module's own, by kvfree() or kfree_bulk(). Only of a cache
+            // that is older than the probes may an array hold objects that were queued before them.
+            None if path == FreePath::Single || cache.born != Born::BeforeAttach => return,
             None => {
                 cache.freed_unknown += 1;
                 cache.last_freed = Some(mark.time);

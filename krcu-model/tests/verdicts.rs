@@ -324,6 +324,15 @@ fn an_object_that_its_own_call_freed_was_never_deferred() {
 }
 
 #[test]
+fn an_array_of_objects_that_nobody_queued_is_the_modules_own_free() {
+    let run = Run::new().created(CACHE).freed(0..3, FreePath::Bulk).destroy_begin().look(0).emptied();
+    assert_eq!(
+        (run.verdict().verdict, run.verdict().ordering),
+        (VerdictKind::Clean, Ordering::NothingDeferred)
+    );
+}
+
+#[test]
 fn a_shared_cache_only_loses_a_reference() {
     let what = What::DestroyBegin {
         cache: CACHE,
