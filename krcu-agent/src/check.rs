@@ -26,7 +26,7 @@ use crate::{
     memory,
     pipeline::{Finished, Pipeline, blind},
     probe::{LoadOptions, Probes},
-    report::{Format, Policy, Report, json, text},
+    report::{Format, Policy, Report, json, junit, tap, text},
     source::Source,
 };
 
@@ -132,6 +132,8 @@ pub fn run(options: &Options) -> Result<u8, CheckError> {
     let text = match options.format {
         Format::Text => text::render(&report),
         Format::Json => json::render(&report).context("cannot write the report as JSON")?,
+        Format::Tap => tap::render(&report),
+        Format::Junit => junit::render(&report),
     };
     match output {
         Some(mut file) => file.write_all(text.as_bytes()),

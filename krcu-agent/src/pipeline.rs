@@ -1,5 +1,7 @@
 //! One owner for the replay: bytes of the ring in, verdicts out.
 
+use std::collections::BTreeMap;
+
 use anyhow::Context as _;
 use krcu_common::{Fate, Kind, count::counter, decode::decode};
 use krcu_model::{
@@ -97,6 +99,31 @@ pub fn accounts(counters: &[Vec<u64>]) -> Vec<Account> {
     accounts
 }
 
+/// Runs that the kernel skipped and that matter, by program.
+///
+/// What a second copy saw was not missed by the first; and that one itself was skipped while it looked
+/// whether it had anything to do. A module's coming and going only gives names.
+fn missed(misses: &[(&'static str, Option<u64>)], counters: &[Vec<u64>]) -> BTreeMap<&'static str, u64> {
+    let seen_nested = |kind| -> u64 {
+        let place = counter(kind, Fate::Nested) as usize;
+        counters.iter().filter_map(|cpu| cpu.get(place)).sum()
+    };
+    let matters = |name: &str| !name.ends_with("_nested") && !name.starts_with("module_");
+    misses
+        .iter()
+        .filter(|(name, _)| matters(name))
+        .filter_map(|(name, missed)| {
+            let nested = match *name {
+                "queued" => seen_nested(Kind::Queued),
+                "callback_queued" => seen_nested(Kind::CallbackQueued),
+                "freed_single" => seen_nested(Kind::Freed),
+                _ => 0,
+            };
+            Some((*name, (*missed)?.saturating_sub(nested)))
+        })
+        .collect()
+}
+
 /// What a finished replay gives.
 #[derive(Debug)]
 pub struct Finished {
@@ -171,30 +198,46 @@ impl Pipeline {
         misses: &[(&'static str, Option<u64>)],
         end: Time,
     ) -> anyhow::Result<Finished> {
-        let accounts = accounts(&probes.counters()?);
+        let counters = probes.counters()?;
+        let accounts = accounts(&counters);
+        let misses = missed(misses, &counters);
         let attached = self.state.watch().attached;
         let gaps = std::mem::replace(&mut self.order, Order::new(attached)).finish(&probes.sequences()?, end);
         for gap in gaps {
             self.gap(gap);
         }
-        for (_, missed) in misses {
-            if let Some(events) = missed.filter(|missed| *missed > 0) {
-                self.gap(Gap { reason: LossReason::ProbeMissed, events, from: attached, until: end });
-            }
+        for events in misses.values().copied().filter(|missed| *missed > 0) {
+            self.gap(Gap { reason: LossReason::ProbeMissed, events, from: attached, until: end });
         }
         let lost = |wanted: Option<Kind>| -> u64 {
             let counts = |account: &&Account| wanted.is_none_or(|kind| kind.name() == account.kind);
             accounts.iter().filter(counts).map(|account| account.lost).sum()
         };
-        let missed = |wanted: Option<&str>| -> u64 {
-            let counts = |(program, _): &&(&str, _)| wanted.is_none_or(|name| name == *program);
-            misses.iter().filter(counts).filter_map(|(_, missed)| *missed).sum()
-        };
         let losses = Losses {
             ring_full: lost(None),
-            probe_missed: missed(None),
-            destroys: lost(Some(Kind::DestroyBegin)) + missed(Some("destroy_begin")),
+            probe_missed: misses.values().sum(),
+            destroys: lost(Some(Kind::DestroyBegin)) + misses.get("destroy_begin").copied().unwrap_or(0),
         };
         Ok(Finished { state: self.state, losses, accounts })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_second_copy_saw_was_not_missed() {
+        let mut cpu = vec![0; krcu_common::count::COUNTERS as usize];
+        cpu[counter(Kind::Queued, Fate::Nested) as usize] = 3;
+        let misses = [
+            ("queued", Some(4)),
+            ("queued_nested", Some(9)),
+            ("freed_bulk", Some(2)),
+            ("module_freed", Some(1)),
+        ];
+        let expected = BTreeMap::from([("queued", 1), ("freed_bulk", 2)]);
+        assert_eq!(missed(&misses, &[cpu]), expected);
+        assert_eq!(missed(&[("destroy_begin", None)], &[]), BTreeMap::new());
     }
 }

@@ -8,7 +8,7 @@ use crate::wire::Kind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Fate {
-    /// Seen at all; the sum of the others.
+    /// Seen at all; the sum of the fates up to [`Fate::FilteredNotSlab`].
     Seen = 0,
     /// Written into the ring.
     Delivered = 1,
@@ -20,24 +20,28 @@ pub enum Fate {
     FilteredBuiltin = 4,
     /// No slab object: vmalloc, or kmalloc of more than a slab holds.
     FilteredNotSlab = 5,
+    /// Seen by a program's second copy, in an interrupt during a run of the first, which the kernel
+    /// skips then. Not a part of the sum: the same thing has one of the fates above as well.
+    Nested = 6,
 }
 
 impl Fate {
     /// Every fate, in the order of its number.
-    pub const ALL: [Fate; 6] = [
+    pub const ALL: [Fate; 7] = [
         Fate::Seen,
         Fate::Delivered,
         Fate::LostRing,
         Fate::FilteredKmalloc,
         Fate::FilteredBuiltin,
         Fate::FilteredNotSlab,
+        Fate::Nested,
     ];
 }
 
 /// Places that the kinds take: their numbers begin at 1, and place 0 stays empty.
 const KINDS: u32 = 15;
 /// Fates, whose numbers begin at 0.
-const FATES: u32 = 6;
+const FATES: u32 = 7;
 
 const _: () = assert!(KINDS as usize == Kind::ALL.len() + 1 && FATES as usize == Fate::ALL.len());
 

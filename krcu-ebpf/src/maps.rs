@@ -48,6 +48,10 @@ pub static SHUTTING_DOWN: HashMap<u32, u64> = HashMap::with_max_entries(64, 0);
 #[map]
 pub static BATCHES: LruHashMap<u64, u8> = LruHashMap::with_max_entries(1024, 0);
 
+/// Which of the hot programs are running on this CPU ([`crate::probes::Hot`]).
+#[map]
+pub static RUNNING: PerCpuArray<u32> = PerCpuArray::with_max_entries(3, 0);
+
 /// The walk along a cache's partial slabs. Here and not on the stack, so that the verifier knows no
 /// value of it and the walk looks the same to it at every step. Walks run under `slab_mutex`: one is
 /// enough.

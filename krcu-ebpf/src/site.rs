@@ -27,8 +27,13 @@ static FRAME_FORMAT: [u8; 4] = *b"%pS\0";
 /// The number of the current stack, 0 when there is none to be had.
 #[inline(always)]
 pub fn site<Context: EbpfContext + StackIdContext>(context: &Context) -> u32 {
-    // Without BPF_F_REUSE_STACKID, so that a number never changes its meaning within an epoch.
-    let id = match context.get_stackid(&STACKS, 0) {
+    // Without BPF_F_REUSE_STACKID, so that a number never changes its meaning within an epoch. A stack
+    // whose place is taken by another finds one with fewer of the probe's own frames, by another hash.
+    let id = context
+        .get_stackid(&STACKS, 0)
+        .or_else(|_| context.get_stackid(&STACKS, 1))
+        .or_else(|_| context.get_stackid(&STACKS, 2));
+    let id = match id {
         Ok(id) => id,
         Err(error) => {
             if config!(probe_log) != 0 {

@@ -19,7 +19,7 @@ pub(crate) fn of(verdict: &Verdict) -> String {
         VerdictKind::Pending => {
             "this kernel's kmem_cache_destroy() does not wait for kfree_rcu(): free with call_rcu() and call rcu_barrier() before destroying"
         }
-        VerdictKind::Leaked => "nobody queued these objects: free every object before destroying its cache",
+        VerdictKind::Leaked => "nobody queued these objects by kfree_rcu() or call_rcu(): free every object before destroying its cache",
         VerdictKind::LateFree => {
             "memory was freed into a cache that was gone: stop whatever still defers frees, then wait, then destroy"
         }

@@ -5,7 +5,10 @@
 //! and counts as *being freed* until that call has returned. Barriers leave behind only how far they
 //! reach, so memory follows the objects that are outstanding, not the events.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    hash::{BuildHasher, Hasher},
+};
 
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
@@ -84,10 +87,53 @@ pub struct Outstanding {
     pub headless: bool,
 }
 
+/// Where an object is in the table: objects of one page lie close together, pages anywhere.
+///
+/// A slab hands out what lies side by side to what is queued side by side. A hash that scatters each
+/// object makes each event wait for memory; this one finds most of them where the last one was.
+#[derive(Clone, Debug, Default)]
+struct PageHasher {
+    pages: FixedState,
+    hash: u64,
+}
+
+/// Bits of an address within its page.
+const PAGE_BITS: u32 = 12;
+/// Bits of an address that tell no two objects apart: one with an `rcu_head` and anything else is larger.
+const OBJECT_BITS: u32 = 5;
+
+impl BuildHasher for PageHasher {
+    type Hasher = PageHasher;
+
+    fn build_hasher(&self) -> PageHasher {
+        PageHasher::default()
+    }
+}
+
+impl Hasher for PageHasher {
+    fn write_u64(&mut self, address: u64) {
+        let page = self.pages.hash_one(address >> PAGE_BITS);
+        let place = (address & ((1 << PAGE_BITS) - 1)) >> OBJECT_BITS;
+        // The table takes the lower bits for the place, and compares the upper seven before the key.
+        self.hash = page.wrapping_add(place) ^ (place << 57);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.hash = self.pages.hash_one(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        self.hash
+    }
+}
+
+/// Objects for which a table keeps room once it has had it: a few batches.
+const SMALL_TABLE: usize = 4096;
+
 /// Objects by address. Never iterated in the order of the table, which is nobody's order.
 #[derive(Clone, Debug, Default)]
 pub struct ObjectTable {
-    table: HashMap<ObjectAddress, Outstanding, FixedState>,
+    table: HashMap<ObjectAddress, Outstanding, PageHasher>,
 }
 
 impl ObjectTable {
@@ -114,7 +160,13 @@ impl ObjectTable {
     }
 
     pub(crate) fn remove(&mut self, object: ObjectAddress) -> Option<Outstanding> {
-        self.table.remove(&object)
+        let removed = self.table.remove(&object);
+        // Memory follows what is outstanding now, not what once was. To a quarter and no further, so that
+        // a table that is emptied and filled again is not moved each time.
+        if self.table.capacity() > SMALL_TABLE && self.table.len() < self.table.capacity() / 8 {
+            self.table.shrink_to(self.table.capacity() / 4);
+        }
+        removed
     }
 
     /// All entries, oldest first.
@@ -252,12 +304,15 @@ pub struct Destroy {
     pub others_at_begin: u64,
     /// Frees of unknown objects of this cache while the destroy waited.
     pub unknown_while_waiting: u64,
-    /// Outstanding at the look.
+    /// Outstanding at the look; at its end, when objects were queued meanwhile.
     pub at_look: Snapshot,
     /// Outstanding when the look was over and its slabs were counted.
     pub outstanding_after: u64,
     /// Deferred frees that had begun and not returned at that time.
     pub being_freed_after: u64,
+    /// Whether objects were queued while it looked: some may have been allocated after their slab was
+    /// flushed, and the kernel's counts take such a slab for a full one.
+    pub queued_during: bool,
     /// The last deferred free, when it was queued, and how it is ordered.
     pub last_queued: Option<Mark>,
     /// The last callback.
@@ -272,7 +327,9 @@ pub struct Destroy {
     pub freed_unknown: u64,
     /// How far barriers for `kfree_rcu()` reached at the look.
     pub covered: u64,
-    /// How far `rcu_barrier()` reached at the look.
+    /// How far `rcu_barrier()` reached at the entry.
+    pub callbacks_covered_before: u64,
+    /// How far it reached at the look.
     pub callbacks_covered: u64,
     /// The last `rcu_barrier()` of the same task before the entry: when it returned.
     pub rcu_barrier_before: Option<Time>,
@@ -301,7 +358,8 @@ pub struct State {
     /// Objects of caches that were released while they were outstanding, by their destroy.
     pub(crate) orphans: BTreeMap<ObjectAddress, usize>,
     pub(crate) destroys: Vec<Destroy>,
-    /// Destroys that have been entered and have not looked, or not finished looking.
+    /// The last destroy that each task entered, until it has finished looking. One that only drops a
+    /// reference never looks, and what the count was at the entry does not prove which it is.
     pub(crate) open_destroys: BTreeMap<Task, usize>,
     /// Destroys of a task whose module's end has not been seen.
     pub(crate) unattributed: BTreeMap<Task, Vec<usize>>,
@@ -374,7 +432,11 @@ impl State {
     /// behind whose deferred free is still to be seen.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
-        if !self.open_destroys.is_empty() || !self.orphans.is_empty() {
+        let is_running = |place: &usize| {
+            let destroy = &self.destroys[*place];
+            destroy.look.is_some() || destroy.facts.refcount == 1
+        };
+        if self.open_destroys.values().any(is_running) || !self.orphans.is_empty() {
             return true;
         }
         self.caches.values().any(|cache| {
@@ -396,9 +458,62 @@ impl Destroy {
         self.last_callback.is_some_and(|last| last.position >= self.callbacks_covered)
     }
 
+    /// Whether only the `rcu_barrier()` inside the destroy ordered a callback of this cache before it.
+    #[must_use]
+    pub fn waited_for_callbacks(&self) -> bool {
+        !self.has_open_callbacks()
+            && self.last_callback.is_some_and(|last| last.position >= self.callbacks_covered_before)
+    }
+
     /// Whether a `kfree_rcu()` of this cache is ordered before the look by no barrier.
     #[must_use]
     pub fn has_uncovered_frees(&self) -> bool {
         self.last_queued.is_some_and(|last| last.position >= self.covered)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENTRY: Outstanding = Outstanding {
+        queued: Mark { position: 0, time: Time(0) },
+        task: Task(0),
+        cpu: Cpu(0),
+        stack: StackId(0),
+        headless: false,
+    };
+
+    /// Objects of this many bytes, one behind the other.
+    fn objects(bytes: u64) -> impl Iterator<Item = ObjectAddress> {
+        (0..100_000).map(move |object| ObjectAddress(0xffff_8880_0000_0000 + object * bytes))
+    }
+
+    #[test]
+    fn memory_follows_what_is_outstanding_not_what_was() {
+        let mut table = ObjectTable::default();
+        objects(64).for_each(|object| assert_eq!(table.insert(object, ENTRY), None));
+        assert_eq!(table.len(), 100_000);
+        assert!(table.table.capacity() >= 100_000);
+        objects(64).for_each(|object| assert_eq!(table.remove(object), Some(ENTRY)));
+        assert!(table.is_empty());
+        assert!(table.table.capacity() <= 2 * SMALL_TABLE, "{}", table.table.capacity());
+    }
+
+    #[test]
+    fn the_objects_of_a_page_lie_close_together_and_no_two_alike() {
+        let hash = |address: u64| PageHasher::default().hash_one(ObjectAddress(address));
+        let page = 0xffff_8880_0000_0000;
+        let mut hashes: Vec<u64> = (0..128).map(|place| hash(page + place * 32)).collect();
+        // The table's lower bits: places of one page are neighbours, and the next page is elsewhere.
+        let places: Vec<u64> =
+            hashes.iter().map(|hash| (hash & 0xffff).wrapping_sub(hashes[0]) & 0xffff).collect();
+        assert_eq!(places, (0..128).collect::<Vec<u64>>());
+        assert!((hash(page + 4096).wrapping_sub(hashes[0]) & 0xffff) > 128);
+        // The seven bits that are compared before the key tell them apart.
+        hashes.iter_mut().for_each(|hash| *hash >>= 57);
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 128);
     }
 }

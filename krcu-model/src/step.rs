@@ -206,6 +206,14 @@ impl State {
             cache.aliases.push(asked_name);
             return;
         }
+        if let Some(cache) = self.caches.get_mut(&address)
+            && cache.failed.is_some()
+        {
+            // A cache that a failed destroy left behind may be found again and handed out (6.1): with all
+            // that is queued of it.
+            cache.aliases.push(asked_name);
+            return;
+        }
         // A cache at this address whose end was not seen is gone all the same.
         self.released(address);
         let id = CacheId(self.next_cache);
@@ -226,6 +234,7 @@ impl State {
     ) {
         let stack = self.stack_of(site);
         let all = self.outstanding;
+        let callbacks_covered_before = self.callbacks_covered;
         let rcu_barrier_before = self.last_rcu_barrier.get(&task).copied();
         let cache = self.cache(address);
         cache.counted = counted;
@@ -252,6 +261,7 @@ impl State {
             at_look: Snapshot::default(),
             outstanding_after: 0,
             being_freed_after: 0,
+            queued_during: false,
             last_queued: None,
             last_callback: None,
             last_queued_stack: StackId::default(),
@@ -259,6 +269,7 @@ impl State {
             last_freed: None,
             freed_unknown: 0,
             covered: 0,
+            callbacks_covered_before,
             callbacks_covered: 0,
             rcu_barrier_before,
             queued: cache.queued,
@@ -268,18 +279,18 @@ impl State {
             last_late: None,
             released: false,
         };
-        let shuts_down = destroy.facts.refcount == 1;
         let place = self.destroys.len();
         self.destroys.push(destroy);
         self.unattributed.entry(task).or_default().push(place);
-        if shuts_down {
-            self.open_destroys.insert(task, place);
-        }
+        self.open_destroys.insert(task, place);
     }
 
     fn shutdown_begin(&mut self, look: Mark, task: Task, address: CacheAddress, rcu_works_flushed: u32) {
         let Some(place) = self.open_destroys.get(&task).copied() else { return };
-        let begin = self.destroys[place].begin;
+        let (begin, id) = (self.destroys[place].begin, self.destroys[place].cache);
+        if self.cache(address).id != id {
+            return;
+        }
         // Newer kernels inline the barrier into the destroy; the works that it flushes prove it.
         let flushed_every_cpu = self.watch.possible_cpus > 0
             && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
@@ -312,17 +323,28 @@ impl State {
     }
 
     fn shutdown_end(&mut self, end: Mark, task: Task, shutdown: Option<Shutdown>) {
-        let Some(place) = self.open_destroys.remove(&task) else { return };
+        let Some(place) = self.open_destroys.get(&task).copied() else { return };
+        if self.destroys[place].look.is_none() {
+            return;
+        }
+        self.open_destroys.remove(&task);
         let id = self.destroys[place].cache;
         let cache = self.caches.values_mut().find(|cache| cache.id == id);
-        let after = cache.as_ref().map(|cache| (cache.outstanding.len(), cache.being_freed));
+        let after = cache.as_ref().map(|cache| (cache.snapshot(), cache.queued));
         if let (Some(cache), Some(Shutdown::Left(_))) = (cache, shutdown) {
             cache.failed = Some(place);
         }
         let destroy = &mut self.destroys[place];
         destroy.end = Some(end);
         destroy.shutdown = shutdown;
-        (destroy.outstanding_after, destroy.being_freed_after) = after.unwrap_or_default();
+        let (after, queued) = after.unwrap_or_default();
+        destroy.outstanding_after = after.outstanding;
+        destroy.being_freed_after = after.being_freed;
+        if queued != destroy.queued {
+            destroy.queued_during = true;
+            destroy.queued = queued;
+            destroy.at_look = after;
+        }
     }
 
     fn released(&mut self, address: CacheAddress) {

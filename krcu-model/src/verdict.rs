@@ -199,6 +199,8 @@ pub struct Verdict {
     pub waited_for_own: u64,
     /// Deferred frees of other watched caches that it had to wait for as well.
     pub waited_for_other: u64,
+    /// Whether only the `rcu_barrier()` inside the destroy ordered callbacks of `call_rcu()` before it.
+    pub waited_for_callbacks: bool,
     /// How the deferred frees are ordered before the destroy.
     pub ordering: Ordering,
     /// From the end of the last deferred free to the destroy's look.
@@ -259,7 +261,7 @@ fn decide(
     losses: &[&Gap],
     verdict: &mut Verdict,
 ) -> (VerdictKind, Vec<String>) {
-    if destroy.facts.refcount != 1 && destroy.look.is_none() {
+    if destroy.facts.refcount != 1 && destroy.look.is_none() && losses.is_empty() {
         let note = match destroy.facts.refcount - 1 {
             1 => "the cache is merged with another and stays for it; this dropped a reference".to_owned(),
             others if others > 1 => {
@@ -321,6 +323,16 @@ fn of_failed(
     verdict.queued_by_kfree_rcu = split.pending;
     verdict.leaked = split.leaked;
     verdict.undecided = split.undecided;
+    let is_inexact = left.is_some() && split.leaked.is_none() && split.undecided == 0;
+    if is_inexact {
+        notes.push(
+            "deferred frees ran or were queued while the kernel looked, so its count is of no one moment"
+                .to_owned(),
+        );
+    }
+    if destroy.callbacks > 0 && split.leaked.is_some_and(|leaked| leaked > 0) {
+        notes.push("every callback of call_rcu() had run; what a callback hands to a work item or a timer is not followed".to_owned());
+    }
     if split.undecided > 0 {
         if destroy.born == Born::BeforeAttach {
             notes.push(format!(
@@ -339,7 +351,7 @@ fn of_failed(
     }
     if split.pending > 0 {
         (VerdictKind::Pending, notes)
-    } else if split.undecided > 0 {
+    } else if split.undecided > 0 || is_inexact {
         (VerdictKind::Inconclusive, notes)
     } else {
         (VerdictKind::Leaked, notes)
@@ -362,7 +374,10 @@ fn split(state: &State, destroy: &Destroy, left: Option<u64>) -> Split {
     if rest > 0 && unknown_past {
         return Split { pending, leaked: None, undecided: rest };
     }
-    Split { pending, leaked: Some(rest), undecided: 0 }
+    // Frees that were running may have ended while the slabs were counted, and objects that were
+    // allocated meanwhile make a slab look full: then the rest says nothing.
+    let is_exact = destroy.being_freed_after == 0 && !destroy.queued_during;
+    Split { pending, leaked: is_exact.then_some(rest), undecided: 0 }
 }
 
 /// Whether objects may have been queued of which nothing was seen.
@@ -388,6 +403,8 @@ fn of_emptied(
         return (VerdictKind::ModelDisagrees, notes);
     }
     verdict.leaked = Some(0);
+    // What was being freed at the look was free when the slabs were looked at.
+    verdict.queued_by_kfree_rcu = 0;
     let unseen_queue_before = destroy.freed_unknown > 0 && destroy.covered == 0;
     let unordered_frees = destroy.has_uncovered_frees() || unseen_queue_before;
     if unordered_frees || destroy.has_open_callbacks() {
@@ -407,13 +424,18 @@ fn of_emptied(
     } else {
         Ordering::NothingDeferred
     };
+    verdict.waited_for_callbacks = destroy.waited_for_callbacks();
     let waited_for_own = destroy.at_begin.outstanding + destroy.at_begin.being_freed;
-    if destroy.barrier_inside && waited_for_own + destroy.unknown_while_waiting > 0 {
+    let waited_for_frees = destroy.barrier_inside && waited_for_own + destroy.unknown_while_waiting > 0;
+    if waited_for_frees || verdict.waited_for_callbacks {
         verdict.waited_for_own = waited_for_own + destroy.unknown_while_waiting;
         verdict.waited_for_other = destroy.others_at_begin;
         return (VerdictKind::Waited, notes);
     }
     let before_attach = destroy.born == Born::BeforeAttach || destroy.counted;
+    if before_attach && verdict.ordering == Ordering::NothingDeferred {
+        verdict.ordering = Ordering::Unknown;
+    }
     if before_attach && !destroy.barrier_inside {
         verdict.ordering = Ordering::Unknown;
         notes.push(
@@ -471,6 +493,7 @@ fn evidence(state: &State, destroy: &Destroy) -> Verdict {
         wait_ns: destroy.look.map(|look| look.time.since(destroy.begin.time)),
         waited_for_own: 0,
         waited_for_other: 0,
+        waited_for_callbacks: false,
         ordering: Ordering::Unknown,
         margin_ns: destroy.last_freed.map(|freed| look.since(freed)),
         rcu_barrier_before_ns: destroy.rcu_barrier_before.map(|barrier| destroy.begin.time.since(barrier)),
@@ -498,11 +521,14 @@ fn frames(state: &State, id: StackId) -> Vec<String> {
     state.stack(id).frames.iter().map(ToString::to_string).collect()
 }
 
-/// The sites of what was outstanding at the look; else of what the destroy waited for; else the site
-/// of the last deferred free.
+/// The sites of what was left at the look, or of what the destroy waited for; else the site of the last
+/// deferred free.
 fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
-    let taken =
-        [&destroy.at_look, &destroy.at_begin].into_iter().find(|snapshot| !snapshot.stacks.is_empty());
+    let taken = match destroy.shutdown {
+        Some(Shutdown::Empty) if destroy.barrier_inside => Some(&destroy.at_begin),
+        Some(Shutdown::Empty) => None,
+        Some(Shutdown::Left(_)) | None => Some(&destroy.at_look),
+    };
     let mut sites: Vec<SiteCount> = taken
         .into_iter()
         .flat_map(|snapshot| &snapshot.stacks)
@@ -580,6 +606,7 @@ impl Verdict {
             wait_ns: None,
             waited_for_own: 0,
             waited_for_other: 0,
+            waited_for_callbacks: false,
             ordering: Ordering::Unknown,
             margin_ns: None,
             rcu_barrier_before_ns: None,

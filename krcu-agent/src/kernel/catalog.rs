@@ -113,6 +113,7 @@ const SHEAF: &str =
     "Whether objects freed with a sheaf were freed cannot be decided; their caches are inconclusive.";
 const QUEUED: &str = "Deferred frees cannot be seen at all.";
 const CALLBACKS: &str = "Objects queued by call_rcu() cannot be told from leaked ones.";
+const NESTED: &str = "Calls in an interrupt that hits a run of the same probe are missed, which is counted.";
 const LIST: &str =
     "Whether the last of a list of objects was free when a destroy looked cannot always be decided.";
 const NOLOCK: &str = "Objects queued by kfree_rcu_nolock() cannot be told from leaked ones.";
@@ -144,6 +145,7 @@ pub const PROBES: &[Entry] = &[
     instead_of("freed_bulk", "freed_array", Attach::Fentry, &["kmem_cache_free_bulk"]),
     // The list ends with kvfree_rcu_list(), or with the work itself where that walks the list.
     optional("freed_list_end", Word::Free, Attach::Fexit, &["kvfree_rcu_list", "kfree_rcu_work"], LIST),
+    optional("freed_single_nested", Word::Free, Attach::Fentry, &["kvfree"], NESTED),
     unseen("freed_single", Word::Free, Attach::Fentry, &["kvfree"], SINGLE),
     optional("freed_sheaf_end", Word::Free, Attach::Fexit, &["rcu_free_sheaf"], SHEAF),
     optional("freed_sheaf", Word::Free, Attach::Fentry, &["rcu_free_sheaf"], SHEAF),
@@ -151,8 +153,10 @@ pub const PROBES: &[Entry] = &[
     optional("freed_sheaf_nobarn", Word::Free, Attach::Fentry, &["rcu_free_sheaf_nobarn"], SHEAF),
     optional("module_freed", Word::Module, Attach::BtfTracepoint, &["module_free"], MODULES),
     optional("callback_queued_hurry", Word::Queue, Attach::Fentry, &["call_rcu_hurry"], CALLBACKS),
+    optional("callback_queued_nested", Word::Queue, Attach::Fentry, &["call_rcu"], NESTED),
     unseen("callback_queued", Word::Queue, Attach::Fentry, &["call_rcu"], CALLBACKS),
     optional("queued_nolock", Word::Queue, Attach::Fentry, &["kfree_call_rcu_nolock"], NOLOCK),
+    optional("queued_nested", Word::Queue, Attach::Fentry, &["kvfree_call_rcu"], NESTED),
     required("queued", Word::Queue, Attach::Fentry, &["kvfree_call_rcu"], QUEUED),
     unseen("cache_created", Word::Cache, Attach::Fexit, CREATORS, CREATED),
     optional("module_loaded", Word::Module, Attach::BtfTracepoint, &["module_load"], MODULES),

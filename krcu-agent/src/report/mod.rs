@@ -5,6 +5,8 @@ use krcu_model::{Verdict, VerdictKind, verdict::Ordering};
 use crate::pipeline::{Account, Losses};
 
 pub mod json;
+pub mod junit;
+pub mod tap;
 pub mod text;
 mod units;
 
@@ -15,6 +17,10 @@ pub enum Format {
     Text,
     /// One JSON object a line.
     Json,
+    /// The Test Anything Protocol: one test point a verdict.
+    Tap,
+    /// JUnit's XML: one test case a verdict.
+    Junit,
 }
 
 /// How the exit status is chosen.

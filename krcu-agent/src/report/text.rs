@@ -48,7 +48,7 @@ pub fn render(report: &Report) -> String {
     text + &conclusion(report)
 }
 
-fn headline(report: &Report) -> String {
+pub(super) fn headline(report: &Report) -> String {
     format!(
         "krcu: Linux {} · {} probes · {} events, {} lost · {}\n",
         report.release,
@@ -59,7 +59,7 @@ fn headline(report: &Report) -> String {
     )
 }
 
-fn losses(report: &Report) -> String {
+pub(super) fn losses(report: &Report) -> String {
     let mut parts = Vec::new();
     if report.losses.ring_full > 0 {
         parts.push(format!(
@@ -77,7 +77,7 @@ fn losses(report: &Report) -> String {
 }
 
 /// Whether a verdict needs one line only.
-fn is_quiet(report: &Report, verdict: &Verdict) -> bool {
+pub(super) fn is_quiet(report: &Report, verdict: &Verdict) -> bool {
     matches!(verdict.verdict, VerdictKind::Clean | VerdictKind::Alias) && !report.is_open(verdict)
 }
 
@@ -98,7 +98,7 @@ fn title(report: &Report, verdict: &Verdict) -> String {
     format!("{}\n", line.trim_end())
 }
 
-fn clause(verdict: &Verdict) -> String {
+pub(super) fn clause(verdict: &Verdict) -> String {
     match verdict.verdict {
         VerdictKind::Clean if verdict.ordering == Ordering::Unknown => {
             "nothing was left; it is older than the probes".to_owned()
@@ -107,6 +107,9 @@ fn clause(verdict: &Verdict) -> String {
         VerdictKind::Alias if verdict.aliases.is_empty() => verdict.notes.join("; "),
         VerdictKind::Alias => {
             format!("has {} merged into it: only a reference was dropped", verdict.aliases.join(", "))
+        }
+        VerdictKind::Waited if verdict.waited_for_own == 0 => {
+            format!("the destroy waited {} for callbacks of call_rcu()", span(verdict.wait_ns.unwrap_or(0)))
         }
         VerdictKind::Waited => format!(
             "the destroy waited {} for {}",
@@ -138,11 +141,11 @@ fn clause(verdict: &Verdict) -> String {
     }
 }
 
-fn objects(number: u64, noun: &str) -> String {
+pub(super) fn objects(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-fn block(report: &Report, verdict: &Verdict) -> String {
+pub(super) fn block(report: &Report, verdict: &Verdict) -> String {
     let mut text = title(report, verdict);
     for note in &verdict.notes {
         text += &evidence("why", note);
@@ -242,7 +245,7 @@ fn queued_by(verdict: &Verdict) -> Option<String> {
 }
 
 /// `777 × my_flush+0x51 ← my_exit+0x37f [my_module]`: a module is named once for frames in a row.
-fn site_line(objects: u64, stack: &[String]) -> String {
+pub(super) fn site_line(objects: u64, stack: &[String]) -> String {
     // As far as the module's own code goes, and its caller where it has none.
     let own = stack.iter().rposition(|frame| frame.contains(" [")).map_or(FRAMES, |last| last + 1);
     let shown: Vec<&String> = stack.iter().take(own.min(FRAMES)).collect();
@@ -281,6 +284,9 @@ fn ordering(verdict: &Verdict) -> Option<String> {
                 "no barrier that covers kfree_rcu() stands between the last one and the destroy".to_owned()
             }
         },
+        VerdictKind::Waited if verdict.waited_for_own == 0 => {
+            "by the rcu_barrier() inside the destroy, and by none before it".to_owned()
+        }
         VerdictKind::Waited => match verdict.waited_for_other {
             0 => "by the barrier inside the destroy".to_owned(),
             other => format!(
@@ -316,7 +322,7 @@ fn kernel(verdict: &Verdict) -> Option<String> {
     Some(line)
 }
 
-fn conclusion(report: &Report) -> String {
+pub(super) fn conclusion(report: &Report) -> String {
     let mut parts = Vec::new();
     let all = report.verdicts.len();
     if all == 0 {

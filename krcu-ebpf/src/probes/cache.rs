@@ -105,27 +105,18 @@ pub fn shutdown_end(context: FEntryContext) -> i32 {
         return 0;
     };
     let _ = SHUTTING_DOWN.remove(task);
-    let slabs = kernel::slabs(cache);
-    let mut left = Leftover { objects: 0, listed: 0, complete: 0 };
-    let result = match slabs {
-        0 => SHUTDOWN_EMPTY,
-        SLABS_UNKNOWN => SHUTDOWN_UNKNOWN,
-        _ => {
-            kernel::leftover(cache, &mut left);
-            if config!(probe_log) != 0 {
-                info!(
-                    &context,
-                    "the shutdown of cache {:x} left {} slabs, {} objects, complete {}",
-                    cache,
-                    slabs,
-                    left.objects,
-                    left.complete
-                );
-            }
-            SHUTDOWN_LEFT
-        }
-    };
+    // The event has its place before the slabs are counted: what is freed while they are was outstanding
+    // then, and makes no leak.
     emit::<ShutdownEnd>(Kind::ShutdownEnd, Wake::Now, |body| {
+        let mut left = Leftover { objects: 0, listed: 0, complete: 0 };
+        let result = match kernel::slabs(cache) {
+            0 => SHUTDOWN_EMPTY,
+            SLABS_UNKNOWN => SHUTDOWN_UNKNOWN,
+            _ => {
+                kernel::leftover(cache, &mut left);
+                SHUTDOWN_LEFT
+            }
+        };
         body.write(ShutdownEnd {
             cache,
             result,
@@ -133,6 +124,12 @@ pub fn shutdown_end(context: FEntryContext) -> i32 {
             objects_left: left.objects,
             objects_listed: left.listed,
         });
+        if config!(probe_log) != 0 && result != SHUTDOWN_EMPTY {
+            info!(
+                &context,
+                "the shutdown of cache {:x} left {} objects, complete {}", cache, left.objects, left.complete
+            );
+        }
     });
     0
 }

@@ -16,7 +16,7 @@ use krcu_common::{
     wire::{BatchFreed, Freed},
 };
 
-use super::argument;
+use super::{Hot, argument, first, nested};
 use crate::{
     config,
     kernel::{self, Owner, read},
@@ -62,10 +62,20 @@ pub fn freed_array_end(context: FExitContext) -> i32 {
 /// with RCU and are of kmalloc memory.
 #[fentry]
 pub fn freed_single(context: FEntryContext) -> i32 {
-    if free(argument(&context, 0), FreePath::Single) {
+    first(Hot::FreedSingle, || free_single(&context))
+}
+
+/// The second copy of `freed_single`.
+#[fentry]
+pub fn freed_single_nested(context: FEntryContext) -> i32 {
+    nested(Hot::FreedSingle, Kind::Freed, || free_single(&context))
+}
+
+#[inline(always)]
+fn free_single(context: &FEntryContext) {
+    if free(argument(context, 0), FreePath::Single) {
         let _ = BATCHES.insert(batch_key(FreePath::Single), 1, 0);
     }
-    0
 }
 
 /// Return of `kvfree_rcu_list()`, or of `kfree_rcu_work()` where that walks the list itself.

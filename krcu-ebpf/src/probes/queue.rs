@@ -7,7 +7,7 @@ use krcu_common::{
     wire::{CallbackQueued, Queued},
 };
 
-use super::argument;
+use super::{Hot, argument, first, nested};
 use crate::{
     config,
     kernel::{self, Owner},
@@ -18,17 +18,24 @@ use crate::{
 /// Entry of `kvfree_call_rcu()`, both forms.
 #[fentry]
 pub fn queued(context: FEntryContext) -> i32 {
-    queue(&context)
+    first(Hot::Queued, || queue(&context))
+}
+
+/// The second copy of `queued`.
+#[fentry]
+pub fn queued_nested(context: FEntryContext) -> i32 {
+    nested(Hot::Queued, Kind::Queued, || queue(&context))
 }
 
 /// Entry of `kfree_call_rcu_nolock()`, whose fallback comes by `kvfree_call_rcu()` once more.
 #[fentry]
 pub fn queued_nolock(context: FEntryContext) -> i32 {
-    queue(&context)
+    queue(&context);
+    0
 }
 
 #[inline(always)]
-fn queue(context: &FEntryContext) -> i32 {
+fn queue(context: &FEntryContext) {
     let head = argument(context, 0);
     let second = argument(context, 1);
     let object = if config!(object_argument) == OBJECT_IS_HEAD_LESS_OFFSET && head != 0 {
@@ -38,45 +45,44 @@ fn queue(context: &FEntryContext) -> i32 {
     };
     let cache = match kernel::owner(object) {
         Owner::Streamed(cache) => cache,
-        other => return filtered(Kind::Queued, &other),
+        other => return count_filtered(Kind::Queued, &other),
     };
     let site = if config!(queue_stacks) != 0 { site(context) } else { 0 };
     emit::<Queued>(Kind::Queued, Wake::Later, |body| {
         body.write(Queued { object, cache, site, headless: u32::from(head == 0) });
     });
-    0
 }
 
 /// Entry of `call_rcu(head, function)`. Hot on a busy kernel: nearly every head lies in an object of a
 /// cache that is never destroyed, and is only counted.
 #[fentry]
 pub fn callback_queued(context: FEntryContext) -> i32 {
-    callback(&context)
+    first(Hot::CallbackQueued, || callback(&context))
+}
+
+/// The second copy of `callback_queued`.
+#[fentry]
+pub fn callback_queued_nested(context: FEntryContext) -> i32 {
+    nested(Hot::CallbackQueued, Kind::CallbackQueued, || callback(&context))
 }
 
 /// Entry of `call_rcu_hurry()`, where it has a body of its own.
 #[fentry]
 pub fn callback_queued_hurry(context: FEntryContext) -> i32 {
-    callback(&context)
+    callback(&context);
+    0
 }
 
 #[inline(always)]
-fn callback(context: &FEntryContext) -> i32 {
+fn callback(context: &FEntryContext) {
     let head = argument(context, 0);
     let cache = match kernel::owner(head) {
         Owner::Streamed(cache) => cache,
-        other => return filtered(Kind::CallbackQueued, &other),
+        other => return count_filtered(Kind::CallbackQueued, &other),
     };
     let function = argument(context, 1);
     let site = if config!(queue_stacks) != 0 { site(context) } else { 0 };
     emit::<CallbackQueued>(Kind::CallbackQueued, Wake::Later, |body| {
         body.write(CallbackQueued { head, cache, function, site, reserved: 0 });
     });
-    0
-}
-
-#[inline(always)]
-fn filtered(kind: Kind, owner: &Owner) -> i32 {
-    count_filtered(kind, owner);
-    0
 }

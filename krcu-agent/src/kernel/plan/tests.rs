@@ -94,9 +94,9 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
     let bulk = [("freed_bulk_end", "kvfree_rcu_bulk"), ("freed_bulk", "kvfree_rcu_bulk")];
     let list_old = [("freed_list_end", "kfree_rcu_work")];
     let list = [("freed_list_end", "kvfree_rcu_list")];
-    let single = [("freed_single", "kvfree")];
+    let single = [("freed_single_nested", "kvfree"), ("freed_single", "kvfree")];
     let hurry = [("callback_queued_hurry", "call_rcu_hurry")];
-    let callback = [("callback_queued", "call_rcu")];
+    let callback = [("callback_queued_nested", "call_rcu"), ("callback_queued", "call_rcu")];
     let sheaf = [
         ("freed_sheaf_end", "rcu_free_sheaf"),
         ("freed_sheaf", "rcu_free_sheaf"),
@@ -105,7 +105,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
     ];
     let module_freed = [("module_freed", "module_free")];
     let nolock = [("queued_nolock", "kfree_call_rcu_nolock")];
-    let queued = [("queued", "kvfree_call_rcu")];
+    let queued = [("queued_nested", "kvfree_call_rcu"), ("queued", "kvfree_call_rcu")];
     let created_old = [("cache_created", "kmem_cache_create")];
     let created = [("cache_created", "__kmem_cache_create_args")];
     let loaded = [("module_loaded", "module_load")];

@@ -1,0 +1,146 @@
+//! TAP: one test point a verdict, for harnesses that read the Test Anything Protocol.
+//!
+//! Version 13, which every harness knows, with the escapes that version 14 wrote down. A point is `not ok`
+//! when its verdict is a fault under this run's policy, and also when it cannot be decided: neither `SKIP`
+//! nor `TODO`, for both would let a blind run pass. Destroys that were not seen have a point of their own.
+
+use std::fmt::Write as _;
+
+use krcu_model::Verdict;
+
+use super::{Report, text, units::count};
+
+/// The report as a TAP stream.
+#[must_use]
+pub fn render(report: &Report) -> String {
+    let unseen = report.losses.destroys;
+    let mut stream = "TAP version 13\n".to_owned();
+    for line in text::headline(report).lines() {
+        let _ = writeln!(stream, "# {line}");
+    }
+    match report.verdicts.len() + usize::from(unseen > 0) {
+        0 => stream += "1..0 # SKIP no slab cache was destroyed\n",
+        points => {
+            let _ = writeln!(stream, "1..{points}");
+        }
+    }
+    for (place, verdict) in report.verdicts.iter().enumerate() {
+        let is_ok = !report.is_flagged(verdict) && !report.is_open(verdict);
+        stream += &point(is_ok, place + 1, &name(verdict));
+        if !text::is_quiet(report, verdict) {
+            stream += &diagnostics(verdict);
+        }
+    }
+    if unseen > 0 {
+        let name = format!("{} unseen: inconclusive", text::objects(unseen, "destroy"));
+        stream += &point(false, report.verdicts.len() + 1, &name);
+        stream += "  ---\n";
+        scalar(&mut stream, "verdict", &quoted("inconclusive"));
+        let events = count(report.losses.total());
+        scalar(&mut stream, "message", &quoted(&format!("{events} events were lost, destroys among them")));
+        stream += "  ...\n";
+    }
+    for line in text::conclusion(report).lines() {
+        let _ = writeln!(stream, "# {line}");
+    }
+    stream
+}
+
+fn point(is_ok: bool, number: usize, name: &str) -> String {
+    let word = if is_ok { "ok" } else { "not ok" };
+    format!("{word} {number} - {}\n", escaped(name))
+}
+
+/// `my_cache: pending (my_module)`.
+fn name(verdict: &Verdict) -> String {
+    let module = verdict.module.as_ref().map_or_else(String::new, |module| format!(" ({module})"));
+    format!("{}: {}{module}", verdict.cache, verdict.verdict.word())
+}
+
+/// A description: a `#` would begin a directive, and a line break another line.
+fn escaped(name: &str) -> String {
+    let mut text = String::with_capacity(name.len());
+    for character in name.chars() {
+        match character {
+            '#' | '\\' => text.extend(['\\', character]),
+            _ if character.is_control() => text.push(char::REPLACEMENT_CHARACTER),
+            _ => text.push(character),
+        }
+    }
+    text
+}
+
+/// The evidence as YAML: the names of the JSON lines, without what is unknown.
+fn diagnostics(verdict: &Verdict) -> String {
+    let mut block = "  ---\n".to_owned();
+    let clause = text::clause(verdict);
+    if !clause.is_empty() {
+        scalar(&mut block, "message", &quoted(&clause));
+    }
+    scalar(&mut block, "verdict", &quoted(verdict.verdict.word()));
+    scalar(&mut block, "cache", &quoted(&verdict.cache));
+    if let Some(module) = &verdict.module {
+        scalar(&mut block, "module", &quoted(module));
+    }
+    let numbers = [
+        ("queued_by_kfree_rcu", Some(verdict.queued_by_kfree_rcu)),
+        ("queued_by_call_rcu", verdict.queued_by_call_rcu),
+        ("leaked", verdict.leaked),
+        ("undecided", Some(verdict.undecided)),
+        ("kernel_objects_left", verdict.kernel_objects_left),
+        ("oldest_age_ns", verdict.oldest_age_ns),
+        ("wait_ns", verdict.wait_ns),
+        ("margin_ns", verdict.margin_ns),
+        ("late_frees", Some(verdict.late_frees)),
+    ];
+    for (key, number) in numbers {
+        if let Some(number) = number {
+            scalar(&mut block, key, &number.to_string());
+        }
+    }
+    list(&mut block, "sites", verdict.sites.iter().map(|site| text::site_line(site.objects, &site.stack)));
+    list(&mut block, "notes", verdict.notes.iter().cloned());
+    scalar(&mut block, "advice", &quoted(&verdict.advice));
+    block + "  ...\n"
+}
+
+fn scalar(block: &mut String, key: &str, value: &str) {
+    let _ = writeln!(block, "  {key}: {value}");
+}
+
+fn list(block: &mut String, key: &str, values: impl Iterator<Item = String>) {
+    let mut values = values.peekable();
+    if values.peek().is_some() {
+        let _ = writeln!(block, "  {key}:");
+    }
+    for value in values {
+        let _ = writeln!(block, "    - {}", quoted(&value));
+    }
+}
+
+/// A double-quoted scalar: no character in it can end it, or the line.
+fn quoted(value: &str) -> String {
+    let mut text = "\"".to_owned();
+    for character in value.chars() {
+        match character {
+            '"' | '\\' => text.extend(['\\', character]),
+            '\u{2028}' | '\u{2029}' | '\u{feff}' => text.push(char::REPLACEMENT_CHARACTER),
+            _ if character.is_control() => {
+                let _ = write!(text, "\\x{:02x}", u32::from(character));
+            }
+            _ => text.push(character),
+        }
+    }
+    text + "\""
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_can_add_a_line_or_a_directive() {
+        assert_eq!(escaped("a#b\\c\nok 2 - d"), "a\\#b\\\\c\u{fffd}ok 2 - d");
+        assert_eq!(quoted("a\"b\\c\n\u{7f}\u{85}\u{2028}é"), "\"a\\\"b\\\\c\\x0a\\x7f\\x85\u{fffd}é\"");
+    }
+}
