@@ -78,7 +78,7 @@ fn scatter(number: u64, slots: u64) -> u64 {
 struct Stream {
     bytes: Vec<u8>,
     ends: Vec<usize>,
-    sequences: [u64; CPUS as usize],
+    sequences: Vec<u64>,
     /// Records that only fill it: what comes behind them is measured.
     fill: usize,
 }
@@ -106,7 +106,7 @@ impl Stream {
     /// Objects are queued on every CPU in turn. When a CPU has `outstanding / CPUS` and a batch, its worker frees
     /// the oldest batch.
     fn new(outstanding: u64, layout: Layout) -> Stream {
-        let sequences = [0; CPUS as usize];
+        let sequences = (0..CPUS).map(|_| 0).collect();
         let mut stream = Stream { bytes: Vec::new(), ends: Vec::new(), sequences, fill: 0 };
         let slots = (4 * outstanding).next_power_of_two();
         let address = |cpu, turn| layout.address(cpu, turn, slots);

@@ -15,8 +15,10 @@ pub const SCHEMA: u32 = 1;
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct VerdictLine<'a> {
     /// Version of this schema.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
     schema: u32,
     /// `verdict`.
+    #[cfg_attr(test, schemars(extend("const" = "verdict")))]
     kind: &'static str,
     #[serde(flatten)]
     verdict: &'a Verdict,
@@ -26,8 +28,10 @@ struct VerdictLine<'a> {
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 struct SummaryLine<'a> {
     /// Version of this schema.
+    #[cfg_attr(test, schemars(extend("const" = SCHEMA)))]
     schema: u32,
     /// `summary`.
+    #[cfg_attr(test, schemars(extend("const" = "summary")))]
     kind: &'static str,
     /// The kernel's release.
     release: &'a str,

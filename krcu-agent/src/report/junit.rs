@@ -25,15 +25,16 @@ pub fn render(report: &Report) -> String {
     );
     xml += &properties(report);
     for verdict in &report.verdicts {
-        xml += &case(report, verdict);
+        xml += &of_verdict(report, verdict);
     }
+    let losses: String = text::losses(report).iter().map(|loss| format!("{loss}\n")).collect();
     if unseen > 0 {
         let message = format!("{} unseen", text::objects(unseen, "destroy"));
-        xml += &opening("krcu", "every destroy was seen", 0);
-        xml += &result("error", "inconclusive", &message, &text::losses(report));
+        let error = result("error", "inconclusive", &message, &losses);
+        xml += &case("krcu", "every destroy was seen", 0, Some(&error));
     }
-    if report.losses.total() > 0 {
-        let _ = writeln!(xml, "    <system-err>{}</system-err>", escaped(&text::losses(report)));
+    if !losses.is_empty() {
+        let _ = writeln!(xml, "    <system-err>\n{}</system-err>", escaped(&losses));
     }
     xml + "  </testsuite>\n</testsuites>\n"
 }
@@ -52,41 +53,39 @@ fn properties(report: &Report) -> String {
         ("exit_status", report.exit_status().to_string()),
     ];
     for (name, value) in properties {
-        let _ = writeln!(xml, "      <property name=\"{name}\" value=\"{}\"/>", escaped(&value));
+        let _ = writeln!(xml, "      <property name=\"{name}\" value=\"{}\"/>", attribute(&value));
     }
     xml + "    </properties>\n"
 }
 
-fn case(report: &Report, verdict: &Verdict) -> String {
-    let module = verdict.module.as_ref().map_or_else(|| "krcu".to_owned(), |module| format!("krcu.{module}"));
-    let opening = opening(&module, &verdict.cache, verdict.wait_ns.unwrap_or(0));
-    let kind = match (report.is_flagged(verdict), report.is_open(verdict)) {
-        (true, _) => "failure",
-        (false, true) => "error",
-        (false, false) if text::is_quiet(report, verdict) => return opening.replace(">\n", "/>\n"),
-        (false, false) => {
-            let screen = escaped(&text::block(report, verdict));
-            return format!("{opening}      <system-out>{screen}</system-out>\n    </testcase>\n");
-        }
+fn of_verdict(report: &Report, verdict: &Verdict) -> String {
+    let class = verdict.module.as_ref().map_or_else(|| "krcu".to_owned(), |module| format!("krcu.{module}"));
+    let evidence = || text::block(report, verdict);
+    let found = |kind| result(kind, text::word(report, verdict), &text::clause(verdict), &evidence());
+    let body = if report.is_flagged(verdict) {
+        Some(found("failure"))
+    } else if report.is_open(verdict) {
+        Some(found("error"))
+    } else if text::is_quiet(report, verdict) {
+        None
+    } else {
+        Some(format!("      <system-out>\n{}</system-out>\n", escaped(&evidence())))
     };
-    opening + &result(kind, verdict.verdict.word(), &text::clause(verdict), &text::block(report, verdict))
+    case(&class, &verdict.cache, verdict.wait_ns.unwrap_or(0), body.as_deref())
 }
 
-fn opening(class: &str, name: &str, ns: u64) -> String {
-    format!(
-        "    <testcase classname=\"{}\" name=\"{}\" time=\"{}\">\n",
-        escaped(class),
-        escaped(name),
-        seconds(ns)
-    )
+fn case(class: &str, name: &str, ns: u64, body: Option<&str>) -> String {
+    let (class, name, time) = (attribute(class), attribute(name), seconds(ns));
+    let opening = format!("    <testcase classname=\"{class}\" name=\"{name}\" time=\"{time}\"");
+    match body {
+        Some(body) => format!("{opening}>\n{body}    </testcase>\n"),
+        None => format!("{opening}/>\n"),
+    }
 }
 
 fn result(kind: &str, word: &str, message: &str, evidence: &str) -> String {
-    format!(
-        "      <{kind} type=\"{word}\" message=\"{}\">{}</{kind}>\n    </testcase>\n",
-        escaped(message),
-        escaped(evidence)
-    )
+    let (message, evidence) = (attribute(message), escaped(evidence));
+    format!("      <{kind} type=\"{word}\" message=\"{message}\">\n{evidence}</{kind}>\n")
 }
 
 /// Seconds with their thousandths.
@@ -95,7 +94,12 @@ fn seconds(ns: u64) -> String {
     format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
-/// Text for an element or a quoted attribute. What XML 1.0 has no way to write becomes U+FFFD.
+/// Text for a quoted attribute: a reader would turn a line break into a blank.
+fn attribute(text: &str) -> String {
+    escaped(text).replace('\n', "&#10;")
+}
+
+/// Text for an element. What XML 1.0 has no way to write becomes U+FFFD.
 fn escaped(text: &str) -> String {
     let mut xml = String::with_capacity(text.len());
     for character in text.chars() {

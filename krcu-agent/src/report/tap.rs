@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 
 use krcu_model::Verdict;
 
-use super::{Report, text, units::count};
+use super::{Report, text};
 
 /// The report as a TAP stream.
 #[must_use]
@@ -26,9 +26,9 @@ pub fn render(report: &Report) -> String {
     }
     for (place, verdict) in report.verdicts.iter().enumerate() {
         let is_ok = !report.is_flagged(verdict) && !report.is_open(verdict);
-        stream += &point(is_ok, place + 1, &name(verdict));
+        stream += &point(is_ok, place + 1, &name(report, verdict));
         if !text::is_quiet(report, verdict) {
-            stream += &diagnostics(verdict);
+            stream += &diagnostics(report, verdict);
         }
     }
     if unseen > 0 {
@@ -36,8 +36,7 @@ pub fn render(report: &Report) -> String {
         stream += &point(false, report.verdicts.len() + 1, &name);
         stream += "  ---\n";
         scalar(&mut stream, "verdict", &quoted("inconclusive"));
-        let events = count(report.losses.total());
-        scalar(&mut stream, "message", &quoted(&format!("{events} events were lost, destroys among them")));
+        list(&mut stream, "notes", text::losses(report).into_iter());
         stream += "  ...\n";
     }
     for line in text::conclusion(report).lines() {
@@ -52,9 +51,9 @@ fn point(is_ok: bool, number: usize, name: &str) -> String {
 }
 
 /// `my_cache: pending (my_module)`.
-fn name(verdict: &Verdict) -> String {
+fn name(report: &Report, verdict: &Verdict) -> String {
     let module = verdict.module.as_ref().map_or_else(String::new, |module| format!(" ({module})"));
-    format!("{}: {}{module}", verdict.cache, verdict.verdict.word())
+    format!("{}: {}{module}", verdict.cache, text::word(report, verdict))
 }
 
 /// A description: a `#` would begin a directive, and a line break another line.
@@ -71,13 +70,13 @@ fn escaped(name: &str) -> String {
 }
 
 /// The evidence as YAML: the names of the JSON lines, without what is unknown.
-fn diagnostics(verdict: &Verdict) -> String {
+fn diagnostics(report: &Report, verdict: &Verdict) -> String {
     let mut block = "  ---\n".to_owned();
     let clause = text::clause(verdict);
     if !clause.is_empty() {
         scalar(&mut block, "message", &quoted(&clause));
     }
-    scalar(&mut block, "verdict", &quoted(verdict.verdict.word()));
+    scalar(&mut block, "verdict", &quoted(text::word(report, verdict)));
     scalar(&mut block, "cache", &quoted(&verdict.cache));
     if let Some(module) = &verdict.module {
         scalar(&mut block, "module", &quoted(module));

@@ -29,8 +29,8 @@ const QUIET: usize = 12;
 #[must_use]
 pub fn render(report: &Report) -> String {
     let mut text = headline(report);
-    if report.losses.total() > 0 {
-        text += &format!("      {}\n", losses(report));
+    for loss in losses(report) {
+        let _ = writeln!(text, "      {loss}");
     }
     text.push('\n');
     let (quiet, loud): (Vec<&Verdict>, Vec<&Verdict>) =
@@ -59,7 +59,8 @@ pub(super) fn headline(report: &Report) -> String {
     )
 }
 
-pub(super) fn losses(report: &Report) -> String {
+/// What was lost, a reason each.
+pub(super) fn losses(report: &Report) -> Vec<String> {
     let mut parts = Vec::new();
     if report.losses.ring_full > 0 {
         parts.push(format!(
@@ -73,7 +74,7 @@ pub(super) fn losses(report: &Report) -> String {
             count(report.losses.probe_missed)
         ));
     }
-    parts.join(", ")
+    parts
 }
 
 /// Whether a verdict needs one line only.
@@ -81,21 +82,31 @@ pub(super) fn is_quiet(report: &Report, verdict: &Verdict) -> bool {
     matches!(verdict.verdict, VerdictKind::Clean | VerdictKind::Alias) && !report.is_open(verdict)
 }
 
-fn word(report: &Report, verdict: &Verdict) -> String {
-    let word = verdict.verdict.word();
-    let loud = report.is_flagged(verdict) || verdict.verdict == VerdictKind::Unordered;
-    if loud { word.to_uppercase() } else { word.to_owned() }
+/// The verdict in one word, as far as it answers what this run asks.
+pub(super) fn word(report: &Report, verdict: &Verdict) -> &'static str {
+    if report.is_open(verdict) { VerdictKind::Inconclusive.word() } else { verdict.verdict.word() }
 }
 
-/// The first line: what, of which cache, in one clause, and whose.
+/// What, of which cache, in one clause, and whose: on one line, or the clause below where it has no room.
 fn title(report: &Report, verdict: &Verdict) -> String {
-    let mut line = format!("{:NAME_COLUMN$}{}  {}", word(report, verdict), verdict.cache, clause(verdict));
-    if let Some(module) = &verdict.module {
-        let taken = line.chars().count() + module.chars().count();
-        let gap = WIDTH.saturating_sub(taken).max(2);
-        let _ = write!(line, "{:gap$}{module}", "");
+    let loud = report.is_flagged(verdict) || verdict.verdict == VerdictKind::Unordered;
+    let word = word(report, verdict);
+    let word = if loud { word.to_uppercase() } else { word.to_owned() };
+    let (head, clause) = (format!("{word:NAME_COLUMN$}{}", verdict.cache), clause(verdict));
+    let module = verdict.module.as_deref().unwrap_or_default();
+    let one_line = format!("{head}  {clause}");
+    // Two blanks stand between the clause and the module.
+    if one_line.chars().count() + 2 + module.chars().count() <= WIDTH || clause.is_empty() {
+        return with_module(&one_line, module);
     }
-    format!("{}\n", line.trim_end())
+    with_module(&head, module) + &wrapped(" ".repeat(NAME_COLUMN), &clause)
+}
+
+/// A line that ends in the module's name, at the right edge.
+fn with_module(line: &str, module: &str) -> String {
+    let taken = line.chars().count() + module.chars().count();
+    let gap = WIDTH.saturating_sub(taken).max(2);
+    format!("{}\n", format!("{line}{:gap$}{module}", "").trim_end())
 }
 
 pub(super) fn clause(verdict: &Verdict) -> String {
@@ -128,7 +139,7 @@ pub(super) fn clause(verdict: &Verdict) -> String {
         }
         VerdictKind::Unordered => {
             let margin = verdict.margin_ns.map_or_else(|| "an unknown margin".to_owned(), span);
-            format!("nothing was outstanding, by luck: the last free was {margin} before")
+            format!("nothing outstanding, by luck: the last free was {margin} before")
         }
         VerdictKind::BarrierEarly => {
             format!(
@@ -147,8 +158,8 @@ pub(super) fn objects(number: u64, noun: &str) -> String {
 
 pub(super) fn block(report: &Report, verdict: &Verdict) -> String {
     let mut text = title(report, verdict);
-    for note in &verdict.notes {
-        text += &evidence("why", note);
+    for (place, note) in verdict.notes.iter().enumerate() {
+        text += &evidence(if place == 0 { "why" } else { "" }, note);
     }
     if !verdict.destroyed_by.comm.is_empty() {
         text += &evidence("destroyed by", &destroyed_by(verdict));
@@ -176,17 +187,19 @@ pub(super) fn block(report: &Report, verdict: &Verdict) -> String {
 
 /// One line of evidence, wrapped under itself.
 fn evidence(label: &str, words: &str) -> String {
+    wrapped(format!("{:NAME_COLUMN$}{label:<width$}", "", width = EVIDENCE_COLUMN - NAME_COLUMN), words)
+}
+
+/// Words behind `head`, and where they do not end on its line, below one another.
+fn wrapped(head: String, words: &str) -> String {
+    let column = head.chars().count();
     let mut text = String::new();
-    let mut line = format!("{:NAME_COLUMN$}{label:<width$}", "", width = EVIDENCE_COLUMN - NAME_COLUMN);
-    let mut used = EVIDENCE_COLUMN;
-    let mut is_first = true;
+    let (mut line, mut used, mut is_first) = (head, column, true);
     for word in words.split(' ') {
         let length = word.chars().count();
         if !is_first && used + 1 + length > WIDTH {
             let _ = writeln!(text, "{}", line.trim_end());
-            line = " ".repeat(EVIDENCE_COLUMN);
-            used = EVIDENCE_COLUMN;
-            is_first = true;
+            (line, used, is_first) = (" ".repeat(column), column, true);
         }
         if !is_first {
             line.push(' ');
@@ -325,7 +338,9 @@ fn kernel(verdict: &Verdict) -> Option<String> {
 pub(super) fn conclusion(report: &Report) -> String {
     let mut parts = Vec::new();
     let all = report.verdicts.len();
-    if all == 0 {
+    if all == 0 && report.losses.destroys > 0 {
+        parts.push("no slab cache was seen to be destroyed".to_owned());
+    } else if all == 0 {
         parts.push("no slab cache was destroyed".to_owned());
     } else {
         let caches = if all == 1 { "destroyed cache" } else { "destroyed caches" };
@@ -343,7 +358,13 @@ pub(super) fn conclusion(report: &Report) -> String {
     } else {
         parts.push(format!("exit status {status} (the command's own was {})", report.command_status));
     }
-    format!("{}\n", parts.join(" · "))
+    let line = parts.join(" · ");
+    if line.chars().count() <= WIDTH {
+        return format!("{line}\n");
+    }
+    // The status is the last part, and has a line of its own where there is no room for it.
+    let status = parts.pop().unwrap_or_default();
+    format!("{}\n{status}\n", parts.join(" · "))
 }
 
 #[cfg(test)]
@@ -473,7 +494,7 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
         let text = render(&report);
         assert!(
             text.contains(
-                "\nUNORDERED     my_cache  nothing was outstanding, by luck: the last free was 3.00 µs before"
+                "\nUNORDERED     my_cache  nothing outstanding, by luck: the last free was 3.00 µs before"
             ),
             "{text}"
         );

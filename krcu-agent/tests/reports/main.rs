@@ -1,0 +1,7 @@
+//! Reports built by hand, and what each format makes of them, written out beside them.
+
+mod junit;
+mod samples;
+mod schema;
+mod screens;
+mod tap;

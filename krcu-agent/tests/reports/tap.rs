@@ -1,0 +1,108 @@
+//! TAP: whole streams, beside the reports that they are of.
+
+use krcu_agent::report::tap::render;
+
+use crate::samples::{clean, inconclusive, leaked, older, pending, report, report_with_losses, strict};
+
+#[test]
+fn one_point_a_verdict_and_the_evidence_of_what_is_not_plain() {
+    let stream = "\
+TAP version 13
+# krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
+1..3
+not ok 1 - my_cache: pending (my_module)
+  ---
+  message: \"destroyed with 777 deferred frees outstanding\"
+  verdict: \"pending\"
+  cache: \"my_cache\"
+  module: \"my_module\"
+  queued_by_kfree_rcu: 777
+  queued_by_call_rcu: 0
+  leaked: 0
+  undecided: 0
+  kernel_objects_left: 777
+  oldest_age_ns: 3149000
+  wait_ns: 900
+  late_frees: 777
+  sites:
+    - \"700 × my_flush+0x51 ← my_exit+0x37f [my_module]\"
+    - \"77 × my_timer+0x20 [my_module]\"
+  advice: \"this kernel's kmem_cache_destroy() does not wait for kfree_rcu(): free with call_rcu() and \
+call rcu_barrier() before destroying\"
+  ...
+ok 2 - other_cache: clean (my_module)
+not ok 3 - leaky: leaked
+  ---
+  message: \"destroyed with 5 objects that nobody queued\"
+  verdict: \"leaked\"
+  cache: \"leaky\"
+  queued_by_kfree_rcu: 0
+  queued_by_call_rcu: 0
+  leaked: 5
+  undecided: 0
+  kernel_objects_left: 5
+  wait_ns: 900
+  late_frees: 0
+  advice: \"nobody queued these objects: free every object before destroying its cache\"
+  ...
+# 2 of 3 destroyed caches flagged · exit status 10 (the command's own was 0)
+";
+    assert_eq!(render(&report(vec![pending(), clean("other_cache", "my_module"), leaked()])), stream);
+}
+
+#[test]
+fn a_blind_run_does_not_pass() {
+    let stream = "\
+TAP version 13
+# krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 1,203 lost · 3.20 s
+1..2
+not ok 1 - my_cache: inconclusive (my_module)
+  ---
+  message: \"cannot be decided\"
+  verdict: \"inconclusive\"
+  cache: \"my_cache\"
+  module: \"my_module\"
+  queued_by_kfree_rcu: 0
+  queued_by_call_rcu: 0
+  undecided: 0
+  wait_ns: 900
+  late_frees: 0
+  notes:
+    - \"1200 events were lost because the ring was full\"
+    - \"3 events were missed because the probe was already running on that CPU\"
+  advice: \"decide it by a run that sees everything: attach before the module is loaded, and with a larger \
+--ring-bytes if events were lost\"
+  ...
+not ok 2 - 1 destroy unseen: inconclusive
+  ---
+  verdict: \"inconclusive\"
+  notes:
+    - \"1,200 events found the ring full (enlarge it with --ring-bytes)\"
+    - \"3 runs of a probe were skipped by the kernel\"
+  ...
+# 0 of 1 destroyed cache flagged · 1 inconclusive · 1 destroy unseen
+# exit status 11 (the command's own was 0)
+";
+    assert_eq!(render(&report_with_losses(vec![inconclusive()])), stream);
+}
+
+#[test]
+fn strictness_decides_what_passes() {
+    let points = |stream: String| -> Vec<String> {
+        stream.lines().filter(|line| line.contains("ok ")).map(str::to_owned).collect()
+    };
+    let run = report(vec![older()]);
+    assert_eq!(points(render(&run)), ["ok 1 - old_cache: clean (my_module)"]);
+    assert_eq!(points(render(&strict(run))), ["not ok 1 - old_cache: inconclusive (my_module)"]);
+}
+
+#[test]
+fn a_run_without_a_destroy_has_no_points() {
+    let stream = "\
+TAP version 13
+# krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
+1..0 # SKIP no slab cache was destroyed
+# no slab cache was destroyed · exit status 0, the command's own
+";
+    assert_eq!(render(&report(Vec::new())), stream);
+}
