@@ -22,7 +22,8 @@
 //! # The rooms
 //!
 //! [`event`] what the kernel said · [`order`] what was not delivered · [`state`] what is believed ·
-//! [`mod@step`] how an event changes it · [`promise`] what the kernel owes · [`verdict`] what follows.
+//! [`mod@step`] how an event changes it · [`promise`] what the kernel owes · `decide` what follows ·
+//! [`verdict`] the words for it.
 //!
 //! What is absent here: anything of aya, of files and of clocks; iteration over a hash table; and any
 //! knowledge of kernel versions, since events show what a kernel does.
@@ -34,7 +35,10 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+mod decide;
 pub mod event;
+mod evidence;
+pub mod object_table;
 pub mod order;
 pub mod promise;
 pub mod stack;
@@ -42,7 +46,8 @@ pub mod state;
 pub mod step;
 pub mod verdict;
 
+pub use decide::verdicts;
 pub use event::Event;
 pub use order::Order;
 pub use state::{State, Watch};
-pub use verdict::{Verdict, VerdictKind, verdicts};
+pub use verdict::{Verdict, VerdictKind};

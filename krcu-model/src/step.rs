@@ -8,11 +8,12 @@ use krcu_common::{BarrierKind, FreePath};
 
 use crate::{
     event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, Time, What},
+    object_table::ObjectTable,
     promise::{self, Violation},
     stack::{Stack, StackId},
     state::{
-        Blind, Born, Cache, CacheId, Destroy, Freer, Mark, ObjectTable, OpenBarrier, Outstanding, Shutdown,
-        Snapshot, State,
+        Blind, Born, Cache, CacheId, Destroy, Freer, Mark, OpenBarrier, Outstanding, Shutdown, Snapshot,
+        State,
     },
 };
 
@@ -456,13 +457,6 @@ impl Cache {
             *snapshot.cpus.entry(entry.cpu).or_default() += 1;
         }
         snapshot
-    }
-}
-
-impl ObjectTable {
-    /// The oldest object of the form without a head: whether its free is deferred is not known yet.
-    fn oldest_headless(&self) -> Option<Mark> {
-        self.by_age().into_iter().find(|(_, entry)| entry.headless).map(|(_, entry)| entry.queued)
     }
 }
 

@@ -339,13 +339,13 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     ),
     scenario(
         "many",
-        &["krcu_many"],
-        "krcu check --format json -- sh -c 'insmod /modules/krcu_many.ko && rmmod krcu_many'",
+        &["krcu_pending"],
+        "krcu check --format json -- sh -c 'insmod /modules/krcu_pending.ko objects=100000 && rmmod krcu_pending'",
         &[
             reported(
                 NO_WAIT,
                 &[verdict(
-                    "krcu_many",
+                    "krcu_pending",
                     &[
                         word("pending"),
                         ("queued_by_kfree_rcu", Want::Truth("outstanding")),
@@ -353,7 +353,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                     ],
                 )],
             ),
-            quiet(WAITS, &[verdict("krcu_many", &[word("waited"), ("queued_ever", Want::Truth("queued"))])]),
+            quiet(WAITS, &[verdict("krcu_pending", &[word("waited"), ("queued_ever", Want::Truth("queued"))])]),
         ],
     ),
     scenario(
@@ -455,8 +455,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
     // A ring of one page for a hundred thousand events: most are lost, and nothing is called clean.
     scenario(
         "tiny_ring",
-        &["krcu_many"],
-        "krcu check --ring-bytes 4K --settle 1s --format json -- sh -c 'insmod /modules/krcu_many.ko && rmmod krcu_many'",
+        &["krcu_pending"],
+        "krcu check --ring-bytes 4K --settle 1s --format json -- sh -c 'insmod /modules/krcu_pending.ko objects=100000 && rmmod krcu_pending'",
         &[
             Expectation {
                 status: 11,

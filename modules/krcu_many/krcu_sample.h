@@ -1,1 +1,0 @@
-../krcu_sample.h
