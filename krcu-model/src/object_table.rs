@@ -72,12 +72,6 @@ impl ObjectTable {
         self.table.is_empty()
     }
 
-    /// The entry of one object.
-    #[must_use]
-    pub fn get(&self, object: ObjectAddress) -> Option<&Outstanding> {
-        self.table.get(&object)
-    }
-
     pub(crate) fn insert(&mut self, object: ObjectAddress, outstanding: Outstanding) -> Option<Outstanding> {
         self.table.insert(object, outstanding)
     }

@@ -33,8 +33,6 @@ pub enum Attach {
     Fentry,
     /// At the return of a function, by its type.
     Fexit,
-    /// At the return of a function, by its symbol.
-    Kretprobe,
     /// At a tracepoint, by its type.
     BtfTracepoint,
 }
@@ -46,7 +44,6 @@ impl Attach {
         match self {
             Attach::Fentry => "fentry",
             Attach::Fexit => "fexit",
-            Attach::Kretprobe => "kretprobe",
             Attach::BtfTracepoint => "tracepoint",
         }
     }

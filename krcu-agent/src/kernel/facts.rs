@@ -41,8 +41,6 @@ pub struct Facts {
     pub jit: Option<bool>,
     /// Whether function tracing is switched on (`kernel.ftrace_enabled`); fentry and fexit need it.
     pub ftrace: Option<bool>,
-    /// Whether return probes can be opened (the `kprobe` event source).
-    pub kprobes: Option<bool>,
     /// Whether the kernel's type information was read.
     pub btf: Source,
     /// Whether the symbol table was read.
@@ -149,10 +147,6 @@ impl Facts {
                 .and_then(|line| files::chosen(&line).map(str::to_owned)),
             jit: text("proc/sys/net/core/bpf_jit_enable").map(|line| line.trim() != "0"),
             ftrace: text("proc/sys/kernel/ftrace_enabled").map(|line| line.trim() != "0"),
-            kprobes: root
-                .join("sys/bus/event_source/devices")
-                .is_dir()
-                .then(|| root.join("sys/bus/event_source/devices/kprobe/format/retprobe").exists()),
             addresses: catalog::ADDRESSES.iter().filter_map(address).collect(),
             functions: functions.iter().map(|name| ((*name).to_owned(), function(name))).collect(),
             tracepoints: catalog::tracepoints().map(|name| (name.to_owned(), tracepoint(name))).collect(),

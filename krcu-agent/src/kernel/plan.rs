@@ -126,7 +126,6 @@ fn offer_of_place(facts: &Facts, entry: &Entry, target: &str) -> Offer {
         };
     }
     let function = facts.functions.get(target).copied().unwrap_or_default();
-    let kretprobe = entry.attach == Attach::Kretprobe;
     match function {
         Function { btf: Some(false) | None, symbols: Some(0), .. } => match entry.absence {
             Absence::NothingToSee => Offer::NotNeeded("no such function here".to_owned()),
@@ -136,15 +135,10 @@ fn offer_of_place(facts: &Facts, entry: &Entry, target: &str) -> Offer {
         Function { symbols: Some(count), .. } if count > 1 => {
             Offer::NotOffered(format!("{count} functions have this name"))
         }
-        Function { btf: None, .. } if !kretprobe => Offer::NotOffered("no type information".to_owned()),
-        Function { btf: Some(false), .. } if !kretprobe => {
-            Offer::NotOffered("not in the type information".to_owned())
-        }
+        Function { btf: None, .. } => Offer::NotOffered("no type information".to_owned()),
+        Function { btf: Some(false), .. } => Offer::NotOffered("not in the type information".to_owned()),
         Function { traceable: Some(false), .. } => {
             Offer::NotOffered("it has no place for a probe".to_owned())
-        }
-        _ if kretprobe && facts.kprobes == Some(false) => {
-            Offer::NotOffered("no return probes here".to_owned())
         }
         Function { symbols: None, .. } => Offer::CouldNotLook("symbols not read".to_owned()),
         Function { traceable: None, .. } => Offer::CouldNotLook("tracefs not mounted".to_owned()),

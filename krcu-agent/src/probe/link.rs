@@ -3,7 +3,6 @@
 use aya::Btf;
 use aya::programs::fentry::FEntryLinkId;
 use aya::programs::fexit::FExitLinkId;
-use aya::programs::kprobe::KProbeLinkId;
 use aya::programs::tp_btf::BtfTracePointLinkId;
 use aya::programs::{Program, ProgramError};
 
@@ -13,8 +12,6 @@ pub(super) enum LinkId {
     Fentry(FEntryLinkId),
     /// Of a program at a function's return.
     Fexit(FExitLinkId),
-    /// Of a return probe.
-    Kretprobe(KProbeLinkId),
     /// Of a program at a tracepoint.
     BtfTracepoint(BtfTracePointLinkId),
 }
@@ -24,18 +21,16 @@ pub(super) fn load(program: &mut Program, target: &str, btf: &Btf) -> Result<(),
     match program {
         Program::FEntry(program) => program.load(target, btf),
         Program::FExit(program) => program.load(target, btf),
-        Program::KProbe(program) => program.load(),
         Program::BtfTracePoint(program) => program.load(target, btf),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
 
 /// Puts a loaded program in its place.
-pub(super) fn attach(program: &mut Program, target: &str) -> Result<LinkId, ProgramError> {
+pub(super) fn attach(program: &mut Program) -> Result<LinkId, ProgramError> {
     match program {
         Program::FEntry(program) => program.attach().map(LinkId::Fentry),
         Program::FExit(program) => program.attach().map(LinkId::Fexit),
-        Program::KProbe(program) => program.attach(target, 0).map(LinkId::Kretprobe),
         Program::BtfTracePoint(program) => program.attach().map(LinkId::BtfTracepoint),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
@@ -46,7 +41,6 @@ pub(super) fn detach(program: &mut Program, link: LinkId) -> Result<(), ProgramE
     match (program, link) {
         (Program::FEntry(program), LinkId::Fentry(link)) => program.detach(link),
         (Program::FExit(program), LinkId::Fexit(link)) => program.detach(link),
-        (Program::KProbe(program), LinkId::Kretprobe(link)) => program.detach(link),
         (Program::BtfTracePoint(program), LinkId::BtfTracepoint(link)) => program.detach(link),
         _ => Err(ProgramError::UnexpectedProgramType),
     }

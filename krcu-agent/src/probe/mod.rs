@@ -83,7 +83,7 @@ impl Probes {
         })?;
         probes.each_planned(|ebpf, attached, job| {
             let program = job.program_of(ebpf)?;
-            let link = link::attach(program, job.target).map_err(|cause| job.failed(cause))?;
+            let link = link::attach(program).map_err(|cause| job.failed(cause))?;
             attached.push((job.program, link));
             Ok(())
         })?;
@@ -188,9 +188,6 @@ impl Probes {
 
     /// How often the kernel did not run each program because it was running on that CPU already
     /// (`recursion_misses` of its fdinfo); `None` where the kernel does not say.
-    ///
-    /// For the return probe only newer kernels count here. Its own limit, as many calls at once as
-    /// twice the CPUs, is out of reach: its function runs under `slab_mutex`.
     #[must_use]
     pub fn recursion_misses(&self) -> Vec<(&'static str, Option<u64>)> {
         self.attached.iter().map(|(program, _)| (*program, self.misses_of(program))).collect()
