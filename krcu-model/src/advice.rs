@@ -29,7 +29,7 @@ pub(crate) fn of(verdict: &Verdict) -> String {
         VerdictKind::Unordered => {
             "the race exists and was won by luck: no barrier on this path covers kfree_rcu(); free with call_rcu() and call rcu_barrier() before destroying, or need a kernel whose destroy waits"
         }
-        VerdictKind::BarrierEarly | VerdictKind::ModelDisagrees => {
+        VerdictKind::BarrierEarly | VerdictKind::FreedEarly | VerdictKind::ModelDisagrees => {
             "the kernel and its reference disagree: report this with the JSON output of the run"
         }
         VerdictKind::Inconclusive => {

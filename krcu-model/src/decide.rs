@@ -10,7 +10,7 @@ use crate::{
     advice,
     event::{Gap, LossReason},
     evidence::evidence,
-    promise::Violation,
+    promise::{Promise, Violation},
     state::{Blind, Born, Destroy, Shutdown, State},
     verdict::{Ordering, Verdict, VerdictKind},
 };
@@ -19,7 +19,7 @@ use crate::{
 #[must_use]
 pub fn verdicts(state: &State) -> Vec<Verdict> {
     let destroys = state.destroys.iter().map(|destroy| of_destroy(state, destroy));
-    let violations = state.violations.iter().map(|violation| of_violation(state, violation));
+    let violations = state.violations().iter().filter_map(|violation| of_violation(state, violation));
     destroys.chain(violations).collect()
 }
 
@@ -244,26 +244,40 @@ fn of_emptied(
     (VerdictKind::Clean, notes)
 }
 
-/// A broken promise, told of the cache that it concerns.
-fn of_violation(state: &State, violation: &Violation) -> Verdict {
-    let Violation::BarrierEarly { cache, begin, end, objects, oldest } = violation;
-    let life = state.caches.values().find(|life| life.id == *cache);
-    let destroy = state.destroys.iter().find(|destroy| destroy.cache == *cache);
+/// A broken promise, told of the cache that it concerns; none where the verdict of a destroy says it.
+fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
+    let Violation { promise, cache, begin, at, objects, oldest, .. } = violation;
+    let took = at.since(*begin);
+    let (kind, note, wait_ns) = match promise {
+        Promise::BarrierCovers => (
+            VerdictKind::BarrierEarly,
+            format!(
+                "a barrier returned after {took} ns while {objects} objects that had been queued before it were not freed"
+            ),
+            Some(took),
+        ),
+        Promise::GracePeriodKept => (
+            VerdictKind::FreedEarly,
+            format!(
+                "{objects} objects were freed before a grace period had passed since they were queued, the first after {took} ns"
+            ),
+            None,
+        ),
+        _ => return None,
+    };
+    let life = state.caches.values().find(|life| Some(life.id) == *cache);
+    let destroy = state.destroys.iter().find(|destroy| Some(destroy.cache) == *cache);
     let name = life.map(|life| life.facts.name.clone()).or_else(|| destroy.map(|d| d.facts.name.clone()));
-    let kind = VerdictKind::BarrierEarly;
-    Verdict {
+    Some(Verdict {
         verdict: kind,
         flagged: kind.is_flagged(),
         flagged_strictly: kind.is_flagged_strictly(),
         cache: name.unwrap_or_default(),
         queued_by_kfree_rcu: *objects,
-        oldest_age_ns: Some(end.since(*oldest)),
-        wait_ns: Some(end.since(*begin)),
-        notes: vec![format!(
-            "a barrier returned after {} ns while {objects} objects that its caller had queued before it were not freed",
-            end.since(*begin)
-        )],
-        advice: "this is a fault of the kernel's barrier: report it with a trace".to_owned(),
+        oldest_age_ns: Some(at.since(*oldest)),
+        wait_ns,
+        notes: vec![note],
+        advice: "this is a fault of the kernel: report it with a trace".to_owned(),
         ..Verdict::of_nothing()
-    }
+    })
 }

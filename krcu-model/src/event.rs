@@ -156,8 +156,12 @@ pub enum What {
     },
     /// `call_rcu()` was entered with a head that lies in an object.
     CallbackQueued {
+        /// The head, which stands for its object.
+        object: ObjectAddress,
         /// The object's cache.
         cache: CacheAddress,
+        /// The module in whose text the callback lies, where that is known.
+        text: Option<String>,
         /// Where from.
         site: Site,
     },
@@ -208,6 +212,62 @@ pub enum What {
     },
     /// Something went unseen.
     Gap(Gap),
+    /// A grace period has begun: what is queued before this event is covered by it.
+    GraceBegin {
+        /// Whether it is an expedited one.
+        expedited: bool,
+    },
+    /// A grace period ends, or has ended.
+    GraceEnd {
+        /// Whether it is an expedited one.
+        expedited: bool,
+    },
+    // What follows no probe sees: a machine says it of itself, a script of what its author knows.
+    /// An object was allocated.
+    Allocated {
+        /// The object.
+        object: ObjectAddress,
+        /// Its cache.
+        cache: CacheAddress,
+    },
+    /// The call that queued an object returned.
+    QueueReturned {
+        /// The object.
+        object: ObjectAddress,
+    },
+    /// A callback of `call_rcu()` ran, and freed the object that its head lies in.
+    CallbackRan {
+        /// The object.
+        object: ObjectAddress,
+        /// The module in whose text the callback lies, if in one.
+        text: Option<String>,
+    },
+    /// `rcu_read_lock()`, and what the reader found.
+    ReadLock {
+        /// The object that it holds, if it found one.
+        object: Option<ObjectAddress>,
+        /// Its cache.
+        cache: Option<CacheAddress>,
+    },
+    /// `rcu_read_unlock()`.
+    ReadUnlock,
+    /// A destroy returned and left the cache to be given back later.
+    Lingers {
+        /// The cache.
+        cache: CacheAddress,
+    },
+    /// What is left in a lingering cache was reported.
+    Reported {
+        /// The cache.
+        cache: CacheAddress,
+    },
+    /// The slabs of a cache were given back.
+    SlabsFreed {
+        /// The cache.
+        cache: CacheAddress,
+    },
+    /// Nothing more will happen by itself.
+    Quiet,
 }
 
 /// One event.
@@ -271,9 +331,12 @@ impl What {
                 site: Site(b.site),
                 headless: b.headless != 0,
             },
-            Body::CallbackQueued(b) => {
-                What::CallbackQueued { cache: CacheAddress(b.cache), site: Site(b.site) }
-            }
+            Body::CallbackQueued(b) => What::CallbackQueued {
+                object: ObjectAddress(b.head),
+                cache: CacheAddress(b.cache),
+                text: None,
+                site: Site(b.site),
+            },
             Body::Freed(b, path) => {
                 What::Freed { object: ObjectAddress(b.object), cache: CacheAddress(b.cache), path: *path }
             }

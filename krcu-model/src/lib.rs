@@ -35,12 +35,18 @@
 #![forbid(unsafe_code)]
 
 mod advice;
+pub mod approach;
+#[cfg(feature = "check")]
+pub mod check;
 mod decide;
 pub mod event;
 mod evidence;
+pub mod ledger;
+pub mod machine;
 pub mod object_table;
 pub mod order;
 pub mod promise;
+pub mod script;
 pub mod stack;
 pub mod state;
 pub mod step;

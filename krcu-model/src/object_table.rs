@@ -91,6 +91,17 @@ impl ObjectTable {
         self.by_age().into_iter().find(|(_, entry)| entry.headless).map(|(_, entry)| entry.queued)
     }
 
+    /// The entry of an object.
+    #[must_use]
+    pub fn get(&self, object: ObjectAddress) -> Option<Outstanding> {
+        self.table.get(&object).copied()
+    }
+
+    /// The oldest entry.
+    pub(crate) fn oldest(&self) -> Option<(ObjectAddress, Outstanding)> {
+        self.by_age().into_iter().next()
+    }
+
     /// All entries, oldest first.
     #[must_use]
     pub fn by_age(&self) -> Vec<(ObjectAddress, Outstanding)> {

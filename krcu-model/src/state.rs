@@ -11,6 +11,7 @@ use krcu_common::{BarrierKind, FreePath};
 
 use crate::{
     event::{CacheAddress, CacheFacts, Cpu, Gap, Leftover, ObjectAddress, Site, Task, Time},
+    ledger::Ledger,
     object_table::ObjectTable,
     promise::Violation,
     stack::{NO_STACK, Stack, StackId},
@@ -39,6 +40,10 @@ pub enum Blind {
     RcuBarrier,
     /// The barriers that wait for `kfree_rcu()`, where the kernel has them.
     KvfreeBarrier,
+    /// When callbacks given to `call_rcu()` run.
+    CallbackRuns,
+    /// When grace periods begin and end.
+    Grace,
 }
 
 /// One cache's life, counted from 0 in the order in which the watch met them.
@@ -280,7 +285,7 @@ pub struct State {
     pub(crate) stacks: Vec<Stack>,
     pub(crate) sites: BTreeMap<Site, StackId>,
     pub(crate) gaps: Vec<Gap>,
-    pub(crate) violations: Vec<Violation>,
+    pub(crate) ledger: Ledger,
     pub(crate) events: u64,
 }
 
@@ -318,7 +323,7 @@ impl State {
     /// The promises that the kernel broke.
     #[must_use]
     pub fn violations(&self) -> &[Violation] {
-        &self.violations
+        self.ledger.violations()
     }
 
     /// The watch that this state is of.

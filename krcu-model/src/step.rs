@@ -9,7 +9,8 @@ use krcu_common::{BarrierKind, FreePath};
 use crate::{
     event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, Time, What},
     object_table::ObjectTable,
-    promise::{self, Violation},
+    ledger::Waiting,
+    promise::{self, Promise, Violation},
     stack::{Stack, StackId},
     state::{
         Blind, Born, Cache, CacheId, Destroy, Freer, Mark, OpenBarrier, Outstanding, Shutdown, Snapshot,
@@ -45,13 +46,18 @@ impl State {
                 self.freed(mark, Freer::of(task, cpu), object, cache, path);
             }
             What::BatchFreed { path } => self.batch_freed(Freer::of(task, cpu), path),
-            What::CallbackQueued { cache, site } => {
+            What::CallbackQueued { object, cache: address, text: _, site } => {
                 let stack = self.stack_of(site);
-                let cache = self.cache(cache);
+                let cache = self.cache(address);
                 cache.callbacks += 1;
                 cache.last_callback = Some(mark);
                 cache.last_callback_stack = stack;
+                if !self.watch.blind.contains(&Blind::CallbackRuns) {
+                    self.ledger.allocated.remove(&object);
+                    self.ledger.callbacks.insert(object, Waiting { cache: address, queued: mark, task });
+                }
             }
+            What::CallbackRan { object, text } => self.callback_ran(mark, object, text.as_ref()),
             What::CacheCreated { cache, facts, asked_name, site } => {
                 self.created(mark, cache, facts, asked_name, site);
             }
@@ -65,7 +71,7 @@ impl State {
                 let shutdown = empty.map(|empty| if empty { Shutdown::Empty } else { Shutdown::Left(left) });
                 self.shutdown_end(mark, task, shutdown);
             }
-            What::CacheReleased { cache } => self.released(cache),
+            What::CacheReleased { cache } => self.cache_released(mark, cache),
             What::BarrierBegin { barrier, rcu_works_flushed } => {
                 let open = self.open_barriers.entry(task).or_default();
                 // flush_rcu_work() calls rcu_barrier() when it meets a batch that waits.
@@ -78,6 +84,9 @@ impl State {
                 for place in self.unattributed.remove(&task).unwrap_or_default() {
                     self.destroys[place].module_going = Some(name.clone());
                 }
+                if !self.watch.blind.contains(&Blind::CallbackRuns) {
+                    self.ledger.gone_modules.insert(name);
+                }
             }
             What::Site { site, frames } => {
                 let id = StackId(u32::try_from(self.stacks.len()).unwrap_or(0));
@@ -86,6 +95,27 @@ impl State {
                     self.sites.insert(site, id);
                 }
             }
+            What::GraceBegin { expedited } => self.ledger.grace_begins(mark.position, expedited),
+            What::GraceEnd { expedited } => self.ledger.grace_ends(mark.position, expedited),
+            What::Allocated { object, cache } => {
+                self.ledger.allocated.insert(object, cache);
+            }
+            What::QueueReturned { object } => {
+                self.ledger.returned.insert(object, mark.position);
+            }
+            What::ReadLock { object, cache } => {
+                self.ledger.readers.insert(task, object.zip(cache));
+            }
+            What::ReadUnlock => {
+                self.ledger.readers.remove(&task);
+            }
+            What::Lingers { cache } => {
+                self.open_destroys.remove(&task);
+                self.ledger.ends.entry(cache).or_default().looked = true;
+            }
+            What::Reported { cache } => self.check_report(mark, cache),
+            What::SlabsFreed { cache } => self.slabs_freed(mark, cache),
+            What::Quiet => self.quiet(mark),
             What::Gap(_) => {}
         }
     }
@@ -126,6 +156,9 @@ impl State {
             .insert(object, Outstanding { queued: mark, task, cpu, stack, headless })
             .is_none();
         self.outstanding += u64::from(fresh);
+        if !self.ledger.allocated.is_empty() {
+            self.ledger.allocated.remove(&object);
+        }
     }
 
     fn freed(
@@ -143,8 +176,12 @@ impl State {
             self.destroys[place].late_free(mark.time, false);
             return;
         }
+        if !self.ledger.allocated.is_empty() {
+            self.ledger.allocated.remove(&object);
+        }
         let cache = self.cache(address);
         let queued = cache.outstanding.remove(object);
+        let mut deferred = None;
         match queued {
             Some(entry) => {
                 // The form without a head may free within its call, and then nothing was deferred.
@@ -155,6 +192,8 @@ impl State {
                 }
                 if !within_call {
                     cache.last_freed = Some(mark.time);
+                    // Within its call it may be freed after a `synchronize_rcu()` that had nobody to wait for.
+                    deferred = Some(entry.queued);
                 }
             }
             // A free of what nobody queued is the module's own, by kvfree() or kfree_bulk(). Only of a cache
@@ -168,6 +207,15 @@ impl State {
         cache.being_freed += 1;
         let (failed, id) = (cache.failed, cache.id);
         self.outstanding -= u64::from(queued.is_some());
+        if let Some(queued) = deferred {
+            self.check_grace(mark, object, address, queued);
+        }
+        if !self.ledger.readers.is_empty() {
+            self.check_readers(mark, object, address);
+        }
+        if !self.ledger.returned.is_empty() {
+            self.ledger.returned.remove(&object);
+        }
         let freeing = self.freeing.entry((freer, path)).or_default();
         // One call frees objects of one cache in a row, mostly.
         match freeing.last_mut() {
@@ -307,6 +355,7 @@ impl State {
         let (last_callback, last_freed) = (cache.last_callback, cache.last_freed);
         let (queued, callbacks, freed_unknown) = (cache.queued, cache.callbacks, cache.freed_unknown);
         let (last_queued_stack, last_callback_stack) = (cache.last_queued_stack, cache.last_callback_stack);
+        self.ledger.ends.entry(address).or_default().looked = true;
         let destroy = &mut self.destroys[place];
         destroy.look = Some(look);
         destroy.barrier_inside = covered >= begin.position;
@@ -330,7 +379,14 @@ impl State {
         }
         self.open_destroys.remove(&task);
         let id = self.destroys[place].cache;
-        let cache = self.caches.values_mut().find(|cache| cache.id == id);
+        let address = self.caches.iter().find(|(_, cache)| cache.id == id).map(|(address, _)| *address);
+        if let (Some(address), Some(Shutdown::Left(_))) = (address, shutdown) {
+            self.check_memory(end, address);
+            if !self.ledger.allocated.is_empty() || self.tells_all() {
+                self.check_report(end, address);
+            }
+        }
+        let cache = address.and_then(|address| self.caches.get_mut(&address));
         let after = cache.as_ref().map(|cache| (cache.snapshot(), cache.queued));
         if let (Some(cache), Some(Shutdown::Left(_))) = (cache, shutdown) {
             cache.failed = Some(place);
@@ -346,6 +402,23 @@ impl State {
             destroy.queued = queued;
             destroy.at_look = after;
         }
+    }
+
+    fn slabs_freed(&mut self, at: Mark, address: CacheAddress) {
+        if self.ledger.ends.get(&address).is_some_and(|end| end.released) {
+            // The callback that gives a slab back needs its cache.
+            let found = self.violation(Promise::MemoryOutlivesObjects, Some(address), at);
+            self.ledger.broken(found);
+        }
+        self.check_memory(at, address);
+    }
+
+    fn cache_released(&mut self, at: Mark, address: CacheAddress) {
+        if self.tells_all() {
+            self.check_memory(at, address);
+            self.ledger.ends.entry(address).or_default().released = true;
+        }
+        self.released(address);
     }
 
     fn released(&mut self, address: CacheAddress) {
@@ -379,6 +452,7 @@ impl State {
             BarrierKind::Rcu => {
                 self.callbacks_covered = self.callbacks_covered.max(ended.begin.position);
                 self.last_rcu_barrier.insert(task, end.time);
+                self.check_rcu_barrier(end, task, &ended);
                 return;
             }
             BarrierKind::Kvfree => self.covered = self.covered.max(ended.begin.position),
@@ -395,30 +469,59 @@ impl State {
     /// `barrier_covers`: what a barrier surely covers must not be queued when it returns.
     fn check_barrier(&mut self, end: Mark, task: Task, barrier: &OpenBarrier, address: Option<CacheAddress>) {
         // A free that was not seen would look like one that was not waited for.
-        if self.outstanding == 0 || !self.gaps.is_empty() || self.watch.blind.contains(&Blind::Frees) {
+        if self.outstanding == 0 || self.may_have_missed(Blind::Frees) {
             return;
         }
+        let mut missed = Vec::new();
         for (cache_address, cache) in &self.caches {
             if cache.outstanding.is_empty() || address.is_some_and(|address| address != *cache_address) {
                 continue;
             }
-            let missed: Vec<Time> = cache
-                .outstanding
-                .by_age()
-                .into_iter()
-                .filter(|(_, entry)| promise::surely_covers(barrier, task, entry))
-                .map(|(_, entry)| entry.queued.time)
-                .collect();
-            if let Some(oldest) = missed.first() {
-                self.violations.push(Violation::BarrierEarly {
-                    cache: cache.id,
-                    begin: barrier.begin.time,
-                    end: end.time,
-                    objects: missed.len() as u64,
-                    oldest: *oldest,
-                });
+            for (object, entry) in cache.outstanding.by_age() {
+                let returned = self.ledger.returned.get(&object);
+                if promise::surely_covers(barrier, task, &entry)
+                    || returned.is_some_and(|returned| *returned < barrier.begin.position)
+                {
+                    missed.push((*cache_address, object, entry.queued.time));
+                }
             }
         }
+        self.barrier_was_early(end, barrier, &missed);
+    }
+
+    /// The same for `rcu_barrier()` and callbacks, where it is told when they run.
+    fn check_rcu_barrier(&mut self, end: Mark, task: Task, barrier: &OpenBarrier) {
+        if self.ledger.callbacks.is_empty() || self.may_have_missed(Blind::CallbackRuns) {
+            return;
+        }
+        let is_covered = |waiting: &Waiting, returned: Option<&u64>| {
+            (waiting.task == task && promise::covers(barrier.begin, waiting.queued))
+                || returned.is_some_and(|returned| *returned < barrier.begin.position)
+        };
+        let callbacks = self.ledger.callbacks.iter();
+        let missed: Vec<_> = callbacks
+            .filter(|(object, waiting)| is_covered(waiting, self.ledger.returned.get(object)))
+            .map(|(object, waiting)| (waiting.cache, *object, waiting.queued.time))
+            .collect();
+        self.barrier_was_early(end, barrier, &missed);
+    }
+
+    fn barrier_was_early(
+        &mut self,
+        end: Mark,
+        barrier: &OpenBarrier,
+        missed: &[(CacheAddress, ObjectAddress, Time)],
+    ) {
+        for (address, object, queued) in missed {
+            let found = self.violation(Promise::BarrierCovers, Some(*address), end);
+            let begin = barrier.begin.time;
+            self.ledger.broken(Violation { object: Some(*object), begin, objects: 1, oldest: *queued, ..found });
+        }
+    }
+
+    /// Whether the one who tells the events tells everything: a machine, or a script.
+    fn tells_all(&self) -> bool {
+        !self.watch.blind.contains(&Blind::CallbackRuns)
     }
 }
 

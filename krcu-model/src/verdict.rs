@@ -27,6 +27,8 @@ pub enum VerdictKind {
     Alias,
     /// A barrier returned while something that it covers was queued.
     BarrierEarly,
+    /// An object was freed before a grace period had passed since it was queued.
+    FreedEarly,
     /// The kernel's own result and ours cannot both be right.
     ModelDisagrees,
     /// It cannot be decided.
@@ -46,6 +48,7 @@ impl VerdictKind {
             VerdictKind::Unordered => "unordered",
             VerdictKind::Alias => "alias",
             VerdictKind::BarrierEarly => "barrier-early",
+            VerdictKind::FreedEarly => "freed-early",
             VerdictKind::ModelDisagrees => "model-disagrees",
             VerdictKind::Inconclusive => "inconclusive",
         }
@@ -60,6 +63,7 @@ impl VerdictKind {
                 | VerdictKind::Leaked
                 | VerdictKind::LateFree
                 | VerdictKind::BarrierEarly
+                | VerdictKind::FreedEarly
                 | VerdictKind::ModelDisagrees
         )
     }

@@ -1,0 +1,99 @@
+//! `kfree_rcu_barrier()` as the document designs it: a callback head in each bulk page.
+//!
+//! The caller walks the lists of in-flight pages and passes each to `call_rcu()`, with a callback that
+//! frees what is on it, then calls `rcu_barrier()`. Callers meet at a mutex, and one whose turn comes
+//! after a whole operation of another need not do it again.
+//!
+//! Taken literally, the walk misses a page that a worker or a monitor has taken off its list and is
+//! freeing just then: it is in flight and on no list. So the plain row waits for these workers as well
+//! (`flush_rcu_work()`, as upstream did in the end), and the literal one shows what happens otherwise.
+//! The struck-out paragraph waits by SRCU for callers of `kfree_rcu_mightsleep()` that found no memory;
+//! by the covering rule that is not needed: a row with it keeps no promise that the plain one breaks.
+
+use super::{
+    Approach,
+    steps::{chain, plain_destroy, rcu_barrier},
+};
+use crate::{
+    machine::{
+        CacheIndex,
+        op::{Call, Lock, Op},
+    },
+    promise::Promise,
+};
+
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Choice {
+    Plain,
+    /// No caller rides on another's operation.
+    MutexOnly,
+    /// The struck-out paragraph.
+    Srcu,
+    /// Lists only: what a worker has taken off is not waited for.
+    ListsOnly,
+}
+
+struct KfreeRcuBarrier(Choice);
+
+pub(super) fn rows() -> Vec<Box<dyn Approach>> {
+    [Choice::Plain, Choice::MutexOnly, Choice::Srcu, Choice::ListsOnly]
+        .map(|choice| Box::new(KfreeRcuBarrier(choice)) as _)
+        .into()
+}
+
+/// The document's function.
+pub(super) fn document(choice: Choice) -> Vec<Op> {
+    let lock = Lock::KfreeRcuBarrier;
+    let take = if choice == Choice::MutexOnly { Op::TakeAlways(lock) } else { Op::Take(lock) };
+    let workers = match choice {
+        Choice::ListsOnly => vec![],
+        _ => vec![Op::AwaitMonitors, Op::FlushWorks],
+    };
+    let srcu = if choice == Choice::Srcu { vec![Op::SynchronizeSrcu] } else { vec![] };
+    chain([
+        vec![Op::Enter(Call::KfreeRcuBarrier), Op::Snap(lock), take, Op::PassPagesToCallRcu],
+        workers,
+        srcu,
+        rcu_barrier(),
+        vec![Op::Finish(lock), Op::Leave(Call::KfreeRcuBarrier)],
+    ])
+}
+
+impl Approach for KfreeRcuBarrier {
+    fn id(&self) -> &'static str {
+        "kfree-rcu-barrier"
+    }
+
+    fn option(&self) -> &'static str {
+        match self.0 {
+            Choice::Plain => "",
+            Choice::MutexOnly => "no riding",
+            Choice::Srcu => "with the struck-out SRCU",
+            Choice::ListsOnly => "lists only",
+        }
+    }
+
+    fn section(&self) -> &'static str {
+        "Add a new kfree_rcu_barrier() function"
+    }
+
+    fn exit(&self, cache: CacheIndex) -> Vec<Op> {
+        chain([document(self.0), plain_destroy(cache)])
+    }
+
+    fn breaks(&self) -> &'static [(Promise, &'static str)] {
+        match self.0 {
+            Choice::ListsOnly => &[
+                (Promise::BarrierCovers, "a page that a worker is freeing is on no list"),
+                (Promise::MemoryOutlivesObjects, "so the destroy finds its objects"),
+                (Promise::NoFalseSplat, "and reports them"),
+                (Promise::DestroyCompletes, "a cache that was given up stays for ever"),
+            ],
+            _ => &[],
+        }
+    }
+
+    fn api_changes(&self) -> &'static str {
+        "kfree_rcu_barrier() at exit"
+    }
+}

@@ -1,0 +1,216 @@
+//! Ledger: what the promises are held against, beside what is outstanding.
+//!
+//! Grace periods, readers, callbacks, allocations and the ends of caches, as far as events tell of
+//! them. Of a real kernel they tell of grace periods; a machine and a script tell all of it. What is
+//! not told is not held against anybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    event::{CacheAddress, ObjectAddress, Task, Time},
+    promise::{Promise, Violation},
+    state::{Blind, Mark, State},
+};
+
+/// A callback of `call_rcu()` that has not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The cache of the object that its head lies in.
+    pub cache: CacheAddress,
+    /// When it was queued.
+    pub queued: Mark,
+    /// The task that queued it.
+    pub task: Task,
+}
+
+/// How far the end of a cache is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// A destroy has looked at it.
+    pub looked: bool,
+    /// What was left was reported.
+    pub reported: bool,
+    /// Nothing is left of it.
+    pub released: bool,
+}
+
+/// What the promises are held against.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// The last grace period that began, and has not ended.
+    pub(crate) grace_begun: Option<u64>,
+    /// What was queued before this point has had a full grace period.
+    pub(crate) grace_reached: u64,
+    /// Expedited grace periods that may be in flight.
+    pub(crate) expedited_open: u32,
+    pub(crate) callbacks: BTreeMap<ObjectAddress, Waiting>,
+    pub(crate) readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
+    /// Objects that were allocated and that nobody has queued or freed.
+    pub(crate) allocated: BTreeMap<ObjectAddress, CacheAddress>,
+    /// When the call that queued an object returned.
+    pub(crate) returned: BTreeMap<ObjectAddress, u64>,
+    pub(crate) gone_modules: BTreeSet<String>,
+    pub(crate) ends: BTreeMap<CacheAddress, End>,
+    pub(crate) violations: Vec<Violation>,
+}
+
+impl Ledger {
+    pub(crate) fn grace_begins(&mut self, position: u64, expedited: bool) {
+        if expedited {
+            // Any time from here it may end, and cover what is queued by then.
+            self.expedited_open += 1;
+        } else {
+            self.grace_begun = Some(position);
+        }
+    }
+
+    pub(crate) fn grace_ends(&mut self, position: u64, expedited: bool) {
+        if expedited {
+            self.expedited_open = self.expedited_open.saturating_sub(1);
+            self.grace_reached = self.grace_reached.max(position);
+        } else if let Some(begun) = self.grace_begun.take() {
+            self.grace_reached = self.grace_reached.max(begun);
+        }
+    }
+
+    /// Whether no full grace period can have passed since then.
+    #[must_use]
+    pub fn is_too_early(&self, queued: Mark) -> bool {
+        queued.position >= self.grace_reached && self.expedited_open == 0
+    }
+
+    /// Objects of a cache that were allocated and never queued or freed.
+    pub(crate) fn leaked(&self, cache: CacheAddress) -> u64 {
+        self.allocated.values().filter(|owner| **owner == cache).count() as u64
+    }
+
+    fn held_by_reader(&self, cache: CacheAddress) -> Option<ObjectAddress> {
+        self.readers.values().flatten().find(|(_, owner)| *owner == cache).map(|(object, _)| *object)
+    }
+
+    fn reader_of(&self, object: ObjectAddress) -> bool {
+        self.readers.values().flatten().any(|(held, _)| *held == object)
+    }
+
+    /// The promises that were broken.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Adds to what is known of a broken promise, or begins it.
+    pub(crate) fn broken(&mut self, found: Violation) {
+        let same = |known: &&mut Violation| known.promise == found.promise && known.cache == found.cache;
+        match self.violations.iter_mut().find(same) {
+            Some(known) => {
+                known.objects += found.objects;
+                known.oldest = known.oldest.min(found.oldest);
+            }
+            None => self.violations.push(found),
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn violation(&self, promise: Promise, cache: Option<CacheAddress>, at: Mark) -> Violation {
+        Violation {
+            promise,
+            cache: cache.and_then(|cache| self.caches.get(&cache)).map(|cache| cache.id),
+            address: cache,
+            object: None,
+            begin: at.time,
+            at: at.time,
+            objects: 0,
+            oldest: at.time,
+        }
+    }
+
+    /// Whether a free that is not seen, or a grace period, may be missing from what is known.
+    pub(crate) fn may_have_missed(&self, blind: Blind) -> bool {
+        !self.gaps.is_empty() || self.watch.blind.contains(&blind)
+    }
+
+    /// `grace_period_kept`, for an object that is freed now.
+    pub(crate) fn check_grace(&mut self, at: Mark, object: ObjectAddress, cache: CacheAddress, queued: Mark) {
+        if self.ledger.is_too_early(queued) && !self.may_have_missed(Blind::Grace) {
+            let found = self.violation(Promise::GracePeriodKept, Some(cache), at);
+            let object = Some(object);
+            self.ledger.broken(Violation { object, begin: queued.time, objects: 1, oldest: queued.time, ..found });
+        }
+    }
+
+    /// `grace_period_kept`, where it is known who holds the object that is freed.
+    pub(crate) fn check_readers(&mut self, at: Mark, object: ObjectAddress, cache: CacheAddress) {
+        if self.ledger.reader_of(object) {
+            let found = self.violation(Promise::GracePeriodKept, Some(cache), at);
+            self.ledger.broken(Violation { object: Some(object), objects: 1, ..found });
+        }
+    }
+
+    /// `memory_outlives_objects`, for a cache whose slabs are given back or given up.
+    pub(crate) fn check_memory(&mut self, at: Mark, address: CacheAddress) {
+        let of_lists = self.caches.get(&address).map_or((0, None), |cache| {
+            let oldest = cache.outstanding.oldest();
+            (cache.outstanding.len() + cache.being_freed, oldest.map(|(object, entry)| (object, entry.queued.time)))
+        });
+        let callbacks = self.ledger.callbacks.iter().filter(|(_, waiting)| waiting.cache == address);
+        let of_callbacks: Vec<(ObjectAddress, Time)> =
+            callbacks.map(|(object, waiting)| (*object, waiting.queued.time)).collect();
+        let held = self.ledger.held_by_reader(address).map(|object| (object, at.time));
+        let first = of_lists.1.or_else(|| of_callbacks.first().copied()).or(held);
+        let objects = of_lists.0 + of_callbacks.len() as u64 + u64::from(held.is_some());
+        if objects > 0 {
+            let found = self.violation(Promise::MemoryOutlivesObjects, Some(address), at);
+            let (object, oldest) = (first.map(|first| first.0), first.map_or(at.time, |first| first.1));
+            self.ledger.broken(Violation { object, objects, oldest, ..found });
+        }
+    }
+
+    /// `no_false_splat`, for a report of what is left in a cache.
+    pub(crate) fn check_report(&mut self, at: Mark, address: CacheAddress) {
+        let end = self.ledger.ends.entry(address).or_default();
+        end.reported = true;
+        if self.ledger.leaked(address) == 0 {
+            let found = self.violation(Promise::NoFalseSplat, Some(address), at);
+            self.ledger.broken(found);
+        }
+    }
+
+    /// `callbacks_before_unload`, for a callback that runs now.
+    pub(crate) fn callback_ran(&mut self, at: Mark, object: ObjectAddress, text: Option<&String>) {
+        let waiting = self.ledger.callbacks.remove(&object);
+        self.ledger.returned.remove(&object);
+        let cache = waiting.map(|waiting| waiting.cache);
+        if let Some(waiting) = waiting {
+            self.check_grace(at, object, waiting.cache, waiting.queued);
+            self.check_readers(at, object, waiting.cache);
+        }
+        if text.is_some_and(|text| self.ledger.gone_modules.contains(text)) {
+            let found = self.violation(Promise::CallbacksBeforeUnload, cache, at);
+            self.ledger.broken(Violation { object: Some(object), objects: 1, ..found });
+        }
+    }
+
+    /// Nothing more will happen: what should have come some time has not.
+    pub(crate) fn quiet(&mut self, at: Mark) {
+        let stuck = self.outstanding + self.ledger.callbacks.len() as u64;
+        if stuck > 0 {
+            let found = self.violation(Promise::DeferredFreeComes, None, at);
+            self.ledger.broken(Violation { objects: stuck, ..found });
+        }
+        let ends: Vec<(CacheAddress, End)> = self.ledger.ends.iter().map(|(a, e)| (*a, *e)).collect();
+        for (address, end) in ends.into_iter().filter(|(_, end)| end.looked) {
+            let leaked = self.ledger.leaked(address);
+            if leaked > 0 && !end.reported {
+                let found = self.violation(Promise::LeakIsReported, Some(address), at);
+                self.ledger.broken(Violation { objects: leaked, ..found });
+            }
+            let deferred = self.caches.get(&address).is_some_and(|cache| !cache.outstanding.is_empty())
+                || self.ledger.callbacks.values().any(|waiting| waiting.cache == address);
+            if leaked == 0 && !deferred && !end.released {
+                let found = self.violation(Promise::DestroyCompletes, Some(address), at);
+                self.ledger.broken(found);
+            }
+        }
+    }
+}
