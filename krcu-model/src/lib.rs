@@ -38,6 +38,8 @@ mod advice;
 mod decide;
 pub mod event;
 mod evidence;
+mod freeing;
+mod object_index;
 pub mod object_table;
 pub mod order;
 pub mod promise;

@@ -168,12 +168,7 @@ impl State {
         cache.being_freed += 1;
         let (failed, id) = (cache.failed, cache.id);
         self.outstanding -= u64::from(queued.is_some());
-        let freeing = self.freeing.entry((freer, path)).or_default();
-        // One call frees objects of one cache in a row, mostly.
-        match freeing.last_mut() {
-            Some((last, count)) if *last == address => *count += 1,
-            _ => freeing.push((address, 1)),
-        }
+        self.freeing.begin((freer, path), address);
         if let Some(place) = failed {
             self.destroys[place].late_free(mark.time, queued.is_none());
         } else if queued.is_none()
@@ -184,7 +179,7 @@ impl State {
     }
 
     fn batch_freed(&mut self, freer: Freer, path: FreePath) {
-        for (address, count) in self.freeing.remove(&(freer, path)).unwrap_or_default() {
+        for (address, count) in self.freeing.end((freer, path)) {
             if let Some(cache) = self.caches.get_mut(&address) {
                 cache.being_freed = cache.being_freed.saturating_sub(count);
             }
@@ -360,7 +355,7 @@ impl State {
             // Only a cache that was emptied is released.
             destroy.shutdown = Some(Shutdown::Empty);
         }
-        for (object, _) in cache.outstanding.by_age() {
+        for (object, _) in cache.outstanding.iter() {
             self.orphans.insert(object, place);
         }
     }
@@ -402,20 +397,20 @@ impl State {
             if cache.outstanding.is_empty() || address.is_some_and(|address| address != *cache_address) {
                 continue;
             }
-            let missed: Vec<Time> = cache
+            let (objects, oldest) = cache
                 .outstanding
-                .by_age()
-                .into_iter()
+                .iter()
                 .filter(|(_, entry)| promise::surely_covers(barrier, task, entry))
-                .map(|(_, entry)| entry.queued.time)
-                .collect();
-            if let Some(oldest) = missed.first() {
+                .fold((0, barrier.begin), |(objects, oldest), (_, entry)| {
+                    (objects + 1, entry.queued.min(oldest))
+                });
+            if objects > 0 {
                 self.violations.push(Violation::BarrierEarly {
                     cache: cache.id,
                     begin: barrier.begin.time,
                     end: end.time,
-                    objects: missed.len() as u64,
-                    oldest: *oldest,
+                    objects,
+                    oldest: oldest.time,
                 });
             }
         }
@@ -451,11 +446,13 @@ impl Cache {
             being_freed: self.being_freed,
             ..Snapshot::default()
         };
-        for (_, entry) in self.outstanding.by_age() {
-            snapshot.oldest.get_or_insert(entry.queued.time);
+        let mut oldest: Option<Mark> = None;
+        for (_, entry) in self.outstanding.iter() {
+            oldest = Some(oldest.map_or(entry.queued, |oldest| oldest.min(entry.queued)));
             *snapshot.stacks.entry(entry.stack).or_default() += 1;
             *snapshot.cpus.entry(entry.cpu).or_default() += 1;
         }
+        snapshot.oldest = oldest.map(|oldest| oldest.time);
         snapshot
     }
 }
