@@ -286,6 +286,7 @@ pub struct Event {
 impl Event {
     /// The event that a decoded record is.
     #[must_use]
+    #[inline]
     pub fn from_wire(header: &Header, body: &Body<'_>) -> Event {
         Event {
             time: Time(header.time_ns),
@@ -297,21 +298,37 @@ impl Event {
 }
 
 impl What {
+    // Written where it stays: what is copied in other pieces than it was written in waits for memory.
+    #[inline(never)]
     fn from_wire(body: &Body<'_>) -> What {
         match body {
-            Body::CacheCreated(b) => What::CacheCreated {
-                cache: CacheAddress(b.cache),
-                facts: CacheFacts { name: text(&b.name), object_size: b.object_size, refcount: b.refcount },
-                asked_name: text(&b.asked_name),
-                site: Site(b.site),
-            },
-            Body::DestroyBegin(b) => What::DestroyBegin {
-                cache: CacheAddress(b.cache),
-                facts: CacheFacts { name: text(&b.name), object_size: b.object_size, refcount: b.refcount },
-                site: Site(b.site),
-                comm: text(&b.comm),
-                counted: b.counted != 0,
-            },
+            Body::CacheCreated(b) => {
+                let b = b.get();
+                What::CacheCreated {
+                    cache: CacheAddress(b.cache),
+                    facts: CacheFacts {
+                        name: text(&b.name),
+                        object_size: b.object_size,
+                        refcount: b.refcount,
+                    },
+                    asked_name: text(&b.asked_name),
+                    site: Site(b.site),
+                }
+            }
+            Body::DestroyBegin(b) => {
+                let b = b.get();
+                What::DestroyBegin {
+                    cache: CacheAddress(b.cache),
+                    facts: CacheFacts {
+                        name: text(&b.name),
+                        object_size: b.object_size,
+                        refcount: b.refcount,
+                    },
+                    site: Site(b.site),
+                    comm: text(&b.comm),
+                    counted: b.counted != 0,
+                }
+            }
             Body::ShutdownBegin(b) => {
                 What::ShutdownBegin { cache: CacheAddress(b.cache), rcu_works_flushed: b.rcu_works_flushed }
             }

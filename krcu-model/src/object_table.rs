@@ -1,123 +1,201 @@
 //! The deferred frees of a cache by the address of their object: the one table that grows.
-
-use std::hash::{BuildHasher, Hasher};
-
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
+//!
+//! At a million objects, memory decides how fast a table is. Objects are freed in about the order in
+//! which they were queued, whatever their addresses are. So what is known of an object lies in a
+//! slot, and slots lie in the order of queueing: one event works where the last one did. Only
+//! their numbers are found by a hash, in an index of six to nine bytes an object, of which the
+//! processor's caches hold more.
 
 use crate::{
-    event::ObjectAddress,
+    event::{Cpu, ObjectAddress, Task, Time},
+    object_index::ObjectIndex,
+    stack::StackId,
     state::{Mark, Outstanding},
 };
 
-/// Where an object is in the table: objects of one page lie close together, pages anywhere.
-///
-/// A slab hands out what lies side by side to what is queued side by side. A hash that scatters each
-/// object makes each event wait for memory; this one finds most of them where the last one was.
-#[derive(Clone, Debug, Default)]
-struct PageHasher {
-    pages: FixedState,
-    hash: u64,
-}
-
-/// Bits of an address within its page.
-const PAGE_BITS: u32 = 12;
-/// Bits of an address that tell no two objects apart: one with an `rcu_head` and anything else is larger.
-const OBJECT_BITS: u32 = 5;
-
-impl BuildHasher for PageHasher {
-    type Hasher = PageHasher;
-
-    fn build_hasher(&self) -> PageHasher {
-        PageHasher::default()
-    }
-}
-
-impl Hasher for PageHasher {
-    fn write_u64(&mut self, address: u64) {
-        let page = self.pages.hash_one(address >> PAGE_BITS);
-        let place = (address & ((1 << PAGE_BITS) - 1)) >> OBJECT_BITS;
-        // The table takes the lower bits for the place, and compares the upper seven before the key.
-        self.hash = page.wrapping_add(place) ^ (place << 57);
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        self.hash = self.pages.hash_one(bytes);
-    }
-
-    fn finish(&self) -> u64 {
-        self.hash
-    }
-}
-
-/// Objects for which a table keeps room once it has had it: a few batches.
+/// Slots for which a table keeps room once it has had it: a few batches.
 const SMALL_TABLE: usize = 4096;
 
-/// Objects by address. Never iterated in the order of the table, which is nobody's order.
+/// What is known of one object, in half a cache line; or room for it.
+#[derive(Clone, Copy, Debug)]
+struct Slot {
+    object: ObjectAddress,
+    time: Time,
+    /// The position, above sixteen bits of the CPU's number.
+    position_and_cpu: u64,
+    task: Task,
+    /// The stack, above a bit that is set for the form without a head.
+    stack_and_headless: u32,
+}
+
+/// Bits of a CPU's number.
+const CPU_BITS: u32 = u16::BITS;
+/// The last position that is told apart: at ten million events a second, that of the 325th day.
+const LAST_POSITION: u64 = (1 << (u64::BITS - CPU_BITS)) - 2;
+/// Stands for the position and the CPU where there is no object: no position is so high.
+const NO_OBJECT: u64 = u64::MAX;
+
+impl Slot {
+    /// Room for one.
+    const FREE: Slot = Slot {
+        object: ObjectAddress(0),
+        time: Time(0),
+        position_and_cpu: NO_OBJECT,
+        task: Task(0),
+        stack_and_headless: 0,
+    };
+
+    fn new(object: ObjectAddress, outstanding: &Outstanding) -> Slot {
+        let Outstanding { queued, task, cpu, stack, headless } = *outstanding;
+        // A stack of so high a number is one that is not known, as where stacks are numbered.
+        let stack = if stack.0 >> (u32::BITS - 1) == 0 { stack } else { StackId::default() };
+        Slot {
+            object,
+            time: queued.time,
+            position_and_cpu: queued.position.min(LAST_POSITION) << CPU_BITS | u64::from(cpu.0),
+            task,
+            stack_and_headless: stack.0 << 1 | u32::from(headless),
+        }
+    }
+
+    fn is_free(&self) -> bool {
+        self.position_and_cpu == NO_OBJECT
+    }
+
+    fn outstanding(&self) -> Outstanding {
+        let [cpu_low, cpu_high, ..] = self.position_and_cpu.to_le_bytes();
+        Outstanding {
+            queued: Mark { position: self.position_and_cpu >> CPU_BITS, time: self.time },
+            task: self.task,
+            cpu: Cpu(u16::from_le_bytes([cpu_low, cpu_high])),
+            stack: StackId(self.stack_and_headless >> 1),
+            headless: self.stack_and_headless & 1 != 0,
+        }
+    }
+}
+
+/// Objects by address. What it iterates over comes in the order of its slots, which means nothing.
 #[derive(Clone, Debug, Default)]
 pub struct ObjectTable {
-    table: HashMap<ObjectAddress, Outstanding, PageHasher>,
+    /// Numbers of the slots that hold an object, by the object's address.
+    index: ObjectIndex,
+    slots: Vec<Slot>,
+    /// Numbers of the slots that do not. Not a chain through these, which each event would have to
+    /// wait for.
+    free: Vec<u32>,
 }
 
 impl ObjectTable {
     /// Objects in it.
     #[must_use]
     pub fn len(&self) -> u64 {
-        self.table.len() as u64
+        self.index.len() as u64
     }
 
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.table.is_empty()
+        self.index.len() == 0
     }
 
+    /// Puts in what is known of an object; gives what was known of it before.
     pub(crate) fn insert(&mut self, object: ObjectAddress, outstanding: Outstanding) -> Option<Outstanding> {
-        self.table.insert(object, outstanding)
+        let slot = Slot::new(object, &outstanding);
+        if let Some(number) = self.index.find(object, |number| holds(&self.slots, number, object)) {
+            return Some(std::mem::replace(&mut self.slots[number as usize], slot).outstanding());
+        }
+        let unused = self.free.last().copied().or_else(|| u32::try_from(self.slots.len()).ok());
+        let Some(number) = unused.filter(|_| self.index.len() < self.index.room() || self.grow_index())
+        else {
+            // A table that has no larger index is larger than the memory of any machine. What finds no
+            // place in it is taken for replaced, and so is counted nowhere.
+            return Some(outstanding);
+        };
+        self.index.insert(object, number);
+        if self.free.pop().is_some() {
+            self.slots[number as usize] = slot;
+        } else {
+            if self.slots.len() == self.slots.capacity() {
+                // By a quarter, not by doubling: most of the memory of a table is slots.
+                self.slots.reserve_exact(4 + self.slots.len() / 4);
+            }
+            self.slots.push(slot);
+        }
+        None
     }
 
+    /// Takes out what is known of an object.
     pub(crate) fn remove(&mut self, object: ObjectAddress) -> Option<Outstanding> {
-        let removed = self.table.remove(&object);
-        // Memory follows what is outstanding now, not what once was. To a quarter and no further, so that
-        // a table that is emptied and filled again is not moved each time.
-        if self.table.capacity() > SMALL_TABLE && self.table.len() < self.table.capacity() / 8 {
-            self.table.shrink_to(self.table.capacity() / 4);
+        let number = self.index.remove(object, |number| holds(&self.slots, number, object))?;
+        let removed = std::mem::replace(&mut self.slots[number as usize], Slot::FREE);
+        self.free.push(number);
+        if self.slots.len() > SMALL_TABLE && self.index.len() < self.slots.len() / 8 {
+            self.shrink();
         }
-        removed
+        Some(removed.outstanding())
+    }
+
+    /// Makes room for half as many again; whether there was any to be had.
+    #[cold]
+    fn grow_index(&mut self) -> bool {
+        let mut larger = ObjectIndex::with_room_for(self.index.room() + self.index.room() / 2 + 1);
+        if larger.room() == 0 {
+            return false;
+        }
+        for (number, slot) in (0u32..).zip(&self.slots).filter(|(_, slot)| !slot.is_free()) {
+            larger.insert(slot.object, number);
+        }
+        self.index = larger;
+        true
+    }
+
+    /// Memory follows what is outstanding now, not what once was. To a quarter and no further, so that
+    /// a table that is emptied and filled again is not moved each time.
+    #[cold]
+    fn shrink(&mut self) {
+        let room = self.slots.len() / 4;
+        let mut smaller = ObjectTable {
+            index: ObjectIndex::with_room_for(room),
+            slots: Vec::with_capacity(room),
+            free: Vec::new(),
+        };
+        for (object, outstanding) in self.iter() {
+            smaller.insert(object, outstanding);
+        }
+        *self = smaller;
     }
 
     /// The oldest object of the form without a head: whether its free is deferred is not known yet.
     pub(crate) fn oldest_headless(&self) -> Option<Mark> {
-        self.by_age().into_iter().find(|(_, entry)| entry.headless).map(|(_, entry)| entry.queued)
+        self.iter().filter(|(_, entry)| entry.headless).map(|(_, entry)| entry.queued).min()
     }
 
     /// The entry of an object.
     #[must_use]
     pub fn get(&self, object: ObjectAddress) -> Option<Outstanding> {
-        self.table.get(&object).copied()
+        let number = self.index.find(object, |number| holds(&self.slots, number, object))?;
+        self.slots.get(number as usize).map(Slot::outstanding)
     }
 
-    /// The oldest entry.
+    /// The entry that was queued first.
     pub(crate) fn oldest(&self) -> Option<(ObjectAddress, Outstanding)> {
-        self.by_age().into_iter().next()
+        self.iter().min_by_key(|(_, entry)| entry.queued)
     }
 
-    /// All entries, oldest first.
-    #[must_use]
-    pub fn by_age(&self) -> Vec<(ObjectAddress, Outstanding)> {
-        let mut all: Vec<_> = self.table.iter().map(|(object, entry)| (*object, *entry)).collect();
-        all.sort_unstable_by_key(|(object, entry)| (entry.queued, *object));
-        all
+    /// All entries, in no order that means anything.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ObjectAddress, Outstanding)> {
+        self.slots.iter().filter(|slot| !slot.is_free()).map(|slot| (slot.object, slot.outstanding()))
     }
+}
+
+/// Whether the slot of this number is there and holds this object.
+fn holds(slots: &[Slot], number: u32, object: ObjectAddress) -> bool {
+    slots.get(number as usize).is_some_and(|slot| slot.object == object)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        event::{Cpu, Task, Time},
-        stack::StackId,
-    };
 
     const ENTRY: Outstanding = Outstanding {
         queued: Mark { position: 0, time: Time(0) },
@@ -135,28 +213,76 @@ mod tests {
     #[test]
     fn memory_follows_what_is_outstanding_not_what_was() {
         let mut table = ObjectTable::default();
+        assert_eq!((table.index.room(), table.slots.capacity(), table.free.capacity()), (0, 0, 0));
         objects(64).for_each(|object| assert_eq!(table.insert(object, ENTRY), None));
         assert_eq!(table.len(), 100_000);
-        assert!(table.table.capacity() >= 100_000);
+        assert!(table.slots.capacity() >= 100_000);
+        assert!(table.slots.capacity() <= 125_004, "{}", table.slots.capacity());
         objects(64).for_each(|object| assert_eq!(table.remove(object), Some(ENTRY)));
         assert!(table.is_empty());
-        assert!(table.table.capacity() <= 2 * SMALL_TABLE, "{}", table.table.capacity());
+        assert!(table.slots.capacity() <= SMALL_TABLE, "{}", table.slots.capacity());
+        assert!(table.index.room() <= 2 * SMALL_TABLE, "{}", table.index.room());
+        assert!(table.free.capacity() <= 2 * SMALL_TABLE, "{}", table.free.capacity());
     }
 
     #[test]
-    fn the_objects_of_a_page_lie_close_together_and_no_two_alike() {
-        let hash = |address: u64| PageHasher::default().hash_one(ObjectAddress(address));
-        let page = 0xffff_8880_0000_0000;
-        let mut hashes: Vec<u64> = (0..128).map(|place| hash(page + place * 32)).collect();
-        // The table's lower bits: places of one page are neighbours, and the next page is elsewhere.
-        let places: Vec<u64> =
-            hashes.iter().map(|hash| (hash & 0xffff).wrapping_sub(hashes[0]) & 0xffff).collect();
-        assert_eq!(places, (0..128).collect::<Vec<u64>>());
-        assert!((hash(page + 4096).wrapping_sub(hashes[0]) & 0xffff) > 128);
-        // The seven bits that are compared before the key tell them apart.
-        hashes.iter_mut().for_each(|hash| *hash >>= 57);
-        hashes.sort_unstable();
-        hashes.dedup();
-        assert_eq!(hashes.len(), 128);
+    fn a_slot_is_half_a_cache_line_and_gives_back_what_it_was_given() {
+        assert_eq!(size_of::<Slot>(), 32);
+        let entry = |position, cpu, stack, headless| Outstanding {
+            queued: Mark { position, time: Time(u64::MAX) },
+            task: Task(u32::MAX),
+            cpu: Cpu(cpu),
+            stack: StackId(stack),
+            headless,
+        };
+        let given_back = |entry: Outstanding| {
+            Some(Slot::new(ObjectAddress(u64::MAX), &entry)).filter(|slot| !slot.is_free())
+        };
+        for entry in [
+            ENTRY,
+            entry(LAST_POSITION, u16::MAX, u32::MAX >> 1, true),
+            entry(0, u16::MAX, 0, true),
+            entry(LAST_POSITION, 0, u32::MAX >> 1, false),
+        ] {
+            assert_eq!(given_back(entry).map(|slot| slot.outstanding()), Some(entry));
+        }
+        // Beyond what a slot can say: the last position, and no stack.
+        assert_eq!(
+            given_back(entry(u64::MAX, u16::MAX, u32::MAX, true)).map(|slot| slot.outstanding()),
+            Some(entry(LAST_POSITION, u16::MAX, 0, true))
+        );
+    }
+
+    #[test]
+    fn it_says_what_an_ordered_map_says() {
+        let (mut table, mut map) = (ObjectTable::default(), std::collections::BTreeMap::new());
+        let mut random = 1u64;
+        let mut most = 0;
+        for position in 0..200_000 {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let object = ObjectAddress((random >> 33) % 40_000 * 8);
+            // It fills and empties four times, far enough to be made smaller.
+            let insert = if position / 25_000 % 2 == 0 { 90 } else { 2 };
+            if (random >> 20) % 100 < insert {
+                let entry = Outstanding {
+                    queued: Mark { position, time: Time(random) },
+                    headless: random & 1 == 0,
+                    ..ENTRY
+                };
+                assert_eq!(table.insert(object, entry), map.insert(object, entry));
+            } else {
+                assert_eq!(table.remove(object), map.remove(&object));
+            }
+            assert_eq!((table.len(), table.is_empty()), (map.len() as u64, map.is_empty()));
+            most = most.max(table.slots.len());
+            if position % 5000 == 0 {
+                let mut all: Vec<_> = table.iter().collect();
+                all.sort_unstable_by_key(|(object, _)| *object);
+                assert!(all.into_iter().eq(map.iter().map(|(object, entry)| (*object, *entry))));
+                let oldest = map.values().filter(|entry| entry.headless).map(|entry| entry.queued).min();
+                assert_eq!(table.oldest_headless(), oldest);
+            }
+        }
+        assert!(most > 2 * SMALL_TABLE, "{most}");
     }
 }

@@ -7,10 +7,11 @@
 
 use std::collections::BTreeMap;
 
-use krcu_common::{BarrierKind, FreePath};
+use krcu_common::BarrierKind;
 
 use crate::{
     event::{CacheAddress, CacheFacts, Cpu, Gap, Leftover, ObjectAddress, Site, Task, Time},
+    freeing::Freeing,
     ledger::Ledger,
     object_table::ObjectTable,
     promise::Violation,
@@ -279,8 +280,7 @@ pub struct State {
     /// Every callback queued before this point has run.
     pub(crate) callbacks_covered: u64,
     pub(crate) last_rcu_barrier: BTreeMap<Task, Time>,
-    /// Calls that free objects and have not returned: how many of which cache.
-    pub(crate) freeing: BTreeMap<(Freer, FreePath), Vec<(CacheAddress, u64)>>,
+    pub(crate) freeing: Freeing,
     pub(crate) outstanding: u64,
     pub(crate) stacks: Vec<Stack>,
     pub(crate) sites: BTreeMap<Site, StackId>,

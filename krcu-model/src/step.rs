@@ -216,12 +216,7 @@ impl State {
         if !self.ledger.returned.is_empty() {
             self.ledger.returned.remove(&object);
         }
-        let freeing = self.freeing.entry((freer, path)).or_default();
-        // One call frees objects of one cache in a row, mostly.
-        match freeing.last_mut() {
-            Some((last, count)) if *last == address => *count += 1,
-            _ => freeing.push((address, 1)),
-        }
+        self.freeing.begin((freer, path), address);
         if let Some(place) = failed {
             self.destroys[place].late_free(mark.time, queued.is_none());
         } else if queued.is_none()
@@ -232,7 +227,7 @@ impl State {
     }
 
     fn batch_freed(&mut self, freer: Freer, path: FreePath) {
-        for (address, count) in self.freeing.remove(&(freer, path)).unwrap_or_default() {
+        for (address, count) in self.freeing.end((freer, path)) {
             if let Some(cache) = self.caches.get_mut(&address) {
                 cache.being_freed = cache.being_freed.saturating_sub(count);
             }
@@ -433,7 +428,7 @@ impl State {
             // Only a cache that was emptied is released.
             destroy.shutdown = Some(Shutdown::Empty);
         }
-        for (object, _) in cache.outstanding.by_age() {
+        for (object, _) in cache.outstanding.iter() {
             self.orphans.insert(object, place);
         }
     }
@@ -477,16 +472,16 @@ impl State {
             if cache.outstanding.is_empty() || address.is_some_and(|address| address != *cache_address) {
                 continue;
             }
-            for (object, entry) in cache.outstanding.by_age() {
+            for (object, entry) in cache.outstanding.iter() {
                 let returned = self.ledger.returned.get(&object);
                 if promise::surely_covers(barrier, task, &entry)
                     || returned.is_some_and(|returned| *returned < barrier.begin.position)
                 {
-                    missed.push((*cache_address, object, entry.queued.time));
+                    missed.push((entry.queued, *cache_address, object));
                 }
             }
         }
-        self.barrier_was_early(end, barrier, &missed);
+        self.barrier_was_early(end, barrier, missed);
     }
 
     /// The same for `rcu_barrier()` and callbacks, where it is told when they run.
@@ -501,21 +496,22 @@ impl State {
         let callbacks = self.ledger.callbacks.iter();
         let missed: Vec<_> = callbacks
             .filter(|(object, waiting)| is_covered(waiting, self.ledger.returned.get(object)))
-            .map(|(object, waiting)| (waiting.cache, *object, waiting.queued.time))
+            .map(|(object, waiting)| (waiting.queued, waiting.cache, *object))
             .collect();
-        self.barrier_was_early(end, barrier, &missed);
+        self.barrier_was_early(end, barrier, missed);
     }
 
     fn barrier_was_early(
         &mut self,
         end: Mark,
         barrier: &OpenBarrier,
-        missed: &[(CacheAddress, ObjectAddress, Time)],
+        mut missed: Vec<(Mark, CacheAddress, ObjectAddress)>,
     ) {
-        for (address, object, queued) in missed {
-            let found = self.violation(Promise::BarrierCovers, Some(*address), end);
-            let begin = barrier.begin.time;
-            self.ledger.broken(Violation { object: Some(*object), begin, objects: 1, oldest: *queued, ..found });
+        missed.sort_unstable();
+        for (queued, address, object) in missed {
+            let found = self.violation(Promise::BarrierCovers, Some(address), end);
+            let (begin, oldest) = (barrier.begin.time, queued.time);
+            self.ledger.broken(Violation { object: Some(object), begin, objects: 1, oldest, ..found });
         }
     }
 
@@ -554,11 +550,13 @@ impl Cache {
             being_freed: self.being_freed,
             ..Snapshot::default()
         };
-        for (_, entry) in self.outstanding.by_age() {
-            snapshot.oldest.get_or_insert(entry.queued.time);
+        let mut oldest: Option<Mark> = None;
+        for (_, entry) in self.outstanding.iter() {
+            oldest = Some(oldest.map_or(entry.queued, |oldest| oldest.min(entry.queued)));
             *snapshot.stacks.entry(entry.stack).or_default() += 1;
             *snapshot.cpus.entry(entry.cpu).or_default() += 1;
         }
+        snapshot.oldest = oldest.map(|oldest| oldest.time);
         snapshot
     }
 }

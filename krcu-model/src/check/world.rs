@@ -267,7 +267,7 @@ impl Worlds {
                     let open = before.state.open_barriers.get(&event.task);
                     let begin = open.and_then(|open| open.iter().rfind(|b| b.barrier == *barrier));
                     let passes = |position: u64| begin.is_some_and(|b| position > b.begin.position);
-                    let lists = after.state.caches.values().flat_map(|cache| cache.outstanding.by_age());
+                    let lists = after.state.caches.values().flat_map(|cache| cache.outstanding.iter());
                     let mut queued = lists.map(|(_, entry)| entry.queued.position);
                     let mut callbacks = after.state.ledger.callbacks.values().map(|w| w.queued.position);
                     if queued.any(passes) || callbacks.any(passes) {
