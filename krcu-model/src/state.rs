@@ -39,6 +39,8 @@ pub enum Blind {
     RcuBarrier,
     /// The barriers that wait for `kfree_rcu()`, where the kernel has them.
     KvfreeBarrier,
+    /// When grace periods begin and end.
+    Grace,
 }
 
 /// One cache's life, counted from 0 in the order in which the watch met them.

@@ -73,7 +73,7 @@ impl State {
                 open.push(OpenBarrier { barrier, begin: mark, by_chance });
             }
             What::BarrierEnd { barrier, cache } => self.barrier_end(mark, task, barrier, cache),
-            What::ModuleLoaded { .. } => {}
+            What::GraceBegin { .. } | What::GraceEnd { .. } | What::ModuleLoaded { .. } => {}
             What::ModuleFreed { name } => {
                 for place in self.unattributed.remove(&task).unwrap_or_default() {
                     self.destroys[place].module_going = Some(name.clone());
