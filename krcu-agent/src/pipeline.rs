@@ -29,9 +29,12 @@ pub fn blind(plan: &Plan) -> Vec<Blind> {
             "callback_queued" | "callback_queued_hurry" => Some(Blind::Callbacks),
             "rcu_barrier_begin" | "rcu_barrier_end" => Some(Blind::RcuBarrier),
             "kvfree_barrier_begin" | "kvfree_barrier_end" | "rcu_work_flushed" => Some(Blind::KvfreeBarrier),
+            "grace_begin" | "grace_end" | "expedited_begin" | "expedited_end" => Some(Blind::Grace),
             _ => None,
         })
         .collect();
+    // No probe sees them yet.
+    blind.push(Blind::CallbackRuns);
     blind.sort_unstable();
     blind.dedup();
     blind
@@ -225,6 +228,18 @@ impl Pipeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::plan::tests::debian;
+
+    #[test]
+    fn a_watch_without_one_end_of_a_grace_period_is_blind_to_it() {
+        let whole = Plan::of(&debian("6.12"));
+        assert_eq!(blind(&whole), []);
+        for program in ["grace_begin", "grace_end", "expedited_begin", "expedited_end"] {
+            let mut plan = whole.clone();
+            plan.withdraw(program, "busy".to_owned());
+            assert_eq!(blind(&plan), [Blind::Grace], "{program}");
+        }
+    }
 
     #[test]
     fn what_a_second_copy_saw_was_not_missed() {

@@ -30,6 +30,10 @@ pub struct Config {
     pub rodata_start: u64,
     /// Address of `__end_rodata`.
     pub rodata_end: u64,
+    /// Address of `rcu_state.gp_seq`: the number of the normal grace period; 0 when not known.
+    pub gp_seq_address: u64,
+    /// Address of `rcu_state.expedited_sequence`: that of the expedited one; 0 when not known.
+    pub expedited_sequence_address: u64,
     /// Bytes of a `struct page`.
     pub page_bytes: u32,
     /// Offset in `struct page` of the word that leads from a tail page to its head.
@@ -100,6 +104,8 @@ impl Config {
         vmemmap_base_address: 0,
         rodata_start: 0,
         rodata_end: 0,
+        gp_seq_address: 0,
+        expedited_sequence_address: 0,
         page_bytes: 0,
         page_compound_offset: 0,
         slab_test: 0,

@@ -39,7 +39,7 @@ impl Fate {
 }
 
 /// Places that the kinds take: their numbers begin at 1, and place 0 stays empty.
-const KINDS: u32 = 15;
+const KINDS: u32 = 17;
 /// Fates, whose numbers begin at 0.
 const FATES: u32 = 7;
 

@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Unalign};
 
 use crate::wire::{
     Barrier, BarrierKind, BatchFreed, CacheCreated, CacheOnly, CallbackQueued, DestroyBegin, FreePath, Freed,
-    Header, Kind, Module, Queued, ShutdownBegin, ShutdownEnd, Site,
+    Grace, Header, Kind, Module, Queued, ShutdownBegin, ShutdownEnd, Site,
 };
 
 /// A large body that is read where it lies, at any alignment. Were it copied out, the body of every
@@ -53,6 +53,10 @@ pub enum Body<'a> {
     BarrierBegin(Barrier, BarrierKind),
     /// See [`Kind::BarrierEnd`].
     BarrierEnd(Barrier, BarrierKind),
+    /// See [`Kind::GraceBegin`].
+    GraceBegin(Grace),
+    /// See [`Kind::GraceEnd`].
+    GraceEnd(Grace),
     /// See [`Kind::ModuleLoaded`].
     ModuleLoaded(&'a Module),
     /// See [`Kind::ModuleFreed`].
@@ -155,6 +159,8 @@ pub fn decode(bytes: &[u8]) -> Result<(Header, Body<'_>), DecodeError> {
                 Body::BarrierEnd(barrier, which)
             }
         }
+        Kind::GraceBegin => Body::GraceBegin(Grace::read_from_bytes(body).map_err(|_| length())?),
+        Kind::GraceEnd => Body::GraceEnd(Grace::read_from_bytes(body).map_err(|_| length())?),
         // Names and sites are read where they lie; both are arrays of bytes and need no alignment
         // beyond a site's own four, which the ring and a trace give.
         Kind::ModuleLoaded => Body::ModuleLoaded(Module::ref_from_bytes(body).map_err(|_| length())?),
@@ -206,6 +212,19 @@ mod tests {
     }
 
     #[test]
+    fn a_grace_period_is_read_back_at_both_ends() {
+        for (kind, expedited) in [(Kind::GraceBegin, 0), (Kind::GraceEnd, 1)] {
+            let grace = Grace { gp_seq: 4_237, expedited, reserved: 0 };
+            let bytes = bytes_of(kind as u8, grace.as_bytes());
+            let read = match (kind, decode(&bytes).unwrap().1) {
+                (Kind::GraceBegin, Body::GraceBegin(read)) | (Kind::GraceEnd, Body::GraceEnd(read)) => read,
+                (_, body) => panic!("read as {body:?}"),
+            };
+            assert_eq!((read.gp_seq, read.expedited), (4_237, expedited));
+        }
+    }
+
+    #[test]
     fn every_truncation_of_every_kind_is_refused() {
         for kind in Kind::ALL {
             let whole = [0_u8; size_of::<Site>()];
@@ -236,6 +255,7 @@ mod tests {
             Kind::Freed => size_of::<Freed>(),
             Kind::BatchFreed => size_of::<BatchFreed>(),
             Kind::BarrierBegin | Kind::BarrierEnd => size_of::<Barrier>(),
+            Kind::GraceBegin | Kind::GraceEnd => size_of::<Grace>(),
             Kind::ModuleLoaded | Kind::ModuleFreed => size_of::<Module>(),
             Kind::Site => size_of::<Site>(),
         }

@@ -53,11 +53,15 @@ pub enum Kind {
     Site = 13,
     /// A callback in an object was handed to `call_rcu()` ([`CallbackQueued`]).
     CallbackQueued = 14,
+    /// A grace period has begun, for all to see, or an expedited one is about to end ([`Grace`]).
+    GraceBegin = 15,
+    /// A grace period is about to end, or an expedited one has ended ([`Grace`]).
+    GraceEnd = 16,
 }
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 16] = [
         Kind::CacheCreated,
         Kind::DestroyBegin,
         Kind::ShutdownBegin,
@@ -72,6 +76,8 @@ impl Kind {
         Kind::ModuleFreed,
         Kind::Site,
         Kind::CallbackQueued,
+        Kind::GraceBegin,
+        Kind::GraceEnd,
     ];
 
     /// The kind with this number, if there is one.
@@ -98,6 +104,8 @@ impl Kind {
             Kind::ModuleFreed => "module_freed",
             Kind::Site => "site",
             Kind::CallbackQueued => "callback_queued",
+            Kind::GraceBegin => "grace_begin",
+            Kind::GraceEnd => "grace_end",
         }
     }
 }
@@ -323,6 +331,25 @@ pub struct Barrier {
     pub rcu_works_flushed: u32,
 }
 
+/// Body of [`Kind::GraceBegin`] and [`Kind::GraceEnd`].
+///
+/// Where these are seen is chosen so that an object freed after its grace period is never taken for one
+/// freed early. What is queued before a normal grace period is queued before its begin here, and what it
+/// frees is freed after its end here. What is queued before an expedited one is queued before its begin
+/// here as well, and what it frees is freed after that begin; the end only says that it is over.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Grace {
+    /// The kernel's number of the grace period, as it stood: `rcu_state.gp_seq`, whose lower two bits
+    /// are not 0 while one runs, or `rcu_state.expedited_sequence`, which at the end may be that of the
+    /// next one. 0 when not known.
+    pub gp_seq: u64,
+    /// 1 for an expedited one.
+    pub expedited: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
 /// Body of [`Kind::ModuleLoaded`] and [`Kind::ModuleFreed`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -373,6 +400,7 @@ const _: () = {
     assert!(size_of::<Freed>() == 24);
     assert!(size_of::<BatchFreed>() == 8);
     assert!(size_of::<Barrier>() == 16);
+    assert!(size_of::<Grace>() == 16);
     assert!(size_of::<Module>() == 56);
     assert!(size_of::<Site>() == 1544);
     // The ring aligns a record to 8 bytes: no record may ask for more, nor end in padding.

@@ -19,8 +19,14 @@ use crate::{
 #[must_use]
 pub fn verdicts(state: &State) -> Vec<Verdict> {
     let destroys = state.destroys.iter().map(|destroy| of_destroy(state, destroy));
-    let violations = state.violations().iter().filter_map(|violation| of_violation(state, violation));
-    destroys.chain(violations).collect()
+    let violations = state.violations().iter().filter(|violation| is_proved(state, violation));
+    destroys.chain(violations.filter_map(|violation| of_violation(state, violation))).collect()
+}
+
+/// Whether no event can be missing that would have shown that nothing was broken: a loss is known only
+/// some events after it happened.
+fn is_proved(state: &State, violation: &Violation) -> bool {
+    !state.gaps.iter().any(|gap| gap.from <= violation.at && gap.until >= violation.oldest)
 }
 
 /// What the kernel left behind, split by what is known of it.

@@ -193,6 +193,16 @@ pub enum What {
         /// The cache that it is for, in the per-cache form.
         cache: Option<CacheAddress>,
     },
+    /// A grace period has begun: what is queued before this event is covered by it.
+    GraceBegin {
+        /// Whether it is an expedited one.
+        expedited: bool,
+    },
+    /// A grace period ends, or has ended.
+    GraceEnd {
+        /// Whether it is an expedited one.
+        expedited: bool,
+    },
     /// A module was loaded.
     ModuleLoaded {
         /// Its name.
@@ -212,16 +222,6 @@ pub enum What {
     },
     /// Something went unseen.
     Gap(Gap),
-    /// A grace period has begun: what is queued before this event is covered by it.
-    GraceBegin {
-        /// Whether it is an expedited one.
-        expedited: bool,
-    },
-    /// A grace period ends, or has ended.
-    GraceEnd {
-        /// Whether it is an expedited one.
-        expedited: bool,
-    },
     // What follows no probe sees: a machine says it of itself, a script of what its author knows.
     /// An object was allocated.
     Allocated {
@@ -365,6 +365,8 @@ impl What {
                 let cache = (b.cache != 0).then_some(CacheAddress(b.cache));
                 What::BarrierEnd { barrier: *barrier, cache }
             }
+            Body::GraceBegin(b) => What::GraceBegin { expedited: b.expedited != 0 },
+            Body::GraceEnd(b) => What::GraceEnd { expedited: b.expedited != 0 },
             Body::ModuleLoaded(b) => What::ModuleLoaded { name: text(&b.name) },
             Body::ModuleFreed(b) => What::ModuleFreed { name: text(&b.name) },
             Body::Site(b) => {

@@ -41,8 +41,6 @@ pub struct Ledger {
     pub(crate) grace_begun: Option<u64>,
     /// What was queued before this point has had a full grace period.
     pub(crate) grace_reached: u64,
-    /// Expedited grace periods that may be in flight.
-    pub(crate) expedited_open: u32,
     pub(crate) callbacks: BTreeMap<ObjectAddress, Waiting>,
     pub(crate) readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
     /// Objects that were allocated and that nobody has queued or freed.
@@ -55,28 +53,26 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// A normal grace period covers what was queued before it began, once it has ended. Of an expedited
+    /// one it is only known that it was in flight somewhere between its two events: either covers what
+    /// was queued before.
     pub(crate) fn grace_begins(&mut self, position: u64, expedited: bool) {
         if expedited {
-            // Any time from here it may end, and cover what is queued by then.
-            self.expedited_open += 1;
+            self.grace_reached = self.grace_reached.max(position);
         } else {
             self.grace_begun = Some(position);
         }
     }
 
     pub(crate) fn grace_ends(&mut self, position: u64, expedited: bool) {
-        if expedited {
-            self.expedited_open = self.expedited_open.saturating_sub(1);
-            self.grace_reached = self.grace_reached.max(position);
-        } else if let Some(begun) = self.grace_begun.take() {
-            self.grace_reached = self.grace_reached.max(begun);
-        }
+        let covered = if expedited { Some(position) } else { self.grace_begun.take() };
+        self.grace_reached = self.grace_reached.max(covered.unwrap_or(0));
     }
 
     /// Whether no full grace period can have passed since then.
     #[must_use]
     pub fn is_too_early(&self, queued: Mark) -> bool {
-        queued.position >= self.grace_reached && self.expedited_open == 0
+        queued.position >= self.grace_reached
     }
 
     /// Objects of a cache that were allocated and never queued or freed.

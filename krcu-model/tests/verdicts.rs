@@ -32,7 +32,13 @@ impl Run {
         Run::with(Vec::new())
     }
 
-    fn with(blind: Vec<Blind>) -> Run {
+    /// Callbacks are seen queued and not run; grace periods are not seen, unless a case is about them.
+    fn with(mut blind: Vec<Blind>) -> Run {
+        blind.extend([Blind::CallbackRuns, Blind::Grace]);
+        Run::seeing(blind)
+    }
+
+    fn seeing(blind: Vec<Blind>) -> Run {
         Run { state: State::new(Watch { attached: Time(0), possible_cpus: 2, blind }), now: 0 }
     }
 
@@ -266,7 +272,7 @@ fn only_the_barrier_for_kfree_rcu_orders_kfree_rcu() {
 
 #[test]
 fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
-    let callback = What::CallbackQueued { cache: CACHE, site: Site(0) };
+    let callback = What::CallbackQueued { object: ObjectAddress(99), cache: CACHE, text: None, site: Site(0) };
     let queue = || Run::new().created(CACHE).then(EXIT, callback.clone());
     let ordered = queue().barrier(EXIT, BarrierKind::Rcu).destroy_begin().look(0).emptied();
     assert_eq!(
@@ -297,7 +303,7 @@ fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
 
 #[test]
 fn objects_left_beside_open_callbacks_are_not_called_leaked() {
-    let callback = What::CallbackQueued { cache: CACHE, site: Site(0) };
+    let callback = What::CallbackQueued { object: ObjectAddress(99), cache: CACHE, text: None, site: Site(0) };
     let run = Run::new().created(CACHE).then(EXIT, callback).destroy_begin().look(0).left(1);
     let verdict = run.verdict();
     assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Inconclusive, None));
@@ -496,6 +502,30 @@ fn the_kernel_is_accused_only_of_what_program_order_proves() {
     let blind =
         Run::with(vec![Blind::Frees]).created(CACHE).queued(EXIT, 0..2).barrier(EXIT, BarrierKind::Kvfree);
     assert_eq!(blind.kinds(), []);
+}
+
+#[test]
+fn an_object_must_not_be_freed_before_a_whole_grace_period() {
+    let (begin, end) = (What::GraceBegin { expedited: false }, What::GraceEnd { expedited: false });
+    let queue = || Run::seeing(vec![Blind::CallbackRuns]).created(CACHE).queued(EXIT, 0..2);
+    let free = |run: Run| run.freed(0..2, FreePath::Bulk).kinds();
+    // None, or one that ends and began before: half a grace period.
+    assert_eq!(free(queue()), [VerdictKind::FreedEarly]);
+    let half = Run::seeing(vec![Blind::CallbackRuns]).created(CACHE).then(0, begin.clone());
+    assert_eq!(free(half.queued(EXIT, 0..2).then(0, end.clone())), [VerdictKind::FreedEarly]);
+    // One that began and has not ended.
+    assert_eq!(free(queue().then(0, begin.clone())), [VerdictKind::FreedEarly]);
+    assert_eq!(free(queue().then(0, begin.clone()).then(0, end.clone())), []);
+    // An expedited one may end as soon as it has begun.
+    assert_eq!(free(queue().then(0, What::GraceBegin { expedited: true })), []);
+    // A loss meanwhile may be the loss of what would show that all is well, also where it is found late.
+    assert_eq!(free(queue().gap(2, 3)), []);
+    let found_late = queue().freed(0..2, FreePath::Bulk).gap(2, 3).kinds();
+    assert_eq!(found_late, []);
+    // The evidence: two objects, queued at 1 and 2 µs, freed from 3 µs on.
+    let verdict = queue().freed(0..2, FreePath::Bulk).verdict();
+    assert_eq!((verdict.queued_by_kfree_rcu, verdict.oldest_age_ns), (2, Some(2_000)));
+    assert!(verdict.flagged);
 }
 
 #[test]

@@ -79,11 +79,14 @@ fn privileges(privileges: Option<Privileges>) -> String {
     )
 }
 
-/// A line for each place that is probed: those of one word together, in the order of a life.
+/// A line for each place that is probed: those of one word together, in the order of a life. When nothing
+/// of a word is offered, for one reason, a line says so for all its places, lest a kernel without anything
+/// fills the screen with that.
 fn rows(probes: &[Probe]) -> Vec<String> {
     let mut rows = Vec::new();
-    for word in [Word::Module, Word::Cache, Word::Queue, Word::Free, Word::Barrier] {
+    for word in [Word::Module, Word::Cache, Word::Queue, Word::Grace, Word::Free, Word::Barrier] {
         let mut last = "";
+        let mut places: Vec<(&str, String, Offer, bool)> = Vec::new();
         for probe in probes.iter().rev().filter(|probe| probe.word == word) {
             if probe.target == last {
                 continue;
@@ -97,14 +100,21 @@ fn rows(probes: &[Probe]) -> Vec<String> {
             let how: Vec<&str> = here.iter().map(|probe| probe.attach.name()).collect();
             let worst = here.iter().max_by_key(|probe| badness(&probe.offer));
             let offer = worst.map_or(&probe.offer, |probe| &probe.offer);
-            let needed = if probe.required { " (needed)" } else { "" };
-            rows.push(format!(
-                "{:<7}  {:<27} {:<16}  {}{needed}",
-                word.name(),
-                probe.target,
-                how.join("+"),
-                said(offer)
-            ));
+            places.push((probe.target, how.join("+"), offer.clone(), probe.required));
+        }
+        let row = |place: &str, how: &str, offer: &Offer, required: bool| {
+            let needed = if required { " (needed)" } else { "" };
+            format!("{:<7}  {place:<27} {how:<16}  {}{needed}", word.name(), said(offer))
+        };
+        match places.as_slice() {
+            [(_, _, offer @ Offer::NotOffered(_), _), rest @ ..]
+                if !rest.is_empty() && rest.iter().all(|(_, _, other, _)| other == offer) =>
+            {
+                let required = places.iter().any(|(_, _, _, required)| *required);
+                rows.push(row(&format!("{} places", places.len()), "", offer, required));
+            }
+            _ => rows
+                .extend(places.iter().map(|(place, how, offer, required)| row(place, how, offer, *required))),
         }
     }
     rows
@@ -208,6 +218,9 @@ mod tests {
         facts.tracepoints.values_mut().for_each(|tracepoint| *tracepoint = None);
         let page = page(&facts, &Plan::of(&facts));
         fits(&page);
+        let barriers =
+            "barrier  4 places                                      NOT OFFERED: no type information\n";
+        assert!(page.contains(barriers), "{page}");
         assert!(page.contains("type information MISSING · symbols HIDDEN · JIT OFF"), "{page}");
         assert!(page.contains("\nNot ready: krcu needs root"), "{page}");
     }

@@ -17,6 +17,8 @@ pub enum Word {
     Cache,
     /// An object is handed to a deferred free.
     Queue,
+    /// A grace period begins and ends.
+    Grace,
     /// A deferred free runs, alone or with others.
     Free,
     /// A barrier is entered and returns.
@@ -56,6 +58,7 @@ impl Word {
         match self {
             Word::Cache => "cache",
             Word::Queue => "queue",
+            Word::Grace => "grace",
             Word::Free => "free",
             Word::Barrier => "barrier",
             Word::Module => "module",
@@ -102,6 +105,7 @@ const KVFREE_BARRIER: &str =
     "Whether a kvfree_rcu_barrier() ordered kfree_rcu() before a destroy cannot be decided.";
 const ON_CACHE: &str = "Whether a per-cache barrier ordered kfree_rcu() before a destroy cannot be decided.";
 const FLUSHED: &str = "Whether the destroy itself waited, where its barrier is inlined, cannot be decided.";
+const GRACE: &str = "Whether a deferred free ran before its grace period had ended cannot be decided.";
 const BULK: &str =
     "Whether objects freed in blocks were freed cannot be decided; their caches are inconclusive.";
 const SINGLE: &str =
@@ -136,6 +140,12 @@ pub const PROBES: &[Entry] = &[
     ),
     optional("rcu_work_flushed", Word::Barrier, Attach::Fentry, &["flush_rcu_work"], FLUSHED),
     required("destroy_begin", Word::Cache, Attach::Fentry, &["kmem_cache_destroy"], "Nothing can be said."),
+    // Before the frees and the queueing: of an object seen to be queued and freed, every grace period
+    // that it may have waited for is seen.
+    unseen("grace_end", Word::Grace, Attach::Fentry, &["rcu_gp_cleanup"], GRACE),
+    unseen("grace_begin", Word::Grace, Attach::Fentry, &["rcu_gp_fqs_loop"], GRACE),
+    unseen("expedited_end", Word::Grace, Attach::Fexit, EXPEDITED, GRACE),
+    unseen("expedited_begin", Word::Grace, Attach::Fentry, EXPEDITED, GRACE),
     optional("freed_bulk_end", Word::Free, Attach::Fexit, &["kvfree_rcu_bulk"], BULK),
     optional("freed_bulk", Word::Free, Attach::Fentry, &["kvfree_rcu_bulk"], BULK),
     instead_of("freed_bulk_end", "freed_array_end", Attach::Fexit, &["kmem_cache_free_bulk"]),
@@ -165,6 +175,10 @@ pub const PROBES: &[Entry] = &[
 /// functions of six at most (errno 524); the one before it calls it and is what nearly everyone calls.
 const CREATORS: &[&str] = &["__kmem_cache_create_args", "kmem_cache_create", CREATE_USERCOPY];
 
+/// Every expedited grace period passes through both of these between its begin and its end, once the
+/// kernel has booted. The address of the first one is taken, so it cannot be inlined.
+const EXPEDITED: &[&str] = &["wait_rcu_exp_gp", "rcu_exp_wait_wake"];
+
 /// Creates caches unseen where `kmem_cache_create()` is the one that is probed.
 pub const CREATE_USERCOPY: &str = "kmem_cache_create_usercopy";
 
@@ -172,8 +186,11 @@ pub const CREATE_USERCOPY: &str = "kmem_cache_create_usercopy";
 pub const BATCHING: [&str; 2] = ["kfree_rcu_work", "kfree_rcu_monitor"];
 
 /// Variables and section ends whose addresses the probes need.
-pub const ADDRESSES: [&str; 5] =
-    ["page_offset_base", "vmalloc_base", "vmemmap_base", "__start_rodata", "__end_rodata"];
+pub const ADDRESSES: [&str; 6] =
+    ["page_offset_base", "vmalloc_base", "vmemmap_base", "__start_rodata", "__end_rodata", RCU_STATE];
+
+/// The variable in which the kernel numbers grace periods.
+pub const RCU_STATE: &str = "rcu_state";
 
 /// Every function that the facts look at.
 pub fn functions() -> impl Iterator<Item = &'static str> {

@@ -62,6 +62,10 @@ pub struct Layout {
     pub sheaf_objects: Option<u32>,
     /// `module.name`.
     pub module_name: Option<u32>,
+    /// `rcu_state.gp_seq`.
+    pub rcu_gp_seq: Option<u32>,
+    /// `rcu_state.expedited_sequence`.
+    pub rcu_expedited_sequence: Option<u32>,
     /// What the second argument of `kvfree_call_rcu()` is.
     pub second_argument: Option<SecondArgument>,
 }
@@ -109,6 +113,8 @@ impl Layout {
             sheaf_size: at("slab_sheaf", "size"),
             sheaf_objects: at("slab_sheaf", "objects"),
             module_name: at("module", "name"),
+            rcu_gp_seq: at("rcu_state", "gp_seq"),
+            rcu_expedited_sequence: at("rcu_state", "expedited_sequence"),
             second_argument: match btf.argument("kvfree_call_rcu", 1) {
                 Some(Argument::FunctionPointer) => Some(SecondArgument::Offset),
                 Some(Argument::Pointer) => Some(SecondArgument::Object),

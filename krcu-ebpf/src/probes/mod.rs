@@ -3,6 +3,7 @@
 mod barrier;
 mod cache;
 mod free;
+mod grace;
 mod module;
 mod queue;
 

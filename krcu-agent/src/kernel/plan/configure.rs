@@ -3,6 +3,7 @@
 use krcu_common::Config;
 use krcu_common::config::{OBJECT_IS_HEAD_LESS_OFFSET, OBJECT_IS_POINTER, SLAB_BY_FLAG, SLAB_BY_TYPE};
 
+use crate::kernel::catalog::RCU_STATE;
 use crate::kernel::facts::Facts;
 use crate::kernel::layout::{Layout, SecondArgument};
 
@@ -27,12 +28,19 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         (start, end) if start != 0 && end > start => (start, end),
         _ => (0, 0),
     };
+    // The numbers are evidence and nothing is decided by them: where they are not known they are left out.
+    let rcu_state = |offset: Option<u32>| match (address(RCU_STATE), offset) {
+        (start, Some(offset)) if start != 0 => start.saturating_add(u64::from(offset)),
+        _ => 0,
+    };
     let config = Config {
         page_offset_base_address: address("page_offset_base"),
         vmalloc_base_address: address("vmalloc_base"),
         vmemmap_base_address: address("vmemmap_base"),
         rodata_start,
         rodata_end,
+        gp_seq_address: rcu_state(layout.rcu_gp_seq),
+        expedited_sequence_address: rcu_state(layout.rcu_expedited_sequence),
         page_bytes: need(layout.page_bytes, "struct page"),
         page_compound_offset: need(layout.page_compound, "page.compound_info or page.compound_head"),
         slab_test: need(slab_test, "PGTY_slab and page.page_type, or PG_slab and page.flags"),

@@ -90,6 +90,12 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
         ("kvfree_on_cache_begin", "kvfree_rcu_barrier_on_cache"),
     ];
     let destroy = [("rcu_work_flushed", "flush_rcu_work"), ("destroy_begin", "kmem_cache_destroy")];
+    let grace = [
+        ("grace_end", "rcu_gp_cleanup"),
+        ("grace_begin", "rcu_gp_fqs_loop"),
+        ("expedited_end", "wait_rcu_exp_gp"),
+        ("expedited_begin", "wait_rcu_exp_gp"),
+    ];
     let array = [("freed_array_end", "kmem_cache_free_bulk"), ("freed_array", "kmem_cache_free_bulk")];
     let bulk = [("freed_bulk_end", "kvfree_rcu_bulk"), ("freed_bulk", "kvfree_rcu_bulk")];
     let list_old = [("freed_list_end", "kfree_rcu_work")];
@@ -116,6 +122,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
             of(&[
                 &first,
                 &destroy,
+                &grace,
                 &array,
                 &list_old,
                 &single,
@@ -132,6 +139,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
                 &first,
                 &all,
                 &destroy,
+                &grace,
                 &bulk,
                 &list,
                 &single,
@@ -150,6 +158,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
                 &all,
                 &one,
                 &destroy,
+                &grace,
                 &bulk,
                 &list,
                 &single,
@@ -169,6 +178,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
                 &all,
                 &one,
                 &destroy,
+                &grace,
                 &bulk,
                 &list,
                 &single,
@@ -310,6 +320,67 @@ fn blocks_are_watched_in_the_function_below_when_theirs_cannot_be() {
     let plan = Plan::of(&facts);
     assert_eq!(plan.undecidable.len(), 1);
     assert!(plan.undecidable[0].starts_with("Whether objects freed in blocks were freed"));
+}
+
+const GRACE: &str = "Whether a deferred free ran before its grace period had ended cannot be decided.";
+
+/// What else cannot be decided, on a kernel where this cannot.
+fn without_grace(plan: &Plan) -> Vec<String> {
+    let (grace, other): (Vec<String>, Vec<String>) =
+        plan.undecidable.iter().cloned().partition(|sentence| sentence == GRACE);
+    assert_eq!(grace.len(), 1, "{:?}", plan.undecidable);
+    other
+}
+
+#[test]
+fn without_one_end_of_a_grace_period_no_free_is_called_early() {
+    for name in ["rcu_gp_fqs_loop", "rcu_gp_cleanup"] {
+        for series in SERIES {
+            let mut facts = debian(series);
+            let inlined = Function { btf: Some(true), symbols: Some(0), traceable: Some(false) };
+            facts.functions.insert(name.to_owned(), inlined);
+            let plan = Plan::of(&facts);
+            assert_eq!(plan.refusals, [], "{series} {name}");
+            assert_eq!(without_grace(&plan), undecidable_on(series, &[]), "{series} {name}");
+        }
+    }
+}
+
+#[test]
+fn expedited_grace_periods_are_seen_at_either_function() {
+    for series in SERIES {
+        let mut facts = debian(series);
+        facts.functions.get_mut("wait_rcu_exp_gp").unwrap().traceable = Some(false);
+        let plan = Plan::of(&facts);
+        let expedited = ["expedited_end", "expedited_begin"].map(|program| (program, "rcu_exp_wait_wake"));
+        assert!(expedited.iter().all(|place| planned(&plan).contains(place)), "{series}");
+        assert_eq!(plan.undecidable, undecidable_on(series, &[]), "{series}");
+        facts.functions.get_mut("rcu_exp_wait_wake").unwrap().traceable = Some(false);
+        assert_eq!(without_grace(&Plan::of(&facts)), undecidable_on(series, &[]), "{series}");
+    }
+}
+
+#[test]
+fn the_numbers_of_grace_periods_are_read_where_the_kernel_keeps_them() {
+    // series; rcu_state: gp_seq, expedited_sequence
+    for (series, gp_seq, expedited) in [
+        ("6.1", 333_504, 333_752),
+        ("6.12", 366_848, 367_096),
+        ("6.18", 366_848, 367_096),
+        ("7.3", 333_504, 333_728),
+    ] {
+        let mut facts = debian(series);
+        facts.addresses.insert("rcu_state".to_owned(), 0xffff_ffff_9000_0000);
+        let config = Plan::of(&facts).config;
+        let read = (config.gp_seq_address, config.expedited_sequence_address);
+        assert_eq!(read, (0xffff_ffff_9000_0000 + gp_seq, 0xffff_ffff_9000_0000 + expedited), "{series}");
+        // They are evidence only: without them nothing is undecidable.
+        facts.addresses.remove("rcu_state");
+        facts.layout.rcu_expedited_sequence = None;
+        let plan = Plan::of(&facts);
+        assert_eq!((plan.config.gp_seq_address, plan.config.expedited_sequence_address), (0, 0), "{series}");
+        assert_eq!((plan.refusals, plan.undecidable), (vec![], undecidable_on(series, &[])), "{series}");
+    }
 }
 
 #[test]
