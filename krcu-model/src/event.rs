@@ -261,6 +261,11 @@ pub enum What {
         /// The cache.
         cache: CacheAddress,
     },
+    /// A barrier for destructions returned.
+    DestructionAwaited {
+        /// The cache that it was for; all that its caller had destroyed before, if none.
+        cache: Option<CacheAddress>,
+    },
     /// The slabs of a cache were given back.
     SlabsFreed {
         /// The cache.

@@ -26,8 +26,8 @@ pub struct Waiting {
 /// How far the end of a cache is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct End {
-    /// A destroy has looked at it.
-    pub looked: bool,
+    /// The task whose destroy has looked at it last.
+    pub looked_by: Option<Task>,
     /// What was left was reported.
     pub reported: bool,
     /// Nothing is left of it.
@@ -131,7 +131,13 @@ impl State {
         if self.ledger.is_too_early(queued) && !self.may_have_missed(Blind::Grace) {
             let found = self.violation(Promise::GracePeriodKept, Some(cache), at);
             let object = Some(object);
-            self.ledger.broken(Violation { object, begin: queued.time, objects: 1, oldest: queued.time, ..found });
+            self.ledger.broken(Violation {
+                object,
+                begin: queued.time,
+                objects: 1,
+                oldest: queued.time,
+                ..found
+            });
         }
     }
 
@@ -147,7 +153,10 @@ impl State {
     pub(crate) fn check_memory(&mut self, at: Mark, address: CacheAddress) {
         let of_lists = self.caches.get(&address).map_or((0, None), |cache| {
             let oldest = cache.outstanding.oldest();
-            (cache.outstanding.len() + cache.being_freed, oldest.map(|(object, entry)| (object, entry.queued.time)))
+            (
+                cache.outstanding.len() + cache.being_freed,
+                oldest.map(|(object, entry)| (object, entry.queued.time)),
+            )
         });
         let callbacks = self.ledger.callbacks.iter().filter(|(_, waiting)| waiting.cache == address);
         let of_callbacks: Vec<(ObjectAddress, Time)> =
@@ -168,6 +177,23 @@ impl State {
         end.reported = true;
         if self.ledger.leaked(address) == 0 {
             let found = self.violation(Promise::NoFalseSplat, Some(address), at);
+            self.ledger.broken(found);
+        }
+    }
+
+    /// `barrier_covers`, for a barrier that waits for the destruction of caches: what its caller had destroyed
+    /// before is gone, or has been reported.
+    pub(crate) fn check_destruction(&mut self, at: Mark, task: Task, cache: Option<CacheAddress>) {
+        let ends = self.ledger.ends.iter();
+        let open: Vec<CacheAddress> = ends
+            .filter(|(address, end)| {
+                let is_meant = cache.map_or(end.looked_by == Some(task), |cache| cache == **address);
+                is_meant && !end.released && !end.reported
+            })
+            .map(|(address, _)| *address)
+            .collect();
+        for address in open {
+            let found = self.violation(Promise::BarrierCovers, Some(address), at);
             self.ledger.broken(found);
         }
     }
@@ -195,7 +221,7 @@ impl State {
             self.ledger.broken(Violation { objects: stuck, ..found });
         }
         let ends: Vec<(CacheAddress, End)> = self.ledger.ends.iter().map(|(a, e)| (*a, *e)).collect();
-        for (address, end) in ends.into_iter().filter(|(_, end)| end.looked) {
+        for (address, end) in ends.into_iter().filter(|(_, end)| end.looked_by.is_some()) {
             let leaked = self.ledger.leaked(address);
             if leaked > 0 && !end.reported {
                 let found = self.violation(Promise::LeakIsReported, Some(address), at);

@@ -92,6 +92,8 @@ mod tests {
             What::ReadUnlock,
             What::Lingers { cache },
             What::Reported { cache },
+            What::DestructionAwaited { cache: Some(cache) },
+            What::DestructionAwaited { cache: None },
             What::SlabsFreed { cache },
             What::Quiet,
         ]

@@ -8,8 +8,8 @@ use krcu_common::{BarrierKind, FreePath};
 
 use crate::{
     event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, Time, What},
-    object_table::ObjectTable,
     ledger::Waiting,
+    object_table::ObjectTable,
     promise::{self, Promise, Violation},
     stack::{Stack, StackId},
     state::{
@@ -111,9 +111,10 @@ impl State {
             }
             What::Lingers { cache } => {
                 self.open_destroys.remove(&task);
-                self.ledger.ends.entry(cache).or_default().looked = true;
+                self.ledger.ends.entry(cache).or_default().looked_by = Some(task);
             }
             What::Reported { cache } => self.check_report(mark, cache),
+            What::DestructionAwaited { cache } => self.check_destruction(mark, task, cache),
             What::SlabsFreed { cache } => self.slabs_freed(mark, cache),
             What::Quiet => self.quiet(mark),
             What::Gap(_) => {}
@@ -260,6 +261,7 @@ impl State {
         }
         // A cache at this address whose end was not seen is gone all the same.
         self.released(address);
+        self.ledger.ends.remove(&address);
         let id = CacheId(self.next_cache);
         self.next_cache += 1;
         self.caches.insert(address, Cache::new(id, facts, Born::Watched { at: mark, stack }));
@@ -323,6 +325,11 @@ impl State {
             last_late: None,
             released: false,
         };
+        if self.ledger.ends.get(&address).is_some_and(|end| end.released) {
+            // Somebody else has given back what this caller still has.
+            let found = self.violation(Promise::MemoryOutlivesObjects, Some(address), begin);
+            self.ledger.broken(found);
+        }
         let place = self.destroys.len();
         self.destroys.push(destroy);
         self.unattributed.entry(task).or_default().push(place);
@@ -350,7 +357,7 @@ impl State {
         let (last_callback, last_freed) = (cache.last_callback, cache.last_freed);
         let (queued, callbacks, freed_unknown) = (cache.queued, cache.callbacks, cache.freed_unknown);
         let (last_queued_stack, last_callback_stack) = (cache.last_queued_stack, cache.last_callback_stack);
-        self.ledger.ends.entry(address).or_default().looked = true;
+        self.ledger.ends.entry(address).or_default().looked_by = Some(task);
         let destroy = &mut self.destroys[place];
         destroy.look = Some(look);
         destroy.barrier_inside = covered >= begin.position;

@@ -272,7 +272,8 @@ fn only_the_barrier_for_kfree_rcu_orders_kfree_rcu() {
 
 #[test]
 fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
-    let callback = What::CallbackQueued { object: ObjectAddress(99), cache: CACHE, text: None, site: Site(0) };
+    let callback =
+        What::CallbackQueued { object: ObjectAddress(99), cache: CACHE, text: None, site: Site(0) };
     let queue = || Run::new().created(CACHE).then(EXIT, callback.clone());
     let ordered = queue().barrier(EXIT, BarrierKind::Rcu).destroy_begin().look(0).emptied();
     assert_eq!(
@@ -303,7 +304,8 @@ fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
 
 #[test]
 fn objects_left_beside_open_callbacks_are_not_called_leaked() {
-    let callback = What::CallbackQueued { object: ObjectAddress(99), cache: CACHE, text: None, site: Site(0) };
+    let callback =
+        What::CallbackQueued { object: ObjectAddress(99), cache: CACHE, text: None, site: Site(0) };
     let run = Run::new().created(CACHE).then(EXIT, callback).destroy_begin().look(0).left(1);
     let verdict = run.verdict();
     assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Inconclusive, None));
@@ -515,7 +517,7 @@ fn an_object_must_not_be_freed_before_a_whole_grace_period() {
     assert_eq!(free(half.queued(EXIT, 0..2).then(0, end.clone())), [VerdictKind::FreedEarly]);
     // One that began and has not ended.
     assert_eq!(free(queue().then(0, begin.clone())), [VerdictKind::FreedEarly]);
-    assert_eq!(free(queue().then(0, begin.clone()).then(0, end.clone())), []);
+    assert_eq!(free(queue().then(0, begin).then(0, end)), []);
     // An expedited one may end as soon as it has begun.
     assert_eq!(free(queue().then(0, What::GraceBegin { expedited: true })), []);
     // A loss meanwhile may be the loss of what would show that all is well, also where it is found late.

@@ -13,6 +13,7 @@ use crate::build;
 use crate::demo;
 use crate::kernel::Series;
 use crate::kernel_tests::Choice;
+use crate::model::{self, Extent};
 use crate::progress::say;
 use crate::qemu::Acceleration;
 use crate::run;
@@ -62,6 +63,24 @@ enum Verb {
         /// Only these scenarios.
         #[arg(value_name = "SCENARIO")]
         names: Vec<String>,
+    },
+    /// Every approach of "Waiting for kfree_rcu()", checked in every order of its steps.
+    Model {
+        /// Larger worlds: hours, and tens of gigabytes, for some rows.
+        #[arg(long)]
+        deep: bool,
+        /// Only rows with this in their name; the table that is kept is not looked at.
+        #[arg(long, value_name = "NAME", conflicts_with = "write")]
+        only: Option<String>,
+        /// Write docs/approaches.md and the counter-examples anew.
+        #[arg(long, conflicts_with = "deep")]
+        write: bool,
+        /// Print what is wrong, and nothing else.
+        #[arg(long)]
+        brief: bool,
+        /// Replay a script of events instead: a counter-example, or what `krcu check --events` wrote.
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["deep", "only", "write", "brief"])]
+        replay: Option<PathBuf>,
     },
     /// Sizes, times and memory, measured now.
     Bench,
@@ -143,6 +162,10 @@ impl Arguments {
             Verb::Demo => demo::run(),
             Verb::Test { no_kernels, kernels_only, kernel, names } => {
                 test::run(&Parts { no_kernels, kernels_only, choice: Choice { series: kernel, names } })
+            }
+            Verb::Model { replay: Some(script), .. } => model::replay(&script),
+            Verb::Model { deep, only, write, brief, replay: None } => {
+                model::run(&Extent { deep, only, write, brief })
             }
             Verb::Bench => done(bench::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),

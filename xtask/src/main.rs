@@ -19,6 +19,7 @@ mod kernel;
 mod kernel_tests;
 mod linker;
 mod machine;
+mod model;
 mod module;
 mod progress;
 mod qemu;

@@ -8,6 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::build;
 use crate::kernel_tests::{self, Choice};
 use crate::machine;
+use crate::model::{self, Extent};
 use crate::progress::{command_line, say};
 use crate::setup;
 use crate::tally::Tally;
@@ -42,8 +43,29 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
             "lints",
             cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         );
+        check(
+            &mut tally,
+            "lints of the checker",
+            cargo(&[
+                "clippy",
+                "--quiet",
+                "-p",
+                "krcu-model",
+                "--features",
+                "check",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]),
+        );
         check(&mut tally, "lints of the probes", build::ebpf_lints()?);
-        crates(&mut tally)?;
+        crates(&mut tally, &["test", "--workspace", "--no-fail-fast"])?;
+        crates(
+            &mut tally,
+            &["test", "--release", "-p", "krcu-model", "--features", "check", "--test", "check"],
+        )?;
+        check(&mut tally, "approaches", model::checker(&Extent { brief: true, ..Extent::default() }));
     }
     if !parts.no_kernels {
         say(&format!("{} programs go into the machines", programs.len()));
@@ -67,9 +89,9 @@ fn check(tally: &mut Tally, name: &str, mut command: Command) {
     }
 }
 
-/// The tests of every crate, their output shown as it comes and their counts added up.
-fn crates(tally: &mut Tally) -> Result<()> {
-    let mut command = cargo(&["test", "--workspace", "--no-fail-fast"]);
+/// Tests of crates, their output shown as it comes and their counts added up.
+fn crates(tally: &mut Tally, arguments: &[&str]) -> Result<()> {
+    let mut command = cargo(arguments);
     let mut child = command.stdout(Stdio::piped()).spawn().context("starting cargo test")?;
     let before = tally.failures();
     if let Some(stdout) = child.stdout.take() {

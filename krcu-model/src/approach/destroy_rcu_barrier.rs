@@ -39,11 +39,15 @@ impl Approach for DestroyRcuBarrier {
 
     fn exit(&self, cache: CacheIndex) -> Vec<Op> {
         let linger = Linger { reports_late: !self.silent, ..LINGER };
-        chain([lingering_destroy(cache, linger), vec![Op::AwaitLingering]])
+        chain([lingering_destroy(cache, linger), vec![Op::AwaitLingering, Op::DestructionAwaited(None)]])
     }
 
     fn breaks(&self) -> &'static [(Promise, &'static str)] {
-        if self.silent { &[(Promise::LeakIsReported, "the barrier waits for ever and says nothing")] } else { &[] }
+        if self.silent {
+            &[(Promise::LeakIsReported, "the barrier waits for ever and says nothing")]
+        } else {
+            &[]
+        }
     }
 
     fn api_changes(&self) -> &'static str {

@@ -26,7 +26,10 @@ impl Approach for DestroyRcuCookie {
     }
 
     fn exit(&self, cache: CacheIndex) -> Vec<Op> {
-        chain([lingering_destroy(cache, LINGER), vec![Op::AwaitDestroyed(cache)]])
+        chain([
+            lingering_destroy(cache, LINGER),
+            vec![Op::AwaitDestroyed(cache), Op::DestructionAwaited(Some(cache))],
+        ])
     }
 
     fn api_changes(&self) -> &'static str {

@@ -4,11 +4,17 @@
 //! frees what is on it, then calls `rcu_barrier()`. Callers meet at a mutex, and one whose turn comes
 //! after a whole operation of another need not do it again.
 //!
-//! Taken literally, the walk misses a page that a worker or a monitor has taken off its list and is
-//! freeing just then: it is in flight and on no list. So the plain row waits for these workers as well
-//! (`flush_rcu_work()`, as upstream did in the end), and the literal one shows what happens otherwise.
-//! The struck-out paragraph waits by SRCU for callers of `kfree_rcu_mightsleep()` that found no memory;
-//! by the covering rule that is not needed: a row with it keeps no promise that the plain one breaks.
+//! Two things have to be read into that, or it is wrong; a row each shows how:
+//!
+//! - A page that a worker or a monitor has taken off its list and is freeing is in flight and on no
+//!   list. The walk misses it, and so the plain row waits for these workers as well
+//!   (`flush_rcu_work()`, as upstream did in the end).
+//! - A page that waits in a batch must stay there. A batch whose pages are passed on looks empty while
+//!   its work still waits for the grace period that they were to have. What is queued next goes into
+//!   that batch, and is freed after a grace period that began before it was queued.
+//!
+//! The struck-out paragraph waits by SRCU for callers of `kfree_rcu_mightsleep()` that found no memory.
+//! By the covering rule that is not needed: the row with it keeps no promise that the plain one breaks.
 
 use super::{
     Approach,
@@ -29,14 +35,16 @@ pub(super) enum Choice {
     MutexOnly,
     /// The struck-out paragraph.
     Srcu,
-    /// Lists only: what a worker has taken off is not waited for.
+    /// The pages of batches are passed on too.
+    BatchesToo,
+    /// What a worker has taken off is not waited for.
     ListsOnly,
 }
 
 struct KfreeRcuBarrier(Choice);
 
 pub(super) fn rows() -> Vec<Box<dyn Approach>> {
-    [Choice::Plain, Choice::MutexOnly, Choice::Srcu, Choice::ListsOnly]
+    [Choice::Plain, Choice::MutexOnly, Choice::Srcu, Choice::BatchesToo, Choice::ListsOnly]
         .map(|choice| Box::new(KfreeRcuBarrier(choice)) as _)
         .into()
 }
@@ -45,13 +53,14 @@ pub(super) fn rows() -> Vec<Box<dyn Approach>> {
 pub(super) fn document(choice: Choice) -> Vec<Op> {
     let lock = Lock::KfreeRcuBarrier;
     let take = if choice == Choice::MutexOnly { Op::TakeAlways(lock) } else { Op::Take(lock) };
+    let pass = Op::PassPagesToCallRcu { of_batches: choice == Choice::BatchesToo };
     let workers = match choice {
         Choice::ListsOnly => vec![],
         _ => vec![Op::AwaitMonitors, Op::FlushWorks],
     };
     let srcu = if choice == Choice::Srcu { vec![Op::SynchronizeSrcu] } else { vec![] };
     chain([
-        vec![Op::Enter(Call::KfreeRcuBarrier), Op::Snap(lock), take, Op::PassPagesToCallRcu],
+        vec![Op::Enter(Call::KfreeRcuBarrier), Op::Snap(lock), take, pass],
         workers,
         srcu,
         rcu_barrier(),
@@ -69,7 +78,8 @@ impl Approach for KfreeRcuBarrier {
             Choice::Plain => "",
             Choice::MutexOnly => "no riding",
             Choice::Srcu => "with the struck-out SRCU",
-            Choice::ListsOnly => "lists only",
+            Choice::BatchesToo => "batches emptied too",
+            Choice::ListsOnly => "workers not waited for",
         }
     }
 
@@ -83,6 +93,16 @@ impl Approach for KfreeRcuBarrier {
 
     fn breaks(&self) -> &'static [(Promise, &'static str)] {
         match self.0 {
+            Choice::BatchesToo => &[
+                (
+                    Promise::GracePeriodKept,
+                    "a batch that was emptied is filled again while its old grace period runs",
+                ),
+                (
+                    Promise::MemoryOutlivesObjects,
+                    "a reader may still hold what was freed so, when its slab goes",
+                ),
+            ],
             Choice::ListsOnly => &[
                 (Promise::BarrierCovers, "a page that a worker is freeing is on no list"),
                 (Promise::MemoryOutlivesObjects, "so the destroy finds its objects"),

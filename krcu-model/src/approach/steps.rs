@@ -43,7 +43,7 @@ pub(crate) fn free_barrier(cache: CacheIndex) -> Vec<Op> {
     vec![
         Op::Enter(Call::FreeBarrier(cache)),
         Op::Note(cache),
-        Op::Offload,
+        Op::Hurry,
         Op::AwaitNoted,
         Op::Leave(Call::FreeBarrier(cache)),
     ]

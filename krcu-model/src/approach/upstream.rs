@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     machine::{
-        CacheIndex,
+        CacheIndex, ObjectIndex,
         facts::Generation,
         op::{Call, Found, Op},
     },
@@ -27,8 +27,12 @@ use crate::{
 enum Merged {
     /// Nothing.
     Before612,
+    /// Nothing, and a type-safe cache, which a work item releases.
+    Before612TypeSafe,
     /// `kvfree_rcu_barrier()` in the destroy.
     In612,
+    /// The same, and a type-safe cache, for which it calls `rcu_barrier()`.
+    In612TypeSafe,
     /// The same, with a shrinker that runs.
     In612Shrinker,
     /// The same, beside somebody whose cache stays.
@@ -48,7 +52,9 @@ struct Upstream(Merged);
 pub(super) fn rows() -> Vec<Box<dyn Approach>> {
     [
         Merged::Before612,
+        Merged::Before612TypeSafe,
         Merged::In612,
+        Merged::In612TypeSafe,
         Merged::In612Shrinker,
         Merged::In612Neighbour,
         Merged::In618,
@@ -98,7 +104,9 @@ impl Approach for Upstream {
     fn option(&self) -> &'static str {
         match self.0 {
             Merged::Before612 => "before 6.12",
+            Merged::Before612TypeSafe => "before 6.12, a type-safe cache",
             Merged::In612 => "6.12",
+            Merged::In612TypeSafe => "6.12, a type-safe cache",
             Merged::In612Shrinker => "6.12, the shrinker runs",
             Merged::In612Neighbour => "6.12, beside a cache that stays",
             Merged::In618 => "6.18",
@@ -114,22 +122,22 @@ impl Approach for Upstream {
 
     fn generation(&self) -> Generation {
         match self.0 {
-            Merged::Before612 => Generation::BATCHES,
+            Merged::Before612 | Merged::Before612TypeSafe => Generation::BATCHES,
             _ if self.has_sheaves() => Generation::SHEAVES,
             _ => Generation::COOKIES,
         }
     }
 
     fn exit(&self, cache: CacheIndex) -> Vec<Op> {
-        if self.0 == Merged::Before612 {
-            return plain_destroy(cache);
+        match self.0 {
+            Merged::Before612 => return plain_destroy(cache),
+            // What it is about is the second module's cache; the first frees by callbacks, as it has to.
+            Merged::Before612TypeSafe => return chain([rcu_barrier(), plain_destroy(cache)]),
+            _ => {}
         }
         // The shutdown flushes sheaves once more, and waits for them, where there are any.
-        let shutdown = if self.has_sheaves() {
-            chain([vec![Op::ShutdownFlush(cache)], rcu_barrier()])
-        } else {
-            vec![]
-        };
+        let shutdown =
+            if self.has_sheaves() { chain([vec![Op::ShutdownFlush(cache)], rcu_barrier()]) } else { vec![] };
         chain([
             vec![Op::DestroyEnter(cache)],
             self.barrier(cache),
@@ -142,8 +150,30 @@ impl Approach for Upstream {
     fn second(&self, cache: CacheIndex) -> Vec<Op> {
         match self.0 {
             Merged::In612Neighbour | Merged::In7Idle => vec![],
+            Merged::Before612TypeSafe => {
+                let mut ops = plain_destroy(cache);
+                ops.pop();
+                ops.push(Op::ReleaseLater(cache));
+                ops
+            }
+            Merged::In612TypeSafe => {
+                let mut ops = self.exit(cache);
+                ops.pop();
+                chain([ops, rcu_barrier(), vec![Op::Release(cache)]])
+            }
             _ => self.exit(cache),
         }
+    }
+
+    fn free(&self, object: ObjectIndex) -> Op {
+        match self.0 {
+            Merged::Before612TypeSafe => Op::CallRcu(object),
+            _ => Op::Queue(object),
+        }
+    }
+
+    fn has_type_safe_cache(&self) -> bool {
+        matches!(self.0, Merged::Before612TypeSafe | Merged::In612TypeSafe)
     }
 
     fn has_shrinker(&self) -> bool {
@@ -157,7 +187,7 @@ impl Approach for Upstream {
                 (Promise::NoFalseSplat, "what is queued looks like a leak"),
                 (Promise::DestroyCompletes, "a cache that was given up stays for ever"),
             ],
-            Merged::In612 | Merged::In7 => &[],
+            Merged::Before612TypeSafe | Merged::In612 | Merged::In612TypeSafe | Merged::In7 => &[],
             Merged::In612Shrinker => &[
                 (Promise::BarrierCovers, "what the shrinker took off the lists is no work item's"),
                 (Promise::MemoryOutlivesObjects, "so the destroy finds its objects"),
@@ -168,9 +198,10 @@ impl Approach for Upstream {
                 &[(Promise::DeferredFreeComes, "the barrier cancels a monitor that a later call has armed")]
             }
             Merged::In618 => &[(Promise::BarrierCovers, "the sheaves' callbacks are not waited for")],
-            Merged::In619 => {
-                &[(Promise::BarrierCovers, "a CPU that is going offline is not online, and its sheaves are not flushed yet")]
-            }
+            Merged::In619 => &[(
+                Promise::BarrierCovers,
+                "a CPU that is going offline is not online, and its sheaves are not flushed yet",
+            )],
             Merged::In7Idle => &[(Promise::DeferredFreeComes, "nothing flushes a sheaf that is not full")],
         }
     }

@@ -22,8 +22,8 @@ use crate::{
         queue::{Monitor, Page},
         sequence::Cookie,
     },
-    state::Mark,
     promise::covers,
+    state::Mark,
 };
 
 /// The essence of a world.
@@ -38,9 +38,12 @@ pub fn essence(world: &World) -> Vec<u8> {
     as_they_are.min(Writer::write(world, &reversed))
 }
 
-/// Whether the number of a CPU means nothing: what a type-safe cache gives back goes to one CPU's list.
+/// Whether the number of a CPU means nothing: no task belongs to one, and nothing goes to a certain one (what
+/// a type-safe cache gives back does).
 fn is_symmetric(machine: &Machine) -> bool {
-    !machine.setup().caches.iter().any(|cache| cache.type_safe) && !machine.has_fault(Fault::BarrierOnOneCpu)
+    !machine.setup().caches.iter().any(|cache| cache.type_safe)
+        && machine.setup().tasks.iter().all(|task| task.cpu.is_none())
+        && !machine.has_fault(Fault::BarrierOnOneCpu)
 }
 
 struct Writer<'a> {
@@ -114,7 +117,9 @@ impl<'a> Writer<'a> {
         // Objects that a task will still name are who they are.
         for (setup, thread) in machine.setup().tasks.iter().zip(&machine.tasks) {
             for op in setup.program.iter().skip(usize::from(thread.next)) {
-                if let Op::Queue(o) | Op::QueueHeadless(o) | Op::CallRcu(o) | Op::Free(o) | Op::ReadLock(o) = op {
+                if let Op::Queue(o) | Op::QueueHeadless(o) | Op::CallRcu(o) | Op::Free(o) | Op::ReadLock(o) =
+                    op
+                {
                     self.object(*o);
                 }
             }
@@ -304,9 +309,14 @@ impl<'a> Writer<'a> {
             .map(ObjectIndex)
             .zip(self.machine.objects())
             .map(|(index, life)| {
-                let cache = self.machine.object_setup(index).cache.map_or(u8::MAX, |cache| cache.0 as u8);
+                let cache = self.machine.object_setup(index).cache;
+                let cache = cache.and_then(|cache| u8::try_from(cache.0).ok()).unwrap_or(u8::MAX);
                 let mut line = vec![cache, *life as u8];
-                self.believed(&mut line, self.machine.object_address(index), self.machine.cache_address_of(index));
+                self.believed(
+                    &mut line,
+                    self.machine.object_address(index),
+                    self.machine.cache_address_of(index),
+                );
                 let label = self.labels[index.0 as usize];
                 (if label == 0 { u8::MAX } else { label }, line)
             })
@@ -320,7 +330,8 @@ impl<'a> Writer<'a> {
         }
         for (address, end) in &state.ledger.ends {
             self.small(address.0);
-            self.byte(u8::from(end.looked) | u8::from(end.reported) << 1 | u8::from(end.released) << 2);
+            self.small(end.looked_by.map_or(0, |task| task.0 + 1));
+            self.byte(u8::from(end.reported) | u8::from(end.released) << 1);
         }
         self.small(state.ledger.violations.len());
         let mut broken: Vec<u8> = state.ledger.violations.iter().map(|v| v.promise as u8).collect();
@@ -344,7 +355,10 @@ impl<'a> Writer<'a> {
         line.push(u8::from(returned.is_some()));
         let Some((queued, task)) = queued.or(waiting) else { return };
         let is_before = |position: u64| queued.position < position;
-        line.push(u8::from(is_before(ledger.grace_reached)) | u8::from(ledger.grace_begun.is_some_and(is_before)) << 1);
+        line.push(
+            u8::from(is_before(ledger.grace_reached))
+                | u8::from(ledger.grace_begun.is_some_and(is_before)) << 1,
+        );
         line.push(u8::try_from(task.0).unwrap_or(u8::MAX));
         for (caller, barriers) in &state.open_barriers {
             for barrier in barriers {

@@ -1,26 +1,28 @@
-//! Row: one approach checked, promise by promise, with the shortest path to each that is broken.
+//! Row: an approach checked in a world, promise by promise, with a shortest path to each that is broken.
+
+use std::collections::BTreeSet;
 
 use stateright::{Checker, HasDiscoveries, Model};
 
 use super::{
-    workload::{Depth, worlds},
+    workload::{Depth, Variant, world},
     world::{Step, Witness, World, Worlds},
 };
 use crate::{approach::Approach, machine::fault::Fault, promise::Promise, script};
 
-/// What became of one row.
-#[derive(Clone, Debug)]
+/// What became of a row, in one world or in all of them.
+#[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Different worlds, up to symmetry.
+    /// Different states, up to symmetry.
     pub states: usize,
     /// Steps taken between them.
-    pub transitions: u32,
-    /// Steps of the longest shortest path.
+    pub transitions: u64,
+    /// Steps to the state that is farthest.
     pub depth: usize,
     /// Promises that are broken, and how one gets there.
     pub broken: Vec<Broken>,
     /// What was seen to happen.
-    pub witnessed: Vec<Witness>,
+    pub witnessed: BTreeSet<Witness>,
 }
 
 /// A broken promise.
@@ -28,6 +30,8 @@ pub struct Outcome {
 pub struct Broken {
     /// Which.
     pub promise: Promise,
+    /// In which world.
+    pub variant: Variant,
     /// The moves, in words.
     pub path: Vec<String>,
     /// The events that a watcher would see of it, as a script.
@@ -35,51 +39,71 @@ pub struct Broken {
 }
 
 impl Outcome {
-    /// Whether a promise is broken.
+    /// How a promise is broken, if it is.
     #[must_use]
     pub fn breaks(&self, promise: Promise) -> Option<&Broken> {
         self.broken.iter().find(|broken| broken.promise == promise)
     }
+
+    /// The same row, in another world as well.
+    pub fn add(&mut self, other: &Outcome) {
+        self.states += other.states;
+        self.transitions += other.transitions;
+        self.depth = self.depth.max(other.depth);
+        self.witnessed.extend(&other.witnessed);
+        for found in &other.broken {
+            match self.broken.iter_mut().find(|known| known.promise == found.promise) {
+                Some(known) if known.path.len() <= found.path.len() => {}
+                Some(known) => *known = found.clone(),
+                None => self.broken.push(found.clone()),
+            }
+        }
+        self.broken.sort_by_key(|broken| broken.promise);
+    }
 }
 
-/// Explores a row to its end.
+/// Explores one world of a row to its end.
 #[must_use]
-pub fn check(approach: &dyn Approach, depth: Depth) -> Outcome {
-    explore(Worlds::new(worlds(approach, depth, None)), HasDiscoveries::All)
+pub fn check(approach: &dyn Approach, depth: Depth, variant: Variant) -> Option<Outcome> {
+    let setup = world(approach, depth, variant, None)?;
+    Some(explore(Worlds::new(setup), variant, HasDiscoveries::All))
 }
 
-/// Explores a row until a promise is broken, with a fault in the machine or without.
+/// Explores a row's worlds, the smallest first, until a promise is broken, with a fault in the machine or
+/// without.
 #[must_use]
 pub fn refute(approach: &dyn Approach, fault: Option<Fault>, promise: Promise) -> Outcome {
-    let names = std::collections::BTreeSet::from([promise.name()]);
-    explore(Worlds::new(worlds(approach, Depth::Bounded, fault)), HasDiscoveries::AnyOf(names))
+    let mut outcome = Outcome::default();
+    for variant in Variant::ALL {
+        let Some(setup) = world(approach, Depth::Bounded, variant, fault) else { continue };
+        let until = HasDiscoveries::AnyOf(BTreeSet::from([promise.name()]));
+        outcome.add(&explore(Worlds::new(setup), variant, until));
+        if outcome.breaks(promise).is_some() {
+            break;
+        }
+    }
+    outcome
 }
 
-fn explore(worlds: Worlds, until: HasDiscoveries) -> Outcome {
+fn explore(worlds: Worlds, variant: Variant, until: HasDiscoveries) -> Outcome {
     // One thread: the order of exploration, and so each path, is the same on every run.
-    let mut b = worlds.checker().threads(1).finish_when(until);
-    if let Ok(n) = std::env::var("N") { b = b.target_state_count(n.parse().unwrap()); }
-    let checker = b.spawn_bfs().join();
+    let checker = worlds.checker().threads(1).finish_when(until).spawn_bfs().join();
     let discoveries = checker.discoveries();
-    let mut broken: Vec<Broken> = Promise::ALL
-        .into_iter()
-        .filter_map(|promise| {
-            let path = discoveries.get(promise.name())?.clone().into_vec();
-            Some(told(promise, &path))
-        })
-        .collect();
-    broken.sort_by_key(|broken| broken.promise);
+    let broken = Promise::ALL.into_iter().filter_map(|promise| {
+        let path = discoveries.get(promise.name())?.clone().into_vec();
+        Some(told(promise, variant, &path))
+    });
     Outcome {
         states: checker.unique_state_count(),
         transitions: checker.model().transitions(),
         depth: checker.max_depth(),
-        broken,
+        broken: broken.collect(),
         witnessed: checker.model().witnessed(),
     }
 }
 
 /// A path in words, and as a script.
-fn told(promise: Promise, path: &[(World, Option<Step>)]) -> Broken {
+fn told(promise: Promise, variant: Variant, path: &[(World, Option<Step>)]) -> Broken {
     let mut words = Vec::new();
     let mut events = path.first().map(|(world, _)| world.machine.introduction()).unwrap_or_default();
     for (world, step) in path {
@@ -90,5 +114,5 @@ fn told(promise: Promise, path: &[(World, Option<Step>)]) -> Broken {
         });
         events.extend(world.clone().take(*step));
     }
-    Broken { promise, path: words, script: script::write(&events) }
+    Broken { promise, variant, path: words, script: script::write(&events) }
 }

@@ -1,14 +1,17 @@
 //! Workload: who does what in a world that is checked.
 //!
 //! Two CPUs, two caches, three objects of them. Two modules queue objects and go, each by the
-//! approach's own exit path, at the same time; somebody queues without a head, a reader reads what he
-//! can find, a CPU may go offline at any time, and memory may be short in the beginning. Beside that
-//! world there is one in which an object is leaked, and one in which both modules share one cache.
+//! approach's own exit path, at the same time, and somebody calls `kfree_rcu_mightsleep()`. That is one
+//! world; beside it there are one that is short of memory, with a reader and the headless caller as
+//! tasks of their own, one in which a CPU goes offline, one with a leak, and one in which both modules
+//! share a cache. A deep check has all of that at once in each world, one more object, and grace
+//! periods that others have started.
 
 use std::sync::Arc;
 
 use crate::{
     approach::Approach,
+    event::Cpu,
     machine::{
         CacheIndex, CacheSetup, Disturbances, ObjectIndex, ObjectSetup, Setup, TaskIndex, TaskSetup,
         facts::Sizes, fault::Fault, op::Op,
@@ -31,27 +34,51 @@ pub(super) const B: CacheIndex = CacheIndex(1);
 const SLEEPER: TaskIndex = TaskIndex(2);
 
 /// What distinguishes the worlds of one row.
-#[derive(Clone, Copy, PartialEq)]
-enum Variant {
-    Plain,
-    Pressure,
-    Offline,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Variant {
+    /// An object is leaked.
     Leak,
+    /// Memory is short; a reader and a caller without a head are tasks of their own.
+    Pressure,
+    /// Memory is plentiful; each task queues on any CPU.
+    Plenty,
+    /// Both modules share one cache.
     Merged,
+    /// A CPU goes offline at any time.
+    Offline,
 }
 
-/// The worlds of a row.
-#[must_use]
-pub fn worlds(approach: &dyn Approach, depth: Depth, fault: Option<Fault>) -> Vec<Arc<Setup>> {
-    let mut variants = vec![Variant::Plain, Variant::Pressure, Variant::Offline, Variant::Leak];
-    if !approach.has_type_safe_cache() {
-        variants.push(Variant::Merged);
+impl Variant {
+    /// All of them, the smallest worlds first.
+    pub const ALL: [Variant; 5] =
+        [Variant::Leak, Variant::Pressure, Variant::Plenty, Variant::Merged, Variant::Offline];
+
+    /// Its name in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Variant::Leak => "a leak",
+            Variant::Pressure => "short of memory",
+            Variant::Plenty => "plenty of memory",
+            Variant::Merged => "a shared cache",
+            Variant::Offline => "a CPU goes",
+        }
     }
-    if let Ok(v) = std::env::var("V") { variants = vec![variants[v.parse::<usize>().unwrap()]]; }
-    variants.into_iter().map(|variant| Arc::new(world(approach, depth, variant, fault))).collect()
 }
 
-fn world(approach: &dyn Approach, depth: Depth, variant: Variant, fault: Option<Fault>) -> Setup {
+/// The world of a row; none where the row has no such world: a type-safe cache is never shared.
+#[must_use]
+pub fn world(
+    approach: &dyn Approach,
+    depth: Depth,
+    variant: Variant,
+    fault: Option<Fault>,
+) -> Option<Arc<Setup>> {
+    let is_shared = variant == Variant::Merged;
+    (!(is_shared && approach.has_type_safe_cache())).then(|| Arc::new(setup(approach, depth, variant, fault)))
+}
+
+fn setup(approach: &dyn Approach, depth: Depth, variant: Variant, fault: Option<Fault>) -> Setup {
     let is_merged = variant == Variant::Merged;
     let second_cache = if is_merged { A } else { B };
     let (o1, o2, o3, o4) = (ObjectIndex(0), ObjectIndex(1), ObjectIndex(2), ObjectIndex(3));
@@ -64,32 +91,43 @@ fn world(approach: &dyn Approach, depth: Depth, variant: Variant, fault: Option<
         users,
         slab_objects: 4,
     };
+    // Who sleeps and who reads are tasks of their own where memory is short, and everywhere in a deep check.
+    let has_others = variant == Variant::Pressure || depth == Depth::Deep;
+    let headless = Op::QueueHeadless(if by_callback { o4 } else { o2 });
     let mut first = vec![approach.free(o1)];
-    if by_callback && variant != Variant::Leak {
-        first.push(approach.free(o2));
+    if variant != Variant::Leak {
+        if by_callback {
+            first.push(approach.free(o2));
+        }
+        if !has_others {
+            first.push(headless);
+        }
     }
     if depth == Depth::Deep {
         first.push(approach.free(ObjectIndex(4)));
     }
-    let sleeper = match variant {
-        Variant::Leak => vec![],
-        _ if by_callback => vec![Op::QueueHeadless(o4)],
-        _ => vec![Op::QueueHeadless(o2)],
+    let (sleeper, reader) = match has_others {
+        true => (vec![headless], vec![Op::ReadLock(if type_safe { o3 } else { o1 }), Op::ReadUnlock]),
+        false => (vec![], vec![]),
     };
     first.push(Op::Join(SLEEPER));
     first.extend(approach.exit(A));
     first.push(Op::Unload(A));
     let mut second = vec![if type_safe { Op::Free(o3) } else { approach.free(o3) }];
     second.extend(approach.second(second_cache));
-    if !is_merged {
-        second.push(Op::Unload(B));
-    }
-    let read = if type_safe { o3 } else { o1 };
-    let task = |name, program| TaskSetup { name, program, cpu: None };
-    let object = |cache: CacheIndex| ObjectSetup { cache: Some(cache), slab: u32::from(cache.0) };
-    let mut objects = vec![object(A), object(A), object(second_cache), ObjectSetup { cache: None, slab: 9 }];
+    second.push(Op::Unload(B));
+    // Where a CPU may go away, who queues where is settled: one on each.
+    let on = |cpu| (variant == Variant::Offline && depth == Depth::Bounded).then_some(Cpu(cpu));
+    let task = |name, program, cpu| TaskSetup { name, program, cpu };
+    let object = |cache: CacheIndex, owner| ObjectSetup {
+        cache: Some(cache),
+        owner: Some(owner),
+        slab: u32::from(cache.0),
+    };
+    let kmalloc = ObjectSetup { cache: None, owner: None, slab: u32::MAX };
+    let mut objects = vec![object(A, A), object(A, A), object(second_cache, B), kmalloc];
     if depth == Depth::Deep {
-        objects.push(object(A));
+        objects.push(object(A, A));
     }
     Setup {
         generation: approach.generation(),
@@ -98,15 +136,16 @@ fn world(approach: &dyn Approach, depth: Depth, variant: Variant, fault: Option<
         caches: vec![cache("cache-a", if is_merged { 2 } else { 1 }, false), cache("cache-b", 1, type_safe)],
         objects,
         tasks: vec![
-            task("exit-a", first),
-            task("exit-b", second),
-            task("sleeper", sleeper),
-            task("reader", vec![Op::ReadLock(read), Op::ReadUnlock]),
+            task("exit-a", first, on(0)),
+            task("exit-b", second, on(1)),
+            task("sleeper", sleeper, None),
+            task("reader", reader, None),
         ],
         disturbances: Disturbances {
             offline: u8::from(depth == Depth::Deep || variant == Variant::Offline),
             pressure: variant == Variant::Pressure,
             pressure_ends: depth == Depth::Deep,
+            others_graces: depth == Depth::Deep,
             shrinks: u8::from(approach.has_shrinker()),
         },
         fault,

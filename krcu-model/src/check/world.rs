@@ -1,10 +1,11 @@
 //! World: a machine and what a watcher believes of it, as a model that stateright explores.
 
 use std::{
+    collections::BTreeSet,
     hash::{Hash, Hasher},
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -92,6 +93,13 @@ impl World {
         machine.going_offline.filter(|_| !machine.setup().generation.has_sheaves).map(Move::Dead)
     }
 
+    /// Whether a task is in the middle of an op that goes over all CPUs, none of which can go away
+    /// meanwhile: the turns of such an op are one step.
+    fn goes_round(&self, task: TaskIndex) -> bool {
+        let machine = &self.machine;
+        machine.offline_left == 0 && machine.going_offline.is_none() && machine.is_at_another_cpu(task)
+    }
+
     /// Makes a step, and gives the events that it showed.
     pub fn take(&mut self, step: Step) -> Vec<Event> {
         let mut seen = Vec::new();
@@ -101,6 +109,11 @@ impl World {
                 if let Move::Free(freer) = chosen {
                     while self.machine.is_freeing(freer) {
                         self.machine.apply(chosen, &mut seen);
+                    }
+                }
+                if let Move::Task(task, cpu) = chosen {
+                    while self.goes_round(task) {
+                        self.machine.apply(Move::Task(task, cpu), &mut seen);
                     }
                 }
                 while let Some(urgent) = self.urgent() {
@@ -208,33 +221,32 @@ impl Witness {
     }
 }
 
-/// The worlds of a row, as a model.
+/// All that can become of a world, as a model.
 pub struct Worlds {
-    /// In which the exploration begins.
-    pub setups: Vec<Arc<Setup>>,
+    setup: Arc<Setup>,
     witnessed: AtomicU32,
     reported: AtomicU32,
-    transitions: AtomicU32,
+    transitions: AtomicU64,
 }
 
 impl Worlds {
-    /// For these.
+    /// That begin like this.
     #[must_use]
-    pub fn new(setups: Vec<Arc<Setup>>) -> Worlds {
+    pub fn new(setup: Arc<Setup>) -> Worlds {
         let zero = || AtomicU32::new(0);
-        Worlds { setups, witnessed: zero(), reported: zero(), transitions: zero() }
+        Worlds { setup, witnessed: zero(), reported: zero(), transitions: AtomicU64::new(0) }
     }
 
     /// What has been seen to happen.
     #[must_use]
-    pub fn witnessed(&self) -> Vec<Witness> {
+    pub fn witnessed(&self) -> BTreeSet<Witness> {
         let bits = self.witnessed.load(Ordering::Relaxed);
         Witness::ALL.into_iter().filter(|witness| bits & witness.bit() != 0).collect()
     }
 
     /// Transitions taken.
     #[must_use]
-    pub fn transitions(&self) -> u32 {
+    pub fn transitions(&self) -> u64 {
         self.transitions.load(Ordering::Relaxed)
     }
 
@@ -285,7 +297,9 @@ impl Worlds {
             Step::Move(Move::GraceBegin) if !after.machine.blocking_readers.is_empty() => {
                 self.witness(Witness::GraceWaited);
             }
-            Step::Move(Move::Offline(cpu)) if !machine.is_idle(cpu) => self.witness(Witness::OfflineWithQueue),
+            Step::Move(Move::Offline(cpu)) if !machine.is_idle(cpu) => {
+                self.witness(Witness::OfflineWithQueue);
+            }
             Step::Move(Move::Monitor(cpu)) if after.machine.is_monitor_running(cpu) => {
                 self.witness(Witness::MonitorFreed);
             }
@@ -309,7 +323,8 @@ impl Worlds {
         let queued = |machine: &Machine| -> usize {
             machine.cpus.iter().flat_map(|cpu| &cpu.sheaves).map(|sheaf| sheaf.objects.len()).sum()
         };
-        let is_new = |machine: &Machine| machine.objects().iter().filter(|life| **life == Life::Queued).count();
+        let is_new =
+            |machine: &Machine| machine.objects().iter().filter(|life| **life == Life::Queued).count();
         if queued(&after.machine) < queued(machine) && is_new(&after.machine) == is_new(machine) {
             self.witness(Witness::SheafFlushed);
         }
@@ -327,7 +342,7 @@ impl Model for Worlds {
     type Action = Step;
 
     fn init_states(&self) -> Vec<World> {
-        self.setups.iter().map(World::new).collect()
+        vec![World::new(&self.setup)]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Step>) {

@@ -63,13 +63,12 @@ impl Machine {
         }
     }
 
-    /// One CPU of the document's walk: pages and lists, queued or in a batch, go to `call_rcu()`. What a
-    /// worker has taken off is on no list.
-    pub(crate) fn pass_pages_to_call_rcu(&mut self, cpu: Cpu) {
+    /// One CPU of the document's walk. What a worker has taken off is on no list.
+    pub(crate) fn pass_pages_to_call_rcu(&mut self, cpu: Cpu, of_batches: bool) {
         let krc = &mut self.cpu_mut(cpu).krc;
         let mut pages = std::mem::take(&mut krc.bulk).into_iter().flatten().collect::<Vec<_>>();
         let mut lists = std::mem::take(&mut krc.head);
-        for krw in &mut krc.krw {
+        for krw in krc.krw.iter_mut().filter(|_| of_batches) {
             pages.extend(std::mem::take(&mut krw.pages).into_iter().flatten());
             lists.append(&mut krw.head);
         }

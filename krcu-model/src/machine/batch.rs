@@ -128,7 +128,10 @@ impl Machine {
     pub(crate) fn has_ready(&self, cpu: Cpu) -> bool {
         let krc = &self.cpu(cpu).krc;
         self.setup.generation.pages_have_cookies
-            && (krc.bulk.iter().any(|pages| pages.first().is_some_and(|page| self.grace.is_done(page.cookie)))
+            && (krc
+                .bulk
+                .iter()
+                .any(|pages| pages.first().is_some_and(|page| self.grace.is_done(page.cookie)))
                 || (!krc.head.is_empty() && self.grace.is_done(krc.head_cookie)))
     }
 
@@ -143,8 +146,7 @@ impl Machine {
             let ready = channel.iter().take_while(|page| grace.is_done(page.cookie)).count();
             channel.drain(..ready).collect::<Vec<Page>>()
         });
-        let head =
-            if grace.is_done(krc.head_cookie) { std::mem::take(&mut krc.head) } else { Vec::new() };
+        let head = if grace.is_done(krc.head_cookie) { std::mem::take(&mut krc.head) } else { Vec::new() };
         Freeing::of(pages, head)
     }
 

@@ -57,7 +57,8 @@ impl Machine {
         for (index, cache) in (0..).map(CacheIndex).zip(&self.caches) {
             match cache.end {
                 End::Lingering { linger, reported } => {
-                    let are_all = |wanted: &[Life]| self.objects_of(index).all(|(_, life)| wanted.contains(&life));
+                    let are_all =
+                        |wanted: &[Life]| self.objects_of(index).all(|(_, life)| wanted.contains(&life));
                     if are_all(&[Life::Free]) {
                         moves.push(Move::LingerCheck(index));
                     } else if linger.reports_late
@@ -211,9 +212,8 @@ impl Machine {
 
     /// Caches whose destroy has returned and that are still there.
     pub(crate) fn lingering(&self) -> Vec<CacheIndex> {
-        let lingers = |end: &End| {
-            matches!(end, End::Lingering { .. } | End::AwaitsWork | End::AwaitsCallbacks(_))
-        };
+        let lingers =
+            |end: &End| matches!(end, End::Lingering { .. } | End::AwaitsWork | End::AwaitsCallbacks(_));
         (0..).map(CacheIndex).zip(&self.caches).filter(|(_, c)| lingers(&c.end)).map(|(i, _)| i).collect()
     }
 }

@@ -45,11 +45,8 @@ pub struct Sizes {
 
 impl Sizes {
     /// The kernel's own, for objects of less than 256 bytes.
-    pub const KERNEL: Sizes = Sizes {
-        bulk_entries: KVFREE_BULK_MAX_ENTR,
-        cached_pages: RCU_MIN_CACHED_OBJS,
-        sheaf_capacity: 60,
-    };
+    pub const KERNEL: Sizes =
+        Sizes { bulk_entries: KVFREE_BULK_MAX_ENTR, cached_pages: RCU_MIN_CACHED_OBJS, sheaf_capacity: 60 };
     /// The smallest that still have a page with room and one without, a sheaf that is full and one that is not.
     pub const SMALL: Sizes = Sizes { bulk_entries: 2, cached_pages: 1, sheaf_capacity: 2 };
 }

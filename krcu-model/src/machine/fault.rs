@@ -24,6 +24,8 @@ pub enum Fault {
     CallbacksStay,
     /// The sheaves of a CPU that goes offline stay behind (no `slub_cpu_dead()`).
     SheavesStay,
+    /// Callbacks that move away from a CPU forget the `rcu_barrier()` that has not been there yet.
+    MigrationForgetsBarrier,
     /// `rcu_barrier()` puts its callback on the first CPU only.
     BarrierOnOneCpu,
     /// `rcu_barrier()` is content with the operation in flight.
@@ -38,7 +40,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 13] = [
+    pub const ALL: [Fault; 14] = [
         Fault::GraceIgnoresReaders,
         Fault::HalfAGrace,
         Fault::FirstCookieKept,
@@ -47,6 +49,7 @@ impl Fault {
         Fault::MonitorNotRearmed,
         Fault::CallbacksStay,
         Fault::SheavesStay,
+        Fault::MigrationForgetsBarrier,
         Fault::BarrierOnOneCpu,
         Fault::BarrierRidesHalf,
         Fault::FlushSkipsPending,
@@ -66,6 +69,7 @@ impl Fault {
             Fault::MonitorNotRearmed => "a monitor that found both batches full does not come again",
             Fault::CallbacksStay => "callbacks stay on a CPU that goes offline",
             Fault::SheavesStay => "sheaves stay on a CPU that goes offline",
+            Fault::MigrationForgetsBarrier => "callbacks that move away forget the rcu_barrier() in flight",
             Fault::BarrierOnOneCpu => "rcu_barrier() looks at one CPU only",
             Fault::BarrierRidesHalf => "rcu_barrier() is content with the operation in flight",
             Fault::FlushSkipsPending => "flush_rcu_work() does not wait for work that is pending",
@@ -84,12 +88,12 @@ impl Fault {
             | Fault::FirstListCookieKept
             | Fault::WorkWithoutGrace
             | Fault::SheafWithoutGrace => Promise::GracePeriodKept,
-            Fault::MonitorNotRearmed | Fault::CallbacksStay | Fault::SheavesStay => {
-                Promise::DeferredFreeComes
-            }
-            Fault::BarrierOnOneCpu | Fault::BarrierRidesHalf | Fault::FlushSkipsPending => {
-                Promise::BarrierCovers
-            }
+            Fault::MonitorNotRearmed | Fault::CallbacksStay => Promise::DeferredFreeComes,
+            Fault::SheavesStay
+            | Fault::MigrationForgetsBarrier
+            | Fault::BarrierOnOneCpu
+            | Fault::BarrierRidesHalf
+            | Fault::FlushSkipsPending => Promise::BarrierCovers,
             Fault::TypeSafeSlabsAtOnce => Promise::MemoryOutlivesObjects,
         }
     }

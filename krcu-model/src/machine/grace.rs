@@ -6,7 +6,12 @@
 
 use krcu_common::FreePath;
 
-use super::{CacheIndex, Machine, Move, ObjectIndex, Seen, fault::Fault, queue::Page, sequence::Cookie};
+use super::{
+    CacheIndex, Machine, Move, ObjectIndex, Seen,
+    fault::Fault,
+    queue::{Krc, Page},
+    sequence::Cookie,
+};
 use crate::event::{Cpu, Task, What};
 
 /// Something that waits for a grace period on a CPU's list.
@@ -51,17 +56,15 @@ impl Machine {
         }
     }
 
-    /// Whether anybody has a use for a grace period. For those whose cookies are only polled nobody
-    /// starts one, but somebody else may.
+    /// Whether anybody needs a grace period. For those whose cookies are only polled nobody starts one,
+    /// but somebody else may.
     fn needs_grace(&self) -> bool {
         let is_open = |cookie: Cookie| !self.grace.is_done(cookie);
         let are_open = |pages: &[Vec<Page>]| pages.iter().flatten().any(|page| is_open(page.cookie));
+        let is_polled = |krc: &Krc| are_open(&krc.bulk) || (!krc.head.is_empty() && is_open(krc.head_cookie));
         self.tasks.iter().any(|task| task.waiting.is_some_and(is_open))
-            || self.cpus.iter().any(|cpu| {
-                cpu.callbacks.iter().any(|callback| is_open(callback.cookie))
-                    || are_open(&cpu.krc.bulk)
-                    || (!cpu.krc.head.is_empty() && is_open(cpu.krc.head_cookie))
-            })
+            || self.cpus.iter().any(|cpu| cpu.callbacks.iter().any(|callback| is_open(callback.cookie)))
+            || (self.setup.disturbances.others_graces && self.cpus.iter().any(|cpu| is_polled(&cpu.krc)))
     }
 
     pub(crate) fn grace_begins(&mut self, seen: &mut Seen) {
@@ -96,7 +99,7 @@ impl Machine {
         let task = Task(SOFTIRQ + u32::from(cpu.0));
         match callback.duty {
             Duty::Module(object) => {
-                let module = self.object_setup(object).cache.map(|cache| self.module_name(cache));
+                let module = self.object_setup(object).owner.map(|cache| self.module_name(cache));
                 let what = What::CallbackRan { object: self.object_address(object), text: module };
                 self.say(seen, task, cpu, what);
                 self.set_life(object, super::Life::Free);

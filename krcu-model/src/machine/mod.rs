@@ -64,6 +64,8 @@ pub struct TaskIndex(pub u16);
 pub struct ObjectSetup {
     /// Its cache; `None` for `vmalloc()` memory.
     pub cache: Option<CacheIndex>,
+    /// The cache whose module has it: another where caches are merged.
+    pub owner: Option<CacheIndex>,
     /// Its slab, by any number.
     pub slab: u32,
 }
@@ -101,6 +103,8 @@ pub struct Disturbances {
     pub pressure: bool,
     /// Whether that may end.
     pub pressure_ends: bool,
+    /// Whether somebody else may start a grace period that is only polled for.
+    pub others_graces: bool,
     /// Runs of the shrinker, which calls a monitor directly, while memory is short.
     pub shrinks: u8,
 }
@@ -276,10 +280,8 @@ impl Machine {
         for (place, object) in self.setup.objects.iter().enumerate() {
             let index = ObjectIndex(u32::try_from(place).unwrap_or(u32::MAX));
             if let Some(cache) = object.cache {
-                let what = What::Allocated {
-                    object: self.object_address(index),
-                    cache: self.cache_address(cache),
-                };
+                let what =
+                    What::Allocated { object: self.object_address(index), cache: self.cache_address(cache) };
                 self.say(&mut seen, Task(0), Cpu(0), what);
             }
         }
@@ -389,9 +391,9 @@ impl Machine {
 
     /// Objects of a cache, and how far they are.
     pub(crate) fn objects_of(&self, cache: CacheIndex) -> impl Iterator<Item = (ObjectIndex, Life)> + '_ {
-        (0u32..).zip(self.setup.objects.iter().zip(&self.objects)).filter_map(move |(index, (setup, life))| {
-            (setup.cache == Some(cache)).then_some((ObjectIndex(index), *life))
-        })
+        (0u32..).zip(self.setup.objects.iter().zip(&self.objects)).filter_map(
+            move |(index, (setup, life))| (setup.cache == Some(cache)).then_some((ObjectIndex(index), *life)),
+        )
     }
 
     /// The address by which events name an object.

@@ -4,6 +4,7 @@
 //! calls do. A mutant is the same list without one of them.
 
 use super::{CacheIndex, ObjectIndex, TaskIndex};
+use crate::promise::Promise;
 
 /// A mutex that callers of a barrier meet at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,6 +96,8 @@ pub enum Op {
     /// `kvfree_rcu_queue_batch()` on every possible CPU with something queued, waiting where both of
     /// its batches are full.
     Offload,
+    /// The same, only so that a wait that follows takes less than the monitor's five seconds.
+    Hurry,
     /// For every possible CPU: `cancel_delayed_work_sync()` of its monitor, then `flush_rcu_work()` of
     /// its batches.
     Drain,
@@ -102,9 +105,12 @@ pub enum Op {
     FlushWorks,
     /// Waits until no monitor is freeing what it found ready.
     AwaitMonitors,
-    /// The document's step: every bulk page that is on a list, and every object of the fallback lists,
-    /// is passed to `call_rcu()`, one CPU at a time.
-    PassPagesToCallRcu,
+    /// The document's step, one CPU at a time: every bulk page that is on a list, and every object of the
+    /// fallback list, is passed to `call_rcu()`.
+    PassPagesToCallRcu {
+        /// Those of batches that wait for a grace period as well.
+        of_batches: bool,
+    },
     /// `synchronize_srcu()` against the callers of `kfree_rcu_mightsleep()` that found no memory.
     SynchronizeSrcu,
     /// `cpus_read_lock()`.
@@ -135,27 +141,32 @@ pub enum Op {
     AwaitLingering,
     /// The same for one cache.
     AwaitDestroyed(CacheIndex),
+    /// `kmem_cache_destroy_barrier()` returns, for all caches or for one.
+    DestructionAwaited(Option<CacheIndex>),
 }
 
 impl Op {
-    /// What it is in words; `None` where it is no wait, lock or check, and leaving it out is no mutant.
+    /// What it is in words, and the promise that is broken without it; `None` where it is no wait, lock
+    /// or check.
     #[must_use]
-    pub fn guard(self) -> Option<&'static str> {
+    pub fn guard(self) -> Option<(&'static str, Promise)> {
         Some(match self {
-            Op::Entrain => "putting a callback behind the last one of each CPU",
-            Op::AwaitCallbacks => "waiting for those callbacks",
-            Op::Offload => "queueing what the lists hold as batches",
-            Op::Drain => "waiting for monitors and batches",
-            Op::FlushWorks => "waiting for batches",
-            Op::AwaitMonitors => "waiting for monitors",
-            Op::PassPagesToCallRcu => "passing the pages to call_rcu()",
-            Op::SynchronizeSrcu => "waiting for SRCU readers",
-            Op::CpusReadLock => "holding CPU hotplug off",
-            Op::FlushSheaves(_) => "flushing the sheaves",
-            Op::AwaitNoted => "waiting for the objects of the cache",
-            Op::DropReference(_) => "looking whether the cache has other users",
-            Op::AwaitLingering | Op::AwaitDestroyed(_) => "waiting for the destruction",
-            Op::ReleaseLater(_) => "the work item's rcu_barrier()",
+            Op::Take(Lock::RcuBarrier) => ("the mutex of rcu_barrier()", Promise::BarrierCovers),
+            Op::Entrain => ("a callback behind the last one of each CPU", Promise::BarrierCovers),
+            Op::AwaitCallbacks => ("the wait for those callbacks", Promise::BarrierCovers),
+            Op::Offload => ("queueing what the lists hold", Promise::BarrierCovers),
+            Op::Drain => ("the wait for monitors and batches", Promise::BarrierCovers),
+            Op::FlushWorks => ("the wait for batches", Promise::BarrierCovers),
+            Op::AwaitMonitors => ("the wait for monitors", Promise::BarrierCovers),
+            Op::PassPagesToCallRcu { .. } => ("passing the pages to call_rcu()", Promise::BarrierCovers),
+            Op::CpusReadLock => ("holding CPU hotplug off", Promise::BarrierCovers),
+            Op::FlushSheaves(_) => ("flushing the sheaves", Promise::BarrierCovers),
+            Op::AwaitNoted => ("the wait for the cache's objects", Promise::BarrierCovers),
+            Op::DropReference(_) => ("the look for other users of the cache", Promise::MemoryOutlivesObjects),
+            Op::AwaitLingering | Op::AwaitDestroyed(_) => {
+                ("the wait for the destruction", Promise::BarrierCovers)
+            }
+            Op::ReleaseLater(_) => ("the work item that releases", Promise::DestroyCompletes),
             _ => return None,
         })
     }

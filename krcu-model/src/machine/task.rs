@@ -58,6 +58,7 @@ impl Op {
     fn follows(self, before: Op) -> bool {
         match self {
             Op::Leave(_)
+            | Op::DestructionAwaited(_)
             | Op::Finish(_)
             | Op::CpusReadUnlock
             | Op::Snap(_)
@@ -132,7 +133,7 @@ impl Machine {
             Op::Join(other) => self.is_finished(other),
             Op::Take(lock) | Op::TakeAlways(lock) => !self.is_taken(lock),
             Op::AwaitCallbacks => self.barrier_callbacks == 0,
-            Op::Offload => self.can_offload(cursor),
+            Op::Offload | Op::Hurry => self.can_offload(cursor),
             Op::Drain => match thread.flush {
                 None => !self.is_monitor_running(cursor),
                 Some(requested) => self.are_flushed(cursor, requested),
@@ -269,16 +270,20 @@ impl Machine {
                 self.advance(task);
             }
             Op::Entrain => {
+                if cursor == Cpu(0) {
+                    // `atomic_set(&rcu_state.barrier_cpu_count, 2)`: whoever else was counting is forgotten.
+                    self.barrier_callbacks = 0;
+                }
                 self.entrain(cursor);
                 self.next_cpu(task);
             }
-            Op::Offload => {
+            Op::Offload | Op::Hurry => {
                 self.queue_batch(cursor);
                 self.next_cpu(task);
             }
             Op::Drain | Op::FlushWorks => self.flush_works(task, op, cursor),
-            Op::PassPagesToCallRcu => {
-                self.pass_pages_to_call_rcu(cursor);
+            Op::PassPagesToCallRcu { of_batches } => {
+                self.pass_pages_to_call_rcu(cursor, of_batches);
                 self.next_cpu(task);
             }
             Op::SynchronizeSrcu => {
@@ -359,6 +364,11 @@ impl Machine {
                 self.cache_mut(cache).end = super::cache::End::AwaitsWork;
                 self.advance(task);
             }
+            Op::DestructionAwaited(cache) => {
+                let cache = cache.map(|cache| self.cache_address(cache));
+                self.say(seen, number, cpu, What::DestructionAwaited { cache });
+                self.advance(task);
+            }
             Op::AwaitLingering => {
                 let caches = self.lingering();
                 self.await_caches(task, caches);
@@ -394,7 +404,7 @@ impl Machine {
 
     fn queue_callback(&mut self, task: TaskIndex, object: ObjectIndex, seen: &mut Seen) {
         let (number, cpu) = (Machine::task_number(task), self.task(task).cpu);
-        let text = self.object_setup(object).cache.map(|cache| self.module_name(cache));
+        let text = self.object_setup(object).owner.map(|cache| self.module_name(cache));
         let what = What::CallbackQueued {
             object: self.object_address(object),
             cache: self.cache_address_of(object),
@@ -433,6 +443,25 @@ impl Machine {
             Some(Op::Take(lock) | Op::TakeAlways(lock)) if self.is_taken(lock) => Some(lock),
             _ => None,
         }
+    }
+
+    /// Whether a task is at an op that goes over all CPUs, not at the first, and can go on.
+    #[must_use]
+    pub fn is_at_another_cpu(&self, task: TaskIndex) -> bool {
+        let thread = self.task(task);
+        self.next_op(task).is_some_and(|op| {
+            let goes_over_all = matches!(
+                op,
+                Op::Entrain
+                    | Op::Offload
+                    | Op::Hurry
+                    | Op::Drain
+                    | Op::FlushWorks
+                    | Op::PassPagesToCallRcu { .. }
+                    | Op::FlushSheaves(_)
+            );
+            goes_over_all && thread.cursor > 0 && thread.flush.is_none() && self.is_enabled(task, op)
+        })
     }
 
     /// Whether the next step of a task is to ride on another's operation.

@@ -43,7 +43,9 @@ impl Machine {
                     }
                     Duty::Barrier => "rcu_barrier()'s own".to_owned(),
                     Duty::Slabs(cache) => format!("the slabs of {} go back", self.module_name(*cache)),
-                    Duty::Release(cache) => format!("the release of {} counts down", self.module_name(*cache)),
+                    Duty::Release(cache) => {
+                        format!("the release of {} counts down", self.module_name(*cache))
+                    }
                 });
                 format!("CPU {} invokes a callback: {}", cpu.0, duty.unwrap_or_default())
             }
@@ -108,7 +110,7 @@ impl Machine {
             }
             Op::AwaitCallbacks => "rcu_barrier()'s callbacks have run, it returns".to_owned(),
             Op::Finish(_) => "gives the mutex back".to_owned(),
-            Op::Offload => {
+            Op::Offload | Op::Hurry => {
                 let has = self.cpus[usize::from(cursor)].krc.has_queued();
                 format!(
                     "kvfree_rcu_queue_batch() of CPU {cursor}{}",
@@ -121,17 +123,20 @@ impl Machine {
             },
             Op::FlushWorks => format!("flush_rcu_work() of CPU {cursor}'s batches"),
             Op::AwaitMonitors => "no monitor is freeing".to_owned(),
-            Op::PassPagesToCallRcu => format!("passes the pages of CPU {cursor} to call_rcu()"),
+            Op::PassPagesToCallRcu { .. } => format!("passes the pages of CPU {cursor} to call_rcu()"),
             Op::SynchronizeSrcu => "synchronize_srcu()".to_owned(),
             Op::CpusReadLock => "cpus_read_lock()".to_owned(),
             Op::CpusReadUnlock => "cpus_read_unlock()".to_owned(),
             Op::FlushSheaves(_) => {
                 let offline = self.cpus[usize::from(cursor)].offline;
-                format!("flush_rcu_sheaf() {}", if offline {
-                    format!("leaves out CPU {cursor}, which is not online")
-                } else {
-                    format!("on CPU {cursor}")
-                })
+                format!(
+                    "flush_rcu_sheaf() {}",
+                    if offline {
+                        format!("leaves out CPU {cursor}, which is not online")
+                    } else {
+                        format!("on CPU {cursor}")
+                    }
+                )
             }
             Op::Note(of) => format!("takes note of what is queued of {}", cache(of)),
             Op::AwaitNoted => "all that it waits for is free".to_owned(),
@@ -141,6 +146,7 @@ impl Machine {
             Op::ShutdownFlush(of) => format!("__kmem_cache_shutdown({}) flushes every CPU", cache(of)),
             Op::Look(of, _) => format!("__kmem_cache_shutdown({}) looks at its slabs", cache(of)),
             Op::Release(of) | Op::ReleaseLater(of) => format!("{} is released", cache(of)),
+            Op::DestructionAwaited(_) => "kmem_cache_destroy_barrier() returns".to_owned(),
             Op::AwaitLingering => "waits for every cache that was passed to a lingering destroy".to_owned(),
             Op::AwaitDestroyed(of) => format!("waits for the destruction of {}", cache(of)),
         }

@@ -124,8 +124,7 @@ fn what(verb: &str, fields: &mut Fields) -> Result<What, String> {
             rcu_works_flushed: fields.number_or("rcu_works_flushed", 0)?,
         },
         "barrier_end" => {
-            let cache = fields.take("cache").map(|text| number(&text).map(CacheAddress)).transpose()?;
-            What::BarrierEnd { barrier: fields.word("barrier")?, cache }
+            What::BarrierEnd { cache: fields.cache_if_given()?, barrier: fields.word("barrier")? }
         }
         "module_loaded" => What::ModuleLoaded { name: fields.need("name")? },
         "module_freed" => What::ModuleFreed { name: fields.need("name")? },
@@ -143,11 +142,12 @@ fn what(verb: &str, fields: &mut Fields) -> Result<What, String> {
         "callback_ran" => What::CallbackRan { object: fields.object()?, text: fields.take("text") },
         "read_lock" => What::ReadLock {
             object: fields.take("object").map(|text| number(&text).map(ObjectAddress)).transpose()?,
-            cache: fields.take("cache").map(|text| number(&text).map(CacheAddress)).transpose()?,
+            cache: fields.cache_if_given()?,
         },
         "read_unlock" => What::ReadUnlock,
         "lingers" => What::Lingers { cache: fields.cache()? },
         "reported" => What::Reported { cache: fields.cache()? },
+        "destruction_awaited" => What::DestructionAwaited { cache: fields.cache_if_given()? },
         "slabs_freed" => What::SlabsFreed { cache: fields.cache()? },
         "quiet" => What::Quiet,
         _ => return Err(format!("there is no event `{verb}`")),
@@ -228,6 +228,10 @@ impl Fields {
 
     fn cache(&mut self) -> Result<CacheAddress, String> {
         self.number("cache").map(CacheAddress)
+    }
+
+    fn cache_if_given(&mut self) -> Result<Option<CacheAddress>, String> {
+        self.take("cache").map(|text| number(&text).map(CacheAddress)).transpose()
     }
 
     fn object(&mut self) -> Result<ObjectAddress, String> {

@@ -17,10 +17,8 @@ pub fn write(events: &[Event]) -> String {
 /// A script.
 #[must_use]
 pub fn write_with(watch: &Watch, events: &[Event]) -> String {
-    let mut text = format!(
-        "{HEADING}\nwatch attached={} possible_cpus={}",
-        watch.attached.0, watch.possible_cpus
-    );
+    let mut text =
+        format!("{HEADING}\nwatch attached={} possible_cpus={}", watch.attached.0, watch.possible_cpus);
     if !watch.blind.is_empty() {
         let words: Vec<&str> = watch.blind.iter().map(|blind| blind.word()).collect();
         let _ = write!(text, " blind={}", words.join(","));
@@ -175,6 +173,13 @@ impl Line {
             What::ReadUnlock => self.verb("read_unlock"),
             What::Lingers { cache } => self.verb("lingers").cache(*cache),
             What::Reported { cache } => self.verb("reported").cache(*cache),
+            What::DestructionAwaited { cache } => {
+                self.verb("destruction_awaited");
+                match cache {
+                    Some(cache) => self.cache(*cache),
+                    None => self,
+                }
+            }
             What::SlabsFreed { cache } => self.verb("slabs_freed").cache(*cache),
             What::Quiet => self.verb("quiet"),
         }
