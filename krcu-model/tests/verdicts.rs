@@ -761,3 +761,27 @@ fn a_callback_accuses_the_cache_that_it_was_queued_for() {
         .collect();
     assert_eq!(accused, [Some(cache)]);
 }
+
+#[test]
+fn of_calls_without_a_head_the_last_one_decides_what_is_ordered() {
+    // The first began before the barrier, the second after it, and a worker has yet to free both.
+    let run = Run::new()
+        .created(CACHE)
+        .then(30, queued(1, true))
+        .barrier(EXIT, BarrierKind::Kvfree)
+        .then(31, queued(2, true))
+        .destroy_begin()
+        .look(0)
+        .then(EXIT, What::Lingers { cache: CACHE })
+        .freed(1..3, FreePath::Bulk)
+        .then(0, What::CacheReleased { cache: CACHE });
+    assert_eq!(run.verdict().verdict, VerdictKind::Unordered);
+}
+
+#[test]
+fn one_address_is_one_object_however_many_caches_were_given_back_with_it() {
+    let given_back = |run: Run| run.created(CACHE).queued(EXIT, 0..1).destroy_begin().look(0).emptied();
+    let run = given_back(given_back(Run::new()));
+    assert_eq!(run.state.outstanding(), 1);
+    assert_eq!(run.freed(0..1, FreePath::Bulk).state.outstanding(), 0);
+}
