@@ -78,13 +78,6 @@ fn decide(
         return (VerdictKind::Alias, vec![note]);
     }
     let mut notes = Vec::new();
-    if destroy.shutdown == Some(Shutdown::Empty) && destroy.late > 0 {
-        notes.push(format!(
-            "{} deferred frees ran after the memory of the cache was given back",
-            destroy.late
-        ));
-        return (VerdictKind::LateFree, notes);
-    }
     let mut lost: BTreeMap<LossReason, u64> = BTreeMap::new();
     for gap in losses {
         *lost.entry(gap.reason).or_default() += gap.events;
@@ -100,6 +93,14 @@ fn decide(
     if state.watch.blind.contains(&Blind::Frees) && destroy.queued > 0 {
         notes.push("this kernel does not let every deferred free be seen".to_owned());
         return (VerdictKind::Inconclusive, notes);
+    }
+    if shutdown == Shutdown::Empty && destroy.late > 0 {
+        // Only now: were a free unseen, that of another object at the same address would look like this.
+        notes.push(format!(
+            "{} deferred frees ran after the memory of the cache was given back",
+            destroy.late
+        ));
+        return (VerdictKind::LateFree, notes);
     }
     match shutdown {
         Shutdown::Left(_) => of_failed(state, destroy, verdict, notes),
@@ -212,7 +213,8 @@ fn of_emptied(
     let unseen_queue_before = destroy.freed_unknown > 0 && destroy.covered == 0;
     let unordered_frees = destroy.has_uncovered_frees() || unseen_queue_before;
     if unordered_frees || destroy.has_open_callbacks() {
-        if state.watch.blind.contains(&Blind::KvfreeBarrier) && unordered_frees {
+        let callbacks_prove = destroy.has_open_callbacks() && !state.watch.blind.contains(&Blind::RcuBarrier);
+        if state.watch.blind.contains(&Blind::KvfreeBarrier) && unordered_frees && !callbacks_prove {
             notes.push("this kernel does not let its barrier for kfree_rcu() be seen".to_owned());
             return (VerdictKind::Inconclusive, notes);
         }

@@ -54,6 +54,15 @@ impl Freeing {
         freed
     }
 
+    /// The cache that had this address is gone.
+    pub(crate) fn forget(&mut self, cache: CacheAddress) {
+        self.last.take_if(|run| run.cache == cache);
+        self.calls.retain(|_, freed| {
+            freed.retain(|(of, _)| *of != cache);
+            !freed.is_empty()
+        });
+    }
+
     fn keep(&mut self, run: Run) {
         let freed = self.calls.entry(run.call).or_default();
         match freed.last_mut() {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::{
     event::{CacheAddress, ObjectAddress, Task, Time},
     promise::{Promise, Violation},
-    state::{Blind, Mark, State},
+    state::{Blind, CacheId, Mark, State},
 };
 
 /// A callback of `call_rcu()` that has not run.
@@ -17,6 +17,8 @@ use crate::{
 pub struct Waiting {
     /// The cache of the object that its head lies in.
     pub cache: CacheAddress,
+    /// Which life of that address, which may have ended.
+    pub life: CacheId,
     /// When it was queued.
     pub queued: Mark,
     /// The task that queued it.
@@ -127,25 +129,32 @@ impl State {
     }
 
     /// `grace_period_kept`, for an object that is freed now.
-    pub(crate) fn check_grace(&mut self, at: Mark, object: ObjectAddress, cache: CacheAddress, queued: Mark) {
+    pub(crate) fn check_grace(
+        &mut self,
+        at: Mark,
+        object: ObjectAddress,
+        (cache, life): (CacheAddress, CacheId),
+        queued: Mark,
+    ) {
         if self.ledger.is_too_early(queued) && !self.may_have_missed(Blind::Grace) {
             let found = self.violation(Promise::GracePeriodKept, Some(cache), at);
-            let object = Some(object);
-            self.ledger.broken(Violation {
-                object,
-                begin: queued.time,
-                objects: 1,
-                oldest: queued.time,
-                ..found
-            });
+            let (object, cache) = (Some(object), Some(life));
+            let (begin, oldest) = (queued.time, queued.time);
+            self.ledger.broken(Violation { object, cache, begin, objects: 1, oldest, ..found });
         }
     }
 
     /// `grace_period_kept`, where it is known who holds the object that is freed.
-    pub(crate) fn check_readers(&mut self, at: Mark, object: ObjectAddress, cache: CacheAddress) {
+    pub(crate) fn check_readers(
+        &mut self,
+        at: Mark,
+        object: ObjectAddress,
+        (cache, life): (CacheAddress, CacheId),
+    ) {
         if self.ledger.reader_of(object) {
             let found = self.violation(Promise::GracePeriodKept, Some(cache), at);
-            self.ledger.broken(Violation { object: Some(object), objects: 1, ..found });
+            let (object, cache) = (Some(object), Some(life));
+            self.ledger.broken(Violation { object, cache, objects: 1, ..found });
         }
     }
 
@@ -204,8 +213,9 @@ impl State {
         self.ledger.returned.remove(&object);
         let cache = waiting.map(|waiting| waiting.cache);
         if let Some(waiting) = waiting {
-            self.check_grace(at, object, waiting.cache, waiting.queued);
-            self.check_readers(at, object, waiting.cache);
+            let cache = (waiting.cache, waiting.life);
+            self.check_grace(at, object, cache, waiting.queued);
+            self.check_readers(at, object, cache);
         }
         if text.is_some_and(|text| self.ledger.gone_modules.contains(text)) {
             let found = self.violation(Promise::CallbacksBeforeUnload, cache, at);

@@ -165,9 +165,9 @@ impl ObjectTable {
         *self = smaller;
     }
 
-    /// The oldest object of the form without a head: whether its free is deferred is not known yet.
-    pub(crate) fn oldest_headless(&self) -> Option<Mark> {
-        self.iter().filter(|(_, entry)| entry.headless).map(|(_, entry)| entry.queued).min()
+    /// The newest object of the form without a head: whether its free is deferred is not known yet.
+    pub(crate) fn newest_headless(&self) -> Option<Mark> {
+        self.iter().filter(|(_, entry)| entry.headless).map(|(_, entry)| entry.queued).max()
     }
 
     /// The entry of an object.
@@ -279,8 +279,8 @@ mod tests {
                 let mut all: Vec<_> = table.iter().collect();
                 all.sort_unstable_by_key(|(object, _)| *object);
                 assert!(all.into_iter().eq(map.iter().map(|(object, entry)| (*object, *entry))));
-                let oldest = map.values().filter(|entry| entry.headless).map(|entry| entry.queued).min();
-                assert_eq!(table.oldest_headless(), oldest);
+                let newest = map.values().filter(|entry| entry.headless).map(|entry| entry.queued).max();
+                assert_eq!(table.newest_headless(), newest);
             }
         }
         assert!(most > 2 * SMALL_TABLE, "{most}");

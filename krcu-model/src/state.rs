@@ -126,6 +126,10 @@ pub struct Cache {
     pub covered: u64,
     /// The destroy that failed to empty it.
     pub failed: Option<usize>,
+    /// The last destroy that began to look at it.
+    pub looking: Option<usize>,
+    /// The last destroy whose look at it is over.
+    pub looked: Option<usize>,
 }
 
 /// A barrier that has been entered.
@@ -205,9 +209,11 @@ pub struct Destroy {
     pub look: Option<Mark>,
     /// When that look was over.
     pub end: Option<Mark>,
+    /// Whether it returned and left the cache to be given back later.
+    pub lingers: bool,
     /// What the look found.
     pub shutdown: Option<Shutdown>,
-    /// Whether a barrier for `kfree_rcu()` ran inside, before the look.
+    /// Whether a barrier for `kfree_rcu()` ran inside, in the same task, before the look.
     pub barrier_inside: bool,
     /// Outstanding at the entry.
     pub at_begin: Snapshot,
@@ -224,7 +230,7 @@ pub struct Destroy {
     /// Whether objects were queued while it looked: some may have been allocated after their slab was
     /// flushed, and the kernel's counts take such a slab for a full one.
     pub queued_during: bool,
-    /// The last deferred free, when it was queued, and how it is ordered.
+    /// The last deferred free until the look was over: when it was queued.
     pub last_queued: Option<Mark>,
     /// The last callback.
     pub last_callback: Option<Mark>,
@@ -234,13 +240,13 @@ pub struct Destroy {
     pub last_callback_stack: StackId,
     /// The last free of a deferred object, before the look.
     pub last_freed: Option<Time>,
-    /// Frees of unknown objects before the look.
+    /// Frees of unknown objects before the look was over.
     pub freed_unknown: u64,
-    /// How far barriers for `kfree_rcu()` reached at the look.
+    /// How far barriers for `kfree_rcu()` reached that had returned at the entry, or that ran inside.
     pub covered: u64,
     /// How far `rcu_barrier()` reached at the entry.
     pub callbacks_covered_before: u64,
-    /// How far it reached at the look.
+    /// The same, or how far one that ran inside reached.
     pub callbacks_covered: u64,
     /// The last `rcu_barrier()` of the same task before the entry: when it returned.
     pub rcu_barrier_before: Option<Time>,
@@ -306,6 +312,19 @@ impl State {
     #[must_use]
     pub fn outstanding(&self) -> u64 {
         self.outstanding
+    }
+
+    /// The same for the cache that has this address.
+    #[must_use]
+    pub fn outstanding_of(&self, cache: CacheAddress) -> u64 {
+        self.caches.get(&cache).map_or(0, |cache| cache.outstanding.len())
+    }
+
+    /// Callbacks of `call_rcu()` that have not run, of the cache with this address, where it is told
+    /// when they run.
+    #[must_use]
+    pub fn callbacks_waiting_of(&self, cache: CacheAddress) -> u64 {
+        self.ledger.callbacks.values().filter(|waiting| waiting.cache == cache).count() as u64
     }
 
     /// Every call of `kmem_cache_destroy()`, in the order of their entry.

@@ -49,12 +49,15 @@ impl State {
             What::CallbackQueued { object, cache: address, text: _, site } => {
                 let stack = self.stack_of(site);
                 let cache = self.cache(address);
+                let life = cache.id;
                 cache.callbacks += 1;
                 cache.last_callback = Some(mark);
                 cache.last_callback_stack = stack;
                 if !self.watch.blind.contains(&Blind::CallbackRuns) {
                     self.ledger.allocated.remove(&object);
-                    self.ledger.callbacks.insert(object, Waiting { cache: address, queued: mark, task });
+                    self.ledger.returned.remove(&object);
+                    let waiting = Waiting { cache: address, life, queued: mark, task };
+                    self.ledger.callbacks.insert(object, waiting);
                 }
             }
             What::CallbackRan { object, text } => self.callback_ran(mark, object, text.as_ref()),
@@ -101,7 +104,13 @@ impl State {
                 self.ledger.allocated.insert(object, cache);
             }
             What::QueueReturned { object } => {
-                self.ledger.returned.insert(object, mark.position);
+                // A call may return when another has queued what was allocated there since.
+                let is_his = |queuer: Task| queuer == task;
+                if self.ledger.callbacks.get(&object).is_some_and(|waiting| is_his(waiting.task))
+                    || self.caches.values().any(|c| c.outstanding.get(object).is_some_and(|e| is_his(e.task)))
+                {
+                    self.ledger.returned.insert(object, mark.position);
+                }
             }
             What::ReadLock { object, cache } => {
                 self.ledger.readers.insert(task, object.zip(cache));
@@ -110,7 +119,9 @@ impl State {
                 self.ledger.readers.remove(&task);
             }
             What::Lingers { cache } => {
-                self.open_destroys.remove(&task);
+                if let Some(place) = self.open_destroys.remove(&task) {
+                    self.destroys[place].lingers = true;
+                }
                 self.ledger.ends.entry(cache).or_default().looked_by = Some(task);
             }
             What::Reported { cache } => self.check_report(mark, cache),
@@ -160,6 +171,10 @@ impl State {
         if !self.ledger.allocated.is_empty() {
             self.ledger.allocated.remove(&object);
         }
+        if !self.ledger.returned.is_empty() {
+            // What returned was the call for an object that had this address before.
+            self.ledger.returned.remove(&object);
+        }
     }
 
     fn freed(
@@ -206,24 +221,26 @@ impl State {
             }
         }
         cache.being_freed += 1;
-        let (failed, id) = (cache.failed, cache.id);
+        let (looked, id) = (cache.looked, cache.id);
         self.outstanding -= u64::from(queued.is_some());
         if let Some(queued) = deferred {
-            self.check_grace(mark, object, address, queued);
+            self.check_grace(mark, object, (address, id), queued);
         }
         if !self.ledger.readers.is_empty() {
-            self.check_readers(mark, object, address);
+            self.check_readers(mark, object, (address, id));
         }
         if !self.ledger.returned.is_empty() {
             self.ledger.returned.remove(&object);
         }
         self.freeing.begin((freer, path), address);
-        if let Some(place) = failed {
+        if let Some(place) = looked {
             self.destroys[place].late_free(mark.time, queued.is_none());
-        } else if queued.is_none()
-            && let Some(place) = self.open_destroys.values().copied().find(|p| self.destroys[*p].cache == id)
-        {
-            self.destroys[place].unknown_while_waiting += 1;
+        }
+        if queued.is_none() {
+            for place in self.open_destroys.values() {
+                let destroy = &mut self.destroys[*place];
+                destroy.unknown_while_waiting += u64::from(destroy.cache == id);
+            }
         }
     }
 
@@ -280,7 +297,7 @@ impl State {
     ) {
         let stack = self.stack_of(site);
         let all = self.outstanding;
-        let callbacks_covered_before = self.callbacks_covered;
+        let (all_covered, callbacks_covered) = (self.covered, self.callbacks_covered);
         let rcu_barrier_before = self.last_rcu_barrier.get(&task).copied();
         let cache = self.cache(address);
         cache.counted = counted;
@@ -299,6 +316,7 @@ impl State {
             begin,
             look: None,
             end: None,
+            lingers: false,
             shutdown: None,
             barrier_inside: false,
             others_at_begin: all - at_begin.outstanding,
@@ -314,9 +332,9 @@ impl State {
             last_callback_stack: StackId::default(),
             last_freed: None,
             freed_unknown: 0,
-            covered: 0,
-            callbacks_covered_before,
-            callbacks_covered: 0,
+            covered: cache.covered.max(all_covered),
+            callbacks_covered_before: callbacks_covered,
+            callbacks_covered,
             rcu_barrier_before,
             queued: cache.queued,
             callbacks: cache.callbacks,
@@ -345,33 +363,20 @@ impl State {
         // Newer kernels inline the barrier into the destroy; the works that it flushes prove it.
         let flushed_every_cpu = self.watch.possible_cpus > 0
             && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
-        let (all_covered, callbacks_covered) = (self.covered, self.callbacks_covered);
-        let cache = self.cache(address);
-        if flushed_every_cpu {
-            cache.covered = cache.covered.max(begin.position);
-        }
-        let covered = cache.covered.max(all_covered);
-        let at_look = cache.snapshot();
-        let unsettled = cache.outstanding.oldest_headless();
-        let last_queued = cache.last_queued.max(unsettled);
-        let (last_callback, last_freed) = (cache.last_callback, cache.last_freed);
-        let (queued, callbacks, freed_unknown) = (cache.queued, cache.callbacks, cache.freed_unknown);
-        let (last_queued_stack, last_callback_stack) = (cache.last_queued_stack, cache.last_callback_stack);
         self.ledger.ends.entry(address).or_default().looked_by = Some(task);
+        let Some(cache) = self.caches.get_mut(&address) else { return };
         let destroy = &mut self.destroys[place];
         destroy.look = Some(look);
-        destroy.barrier_inside = covered >= begin.position;
-        destroy.at_look = at_look;
-        destroy.last_queued = last_queued;
-        destroy.last_callback = last_callback;
-        destroy.last_queued_stack = last_queued_stack;
-        destroy.last_callback_stack = last_callback_stack;
-        destroy.last_freed = last_freed;
-        destroy.freed_unknown = freed_unknown;
-        destroy.covered = covered;
-        destroy.callbacks_covered = callbacks_covered;
-        destroy.queued = queued;
-        destroy.callbacks = callbacks;
+        cache.looking = Some(place);
+        if flushed_every_cpu {
+            cache.covered = cache.covered.max(begin.position);
+            destroy.is_covered(begin.position);
+        }
+        destroy.barrier_inside = destroy.covered >= begin.position;
+        destroy.at_look = cache.snapshot();
+        destroy.last_freed = cache.last_freed;
+        destroy.takes_note_of(cache);
+        destroy.last_queued = cache.last_queued.max(cache.outstanding.newest_headless());
     }
 
     fn shutdown_end(&mut self, end: Mark, task: Task, shutdown: Option<Shutdown>) {
@@ -388,22 +393,15 @@ impl State {
                 self.check_report(end, address);
             }
         }
-        let cache = address.and_then(|address| self.caches.get_mut(&address));
-        let after = cache.as_ref().map(|cache| (cache.snapshot(), cache.queued));
-        if let (Some(cache), Some(Shutdown::Left(_))) = (cache, shutdown) {
-            cache.failed = Some(place);
-        }
         let destroy = &mut self.destroys[place];
         destroy.end = Some(end);
         destroy.shutdown = shutdown;
-        let (after, queued) = after.unwrap_or_default();
-        destroy.outstanding_after = after.outstanding;
-        destroy.being_freed_after = after.being_freed;
-        if queued != destroy.queued {
-            destroy.queued_during = true;
-            destroy.queued = queued;
-            destroy.at_look = after;
+        let Some(cache) = address.and_then(|address| self.caches.get_mut(&address)) else { return };
+        if let Some(Shutdown::Left(_)) = shutdown {
+            cache.failed = Some(place);
         }
+        cache.looked = Some(place);
+        destroy.look_is_over(cache);
     }
 
     fn slabs_freed(&mut self, at: Mark, address: CacheAddress) {
@@ -425,18 +423,34 @@ impl State {
 
     fn released(&mut self, address: CacheAddress) {
         let Some(cache) = self.caches.remove(&address) else { return };
-        let Some(place) = self.destroys.iter().rposition(|destroy| destroy.cache == cache.id) else {
+        // A call that is still freeing has nothing to tell the next cache that has the address.
+        self.freeing.forget(address);
+        // Of several destroys that meet, the one that looks at the slabs destroys.
+        let last = || self.destroys.iter().rposition(|destroy| destroy.cache == cache.id);
+        let Some(place) = cache.looking.or_else(last) else {
             self.outstanding -= cache.outstanding.len();
             return;
         };
         let destroy = &mut self.destroys[place];
         destroy.released = true;
+        if destroy.look.is_some() && destroy.end.is_none() {
+            if destroy.lingers {
+                destroy.outstanding_after = cache.outstanding.len();
+            } else {
+                // The end of its look went unseen.
+                destroy.look_is_over(&cache);
+                self.open_destroys.retain(|_, open| *open != place);
+            }
+        }
         if destroy.look.is_some() && destroy.shutdown.is_none() {
             // Only a cache that was emptied is released.
             destroy.shutdown = Some(Shutdown::Empty);
         }
         for (object, _) in cache.outstanding.iter() {
-            self.orphans.insert(object, place);
+            if self.orphans.insert(object, place).is_some() {
+                // One of a cache that had this memory before: one address is one object.
+                self.outstanding -= 1;
+            }
         }
     }
 
@@ -449,19 +463,39 @@ impl State {
         if open.is_empty() {
             self.open_barriers.remove(&task);
         }
+        let reach = ended.begin.position;
+        // The destroy that it is inside of. What somebody else calls meanwhile orders nothing before the look.
+        let inside = self.open_destroys.get(&task).copied().filter(|place| {
+            let destroy = &self.destroys[*place];
+            destroy.look.is_none() && reach > destroy.begin.position
+        });
         match barrier {
-            BarrierKind::Rcu if ended.by_chance => return,
             BarrierKind::Rcu => {
-                self.callbacks_covered = self.callbacks_covered.max(ended.begin.position);
-                self.last_rcu_barrier.insert(task, end.time);
+                if !ended.by_chance {
+                    self.callbacks_covered = self.callbacks_covered.max(reach);
+                    self.last_rcu_barrier.insert(task, end.time);
+                    if let Some(place) = inside {
+                        let covered = &mut self.destroys[place].callbacks_covered;
+                        *covered = (*covered).max(reach);
+                    }
+                }
                 self.check_rcu_barrier(end, task, &ended);
                 return;
             }
-            BarrierKind::Kvfree => self.covered = self.covered.max(ended.begin.position),
+            BarrierKind::Kvfree => {
+                self.covered = self.covered.max(reach);
+                if let Some(place) = inside {
+                    self.destroys[place].is_covered(reach);
+                }
+            }
             BarrierKind::KvfreeOnCache => {
-                if let Some(address) = address {
-                    let cache = self.cache(address);
-                    cache.covered = cache.covered.max(ended.begin.position);
+                // For which cache could not be read: it covers nothing that is known.
+                let Some(address) = address else { return };
+                let cache = self.cache(address);
+                cache.covered = cache.covered.max(reach);
+                let id = cache.id;
+                if let Some(place) = inside.filter(|place| self.destroys[*place].cache == id) {
+                    self.destroys[place].is_covered(reach);
                 }
             }
         }
@@ -484,7 +518,7 @@ impl State {
                 if promise::surely_covers(barrier, task, &entry)
                     || returned.is_some_and(|returned| *returned < barrier.begin.position)
                 {
-                    missed.push((entry.queued, *cache_address, object));
+                    missed.push((entry.queued, *cache_address, cache.id, object));
                 }
             }
         }
@@ -503,7 +537,7 @@ impl State {
         let callbacks = self.ledger.callbacks.iter();
         let missed: Vec<_> = callbacks
             .filter(|(object, waiting)| is_covered(waiting, self.ledger.returned.get(object)))
-            .map(|(object, waiting)| (waiting.queued, waiting.cache, *object))
+            .map(|(object, waiting)| (waiting.queued, waiting.cache, waiting.life, *object))
             .collect();
         self.barrier_was_early(end, barrier, missed);
     }
@@ -512,13 +546,14 @@ impl State {
         &mut self,
         end: Mark,
         barrier: &OpenBarrier,
-        mut missed: Vec<(Mark, CacheAddress, ObjectAddress)>,
+        mut missed: Vec<(Mark, CacheAddress, CacheId, ObjectAddress)>,
     ) {
         missed.sort_unstable();
-        for (queued, address, object) in missed {
+        for (queued, address, life, object) in missed {
             let found = self.violation(Promise::BarrierCovers, Some(address), end);
             let (begin, oldest) = (barrier.begin.time, queued.time);
-            self.ledger.broken(Violation { object: Some(object), begin, objects: 1, oldest, ..found });
+            let (object, cache) = (Some(object), Some(life));
+            self.ledger.broken(Violation { object, cache, begin, objects: 1, oldest, ..found });
         }
     }
 
@@ -548,6 +583,8 @@ impl Cache {
             freed_unknown: 0,
             covered: 0,
             failed: None,
+            looking: None,
+            looked: None,
         }
     }
 
@@ -569,6 +606,33 @@ impl Cache {
 }
 
 impl Destroy {
+    /// How its cache's deferred frees are, as far as its verdict asks.
+    fn takes_note_of(&mut self, cache: &Cache) {
+        self.last_queued = cache.last_queued;
+        self.last_callback = cache.last_callback;
+        self.last_queued_stack = cache.last_queued_stack;
+        self.last_callback_stack = cache.last_callback_stack;
+        self.freed_unknown = cache.freed_unknown;
+        self.queued = cache.queued;
+        self.callbacks = cache.callbacks;
+    }
+
+    /// A barrier that ran inside reached so far.
+    fn is_covered(&mut self, reach: u64) {
+        self.covered = self.covered.max(reach);
+    }
+
+    /// What was deferred while it looked was ordered by nothing either.
+    fn look_is_over(&mut self, cache: &Cache) {
+        self.outstanding_after = cache.outstanding.len();
+        self.being_freed_after = cache.being_freed;
+        if cache.queued != self.queued {
+            self.queued_during = true;
+            self.at_look = cache.snapshot();
+        }
+        self.takes_note_of(cache);
+    }
+
     fn late_free(&mut self, time: Time, unknown: bool) {
         self.late += 1;
         self.late_unknown += u64::from(unknown);

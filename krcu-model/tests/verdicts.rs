@@ -9,6 +9,7 @@ use krcu_model::{
     event::{
         CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Site, Task, Time, What,
     },
+    promise::Promise,
     state::Blind,
     verdict::{KernelResult, Ordering},
     verdicts,
@@ -575,4 +576,212 @@ fn a_module_is_named_by_who_created_queued_or_is_going() {
         .emptied();
     assert_eq!(frame.verdict().module.as_deref(), Some("my_module"));
     assert_eq!(frame.verdict().destroyed_by.stack, ["my_exit+0x10 [my_module]"]);
+}
+
+/// A barrier of one task from begin to end, with what another does in between.
+fn around(run: Run, task: u32, barrier: BarrierKind, inner: impl FnOnce(Run) -> Run) -> Run {
+    let run = inner(run.then(task, What::BarrierBegin { barrier, rcu_works_flushed: 0 }));
+    run.then(task, What::BarrierEnd { barrier, cache: None })
+}
+
+fn callback(object: u64) -> What {
+    What::CallbackQueued { object: ObjectAddress(object), cache: CACHE, text: None, site: Site(0) }
+}
+
+#[test]
+fn what_somebody_else_waits_for_meanwhile_is_not_waited_for_by_the_destroy() {
+    // The look came after the other's barrier by luck.
+    let frees = Run::new().created(CACHE).queued(EXIT, 0..1).destroy_begin();
+    let frees = around(frees, 30, BarrierKind::Kvfree, |run| run.freed(0..1, FreePath::Bulk));
+    let verdict = frees.look(0).emptied().verdict();
+    assert_eq!((verdict.verdict, verdict.barrier_inside), (VerdictKind::Unordered, false));
+    let callbacks = Run::new().created(CACHE).then(EXIT, callback(99)).destroy_begin();
+    let verdict = callbacks.barrier(30, BarrierKind::Rcu).look(0).emptied().verdict();
+    assert_eq!((verdict.verdict, verdict.waited_for_callbacks), (VerdictKind::Unordered, false));
+    // One that returned before the destroy does order.
+    let before = Run::new().created(CACHE).then(EXIT, callback(99)).barrier(30, BarrierKind::Rcu);
+    assert_eq!(before.destroy_begin().look(0).emptied().verdict().verdict, VerdictKind::Clean);
+    // A barrier that returned inside another reaches further than the other.
+    let nested = Run::new().created(CACHE).destroy_begin();
+    let nested = around(nested, EXIT, BarrierKind::Kvfree, |run| {
+        let on_cache = BarrierKind::KvfreeOnCache;
+        run.queued(30, 0..1)
+            .then(EXIT, What::BarrierBegin { barrier: on_cache, rcu_works_flushed: 0 })
+            .freed(0..1, FreePath::Bulk)
+            .then(EXIT, What::BarrierEnd { barrier: on_cache, cache: Some(CACHE) })
+    });
+    assert_eq!(nested.look(0).emptied().verdict().ordering, Ordering::Ordered);
+}
+
+#[test]
+fn what_is_deferred_while_the_destroy_looks_is_ordered_by_nothing() {
+    let looks = || Run::new().created(CACHE).destroy_begin().look(0);
+    let freed = looks().queued(30, 0..1).freed(0..1, FreePath::Bulk).emptied().verdict();
+    assert_eq!((freed.verdict, freed.ordering), (VerdictKind::Unordered, Ordering::Unordered));
+    // One that its own call has freed by then was not deferred.
+    let within = Run::new().created(CACHE).then(30, queued(1, true)).destroy_begin().look(0);
+    let within = within.then(30, freed_by_its_call(1)).emptied().verdict();
+    assert_eq!(within.verdict, VerdictKind::Clean);
+    // A callback may hold what is left.
+    let callback = looks().then(30, callback(99)).left(1).verdict();
+    assert_eq!((callback.verdict, callback.undecided), (VerdictKind::Inconclusive, 1));
+    // So it is with what was queued before the probes.
+    let unknown = Run::new().destroy_begin().look(0).freed(0..1, FreePath::Bulk).emptied().verdict();
+    assert_eq!(unknown.verdict, VerdictKind::Unordered);
+}
+
+fn freed_by_its_call(object: u64) -> What {
+    freed(object, FreePath::Single)
+}
+
+#[test]
+fn a_free_is_late_as_soon_as_the_slabs_are_given_back() {
+    let emptied = What::ShutdownEnd { empty: Some(true), left: None };
+    let run = Run::new().created(CACHE).queued(EXIT, 0..1).destroy_begin().look(0).then(EXIT, emptied);
+    let verdict = run.freed(0..1, FreePath::Bulk).verdict();
+    assert_eq!((verdict.verdict, verdict.late_frees), (VerdictKind::LateFree, 1));
+}
+
+#[test]
+fn a_free_that_may_be_of_another_object_is_not_called_late() {
+    let queue = |blind| Run::with(blind).created(CACHE).at(100).queued(EXIT, 0..1);
+    let destroy = |run: Run| run.destroy_begin().look(0).emptied().freed(0..1, FreePath::Bulk).verdict();
+    // The object's own free was lost, and its address used again.
+    assert_eq!(destroy(queue(vec![]).gap(101, 102)).verdict, VerdictKind::Inconclusive);
+    assert_eq!(destroy(queue(vec![Blind::Frees])).verdict, VerdictKind::Inconclusive);
+    assert_eq!(destroy(queue(vec![])).verdict, VerdictKind::LateFree);
+}
+
+#[test]
+fn a_release_tells_how_a_look_ended_that_nobody_saw_end() {
+    let looks = || Run::new().created(CACHE).queued(EXIT, 0..2).destroy_begin().look(4);
+    let released = |run: Run| run.then(EXIT, What::CacheReleased { cache: CACHE });
+    let run = released(looks().freed(0..1, FreePath::Bulk));
+    assert_eq!(run.verdict().verdict, VerdictKind::ModelDisagrees);
+    assert_eq!(run.freed(1..2, FreePath::Bulk).verdict().verdict, VerdictKind::LateFree);
+    let run = released(looks().freed(0..2, FreePath::Bulk));
+    assert_eq!(run.verdict().verdict, VerdictKind::Waited);
+    assert!(!run.state.is_unsettled());
+}
+
+#[test]
+fn of_destroys_that_meet_the_one_that_looks_has_the_evidence() {
+    let begin = || What::DestroyBegin {
+        cache: CACHE,
+        facts: facts(2),
+        site: Site(0),
+        comm: "kthread".to_owned(),
+        counted: false,
+    };
+    // Older than the probes; the other user lets go first and never looks.
+    let waited = Run::new().then(5, begin()).destroy_begin().freed(0..2, FreePath::Bulk).look(4).emptied();
+    let verdicts = verdicts(&waited.state);
+    assert_eq!(waited.kinds(), [VerdictKind::Alias, VerdictKind::Waited]);
+    assert_eq!(verdicts[1].waited_for_own, 2);
+    // The other comes later, and the free is late for the one that has given the memory back.
+    let late =
+        Run::new().created(CACHE).queued(EXIT, 0..1).destroy_begin().then(5, begin()).look(0).emptied();
+    assert_eq!(late.freed(0..1, FreePath::Bulk).kinds(), [VerdictKind::LateFree, VerdictKind::Alias]);
+}
+
+#[test]
+fn a_barrier_that_is_seen_decides_where_another_is_not() {
+    let both = |blind| {
+        let run = Run::with(blind).created(CACHE).queued(EXIT, 0..1).then(EXIT, callback(99));
+        run.freed(0..1, FreePath::Bulk).destroy_begin().look(0).emptied().verdict().verdict
+    };
+    assert_eq!(both(vec![Blind::KvfreeBarrier]), VerdictKind::Unordered);
+    assert_eq!(both(vec![Blind::RcuBarrier]), VerdictKind::Unordered);
+    assert_eq!(both(vec![Blind::KvfreeBarrier, Blind::RcuBarrier]), VerdictKind::Inconclusive);
+}
+
+#[test]
+fn a_call_that_still_frees_says_nothing_of_the_next_cache_at_the_address() {
+    let run = Run::new()
+        .created(CACHE)
+        .queued(EXIT, 0..1)
+        .then(WORKER, freed(0, FreePath::Bulk))
+        .destroy_begin()
+        .look(4)
+        .emptied()
+        .created(CACHE)
+        .queued(EXIT, 1..2)
+        .then(21, freed(1, FreePath::Bulk))
+        .then(WORKER, What::BatchFreed { path: FreePath::Bulk })
+        .destroy_begin()
+        .look(0)
+        .left(1);
+    assert_eq!(run.kinds(), [VerdictKind::Waited, VerdictKind::Pending]);
+}
+
+#[test]
+fn a_barrier_for_a_cache_that_could_not_be_read_accuses_nobody() {
+    let run = Run::new().created(CACHE).queued(EXIT, 0..1).barrier(EXIT, BarrierKind::KvfreeOnCache);
+    assert_eq!(run.kinds(), []);
+}
+
+#[test]
+fn an_rcu_barrier_that_something_else_called_is_held_to_its_word_too() {
+    let run = Run::seeing(vec![Blind::Grace]).created(CACHE).then(EXIT, callback(99));
+    let inner = |run: Run| run.barrier(EXIT, BarrierKind::Rcu);
+    assert_eq!(around(run, EXIT, BarrierKind::Kvfree, inner).kinds(), [VerdictKind::BarrierEarly]);
+}
+
+#[test]
+fn only_the_return_of_the_call_itself_proves_that_it_had_returned() {
+    let seeing = || Run::seeing(vec![Blind::Grace]).created(CACHE);
+    let returns = |run: Run, task| run.then(task, What::QueueReturned { object: ObjectAddress(1) });
+    let covered = |run: Run| around(returns(run, 30), EXIT, BarrierKind::Kvfree, |run| run).kinds();
+    assert_eq!(covered(seeing().then(30, queued(1, false))), [VerdictKind::BarrierEarly]);
+    // Another task's call for what was at that address before; or one that was over when this began.
+    assert_eq!(covered(seeing().then(31, queued(1, false))), []);
+    let freed_within = |run: Run| returns(run.then(30, queued(1, true)).then(30, freed_by_its_call(1)), 30);
+    let again =
+        around(freed_within(seeing()), EXIT, BarrierKind::Kvfree, |run| run.then(30, queued(1, false)));
+    assert_eq!(again.kinds(), []);
+}
+
+#[test]
+fn a_callback_accuses_the_cache_that_it_was_queued_for() {
+    let run = Run::seeing(vec![])
+        .created(CACHE)
+        .then(EXIT, callback(99))
+        .destroy_begin()
+        .look(0)
+        .emptied()
+        .created(CACHE)
+        .then(30, What::CallbackRan { object: ObjectAddress(99), text: None });
+    let cache = run.state.destroys()[0].cache;
+    let accused: Vec<_> = run
+        .state
+        .violations()
+        .iter()
+        .filter(|violation| violation.promise == Promise::GracePeriodKept)
+        .map(|violation| violation.cache)
+        .collect();
+    assert_eq!(accused, [Some(cache)]);
+}
+
+#[test]
+fn of_calls_without_a_head_the_last_one_decides_what_is_ordered() {
+    // The first began before the barrier, the second after it, and a worker has yet to free both.
+    let run = Run::new()
+        .created(CACHE)
+        .then(30, queued(1, true))
+        .barrier(EXIT, BarrierKind::Kvfree)
+        .then(31, queued(2, true))
+        .destroy_begin()
+        .look(0)
+        .then(EXIT, What::Lingers { cache: CACHE })
+        .freed(1..3, FreePath::Bulk)
+        .then(0, What::CacheReleased { cache: CACHE });
+    assert_eq!(run.verdict().verdict, VerdictKind::Unordered);
+}
+
+#[test]
+fn one_address_is_one_object_however_many_caches_were_given_back_with_it() {
+    let given_back = |run: Run| run.created(CACHE).queued(EXIT, 0..1).destroy_begin().look(0).emptied();
+    let run = given_back(given_back(Run::new()));
+    assert_eq!(run.state.outstanding(), 1);
+    assert_eq!(run.freed(0..1, FreePath::Bulk).state.outstanding(), 0);
 }

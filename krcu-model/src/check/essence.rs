@@ -131,8 +131,9 @@ impl<'a> Writer<'a> {
                 continue;
             }
             for place in 0..self.order.len() {
-                self.flag(self.order[place].0 < thread.cursor);
+                self.flag(thread.visited.has(self.order[place]));
             }
+            self.flag(thread.has_noted);
             if type_safe || thread.waiting.is_some() {
                 self.cpu(thread.cpu);
             }
@@ -153,13 +154,14 @@ impl<'a> Writer<'a> {
                     self.object(object);
                 }
             }
-            if let Some(requested) = thread.flush {
-                let krws = &machine.cpu(Cpu(thread.cursor)).krc.krw;
+            if let Some((cpu, requested)) = thread.flush {
+                self.cpu(cpu);
+                let krws = &machine.cpu(cpu).krc.krw;
                 for (krw, requested) in krws.iter().zip(requested) {
                     self.small(1 + requested.saturating_sub(krw.finished));
                 }
             } else {
-                self.byte(0);
+                self.byte(u8::MAX);
             }
         }
     }

@@ -93,11 +93,12 @@ impl World {
         machine.going_offline.filter(|_| !machine.setup().generation.has_sheaves).map(Move::Dead)
     }
 
-    /// Whether a task is in the middle of an op that goes over all CPUs, none of which can go away
-    /// meanwhile: the turns of such an op are one step.
-    fn goes_round(&self, task: TaskIndex) -> bool {
+    /// Where a task in the middle of an op that goes over all CPUs goes on at once: the turns of such an op
+    /// are one step where no CPU can go away meanwhile.
+    fn goes_round(&self, task: TaskIndex) -> Option<Cpu> {
         let machine = &self.machine;
-        machine.offline_left == 0 && machine.going_offline.is_none() && machine.is_at_another_cpu(task)
+        let is_whole = machine.offline_left == 0 && machine.going_offline.is_none();
+        machine.next_turn(task).filter(|_| is_whole)
     }
 
     /// Makes a step, and gives the events that it showed.
@@ -111,8 +112,8 @@ impl World {
                         self.machine.apply(chosen, &mut seen);
                     }
                 }
-                if let Move::Task(task, cpu) = chosen {
-                    while self.goes_round(task) {
+                if let Move::Task(task, _) = chosen {
+                    while let Some(cpu) = self.goes_round(task) {
                         self.machine.apply(Move::Task(task, cpu), &mut seen);
                     }
                 }

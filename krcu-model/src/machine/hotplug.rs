@@ -41,7 +41,7 @@ impl Machine {
     /// Whether an `rcu_barrier()` in flight has not been at this CPU yet.
     fn barrier_comes_to(&self, cpu: Cpu) -> bool {
         let owner = self.lock_owners[Lock::RcuBarrier as usize];
-        owner.is_some_and(|task| self.next_op(task) == Some(Op::Entrain) && self.task(task).cursor <= cpu.0)
+        owner.is_some_and(|task| self.next_op(task) == Some(Op::Entrain) && !self.task(task).visited.has(cpu))
     }
 
     pub(crate) fn is_dead(&mut self, cpu: Cpu) {

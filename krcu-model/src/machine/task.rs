@@ -21,8 +21,10 @@ pub struct Thread {
     pub next: u16,
     /// The CPU that it last ran on.
     pub cpu: Cpu,
-    /// The CPU at which an op that goes over all of them is.
-    pub cursor: u16,
+    /// The CPUs at which an op that goes over all of them, in any order, has been.
+    pub visited: CpuSet,
+    /// Whether it has noted what its op waits for.
+    pub has_noted: bool,
     /// Its snapshots, by lock.
     pub cookies: [Cookie; 2],
     /// Objects that it waits for.
@@ -35,10 +37,32 @@ pub struct Thread {
     pub waiting: Option<Cookie>,
     /// What it holds in its read-side critical section, if it is in one.
     pub reading: Option<ObjectIndex>,
-    /// The requests up to which it flushes the batches of the CPU at the cursor.
-    pub flush: Option<[u32; KFREE_N_BATCHES]>,
+    /// The CPU whose batches it flushes, and the requests up to which.
+    pub flush: Option<(Cpu, [u32; KFREE_N_BATCHES])>,
     /// Calls of `flush_rcu_work()` since it entered a destroy.
     pub flushed: u32,
+}
+
+/// Some CPUs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CpuSet(u128);
+
+impl CpuSet {
+    /// Whether this one is among them.
+    #[must_use]
+    pub fn has(self, cpu: Cpu) -> bool {
+        1u128.checked_shl(u32::from(cpu.0)).is_some_and(|bit| self.0 & bit != 0)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    fn add(&mut self, cpu: Cpu) {
+        self.0 |= 1u128.checked_shl(u32::from(cpu.0)).unwrap_or(0);
+    }
 }
 
 impl Thread {
@@ -54,6 +78,21 @@ impl Thread {
 }
 
 impl Op {
+    /// Whether it has a turn for each CPU. Their order means nothing to it.
+    #[must_use]
+    pub fn goes_over_all(self) -> bool {
+        matches!(
+            self,
+            Op::Entrain
+                | Op::Offload
+                | Op::Hurry
+                | Op::Drain
+                | Op::FlushWorks
+                | Op::PassPagesToCallRcu { .. }
+                | Op::FlushSheaves(_)
+        )
+    }
+
     /// Whether it is one step with the op before it.
     fn follows(self, before: Op) -> bool {
         match self {
@@ -111,6 +150,10 @@ impl Machine {
             if !self.is_enabled(task, op) {
                 continue;
             }
+            if op.goes_over_all() {
+                moves.extend(self.turns(task, op).map(|cpu| Move::Task(task, cpu)));
+                continue;
+            }
             let is_queueing = matches!(op, Op::Queue(_) | Op::QueueHeadless(_) | Op::CallRcu(_))
                 && self.task(task).waiting.is_none();
             let pinned = self.setup.tasks[usize::from(task.0)].cpu;
@@ -121,32 +164,36 @@ impl Machine {
         }
     }
 
-    fn cursor(&self, task: TaskIndex) -> Cpu {
-        Cpu(self.task(task).cursor)
+    /// The CPUs at which an op that goes over all of them can be next.
+    fn turns(&self, task: TaskIndex, op: Op) -> impl Iterator<Item = Cpu> + '_ {
+        let thread = self.task(task);
+        self.cpu_numbers().filter(move |cpu| match thread.flush {
+            Some((at, requested)) => at == *cpu && self.are_flushed(at, requested),
+            None if thread.visited.has(*cpu) => false,
+            None => match op {
+                Op::Offload | Op::Hurry => self.can_offload(*cpu),
+                Op::Drain => !self.is_monitor_running(*cpu),
+                _ => true,
+            },
+        })
     }
 
     fn is_enabled(&self, task: TaskIndex, op: Op) -> bool {
         let thread = self.task(task);
-        let cursor = self.cursor(task);
         match op {
             Op::QueueHeadless(_) => thread.waiting.is_none_or(|cookie| self.grace.is_done(cookie)),
             Op::Join(other) => self.is_finished(other),
             Op::Take(lock) | Op::TakeAlways(lock) => !self.is_taken(lock),
             Op::AwaitCallbacks => self.barrier_callbacks == 0,
-            Op::Offload | Op::Hurry => self.can_offload(cursor),
-            Op::Drain => match thread.flush {
-                None => !self.is_monitor_running(cursor),
-                Some(requested) => self.are_flushed(cursor, requested),
-            },
-            Op::FlushWorks => thread.flush.is_none_or(|requested| self.are_flushed(cursor, requested)),
+            _ if op.goes_over_all() => self.turns(task, op).next().is_some(),
             Op::AwaitMonitors => self.cpu_numbers().all(|cpu| !self.is_monitor_running(cpu)),
             Op::SynchronizeSrcu => {
-                thread.cursor == 0 || thread.noted_tasks.iter().all(|t| self.task(*t).waiting.is_none())
+                !thread.has_noted || thread.noted_tasks.iter().all(|t| self.task(*t).waiting.is_none())
             }
             Op::CpusReadLock | Op::DropReference(_) => self.going_offline.is_none(),
             Op::AwaitNoted => thread.noted.iter().all(|object| self.life(*object) == Life::Free),
             Op::AwaitLingering | Op::AwaitDestroyed(_) => {
-                thread.cursor == 0 || thread.noted_caches.iter().all(|cache| self.is_settled(*cache))
+                !thread.has_noted || thread.noted_caches.iter().all(|cache| self.is_settled(*cache))
             }
             _ => true,
         }
@@ -154,18 +201,20 @@ impl Machine {
 
     /// One step of a task.
     pub(crate) fn task_step(&mut self, task: TaskIndex, cpu: Cpu, seen: &mut Seen) {
-        self.task_mut(task).cpu = cpu;
         let Some(mut before) = self.next_op(task) else { return };
-        self.run(task, before, seen);
+        if !before.goes_over_all() {
+            self.task_mut(task).cpu = cpu;
+        }
+        self.run(task, before, cpu, seen);
         while let Some(op) = self.next_op(task) {
-            if self.task(task).cursor != 0 || !op.follows(before) || !self.is_enabled(task, op) {
+            if !op.follows(before) || !self.is_enabled(task, op) {
                 break;
             }
             // An op that is not through yet (a call that waits) is followed by nothing.
             if op == before {
                 break;
             }
-            self.run(task, op, seen);
+            self.run(task, op, self.task(task).cpu, seen);
             before = op;
         }
     }
@@ -173,7 +222,8 @@ impl Machine {
     fn advance(&mut self, task: TaskIndex) {
         let thread = self.task_mut(task);
         thread.next += 1;
-        thread.cursor = 0;
+        thread.visited = CpuSet::default();
+        thread.has_noted = false;
         thread.flush = None;
     }
 
@@ -188,19 +238,20 @@ impl Machine {
         }
     }
 
-    /// An op that goes over all CPUs has done with the one at the cursor.
-    fn next_cpu(&mut self, task: TaskIndex) {
-        let cpus = self.setup.cpus;
+    /// An op that goes over all CPUs has done with this one.
+    fn has_visited(&mut self, task: TaskIndex, cpu: Cpu) {
         let thread = self.task_mut(task);
-        thread.cursor += 1;
+        thread.visited.add(cpu);
         thread.flush = None;
-        if thread.cursor >= cpus {
+        let visited = thread.visited;
+        if self.cpu_numbers().all(|cpu| visited.has(cpu)) {
             self.advance(task);
         }
     }
 
-    fn run(&mut self, task: TaskIndex, op: Op, seen: &mut Seen) {
-        let (number, cpu, cursor) = (Machine::task_number(task), self.task(task).cpu, self.cursor(task));
+    /// Runs one op, on a CPU or about it.
+    fn run(&mut self, task: TaskIndex, op: Op, cpu: Cpu, seen: &mut Seen) {
+        let number = Machine::task_number(task);
         match op {
             Op::Queue(object) => {
                 let _ = self.put(object, number, cpu, false, seen);
@@ -270,29 +321,29 @@ impl Machine {
                 self.advance(task);
             }
             Op::Entrain => {
-                if cursor == Cpu(0) {
+                if self.task(task).visited.is_empty() {
                     // `atomic_set(&rcu_state.barrier_cpu_count, 2)`: whoever else was counting is forgotten.
                     self.barrier_callbacks = 0;
                 }
-                self.entrain(cursor);
-                self.next_cpu(task);
+                self.entrain(cpu);
+                self.has_visited(task, cpu);
             }
             Op::Offload | Op::Hurry => {
-                self.queue_batch(cursor);
-                self.next_cpu(task);
+                self.queue_batch(cpu);
+                self.has_visited(task, cpu);
             }
-            Op::Drain | Op::FlushWorks => self.flush_works(task, op, cursor),
+            Op::Drain | Op::FlushWorks => self.flush_works(task, op, cpu),
             Op::PassPagesToCallRcu { of_batches } => {
-                self.pass_pages_to_call_rcu(cursor, of_batches);
-                self.next_cpu(task);
+                self.pass_pages_to_call_rcu(cpu, of_batches);
+                self.has_visited(task, cpu);
             }
             Op::SynchronizeSrcu => {
                 let inside = self.task_indices().filter(|other| self.task(*other).waiting.is_some());
                 let inside: Vec<TaskIndex> = inside.collect();
-                if self.task(task).cursor == 0 && !inside.is_empty() {
+                if !self.task(task).has_noted && !inside.is_empty() {
                     let thread = self.task_mut(task);
                     thread.noted_tasks = inside;
-                    thread.cursor = 1;
+                    thread.has_noted = true;
                 } else {
                     self.task_mut(task).noted_tasks.clear();
                     self.advance(task);
@@ -307,10 +358,10 @@ impl Machine {
                 self.advance(task);
             }
             Op::FlushSheaves(cache) => {
-                if !self.cpu(cursor).offline {
-                    self.flush_sheaves(cursor, cache);
+                if !self.cpu(cpu).offline {
+                    self.flush_sheaves(cpu, cache);
                 }
-                self.next_cpu(task);
+                self.has_visited(task, cpu);
             }
             Op::Note(cache) => {
                 let queued = self.queued_of(cache);
@@ -379,11 +430,11 @@ impl Machine {
 
     /// The first time takes note of the caches, the second has seen them settled.
     fn await_caches(&mut self, task: TaskIndex, caches: Vec<CacheIndex>) {
-        let is_first = self.task(task).cursor == 0;
+        let is_first = !self.task(task).has_noted;
         if is_first && !caches.iter().all(|cache| self.is_settled(*cache)) {
             let thread = self.task_mut(task);
             thread.noted_caches = caches;
-            thread.cursor = 1;
+            thread.has_noted = true;
         } else {
             self.task_mut(task).noted_caches.clear();
             self.advance(task);
@@ -418,21 +469,21 @@ impl Machine {
         self.advance(task);
     }
 
-    fn flush_works(&mut self, task: TaskIndex, op: Op, cursor: Cpu) {
+    fn flush_works(&mut self, task: TaskIndex, op: Op, cpu: Cpu) {
         if self.task(task).flush.is_some() {
-            self.next_cpu(task);
+            self.has_visited(task, cpu);
             return;
         }
         if op == Op::Drain {
-            self.cancel_monitor(cursor);
+            self.cancel_monitor(cpu);
         }
-        let requested = self.requests(cursor);
+        let requested = self.requests(cpu);
         let batches = u32::try_from(KFREE_N_BATCHES).unwrap_or(u32::MAX);
         self.task_mut(task).flushed += batches;
-        if self.are_flushed(cursor, requested) {
-            self.next_cpu(task);
+        if self.are_flushed(cpu, requested) {
+            self.has_visited(task, cpu);
         } else {
-            self.task_mut(task).flush = Some(requested);
+            self.task_mut(task).flush = Some((cpu, requested));
         }
     }
 
@@ -445,23 +496,13 @@ impl Machine {
         }
     }
 
-    /// Whether a task is at an op that goes over all CPUs, not at the first, and can go on.
+    /// Where a task that is in the middle of an op that goes over all CPUs can go on.
     #[must_use]
-    pub fn is_at_another_cpu(&self, task: TaskIndex) -> bool {
+    pub fn next_turn(&self, task: TaskIndex) -> Option<Cpu> {
         let thread = self.task(task);
-        self.next_op(task).is_some_and(|op| {
-            let goes_over_all = matches!(
-                op,
-                Op::Entrain
-                    | Op::Offload
-                    | Op::Hurry
-                    | Op::Drain
-                    | Op::FlushWorks
-                    | Op::PassPagesToCallRcu { .. }
-                    | Op::FlushSheaves(_)
-            );
-            goes_over_all && thread.cursor > 0 && thread.flush.is_none() && self.is_enabled(task, op)
-        })
+        let op = self.next_op(task).filter(|op| op.goes_over_all())?;
+        let is_between = !thread.visited.is_empty() && thread.flush.is_none();
+        is_between.then(|| self.turns(task, op).next()).flatten()
     }
 
     /// Whether the next step of a task is to ride on another's operation.

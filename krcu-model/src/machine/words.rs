@@ -1,6 +1,7 @@
 //! Moves in words, for a person who reads a path.
 
 use super::{Freer, Life, Machine, Move, ObjectIndex, TaskIndex, grace::Duty, op::Op};
+use crate::event::Cpu;
 
 impl Machine {
     /// What a move would do here, in one line.
@@ -10,7 +11,7 @@ impl Machine {
             Move::Task(task, cpu) => {
                 let name = self.setup.tasks[usize::from(task.0)].name;
                 match self.next_op(task) {
-                    Some(op) => format!("{name}: {}", self.op_words(task, op, cpu.0)),
+                    Some(op) => format!("{name}: {}", self.op_words(task, op, cpu)),
                     None => name.to_owned(),
                 }
             }
@@ -72,8 +73,8 @@ impl Machine {
         format!("o{}", self.object_address(object).0)
     }
 
-    fn op_words(&self, task: TaskIndex, op: Op, cpu: u16) -> String {
-        let cursor = self.task(task).cursor;
+    fn op_words(&self, task: TaskIndex, op: Op, at: Cpu) -> String {
+        let cpu = at.0;
         let object = |object| self.object_words(object);
         let cache = |cache| self.module_name(cache);
         match op {
@@ -102,39 +103,36 @@ impl Machine {
             }
             Op::Take(_) | Op::TakeAlways(_) => "takes the barrier's mutex".to_owned(),
             Op::Entrain => {
-                let has = !self.cpus[usize::from(cursor)].callbacks.is_empty();
+                let has = !self.cpu(at).callbacks.is_empty();
                 format!(
-                    "rcu_barrier() {} CPU {cursor}",
+                    "rcu_barrier() {} CPU {cpu}",
                     if has { "puts its callback behind those of" } else { "finds no callback on" }
                 )
             }
             Op::AwaitCallbacks => "rcu_barrier()'s callbacks have run, it returns".to_owned(),
             Op::Finish(_) => "gives the mutex back".to_owned(),
             Op::Offload | Op::Hurry => {
-                let has = self.cpus[usize::from(cursor)].krc.has_queued();
-                format!(
-                    "kvfree_rcu_queue_batch() of CPU {cursor}{}",
-                    if has { "" } else { ": nothing there" }
-                )
+                let has = self.cpu(at).krc.has_queued();
+                format!("kvfree_rcu_queue_batch() of CPU {cpu}{}", if has { "" } else { ": nothing there" })
             }
             Op::Drain => match self.task(task).flush {
-                None => format!("cancels the monitor of CPU {cursor} and looks at its batches"),
-                Some(_) => format!("the batches of CPU {cursor} are flushed"),
+                None => format!("cancels the monitor of CPU {cpu} and looks at its batches"),
+                Some(_) => format!("the batches of CPU {cpu} are flushed"),
             },
-            Op::FlushWorks => format!("flush_rcu_work() of CPU {cursor}'s batches"),
+            Op::FlushWorks => format!("flush_rcu_work() of CPU {cpu}'s batches"),
             Op::AwaitMonitors => "no monitor is freeing".to_owned(),
-            Op::PassPagesToCallRcu { .. } => format!("passes the pages of CPU {cursor} to call_rcu()"),
+            Op::PassPagesToCallRcu { .. } => format!("passes the pages of CPU {cpu} to call_rcu()"),
             Op::SynchronizeSrcu => "synchronize_srcu()".to_owned(),
             Op::CpusReadLock => "cpus_read_lock()".to_owned(),
             Op::CpusReadUnlock => "cpus_read_unlock()".to_owned(),
             Op::FlushSheaves(_) => {
-                let offline = self.cpus[usize::from(cursor)].offline;
+                let offline = self.cpu(at).offline;
                 format!(
                     "flush_rcu_sheaf() {}",
                     if offline {
-                        format!("leaves out CPU {cursor}, which is not online")
+                        format!("leaves out CPU {cpu}, which is not online")
                     } else {
-                        format!("on CPU {cursor}")
+                        format!("on CPU {cpu}")
                     }
                 )
             }

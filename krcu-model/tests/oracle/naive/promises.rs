@@ -1,0 +1,104 @@
+//! Promises: which of two were broken, `barrier_covers` and `grace_period_kept`, and for which caches.
+
+use krcu_common::BarrierKind;
+use krcu_model::{event::What, promise::Promise, state::Blind};
+
+use super::{Accusation, Barrier, Naive, Place, lasts};
+
+impl Naive<'_> {
+    /// Every promise that was broken, once for each cache.
+    pub(crate) fn accusations(&self) -> Vec<Accusation> {
+        let mut single = Vec::new();
+        for barrier in &self.barriers {
+            let Some(end) = barrier.end else { continue };
+            for (life, queued) in self.missed(barrier, end) {
+                single.push((Promise::BarrierCovers, life, self.time(end), self.time(queued)));
+            }
+        }
+        for (life, queued, freed) in self.frees_with_a_grace_period_to_wait_for() {
+            if !self.is_blind_at(freed, Blind::Grace) && !self.has_grace_period(queued, freed) {
+                single.push((Promise::GracePeriodKept, life, self.time(freed), self.time(queued)));
+            }
+        }
+        for (life, freed) in &self.torn_away {
+            single.push((Promise::GracePeriodKept, *life, self.time(*freed), self.time(*freed)));
+        }
+        let mut merged: Vec<Accusation> = Vec::new();
+        for (promise, life, at, oldest) in single {
+            match merged.iter_mut().find(|known| known.promise == promise && known.life == Some(life)) {
+                Some(known) => {
+                    known.at = known.at.min(at);
+                    known.oldest = known.oldest.min(oldest);
+                }
+                None => {
+                    let address = Some(self.lives[life].address);
+                    merged.push(Accusation { promise, address, at, oldest, life: Some(life), proved: true });
+                }
+            }
+        }
+        for known in &mut merged {
+            known.proved = !self.gaps().any(|(_, gap)| gap.from <= known.at && gap.until >= known.oldest);
+        }
+        merged.sort();
+        merged
+    }
+
+    /// Whether a loss is known by then, or the matter is out of sight.
+    pub(crate) fn is_blind_at(&self, now: Place, blind: Blind) -> bool {
+        !self.sees(blind) || self.gaps().any(|(place, _)| place < now)
+    }
+
+    /// What a barrier surely covers and was still queued when it returned: the cache, and when it was queued.
+    fn missed(&self, barrier: &Barrier, end: Place) -> Vec<(usize, Place)> {
+        let is_covered = |queued: Place, returned: Option<Place>| {
+            (self.events[queued].task == barrier.task && queued < barrier.begin)
+                || returned.is_some_and(|returned| returned < barrier.begin)
+        };
+        let mut missed = Vec::new();
+        if barrier.kind == BarrierKind::Rcu {
+            if self.is_blind_at(end, Blind::CallbackRuns) {
+                return missed;
+            }
+            for callback in self.callbacks.iter().filter(|c| lasts(c.queued, c.ran.or(c.replaced), end)) {
+                if is_covered(callback.queued, callback.returned.filter(|returned| *returned < end)) {
+                    missed.push((callback.life, callback.queued));
+                }
+            }
+        } else if !self.is_blind_at(end, Blind::Frees) {
+            for entry in self.deferred.iter().filter(|e| lasts(e.queued, e.freed.or(e.replaced), end)) {
+                // Of a cache that the kernel has given back it is not sure what became of its objects.
+                let is_for_it = barrier.is_for(entry.life) && !self.is_gone(entry.life, end);
+                if is_for_it && is_covered(entry.queued, entry.returned) {
+                    missed.push((entry.life, entry.queued));
+                }
+            }
+        }
+        missed
+    }
+
+    /// Frees that must come a grace period after the queueing: the cache, when queued, when freed.
+    pub(crate) fn frees_with_a_grace_period_to_wait_for(&self) -> Vec<(usize, Place, Place)> {
+        let deferred = self.deferred.iter().filter_map(|entry| {
+            let freed =
+                entry.freed.filter(|freed| !entry.within_call && !self.is_gone(entry.life, *freed))?;
+            Some((entry.life, entry.queued, freed))
+        });
+        let callbacks = self.callbacks.iter().filter(|_| self.sees(Blind::CallbackRuns));
+        deferred.chain(callbacks.filter_map(|c| Some((c.life, c.queued, c.ran?)))).collect()
+    }
+
+    /// Whether a full grace period lies between two places.
+    pub(crate) fn has_grace_period(&self, queued: Place, freed: Place) -> bool {
+        let mut begun = None;
+        for place in queued + 1..freed {
+            match &self.events[place].what {
+                // An expedited one was in flight somewhere between its two events.
+                What::GraceBegin { expedited: true } | What::GraceEnd { expedited: true } => return true,
+                What::GraceBegin { expedited: false } => begun = Some(place),
+                What::GraceEnd { expedited: false } if begun.is_some() => return true,
+                _ => {}
+            }
+        }
+        false
+    }
+}

@@ -1,0 +1,296 @@
+//! Probes: random events as a kernel could make its probes send them.
+//!
+//! A little kernel knows what every object is and what every task is in. It never does what no kernel
+//! can do (free what is not allocated, return from what was not entered), but it need not be right:
+//! how often it waits as it should is drawn with each workload. What the watch is blind for is not
+//! sent, and where events get lost a gap tells of it some time later.
+
+mod threads;
+
+use krcu_common::{BarrierKind, FreePath};
+use krcu_model::{
+    Event, Watch,
+    event::{CacheAddress, CacheFacts, Cpu, Gap, LossReason, ObjectAddress, Task, Time, What},
+    state::Blind,
+};
+
+use crate::random::Random;
+
+const SLOTS: u64 = 3;
+const OBJECTS: u64 = 10;
+const TASKS: u32 = 4;
+const WORKERS: [u32; 3] = [20, 21, 22];
+const SOFTIRQ: u32 = 30;
+
+/// What a cache is to the kernel, by the place of its address.
+#[derive(Clone, Default)]
+struct Cache {
+    users: i32,
+    /// No slab is left of it; its address is still taken.
+    emptied: bool,
+    being_destroyed: bool,
+    /// Its objects are counted, not streamed.
+    counted: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Life {
+    Free,
+    Allocated,
+    /// In the hands of a call that has not returned.
+    InCall,
+    Queued {
+        since: usize,
+    },
+    Callback {
+        since: usize,
+    },
+    BeingFreed,
+}
+
+#[derive(Clone, Copy)]
+struct Object {
+    slot: usize,
+    life: Life,
+    /// Queued before the probes were attached.
+    hidden: bool,
+}
+
+/// What a task does.
+#[derive(Clone)]
+enum Doing {
+    Nothing,
+    Queueing(usize),
+    QueueingHeadless(usize),
+    Frees(Vec<usize>, FreePath),
+    FreesOwn(FreePath),
+    /// In a destroy that has not looked.
+    Enters(usize),
+    Looks(usize),
+    Releases(usize),
+}
+
+struct Thread {
+    number: u32,
+    cpu: u16,
+    doing: Doing,
+    barriers: Vec<(BarrierKind, usize, usize)>,
+    flushed: u32,
+}
+
+/// A workload that is being made.
+struct Kernel {
+    random: Random,
+    watch: Watch,
+    tells_all: bool,
+    /// How often it waits as it should, in a hundred.
+    correct: u64,
+    lossy: bool,
+    begins_nothing: bool,
+    caches: Vec<Option<Cache>>,
+    objects: Vec<Object>,
+    /// Objects that were queued in a cache that is gone, and whose address is in use again.
+    ghosts: Vec<usize>,
+    threads: Vec<Thread>,
+    grace_begun: Option<usize>,
+    /// Everything queued before has had a grace period.
+    grace_reached: usize,
+    now: u64,
+    /// Every event, sent or not.
+    happened: usize,
+    events: Vec<Event>,
+    lost: Option<(u64, u64)>,
+}
+
+/// A watch, and what it is sent.
+pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
+    let mut random = Random::new(seed);
+    let blind: &[Blind] = match random.below(12) {
+        0..4 => &[],
+        4..6 => &[Blind::CallbackRuns],
+        6 | 7 => &[Blind::CallbackRuns, Blind::Grace],
+        8 => &[Blind::CallbackRuns, Blind::Frees],
+        9 => &[Blind::CallbackRuns, Blind::KvfreeBarrier],
+        10 => &[Blind::CallbackRuns, Blind::RcuBarrier],
+        _ => &[Blind::CallbackRuns, Blind::Callbacks],
+    };
+    let possible_cpus = *random.choose(&[0, 2, 2, 2]);
+    let attached = Time(random.below(3) * 500);
+    let watch = Watch { attached, possible_cpus, blind: blind.to_vec() };
+    let correct = *random.choose(&[0, 60, 90, 100, 100]);
+    let lossy = random.percent(20);
+    let mut kernel = Kernel {
+        tells_all: !watch.blind.contains(&Blind::CallbackRuns),
+        random,
+        watch,
+        correct,
+        lossy,
+        begins_nothing: false,
+        caches: vec![None; usize::try_from(SLOTS).unwrap()],
+        objects: vec![Object { slot: 0, life: Life::Free, hidden: false }; usize::try_from(OBJECTS).unwrap()],
+        ghosts: Vec::new(),
+        threads: Vec::new(),
+        grace_begun: None,
+        grace_reached: 0,
+        now: attached.0,
+        happened: 0,
+        events: Vec::new(),
+        lost: None,
+    };
+    let numbers = (1..=TASKS).chain(WORKERS);
+    kernel.threads.extend(numbers.map(|number| Thread {
+        number,
+        cpu: u16::from(number % 2 == 1),
+        doing: Doing::Nothing,
+        barriers: Vec::new(),
+        flushed: 0,
+    }));
+    kernel.is_older_than_the_probes();
+    let length = 20 + kernel.random.below(110);
+    for _ in 0..length {
+        kernel.goes_on();
+    }
+    // What has begun ends, in most workloads.
+    kernel.begins_nothing = true;
+    for _ in 0..*kernel.random.choose(&[0, 80, 80]) {
+        kernel.goes_on();
+    }
+    kernel.tells_of_loss();
+    (kernel.watch, kernel.events)
+}
+
+fn facts(slot: usize, refcount: i32) -> CacheFacts {
+    CacheFacts { name: format!("cache-{slot}"), object_size: 64, refcount }
+}
+
+fn address(slot: usize) -> CacheAddress {
+    CacheAddress(0x1000 * (slot as u64 + 1))
+}
+
+fn object(index: usize) -> ObjectAddress {
+    ObjectAddress(0x10 + index as u64)
+}
+
+impl Kernel {
+    /// Some caches are there before the watch, with what was queued of them.
+    fn is_older_than_the_probes(&mut self) {
+        for slot in 0..self.caches.len() {
+            if self.random.percent(30) {
+                let users = if self.random.percent(20) { 2 } else { 1 };
+                let counted = self.random.percent(10);
+                self.caches[slot] = Some(Cache { users, counted, ..Cache::default() });
+                for index in 0..self.objects.len() {
+                    if self.random.percent(25) && self.objects[index].life == Life::Free {
+                        self.objects[index] = Object { slot, life: Life::Queued { since: 0 }, hidden: true };
+                    }
+                }
+            }
+        }
+    }
+
+    fn say(&mut self, task: u32, cpu: u16, what: What) {
+        self.happened += 1;
+        self.now += self.random.below(900);
+        let blind = &self.watch.blind;
+        let is_hidden = match &what {
+            What::QueueReturned { .. } | What::CallbackRan { .. } | What::Allocated { .. } => !self.tells_all,
+            What::GraceBegin { .. } | What::GraceEnd { .. } => blind.contains(&Blind::Grace),
+            What::Freed { path: FreePath::Sheaf, .. } | What::BatchFreed { path: FreePath::Sheaf } => {
+                blind.contains(&Blind::Frees)
+            }
+            What::CallbackQueued { .. } => blind.contains(&Blind::Callbacks),
+            What::BarrierBegin { barrier, .. } | What::BarrierEnd { barrier, .. } => match barrier {
+                BarrierKind::Rcu => blind.contains(&Blind::RcuBarrier),
+                BarrierKind::Kvfree | BarrierKind::KvfreeOnCache => blind.contains(&Blind::KvfreeBarrier),
+            },
+            _ => false,
+        };
+        if is_hidden {
+            return;
+        }
+        if self.lossy && self.random.percent(4) {
+            let first = self.events.last().map_or(self.watch.attached.0, |event| event.time.0);
+            self.lost = Some((self.lost.map_or(first, |lost| lost.0), self.now));
+            return;
+        }
+        self.events.push(Event { time: Time(self.now), task: Task(task), cpu: Cpu(cpu), what });
+        if self.lost.is_some() && self.random.percent(20) {
+            self.tells_of_loss();
+        }
+    }
+
+    fn tells_of_loss(&mut self) {
+        if let Some((from, until)) = self.lost.take() {
+            let reason = LossReason::RingFull;
+            let gap = Gap { reason, events: 1, from: Time(from), until: Time(until) };
+            self.events.push(Event {
+                time: Time(self.now),
+                task: Task(0),
+                cpu: Cpu(0),
+                what: What::Gap(gap),
+            });
+        }
+    }
+
+    fn is_correct(&mut self) -> bool {
+        let correct = self.correct;
+        self.random.percent(correct)
+    }
+
+    fn slots(&self, wanted: impl Fn(&Cache) -> bool) -> Vec<usize> {
+        let is_wanted = |slot: &usize| self.caches[*slot].as_ref().is_some_and(&wanted);
+        (0..self.caches.len()).filter(is_wanted).collect()
+    }
+
+    fn objects(&self, wanted: impl Fn(&Object) -> bool) -> Vec<usize> {
+        (0..self.objects.len()).filter(|index| wanted(&self.objects[*index])).collect()
+    }
+
+    fn is_counted(&self, index: usize) -> bool {
+        self.caches.get(self.objects[index].slot).and_then(Option::as_ref).is_some_and(|cache| cache.counted)
+    }
+
+    fn goes_on(&mut self) {
+        match self.random.below(10) {
+            0 => self.grace(),
+            1 => self.softirq(),
+            _ => {
+                let thread = self.random.index(self.threads.len());
+                self.thread_goes_on(thread);
+            }
+        }
+    }
+
+    fn grace(&mut self) {
+        let now = self.happened;
+        if self.random.percent(10) {
+            let what = if self.random.percent(50) {
+                What::GraceBegin { expedited: true }
+            } else {
+                What::GraceEnd { expedited: true }
+            };
+            self.grace_reached = now;
+            self.say(25, 0, what);
+        } else if let Some(begun) = self.grace_begun.take() {
+            self.grace_reached = self.grace_reached.max(begun);
+            self.say(25, 0, What::GraceEnd { expedited: false });
+        } else {
+            self.grace_begun = Some(now);
+            self.say(25, 0, What::GraceBegin { expedited: false });
+        }
+    }
+
+    /// A callback runs.
+    fn softirq(&mut self) {
+        let careful = self.is_correct();
+        let reached = self.grace_reached;
+        let ready = self
+            .objects(|object| matches!(object.life, Life::Callback { since } if !careful || since < reached));
+        if ready.is_empty() {
+            return;
+        }
+        let index = *self.random.choose(&ready);
+        self.say(SOFTIRQ, 0, What::CallbackRan { object: object(index), text: None });
+        self.objects[index].life = Life::Free;
+    }
+}
