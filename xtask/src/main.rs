@@ -22,6 +22,7 @@ mod machine;
 mod module;
 mod progress;
 mod qemu;
+mod replay;
 mod run;
 mod scenarios;
 mod setup;
@@ -29,6 +30,7 @@ mod stream;
 mod tally;
 mod test;
 mod toolchain;
+mod traces;
 mod userland;
 mod vm;
 
