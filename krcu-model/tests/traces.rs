@@ -5,6 +5,8 @@
 //! expected of each follows from its module's source, from the numbers of objects that the recording
 //! asks for, and from what that kernel's destroy does: not from what the model said.
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a test's helpers fail as the test does")]
+
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use krcu_common::BarrierKind;
