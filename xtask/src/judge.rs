@@ -125,6 +125,7 @@ fn judge_value(
         Want::AtLeast(wanted) => number.is_some_and(|number| number >= wanted),
         Want::Flag(wanted) => value.as_bool() == Some(wanted),
         Want::Nothing => value.is_null(),
+        Want::NumberOrNothing(wanted) => value.is_null() || number == Some(wanted),
         Want::Truth(key) => {
             let told = truth(key).ok_or_else(|| format!("the module's {key}, which it did not print"))?;
             return if number == Some(told) { Ok(()) } else { Err(format!("{told}, the module's {key}")) };
@@ -182,6 +183,8 @@ mod tests {
             ("n", Want::AtLeast(700)),
             ("one", Want::LogLines("truth")),
             ("absent", Want::Nothing),
+            ("absent", Want::NumberOrNothing(0)),
+            ("one", Want::NumberOrNothing(1)),
             ("/from/0/at", Want::Has("flush")),
             ("from", Want::Has("flush")),
         ];
