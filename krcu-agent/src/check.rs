@@ -26,6 +26,7 @@ use crate::{
     memory,
     pipeline::{Finished, Pipeline, blind},
     probe::{LoadOptions, Probes},
+    recording::Recording,
     report::{Format, Policy, Report, json, junit, tap, text},
     source::Source,
 };
@@ -49,6 +50,10 @@ pub struct Options {
     /// Write the report to this file, not to standard output
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Write every event to this file, as text, one a line: the verdicts follow from it, so it is what a
+    /// bug report should carry. It grows by some 90 bytes for each object queued and each object freed
+    #[arg(long, value_name = "FILE")]
+    pub events: Option<PathBuf>,
     /// How long to wait, after the command, for deferred frees that are still outstanding
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_span)]
     pub settle: Duration,
@@ -124,11 +129,20 @@ pub fn run(options: &Options) -> Result<u8, CheckError> {
         }
         None => None,
     };
+    let recording = match &options.events {
+        Some(path) => {
+            let recording = Recording::create(path).with_context(|| {
+                format!("cannot write the events to {}: name a file that can be", path.display())
+            })?;
+            Some(recording)
+        }
+        None => None,
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    let report = runtime.block_on(watch(options, program))?;
+    let report = runtime.block_on(watch(options, program, recording))?;
     let text = match options.format {
         Format::Text => text::render(&report),
         Format::Json => json::render(&report).context("cannot write the report as JSON")?,
@@ -151,7 +165,11 @@ struct Run {
     pipeline: Pipeline,
 }
 
-async fn watch(options: &Options, program: PathBuf) -> anyhow::Result<Report> {
+async fn watch(
+    options: &Options,
+    program: PathBuf,
+    mut recording: Option<Recording>,
+) -> anyhow::Result<Report> {
     let begin = now()?;
     let facts = Facts::gather(Path::new("/"));
     let release = facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned());
@@ -177,7 +195,10 @@ async fn watch(options: &Options, program: PathBuf) -> anyhow::Result<Report> {
     let source = Source::of(probes.take_ring()?)?;
     let log = if options.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
     let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
-    let mut run = Run { probes, source, log, pipeline: Pipeline::new(watch) };
+    if let Some(recording) = &mut recording {
+        recording.begin(&watch, &release);
+    }
+    let mut run = Run { probes, source, log, pipeline: Pipeline::new(watch, recording) };
     let attached_probes = run.probes.attached();
 
     let child = Command::new(&program)
@@ -187,7 +208,10 @@ async fn watch(options: &Options, program: PathBuf) -> anyhow::Result<Report> {
     let status = run.until_exit(child).await?;
     run.settle(options.settle).await?;
     let end = now()?;
-    let Finished { state, losses, accounts } = run.finish().await?;
+    let Finished { state, losses, accounts, cut_short } = run.finish().await?;
+    if let Some(error) = &cut_short {
+        eprintln!("krcu: {error}");
+    }
 
     Ok(Report {
         release,
@@ -199,6 +223,7 @@ async fn watch(options: &Options, program: PathBuf) -> anyhow::Result<Report> {
         duration_ns: end.since(attached),
         verdicts: verdicts(&state),
         command_status: command::shell_status(status),
+        events_cut_short: cut_short.is_some(),
         policy: Policy { strict: options.strict, exit_flagged: options.exit_flagged },
     })
 }

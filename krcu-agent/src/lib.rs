@@ -14,5 +14,6 @@ pub mod kernel;
 pub mod memory;
 pub mod pipeline;
 pub mod probe;
+pub mod recording;
 pub mod report;
 pub mod source;

@@ -13,6 +13,7 @@ use krcu_model::{
 use crate::{
     kernel::plan::{Offer, Plan},
     probe::Probes,
+    recording::{CutShort, Recording},
 };
 
 /// What a plan leaves out of sight, in the words of the model.
@@ -136,6 +137,8 @@ pub struct Finished {
     pub losses: Losses,
     /// What became of everything that was seen.
     pub accounts: Vec<Account>,
+    /// Why the events are not all in their file, where they were asked for.
+    pub cut_short: Option<CutShort>,
 }
 
 /// The replay, and the order that it is in.
@@ -143,13 +146,22 @@ pub struct Finished {
 pub struct Pipeline {
     state: State,
     order: Order,
+    recording: Option<Recording>,
 }
 
 impl Pipeline {
-    /// A replay that begins now.
+    /// A replay that begins now; what it takes goes into the recording as well.
     #[must_use]
-    pub fn new(watch: Watch) -> Pipeline {
-        Pipeline { order: Order::new(watch.attached), state: State::new(watch) }
+    pub fn new(watch: Watch, recording: Option<Recording>) -> Pipeline {
+        Pipeline { order: Order::new(watch.attached), state: State::new(watch), recording }
+    }
+
+    /// The one place from which the model takes events: what is recorded is what was taken.
+    fn step(&mut self, event: Event) {
+        if let Some(recording) = &mut self.recording {
+            recording.event(&event);
+        }
+        self.state.step(event);
     }
 
     /// Takes one record of the ring.
@@ -166,12 +178,12 @@ impl Pipeline {
         if let Some(gap) = gap {
             self.gap(gap);
         }
-        self.state.step(Event::from_wire(&header, &body));
+        self.step(Event::from_wire(&header, &body));
         Ok(())
     }
 
     fn gap(&mut self, gap: Gap) {
-        self.state.step(Event { time: gap.until, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
+        self.step(Event { time: gap.until, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
     }
 
     /// What is believed so far.
@@ -221,7 +233,8 @@ impl Pipeline {
             probe_missed: misses.values().sum(),
             destroys: lost(Some(Kind::DestroyBegin)) + misses.get("destroy_begin").copied().unwrap_or(0),
         };
-        Ok(Finished { state: self.state, losses, accounts })
+        let cut_short = self.recording.take().and_then(|recording| recording.finish().err());
+        Ok(Finished { state: self.state, losses, accounts, cut_short })
     }
 }
 
@@ -233,11 +246,11 @@ mod tests {
     #[test]
     fn a_watch_without_one_end_of_a_grace_period_is_blind_to_it() {
         let whole = Plan::of(&debian("6.12"));
-        assert_eq!(blind(&whole), []);
+        assert_eq!(blind(&whole), [Blind::CallbackRuns]);
         for program in ["grace_begin", "grace_end", "expedited_begin", "expedited_end"] {
             let mut plan = whole.clone();
             plan.withdraw(program, "busy".to_owned());
-            assert_eq!(blind(&plan), [Blind::Grace], "{program}");
+            assert_eq!(blind(&plan), [Blind::CallbackRuns, Blind::Grace], "{program}");
         }
     }
 

@@ -19,6 +19,7 @@ use crate::qemu::Acceleration;
 use crate::run;
 use crate::setup;
 use crate::test::{self, Parts};
+use crate::traces;
 use crate::vm::Run;
 
 /// Set-up, builds, kernels in virtual machines, tests and benchmarks of krcu.
@@ -84,6 +85,8 @@ enum Verb {
     },
     /// Sizes, times and memory, measured now.
     Bench,
+    /// Record again, on two kernels, the events that the model's tests replay.
+    Traces,
     /// Test kernels in virtual machines.
     #[command(subcommand)]
     Vm(VmVerb),
@@ -168,6 +171,7 @@ impl Arguments {
                 model::run(&Extent { deep, only, write, brief })
             }
             Verb::Bench => done(bench::run()),
+            Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }
     }

@@ -16,6 +16,9 @@ pub(crate) struct Evidence {
     pub(crate) log: String,
 }
 
+/// The words of such verdicts.
+const ACCUSATIONS: [&str; 3] = ["barrier-early", "freed-early", "model-disagrees"];
+
 /// Every way in which the evidence is not what was expected; none when the scenario passed.
 pub(crate) fn disagreements(expected: &Expectation, evidence: &Evidence) -> Vec<String> {
     let mut found = Vec::new();
@@ -29,6 +32,7 @@ pub(crate) fn disagreements(expected: &Expectation, evidence: &Evidence) -> Vec<
             Vec::new()
         }
     };
+    found.extend(accusations(&objects));
     for line in expected.lines {
         judge_line(line, &objects, &evidence.log, &mut found);
     }
@@ -39,6 +43,14 @@ pub(crate) fn disagreements(expected: &Expectation, evidence: &Evidence) -> Vec<
         found.push(format!("the kernel's log has `{text}`"));
     }
     found
+}
+
+/// Verdicts that accuse the kernel, or contradict it. No test kernel breaks a promise: the rule is wrong then.
+fn accusations(objects: &[Value]) -> impl Iterator<Item = String> {
+    let accuses = |object: &&Value| {
+        object.get("verdict").and_then(Value::as_str).is_some_and(|word| ACCUSATIONS.contains(&word))
+    };
+    objects.iter().filter(accuses).map(|object| format!("the kernel is accused: {object}"))
 }
 
 fn parse(stdout: &str) -> Result<Vec<Value>, String> {
@@ -113,6 +125,7 @@ fn judge_value(
         Want::AtLeast(wanted) => number.is_some_and(|number| number >= wanted),
         Want::Flag(wanted) => value.as_bool() == Some(wanted),
         Want::Nothing => value.is_null(),
+        Want::NumberOrNothing(wanted) => value.is_null() || number == Some(wanted),
         Want::Truth(key) => {
             let told = truth(key).ok_or_else(|| format!("the module's {key}, which it did not print"))?;
             return if number == Some(told) { Ok(()) } else { Err(format!("{told}, the module's {key}")) };
@@ -170,6 +183,8 @@ mod tests {
             ("n", Want::AtLeast(700)),
             ("one", Want::LogLines("truth")),
             ("absent", Want::Nothing),
+            ("absent", Want::NumberOrNothing(0)),
+            ("one", Want::NumberOrNothing(1)),
             ("/from/0/at", Want::Has("flush")),
             ("from", Want::Has("flush")),
         ];
@@ -204,6 +219,14 @@ mod tests {
                 .contains("5 events were delivered")
         );
         assert_eq!(judge(r#"{"events":0,"accounts":[]}"#).unwrap(), "it has no accounts");
+    }
+
+    #[test]
+    fn no_kernel_is_accused() {
+        let accused = LINE.replace("pending", "freed-early").replace("\"c\"", "\"other\"");
+        let found = judge(&[("n", Want::Number(777))], &format!("{LINE}\n{accused}"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains("accused"), "{found:?}");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Runs the scenarios on real kernels: one boot per kernel for all that can share one, each judged on the host.
 //!
 //! A scenario leaves four files: what it printed (`NAME.json`, `NAME.stderr`), its status, and the kernel's log of
-//! the time it ran. They stay in `target/kernel-tests/SERIES` to be read when a scenario fails.
+//! the time it ran; some leave the events as well, and are judged by their replay too. They stay in `target/kernel-tests/SERIES` to be read when a scenario fails.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -15,6 +15,7 @@ use crate::judge::{Evidence, disagreements};
 use crate::kernel::Series;
 use crate::machine;
 use crate::progress::{say, tail_of};
+use crate::replay;
 use crate::scenarios::{Expectation, SCENARIOS, SERIES, Scenario};
 use crate::tally::Tally;
 use crate::vm::Run;
@@ -69,7 +70,7 @@ fn boot(series: &str, cases: &[Case], tally: &mut Tally) -> Result<()> {
     let scripts = out.join("scripts");
     cache::create_folder(&scripts)?;
     for (scenario, _) in cases {
-        for kind in ["json", "stderr", "status", "log"] {
+        for kind in ["json", "stderr", "status", "log", "events"] {
             drop(fs::remove_file(file(&out, scenario, kind)));
         }
         cache::write_file(&scripts.join(format!("{}.sh", scenario.name)), scenario.command.as_bytes())?;
@@ -132,7 +133,10 @@ fn judge(series: &str, scenario: &Scenario, expectation: &Expectation, out: &Pat
         return;
     };
     let evidence = Evidence { status, stdout: read("json"), log: read("log") };
-    let found = disagreements(expectation, &evidence);
+    let mut found = disagreements(expectation, &evidence);
+    if scenario.replayed {
+        found.extend(replay::disagreements(&file(out, scenario, "events"), &evidence.stdout));
+    }
     if found.is_empty() {
         tally.passed(&title);
         return;

@@ -23,6 +23,7 @@ mod model;
 mod module;
 mod progress;
 mod qemu;
+mod replay;
 mod run;
 mod scenarios;
 mod setup;
@@ -30,6 +31,7 @@ mod stream;
 mod tally;
 mod test;
 mod toolchain;
+mod traces;
 mod userland;
 mod vm;
 

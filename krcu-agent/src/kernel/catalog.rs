@@ -5,7 +5,11 @@
 //! `queued` attached before the frees, an object queued and freed in between would stay outstanding
 //! for ever, a false alarm; this way round, an early free without its queueing is merely the proof
 //! that the object was queued before the probes. Creation comes last, so that of a cache seen to be
-//! created every later event is seen. Detaching goes the other way, for the same reason.
+//! created every later event is seen.
+//!
+//! Detaching takes seconds on a slow machine, and a destroy may begin meanwhile. So what anything is
+//! concluded from goes last, and what concludes goes first: a barrier that returns, or a destroy that looks,
+//! when frees are not seen any more, would find objects outstanding that are free. See [`leaving`].
 
 use serde::Serialize;
 
@@ -182,6 +186,23 @@ const EXPEDITED: &[&str] = &["wait_rcu_exp_gp", "rcu_exp_wait_wake"];
 /// Creates caches unseen where `kmem_cache_create()` is the one that is probed.
 pub const CREATE_USERCOPY: &str = "kmem_cache_create_usercopy";
 
+/// The place of a program in the order of detaching: lowest first.
+///
+/// First the entry of a destroy, so that no other comes into the watch; then whatever a verdict follows
+/// from at once, ends before begins, so that a destroy that is running is one whose end was not seen;
+/// then the queueing, then the frees, and grace periods at the last.
+#[must_use]
+pub fn leaving(program: &str) -> usize {
+    let all = PROBES.len();
+    let place = PROBES.iter().position(|entry| entry.program == program).unwrap_or(0);
+    match PROBES.get(place).map(|entry| entry.word) {
+        _ if program == "destroy_begin" => 0,
+        Some(Word::Cache | Word::Barrier) | None => 1 + place,
+        Some(Word::Queue | Word::Free | Word::Module) => 1 + 2 * all - place,
+        Some(Word::Grace) => 1 + 3 * all - place,
+    }
+}
+
 /// Functions that are not probed, but whose presence says how the kernel frees: by batches.
 pub const BATCHING: [&str; 2] = ["kfree_rcu_work", "kfree_rcu_monitor"];
 
@@ -245,4 +266,31 @@ const fn required(
 /// A program for blocks of objects, used when the better one is not offered.
 const fn instead_of(better: &'static str, program: &'static str, attach: Attach, targets: Targets) -> Entry {
     Entry { instead_of: Some(better), ..unseen(program, Word::Free, attach, targets, BULK) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{PROBES, Word, leaving};
+
+    #[test]
+    fn nothing_concludes_once_frees_go_unseen() {
+        let places: BTreeSet<usize> = PROBES.iter().map(|entry| leaving(entry.program)).collect();
+        assert_eq!(places.len(), PROBES.len(), "two programs share a place");
+        let last = |words: &[Word]| {
+            let of = PROBES.iter().filter(|entry| words.contains(&entry.word));
+            of.map(|entry| leaving(entry.program)).max()
+        };
+        let first = |word: Word| {
+            PROBES.iter().filter(|entry| entry.word == word).map(|entry| leaving(entry.program)).min()
+        };
+        assert_eq!(leaving("destroy_begin"), 0);
+        assert!(leaving("shutdown_end") < leaving("shutdown_begin"));
+        assert!(leaving("shutdown_begin") < leaving("kvfree_barrier_end"));
+        assert!(last(&[Word::Cache, Word::Barrier]) < first(Word::Queue));
+        assert!(last(&[Word::Queue]) < first(Word::Free));
+        assert!(last(&[Word::Free]) < first(Word::Grace));
+        assert!(leaving("grace_begin") < leaving("grace_end"));
+    }
 }

@@ -2,7 +2,7 @@
 //!
 //! The only room that knows aya. Everything is loaded before anything is attached, so a program that
 //! the kernel refuses costs nothing. Attaching goes in the order of the plan, which
-//! [`catalog`](crate::kernel::catalog) explains, detaching in the reverse order. A required probe that
+//! [`catalog`](crate::kernel::catalog) explains, detaching in an order of its own. A required probe that
 //! fails takes all others with it; an optional one is withdrawn from the plan, which then says what
 //! cannot be decided.
 
@@ -17,7 +17,7 @@ use krcu_common::count::COUNTERS;
 use log::Log;
 use zerocopy::IntoBytes;
 
-use crate::kernel::Plan;
+use crate::kernel::{Plan, catalog::leaving};
 
 mod error;
 mod link;
@@ -59,7 +59,7 @@ impl Default for LoadOptions {
 /// The probes in the kernel. Dropping them detaches them.
 pub struct Probes {
     ebpf: Ebpf,
-    /// What is attached, in the order of attaching.
+    /// What is attached.
     attached: Vec<(&'static str, LinkId)>,
     plan: Plan,
     withdrawn: Vec<LoadError>,
@@ -205,13 +205,14 @@ impl Probes {
         PerCpuArray::try_from(map).map_err(|cause| LoadError::Map { name, cause: Box::new(cause) })
     }
 
-    /// Detaches every probe, in the reverse of the order of attaching. Programs and maps stay, so that
+    /// Detaches every probe, in the order of [`leaving`]. Programs and maps stay, so that
     /// the ring can be drained and the counters read after the last event.
     ///
     /// # Errors
     /// The first that failed; the others are detached all the same.
     pub fn detach(&mut self) -> Result<(), LoadError> {
         let mut first = Ok(());
+        self.attached.sort_by_key(|(program, _)| std::cmp::Reverse(leaving(program)));
         while let Some((name, link)) = self.attached.pop() {
             let Some(program) = self.ebpf.program_mut(name) else { continue };
             if let Err(cause) = link::detach(program, link) {

@@ -35,6 +35,9 @@ pub struct Policy {
 /// The status when something cannot be decided.
 pub const EXIT_INCONCLUSIVE: u8 = 11;
 
+/// The status when krcu did not do what it was asked to.
+pub const EXIT_FAILED: u8 = 1;
+
 /// All that a run gave.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -56,6 +59,8 @@ pub struct Report {
     pub verdicts: Vec<Verdict>,
     /// Status of the command, as a shell reports it.
     pub command_status: u8,
+    /// Whether the events were to be written to a file and are not all there.
+    pub events_cut_short: bool,
     /// How the exit status is chosen.
     pub policy: Policy,
 }
@@ -89,7 +94,9 @@ impl Report {
     /// The status to exit with.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
-        if self.flagged() > 0 {
+        if self.events_cut_short {
+            EXIT_FAILED
+        } else if self.flagged() > 0 {
             self.policy.exit_flagged
         } else if self.open() > 0 || self.losses.destroys > 0 {
             EXIT_INCONCLUSIVE

@@ -147,6 +147,10 @@ pub(super) fn clause(verdict: &Verdict) -> String {
                 objects(verdict.queued_by_kfree_rcu, "object")
             )
         }
+        VerdictKind::FreedEarly => {
+            let freed = objects(verdict.queued_by_kfree_rcu, "object");
+            format!("{freed} freed before a grace period had passed")
+        }
         VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
         VerdictKind::Inconclusive => "cannot be decided".to_owned(),
     }
@@ -353,7 +357,7 @@ pub(super) fn conclusion(report: &Report) -> String {
         parts.push(format!("{} unseen", objects(report.losses.destroys, "destroy")));
     }
     let status = report.exit_status();
-    if status == report.command_status && report.flagged() == 0 {
+    if status == report.command_status && report.flagged() == 0 && !report.events_cut_short {
         parts.push(format!("exit status {status}, the command's own"));
     } else {
         parts.push(format!("exit status {status} (the command's own was {})", report.command_status));
@@ -375,13 +379,14 @@ mod tests {
         event::{
             CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Site, Task, Time, What,
         },
+        state::Blind,
         verdicts,
     };
 
     use super::{Report, WIDTH, render};
     use crate::{
         pipeline::Losses,
-        report::{EXIT_INCONCLUSIVE, Policy},
+        report::{EXIT_FAILED, EXIT_INCONCLUSIVE, Policy},
     };
 
     const CACHE: CacheAddress = CacheAddress(1);
@@ -389,6 +394,11 @@ mod tests {
 
     /// A module's exit: 777 objects are queued on two CPUs and destroyed 3 ms later; `rest` follows.
     fn my_module(before_look: &[What], rest: Vec<What>) -> Report {
+        // These events tell of no grace period.
+        seen_by(vec![Blind::CallbackRuns, Blind::Grace], before_look, rest)
+    }
+
+    fn seen_by(blind: Vec<Blind>, before_look: &[What], rest: Vec<What>) -> Report {
         let facts = CacheFacts { name: "my_cache".to_owned(), object_size: 64, refcount: 1 };
         let frames =
             ["kvfree_call_rcu+0x5/0x90", "my_flush+0x51/0x80 [my_module]", "my_exit+0x37f/0x3a0 [my_module]"];
@@ -399,7 +409,7 @@ mod tests {
             site: Site(1),
             headless: false,
         };
-        let mut state = State::new(Watch { attached: Time(0), possible_cpus: 2, blind: Vec::new() });
+        let mut state = State::new(Watch { attached: Time(0), possible_cpus: 2, blind });
         let mut now = 1_200_000_000;
         let mut step = |cpu, what| {
             now += 1_000;
@@ -441,6 +451,7 @@ mod tests {
             duration_ns: 3_200_000_000,
             verdicts: verdicts(&state),
             command_status: 0,
+            events_cut_short: false,
             policy: Policy { strict: false, exit_flagged: 10 },
         }
     }
@@ -501,6 +512,25 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
         assert_eq!(report.exit_status(), 0);
         report.policy.strict = true;
         assert_eq!(report.exit_status(), 10);
+    }
+
+    /// Grace periods are seen and none has passed: the module's queueing calls are in one task.
+    #[test]
+    fn what_the_kernel_broke_is_told_beside_the_verdict() {
+        let free = What::Freed { object: ObjectAddress(5), cache: CACHE, path: FreePath::Bulk };
+        let returned = What::BatchFreed { path: FreePath::Bulk };
+        let mut report = seen_by(vec![Blind::CallbackRuns], &[], vec![left(), free, returned]);
+        let text = render(&report);
+        assert!(text.contains("\nPENDING       my_cache"), "{text}");
+        assert!(
+            text.contains("\nFREED-EARLY   my_cache  1 object freed before a grace period had passed\n"),
+            "{text}"
+        );
+        assert_eq!((report.flagged(), report.exit_status()), (2, 10));
+        report.events_cut_short = true;
+        assert_eq!(report.exit_status(), EXIT_FAILED);
+        report.command_status = EXIT_FAILED;
+        assert!(!render(&report).contains("the command's own\n"), "krcu's own failure is not the command's");
     }
 
     #[test]

@@ -177,6 +177,7 @@ pub(crate) fn report(verdicts: Vec<Verdict>) -> Report {
         duration_ns: 3_204_000_000,
         verdicts,
         command_status: 0,
+        events_cut_short: false,
         policy: Policy { strict: false, exit_flagged: 10 },
     }
 }

@@ -1,0 +1,131 @@
+//! Recording: every event as the model takes it, one line each, in a file for a bug report.
+//!
+//! The notation is `krcu_model::script`. What cannot be written ends the recording, not the run: the
+//! verdicts do not depend on it, and the error is kept for the end.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, Write as _},
+    path::{Path, PathBuf},
+};
+
+use krcu_model::{Event, Watch, script};
+
+/// A file that events go into, and how that has gone so far.
+#[derive(Debug)]
+pub struct Recording {
+    path: PathBuf,
+    /// None once a write has failed.
+    file: Option<BufWriter<File>>,
+    failed: Option<io::Error>,
+}
+
+/// The events are not all in their file.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the events in {} are cut short ({source}), the report is not: name a file with room for them",
+    path.display()
+)]
+pub struct CutShort {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Recording {
+    /// Creates the file.
+    ///
+    /// # Errors
+    /// When it cannot be.
+    pub fn create(path: &Path) -> io::Result<Recording> {
+        let file = BufWriter::new(File::create(path)?);
+        Ok(Recording { path: path.to_owned(), file: Some(file), failed: None })
+    }
+
+    /// The first lines: what the watcher knows, and on which kernel it is, for a person to read.
+    pub fn begin(&mut self, watch: &Watch, release: &str) {
+        let version = env!("CARGO_PKG_VERSION");
+        let release: String = release.chars().filter(|letter| !letter.is_control()).collect();
+        let heading = script::write_with(watch, &[]);
+        self.write(format_args!("{heading}# krcu {version} on Linux {release}\n"));
+    }
+
+    /// The next line.
+    pub fn event(&mut self, event: &Event) {
+        if self.file.is_some() {
+            self.write(format_args!("{}\n", script::line(event)));
+        }
+    }
+
+    fn write(&mut self, text: core::fmt::Arguments<'_>) {
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.write_fmt(text)
+        {
+            self.fail(error);
+        }
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        self.failed = Some(error);
+        if let Some(file) = self.file.take() {
+            // Nothing more is written: what the buffer still holds has no room either.
+            let _ = file.into_parts();
+        }
+    }
+
+    /// Writes what is left in the buffer.
+    ///
+    /// # Errors
+    /// When it or anything before it could not be written.
+    pub fn finish(mut self) -> Result<(), CutShort> {
+        if let Some(file) = &mut self.file
+            && let Err(error) = file.flush()
+        {
+            self.fail(error);
+        }
+        match self.failed {
+            Some(source) => Err(CutShort { path: self.path, source }),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use krcu_model::{
+        event::{Cpu, Task, Time, What},
+        state::Blind,
+    };
+
+    fn event(time: u64) -> Event {
+        Event { time: Time(time), task: Task(1), cpu: Cpu(0), what: What::Quiet }
+    }
+
+    #[test]
+    fn what_was_taken_reads_as_it_was() {
+        let path = std::env::temp_dir().join(format!("krcu-recording-{}", std::process::id()));
+        let watch = Watch { attached: Time(3), possible_cpus: 2, blind: vec![Blind::CallbackRuns] };
+        let mut recording = Recording::create(&path).unwrap();
+        recording.begin(&watch, "6.1.0\n7 1@0 quiet");
+        recording.event(&event(5));
+        recording.event(&event(6));
+        recording.finish().unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(text.lines().nth(1), Some("watch attached=3 possible_cpus=2 blind=callback_runs"));
+        assert_eq!(script::read(&text), Ok(script::Script { watch, events: vec![event(5), event(6)] }));
+    }
+
+    #[test]
+    fn a_full_disk_is_told_in_the_end_and_stops_nothing() {
+        // Few events fit into the buffer and fail only when it is emptied; many fail on the way.
+        for events in [1, 100_000] {
+            let mut recording = Recording::create(Path::new("/dev/full")).unwrap();
+            recording.begin(&Watch::default(), "6.1");
+            (0..events).for_each(|time| recording.event(&event(time)));
+            let error = recording.finish().unwrap_err().to_string();
+            assert!(error.contains("/dev/full") && error.contains("No space"), "{error}");
+            assert_eq!(error.lines().count(), 1);
+        }
+    }
+}
