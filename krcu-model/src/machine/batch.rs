@@ -177,7 +177,7 @@ impl Machine {
         let cookie = self.ask();
         let slot = u8::try_from(slot).unwrap_or(u8::MAX);
         let on = self.callback_cpu(cpu);
-        self.cpu_mut(on).callbacks.push(Callback { duty: Duty::Work(cpu, slot), cookie });
+        self.cpu_mut(on).callbacks.push_back(Callback { duty: Duty::Work(cpu, slot), cookie });
     }
 
     /// `kfree_rcu_work()` begins: takes the lists off its batch.

@@ -18,6 +18,10 @@ use crate::event::{CacheFacts, Cpu, Leftover, Task, What};
 pub struct Cache {
     /// Users that have not destroyed it (`refcount`).
     pub users: u16,
+    /// Objects of it that are allocated.
+    pub allocated: u32,
+    /// Objects of it whose free is deferred.
+    pub queued: u32,
     /// How far its end is.
     pub end: End,
 }
@@ -48,7 +52,27 @@ pub enum End {
 
 impl Cache {
     pub(crate) fn new(users: u16) -> Cache {
-        Cache { users, end: End::Alive }
+        Cache { users, allocated: 0, queued: 0, end: End::Alive }
+    }
+
+    /// An object goes from one stage of its life to another.
+    pub(crate) fn count(&mut self, before: Life, after: Life) {
+        match before {
+            Life::Allocated => self.allocated -= 1,
+            Life::Queued => self.queued -= 1,
+            Life::Free => {}
+        }
+        match after {
+            Life::Allocated => self.allocated += 1,
+            Life::Queued => self.queued += 1,
+            Life::Free => {}
+        }
+    }
+
+    /// Whether every object of it is free.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.allocated == 0 && self.queued == 0
     }
 }
 
@@ -57,12 +81,11 @@ impl Machine {
         for (index, cache) in (0..).map(CacheIndex).zip(&self.caches) {
             match cache.end {
                 End::Lingering { linger, reported } => {
-                    let are_all = |wanted: &[Life]| self.objects_of(index).all(|(_, life)| wanted.contains(&life));
-                    if are_all(&[Life::Free]) {
+                    if cache.is_empty() {
                         moves.push(Move::LingerCheck(index));
                     } else if linger.reports_late
                         && !reported
-                        && (linger.may_stall || are_all(&[Life::Allocated, Life::Free]))
+                        && (linger.may_stall || cache.queued == 0)
                     {
                         moves.push(Move::LingerTimeout(index));
                     }
@@ -131,6 +154,9 @@ impl Machine {
 
     /// What the kernel would count: objects on partial slabs are those that its report lists.
     fn leftover(&self, cache: CacheIndex) -> Leftover {
+        if self.cache(cache).is_empty() {
+            return Leftover { objects: 0, listed: 0 };
+        }
         let mut slabs = std::collections::BTreeMap::<u32, u64>::new();
         for (object, life) in self.objects_of(cache) {
             if life != Life::Free {
@@ -163,9 +189,9 @@ impl Machine {
         let mut waits = 0;
         for cpu in self.cpu_numbers() {
             let processor = self.cpu_mut(cpu);
-            if let Some(last) = processor.callbacks.last() {
+            if let Some(last) = processor.callbacks.back() {
                 let cookie = last.cookie;
-                processor.callbacks.push(Callback { duty: Duty::Release(cache), cookie });
+                processor.callbacks.push_back(Callback { duty: Duty::Release(cache), cookie });
                 waits += 1;
             }
         }

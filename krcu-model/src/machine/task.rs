@@ -18,7 +18,7 @@ use krcu_common::{BarrierKind, FreePath};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Thread {
     /// Its next op.
-    pub next: u16,
+    pub next: u32,
     /// The CPU that it last ran on.
     pub cpu: Cpu,
     /// The CPU at which an op that goes over all of them is.
@@ -100,8 +100,8 @@ impl Machine {
         self.op_at(task, self.task(task).next)
     }
 
-    fn op_at(&self, task: TaskIndex, place: u16) -> Option<Op> {
-        self.setup.tasks[usize::from(task.0)].program.get(usize::from(place)).copied()
+    fn op_at(&self, task: TaskIndex, place: u32) -> Option<Op> {
+        self.setup.tasks[usize::from(task.0)].program.get(place as usize).copied()
     }
 
     pub(crate) fn task_moves(&self, moves: &mut Vec<Move>) {
@@ -143,7 +143,7 @@ impl Machine {
                 thread.cursor == 0 || thread.noted_tasks.iter().all(|t| self.task(*t).waiting.is_none())
             }
             Op::CpusReadLock | Op::DropReference(_) => self.going_offline.is_none(),
-            Op::AwaitNoted => thread.noted.iter().all(|object| self.life(*object) == Life::Free),
+            Op::AwaitNoted => thread.noted.iter().rev().all(|object| self.life(*object) == Life::Free),
             Op::AwaitLingering | Op::AwaitDestroyed(_) => {
                 thread.cursor == 0 || thread.noted_caches.iter().all(|cache| self.is_settled(*cache))
             }
@@ -317,7 +317,7 @@ impl Machine {
                 self.advance(task);
             }
             Op::SkipUnlessQueued(cache, steps) => {
-                let is_queued = !self.queued_of(cache).is_empty();
+                let is_queued = self.cache(cache).queued > 0;
                 self.advance(task);
                 if !is_queued {
                     (0..steps).for_each(|_| self.advance(task));
