@@ -49,6 +49,7 @@ pub mod object_table;
 pub mod order;
 pub mod promise;
 pub mod script;
+pub mod simulate;
 pub mod stack;
 pub mod state;
 pub mod step;

@@ -23,6 +23,7 @@
 pub mod barrier;
 pub mod batch;
 pub mod cache;
+mod due;
 pub mod facts;
 pub mod fault;
 pub mod free;

@@ -124,7 +124,7 @@ impl Machine {
         Cpu(self.task(task).cursor)
     }
 
-    fn is_enabled(&self, task: TaskIndex, op: Op) -> bool {
+    pub(crate) fn is_enabled(&self, task: TaskIndex, op: Op) -> bool {
         let thread = self.task(task);
         let cursor = self.cursor(task);
         match op {
