@@ -125,6 +125,7 @@ impl Machine {
     }
 
     /// Whether a CPU's lists hold anything that has had its grace period.
+    #[cfg(feature = "check")]
     pub(crate) fn has_ready(&self, cpu: Cpu) -> bool {
         let krc = &self.cpu(cpu).krc;
         self.setup.generation.pages_have_cookies

@@ -121,7 +121,7 @@ impl Machine {
             let cookie = self.ask();
             let keep = self.has_fault(Fault::FirstListCookieKept);
             let krc = &mut self.cpu_mut(cpu).krc;
-            if !(keep && !krc.head.is_empty()) {
+            if !keep || krc.head.is_empty() {
                 krc.head_cookie = cookie;
             }
             krc.head.push(object);

@@ -173,7 +173,7 @@ impl<'a> Dice<'a> {
             return Some(*only);
         }
         self.seeds[place] = self.seeds[place].wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let chosen = u128::from(mix(self.seeds[place])) * samples.len() as u128 >> u64::BITS;
+        let chosen = (u128::from(mix(self.seeds[place])) * samples.len() as u128) >> u64::BITS;
         samples.get(usize::try_from(chosen).unwrap_or(0)).copied()
     }
 

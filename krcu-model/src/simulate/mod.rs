@@ -39,7 +39,10 @@ pub use measured::{Input, InputKind, InputUse, Measured, Origin};
 pub use row::{Outcome, Row, Splat, Sum};
 pub use workload::{Action, CacheSpec, Caller, Timed, Workload, WorkloadError};
 
-use crate::approach::{Approach, rcu_barrier};
+use crate::{
+    approach::{Approach, rcu_barrier},
+    event::Event,
+};
 use program::Plan;
 use run::Simulation;
 
@@ -64,14 +67,25 @@ pub struct Scenario<'a> {
 ///
 /// When the workload names a CPU or a cache that it does not have, or has more tasks than a machine.
 pub fn simulate(approach: &dyn Approach, scenario: &Scenario<'_>) -> Result<Outcome, WorkloadError> {
-    let run = |plain: bool| -> Result<Outcome, WorkloadError> {
-        let bystander = if plain { rcu_barrier() } else { approach.bystander() };
-        let plan = Plan::new(approach, scenario.workload, &bystander)?;
-        Ok(Simulation::new(plan, scenario).run(approach))
-    };
-    let mut outcome = run(false)?;
+    simulate_watched(approach, scenario, &mut |_| {})
+}
+
+/// The same, with somebody who is told each event of the run as a watcher of the kernel would be: what
+/// the rows are judged by.
+///
+/// # Errors
+///
+/// As [`simulate`].
+pub fn simulate_watched(
+    approach: &dyn Approach,
+    scenario: &Scenario<'_>,
+    watcher: &mut dyn FnMut(&Event),
+) -> Result<Outcome, WorkloadError> {
+    let plan = Plan::new(approach, scenario.workload, &approach.bystander())?;
+    let mut outcome = Simulation::new(plan, scenario, watcher).run(approach);
     if !outcome.bystander_waits_ns.is_empty() && approach.bystander() != rcu_barrier() {
-        outcome.charge_bystanders(&run(true)?);
+        let plain = Plan::new(approach, scenario.workload, &rcu_barrier())?;
+        outcome.charge_bystanders(&Simulation::new(plain, scenario, &mut |_| {}).run(approach));
     }
     Ok(outcome)
 }

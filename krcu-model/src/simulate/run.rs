@@ -27,6 +27,7 @@ use crate::{
 /// A machine, its watcher and its clock.
 pub(super) struct Simulation<'a> {
     scenario: &'a Scenario<'a>,
+    watcher: &'a mut dyn FnMut(&Event),
     pub(super) machine: Machine,
     state: State,
     pub(super) now: Time,
@@ -65,12 +66,17 @@ pub(super) struct Simulation<'a> {
 }
 
 impl<'a> Simulation<'a> {
-    pub(super) fn new(mut plan: Plan, scenario: &'a Scenario<'a>) -> Simulation<'a> {
+    pub(super) fn new(
+        mut plan: Plan,
+        scenario: &'a Scenario<'a>,
+        watcher: &'a mut dyn FnMut(&Event),
+    ) -> Simulation<'a> {
         let machine = Machine::new(plan.setup.clone());
         let possible_cpus = u32::from(plan.setup.cpus);
         let tasks = plan.setup.tasks.len();
         Simulation {
             scenario,
+            watcher,
             state: State::new(Watch { attached: Time(0), possible_cpus, blind: Vec::new() }),
             now: Time(0),
             last: Time(0),
@@ -175,7 +181,9 @@ impl<'a> Simulation<'a> {
                     Freer::Work(cpu, slot) => self.cpus[usize::from(cpu.0)].work_frees[usize::from(slot)] = false,
                     Freer::Shrinker => self.shrinker_frees = false,
                 }
-                self.apply(Move::Free(freer), None);
+                if self.machine.is_freeing(freer) {
+                    self.apply(Move::Free(freer), None);
+                }
                 if let Some(cpu) = self.shrinks_next.take_if(|_| self.machine.shrinker.is_none()) {
                     self.agenda.put(self.now, Due::Shrink(cpu));
                 }
@@ -230,6 +238,7 @@ impl<'a> Simulation<'a> {
         let mut seen = std::mem::take(&mut self.seen);
         for mut event in seen.drain(..) {
             event.time = self.now;
+            (self.watcher)(&event);
             self.accounts.see(&event);
             match &event.what {
                 What::Freed { cache, .. } => self.touched.extend(Machine::cache_at(*cache)),
