@@ -78,8 +78,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         )
     };
     let scenario = Scenario { workload: &workload, measured: &measured, seed: 1 };
-    println!("{OBJECTS} objects queued, {DESTROYS} destroys, {CPUS} CPUs, one core; peer: the same events through State::step");
-    println!("{:<45}  {:>9}  {:>11}  {:>11}  {:>11}  {:>8}", "approach", "events", "simulated", "peer", "of the peer", "time");
+    println!(
+        "{OBJECTS} objects queued, {DESTROYS} destroys, {CPUS} CPUs, one core; peer: the same events through State::step"
+    );
+    println!(
+        "{:<45}  {:>9}  {:>11}  {:>11}  {:>11}  {:>8}",
+        "approach", "events", "simulated", "peer", "of the peer", "time"
+    );
     for approach in approach::all() {
         line(approach.as_ref(), &scenario)?;
     }

@@ -10,8 +10,8 @@ use krcu_model::{
     machine::CacheIndex,
     promise::Promise,
     simulate::{
-        Action, CacheSpec, Caller, Input, InputKind, Measured, Origin, Outcome, Pair, Scenario, Splat, Wait, Workload,
-        WorkloadError, back_test, simulate,
+        Action, CacheSpec, Caller, Input, InputKind, Measured, Origin, Outcome, Pair, Scenario, Splat, Wait,
+        Workload, WorkloadError, back_test, simulate,
     },
 };
 
@@ -177,7 +177,9 @@ fn upstream_waits_a_grace_period_a_worker_and_the_frees_of_everybody() {
 fn upstream_with_sheaves_waits_for_the_own_ones() {
     // Own 3 in a sheaf of CPU 0, which the barrier hands to call_rcu() at 1 ms: grace period to 11 ms,
     // softirq 11.020, three frees 11.023. The other's sheaf is not full and waits for nobody.
-    for name in ["upstream (6.18)", "upstream (6.19)", "upstream (7.x)", "upstream (7.x, beside an idle cache)"] {
+    for name in
+        ["upstream (6.18)", "upstream (6.19)", "upstream (7.x)", "upstream (7.x, beside an idle cache)"]
+    {
         let outcome = run(name, &own_and_others(3, 5));
         let expected = Cost { wait_ns: Some(10 * MS + 23 * US), own: 3, forced: 1, ..AT_ONCE };
         assert_eq!(cost(&outcome), expected, "{name}");
@@ -230,7 +232,8 @@ fn what_lingers_waits_for_nobody_and_lingers_for_the_monitor() {
     // The monitor comes at 5 s, 5 s after the first object; its batch has a grace period of its own, since
     // nobody began one for those who only poll: 5.010, softirq 5.010020, worker 5.010070, 3 frees.
     let lingers = 5 * S + 10 * MS + 73 * US - MS;
-    for name in ["destroy-lingers", "destroy-lingers (no timeout)", "destroy-rcu", "destroy-once-fully-freed"] {
+    for name in ["destroy-lingers", "destroy-lingers (no timeout)", "destroy-rcu", "destroy-once-fully-freed"]
+    {
         let expected = Cost { linger_ns: Some(lingers), ..AT_ONCE };
         assert_eq!(cost(&run(name, &own_and_others(3, 5))), expected, "{name}");
     }
@@ -246,10 +249,7 @@ fn what_lingers_waits_for_nobody_and_lingers_for_the_monitor() {
 #[test]
 fn others_grace_periods_spare_those_who_poll_one_of_their_own() {
     // One ends every 20 ms: at 5 s the monitor finds the list ready, and frees its 3 at once.
-    let measured = Measured {
-        between_grace: Input::observed(vec![10 * MS], "this test"),
-        ..constants()
-    };
+    let measured = Measured { between_grace: Input::observed(vec![10 * MS], "this test"), ..constants() };
     let outcome = run_with("destroy-lingers", &own_and_others(3, 0), &measured);
     assert_eq!(cost(&outcome), Cost { linger_ns: Some(5 * S + 3 * US - MS), ..AT_ONCE });
     // Their next one, at 5.010 s, is of no interest to anybody here any more.
@@ -271,7 +271,8 @@ fn barriers_behind_a_lingering_destroy_wait_as_long_as_it_lingers() {
 
 #[test]
 fn a_leak_is_reported_at_once_or_after_21_s_or_never() {
-    let at_once = ["status-quo", "upstream (6.12)", "upstream (7.x)", "free-barrier", "destroy-wait", "counted"];
+    let at_once =
+        ["status-quo", "upstream (6.12)", "upstream (7.x)", "free-barrier", "destroy-wait", "counted"];
     for name in at_once {
         let outcome = run(name, &with_leak());
         assert_eq!((outcome.rows[0].splat, outcome.rows[0].is_unsafe), (Splat::TrueLeak, false), "{name}");
@@ -286,15 +287,25 @@ fn a_leak_is_reported_at_once_or_after_21_s_or_never() {
     // The barrier waits for the report, and says so.
     for name in ["destroy-rcu-barrier", "destroy-rcu-cookie"] {
         let outcome = run(name, &with_leak());
-        assert_eq!((outcome.rows[0].caller_wait_ns, outcome.rows[0].waited_for_own), (Some(21 * S), 1), "{name}");
+        assert_eq!(
+            (outcome.rows[0].caller_wait_ns, outcome.rows[0].waited_for_own),
+            (Some(21 * S), 1),
+            "{name}"
+        );
     }
     for name in ["destroy-once-fully-freed", "destroy-lingers (no timeout)"] {
         let outcome = run(name, &with_leak());
         assert_eq!(cost(&outcome), Cost { linger_ns: None, ..AT_ONCE }, "{name}");
-        assert!(outcome.violations.iter().any(|violation| violation.promise == Promise::LeakIsReported), "{name}");
+        assert!(
+            outcome.violations.iter().any(|violation| violation.promise == Promise::LeakIsReported),
+            "{name}"
+        );
     }
     let silent = run("destroy-rcu-barrier (the barrier hangs in silence)", &with_leak());
-    assert_eq!((silent.rows[0].caller_wait_ns, silent.sum.hung, silent.rows[0].splat), (None, 1, Splat::None));
+    assert_eq!(
+        (silent.rows[0].caller_wait_ns, silent.sum.hung, silent.rows[0].splat),
+        (None, 1, Splat::None)
+    );
 }
 
 #[test]
@@ -354,8 +365,7 @@ fn counts(outcome: &Outcome) -> (u64, u64, u64, u64) {
 
 #[test]
 fn one_barrier_each_costs_memory_cgroups_what_batching_saves() {
-    let measured =
-        Measured::assuming(Input::assumed(10 * MS, "this test"), Input::assumed(US, "this test"));
+    let measured = Measured::assuming(Input::assumed(10 * MS, "this test"), Input::assumed(US, "this test"));
     let counts = |name: &str, workload: &Workload| counts(&run_with(name, workload, &measured));
     let (batched, each) = ("destroy-lingers-typesafe", "destroy-lingers-typesafe (one rcu_barrier() each)");
     // 2000 at once: all slabs wait for the grace period from 0 to 10 ms; one work item takes all of them.
@@ -505,7 +515,8 @@ fn what_no_approach_breaks_for_the_checker_no_run_breaks() {
             for violation in &outcome.violations {
                 let is_known = approach.breaks().iter().any(|(promise, _)| *promise == violation.promise);
                 // What is queued of a built-in cache stays in a sheaf until that is full.
-                let in_sheaf = approach.generation().has_sheaves && violation.promise == Promise::DeferredFreeComes;
+                let in_sheaf =
+                    approach.generation().has_sheaves && violation.promise == Promise::DeferredFreeComes;
                 assert!(is_known || in_sheaf, "{name}: {violation:?}");
             }
             assert_eq!(outcome.rows.len(), 2, "{name}");
@@ -528,6 +539,32 @@ fn a_back_test_puts_the_simulated_wait_beside_the_measured_one() {
 }
 
 #[test]
+fn a_hundred_thousand_objects_and_a_hundred_destroys_are_no_more_work_each() {
+    // All on one list at 0. The destroys come at 1 ms, of caches 1 to 100 with a thousand objects each.
+    let mut workload = Workload::new(1);
+    for number in 0..100_u16 {
+        let name = format!("cache-{number}");
+        let cache =
+            workload.cache(CacheSpec { name, object_bytes: BYTES, type_safe: false, slab_objects: SLAB });
+        queue(&mut workload, cache, 0, 0, 1000);
+        let caller = Caller(u32::from(number));
+        workload.at(MS, Action::Destroy { cache, caller, cpu: Cpu(0) });
+    }
+    // Callbacks from 10.020 ms on, a microsecond each, and rcu_barrier()'s behind the last at 110.020. All
+    // callers have taken their snapshot before the first of them takes the mutex, so his is enough for all.
+    let outcome = run("status-quo", &workload);
+    assert_eq!(outcome.sum.caller_wait_ns, 100 * (109 * MS + 20 * US));
+    assert_eq!((outcome.sum.waited_for_own, outcome.sum.waited_for_other), (100_000, 9_900_000));
+    assert_eq!((outcome.sum.rcu_barriers, outcome.sum.grace_periods), (1, 1));
+    // One batch for all: grace period 1 to 11 ms, worker 11.070, last first. The nth cache from the end is
+    // free after n ms.
+    let outcome = run("free-barrier", &workload);
+    assert_eq!(outcome.sum.caller_wait_ns, 100 * (10 * MS + 70 * US) + (1..=100).sum::<u64>() * MS);
+    assert_eq!((outcome.sum.waited_for_own, outcome.sum.waited_for_other), (100_000, 0));
+    assert_eq!((outcome.sum.grace_periods_forced, outcome.sum.longest_wait_ns), (1, 110 * MS + 70 * US));
+}
+
+#[test]
 fn a_workload_that_names_what_it_does_not_have_is_refused() {
     let refused = |workload: &Workload| {
         let (approach, measured) = (row_of("counted"), constants());
@@ -545,7 +582,8 @@ fn a_workload_that_names_what_it_does_not_have_is_refused() {
 
 #[test]
 fn every_approach_has_a_case() {
-    let ids: std::collections::BTreeSet<&str> = approach::all().iter().map(|approach| approach.id()).collect();
+    let ids: std::collections::BTreeSet<&str> =
+        approach::all().iter().map(|approach| approach.id()).collect();
     let here = include_str!("simulate.rs");
     for id in ids {
         assert!(here.contains(&format!("\"{id}")), "{id}");

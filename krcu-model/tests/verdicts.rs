@@ -515,7 +515,7 @@ fn an_object_must_not_be_freed_before_a_whole_grace_period() {
     assert_eq!(free(half.queued(EXIT, 0..2).then(0, end.clone())), [VerdictKind::FreedEarly]);
     // One that began and has not ended.
     assert_eq!(free(queue().then(0, begin.clone())), [VerdictKind::FreedEarly]);
-    assert_eq!(free(queue().then(0, begin.clone()).then(0, end.clone())), []);
+    assert_eq!(free(queue().then(0, begin).then(0, end)), []);
     // An expedited one may end as soon as it has begun.
     assert_eq!(free(queue().then(0, What::GraceBegin { expedited: true })), []);
     // A loss meanwhile may be the loss of what would show that all is well, also where it is found late.

@@ -1,60 +1,55 @@
-//! Account: what is written down of each exit path while a simulation runs, and the rows made of it.
+//! Account: what is written down of each exit path and of each cache's end while a simulation runs.
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::collections::VecDeque;
 
-use super::{
-    InputUse, Workload,
-    program::{Exit, Plan, Scope},
-    row::{Row, Splat, Sum},
-};
+use super::program::{Exit, Plan, Scope};
 use crate::{
-    approach::{Approach, row_name},
     event::{Event, Time, What},
     machine::{
-        CacheIndex, Life, Machine, ObjectIndex, TaskIndex, cache::End, free::Freeing, grace::Duty, queue::Monitor,
-        queue::Page, sequence::Cookie,
+        CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
+        cache::End,
+        free::Freeing,
+        grace::Duty,
+        queue::{Krc, Monitor, Page},
+        sequence::Cookie,
     },
-    promise::{Promise, Violation},
 };
 
 /// What is known of one exit path.
 #[derive(Clone, Debug, Default)]
-struct Account {
-    entered: Option<Time>,
-    returned: Option<Time>,
-    left: Option<Time>,
-    is_alias: bool,
+pub(super) struct Account {
+    pub(super) entered: Option<Time>,
+    pub(super) returned: Option<Time>,
+    pub(super) left: Option<Time>,
+    pub(super) is_alias: bool,
     /// What was outstanding at the entry and has to be waited for.
     covered: Vec<ObjectIndex>,
-    own: u64,
-    other: u64,
-    forced: u64,
+    pub(super) own: u64,
+    pub(super) other: u64,
+    pub(super) forced: u64,
 }
 
 /// What is known of the end of a cache.
 #[derive(Clone, Copy, Debug, Default)]
-struct Ending {
+pub(super) struct Ending {
     /// The exit path that looked at its slabs.
     exit: Option<usize>,
-    slabs_freed: Option<Time>,
-    released: Option<Time>,
-    reported: Option<Time>,
-    given_up: Option<Time>,
+    pub(super) slabs_freed: Option<Time>,
+    pub(super) released: Option<Time>,
+    pub(super) reported: Option<Time>,
+    pub(super) given_up: Option<Time>,
 }
 
 /// What is written down.
 #[derive(Debug)]
 pub(super) struct Accounts {
-    exits: Vec<Exit>,
+    pub(super) exits: Vec<Exit>,
     /// Exit paths of each task that have not ended, by their place among all.
     ahead: Vec<VecDeque<usize>>,
-    accounts: Vec<Account>,
-    endings: Vec<Ending>,
-    freed_at: Vec<Option<Time>>,
-    objects_of: Vec<Vec<ObjectIndex>>,
+    pub(super) accounts: Vec<Account>,
+    pub(super) endings: Vec<Ending>,
+    pub(super) freed_at: Vec<Option<Time>>,
+    pub(super) objects_of: Vec<Vec<ObjectIndex>>,
     /// The last grace period that somebody asked for who was in no exit path.
     natural: Cookie,
     /// Those that exit paths asked for and that have not begun.
@@ -127,7 +122,8 @@ impl Accounts {
         }
         if next >= exit.end {
             account.left = Some(now);
-            let free = std::mem::take(&mut account.covered).into_iter().filter(|o| machine.life(*o) == Life::Free);
+            let free =
+                std::mem::take(&mut account.covered).into_iter().filter(|o| machine.life(*o) == Life::Free);
             let (own, other): (Vec<_>, Vec<_>) =
                 free.partition(|object| machine.object_setup(*object).cache == Some(exit.cache));
             (account.own, account.other) = (own.len() as u64, other.len() as u64);
@@ -228,93 +224,10 @@ impl Accounts {
         }
         objects
     }
-
-    /// The rows, and their sum.
-    pub(super) fn rows(
-        self,
-        workload: &Workload,
-        approach: &dyn Approach,
-        violations: &[Violation],
-        inputs: Vec<InputUse>,
-    ) -> (Vec<Row>, Sum) {
-        let inputs: Arc<[InputUse]> = inputs.into();
-        let name = row_name(approach);
-        let mut sum = Sum { approach: name.clone(), ..Sum::default() };
-        let rows = self.exits.iter().zip(&self.accounts).map(|(exit, account)| {
-            let spec = &workload.caches[usize::from(exit.cache.0)];
-            let mut row = Row {
-                approach: name.clone(),
-                cache: exit.cache,
-                name: spec.name.clone(),
-                destroyed_at_ns: account.entered.map(|at| at.0),
-                is_alias: account.is_alias,
-                is_unsafe: false,
-                caller_wait_ns: account.entered.and_then(|entered| Some(account.left?.since(entered))),
-                linger_ns: None,
-                waited_for_own: account.own,
-                waited_for_other: account.other,
-                grace_periods_forced: account.forced,
-                retained_bytes_ns: 0,
-                kept_bytes: 0,
-                splat: Splat::None,
-                splat_after_ns: None,
-                api_changes: approach.api_changes(),
-                inputs: Arc::clone(&inputs),
-            };
-            if let (Some(entered), false) = (account.entered, account.is_alias) {
-                self.end_of_cache(&mut row, account, entered, violations);
-                self.memory(&mut row, workload, entered);
-            }
-            row
-        });
-        let rows: Vec<Row> = rows.collect();
-        rows.iter().for_each(|row| sum.add(row));
-        (rows, sum)
-    }
-
-    /// How the cache of a row ended.
-    fn end_of_cache(&self, row: &mut Row, account: &Account, entered: Time, violations: &[Violation]) {
-        let ending = self.endings[usize::from(row.cache.0)];
-        let breaks = |promise| {
-            let of_cache = |violation: &Violation| violation.address.and_then(Machine::cache_at) == Some(row.cache);
-            violations.iter().any(|violation| violation.promise == promise && of_cache(violation))
-        };
-        let given_back = ending.slabs_freed.zip(ending.released).map(|(slabs, cache)| slabs.max(cache));
-        row.is_unsafe = breaks(Promise::MemoryOutlivesObjects);
-        row.linger_ns = given_back.zip(account.returned).map(|(back, returned)| back.since(returned));
-        row.splat_after_ns = ending.reported.map(|at| at.since(entered));
-        row.splat = match ending.reported {
-            None => Splat::None,
-            Some(_) if breaks(Promise::NoFalseSplat) => Splat::False,
-            Some(_) => Splat::TrueLeak,
-        };
-    }
-
-    /// The memory of the cache of a row.
-    fn memory(&self, row: &mut Row, workload: &Workload, entered: Time) {
-        let place = usize::from(row.cache.0);
-        let (ending, spec) = (self.endings[place], &workload.caches[place]);
-        let freed_at = |object: &ObjectIndex| self.freed_at[object.0 as usize];
-        let slab_of = |nth: usize| nth as u64 / u64::from(spec.slab_objects.max(1));
-        let back = ending.slabs_freed.or(ending.given_up);
-        let stays = |object: &ObjectIndex| match back {
-            None => true,
-            Some(back) => ending.slabs_freed.is_none() && freed_at(object).is_none_or(|freed| freed > back),
-        };
-        let objects = self.objects_of[place].iter().enumerate();
-        let kept: BTreeSet<u64> =
-            objects.clone().filter(|(_, object)| stays(object)).map(|(nth, _)| slab_of(nth)).collect();
-        row.kept_bytes = kept.len() as u64 * u64::from(spec.slab_objects) * u64::from(spec.object_bytes);
-        let Some(back) = back else { return };
-        for (_, object) in objects.filter(|(nth, _)| !kept.contains(&slab_of(*nth))) {
-            let held_ns = freed_at(object).map_or(0, |freed| back.since(freed.max(entered)));
-            row.retained_bytes_ns += u128::from(held_ns) * u128::from(spec.object_bytes);
-        }
-    }
 }
 
 /// Whatever a CPU has on lists, in batches, and in the hands of its monitor and workers.
-fn lists(krc: &crate::machine::queue::Krc, objects: &mut Vec<ObjectIndex>) {
+fn lists(krc: &Krc, objects: &mut Vec<ObjectIndex>) {
     fn pages(pages: &[Vec<Page>], objects: &mut Vec<ObjectIndex>) {
         objects.extend(pages.iter().flatten().flat_map(|page| &page.objects));
     }

@@ -82,6 +82,12 @@ impl Agenda {
         Some((at, due))
     }
 
+    /// Whether such an entry is there.
+    #[cfg(test)]
+    pub(super) fn has(&self, wanted: impl Fn(&Due) -> bool) -> bool {
+        self.heap.iter().any(|Reverse((_, _, due))| wanted(due))
+    }
+
     /// Whether anything is to come that does not only come by itself again.
     pub(super) fn has_more(&self) -> bool {
         self.heap.len() > self.recurring

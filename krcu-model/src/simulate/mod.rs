@@ -27,11 +27,15 @@
 mod account;
 mod agenda;
 mod back_test;
+mod linger;
 mod measured;
 mod poll;
 mod program;
+mod reckon;
 mod row;
 mod run;
+#[cfg(test)]
+mod tests;
 mod workload;
 
 pub use back_test::{BackTest, Pair, Wait, back_test};

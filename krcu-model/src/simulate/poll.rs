@@ -1,19 +1,9 @@
 //! Poll: what the last move has made due, and when that is.
 
-use super::{
-    agenda::Due,
-    measured::InputKind,
-    run::Simulation,
-};
+use super::{agenda::Due, measured::InputKind, run::Simulation};
 use crate::{
     event::{Cpu, Time},
-    machine::{
-        Freer,
-        batch::Work,
-        cache::End,
-        facts::KFREE_N_BATCHES,
-        queue::Monitor,
-    },
+    machine::{Freer, batch::Work, cache::End, facts::KFREE_N_BATCHES, queue::Monitor},
 };
 
 /// What is on the agenda of a CPU.
@@ -119,7 +109,9 @@ impl Simulation<'_> {
     }
 
     fn poll_shrinker(&mut self) {
-        let Some((_, freeing)) = self.machine.shrinker.as_ref().filter(|_| !self.shrinker_frees) else { return };
+        let Some((_, freeing)) = self.machine.shrinker.as_ref().filter(|_| !self.shrinker_frees) else {
+            return;
+        };
         let objects = freeing.next_objects();
         self.shrinker_frees = true;
         self.frees(Freer::Shrinker, objects);

@@ -108,7 +108,12 @@ impl Tasks {
     }
 
     /// Adds ops that begin at a time; gives the places of the first and of what follows them.
-    fn extend(&mut self, task: TaskIndex, when: (Time, u64), ops: &[Op]) -> Result<(u32, u32), WorkloadError> {
+    fn extend(
+        &mut self,
+        task: TaskIndex,
+        when: (Time, u64),
+        ops: &[Op],
+    ) -> Result<(u32, u32), WorkloadError> {
         let program = &mut self.setups[usize::from(task.0)].program;
         let place = |program: &Vec<Op>| u32::try_from(program.len()).map_err(|_| WorkloadError::TooMany);
         let begin = place(program)?;
@@ -158,10 +163,14 @@ impl Plan {
             let is_destroyed = timed.action.cache().is_some_and(|cache| users.contains_key(&cache));
             let freed = if is_destroyed { approach.free(object) } else { Op::Queue(object) };
             match timed.action {
-                Action::Queue { cpu, .. } | Action::CallRcu { cpu, .. } | Action::QueueHeadless { cpu, .. } => {
+                Action::Queue { cpu, .. }
+                | Action::CallRcu { cpu, .. }
+                | Action::QueueHeadless { cpu, .. } => {
                     let op = match timed.action {
                         Action::CallRcu { .. } => Op::CallRcu(object),
-                        Action::QueueHeadless { .. } if matches!(freed, Op::Queue(_)) => Op::QueueHeadless(object),
+                        Action::QueueHeadless { .. } if matches!(freed, Op::Queue(_)) => {
+                            Op::QueueHeadless(object)
+                        }
                         _ => freed,
                     };
                     let task = if matches!(op, Op::QueueHeadless(_)) {
@@ -184,7 +193,8 @@ impl Plan {
                     callers.insert(caller, task);
                     let ops = exit(approach, cache, workload.caches[usize::from(cache.0)].type_safe);
                     let (begin, end) = tasks.extend(task, when, &ops)?;
-                    let release = ops.iter().position(|op| matches!(op, Op::Release(_) | Op::ReleaseLater(_)));
+                    let release =
+                        ops.iter().position(|op| matches!(op, Op::Release(_) | Op::ReleaseLater(_)));
                     let returned = release.and_then(|release| u32::try_from(release + 1).ok());
                     let returned = returned.map_or(end, |ops| begin + ops);
                     exits.push(Exit { cache, task, returned, end, scope: Scope::of(&ops) });

@@ -15,13 +15,7 @@ use crate::{
     State, Watch,
     approach::Approach,
     event::{Cpu, Event, Task, Time, What},
-    machine::{
-        CacheIndex, Freer, Machine, Move, Seen, TaskIndex,
-        cache::End,
-        grace::Duty,
-        op::Batching,
-        sequence::Cookie,
-    },
+    machine::{CacheIndex, Freer, Machine, Move, Seen, TaskIndex, cache::End, grace::Duty, sequence::Cookie},
 };
 
 /// A machine, its watcher and its clock.
@@ -48,7 +42,7 @@ pub(super) struct Simulation<'a> {
     pub(super) begins_grace: bool,
     pub(super) shrinker_frees: bool,
     /// The CPU with which the shrinker goes on when it has freed what it took off.
-    shrinks_next: Option<Cpu>,
+    pub(super) shrinks_next: Option<Cpu>,
     /// Caches of which an object was freed by the last move, or that began to linger.
     pub(super) touched: Vec<CacheIndex>,
     /// Whether a look at a lingering cache is due.
@@ -59,7 +53,7 @@ pub(super) struct Simulation<'a> {
     pub(super) releasing: BTreeSet<CacheIndex>,
     pub(super) release_due: bool,
     /// Operations of `rcu_barrier()` that no task made.
-    barriers: u64,
+    pub(super) barriers: u64,
     graces: u64,
     seen: Seen,
     lengths: Vec<usize>,
@@ -108,6 +102,19 @@ impl<'a> Simulation<'a> {
 
     /// From the first action until nothing more is due.
     pub(super) fn run(mut self, approach: &dyn Approach) -> Outcome {
+        self.begin();
+        while let Some((at, due)) = self.agenda.take() {
+            self.now = at;
+            self.perform(due);
+        }
+        self.seen.push(Event { time: Time(0), task: Task(0), cpu: Cpu(0), what: What::Quiet });
+        self.now = self.last;
+        self.observe();
+        self.outcome(approach)
+    }
+
+    /// The watcher is told what there is, and the first of everything is due.
+    pub(super) fn begin(&mut self) {
         self.seen = self.machine.introduction();
         self.observe();
         for (at, position, due) in std::mem::take(&mut self.others) {
@@ -117,14 +124,6 @@ impl<'a> Simulation<'a> {
             self.schedule(task);
         }
         self.expect_others_grace();
-        while let Some((at, due)) = self.agenda.take() {
-            self.now = at;
-            self.perform(due);
-        }
-        self.seen.push(Event { time: Time(0), task: Task(0), cpu: Cpu(0), what: What::Quiet });
-        self.now = self.last;
-        self.observe();
-        self.outcome(approach)
     }
 
     fn outcome(self, approach: &dyn Approach) -> Outcome {
@@ -142,7 +141,7 @@ impl<'a> Simulation<'a> {
         Outcome { rows, sum, bystander_waits_ns: waits.collect(), violations }
     }
 
-    fn perform(&mut self, due: Due) {
+    pub(super) fn perform(&mut self, due: Due) {
         match due {
             Due::Task(task) => self.task_is_due(task),
             Due::GraceBegin => {
@@ -178,7 +177,9 @@ impl<'a> Simulation<'a> {
             Due::Free(freer) => {
                 match freer {
                     Freer::Monitor(cpu) => self.cpus[usize::from(cpu.0)].monitor_frees = false,
-                    Freer::Work(cpu, slot) => self.cpus[usize::from(cpu.0)].work_frees[usize::from(slot)] = false,
+                    Freer::Work(cpu, slot) => {
+                        self.cpus[usize::from(cpu.0)].work_frees[usize::from(slot)] = false;
+                    }
                     Freer::Shrinker => self.shrinker_frees = false,
                 }
                 if self.machine.is_freeing(freer) {
@@ -210,6 +211,8 @@ impl<'a> Simulation<'a> {
 
     /// Makes the machine move; what it asks for is on the account of an exit path, if of one.
     pub(super) fn apply(&mut self, chosen: Move, exit: Option<usize>) {
+        #[cfg(test)]
+        assert!(self.is_enabled(chosen), "{chosen:?} at {:?}", self.now);
         self.last = self.now;
         for (length, cpu) in self.lengths.iter_mut().zip(&self.machine.cpus) {
             *length = cpu.callbacks.len();
@@ -317,74 +320,6 @@ impl<'a> Simulation<'a> {
             Some(start) => self.agenda.put_action(start.at.max(self.now), start.position, Due::Task(task)),
             None if self.machine.can_step(task) => self.agenda.put(self.now, Due::Task(task)),
             None => self.blocked.push(task),
-        }
-    }
-
-    /// The shrinker goes over the CPUs, and waits with the next until it has freed what it took off the last.
-    fn shrink(&mut self, from: Cpu) {
-        for cpu in self.machine.cpu_numbers().skip(usize::from(from.0)) {
-            if self.machine.shrinker.is_some() {
-                self.shrinks_next = Some(cpu);
-                return;
-            }
-            if self.machine.cpu(cpu).krc.has_queued() {
-                self.machine.allow_shrink();
-                self.apply(Move::Shrink(cpu), None);
-            }
-        }
-    }
-
-    fn linger_look(&mut self, cache: CacheIndex) {
-        self.looks[usize::from(cache.0)] = false;
-        let End::Lingering { linger, .. } = self.machine.cache(cache).end else { return };
-        if !self.machine.cache(cache).is_empty() {
-            return;
-        }
-        self.apply(Move::LingerCheck(cache), self.accounts.exit_of_cache(cache));
-        if self.machine.cache(cache).end == End::AwaitsWork {
-            self.release_later(cache);
-        } else if linger.for_rcu_barrier == Some(Batching::Each)
-            && self.machine.setup.caches[usize::from(cache.0)].type_safe
-        {
-            self.barriers += 1;
-        }
-    }
-
-    fn linger_timer(&mut self, cache: CacheIndex) {
-        let End::Lingering { linger, reported } = self.machine.cache(cache).end else { return };
-        if self.machine.cache(cache).is_empty() {
-            self.linger_look(cache);
-            return;
-        }
-        // The clock does not know whether what is left has leaked or has not had its grace period.
-        if linger.reports_late && !reported {
-            self.apply(Move::LingerTimeout(cache), None);
-        }
-        if self.agenda.has_more() {
-            self.set_linger_timer(cache);
-        }
-    }
-
-    fn set_linger_timer(&mut self, cache: CacheIndex) {
-        let at = self.after(InputKind::LingerTimeout);
-        self.agenda.put(at, Due::LingerTimer(cache));
-    }
-
-    /// The work item takes up all that have come, and calls `rcu_barrier()` once for them.
-    fn release_work(&mut self) {
-        self.release_due = false;
-        let caches = std::mem::take(&mut self.to_release);
-        self.barriers += 1;
-        self.releasing.extend(caches.iter().copied());
-        for cache in caches {
-            self.apply(Move::ReleaseWork(cache), None);
-        }
-    }
-
-    fn release_later(&mut self, cache: CacheIndex) {
-        if !self.to_release.contains(&cache) && !self.releasing.contains(&cache) {
-            self.to_release.push_back(cache);
-            self.poll_release();
         }
     }
 

@@ -125,7 +125,9 @@ impl fmt::Display for WorkloadError {
             WorkloadError::NoCpu => f.write_str("the workload has no CPU"),
             WorkloadError::UnknownCpu(cpu) => write!(f, "the workload has no CPU {}", cpu.0),
             WorkloadError::UnknownCache(cache) => write!(f, "the workload has no cache {}", cache.0),
-            WorkloadError::TooMany => f.write_str("the workload has more tasks or objects than can be numbered"),
+            WorkloadError::TooMany => {
+                f.write_str("the workload has more tasks or objects than can be numbered")
+            }
         }
     }
 }
@@ -158,9 +160,9 @@ impl Action {
     #[must_use]
     pub fn cache(self) -> Option<CacheIndex> {
         match self {
-            Action::Queue { cache, .. } | Action::QueueHeadless { cache, .. } | Action::CallRcu { cache, .. } => {
-                cache
-            }
+            Action::Queue { cache, .. }
+            | Action::QueueHeadless { cache, .. }
+            | Action::CallRcu { cache, .. } => cache,
             Action::Leak { cache } | Action::Destroy { cache, .. } => Some(cache),
             Action::RcuBarrier { .. } | Action::Pressure { .. } | Action::Shrink => None,
         }
@@ -184,7 +186,10 @@ impl Action {
     pub fn has_object(self) -> bool {
         matches!(
             self,
-            Action::Queue { .. } | Action::QueueHeadless { .. } | Action::CallRcu { .. } | Action::Leak { .. }
+            Action::Queue { .. }
+                | Action::QueueHeadless { .. }
+                | Action::CallRcu { .. }
+                | Action::Leak { .. }
         )
     }
 }
