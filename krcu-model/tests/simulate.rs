@@ -31,11 +31,13 @@ fn constants() -> Measured {
     }
 }
 
+#[expect(clippy::panic, reason = "a case without its approach tests nothing")]
 fn row_of(name: &str) -> Box<dyn Approach> {
     let found = approach::all().into_iter().find(|approach| row_name(approach.as_ref()) == name);
     found.unwrap_or_else(|| panic!("no approach is called {name}"))
 }
 
+#[expect(clippy::unwrap_used, reason = "a case whose workload is refused tests nothing")]
 fn run_with(name: &str, workload: &Workload, measured: &Measured) -> Outcome {
     simulate(row_of(name).as_ref(), &Scenario { workload, measured, seed: 1 }).unwrap()
 }
@@ -104,6 +106,7 @@ const AT_ONCE: Cost = Cost {
 /// One that finds what is queued, and takes it for a leak.
 const FALSE: Cost = Cost { linger_ns: None, splat: Splat::False, is_unsafe: true, ..AT_ONCE };
 
+#[expect(clippy::panic, reason = "a case says what its one destroy costs")]
 fn cost(outcome: &Outcome) -> Cost {
     let [row] = outcome.rows.as_slice() else { panic!("{:#?}", outcome.rows) };
     Cost {
@@ -463,6 +466,7 @@ fn full_pages_make_the_monitor_come_after_a_jiffy() {
 }
 
 /// Samples that differ, so that the order in which they are drawn shows.
+#[expect(clippy::unwrap_used, reason = "there are samples")]
 fn scattered() -> Measured {
     let samples = |from: u64, step: u64| (0..40).map(|n| from + n * n * step).collect::<Vec<u64>>();
     Measured {
@@ -480,7 +484,7 @@ fn busy() -> Workload {
     caches(&mut workload);
     for number in 0..600_u64 {
         let cache = if number % 3 == 0 { A } else { B };
-        queue(&mut workload, cache, u16::try_from(number % 3).unwrap(), number * 7 * US, 1);
+        queue(&mut workload, cache, (number % 3) as u16, number * 7 * US, 1);
         if number % 50 == 0 {
             workload.at(number * 7 * US, Action::RcuBarrier { cpu: Cpu(1) });
             workload.at(number * 7 * US, Action::QueueHeadless { cache: None, cpu: Cpu(2) });
