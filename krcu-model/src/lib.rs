@@ -23,7 +23,8 @@
 //!
 //! [`event`] what the kernel said · [`order`] what was not delivered · [`state`] what is believed ·
 //! [`mod@step`] how an event changes it · [`promise`] what the kernel owes · `decide` what follows ·
-//! [`verdict`] the words for it.
+//! [`verdict`] the words for it. Beside these, [`machine`] invents events, [`approach`] says by which
+//! steps a cache is destroyed, and [`mod@simulate`] what that would have cost, on a clock.
 //!
 //! What is absent here: anything of aya, of files and of clocks; iteration over a hash table; and any
 //! knowledge of kernel versions, since events show what a kernel does.

@@ -386,6 +386,23 @@ fn one_barrier_each_costs_memory_cgroups_what_batching_saves() {
 }
 
 #[test]
+fn a_type_safe_cache_gives_its_slabs_back_after_another_grace_period() {
+    // Status quo: freed at 10.021 ms, when the slabs go to call_rcu(): grace period to 20.021, softirq
+    // 20.041; the work item's barrier comes behind it. The destroy has returned at 10.021. In 6.12: free at
+    // 11.073, grace period to 21.073, softirq 21.093, and the destroy waits for it.
+    let mut workload = own_and_others(3, 0);
+    workload.caches[0].type_safe = true;
+    let outcome = run("status-quo", &workload);
+    let linger_ns = Some(10 * MS + 20 * US);
+    let expected = Cost { wait_ns: Some(9 * MS + 23 * US), linger_ns, own: 3, forced: 1, ..AT_ONCE };
+    assert_eq!(cost(&outcome), expected);
+    let outcome = run("upstream (6.12)", &workload);
+    let expected = Cost { wait_ns: Some(20 * MS + 93 * US), own: 3, forced: 2, ..AT_ONCE };
+    assert_eq!(cost(&outcome), expected);
+    assert_eq!(outcome.rows[0].look_after_ns, Some(10 * MS + 73 * US));
+}
+
+#[test]
 fn callers_ride_on_one_another_and_an_alias_pays_for_nothing() {
     // Cache a is destroyed twice, so it is merged: the first pays the barrier and drops a reference. Both
     // begin at 1 ms; the barrier of 6.12 has no mutex: both wait for the frees at 11.073.

@@ -19,6 +19,7 @@ use crate::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct Account {
     pub(super) entered: Option<Time>,
+    pub(super) looked: Option<Time>,
     pub(super) returned: Option<Time>,
     pub(super) left: Option<Time>,
     pub(super) is_alias: bool,
@@ -116,6 +117,9 @@ impl Accounts {
             self.endings[usize::from(exit.cache.0)].exit.get_or_insert(place);
         }
         let account = &mut self.accounts[place];
+        if next >= exit.looks {
+            account.looked.get_or_insert(now);
+        }
         if next >= exit.returned && account.returned.is_none() {
             account.returned = Some(now);
             account.is_alias = cache.end == End::Alive;

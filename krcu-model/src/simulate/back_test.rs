@@ -12,7 +12,7 @@ use super::Outcome;
 pub struct Wait {
     /// The destroy, by its place among the destroys of the workload.
     pub destroy: usize,
-    /// Nanoseconds from the entry of the destroy to its look at the slabs.
+    /// Nanoseconds from the entry of the destroy to that of `__kmem_cache_shutdown()`.
     pub wait_ns: u64,
 }
 
@@ -71,7 +71,7 @@ pub fn back_test(simulated: &Outcome, measured: &[Wait]) -> BackTest {
     let mut test = BackTest::default();
     for wait in measured {
         let row = simulated.rows.get(wait.destroy);
-        let Some((row, simulated_ns)) = row.and_then(|row| Some((row, row.caller_wait_ns?))) else {
+        let Some((row, simulated_ns)) = row.and_then(|row| Some((row, row.look_after_ns?))) else {
             test.unmatched += 1;
             continue;
         };

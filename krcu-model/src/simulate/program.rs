@@ -38,6 +38,8 @@ pub(super) struct Start {
 pub(super) struct Exit {
     pub(super) cache: CacheIndex,
     pub(super) task: TaskIndex,
+    /// The op at which the destroy has dropped its reference and looks at its slabs.
+    pub(super) looks: u32,
     /// The op at which the destroy itself has returned.
     pub(super) returned: u32,
     pub(super) end: u32,
@@ -193,11 +195,13 @@ impl Plan {
                     callers.insert(caller, task);
                     let ops = exit(approach, cache, workload.caches[usize::from(cache.0)].type_safe);
                     let (begin, end) = tasks.extend(task, when, &ops)?;
-                    let release =
-                        ops.iter().position(|op| matches!(op, Op::Release(_) | Op::ReleaseLater(_)));
-                    let returned = release.and_then(|release| u32::try_from(release + 1).ok());
-                    let returned = returned.map_or(end, |ops| begin + ops);
-                    exits.push(Exit { cache, task, returned, end, scope: Scope::of(&ops) });
+                    let behind = |wanted: fn(&Op) -> bool| {
+                        let ops = ops.iter().position(wanted).and_then(|op| u32::try_from(op + 1).ok());
+                        ops.map_or(end, |ops| begin + ops)
+                    };
+                    let looks = behind(|op| matches!(op, Op::DropReference(_)));
+                    let returned = behind(|op| matches!(op, Op::Release(_) | Op::ReleaseLater(_)));
+                    exits.push(Exit { cache, task, looks, returned, end, scope: Scope::of(&ops) });
                 }
                 Action::RcuBarrier { cpu } => {
                     let task = tasks.add("bystander", cpu, false)?;

@@ -36,6 +36,7 @@ impl Accounts {
                 is_alias: account.is_alias,
                 is_unsafe: false,
                 caller_wait_ns: account.entered.and_then(|entered| Some(account.left?.since(entered))),
+                look_after_ns: account.entered.and_then(|entered| Some(account.looked?.since(entered))),
                 linger_ns: None,
                 waited_for_own: account.own,
                 waited_for_other: account.other,

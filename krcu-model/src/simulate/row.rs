@@ -47,6 +47,9 @@ pub struct Row {
     /// after the destroy included; time that its steps take by themselves is not. Absent when it never
     /// ended.
     pub caller_wait_ns: Option<u64>,
+    /// Of these, nanoseconds until the destroy dropped its reference and entered
+    /// `__kmem_cache_shutdown()`: what a probe can measure. Absent when it never came so far.
+    pub look_after_ns: Option<u64>,
     /// Nanoseconds from the return of the destroy to the moment at which everything of the cache had been
     /// given back: 0 where the destroy did it. Absent when that never came: the cache was given up, or
     /// lingers for ever, or others still use it.
