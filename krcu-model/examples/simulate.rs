@@ -56,7 +56,7 @@ fn line(approach: &dyn Approach, scenario: &Scenario<'_>) -> Result<(), Box<dyn 
     #[expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
     let count = outcome.sum.events as f64;
     println!(
-        "{:<45}  {:>9}  {:>7.2} M/s  {:>7.2} M/s  {:>11.2}  {:>6.2} s",
+        "{:<52}  {:>9}  {:>7.2} M/s  {:>7.2} M/s  {:>11.2}  {:>6.2} s",
         row_name(approach),
         outcome.sum.events,
         count / simulated.as_secs_f64() / 1e6,
@@ -82,7 +82,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "{OBJECTS} objects queued, {DESTROYS} destroys, {CPUS} CPUs, one core; peer: the same events through State::step"
     );
     println!(
-        "{:<45}  {:>9}  {:>11}  {:>11}  {:>11}  {:>8}",
+        "{:<52}  {:>9}  {:>11}  {:>11}  {:>11}  {:>8}",
         "approach", "events", "simulated", "peer", "of the peer", "time"
     );
     for approach in approach::all() {
