@@ -185,7 +185,8 @@ fn split(state: &State, destroy: &Destroy, left: Option<u64>) -> Split {
     // is then counted as a full one, though nothing may be left in it. Slabs on the node's list are exact.
     let at_look = destroy.at_look.outstanding + destroy.at_look.being_freed;
     let freed_during = at_look > destroy.outstanding_after + destroy.being_freed_after;
-    let all_listed = matches!(destroy.shutdown, Some(Shutdown::Left(Some(left))) if left.listed >= left.objects);
+    let all_listed =
+        matches!(destroy.shutdown, Some(Shutdown::Left(Some(left))) if left.listed >= left.objects);
     let may_be_counted_full = freed_during && !all_listed && rest > 0;
     let is_exact = destroy.being_freed_after == 0 && !destroy.queued_during && !may_be_counted_full;
     Split { pending, leaked: is_exact.then_some(rest), undecided: 0 }

@@ -45,7 +45,8 @@
 //! [`event`] what the kernel said · [`script`] the same as text · [`order`] what was not delivered ·
 //! [`state`] what is believed · [`ledger`] what the promises are held against · [`mod@step`] how an event
 //! changes both · [`promise`] what is owed · `decide` what follows · [`verdict`] the words for it ·
-//! [`machine`] the kernel · [`approach`] ways to wait · `check` every path.
+//! [`machine`] the kernel · [`approach`] ways to wait · `check` every path · [`mod@simulate`] one path, and what it costs, on a
+//! clock of its own.
 //!
 //! What is absent here: anything of aya, of files and of clocks; iteration over a hash table; and any
 //! knowledge of kernel versions, since events show what a kernel does, and a machine is told by
@@ -68,6 +69,7 @@ pub mod object_table;
 pub mod order;
 pub mod promise;
 pub mod script;
+pub mod simulate;
 pub mod stack;
 pub mod state;
 pub mod step;

@@ -60,6 +60,13 @@ pub trait Approach: Send + Sync {
         self.exit(cache)
     }
 
+    /// What [`Op::Release`] is in [`Approach::exit`] where the cache is `SLAB_TYPESAFE_BY_RCU`: its slabs
+    /// go back through `call_rcu()` and need the cache until then. Unless the approach says otherwise, the
+    /// work item of 657dc2f97220 waits for all such caches together, as in 6.1.
+    fn release_type_safe(&self, cache: CacheIndex) -> Vec<Op> {
+        vec![Op::ReleaseLater(cache)]
+    }
+
     /// What `rcu_barrier()` is to those who have nothing to do with it.
     fn bystander(&self) -> Vec<Op> {
         rcu_barrier()

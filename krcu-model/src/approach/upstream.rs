@@ -147,6 +147,14 @@ impl Approach for Upstream {
         ])
     }
 
+    /// Since 6.12 the destroy itself calls `rcu_barrier()` for such a cache.
+    fn release_type_safe(&self, cache: CacheIndex) -> Vec<Op> {
+        if self.0 == Merged::Before612 {
+            return vec![Op::ReleaseLater(cache)];
+        }
+        chain([rcu_barrier(), vec![Op::Release(cache)]])
+    }
+
     fn second(&self, cache: CacheIndex) -> Vec<Op> {
         match self.0 {
             Merged::In612Neighbour | Merged::In7Idle => vec![],

@@ -116,7 +116,7 @@ impl<'a> Writer<'a> {
         let machine = self.machine;
         // Objects that a task will still name are who they are.
         for (setup, thread) in machine.setup().tasks.iter().zip(&machine.tasks) {
-            for op in setup.program.iter().skip(usize::from(thread.next)) {
+            for op in setup.program.iter().skip(thread.next as usize) {
                 if let Op::Queue(o) | Op::QueueHeadless(o) | Op::CallRcu(o) | Op::Free(o) | Op::ReadLock(o) =
                     op
                 {

@@ -81,7 +81,7 @@ impl World {
             if machine.cpu(cpu).krc.fill {
                 return Some(Move::FillPages(cpu));
             }
-            let first = machine.cpu(cpu).callbacks.first();
+            let first = machine.cpu(cpu).callbacks.front();
             if first.is_some_and(|first| {
                 !machine.cpu(cpu).offline
                     && machine.grace.is_done(first.cookie)

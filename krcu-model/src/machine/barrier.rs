@@ -56,9 +56,9 @@ impl Machine {
         }
         let processor = self.cpu_mut(cpu);
         // A callback that follows another needs no grace period of its own; one that has none waits for nothing.
-        if let Some(last) = processor.callbacks.last() {
+        if let Some(last) = processor.callbacks.back() {
             let cookie = last.cookie;
-            processor.callbacks.push(Callback { duty: Duty::Barrier, cookie });
+            processor.callbacks.push_back(Callback { duty: Duty::Barrier, cookie });
             self.barrier_callbacks += 1;
         }
     }
@@ -104,6 +104,9 @@ impl Machine {
 
     /// What is queued of a cache now.
     pub(crate) fn queued_of(&self, cache: CacheIndex) -> Vec<ObjectIndex> {
+        if self.cache(cache).queued == 0 {
+            return Vec::new();
+        }
         self.objects_of(cache).filter(|(_, life)| *life == Life::Queued).map(|(object, _)| object).collect()
     }
 }

@@ -125,6 +125,7 @@ impl Machine {
     }
 
     /// Whether a CPU's lists hold anything that has had its grace period.
+    #[cfg(feature = "check")]
     pub(crate) fn has_ready(&self, cpu: Cpu) -> bool {
         let krc = &self.cpu(cpu).krc;
         self.setup.generation.pages_have_cookies
@@ -179,7 +180,7 @@ impl Machine {
         let cookie = self.ask();
         let slot = u8::try_from(slot).unwrap_or(u8::MAX);
         let on = self.callback_cpu(cpu);
-        self.cpu_mut(on).callbacks.push(Callback { duty: Duty::Work(cpu, slot), cookie });
+        self.cpu_mut(on).callbacks.push_back(Callback { duty: Duty::Work(cpu, slot), cookie });
     }
 
     /// `kfree_rcu_work()` begins: takes the lists off its batch.

@@ -18,6 +18,10 @@ use crate::event::{CacheFacts, Cpu, Leftover, Task, What};
 pub struct Cache {
     /// Users that have not destroyed it (`refcount`).
     pub users: u16,
+    /// Objects of it that are allocated.
+    pub allocated: u32,
+    /// Objects of it whose free is deferred.
+    pub queued: u32,
     /// How far its end is.
     pub end: End,
 }
@@ -48,7 +52,27 @@ pub enum End {
 
 impl Cache {
     pub(crate) fn new(users: u16) -> Cache {
-        Cache { users, end: End::Alive }
+        Cache { users, allocated: 0, queued: 0, end: End::Alive }
+    }
+
+    /// An object goes from one stage of its life to another.
+    pub(crate) fn count(&mut self, before: Life, after: Life) {
+        match before {
+            Life::Allocated => self.allocated -= 1,
+            Life::Queued => self.queued -= 1,
+            Life::Free => {}
+        }
+        match after {
+            Life::Allocated => self.allocated += 1,
+            Life::Queued => self.queued += 1,
+            Life::Free => {}
+        }
+    }
+
+    /// Whether every object of it is free.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.allocated == 0 && self.queued == 0
     }
 }
 
@@ -57,14 +81,9 @@ impl Machine {
         for (index, cache) in (0..).map(CacheIndex).zip(&self.caches) {
             match cache.end {
                 End::Lingering { linger, reported } => {
-                    let are_all =
-                        |wanted: &[Life]| self.objects_of(index).all(|(_, life)| wanted.contains(&life));
-                    if are_all(&[Life::Free]) {
+                    if cache.is_empty() {
                         moves.push(Move::LingerCheck(index));
-                    } else if linger.reports_late
-                        && !reported
-                        && (linger.may_stall || are_all(&[Life::Allocated, Life::Free]))
-                    {
+                    } else if linger.reports_late && !reported && (linger.may_stall || cache.queued == 0) {
                         moves.push(Move::LingerTimeout(index));
                     }
                 }
@@ -132,6 +151,9 @@ impl Machine {
 
     /// What the kernel would count: objects on partial slabs are those that its report lists.
     fn leftover(&self, cache: CacheIndex) -> Leftover {
+        if self.cache(cache).is_empty() {
+            return Leftover { objects: 0, listed: 0 };
+        }
         let mut slabs = std::collections::BTreeMap::<u32, u64>::new();
         for (object, life) in self.objects_of(cache) {
             if life != Life::Free {
@@ -164,9 +186,9 @@ impl Machine {
         let mut waits = 0;
         for cpu in self.cpu_numbers() {
             let processor = self.cpu_mut(cpu);
-            if let Some(last) = processor.callbacks.last() {
+            if let Some(last) = processor.callbacks.back() {
                 let cookie = last.cookie;
-                processor.callbacks.push(Callback { duty: Duty::Release(cache), cookie });
+                processor.callbacks.push_back(Callback { duty: Duty::Release(cache), cookie });
                 waits += 1;
             }
         }
@@ -190,10 +212,11 @@ impl Machine {
         let type_safe = self.setup.caches[usize::from(cache.0)].type_safe;
         let on = self.callback_cpu(Cpu(0));
         self.give_slabs_back(cache, Task(0), on, seen);
-        match linger.for_rcu_barrier.filter(|_| type_safe) {
-            Some(Batching::Batched) => self.cache_mut(cache).end = End::AwaitsWork,
+        match linger.for_rcu_barrier {
+            _ if !type_safe => self.release(cache, Task(0), Cpu(0), seen),
             Some(Batching::Each) => self.release_work(cache, seen),
-            None => self.release(cache, Task(0), Cpu(0), seen),
+            // Where the approach says nothing of it, as it was: a work item for all that have come.
+            Some(Batching::Batched) | None => self.cache_mut(cache).end = End::AwaitsWork,
         }
     }
 

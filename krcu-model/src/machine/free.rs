@@ -4,6 +4,8 @@
 //! the objects are on no list, and their slabs hold them still. What can happen while such a call runs
 //! can happen right before it as well, so a call is one move.
 
+use std::collections::VecDeque;
+
 use krcu_common::FreePath;
 
 use super::{
@@ -17,7 +19,7 @@ use crate::event::{Cpu, Task, What};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Freeing {
     /// What is still to do, next first.
-    pub parts: Vec<Part>,
+    pub parts: VecDeque<Part>,
 }
 
 /// What one call frees.
@@ -46,8 +48,7 @@ impl Machine {
     /// Whoever frees here: one call for the next part, and with the last part he has done.
     pub(crate) fn free_goes_on(&mut self, freer: Freer, seen: &mut Seen) {
         let Some(mut freeing) = self.take_freeing(freer) else { return };
-        if !freeing.parts.is_empty() {
-            let part = freeing.parts.remove(0);
+        if let Some(part) = freeing.parts.pop_front() {
             self.free_whole(&part.objects, part.path, Machine::freer_number(freer), freer.cpu(), seen);
             self.give_page_back(&part, freer);
         }

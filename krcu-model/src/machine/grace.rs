@@ -43,7 +43,7 @@ pub enum Duty {
 }
 
 /// The number by which events name the softirq of a CPU.
-const SOFTIRQ: u32 = 500;
+pub(super) const SOFTIRQ: u32 = 500;
 
 impl Machine {
     pub(crate) fn grace_moves(&self, moves: &mut Vec<Move>) {
@@ -87,15 +87,12 @@ impl Machine {
     /// `call_rcu()`.
     pub(crate) fn call_rcu(&mut self, cpu: Cpu, duty: Duty) {
         let (cookie, cpu) = (self.ask(), self.callback_cpu(cpu));
-        self.cpu_mut(cpu).callbacks.push(Callback { duty, cookie });
+        self.cpu_mut(cpu).callbacks.push_back(Callback { duty, cookie });
     }
 
     /// The oldest callback of a CPU runs.
     pub(crate) fn invoke_callback(&mut self, cpu: Cpu, seen: &mut Seen) {
-        if self.cpu(cpu).callbacks.is_empty() {
-            return;
-        }
-        let callback = self.cpu_mut(cpu).callbacks.remove(0);
+        let Some(callback) = self.cpu_mut(cpu).callbacks.pop_front() else { return };
         let task = Task(SOFTIRQ + u32::from(cpu.0));
         match callback.duty {
             Duty::Module(object) => {

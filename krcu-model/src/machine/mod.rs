@@ -23,6 +23,7 @@
 pub mod barrier;
 pub mod batch;
 pub mod cache;
+mod due;
 pub mod facts;
 pub mod fault;
 pub mod free;
@@ -34,7 +35,7 @@ pub mod sequence;
 pub mod task;
 mod words;
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use crate::event::{CacheAddress, Cpu, Event, ObjectAddress, Task, Time, What};
 use cache::Cache;
@@ -149,7 +150,7 @@ pub struct Processor {
     /// Its `struct kfree_rcu_cpu`.
     pub krc: Krc,
     /// Its callbacks, oldest first (`rdp->cblist`).
-    pub callbacks: Vec<Callback>,
+    pub callbacks: VecDeque<Callback>,
     /// For each cache, the sheaf that `kfree_rcu()` fills (`pcs->rcu_free`).
     pub sheaves: Vec<Sheaf>,
 }
@@ -229,6 +230,9 @@ pub enum Freer {
 /// Task numbers that the events of a machine carry: its tasks count from 1, workers from here.
 const WORKERS: u32 = 1000;
 
+/// Above the number of any worker.
+const MORE_TASKS: u32 = 1 << 20;
+
 /// What a move shows, in order.
 pub type Seen = Vec<Event>;
 
@@ -238,11 +242,15 @@ impl Machine {
     pub fn new(setup: Arc<Setup>) -> Machine {
         let processor =
             Processor { sheaves: vec![Sheaf::default(); setup.caches.len()], ..Processor::default() };
+        let mut caches: Vec<Cache> = setup.caches.iter().map(|cache| Cache::new(cache.users)).collect();
+        for cache in setup.objects.iter().filter_map(|object| object.cache) {
+            caches[usize::from(cache.0)].allocated += 1;
+        }
         Machine {
             grace: Sequence::default(),
             blocking_readers: Vec::new(),
             cpus: vec![processor; usize::from(setup.cpus)],
-            caches: setup.caches.iter().map(|cache| Cache::new(cache.users)).collect(),
+            caches,
             objects: vec![Life::Allocated; setup.objects.len()],
             tasks: setup.tasks.iter().map(|task| Thread::on(task.cpu.unwrap_or_default())).collect(),
             shrinker: None,
@@ -296,7 +304,7 @@ impl Machine {
             self.batch_moves(cpu, moves);
             let processor = self.cpu(cpu);
             if !processor.offline
-                && processor.callbacks.first().is_some_and(|first| self.grace.is_done(first.cookie))
+                && processor.callbacks.front().is_some_and(|first| self.grace.is_done(first.cookie))
             {
                 moves.push(Move::Callback(cpu));
             }
@@ -354,7 +362,7 @@ impl Machine {
     #[must_use]
     pub fn is_finished(&self, task: TaskIndex) -> bool {
         let program = &self.setup.tasks[usize::from(task.0)].program;
-        usize::from(self.tasks[usize::from(task.0)].next) >= program.len()
+        self.tasks[usize::from(task.0)].next as usize >= program.len()
     }
 
     pub(crate) fn has_fault(&self, fault: Fault) -> bool {
@@ -386,7 +394,10 @@ impl Machine {
     }
 
     pub(crate) fn set_life(&mut self, object: ObjectIndex, life: Life) {
-        self.objects[object.0 as usize] = life;
+        let before = std::mem::replace(&mut self.objects[object.0 as usize], life);
+        if let Some(cache) = self.object_setup(object).cache {
+            self.cache_mut(cache).count(before, life);
+        }
     }
 
     /// Objects of a cache, and how far they are.
@@ -415,7 +426,9 @@ impl Machine {
     /// The number by which events name a task.
     #[must_use]
     pub fn task_number(task: TaskIndex) -> Task {
-        Task(u32::from(task.0) + 1)
+        let number = u32::from(task.0) + 1;
+        // A simulation has more tasks than there are numbers below those of softirqs and workers.
+        Task(if number < grace::SOFTIRQ { number } else { number + MORE_TASKS })
     }
 
     /// The number by which events name the worker that frees.

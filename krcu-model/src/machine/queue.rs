@@ -160,7 +160,9 @@ impl Machine {
         if sheaf.present {
             let cookie =
                 if self.has_fault(Fault::SheafWithoutGrace) { Cookie::default() } else { self.ask() };
-            self.cpu_mut(on).callbacks.push(Callback { duty: Duty::Sheaf(cache, sheaf.objects), cookie });
+            self.cpu_mut(on)
+                .callbacks
+                .push_back(Callback { duty: Duty::Sheaf(cache, sheaf.objects), cookie });
         }
     }
 

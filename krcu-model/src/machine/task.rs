@@ -18,7 +18,7 @@ use krcu_common::{BarrierKind, FreePath};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Thread {
     /// Its next op.
-    pub next: u16,
+    pub next: u32,
     /// The CPU that it last ran on.
     pub cpu: Cpu,
     /// The CPUs at which an op that goes over all of them, in any order, has been.
@@ -140,8 +140,8 @@ impl Machine {
         self.op_at(task, self.task(task).next)
     }
 
-    fn op_at(&self, task: TaskIndex, place: u16) -> Option<Op> {
-        self.setup.tasks[usize::from(task.0)].program.get(usize::from(place)).copied()
+    fn op_at(&self, task: TaskIndex, place: u32) -> Option<Op> {
+        self.setup.tasks[usize::from(task.0)].program.get(place as usize).copied()
     }
 
     pub(crate) fn task_moves(&self, moves: &mut Vec<Move>) {
@@ -178,7 +178,7 @@ impl Machine {
         })
     }
 
-    fn is_enabled(&self, task: TaskIndex, op: Op) -> bool {
+    pub(crate) fn is_enabled(&self, task: TaskIndex, op: Op) -> bool {
         let thread = self.task(task);
         match op {
             Op::QueueHeadless(_) => thread.waiting.is_none_or(|cookie| self.grace.is_done(cookie)),
@@ -191,7 +191,7 @@ impl Machine {
                 !thread.has_noted || thread.noted_tasks.iter().all(|t| self.task(*t).waiting.is_none())
             }
             Op::CpusReadLock | Op::DropReference(_) => self.going_offline.is_none(),
-            Op::AwaitNoted => thread.noted.iter().all(|object| self.life(*object) == Life::Free),
+            Op::AwaitNoted => thread.noted.iter().rev().all(|object| self.life(*object) == Life::Free),
             Op::AwaitLingering | Op::AwaitDestroyed(_) => {
                 !thread.has_noted || thread.noted_caches.iter().all(|cache| self.is_settled(*cache))
             }
@@ -373,7 +373,7 @@ impl Machine {
                 self.advance(task);
             }
             Op::SkipUnlessQueued(cache, steps) => {
-                let is_queued = !self.queued_of(cache).is_empty();
+                let is_queued = self.cache(cache).queued > 0;
                 self.advance(task);
                 if !is_queued {
                     (0..steps).for_each(|_| self.advance(task));

@@ -32,7 +32,7 @@ impl Machine {
                 format!("{who} frees what comes next on what it took off")
             }
             Move::Callback(cpu) => {
-                let duty = self.cpu(cpu).callbacks.first().map(|callback| match &callback.duty {
+                let duty = self.cpu(cpu).callbacks.front().map(|callback| match &callback.duty {
                     Duty::Module(object) => {
                         format!("the module's callback frees {}", self.object_words(*object))
                     }

@@ -1,0 +1,198 @@
+//! Measured: how long things take, as samples that were observed or constants that are assumed.
+//!
+//! A simulation draws a sample each time that something takes time, by a generator of its own for each
+//! kind of input: that one kind is drawn more often changes nothing of the others.
+
+use serde::Serialize;
+
+use crate::machine::facts::{FULL_PAGE_DRAIN_NS, KFREE_DRAIN_NS, LINGER_TIMEOUT_NS};
+
+/// Where an input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It was measured, on the kernel whose workload is simulated.
+    Observed,
+    /// It was not, and is what the source says.
+    Assumed,
+}
+
+/// Nanoseconds that something takes: samples, each as likely as the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    samples: Vec<u64>,
+    origin: Origin,
+    source: String,
+}
+
+impl Input {
+    /// Always the same, for a reason that `source` names.
+    #[must_use]
+    pub fn assumed(ns: u64, source: &str) -> Input {
+        Input { samples: vec![ns], origin: Origin::Assumed, source: source.to_owned() }
+    }
+
+    /// What was observed, and where; `None` when nothing was.
+    #[must_use]
+    pub fn observed(samples: Vec<u64>, source: &str) -> Option<Input> {
+        (!samples.is_empty()).then(|| Input { samples, origin: Origin::Observed, source: source.to_owned() })
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+}
+
+/// What takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputKind {
+    /// A grace period, from its beginning to its end.
+    Grace,
+    /// From the end of a grace period to the beginning of the next that others need.
+    BetweenGrace,
+    /// The free of one object.
+    Free,
+    /// From the queueing of a work item to its beginning.
+    WorkerDelay,
+    /// From the moment at which a callback may run to its beginning, when none ran before it.
+    SoftirqDelay,
+    /// From the first object of a CPU's lists to its monitor.
+    Drain,
+    /// The same when a page is full.
+    FullPageDrain,
+    /// From a lingering destroy to the report of what is left.
+    LingerTimeout,
+}
+
+impl InputKind {
+    /// All of them.
+    pub const ALL: [InputKind; 8] = [
+        InputKind::Grace,
+        InputKind::BetweenGrace,
+        InputKind::Free,
+        InputKind::WorkerDelay,
+        InputKind::SoftirqDelay,
+        InputKind::Drain,
+        InputKind::FullPageDrain,
+        InputKind::LingerTimeout,
+    ];
+}
+
+/// How long things take, in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// A grace period, from its beginning to its end.
+    pub grace: Input,
+    /// From the end of one to the beginning of the next that somebody else needs, who is not in the
+    /// workload; `None` when there is nobody else: then those who only poll for one wait until it is
+    /// needed by others or by a batch.
+    pub between_grace: Option<Input>,
+    /// The free of one object, whoever frees it.
+    pub free: Input,
+    /// A work item, from its queueing to its beginning.
+    pub worker_delay: Input,
+    /// Callbacks, from the moment at which the first may run to its beginning.
+    pub softirq_delay: Input,
+    /// From the first object on a CPU's lists to its monitor (`KFREE_DRAIN_JIFFIES`).
+    pub drain: Input,
+    /// The same when a page is full: one jiffy.
+    pub full_page_drain: Input,
+    /// How long a lingering destroy waits before it reports what is left.
+    pub linger_timeout: Input,
+}
+
+impl Measured {
+    /// The kernel's own delays, with a grace period and the free of an object as given, and workers and
+    /// softirqs that begin at once.
+    #[must_use]
+    pub fn assuming(grace: Input, free: Input) -> Measured {
+        Measured {
+            grace,
+            between_grace: None,
+            free,
+            worker_delay: Input::assumed(0, "workers begin at once"),
+            softirq_delay: Input::assumed(0, "softirqs begin at once"),
+            drain: Input::assumed(KFREE_DRAIN_NS, "KFREE_DRAIN_JIFFIES"),
+            full_page_drain: Input::assumed(FULL_PAGE_DRAIN_NS, "one jiffy at 250 Hz"),
+            linger_timeout: Input::assumed(LINGER_TIMEOUT_NS, "the document's 21 s"),
+        }
+    }
+
+    fn input(&self, kind: InputKind) -> Option<&Input> {
+        match kind {
+            InputKind::Grace => Some(&self.grace),
+            InputKind::BetweenGrace => self.between_grace.as_ref(),
+            InputKind::Free => Some(&self.free),
+            InputKind::WorkerDelay => Some(&self.worker_delay),
+            InputKind::SoftirqDelay => Some(&self.softirq_delay),
+            InputKind::Drain => Some(&self.drain),
+            InputKind::FullPageDrain => Some(&self.full_page_drain),
+            InputKind::LingerTimeout => Some(&self.linger_timeout),
+        }
+    }
+}
+
+/// An input that a row rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InputUse {
+    /// Of what.
+    pub input: InputKind,
+    /// Whether it was observed.
+    pub origin: Origin,
+    /// Where it comes from.
+    pub source: String,
+    /// Samples that there are.
+    pub samples: u64,
+    /// How often one was drawn: an input that was never drawn has no part in the row.
+    pub draws: u64,
+}
+
+/// Draws samples.
+#[derive(Debug)]
+pub(super) struct Dice<'a> {
+    measured: &'a Measured,
+    seeds: [u64; InputKind::ALL.len()],
+    draws: [u64; InputKind::ALL.len()],
+}
+
+impl<'a> Dice<'a> {
+    pub(super) fn new(measured: &'a Measured, seed: u64) -> Dice<'a> {
+        let seeds = InputKind::ALL.map(|kind| mix(seed ^ mix(kind as u64)));
+        Dice { measured, seeds, draws: [0; InputKind::ALL.len()] }
+    }
+
+    /// A sample, in nanoseconds; `None` where there is no such input.
+    pub(super) fn draw(&mut self, kind: InputKind) -> Option<u64> {
+        let samples = &self.measured.input(kind)?.samples;
+        let place = kind as usize;
+        self.draws[place] += 1;
+        if let [only] = samples.as_slice() {
+            return Some(*only);
+        }
+        self.seeds[place] = self.seeds[place].wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let chosen = (u128::from(mix(self.seeds[place])) * samples.len() as u128) >> u64::BITS;
+        samples.get(usize::try_from(chosen).unwrap_or(0)).copied()
+    }
+
+    pub(super) fn uses(&self) -> Vec<InputUse> {
+        let used = InputKind::ALL.into_iter().filter_map(|kind| Some((kind, self.measured.input(kind)?)));
+        used.map(|(kind, input)| InputUse {
+            input: kind,
+            origin: input.origin,
+            source: input.source.clone(),
+            samples: input.samples.len() as u64,
+            draws: self.draws[kind as usize],
+        })
+        .collect()
+    }
+}
+
+/// The finalizer of splitmix64: every bit of the result depends on every bit of the number.
+fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
