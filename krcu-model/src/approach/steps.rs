@@ -12,6 +12,7 @@ pub fn rcu_barrier() -> Vec<Op> {
         Op::Enter(Call::RcuBarrier),
         Op::Snap(Lock::RcuBarrier),
         Op::Take(Lock::RcuBarrier),
+        Op::CountFromZero,
         Op::Entrain,
         Op::AwaitCallbacks,
         Op::Finish(Lock::RcuBarrier),

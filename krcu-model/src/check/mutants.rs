@@ -132,29 +132,7 @@ fn of_row(place: usize) -> Vec<Mutant> {
     let mut mutants = Vec::new();
     for (at, op) in ops.iter().enumerate() {
         let Some((words, breaks)) = op.guard() else { continue };
-        let before = &ops[..at];
-        if before.iter().any(|op| matches!(op, Op::ShutdownFlush(_))) {
-            // The shutdown flushes and waits once more, for what is queued after the barrier: a module that
-            // does so is wrong on every kernel, and no legal workload shows the difference.
-            continue;
-        }
-        if before.contains(op) && !matches!(op, Op::DropReference(_)) {
-            // An rcu_barrier() within another is the one that is left out first.
-            if !base.has_type_safe_cache() {
-                continue;
-            }
-        }
-        // After the look, callbacks are those that give slabs back.
-        let breaks = if before.iter().any(|op| matches!(op, Op::Look(..))) && breaks == Promise::BarrierCovers
-        {
-            Promise::MemoryOutlivesObjects
-        } else {
-            breaks
-        };
-        if base.has_type_safe_cache() && !before.iter().any(|op| matches!(op, Op::Look(..))) {
-            // A type-safe cache is never merged, and its row is about what comes after the look.
-            continue;
-        }
+        let Some(breaks) = names_fault(base.as_ref(), *op, &ops[..at], breaks) else { continue };
         let Some(base) = row(place) else { continue };
         let change = Some(Change::Without(at));
         let (first, second) = if is_same { (change, change) } else { (None, change) };
@@ -167,6 +145,26 @@ fn of_row(place: usize) -> Vec<Mutant> {
         });
     }
     mutants
+}
+
+/// The promise that an op keeps where it stands; `None` where it is not what its row is about.
+fn names_fault(row: &dyn Approach, op: Op, before: &[Op], usual: Promise) -> Option<Promise> {
+    let comes_after = |is: fn(&Op) -> bool| before.iter().any(is);
+    let has_looked = comes_after(|op| matches!(op, Op::Look(..)));
+    if comes_after(|op| matches!(op, Op::ShutdownFlush(_))) {
+        // The shutdown flushes and waits once more, for what is queued after the barrier: a module that does
+        // so is wrong on every kernel, and no legal workload shows the difference.
+        return None;
+    }
+    if row.has_type_safe_cache() {
+        // Such a cache is never shared, and its row is about what comes after the look: callbacks that give
+        // slabs back, and must not find their cache gone.
+        let is_of_rcu_barrier = matches!(op, Op::Take(_) | Op::Entrain | Op::AwaitCallbacks);
+        let breaks = if is_of_rcu_barrier { Promise::MemoryOutlivesObjects } else { usual };
+        return has_looked.then_some(breaks);
+    }
+    // Of two rcu_barrier() on one path, the first is the one that is left out.
+    (!before.contains(&op)).then_some(usual)
 }
 
 /// Faults of the kernel's own history, as changes of what came after.

@@ -158,36 +158,32 @@ impl Row {
     pub fn cell(&self, promise: Promise) -> Cell {
         let holds = |holds: bool| if holds { Cell::Holds } else { Cell::Wrong };
         let ops = self.ops();
+        let type_safe = self.approach.has_type_safe_cache();
         let has_barrier = ops.iter().any(|op| matches!(op, Op::Leave(_)));
         let frees_by_callback = matches!(self.approach.free(crate::machine::ObjectIndex(0)), Op::CallRcu(_));
         match promise {
-            Promise::BarrierIsNoStricter if !has_barrier => Cell::Nothing,
-            Promise::BarrierIsNoStricter => holds(self.saw(Witness::BarrierLetPass)),
-            Promise::SomethingHappens => holds(
-                [
-                    Witness::DestroyMetDeferred,
-                    Witness::CallWaited,
-                    Witness::OfflineWithQueue,
-                    Witness::Leaked,
-                ]
-                .into_iter()
-                .all(|witness| self.saw(witness))
-                    && (self.saw(Witness::GraceWaited) || self.approach.has_type_safe_cache()),
-            ),
-            Promise::ConcurrentCallers if !has_barrier || self.approach.second(CacheIndex(0)).is_empty() => {
+            // What a type-safe cache is in a row for comes after its barrier.
+            Promise::BarrierIsNoStricter | Promise::ConcurrentCallers if !has_barrier || type_safe => {
                 Cell::Nothing
             }
+            Promise::BarrierIsNoStricter => holds(self.saw(Witness::BarrierLetPass)),
+            Promise::SomethingHappens => {
+                let always = [Witness::CallWaited, Witness::GraceWaited, Witness::Leaked];
+                let of_queues = [Witness::DestroyMetDeferred, Witness::OfflineWithQueue];
+                let wanted = always.into_iter().chain(of_queues.into_iter().filter(|_| !type_safe));
+                holds(wanted.into_iter().all(|witness| self.saw(witness)))
+            }
+            Promise::ConcurrentCallers if self.approach.second(CacheIndex(0)).is_empty() => Cell::Nothing,
             Promise::ConcurrentCallers => {
-                let rides = ops.iter().any(|op| matches!(op, Op::Take(_)));
+                let takes = ops.iter().any(|op| matches!(op, Op::Take(_)));
+                let rides = takes && !ops.iter().any(|op| matches!(op, Op::TakeAlways(_)));
                 let met = self.saw(Witness::CallersMet)
-                    && (!rides || (self.saw(Witness::CallersQueued) && self.saw(Witness::CallerRode)));
-                let is_kept = self.approach.breaks().is_empty();
-                if is_kept {
-                    holds(met)
-                } else if met {
-                    Cell::Fails
-                } else {
-                    Cell::Wrong
+                    && (!takes || self.saw(Witness::CallersQueued))
+                    && (!rides || self.saw(Witness::CallerRode));
+                match (met, self.approach.breaks().is_empty()) {
+                    (false, _) => Cell::Wrong,
+                    (true, true) => Cell::Holds,
+                    (true, false) => Cell::Fails,
                 }
             }
             Promise::CallbacksBeforeUnload if !frees_by_callback => Cell::Nothing,

@@ -15,7 +15,7 @@ use super::essence::essence;
 use crate::{
     State, Watch,
     event::{Cpu, Event, Task, Time, What},
-    machine::{Life, Machine, Move, Setup, TaskIndex, grace::Duty},
+    machine::{Life, Machine, Move, Setup, TaskIndex, fault::Fault, grace::Duty},
     promise::Promise,
 };
 
@@ -68,6 +68,9 @@ impl World {
     fn is_idle_turn(&self, chosen: Move) -> bool {
         let Move::Monitor(cpu) = chosen else { return false };
         let krc = &self.machine.cpu(cpu).krc;
+        if self.machine.has_fault(Fault::MonitorNotRearmed) {
+            return false;
+        }
         krc.has_queued() && !self.machine.can_offload(cpu) && !self.machine.has_ready(cpu)
     }
 
@@ -298,7 +301,7 @@ impl Worlds {
             Step::Move(Move::GraceBegin) if !after.machine.blocking_readers.is_empty() => {
                 self.witness(Witness::GraceWaited);
             }
-            Step::Move(Move::Offline(cpu)) if !machine.is_idle(cpu) => {
+            Step::Move(Move::Offline(cpu)) if machine.holds_objects(cpu) => {
                 self.witness(Witness::OfflineWithQueue);
             }
             Step::Move(Move::Monitor(cpu)) if after.machine.is_monitor_running(cpu) => {

@@ -44,7 +44,7 @@ use fault::Fault;
 use free::Freeing;
 use grace::Callback;
 use op::Op;
-use queue::{Krc, Monitor, Sheaf};
+use queue::{Krc, Sheaf};
 use sequence::Sequence;
 use task::Thread;
 
@@ -445,10 +445,14 @@ impl Machine {
         seen.push(Event { time: Time(0), task, cpu, what });
     }
 
-    /// Whether a CPU's lists or batches hold anything, or its monitor is about to run.
+    /// Whether anything whose free is deferred is kept on a CPU.
     #[must_use]
-    pub fn is_idle(&self, cpu: Cpu) -> bool {
-        let krc = &self.cpu(cpu).krc;
-        !krc.has_queued() && krc.monitor == Monitor::Idle && krc.krw.iter().all(batch::Krw::is_idle)
+    pub fn holds_objects(&self, cpu: Cpu) -> bool {
+        let processor = self.cpu(cpu);
+        let krc = &processor.krc;
+        krc.has_queued()
+            || krc.krw.iter().any(|krw| !krw.is_idle())
+            || processor.sheaves.iter().any(|sheaf| !sheaf.objects.is_empty())
+            || processor.callbacks.iter().any(|callback| matches!(callback.duty, grace::Duty::Module(_)))
     }
 }

@@ -87,6 +87,8 @@ pub enum Op {
     Take(Lock),
     /// Takes the mutex and never rides on another's operation.
     TakeAlways(Lock),
+    /// `rcu_barrier()` counts its callbacks from zero (`barrier_cpu_count`), whoever else was counting.
+    CountFromZero,
     /// Puts a callback behind the last one of each CPU that has any, one CPU at a time.
     Entrain,
     /// Waits for these callbacks.

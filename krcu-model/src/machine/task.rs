@@ -100,6 +100,7 @@ impl Op {
             | Op::DestructionAwaited(_)
             | Op::Finish(_)
             | Op::CpusReadUnlock
+            | Op::CountFromZero
             | Op::Snap(_)
             | Op::Note(_)
             | Op::SkipUnlessQueued(..) => true,
@@ -320,11 +321,11 @@ impl Machine {
                 self.sequence(lock).end();
                 self.advance(task);
             }
+            Op::CountFromZero => {
+                self.barrier_callbacks = 0;
+                self.advance(task);
+            }
             Op::Entrain => {
-                if self.task(task).visited.is_empty() {
-                    // `atomic_set(&rcu_state.barrier_cpu_count, 2)`: whoever else was counting is forgotten.
-                    self.barrier_callbacks = 0;
-                }
                 self.entrain(cpu);
                 self.has_visited(task, cpu);
             }

@@ -109,6 +109,7 @@ impl Machine {
                     if has { "puts its callback behind those of" } else { "finds no callback on" }
                 )
             }
+            Op::CountFromZero => "counts its callbacks from zero".to_owned(),
             Op::AwaitCallbacks => "rcu_barrier()'s callbacks have run, it returns".to_owned(),
             Op::Finish(_) => "gives the mutex back".to_owned(),
             Op::Offload | Op::Hurry => {
