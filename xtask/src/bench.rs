@@ -47,14 +47,16 @@ pub(crate) fn run() -> Result<()> {
     let idle = in_machine(IDLE)?;
     let words: Vec<&str> = idle.stdout.split_whitespace().collect();
     print("memory while attached and idle", &words.join(" "));
-    throughput()
+    of_model("throughput")?;
+    println!();
+    of_model("simulate")
 }
 
-/// The model's own benchmark: an example, so that it is built as a user of the crate would build it.
-fn throughput() -> Result<()> {
+/// One of the model's own benchmarks: an example, so that it is built as a user of the crate would build it.
+fn of_model(example: &str) -> Result<()> {
     build::cargo(
         Command::new("cargo")
-            .args(["run", "--quiet", "--release", "-p", "krcu-model", "--example", "throughput"])
+            .args(["run", "--quiet", "--release", "-p", "krcu-model", "--example", example])
             .current_dir(machine::repository()),
     )
 }

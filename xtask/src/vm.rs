@@ -27,6 +27,8 @@ use crate::progress::{Job, say, tail_of};
 use crate::qemu::{Acceleration, Machine, Port};
 use crate::stream::{self, Received, Sink};
 
+/// What the kernel says of a breakpoint trap that nobody has asked for.
+pub(crate) const STALE_BREAKPOINT: &str = "Oops: int3";
 /// Lines of the console that are shown when a machine is lost.
 const CONSOLE_LINES: usize = 40;
 /// Folders of runs are named by this and the number of the process.
@@ -341,7 +343,9 @@ impl Session {
     fn why_lost(&self) -> &'static str {
         let console = fs::read(self.folder.join("console.log")).unwrap_or_default();
         let console = String::from_utf8_lossy(&console);
-        if console.contains("Kernel panic - not syncing") {
+        if console.contains(STALE_BREAKPOINT) {
+            "the kernel panicked of a breakpoint that it does not know (Oops: int3)"
+        } else if console.contains("Kernel panic - not syncing") {
             "the kernel panicked"
         } else if console.contains("krcu-init: ") {
             "the machine gave up before the command ran"

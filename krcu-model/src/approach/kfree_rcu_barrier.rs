@@ -13,8 +13,9 @@
 //!   its work still waits for the grace period that they were to have. What is queued next goes into
 //!   that batch, and is freed after a grace period that began before it was queued.
 //!
-//! The struck-out paragraph waits by SRCU for callers of `kfree_rcu_mightsleep()` that found no memory.
-//! By the covering rule that is not needed: the row with it keeps no promise that the plain one breaks.
+//! The mutex is for riding on another's operation; the row without it breaks nothing. The struck-out
+//! paragraph waits by SRCU for callers of `kfree_rcu_mightsleep()` that found no memory. By the covering
+//! rule that is not needed: the row with it keeps no promise that the plain one breaks.
 
 use super::{
     Approach,
@@ -33,6 +34,8 @@ pub(super) enum Choice {
     Plain,
     /// No caller rides on another's operation.
     MutexOnly,
+    /// Callers do not even wait for one another.
+    NoMutex,
     /// The struck-out paragraph.
     Srcu,
     /// The pages of batches are passed on too.
@@ -44,7 +47,7 @@ pub(super) enum Choice {
 struct KfreeRcuBarrier(Choice);
 
 pub(super) fn rows() -> Vec<Box<dyn Approach>> {
-    [Choice::Plain, Choice::MutexOnly, Choice::Srcu, Choice::BatchesToo, Choice::ListsOnly]
+    [Choice::Plain, Choice::MutexOnly, Choice::NoMutex, Choice::Srcu, Choice::BatchesToo, Choice::ListsOnly]
         .map(|choice| Box::new(KfreeRcuBarrier(choice)) as _)
         .into()
 }
@@ -52,7 +55,11 @@ pub(super) fn rows() -> Vec<Box<dyn Approach>> {
 /// The document's function.
 pub(super) fn document(choice: Choice) -> Vec<Op> {
     let lock = Lock::KfreeRcuBarrier;
-    let take = if choice == Choice::MutexOnly { Op::TakeAlways(lock) } else { Op::Take(lock) };
+    let (take, finish) = match choice {
+        Choice::NoMutex => (vec![], vec![]),
+        Choice::MutexOnly => (vec![Op::TakeAlways(lock)], vec![Op::Finish(lock)]),
+        _ => (vec![Op::Snap(lock), Op::Take(lock)], vec![Op::Finish(lock)]),
+    };
     let pass = Op::PassPagesToCallRcu { of_batches: choice == Choice::BatchesToo };
     let workers = match choice {
         Choice::ListsOnly => vec![],
@@ -60,11 +67,14 @@ pub(super) fn document(choice: Choice) -> Vec<Op> {
     };
     let srcu = if choice == Choice::Srcu { vec![Op::SynchronizeSrcu] } else { vec![] };
     chain([
-        vec![Op::Enter(Call::KfreeRcuBarrier), Op::Snap(lock), take, pass],
+        vec![Op::Enter(Call::KfreeRcuBarrier)],
+        take,
+        vec![pass],
         workers,
         srcu,
         rcu_barrier(),
-        vec![Op::Finish(lock), Op::Leave(Call::KfreeRcuBarrier)],
+        finish,
+        vec![Op::Leave(Call::KfreeRcuBarrier)],
     ])
 }
 
@@ -77,6 +87,7 @@ impl Approach for KfreeRcuBarrier {
         match self.0 {
             Choice::Plain => "",
             Choice::MutexOnly => "no riding",
+            Choice::NoMutex => "no mutex",
             Choice::Srcu => "with the struck-out SRCU",
             Choice::BatchesToo => "batches emptied too",
             Choice::ListsOnly => "workers not waited for",

@@ -107,7 +107,7 @@ pub fn all() -> Vec<Mutant> {
         mutants.extend(of_row(place));
     }
     mutants.extend(history());
-    mutants.extend(Fault::ALL.into_iter().filter_map(of_machine));
+    mutants.extend(Fault::ALL.into_iter().flat_map(of_machine));
     mutants
 }
 
@@ -209,25 +209,32 @@ fn history() -> Vec<Mutant> {
     mutants
 }
 
-/// A fault of the machine, on a row that would show it.
-fn of_machine(fault: Fault) -> Option<Mutant> {
-    let name = match fault {
+/// A fault of the machine, on the rows that it is about.
+fn of_machine(fault: Fault) -> impl Iterator<Item = Mutant> {
+    let names: &[&str] = match fault {
         Fault::GraceIgnoresReaders
         | Fault::CallbacksStay
         | Fault::MigrationForgetsBarrier
         | Fault::BarrierOnOneCpu
-        | Fault::BarrierRidesHalf => "status-quo",
-        Fault::MonitorNotRearmed => "destroy-lingers",
-        Fault::TypeSafeSlabsAtOnce => "destroy-lingers-typesafe",
-        Fault::SheavesStay | Fault::SheafWithoutGrace => "upstream (7.x)",
+        | Fault::BarrierRidesHalf => &["status-quo"],
+        Fault::MonitorNotRearmed => &["destroy-lingers"],
+        Fault::LingerEndsEarly => &[
+            "destroy-lingers",
+            "destroy-rcu",
+            "destroy-rcu-barrier",
+            "destroy-rcu-cookie",
+            "destroy-once-fully-freed",
+        ],
+        Fault::ReleaseWithoutBarrier | Fault::TypeSafeSlabsAtOnce => &["destroy-lingers-typesafe"],
+        Fault::CountNotKept => &["counted"],
+        Fault::SheavesStay | Fault::SheafWithoutGrace => &["upstream (7.x)"],
         Fault::HalfAGrace
         | Fault::FirstCookieKept
         | Fault::FirstListCookieKept
         | Fault::WorkWithoutGrace
-        | Fault::FlushSkipsPending => "upstream (6.12)",
+        | Fault::FlushSkipsPending => &["upstream (6.12)"],
     };
-    let approach = row_named(name)?;
-    Some(Mutant {
+    names.iter().filter_map(|name| row_named(name)).map(move |approach| Mutant {
         row: row_name(approach.as_ref()),
         change: fault.words().to_owned(),
         breaks: fault.breaks(),

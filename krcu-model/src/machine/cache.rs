@@ -81,7 +81,8 @@ impl Machine {
         for (index, cache) in (0..).map(CacheIndex).zip(&self.caches) {
             match cache.end {
                 End::Lingering { linger, reported } => {
-                    if cache.is_empty() {
+                    let ends_early = self.has_fault(Fault::LingerEndsEarly) && cache.allocated == 0;
+                    if cache.is_empty() || ends_early {
                         moves.push(Move::LingerCheck(index));
                     } else if linger.reports_late && !reported && (linger.may_stall || cache.queued == 0) {
                         moves.push(Move::LingerTimeout(index));
@@ -184,7 +185,8 @@ impl Machine {
     /// The work item that releases type-safe caches begins its `rcu_barrier()`.
     pub(crate) fn release_work(&mut self, cache: CacheIndex, seen: &mut Seen) {
         let mut waits = 0;
-        for cpu in self.cpu_numbers() {
+        let waits_for_slabs = !self.has_fault(Fault::ReleaseWithoutBarrier);
+        for cpu in self.cpu_numbers().filter(|_| waits_for_slabs) {
             let processor = self.cpu_mut(cpu);
             if let Some(last) = processor.callbacks.back() {
                 let cookie = last.cookie;

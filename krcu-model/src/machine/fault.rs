@@ -34,13 +34,19 @@ pub enum Fault {
     FlushSkipsPending,
     /// A sheaf that is full is freed without a grace period.
     SheafWithoutGrace,
+    /// A lingering cache is given back while objects of it are queued.
+    LingerEndsEarly,
+    /// The work item that releases type-safe caches does not wait for their slabs.
+    ReleaseWithoutBarrier,
+    /// The count of what is queued of a cache is not kept.
+    CountNotKept,
     /// A type-safe cache gives its slabs back without a grace period.
     TypeSafeSlabsAtOnce,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 14] = [
+    pub const ALL: [Fault; 17] = [
         Fault::GraceIgnoresReaders,
         Fault::HalfAGrace,
         Fault::FirstCookieKept,
@@ -54,6 +60,9 @@ impl Fault {
         Fault::BarrierRidesHalf,
         Fault::FlushSkipsPending,
         Fault::SheafWithoutGrace,
+        Fault::LingerEndsEarly,
+        Fault::ReleaseWithoutBarrier,
+        Fault::CountNotKept,
         Fault::TypeSafeSlabsAtOnce,
     ];
 
@@ -74,6 +83,9 @@ impl Fault {
             Fault::BarrierRidesHalf => "rcu_barrier() is content with the operation in flight",
             Fault::FlushSkipsPending => "flush_rcu_work() does not wait for work that is pending",
             Fault::SheafWithoutGrace => "a full sheaf is freed without a grace period",
+            Fault::LingerEndsEarly => "a lingering cache is given back while objects of it are queued",
+            Fault::ReleaseWithoutBarrier => "a type-safe cache is released before its slabs are back",
+            Fault::CountNotKept => "the count of what is queued is not kept",
             Fault::TypeSafeSlabsAtOnce => "a type-safe cache gives its slabs back without a grace period",
         }
     }
@@ -94,7 +106,10 @@ impl Fault {
             | Fault::BarrierOnOneCpu
             | Fault::BarrierRidesHalf
             | Fault::FlushSkipsPending => Promise::BarrierCovers,
-            Fault::TypeSafeSlabsAtOnce => Promise::MemoryOutlivesObjects,
+            Fault::LingerEndsEarly
+            | Fault::ReleaseWithoutBarrier
+            | Fault::CountNotKept
+            | Fault::TypeSafeSlabsAtOnce => Promise::MemoryOutlivesObjects,
         }
     }
 }

@@ -6,6 +6,7 @@
 use super::{
     CacheIndex, Life, Machine, Move, ObjectIndex, Seen, TaskIndex,
     facts::KFREE_N_BATCHES,
+    fault::Fault,
     grace::Duty,
     op::{Call, Lock, Op},
     queue::Put,
@@ -374,7 +375,7 @@ impl Machine {
                 self.advance(task);
             }
             Op::SkipUnlessQueued(cache, steps) => {
-                let is_queued = self.cache(cache).queued > 0;
+                let is_queued = self.cache(cache).queued > 0 && !self.has_fault(Fault::CountNotKept);
                 self.advance(task);
                 if !is_queued {
                     (0..steps).for_each(|_| self.advance(task));
