@@ -312,6 +312,7 @@ impl Table {
             let _ = writeln!(text, "| `{}` | {sense} | {} |", promise.name(), promise.source());
         }
         self.markdown_rows(&mut text);
+        self.markdown_windows(&mut text);
         self.markdown_paths(&mut text);
         self.markdown_mutants(&mut text);
         text
@@ -337,6 +338,19 @@ impl Table {
         for row in &self.rows {
             let seen: Vec<&str> = row.outcome.witnessed.iter().map(|witness| witness.words()).collect();
             let _ = writeln!(text, "- {}: {}.", row.name(), seen.join("; "));
+        }
+    }
+
+    /// What reading the source suggests, and what the check says of it.
+    fn markdown_windows(&self, text: &mut String) {
+        text.push_str("\n## Two windows in `kvfree_rcu_barrier()`\n\n");
+        for (name, promise, suspicion) in WINDOWS {
+            let row = self.rows.iter().find(|row| row.name() == name);
+            let broken = row.and_then(|row| row.outcome.breaks(promise));
+            let verdict = broken.map_or("not real: no path leads there".to_owned(), |broken| {
+                format!("real: {} steps, below as `{name}`", broken.path.len())
+            });
+            let _ = writeln!(text, "- {suspicion} **{verdict}**.");
         }
     }
 
@@ -438,6 +452,20 @@ fn grouped(number: u64) -> String {
     }
     text
 }
+
+/// Rows for what reading the source suggests, the promise that would be broken, and how.
+const WINDOWS: [(&str, Promise, &str); 2] = [
+    (
+        "upstream (6.12, the shrinker runs)",
+        Promise::BarrierCovers,
+        "The shrinker calls `kfree_rcu_monitor()` directly. What that call has taken off the lists is on none of them, and is no work item that `cancel_delayed_work_sync()` or `flush_rcu_work()` could wait for: can the barrier, and the destroy after it, miss it?",
+    ),
+    (
+        "upstream (6.12, beside a cache that stays)",
+        Promise::DeferredFreeComes,
+        "The barrier cancels each CPU's monitor after it has looked at that CPU's lists. Can it cancel one that a `kfree_rcu()` in between has armed, so that nobody comes for that object?",
+    ),
+];
 
 const INTRODUCTION: &str = "<!-- Written by `cargo xtask model --write`; a test holds it to what the check finds. -->
 

@@ -82,9 +82,11 @@ impl Machine {
             match cache.end {
                 End::Lingering { linger, reported } => {
                     let ends_early = self.has_fault(Fault::LingerEndsEarly) && cache.allocated == 0;
+                    // Whatever is queued lands in less than 21 s, unless a reader holds its grace period up.
+                    let is_stalled = linger.may_stall && !self.blocking_readers.is_empty();
                     if cache.is_empty() || ends_early {
                         moves.push(Move::LingerCheck(index));
-                    } else if linger.reports_late && !reported && (linger.may_stall || cache.queued == 0) {
+                    } else if linger.reports_late && !reported && (cache.queued == 0 || is_stalled) {
                         moves.push(Move::LingerTimeout(index));
                     }
                 }

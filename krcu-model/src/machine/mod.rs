@@ -14,7 +14,7 @@
 //!
 //! One file a word: [`queue`] the lists of a CPU and its sheaves, [`batch`] monitors and batches,
 //! [`grace`] grace periods, readers and callbacks, [`free`] what frees, [`barrier`] who waits,
-//! [`cache`] slabs and their end; [`task`] runs the ops, [`hotplug`] takes a CPU away.
+//! [`cache`] slabs and their end; [`task`] whose turn it is, `run` what an op does, [`hotplug`] takes a CPU away.
 //!
 //! Not modelled: memory ordering (each move is seen by all at once), the pages of the page allocator,
 //! `kfree_rcu_nolock()` and its irq_work, expedited grace periods, callbacks that are not offloaded
@@ -31,6 +31,7 @@ pub mod grace;
 pub mod hotplug;
 pub mod op;
 pub mod queue;
+mod run;
 pub mod sequence;
 pub mod task;
 mod words;

@@ -31,7 +31,7 @@ pub struct Linger {
     pub reports_late: bool,
     /// Whether the workers of `kfree_rcu()` look at the cache after each batch; else only the timer does.
     pub early_checks: bool,
-    /// Whether a grace period may be held up for longer than the 21 s: an RCU CPU stall.
+    /// Whether a reader may hold a grace period up for longer than the 21 s: an RCU CPU stall.
     pub may_stall: bool,
     /// Whether a type-safe cache lingers for an `rcu_barrier()` as well.
     pub for_rcu_barrier: Option<Batching>,

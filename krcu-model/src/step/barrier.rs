@@ -1,0 +1,127 @@
+//! Barriers: how far each reaches when it returns, and whether it returned too early.
+
+use krcu_common::BarrierKind;
+
+use crate::{
+    event::{CacheAddress, ObjectAddress, Task},
+    ledger::Waiting,
+    promise::{self, Promise, Violation},
+    state::{Blind, CacheId, Mark, OpenBarrier, State},
+};
+
+impl State {
+    pub(super) fn barrier_end(
+        &mut self,
+        end: Mark,
+        task: Task,
+        barrier: BarrierKind,
+        address: Option<CacheAddress>,
+    ) {
+        let Some(open) = self.open_barriers.get_mut(&task) else { return };
+        // A barrier whose begin was not seen covers nothing that is known.
+        let Some(place) = open.iter().rposition(|entry| entry.barrier == barrier) else { return };
+        let ended = open[place];
+        open.truncate(place);
+        if open.is_empty() {
+            self.open_barriers.remove(&task);
+        }
+        let reach = ended.begin.position;
+        // The destroy that it is inside of. What somebody else calls meanwhile orders nothing before the look.
+        let inside = self.open_destroys.get(&task).copied().filter(|place| {
+            let destroy = &self.destroys[*place];
+            destroy.look.is_none() && reach > destroy.begin.position
+        });
+        match barrier {
+            BarrierKind::Rcu => {
+                if !ended.by_chance {
+                    self.callbacks_covered = self.callbacks_covered.max(reach);
+                    self.last_rcu_barrier.insert(task, end.time);
+                    if let Some(place) = inside {
+                        let covered = &mut self.destroys[place].callbacks_covered;
+                        *covered = (*covered).max(reach);
+                    }
+                }
+                self.check_rcu_barrier(end, task, &ended);
+                return;
+            }
+            BarrierKind::Kvfree => {
+                self.covered = self.covered.max(reach);
+                if let Some(place) = inside {
+                    self.destroys[place].is_covered(reach);
+                }
+            }
+            BarrierKind::KvfreeOnCache => {
+                // For which cache could not be read: it covers nothing that is known.
+                let Some(address) = address else { return };
+                let cache = self.cache(address);
+                cache.covered = cache.covered.max(reach);
+                let id = cache.id;
+                if let Some(place) = inside.filter(|place| self.destroys[*place].cache == id) {
+                    self.destroys[place].is_covered(reach);
+                }
+            }
+        }
+        self.check_barrier(end, task, &ended, address);
+    }
+
+    /// `barrier_covers`: what a barrier surely covers must not be queued when it returns.
+    pub(super) fn check_barrier(
+        &mut self,
+        end: Mark,
+        task: Task,
+        barrier: &OpenBarrier,
+        address: Option<CacheAddress>,
+    ) {
+        // A free that was not seen would look like one that was not waited for.
+        if self.outstanding == 0 || self.may_have_missed(Blind::Frees) {
+            return;
+        }
+        let mut missed = Vec::new();
+        for (cache_address, cache) in &self.caches {
+            if cache.outstanding.is_empty() || address.is_some_and(|address| address != *cache_address) {
+                continue;
+            }
+            for (object, entry) in cache.outstanding.iter() {
+                let returned = self.ledger.returned.get(&object);
+                if promise::surely_covers(barrier, task, &entry)
+                    || returned.is_some_and(|returned| *returned < barrier.begin.position)
+                {
+                    missed.push((entry.queued, *cache_address, cache.id, object));
+                }
+            }
+        }
+        self.barrier_was_early(end, barrier, missed);
+    }
+
+    /// The same for `rcu_barrier()` and callbacks, where it is told when they run.
+    pub(super) fn check_rcu_barrier(&mut self, end: Mark, task: Task, barrier: &OpenBarrier) {
+        if self.ledger.callbacks.is_empty() || self.may_have_missed(Blind::CallbackRuns) {
+            return;
+        }
+        let is_covered = |waiting: &Waiting, returned: Option<&u64>| {
+            (waiting.task == task && promise::covers(barrier.begin, waiting.queued))
+                || returned.is_some_and(|returned| *returned < barrier.begin.position)
+        };
+        let callbacks = self.ledger.callbacks.iter();
+        let missed: Vec<_> = callbacks
+            .filter(|(object, waiting)| is_covered(waiting, self.ledger.returned.get(object)))
+            .map(|(object, waiting)| (waiting.queued, waiting.cache, waiting.life, *object))
+            .collect();
+        self.barrier_was_early(end, barrier, missed);
+    }
+
+    pub(super) fn barrier_was_early(
+        &mut self,
+        end: Mark,
+        barrier: &OpenBarrier,
+        mut missed: Vec<(Mark, CacheAddress, CacheId, ObjectAddress)>,
+    ) {
+        missed.sort_unstable();
+        for (queued, address, life, object) in missed {
+            let found = self.violation(Promise::BarrierCovers, Some(address), end);
+            let (begin, oldest) = (barrier.begin.time, queued.time);
+            let (object, cache) = (Some(object), Some(life));
+            self.ledger.broken(Violation { object, cache, begin, objects: 1, oldest, ..found });
+        }
+    }
+}

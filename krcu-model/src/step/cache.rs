@@ -1,0 +1,300 @@
+//! A cache's life, as the events tell it: created, destroyed, looked at, released.
+
+use crate::{
+    event::{CacheAddress, CacheFacts, Site, Task, Time},
+    object_table::ObjectTable,
+    promise::Promise,
+    stack::StackId,
+    state::{Born, Cache, CacheId, Destroy, Mark, Shutdown, Snapshot, State},
+};
+
+/// Calls of `flush_rcu_work()` that the barrier inside the destroy makes for each possible CPU: one for
+/// each of its batches (`KFREE_N_BATCHES`).
+const FLUSHES_PER_CPU: u32 = 2;
+
+impl State {
+    pub(super) fn created(
+        &mut self,
+        mark: Mark,
+        address: CacheAddress,
+        facts: CacheFacts,
+        asked_name: String,
+        site: Site,
+    ) {
+        let stack = self.stack_of(site);
+        if facts.refcount > 1 {
+            // Merged: the caller got a cache that exists already.
+            let cache = self.cache(address);
+            cache.facts = facts;
+            cache.aliases.push(asked_name);
+            return;
+        }
+        if let Some(cache) = self.caches.get_mut(&address)
+            && cache.failed.is_some()
+        {
+            // A cache that a failed destroy left behind may be found again and handed out (6.1): with all
+            // that is queued of it.
+            cache.aliases.push(asked_name);
+            return;
+        }
+        // A cache at this address whose end was not seen is gone all the same.
+        self.released(address);
+        self.ledger.ends.remove(&address);
+        let id = CacheId(self.next_cache);
+        self.next_cache += 1;
+        self.caches.insert(address, Cache::new(id, facts, Born::Watched { at: mark, stack }));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "the fields of one event")]
+    pub(super) fn destroy_begin(
+        &mut self,
+        begin: Mark,
+        task: Task,
+        address: CacheAddress,
+        facts: CacheFacts,
+        site: Site,
+        comm: String,
+        counted: bool,
+    ) {
+        let stack = self.stack_of(site);
+        let all = self.outstanding;
+        let (all_covered, callbacks_covered) = (self.covered, self.callbacks_covered);
+        let rcu_barrier_before = self.last_rcu_barrier.get(&task).copied();
+        let cache = self.cache(address);
+        cache.counted = counted;
+        cache.facts = facts.clone();
+        let at_begin = cache.snapshot();
+        let destroy = Destroy {
+            cache: cache.id,
+            facts,
+            aliases: cache.aliases.clone(),
+            born: cache.born.clone(),
+            counted,
+            task,
+            comm,
+            stack,
+            module_going: None,
+            begin,
+            look: None,
+            end: None,
+            lingers: false,
+            shutdown: None,
+            barrier_inside: false,
+            others_at_begin: all - at_begin.outstanding,
+            at_begin,
+            unknown_while_waiting: 0,
+            at_look: Snapshot::default(),
+            outstanding_after: 0,
+            being_freed_after: 0,
+            queued_during: false,
+            last_queued: None,
+            last_callback: None,
+            last_queued_stack: StackId::default(),
+            last_callback_stack: StackId::default(),
+            last_freed: None,
+            freed_unknown: 0,
+            covered: cache.covered.max(all_covered),
+            callbacks_covered_before: callbacks_covered,
+            callbacks_covered,
+            rcu_barrier_before,
+            queued: cache.queued,
+            callbacks: cache.callbacks,
+            late: 0,
+            late_unknown: 0,
+            last_late: None,
+            released: false,
+        };
+        if self.ledger.ends.get(&address).is_some_and(|end| end.released) {
+            // Somebody else has given back what this caller still has.
+            let found = self.violation(Promise::MemoryOutlivesObjects, Some(address), begin);
+            self.ledger.broken(found);
+        }
+        let place = self.destroys.len();
+        self.destroys.push(destroy);
+        self.unattributed.entry(task).or_default().push(place);
+        self.open_destroys.insert(task, place);
+    }
+
+    pub(super) fn shutdown_begin(
+        &mut self,
+        look: Mark,
+        task: Task,
+        address: CacheAddress,
+        rcu_works_flushed: u32,
+    ) {
+        let Some(place) = self.open_destroys.get(&task).copied() else { return };
+        let (begin, id) = (self.destroys[place].begin, self.destroys[place].cache);
+        if self.cache(address).id != id {
+            return;
+        }
+        // Newer kernels inline the barrier into the destroy; the works that it flushes prove it.
+        let flushed_every_cpu = self.watch.possible_cpus > 0
+            && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
+        self.ledger.ends.entry(address).or_default().looked_by = Some(task);
+        let Some(cache) = self.caches.get_mut(&address) else { return };
+        let destroy = &mut self.destroys[place];
+        destroy.look = Some(look);
+        cache.looking = Some(place);
+        if flushed_every_cpu {
+            cache.covered = cache.covered.max(begin.position);
+            destroy.is_covered(begin.position);
+        }
+        destroy.barrier_inside = destroy.covered >= begin.position;
+        destroy.at_look = cache.snapshot();
+        destroy.last_freed = cache.last_freed;
+        destroy.takes_note_of(cache);
+        destroy.last_queued = cache.last_queued.max(cache.outstanding.newest_headless());
+    }
+
+    pub(super) fn shutdown_end(&mut self, end: Mark, task: Task, shutdown: Option<Shutdown>) {
+        let Some(place) = self.open_destroys.get(&task).copied() else { return };
+        if self.destroys[place].look.is_none() {
+            return;
+        }
+        self.open_destroys.remove(&task);
+        let id = self.destroys[place].cache;
+        let address = self.caches.iter().find(|(_, cache)| cache.id == id).map(|(address, _)| *address);
+        if let (Some(address), Some(Shutdown::Left(_))) = (address, shutdown) {
+            self.check_memory(end, address);
+            if !self.ledger.allocated.is_empty() || self.tells_all() {
+                self.check_report(end, address);
+            }
+        }
+        let destroy = &mut self.destroys[place];
+        destroy.end = Some(end);
+        destroy.shutdown = shutdown;
+        let Some(cache) = address.and_then(|address| self.caches.get_mut(&address)) else { return };
+        if let Some(Shutdown::Left(_)) = shutdown {
+            cache.failed = Some(place);
+        }
+        cache.looked = Some(place);
+        destroy.look_is_over(cache);
+    }
+
+    pub(super) fn slabs_freed(&mut self, at: Mark, address: CacheAddress) {
+        if self.ledger.ends.get(&address).is_some_and(|end| end.released) {
+            // The callback that gives a slab back needs its cache.
+            let found = self.violation(Promise::MemoryOutlivesObjects, Some(address), at);
+            self.ledger.broken(found);
+        }
+        self.check_memory(at, address);
+    }
+
+    pub(super) fn cache_released(&mut self, at: Mark, address: CacheAddress) {
+        if self.tells_all() {
+            self.check_memory(at, address);
+            self.ledger.ends.entry(address).or_default().released = true;
+        }
+        self.released(address);
+    }
+
+    pub(super) fn released(&mut self, address: CacheAddress) {
+        let Some(cache) = self.caches.remove(&address) else { return };
+        // A call that is still freeing has nothing to tell the next cache that has the address.
+        self.freeing.forget(address);
+        // Of several destroys that meet, the one that looks at the slabs destroys.
+        let last = || self.destroys.iter().rposition(|destroy| destroy.cache == cache.id);
+        let Some(place) = cache.looking.or_else(last) else {
+            self.outstanding -= cache.outstanding.len();
+            return;
+        };
+        let destroy = &mut self.destroys[place];
+        destroy.released = true;
+        if destroy.look.is_some() && destroy.end.is_none() {
+            if destroy.lingers {
+                destroy.outstanding_after = cache.outstanding.len();
+            } else {
+                // The end of its look went unseen.
+                destroy.look_is_over(&cache);
+                self.open_destroys.retain(|_, open| *open != place);
+            }
+        }
+        if destroy.look.is_some() && destroy.shutdown.is_none() {
+            // Only a cache that was emptied is released.
+            destroy.shutdown = Some(Shutdown::Empty);
+        }
+        for (object, _) in cache.outstanding.iter() {
+            if self.orphans.insert(object, place).is_some() {
+                // One of a cache that had this memory before: one address is one object.
+                self.outstanding -= 1;
+            }
+        }
+    }
+}
+
+impl Cache {
+    pub(super) fn new(id: CacheId, facts: CacheFacts, born: Born) -> Cache {
+        Cache {
+            id,
+            facts,
+            aliases: Vec::new(),
+            born,
+            counted: false,
+            outstanding: ObjectTable::default(),
+            being_freed: 0,
+            queued: 0,
+            callbacks: 0,
+            last_queued: None,
+            last_callback: None,
+            last_callback_stack: StackId::default(),
+            last_queued_stack: StackId::default(),
+            last_freed: None,
+            freed_unknown: 0,
+            covered: 0,
+            failed: None,
+            looking: None,
+            looked: None,
+        }
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        let mut snapshot = Snapshot {
+            outstanding: self.outstanding.len(),
+            being_freed: self.being_freed,
+            ..Snapshot::default()
+        };
+        let mut oldest: Option<Mark> = None;
+        for (_, entry) in self.outstanding.iter() {
+            oldest = Some(oldest.map_or(entry.queued, |oldest| oldest.min(entry.queued)));
+            *snapshot.stacks.entry(entry.stack).or_default() += 1;
+            *snapshot.cpus.entry(entry.cpu).or_default() += 1;
+        }
+        snapshot.oldest = oldest.map(|oldest| oldest.time);
+        snapshot
+    }
+}
+
+impl Destroy {
+    /// How its cache's deferred frees are, as far as its verdict asks.
+    pub(super) fn takes_note_of(&mut self, cache: &Cache) {
+        self.last_queued = cache.last_queued;
+        self.last_callback = cache.last_callback;
+        self.last_queued_stack = cache.last_queued_stack;
+        self.last_callback_stack = cache.last_callback_stack;
+        self.freed_unknown = cache.freed_unknown;
+        self.queued = cache.queued;
+        self.callbacks = cache.callbacks;
+    }
+
+    /// A barrier that ran inside reached so far.
+    pub(super) fn is_covered(&mut self, reach: u64) {
+        self.covered = self.covered.max(reach);
+    }
+
+    /// What was deferred while it looked was ordered by nothing either.
+    pub(super) fn look_is_over(&mut self, cache: &Cache) {
+        self.outstanding_after = cache.outstanding.len();
+        self.being_freed_after = cache.being_freed;
+        if cache.queued != self.queued {
+            self.queued_during = true;
+            self.at_look = cache.snapshot();
+        }
+        self.takes_note_of(cache);
+    }
+
+    pub(super) fn late_free(&mut self, time: Time, unknown: bool) {
+        self.late += 1;
+        self.late_unknown += u64::from(unknown);
+        self.last_late = Some(time);
+    }
+}
