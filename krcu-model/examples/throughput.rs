@@ -14,7 +14,7 @@ use std::{
 use krcu_common::{
     Kind,
     decode::{Body, decode},
-    wire::{BatchFreed, Freed, Header, Queued},
+    wire::{BatchFreed, Freed, Grace, Header, Queued},
 };
 use krcu_model::{Event, Order, State, Watch, event::Time};
 use zerocopy::IntoBytes;
@@ -120,6 +120,12 @@ impl Stream {
                 let body = Queued { object: address(cpu, turn), cache: cache(turn), site: 0, headless: 0 };
                 stream.push(cpu, Kind::Queued, body.as_bytes());
             }
+            if (turn + 1).is_multiple_of(BATCH) {
+                // What is freed has waited for several grace periods.
+                for kind in [Kind::GraceEnd, Kind::GraceBegin] {
+                    stream.push(0, kind, Grace { gp_seq: 0, expedited: 0, reserved: 0 }.as_bytes());
+                }
+            }
             if turn + 1 == held {
                 stream.fill = stream.ends.len();
             }
@@ -177,6 +183,7 @@ static ALLOCATOR: Counting = Counting;
 
 /// Nanoseconds an event, and what the model believes in the end.
 fn model(stream: &Stream) -> Result<(f64, State), Box<dyn std::error::Error>> {
+    // Nothing is out of sight, so every promise is held against every event.
     let watch = Watch { attached: Time(0), possible_cpus: 4, blind: Vec::new() };
     let (mut order, mut state) = (Order::new(Time(0)), State::new(watch));
     let event_ns = measured(stream, |record| {
@@ -187,6 +194,9 @@ fn model(stream: &Stream) -> Result<(f64, State), Box<dyn std::error::Error>> {
         state.step(Event::from_wire(&header, &body));
         Ok(())
     })?;
+    if !state.violations().is_empty() {
+        return Err("the synthetic stream breaks a promise".into());
+    }
     Ok((event_ns, state))
 }
 

@@ -223,7 +223,9 @@ fn the_documents_barrier_waits_for_everybody_by_callbacks() {
         "kfree-rcu-barrier",
         "kfree-rcu-barrier (no riding)",
         "kfree-rcu-barrier (with the struck-out SRCU)",
-        "kfree-rcu-barrier (lists only)",
+        "kfree-rcu-barrier (no mutex)",
+        "kfree-rcu-barrier (batches emptied too)",
+        "kfree-rcu-barrier (workers not waited for)",
         "rcu-barrier-waits",
     ] {
         assert_eq!(cost(&run(name, &own_and_others(3, 5))), expected, "{name}");

@@ -12,6 +12,12 @@ impl Machine {
         self.next_op(task).is_some_and(|op| self.is_enabled(task, op))
     }
 
+    /// The CPU on which a task takes its next step, or about which, where an op goes over all of them.
+    pub(crate) fn next_cpu(&self, task: TaskIndex) -> Cpu {
+        let turn = self.next_op(task).filter(|op| op.goes_over_all());
+        turn.and_then(|op| self.turns(task, op).next()).unwrap_or(self.task(task).cpu)
+    }
+
     /// Takes off a task's list what it need not wait for any more, as far as that is at its end. What a
     /// task waits for is a set, so nobody can tell.
     pub(crate) fn forget_done(&mut self, task: TaskIndex) {

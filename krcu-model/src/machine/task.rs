@@ -155,7 +155,7 @@ impl Machine {
     }
 
     /// The CPUs at which an op that goes over all of them can be next.
-    fn turns(&self, task: TaskIndex, op: Op) -> impl Iterator<Item = Cpu> + '_ {
+    pub(super) fn turns(&self, task: TaskIndex, op: Op) -> impl Iterator<Item = Cpu> + '_ {
         let thread = self.task(task);
         self.cpu_numbers().filter(move |cpu| match thread.flush {
             Some((at, requested)) => at == *cpu && self.are_flushed(at, requested),

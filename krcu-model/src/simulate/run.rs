@@ -296,7 +296,7 @@ impl<'a> Simulation<'a> {
             return;
         }
         let exit = self.accounts.exit_of(task);
-        let cpu = self.machine.task(task).cpu;
+        let cpu = self.machine.next_cpu(task);
         self.apply(Move::Task(task, cpu), exit);
         self.accounts.after_step(&self.machine, task, self.now);
         if let Some(cache) = exit.map(|exit| self.accounts.cache_of(exit)) {
