@@ -30,7 +30,7 @@ pub(crate) fn of(verdict: &Verdict) -> String {
             "the race exists and was won by luck: no barrier on this path covers kfree_rcu(); free with call_rcu() and call rcu_barrier() before destroying, or need a kernel whose destroy waits"
         }
         VerdictKind::BarrierEarly | VerdictKind::FreedEarly | VerdictKind::ModelDisagrees => {
-            "the kernel and its reference disagree: report this with the JSON output of the run"
+            "the kernel and its reference disagree: report this with what --events writes of the run"
         }
         VerdictKind::Inconclusive => {
             "decide it by a run that sees everything: attach before the module is loaded, and with a larger --ring-bytes if events were lost"

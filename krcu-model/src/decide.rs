@@ -263,18 +263,20 @@ fn of_emptied(
 fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
     let Violation { promise, cache, begin, at, objects, oldest, .. } = violation;
     let took = at.since(*begin);
+    let (objects_were, objects_had) =
+        if *objects == 1 { ("object was", "object that had") } else { ("objects were", "objects that had") };
     let (kind, note, wait_ns) = match promise {
         Promise::BarrierCovers => (
             VerdictKind::BarrierEarly,
             format!(
-                "a barrier returned after {took} ns while {objects} objects that had been queued before it were not freed"
+                "a barrier returned after {took} ns without the free of {objects} {objects_had} been queued before it"
             ),
             Some(took),
         ),
         Promise::GracePeriodKept => (
             VerdictKind::FreedEarly,
             format!(
-                "{objects} objects were freed before a grace period had passed since they were queued, the first after {took} ns"
+                "{objects} {objects_were} freed before a grace period had passed since they were queued, the first after {took} ns"
             ),
             None,
         ),
@@ -283,7 +285,7 @@ fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
     let life = state.caches.values().find(|life| Some(life.id) == *cache);
     let destroy = state.destroys.iter().find(|destroy| Some(destroy.cache) == *cache);
     let name = life.map(|life| life.facts.name.clone()).or_else(|| destroy.map(|d| d.facts.name.clone()));
-    Some(Verdict {
+    let mut verdict = Verdict {
         verdict: kind,
         flagged: kind.is_flagged(),
         flagged_strictly: kind.is_flagged_strictly(),
@@ -292,7 +294,8 @@ fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
         oldest_age_ns: Some(at.since(*oldest)),
         wait_ns,
         notes: vec![note],
-        advice: "this is a fault of the kernel: report it with a trace".to_owned(),
         ..Verdict::of_nothing()
-    })
+    };
+    verdict.advice = advice::of(&verdict);
+    Some(verdict)
 }

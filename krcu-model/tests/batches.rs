@@ -3,6 +3,8 @@
 //! A trace says which objects one call freed, and on which CPU each had been queued. The machine says what can be on one
 //! page and in which order a worker takes pages: that must be what the kernels did.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
 use std::{collections::BTreeMap, fs, path::Path};
 
 use krcu_common::FreePath;

@@ -18,7 +18,7 @@ use crate::progress::{say, tail_of};
 use crate::replay;
 use crate::scenarios::{Expectation, SCENARIOS, SERIES, Scenario};
 use crate::tally::Tally;
-use crate::vm::{Run, STALE_BREAKPOINT};
+use crate::vm::Run;
 
 /// How long one scenario may take; emulated machines are slow, and one module waits for eight seconds.
 const SCENARIO_SECONDS: u64 = 90;
@@ -92,15 +92,7 @@ fn boot(series: &str, cases: &[Case], tally: &mut Tally) -> Result<()> {
         ..Run::new(parsed, &guest_script(cases))
     };
     say(&format!("{series}: running {} scenarios", cases.len()));
-    let mut ended = run.run();
-    if let Err(error) = &ended
-        && died_of_a_stale_breakpoint(error)
-    {
-        say(&format!("{error:#}"));
-        say(&format!("{series}: once more: an emulated processor ran a breakpoint that was gone"));
-        ended = run.run();
-    }
-    match ended {
+    match run.run() {
         Ok(outcome) => {
             say(&format!("{}: {:.1} s in all", outcome.release, outcome.total.as_secs_f32()));
             for (scenario, expectation) in cases {
@@ -115,14 +107,6 @@ fn boot(series: &str, cases: &[Case], tally: &mut Tally) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Whether a machine died of a breakpoint trap for which the kernel knew no breakpoint. While code is patched, as for
-/// every probe that is attached, a processor that meets the patch traps, and the kernel waits for all processors before
-/// it forgets the patch. Emulated processors in threads of their own have been seen, once in some dozens of boots, to run
-/// what was there before: the oops shows the patched code already whole.
-fn died_of_a_stale_breakpoint(error: &anyhow::Error) -> bool {
-    format!("{error:#}").contains(STALE_BREAKPOINT)
 }
 
 /// What the machine runs: each scenario with its own files and the kernel's log of just its time.

@@ -30,6 +30,8 @@ pub(crate) enum Acceleration {
     Kvm,
     /// Emulation.
     Tcg,
+    /// Emulation of all processors in one thread, in turns: slower, and none runs code that another has just changed.
+    TcgOneThread,
 }
 
 impl Acceleration {
@@ -65,6 +67,7 @@ impl Acceleration {
             Self::Auto => "auto",
             Self::Kvm => "KVM",
             Self::Tcg => "emulated",
+            Self::TcgOneThread => "emulated in one thread",
         }
     }
 }
@@ -130,7 +133,10 @@ impl Machine<'_> {
                 .args(["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1"])
                 .args(["-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]),
             (Acceleration::Kvm, false) => command.args(["-accel", "kvm", "-smp", &self.cpus.to_string()]),
-            (_, false) => command.args(["-accel", "tcg,thread=multi", "-smp", &self.cpus.to_string()]),
+            (acceleration, false) => {
+                let threads = if acceleration == Acceleration::TcgOneThread { "single" } else { "multi" };
+                command.args(["-accel", &format!("tcg,thread={threads}"), "-smp", &self.cpus.to_string()])
+            }
         };
         let console = format!("file:{}", self.console().display());
         let repeat = if self.icount { "nokaslr norandmaps " } else { "" };

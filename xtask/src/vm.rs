@@ -20,7 +20,7 @@ use crate::build;
 use crate::cache;
 use crate::digest;
 use crate::initramfs::Contents;
-use crate::kernel::{Kernel, Series};
+use crate::kernel::{Image, Kernel, Series};
 use crate::machine;
 use crate::module;
 use crate::progress::{Job, say, tail_of};
@@ -28,7 +28,7 @@ use crate::qemu::{Acceleration, Machine, Port};
 use crate::stream::{self, Received, Sink};
 
 /// What the kernel says of a breakpoint trap that nobody has asked for.
-pub(crate) const STALE_BREAKPOINT: &str = "Oops: int3";
+const STALE_BREAKPOINT: &str = "Oops: int3";
 /// Lines of the console that are shown when a machine is lost.
 const CONSOLE_LINES: usize = 40;
 /// Folders of runs are named by this and the number of the process.
@@ -108,6 +108,11 @@ impl Run {
 
     /// Boots the machine and waits for its end.
     ///
+    /// As every probe is attached or detached, the kernel patches code. A processor that meets the patch traps, and the
+    /// kernel waits for all processors before it forgets the patch. Emulated processors in threads of their own have been
+    /// seen, once in a dozen boots, to trap all the same where the code was whole again. Such a machine is booted once
+    /// more, with its processors in one thread.
+    ///
     /// # Errors
     ///
     /// When something cannot be prepared, and when the machine panics, hangs past the time allowed or is lost: with
@@ -115,19 +120,32 @@ impl Run {
     pub(crate) fn run(&self) -> Result<Outcome> {
         let kernel = Kernel::newest(&self.kernel)?;
         let image = kernel.image()?;
-        let vmlinuz = image.vmlinuz()?;
         let acceleration =
-            if self.icount { Acceleration::Tcg } else { self.acceleration.settle(&vmlinuz)? };
+            if self.icount { Acceleration::Tcg } else { self.acceleration.settle(&image.vmlinuz()?)? };
+        match self.once(&kernel, &image, acceleration) {
+            Err(error)
+                if acceleration == Acceleration::Tcg && format!("{error:#}").contains(STALE_BREAKPOINT) =>
+            {
+                say(&format!("{error:#}"));
+                say("once more, in one thread: an emulated processor ran a breakpoint that was gone");
+                self.once(&kernel, &image, Acceleration::TcgOneThread)
+            }
+            ended => ended,
+        }
+    }
+
+    fn once(&self, kernel: &Kernel, image: &Image, acceleration: Acceleration) -> Result<Outcome> {
+        let vmlinuz = image.vmlinuz()?;
         let mut modules = Vec::new();
         for source in &self.modules {
-            modules.extend(module::build(source, &kernel)?);
+            modules.extend(module::build(source, kernel)?);
         }
         let folder = RunFolder::create(&kernel.release)?;
         let mark = format!("krcu-end-{}", folder.number);
         let initramfs = folder.path.join("initramfs");
         Contents {
-            kernel: &kernel,
-            image: &image,
+            kernel,
+            image,
             command: &self.command,
             mark: &mark,
             modules: &modules,
@@ -169,7 +187,7 @@ impl Run {
             status: ended.status,
             stdout: String::from_utf8_lossy(&ended.stdout.bytes).into_owned(),
             stderr: String::from_utf8_lossy(&ended.stderr.bytes).into_owned(),
-            release: kernel.release,
+            release: kernel.release.clone(),
             acceleration,
             boot: ended.boot,
             total: started.elapsed(),

@@ -8,7 +8,7 @@ use super::{
     workload::{Depth, Variant, world},
     world::{Step, Witness, World, Worlds},
 };
-use crate::{approach::Approach, machine::fault::Fault, promise::Promise, script};
+use crate::{approach::Approach, event::Time, machine::fault::Fault, promise::Promise, script};
 
 /// What became of a row, in one world or in all of them.
 #[derive(Clone, Debug, Default)]
@@ -113,6 +113,10 @@ fn told(promise: Promise, variant: Variant, path: &[(World, Option<Step>)]) -> B
             Step::Quiet => "nothing more can happen".to_owned(),
         });
         events.extend(world.clone().take(*step));
+    }
+    // A machine has no clock; for one who reads the script its events are a microsecond apart.
+    for (microsecond, event) in (0..).zip(&mut events) {
+        event.time = Time(microsecond * 1000);
     }
     Broken { promise, variant, path: words, script: script::write(&events) }
 }

@@ -4,8 +4,8 @@
 //! approach's own exit path, at the same time, and somebody calls `kfree_rcu_mightsleep()`. That is one
 //! world; beside it there are one that is short of memory, with a reader and the headless caller as
 //! tasks of their own, one in which a CPU goes offline, one with a leak, and one in which both modules
-//! share a cache. A deep check has all of that at once in each world, one more object, and grace
-//! periods that others have started.
+//! share a cache. A deep check has the reader and the headless caller as tasks in each of them, lets
+//! each task queue on any CPU and a shortage end, and has grace periods that others have started.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ use crate::{
 pub enum Depth {
     /// Within what continuous integration has time for.
     Bounded,
-    /// One more object, and one more disturbance at a time.
+    /// More at a time: hours, and for the larger rows tens of gigabytes.
     Deep,
 }
 
@@ -79,75 +79,70 @@ pub fn world(
 }
 
 fn setup(approach: &dyn Approach, depth: Depth, variant: Variant, fault: Option<Fault>) -> Setup {
-    let is_merged = variant == Variant::Merged;
-    let second_cache = if is_merged { A } else { B };
-    let (o1, o2, o3, o4) = (ObjectIndex(0), ObjectIndex(1), ObjectIndex(2), ObjectIndex(3));
+    let is_shared = variant == Variant::Merged;
+    let is_deep = depth == Depth::Deep;
     let type_safe = approach.has_type_safe_cache();
-    // Where frees are callbacks, the document allows kfree_rcu_mightsleep() for kmalloc() memory only.
-    let by_callback = matches!(approach.free(o1), Op::CallRcu(_));
     let cache = |name: &str, users, type_safe| CacheSetup {
         name: name.to_owned(),
         type_safe,
         users,
         slab_objects: 4,
     };
-    // Who sleeps and who reads are tasks of their own where memory is short, and everywhere in a deep check.
-    let has_others = variant == Variant::Pressure || depth == Depth::Deep;
-    let headless = Op::QueueHeadless(if by_callback { o4 } else { o2 });
-    let mut first = vec![approach.free(o1)];
-    if variant != Variant::Leak {
-        if by_callback {
-            first.push(approach.free(o2));
-        }
-        if !has_others {
-            first.push(headless);
-        }
-    }
-    if depth == Depth::Deep {
-        first.push(approach.free(ObjectIndex(4)));
-    }
-    let (sleeper, reader) = match has_others {
-        true => (vec![headless], vec![Op::ReadLock(if type_safe { o3 } else { o1 }), Op::ReadUnlock]),
-        false => (vec![], vec![]),
-    };
-    first.push(Op::Join(SLEEPER));
-    first.extend(approach.exit(A));
-    first.push(Op::Unload(A));
-    let mut second = vec![if type_safe { Op::Free(o3) } else { approach.free(o3) }];
-    second.extend(approach.second(second_cache));
-    second.push(Op::Unload(B));
-    // Where a CPU may go away, who queues where is settled: one on each.
-    let on = |cpu| (variant == Variant::Offline && depth == Depth::Bounded).then_some(Cpu(cpu));
-    let task = |name, program, cpu| TaskSetup { name, program, cpu };
     let object = |cache: CacheIndex, owner| ObjectSetup {
         cache: Some(cache),
         owner: Some(owner),
         slab: u32::from(cache.0),
     };
     let kmalloc = ObjectSetup { cache: None, owner: None, slab: u32::MAX };
-    let mut objects = vec![object(A, A), object(A, A), object(second_cache, B), kmalloc];
-    if depth == Depth::Deep {
-        objects.push(object(A, A));
-    }
     Setup {
         generation: approach.generation(),
         sizes: Sizes::SMALL,
         cpus: 2,
-        caches: vec![cache("cache-a", if is_merged { 2 } else { 1 }, false), cache("cache-b", 1, type_safe)],
-        objects,
-        tasks: vec![
-            task("exit-a", first, on(0)),
-            task("exit-b", second, on(1)),
-            task("sleeper", sleeper, None),
-            task("reader", reader, None),
-        ],
+        caches: vec![cache("cache-a", if is_shared { 2 } else { 1 }, false), cache("cache-b", 1, type_safe)],
+        objects: vec![object(A, A), object(A, A), object(if is_shared { A } else { B }, B), kmalloc],
+        tasks: tasks(approach, depth, variant),
         disturbances: Disturbances {
-            offline: u8::from(depth == Depth::Deep || variant == Variant::Offline),
+            offline: u8::from(variant == Variant::Offline),
             pressure: variant == Variant::Pressure,
-            pressure_ends: depth == Depth::Deep,
-            others_graces: depth == Depth::Deep,
+            pressure_ends: is_deep,
+            others_graces: is_deep,
             shrinks: u8::from(approach.has_shrinker()),
         },
         fault,
     }
+}
+
+/// The two modules that go, the caller without a head, and the reader.
+fn tasks(approach: &dyn Approach, depth: Depth, variant: Variant) -> Vec<TaskSetup> {
+    let (o1, o2, o3, o4) = (ObjectIndex(0), ObjectIndex(1), ObjectIndex(2), ObjectIndex(3));
+    let type_safe = approach.has_type_safe_cache();
+    let is_leak = variant == Variant::Leak;
+    let has_others = variant == Variant::Pressure || depth == Depth::Deep;
+    // Where frees are callbacks, the document allows kfree_rcu_mightsleep() for kmalloc() memory only.
+    let by_callback = matches!(approach.free(o1), Op::CallRcu(_));
+    let headless = Op::QueueHeadless(if by_callback || is_leak { o4 } else { o2 });
+    let mut first = vec![approach.free(o1)];
+    first.extend((by_callback && !is_leak).then(|| approach.free(o2)));
+    first.extend((!has_others && !is_leak).then_some(headless));
+    first.push(Op::Join(SLEEPER));
+    first.extend(approach.exit(A));
+    first.push(Op::Unload(A));
+    let mut second = vec![if type_safe { Op::Free(o3) } else { approach.free(o3) }];
+    second.extend(approach.second(if variant == Variant::Merged { A } else { B }));
+    second.push(Op::Unload(B));
+    let read = vec![Op::ReadLock(if type_safe { o3 } else { o1 }), Op::ReadUnlock];
+    let (sleeper, reader) = if has_others { (vec![headless], read) } else { (vec![], vec![]) };
+    // Where a CPU may go away, who queues where is settled: one on each.
+    let is_settled = variant == Variant::Offline && depth == Depth::Bounded;
+    let task = |name, program, cpu: Option<u16>| TaskSetup {
+        name,
+        program,
+        cpu: cpu.filter(|_| is_settled).map(Cpu),
+    };
+    vec![
+        task("exit-a", first, Some(0)),
+        task("exit-b", second, Some(1)),
+        task("sleeper", sleeper, None),
+        task("reader", reader, None),
+    ]
 }

@@ -134,7 +134,10 @@ fn setup(random: &mut Random, row: &dyn Approach) -> Setup {
         });
     }
     let pressure = random.percent(40);
-    let fault = random.percent(50).then(|| *random.choose(&Fault::ALL));
+    // A cache that is given back too early takes what is queued of it along, for a watcher.
+    let faults: Vec<Fault> =
+        Fault::ALL.into_iter().filter(|fault| *fault != Fault::LingerEndsEarly).collect();
+    let fault = random.percent(50).then(|| *random.choose(&faults));
     Setup {
         generation: row.generation(),
         sizes: Sizes {
