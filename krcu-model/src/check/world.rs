@@ -28,6 +28,9 @@ pub struct World {
     pub state: State,
     /// Whether the watcher has been told that nothing more will happen.
     pub is_quiet: bool,
+    /// Whether moves that nobody can tell from those before them are one step with these. A test holds
+    /// worlds of whole steps against worlds without.
+    pub has_whole_steps: bool,
 }
 
 /// What happens to a world.
@@ -47,7 +50,7 @@ impl World {
         let possible_cpus = u32::from(setup.cpus);
         let mut state = State::new(Watch { attached: Time(0), possible_cpus, blind: Vec::new() });
         machine.introduction().into_iter().for_each(|event| state.step(event));
-        World { machine, state, is_quiet: false }
+        World { machine, state, is_quiet: false, has_whole_steps: true }
     }
 
     /// What can happen.
@@ -104,24 +107,31 @@ impl World {
         machine.next_turn(task).filter(|_| is_whole)
     }
 
+    /// Makes a move a whole step.
+    fn complete(&mut self, chosen: Move, seen: &mut Vec<Event>) {
+        if let Move::Free(freer) = chosen {
+            while self.machine.is_freeing(freer) {
+                self.machine.apply(chosen, seen);
+            }
+        }
+        if let Move::Task(task, _) = chosen {
+            while let Some(cpu) = self.goes_round(task) {
+                self.machine.apply(Move::Task(task, cpu), seen);
+            }
+        }
+        while let Some(urgent) = self.urgent() {
+            self.machine.apply(urgent, seen);
+        }
+    }
+
     /// Makes a step, and gives the events that it showed.
     pub fn take(&mut self, step: Step) -> Vec<Event> {
         let mut seen = Vec::new();
         match step {
             Step::Move(chosen) => {
                 self.machine.apply(chosen, &mut seen);
-                if let Move::Free(freer) = chosen {
-                    while self.machine.is_freeing(freer) {
-                        self.machine.apply(chosen, &mut seen);
-                    }
-                }
-                if let Move::Task(task, _) = chosen {
-                    while let Some(cpu) = self.goes_round(task) {
-                        self.machine.apply(Move::Task(task, cpu), &mut seen);
-                    }
-                }
-                while let Some(urgent) = self.urgent() {
-                    self.machine.apply(urgent, &mut seen);
+                if self.has_whole_steps {
+                    self.complete(chosen, &mut seen);
                 }
             }
             Step::Quiet => {
