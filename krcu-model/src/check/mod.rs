@@ -8,6 +8,7 @@
 
 pub mod essence;
 pub mod mutants;
+mod print;
 pub mod row;
 pub mod table;
 pub mod workload;

@@ -1,7 +1,4 @@
-//! Table: every row and every mutant checked, and what is said of them.
-//!
-//! What is written comes out of the check and nothing else: the same text goes to the terminal, to
-//! `docs/approaches.md` and, for each broken promise, to a script that can be replayed.
+//! Table: every row and every mutant checked, and held against what is expected of it.
 
 use std::{
     fmt::Write as _,
@@ -13,14 +10,15 @@ use std::{
 
 use super::{
     mutants::{self, Mutant},
-    row::{Broken, Outcome, check},
+    print::grouped,
+    row::{Outcome, check},
     workload::{Depth, Variant},
     world::Witness,
 };
 use crate::{
     approach::{self, Approach, row_name},
     machine::{CacheIndex, op::Op},
-    promise::{Promise, Sense},
+    promise::Promise,
 };
 
 /// What to check.
@@ -36,20 +34,20 @@ pub struct Extent<'a> {
 
 /// A row and what became of it.
 pub struct Row {
-    approach: Box<dyn Approach>,
-    outcome: Outcome,
+    pub(super) approach: Box<dyn Approach>,
+    pub(super) outcome: Outcome,
 }
 
 /// A mutant and what became of it.
 pub struct Refuted {
-    mutant: Mutant,
-    outcome: Outcome,
+    pub(super) mutant: Mutant,
+    pub(super) outcome: Outcome,
 }
 
 /// The whole check.
 pub struct Table {
-    rows: Vec<Row>,
-    mutants: Vec<Refuted>,
+    pub(super) rows: Vec<Row>,
+    pub(super) mutants: Vec<Refuted>,
 }
 
 /// Checks everything within an extent; says of each part that is done how far it got.
@@ -128,7 +126,8 @@ pub enum Cell {
 }
 
 impl Cell {
-    fn mark(self) -> &'static str {
+    /// What stands in a table.
+    pub(super) fn mark(self) -> &'static str {
         match self {
             Cell::Holds => "holds",
             Cell::Fails => "**fails**",
@@ -136,10 +135,20 @@ impl Cell {
             Cell::Nothing => "–",
         }
     }
+
+    /// What stands in a table with little room.
+    pub(super) fn letter(self) -> char {
+        match self {
+            Cell::Holds => '+',
+            Cell::Fails => 'F',
+            Cell::Wrong => '!',
+            Cell::Nothing => '-',
+        }
+    }
 }
 
 impl Row {
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         row_name(self.approach.as_ref())
     }
 
@@ -149,8 +158,27 @@ impl Row {
         ops
     }
 
+    /// Why a promise is broken, by the approach's own word.
+    pub(super) fn why(&self, promise: Promise) -> &'static str {
+        let expected = self.approach.breaks().iter().find(|(expected, _)| *expected == promise);
+        expected.map_or("not expected", |(_, why)| why)
+    }
+
     fn saw(&self, witness: Witness) -> bool {
         self.outcome.witnessed.contains(&witness)
+    }
+
+    /// Whether both callers were seen in the middle of it at once; where they share a mutex, at it; and where
+    /// one may ride on the other's operation, to do so.
+    fn callers_met(&self, ops: &[Op]) -> bool {
+        let has = |is: fn(&Op) -> bool| ops.iter().any(is);
+        let takes = has(|op| matches!(op, Op::Take(_)));
+        let rides = takes && !has(|op| matches!(op, Op::TakeAlways(_)));
+        // A destroy that does not wait has no middle: there its cache is what is not gone yet.
+        let waits = has(|op| matches!(op, Op::Leave(_)));
+        self.saw(if waits { Witness::CallersMet } else { Witness::BothEnding })
+            && (!takes || self.saw(Witness::CallersQueued))
+            && (!rides || self.saw(Witness::CallerRode))
     }
 
     /// Whether a promise holds.
@@ -163,9 +191,7 @@ impl Row {
         let frees_by_callback = matches!(self.approach.free(crate::machine::ObjectIndex(0)), Op::CallRcu(_));
         match promise {
             // What a type-safe cache is in a row for comes after its barrier.
-            Promise::BarrierIsNoStricter | Promise::ConcurrentCallers if !has_barrier || type_safe => {
-                Cell::Nothing
-            }
+            Promise::BarrierIsNoStricter if !has_barrier || type_safe => Cell::Nothing,
             Promise::BarrierIsNoStricter => holds(self.saw(Witness::BarrierLetPass)),
             Promise::SomethingHappens => {
                 let always = [Witness::CallWaited, Witness::GraceWaited, Witness::Leaked];
@@ -174,18 +200,12 @@ impl Row {
                 holds(wanted.into_iter().all(|witness| self.saw(witness)))
             }
             Promise::ConcurrentCallers if self.approach.second(CacheIndex(0)).is_empty() => Cell::Nothing,
-            Promise::ConcurrentCallers => {
-                let takes = ops.iter().any(|op| matches!(op, Op::Take(_)));
-                let rides = takes && !ops.iter().any(|op| matches!(op, Op::TakeAlways(_)));
-                let met = self.saw(Witness::CallersMet)
-                    && (!takes || self.saw(Witness::CallersQueued))
-                    && (!rides || self.saw(Witness::CallerRode));
-                match (met, self.approach.breaks().is_empty()) {
-                    (false, _) => Cell::Wrong,
-                    (true, true) => Cell::Holds,
-                    (true, false) => Cell::Fails,
-                }
-            }
+            Promise::ConcurrentCallers if has_barrier && type_safe => Cell::Nothing,
+            Promise::ConcurrentCallers => match (self.callers_met(&ops), self.approach.breaks().is_empty()) {
+                (false, _) => Cell::Wrong,
+                (true, true) => Cell::Holds,
+                (true, false) => Cell::Fails,
+            },
             Promise::CallbacksBeforeUnload if !frees_by_callback => Cell::Nothing,
             Promise::BarrierCovers
                 if !has_barrier && !ops.iter().any(|op| matches!(op, Op::DestructionAwaited(_))) =>
@@ -256,151 +276,6 @@ impl Table {
         )
     }
 
-    /// The table for a terminal.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let mut text = String::new();
-        for row in &self.rows {
-            let Outcome { states, transitions, depth, .. } = &row.outcome;
-            let _ = writeln!(
-                text,
-                "{}\n  {} states, {} transitions, {depth} steps deep",
-                row.name(),
-                grouped(*states as u64),
-                grouped(*transitions)
-            );
-            for promise in Promise::ALL {
-                let cell = row.cell(promise);
-                if cell == Cell::Nothing {
-                    continue;
-                }
-                let _ = writeln!(text, "  {:<24} {}", promise.name(), cell.mark().trim_matches('*'));
-                let Some(broken) = row.outcome.breaks(promise) else { continue };
-                if let Some((_, why)) =
-                    row.approach.breaks().iter().find(|(expected, _)| *expected == promise)
-                {
-                    let _ = writeln!(text, "    {why}; {}:", broken.variant.name());
-                }
-                for (number, step) in (1..).zip(&broken.path) {
-                    let _ = writeln!(text, "    {number:>3}. {step}");
-                }
-            }
-            text.push('\n');
-        }
-        for refuted in &self.mutants {
-            let Mutant { row, change, breaks, .. } = &refuted.mutant;
-            let steps = refuted.outcome.breaks(*breaks).map(|broken| broken.path.len());
-            let verdict = steps.map_or("NOT REFUTED".to_owned(), |steps| format!("refuted in {steps} steps"));
-            let _ = writeln!(text, "{row}: {change}\n  {}: {verdict}", breaks.name());
-        }
-        text
-    }
-
-    /// The table as the project's documentation has it.
-    #[must_use]
-    pub fn markdown(&self) -> String {
-        let mut text = String::from(INTRODUCTION);
-        text.push_str(
-            "\n## The promises\n\n| promise | holds in | where it comes from |\n| --- | --- | --- |\n",
-        );
-        for promise in Promise::ALL {
-            let sense = match promise.sense() {
-                Sense::Always => "every state",
-                Sense::Sometimes => "some state",
-                Sense::Eventually => "every state in which nothing more can happen",
-            };
-            let _ = writeln!(text, "| `{}` | {sense} | {} |", promise.name(), promise.source());
-        }
-        self.markdown_rows(&mut text);
-        self.markdown_windows(&mut text);
-        self.markdown_paths(&mut text);
-        self.markdown_mutants(&mut text);
-        text
-    }
-
-    fn markdown_rows(&self, text: &mut String) {
-        text.push_str("\n## The approaches\n\n| approach |");
-        for promise in Promise::ALL {
-            let _ = write!(text, " {} |", promise.name().replace('_', " "));
-        }
-        text.push_str(" states | transitions | steps |\n| --- |");
-        text.push_str(&" --- |".repeat(Promise::ALL.len()));
-        text.push_str(" ---: | ---: | ---: |\n");
-        for row in &self.rows {
-            let _ = write!(text, "| {} |", row.name());
-            for promise in Promise::ALL {
-                let _ = write!(text, " {} |", row.cell(promise).mark());
-            }
-            let Outcome { states, transitions, depth, .. } = &row.outcome;
-            let _ = writeln!(text, " {} | {} | {depth} |", grouped(*states as u64), grouped(*transitions));
-        }
-        let _ = writeln!(text, "\n{}.\n\nWhat happened in each row's worlds:\n", self.totals());
-        for row in &self.rows {
-            let seen: Vec<&str> = row.outcome.witnessed.iter().map(|witness| witness.words()).collect();
-            let _ = writeln!(text, "- {}: {}.", row.name(), seen.join("; "));
-        }
-    }
-
-    /// What reading the source suggests, and what the check says of it.
-    fn markdown_windows(&self, text: &mut String) {
-        text.push_str("\n## Two windows in `kvfree_rcu_barrier()`\n\n");
-        for (name, promise, suspicion) in WINDOWS {
-            let row = self.rows.iter().find(|row| row.name() == name);
-            let broken = row.and_then(|row| row.outcome.breaks(promise));
-            let verdict = broken.map_or("not real: no path leads there".to_owned(), |broken| {
-                format!("real: {} steps, below as `{name}`", broken.path.len())
-            });
-            let _ = writeln!(text, "- {suspicion} **{verdict}**.");
-        }
-    }
-
-    fn markdown_paths(&self, text: &mut String) {
-        text.push_str(
-            "\n## What fails, and how\n\nThe shortest path to each, in a world as named; the events of each are a script in\n`krcu-model/tests/counterexamples`, which `cargo xtask model --replay FILE` takes.\n",
-        );
-        for row in &self.rows {
-            for broken in &row.outcome.broken {
-                let why = row.approach.breaks().iter().find(|(promise, _)| *promise == broken.promise);
-                let why = why.map_or("not expected", |(_, why)| *why);
-                let _ = write!(
-                    text,
-                    "\n### {}: `{}`\n\n{}: {why}. World: {}.\n\n",
-                    row.name(),
-                    broken.promise.name(),
-                    row.approach.section(),
-                    broken.variant.name()
-                );
-                numbered(text, broken);
-            }
-        }
-    }
-
-    fn markdown_mutants(&self, text: &mut String) {
-        text.push_str("\n## Mutants\n\nEach wait, lock and check left out, one at a time, and the promise that is broken then.\n\n");
-        text.push_str("| row | mutant | breaks | in steps | world |\n| --- | --- | --- | ---: | --- |\n");
-        for Refuted { mutant, outcome } in &self.mutants {
-            let (steps, world) = match outcome.breaks(mutant.breaks) {
-                Some(broken) => (broken.path.len().to_string(), broken.variant.name()),
-                None => ("NOT REFUTED".to_owned(), ""),
-            };
-            let _ = writeln!(
-                text,
-                "| {} | {} | `{}` | {steps} | {world} |",
-                mutant.row,
-                mutant.change,
-                mutant.breaks.name()
-            );
-        }
-        text.push_str("\nTheir paths:\n");
-        for Refuted { mutant, outcome } in &self.mutants {
-            if let Some(broken) = outcome.breaks(mutant.breaks) {
-                let _ = write!(text, "\n<details><summary>{}: {}</summary>\n\n", mutant.row, mutant.change);
-                numbered(text, broken);
-                text.push_str("\n</details>\n");
-            }
-        }
-    }
-
     /// A script for each promise that an approach breaks.
     #[must_use]
     pub fn counterexamples(&self) -> Vec<Counterexample> {
@@ -433,54 +308,3 @@ impl Table {
         self.rows.iter().flat_map(of_row).collect()
     }
 }
-
-fn numbered(text: &mut String, broken: &Broken) {
-    for (number, step) in (1..).zip(&broken.path) {
-        let _ = writeln!(text, "{number}. {step}");
-    }
-}
-
-/// A number with a comma between each three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Rows for what reading the source suggests, the promise that would be broken, and how.
-const WINDOWS: [(&str, Promise, &str); 2] = [
-    (
-        "upstream (6.12, the shrinker runs)",
-        Promise::BarrierCovers,
-        "The shrinker calls `kfree_rcu_monitor()` directly. What that call has taken off the lists is on none of them, and is no work item that `cancel_delayed_work_sync()` or `flush_rcu_work()` could wait for: can the barrier, and the destroy after it, miss it?",
-    ),
-    (
-        "upstream (6.12, beside a cache that stays)",
-        Promise::DeferredFreeComes,
-        "The barrier cancels each CPU's monitor after it has looked at that CPU's lists. Can it cancel one that a `kfree_rcu()` in between has armed, so that nobody comes for that object?",
-    ),
-];
-
-const INTRODUCTION: &str = "<!-- Written by `cargo xtask model --write`; a test holds it to what the check finds. -->
-
-# The approaches of \"Waiting for kfree_rcu()\", checked
-
-Every way to destroy a slab cache whose frees are deferred that the document lists, as `krcu-model` implements it, in
-every order in which its steps can happen: two CPUs, two caches, three objects of them, two modules that go at the same
-time, a reader, a caller of `kfree_rcu_mightsleep()`, memory short and plentiful, a CPU that goes offline, a leak, and a
-cache that both modules share. A row is an approach with one choice of what the document leaves open.
-
-`holds`: in every state that can be reached (or, where the promise says so, in some). **fails**: not, as the document or the kernel's history says, with
-the shortest path to it below. – : the row has nothing that the promise is about. States are counted up to the symmetry
-of CPUs and objects; the counts are exact, and a change of one is a change of the model.
-
-What *given back* means. SLUB never frees a slab with an object in it under its feet: a destroy that finds one reports
-it and gives the cache up, and its slabs stay for ever. An allocator without that check would free them.
-`memory_outlives_objects` is broken by both, for what the destroy was asked to do cannot be done.
-";

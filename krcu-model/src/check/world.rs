@@ -15,7 +15,7 @@ use super::essence::essence;
 use crate::{
     State, Watch,
     event::{Cpu, Event, Task, Time, What},
-    machine::{Life, Machine, Move, Setup, TaskIndex, fault::Fault, grace::Duty},
+    machine::{Life, Machine, Move, Setup, TaskIndex, cache::End, fault::Fault, grace::Duty},
     promise::Promise,
 };
 
@@ -174,6 +174,8 @@ pub enum Witness {
     BarrierLetPass,
     /// Two callers were inside their barriers or destroys at once.
     CallersMet,
+    /// Both caches had been destroyed, and neither was gone.
+    BothEnding,
     /// One found the other at the mutex.
     CallersQueued,
     /// One rode on the other's operation.
@@ -196,10 +198,11 @@ pub enum Witness {
 
 impl Witness {
     /// All of them.
-    pub const ALL: [Witness; 12] = [
+    pub const ALL: [Witness; 13] = [
         Witness::DestroyMetDeferred,
         Witness::BarrierLetPass,
         Witness::CallersMet,
+        Witness::BothEnding,
         Witness::CallersQueued,
         Witness::CallerRode,
         Witness::GraceWaited,
@@ -218,6 +221,7 @@ impl Witness {
             Witness::DestroyMetDeferred => "a destroy met deferred frees",
             Witness::BarrierLetPass => "a barrier returned before what was queued after its call",
             Witness::CallersMet => "two callers at once",
+            Witness::BothEnding => "two destroyed caches at once, neither gone",
             Witness::CallersQueued => "one waited for the other's mutex",
             Witness::CallerRode => "one rode on the other's operation",
             Witness::GraceWaited => "a grace period waited for the reader",
@@ -305,6 +309,9 @@ impl Worlds {
         }
         if after.state.open_barriers.len() > 1 || after.state.open_destroys.len() > 1 {
             self.witness(Witness::CallersMet);
+        }
+        if after.machine.caches().iter().all(|cache| !matches!(cache.end, End::Alive | End::Released)) {
+            self.witness(Witness::BothEnding);
         }
         match step {
             Step::Move(Move::Task(task, cpu)) => self.watch_task(machine, after, task, cpu),
