@@ -30,7 +30,7 @@ const BATCH: u64 = 500;
 /// Events measured of each stream, after it has been filled.
 const EVENTS: u64 = 2_000_000;
 /// Times that each figure is measured; the best is printed, for other programs only ever slow it down.
-const RUNS: u32 = 5;
+const RUNS: u32 = 15;
 /// Bytes of a page, and so of a slab.
 const PAGE_BYTES: u64 = 4096;
 /// Objects of a slab.
