@@ -4,13 +4,12 @@
 //! another on the same computer, no more.
 
 use std::fs;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow};
 
 use crate::build;
 use crate::kernel::Series;
-use crate::machine;
+use crate::model;
 use crate::setup;
 use crate::vm::{Outcome, Run};
 
@@ -47,18 +46,9 @@ pub(crate) fn run() -> Result<()> {
     let idle = in_machine(IDLE)?;
     let words: Vec<&str> = idle.stdout.split_whitespace().collect();
     print("memory while attached and idle", &words.join(" "));
-    of_model("throughput")?;
+    build::cargo(&mut model::example("throughput", &[]))?;
     println!();
-    of_model("simulate")
-}
-
-/// One of the model's own benchmarks: an example, so that it is built as a user of the crate would build it.
-fn of_model(example: &str) -> Result<()> {
-    build::cargo(
-        Command::new("cargo")
-            .args(["run", "--quiet", "--release", "-p", "krcu-model", "--example", example])
-            .current_dir(machine::repository()),
-    )
+    build::cargo(&mut model::example("simulate", &[]))
 }
 
 fn in_machine(command: &str) -> Result<Outcome> {

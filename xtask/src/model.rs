@@ -74,7 +74,8 @@ pub(crate) fn replay(script: &Path) -> Result<ExitCode> {
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn example(name: &str, options: &[&str]) -> Command {
+/// An example of the model's crate, built as a user of the crate would build it; its arguments are to be added.
+pub(crate) fn example(name: &str, options: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command
         .args(["run", "--quiet", "--release", "-p", "krcu-model", "--example", name])

@@ -3,21 +3,15 @@
 //! The replay is an example of the model's crate, run as a person with a bug report would run it.
 
 use std::path::Path;
-use std::process::Command;
 
 use serde_json::Value;
 
-use crate::machine;
+use crate::model;
 use crate::progress::output_of;
 
 /// Every way in which the replay of `events` is not what the run printed; none when it is.
 pub(crate) fn disagreements(events: &Path, live: &str) -> Vec<String> {
-    let replayed = output_of(
-        Command::new("cargo")
-            .args(["run", "--quiet", "--release", "-p", "krcu-model", "--example", "replay", "--"])
-            .arg(events)
-            .current_dir(machine::repository()),
-    );
+    let replayed = output_of(model::example("replay", &[]).arg(events));
     match replayed {
         Ok(replayed) => compare(live, &replayed),
         Err(error) => vec![format!("its events cannot be replayed: {error:#}")],

@@ -6,13 +6,8 @@
 //! do it again. The barriers for `kfree_rcu()` are made of the other steps here.
 
 use super::{
-    CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
-    batch::Krw,
-    fault::Fault,
-    grace::{Callback, Duty},
-    op::Lock,
-    queue::Monitor,
-    sequence::Sequence,
+    CacheIndex, Life, Machine, ObjectIndex, TaskIndex, batch::Krw, fault::Fault, grace::Duty, op::Lock,
+    queue::Monitor, sequence::Sequence,
 };
 use crate::event::Cpu;
 
@@ -54,13 +49,7 @@ impl Machine {
         if cpu != Cpu(0) && self.has_fault(Fault::BarrierOnOneCpu) {
             return;
         }
-        let processor = self.cpu_mut(cpu);
-        // A callback that follows another needs no grace period of its own; one that has none waits for nothing.
-        if let Some(last) = processor.callbacks.back() {
-            let cookie = last.cookie;
-            processor.callbacks.push_back(Callback { duty: Duty::Barrier, cookie });
-            self.barrier_callbacks += 1;
-        }
+        self.barrier_callbacks += u16::from(self.follow_callbacks(cpu, Duty::Barrier));
     }
 
     /// One CPU of the document's walk. What a worker has taken off is on no list.

@@ -8,7 +8,7 @@
 use super::{
     CacheIndex, Life, Machine, Move, Seen, TaskIndex,
     fault::Fault,
-    grace::{Callback, Duty},
+    grace::Duty,
     op::{Batching, Found, Linger},
 };
 use crate::event::{CacheFacts, Cpu, Leftover, Task, What};
@@ -189,12 +189,7 @@ impl Machine {
         let mut waits = 0;
         let waits_for_slabs = !self.has_fault(Fault::ReleaseWithoutBarrier);
         for cpu in self.cpu_numbers().filter(|_| waits_for_slabs) {
-            let processor = self.cpu_mut(cpu);
-            if let Some(last) = processor.callbacks.back() {
-                let cookie = last.cookie;
-                processor.callbacks.push_back(Callback { duty: Duty::Release(cache), cookie });
-                waits += 1;
-            }
+            waits += u16::from(self.follow_callbacks(cpu, Duty::Release(cache)));
         }
         self.cache_mut(cache).end = End::AwaitsCallbacks(waits);
         if waits == 0 {

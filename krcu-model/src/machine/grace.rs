@@ -90,6 +90,15 @@ impl Machine {
         self.cpu_mut(cpu).callbacks.push_back(Callback { duty, cookie });
     }
 
+    /// Puts a callback behind the last one of a CPU; whether there was one. It needs no grace period of its
+    /// own, and where nothing waits there is nothing to wait for.
+    pub(crate) fn follow_callbacks(&mut self, cpu: Cpu, duty: Duty) -> bool {
+        let callbacks = &mut self.cpu_mut(cpu).callbacks;
+        let Some(cookie) = callbacks.back().map(|last| last.cookie) else { return false };
+        callbacks.push_back(Callback { duty, cookie });
+        true
+    }
+
     /// The oldest callback of a CPU runs.
     pub(crate) fn invoke_callback(&mut self, cpu: Cpu, seen: &mut Seen) {
         let Some(callback) = self.cpu_mut(cpu).callbacks.pop_front() else { return };
