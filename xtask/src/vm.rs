@@ -110,7 +110,7 @@ impl Run {
     ///
     /// As every probe is attached or detached, the kernel patches code. A processor that meets the patch traps, and the
     /// kernel waits for all processors before it forgets the patch. Emulated processors in threads of their own have been
-    /// seen, once in a dozen boots, to trap all the same where the code was whole again. Such a machine is booted once
+    /// seen, once in some boots, to trap all the same where the code was whole again. Such a machine is booted once
     /// more, with its processors in one thread.
     ///
     /// # Errors
