@@ -119,7 +119,11 @@ impl Kernel {
                 }
                 let index = *self.random.choose(&free);
                 self.objects[index] = Object { slot, life: Life::Allocated, hidden: false };
-                self.say(number, cpu, What::Allocated { object: object(index), cache: address(slot) });
+                self.say(
+                    number,
+                    cpu,
+                    What::Allocated { object: object(index), cache: address(slot), site: Site(0) },
+                );
                 if self.random.percent(85) {
                     self.queues(thread, number, cpu, index);
                 }
