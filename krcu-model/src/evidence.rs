@@ -1,13 +1,16 @@
 //! What is known of a destroy, in the words of a verdict, before it is decided.
 
 use crate::{
+    function::FunctionId,
     stack::StackId,
-    state::{Born, Destroy, Shutdown, Snapshot, State},
-    verdict::{CpuCount, DestroyedBy, KernelResult, Ordering, SiteCount, Verdict, VerdictKind},
+    state::{Blind, Born, Destroy, Shutdown, Snapshot, State},
+    verdict::{
+        CallbackCount, CpuCount, DestroyedBy, KernelResult, Ordering, SiteCount, Verdict, VerdictKind,
+    },
 };
 
 /// What is known of a destroy before it is decided.
-pub(crate) fn evidence(state: &State, destroy: &Destroy) -> Verdict {
+pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
     let look = destroy.look.unwrap_or(destroy.begin).time;
     let left = match destroy.shutdown {
         Some(Shutdown::Left(left)) => left,
@@ -32,8 +35,9 @@ pub(crate) fn evidence(state: &State, destroy: &Destroy) -> Verdict {
             stack: frames(state, destroy.stack),
         },
         destroyed_at_ns: destroy.begin.time.since(state.watch.attached),
-        queued_by_kfree_rcu: destroy.at_look.outstanding + destroy.at_look.being_freed,
-        queued_by_call_rcu: (!destroy.has_open_callbacks()).then_some(0),
+        queued_by_kfree_rcu: destroy.at_look.frees(),
+        queued_by_call_rcu: queued_by_call_rcu(state, destroy),
+        callbacks: Vec::new(),
         leaked: None,
         undecided: 0,
         kernel_result: match destroy.shutdown {
@@ -54,13 +58,73 @@ pub(crate) fn evidence(state: &State, destroy: &Destroy) -> Verdict {
         waited_for_own: 0,
         waited_for_other: 0,
         waited_for_callbacks: false,
+        waited_for_own_callbacks: 0,
         ordering: Ordering::Unknown,
         margin_ns: destroy.last_freed.map(|freed| look.since(freed)),
         rcu_barrier_before_ns: destroy.rcu_barrier_before.map(|barrier| destroy.begin.time.since(barrier)),
         late_frees: destroy.late,
         last_late_free_ns: destroy.last_late.map(|late| late.since(look)),
+        reasons: Vec::new(),
         notes: Vec::new(),
         advice: String::new(),
+    }
+}
+
+/// Without sight of their runs, a barrier alone tells that callbacks have run.
+fn queued_by_call_rcu(state: &State, destroy: &Destroy) -> Option<u64> {
+    if state.watch.blind.contains(&Blind::Callbacks) {
+        None
+    } else if state.sees_callbacks_run() {
+        Some(destroy.at_look.callbacks())
+    } else {
+        (!destroy.has_open_callbacks()).then_some(0)
+    }
+}
+
+/// The callbacks that a verdict is about, most objects first.
+pub(crate) fn callbacks(state: &State, destroy: &Destroy, verdict: &Verdict) -> Vec<CallbackCount> {
+    let count = |function: FunctionId, objects| {
+        let function = state.functions.get(function);
+        CallbackCount { objects, function: function.name.clone(), module: function.module.clone() }
+    };
+    let waiting = if verdict.verdict == VerdictKind::Waited && verdict.waited_for_callbacks {
+        &destroy.at_begin.functions
+    } else {
+        &destroy.at_look.functions
+    };
+    let is_by_count = match verdict.verdict {
+        VerdictKind::Pending | VerdictKind::LateFree | VerdictKind::Inconclusive => true,
+        VerdictKind::Waited => verdict.waited_for_callbacks,
+        _ => false,
+    };
+    let mut callbacks: Vec<CallbackCount> = Vec::new();
+    if is_by_count {
+        callbacks.extend(waiting.iter().map(|(function, objects)| count(*function, *objects)));
+        callbacks.sort_by_key(|callback| core::cmp::Reverse(callback.objects));
+    }
+    let uncovered = match verdict.verdict {
+        VerdictKind::Unordered | VerdictKind::LateFree => Some(destroy.callbacks_covered),
+        VerdictKind::Waited if verdict.waited_for_callbacks => Some(destroy.callbacks_covered_before),
+        _ => None,
+    };
+    if let Some(covered) = uncovered.filter(|_| callbacks.is_empty()) {
+        callbacks.extend(destroy.functions.since(covered).into_iter().map(|function| count(function, 0)));
+    }
+    callbacks
+}
+
+/// A callback that nothing waits for may run when its own code is gone.
+pub(crate) fn note_of_modules(verdict: &mut Verdict) {
+    if !matches!(verdict.verdict, VerdictKind::Pending | VerdictKind::Unordered) {
+        return;
+    }
+    for callback in &verdict.callbacks {
+        if let Some(module) = &callback.module {
+            let function = &callback.function;
+            verdict.notes.push(format!(
+                "{function}() is in the text of {module}: without rcu_barrier() it may run after the module is gone"
+            ));
+        }
     }
 }
 
@@ -84,8 +148,10 @@ fn frames(state: &State, id: StackId) -> Vec<String> {
 /// The sites of what was left at the look, or of what the destroy waited for; else the site of the last
 /// deferred free.
 fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
+    let is_waited_for = destroy.barrier_inside || destroy.waited_for_callbacks();
     let taken = match destroy.shutdown {
-        Some(Shutdown::Empty) if destroy.barrier_inside => Some(&destroy.at_begin),
+        Some(Shutdown::Empty) if destroy.callbacks_waiting_after > 0 => Some(&destroy.at_look),
+        Some(Shutdown::Empty) if is_waited_for => Some(&destroy.at_begin),
         Some(Shutdown::Empty) => None,
         Some(Shutdown::Left(_)) | None => Some(&destroy.at_look),
     };

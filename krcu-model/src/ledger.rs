@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    event::{CacheAddress, ObjectAddress, Task, Time},
+    event::{CacheAddress, Cpu, ObjectAddress, Task, Time},
+    function::FunctionId,
     promise::{Promise, Violation},
+    stack::StackId,
     state::{Blind, CacheId, Mark, State},
 };
 
@@ -23,6 +25,14 @@ pub struct Waiting {
     pub queued: Mark,
     /// The task that queued it.
     pub task: Task,
+    /// The CPU on which.
+    pub cpu: Cpu,
+    /// Where from.
+    pub stack: StackId,
+    /// The callback.
+    pub function: FunctionId,
+    /// The destroy that gave its object's memory back before it ran.
+    pub late_for: Option<usize>,
 }
 
 /// How far the end of a cache is.
@@ -123,9 +133,12 @@ impl State {
         }
     }
 
-    /// Whether a free that is not seen, or a grace period, may be missing from what is known.
-    pub(crate) fn may_have_missed(&self, blind: Blind) -> bool {
-        !self.gaps.is_empty() || self.watch.blind.contains(&blind)
+    /// Whether what would show that nothing was broken may be missing from what is known: a free or a grace
+    /// period that was not seen, since something of this cache was queued.
+    pub(crate) fn may_have_missed(&self, blind: Blind, cache: CacheAddress, since: Time) -> bool {
+        let needs_grace = blind == Blind::Grace;
+        self.watch.blind.contains(&blind)
+            || self.gaps.iter().any(|gap| gap.may_explain(Some(cache), needs_grace, since))
     }
 
     /// `grace_period_kept`, for an object that is freed now.
@@ -136,7 +149,7 @@ impl State {
         (cache, life): (CacheAddress, CacheId),
         queued: Mark,
     ) {
-        if self.ledger.is_too_early(queued) && !self.may_have_missed(Blind::Grace) {
+        if self.ledger.is_too_early(queued) && !self.may_have_missed(Blind::Grace, cache, queued.time) {
             let found = self.violation(Promise::GracePeriodKept, Some(cache), at);
             let (object, cache) = (Some(object), Some(life));
             let (begin, oldest) = (queued.time, queued.time);
@@ -208,15 +221,13 @@ impl State {
     }
 
     /// `callbacks_before_unload`, for a callback that runs now.
-    pub(crate) fn callback_ran(&mut self, at: Mark, object: ObjectAddress, text: Option<&String>) {
-        let waiting = self.ledger.callbacks.remove(&object);
-        self.ledger.returned.remove(&object);
-        let cache = waiting.map(|waiting| waiting.cache);
-        if let Some(waiting) = waiting {
-            let cache = (waiting.cache, waiting.life);
-            self.check_grace(at, object, cache, waiting.queued);
-            self.check_readers(at, object, cache);
-        }
+    pub(crate) fn check_unload(
+        &mut self,
+        at: Mark,
+        object: ObjectAddress,
+        cache: Option<CacheAddress>,
+        text: Option<&String>,
+    ) {
         if text.is_some_and(|text| self.ledger.gone_modules.contains(text)) {
             let found = self.violation(Promise::CallbacksBeforeUnload, cache, at);
             self.ledger.broken(Violation { object: Some(object), objects: 1, ..found });

@@ -54,6 +54,7 @@
 
 #![forbid(unsafe_code)]
 
+mod accuse;
 mod advice;
 pub mod approach;
 #[cfg(feature = "check")]
@@ -62,12 +63,14 @@ mod decide;
 pub mod event;
 mod evidence;
 mod freeing;
+pub mod function;
 pub mod ledger;
 pub mod machine;
 mod object_index;
 pub mod object_table;
 pub mod order;
 pub mod promise;
+pub mod reason;
 pub mod script;
 pub mod simulate;
 pub mod stack;

@@ -12,7 +12,8 @@ use krcu_common::BarrierKind;
 use crate::{
     event::{CacheAddress, CacheFacts, Cpu, Gap, Leftover, ObjectAddress, Site, Task, Time},
     freeing::Freeing,
-    ledger::Ledger,
+    function::{FunctionId, Functions, Recent},
+    ledger::{Ledger, Waiting},
     object_table::ObjectTable,
     promise::Violation,
     stack::{NO_STACK, Stack, StackId},
@@ -109,6 +110,12 @@ pub struct Cache {
     pub outstanding: ObjectTable,
     /// Deferred frees that have begun, in calls that have not returned.
     pub being_freed: u64,
+    /// Callbacks of `call_rcu()` that have not begun to run, where it is told when they do.
+    pub callbacks_waiting: u64,
+    /// Callbacks that have begun and not returned.
+    pub callbacks_running: u64,
+    /// Runs of callbacks that were queued before anything was seen of them.
+    pub callbacks_unknown: u64,
     /// Objects ever handed to `kfree_rcu()`.
     pub queued: u64,
     /// Callbacks ever handed to `call_rcu()` with a head in an object.
@@ -119,6 +126,8 @@ pub struct Cache {
     pub last_callback: Option<Mark>,
     /// Stack of the last `call_rcu()`.
     pub last_callback_stack: StackId,
+    /// The functions of the last ones.
+    pub functions: Recent,
     /// Stack of the last `kfree_rcu()`.
     pub last_queued_stack: StackId,
     /// The last free of a deferred object.
@@ -168,6 +177,14 @@ pub struct Snapshot {
     pub outstanding: u64,
     /// Deferred frees that had begun and not returned.
     pub being_freed: u64,
+    /// Callbacks of `call_rcu()` that had not begun to run.
+    pub callbacks_waiting: u64,
+    /// Callbacks that had begun and not returned.
+    pub callbacks_running: u64,
+    /// How many of those that waited by their function.
+    pub functions: BTreeMap<FunctionId, u64>,
+    /// Whether two heads of those that waited lie so close that they may be in one object.
+    pub shares_objects: bool,
     /// When the oldest was queued.
     pub oldest: Option<Time>,
     /// How many by stack.
@@ -190,6 +207,8 @@ pub enum Shutdown {
 pub struct Destroy {
     /// The cache.
     pub cache: CacheId,
+    /// Its address.
+    pub address: CacheAddress,
     /// What it was, before the call.
     pub facts: CacheFacts,
     /// Other names under which it was asked for.
@@ -224,12 +243,18 @@ pub struct Destroy {
     pub others_at_begin: u64,
     /// Frees of unknown objects of this cache while the destroy waited.
     pub unknown_while_waiting: u64,
+    /// The same for callbacks of `call_rcu()`.
+    pub unknown_callbacks_while_waiting: u64,
     /// Outstanding at the look; at its end, when objects were queued meanwhile.
     pub at_look: Snapshot,
     /// Outstanding when the look was over and its slabs were counted.
     pub outstanding_after: u64,
     /// Deferred frees that had begun and not returned at that time.
     pub being_freed_after: u64,
+    /// Callbacks of `call_rcu()` that had not begun to run at that time.
+    pub callbacks_waiting_after: u64,
+    /// Callbacks that had begun and not returned.
+    pub callbacks_running_after: u64,
     /// Whether objects were queued while it looked: some may have been allocated after their slab was
     /// flushed, and the kernel's counts take such a slab for a full one.
     pub queued_during: bool,
@@ -241,10 +266,14 @@ pub struct Destroy {
     pub last_queued_stack: StackId,
     /// Stack of the callback that is not covered.
     pub last_callback_stack: StackId,
+    /// The functions of the last callbacks.
+    pub functions: Recent,
     /// The last free of a deferred object, before the look.
     pub last_freed: Option<Time>,
     /// Frees of unknown objects before the look was over.
     pub freed_unknown: u64,
+    /// The same for runs of unknown callbacks.
+    pub callbacks_unknown: u64,
     /// How far barriers for `kfree_rcu()` reached that had returned at the entry, or that ran inside.
     pub covered: u64,
     /// How far `rcu_barrier()` reached at the entry.
@@ -257,10 +286,12 @@ pub struct Destroy {
     pub queued: u64,
     /// Callbacks ever handed to `call_rcu()`.
     pub callbacks: u64,
-    /// Deferred frees seen after the look was over.
+    /// Deferred frees, and callbacks, seen after the look was over.
     pub late: u64,
     /// Of these, frees of objects that were queued before anything was seen of them.
     pub late_unknown: u64,
+    /// And callbacks of which nothing was seen before.
+    pub late_unknown_callbacks: u64,
     /// The last of them.
     pub last_late: Option<Time>,
     /// Whether the memory of the cache was given back.
@@ -293,6 +324,7 @@ pub struct State {
     pub(crate) outstanding: u64,
     pub(crate) stacks: Vec<Stack>,
     pub(crate) sites: BTreeMap<Site, StackId>,
+    pub(crate) functions: Functions,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) ledger: Ledger,
     pub(crate) events: u64,
@@ -368,22 +400,52 @@ impl State {
             let destroy = &self.destroys[*place];
             destroy.look.is_some() || destroy.facts.refcount == 1
         };
-        if self.open_destroys.values().any(is_running) || !self.orphans.is_empty() {
+        let is_orphan = |waiting: &Waiting| waiting.late_for.is_some();
+        if self.open_destroys.values().any(is_running)
+            || !self.orphans.is_empty()
+            || self.ledger.callbacks.values().any(is_orphan)
+        {
             return true;
         }
         self.caches.values().any(|cache| {
             let Some(destroy) = cache.failed.map(|place| &self.destroys[place]) else { return false };
             // Of a cache that is older than the probes, objects may land that nobody saw queued.
-            let known = destroy.outstanding_after + destroy.being_freed_after + destroy.late_unknown;
+            let known = destroy.frees_after() + destroy.callbacks_after();
             let unexplained = destroy.born == Born::BeforeAttach
                 && !destroy.counted
                 && matches!(destroy.shutdown, Some(Shutdown::Left(Some(left))) if left.objects > known);
-            unexplained || !cache.outstanding.is_empty()
+            unexplained || !cache.outstanding.is_empty() || cache.callbacks_waiting > 0
         })
     }
 }
 
+impl Snapshot {
+    /// Deferred frees by `kfree_rcu()` that had not returned.
+    #[must_use]
+    pub fn frees(&self) -> u64 {
+        self.outstanding + self.being_freed
+    }
+
+    /// Callbacks of `call_rcu()` that had not returned.
+    #[must_use]
+    pub fn callbacks(&self) -> u64 {
+        self.callbacks_waiting + self.callbacks_running
+    }
+}
+
 impl Destroy {
+    /// Deferred frees by `kfree_rcu()` that had not returned when the look was over.
+    #[must_use]
+    pub fn frees_after(&self) -> u64 {
+        self.outstanding_after + self.being_freed_after + self.late_unknown
+    }
+
+    /// The same of callbacks of `call_rcu()`.
+    #[must_use]
+    pub fn callbacks_after(&self) -> u64 {
+        self.callbacks_waiting_after + self.callbacks_running_after + self.late_unknown_callbacks
+    }
+
     /// Whether a callback of this cache is ordered before the destroy by no `rcu_barrier()`.
     #[must_use]
     pub fn has_open_callbacks(&self) -> bool {
@@ -395,6 +457,12 @@ impl Destroy {
     pub fn waited_for_callbacks(&self) -> bool {
         !self.has_open_callbacks()
             && self.last_callback.is_some_and(|last| last.position >= self.callbacks_covered_before)
+    }
+
+    /// Whether an `rcu_barrier()` ran inside the destroy, in the same task, before the look.
+    #[must_use]
+    pub fn rcu_barrier_inside(&self) -> bool {
+        self.callbacks_covered > self.begin.position
     }
 
     /// Whether a `kfree_rcu()` of this cache is ordered before the look by no barrier.

@@ -7,12 +7,13 @@
 
 mod barrier;
 mod cache;
+mod callback;
 
 use krcu_common::{BarrierKind, FreePath, QueueForm};
 
+use self::callback::CallbackQueued;
 use crate::{
     event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, What},
-    ledger::Waiting,
     stack::{Stack, StackId},
     state::{Blind, Born, Cache, CacheId, Freer, Mark, OpenBarrier, Outstanding, Shutdown, State},
 };
@@ -29,8 +30,11 @@ impl State {
         self.events += 1;
         self.now = self.now.max(time);
         let mark = Mark { position: self.position, time };
-        if !self.freeing.is_empty() && !matches!(what, What::Freed { .. } | What::BatchFreed { .. }) {
-            // Whatever this task frees one by one it has freed: it does something else now.
+        let is_free =
+            matches!(what, What::Freed { .. } | What::BatchFreed { .. } | What::CallbackRuns { .. });
+        if !self.freeing.is_empty() && !is_free {
+            // Whatever this task frees one by one it has freed: it does something else now. A callback may run
+            // on top of any task.
             self.batch_freed(Freer::of(task, cpu), FreePath::Single);
         }
         match what {
@@ -41,21 +45,18 @@ impl State {
                 self.freed(mark, Freer::of(task, cpu), object, cache, path);
             }
             What::BatchFreed { path } => self.batch_freed(Freer::of(task, cpu), path),
-            What::CallbackQueued { object, cache: address, function: _, text: _, site } => {
-                let stack = self.stack_of(site);
-                let cache = self.cache(address);
-                let life = cache.id;
-                cache.callbacks += 1;
-                cache.last_callback = Some(mark);
-                cache.last_callback_stack = stack;
-                if !self.watch.blind.contains(&Blind::CallbackRuns) {
-                    self.ledger.allocated.remove(&object);
-                    self.ledger.returned.remove(&object);
-                    let waiting = Waiting { cache: address, life, queued: mark, task };
-                    self.ledger.callbacks.insert(object, waiting);
-                }
+            What::CallbackQueued { object: head, cache, function, text, site } => {
+                let text = text.as_ref();
+                self.callback_queued(mark, task, cpu, &CallbackQueued { head, cache, function, text, site });
             }
-            What::CallbackRan { object, text } => self.callback_ran(mark, object, text.as_ref()),
+            What::CallbackRuns { object, cache } => {
+                self.callback_runs(mark, Freer::of(task, cpu), object, cache);
+            }
+            What::CallbackRan { object, text } => {
+                let cache = self.callback_begins(mark, object).map(|waiting| waiting.cache);
+                self.check_unload(mark, object, cache, text.as_ref());
+            }
+            What::Function { function, symbol } => self.functions.is_at(function, &symbol),
             What::CacheCreated { cache, facts, asked_name, site } => {
                 self.created(mark, cache, facts, asked_name, site);
             }
@@ -95,7 +96,7 @@ impl State {
             }
             What::GraceBegin { expedited } => self.ledger.grace_begins(mark.position, expedited),
             What::GraceEnd { expedited } => self.ledger.grace_ends(mark.position, expedited),
-            What::CallbackRuns { .. } | What::Function { .. } | What::FreedAtOnce { .. } => {}
+            What::FreedAtOnce { .. } => {}
             What::Allocated { object, cache, site: _ } => {
                 self.ledger.allocated.insert(object, cache);
             }
@@ -185,7 +186,7 @@ impl State {
             && let Some(place) = self.orphans.remove(&object)
         {
             self.outstanding -= 1;
-            self.destroys[place].late_free(mark.time, false);
+            self.destroys[place].late_free(mark.time);
             return;
         }
         if !self.ledger.allocated.is_empty() {
@@ -230,7 +231,8 @@ impl State {
         }
         self.freeing.begin((freer, path), address);
         if let Some(place) = looked {
-            self.destroys[place].late_free(mark.time, queued.is_none());
+            self.destroys[place].late_free(mark.time);
+            self.destroys[place].late_unknown += u64::from(queued.is_none());
         }
         if queued.is_none() {
             for place in self.open_destroys.values() {
@@ -243,7 +245,11 @@ impl State {
     fn batch_freed(&mut self, freer: Freer, path: FreePath) {
         for (address, count) in self.freeing.end((freer, path)) {
             if let Some(cache) = self.caches.get_mut(&address) {
-                cache.being_freed = cache.being_freed.saturating_sub(count);
+                let running = match path {
+                    FreePath::Callback => &mut cache.callbacks_running,
+                    FreePath::Bulk | FreePath::Single | FreePath::Sheaf => &mut cache.being_freed,
+                };
+                *running = running.saturating_sub(count);
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::event::Cpu;
+use crate::{event::Cpu, reason::Reason};
 
 /// The verdicts of the design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -125,6 +125,18 @@ pub struct CpuCount {
     pub objects: u64,
 }
 
+/// Objects whose head waits with one callback of `call_rcu()`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CallbackCount {
+    /// How many; 0 for a callback of which none waits.
+    pub objects: u64,
+    /// The callback's symbol; its address where that has no name, `unknown` where neither was seen.
+    pub function: String,
+    /// The module in whose text it lies; absent for the kernel's own.
+    pub module: Option<String>,
+}
+
 /// Who destroyed the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -163,8 +175,12 @@ pub struct Verdict {
     pub destroyed_at_ns: u64,
     /// Objects handed to `kfree_rcu()` and not freed when the destroy looked.
     pub queued_by_kfree_rcu: u64,
-    /// Objects whose callback may not have run when the destroy looked; absent when that is not known.
+    /// Objects whose callback of `call_rcu()` had not run when the destroy looked; absent when that is not
+    /// known.
     pub queued_by_call_rcu: Option<u64>,
+    /// Callbacks by their function, most objects first: those that waited when the destroy looked; else those
+    /// that it waited for; else those that no `rcu_barrier()` orders before it.
+    pub callbacks: Vec<CallbackCount>,
     /// Objects left that nobody queued; absent when that is not known.
     pub leaked: Option<u64>,
     /// Objects left of which it is not known whether they were queued.
@@ -195,16 +211,20 @@ pub struct Verdict {
     pub waited_for_other: u64,
     /// Whether only the `rcu_barrier()` inside the destroy ordered callbacks of `call_rcu()` before it.
     pub waited_for_callbacks: bool,
+    /// Callbacks of this cache that had not run when the destroy that waited for them was entered.
+    pub waited_for_own_callbacks: u64,
     /// How the deferred frees are ordered before the destroy.
     pub ordering: Ordering,
     /// From the end of the last deferred free to the destroy's look.
     pub margin_ns: Option<u64>,
     /// From the return of the task's last `rcu_barrier()` to the destroy.
     pub rcu_barrier_before_ns: Option<u64>,
-    /// Deferred frees seen after the look.
+    /// Deferred frees and callbacks seen after the look.
     pub late_frees: u64,
     /// From the look to the last of them.
     pub last_late_free_ns: Option<u64>,
+    /// Why it cannot be decided, a word each; of a `clean` whose ordering is not known, why not.
+    pub reasons: Vec<Reason>,
     /// Why it cannot be decided, or what else to know, a sentence each.
     pub notes: Vec<String>,
     /// What to do, one sentence.
@@ -227,6 +247,7 @@ impl Verdict {
             destroyed_at_ns: 0,
             queued_by_kfree_rcu: 0,
             queued_by_call_rcu: None,
+            callbacks: Vec::new(),
             leaked: None,
             undecided: 0,
             kernel_result: KernelResult::Unseen,
@@ -242,11 +263,13 @@ impl Verdict {
             waited_for_own: 0,
             waited_for_other: 0,
             waited_for_callbacks: false,
+            waited_for_own_callbacks: 0,
             ordering: Ordering::Unknown,
             margin_ns: None,
             rcu_barrier_before_ns: None,
             late_frees: 0,
             last_late_free_ns: None,
+            reasons: Vec::new(),
             notes: Vec::new(),
             advice: String::new(),
         }

@@ -17,6 +17,7 @@ use krcu_model::{
 use crate::random::Random;
 
 const SLOTS: u64 = 3;
+const OBJECT_BYTES: u64 = 64;
 const OBJECTS: u64 = 10;
 const TASKS: u32 = 4;
 const WORKERS: [u32; 3] = [20, 21, 22];
@@ -45,6 +46,8 @@ enum Life {
     Callback {
         since: usize,
     },
+    /// Its callback has begun and not returned.
+    InCallback,
     BeingFreed,
 }
 
@@ -100,18 +103,25 @@ struct Kernel {
     happened: usize,
     events: Vec<Event>,
     lost: Option<(u64, u64)>,
+    /// The object of the callback that runs.
+    in_callback: Option<usize>,
+    /// Heads of callbacks whose object somebody else frees, and its cache.
+    ghost_runs: Vec<(ObjectAddress, usize)>,
 }
 
 /// A watch, and what it is sent.
 pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
     let mut random = Random::new(seed);
-    let blind: &[Blind] = match random.below(12) {
-        0..4 => &[],
-        4..6 => &[Blind::CallbackRuns],
-        6 | 7 => &[Blind::CallbackRuns, Blind::Grace],
-        8 => &[Blind::CallbackRuns, Blind::Frees],
-        9 => &[Blind::CallbackRuns, Blind::KvfreeBarrier],
-        10 => &[Blind::CallbackRuns, Blind::RcuBarrier],
+    let blind: &[Blind] = match random.below(16) {
+        0..3 => &[],
+        3..7 => &[Blind::Inside],
+        7 => &[Blind::Frees, Blind::Inside],
+        8..10 => &[Blind::CallbackRuns],
+        10 => &[Blind::CallbackRuns, Blind::Grace],
+        11 => &[Blind::CallbackRuns, Blind::Frees],
+        12 => &[Blind::CallbackRuns, Blind::KvfreeBarrier],
+        13 => &[Blind::CallbackRuns, Blind::RcuBarrier],
+        14 => &[Blind::RcuBarrier, Blind::Inside],
         _ => &[Blind::CallbackRuns, Blind::Callbacks],
     };
     let possible_cpus = *random.choose(&[0, 2, 2, 2]);
@@ -120,7 +130,7 @@ pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
     let correct = *random.choose(&[0, 60, 90, 100, 100]);
     let lossy = random.percent(20);
     let mut kernel = Kernel {
-        tells_all: !watch.blind.contains(&Blind::CallbackRuns),
+        tells_all: watch.blind.is_empty(),
         random,
         watch,
         correct,
@@ -136,6 +146,8 @@ pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
         happened: 0,
         events: Vec::new(),
         lost: None,
+        in_callback: None,
+        ghost_runs: Vec::new(),
     };
     let numbers = (1..=TASKS).chain(WORKERS);
     kernel.threads.extend(numbers.map(|number| Thread {
@@ -168,10 +180,20 @@ fn address(slot: usize) -> CacheAddress {
 }
 
 fn object(index: usize) -> ObjectAddress {
-    ObjectAddress(0x10 + index as u64)
+    ObjectAddress(0x10000 + index as u64 * OBJECT_BYTES)
 }
 
 impl Kernel {
+    /// Whether it sends what a watch of a kernel is sent where nothing is out of its sight.
+    fn is_live(&self) -> bool {
+        self.watch.blind.contains(&Blind::Inside)
+    }
+
+    /// Where a callback of an object has its head; who tells all tells of objects instead.
+    fn head(&self, index: usize) -> ObjectAddress {
+        ObjectAddress(object(index).0 + if self.tells_all { 0 } else { 16 })
+    }
+
     /// Some caches are there before the watch, with what was queued of them.
     fn is_older_than_the_probes(&mut self) {
         for slot in 0..self.caches.len() {
@@ -181,7 +203,11 @@ impl Kernel {
                 self.caches[slot] = Some(Cache { users, counted, ..Cache::default() });
                 for index in 0..self.objects.len() {
                     if self.random.percent(25) && self.objects[index].life == Life::Free {
-                        self.objects[index] = Object { slot, life: Life::Queued { since: 0 }, hidden: true };
+                        let is_callback = self.random.percent(30);
+                        let since = 0;
+                        let life =
+                            if is_callback { Life::Callback { since } } else { Life::Queued { since } };
+                        self.objects[index] = Object { slot, life, hidden: true };
                     }
                 }
             }
@@ -194,6 +220,9 @@ impl Kernel {
         let blind = &self.watch.blind;
         let is_hidden = match &what {
             What::QueueReturned { .. } | What::CallbackRan { .. } | What::Allocated { .. } => !self.tells_all,
+            What::CallbackRuns { .. } | What::BatchFreed { path: FreePath::Callback } => {
+                !blind.contains(&Blind::Inside)
+            }
             What::GraceBegin { .. } | What::GraceEnd { .. } => blind.contains(&Blind::Grace),
             What::Freed { path: FreePath::Sheaf, .. } | What::BatchFreed { path: FreePath::Sheaf } => {
                 blind.contains(&Blind::Frees)
@@ -283,15 +312,36 @@ impl Kernel {
 
     /// A callback runs.
     fn softirq(&mut self) {
+        if let Some(index) = self.in_callback.take() {
+            // It returns before the next one runs.
+            self.say(SOFTIRQ, 0, What::BatchFreed { path: FreePath::Callback });
+            if self.objects[index].life == Life::InCallback {
+                self.objects[index].life = Life::Free;
+            }
+            return;
+        }
+        if !self.ghost_runs.is_empty() && self.random.percent(30) {
+            let place = self.random.index(self.ghost_runs.len());
+            let (object, slot) = self.ghost_runs.swap_remove(place);
+            return self.say(SOFTIRQ, 0, What::CallbackRuns { object, cache: address(slot) });
+        }
         let careful = self.is_correct();
         let reached = self.grace_reached;
         let ready = self
-            .objects(|object| matches!(object.life, Life::Callback { since } if !careful || since < reached));
+            .objects(|object| matches!(object.life, Life::Callback { since } if !careful || object.hidden || since < reached));
         if ready.is_empty() {
             return;
         }
         let index = *self.random.choose(&ready);
-        self.say(SOFTIRQ, 0, What::CallbackRan { object: object(index), text: None });
-        self.objects[index].life = Life::Free;
+        if self.tells_all {
+            self.say(SOFTIRQ, 0, What::CallbackRan { object: self.head(index), text: None });
+            self.objects[index].life = Life::Free;
+        } else {
+            let cache = address(self.objects[index].slot);
+            self.say(SOFTIRQ, 0, What::CallbackRuns { object: self.head(index), cache });
+            // It may have freed its object, or be about to.
+            self.objects[index].life = if self.random.percent(50) { Life::Free } else { Life::InCallback };
+            self.in_callback = Some(index);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Threads: the next step of a task, out of what it is in.
 
 use krcu_common::{BarrierKind, FreePath, QueueForm};
-use krcu_model::event::{FunctionAddress, Leftover, Site, What};
+use krcu_model::event::{FunctionAddress, Leftover, ObjectAddress, Site, What};
 
 use super::{Cache, Doing, Kernel, Life, Object, TASKS, address, facts, object};
 
@@ -124,7 +124,9 @@ impl Kernel {
                     cpu,
                     What::Allocated { object: object(index), cache: address(slot), site: Site(0) },
                 );
-                if self.random.percent(85) {
+                if self.is_live() && self.random.percent(40) {
+                    self.calls_rcu(thread, number, cpu, index);
+                } else if self.random.percent(85) {
                     self.queues(thread, number, cpu, index);
                 }
             }
@@ -141,25 +143,7 @@ impl Kernel {
             }
             11 | 12 if !own.is_empty() => {
                 let index = *self.random.choose(&own);
-                let slot = self.objects[index].slot;
-                if self.is_counted(index) {
-                    return;
-                }
-                let since = self.happened;
-                self.objects[index].life = Life::Callback { since };
-                let (object, cache) = (object(index), address(slot));
-                self.say(
-                    number,
-                    cpu,
-                    What::CallbackQueued {
-                        object,
-                        cache,
-                        function: FunctionAddress(0),
-                        text: None,
-                        site: Site(0),
-                    },
-                );
-                self.threads[thread].doing = Doing::Queueing(index);
+                self.calls_rcu(thread, number, cpu, index);
             }
             13..16 => self.barrier_begins(thread, number, cpu),
             16.. => {
@@ -176,6 +160,35 @@ impl Kernel {
             }
             _ => {}
         }
+    }
+
+    fn calls_rcu(&mut self, thread: usize, number: u32, cpu: u16, index: usize) {
+        let slot = self.objects[index].slot;
+        if self.is_counted(index) {
+            return;
+        }
+        let since = self.happened;
+        self.objects[index].life = Life::Callback { since };
+        let head = self.head(index);
+        self.queues_callback(number, cpu, head, slot);
+        if self.is_live() && self.random.percent(25) {
+            // Another head in the object; or somebody frees the object whatever waits in it.
+            let other = ObjectAddress(head.0 + 8);
+            if self.random.percent(50) {
+                self.queues_callback(number, cpu, other, slot);
+                self.ghost_runs.push((other, slot));
+            } else {
+                self.objects[index].life = Life::Free;
+                self.ghost_runs.push((head, slot));
+            }
+        }
+        self.threads[thread].doing = Doing::Queueing(index);
+    }
+
+    fn queues_callback(&mut self, task: u32, cpu: u16, head: ObjectAddress, slot: usize) {
+        let (cache, function) = (address(slot), FunctionAddress(0));
+        let what = What::CallbackQueued { object: head, cache, function, text: None, site: Site(0) };
+        self.say(task, cpu, what);
     }
 
     fn creates(&mut self, task: u32, cpu: u16) {
