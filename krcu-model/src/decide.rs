@@ -272,6 +272,10 @@ fn of_emptied(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> Verdic
             let note = "this kernel does not let its barrier for kfree_rcu() be seen";
             return open(verdict, Reason::BlindKvfreeBarrier, note);
         }
+        if unordered_frees && destroy.may_be_covered() && !callbacks_prove {
+            let note = "a map of the probes was full, so whether the destroy waited is not known";
+            return open(verdict, Reason::MapFull, note);
+        }
         if !sees_rcu_barrier && !unordered_frees {
             return open(verdict, Reason::BlindRcuBarrier, "this kernel does not let rcu_barrier() be seen");
         }
@@ -297,11 +301,16 @@ fn of_emptied(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> Verdic
     let before_attach = destroy.born == Born::BeforeAttach || destroy.counted;
     // Of callbacks that were queued before the probes it is known only what an rcu_barrier() since then covers.
     let unknown_callbacks = destroy.callbacks_unknown > 0 && destroy.callbacks_covered == 0;
-    if before_attach {
+    let is_unclear =
+        verdict.ordering == Ordering::NothingDeferred || !destroy.barrier_inside || unknown_callbacks;
+    if before_attach && is_unclear {
+        verdict.ordering = Ordering::Unknown;
         verdict.reasons.push(if destroy.counted { Reason::Counted } else { Reason::LateAttach });
-        if verdict.ordering == Ordering::NothingDeferred || !destroy.barrier_inside || unknown_callbacks {
-            verdict.ordering = Ordering::Unknown;
-        }
+    }
+    if state.watch.blind.contains(&Blind::Callbacks) {
+        verdict.ordering = Ordering::Unknown;
+        verdict.reasons.push(Reason::BlindCallbacks);
+        verdict.notes.push("nothing was left, but this kernel does not let call_rcu() be seen".to_owned());
     }
     if before_attach && (!destroy.barrier_inside || unknown_callbacks) {
         verdict.notes.push(

@@ -136,6 +136,8 @@ pub struct Cache {
     pub freed_unknown: u64,
     /// Everything queued before this point had been freed when a barrier for this cache returned.
     pub covered: u64,
+    /// The same, if a barrier ran inside a destroy of which it is not known whether one did.
+    pub maybe_covered: u64,
     /// The destroy that failed to empty it.
     pub failed: Option<usize>,
     /// The last destroy that began to look at it.
@@ -276,6 +278,8 @@ pub struct Destroy {
     pub callbacks_unknown: u64,
     /// How far barriers for `kfree_rcu()` reached that had returned at the entry, or that ran inside.
     pub covered: u64,
+    /// The same, if a barrier ran inside where it is not known whether one did.
+    pub maybe_covered: u64,
     /// How far `rcu_barrier()` reached at the entry.
     pub callbacks_covered_before: u64,
     /// The same, or how far one that ran inside reached.
@@ -296,6 +300,28 @@ pub struct Destroy {
     pub last_late: Option<Time>,
     /// Whether the memory of the cache was given back.
     pub released: bool,
+}
+
+/// Tasks kept of those that have called `rcu_barrier()`.
+const TASKS: usize = 64;
+
+/// When each of the last tasks that did something did it: as many as tell who prepared a destroy.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RecentTasks(BTreeMap<Task, Time>);
+
+impl RecentTasks {
+    pub(crate) fn get(&self, task: Task) -> Option<Time> {
+        self.0.get(&task).copied()
+    }
+
+    pub(crate) fn insert(&mut self, task: Task, time: Time) {
+        self.0.insert(task, time);
+        if self.0.len() > TASKS
+            && let Some(oldest) = self.0.iter().min_by_key(|(_, time)| **time).map(|(task, _)| *task)
+        {
+            self.0.remove(&oldest);
+        }
+    }
 }
 
 /// What the model believes.
@@ -319,7 +345,8 @@ pub struct State {
     pub(crate) covered: u64,
     /// Every callback queued before this point has run.
     pub(crate) callbacks_covered: u64,
-    pub(crate) last_rcu_barrier: BTreeMap<Task, Time>,
+    /// When the last `rcu_barrier()` of a task returned, for the tasks that called it last.
+    pub(crate) last_rcu_barrier: RecentTasks,
     pub(crate) freeing: Freeing,
     pub(crate) outstanding: u64,
     pub(crate) stacks: Vec<Stack>,
@@ -469,5 +496,12 @@ impl Destroy {
     #[must_use]
     pub fn has_uncovered_frees(&self) -> bool {
         self.last_queued.is_some_and(|last| last.position >= self.covered)
+    }
+
+    /// Whether a barrier inside a destroy may order what nothing else is known to order.
+    #[must_use]
+    pub fn may_be_covered(&self) -> bool {
+        self.maybe_covered > self.covered
+            && self.last_queued.is_none_or(|last| last.position < self.maybe_covered)
     }
 }

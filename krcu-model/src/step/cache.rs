@@ -1,5 +1,7 @@
 //! A cache's life, as the events tell it: created, destroyed, looked at, released.
 
+use krcu_common::wire::FLUSHES_UNKNOWN;
+
 use crate::{
     event::{CacheAddress, CacheFacts, ObjectAddress, Site, Task, Time},
     function::Recent,
@@ -61,7 +63,7 @@ impl State {
         let stack = self.stack_of(site);
         let all = self.outstanding;
         let (all_covered, callbacks_covered) = (self.covered, self.callbacks_covered);
-        let rcu_barrier_before = self.last_rcu_barrier.get(&task).copied();
+        let rcu_barrier_before = self.last_rcu_barrier.get(task);
         let cache = self.cache(address);
         cache.counted = counted;
         cache.facts = facts.clone();
@@ -104,6 +106,7 @@ impl State {
             freed_unknown: 0,
             callbacks_unknown: 0,
             covered: cache.covered.max(all_covered),
+            maybe_covered: 0,
             callbacks_covered_before: callbacks_covered,
             callbacks_covered,
             rcu_barrier_before,
@@ -139,7 +142,9 @@ impl State {
             return;
         }
         // Newer kernels inline the barrier into the destroy; the works that it flushes prove it.
-        let flushed_every_cpu = self.watch.possible_cpus > 0
+        let is_known = rcu_works_flushed != FLUSHES_UNKNOWN;
+        let flushed_every_cpu = is_known
+            && self.watch.possible_cpus > 0
             && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
         self.ledger.ends.entry(address).or_default().looked_by = Some(task);
         let at_look = self.snapshot(address);
@@ -151,6 +156,10 @@ impl State {
             cache.covered = cache.covered.max(begin.position);
             destroy.is_covered(begin.position);
         }
+        if !is_known {
+            cache.maybe_covered = begin.position;
+        }
+        destroy.maybe_covered = cache.maybe_covered;
         destroy.barrier_inside = destroy.covered >= begin.position;
         destroy.at_look = at_look;
         destroy.last_freed = cache.last_freed;
@@ -269,6 +278,7 @@ impl Cache {
             last_freed: None,
             freed_unknown: 0,
             covered: 0,
+            maybe_covered: 0,
             failed: None,
             looking: None,
             looked: None,

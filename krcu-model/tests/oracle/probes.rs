@@ -102,7 +102,7 @@ struct Kernel {
     /// Every event, sent or not.
     happened: usize,
     events: Vec<Event>,
-    lost: Option<(u64, u64)>,
+    lost: Vec<Gap>,
     /// The object of the callback that runs.
     in_callback: Option<usize>,
     /// Heads of callbacks whose object somebody else frees, and its cache.
@@ -145,7 +145,7 @@ pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
         now: attached.0,
         happened: 0,
         events: Vec::new(),
-        lost: None,
+        lost: Vec::new(),
         in_callback: None,
         ghost_runs: Vec::new(),
     };
@@ -238,21 +238,40 @@ impl Kernel {
             return;
         }
         if self.lossy && self.random.percent(4) {
-            let first = self.events.last().map_or(self.watch.attached.0, |event| event.time.0);
-            self.lost = Some((self.lost.map_or(first, |lost| lost.0), self.now));
+            self.loses(&what);
             return;
         }
         self.events.push(Event { time: Time(self.now), task: Task(task), cpu: Cpu(cpu), what });
-        if self.lost.is_some() && self.random.percent(20) {
+        if !self.lost.is_empty() && self.random.percent(20) {
             self.tells_of_loss();
         }
     }
 
+    /// It is known of some losses what they were about.
+    fn loses(&mut self, what: &What) {
+        let first = self.events.last().map_or(self.watch.attached, |event| event.time);
+        let scope = match what {
+            What::Queued { cache, .. }
+            | What::Freed { cache, .. }
+            | What::CallbackQueued { cache, .. }
+            | What::CallbackRuns { cache, .. } => Scope::Cache(*cache),
+            What::GraceBegin { .. } | What::GraceEnd { .. } => Scope::Grace,
+            _ => Scope::Everything,
+        };
+        let scope = if self.random.percent(60) { scope } else { Scope::Everything };
+        let until = Time(self.now);
+        if let Some(lost) = self.lost.iter_mut().find(|lost| lost.scope == scope) {
+            lost.events += 1;
+            lost.until = until;
+        } else {
+            let reason =
+                *self.random.choose(&[LossReason::RingFull, LossReason::ProbeMissed, LossReason::MapFull]);
+            self.lost.push(Gap { reason, events: 1, from: first, until, scope });
+        }
+    }
+
     fn tells_of_loss(&mut self) {
-        if let Some((from, until)) = self.lost.take() {
-            let reason = LossReason::RingFull;
-            let gap =
-                Gap { reason, events: 1, from: Time(from), until: Time(until), scope: Scope::Everything };
+        for gap in std::mem::take(&mut self.lost) {
             self.events.push(Event {
                 time: Time(self.now),
                 task: Task(0),

@@ -1,6 +1,6 @@
 //! Verdicts: what each destroy should be said to be, by "The design".
 
-use krcu_common::BarrierKind;
+use krcu_common::{BarrierKind, wire::FLUSHES_UNKNOWN};
 use krcu_model::{
     VerdictKind,
     event::{Scope, What},
@@ -176,6 +176,9 @@ impl Naive<'_> {
         let life = destroy.life;
         let unknown = seen.clone();
         let is_ordered = |queued: Place| self.is_ordered(BarrierKind::Kvfree, destroy, queued, look);
+        let may_be_ordered = |queued: Place| {
+            is_ordered(queued) || self.maybe_inlined(destroy).any(|other| queued < other.begin)
+        };
         let of_life = |e: &&Deferred| {
             e.life == life
                 && e.queued < over
@@ -184,16 +187,20 @@ impl Naive<'_> {
         };
         let unknown_frees = self.unknown_frees(life, 0, over);
         let has_luck = self.deferred.iter().filter(of_life).any(|entry| !is_ordered(entry.queued));
+        let has_sure_luck = self.deferred.iter().filter(of_life).any(|entry| !may_be_ordered(entry.queued));
         // Queued before the probes: any barrier that was seen begins after that.
         let has_unknown_luck = unknown_frees > 0 && !self.has_any_barrier(destroy, look);
+        let has_sure_unknown_luck = has_unknown_luck && self.maybe_inlined(destroy).next().is_none();
         let open = self.open_callbacks(destroy, look, over);
         let callbacks_prove = !open.is_empty() && self.sees(Blind::RcuBarrier);
-        let frees_prove = (has_luck || has_unknown_luck) && self.sees(Blind::KvfreeBarrier);
+        let frees_prove = (has_sure_luck || has_sure_unknown_luck) && self.sees(Blind::KvfreeBarrier);
         if callbacks_prove || frees_prove {
             return Expected { kind: VerdictKind::Unordered, ordering: Ordering::Unordered, ..unknown };
         }
         if has_luck || has_unknown_luck {
-            return Expected { reasons: vec![Reason::BlindKvfreeBarrier], ..unknown };
+            let sees_barrier = self.sees(Blind::KvfreeBarrier);
+            let reason = if sees_barrier { Reason::MapFull } else { Reason::BlindKvfreeBarrier };
+            return Expected { reasons: vec![reason], ..unknown };
         }
         if !open.is_empty() {
             return Expected { reasons: vec![Reason::BlindRcuBarrier], ..unknown };
@@ -238,17 +245,23 @@ impl Naive<'_> {
             _ if is_old && (!is_inside || has_unknown_callbacks) => Ordering::Unknown,
             ordering => ordering,
         };
-        let reasons = match ordering {
+        let mut reasons = match ordering {
             Ordering::Unknown if destroy.counted => vec![Reason::Counted],
             Ordering::Unknown => vec![Reason::LateAttach],
             _ => Vec::new(),
         };
+        // Callbacks may have been queued all the same.
+        let sees_callbacks = self.sees(Blind::Callbacks);
+        reasons.extend((!sees_callbacks).then_some(Reason::BlindCallbacks));
+        let ordering = if sees_callbacks { ordering } else { Ordering::Unknown };
         Expected { kind: VerdictKind::Clean, ordering, reasons, ..unknown }
     }
 
     /// Two flushed works for each CPU are what is seen of an inlined barrier.
     fn flushes_every_cpu(&self, destroy: &Destroy) -> bool {
-        self.watch.possible_cpus > 0 && destroy.works_flushed >= 2 * self.watch.possible_cpus
+        self.watch.possible_cpus > 0
+            && destroy.works_flushed != FLUSHES_UNKNOWN
+            && destroy.works_flushed >= 2 * self.watch.possible_cpus
     }
 
     /// Barriers that stand between `kfree_rcu()` or `call_rcu()` and the look of a destroy: those that
@@ -272,10 +285,19 @@ impl Naive<'_> {
 
     /// Destroys of the same cache with an inlined barrier that stands between: its own, and earlier ones.
     fn inlined(&self, destroy: &Destroy) -> impl Iterator<Item = &Destroy> {
+        self.destroys_until(destroy).filter(|other| self.flushes_every_cpu(other))
+    }
+
+    /// Those of which it is not known whether they have one.
+    fn maybe_inlined(&self, destroy: &Destroy) -> impl Iterator<Item = &Destroy> {
+        self.destroys_until(destroy).filter(|other| other.works_flushed == FLUSHES_UNKNOWN)
+    }
+
+    fn destroys_until(&self, destroy: &Destroy) -> impl Iterator<Item = &Destroy> {
         let (life, begin) = (destroy.life, destroy.begin);
         let is_before =
             move |other: &Destroy| other.begin == begin || other.look.is_some_and(|look| look < begin);
-        self.destroys.iter().filter(move |d| d.life == life && is_before(d) && self.flushes_every_cpu(d))
+        self.destroys.iter().filter(move |other| other.life == life && is_before(other))
     }
 
     fn has_any_barrier(&self, destroy: &Destroy, look: Place) -> bool {

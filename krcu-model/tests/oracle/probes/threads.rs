@@ -1,6 +1,6 @@
 //! Threads: the next step of a task, out of what it is in.
 
-use krcu_common::{BarrierKind, FreePath, QueueForm};
+use krcu_common::{BarrierKind, FreePath, QueueForm, wire::FLUSHES_UNKNOWN};
 use krcu_model::event::{FunctionAddress, Leftover, ObjectAddress, Site, What};
 
 use super::{Cache, Doing, Kernel, Life, Object, TASKS, address, facts, object};
@@ -304,7 +304,8 @@ impl Kernel {
             return;
         }
         cache.being_destroyed = true;
-        let rcu_works_flushed = self.threads[thread].flushed;
+        let is_counted = !self.random.percent(6);
+        let rcu_works_flushed = if is_counted { self.threads[thread].flushed } else { FLUSHES_UNKNOWN };
         self.say(number, cpu, What::ShutdownBegin { cache: address(slot), rcu_works_flushed });
         self.threads[thread].flushed = 0;
         self.threads[thread].doing = Doing::Looks(slot);
