@@ -1,11 +1,16 @@
 //! Accusations: what the kernel is said to have broken, and when nothing unseen can explain it.
 
+use std::collections::BTreeMap;
+
 use crate::{
     advice,
-    event::{CacheAddress, Gap, Scope, Time},
+    double::Doubles,
+    event::{CacheAddress, CacheFacts, Gap, Scope, Time},
+    evidence,
     promise::{Promise, Violation},
-    state::State,
-    verdict::{Verdict, VerdictKind},
+    stack::StackId,
+    state::{CacheId, State},
+    verdict::{SiteCount, Verdict, VerdictKind},
 };
 
 /// The verdicts of broken promises, in the order in which they were found.
@@ -58,18 +63,66 @@ fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
         ),
         _ => return None,
     };
-    let life = state.caches.values().find(|life| Some(life.id) == *cache);
-    let destroy = state.destroys.iter().find(|destroy| Some(destroy.cache) == *cache);
-    let name = life.map(|life| life.facts.name.clone()).or_else(|| destroy.map(|d| d.facts.name.clone()));
+    let facts = cache.map(|cache| facts_of(state, cache)).unwrap_or_default();
     let mut verdict = Verdict {
         verdict: kind,
         flagged: kind.is_flagged(),
         flagged_strictly: kind.is_flagged_strictly(),
-        cache: name.unwrap_or_default(),
+        cache: facts.name,
         queued_by_kfree_rcu: *objects,
         oldest_age_ns: Some(at.since(*oldest)),
         wait_ns,
         notes: vec![note],
+        ..Verdict::of_nothing()
+    };
+    verdict.advice = advice::of(&verdict);
+    Some(verdict)
+}
+
+/// What is known of a cache, whether it lives or not.
+fn facts_of(state: &State, cache: CacheId) -> CacheFacts {
+    let destroyed =
+        state.destroys.iter().rfind(|destroy| destroy.cache == cache).map(|destroy| &destroy.facts);
+    let alive = state.caches.values().find(|life| life.id == cache).map(|life| &life.facts);
+    alive.or(destroyed).cloned().unwrap_or_default()
+}
+
+/// The verdicts of double frees, in the order in which their caches were met.
+pub(crate) fn of_doubles(state: &State) -> impl Iterator<Item = Verdict> {
+    state.doubles.iter().filter_map(|(cache, doubles)| of_double(state, *cache, doubles))
+}
+
+fn of_double(state: &State, cache: CacheId, doubles: &Doubles) -> Option<Verdict> {
+    let (objects, proved) = doubles.proved(state);
+    let first = proved.first()?;
+    let mut pairs: BTreeMap<(Option<StackId>, StackId), u64> = BTreeMap::new();
+    for double in &proved {
+        *pairs.entry((double.second.1, double.first.1)).or_default() += 1;
+    }
+    let mut pairs: Vec<_> = pairs.into_iter().collect();
+    pairs.sort_by_key(|(_, objects)| core::cmp::Reverse(*objects));
+    let stacks = pairs.iter().flat_map(|((second, first), objects)| {
+        let both = [*second, Some(*first)].into_iter().flatten();
+        both.filter(|stack| *stack != StackId::default()).map(|stack| (*objects, stack))
+    });
+    let module = stacks.clone().find_map(|(_, stack)| state.stack(stack).module().map(str::to_owned));
+    let sites = stacks.map(|(objects, stack)| SiteCount { objects, stack: evidence::frames(state, stack) });
+    let kind = VerdictKind::DoubleFree;
+    let CacheFacts { name, object_size, .. } = facts_of(state, cache);
+    let after = first.second.0.time.since(first.first.0.time);
+    let (were, they) = if objects == 1 { ("object was", "it was") } else { ("objects were", "they were") };
+    let mut verdict = Verdict {
+        verdict: kind,
+        flagged: kind.is_flagged(),
+        flagged_strictly: kind.is_flagged_strictly(),
+        cache: name,
+        module,
+        object_bytes: object_size,
+        queued_twice: objects,
+        sites: sites.collect(),
+        notes: vec![format!(
+            "{objects} {were} handed over to be freed while {they} queued already, the first {after} ns after it was queued"
+        )],
         ..Verdict::of_nothing()
     };
     verdict.advice = advice::of(&verdict);

@@ -35,6 +35,9 @@ pub(crate) fn of(verdict: &Verdict) -> String {
         VerdictKind::Unordered => {
             "the race exists and was won by luck: no barrier on this path covers kfree_rcu(); free with call_rcu() and call rcu_barrier() before destroying, or need a kernel whose destroy waits"
         }
+        VerdictKind::DoubleFree => {
+            "each of these will be freed twice: find which of the places that hand it over does not own it"
+        }
         VerdictKind::BarrierEarly | VerdictKind::FreedEarly | VerdictKind::ModelDisagrees => {
             "the kernel and its reference disagree: report this with what --events writes of the run"
         }

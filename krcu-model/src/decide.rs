@@ -15,11 +15,11 @@ use crate::{
     verdict::{Ordering, Verdict, VerdictKind},
 };
 
-/// Every verdict: the destroys in the order of their entry, then the broken promises.
+/// Every verdict: the destroys in the order of their entry, then the broken promises, then the double frees.
 #[must_use]
 pub fn verdicts(state: &State) -> Vec<Verdict> {
     let destroys = state.destroys.iter().map(|destroy| of_destroy(state, destroy));
-    destroys.chain(accuse::of_promises(state)).collect()
+    destroys.chain(accuse::of_promises(state)).chain(accuse::of_doubles(state)).collect()
 }
 
 /// What the kernel left behind, split by what is known of it.

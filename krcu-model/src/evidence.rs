@@ -39,6 +39,7 @@ pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
         queued_by_call_rcu: queued_by_call_rcu(state, destroy),
         callbacks: Vec::new(),
         leaked: None,
+        queued_twice: state.queued_twice(destroy.cache),
         undecided: 0,
         kernel_result: match destroy.shutdown {
             Some(Shutdown::Empty) => KernelResult::Empty,
@@ -141,7 +142,7 @@ fn module_of(state: &State, destroy: &Destroy, created: Option<StackId>) -> Opti
         .or_else(|| of_stack(destroy.last_callback_stack))
 }
 
-fn frames(state: &State, id: StackId) -> Vec<String> {
+pub(crate) fn frames(state: &State, id: StackId) -> Vec<String> {
     state.stack(id).frames.iter().map(ToString::to_string).collect()
 }
 

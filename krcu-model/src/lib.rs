@@ -60,6 +60,7 @@ pub mod approach;
 #[cfg(feature = "check")]
 pub mod check;
 mod decide;
+mod double;
 pub mod event;
 mod evidence;
 mod freeing;

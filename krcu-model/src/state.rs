@@ -7,9 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use krcu_common::BarrierKind;
+use krcu_common::{BarrierKind, QueueForm};
 
 use crate::{
+    double::AllDoubles,
     event::{CacheAddress, CacheFacts, Cpu, Gap, Leftover, ObjectAddress, Site, Task, Time},
     freeing::Freeing,
     function::{FunctionId, Functions, Recent},
@@ -89,8 +90,8 @@ pub struct Outstanding {
     pub cpu: Cpu,
     /// Where from.
     pub stack: StackId,
-    /// Whether it is the form without an `rcu_head`.
-    pub headless: bool,
+    /// In which form.
+    pub form: QueueForm,
 }
 
 /// A slab cache.
@@ -354,6 +355,7 @@ pub struct State {
     pub(crate) functions: Functions,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) ledger: Ledger,
+    pub(crate) doubles: AllDoubles,
     pub(crate) events: u64,
 }
 

@@ -13,6 +13,7 @@ use krcu_common::{BarrierKind, FreePath, QueueForm};
 
 use self::callback::CallbackQueued;
 use crate::{
+    double::Double,
     event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, What},
     stack::{Stack, StackId},
     state::{Blind, Born, Cache, CacheId, Freer, Mark, OpenBarrier, Outstanding, Shutdown, State},
@@ -39,7 +40,7 @@ impl State {
         }
         match what {
             What::Queued { object, cache, site, form } => {
-                self.queued(mark, task, cpu, object, cache, site, form == QueueForm::Headless);
+                self.queued(mark, task, cpu, object, cache, site, form);
             }
             What::Freed { object, cache, path } => {
                 self.freed(mark, Freer::of(task, cpu), object, cache, path);
@@ -96,7 +97,7 @@ impl State {
             }
             What::GraceBegin { expedited } => self.ledger.grace_begins(mark.position, expedited),
             What::GraceEnd { expedited } => self.ledger.grace_ends(mark.position, expedited),
-            What::FreedAtOnce { .. } => {}
+            What::FreedAtOnce { object, cache } => self.freed_at_once(mark, object, cache),
             What::Allocated { object, cache, site: _ } => {
                 self.ledger.allocated.insert(object, cache);
             }
@@ -151,26 +152,69 @@ impl State {
         object: ObjectAddress,
         address: CacheAddress,
         site: Site,
-        headless: bool,
+        form: QueueForm,
     ) {
         let stack = self.stack_of(site);
         let cache = self.cache(address);
         cache.queued += 1;
         cache.last_queued_stack = stack;
-        if !headless {
+        if form != QueueForm::Headless {
             cache.last_queued = Some(mark);
         }
-        let fresh = cache
-            .outstanding
-            .insert(object, Outstanding { queued: mark, task, cpu, stack, headless })
-            .is_none();
-        self.outstanding += u64::from(fresh);
+        let before = cache.outstanding.insert(object, Outstanding { queued: mark, task, cpu, stack, form });
+        if let Some(before) = before {
+            self.queued_again(mark, object, address, &before);
+        } else {
+            self.outstanding += 1;
+        }
+        if !self.ledger.callbacks.is_empty()
+            && let Some(first) = self.callback_in(address, object)
+        {
+            self.handed_over_twice(address, Double { first, second: (mark, Some(stack)) });
+        }
         if !self.ledger.allocated.is_empty() {
             self.ledger.allocated.remove(&object);
         }
         if !self.ledger.returned.is_empty() {
             // What returned was the call for an object that had this address before.
             self.ledger.returned.remove(&object);
+        }
+    }
+
+    /// What is queued was so already.
+    #[cold]
+    fn queued_again(
+        &mut self,
+        mark: Mark,
+        object: ObjectAddress,
+        address: CacheAddress,
+        before: &Outstanding,
+    ) {
+        let Some(cache) = self.caches.get_mut(&address) else { return };
+        let Some(now) = cache.outstanding.get(object) else { return };
+        if before.form == QueueForm::Nolock && now.form == QueueForm::Head {
+            // It found no room then, and has been queued from an interrupt for it.
+            cache.queued -= 1;
+        } else if !self.watch.blind.contains(&Blind::Frees) {
+            let (first, second) = ((before.queued, before.stack), (mark, Some(now.stack)));
+            self.handed_over_twice(address, Double { first, second });
+        }
+    }
+
+    fn handed_over_twice(&mut self, address: CacheAddress, double: Double) {
+        let life = self.cache(address).id;
+        self.keep_double(address, life, double);
+    }
+
+    /// An object is freed by whoever has it.
+    fn freed_at_once(&mut self, mark: Mark, object: ObjectAddress, address: CacheAddress) {
+        if self.watch.blind.contains(&Blind::Frees) {
+            return;
+        }
+        let Some(cache) = self.caches.get(&address) else { return };
+        if let Some(entry) = cache.outstanding.get(object) {
+            let (first, second) = ((entry.queued, entry.stack), (mark, None));
+            self.handed_over_twice(address, Double { first, second });
         }
     }
 
@@ -198,9 +242,10 @@ impl State {
         match queued {
             Some(entry) => {
                 // The form without a head may free within its call, and then nothing was deferred.
-                let within_call =
-                    entry.headless && path == FreePath::Single && freer == Freer::of(entry.task, entry.cpu);
-                if entry.headless && !within_call {
+                let within_call = entry.form == QueueForm::Headless
+                    && path == FreePath::Single
+                    && freer == Freer::of(entry.task, entry.cpu);
+                if entry.form == QueueForm::Headless && !within_call {
                     cache.last_queued = cache.last_queued.max(Some(entry.queued));
                 }
                 if !within_call {

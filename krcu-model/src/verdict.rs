@@ -29,6 +29,8 @@ pub enum VerdictKind {
     BarrierEarly,
     /// An object was freed before a grace period had passed since it was queued.
     FreedEarly,
+    /// An object was handed over to be freed while it was queued already.
+    DoubleFree,
     /// The kernel's own result and ours cannot both be right.
     ModelDisagrees,
     /// It cannot be decided.
@@ -49,6 +51,7 @@ impl VerdictKind {
             VerdictKind::Alias => "alias",
             VerdictKind::BarrierEarly => "barrier-early",
             VerdictKind::FreedEarly => "freed-early",
+            VerdictKind::DoubleFree => "double-free",
             VerdictKind::ModelDisagrees => "model-disagrees",
             VerdictKind::Inconclusive => "inconclusive",
         }
@@ -64,6 +67,7 @@ impl VerdictKind {
                 | VerdictKind::LateFree
                 | VerdictKind::BarrierEarly
                 | VerdictKind::FreedEarly
+                | VerdictKind::DoubleFree
                 | VerdictKind::ModelDisagrees
         )
     }
@@ -183,6 +187,8 @@ pub struct Verdict {
     pub callbacks: Vec<CallbackCount>,
     /// Objects left that nobody queued; absent when that is not known.
     pub leaked: Option<u64>,
+    /// Objects that were handed to `kfree_rcu()` or `call_rcu()`, or freed, while they were queued already.
+    pub queued_twice: u64,
     /// Objects left of which it is not known whether they were queued.
     pub undecided: u64,
     /// What the kernel's slab shutdown returned.
@@ -249,6 +255,7 @@ impl Verdict {
             queued_by_call_rcu: None,
             callbacks: Vec::new(),
             leaked: None,
+            queued_twice: 0,
             undecided: 0,
             kernel_result: KernelResult::Unseen,
             kernel_objects_left: None,

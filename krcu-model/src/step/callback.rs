@@ -3,6 +3,7 @@
 use krcu_common::FreePath;
 
 use crate::{
+    double::Double,
     event::{CacheAddress, Cpu, FunctionAddress, ObjectAddress, Site, Task},
     ledger::Waiting,
     state::{Blind, Born, Freer, Mark, State},
@@ -34,12 +35,20 @@ impl State {
         let life = cache.id;
         self.ledger.allocated.remove(&what.head);
         self.ledger.returned.remove(&what.head);
+        let second = (queued, Some(stack));
+        if let Some(first) = self.queued_around(what.cache, what.head) {
+            self.keep_double(what.cache, life, Double { first, second });
+        }
         let waiting = Waiting { cache: what.cache, life, queued, task, cpu, stack, function, late_for: None };
         if let Some(before) = self.ledger.callbacks.insert(what.head, waiting)
             && let Some(cache) = self.caches.get_mut(&before.cache).filter(|cache| cache.id == before.life)
         {
             // Its run went unseen, or there is none: one head waits once.
             cache.callbacks_waiting -= 1;
+            if before.life == life {
+                let first = (before.queued, before.stack);
+                self.keep_double(what.cache, life, Double { first, second });
+            }
         }
     }
 

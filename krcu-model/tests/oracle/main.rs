@@ -49,6 +49,7 @@ fn said(state: &State) -> (Vec<Expected>, Vec<Broken>, Vec<VerdictKind>) {
         waited_for_callbacks: verdict.waited_for_callbacks,
         waited_for_own_callbacks: verdict.waited_for_own_callbacks,
         reasons: verdict.reasons.clone(),
+        queued_twice: verdict.queued_twice,
     });
     let mut broken: Vec<Broken> = state
         .violations()
@@ -110,6 +111,10 @@ fn difference(watch: &Watch, events: &[Event]) -> Option<String> {
         return Some(format!("broken promises:\n  model  {broken:?}\n  oracle {accused:?}"));
     }
     let mut expected_words: Vec<VerdictKind> = accusations.iter().filter(|a| a.proved).map(word).collect();
+    let mut doubled: Vec<usize> = naive.doubles().iter().map(|double| double.life).collect();
+    doubled.sort_unstable();
+    doubled.dedup();
+    expected_words.extend(doubled.iter().map(|_| VerdictKind::DoubleFree));
     expected_words.sort_unstable();
     (words != expected_words).then(|| format!("verdicts of promises: {words:?}, not {expected_words:?}"))
 }
@@ -220,7 +225,7 @@ impl Tally {
 }
 
 /// What two thousand workloads must show, so that nobody agrees because nothing happens.
-const OF_PROBES: [(&str, u64); 20] = [
+const OF_PROBES: [(&str, u64); 21] = [
     ("clean", 250),
     ("waited", 50),
     ("pending", 350),
@@ -236,6 +241,7 @@ const OF_PROBES: [(&str, u64); 20] = [
     ("grace period kept", 1200),
     ("freed within its call", 400),
     ("loss", 150),
+    ("double-free", 30),
     ("pending callback", 120),
     ("callback after its memory", 2),
     ("waited for callbacks", 1),

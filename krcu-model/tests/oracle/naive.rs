@@ -11,6 +11,7 @@
 //! `flush_rcu_work()` made, from `ARCHITECTURE.md`.
 
 mod callbacks;
+mod doubles;
 mod promises;
 mod verdicts;
 
@@ -51,6 +52,8 @@ pub(crate) struct Deferred {
     pub(crate) within_call: bool,
     /// It was queued once more, so that a free has gone unseen.
     replaced: Option<Place>,
+    /// It is queued again because it found no room where it was queued first.
+    is_fallback: bool,
 }
 
 /// A free of an object that was deferred, or may have been.
@@ -109,6 +112,7 @@ pub(crate) struct Expected {
     pub(crate) waited_for_callbacks: bool,
     pub(crate) waited_for_own_callbacks: u64,
     pub(crate) reasons: Vec<Reason>,
+    pub(crate) queued_twice: u64,
 }
 
 /// A promise that was broken for one cache.
@@ -234,7 +238,7 @@ impl<'a> Naive<'a> {
             What::CacheCreated { cache, facts, .. } => self.created(*cache, facts.refcount, place),
             What::CacheReleased { cache } => self.ends(*cache, place),
             What::Queued { object, cache, form, .. } => {
-                self.queued(*object, *cache, *form == QueueForm::Headless, place);
+                self.queued(*object, *cache, *form, place);
             }
             What::CallbackQueued { object, cache, .. } => self.callback_queued(*object, *cache, place),
             What::CallbackRuns { object, cache } => self.callback_runs(*object, Some(*cache), place),
@@ -321,21 +325,26 @@ impl<'a> Naive<'a> {
         }
     }
 
-    fn queued(&mut self, object: ObjectAddress, cache: CacheAddress, headless: bool, place: Place) {
+    fn queued(&mut self, object: ObjectAddress, cache: CacheAddress, form: QueueForm, place: Place) {
         let life = self.life_at(cache);
         let twice = |entry: &&mut Deferred| entry.life == life && entry.object == object && entry.is_queued();
+        let mut is_fallback = false;
         if let Some(before) = self.deferred.iter_mut().find(twice) {
             before.replaced = Some(place);
+            let was = &self.events[before.queued].what;
+            is_fallback =
+                form == QueueForm::Head && matches!(was, What::Queued { form: QueueForm::Nolock, .. });
         }
         self.deferred.push(Deferred {
             life,
             object,
             queued: place,
-            headless,
+            headless: form == QueueForm::Headless,
             returned: None,
             freed: None,
             within_call: false,
             replaced: None,
+            is_fallback,
         });
     }
 

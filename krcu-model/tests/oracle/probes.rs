@@ -86,6 +86,8 @@ struct Kernel {
     random: Random,
     watch: Watch,
     tells_all: bool,
+    /// It was asked for allocations, and for frees that nothing defers.
+    has_allocations: bool,
     /// How often it waits as it should, in a hundred.
     correct: u64,
     lossy: bool,
@@ -131,6 +133,7 @@ pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
     let lossy = random.percent(20);
     let mut kernel = Kernel {
         tells_all: watch.blind.is_empty(),
+        has_allocations: watch.blind.contains(&Blind::Inside) && random.percent(40),
         random,
         watch,
         correct,
@@ -219,7 +222,9 @@ impl Kernel {
         self.now += self.random.below(900);
         let blind = &self.watch.blind;
         let is_hidden = match &what {
-            What::QueueReturned { .. } | What::CallbackRan { .. } | What::Allocated { .. } => !self.tells_all,
+            What::QueueReturned { .. } | What::CallbackRan { .. } => !self.tells_all,
+            What::Allocated { .. } => !self.tells_all && !self.has_allocations,
+            What::FreedAtOnce { .. } => !self.has_allocations,
             What::CallbackRuns { .. } | What::BatchFreed { path: FreePath::Callback } => {
                 !blind.contains(&Blind::Inside)
             }
@@ -333,11 +338,12 @@ impl Kernel {
     fn softirq(&mut self) {
         if let Some(index) = self.in_callback.take() {
             // It returns before the next one runs.
-            self.say(SOFTIRQ, 0, What::BatchFreed { path: FreePath::Callback });
             if self.objects[index].life == Life::InCallback {
                 self.objects[index].life = Life::Free;
+                let cache = address(self.objects[index].slot);
+                self.say(SOFTIRQ, 0, What::FreedAtOnce { object: object(index), cache });
             }
-            return;
+            return self.say(SOFTIRQ, 0, What::BatchFreed { path: FreePath::Callback });
         }
         if !self.ghost_runs.is_empty() && self.random.percent(30) {
             let place = self.random.index(self.ghost_runs.len());
@@ -360,6 +366,9 @@ impl Kernel {
             self.say(SOFTIRQ, 0, What::CallbackRuns { object: self.head(index), cache });
             // It may have freed its object, or be about to.
             self.objects[index].life = if self.random.percent(50) { Life::Free } else { Life::InCallback };
+            if self.objects[index].life == Life::Free {
+                self.say(SOFTIRQ, 0, What::FreedAtOnce { object: object(index), cache });
+            }
             self.in_callback = Some(index);
         }
     }

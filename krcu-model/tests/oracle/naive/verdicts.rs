@@ -14,7 +14,11 @@ use super::{Barrier, Callback, Deferred, Destroy, Expected, Free, Naive, Place};
 impl Naive<'_> {
     /// Every destroy, in the order of their entry.
     pub(crate) fn expected(&self) -> Vec<Expected> {
-        self.destroys.iter().map(|destroy| self.expect(destroy)).collect()
+        let doubles = self.doubles();
+        let twice = |life| doubles.iter().filter(|double| double.life == life).count() as u64;
+        let expect =
+            |destroy: &Destroy| Expected { queued_twice: twice(destroy.life), ..self.expect(destroy) };
+        self.destroys.iter().map(expect).collect()
     }
 
     fn expect(&self, destroy: &Destroy) -> Expected {
@@ -35,6 +39,7 @@ impl Naive<'_> {
             waited_for_callbacks: false,
             waited_for_own_callbacks: 0,
             reasons: [losses, end_unseen].concat(),
+            queued_twice: 0,
         };
         let Some(look) = destroy.look else {
             if destroy.refcount != 1 && !has_loss {
@@ -47,11 +52,12 @@ impl Naive<'_> {
         let over = destroy.lingers.unwrap_or(end);
         // What is queued during the look is pending as well.
         let is_during = |queued: Place| queued > look && queued < over;
-        let is_queued_during = self.deferred.iter().any(|e| e.life == life && is_during(e.queued))
-            || self
-                .callbacks
-                .iter()
-                .any(|c| self.sees(Blind::CallbackRuns) && c.life == life && is_during(c.queued));
+        let is_queued_during =
+            self.deferred.iter().any(|e| e.life == life && !e.is_fallback && is_during(e.queued))
+                || self
+                    .callbacks
+                    .iter()
+                    .any(|c| self.sees(Blind::CallbackRuns) && c.life == life && is_during(c.queued));
         let counted_at = if is_queued_during && destroy.end.is_some() { over } else { look };
         let seen_pending = self.outstanding(life, counted_at) + self.being_freed(life, counted_at);
         let waiting = self.waiting(life, counted_at);

@@ -109,7 +109,7 @@ impl Kernel {
     fn begins(&mut self, thread: usize, number: u32, cpu: u16) {
         let own = self.objects(|object| object.life == Life::Allocated);
         let alive = self.slots(|cache| !cache.emptied && cache.users > 0);
-        match self.random.below(20) {
+        match self.random.below(21) {
             0 | 1 => self.creates(number, cpu),
             2..8 if !alive.is_empty() => {
                 let slot = *self.random.choose(&alive);
@@ -136,6 +136,11 @@ impl Kernel {
             }
             10 if !own.is_empty() => {
                 let index = *self.random.choose(&own);
+                if self.is_live() && self.random.percent(50) && !self.is_counted(index) {
+                    let cache = address(self.objects[index].slot);
+                    self.objects[index].life = Life::Free;
+                    return self.say(number, cpu, What::FreedAtOnce { object: object(index), cache });
+                }
                 let path = *self.random.choose(&[FreePath::Single, FreePath::Bulk]);
                 self.free(index, path, number, cpu);
                 self.objects[index].life = Life::Free;
@@ -145,8 +150,9 @@ impl Kernel {
                 let index = *self.random.choose(&own);
                 self.calls_rcu(thread, number, cpu, index);
             }
+            20 if !self.is_correct() => self.hands_over_again(number, cpu),
             13..16 => self.barrier_begins(thread, number, cpu),
-            16.. => {
+            16..20 => {
                 let candidates = self.slots(|cache| !cache.emptied && !cache.being_destroyed);
                 if candidates.is_empty() {
                     return;
@@ -159,6 +165,34 @@ impl Kernel {
                 self.destroy_begins(thread, number, cpu, slot);
             }
             _ => {}
+        }
+    }
+
+    /// What is queued is handed over once more, by whoever does not know of it.
+    fn hands_over_again(&mut self, task: u32, cpu: u16) {
+        let is_queued = |object: &Object| {
+            !object.hidden && matches!(object.life, Life::Queued { .. } | Life::Callback { .. })
+        };
+        let queued = self.objects(is_queued);
+        if queued.is_empty() {
+            return;
+        }
+        let index = *self.random.choose(&queued);
+        let slot = self.objects[index].slot;
+        if self.is_counted(index) || slot >= self.caches.len() {
+            return;
+        }
+        let (object, cache, site) = (object(index), address(slot), Site(0));
+        // The return of a call names the object alone, and so must be of the only call for it.
+        let is_callback = matches!(self.objects[index].life, Life::Callback { .. });
+        let kind = if self.tells_all { u64::from(is_callback) } else { self.random.below(3) };
+        match kind {
+            0 => self.say(task, cpu, What::Queued { object, cache, site, form: QueueForm::Head }),
+            1 => {
+                let head = self.head(index);
+                self.queues_callback(task, cpu, head, slot);
+            }
+            _ => self.say(task, cpu, What::FreedAtOnce { object, cache }),
         }
     }
 
@@ -222,7 +256,13 @@ impl Kernel {
         let since = self.happened;
         self.objects[index].life = if headless { Life::InCall } else { Life::Queued { since } };
         let (object, cache) = (object(index), address(slot));
-        self.say(number, cpu, What::Queued { object, cache, site: Site(0), form: QueueForm::of(headless) });
+        let is_nolock = !headless && self.random.percent(15);
+        let form = if is_nolock { QueueForm::Nolock } else { QueueForm::of(headless) };
+        self.say(number, cpu, What::Queued { object, cache, site: Site(0), form });
+        if is_nolock && self.random.percent(50) {
+            // It found no room there.
+            self.say(number, cpu, What::Queued { object, cache, site: Site(0), form: QueueForm::Head });
+        }
         self.threads[thread].doing =
             if headless { Doing::QueueingHeadless(index) } else { Doing::Queueing(index) };
     }
