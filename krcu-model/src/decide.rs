@@ -52,6 +52,7 @@ fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
     verdict.reasons.dedup();
     verdict.callbacks = evidence::callbacks(state, destroy, &verdict);
     evidence::note_of_modules(&mut verdict);
+    evidence::leaks(state, destroy, &mut verdict);
     verdict.advice = advice::of(&verdict);
     verdict
 }
@@ -293,6 +294,14 @@ fn of_emptied(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> Verdic
     if waited_for_frees || verdict.waited_for_callbacks {
         verdict.waited_for_own = waited_for_own + destroy.unknown_while_waiting;
         verdict.waited_for_other = destroy.others_at_begin;
+        let from_sheaves = destroy.freed_by.sheaf.saturating_sub(destroy.from_sheaves_at_begin);
+        verdict.in_sheaves = from_sheaves.min(verdict.waited_for_own);
+        if verdict.in_sheaves > 0 {
+            verdict.notes.push(format!(
+                "{} of what it waited for lay in sheaves of the CPUs, which are freed when they are full or flushed, and not before: normal where a kernel has sheaves, and no leak",
+                verdict.in_sheaves
+            ));
+        }
         if verdict.waited_for_callbacks {
             verdict.waited_for_own_callbacks = destroy.at_begin.callbacks() + unknown_callbacks;
         }

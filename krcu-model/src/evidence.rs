@@ -1,6 +1,7 @@
 //! What is known of a destroy, in the words of a verdict, before it is decided.
 
 use crate::{
+    event::{Gap, Scope},
     function::FunctionId,
     stack::StackId,
     state::{Blind, Born, Destroy, Shutdown, Snapshot, State},
@@ -54,11 +55,15 @@ pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
         cpus: cpus(&destroy.at_look),
         queued_ever: destroy.queued,
         callbacks_ever: destroy.callbacks,
+        freed_by: destroy.freed_by,
+        leak_sites: Vec::new(),
         barrier_inside: destroy.barrier_inside,
         wait_ns: destroy.look.map(|look| look.time.since(destroy.begin.time)),
         waited_for_own: 0,
         waited_for_other: 0,
         waited_for_callbacks: false,
+        waited_grace_periods: waited_grace_periods(state, destroy),
+        in_sheaves: 0,
         waited_for_own_callbacks: 0,
         ordering: Ordering::Unknown,
         margin_ns: destroy.last_freed.map(|freed| look.since(freed)),
@@ -68,6 +73,44 @@ pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
         reasons: Vec::new(),
         notes: Vec::new(),
         advice: String::new(),
+    }
+}
+
+/// Grace periods that ended while the destroy waited, where all were seen.
+fn waited_grace_periods(state: &State, destroy: &Destroy) -> Option<u64> {
+    let look = destroy.look?;
+    let is_lost = |gap: &Gap| {
+        !matches!(gap.scope, Scope::Cache(_)) && gap.from <= look.time && gap.until >= destroy.begin.time
+    };
+    let sees_all = !state.watch.blind.contains(&Blind::Grace) && !state.gaps.iter().any(is_lost);
+    sees_all.then(|| destroy.graces_at_look.saturating_sub(destroy.graces_at_begin))
+}
+
+/// Where leaked objects were allocated, and what is not known of it.
+pub(crate) fn leaks(state: &State, destroy: &Destroy, verdict: &mut Verdict) {
+    let Some(leaked) = verdict.leaked.filter(|leaked| *leaked > 0 && state.ledger.sees_allocations) else {
+        return;
+    };
+    let sites = destroy.allocated.iter();
+    verdict.leak_sites =
+        sites.map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) }).collect();
+    verdict.leak_sites.sort_by_key(|site| core::cmp::Reverse(site.objects));
+    let seen: u64 = destroy.allocated.values().sum();
+    if seen < leaked {
+        let unseen = leaked - seen;
+        verdict.notes.push(match destroy.born {
+            Born::BeforeAttach => {
+                format!("{unseen} of the leaked objects were allocated before the probes were attached")
+            }
+            Born::Watched { .. } => {
+                format!("where {unseen} of the leaked objects were allocated was not seen")
+            }
+        });
+    } else if seen > leaked {
+        verdict.notes.push(format!(
+            "{seen} objects were allocated and neither queued nor seen to be freed, {} more than are left",
+            seen - leaked
+        ));
     }
 }
 

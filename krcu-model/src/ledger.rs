@@ -35,6 +35,15 @@ pub struct Waiting {
     pub late_for: Option<usize>,
 }
 
+/// An object that was allocated and that nobody has queued or freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// Its cache.
+    pub cache: CacheAddress,
+    /// Where from.
+    pub stack: StackId,
+}
+
 /// How far the end of a cache is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct End {
@@ -56,7 +65,11 @@ pub struct Ledger {
     pub(crate) callbacks: BTreeMap<ObjectAddress, Waiting>,
     pub(crate) readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
     /// Objects that were allocated and that nobody has queued or freed.
-    pub(crate) allocated: BTreeMap<ObjectAddress, CacheAddress>,
+    pub(crate) allocated: BTreeMap<ObjectAddress, Allocation>,
+    /// Whether any allocation was ever told of.
+    pub(crate) sees_allocations: bool,
+    /// Normal grace periods that have ended.
+    pub(crate) graces_ended: u64,
     /// When the call that queued an object returned.
     pub(crate) returned: BTreeMap<ObjectAddress, u64>,
     pub(crate) gone_modules: BTreeSet<String>,
@@ -77,6 +90,7 @@ impl Ledger {
     }
 
     pub(crate) fn grace_ends(&mut self, position: u64, expedited: bool) {
+        self.graces_ended += u64::from(!expedited);
         let covered = if expedited { Some(position) } else { self.grace_begun.take() };
         self.grace_reached = self.grace_reached.max(covered.unwrap_or(0));
     }
@@ -89,7 +103,25 @@ impl Ledger {
 
     /// Objects of a cache that were allocated and never queued or freed.
     pub(crate) fn leaked(&self, cache: CacheAddress) -> u64 {
-        self.allocated.values().filter(|owner| **owner == cache).count() as u64
+        self.allocated.values().filter(|allocation| allocation.cache == cache).count() as u64
+    }
+
+    /// The same by stack.
+    pub(crate) fn leaked_by_stack(&self, cache: CacheAddress) -> BTreeMap<StackId, u64> {
+        let mut stacks = BTreeMap::new();
+        for allocation in self.allocated.values().filter(|allocation| allocation.cache == cache) {
+            *stacks.entry(allocation.stack).or_default() += 1;
+        }
+        stacks
+    }
+
+    /// The object that a head lies in is nobody's any more.
+    pub(crate) fn allocation_is_handed_over(&mut self, head: ObjectAddress, object_size: u32) {
+        let before = self.allocated.range(..=head).next_back().map(|(object, _)| *object);
+        let size = u64::from(object_size.max(1));
+        if let Some(object) = before.filter(|object| head.0 - object.0 < size) {
+            self.allocated.remove(&object);
+        }
     }
 
     fn held_by_reader(&self, cache: CacheAddress) -> Option<ObjectAddress> {

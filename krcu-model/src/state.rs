@@ -18,6 +18,7 @@ use crate::{
     object_table::ObjectTable,
     promise::Violation,
     stack::{NO_STACK, Stack, StackId},
+    verdict::FreedBy,
 };
 
 /// What the watcher knew when it began, and what it cannot see.
@@ -135,6 +136,8 @@ pub struct Cache {
     pub last_freed: Option<Time>,
     /// Frees of objects that were queued before anything was seen of them.
     pub freed_unknown: u64,
+    /// Deferred objects that were freed, by how.
+    pub freed_by: FreedBy,
     /// Everything queued before this point had been freed when a barrier for this cache returned.
     pub covered: u64,
     /// The same, if a barrier ran inside a destroy of which it is not known whether one did.
@@ -242,6 +245,16 @@ pub struct Destroy {
     pub barrier_inside: bool,
     /// Outstanding at the entry.
     pub at_begin: Snapshot,
+    /// Objects that had been freed with sheaves at the entry.
+    pub from_sheaves_at_begin: u64,
+    /// Deferred objects that were freed before the look, by how.
+    pub freed_by: FreedBy,
+    /// Normal grace periods that had ended at the entry.
+    pub graces_at_begin: u64,
+    /// The same at the look.
+    pub graces_at_look: u64,
+    /// Objects that were allocated and neither queued nor freed when the look was over, by stack.
+    pub allocated: BTreeMap<StackId, u64>,
     /// Deferred frees of other watched caches at the entry.
     pub others_at_begin: u64,
     /// Frees of unknown objects of this cache while the destroy waited.

@@ -15,6 +15,7 @@ use self::callback::CallbackQueued;
 use crate::{
     double::Double,
     event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, What},
+    ledger::Allocation,
     stack::{Stack, StackId},
     state::{Blind, Born, Cache, CacheId, Freer, Mark, OpenBarrier, Outstanding, Shutdown, State},
 };
@@ -98,8 +99,10 @@ impl State {
             What::GraceBegin { expedited } => self.ledger.grace_begins(mark.position, expedited),
             What::GraceEnd { expedited } => self.ledger.grace_ends(mark.position, expedited),
             What::FreedAtOnce { object, cache } => self.freed_at_once(mark, object, cache),
-            What::Allocated { object, cache, site: _ } => {
-                self.ledger.allocated.insert(object, cache);
+            What::Allocated { object, cache, site } => {
+                let stack = self.stack_of(site);
+                self.ledger.sees_allocations = true;
+                self.ledger.allocated.insert(object, Allocation { cache, stack });
             }
             What::QueueReturned { object } => {
                 // A call may return when another has queued what was allocated there since.
@@ -208,6 +211,7 @@ impl State {
 
     /// An object is freed by whoever has it.
     fn freed_at_once(&mut self, mark: Mark, object: ObjectAddress, address: CacheAddress) {
+        self.ledger.allocated.remove(&object);
         if self.watch.blind.contains(&Blind::Frees) {
             return;
         }
@@ -248,7 +252,10 @@ impl State {
                 if entry.form == QueueForm::Headless && !within_call {
                     cache.last_queued = cache.last_queued.max(Some(entry.queued));
                 }
-                if !within_call {
+                if within_call {
+                    cache.freed_by.within_call += 1;
+                } else {
+                    cache.freed_by.count(path);
                     cache.last_freed = Some(mark.time);
                     // Within its call it may be freed after a `synchronize_rcu()` that had nobody to wait for.
                     deferred = Some(entry.queued);
@@ -259,6 +266,7 @@ impl State {
             None if path == FreePath::Single || cache.born != Born::BeforeAttach => return,
             None => {
                 cache.freed_unknown += 1;
+                cache.freed_by.count(path);
                 cache.last_freed = Some(mark.time);
             }
         }

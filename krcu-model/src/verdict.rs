@@ -2,6 +2,7 @@
 //!
 //! `decide` chooses the word, `evidence` gathers the rest.
 
+use krcu_common::FreePath;
 use serde::Serialize;
 
 use crate::{event::Cpu, reason::Reason};
@@ -141,6 +142,34 @@ pub struct CallbackCount {
     pub module: Option<String>,
 }
 
+/// Deferred objects that were freed, by how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FreedBy {
+    /// As one of an array of pointers.
+    pub bulk: u64,
+    /// One by one, off the list that takes what finds no room in an array.
+    pub list: u64,
+    /// With a sheaf.
+    pub sheaf: u64,
+    /// By a callback of `call_rcu()`.
+    pub callback: u64,
+    /// By the call of `kfree_rcu_mightsleep()` itself.
+    pub within_call: u64,
+}
+
+impl FreedBy {
+    /// One more, by a path that is not the queueing call's own.
+    pub(crate) fn count(&mut self, path: FreePath) {
+        *match path {
+            FreePath::Bulk => &mut self.bulk,
+            FreePath::Single => &mut self.list,
+            FreePath::Sheaf => &mut self.sheaf,
+            FreePath::Callback => &mut self.callback,
+        } += 1;
+    }
+}
+
 /// Who destroyed the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -207,6 +236,10 @@ pub struct Verdict {
     pub queued_ever: u64,
     /// Callbacks in objects ever handed to `call_rcu()` while watched.
     pub callbacks_ever: u64,
+    /// Deferred objects of this cache that were freed until the destroy looked.
+    pub freed_by: FreedBy,
+    /// Leaked objects by where they were allocated, most first; only where allocations are seen.
+    pub leak_sites: Vec<SiteCount>,
     /// Whether a barrier for `kfree_rcu()` ran inside the destroy.
     pub barrier_inside: bool,
     /// How long the destroy took until it looked at its slabs.
@@ -217,6 +250,10 @@ pub struct Verdict {
     pub waited_for_other: u64,
     /// Whether only the `rcu_barrier()` inside the destroy ordered callbacks of `call_rcu()` before it.
     pub waited_for_callbacks: bool,
+    /// Normal grace periods that ended between the destroy's entry and its look; absent when not all were seen.
+    pub waited_grace_periods: Option<u64>,
+    /// Of what a destroy waited for, objects that lay in sheaves.
+    pub in_sheaves: u64,
     /// Callbacks of this cache that had not run when the destroy that waited for them was entered.
     pub waited_for_own_callbacks: u64,
     /// How the deferred frees are ordered before the destroy.
@@ -265,11 +302,15 @@ impl Verdict {
             cpus: Vec::new(),
             queued_ever: 0,
             callbacks_ever: 0,
+            freed_by: FreedBy::default(),
+            leak_sites: Vec::new(),
             barrier_inside: false,
             wait_ns: None,
             waited_for_own: 0,
             waited_for_other: 0,
             waited_for_callbacks: false,
+            waited_grace_periods: None,
+            in_sheaves: 0,
             waited_for_own_callbacks: 0,
             ordering: Ordering::Unknown,
             margin_ns: None,

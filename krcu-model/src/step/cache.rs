@@ -1,5 +1,7 @@
 //! A cache's life, as the events tell it: created, destroyed, looked at, released.
 
+use std::collections::BTreeMap;
+
 use krcu_common::wire::FLUSHES_UNKNOWN;
 
 use crate::{
@@ -10,6 +12,7 @@ use crate::{
     promise::Promise,
     stack::StackId,
     state::{Born, Cache, CacheId, Destroy, Mark, Shutdown, Snapshot, State},
+    verdict::FreedBy,
 };
 
 /// Calls of `flush_rcu_work()` that the barrier inside the destroy makes for each possible CPU: one for
@@ -62,6 +65,7 @@ impl State {
     ) {
         let stack = self.stack_of(site);
         let all = self.outstanding;
+        let graces_ended = self.ledger.graces_ended;
         let (all_covered, callbacks_covered) = (self.covered, self.callbacks_covered);
         let rcu_barrier_before = self.last_rcu_barrier.get(task);
         let cache = self.cache(address);
@@ -87,6 +91,11 @@ impl State {
             lingers: false,
             shutdown: None,
             barrier_inside: false,
+            from_sheaves_at_begin: cache.freed_by.sheaf,
+            freed_by: FreedBy::default(),
+            graces_at_begin: graces_ended,
+            graces_at_look: graces_ended,
+            allocated: BTreeMap::new(),
             others_at_begin: all - at_begin.outstanding,
             at_begin,
             unknown_while_waiting: 0,
@@ -163,6 +172,8 @@ impl State {
         destroy.barrier_inside = destroy.covered >= begin.position;
         destroy.at_look = at_look;
         destroy.last_freed = cache.last_freed;
+        destroy.freed_by = cache.freed_by;
+        destroy.graces_at_look = self.ledger.graces_ended;
         destroy.takes_note_of(cache);
         destroy.last_queued = cache.last_queued.max(cache.outstanding.newest_headless());
     }
@@ -177,7 +188,7 @@ impl State {
         let address = self.caches.iter().find(|(_, cache)| cache.id == id).map(|(address, _)| *address);
         if let (Some(address), Some(Shutdown::Left(_))) = (address, shutdown) {
             self.check_memory(end, address);
-            if !self.ledger.allocated.is_empty() || self.tells_all() {
+            if self.tells_all() {
                 self.check_report(end, address);
             }
         }
@@ -188,6 +199,9 @@ impl State {
         let Some(cache) = address.and_then(|address| self.caches.get_mut(&address)) else { return };
         if let Some(Shutdown::Left(_)) = shutdown {
             cache.failed = Some(place);
+            if self.ledger.sees_allocations {
+                destroy.allocated = self.ledger.leaked_by_stack(destroy.address);
+            }
         }
         cache.looked = Some(place);
         destroy.look_is_over(cache, &self.ledger, sees_runs);
@@ -211,6 +225,10 @@ impl State {
     }
 
     pub(super) fn released(&mut self, address: CacheAddress) {
+        if !self.ledger.allocated.is_empty() && !self.tells_all() {
+            // Its memory is given back, with what it had allocated.
+            self.ledger.allocated.retain(|_, allocation| allocation.cache != address);
+        }
         let Some(cache) = self.caches.remove(&address) else { return };
         // A call that is still freeing has nothing to tell the next cache that has the address.
         self.freeing.forget(address);
@@ -277,6 +295,7 @@ impl Cache {
             last_queued_stack: StackId::default(),
             last_freed: None,
             freed_unknown: 0,
+            freed_by: FreedBy::default(),
             covered: 0,
             maybe_covered: 0,
             failed: None,

@@ -28,12 +28,16 @@ impl State {
         cache.last_callback = Some(queued);
         cache.last_callback_stack = stack;
         cache.functions.queued(function, queued);
+        let object_size = cache.facts.object_size;
+        if !self.ledger.allocated.is_empty() {
+            self.ledger.allocation_is_handed_over(what.head, object_size);
+        }
         if !sees_runs {
             return;
         }
+        let cache = self.cache(what.cache);
         cache.callbacks_waiting += 1;
         let life = cache.id;
-        self.ledger.allocated.remove(&what.head);
         self.ledger.returned.remove(&what.head);
         let second = (queued, Some(stack));
         if let Some(first) = self.queued_around(what.cache, what.head) {
@@ -61,7 +65,7 @@ impl State {
         address: CacheAddress,
     ) {
         let Some(waiting) = self.callback_begins(at, head) else {
-            return self.unknown_callback_runs(at, freer, address);
+            return self.unknown_callback_runs(at, freer, head, address);
         };
         if let Some(cache) = self.caches.get_mut(&waiting.cache).filter(|cache| cache.id == waiting.life) {
             cache.callbacks_running += 1;
@@ -79,6 +83,7 @@ impl State {
         let late_for = match self.caches.get_mut(&waiting.cache).filter(|cache| cache.id == waiting.life) {
             Some(cache) => {
                 cache.callbacks_waiting -= 1;
+                cache.freed_by.count(FreePath::Callback);
                 cache.last_freed = Some(at.time);
                 cache.looked
             }
@@ -92,14 +97,19 @@ impl State {
 
     /// A callback of which nothing was seen before. `call_srcu()` has such; in a cache that is older than the
     /// probes it was queued before them.
-    fn unknown_callback_runs(&mut self, at: Mark, freer: Freer, address: CacheAddress) {
+    fn unknown_callback_runs(&mut self, at: Mark, freer: Freer, head: ObjectAddress, address: CacheAddress) {
         let sees_runs = self.sees_callbacks_run();
+        if !self.ledger.allocated.is_empty() {
+            let size = self.caches.get(&address).map_or(0, |cache| cache.facts.object_size);
+            self.ledger.allocation_is_handed_over(head, size);
+        }
         let cache = self.cache(address);
         if cache.born != Born::BeforeAttach || !sees_runs {
             return;
         }
         cache.callbacks_unknown += 1;
         cache.callbacks_running += 1;
+        cache.freed_by.count(FreePath::Callback);
         cache.last_freed = Some(at.time);
         let (looked, id) = (cache.looked, cache.id);
         self.freeing.begin((freer, FreePath::Callback), address);
