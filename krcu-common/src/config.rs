@@ -86,6 +86,8 @@ pub struct Config {
     pub sheaf_objects_offset: u32,
     /// Offset in `struct module` of `name`.
     pub module_name_offset: u32,
+    /// Offset in `struct rcu_cblist` of `head`.
+    pub callback_head_offset: u32,
     /// 1 to take the stack of each queueing call.
     pub queue_stacks: u32,
     /// 1 to write the probes' own diagnostics.
@@ -94,6 +96,8 @@ pub struct Config {
     pub wake_bytes: u32,
     /// 1 to stream each allocation and each free of objects of streamed caches.
     pub alloc_stacks: u32,
+    /// Zero.
+    pub reserved: u32,
 }
 
 impl Config {
@@ -132,9 +136,11 @@ impl Config {
         sheaf_size_offset: 0,
         sheaf_objects_offset: 0,
         module_name_offset: 0,
+        callback_head_offset: 0,
         queue_stacks: 0,
         probe_log: 0,
         wake_bytes: 0,
         alloc_stacks: 0,
+        reserved: 0,
     };
 }

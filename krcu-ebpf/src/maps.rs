@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use krcu_common::count::COUNTERS as COUNTER_COUNT;
 
-use crate::kernel::PartialWalk;
+use crate::{kernel::PartialWalk, probes::HOTS};
 
 /// Every event, of every CPU. One ring, because its reservations are then one order of all of them.
 /// The agent sets the size; this one is for an object that is loaded by hand.
@@ -44,13 +44,23 @@ pub static DESTROYING: LruHashMap<u32, u32> = LruHashMap::with_max_entries(1024,
 #[map]
 pub static SHUTTING_DOWN: HashMap<u32, u64> = HashMap::with_max_entries(64, 0);
 
+/// Callbacks whose symbol has been sent, with the module epoch in which it was. Least recently used: what
+/// is forgotten is sent once more.
+#[map]
+pub static FUNCTIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
+
+/// How many entries of [`BATCHES`] are of callbacks that run. Every callback of the system asks, and nearly
+/// always there is none.
+#[map]
+pub static CALLBACKS_RUNNING: Array<u64> = Array::with_max_entries(1, 0);
+
 /// Calls that free several objects and have freed streamed ones, by task and path.
 #[map]
 pub static BATCHES: LruHashMap<u64, u8> = LruHashMap::with_max_entries(1024, 0);
 
 /// Which of the hot programs are running on this CPU ([`crate::probes::Hot`]).
 #[map]
-pub static RUNNING: PerCpuArray<u32> = PerCpuArray::with_max_entries(3, 0);
+pub static RUNNING: PerCpuArray<u32> = PerCpuArray::with_max_entries(HOTS, 0);
 
 /// The walk along a cache's partial slabs. Here and not on the stack, so that the verifier knows no
 /// value of it and the walk looks the same to it at every step. Walks run under `slab_mutex`: one is

@@ -38,7 +38,7 @@ pub enum Wake {
 #[inline(always)]
 pub fn count(kind: Kind, fate: Fate) {
     if let Some(place) = COUNTERS.get_ptr_mut(counter(kind, fate)) {
-        add_one(place);
+        add(place, 1);
     }
 }
 
@@ -54,12 +54,12 @@ pub fn count_filtered(kind: Kind, owner: &Owner) {
     }
 }
 
-/// Adds one. An interrupt may run between load and store, so the sum is made in one instruction; by the
+/// Adds, modulo 2^64. An interrupt may run between load and store, so the sum is made in one instruction; by the
 /// intrinsic, because the BPF target has the instruction and core offers no atomics for it.
 #[inline(always)]
-fn add_one(place: *mut u64) {
+pub fn add(place: *mut u64, number: u64) {
     // SAFETY: the map's value is eight aligned bytes that live as long as the program.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(place, 1) };
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(place, number) };
 }
 
 /// The next sequence number of this CPU.

@@ -62,6 +62,8 @@ pub struct Layout {
     pub sheaf_objects: Option<u32>,
     /// `module.name`.
     pub module_name: Option<u32>,
+    /// `rcu_cblist.head`.
+    pub callback_list_head: Option<u32>,
     /// `rcu_state.gp_seq`.
     pub rcu_gp_seq: Option<u32>,
     /// `rcu_state.expedited_sequence`.
@@ -113,6 +115,7 @@ impl Layout {
             sheaf_size: at("slab_sheaf", "size"),
             sheaf_objects: at("slab_sheaf", "objects"),
             module_name: at("module", "name"),
+            callback_list_head: at("rcu_cblist", "head"),
             rcu_gp_seq: at("rcu_state", "gp_seq"),
             rcu_expedited_sequence: at("rcu_state", "expedited_sequence"),
             second_argument: match btf.argument("kvfree_call_rcu", 1) {

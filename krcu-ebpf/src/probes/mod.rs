@@ -2,6 +2,7 @@
 
 mod barrier;
 mod cache;
+mod callback;
 mod free;
 mod grace;
 mod module;
@@ -25,7 +26,12 @@ pub enum Hot {
     CallbackQueued = 1,
     /// `freed_single`
     FreedSingle = 2,
+    /// `callback_runs`
+    CallbackRuns = 3,
 }
+
+/// How many there are.
+pub const HOTS: u32 = 4;
 
 /// A run of a first copy.
 #[inline(always)]

@@ -12,7 +12,7 @@ use crate::{
     config,
     kernel::{self, Owner},
     ring::{Wake, count_filtered, emit},
-    site::site,
+    site::{name, site},
 };
 
 /// Entry of `kvfree_call_rcu()`, both forms.
@@ -82,6 +82,7 @@ fn callback(context: &FEntryContext) {
         other => return count_filtered(Kind::CallbackQueued, &other),
     };
     let function = argument(context, 1);
+    name(function);
     let site = if config!(queue_stacks) != 0 { site(context) } else { 0 };
     emit::<CallbackQueued>(Kind::CallbackQueued, Wake::Later, |body| {
         body.write(CallbackQueued { head, cache, function, site, reserved: 0 });

@@ -67,6 +67,7 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         sheaf_size_offset: layout.sheaf_size.unwrap_or(0),
         sheaf_objects_offset: layout.sheaf_objects.unwrap_or(0),
         module_name_offset: layout.module_name.unwrap_or(0),
+        callback_head_offset: layout.callback_list_head.unwrap_or(0),
         ..leftover(facts).unwrap_or(Config::ZERO)
     };
     (config, lacking)
@@ -121,6 +122,9 @@ pub(super) fn lacking_for(facts: &Facts, program: &str) -> Option<&'static str> 
             (layout.sheaf_size, "slab_sheaf.size"),
             (layout.sheaf_objects, "slab_sheaf.objects"),
         ]),
+        "callback_runs" | "callback_runs_nested" | "callback_runs_end" => {
+            lacking(&[(layout.callback_list_head, "rcu_cblist.head")])
+        }
         "module_loaded" | "module_freed" => lacking(&[(layout.module_name, "module.name")]),
         _ => None,
     }
