@@ -3,7 +3,7 @@
 //! Nothing here is a number of one kernel: offsets and addresses come from [`CONFIG`]. A read that
 //! faults gives `None`, and what depends on it is "not known", never zero.
 
-use core::ffi::c_void;
+use core::{cell::UnsafeCell, ffi::c_void};
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop};
 use krcu_common::{
@@ -26,7 +26,7 @@ macro_rules! config {
     };
 }
 
-/// Ends of the direct map and the start of the page array, once read.
+/// Ends of the direct map and the start of the page array.
 #[derive(Clone, Copy)]
 struct Layout {
     page_offset: u64,
@@ -34,8 +34,36 @@ struct Layout {
     vmemmap: u64,
 }
 
+/// The layout, once read: the kernel chooses it as it boots, and never again.
+static LAYOUT: Cell<Layout> = Cell::new(Layout { page_offset: 0, vmalloc: 0, vmemmap: 0 });
+
 /// Page shift of the architectures that the plan admits.
 const PAGE_SHIFT: u64 = 12;
+
+/// A global that programs change; every access is one of memory, in the order of the program.
+#[repr(transparent)]
+struct Cell<T>(UnsafeCell<T>);
+
+// SAFETY: accesses are volatile and of words, and what is stored bears being overwritten by another CPU.
+unsafe impl<T> Sync for Cell<T> {}
+
+impl<T> Cell<T> {
+    const fn new(value: T) -> Self {
+        Cell(UnsafeCell::new(value))
+    }
+
+    #[inline(always)]
+    fn get(&self) -> T {
+        // SAFETY: a static is valid, aligned and initialised.
+        unsafe { core::ptr::read_volatile(self.0.get()) }
+    }
+
+    #[inline(always)]
+    fn set(&self, value: T) {
+        // SAFETY: as above.
+        unsafe { core::ptr::write_volatile(self.0.get(), value) }
+    }
+}
 
 /// Reads a `T` at a kernel address.
 #[inline(always)]
@@ -54,11 +82,19 @@ pub fn read_name(address: u64, name: &mut [u8; NAME_BYTES]) {
 
 #[inline(always)]
 fn layout() -> Option<Layout> {
-    Some(Layout {
+    let known = LAYOUT.get();
+    // Two CPUs may both be first and write the same. The last word is written last.
+    if known.vmemmap != 0 {
+        return Some(known);
+    }
+    let layout = Layout {
         page_offset: read(config!(page_offset_base_address))?,
         vmalloc: read(config!(vmalloc_base_address))?,
         vmemmap: read(config!(vmemmap_base_address))?,
-    })
+    };
+    LAYOUT.set(Layout { vmemmap: 0, ..layout });
+    LAYOUT.set(layout);
+    Some(layout)
 }
 
 /// What a pointer turned out to be.
