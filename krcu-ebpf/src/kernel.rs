@@ -109,39 +109,138 @@ pub enum Owner {
     NotSlab,
 }
 
-/// The slab page that holds this address: what `virt_to_slab()` gives, or `None`.
+/// The `struct page` of an address in the direct map.
 #[inline(always)]
-fn slab_of(address: u64) -> Option<u64> {
+fn page_of(address: u64) -> Option<u64> {
     let layout = layout()?;
     if address < layout.page_offset || address >= layout.vmalloc {
         return None;
     }
     let frame = (address - layout.page_offset) >> PAGE_SHIFT;
-    let mut page = layout.vmemmap + frame * u64::from(config!(page_bytes));
-    // A tail page leads to its head: by the head's address plus one, or, where the kernel shares
-    // tail pages (HugeTLB vmemmap optimisation in 7.x), by a mask whose upper half is all ones,
-    // which no address of the page array has.
-    let compound: u64 = read(page + u64::from(config!(page_compound_offset)))?;
-    if compound & 1 == 1 {
-        page = if compound >> 32 == 0xffff_ffff { page & compound & !1 } else { compound - 1 };
+    Some(layout.vmemmap + frame * u64::from(config!(page_bytes)))
+}
+
+/// The two words of a `struct page` that lead on.
+struct Leads {
+    /// From a tail page to its head.
+    compound: u64,
+    /// From the head page of a slab to its cache.
+    cache: u64,
+}
+
+/// Bytes that are read at once where both words lie in them.
+const LEADS_WORDS: usize = 3;
+
+/// Both words, by one read where they lie close together.
+#[inline(always)]
+fn leads(page: u64) -> Option<Leads> {
+    let (compound, cache) = (config!(page_compound_offset), config!(slab_cache_offset));
+    if compound == cache {
+        let word = read(page + u64::from(compound))?;
+        return Some(Leads { compound: word, cache: word });
     }
-    let is_slab = if config!(slab_test) == SLAB_BY_TYPE {
-        let page_type: u32 = read(page + u64::from(config!(slab_test_offset)))?;
+    let between = cache.wrapping_sub(compound) as usize;
+    if between % 8 == 0 && between < LEADS_WORDS * 8 {
+        let words: [u64; LEADS_WORDS] = read(page + u64::from(compound))?;
+        // SAFETY: the word lies within the array.
+        let cache = unsafe { words.as_ptr().byte_add(between).read_volatile() };
+        return Some(Leads { compound: words[0], cache });
+    }
+    Some(Leads { compound: read(page + u64::from(compound))?, cache: read(page + u64::from(cache))? })
+}
+
+/// The head of a tail page, `None` for a page that is no tail. The word leads there by the head's address
+/// plus one, or, where the kernel shares tail pages (HugeTLB vmemmap optimisation in 7.x), by a mask whose upper
+/// half is all ones, which no address of the page array has.
+#[inline(always)]
+fn head_of(page: u64, compound: u64) -> Option<u64> {
+    if compound & 1 == 0 {
+        return None;
+    }
+    Some(if compound >> 32 == 0xffff_ffff { page & compound & !1 } else { compound - 1 })
+}
+
+/// The head page, and the word of it that is the cache where it is a slab.
+#[inline(always)]
+fn head_and_cache(page: u64) -> Option<(u64, u64)> {
+    let Leads { compound, cache } = leads(page)?;
+    match head_of(page, compound) {
+        None => Some((page, cache)),
+        Some(head) => Some((head, read(head + u64::from(config!(slab_cache_offset)))?)),
+    }
+}
+
+/// Whether a head page belongs to the slab allocator.
+#[inline(always)]
+fn is_slab(page: u64) -> bool {
+    if config!(slab_test) == SLAB_BY_TYPE {
+        let page_type: u32 = read(page + u64::from(config!(slab_test_offset))).unwrap_or(0);
         page_type >> 24 == config!(slab_test_value)
     } else {
-        let flags: u64 = read(page + u64::from(config!(slab_test_offset)))?;
+        let flags: u64 = read(page + u64::from(config!(slab_test_offset))).unwrap_or(0);
         flags >> (config!(slab_test_value) & 63) & 1 == 1
-    };
-    is_slab.then_some(page)
+    }
 }
 
 /// The cache that owns the object at this address, and whether its objects are streamed.
 #[inline(always)]
 pub fn owner(object: u64) -> Owner {
-    let cache = slab_of(object).and_then(|slab| read::<u64>(slab + u64::from(config!(slab_cache_offset))));
-    match cache {
-        Some(cache) if cache != 0 => classify(cache),
-        _ => Owner::NotSlab,
+    let Some(page) = page_of(object) else { return Owner::NotSlab };
+    let Some((page, cache)) = head_and_cache(page) else { return Owner::NotSlab };
+    if let Some(owner) = remembered(cache) {
+        return owner;
+    }
+    if !is_slab(page) || cache == 0 {
+        return Owner::NotSlab;
+    }
+    let owner = classify(cache);
+    remember(cache, &owner);
+    owner
+}
+
+/// Places of [`MEMORY`]; caches are few, and two that share a place only take it from each other.
+const MEMORY_PLACES: usize = 1024;
+/// Low bits of an entry that say what the cache is; a cache's own are zero.
+const IS_KMALLOC: u64 = 1;
+const IS_STREAMED: u64 = 2;
+
+/// What caches are known to be: at the place that a cache's address gives, the address and one of the above.
+///
+/// A kmalloc cache is one for ever. A streamed one may be destroyed, and its address become that of another cache: of
+/// one that is streamed, or of one of built-in code, whose objects are then streamed for nothing. No cache whose
+/// objects must be streamed is ever taken for another. What built-in code owns is not remembered, for it would be.
+///
+/// That a page's word is the address of a cache proves that the page is the head of one of its slabs. The allocator
+/// puts the address there before it gives away the first object; once it has given the page back, the word is the
+/// page allocator's: a list's (6.12 and later: `lru`, `compound_head`), or `mapping`, which is cleared (6.1).
+static MEMORY: [Cell<u64>; MEMORY_PLACES] = [const { Cell::new(0) }; MEMORY_PLACES];
+
+#[inline(always)]
+fn place_of(cache: u64) -> &'static Cell<u64> {
+    // SAFETY: the index is less than the number of places; with a check of bounds instead, the compiler loses to the
+    // verifier what it knows of the index.
+    unsafe { MEMORY.get_unchecked((cache >> 6) as usize & (MEMORY_PLACES - 1)) }
+}
+
+#[inline(always)]
+fn remembered(cache: u64) -> Option<Owner> {
+    let entry = place_of(cache).get();
+    if entry == 0 {
+        return None;
+    }
+    match entry ^ cache {
+        IS_KMALLOC => Some(Owner::Kmalloc),
+        IS_STREAMED => Some(Owner::Streamed(cache)),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn remember(cache: u64, owner: &Owner) {
+    match owner {
+        Owner::Kmalloc => place_of(cache).set(cache | IS_KMALLOC),
+        Owner::Streamed(_) => place_of(cache).set(cache | IS_STREAMED),
+        Owner::Builtin | Owner::NotSlab => {}
     }
 }
 
