@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use krcu_common::{Fate, Kind, count::counter, decode::decode};
 use krcu_model::{
     Event, Order, State, Watch,
-    event::{Cpu, Gap, LossReason, Task, Time, What},
+    event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
     state::Blind,
 };
 
@@ -35,7 +35,7 @@ pub fn blind(plan: &Plan) -> Vec<Blind> {
         })
         .collect();
     // No probe sees them yet.
-    blind.push(Blind::CallbackRuns);
+    blind.extend([Blind::CallbackRuns, Blind::Inside]);
     blind.sort_unstable();
     blind.dedup();
     blind
@@ -222,7 +222,13 @@ impl Pipeline {
             self.gap(gap);
         }
         for events in misses.values().copied().filter(|missed| *missed > 0) {
-            self.gap(Gap { reason: LossReason::ProbeMissed, events, from: attached, until: end });
+            self.gap(Gap {
+                reason: LossReason::ProbeMissed,
+                events,
+                from: attached,
+                until: end,
+                scope: Scope::Everything,
+            });
         }
         let lost = |wanted: Option<Kind>| -> u64 {
             let counts = |account: &&Account| wanted.is_none_or(|kind| kind.name() == account.kind);
@@ -246,11 +252,11 @@ mod tests {
     #[test]
     fn a_watch_without_one_end_of_a_grace_period_is_blind_to_it() {
         let whole = Plan::of(&debian("6.12"));
-        assert_eq!(blind(&whole), [Blind::CallbackRuns]);
+        assert_eq!(blind(&whole), [Blind::CallbackRuns, Blind::Inside]);
         for program in ["grace_begin", "grace_end", "expedited_begin", "expedited_end"] {
             let mut plan = whole.clone();
             plan.withdraw(program, "busy".to_owned());
-            assert_eq!(blind(&plan), [Blind::CallbackRuns, Blind::Grace], "{program}");
+            assert_eq!(blind(&plan), [Blind::CallbackRuns, Blind::Grace, Blind::Inside], "{program}");
         }
     }
 

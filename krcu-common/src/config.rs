@@ -92,8 +92,8 @@ pub struct Config {
     pub probe_log: u32,
     /// Bytes waiting in the ring at which a probe wakes the reader.
     pub wake_bytes: u32,
-    /// Zero: the structure is a whole number of words.
-    pub reserved: u32,
+    /// 1 to stream each allocation and each free of objects of streamed caches.
+    pub alloc_stacks: u32,
 }
 
 impl Config {
@@ -135,6 +135,6 @@ impl Config {
         queue_stacks: 0,
         probe_log: 0,
         wake_bytes: 0,
-        reserved: 0,
+        alloc_stacks: 0,
     };
 }

@@ -23,11 +23,15 @@ pub enum Fate {
     /// Seen by a program's second copy, in an interrupt during a run of the first, which the kernel
     /// skips then. Not a part of the sum: the same thing has one of the fates above as well.
     Nested = 6,
+    /// A map had no room for what the program had to remember. Not a part of the sum either.
+    MapFull = 7,
+    /// The stack table had no room, so an event has no site. Not a part of the sum.
+    NoSite = 8,
 }
 
 impl Fate {
     /// Every fate, in the order of its number.
-    pub const ALL: [Fate; 7] = [
+    pub const ALL: [Fate; 9] = [
         Fate::Seen,
         Fate::Delivered,
         Fate::LostRing,
@@ -35,13 +39,15 @@ impl Fate {
         Fate::FilteredBuiltin,
         Fate::FilteredNotSlab,
         Fate::Nested,
+        Fate::MapFull,
+        Fate::NoSite,
     ];
 }
 
 /// Places that the kinds take: their numbers begin at 1, and place 0 stays empty.
-const KINDS: u32 = 17;
+const KINDS: u32 = 21;
 /// Fates, whose numbers begin at 0.
-const FATES: u32 = 7;
+const FATES: u32 = 9;
 
 const _: () = assert!(KINDS as usize == Kind::ALL.len() + 1 && FATES as usize == Fate::ALL.len());
 

@@ -45,6 +45,9 @@ pub enum Blind {
     CallbackRuns,
     /// When grace periods begin and end.
     Grace,
+    /// What no probe sees and only a machine says of itself: readers, when a queueing call returned, who has
+    /// which objects. Every live watch is blind to it.
+    Inside,
 }
 
 /// One cache's life, counted from 0 in the order in which the watch met them.

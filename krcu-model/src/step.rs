@@ -8,7 +8,7 @@
 mod barrier;
 mod cache;
 
-use krcu_common::{BarrierKind, FreePath};
+use krcu_common::{BarrierKind, FreePath, QueueForm};
 
 use crate::{
     event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, What},
@@ -34,14 +34,14 @@ impl State {
             self.batch_freed(Freer::of(task, cpu), FreePath::Single);
         }
         match what {
-            What::Queued { object, cache, site, headless } => {
-                self.queued(mark, task, cpu, object, cache, site, headless);
+            What::Queued { object, cache, site, form } => {
+                self.queued(mark, task, cpu, object, cache, site, form == QueueForm::Headless);
             }
             What::Freed { object, cache, path } => {
                 self.freed(mark, Freer::of(task, cpu), object, cache, path);
             }
             What::BatchFreed { path } => self.batch_freed(Freer::of(task, cpu), path),
-            What::CallbackQueued { object, cache: address, text: _, site } => {
+            What::CallbackQueued { object, cache: address, function: _, text: _, site } => {
                 let stack = self.stack_of(site);
                 let cache = self.cache(address);
                 let life = cache.id;
@@ -95,7 +95,8 @@ impl State {
             }
             What::GraceBegin { expedited } => self.ledger.grace_begins(mark.position, expedited),
             What::GraceEnd { expedited } => self.ledger.grace_ends(mark.position, expedited),
-            What::Allocated { object, cache } => {
+            What::CallbackRuns { .. } | What::Function { .. } | What::FreedAtOnce { .. } => {}
+            What::Allocated { object, cache, site: _ } => {
                 self.ledger.allocated.insert(object, cache);
             }
             What::QueueReturned { object } => {
@@ -249,6 +250,6 @@ impl State {
 
     /// Whether the one who tells the events tells everything: a machine, or a script.
     fn tells_all(&self) -> bool {
-        !self.watch.blind.contains(&Blind::CallbackRuns)
+        !self.watch.blind.iter().any(|blind| matches!(blind, Blind::CallbackRuns | Blind::Inside))
     }
 }

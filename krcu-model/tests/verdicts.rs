@@ -3,11 +3,12 @@
 //! Times are microseconds; the expectation of each case follows from the covering rule and from what
 //! the destroy's shutdown returned, not from what the program printed.
 
-use krcu_common::{BarrierKind, FreePath};
+use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State, Verdict, VerdictKind, Watch,
     event::{
-        CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Site, Task, Time, What,
+        CacheAddress, CacheFacts, Cpu, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress, Scope,
+        Site, Task, Time, What,
     },
     promise::Promise,
     state::Blind,
@@ -102,7 +103,10 @@ impl Run {
 
     fn gap(self, from: u64, until: u64) -> Run {
         let (from, until) = (Time(from * 1000), Time(until * 1000));
-        self.then(0, What::Gap(Gap { reason: LossReason::RingFull, events: 3, from, until }))
+        self.then(
+            0,
+            What::Gap(Gap { reason: LossReason::RingFull, events: 3, from, until, scope: Scope::Everything }),
+        )
     }
 
     /// The only verdict.
@@ -122,7 +126,7 @@ fn facts(refcount: i32) -> CacheFacts {
 }
 
 fn queued(object: u64, headless: bool) -> What {
-    What::Queued { object: ObjectAddress(object), cache: CACHE, site: Site(0), headless }
+    What::Queued { object: ObjectAddress(object), cache: CACHE, site: Site(0), form: QueueForm::of(headless) }
 }
 
 fn freed(object: u64, path: FreePath) -> What {
@@ -293,8 +297,13 @@ fn only_the_barrier_for_kfree_rcu_orders_kfree_rcu() {
 
 #[test]
 fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
-    let callback =
-        What::CallbackQueued { object: ObjectAddress(99), cache: CACHE, text: None, site: Site(0) };
+    let callback = What::CallbackQueued {
+        object: ObjectAddress(99),
+        cache: CACHE,
+        function: FunctionAddress(0),
+        text: None,
+        site: Site(0),
+    };
     let queue = || Run::new().created(CACHE).then(EXIT, callback.clone());
     let ordered = queue().barrier(EXIT, BarrierKind::Rcu).destroy_begin().look(0).emptied();
     assert_eq!(
@@ -325,8 +334,13 @@ fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
 
 #[test]
 fn objects_left_beside_open_callbacks_are_not_called_leaked() {
-    let callback =
-        What::CallbackQueued { object: ObjectAddress(99), cache: CACHE, text: None, site: Site(0) };
+    let callback = What::CallbackQueued {
+        object: ObjectAddress(99),
+        cache: CACHE,
+        function: FunctionAddress(0),
+        text: None,
+        site: Site(0),
+    };
     let run = Run::new().created(CACHE).then(EXIT, callback).destroy_begin().look(0).left(1);
     let verdict = run.verdict();
     assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Inconclusive, None));
@@ -489,8 +503,12 @@ fn a_cache_at_the_same_address_is_another_cache() {
 
 #[test]
 fn the_destroy_of_one_cache_is_not_touched_by_the_queue_of_another() {
-    let other =
-        |object| What::Queued { object: ObjectAddress(object), cache: OTHER, site: Site(0), headless: false };
+    let other = |object| What::Queued {
+        object: ObjectAddress(object),
+        cache: OTHER,
+        site: Site(0),
+        form: QueueForm::Head,
+    };
     let run = Run::new()
         .created(CACHE)
         .created(OTHER)
@@ -605,7 +623,13 @@ fn around(run: Run, task: u32, barrier: BarrierKind, inner: impl FnOnce(Run) -> 
 }
 
 fn callback(object: u64) -> What {
-    What::CallbackQueued { object: ObjectAddress(object), cache: CACHE, text: None, site: Site(0) }
+    What::CallbackQueued {
+        object: ObjectAddress(object),
+        cache: CACHE,
+        function: FunctionAddress(0),
+        text: None,
+        site: Site(0),
+    }
 }
 
 #[test]

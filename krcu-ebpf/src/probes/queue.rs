@@ -2,7 +2,7 @@
 
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use krcu_common::{
-    Kind,
+    Kind, QueueForm,
     config::OBJECT_IS_HEAD_LESS_OFFSET,
     wire::{CallbackQueued, Queued},
 };
@@ -18,24 +18,24 @@ use crate::{
 /// Entry of `kvfree_call_rcu()`, both forms.
 #[fentry]
 pub fn queued(context: FEntryContext) -> i32 {
-    first(Hot::Queued, || queue(&context))
+    first(Hot::Queued, || queue(&context, false))
 }
 
 /// The second copy of `queued`.
 #[fentry]
 pub fn queued_nested(context: FEntryContext) -> i32 {
-    nested(Hot::Queued, Kind::Queued, || queue(&context))
+    nested(Hot::Queued, Kind::Queued, || queue(&context, false))
 }
 
 /// Entry of `kfree_call_rcu_nolock()`, whose fallback comes by `kvfree_call_rcu()` once more.
 #[fentry]
 pub fn queued_nolock(context: FEntryContext) -> i32 {
-    queue(&context);
+    queue(&context, true);
     0
 }
 
 #[inline(always)]
-fn queue(context: &FEntryContext) {
+fn queue(context: &FEntryContext, nolock: bool) {
     let head = argument(context, 0);
     let second = argument(context, 1);
     let object = if config!(object_argument) == OBJECT_IS_HEAD_LESS_OFFSET && head != 0 {
@@ -47,9 +47,10 @@ fn queue(context: &FEntryContext) {
         Owner::Streamed(cache) => cache,
         other => return count_filtered(Kind::Queued, &other),
     };
+    let form = if nolock { QueueForm::Nolock } else { QueueForm::of(head == 0) };
     let site = if config!(queue_stacks) != 0 { site(context) } else { 0 };
     emit::<Queued>(Kind::Queued, Wake::Later, |body| {
-        body.write(Queued { object, cache, site, headless: u32::from(head == 0) });
+        body.write(Queued { object, cache, site, form: form as u32 });
     });
 }
 

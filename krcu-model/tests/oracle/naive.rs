@@ -13,7 +13,7 @@
 mod promises;
 mod verdicts;
 
-use krcu_common::{BarrierKind, FreePath};
+use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, VerdictKind, Watch,
     event::{CacheAddress, Cpu, Gap, ObjectAddress, Task, Time, What},
@@ -229,7 +229,9 @@ impl<'a> Naive<'a> {
         match what {
             What::CacheCreated { cache, facts, .. } => self.created(*cache, facts.refcount, place),
             What::CacheReleased { cache } => self.ends(*cache, place),
-            What::Queued { object, cache, headless, .. } => self.queued(*object, *cache, *headless, place),
+            What::Queued { object, cache, form, .. } => {
+                self.queued(*object, *cache, *form == QueueForm::Headless, place);
+            }
             What::CallbackQueued { object, cache, .. } => {
                 let (life, object) = (self.life_at(*cache), *object);
                 let is_queued = |c: &&mut Callback| c.object == object && c.ran.or(c.replaced).is_none();

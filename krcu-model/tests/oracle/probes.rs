@@ -10,7 +10,7 @@ mod threads;
 use krcu_common::{BarrierKind, FreePath};
 use krcu_model::{
     Event, Watch,
-    event::{CacheAddress, CacheFacts, Cpu, Gap, LossReason, ObjectAddress, Task, Time, What},
+    event::{CacheAddress, CacheFacts, Cpu, Gap, LossReason, ObjectAddress, Scope, Task, Time, What},
     state::Blind,
 };
 
@@ -222,7 +222,8 @@ impl Kernel {
     fn tells_of_loss(&mut self) {
         if let Some((from, until)) = self.lost.take() {
             let reason = LossReason::RingFull;
-            let gap = Gap { reason, events: 1, from: Time(from), until: Time(until) };
+            let gap =
+                Gap { reason, events: 1, from: Time(from), until: Time(until), scope: Scope::Everything };
             self.events.push(Event {
                 time: Time(self.now),
                 task: Task(0),

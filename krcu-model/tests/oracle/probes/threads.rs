@@ -1,7 +1,7 @@
 //! Threads: the next step of a task, out of what it is in.
 
-use krcu_common::{BarrierKind, FreePath};
-use krcu_model::event::{Leftover, Site, What};
+use krcu_common::{BarrierKind, FreePath, QueueForm};
+use krcu_model::event::{FunctionAddress, Leftover, Site, What};
 
 use super::{Cache, Doing, Kernel, Life, Object, TASKS, address, facts, object};
 
@@ -119,7 +119,11 @@ impl Kernel {
                 }
                 let index = *self.random.choose(&free);
                 self.objects[index] = Object { slot, life: Life::Allocated, hidden: false };
-                self.say(number, cpu, What::Allocated { object: object(index), cache: address(slot) });
+                self.say(
+                    number,
+                    cpu,
+                    What::Allocated { object: object(index), cache: address(slot), site: Site(0) },
+                );
                 if self.random.percent(85) {
                     self.queues(thread, number, cpu, index);
                 }
@@ -144,7 +148,17 @@ impl Kernel {
                 let since = self.happened;
                 self.objects[index].life = Life::Callback { since };
                 let (object, cache) = (object(index), address(slot));
-                self.say(number, cpu, What::CallbackQueued { object, cache, text: None, site: Site(0) });
+                self.say(
+                    number,
+                    cpu,
+                    What::CallbackQueued {
+                        object,
+                        cache,
+                        function: FunctionAddress(0),
+                        text: None,
+                        site: Site(0),
+                    },
+                );
                 self.threads[thread].doing = Doing::Queueing(index);
             }
             13..16 => self.barrier_begins(thread, number, cpu),
@@ -195,7 +209,7 @@ impl Kernel {
         let since = self.happened;
         self.objects[index].life = if headless { Life::InCall } else { Life::Queued { since } };
         let (object, cache) = (object(index), address(slot));
-        self.say(number, cpu, What::Queued { object, cache, site: Site(0), headless });
+        self.say(number, cpu, What::Queued { object, cache, site: Site(0), form: QueueForm::of(headless) });
         self.threads[thread].doing =
             if headless { Doing::QueueingHeadless(index) } else { Doing::Queueing(index) };
     }
