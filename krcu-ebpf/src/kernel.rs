@@ -7,7 +7,7 @@ use core::{cell::UnsafeCell, ffi::c_void};
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop};
 use krcu_common::{
-    config::{Config, SLAB_BY_TYPE},
+    config::{Config, READ_ONLY_CAST_MARK, SLAB_BY_TYPE},
     wire::NAME_BYTES,
 };
 
@@ -72,6 +72,31 @@ pub fn read<T>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
 }
 
+/// Reads the word at a kernel address that is a multiple of 8: by one instruction where the kernel lets a program take an
+/// address for that of a structure, else by the helper, which takes some 90.
+///
+/// Where the address cannot be read, the first gives zero. So does this: a caller has to take zero for "not known".
+#[inline(always)]
+fn word(address: u64) -> u64 {
+    let words_type = config!(words_type);
+    if words_type == 0 {
+        return read(address).unwrap_or(0);
+    }
+    // SAFETY: on this side of the test, the agent has put the kernel's function in the place of this number.
+    let cast: unsafe extern "C" fn(u64, u32) -> *const u64 =
+        unsafe { core::mem::transmute(READ_ONLY_CAST_MARK as usize) };
+    // SAFETY: the function gives the address back.
+    let words = unsafe { cast(address, words_type) };
+    // SAFETY: the kernel checks the address and catches a fault.
+    unsafe { words.read_volatile() }
+}
+
+/// The half of a word at a kernel address that is a multiple of 4; 0 where it cannot be read.
+#[inline(always)]
+fn half_word(address: u64) -> u32 {
+    (word(address & !7) >> ((address & 4) * 8)) as u32
+}
+
 /// Reads the string at a kernel address; what is not read stays zero.
 #[inline(always)]
 pub fn read_name(address: u64, name: &mut [u8; NAME_BYTES]) {
@@ -131,22 +156,22 @@ struct Leads {
 /// Bytes that are read at once where both words lie in them.
 const LEADS_WORDS: usize = 3;
 
-/// Both words, by one read where they lie close together.
+/// Both words, by one read where they lie close together; zero where they cannot be read, which leads nowhere.
 #[inline(always)]
-fn leads(page: u64) -> Option<Leads> {
+fn leads(page: u64) -> Leads {
     let (compound, cache) = (config!(page_compound_offset), config!(slab_cache_offset));
     if compound == cache {
-        let word = read(page + u64::from(compound))?;
-        return Some(Leads { compound: word, cache: word });
+        let word = word(page + u64::from(compound));
+        return Leads { compound: word, cache: word };
     }
     let between = cache.wrapping_sub(compound) as usize;
-    if between % 8 == 0 && between < LEADS_WORDS * 8 {
-        let words: [u64; LEADS_WORDS] = read(page + u64::from(compound))?;
+    if config!(words_type) == 0 && between % 8 == 0 && between < LEADS_WORDS * 8 {
+        let words: [u64; LEADS_WORDS] = read(page + u64::from(compound)).unwrap_or([0; LEADS_WORDS]);
         // SAFETY: the word lies within the array.
         let cache = unsafe { words.as_ptr().byte_add(between).read_volatile() };
-        return Some(Leads { compound: words[0], cache });
+        return Leads { compound: words[0], cache };
     }
-    Some(Leads { compound: read(page + u64::from(compound))?, cache: read(page + u64::from(cache))? })
+    Leads { compound: word(page + u64::from(compound)), cache: word(page + u64::from(cache)) }
 }
 
 /// The head of a tail page, `None` for a page that is no tail. The word leads there by the head's address
@@ -162,11 +187,11 @@ fn head_of(page: u64, compound: u64) -> Option<u64> {
 
 /// The head page, and the word of it that is the cache where it is a slab.
 #[inline(always)]
-fn head_and_cache(page: u64) -> Option<(u64, u64)> {
-    let Leads { compound, cache } = leads(page)?;
+fn head_and_cache(page: u64) -> (u64, u64) {
+    let Leads { compound, cache } = leads(page);
     match head_of(page, compound) {
-        None => Some((page, cache)),
-        Some(head) => Some((head, read(head + u64::from(config!(slab_cache_offset)))?)),
+        None => (page, cache),
+        Some(head) => (head, word(head + u64::from(config!(slab_cache_offset)))),
     }
 }
 
@@ -174,11 +199,9 @@ fn head_and_cache(page: u64) -> Option<(u64, u64)> {
 #[inline(always)]
 fn is_slab(page: u64) -> bool {
     if config!(slab_test) == SLAB_BY_TYPE {
-        let page_type: u32 = read(page + u64::from(config!(slab_test_offset))).unwrap_or(0);
-        page_type >> 24 == config!(slab_test_value)
+        half_word(page + u64::from(config!(slab_test_offset))) >> 24 == config!(slab_test_value)
     } else {
-        let flags: u64 = read(page + u64::from(config!(slab_test_offset))).unwrap_or(0);
-        flags >> (config!(slab_test_value) & 63) & 1 == 1
+        word(page + u64::from(config!(slab_test_offset))) >> (config!(slab_test_value) & 63) & 1 == 1
     }
 }
 
@@ -186,7 +209,7 @@ fn is_slab(page: u64) -> bool {
 #[inline(always)]
 pub fn owner(object: u64) -> Owner {
     let Some(page) = page_of(object) else { return Owner::NotSlab };
-    let Some((page, cache)) = head_and_cache(page) else { return Owner::NotSlab };
+    let (page, cache) = head_and_cache(page);
     if let Some(owner) = remembered(cache) {
         return owner;
     }
@@ -267,13 +290,13 @@ pub fn has_builtin_name(cache: u64) -> bool {
 /// Address of the cache's name, 0 when it cannot be read.
 #[inline(always)]
 pub fn cache_name(cache: u64) -> u64 {
-    read(cache + u64::from(config!(cache_name_offset))).unwrap_or(0)
+    word(cache + u64::from(config!(cache_name_offset)))
 }
 
 /// The cache's flags, lower 32 bits; 0 when they cannot be read.
 #[inline(always)]
 pub fn cache_flags(cache: u64) -> u32 {
-    read(cache + u64::from(config!(cache_flags_offset))).unwrap_or(0)
+    half_word(cache + u64::from(config!(cache_flags_offset)))
 }
 
 /// Bytes of an object of the cache.

@@ -13,6 +13,7 @@ use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::Program;
 use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
+use krcu_common::config::READ_ONLY_CAST_MARK;
 use krcu_common::count::{ROW_WORDS, ROWS};
 use log::Log;
 use zerocopy::IntoBytes;
@@ -21,6 +22,7 @@ use crate::kernel::{Plan, catalog::leaving};
 
 mod error;
 mod link;
+mod patch;
 
 pub use error::LoadError;
 use link::LinkId;
@@ -253,10 +255,17 @@ fn load_object(plan: &Plan, options: LoadOptions, btf: &Btf) -> Result<Ebpf, Loa
     config.queue_stacks = u32::from(options.queue_stacks);
     config.probe_log = u32::from(options.probe_log);
     config.wake_bytes = options.wake_bytes;
+    let patched;
+    let object = if config.read_only_cast == 0 {
+        OBJECT
+    } else {
+        patched = patch::calls(OBJECT, READ_ONLY_CAST_MARK, config.read_only_cast);
+        patched.as_bytes().get(..OBJECT.len()).unwrap_or(OBJECT)
+    };
     EbpfLoader::new()
         .btf(Some(btf))
         .override_global(CONFIG, config.as_bytes(), true)
         .map_max_entries(EVENTS, options.ring_bytes)
-        .load(OBJECT)
+        .load(object)
         .map_err(|cause| LoadError::Object { cause: Box::new(cause) })
 }
