@@ -44,20 +44,25 @@ impl Fate {
     ];
 }
 
-/// Places that the kinds take: their numbers begin at 1, and place 0 stays empty.
-const KINDS: u32 = 21;
+/// Rows of counters: one for each kind, whose numbers begin at 1; row 0 stays empty.
+pub const ROWS: u32 = 21;
 /// Fates, whose numbers begin at 0.
 const FATES: u32 = 9;
 
-const _: () = assert!(KINDS as usize == Kind::ALL.len() + 1 && FATES as usize == Fate::ALL.len());
+const _: () = assert!(ROWS as usize == Kind::ALL.len() + 1 && FATES as usize == Fate::ALL.len());
 
-/// Counters a CPU has: one for each kind and fate.
-pub const COUNTERS: u32 = KINDS * FATES;
+/// Words of a row: a counter for each fate, and [`RUNNING`].
+pub const ROW_WORDS: u32 = FATES + 1;
+/// Place in its row of the word by which the two copies of a program on a hot function know of each other.
+pub const RUNNING: u32 = FATES;
 
-/// Place of a counter in the per-CPU array.
+/// Words that a CPU has: all rows.
+pub const COUNTERS: u32 = ROWS * ROW_WORDS;
+
+/// Place of a counter among the words of a CPU, row by row.
 #[must_use]
 pub const fn counter(kind: Kind, fate: Fate) -> u32 {
-    kind as u32 * FATES + fate as u32
+    kind as u32 * ROW_WORDS + fate as u32
 }
 
 #[cfg(test)]

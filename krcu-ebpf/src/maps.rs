@@ -4,18 +4,19 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, StackTrace},
 };
-use krcu_common::count::COUNTERS as COUNTER_COUNT;
+use krcu_common::count::{ROW_WORDS, ROWS};
 
-use crate::{kernel::PartialWalk, probes::HOTS};
+use crate::kernel::PartialWalk;
 
 /// Every event, of every CPU. One ring, because its reservations are then one order of all of them.
 /// The agent sets the size; this one is for an object that is loaded by hand.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-/// What became of each run, by kind and fate (`krcu_common::count`).
+/// What became of each run, by kind and fate (`krcu_common::count`). A row for each kind, so that one
+/// look-up serves all that a run counts.
 #[map]
-pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_COUNT, 0);
+pub static COUNTERS: PerCpuArray<[u64; ROW_WORDS as usize]> = PerCpuArray::with_max_entries(ROWS, 0);
 
 /// The number that the next event of this CPU gets.
 #[map]
@@ -57,10 +58,6 @@ pub static CALLBACKS_RUNNING: Array<u64> = Array::with_max_entries(1, 0);
 /// Calls that free several objects and have freed streamed ones, by task and path.
 #[map]
 pub static BATCHES: LruHashMap<u64, u8> = LruHashMap::with_max_entries(1024, 0);
-
-/// Which of the hot programs are running on this CPU ([`crate::probes::Hot`]).
-#[map]
-pub static RUNNING: PerCpuArray<u32> = PerCpuArray::with_max_entries(HOTS, 0);
 
 /// The walk along a cache's partial slabs. Here and not on the stack, so that the verifier knows no
 /// value of it and the walk looks the same to it at every step. Walks run under `slab_mutex`: one is

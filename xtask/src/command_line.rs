@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
+use crate::bench_kernel;
 use crate::build;
 use crate::demo;
 use crate::kernel::Series;
@@ -84,12 +85,26 @@ enum Verb {
         replay: Option<PathBuf>,
     },
     /// Sizes, times and memory, measured now.
-    Bench,
+    Bench {
+        /// One benchmark of its own.
+        #[command(subcommand)]
+        only: Option<BenchVerb>,
+    },
     /// Record again, on two kernels, the events that the model's tests replay.
     Traces,
     /// Test kernels in virtual machines.
     #[command(subcommand)]
     Vm(VmVerb),
+}
+
+#[derive(Subcommand)]
+enum BenchVerb {
+    /// Instructions that the probes cost the kernel, beside those of bpftrace.
+    Kernel {
+        /// Only this series of kernels; several times for several.
+        #[arg(long, value_name = "SERIES")]
+        kernel: Vec<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -170,7 +185,8 @@ impl Arguments {
             Verb::Model { deep, only, write, brief, replay: None } => {
                 model::run(&Extent { deep, only, write, brief })
             }
-            Verb::Bench => done(bench::run()),
+            Verb::Bench { only: None } => done(bench::run()),
+            Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }

@@ -151,6 +151,9 @@ pub(super) fn clause(verdict: &Verdict) -> String {
             let freed = objects(verdict.queued_by_kfree_rcu, "object");
             format!("{freed} freed before a grace period had passed")
         }
+        VerdictKind::DoubleFree => {
+            format!("{} queued again while their free was outstanding", objects(verdict.queued_twice, "object"))
+        }
         VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
         VerdictKind::Inconclusive => "cannot be decided".to_owned(),
     }

@@ -9,7 +9,7 @@ use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use krcu_common::{FreePath, Kind, wire::CallbackRuns};
 
 use super::{
-    Hot, argument, first,
+    argument, first,
     free::{batch_freed, batch_key},
     nested,
 };
@@ -17,7 +17,7 @@ use crate::{
     config,
     kernel::{self, Owner, read},
     maps::{BATCHES, CALLBACKS_RUNNING},
-    ring::{Wake, add, count_filtered, emit},
+    ring::{Row, Wake, add, emit},
 };
 
 /// `BPF_NOEXIST`: only a new entry.
@@ -26,13 +26,13 @@ const NEW: u64 = 1;
 /// Entry of `rcu_cblist_dequeue(list)`. As hot as `callback_queued`, and like it mostly counts.
 #[fentry]
 pub fn callback_runs(context: FEntryContext) -> i32 {
-    first(Hot::CallbackRuns, || runs(&context))
+    first(Kind::CallbackRuns, |row| runs(&context, row))
 }
 
 /// The second copy of `callback_runs`.
 #[fentry]
 pub fn callback_runs_nested(context: FEntryContext) -> i32 {
-    nested(Hot::CallbackRuns, Kind::CallbackRuns, || runs(&context))
+    nested(Kind::CallbackRuns, |row| runs(&context, row))
 }
 
 /// Entry of `rcu_segcblist_insert_done_cbs()`, which `rcu_do_batch()` calls after its last callback.
@@ -43,7 +43,7 @@ pub fn callback_runs_end(_context: FEntryContext) -> i32 {
 }
 
 #[inline(always)]
-fn runs(context: &FEntryContext) {
+fn runs(context: &FEntryContext, row: &Row) {
     last_has_run();
     let list = argument(context, 0);
     let head: u64 = read(list + u64::from(config!(callback_head_offset))).unwrap_or(0);
@@ -52,7 +52,7 @@ fn runs(context: &FEntryContext) {
     }
     let cache = match kernel::owner(head) {
         Owner::Streamed(cache) => cache,
-        other => return count_filtered(Kind::CallbackRuns, &other),
+        other => return row.count_filtered(&other),
     };
     emit::<CallbackRuns>(Kind::CallbackRuns, Wake::Later, |body| {
         body.write(CallbackRuns { head, cache });

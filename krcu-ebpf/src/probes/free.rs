@@ -16,7 +16,7 @@ use krcu_common::{
     wire::{BatchFreed, Freed},
 };
 
-use super::{Hot, argument, first, nested};
+use super::{argument, first, nested};
 use crate::{
     config,
     kernel::{self, Owner, read},
@@ -62,13 +62,13 @@ pub fn freed_array_end(context: FExitContext) -> i32 {
 /// with RCU and are of kmalloc memory.
 #[fentry]
 pub fn freed_single(context: FEntryContext) -> i32 {
-    first(Hot::FreedSingle, || free_single(&context))
+    first(Kind::Freed, |_| free_single(&context))
 }
 
 /// The second copy of `freed_single`.
 #[fentry]
 pub fn freed_single_nested(context: FEntryContext) -> i32 {
-    nested(Hot::FreedSingle, Kind::Freed, || free_single(&context))
+    nested(Kind::Freed, |_| free_single(&context))
 }
 
 #[inline(always)]

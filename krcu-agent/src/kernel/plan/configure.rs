@@ -33,7 +33,11 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         (start, Some(offset)) if start != 0 => start.saturating_add(u64::from(offset)),
         _ => 0,
     };
+    // Only both together are of use.
+    let (read_only_cast, words_type) = layout.read_only_cast.zip(layout.words_type).unwrap_or((0, 0));
     let config = Config {
+        read_only_cast,
+        words_type,
         page_offset_base_address: address("page_offset_base"),
         vmalloc_base_address: address("vmalloc_base"),
         vmemmap_base_address: address("vmemmap_base"),
