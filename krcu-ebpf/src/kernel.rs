@@ -165,7 +165,7 @@ fn leads(page: u64) -> Leads {
         return Leads { compound: word, cache: word };
     }
     let between = cache.wrapping_sub(compound) as usize;
-    if config!(words_type) == 0 && between % 8 == 0 && between < LEADS_WORDS * 8 {
+    if config!(words_type) == 0 && between.is_multiple_of(8) && between < LEADS_WORDS * 8 {
         let words: [u64; LEADS_WORDS] = read(page + u64::from(compound)).unwrap_or([0; LEADS_WORDS]);
         // SAFETY: the word lies within the array.
         let cache = unsafe { words.as_ptr().byte_add(between).read_volatile() };
