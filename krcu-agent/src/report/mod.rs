@@ -6,6 +6,7 @@ use crate::pipeline::{Account, Losses};
 
 pub mod json;
 pub mod junit;
+mod lines;
 pub mod tap;
 pub mod text;
 mod units;

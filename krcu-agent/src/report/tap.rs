@@ -6,9 +6,9 @@
 
 use std::fmt::Write as _;
 
-use krcu_model::Verdict;
+use krcu_model::{Verdict, VerdictKind};
 
-use super::{Report, text};
+use super::{Report, lines, text};
 
 /// The report as a TAP stream.
 #[must_use]
@@ -85,10 +85,15 @@ fn diagnostics(report: &Report, verdict: &Verdict) -> String {
         ("queued_by_kfree_rcu", Some(verdict.queued_by_kfree_rcu)),
         ("queued_by_call_rcu", verdict.queued_by_call_rcu),
         ("leaked", verdict.leaked),
+        ("queued_twice", Some(verdict.queued_twice).filter(|twice| *twice > 0)),
         ("undecided", Some(verdict.undecided)),
         ("kernel_objects_left", verdict.kernel_objects_left),
         ("oldest_age_ns", verdict.oldest_age_ns),
         ("wait_ns", verdict.wait_ns),
+        (
+            "waited_grace_periods",
+            verdict.waited_grace_periods.filter(|_| verdict.verdict == VerdictKind::Waited),
+        ),
         ("margin_ns", verdict.margin_ns),
         ("late_frees", Some(verdict.late_frees)),
     ];
@@ -97,7 +102,14 @@ fn diagnostics(report: &Report, verdict: &Verdict) -> String {
             scalar(&mut block, key, &number.to_string());
         }
     }
-    list(&mut block, "sites", verdict.sites.iter().map(|site| text::site_line(site.objects, &site.stack)));
+    list(&mut block, "sites", verdict.sites.iter().map(|site| lines::site(site.objects, &site.stack)));
+    list(&mut block, "callbacks", verdict.callbacks.iter().map(lines::callback));
+    list(
+        &mut block,
+        "leak_sites",
+        verdict.leak_sites.iter().map(|site| lines::site(site.objects, &site.stack)),
+    );
+    list(&mut block, "reasons", verdict.reasons.iter().map(|reason| reason.word().to_owned()));
     list(&mut block, "notes", verdict.notes.iter().cloned());
     scalar(&mut block, "advice", &quoted(&verdict.advice));
     block + "  ...\n"

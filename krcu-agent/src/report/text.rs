@@ -2,13 +2,10 @@
 
 use std::fmt::Write as _;
 
-use krcu_model::{
-    Verdict, VerdictKind,
-    verdict::{KernelResult, Ordering},
-};
+use krcu_model::{Verdict, VerdictKind, reason::Reason, verdict::Ordering};
 
 use super::{
-    Report,
+    Report, lines,
     units::{count, span},
 };
 
@@ -20,8 +17,6 @@ const NAME_COLUMN: usize = 14;
 const EVIDENCE_COLUMN: usize = 28;
 /// Queueing sites shown of one cache.
 const SITES: usize = 3;
-/// Frames shown of one site.
-const FRAMES: usize = 3;
 /// Verdicts of one line that are shown by name.
 const QUIET: usize = 12;
 
@@ -111,25 +106,20 @@ fn with_module(line: &str, module: &str) -> String {
 
 pub(super) fn clause(verdict: &Verdict) -> String {
     match verdict.verdict {
-        VerdictKind::Clean if verdict.ordering == Ordering::Unknown => {
-            "nothing was left; it is older than the probes".to_owned()
+        VerdictKind::Clean if verdict.ordering == Ordering::Unknown => match verdict.reasons.first() {
+            Some(Reason::LateAttach) | None => "nothing was left; it is older than the probes",
+            Some(_) => "nothing was left; how that was ordered is not known",
         }
+        .to_owned(),
         VerdictKind::Clean => String::new(),
         VerdictKind::Alias if verdict.aliases.is_empty() => verdict.notes.join("; "),
         VerdictKind::Alias => {
             format!("has {} merged into it: only a reference was dropped", verdict.aliases.join(", "))
         }
-        VerdictKind::Waited if verdict.waited_for_own == 0 => {
-            format!("the destroy waited {} for callbacks of call_rcu()", span(verdict.wait_ns.unwrap_or(0)))
+        VerdictKind::Waited => {
+            format!("the destroy waited {} for {}", span(verdict.wait_ns.unwrap_or(0)), waited_for(verdict))
         }
-        VerdictKind::Waited => format!(
-            "the destroy waited {} for {}",
-            span(verdict.wait_ns.unwrap_or(0)),
-            objects(verdict.waited_for_own, "deferred free")
-        ),
-        VerdictKind::Pending => {
-            format!("destroyed with {} outstanding", objects(verdict.queued_by_kfree_rcu, "deferred free"))
-        }
+        VerdictKind::Pending => format!("destroyed with {} outstanding", outstanding(verdict)),
         VerdictKind::Leaked => match verdict.leaked {
             Some(leaked) => format!("destroyed with {} that nobody queued", objects(leaked, "object")),
             None => "destroyed with objects that nobody queued".to_owned(),
@@ -139,7 +129,12 @@ pub(super) fn clause(verdict: &Verdict) -> String {
         }
         VerdictKind::Unordered => {
             let margin = verdict.margin_ns.map_or_else(|| "an unknown margin".to_owned(), span);
-            format!("nothing outstanding, by luck: the last free was {margin} before")
+            let last = match (verdict.callbacks.is_empty(), verdict.queued_ever) {
+                (true, _) => "free",
+                (false, 0) => "callback",
+                (false, _) => "free or callback",
+            };
+            format!("nothing outstanding, by luck: the last {last} was {margin} before")
         }
         VerdictKind::BarrierEarly => {
             format!(
@@ -152,10 +147,40 @@ pub(super) fn clause(verdict: &Verdict) -> String {
             format!("{freed} freed before a grace period had passed")
         }
         VerdictKind::DoubleFree => {
-            format!("{} queued again while their free was outstanding", objects(verdict.queued_twice, "object"))
+            let were = if verdict.queued_twice == 1 { "was" } else { "were" };
+            let freed = objects(verdict.queued_twice, "object");
+            format!("{freed} {were} handed over to be freed while queued already")
         }
         VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
-        VerdictKind::Inconclusive => "cannot be decided".to_owned(),
+        VerdictKind::Inconclusive if verdict.reasons.is_empty() => "cannot be decided".to_owned(),
+        VerdictKind::Inconclusive => {
+            let reasons: Vec<&str> = verdict.reasons.iter().map(|reason| reason.word()).collect();
+            format!("cannot be decided: {}", reasons.join(", "))
+        }
+    }
+}
+
+/// What was outstanding when a destroy looked, by what deferred it.
+fn outstanding(verdict: &Verdict) -> String {
+    let callbacks = verdict.queued_by_call_rcu.unwrap_or(0);
+    match (verdict.queued_by_kfree_rcu, callbacks) {
+        (frees, 0) => objects(frees, "deferred free"),
+        (0, callbacks) => objects(callbacks, "callback"),
+        (frees, callbacks) => {
+            format!("{} and {}", objects(frees, "deferred free"), objects(callbacks, "callback"))
+        }
+    }
+}
+
+/// What a destroy waited for.
+fn waited_for(verdict: &Verdict) -> String {
+    match (verdict.waited_for_own, verdict.waited_for_own_callbacks) {
+        (0, 0) => "callbacks of call_rcu()".to_owned(),
+        (0, callbacks) => format!("{} of call_rcu()", objects(callbacks, "callback")),
+        (frees, 0) => objects(frees, "deferred free"),
+        (frees, callbacks) => {
+            format!("{} and {}", objects(frees, "deferred free"), objects(callbacks, "callback"))
+        }
     }
 }
 
@@ -171,25 +196,35 @@ pub(super) fn block(report: &Report, verdict: &Verdict) -> String {
     if !verdict.destroyed_by.comm.is_empty() {
         text += &evidence("destroyed by", &destroyed_by(verdict));
     }
-    if let Some(line) = queued_by(verdict) {
+    let queued_by = lines::queued_by(verdict);
+    let has_line = queued_by.is_some();
+    if let Some(line) = queued_by {
         text += &evidence("queued by", &line);
     }
-    for site in verdict.sites.iter().take(SITES) {
-        text += &evidence("", &site_line(site.objects, &site.stack));
-    }
-    if verdict.sites.len() > SITES {
-        text += &evidence(
-            "",
-            &format!("and {} more sites (--format json has them)", verdict.sites.len() - SITES),
-        );
-    }
-    if let Some(line) = ordering(verdict) {
+    let sites = verdict.sites.iter().map(|site| lines::site(site.objects, &site.stack)).collect();
+    text += &list(if has_line { "" } else { "queued by" }, sites, "sites");
+    let callbacks = verdict.callbacks.iter().map(lines::callback).collect();
+    text += &list("callbacks", callbacks, "callbacks");
+    let allocated = verdict.leak_sites.iter().map(|site| lines::site(site.objects, &site.stack)).collect();
+    text += &list("allocated by", allocated, "sites");
+    if let Some(line) = lines::ordering(verdict) {
         text += &evidence("ordering", &line);
     }
-    if let Some(line) = kernel(verdict) {
+    if let Some(line) = lines::kernel(verdict) {
         text += &evidence("the kernel", &line);
     }
     text + &evidence("what to do", &verdict.advice)
+}
+
+/// The first of several lines of evidence, and how many there are beside them.
+fn list(label: &str, lines: Vec<String>, noun: &str) -> String {
+    let more = lines.len().saturating_sub(SITES);
+    let mut text = String::new();
+    let more = (more > 0).then(|| format!("and {more} more {noun} (--format json has them)"));
+    for (place, line) in lines.into_iter().take(SITES).chain(more).enumerate() {
+        text += &evidence(if place == 0 { label } else { "" }, &line);
+    }
+    text
 }
 
 /// One line of evidence, wrapped under itself.
@@ -234,112 +269,6 @@ fn destroyed_by(verdict: &Verdict) -> String {
 
 fn is_module_exit(stack: &[String]) -> bool {
     stack.iter().any(|frame| frame.contains("sys_delete_module"))
-}
-
-fn queued_by(verdict: &Verdict) -> Option<String> {
-    let mut parts = Vec::new();
-    let outstanding = verdict.queued_by_kfree_rcu.max(verdict.waited_for_own);
-    if outstanding > 0 {
-        parts.push(format!("kfree_rcu  {}", count(outstanding)));
-    } else if verdict.queued_ever > 0 {
-        parts.push(format!("kfree_rcu  {} in all", count(verdict.queued_ever)));
-    }
-    if verdict.queued_by_call_rcu.is_none() && verdict.callbacks_ever > 0 {
-        parts.push(format!("call_rcu  {} in all", count(verdict.callbacks_ever)));
-    }
-    if parts.is_empty() {
-        return None;
-    }
-    if let Some(leaked) = verdict.leaked.filter(|leaked| *leaked > 0) {
-        parts.push(format!("nobody  {}", count(leaked)));
-    }
-    if let Some(age) = verdict.oldest_age_ns {
-        parts.push(format!("oldest {}", span(age)));
-    }
-    if !verdict.cpus.is_empty() {
-        let cpus: Vec<String> =
-            verdict.cpus.iter().map(|cpu| format!("CPU {}: {}", cpu.cpu.0, count(cpu.objects))).collect();
-        parts.push(cpus.join(", "));
-    }
-    Some(parts.join("   "))
-}
-
-/// `777 × my_flush+0x51 ← my_exit+0x37f [my_module]`: a module is named once for frames in a row.
-pub(super) fn site_line(objects: u64, stack: &[String]) -> String {
-    // As far as the module's own code goes, and its caller where it has none.
-    let own = stack.iter().rposition(|frame| frame.contains(" [")).map_or(FRAMES, |last| last + 1);
-    let shown: Vec<&String> = stack.iter().take(own.min(FRAMES)).collect();
-    let mut frames = Vec::new();
-    for (place, frame) in shown.iter().enumerate() {
-        let module = |frame: &str| frame.split_once(" [").map(|(_, module)| module.to_owned());
-        let repeats =
-            shown.get(place + 1).is_some_and(|next| module(frame).is_some() && module(next) == module(frame));
-        frames.push(if repeats { frame.split(" [").next().unwrap_or(frame) } else { frame.as_str() });
-    }
-    let chain = if frames.is_empty() { "an unknown place".to_owned() } else { frames.join(" ← ") };
-    if objects > 0 { format!("{} × {chain}", count(objects)) } else { format!("last from {chain}") }
-}
-
-fn ordering(verdict: &Verdict) -> Option<String> {
-    let barrier_before = verdict.rcu_barrier_before_ns.map(span);
-    let by_call_rcu = verdict.queued_by_call_rcu.is_none() && verdict.callbacks_ever > 0;
-    Some(match verdict.verdict {
-        VerdictKind::Pending if verdict.barrier_inside => {
-            "the barrier inside the destroy does not cover what was queued after it began".to_owned()
-        }
-        VerdictKind::Pending => match barrier_before {
-            Some(before) => format!(
-                "no barrier that covers kfree_rcu() stands before the destroy; the rcu_barrier() {before} before it does not cover it"
-            ),
-            None => "no barrier that covers kfree_rcu() stands before the destroy".to_owned(),
-        },
-        VerdictKind::Unordered if by_call_rcu => {
-            "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned()
-        }
-        VerdictKind::Unordered => match barrier_before {
-            Some(before) => format!(
-                "no barrier that covers kfree_rcu() stands between; the rcu_barrier() {before} before does not cover it"
-            ),
-            None => {
-                "no barrier that covers kfree_rcu() stands between the last one and the destroy".to_owned()
-            }
-        },
-        VerdictKind::Waited if verdict.waited_for_own == 0 => {
-            "by the rcu_barrier() inside the destroy, and by none before it".to_owned()
-        }
-        VerdictKind::Waited => match verdict.waited_for_other {
-            0 => "by the barrier inside the destroy".to_owned(),
-            other => format!(
-                "by the barrier inside the destroy, which waited for {} of other watched caches as well",
-                objects(other, "deferred free")
-            ),
-        },
-        _ => return None,
-    })
-}
-
-fn kernel(verdict: &Verdict) -> Option<String> {
-    let mut line = match verdict.kernel_result {
-        KernelResult::ObjectsRemain => match (verdict.kernel_objects_left, verdict.kernel_objects_listed) {
-            (Some(left), Some(listed)) if listed < left => format!(
-                "counts {} left; its report lists the {} on partial slabs",
-                objects(left, "object"),
-                count(listed)
-            ),
-            (Some(left), _) => format!("counts {} left", objects(left, "object")),
-            (None, _) => "says that objects remain".to_owned(),
-        },
-        KernelResult::Empty => "found every slab empty".to_owned(),
-        KernelResult::ReferenceDropped => return None,
-        KernelResult::Unseen => "was not seen to finish".to_owned(),
-    };
-    if verdict.late_frees > 0 {
-        let _ = write!(line, "; {} landed later", objects(verdict.late_frees, "deferred free"));
-        if let Some(after) = verdict.last_late_free_ns {
-            let _ = write!(line, ", the last {} after", span(after));
-        }
-    }
-    Some(line)
 }
 
 pub(super) fn conclusion(report: &Report) -> String {

@@ -50,6 +50,9 @@ fn said(state: &State) -> (Vec<Expected>, Vec<Broken>, Vec<VerdictKind>) {
         waited_for_own_callbacks: verdict.waited_for_own_callbacks,
         reasons: verdict.reasons.clone(),
         queued_twice: verdict.queued_twice,
+        freed_by: verdict.freed_by,
+        waited_grace_periods: verdict.waited_grace_periods,
+        in_sheaves: verdict.in_sheaves,
     });
     let mut broken: Vec<Broken> = state
         .violations()

@@ -12,6 +12,7 @@
 
 mod callbacks;
 mod doubles;
+mod evidence;
 mod promises;
 mod verdicts;
 
@@ -22,7 +23,7 @@ use krcu_model::{
     promise::Promise,
     reason::Reason,
     state::Blind,
-    verdict::Ordering,
+    verdict::{FreedBy, Ordering},
 };
 
 use self::callbacks::{Callback, Run};
@@ -113,6 +114,9 @@ pub(crate) struct Expected {
     pub(crate) waited_for_own_callbacks: u64,
     pub(crate) reasons: Vec<Reason>,
     pub(crate) queued_twice: u64,
+    pub(crate) freed_by: FreedBy,
+    pub(crate) waited_grace_periods: Option<u64>,
+    pub(crate) in_sheaves: u64,
 }
 
 /// A promise that was broken for one cache.

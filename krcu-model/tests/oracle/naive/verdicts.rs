@@ -6,7 +6,7 @@ use krcu_model::{
     event::{Scope, What},
     reason::Reason,
     state::Blind,
-    verdict::Ordering,
+    verdict::{FreedBy, Ordering},
 };
 
 use super::{Barrier, Callback, Deferred, Destroy, Expected, Free, Naive, Place};
@@ -40,6 +40,9 @@ impl Naive<'_> {
             waited_for_own_callbacks: 0,
             reasons: [losses, end_unseen].concat(),
             queued_twice: 0,
+            freed_by: destroy.look.map_or_else(FreedBy::default, |look| self.freed_by(destroy, look)),
+            waited_grace_periods: self.graces_while_it_waited(destroy),
+            in_sheaves: 0,
         };
         let Some(look) = destroy.look else {
             if destroy.refcount != 1 && !has_loss {
@@ -237,6 +240,7 @@ impl Naive<'_> {
             return Expected {
                 kind: VerdictKind::Waited,
                 waited_for_own: own,
+                in_sheaves: (unknown.freed_by.sheaf - self.freed_by(destroy, destroy.begin).sheaf).min(own),
                 ordering,
                 waited_for_callbacks,
                 waited_for_own_callbacks: if waited_for_callbacks { callbacks } else { 0 },
