@@ -11,7 +11,7 @@ use super::{Hot, argument, first, nested};
 use crate::{
     config,
     kernel::{self, Owner},
-    ring::{Wake, count_filtered, emit},
+    ring::{Wake, count_filtered, emit_of},
     site::{name, site},
 };
 
@@ -48,8 +48,8 @@ fn queue(context: &FEntryContext, nolock: bool) {
         other => return count_filtered(Kind::Queued, &other),
     };
     let form = if nolock { QueueForm::Nolock } else { QueueForm::of(head == 0) };
-    let site = if config!(queue_stacks) != 0 { site(context) } else { 0 };
-    emit::<Queued>(Kind::Queued, Wake::Later, |body| {
+    let site = if config!(queue_stacks) != 0 { site(context, Kind::Queued) } else { 0 };
+    emit_of::<Queued>(cache, Kind::Queued, Wake::Later, |body| {
         body.write(Queued { object, cache, site, form: form as u32 });
     });
 }
@@ -83,8 +83,8 @@ fn callback(context: &FEntryContext) {
     };
     let function = argument(context, 1);
     name(function);
-    let site = if config!(queue_stacks) != 0 { site(context) } else { 0 };
-    emit::<CallbackQueued>(Kind::CallbackQueued, Wake::Later, |body| {
+    let site = if config!(queue_stacks) != 0 { site(context, Kind::CallbackQueued) } else { 0 };
+    emit_of::<CallbackQueued>(cache, Kind::CallbackQueued, Wake::Later, |body| {
         body.write(CallbackQueued { head, cache, function, site, reserved: 0 });
     });
 }
