@@ -25,7 +25,7 @@ use crate::{
     kernel::{facts::Facts, plan::Plan},
     memory,
     pipeline::{Finished, Pipeline, blind},
-    probe::{LoadOptions, Probes},
+    probe::{LoadOptions, Probes, STACKS},
     recording::Recording,
     report::{Format, Policy, Report, json, junit, tap, text},
     source::Source,
@@ -66,6 +66,10 @@ pub struct Options {
     /// Do not take the stack of each queueing call: cheaper, and the report names no site
     #[arg(long)]
     pub no_stacks: bool,
+    /// Room for this many different stacks, a kilobyte of the kernel's memory each. What finds none is judged
+    /// all the same, and the report does not say where it came from
+    #[arg(long, value_name = "N", default_value_t = STACKS, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub stacks: u32,
     /// Print the probes' own diagnostics to standard error
     #[arg(long)]
     pub probe_log: bool,
@@ -181,6 +185,7 @@ async fn watch(
             wake_bytes: (options.ring_bytes / 8).min(256 << 10),
             queue_stacks: !options.no_stacks,
             probe_log: options.probe_log,
+            stacks: options.stacks,
         },
     )
     .map_err(|error| explain(error, options.verbose))?;
@@ -208,7 +213,7 @@ async fn watch(
     let status = run.until_exit(child).await?;
     run.settle(options.settle).await?;
     let end = now()?;
-    let Finished { state, losses, accounts, cut_short } = run.finish().await?;
+    let Finished { state, losses, without_site, accounts, cut_short } = run.finish().await?;
     if let Some(error) = &cut_short {
         eprintln!("krcu: {error}");
     }
@@ -218,6 +223,7 @@ async fn watch(
         probes: attached_probes,
         events: state.events(),
         losses,
+        without_site,
         accounts,
         attach_ns: attached.since(begin),
         duration_ns: end.since(attached),
@@ -270,6 +276,7 @@ impl Run {
             while !self.drain()? {
                 tokio::task::yield_now().await;
             }
+            self.pipeline.look_for_losses(&self.probes, now)?;
         }
     }
 
@@ -281,6 +288,7 @@ impl Run {
             while !self.drain()? {
                 tokio::task::yield_now().await;
             }
+            self.pipeline.look_for_losses(&self.probes, now)?;
             if !self.pipeline.state().is_unsettled() {
                 return Ok(());
             }
@@ -293,7 +301,6 @@ impl Run {
 
     /// Detaches, takes the last events, and closes the account.
     async fn finish(mut self) -> anyhow::Result<Finished> {
-        let misses = self.probes.recursion_misses();
         self.probes.detach()?;
         for _ in 0..LAST_LOOKS {
             while !self.drain()? {}
@@ -302,7 +309,7 @@ impl Run {
             }
             sleep_until(Instant::now() + LOOK_EVERY).await;
         }
-        self.pipeline.finish(&self.probes, &misses, now()?)
+        self.pipeline.finish(&self.probes, now)
     }
 }
 

@@ -11,6 +11,7 @@ pub mod diagnostics;
 pub mod doctor;
 pub mod error;
 pub mod kernel;
+pub mod losses;
 pub mod memory;
 pub mod pipeline;
 pub mod probe;

@@ -1,9 +1,7 @@
 //! One owner for the replay: bytes of the ring in, verdicts out.
 
-use std::collections::BTreeMap;
-
 use anyhow::Context as _;
-use krcu_common::{Fate, Kind, count::counter, decode::decode};
+use krcu_common::{Fate, decode::decode};
 use krcu_model::{
     Event, Order, State, Watch,
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
@@ -12,9 +10,12 @@ use krcu_model::{
 
 use crate::{
     kernel::plan::{Offer, Plan},
+    losses::{Ledger, Reading},
     probe::Probes,
     recording::{CutShort, Recording},
 };
+
+pub use crate::losses::{Account, Losses, accounts};
 
 /// What a plan leaves out of sight, in the words of the model.
 #[must_use]
@@ -41,94 +42,6 @@ pub fn blind(plan: &Plan) -> Vec<Blind> {
     blind
 }
 
-/// Events that were lost or missed, by what the kernel's counters say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Losses {
-    /// Events that found no room in the ring.
-    pub ring_full: u64,
-    /// Runs of a probe that the kernel skipped because it was running on that CPU already.
-    pub probe_missed: u64,
-    /// Of all these, entries into `kmem_cache_destroy()`: each may be a cache without a verdict.
-    pub destroys: u64,
-}
-
-impl Losses {
-    /// All of them.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.ring_full + self.probe_missed
-    }
-}
-
-/// What became of everything that the probes saw of one kind on one CPU:
-/// `seen = delivered + lost + filtered`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Account {
-    /// The CPU.
-    pub cpu: usize,
-    /// The kind of event.
-    pub kind: &'static str,
-    /// All of it.
-    pub seen: u64,
-    /// Written into the ring.
-    pub delivered: u64,
-    /// Found no room in the ring.
-    pub lost: u64,
-    /// Not streamed: of caches that are never destroyed, or of no cache.
-    pub filtered: u64,
-}
-
-/// The account of every CPU and kind of which something was seen.
-#[must_use]
-pub fn accounts(counters: &[Vec<u64>]) -> Vec<Account> {
-    let mut accounts = Vec::new();
-    for (cpu, counters) in counters.iter().enumerate() {
-        for kind in Kind::ALL {
-            let of = |fate| counters.get(counter(kind, fate) as usize).copied().unwrap_or(0);
-            let account = Account {
-                cpu,
-                kind: kind.name(),
-                seen: of(Fate::Seen),
-                delivered: of(Fate::Delivered),
-                lost: of(Fate::LostRing),
-                filtered: of(Fate::FilteredKmalloc) + of(Fate::FilteredBuiltin) + of(Fate::FilteredNotSlab),
-            };
-            if account.seen > 0 {
-                accounts.push(account);
-            }
-        }
-    }
-    accounts
-}
-
-/// Runs that the kernel skipped and that matter, by program.
-///
-/// What a second copy saw was not missed by the first; and that one itself was skipped while it looked
-/// whether it had anything to do. A module's coming and going only gives names.
-fn missed(misses: &[(&'static str, Option<u64>)], counters: &[Vec<u64>]) -> BTreeMap<&'static str, u64> {
-    let seen_nested = |kind| -> u64 {
-        let place = counter(kind, Fate::Nested) as usize;
-        counters.iter().filter_map(|cpu| cpu.get(place)).sum()
-    };
-    let matters = |name: &str| !name.ends_with("_nested") && !name.starts_with("module_");
-    misses
-        .iter()
-        .filter(|(name, _)| matters(name))
-        .filter_map(|(name, missed)| {
-            let nested = match *name {
-                "queued" => seen_nested(Kind::Queued),
-                "callback_queued" => seen_nested(Kind::CallbackQueued),
-                "freed_single" => seen_nested(Kind::Freed),
-                "callback_runs" => seen_nested(Kind::CallbackRuns),
-                _ => 0,
-            };
-            Some((*name, (*missed)?.saturating_sub(nested)))
-        })
-        .collect()
-}
-
 /// What a finished replay gives.
 #[derive(Debug)]
 pub struct Finished {
@@ -136,6 +49,8 @@ pub struct Finished {
     pub state: State,
     /// What went unseen.
     pub losses: Losses,
+    /// Events that have no site, because there was no room for their stack.
+    pub without_site: u64,
     /// What became of everything that was seen.
     pub accounts: Vec<Account>,
     /// Why the events are not all in their file, where they were asked for.
@@ -147,14 +62,26 @@ pub struct Finished {
 pub struct Pipeline {
     state: State,
     order: Order,
+    /// Events that the order found missing.
+    holes: u64,
+    ledger: Ledger,
+    /// [`Probes::losses`] at the last reading.
+    losses: u64,
     recording: Option<Recording>,
 }
+
+/// Reads CLOCK_MONOTONIC.
+pub type Clock = fn() -> anyhow::Result<Time>;
+
+/// How often the runs that the kernel skipped are read, in nanoseconds: each program has a file of its own.
+const LOOK_FOR_MISSES: u64 = 1_000_000_000;
 
 impl Pipeline {
     /// A replay that begins now; what it takes goes into the recording as well.
     #[must_use]
     pub fn new(watch: Watch, recording: Option<Recording>) -> Pipeline {
-        Pipeline { order: Order::new(watch.attached), state: State::new(watch), recording }
+        let (order, ledger) = (Order::new(watch.attached), Ledger::new(watch.attached));
+        Pipeline { state: State::new(watch), order, holes: 0, ledger, losses: 0, recording }
     }
 
     /// The one place from which the model takes events: what is recorded is what was taken.
@@ -172,19 +99,40 @@ impl Pipeline {
     /// not of one build.
     pub fn take(&mut self, record: &[u8]) -> anyhow::Result<()> {
         let (header, body) = decode(record).context("the ring holds what the probes do not write")?;
-        let gap = self
+        // What a hole tells the kernel's counts tell as well, and of which caches it is besides.
+        let hole = self
             .order
             .accept(header.cpu, header.sequence, Time(header.time_ns))
             .context("the ring's events are out of order")?;
-        if let Some(gap) = gap {
-            self.gap(gap);
-        }
+        self.holes += hole.map_or(0, |gap| gap.events);
         self.step(Event::from_wire(&header, &body));
         Ok(())
     }
 
-    fn gap(&mut self, gap: Gap) {
-        self.step(Event { time: gap.until, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
+    fn gaps(&mut self, gaps: Vec<Gap>) {
+        for gap in gaps {
+            self.step(Event { time: gap.until, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
+        }
+    }
+
+    /// Looks whether anything has gone unseen since the last time, and takes it as gaps. To be called often:
+    /// a gap is as long as it is from one call to the next, or a second for runs that the kernel skipped.
+    ///
+    /// # Errors
+    /// When the counters or the clock cannot be read.
+    pub fn look_for_losses(&mut self, probes: &Probes, now: Clock) -> anyhow::Result<()> {
+        let began = now()?;
+        let losses = probes.losses()?;
+        let misses_due = began.since(self.ledger.misses_read()) >= LOOK_FOR_MISSES;
+        if losses == self.losses && !misses_due {
+            self.ledger.nothing_until(began);
+            return Ok(());
+        }
+        self.losses = losses;
+        let reading = read(probes, misses_due)?;
+        let gaps = self.ledger.take(&reading, began, now()?);
+        self.gaps(gaps);
+        Ok(())
     }
 
     /// What is believed so far.
@@ -207,42 +155,41 @@ impl Pipeline {
     /// The probes are detached and the ring is empty: closes the account with the kernel's counters.
     ///
     /// # Errors
-    /// When the counters cannot be read.
-    pub fn finish(
-        mut self,
-        probes: &Probes,
-        misses: &[(&'static str, Option<u64>)],
-        end: Time,
-    ) -> anyhow::Result<Finished> {
-        let counters = probes.counters()?;
-        let accounts = accounts(&counters);
-        let misses = missed(misses, &counters);
+    /// When the counters or the clock cannot be read.
+    pub fn finish(mut self, probes: &Probes, now: Clock) -> anyhow::Result<Finished> {
+        let end = now()?;
+        let reading = read(probes, true)?;
+        let gaps = self.ledger.take(&reading, end, end);
+        self.gaps(gaps);
+        let losses = reading.losses();
         let attached = self.state.watch().attached;
-        let gaps = std::mem::replace(&mut self.order, Order::new(attached)).finish(&probes.sequences()?, end);
-        for gap in gaps {
-            self.gap(gap);
-        }
-        for events in misses.values().copied().filter(|missed| *missed > 0) {
-            self.gap(Gap {
-                reason: LossReason::ProbeMissed,
-                events,
-                from: attached,
-                until: end,
-                scope: Scope::Everything,
-            });
-        }
-        let lost = |wanted: Option<Kind>| -> u64 {
-            let counts = |account: &&Account| wanted.is_none_or(|kind| kind.name() == account.kind);
-            accounts.iter().filter(counts).map(|account| account.lost).sum()
-        };
-        let losses = Losses {
-            ring_full: lost(None),
-            probe_missed: misses.values().sum(),
-            destroys: lost(Some(Kind::DestroyBegin)) + misses.get("destroy_begin").copied().unwrap_or(0),
-        };
+        let order = std::mem::replace(&mut self.order, Order::new(attached));
+        let left = order.finish(&probes.sequences()?, end);
+        self.holes += left.iter().map(|gap| gap.events).sum::<u64>();
+        // What is missing and was not counted as lost was written and never came.
+        self.gaps(uncounted(self.holes, losses.ring_full, attached, end));
         let cut_short = self.recording.take().and_then(|recording| recording.finish().err());
-        Ok(Finished { state: self.state, losses, accounts, cut_short })
+        Ok(Finished {
+            state: self.state,
+            losses,
+            without_site: reading.all(Fate::NoSite),
+            accounts: accounts(&reading.counters),
+            cut_short,
+        })
     }
+}
+
+/// What is missing of the ring beyond what the kernel counted as lost.
+fn uncounted(holes: u64, counted: u64, from: Time, until: Time) -> Vec<Gap> {
+    let events = holes.saturating_sub(counted);
+    let gap = Gap { reason: LossReason::RingFull, events, from, until, scope: Scope::Everything };
+    if events > 0 { vec![gap] } else { Vec::new() }
+}
+
+/// Reads the kernel's counts, in the order that [`crate::losses`] asks for.
+fn read(probes: &Probes, misses: bool) -> anyhow::Result<Reading> {
+    let misses = misses.then(|| probes.recursion_misses());
+    Ok(Reading { misses, counters: probes.counters()?, lost: probes.lost()? })
 }
 
 #[cfg(test)]
@@ -262,17 +209,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_second_copy_saw_was_not_missed() {
-        let mut cpu = vec![0; krcu_common::count::COUNTERS as usize];
-        cpu[counter(Kind::Queued, Fate::Nested) as usize] = 3;
-        let misses = [
-            ("queued", Some(4)),
-            ("queued_nested", Some(9)),
-            ("freed_bulk", Some(2)),
-            ("module_freed", Some(1)),
-        ];
-        let expected = BTreeMap::from([("queued", 1), ("freed_bulk", 2)]);
-        assert_eq!(missed(&misses, &[cpu]), expected);
-        assert_eq!(missed(&[("destroy_begin", None)], &[]), BTreeMap::new());
+    fn what_never_came_and_was_not_counted_is_a_gap_of_the_whole_watch() {
+        assert_eq!(uncounted(7, 7, Time(1), Time(9)), []);
+        let [gap] = uncounted(7, 5, Time(1), Time(9)).try_into().unwrap();
+        assert_eq!((gap.events, gap.from, gap.until, gap.scope), (2, Time(1), Time(9), Scope::Everything));
     }
 }

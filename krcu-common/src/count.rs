@@ -25,7 +25,8 @@ pub enum Fate {
     Nested = 6,
     /// A map had no room for what the program had to remember. Not a part of the sum either.
     MapFull = 7,
-    /// The stack table had no room, so an event has no site. Not a part of the sum.
+    /// No stack was to be had, nearly always because the stack table had no room, so an event has no site.
+    /// Not a part of the sum.
     NoSite = 8,
 }
 
@@ -59,6 +60,27 @@ pub const RUNNING: u32 = FATES;
 /// Words that a CPU has: all rows.
 pub const COUNTERS: u32 = ROWS * ROW_WORDS;
 
+/// What the map of losses counts under: a cache whose objects an event told of, and why nothing is known of
+/// it. What has no cache is in the counters alone.
+///
+/// Addresses of caches are even, so their lowest bit tells the reasons apart.
+#[must_use]
+pub const fn loss_key(cache: u64, fate: Fate) -> u64 {
+    match fate {
+        Fate::MapFull => cache | MAP_FULL,
+        _ => cache & !MAP_FULL,
+    }
+}
+
+/// The cache and the fate that a key stands for: [`Fate::LostRing`] or [`Fate::MapFull`].
+#[must_use]
+pub const fn of_loss_key(key: u64) -> (u64, Fate) {
+    (key & !MAP_FULL, if key & MAP_FULL == 0 { Fate::LostRing } else { Fate::MapFull })
+}
+
+/// The bit that tells a full map from a full ring.
+const MAP_FULL: u64 = 1;
+
 /// Place of a counter among the words of a CPU, row by row.
 #[must_use]
 pub const fn counter(kind: Kind, fate: Fate) -> u32 {
@@ -68,6 +90,14 @@ pub const fn counter(kind: Kind, fate: Fate) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_loss_is_found_again_by_its_key() {
+        for (cache, fate) in [(0xff3a_02d4_c270_1c00, Fate::LostRing), (0xff3a_02d4_c270_1c08, Fate::MapFull)]
+        {
+            assert_eq!(of_loss_key(loss_key(cache, fate)), (cache, fate));
+        }
+    }
 
     #[test]
     fn every_counter_has_a_place_of_its_own() {

@@ -22,12 +22,24 @@ pub static COUNTERS: PerCpuArray<[u64; ROW_WORDS as usize]> = PerCpuArray::with_
 #[map]
 pub static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
+/// Events of objects that found no room in the ring, and those that no map had room for, by their cache
+/// (`krcu_common::count::loss_key`). A ring that overflows does so by the objects of few caches; of those
+/// beyond these, and of events that are about no object, only the number is known.
+#[map]
+pub static LOST: HashMap<u64, u64> = HashMap::with_max_entries(1024, 0);
+
+/// How often something was lost, by CPU, so that the reader has one number to look at. It is raised last.
+#[map]
+pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
 /// Stacks by number, so that an event carries four bytes of it. A kernel's queueing sites for caches
-/// that can be destroyed are few; beyond 4,096 (a kilobyte each) an event has no site.
+/// that can be destroyed are few; beyond 4,096 (a kilobyte each) an event has no site, which is counted. The
+/// agent may set another size.
 #[map]
 pub static STACKS: StackTrace = StackTrace::with_max_entries(4096, 0);
 
-/// Sites whose frames have been sent, with the module epoch in which they were.
+/// Sites whose frames have been sent, with the module epoch in which they were. As large as the kernel makes
+/// the table of the stacks, so it always has room.
 #[map]
 pub static SITES: HashMap<u32, u32> = HashMap::with_max_entries(4096, 0);
 
@@ -35,10 +47,11 @@ pub static SITES: HashMap<u32, u32> = HashMap::with_max_entries(4096, 0);
 #[map]
 pub static MODULE_EPOCH: Array<u32> = Array::with_max_entries(1, 0);
 
-/// Tasks inside `kmem_cache_destroy()`, with their calls of `flush_rcu_work()` so far. Least recently
-/// used, since a destroy that only drops a reference leaves no other trace of its end.
+/// Tasks inside `kmem_cache_destroy()`, with their calls of `flush_rcu_work()` so far. A destroy that only
+/// drops a reference leaves its entry behind, until its task destroys again: there is room for 8,192 such
+/// tasks. Not least recently used: it would give up an entry in use, without a word, where CPUs are many.
 #[map]
-pub static DESTROYING: LruHashMap<u32, u32> = LruHashMap::with_max_entries(1024, 0);
+pub static DESTROYING: HashMap<u32, u32> = HashMap::with_max_entries(8192, 0);
 
 /// Tasks inside `__kmem_cache_shutdown()`, with the cache: its return knows no arguments. Shutdowns
 /// hold `slab_mutex`, so one entry would do.
@@ -55,9 +68,10 @@ pub static FUNCTIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 
 #[map]
 pub static CALLBACKS_RUNNING: Array<u64> = Array::with_max_entries(1, 0);
 
-/// Calls that free several objects and have freed streamed ones, by task and path.
+/// Calls that free several objects, by task and path, with the cache of the streamed ones that they have
+/// freed. An entry for each call that is running.
 #[map]
-pub static BATCHES: LruHashMap<u64, u8> = LruHashMap::with_max_entries(1024, 0);
+pub static BATCHES: HashMap<u64, u64> = HashMap::with_max_entries(1024, 0);
 
 /// The walk along a cache's partial slabs. Here and not on the stack, so that the verifier knows no
 /// value of it and the walk looks the same to it at every step. Walks run under `slab_mutex`: one is

@@ -8,14 +8,14 @@ use core::{
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, generated::bpf_ktime_get_ns};
 use krcu_common::{
     Fate, Kind,
-    count::RUNNING,
+    count::{RUNNING, loss_key},
     wire::{Header, Record},
 };
 
 use crate::{
     config,
     kernel::Owner,
-    maps::{COUNTERS, EVENTS, SEQUENCES},
+    maps::{COUNTERS, EVENTS, LOSSES, LOST, SEQUENCES},
 };
 
 /// `BPF_RB_NO_WAKEUP`: leave the reader asleep.
@@ -24,6 +24,9 @@ const NO_WAKEUP: u64 = 1;
 const FORCE_WAKEUP: u64 = 2;
 /// `BPF_RB_AVAIL_DATA`: ask for the bytes not yet read.
 const AVAILABLE_DATA: u64 = 0;
+
+/// `BPF_NOEXIST`: only a new entry.
+pub const NEW: u64 = 1;
 
 /// Whether the reader should be woken for an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -111,18 +114,44 @@ pub fn task() -> u32 {
     bpf_get_current_pid_tgid() as u32
 }
 
-/// Writes one event, or counts its loss. `fill` has to write every byte of the body: ring memory holds
+/// Counts what was lost of an object of this cache, 0 where it is of none or of several.
+#[inline(never)]
+pub fn lose(cache: u64, kind: Kind, fate: Fate) {
+    if cache != 0 {
+        let key = loss_key(cache, fate);
+        // Two CPUs may both find no entry: the one that comes late adds to the other's. Where there is no
+        // room, the counter below is left to say so.
+        if LOST.get_ptr_mut(key).is_none() {
+            let _ = LOST.insert(key, 0, NEW);
+        }
+        if let Some(place) = LOST.get_ptr_mut(key) {
+            add(place, 1);
+        }
+    }
+    count(kind, fate);
+    if let Some(place) = LOSSES.get_ptr_mut(0) {
+        add(place, 1);
+    }
+}
+
+/// Writes one event that is about no object, or counts its loss.
+#[inline(always)]
+pub fn emit<Body: 'static>(kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeUninit<Body>)) {
+    emit_of(0, kind, wake, fill);
+}
+
+/// Writes one event, or counts its loss for the cache whose object it is about, 0 for none. `fill` has to write every byte of the body: ring memory holds
 /// what an earlier event left there. It does not run when the event is lost; what depends on the event
 /// being written belongs into it, since a result made here would tempt the compiler to test the
 /// reservation twice, which older verifiers take for a path that leaks it.
 #[inline(always)]
-pub fn emit<Body: 'static>(kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeUninit<Body>)) {
+pub fn emit_of<Body: 'static>(cache: u64, kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeUninit<Body>)) {
     let Some(row) = Row::of(kind) else { return };
     row.count(Fate::Seen);
     let Some(mut entry) = EVENTS.reserve::<Record<Body>>(0) else {
         // A number is spent all the same: the hole that it leaves is how the reader learns of the loss.
         next_sequence();
-        count(kind, Fate::LostRing);
+        lose(cache, kind, Fate::LostRing);
         return;
     };
     let record: *mut Record<Body> = entry.as_mut_ptr();

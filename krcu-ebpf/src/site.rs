@@ -10,23 +10,23 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::warn;
 use krcu_common::{
-    Kind,
+    Fate, Kind,
     wire::{FRAME_BYTES, Function, SITE_FRAMES, Site},
 };
 
 use crate::{
     config,
     maps::{FUNCTIONS, MODULE_EPOCH, SITES, STACKS},
-    ring::{Wake, emit},
+    ring::{Wake, count, emit},
 };
 
 /// How the kernel prints one address: symbol, offset, size and module.
 #[unsafe(no_mangle)]
 static FRAME_FORMAT: [u8; 4] = *b"%pS\0";
 
-/// The number of the current stack, 0 when there is none to be had.
+/// The number of the current stack for an event of this kind, 0 when there is none to be had.
 #[inline(always)]
-pub fn site<Context: EbpfContext + StackIdContext>(context: &Context) -> u32 {
+pub fn site<Context: EbpfContext + StackIdContext>(context: &Context, kind: Kind) -> u32 {
     // Without BPF_F_REUSE_STACKID, so that a number never changes its meaning within an epoch. A stack
     // whose place is taken by another finds one with fewer of the probe's own frames, by another hash.
     let id = context
@@ -39,6 +39,7 @@ pub fn site<Context: EbpfContext + StackIdContext>(context: &Context) -> u32 {
             if config!(probe_log) != 0 {
                 warn!(context, "a call has no site: bpf_get_stackid() gives {}", error);
             }
+            count(kind, Fate::NoSite);
             return 0;
         }
     };

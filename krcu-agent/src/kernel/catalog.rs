@@ -161,6 +161,7 @@ pub const PROBES: &[Entry] = &[
     instead_of("freed_bulk", "freed_array", Attach::Fentry, &["kmem_cache_free_bulk"]),
     // The list ends with kvfree_rcu_list(), or with the work itself where that walks the list.
     optional("freed_list_end", Word::Free, Attach::Fexit, &["kvfree_rcu_list", "kfree_rcu_work"], LIST),
+    optional("freed_list_begin", Word::Free, Attach::Fentry, &["kvfree_rcu_list", "kfree_rcu_work"], LIST),
     optional("freed_single_nested", Word::Free, Attach::Fentry, &["kvfree"], NESTED),
     unseen("freed_single", Word::Free, Attach::Fentry, &["kvfree"], SINGLE),
     optional("freed_sheaf_end", Word::Free, Attach::Fexit, &["rcu_free_sheaf"], SHEAF),

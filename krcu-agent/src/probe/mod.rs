@@ -6,10 +6,11 @@
 //! fails takes all others with it; an optional one is withdrawn from the plan, which then says what
 //! cannot be decided.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
-use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::Program;
 use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
@@ -39,6 +40,15 @@ const COUNTS: &str = "COUNTERS";
 /// The per-CPU array, of one element, of the number that the next event gets.
 const SEQUENCES: &str = "SEQUENCES";
 
+/// The per-CPU array, of one element, of how often something was lost.
+const LOSSES: &str = "LOSSES";
+/// The hash map of what was lost, by [`krcu_common::count::loss_key`].
+const LOST: &str = "LOST";
+/// The table of stacks.
+const STACK_TABLE: &str = "STACKS";
+/// The hash map of the stacks whose frames were sent.
+const SITES: &str = "SITES";
+
 /// What a run asks of its probes.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
@@ -50,11 +60,22 @@ pub struct LoadOptions {
     pub queue_stacks: bool,
     /// Whether the probes write diagnostics of their own.
     pub probe_log: bool,
+    /// Stacks that there is room for, a kilobyte each; at least one.
+    pub stacks: u32,
 }
+
+/// Stacks that there is room for, where nothing else is asked for.
+pub const STACKS: u32 = 4096;
 
 impl Default for LoadOptions {
     fn default() -> Self {
-        LoadOptions { ring_bytes: 16 << 20, wake_bytes: 64 << 10, queue_stacks: true, probe_log: false }
+        LoadOptions {
+            ring_bytes: 16 << 20,
+            wake_bytes: 64 << 10,
+            queue_stacks: true,
+            probe_log: false,
+            stacks: STACKS,
+        }
     }
 }
 
@@ -180,18 +201,35 @@ impl Probes {
     /// # Errors
     /// When the map cannot be read.
     pub fn sequences(&self) -> Result<Vec<u64>, LoadError> {
-        let values = self
-            .per_cpu::<u64>(SEQUENCES)?
-            .get(&0, 0)
-            .map_err(|cause| LoadError::Map { name: SEQUENCES, cause: Box::new(cause) })?;
-        Ok(values.to_vec())
+        self.first_of(SEQUENCES)
+    }
+
+    /// How often something was lost, for whatever reason: one number, for whoever looks often. What was
+    /// lost is in the counters and in [`Probes::lost`] by then.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn losses(&self) -> Result<u64, LoadError> {
+        Ok(self.first_of(LOSSES)?.into_iter().fold(0, u64::wrapping_add))
+    }
+
+    /// What was lost of objects whose cache is known, by [`krcu_common::count::loss_key`].
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn lost(&self) -> Result<BTreeMap<u64, u64>, LoadError> {
+        let failed = |cause| LoadError::Map { name: LOST, cause: Box::new(cause) };
+        let map = self.ebpf.map(LOST).ok_or(LoadError::Absent { what: "map", name: LOST })?;
+        let map: HashMap<&MapData, u64, u64> = HashMap::try_from(map).map_err(failed)?;
+        map.iter().map(|entry| entry.map_err(failed)).collect()
     }
 
     /// How often the kernel did not run each program because it was running on that CPU already
     /// (`recursion_misses` of its fdinfo); `None` where the kernel does not say.
     #[must_use]
     pub fn recursion_misses(&self) -> Vec<(&'static str, Option<u64>)> {
-        self.attached.iter().map(|(program, _)| (*program, self.misses_of(program))).collect()
+        let loaded = self.plan.probes.iter().filter(|probe| probe.is_planned());
+        loaded.map(|probe| (probe.program, self.misses_of(probe.program))).collect()
     }
 
     fn misses_of(&self, program: &str) -> Option<u64> {
@@ -199,6 +237,12 @@ impl Probes {
         let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).ok()?;
         let value = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
         value.trim().parse().ok()
+    }
+
+    /// The one element of a per-CPU array, for each possible CPU.
+    fn first_of(&self, name: &'static str) -> Result<Vec<u64>, LoadError> {
+        let values = self.per_cpu::<u64>(name)?.get(&0, 0);
+        Ok(values.map_err(|cause| LoadError::Map { name, cause: Box::new(cause) })?.to_vec())
     }
 
     fn per_cpu<T: Pod>(&self, name: &'static str) -> Result<PerCpuArray<&MapData, T>, LoadError> {
@@ -266,6 +310,9 @@ fn load_object(plan: &Plan, options: LoadOptions, btf: &Btf) -> Result<Ebpf, Loa
         .btf(Some(btf))
         .override_global(CONFIG, config.as_bytes(), true)
         .map_max_entries(EVENTS, options.ring_bytes)
+        .map_max_entries(STACK_TABLE, options.stacks)
+        // The kernel numbers stacks below the next power of two.
+        .map_max_entries(SITES, options.stacks.next_power_of_two())
         .load(object)
         .map_err(|cause| LoadError::Object { cause: Box::new(cause) })
 }

@@ -41,6 +41,8 @@ struct SummaryLine<'a> {
     events: u64,
     /// Events not seen.
     lost: Losses,
+    /// Events that do not say where they came from, because there was no room for their stack.
+    without_site: u64,
     /// What became of everything that the probes saw, by CPU and kind.
     accounts: &'a [Account],
     /// From the start of krcu until every probe was attached.
@@ -80,6 +82,7 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         probes: report.probes,
         events: report.events,
         lost: report.losses,
+        without_site: report.without_site,
         accounts: &report.accounts,
         attach_ns: report.attach_ns,
         duration_ns: report.duration_ns,

@@ -50,6 +50,8 @@ pub struct Report {
     pub events: u64,
     /// Events not seen.
     pub losses: Losses,
+    /// Events that do not say where they came from, because there was no room for their stack.
+    pub without_site: u64,
     /// What became of everything that the probes saw.
     pub accounts: Vec<Account>,
     /// From the start of krcu until every probe was attached.

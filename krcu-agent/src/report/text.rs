@@ -69,6 +69,15 @@ pub(super) fn losses(report: &Report) -> Vec<String> {
             count(report.losses.probe_missed)
         ));
     }
+    if report.losses.map_full > 0 {
+        parts.push(format!("{} times a map of the probes was full", count(report.losses.map_full)));
+    }
+    if report.without_site > 0 {
+        parts.push(format!(
+            "{} events have no site (make room for more stacks with --stacks)",
+            count(report.without_site)
+        ));
+    }
     parts
 }
 
@@ -379,6 +388,7 @@ mod tests {
             probes: 16,
             events: state.events(),
             losses: Losses::default(),
+            without_site: 0,
             accounts: Vec::new(),
             attach_ns: 0,
             duration_ns: 3_200_000_000,

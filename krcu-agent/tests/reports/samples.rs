@@ -172,6 +172,7 @@ pub(crate) fn report(verdicts: Vec<Verdict>) -> Report {
         probes: 16,
         events: 1_604,
         losses: Losses::default(),
+        without_site: 0,
         accounts: vec![Account { cpu: 1, kind: "queued", seen: 777, delivered: 777, lost: 0, filtered: 0 }],
         attach_ns: 250_000_000,
         duration_ns: 3_204_000_000,
@@ -184,7 +185,10 @@ pub(crate) fn report(verdicts: Vec<Verdict>) -> Report {
 
 /// The same with losses of every sort, one destroy among them.
 pub(crate) fn report_with_losses(verdicts: Vec<Verdict>) -> Report {
-    Report { losses: Losses { ring_full: 1_200, probe_missed: 3, destroys: 1 }, ..report(verdicts) }
+    Report {
+        losses: Losses { ring_full: 1_200, probe_missed: 3, destroys: 1, ..Losses::default() },
+        ..report(verdicts)
+    }
 }
 
 /// The same under `--strict`.

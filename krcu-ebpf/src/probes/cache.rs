@@ -7,10 +7,10 @@ use aya_ebpf::{
 };
 use aya_log_ebpf::info;
 use krcu_common::{
-    Kind,
+    Fate, Kind,
     wire::{
-        CacheCreated, CacheOnly, DestroyBegin, SHUTDOWN_EMPTY, SHUTDOWN_LEFT, SHUTDOWN_UNKNOWN,
-        ShutdownBegin, ShutdownEnd,
+        CacheCreated, CacheOnly, DestroyBegin, FLUSHES_UNKNOWN, SHUTDOWN_EMPTY, SHUTDOWN_LEFT,
+        SHUTDOWN_UNKNOWN, ShutdownBegin, ShutdownEnd,
     },
 };
 
@@ -19,7 +19,7 @@ use crate::{
     config,
     kernel::{self, Leftover, SLABS_UNKNOWN},
     maps::{DESTROYING, SHUTTING_DOWN},
-    ring::{Wake, emit, task},
+    ring::{Wake, emit, lose, task},
     site::site,
 };
 
@@ -31,7 +31,7 @@ pub fn cache_created(context: FExitContext) -> i32 {
         return 0;
     }
     let asked_name = argument(&context, 0);
-    let site = site(&context);
+    let site = site(&context, Kind::CacheCreated);
     emit::<CacheCreated>(Kind::CacheCreated, Wake::Now, |body| {
         let body = body.write(CacheCreated {
             cache,
@@ -57,7 +57,7 @@ pub fn destroy_begin(context: FEntryContext) -> i32 {
     if cache == 0 {
         return 0;
     }
-    let site = site(&context);
+    let site = site(&context, Kind::DestroyBegin);
     emit::<DestroyBegin>(Kind::DestroyBegin, Wake::Now, |body| {
         let body = body.write(DestroyBegin {
             cache,
@@ -72,7 +72,9 @@ pub fn destroy_begin(context: FEntryContext) -> i32 {
         });
         kernel::read_name(kernel::cache_name(cache), &mut body.name);
     });
-    let _ = DESTROYING.insert(task(), 0, 0);
+    if DESTROYING.insert(task(), 0, 0).is_err() {
+        lose(cache, Kind::DestroyBegin, Fate::MapFull);
+    }
     0
 }
 
@@ -82,9 +84,11 @@ pub fn shutdown_begin(context: FEntryContext) -> i32 {
     let cache = argument(&context, 0);
     let task = task();
     // SAFETY: only this task changes its entry.
-    let rcu_works_flushed = unsafe { DESTROYING.get(task) }.copied().unwrap_or(0);
+    let rcu_works_flushed = unsafe { DESTROYING.get(task) }.copied().unwrap_or(FLUSHES_UNKNOWN);
     let _ = DESTROYING.remove(task);
-    let _ = SHUTTING_DOWN.insert(task, cache, 0);
+    if SHUTTING_DOWN.insert(task, cache, 0).is_err() {
+        lose(cache, Kind::ShutdownBegin, Fate::MapFull);
+    }
     emit::<ShutdownBegin>(Kind::ShutdownBegin, Wake::Now, |body| {
         body.write(ShutdownBegin { cache, rcu_works_flushed, reserved: 0 });
     });

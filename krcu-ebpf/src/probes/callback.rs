@@ -6,7 +6,7 @@
 //! off by the same function: such a callback was never seen to be queued.
 
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
-use krcu_common::{FreePath, Kind, wire::CallbackRuns};
+use krcu_common::{Fate, FreePath, Kind, wire::CallbackRuns};
 
 use super::{
     argument, first,
@@ -17,11 +17,8 @@ use crate::{
     config,
     kernel::{self, Owner, read},
     maps::{BATCHES, CALLBACKS_RUNNING},
-    ring::{Row, Wake, add, emit},
+    ring::{NEW, Row, Wake, add, emit_of, lose},
 };
-
-/// `BPF_NOEXIST`: only a new entry.
-const NEW: u64 = 1;
 
 /// Entry of `rcu_cblist_dequeue(list)`. As hot as `callback_queued`, and like it mostly counts.
 #[fentry]
@@ -54,11 +51,13 @@ fn runs(context: &FEntryContext, row: &Row) {
         Owner::Streamed(cache) => cache,
         other => return row.count_filtered(&other),
     };
-    emit::<CallbackRuns>(Kind::CallbackRuns, Wake::Later, |body| {
+    emit_of::<CallbackRuns>(cache, Kind::CallbackRuns, Wake::Later, |body| {
         body.write(CallbackRuns { head, cache });
     });
-    if BATCHES.insert(batch_key(FreePath::Callback), 1, NEW).is_ok() {
+    if BATCHES.insert(batch_key(FreePath::Callback), cache, NEW).is_ok() {
         running(1);
+    } else {
+        lose(cache, Kind::BatchFreed, Fate::MapFull);
     }
 }
 

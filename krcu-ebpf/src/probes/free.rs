@@ -12,7 +12,7 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 use krcu_common::{
-    FreePath, Kind,
+    Fate, FreePath, Kind,
     wire::{BatchFreed, Freed},
 };
 
@@ -21,7 +21,7 @@ use crate::{
     config,
     kernel::{self, Owner, read},
     maps::BATCHES,
-    ring::{Wake, count_filtered, emit, task},
+    ring::{Wake, count_filtered, emit_of, lose, task},
 };
 
 /// Entries of an array looked at; a bulk page of 64 KiB holds 8,187.
@@ -73,9 +73,22 @@ pub fn freed_single_nested(context: FEntryContext) -> i32 {
 
 #[inline(always)]
 fn free_single(context: &FEntryContext) {
-    if free(argument(context, 0), FreePath::Single) {
-        let _ = BATCHES.insert(batch_key(FreePath::Single), 1, 0);
+    let Some(cache) = free(argument(context, 0), FreePath::Single) else { return };
+    let key = batch_key(FreePath::Single);
+    // Only a list has an end that is seen. Nobody but this task changes the entry.
+    if let Some(of) = BATCHES.get_ptr_mut(key) {
+        // SAFETY: the map's value, which its own task alone reads and writes.
+        unsafe { *of = one_of(*of, cache) };
     }
+}
+
+/// Entry of `kvfree_rcu_list()`, or of `kfree_rcu_work()` where that walks the list itself.
+#[fentry]
+pub fn freed_list_begin(_context: FEntryContext) -> i32 {
+    if BATCHES.insert(batch_key(FreePath::Single), NO_CACHE, 0).is_err() {
+        lose(0, Kind::BatchFreed, Fate::MapFull);
+    }
+    0
 }
 
 /// Return of `kvfree_rcu_list()`, or of `kfree_rcu_work()` where that walks the list itself.
@@ -119,22 +132,39 @@ fn free_sheaf(sheaf: u64) -> i32 {
     0
 }
 
-/// What the loop over an array carries along. A flag and no count: newer verifiers follow the loop until
+/// A call has freed no object that is streamed.
+const NO_CACHE: u64 = 0;
+/// A call has freed objects of several caches. No cache has this address.
+const SEVERAL: u64 = 1;
+
+/// Whose objects a call has freed, after one more.
+#[inline(always)]
+fn one_of(so_far: u64, cache: u64) -> u64 {
+    if so_far == NO_CACHE || so_far == cache { cache } else { SEVERAL }
+}
+
+/// The cache to lose something of, where that is known.
+#[inline(always)]
+fn lost_of(of: u64) -> u64 {
+    if of == SEVERAL { 0 } else { of }
+}
+
+/// What the loop over an array carries along. A cache and no count: newer verifiers follow the loop until
 /// its state repeats, which a count on the stack never does.
 struct Walk {
     array: u64,
     path: FreePath,
-    streamed: u32,
+    of: u64,
 }
 
 #[inline(always)]
 fn free_array(array: u64, entries: u32, path: FreePath) {
-    let mut walk = Walk { array, path, streamed: 0 };
+    let mut walk = Walk { array, path, of: NO_CACHE };
     let bound = if entries > ARRAY_BOUND { ARRAY_BOUND } else { entries };
     // SAFETY: `free_entry` has the signature that the helper calls, and `walk` outlives the call.
     unsafe { bpf_loop(bound, free_entry as *mut c_void, (&raw mut walk).cast(), 0) };
-    if walk.streamed != 0 {
-        let _ = BATCHES.insert(batch_key(path), 1, 0);
+    if walk.of != NO_CACHE && BATCHES.insert(batch_key(path), walk.of, 0).is_err() {
+        lose(lost_of(walk.of), Kind::BatchFreed, Fate::MapFull);
     }
 }
 
@@ -142,27 +172,27 @@ unsafe extern "C" fn free_entry(index: u32, walk: *mut Walk) -> i64 {
     // SAFETY: `free_array` passes a live Walk that nothing else refers to.
     let walk = unsafe { &mut *walk };
     if let Some(object) = read(walk.array + u64::from(index) * 8)
-        && free(object, walk.path)
+        && let Some(cache) = free(object, walk.path)
     {
-        walk.streamed = 1;
+        walk.of = one_of(walk.of, cache);
     }
     0
 }
 
-/// Announces one object; says whether it was one that is streamed.
+/// Announces one object; gives its cache if it is one that is streamed.
 #[inline(always)]
-fn free(object: u64, path: FreePath) -> bool {
+fn free(object: u64, path: FreePath) -> Option<u64> {
     let cache = match kernel::owner(object) {
         Owner::Streamed(cache) => cache,
         other => {
             count_filtered(Kind::Freed, &other);
-            return false;
+            return None;
         }
     };
-    emit::<Freed>(Kind::Freed, Wake::Later, |body| {
+    emit_of::<Freed>(cache, Kind::Freed, Wake::Later, |body| {
         body.write(Freed { object, cache, path: path as u32, reserved: 0 });
     });
-    true
+    Some(cache)
 }
 
 /// A softirq may free a sheaf in the middle of a task's bulk: the path tells them apart. Every CPU has an
@@ -184,11 +214,14 @@ fn end(path: FreePath) -> i32 {
 /// The call that freed by this path has returned; says whether it had freed streamed objects.
 #[inline(always)]
 pub(super) fn batch_freed(path: FreePath) -> bool {
-    let ended = BATCHES.remove(batch_key(path)).is_ok();
-    if ended {
-        emit::<BatchFreed>(Kind::BatchFreed, Wake::Later, |body| {
+    let key = batch_key(path);
+    // SAFETY: only the task or the idle CPU of the key changes the entry, and the value is copied at once.
+    let Some(of) = (unsafe { BATCHES.get(key) }).copied() else { return false };
+    let _ = BATCHES.remove(key);
+    if of != NO_CACHE {
+        emit_of::<BatchFreed>(lost_of(of), Kind::BatchFreed, Wake::Later, |body| {
             body.write(BatchFreed { path: path as u32, reserved: 0 });
         });
     }
-    ended
+    true
 }

@@ -11,7 +11,7 @@ use super::{argument, first, nested, untyped_argument};
 use crate::{
     config,
     kernel::{self, Owner},
-    ring::{Row, Wake, emit},
+    ring::{Row, Wake, emit_of},
     site::{name, site},
 };
 
@@ -52,8 +52,8 @@ fn queue(context: &FEntryContext, row: &Row, nolock: bool) {
         other => return row.count_filtered(&other),
     };
     let form = if nolock { QueueForm::Nolock } else { QueueForm::of(argument(context, 0) == 0) };
-    let site = if config!(queue_stacks) != 0 { site(context) } else { 0 };
-    emit::<Queued>(Kind::Queued, Wake::Later, |body| {
+    let site = if config!(queue_stacks) != 0 { site(context, Kind::Queued) } else { 0 };
+    emit_of::<Queued>(cache, Kind::Queued, Wake::Later, |body| {
         body.write(Queued { object, cache, site, form: form as u32 });
     });
 }
@@ -89,8 +89,8 @@ fn callback(context: &FEntryContext, row: &Row) {
     };
     let function = argument(context, 1);
     name(function);
-    let site = if config!(queue_stacks) != 0 { site(context) } else { 0 };
-    emit::<CallbackQueued>(Kind::CallbackQueued, Wake::Later, |body| {
+    let site = if config!(queue_stacks) != 0 { site(context, Kind::CallbackQueued) } else { 0 };
+    emit_of::<CallbackQueued>(cache, Kind::CallbackQueued, Wake::Later, |body| {
         body.write(CallbackQueued { head, cache, function, site, reserved: 0 });
     });
 }

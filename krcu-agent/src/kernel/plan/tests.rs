@@ -98,8 +98,8 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
     ];
     let array = [("freed_array_end", "kmem_cache_free_bulk"), ("freed_array", "kmem_cache_free_bulk")];
     let bulk = [("freed_bulk_end", "kvfree_rcu_bulk"), ("freed_bulk", "kvfree_rcu_bulk")];
-    let list_old = [("freed_list_end", "kfree_rcu_work")];
-    let list = [("freed_list_end", "kvfree_rcu_list")];
+    let list_old = [("freed_list_end", "kfree_rcu_work"), ("freed_list_begin", "kfree_rcu_work")];
+    let list = [("freed_list_end", "kvfree_rcu_list"), ("freed_list_begin", "kvfree_rcu_list")];
     let single = [("freed_single_nested", "kvfree"), ("freed_single", "kvfree")];
     let hurry = [("callback_queued_hurry", "call_rcu_hurry")];
     let callback = [("callback_queued_nested", "call_rcu"), ("callback_queued", "call_rcu")];

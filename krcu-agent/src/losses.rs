@@ -1,0 +1,256 @@
+//! Losses: from the kernel's counts of what went unseen to gaps, each of the time in which it did.
+//!
+//! The counts only rise, and say not when. So they are read often, and what one has risen by between two
+//! readings was lost between them. What is read first is counted last: a loss that happens during a reading
+//! may be found by the next one, never twice.
+
+use std::collections::BTreeMap;
+
+use krcu_common::{
+    Fate, Kind,
+    count::{counter, of_loss_key},
+};
+use krcu_model::event::{CacheAddress, Gap, LossReason, Scope, Time};
+
+use crate::kernel::catalog::NESTED_SUFFIX;
+
+/// Events that were lost or missed, by what the kernel's counters say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Losses {
+    /// Events that found no room in the ring.
+    pub ring_full: u64,
+    /// Runs of a probe that the kernel skipped because it was running on that CPU already.
+    pub probe_missed: u64,
+    /// What a map of the probes had no room to remember.
+    pub map_full: u64,
+    /// Of all these, entries into `kmem_cache_destroy()`: each may be a cache without a verdict.
+    pub destroys: u64,
+}
+
+impl Losses {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.ring_full + self.probe_missed + self.map_full
+    }
+}
+
+/// What became of everything that the probes saw of one kind on one CPU:
+/// `seen = delivered + lost + filtered`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Account {
+    /// The CPU.
+    pub cpu: usize,
+    /// The kind of event.
+    pub kind: &'static str,
+    /// All of it.
+    pub seen: u64,
+    /// Written into the ring.
+    pub delivered: u64,
+    /// Found no room in the ring.
+    pub lost: u64,
+    /// Not streamed: of caches that are never destroyed, or of no cache.
+    pub filtered: u64,
+}
+
+/// The account of every CPU and kind of which something was seen.
+#[must_use]
+pub fn accounts(counters: &[Vec<u64>]) -> Vec<Account> {
+    let mut accounts = Vec::new();
+    for (cpu, counters) in counters.iter().enumerate() {
+        for kind in Kind::ALL {
+            let of = |fate| counters.get(counter(kind, fate) as usize).copied().unwrap_or(0);
+            let account = Account {
+                cpu,
+                kind: kind.name(),
+                seen: of(Fate::Seen),
+                delivered: of(Fate::Delivered),
+                lost: of(Fate::LostRing),
+                filtered: of(Fate::FilteredKmalloc) + of(Fate::FilteredBuiltin) + of(Fate::FilteredNotSlab),
+            };
+            if account.seen > 0 {
+                accounts.push(account);
+            }
+        }
+    }
+    accounts
+}
+
+/// How often, of each program, the kernel skipped a run; `None` where it does not say.
+pub type Misses = Vec<(&'static str, Option<u64>)>;
+
+/// What the kernel has counted so far.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// For each CPU, every counter of [`krcu_common::count`].
+    pub counters: Vec<Vec<u64>>,
+    /// What was lost by cache, by [`krcu_common::count::loss_key`].
+    pub lost: BTreeMap<u64, u64>,
+    /// Runs that were skipped, when that was asked for. To be read before the counters.
+    pub misses: Option<Misses>,
+}
+
+impl Reading {
+    fn sum(&self, kind: Kind, fate: Fate) -> u64 {
+        let place = counter(kind, fate) as usize;
+        self.counters.iter().filter_map(|cpu| cpu.get(place)).sum()
+    }
+
+    /// All of one fate.
+    #[must_use]
+    pub fn all(&self, fate: Fate) -> u64 {
+        Kind::ALL.into_iter().map(|kind| self.sum(kind, fate)).sum()
+    }
+
+    /// Runs that the kernel skipped and that matter, by the kind of event that they would have made.
+    ///
+    /// What a second copy saw was not missed by the first; and that one itself was skipped while it looked
+    /// whether it had anything to do. A module's coming and going only gives names.
+    fn missed(&self) -> BTreeMap<Kind, u64> {
+        let mut missed: BTreeMap<Kind, u64> = BTreeMap::new();
+        for (program, misses) in self.misses.iter().flatten() {
+            if let (Some(kind), Some(misses)) = (kind_of(program), misses) {
+                *missed.entry(kind).or_default() += misses;
+            }
+        }
+        for (kind, missed) in &mut missed {
+            *missed = missed.saturating_sub(self.sum(*kind, Fate::Nested));
+        }
+        missed
+    }
+
+    /// Everything that has gone unseen, by why and of what.
+    fn unseen(&self) -> BTreeMap<(LossReason, Scope), u64> {
+        let mut unseen: BTreeMap<(LossReason, Scope), u64> = BTreeMap::new();
+        let reasons = [(LossReason::RingFull, Fate::LostRing), (LossReason::MapFull, Fate::MapFull)];
+        for (reason, fate) in reasons {
+            let mut of_caches = 0;
+            for (key, events) in &self.lost {
+                let (cache, of) = of_loss_key(*key);
+                if of == fate {
+                    of_caches += events;
+                    *unseen.entry((reason, Scope::Cache(CacheAddress(cache)))).or_default() += events;
+                }
+            }
+            let (mut of_grace, mut of_names) = (0, 0);
+            for kind in Kind::ALL {
+                match kind {
+                    Kind::GraceBegin | Kind::GraceEnd => of_grace += self.sum(kind, fate),
+                    // Sent once more with the next event that refers to them.
+                    Kind::Site | Kind::Function => of_names += self.sum(kind, fate),
+                    _ => {}
+                }
+            }
+            let rest = self.all(fate).saturating_sub(of_caches + of_grace + of_names);
+            unseen.insert((reason, Scope::Grace), of_grace);
+            unseen.insert((reason, Scope::Everything), rest);
+        }
+        for (kind, missed) in self.missed() {
+            let scope = match kind {
+                Kind::GraceBegin | Kind::GraceEnd => Scope::Grace,
+                _ => Scope::Everything,
+            };
+            *unseen.entry((LossReason::ProbeMissed, scope)).or_default() += missed;
+        }
+        unseen
+    }
+
+    /// The sums for a report.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        let missed = self.missed();
+        Losses {
+            ring_full: self.all(Fate::LostRing),
+            probe_missed: missed.values().sum(),
+            map_full: self.all(Fate::MapFull),
+            destroys: self.sum(Kind::DestroyBegin, Fate::LostRing)
+                + missed.get(&Kind::DestroyBegin).copied().unwrap_or(0),
+        }
+    }
+}
+
+/// The kind of event that a program's run makes or changes; `None` where nothing is decided by it, and for
+/// second copies.
+fn kind_of(program: &str) -> Option<Kind> {
+    if program.ends_with(NESTED_SUFFIX) {
+        return None;
+    }
+    Some(match program {
+        "cache_created" => Kind::CacheCreated,
+        "destroy_begin" => Kind::DestroyBegin,
+        // How often a destroy flushed is told by the event of its look.
+        "shutdown_begin" | "rcu_work_flushed" => Kind::ShutdownBegin,
+        "shutdown_end" => Kind::ShutdownEnd,
+        "cache_released" => Kind::CacheReleased,
+        "queued" | "queued_nolock" => Kind::Queued,
+        "callback_queued" | "callback_queued_hurry" => Kind::CallbackQueued,
+        "callback_runs" => Kind::CallbackRuns,
+        "freed_bulk" | "freed_array" | "freed_single" | "freed_sheaf" | "freed_sheaf_nobarn" => Kind::Freed,
+        "freed_list_begin" | "callback_runs_end" => Kind::BatchFreed,
+        name if name.starts_with("freed_") && name.ends_with("_end") => Kind::BatchFreed,
+        "rcu_barrier_begin" | "kvfree_barrier_begin" | "kvfree_on_cache_begin" => Kind::BarrierBegin,
+        "rcu_barrier_end" | "kvfree_barrier_end" | "kvfree_on_cache_end" => Kind::BarrierEnd,
+        "grace_begin" | "expedited_begin" => Kind::GraceBegin,
+        "grace_end" | "expedited_end" => Kind::GraceEnd,
+        "allocated" | "allocated_bulk" => Kind::Allocated,
+        "freed_at_once" | "freed_at_once_kfree" | "freed_at_once_bulk" => Kind::FreedAtOnce,
+        _ => return None,
+    })
+}
+
+/// What of the kernel's counts has been told as gaps.
+#[derive(Clone, Debug)]
+pub struct Ledger {
+    told: BTreeMap<(LossReason, Scope), u64>,
+    /// When the last reading of the counters began, and the one before it. A program may be held up between
+    /// what it loses and its count of it, so that what a reading finds may be older than the last.
+    read: Time,
+    read_before: Time,
+    /// When the last reading of the skipped runs began.
+    read_misses: Time,
+}
+
+impl Ledger {
+    /// For counts that began at `start`.
+    #[must_use]
+    pub fn new(start: Time) -> Ledger {
+        Ledger { told: BTreeMap::new(), read: start, read_before: start, read_misses: start }
+    }
+
+    /// Nothing was lost since the last reading, by one that began now.
+    pub fn nothing_until(&mut self, began: Time) {
+        self.read_before = std::mem::replace(&mut self.read, began);
+    }
+
+    /// When the skipped runs were read last.
+    #[must_use]
+    pub fn misses_read(&self) -> Time {
+        self.read_misses
+    }
+
+    /// The gaps that a reading shows which began and ended at these times.
+    #[must_use]
+    pub fn take(&mut self, reading: &Reading, began: Time, ended: Time) -> Vec<Gap> {
+        let mut gaps = Vec::new();
+        for ((reason, scope), events) in reading.unseen() {
+            let told = self.told.entry((reason, scope)).or_default();
+            let new = events.saturating_sub(*told);
+            if new == 0 {
+                continue;
+            }
+            *told = events;
+            let from = if reason == LossReason::ProbeMissed { self.read_misses } else { self.read_before };
+            gaps.push(Gap { reason, events: new, from, until: ended, scope });
+        }
+        self.nothing_until(began);
+        if reading.misses.is_some() {
+            self.read_misses = began;
+        }
+        gaps
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Counts of a made-up kernel → gaps.
+
+use krcu_common::count::{COUNTERS, loss_key};
+
+use super::*;
+
+const CACHE: u64 = 0xff3a_02d4_c270_1c00;
+const OTHER: u64 = 0xff3a_02d4_c270_1d00;
+
+/// Counters of one CPU.
+fn cpu(counts: &[(Kind, Fate, u64)]) -> Vec<u64> {
+    let mut cpu = vec![0; COUNTERS as usize];
+    for (kind, fate, count) in counts {
+        cpu[counter(*kind, *fate) as usize] = *count;
+    }
+    cpu
+}
+
+fn reading(counters: Vec<Vec<u64>>, lost: &[(u64, Fate, u64)]) -> Reading {
+    let lost = lost.iter().map(|(cache, fate, events)| (loss_key(*cache, *fate), *events)).collect();
+    Reading { counters, lost, misses: None }
+}
+
+fn of(cache: u64) -> Scope {
+    Scope::Cache(CacheAddress(cache))
+}
+
+fn gap(reason: LossReason, scope: Scope, events: u64, from: u64, until: u64) -> Gap {
+    Gap { reason, events, from: Time(from), until: Time(until), scope }
+}
+
+#[test]
+fn a_full_ring_is_told_of_each_cache_of_grace_periods_and_of_the_rest() {
+    let mut ledger = Ledger::new(Time(100));
+    let counters = vec![
+        cpu(&[(Kind::Queued, Fate::LostRing, 5), (Kind::GraceBegin, Fate::LostRing, 2)]),
+        cpu(&[(Kind::Freed, Fate::LostRing, 4), (Kind::BarrierEnd, Fate::LostRing, 1)]),
+    ];
+    // Of the nine events of objects, one found the map of the caches full.
+    let reading = reading(counters, &[(CACHE, Fate::LostRing, 6), (OTHER, Fate::LostRing, 2)]);
+    let gaps = ledger.take(&reading, Time(200), Time(210));
+    let ring = LossReason::RingFull;
+    assert_eq!(
+        gaps,
+        [
+            gap(ring, Scope::Everything, 2, 100, 210),
+            gap(ring, of(CACHE), 6, 100, 210),
+            gap(ring, of(OTHER), 2, 100, 210),
+            gap(ring, Scope::Grace, 2, 100, 210),
+        ]
+    );
+    assert_eq!(gaps.iter().map(|gap| gap.events).sum::<u64>(), reading.losses().ring_full);
+}
+
+#[test]
+fn what_was_told_is_not_told_again_and_a_gap_begins_where_all_was_well() {
+    let mut ledger = Ledger::new(Time(0));
+    let lost = |events| {
+        reading(vec![cpu(&[(Kind::Queued, Fate::LostRing, events)])], &[(CACHE, Fate::LostRing, events)])
+    };
+    let ring = LossReason::RingFull;
+    assert_eq!(ledger.take(&lost(3), Time(10), Time(11)), [gap(ring, of(CACHE), 3, 0, 11)]);
+    ledger.nothing_until(Time(20));
+    ledger.nothing_until(Time(30));
+    ledger.nothing_until(Time(40));
+    // A loss of just before 40 may not have been counted then: the gap begins one reading earlier.
+    assert_eq!(ledger.take(&lost(8), Time(50), Time(51)), [gap(ring, of(CACHE), 5, 30, 51)]);
+    assert_eq!(ledger.take(&lost(8), Time(60), Time(61)), []);
+}
+
+#[test]
+fn a_loss_during_a_reading_is_told_once() {
+    let mut ledger = Ledger::new(Time(0));
+    // A probe counts a loss for its cache first and in the counters after: these were read in between.
+    let early = reading(vec![cpu(&[])], &[(CACHE, Fate::LostRing, 1)]);
+    let late = reading(vec![cpu(&[(Kind::Queued, Fate::LostRing, 1)])], &[(CACHE, Fate::LostRing, 1)]);
+    let ring = LossReason::RingFull;
+    assert_eq!(ledger.take(&early, Time(10), Time(11)), [gap(ring, of(CACHE), 1, 0, 11)]);
+    assert_eq!(ledger.take(&late, Time(20), Time(21)), []);
+}
+
+#[test]
+fn a_full_map_is_a_reason_of_its_own() {
+    let mut ledger = Ledger::new(Time(0));
+    let counters = vec![cpu(&[
+        (Kind::BatchFreed, Fate::MapFull, 2),
+        (Kind::DestroyBegin, Fate::MapFull, 1),
+        (Kind::Freed, Fate::LostRing, 4),
+    ])];
+    let reading = reading(counters, &[(CACHE, Fate::MapFull, 1), (CACHE, Fate::LostRing, 4)]);
+    assert_eq!(
+        ledger.take(&reading, Time(5), Time(6)),
+        [
+            gap(LossReason::RingFull, of(CACHE), 4, 0, 6),
+            gap(LossReason::MapFull, Scope::Everything, 2, 0, 6),
+            gap(LossReason::MapFull, of(CACHE), 1, 0, 6),
+        ]
+    );
+    let losses = reading.losses();
+    assert_eq!((losses.ring_full, losses.map_full, losses.destroys, losses.total()), (4, 3, 0, 7));
+}
+
+#[test]
+fn a_stack_without_room_and_a_name_to_be_sent_again_are_no_gap() {
+    let mut ledger = Ledger::new(Time(0));
+    let counters = vec![cpu(&[
+        (Kind::Queued, Fate::NoSite, 7),
+        (Kind::Site, Fate::LostRing, 2),
+        (Kind::Function, Fate::LostRing, 1),
+    ])];
+    let reading = reading(counters, &[]);
+    assert_eq!(ledger.take(&reading, Time(5), Time(6)), []);
+    assert_eq!((reading.all(Fate::NoSite), reading.losses().total()), (7, 3));
+}
+
+#[test]
+fn skipped_runs_are_told_for_the_time_since_they_were_read_last() {
+    let mut ledger = Ledger::new(Time(0));
+    let with = |misses: Option<Misses>| Reading { misses, ..reading(vec![cpu(&[])], &[]) };
+    let misses = |grace, queued| with(Some(vec![("grace_end", Some(grace)), ("queued", Some(queued))]));
+    let missed = LossReason::ProbeMissed;
+    assert_eq!(ledger.take(&misses(0, 0), Time(1_000), Time(1_001)), []);
+    // The counters are read more often: that says nothing of skipped runs.
+    assert_eq!(ledger.take(&with(None), Time(1_500), Time(1_501)), []);
+    assert_eq!(
+        ledger.take(&misses(2, 1), Time(2_000), Time(2_001)),
+        [gap(missed, Scope::Everything, 1, 1_000, 2_001), gap(missed, Scope::Grace, 2, 1_000, 2_001)]
+    );
+    assert_eq!(ledger.take(&misses(2, 1), Time(3_000), Time(3_001)), []);
+    assert_eq!(misses(2, 1).losses().probe_missed, 3);
+}
+
+#[test]
+fn what_a_second_copy_saw_was_not_missed() {
+    let misses = vec![
+        ("queued", Some(4)),
+        ("queued_nested", Some(9)),
+        ("freed_bulk", Some(2)),
+        ("freed_bulk_nested", Some(1)),
+        ("freed_single", Some(1)),
+        ("module_freed", Some(1)),
+        ("destroy_begin", None),
+    ];
+    // Of the frees, which have several programs, all but one were seen.
+    let counters = vec![cpu(&[(Kind::Queued, Fate::Nested, 3), (Kind::Freed, Fate::Nested, 2)])];
+    let reading = Reading { counters, misses: Some(misses), ..Reading::default() };
+    assert_eq!(reading.missed(), BTreeMap::from([(Kind::Queued, 1), (Kind::Freed, 1)]));
+    assert_eq!(reading.losses().destroys, 0);
+}
+
+#[test]
+fn every_program_that_a_verdict_rests_on_has_a_kind() {
+    for entry in crate::kernel::catalog::PROBES {
+        let counts = !entry.program.ends_with(NESTED_SUFFIX) && !entry.program.starts_with("module_");
+        assert_eq!(kind_of(entry.program).is_some(), counts, "{}", entry.program);
+    }
+}
