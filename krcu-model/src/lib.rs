@@ -44,7 +44,9 @@
 //!
 //! [`event`] what the kernel said · [`script`] the same as text · [`order`] what was not delivered ·
 //! [`state`] what is believed · [`ledger`] what the promises are held against · [`mod@step`] how an event
-//! changes both · [`promise`] what is owed · `decide` what follows · [`verdict`] the words for it ·
+//! changes both · [`function`] the callbacks' names · `double` what was handed over twice · [`promise`] what is owed ·
+//! `decide` what follows for a destroy · `accuse` for whoever broke something · [`reason`] why it does not follow ·
+//! [`verdict`] the words for it ·
 //! [`machine`] the kernel · [`approach`] ways to wait · `check` every path · [`mod@simulate`] one path, and what it costs, on a
 //! clock of its own.
 //!

@@ -85,7 +85,7 @@ impl Naive<'_> {
             _ => None,
         });
         let address = self.lives.get(life).map(|life| life.address);
-        sizes.filter(|(cache, _)| Some(*cache) == address).last().map_or(0, |(_, size)| u64::from(size))
+        sizes.filter(|(cache, _)| Some(*cache) == address).next_back().map_or(0, |(_, size)| u64::from(size))
     }
 
     /// The object of a cache that was queued by `kfree_rcu()` and not freed before a place: when it was queued.
