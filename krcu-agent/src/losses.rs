@@ -150,6 +150,7 @@ impl Reading {
         for (kind, missed) in self.missed() {
             let scope = match kind {
                 Kind::GraceBegin | Kind::GraceEnd => Scope::Grace,
+                Kind::Queued | Kind::CallbackQueued => Scope::Queueing,
                 _ => Scope::Everything,
             };
             *unseen.entry((LossReason::ProbeMissed, scope)).or_default() += missed;

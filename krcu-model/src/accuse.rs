@@ -35,6 +35,8 @@ impl Gap {
             Scope::Everything => true,
             Scope::Cache(address) => cache.is_none_or(|cache| cache == address),
             Scope::Grace => needs_grace,
+            // Accused is what was seen to be queued, and not what was not.
+            Scope::Queueing => false,
         };
         is_about && self.until >= since
     }

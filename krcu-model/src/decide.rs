@@ -39,8 +39,10 @@ struct Split {
 
 fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
     let mut verdict = evidence::of(state, destroy);
-    let losses: Vec<&Gap> = state.gaps.iter().filter(|gap| touches(state, destroy, gap)).collect();
-    let kind = decide(state, destroy, &losses, &mut verdict);
+    let touching = state.gaps.iter().filter(|gap| touches(state, destroy, gap));
+    let (shows, losses): (Vec<&Gap>, Vec<&Gap>) = touching.partition(|gap| shows_otherwise(state, gap));
+    let unseen_calls = shows.iter().map(|gap| gap.events).sum();
+    let kind = decide(state, destroy, &losses, unseen_calls, &mut verdict);
     verdict.verdict = kind;
     verdict.flagged = kind.is_flagged();
     verdict.flagged_strictly = kind.is_flagged_strictly();
@@ -60,7 +62,7 @@ fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
 /// Whether a loss falls into the life of this cache, as far as its verdict depends on it.
 fn touches(state: &State, destroy: &Destroy, gap: &Gap) -> bool {
     let is_about = match gap.scope {
-        Scope::Everything => true,
+        Scope::Everything | Scope::Queueing => true,
         Scope::Cache(address) => address == destroy.address,
         Scope::Grace => false,
     };
@@ -72,7 +74,18 @@ fn touches(state: &State, destroy: &Destroy, gap: &Gap) -> bool {
     is_about && gap.from <= end && gap.until >= born
 }
 
-fn decide(state: &State, destroy: &Destroy, losses: &[&Gap], verdict: &mut Verdict) -> VerdictKind {
+/// Whether what was lost shows by what follows from it: an object whose queueing was not seen is freed, or left.
+fn shows_otherwise(state: &State, gap: &Gap) -> bool {
+    gap.scope == Scope::Queueing && !state.watch.blind.contains(&Blind::Frees) && state.sees_callbacks_run()
+}
+
+fn decide(
+    state: &State,
+    destroy: &Destroy,
+    losses: &[&Gap],
+    unseen_calls: u64,
+    verdict: &mut Verdict,
+) -> VerdictKind {
     if destroy.facts.refcount != 1 && destroy.look.is_none() && losses.is_empty() {
         verdict.notes.push(match destroy.facts.refcount - 1 {
             1 => "the cache is merged with another and stays for it; this dropped a reference".to_owned(),
@@ -111,8 +124,8 @@ fn decide(state: &State, destroy: &Destroy, losses: &[&Gap], verdict: &mut Verdi
         return VerdictKind::LateFree;
     }
     match shutdown {
-        Shutdown::Left(_) => of_failed(state, destroy, verdict),
-        Shutdown::Empty => of_emptied(state, destroy, verdict),
+        Shutdown::Left(_) => of_failed(state, destroy, unseen_calls, verdict),
+        Shutdown::Empty => of_emptied(state, destroy, unseen_calls, verdict),
     }
 }
 
@@ -123,7 +136,7 @@ fn open(verdict: &mut Verdict, reason: Reason, note: &str) -> VerdictKind {
 }
 
 /// The kernel says that objects remain: whose are they?
-fn of_failed(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> VerdictKind {
+fn of_failed(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut Verdict) -> VerdictKind {
     let left = verdict.kernel_objects_left;
     if let Some(left) = left.filter(|left| destroy.outstanding_after > *left) {
         verdict.notes.push(format!(
@@ -132,7 +145,7 @@ fn of_failed(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> Verdict
         ));
         return VerdictKind::ModelDisagrees;
     }
-    let split = split(state, destroy, left);
+    let split = split(state, destroy, unseen_calls, left);
     verdict.queued_by_kfree_rcu = split.frees;
     if state.sees_callbacks_run() && verdict.queued_by_call_rcu.is_some() {
         verdict.queued_by_call_rcu = Some(split.callbacks);
@@ -175,6 +188,13 @@ fn of_failed(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> Verdict
         } else if destroy.counted {
             verdict.reasons.push(Reason::Counted);
             verdict.notes.push("deferred frees of a built-in cache are counted, not followed".to_owned());
+        } else if unseen_calls > 0 {
+            verdict.reasons.push(Reason::ProbeMissed);
+            verdict.notes.push(format!(
+                "{} of the objects left may have been queued by one of the {unseen_calls} calls of kfree_rcu() and call_rcu() that were {}",
+                split.undecided,
+                LossReason::ProbeMissed.words()
+            ));
         } else {
             let hidden = [Blind::Callbacks, Blind::CallbackRuns];
             let hidden = hidden.into_iter().filter(|blind| state.watch.blind.contains(blind));
@@ -195,12 +215,12 @@ fn of_failed(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> Verdict
     }
 }
 
-fn split(state: &State, destroy: &Destroy, left: Option<u64>) -> Split {
+fn split(state: &State, destroy: &Destroy, unseen_calls: u64, left: Option<u64>) -> Split {
     // What was outstanding at the look; an object whose free was running then may have been free
     // already, and counts only if the kernel found something.
     let frees = destroy.at_look.frees() + destroy.late_unknown;
     let callbacks = destroy.at_look.callbacks() + destroy.late_unknown_callbacks;
-    let unknown_past = has_unknown_past(state, destroy);
+    let unknown_past = unseen_calls > 0 || has_unknown_past(state, destroy);
     let Some(left) = left else {
         // Without the kernel's count, how many more are left is not known.
         let undecided = u64::from(frees + callbacks == 0 && unknown_past);
@@ -242,7 +262,7 @@ fn has_unknown_past(state: &State, destroy: &Destroy) -> bool {
 }
 
 /// The kernel found nothing left: by order, or by luck?
-fn of_emptied(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> VerdictKind {
+fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut Verdict) -> VerdictKind {
     if destroy.outstanding_after > 0 {
         verdict.notes.push(format!(
             "{} deferred frees are outstanding by our count, and the kernel found nothing left",
@@ -263,6 +283,16 @@ fn of_emptied(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> Verdic
             destroy.callbacks_waiting_after
         ));
         return VerdictKind::Pending;
+    }
+    // Nothing was left, so what an unseen call queued has been freed. Where each free was of something that was
+    // seen to be queued, there was no such call for this cache.
+    let unexplained = destroy.unexplained + destroy.freed_unknown + destroy.callbacks_unknown;
+    if unseen_calls > 0 && unexplained > 0 {
+        let note = format!(
+            "{unexplained} objects were freed that nobody was seen to queue, and {unseen_calls} calls of kfree_rcu() and call_rcu() were {}",
+            LossReason::ProbeMissed.words()
+        );
+        return open(verdict, Reason::ProbeMissed, &note);
     }
     let sees_rcu_barrier = !state.watch.blind.contains(&Blind::RcuBarrier);
     let unseen_queue_before = destroy.freed_unknown > 0 && destroy.covered == 0;

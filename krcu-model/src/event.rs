@@ -102,6 +102,9 @@ pub enum Scope {
     Cache(CacheAddress),
     /// Grace periods: no verdict of a destroy depends on them.
     Grace,
+    /// Calls of `kfree_rcu()` and `call_rcu()`. What such a call queued shows all the same: it is freed, or its
+    /// callback runs, without that anybody was seen to queue it, or it is left.
+    Queueing,
 }
 
 /// Events that were not seen, and when that was.

@@ -136,6 +136,8 @@ pub struct Cache {
     pub last_freed: Option<Time>,
     /// Frees of objects that were queued before anything was seen of them.
     pub freed_unknown: u64,
+    /// Frees and runs of callbacks of what nobody was seen to queue, and that may be the module's own.
+    pub unexplained: u64,
     /// Deferred objects that were freed, by how.
     pub freed_by: FreedBy,
     /// Everything queued before this point had been freed when a barrier for this cache returned.
@@ -288,6 +290,8 @@ pub struct Destroy {
     pub last_freed: Option<Time>,
     /// Frees of unknown objects before the look was over.
     pub freed_unknown: u64,
+    /// Frees and runs of callbacks until then of what nobody was seen to queue.
+    pub unexplained: u64,
     /// The same for runs of unknown callbacks.
     pub callbacks_unknown: u64,
     /// How far barriers for `kfree_rcu()` reached that had returned at the entry, or that ran inside.

@@ -263,7 +263,10 @@ impl State {
             }
             // A free of what nobody queued is the module's own, by kvfree() or kfree_bulk(). Only of a cache
             // that is older than the probes may an array hold objects that were queued before them.
-            None if path == FreePath::Single || cache.born != Born::BeforeAttach => return,
+            None if path == FreePath::Single || cache.born != Born::BeforeAttach => {
+                cache.unexplained += 1;
+                return;
+            }
             None => {
                 cache.freed_unknown += 1;
                 cache.freed_by.count(path);

@@ -137,3 +137,23 @@ fn the_last_rcu_barrier_is_known_of_the_last_tasks_that_called_one() {
     assert!(before(63));
     assert!(!before(64));
 }
+
+#[test]
+fn a_call_that_was_not_seen_shows_by_what_it_queued() {
+    let missed = |run: Run| lost(run, LossReason::ProbeMissed, Scope::Queueing, 150, 160).verdict();
+    let begun = || Run::live().at(100).created(CACHE).at(200);
+    // Nothing was freed of which nobody knows who queued it: the call was of another cache.
+    let clean = missed(begun().destroy_begin().look(0).emptied());
+    assert_eq!((clean.verdict, clean.reasons), (VerdictKind::Clean, vec![]));
+    // Something was.
+    let freed = begun().freed(0..1, FreePath::Bulk);
+    let open = missed(freed.destroy_begin().look(0).emptied());
+    assert_eq!((open.verdict, open.reasons), (VerdictKind::Inconclusive, vec![Reason::ProbeMissed]));
+    // All that is left is known to be queued; or one more object is left, which may be its.
+    let pending = missed(begun().queued(EXIT, 0..2).destroy_begin().look(0).left(2));
+    assert_eq!((pending.verdict, pending.leaked), (VerdictKind::Pending, Some(0)));
+    let one_more = missed(begun().queued(EXIT, 0..2).destroy_begin().look(0).left(3));
+    assert_eq!((one_more.verdict, one_more.leaked, one_more.undecided), (VerdictKind::Pending, None, 1));
+    let left = missed(begun().destroy_begin().look(0).left(1));
+    assert_eq!((left.verdict, left.reasons), (VerdictKind::Inconclusive, vec![Reason::ProbeMissed]));
+}

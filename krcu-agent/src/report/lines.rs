@@ -217,6 +217,7 @@ mod tests {
             probes: 16,
             events: state.events(),
             losses: Losses::default(),
+            without_site: 0,
             accounts: Vec::new(),
             attach_ns: 0,
             duration_ns: 1,

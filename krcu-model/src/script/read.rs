@@ -263,11 +263,12 @@ impl Fields {
     }
 
     fn scope(&mut self) -> Result<Scope, String> {
-        match (self.cache_if_given()?, self.flag("grace")?) {
-            (None, false) => Ok(Scope::Everything),
-            (Some(cache), false) => Ok(Scope::Cache(cache)),
-            (None, true) => Ok(Scope::Grace),
-            (Some(_), true) => Err("a loss is of a `cache` or of `grace` periods, not both".to_owned()),
+        match (self.cache_if_given()?, self.flag("grace")?, self.flag("queueing")?) {
+            (None, false, false) => Ok(Scope::Everything),
+            (Some(cache), false, false) => Ok(Scope::Cache(cache)),
+            (None, true, false) => Ok(Scope::Grace),
+            (None, false, true) => Ok(Scope::Queueing),
+            _ => Err("a loss is of a `cache`, of `grace` periods, or of `queueing`".to_owned()),
         }
     }
 

@@ -93,6 +93,7 @@ impl Line {
             Scope::Everything => self,
             Scope::Cache(cache) => self.cache(cache),
             Scope::Grace => self.flag("grace", true),
+            Scope::Queueing => self.flag("queueing", true),
         }
     }
 

@@ -113,6 +113,7 @@ impl State {
             functions: Recent::default(),
             last_freed: None,
             freed_unknown: 0,
+            unexplained: 0,
             callbacks_unknown: 0,
             covered: cache.covered.max(all_covered),
             maybe_covered: 0,
@@ -295,6 +296,7 @@ impl Cache {
             last_queued_stack: StackId::default(),
             last_freed: None,
             freed_unknown: 0,
+            unexplained: 0,
             freed_by: FreedBy::default(),
             covered: 0,
             maybe_covered: 0,
@@ -345,6 +347,7 @@ impl Destroy {
         self.last_callback_stack = cache.last_callback_stack;
         self.functions = cache.functions.clone();
         self.freed_unknown = cache.freed_unknown;
+        self.unexplained = cache.unexplained;
         self.callbacks_unknown = cache.callbacks_unknown;
         self.queued = cache.queued;
         self.callbacks = cache.callbacks;

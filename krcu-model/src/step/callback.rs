@@ -105,6 +105,7 @@ impl State {
         }
         let cache = self.cache(address);
         if cache.born != Born::BeforeAttach || !sees_runs {
+            cache.unexplained += 1;
             return;
         }
         cache.callbacks_unknown += 1;

@@ -9,6 +9,7 @@ mod machines;
 mod naive;
 mod probes;
 mod random;
+mod unseen;
 
 use std::{collections::BTreeMap, fmt::Write as _};
 

@@ -146,6 +146,8 @@ pub(crate) struct Naive<'a> {
     destroys: Vec<Destroy>,
     /// Objects that a reader held when they were freed: the cache, and where.
     torn_away: Vec<(usize, Place)>,
+    /// Frees and runs of callbacks of what nobody was seen to queue, of caches whose creation was seen.
+    unexplained: Vec<(usize, Place)>,
 }
 
 /// Whether something that began then and may have ended is still so after the event at `now`.
@@ -166,6 +168,7 @@ impl<'a> Naive<'a> {
             barriers: Vec::new(),
             destroys: Vec::new(),
             torn_away: Vec::new(),
+            unexplained: Vec::new(),
         };
         for place in 0..events.len() {
             naive.write_down(place);
@@ -389,7 +392,8 @@ impl<'a> Naive<'a> {
             entry.within_call = entry.headless && path == FreePath::Single && is_same;
             self.look_for_readers(life, object, place);
         } else if path == FreePath::Single || self.lives[life].created.is_some() {
-            // Nobody deferred it: the module's own free.
+            // Nobody was seen to defer it: the module's own free, or what an unseen call queued.
+            self.unexplained.push((life, place));
             return;
         }
         self.frees.push(Free { life, begin: place, returned: None, path, unknown: found.is_none() });

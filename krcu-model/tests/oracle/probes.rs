@@ -263,14 +263,20 @@ impl Kernel {
             What::GraceBegin { .. } | What::GraceEnd { .. } => Scope::Grace,
             _ => Scope::Everything,
         };
-        let scope = if self.random.percent(60) { scope } else { Scope::Everything };
+        let is_call = matches!(what, What::Queued { .. } | What::CallbackQueued { .. });
+        let scope = match self.random.below(10) {
+            0..=2 if is_call => Scope::Queueing,
+            0..=5 => scope,
+            _ => Scope::Everything,
+        };
         let until = Time(self.now);
         if let Some(lost) = self.lost.iter_mut().find(|lost| lost.scope == scope) {
             lost.events += 1;
             lost.until = until;
         } else {
-            let reason =
-                *self.random.choose(&[LossReason::RingFull, LossReason::ProbeMissed, LossReason::MapFull]);
+            let reasons = [LossReason::RingFull, LossReason::ProbeMissed, LossReason::MapFull];
+            let reason = *self.random.choose(&reasons);
+            let reason = if scope == Scope::Queueing { LossReason::ProbeMissed } else { reason };
             self.lost.push(Gap { reason, events: 1, from: first, until, scope });
         }
     }

@@ -55,6 +55,8 @@ impl Naive<'_> {
             let life = self.life_at(cache);
             if self.lives[life].created.is_none() && self.sees(Blind::CallbackRuns) {
                 self.runs.push(Run { life, begin: place, returned: None, unknown: true });
+            } else {
+                self.unexplained.push((life, place));
             }
         }
     }

@@ -65,6 +65,7 @@ impl Naive<'_> {
             Scope::Everything => true,
             Scope::Cache(address) => life.is_some_and(|life| self.lives[life].address == address),
             Scope::Grace => promise == Promise::GracePeriodKept,
+            Scope::Queueing => false,
         };
         is_about && gap.until >= queued
     }

@@ -3,7 +3,7 @@
 use krcu_common::{BarrierKind, wire::FLUSHES_UNKNOWN};
 use krcu_model::{
     VerdictKind,
-    event::{Scope, What},
+    event::{Gap, Scope, What},
     reason::Reason,
     state::Blind,
     verdict::{FreedBy, Ordering},
@@ -26,6 +26,7 @@ impl Naive<'_> {
         let late_frees = self.late_frees(destroy);
         let losses = self.losses_that_touch(destroy);
         let has_loss = !losses.is_empty();
+        let unseen_calls = if has_loss { 0 } else { self.unseen_calls(destroy) };
         let end_unseen = if destroy.empty.is_none() { vec![Reason::EndUnseen] } else { Vec::new() };
         let unknown = Expected {
             kind: VerdictKind::Inconclusive,
@@ -105,7 +106,16 @@ impl Naive<'_> {
                 Some(_) if self.sees(Blind::CallbackRuns) => Some(0),
                 unseen => unseen,
             };
-            return self.expect_emptied(destroy, look, over, &Expected { queued_by_call_rcu, ..seen });
+            let seen = Expected { queued_by_call_rcu, ..seen };
+            let unexplained =
+                self.unexplained.iter().filter(|(of, place)| *of == life && *place < over).count() as u64
+                    + self.unknown_frees(life, 0, over)
+                    + self.unknown_runs(life, 0, over);
+            if unseen_calls > 0 && unexplained > 0 {
+                // Which of them an unseen call had queued, nobody can say.
+                return Expected { reasons: vec![Reason::ProbeMissed], ..seen };
+            }
+            return self.expect_emptied(destroy, look, over, &seen);
         }
         if destroy.left.is_some_and(|left| after > left) {
             return Expected { kind: VerdictKind::ModelDisagrees, ..unknown };
@@ -116,7 +126,7 @@ impl Naive<'_> {
         let is_old = self.lives[life].created.is_none();
         let is_blind_for_callbacks = !self.sees(Blind::Callbacks)
             || (!self.sees(Blind::CallbackRuns) && !self.open_callbacks(destroy, look, over).is_empty());
-        let has_unknown_past = is_old || destroy.counted || is_blind_for_callbacks;
+        let has_unknown_past = is_old || destroy.counted || is_blind_for_callbacks || unseen_calls > 0;
         let running_after = self.being_freed(life, end) + self.running(life, end);
         let waiting_after = self.waiting(life, end).len() as u64 + late_runs;
         let excess = destroy.left.map_or(0, |left| waiting_after.saturating_sub(left.saturating_sub(after)));
@@ -133,7 +143,7 @@ impl Naive<'_> {
         let callbacks = (seen_callbacks + late_runs).saturating_sub(excess);
         let is_inexact = destroy.left.is_some() && leaked.is_none() && undecided == 0;
         let queued_by_call_rcu = match unknown.queued_by_call_rcu {
-            _ if undecided > 0 && !is_old && !destroy.counted => None,
+            _ if undecided > 0 && !is_old && !destroy.counted && unseen_calls == 0 => None,
             Some(_) if self.sees(Blind::CallbackRuns) => Some(callbacks),
             unseen => unseen,
         };
@@ -146,6 +156,8 @@ impl Naive<'_> {
             vec![Reason::LateAttach]
         } else if undecided > 0 && destroy.counted {
             vec![Reason::Counted]
+        } else if undecided > 0 && unseen_calls > 0 {
+            vec![Reason::ProbeMissed]
         } else if undecided > 0 {
             let blind = [
                 (Blind::Callbacks, Reason::BlindCallbacks),
@@ -160,19 +172,32 @@ impl Naive<'_> {
         Expected { reasons, ..known }
     }
 
+    /// Whether something that went unseen then went unseen in the life of a cache.
+    fn is_in_life(&self, destroy: &Destroy, gap: &Gap) -> bool {
+        let life = &self.lives[destroy.life];
+        let born = life.created.map_or(self.watch.attached, |created| self.time(created));
+        gap.until >= born
+            && destroy.end.is_none_or(|end| destroy.ended_unseen(self) || gap.from <= self.time(end))
+    }
+
+    /// Calls that queue and that were not seen, while this cache lived.
+    fn unseen_calls(&self, destroy: &Destroy) -> u64 {
+        let calls = self.gaps().map(|(_, gap)| gap).filter(|gap| gap.scope == Scope::Queueing);
+        calls.filter(|gap| self.is_in_life(destroy, gap)).map(|gap| gap.events).sum()
+    }
+
     /// Why events were lost that may have told of this cache while it lived.
     fn losses_that_touch(&self, destroy: &Destroy) -> Vec<Reason> {
         let life = &self.lives[destroy.life];
-        let born = life.created.map_or(self.watch.attached, |created| self.time(created));
         let touching = self.gaps().map(|(_, gap)| gap).filter(|gap| {
             let is_about = match gap.scope {
                 Scope::Everything => true,
                 Scope::Cache(address) => address == life.address,
                 Scope::Grace => false,
+                // What they queued shows when it is freed or left, where frees are seen.
+                Scope::Queueing => !self.sees(Blind::Frees) || !self.sees(Blind::CallbackRuns),
             };
-            is_about
-                && gap.until >= born
-                && destroy.end.is_none_or(|end| destroy.ended_unseen(self) || gap.from <= self.time(end))
+            is_about && self.is_in_life(destroy, gap)
         });
         let mut reasons: Vec<Reason> = touching.map(|gap| Reason::from(gap.reason)).collect();
         reasons.sort_unstable();
