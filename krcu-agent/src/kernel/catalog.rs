@@ -133,6 +133,7 @@ pub const NESTED_SUFFIX: &str = "_nested";
 /// Every probe, in the order of attaching.
 pub const PROBES: &[Entry] = &[
     unseen("cache_released", Word::Cache, Attach::Fentry, &["slab_kmem_cache_release"], LEAVES),
+    optional("shutdown_end_nested", Word::Cache, Attach::Fentry, &["cpus_read_unlock"], NESTED),
     required("shutdown_end", Word::Cache, Attach::Fentry, &["cpus_read_unlock"], RESULT),
     required("shutdown_begin", Word::Cache, Attach::Fentry, &["__kmem_cache_shutdown"], RESULT),
     optional("rcu_barrier_end", Word::Barrier, Attach::Fexit, &["rcu_barrier"], RCU_BARRIER),
@@ -147,7 +148,9 @@ pub const PROBES: &[Entry] = &[
         &["kvfree_rcu_barrier_on_cache"],
         ON_CACHE,
     ),
+    optional("rcu_work_flushed_nested", Word::Barrier, Attach::Fentry, &["flush_rcu_work"], NESTED),
     optional("rcu_work_flushed", Word::Barrier, Attach::Fentry, &["flush_rcu_work"], FLUSHED),
+    optional("destroy_begin_nested", Word::Cache, Attach::Fentry, &["kmem_cache_destroy"], NESTED),
     required("destroy_begin", Word::Cache, Attach::Fentry, &["kmem_cache_destroy"], "Nothing can be said."),
     // Before the frees and the queueing: of an object seen to be queued and freed, every grace period
     // that it may have waited for is seen.
@@ -156,8 +159,11 @@ pub const PROBES: &[Entry] = &[
     unseen("expedited_end", Word::Grace, Attach::Fexit, EXPEDITED, GRACE),
     unseen("expedited_begin", Word::Grace, Attach::Fentry, EXPEDITED, GRACE),
     optional("freed_bulk_end", Word::Free, Attach::Fexit, &["kvfree_rcu_bulk"], BULK),
+    optional("freed_bulk_nested", Word::Free, Attach::Fentry, &["kvfree_rcu_bulk"], NESTED),
     optional("freed_bulk", Word::Free, Attach::Fentry, &["kvfree_rcu_bulk"], BULK),
+    instead_of("freed_bulk_end", "freed_array_end_nested", Attach::Fexit, &["kmem_cache_free_bulk"]),
     instead_of("freed_bulk_end", "freed_array_end", Attach::Fexit, &["kmem_cache_free_bulk"]),
+    instead_of("freed_bulk", "freed_array_nested", Attach::Fentry, &["kmem_cache_free_bulk"]),
     instead_of("freed_bulk", "freed_array", Attach::Fentry, &["kmem_cache_free_bulk"]),
     // The list ends with kvfree_rcu_list(), or with the work itself where that walks the list.
     optional("freed_list_end", Word::Free, Attach::Fexit, &["kvfree_rcu_list", "kfree_rcu_work"], LIST),
@@ -179,12 +185,15 @@ pub const PROBES: &[Entry] = &[
     optional("callback_runs_nested", Word::Free, Attach::Fentry, &["rcu_cblist_dequeue"], NESTED),
     unseen("callback_runs", Word::Free, Attach::Fentry, &["rcu_cblist_dequeue"], CALLBACK_RUNS),
     optional("module_freed", Word::Module, Attach::BtfTracepoint, &["module_free"], MODULES),
+    optional("callback_queued_hurry_nested", Word::Queue, Attach::Fentry, &["call_rcu_hurry"], NESTED),
     optional("callback_queued_hurry", Word::Queue, Attach::Fentry, &["call_rcu_hurry"], CALLBACKS),
     optional("callback_queued_nested", Word::Queue, Attach::Fentry, &["call_rcu"], NESTED),
     unseen("callback_queued", Word::Queue, Attach::Fentry, &["call_rcu"], CALLBACKS),
+    optional("queued_nolock_nested", Word::Queue, Attach::Fentry, &["kfree_call_rcu_nolock"], NESTED),
     optional("queued_nolock", Word::Queue, Attach::Fentry, &["kfree_call_rcu_nolock"], NOLOCK),
     optional("queued_nested", Word::Queue, Attach::Fentry, &["kvfree_call_rcu"], NESTED),
     required("queued", Word::Queue, Attach::Fentry, &["kvfree_call_rcu"], QUEUED),
+    optional("cache_created_nested", Word::Cache, Attach::Fexit, CREATORS, NESTED),
     unseen("cache_created", Word::Cache, Attach::Fexit, CREATORS, CREATED),
     optional("module_loaded", Word::Module, Attach::BtfTracepoint, &["module_load"], MODULES),
 ];

@@ -13,11 +13,17 @@ use krcu_common::{Fate, Kind};
 
 use crate::{maps::RUNNING, ring::count};
 
-/// Programs on functions that interrupts call as well.
+/// Programs that a CPU may have to run while it is running them.
 ///
-/// The kernel does not run a program on a CPU that is running it already, so a call in an interrupt that
-/// hits such a run would go unseen. Each of these is attached twice: the second copy does the work where
-/// the first one is running, and nothing elsewhere.
+/// The kernel does not run a program on a CPU that is running it already. That CPU may be interrupted, or,
+/// where the kernel can be preempted, be given to another task: what hits such a run would go unseen. Each of
+/// these is attached twice: the second copy does the work where the first one is running, and nothing
+/// elsewhere, at a return as at an entry. What hits a run of the second as well, or the few instructions
+/// in which the first is not yet, or not any more, marked as running, is missed, and the kernel counts it.
+///
+/// Not here are programs that meet themselves nowhere (under `slab_mutex`, in the one thread of the grace
+/// periods, in softirqs alone), and short ones that only tasks run: they would have to lose the CPU within a
+/// microsecond to a task that does the same.
 #[derive(Clone, Copy)]
 pub enum Hot {
     /// `queued`
@@ -28,10 +34,28 @@ pub enum Hot {
     FreedSingle = 2,
     /// `callback_runs`
     CallbackRuns = 3,
+    /// `queued_nolock`, in any context
+    QueuedNolock = 4,
+    /// `callback_queued_hurry`
+    CallbackQueuedHurry = 5,
+    /// `freed_bulk`, which goes over thousands of objects
+    FreedBulk = 6,
+    /// `freed_array`, as long, on a function that interrupts call for caches of their own
+    FreedArray = 7,
+    /// `freed_array_end`
+    FreedArrayEnd = 8,
+    /// `cache_created`, which may have a stack to put into words
+    CacheCreated = 9,
+    /// `destroy_begin`, likewise
+    DestroyBegin = 10,
+    /// `shutdown_end`, which walks slabs, on a function that everyone calls
+    ShutdownEnd = 11,
+    /// `rcu_work_flushed`: one call missed, and a destroy seems not to have waited
+    RcuWorkFlushed = 12,
 }
 
 /// How many there are.
-pub const HOTS: u32 = 4;
+pub const HOTS: u32 = 13;
 
 /// A run of a first copy.
 #[inline(always)]

@@ -30,8 +30,13 @@ pub fn queued_nested(context: FEntryContext) -> i32 {
 /// Entry of `kfree_call_rcu_nolock()`, whose fallback comes by `kvfree_call_rcu()` once more.
 #[fentry]
 pub fn queued_nolock(context: FEntryContext) -> i32 {
-    queue(&context, true);
-    0
+    first(Hot::QueuedNolock, || queue(&context, true))
+}
+
+/// The second copy of `queued_nolock`.
+#[fentry]
+pub fn queued_nolock_nested(context: FEntryContext) -> i32 {
+    nested(Hot::QueuedNolock, Kind::Queued, || queue(&context, true))
 }
 
 #[inline(always)]
@@ -70,8 +75,13 @@ pub fn callback_queued_nested(context: FEntryContext) -> i32 {
 /// Entry of `call_rcu_hurry()`, where it has a body of its own.
 #[fentry]
 pub fn callback_queued_hurry(context: FEntryContext) -> i32 {
-    callback(&context);
-    0
+    first(Hot::CallbackQueuedHurry, || callback(&context))
+}
+
+/// The second copy of `callback_queued_hurry`.
+#[fentry]
+pub fn callback_queued_hurry_nested(context: FEntryContext) -> i32 {
+    nested(Hot::CallbackQueuedHurry, Kind::CallbackQueued, || callback(&context))
 }
 
 #[inline(always)]
