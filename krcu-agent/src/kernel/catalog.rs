@@ -7,6 +7,9 @@
 //! that the object was queued before the probes. Creation comes last, so that of a cache seen to be
 //! created every later event is seen.
 //!
+//! Of two copies of one program the second comes first: of the programs at one place, the kernel runs those
+//! that were attached last first.
+//!
 //! Detaching takes seconds on a slow machine, and a destroy may begin meanwhile. So what anything is
 //! concluded from goes last, and what concludes goes first: a barrier that returns, or a destroy that looks,
 //! when frees are not seen any more, would find objects outstanding that are free. See [`leaving`].

@@ -61,14 +61,14 @@ fn barrier(kind: Kind, barrier: BarrierKind, cache: u64) -> i32 {
 /// Entry of `flush_rcu_work()`. Newer kernels inline the barrier into the destroy; that it calls this
 /// twice for every possible CPU is what is left to see of it.
 #[fentry]
-pub fn rcu_work_flushed(_context: FEntryContext) -> i32 {
-    first(Hot::RcuWorkFlushed, work_flushed)
+pub fn rcu_work_flushed(context: FEntryContext) -> i32 {
+    first(Hot::RcuWorkFlushed, &context, work_flushed)
 }
 
 /// The second copy of `rcu_work_flushed`.
 #[fentry]
-pub fn rcu_work_flushed_nested(_context: FEntryContext) -> i32 {
-    nested(Hot::RcuWorkFlushed, Kind::ShutdownBegin, work_flushed)
+pub fn rcu_work_flushed_nested(context: FEntryContext) -> i32 {
+    nested(Hot::RcuWorkFlushed, Kind::ShutdownBegin, &context, work_flushed)
 }
 
 #[inline(always)]

@@ -26,13 +26,13 @@ use crate::{
 /// Return of the function that creates a cache; its first argument is the name asked for.
 #[fexit]
 pub fn cache_created(context: FExitContext) -> i32 {
-    first(Hot::CacheCreated, || created(&context))
+    first(Hot::CacheCreated, &context, || created(&context))
 }
 
 /// The second copy of `cache_created`.
 #[fexit]
 pub fn cache_created_nested(context: FExitContext) -> i32 {
-    nested(Hot::CacheCreated, Kind::CacheCreated, || created(&context))
+    nested(Hot::CacheCreated, Kind::CacheCreated, &context, || created(&context))
 }
 
 #[inline(always)]
@@ -63,13 +63,13 @@ fn created(context: &FExitContext) {
 /// the kernel's own warning names the caller.
 #[fentry]
 pub fn destroy_begin(context: FEntryContext) -> i32 {
-    first(Hot::DestroyBegin, || destroy(&context))
+    first(Hot::DestroyBegin, &context, || destroy(&context))
 }
 
 /// The second copy of `destroy_begin`.
 #[fentry]
 pub fn destroy_begin_nested(context: FEntryContext) -> i32 {
-    nested(Hot::DestroyBegin, Kind::DestroyBegin, || destroy(&context))
+    nested(Hot::DestroyBegin, Kind::DestroyBegin, &context, || destroy(&context))
 }
 
 #[inline(always)]
@@ -123,13 +123,13 @@ pub fn shutdown_begin(context: FEntryContext) -> i32 {
 /// if and only if a slab is left.
 #[fentry]
 pub fn shutdown_end(context: FEntryContext) -> i32 {
-    first(Hot::ShutdownEnd, || look_is_over(&context))
+    first(Hot::ShutdownEnd, &context, || look_is_over(&context))
 }
 
 /// The second copy of `shutdown_end`.
 #[fentry]
 pub fn shutdown_end_nested(context: FEntryContext) -> i32 {
-    nested(Hot::ShutdownEnd, Kind::ShutdownEnd, || look_is_over(&context))
+    nested(Hot::ShutdownEnd, Kind::ShutdownEnd, &context, || look_is_over(&context))
 }
 
 #[inline(always)]

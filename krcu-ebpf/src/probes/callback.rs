@@ -23,13 +23,13 @@ use crate::{
 /// Entry of `rcu_cblist_dequeue(list)`. As hot as `callback_queued`, and like it mostly counts.
 #[fentry]
 pub fn callback_runs(context: FEntryContext) -> i32 {
-    first(Hot::CallbackRuns, || runs(&context))
+    first(Hot::CallbackRuns, &context, || runs(&context))
 }
 
 /// The second copy of `callback_runs`.
 #[fentry]
 pub fn callback_runs_nested(context: FEntryContext) -> i32 {
-    nested(Hot::CallbackRuns, Kind::CallbackRuns, || runs(&context))
+    nested(Hot::CallbackRuns, Kind::CallbackRuns, &context, || runs(&context))
 }
 
 /// Entry of `rcu_segcblist_insert_done_cbs()`, which `rcu_do_batch()` calls after its last callback.

@@ -30,13 +30,13 @@ const ARRAY_BOUND: u32 = 8192;
 /// Entry of `kvfree_rcu_bulk(krcp, bnode, index)`.
 #[fentry]
 pub fn freed_bulk(context: FEntryContext) -> i32 {
-    first(Hot::FreedBulk, || free_block(&context))
+    first(Hot::FreedBulk, &context, || free_block(&context))
 }
 
 /// The second copy of `freed_bulk`.
 #[fentry]
 pub fn freed_bulk_nested(context: FEntryContext) -> i32 {
-    nested(Hot::FreedBulk, Kind::Freed, || free_block(&context))
+    nested(Hot::FreedBulk, Kind::Freed, &context, || free_block(&context))
 }
 
 #[inline(always)]
@@ -56,13 +56,13 @@ pub fn freed_bulk_end(_context: FExitContext) -> i32 {
 /// how a deferred free gets there.
 #[fentry]
 pub fn freed_array(context: FEntryContext) -> i32 {
-    first(Hot::FreedArray, || free_any(&context))
+    first(Hot::FreedArray, &context, || free_any(&context))
 }
 
 /// The second copy of `freed_array`.
 #[fentry]
 pub fn freed_array_nested(context: FEntryContext) -> i32 {
-    nested(Hot::FreedArray, Kind::Freed, || free_any(&context))
+    nested(Hot::FreedArray, Kind::Freed, &context, || free_any(&context))
 }
 
 #[inline(always)]
@@ -75,13 +75,13 @@ fn free_any(context: &FEntryContext) {
 /// Return of `kmem_cache_free_bulk()`.
 #[fexit]
 pub fn freed_array_end(context: FExitContext) -> i32 {
-    first(Hot::FreedArrayEnd, || array_freed(&context))
+    first(Hot::FreedArrayEnd, &context, || array_freed(&context))
 }
 
 /// The second copy of `freed_array_end`.
 #[fexit]
 pub fn freed_array_end_nested(context: FExitContext) -> i32 {
-    nested(Hot::FreedArrayEnd, Kind::BatchFreed, || array_freed(&context))
+    nested(Hot::FreedArrayEnd, Kind::BatchFreed, &context, || array_freed(&context))
 }
 
 #[inline(always)]
@@ -95,13 +95,13 @@ fn array_freed(context: &FExitContext) {
 /// with RCU and are of kmalloc memory.
 #[fentry]
 pub fn freed_single(context: FEntryContext) -> i32 {
-    first(Hot::FreedSingle, || free_single(&context))
+    first(Hot::FreedSingle, &context, || free_single(&context))
 }
 
 /// The second copy of `freed_single`.
 #[fentry]
 pub fn freed_single_nested(context: FEntryContext) -> i32 {
-    nested(Hot::FreedSingle, Kind::Freed, || free_single(&context))
+    nested(Hot::FreedSingle, Kind::Freed, &context, || free_single(&context))
 }
 
 #[inline(always)]

@@ -18,25 +18,25 @@ use crate::{
 /// Entry of `kvfree_call_rcu()`, both forms.
 #[fentry]
 pub fn queued(context: FEntryContext) -> i32 {
-    first(Hot::Queued, || queue(&context, false))
+    first(Hot::Queued, &context, || queue(&context, false))
 }
 
 /// The second copy of `queued`.
 #[fentry]
 pub fn queued_nested(context: FEntryContext) -> i32 {
-    nested(Hot::Queued, Kind::Queued, || queue(&context, false))
+    nested(Hot::Queued, Kind::Queued, &context, || queue(&context, false))
 }
 
 /// Entry of `kfree_call_rcu_nolock()`, whose fallback comes by `kvfree_call_rcu()` once more.
 #[fentry]
 pub fn queued_nolock(context: FEntryContext) -> i32 {
-    first(Hot::QueuedNolock, || queue(&context, true))
+    first(Hot::QueuedNolock, &context, || queue(&context, true))
 }
 
 /// The second copy of `queued_nolock`.
 #[fentry]
 pub fn queued_nolock_nested(context: FEntryContext) -> i32 {
-    nested(Hot::QueuedNolock, Kind::Queued, || queue(&context, true))
+    nested(Hot::QueuedNolock, Kind::Queued, &context, || queue(&context, true))
 }
 
 #[inline(always)]
@@ -63,25 +63,25 @@ fn queue(context: &FEntryContext, nolock: bool) {
 /// cache that is never destroyed, and is only counted.
 #[fentry]
 pub fn callback_queued(context: FEntryContext) -> i32 {
-    first(Hot::CallbackQueued, || callback(&context))
+    first(Hot::CallbackQueued, &context, || callback(&context))
 }
 
 /// The second copy of `callback_queued`.
 #[fentry]
 pub fn callback_queued_nested(context: FEntryContext) -> i32 {
-    nested(Hot::CallbackQueued, Kind::CallbackQueued, || callback(&context))
+    nested(Hot::CallbackQueued, Kind::CallbackQueued, &context, || callback(&context))
 }
 
 /// Entry of `call_rcu_hurry()`, where it has a body of its own.
 #[fentry]
 pub fn callback_queued_hurry(context: FEntryContext) -> i32 {
-    first(Hot::CallbackQueuedHurry, || callback(&context))
+    first(Hot::CallbackQueuedHurry, &context, || callback(&context))
 }
 
 /// The second copy of `callback_queued_hurry`.
 #[fentry]
 pub fn callback_queued_hurry_nested(context: FEntryContext) -> i32 {
-    nested(Hot::CallbackQueuedHurry, Kind::CallbackQueued, || callback(&context))
+    nested(Hot::CallbackQueuedHurry, Kind::CallbackQueued, &context, || callback(&context))
 }
 
 #[inline(always)]
