@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use krcu_common::{Fate, decode::decode};
 use krcu_model::{
-    Event, Order, State, Watch,
+    Event, State, Watch,
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
     state::Blind,
 };
@@ -57,13 +57,10 @@ pub struct Finished {
     pub cut_short: Option<CutShort>,
 }
 
-/// The replay, and the order that it is in.
+/// The replay, and the account of what is missing in it.
 #[derive(Debug)]
 pub struct Pipeline {
     state: State,
-    order: Order,
-    /// Events that the order found missing.
-    holes: u64,
     ledger: Ledger,
     /// [`Probes::losses`] at the last reading.
     losses: u64,
@@ -80,8 +77,8 @@ impl Pipeline {
     /// A replay that begins now; what it takes goes into the recording as well.
     #[must_use]
     pub fn new(watch: Watch, recording: Option<Recording>) -> Pipeline {
-        let (order, ledger) = (Order::new(watch.attached), Ledger::new(watch.attached));
-        Pipeline { state: State::new(watch), order, holes: 0, ledger, losses: 0, recording }
+        let ledger = Ledger::new(watch.attached);
+        Pipeline { state: State::new(watch), ledger, losses: 0, recording }
     }
 
     /// The one place from which the model takes events: what is recorded is what was taken.
@@ -95,16 +92,9 @@ impl Pipeline {
     /// Takes one record of the ring.
     ///
     /// # Errors
-    /// When it is not an event of this version, or one that came before: the probes and the agent are
-    /// not of one build.
+    /// When it is not an event of this version: the probes and the agent are not of one build.
     pub fn take(&mut self, record: &[u8]) -> anyhow::Result<()> {
         let (header, body) = decode(record).context("the ring holds what the probes do not write")?;
-        // What a hole tells the kernel's counts tell as well, and of which caches it is besides.
-        let hole = self
-            .order
-            .accept(header.cpu, header.sequence, Time(header.time_ns))
-            .context("the ring's events are out of order")?;
-        self.holes += hole.map_or(0, |gap| gap.events);
         self.step(Event::from_wire(&header, &body));
         Ok(())
     }
@@ -163,11 +153,9 @@ impl Pipeline {
         self.gaps(gaps);
         let losses = reading.losses();
         let attached = self.state.watch().attached;
-        let order = std::mem::replace(&mut self.order, Order::new(attached));
-        let left = order.finish(&probes.sequences()?, end);
-        self.holes += left.iter().map(|gap| gap.events).sum::<u64>();
-        // What is missing and was not counted as lost was written and never came.
-        self.gaps(uncounted(self.holes, losses.ring_full, attached, end));
+        // What has a number and was not counted as lost was written and never came.
+        let numbered: u64 = probes.sequences()?.iter().sum();
+        self.gaps(missing(numbered, self.state.events() + losses.ring_full, attached, end));
         let cut_short = self.recording.take().and_then(|recording| recording.finish().err());
         Ok(Finished {
             state: self.state,
@@ -179,9 +167,11 @@ impl Pipeline {
     }
 }
 
-/// What is missing of the ring beyond what the kernel counted as lost.
-fn uncounted(holes: u64, counted: u64, from: Time, until: Time) -> Vec<Gap> {
-    let events = holes.saturating_sub(counted);
+/// Events that have a number and are neither here nor counted as lost. Of no other number is anything to be
+/// learnt: where the kernel can be preempted, a task may be held up between the place of its event in the ring
+/// and its number, for as long as others write thousands.
+fn missing(numbered: u64, accounted: u64, from: Time, until: Time) -> Vec<Gap> {
+    let events = numbered.saturating_sub(accounted);
     let gap = Gap { reason: LossReason::RingFull, events, from, until, scope: Scope::Everything };
     if events > 0 { vec![gap] } else { Vec::new() }
 }
@@ -210,8 +200,8 @@ mod tests {
 
     #[test]
     fn what_never_came_and_was_not_counted_is_a_gap_of_the_whole_watch() {
-        assert_eq!(uncounted(7, 7, Time(1), Time(9)), []);
-        let [gap] = uncounted(7, 5, Time(1), Time(9)).try_into().unwrap();
+        assert_eq!(missing(7, 7, Time(1), Time(9)), []);
+        let [gap] = missing(7, 5, Time(1), Time(9)).try_into().unwrap();
         assert_eq!((gap.events, gap.from, gap.until, gap.scope), (2, Time(1), Time(9), Scope::Everything));
     }
 }

@@ -52,10 +52,8 @@ const FATES: u32 = 9;
 
 const _: () = assert!(ROWS as usize == Kind::ALL.len() + 1 && FATES as usize == Fate::ALL.len());
 
-/// Words of a row: a counter for each fate, and [`RUNNING`].
-pub const ROW_WORDS: u32 = FATES + 1;
-/// Place in its row of the word by which the two copies of a program on a hot function know of each other.
-pub const RUNNING: u32 = FATES;
+/// Words of a row: a counter for each fate.
+pub const ROW_WORDS: u32 = FATES;
 
 /// Words that a CPU has: all rows.
 pub const COUNTERS: u32 = ROWS * ROW_WORDS;

@@ -73,6 +73,23 @@ pub static CALLBACKS_RUNNING: Array<u64> = Array::with_max_entries(1, 0);
 #[map]
 pub static BATCHES: HashMap<u64, u64> = HashMap::with_max_entries(1024, 0);
 
+/// Places in [`DONE_HERE`]; a power of two.
+pub const DONE_HERE_PLACES: u32 = 256;
+
+/// Calls for which the first copy of a program has done the work ([`crate::probes::first`]), on this CPU,
+/// until the second copy has looked, which is a few instructions later. Another call takes the place from one
+/// if it comes in between and has the same hash.
+#[map]
+pub static DONE_HERE: PerCpuArray<u64> = PerCpuArray::with_max_entries(DONE_HERE_PLACES, 0);
+
+/// Places in [`DONE`]; a power of two.
+pub const DONE_PLACES: u32 = 4096;
+
+/// The same of all CPUs, for a task that is moved to another in between. Either is enough: work would be done
+/// twice only if a task were moved in these few instructions and met another of the same hash.
+#[map]
+pub static DONE: Array<u64> = Array::with_max_entries(DONE_PLACES, 0);
+
 /// The walk along a cache's partial slabs. Here and not on the stack, so that the verifier knows no
 /// value of it and the walk looks the same to it at every step. Walks run under `slab_mutex`: one is
 /// enough.

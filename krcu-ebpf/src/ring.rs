@@ -8,7 +8,7 @@ use core::{
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, generated::bpf_ktime_get_ns};
 use krcu_common::{
     Fate, Kind,
-    count::{RUNNING, loss_key},
+    count::loss_key,
     wire::{Header, Record},
 };
 
@@ -64,13 +64,6 @@ impl Row {
             Owner::NotSlab => self.count(Fate::FilteredNotSlab),
             Owner::Streamed(_) => {}
         }
-    }
-
-    /// The word by which the copies of a hot program know of each other.
-    #[inline(always)]
-    pub fn running(&self) -> *mut u64 {
-        // SAFETY: a row has this word.
-        unsafe { self.0.add(RUNNING as usize) }
     }
 }
 

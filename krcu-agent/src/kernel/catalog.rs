@@ -7,6 +7,9 @@
 //! that the object was queued before the probes. Creation comes last, so that of a cache seen to be
 //! created every later event is seen.
 //!
+//! Of two copies of one program the second comes first: of the programs at one place, the kernel runs those
+//! that were attached last first.
+//!
 //! Detaching takes seconds on a slow machine, and a destroy may begin meanwhile. So what anything is
 //! concluded from goes last, and what concludes goes first: a barrier that returns, or a destroy that looks,
 //! when frees are not seen any more, would find objects outstanding that are free. See [`leaving`].
@@ -133,6 +136,7 @@ pub const NESTED_SUFFIX: &str = "_nested";
 /// Every probe, in the order of attaching.
 pub const PROBES: &[Entry] = &[
     unseen("cache_released", Word::Cache, Attach::Fentry, &["slab_kmem_cache_release"], LEAVES),
+    optional("shutdown_end_nested", Word::Cache, Attach::Fentry, &["cpus_read_unlock"], NESTED),
     required("shutdown_end", Word::Cache, Attach::Fentry, &["cpus_read_unlock"], RESULT),
     required("shutdown_begin", Word::Cache, Attach::Fentry, &["__kmem_cache_shutdown"], RESULT),
     optional("rcu_barrier_end", Word::Barrier, Attach::Fexit, &["rcu_barrier"], RCU_BARRIER),
@@ -147,7 +151,9 @@ pub const PROBES: &[Entry] = &[
         &["kvfree_rcu_barrier_on_cache"],
         ON_CACHE,
     ),
+    optional("rcu_work_flushed_nested", Word::Barrier, Attach::Fentry, &["flush_rcu_work"], NESTED),
     optional("rcu_work_flushed", Word::Barrier, Attach::Fentry, &["flush_rcu_work"], FLUSHED),
+    optional("destroy_begin_nested", Word::Cache, Attach::Fentry, &["kmem_cache_destroy"], NESTED),
     required("destroy_begin", Word::Cache, Attach::Fentry, &["kmem_cache_destroy"], "Nothing can be said."),
     // Before the frees and the queueing: of an object seen to be queued and freed, every grace period
     // that it may have waited for is seen.
@@ -156,8 +162,11 @@ pub const PROBES: &[Entry] = &[
     unseen("expedited_end", Word::Grace, Attach::Fexit, EXPEDITED, GRACE),
     unseen("expedited_begin", Word::Grace, Attach::Fentry, EXPEDITED, GRACE),
     optional("freed_bulk_end", Word::Free, Attach::Fexit, &["kvfree_rcu_bulk"], BULK),
+    optional("freed_bulk_nested", Word::Free, Attach::Fentry, &["kvfree_rcu_bulk"], NESTED),
     optional("freed_bulk", Word::Free, Attach::Fentry, &["kvfree_rcu_bulk"], BULK),
+    instead_of("freed_bulk_end", "freed_array_end_nested", Attach::Fexit, &["kmem_cache_free_bulk"]),
     instead_of("freed_bulk_end", "freed_array_end", Attach::Fexit, &["kmem_cache_free_bulk"]),
+    instead_of("freed_bulk", "freed_array_nested", Attach::Fentry, &["kmem_cache_free_bulk"]),
     instead_of("freed_bulk", "freed_array", Attach::Fentry, &["kmem_cache_free_bulk"]),
     // The list ends with kvfree_rcu_list(), or with the work itself where that walks the list.
     optional("freed_list_end", Word::Free, Attach::Fexit, &["kvfree_rcu_list", "kfree_rcu_work"], LIST),
@@ -180,11 +189,10 @@ pub const PROBES: &[Entry] = &[
     unseen("callback_runs", Word::Free, Attach::Fentry, &["rcu_cblist_dequeue"], CALLBACK_RUNS),
     optional("module_freed", Word::Module, Attach::BtfTracepoint, &["module_free"], MODULES),
     optional("callback_queued_hurry", Word::Queue, Attach::Fentry, &["call_rcu_hurry"], CALLBACKS),
-    optional("callback_queued_nested", Word::Queue, Attach::Fentry, &["call_rcu"], NESTED),
     unseen("callback_queued", Word::Queue, Attach::Fentry, &["call_rcu"], CALLBACKS),
     optional("queued_nolock", Word::Queue, Attach::Fentry, &["kfree_call_rcu_nolock"], NOLOCK),
-    optional("queued_nested", Word::Queue, Attach::Fentry, &["kvfree_call_rcu"], NESTED),
     required("queued", Word::Queue, Attach::Fentry, &["kvfree_call_rcu"], QUEUED),
+    optional("cache_created_nested", Word::Cache, Attach::Fexit, CREATORS, NESTED),
     unseen("cache_created", Word::Cache, Attach::Fexit, CREATORS, CREATED),
     optional("module_loaded", Word::Module, Attach::BtfTracepoint, &["module_load"], MODULES),
 ];

@@ -124,7 +124,7 @@ fn skipped_runs_are_told_for_the_time_since_they_were_read_last() {
     assert_eq!(ledger.take(&with(None), Time(1_500), Time(1_501)), []);
     assert_eq!(
         ledger.take(&misses(2, 1), Time(2_000), Time(2_001)),
-        [gap(missed, Scope::Everything, 1, 1_000, 2_001), gap(missed, Scope::Grace, 2, 1_000, 2_001)]
+        [gap(missed, Scope::Grace, 2, 1_000, 2_001), gap(missed, Scope::Queueing, 1, 1_000, 2_001)]
     );
     assert_eq!(ledger.take(&misses(2, 1), Time(3_000), Time(3_001)), []);
     assert_eq!(misses(2, 1).losses().probe_missed, 3);
@@ -133,8 +133,8 @@ fn skipped_runs_are_told_for_the_time_since_they_were_read_last() {
 #[test]
 fn what_a_second_copy_saw_was_not_missed() {
     let misses = vec![
-        ("queued", Some(4)),
-        ("queued_nested", Some(9)),
+        ("callback_runs", Some(4)),
+        ("callback_runs_nested", Some(9)),
         ("freed_bulk", Some(2)),
         ("freed_bulk_nested", Some(1)),
         ("freed_single", Some(1)),
@@ -142,9 +142,9 @@ fn what_a_second_copy_saw_was_not_missed() {
         ("destroy_begin", None),
     ];
     // Of the frees, which have several programs, all but one were seen.
-    let counters = vec![cpu(&[(Kind::Queued, Fate::Nested, 3), (Kind::Freed, Fate::Nested, 2)])];
+    let counters = vec![cpu(&[(Kind::CallbackRuns, Fate::Nested, 3), (Kind::Freed, Fate::Nested, 2)])];
     let reading = Reading { counters, misses: Some(misses), ..Reading::default() };
-    assert_eq!(reading.missed(), BTreeMap::from([(Kind::Queued, 1), (Kind::Freed, 1)]));
+    assert_eq!(reading.missed(), BTreeMap::from([(Kind::Freed, 1), (Kind::CallbackRuns, 1)]));
     assert_eq!(reading.losses().destroys, 0);
 }
 

@@ -6,7 +6,7 @@ use aya_ebpf::{
 };
 use krcu_common::{BarrierKind, Kind, wire::Barrier};
 
-use super::argument;
+use super::{Hot, argument, first, nested};
 use crate::{
     maps::DESTROYING,
     ring::{Wake, emit, task},
@@ -61,11 +61,21 @@ fn barrier(kind: Kind, barrier: BarrierKind, cache: u64) -> i32 {
 /// Entry of `flush_rcu_work()`. Newer kernels inline the barrier into the destroy; that it calls this
 /// twice for every possible CPU is what is left to see of it.
 #[fentry]
-pub fn rcu_work_flushed(_context: FEntryContext) -> i32 {
+pub fn rcu_work_flushed(context: FEntryContext) -> i32 {
+    first(Hot::RcuWorkFlushed, &context, work_flushed)
+}
+
+/// The second copy of `rcu_work_flushed`.
+#[fentry]
+pub fn rcu_work_flushed_nested(context: FEntryContext) -> i32 {
+    nested(Hot::RcuWorkFlushed, Kind::ShutdownBegin, &context, work_flushed)
+}
+
+#[inline(always)]
+fn work_flushed() {
     let task = task();
     // SAFETY: only this task changes its entry, and the value is copied at once.
     if let Some(flushed) = unsafe { DESTROYING.get(task) }.copied() {
         let _ = DESTROYING.insert(task, flushed + 1, 0);
     }
-    0
 }

@@ -14,7 +14,7 @@ use krcu_common::{
     },
 };
 
-use super::argument;
+use super::{Hot, argument, first, nested};
 use crate::{
     config,
     kernel::{self, Leftover, SLABS_UNKNOWN},
@@ -26,12 +26,23 @@ use crate::{
 /// Return of the function that creates a cache; its first argument is the name asked for.
 #[fexit]
 pub fn cache_created(context: FExitContext) -> i32 {
+    first(Hot::CacheCreated, &context, || created(&context))
+}
+
+/// The second copy of `cache_created`.
+#[fexit]
+pub fn cache_created_nested(context: FExitContext) -> i32 {
+    nested(Hot::CacheCreated, Kind::CacheCreated, &context, || created(&context))
+}
+
+#[inline(always)]
+fn created(context: &FExitContext) {
     let cache: u64 = context.ret().unwrap_or(0);
     if cache == 0 {
-        return 0;
+        return;
     }
-    let asked_name = argument(&context, 0);
-    let site = site(&context, Kind::CacheCreated);
+    let asked_name = argument(context, 0);
+    let site = site(context, Kind::CacheCreated);
     emit::<CacheCreated>(Kind::CacheCreated, Wake::Now, |body| {
         let body = body.write(CacheCreated {
             cache,
@@ -46,18 +57,28 @@ pub fn cache_created(context: FExitContext) -> i32 {
         kernel::read_name(kernel::cache_name(cache), &mut body.name);
         kernel::read_name(asked_name, &mut body.asked_name);
     });
-    0
 }
 
 /// Entry of `kmem_cache_destroy()`. Never its return: a program there would put its trampoline where
 /// the kernel's own warning names the caller.
 #[fentry]
 pub fn destroy_begin(context: FEntryContext) -> i32 {
-    let cache = argument(&context, 0);
+    first(Hot::DestroyBegin, &context, || destroy(&context))
+}
+
+/// The second copy of `destroy_begin`.
+#[fentry]
+pub fn destroy_begin_nested(context: FEntryContext) -> i32 {
+    nested(Hot::DestroyBegin, Kind::DestroyBegin, &context, || destroy(&context))
+}
+
+#[inline(always)]
+fn destroy(context: &FEntryContext) {
+    let cache = argument(context, 0);
     if cache == 0 {
-        return 0;
+        return;
     }
-    let site = site(&context, Kind::DestroyBegin);
+    let site = site(context, Kind::DestroyBegin);
     emit::<DestroyBegin>(Kind::DestroyBegin, Wake::Now, |body| {
         let body = body.write(DestroyBegin {
             cache,
@@ -75,7 +96,6 @@ pub fn destroy_begin(context: FEntryContext) -> i32 {
     if DESTROYING.insert(task(), 0, 0).is_err() {
         lose(cache, Kind::DestroyBegin, Fate::MapFull);
     }
-    0
 }
 
 /// Entry of `__kmem_cache_shutdown()`: any barrier inside the destroy has returned by now.
@@ -103,10 +123,21 @@ pub fn shutdown_begin(context: FEntryContext) -> i32 {
 /// if and only if a slab is left.
 #[fentry]
 pub fn shutdown_end(context: FEntryContext) -> i32 {
+    first(Hot::ShutdownEnd, &context, || look_is_over(&context))
+}
+
+/// The second copy of `shutdown_end`.
+#[fentry]
+pub fn shutdown_end_nested(context: FEntryContext) -> i32 {
+    nested(Hot::ShutdownEnd, Kind::ShutdownEnd, &context, || look_is_over(&context))
+}
+
+#[inline(always)]
+fn look_is_over(context: &FEntryContext) {
     let task = task();
     // SAFETY: only this task changes its entry, and the value is copied at once.
     let Some(cache) = (unsafe { SHUTTING_DOWN.get(task) }).copied() else {
-        return 0;
+        return;
     };
     let _ = SHUTTING_DOWN.remove(task);
     // The event has its place before the slabs are counted: what is freed while they are was outstanding
@@ -130,12 +161,11 @@ pub fn shutdown_end(context: FEntryContext) -> i32 {
         });
         if config!(probe_log) != 0 && result != SHUTDOWN_EMPTY {
             info!(
-                &context,
+                context,
                 "the shutdown of cache {:x} left {} objects, complete {}", cache, left.objects, left.complete
             );
         }
     });
-    0
 }
 
 /// Entry of `slab_kmem_cache_release()`: the `struct kmem_cache` is about to be freed.

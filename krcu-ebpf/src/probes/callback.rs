@@ -9,7 +9,7 @@ use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use krcu_common::{Fate, FreePath, Kind, wire::CallbackRuns};
 
 use super::{
-    argument, first,
+    Hot, argument, first,
     free::{batch_freed, batch_key},
     nested,
 };
@@ -17,19 +17,19 @@ use crate::{
     config,
     kernel::{self, Owner, read},
     maps::{BATCHES, CALLBACKS_RUNNING},
-    ring::{NEW, Row, Wake, add, emit_of, lose},
+    ring::{NEW, Wake, add, count_filtered, emit_of, lose},
 };
 
 /// Entry of `rcu_cblist_dequeue(list)`. As hot as `callback_queued`, and like it mostly counts.
 #[fentry]
 pub fn callback_runs(context: FEntryContext) -> i32 {
-    first(Kind::CallbackRuns, |row| runs(&context, row))
+    first(Hot::CallbackRuns, &context, || runs(&context))
 }
 
 /// The second copy of `callback_runs`.
 #[fentry]
 pub fn callback_runs_nested(context: FEntryContext) -> i32 {
-    nested(Kind::CallbackRuns, |row| runs(&context, row))
+    nested(Hot::CallbackRuns, Kind::CallbackRuns, &context, || runs(&context))
 }
 
 /// Entry of `rcu_segcblist_insert_done_cbs()`, which `rcu_do_batch()` calls after its last callback.
@@ -40,7 +40,7 @@ pub fn callback_runs_end(_context: FEntryContext) -> i32 {
 }
 
 #[inline(always)]
-fn runs(context: &FEntryContext, row: &Row) {
+fn runs(context: &FEntryContext) {
     last_has_run();
     let list = argument(context, 0);
     let head: u64 = read(list + u64::from(config!(callback_head_offset))).unwrap_or(0);
@@ -49,7 +49,7 @@ fn runs(context: &FEntryContext, row: &Row) {
     }
     let cache = match kernel::owner(head) {
         Owner::Streamed(cache) => cache,
-        other => return row.count_filtered(&other),
+        other => return count_filtered(Kind::CallbackRuns, &other),
     };
     emit_of::<CallbackRuns>(cache, Kind::CallbackRuns, Wake::Later, |body| {
         body.write(CallbackRuns { head, cache });

@@ -16,7 +16,7 @@ use krcu_common::{
     wire::{BatchFreed, Freed},
 };
 
-use super::{argument, first, nested};
+use super::{Hot, argument, first, nested};
 use crate::{
     config,
     kernel::{self, Owner, read},
@@ -30,10 +30,20 @@ const ARRAY_BOUND: u32 = 8192;
 /// Entry of `kvfree_rcu_bulk(krcp, bnode, index)`.
 #[fentry]
 pub fn freed_bulk(context: FEntryContext) -> i32 {
-    let block = argument(&context, 1);
+    first(Hot::FreedBulk, &context, || free_block(&context))
+}
+
+/// The second copy of `freed_bulk`.
+#[fentry]
+pub fn freed_bulk_nested(context: FEntryContext) -> i32 {
+    nested(Hot::FreedBulk, Kind::Freed, &context, || free_block(&context))
+}
+
+#[inline(always)]
+fn free_block(context: &FEntryContext) {
+    let block = argument(context, 1);
     let records: u64 = read(block + u64::from(config!(bulk_count_offset))).unwrap_or(0);
     free_array(block + u64::from(config!(bulk_records_offset)), records as u32, FreePath::Bulk);
-    0
 }
 
 /// Return of `kvfree_rcu_bulk()`.
@@ -46,29 +56,52 @@ pub fn freed_bulk_end(_context: FExitContext) -> i32 {
 /// how a deferred free gets there.
 #[fentry]
 pub fn freed_array(context: FEntryContext) -> i32 {
-    if argument(&context, 0) == 0 {
-        free_array(argument(&context, 2), argument(&context, 1) as u32, FreePath::Bulk);
+    first(Hot::FreedArray, &context, || free_any(&context))
+}
+
+/// The second copy of `freed_array`.
+#[fentry]
+pub fn freed_array_nested(context: FEntryContext) -> i32 {
+    nested(Hot::FreedArray, Kind::Freed, &context, || free_any(&context))
+}
+
+#[inline(always)]
+fn free_any(context: &FEntryContext) {
+    if argument(context, 0) == 0 {
+        free_array(argument(context, 2), argument(context, 1) as u32, FreePath::Bulk);
     }
-    0
 }
 
 /// Return of `kmem_cache_free_bulk()`.
 #[fexit]
 pub fn freed_array_end(context: FExitContext) -> i32 {
-    if argument(&context, 0) == 0 { end(FreePath::Bulk) } else { 0 }
+    first(Hot::FreedArrayEnd, &context, || array_freed(&context))
+}
+
+/// The second copy of `freed_array_end`.
+#[fexit]
+pub fn freed_array_end_nested(context: FExitContext) -> i32 {
+    nested(Hot::FreedArrayEnd, Kind::BatchFreed, &context, || array_freed(&context))
+}
+
+#[inline(always)]
+fn array_freed(context: &FExitContext) {
+    if argument(context, 0) == 0 {
+        batch_freed(FreePath::Bulk);
+    }
 }
 
 /// Entry of `kvfree(object)`: the fallback list, and the form that waits. Most calls have nothing to do
 /// with RCU and are of kmalloc memory.
 #[fentry]
 pub fn freed_single(context: FEntryContext) -> i32 {
-    first(Kind::Freed, |_| free_single(&context))
+    first(Hot::FreedSingle, &context, || free_single(&context))
 }
 
 /// The second copy of `freed_single`.
 #[fentry]
 pub fn freed_single_nested(context: FEntryContext) -> i32 {
-    nested(Kind::Freed, |_| free_single(&context))
+    nested(Hot::FreedSingle, Kind::Freed, &context, || free_single(&context))
 }
 
 #[inline(always)]

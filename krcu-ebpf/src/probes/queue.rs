@@ -1,4 +1,5 @@
-//! Queue: an object is handed to `kfree_rcu()`, or a callback in it to `call_rcu()`.
+//! Queue: an object is handed to `kfree_rcu()`, or a callback in it to `call_rcu()`. The hottest programs: what
+//! is not streamed is told and counted with as little as will do.
 
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use krcu_common::{
@@ -7,7 +8,7 @@ use krcu_common::{
     wire::{CallbackQueued, Queued},
 };
 
-use super::{argument, first, nested, untyped_argument};
+use super::{argument, untyped_argument};
 use crate::{
     config,
     kernel::{self, Owner},
@@ -18,13 +19,10 @@ use crate::{
 /// Entry of `kvfree_call_rcu()`, both forms.
 #[fentry]
 pub fn queued(context: FEntryContext) -> i32 {
-    first(Kind::Queued, |row| queue(&context, row, false))
-}
-
-/// The second copy of `queued`.
-#[fentry]
-pub fn queued_nested(context: FEntryContext) -> i32 {
-    nested(Kind::Queued, |row| queue(&context, row, false))
+    if let Some(row) = Row::of(Kind::Queued) {
+        queue(&context, &row, false);
+    }
+    0
 }
 
 /// Entry of `kfree_call_rcu_nolock()`, whose fallback comes by `kvfree_call_rcu()` once more.
@@ -62,13 +60,10 @@ fn queue(context: &FEntryContext, row: &Row, nolock: bool) {
 /// cache that is never destroyed, and is only counted.
 #[fentry]
 pub fn callback_queued(context: FEntryContext) -> i32 {
-    first(Kind::CallbackQueued, |row| callback(&context, row))
-}
-
-/// The second copy of `callback_queued`.
-#[fentry]
-pub fn callback_queued_nested(context: FEntryContext) -> i32 {
-    nested(Kind::CallbackQueued, |row| callback(&context, row))
+    if let Some(row) = Row::of(Kind::CallbackQueued) {
+        callback(&context, &row);
+    }
+    0
 }
 
 /// Entry of `call_rcu_hurry()`, where it has a body of its own.

@@ -79,6 +79,7 @@ fn planned(plan: &Plan) -> Vec<(&'static str, &'static str)> {
 fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
     let first = [
         ("cache_released", "slab_kmem_cache_release"),
+        ("shutdown_end_nested", "cpus_read_unlock"),
         ("shutdown_end", "cpus_read_unlock"),
         ("shutdown_begin", "__kmem_cache_shutdown"),
         ("rcu_barrier_end", "rcu_barrier"),
@@ -89,20 +90,27 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
         ("kvfree_on_cache_end", "kvfree_rcu_barrier_on_cache"),
         ("kvfree_on_cache_begin", "kvfree_rcu_barrier_on_cache"),
     ];
-    let destroy = [("rcu_work_flushed", "flush_rcu_work"), ("destroy_begin", "kmem_cache_destroy")];
+    let destroy = [
+        ("rcu_work_flushed_nested", "flush_rcu_work"),
+        ("rcu_work_flushed", "flush_rcu_work"),
+        ("destroy_begin_nested", "kmem_cache_destroy"),
+        ("destroy_begin", "kmem_cache_destroy"),
+    ];
     let grace = [
         ("grace_end", "rcu_gp_cleanup"),
         ("grace_begin", "rcu_gp_fqs_loop"),
         ("expedited_end", "wait_rcu_exp_gp"),
         ("expedited_begin", "wait_rcu_exp_gp"),
     ];
-    let array = [("freed_array_end", "kmem_cache_free_bulk"), ("freed_array", "kmem_cache_free_bulk")];
-    let bulk = [("freed_bulk_end", "kvfree_rcu_bulk"), ("freed_bulk", "kvfree_rcu_bulk")];
+    let array = ["freed_array_end_nested", "freed_array_end", "freed_array_nested", "freed_array"]
+        .map(|program| (program, "kmem_cache_free_bulk"));
+    let bulk =
+        ["freed_bulk_end", "freed_bulk_nested", "freed_bulk"].map(|program| (program, "kvfree_rcu_bulk"));
     let list_old = [("freed_list_end", "kfree_rcu_work"), ("freed_list_begin", "kfree_rcu_work")];
     let list = [("freed_list_end", "kvfree_rcu_list"), ("freed_list_begin", "kvfree_rcu_list")];
     let single = [("freed_single_nested", "kvfree"), ("freed_single", "kvfree")];
     let hurry = [("callback_queued_hurry", "call_rcu_hurry")];
-    let callback = [("callback_queued_nested", "call_rcu"), ("callback_queued", "call_rcu")];
+    let callback = [("callback_queued", "call_rcu")];
     let sheaf = [
         ("freed_sheaf_end", "rcu_free_sheaf"),
         ("freed_sheaf", "rcu_free_sheaf"),
@@ -116,9 +124,10 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
     ];
     let module_freed = [("module_freed", "module_free")];
     let nolock = [("queued_nolock", "kfree_call_rcu_nolock")];
-    let queued = [("queued_nested", "kvfree_call_rcu"), ("queued", "kvfree_call_rcu")];
-    let created_old = [("cache_created", "kmem_cache_create")];
-    let created = [("cache_created", "__kmem_cache_create_args")];
+    let queued = [("queued", "kvfree_call_rcu")];
+    let created_old = [("cache_created_nested", "kmem_cache_create"), ("cache_created", "kmem_cache_create")];
+    let created =
+        [("cache_created_nested", "__kmem_cache_create_args"), ("cache_created", "__kmem_cache_create_args")];
     let loaded = [("module_loaded", "module_load")];
     let of = |parts: &[&[(&'static str, &'static str)]]| parts.concat();
     for (series, expected) in [
