@@ -21,6 +21,7 @@ mod linker;
 mod machine;
 mod model;
 mod module;
+mod pinned;
 mod progress;
 mod qemu;
 mod replay;
@@ -32,6 +33,7 @@ mod tally;
 mod test;
 mod toolchain;
 mod traces;
+mod truth;
 mod userland;
 mod vm;
 

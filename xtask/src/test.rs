@@ -10,6 +10,7 @@ use crate::kernel_tests::{self, Choice};
 use crate::machine;
 use crate::model::{self, Extent};
 use crate::progress::{command_line, say};
+use crate::scenarios::agent;
 use crate::setup;
 use crate::tally::Tally;
 
@@ -69,7 +70,8 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
     }
     if !parts.no_kernels {
         say(&format!("{} programs go into the machines", programs.len()));
-        kernel_tests::run(&parts.choice, &mut tally)?;
+        let agent: Vec<_> = agent::SCENARIOS.iter().collect();
+        kernel_tests::run(&agent, &parts.choice, &mut tally)?;
     }
     Ok(tally.close())
 }

@@ -1,0 +1,6 @@
+//! Ways to destroy a cache, and to fail at it.
+
+use crate::scenarios::Scenario;
+
+/// Its scenarios.
+pub(super) const SCENARIOS: &[Scenario] = &[];
