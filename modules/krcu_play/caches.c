@@ -12,6 +12,7 @@
  *     called                      waits until every callback has freed its object; no barrier
  *     twice NAME                  sleepfree on two processors, of one object: a double free; `checked` caches only
  *     forget NAME                 the module holds no object of it any more: they are leaked
+ *     kvbarrier_on NAME           kvfree_rcu_barrier_on_cache(), where modules may call it
  *     destroy NAME                kmem_cache_destroy()
  *     again NAME                  the same of a cache whose destroy has failed
  *
@@ -349,6 +350,20 @@ static int play_forget(char **words, unsigned int count)
 	return 0;
 }
 
+static int play_kvbarrier_on(char **words, unsigned int count)
+{
+#ifdef KRCU_HAS_KVFREE_RCU_BARRIER_ON_CACHE
+	struct play_cache *cache = play_cache(words[1]);
+
+	if (!cache)
+		return -EINVAL;
+	kvfree_rcu_barrier_on_cache(cache->cache);
+	return 0;
+#else
+	return -EOPNOTSUPP;
+#endif
+}
+
 static int play_destroy(char **words, unsigned int count)
 {
 	struct play_cache *cache = play_cache(words[1]);
@@ -404,6 +419,7 @@ const struct play_operation play_cache_operations[] = {
 	{ "called", 0, 0, false, play_called },
 	{ "twice", 1, 1, false, play_twice },
 	{ "forget", 1, 1, false, play_forget },
+	{ "kvbarrier_on", 1, 1, false, play_kvbarrier_on },
 	{ "destroy", 1, 1, false, play_destroy },
 	{ "again", 1, 1, false, play_again },
 	{},

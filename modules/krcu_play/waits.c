@@ -4,6 +4,7 @@
  *
  *     barrier     rcu_barrier()
  *     kvbarrier   kvfree_rcu_barrier(), where modules may call it
+ *     flush       the same, and nothing where they may not: whatever the system has queued before is freed
  *     sync        synchronize_rcu()
  *     expedite    synchronize_rcu_expedited()
  *     sleep MS    nothing, for that long
@@ -43,6 +44,13 @@ static int play_kvbarrier(char **words, unsigned int count)
 #else
 	return -EOPNOTSUPP;
 #endif
+}
+
+static int play_flush(char **words, unsigned int count)
+{
+	int error = play_kvbarrier(words, count);
+
+	return error == -EOPNOTSUPP ? 0 : error;
 }
 
 static int play_sync(char **words, unsigned int count)
@@ -118,6 +126,7 @@ static int play_release_now(char **words, unsigned int count)
 const struct play_operation play_wait_operations[] = {
 	{ "barrier", 0, 0, false, play_barrier },
 	{ "kvbarrier", 0, 0, false, play_kvbarrier },
+	{ "flush", 0, 0, false, play_flush },
 	{ "sync", 0, 0, false, play_sync },
 	{ "expedite", 0, 0, false, play_expedite },
 	{ "sleep", 1, 1, false, play_sleep },

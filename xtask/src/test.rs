@@ -13,6 +13,7 @@ use crate::progress::{command_line, say};
 use crate::scenarios::agent;
 use crate::setup;
 use crate::tally::Tally;
+use crate::truth;
 
 /// Which parts of the tests to run; all when nothing is chosen.
 #[derive(Debug, Default)]
@@ -72,6 +73,10 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         say(&format!("{} programs go into the machines", programs.len()));
         let agent: Vec<_> = agent::SCENARIOS.iter().collect();
         kernel_tests::run(&agent, &parts.choice, &mut tally)?;
+        let judged = truth::run::test(&parts.choice, &mut tally)?;
+        if !parts.choice.is_partial() {
+            truth::run::compare(&judged, &mut tally)?;
+        }
     }
     Ok(tally.close())
 }
