@@ -185,7 +185,7 @@ fn one_line(text: &str) -> String {
 
 fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
     // Writing to a String does not fail.
-    drop(text.write_fmt(what));
+    let _: std::fmt::Result = text.write_fmt(what);
 }
 
 #[cfg(test)]
