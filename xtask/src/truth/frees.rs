@@ -5,7 +5,7 @@ use crate::scenarios::{
     verdict, word,
 };
 
-use super::{by_kfree_rcu, late, leaked, left, ordering, played, waited_for};
+use super::{by_kfree_rcu, late, leaked, left, ordering, played, waited_for, waited_for_callbacks};
 
 /// No page is kept for pointers, as under memory pressure: what has an rcu_head goes to the list.
 const NO_PAGES: &str = "rcutree.rcu_min_cached_objs=0 slab_common.rcu_min_cached_objs=0";
@@ -252,6 +252,25 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ],
     ),
     played(
+        "sheaf_flushed",
+        "Shrinking a cache flushes its sheaves: what was parked goes to call_rcu(), and rcu_barrier() waits for that. Batches do \
+         not care.",
+        "play 'create a; alloc a 20; queue a 20'
+         echo 1 >/sys/kernel/slab/a/shrink
+         play 'barrier; destroy a; drain'",
+        &[
+            reported(
+                NO_WAIT,
+                &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])],
+            ),
+            quiet(BATCHES_WAIT, &[verdict("a", &[word("waited"), waited_for(20)])]),
+            quiet(
+                SHEAVES,
+                &[verdict("a", &[word("clean"), ordering("ordered"), ("/freed_by/sheaf", Want::Number(20))])],
+            ),
+        ],
+    ),
+    played(
         "without_sheaves",
         "A cache with consistency checks has no sheaves, on 7.3 either: its objects are in batches, and the destroy waits for \
          these as well.",
@@ -313,6 +332,31 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             }],
         )
     },
+    Scenario {
+        append: KFENCE,
+        ..played(
+            "kfence_late_free",
+            "KFENCE's objects are on no slab, so a destroy with nothing else left succeeds (__kmem_cache_shutdown()) though their \
+             callbacks are outstanding, and these run when the cache is gone: the one way in which a late free passes the \
+             kernel's own check. 7.3's destroy waits for callbacks.",
+            "play 'create a; alloc a 3 fenced; flush; hold 1000; call a 3; destroy a; release; called'",
+            &[
+                unnoticed(
+                    &["6.12", "6.18"],
+                    &[verdict(
+                        "a",
+                        &[
+                            word("late-free"),
+                            late(3),
+                            ("kernel_result", Want::Text("empty")),
+                            ("flagged", Want::Flag(true)),
+                        ],
+                    )],
+                ),
+                quiet(SHEAVES, &[verdict("a", &[word("waited"), waited_for_callbacks(3)])]),
+            ],
+        )
+    },
     played(
         "nolock",
         "kfree_rcu_nolock(), which 7.3 has, may queue the object once more from an interrupt (its fallback): one deferred free, \
@@ -323,8 +367,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     played(
         "double_free",
         "One object is queued on two processors; both batches hold its address and both free it. The cache has consistency \
-         checks: the kernel says `Object already free` and leaves it at that.",
-        "play 'create a checked; alloc a 10; twice a; drain; sleep 1500; free a 9; destroy a'",
+         checks and its one slab is full, so the kernel says `Object already free` and nothing else is broken.",
+        "play 'create a checked; alloc a 32; twice a; drain; sleep 1500; free a 31; destroy a'",
         &[
             Expectation {
                 log_has: &["Object already free"],
