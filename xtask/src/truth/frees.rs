@@ -339,7 +339,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "KFENCE's objects are on no slab, so a destroy with nothing else left succeeds (__kmem_cache_shutdown()) though their \
              callbacks are outstanding, and these run when the cache is gone: the one way in which a late free passes the \
              destroy's own check. KFENCE then reports each. 7.3's destroy waits for callbacks.",
-            "play 'create a; alloc a 3 fenced; flush; hold 1000; call a 3; destroy a; release; called'",
+            "play 'create a; alloc a 3 fenced; hold 1000 flushed; call a 3; destroy a; release; called'",
             &[
                 Expectation {
                     log_has: &["KFENCE: invalid free in krcu_play_free_callback"],
