@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use krcu_common::{Fate, Kind, count::counter, decode::decode};
 use krcu_model::{
     Event, Order, State, Watch,
-    event::{Cpu, Gap, LossReason, Task, Time, What},
+    event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
     state::Blind,
 };
 
@@ -30,12 +30,12 @@ pub fn blind(plan: &Plan) -> Vec<Blind> {
             "callback_queued" | "callback_queued_hurry" => Some(Blind::Callbacks),
             "rcu_barrier_begin" | "rcu_barrier_end" => Some(Blind::RcuBarrier),
             "kvfree_barrier_begin" | "kvfree_barrier_end" | "rcu_work_flushed" => Some(Blind::KvfreeBarrier),
+            "callback_runs" | "callback_runs_end" => Some(Blind::CallbackRuns),
             "grace_begin" | "grace_end" | "expedited_begin" | "expedited_end" => Some(Blind::Grace),
             _ => None,
         })
         .collect();
-    // No probe sees them yet.
-    blind.push(Blind::CallbackRuns);
+    blind.push(Blind::Inside);
     blind.sort_unstable();
     blind.dedup();
     blind
@@ -121,6 +121,7 @@ fn missed(misses: &[(&'static str, Option<u64>)], counters: &[Vec<u64>]) -> BTre
                 "queued" => seen_nested(Kind::Queued),
                 "callback_queued" => seen_nested(Kind::CallbackQueued),
                 "freed_single" => seen_nested(Kind::Freed),
+                "callback_runs" => seen_nested(Kind::CallbackRuns),
                 _ => 0,
             };
             Some((*name, (*missed)?.saturating_sub(nested)))
@@ -222,7 +223,13 @@ impl Pipeline {
             self.gap(gap);
         }
         for events in misses.values().copied().filter(|missed| *missed > 0) {
-            self.gap(Gap { reason: LossReason::ProbeMissed, events, from: attached, until: end });
+            self.gap(Gap {
+                reason: LossReason::ProbeMissed,
+                events,
+                from: attached,
+                until: end,
+                scope: Scope::Everything,
+            });
         }
         let lost = |wanted: Option<Kind>| -> u64 {
             let counts = |account: &&Account| wanted.is_none_or(|kind| kind.name() == account.kind);
@@ -246,11 +253,11 @@ mod tests {
     #[test]
     fn a_watch_without_one_end_of_a_grace_period_is_blind_to_it() {
         let whole = Plan::of(&debian("6.12"));
-        assert_eq!(blind(&whole), [Blind::CallbackRuns]);
+        assert_eq!(blind(&whole), [Blind::Inside]);
         for program in ["grace_begin", "grace_end", "expedited_begin", "expedited_end"] {
             let mut plan = whole.clone();
             plan.withdraw(program, "busy".to_owned());
-            assert_eq!(blind(&plan), [Blind::CallbackRuns, Blind::Grace], "{program}");
+            assert_eq!(blind(&plan), [Blind::Grace, Blind::Inside], "{program}");
         }
     }
 

@@ -15,6 +15,13 @@ pub const OBJECT_IS_POINTER: u32 = 1;
 /// By its first argument, less the offset in the second; by the second where the first is NULL.
 pub const OBJECT_IS_HEAD_LESS_OFFSET: u32 = 2;
 
+/// Number of no helper, by which the programs call the kernel's function [`READ_ONLY_CAST`]. The agent puts the
+/// function's own number there; where there is none, the verifier finds that no program gets to the call.
+pub const READ_ONLY_CAST_MARK: u32 = 0x6b72_6375;
+/// `bpf_rdonly_cast(address, type)`, Linux 6.2 and later (kernel/bpf/helpers.c): takes an address for that of a structure. A
+/// load from it is one instruction and a check of the address; where the address cannot be read it gives zero.
+pub const READ_ONLY_CAST: &str = "bpf_rdonly_cast";
+
 /// The running kernel, as far as the probes need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -34,6 +41,11 @@ pub struct Config {
     pub gp_seq_address: u64,
     /// Address of `rcu_state.expedited_sequence`: that of the expedited one; 0 when not known.
     pub expedited_sequence_address: u64,
+    /// Number of the type `struct cpumask` in the kernel's BTF, by which a program reads words of kernel memory without a
+    /// helper; 0 where the kernel has no [`READ_ONLY_CAST`].
+    pub words_type: u32,
+    /// Number of the function [`READ_ONLY_CAST`], which the agent puts into the programs; 0 where there is none.
+    pub read_only_cast: u32,
     /// Bytes of a `struct page`.
     pub page_bytes: u32,
     /// Offset in `struct page` of the word that leads from a tail page to its head.
@@ -86,13 +98,17 @@ pub struct Config {
     pub sheaf_objects_offset: u32,
     /// Offset in `struct module` of `name`.
     pub module_name_offset: u32,
+    /// Offset in `struct rcu_cblist` of `head`.
+    pub callback_head_offset: u32,
     /// 1 to take the stack of each queueing call.
     pub queue_stacks: u32,
     /// 1 to write the probes' own diagnostics.
     pub probe_log: u32,
     /// Bytes waiting in the ring at which a probe wakes the reader.
     pub wake_bytes: u32,
-    /// Zero: the structure is a whole number of words.
+    /// 1 to stream each allocation and each free of objects of streamed caches.
+    pub alloc_stacks: u32,
+    /// Zero.
     pub reserved: u32,
 }
 
@@ -106,6 +122,8 @@ impl Config {
         rodata_end: 0,
         gp_seq_address: 0,
         expedited_sequence_address: 0,
+        words_type: 0,
+        read_only_cast: 0,
         page_bytes: 0,
         page_compound_offset: 0,
         slab_test: 0,
@@ -132,9 +150,11 @@ impl Config {
         sheaf_size_offset: 0,
         sheaf_objects_offset: 0,
         module_name_offset: 0,
+        callback_head_offset: 0,
         queue_stacks: 0,
         probe_log: 0,
         wake_bytes: 0,
+        alloc_stacks: 0,
         reserved: 0,
     };
 }

@@ -23,11 +23,15 @@ pub enum Fate {
     /// Seen by a program's second copy, in an interrupt during a run of the first, which the kernel
     /// skips then. Not a part of the sum: the same thing has one of the fates above as well.
     Nested = 6,
+    /// A map had no room for what the program had to remember. Not a part of the sum either.
+    MapFull = 7,
+    /// The stack table had no room, so an event has no site. Not a part of the sum.
+    NoSite = 8,
 }
 
 impl Fate {
     /// Every fate, in the order of its number.
-    pub const ALL: [Fate; 7] = [
+    pub const ALL: [Fate; 9] = [
         Fate::Seen,
         Fate::Delivered,
         Fate::LostRing,
@@ -35,23 +39,30 @@ impl Fate {
         Fate::FilteredBuiltin,
         Fate::FilteredNotSlab,
         Fate::Nested,
+        Fate::MapFull,
+        Fate::NoSite,
     ];
 }
 
-/// Places that the kinds take: their numbers begin at 1, and place 0 stays empty.
-const KINDS: u32 = 17;
+/// Rows of counters: one for each kind, whose numbers begin at 1; row 0 stays empty.
+pub const ROWS: u32 = 21;
 /// Fates, whose numbers begin at 0.
-const FATES: u32 = 7;
+const FATES: u32 = 9;
 
-const _: () = assert!(KINDS as usize == Kind::ALL.len() + 1 && FATES as usize == Fate::ALL.len());
+const _: () = assert!(ROWS as usize == Kind::ALL.len() + 1 && FATES as usize == Fate::ALL.len());
 
-/// Counters a CPU has: one for each kind and fate.
-pub const COUNTERS: u32 = KINDS * FATES;
+/// Words of a row: a counter for each fate, and [`RUNNING`].
+pub const ROW_WORDS: u32 = FATES + 1;
+/// Place in its row of the word by which the two copies of a program on a hot function know of each other.
+pub const RUNNING: u32 = FATES;
 
-/// Place of a counter in the per-CPU array.
+/// Words that a CPU has: all rows.
+pub const COUNTERS: u32 = ROWS * ROW_WORDS;
+
+/// Place of a counter among the words of a CPU, row by row.
 #[must_use]
 pub const fn counter(kind: Kind, fate: Fate) -> u32 {
-    kind as u32 * FATES + fate as u32
+    kind as u32 * ROW_WORDS + fate as u32
 }
 
 #[cfg(test)]

@@ -5,8 +5,9 @@ use core::fmt;
 use zerocopy::{FromBytes, Unalign};
 
 use crate::wire::{
-    Barrier, BarrierKind, BatchFreed, CacheCreated, CacheOnly, CallbackQueued, DestroyBegin, FreePath, Freed,
-    Grace, Header, Kind, Module, Queued, ShutdownBegin, ShutdownEnd, Site,
+    Allocated, Barrier, BarrierKind, BatchFreed, CacheCreated, CacheOnly, CallbackQueued, CallbackRuns,
+    DestroyBegin, FreePath, Freed, FreedAtOnce, Function, Grace, Header, Kind, Module, QueueForm, Queued,
+    ShutdownBegin, ShutdownEnd, Site,
 };
 
 /// A large body that is read where it lies, at any alignment. Were it copied out, the body of every
@@ -42,9 +43,17 @@ pub enum Body<'a> {
     /// See [`Kind::CacheReleased`].
     CacheReleased(CacheOnly),
     /// See [`Kind::Queued`].
-    Queued(Queued),
+    Queued(Queued, QueueForm),
     /// See [`Kind::CallbackQueued`].
     CallbackQueued(CallbackQueued),
+    /// See [`Kind::CallbackRuns`].
+    CallbackRuns(CallbackRuns),
+    /// See [`Kind::Function`].
+    Function(InPlace<'a, Function>),
+    /// See [`Kind::Allocated`].
+    Allocated(Allocated),
+    /// See [`Kind::FreedAtOnce`].
+    FreedAtOnce(FreedAtOnce),
     /// See [`Kind::Freed`].
     Freed(Freed, FreePath),
     /// See [`Kind::BatchFreed`].
@@ -138,10 +147,17 @@ pub fn decode(bytes: &[u8]) -> Result<(Header, Body<'_>), DecodeError> {
         }
         Kind::ShutdownEnd => Body::ShutdownEnd(ShutdownEnd::read_from_bytes(body).map_err(|_| length())?),
         Kind::CacheReleased => Body::CacheReleased(CacheOnly::read_from_bytes(body).map_err(|_| length())?),
-        Kind::Queued => Body::Queued(Queued::read_from_bytes(body).map_err(|_| length())?),
+        Kind::Queued => {
+            let queued = Queued::read_from_bytes(body).map_err(|_| length())?;
+            Body::Queued(queued, QueueForm::from_number(queued.form).ok_or(choice(queued.form))?)
+        }
         Kind::CallbackQueued => {
             Body::CallbackQueued(CallbackQueued::read_from_bytes(body).map_err(|_| length())?)
         }
+        Kind::CallbackRuns => Body::CallbackRuns(CallbackRuns::read_from_bytes(body).map_err(|_| length())?),
+        Kind::Function => Body::Function(InPlace(Unalign::ref_from_bytes(body).map_err(|_| length())?)),
+        Kind::Allocated => Body::Allocated(Allocated::read_from_bytes(body).map_err(|_| length())?),
+        Kind::FreedAtOnce => Body::FreedAtOnce(FreedAtOnce::read_from_bytes(body).map_err(|_| length())?),
         Kind::Freed => {
             let freed = Freed::read_from_bytes(body).map_err(|_| length())?;
             Body::Freed(freed, FreePath::from_number(freed.path).ok_or(choice(freed.path))?)
@@ -188,13 +204,13 @@ mod tests {
 
     #[test]
     fn a_whole_event_is_read_back() {
-        let queued =
-            Queued { object: 0xffff_8880_0000_1000, cache: 0xffff_8880_0000_2000, site: 9, headless: 1 };
+        let queued = Queued { object: 0xffff_8880_0000_1000, cache: 0xffff_8880_0000_2000, site: 9, form: 1 };
         let bytes = bytes_of(Kind::Queued as u8, queued.as_bytes());
         let (header, body) = decode(&bytes).unwrap();
         assert_eq!((header.time_ns, header.sequence, header.task, header.cpu), (7, 3, 412, 1));
-        let Body::Queued(read) = body else { panic!("read as {body:?}") };
-        assert_eq!((read.object, read.cache, read.site, read.headless), (queued.object, queued.cache, 9, 1));
+        let Body::Queued(read, form) = body else { panic!("read as {body:?}") };
+        assert_eq!((read.object, read.cache, read.site), (queued.object, queued.cache, 9));
+        assert_eq!(form, QueueForm::Headless);
     }
 
     #[test]
@@ -250,6 +266,10 @@ mod tests {
             Kind::ShutdownBegin => size_of::<ShutdownBegin>(),
             Kind::CacheReleased => size_of::<CacheOnly>(),
             Kind::ShutdownEnd => size_of::<ShutdownEnd>(),
+            Kind::CallbackRuns => size_of::<CallbackRuns>(),
+            Kind::Function => size_of::<Function>(),
+            Kind::Allocated => size_of::<Allocated>(),
+            Kind::FreedAtOnce => size_of::<FreedAtOnce>(),
             Kind::Queued => size_of::<Queued>(),
             Kind::CallbackQueued => size_of::<CallbackQueued>(),
             Kind::Freed => size_of::<Freed>(),

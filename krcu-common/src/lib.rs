@@ -17,7 +17,7 @@ pub mod wire;
 pub use config::Config;
 pub use count::Fate;
 pub use decode::{DecodeError, decode};
-pub use wire::{BarrierKind, FreePath, Kind};
+pub use wire::{BarrierKind, FreePath, Kind, QueueForm};
 
 /// Version of the event layout and of [`Config`]; the agent refuses a probe object of another one.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;

@@ -57,11 +57,19 @@ pub enum Kind {
     GraceBegin = 15,
     /// A grace period is about to end, or an expedited one has ended ([`Grace`]).
     GraceEnd = 16,
+    /// A callback of `call_rcu()` whose head lies in an object is about to run ([`CallbackRuns`]).
+    CallbackRuns = 17,
+    /// The symbol of a callback, taken while its module is loaded ([`Function`]).
+    Function = 18,
+    /// An object was allocated; only where that was asked for ([`Allocated`]).
+    Allocated = 19,
+    /// An object is freed at once, deferred by nothing; only where that was asked for ([`FreedAtOnce`]).
+    FreedAtOnce = 20,
 }
 
 impl Kind {
     /// Every kind, in the order of its number.
-    pub const ALL: [Kind; 16] = [
+    pub const ALL: [Kind; 20] = [
         Kind::CacheCreated,
         Kind::DestroyBegin,
         Kind::ShutdownBegin,
@@ -78,6 +86,10 @@ impl Kind {
         Kind::CallbackQueued,
         Kind::GraceBegin,
         Kind::GraceEnd,
+        Kind::CallbackRuns,
+        Kind::Function,
+        Kind::Allocated,
+        Kind::FreedAtOnce,
     ];
 
     /// The kind with this number, if there is one.
@@ -106,6 +118,10 @@ impl Kind {
             Kind::CallbackQueued => "callback_queued",
             Kind::GraceBegin => "grace_begin",
             Kind::GraceEnd => "grace_end",
+            Kind::CallbackRuns => "callback_runs",
+            Kind::Function => "function",
+            Kind::Allocated => "allocated",
+            Kind::FreedAtOnce => "freed_at_once",
         }
     }
 }
@@ -120,13 +136,48 @@ pub enum FreePath {
     Single = 2,
     /// With its sheaf: `rcu_free_sheaf()` or `rcu_free_sheaf_nobarn()`.
     Sheaf = 3,
+    /// By its callback of `call_rcu()`. No object is said to be freed so: that its callback runs is an event
+    /// of its own, and the end of the run is a [`Kind::BatchFreed`] of this path.
+    Callback = 4,
 }
 
 impl FreePath {
     /// The path with this number, if there is one.
     #[must_use]
     pub fn from_number(number: u32) -> Option<FreePath> {
-        [FreePath::Bulk, FreePath::Single, FreePath::Sheaf].into_iter().find(|path| *path as u32 == number)
+        [FreePath::Bulk, FreePath::Single, FreePath::Sheaf, FreePath::Callback]
+            .into_iter()
+            .find(|path| *path as u32 == number)
+    }
+}
+
+/// Which form of `kfree_rcu()` queued an object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u32)]
+pub enum QueueForm {
+    /// With a head inside the object.
+    #[default]
+    Head = 0,
+    /// Without one, which may free before it returns: `kfree_rcu_mightsleep()`.
+    Headless = 1,
+    /// For contexts in which no lock may be taken: `kfree_rcu_nolock()`. What finds no room there is queued
+    /// once more, by [`QueueForm::Head`], from an interrupt that is sent for it.
+    Nolock = 2,
+}
+
+impl QueueForm {
+    /// The form of `kfree_rcu()` or of `kfree_rcu_mightsleep()`.
+    #[must_use]
+    pub fn of(headless: bool) -> QueueForm {
+        if headless { QueueForm::Headless } else { QueueForm::Head }
+    }
+
+    /// The form with this number, if there is one.
+    #[must_use]
+    pub fn from_number(number: u32) -> Option<QueueForm> {
+        [QueueForm::Head, QueueForm::Headless, QueueForm::Nolock]
+            .into_iter()
+            .find(|form| *form as u32 == number)
     }
 }
 
@@ -217,6 +268,9 @@ pub struct DestroyBegin {
     pub comm: [u8; COMM_BYTES],
 }
 
+/// [`ShutdownBegin::rcu_works_flushed`]: the map that counts them had no room for this destroy.
+pub const FLUSHES_UNKNOWN: u32 = u32::MAX;
+
 /// Body of [`Kind::ShutdownBegin`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -225,6 +279,7 @@ pub struct ShutdownBegin {
     pub cache: u64,
     /// Calls of `flush_rcu_work()` that the destroying task made since it entered the destroy. The
     /// barrier inside the destroy makes two for every possible CPU; nothing else there makes any.
+    /// [`FLUSHES_UNKNOWN`] when the count was lost.
     pub rcu_works_flushed: u32,
     /// Zero.
     pub reserved: u32,
@@ -274,8 +329,8 @@ pub struct Queued {
     pub cache: u64,
     /// Site of the caller, 0 when unknown.
     pub site: u32,
-    /// 1 for the form without an `rcu_head`, which may free before it returns.
-    pub headless: u32,
+    /// A [`QueueForm`].
+    pub form: u32,
 }
 
 /// Body of [`Kind::CallbackQueued`].
@@ -350,6 +405,50 @@ pub struct Grace {
     pub reserved: u32,
 }
 
+/// Body of [`Kind::CallbackRuns`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct CallbackRuns {
+    /// Address of the `rcu_head`, as it was queued.
+    pub head: u64,
+    /// Address of the cache of the object that it lies in.
+    pub cache: u64,
+}
+
+/// Body of [`Kind::Function`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Function {
+    /// Its address, by which callbacks refer to it.
+    pub address: u64,
+    /// The function as the kernel's `%pS` prints it, NUL-terminated unless it fills its place.
+    pub symbol: [u8; FRAME_BYTES],
+}
+
+/// Body of [`Kind::Allocated`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct Allocated {
+    /// Address of the object.
+    pub object: u64,
+    /// Address of its cache.
+    pub cache: u64,
+    /// Site of the caller, 0 when unknown.
+    pub site: u32,
+    /// Zero.
+    pub reserved: u32,
+}
+
+/// Body of [`Kind::FreedAtOnce`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct FreedAtOnce {
+    /// Address of the object.
+    pub object: u64,
+    /// Address of its cache.
+    pub cache: u64,
+}
+
 /// Body of [`Kind::ModuleLoaded`] and [`Kind::ModuleFreed`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -401,6 +500,10 @@ const _: () = {
     assert!(size_of::<BatchFreed>() == 8);
     assert!(size_of::<Barrier>() == 16);
     assert!(size_of::<Grace>() == 16);
+    assert!(size_of::<CallbackRuns>() == 16);
+    assert!(size_of::<Function>() == 104);
+    assert!(size_of::<Allocated>() == 24);
+    assert!(size_of::<FreedAtOnce>() == 16);
     assert!(size_of::<Module>() == 56);
     assert!(size_of::<Site>() == 1544);
     // The ring aligns a record to 8 bytes: no record may ask for more, nor end in padding.

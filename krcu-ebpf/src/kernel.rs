@@ -3,11 +3,11 @@
 //! Nothing here is a number of one kernel: offsets and addresses come from [`CONFIG`]. A read that
 //! faults gives `None`, and what depends on it is "not known", never zero.
 
-use core::ffi::c_void;
+use core::{cell::UnsafeCell, ffi::c_void};
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop};
 use krcu_common::{
-    config::{Config, SLAB_BY_TYPE},
+    config::{Config, READ_ONLY_CAST_MARK, SLAB_BY_TYPE},
     wire::NAME_BYTES,
 };
 
@@ -26,7 +26,7 @@ macro_rules! config {
     };
 }
 
-/// Ends of the direct map and the start of the page array, once read.
+/// Ends of the direct map and the start of the page array.
 #[derive(Clone, Copy)]
 struct Layout {
     page_offset: u64,
@@ -34,14 +34,67 @@ struct Layout {
     vmemmap: u64,
 }
 
+/// The layout, once read: the kernel chooses it as it boots, and never again.
+static LAYOUT: Cell<Layout> = Cell::new(Layout { page_offset: 0, vmalloc: 0, vmemmap: 0 });
+
 /// Page shift of the architectures that the plan admits.
 const PAGE_SHIFT: u64 = 12;
+
+/// A global that programs change; every access is one of memory, in the order of the program.
+#[repr(transparent)]
+struct Cell<T>(UnsafeCell<T>);
+
+// SAFETY: accesses are volatile and of words, and what is stored bears being overwritten by another CPU.
+unsafe impl<T> Sync for Cell<T> {}
+
+impl<T> Cell<T> {
+    const fn new(value: T) -> Self {
+        Cell(UnsafeCell::new(value))
+    }
+
+    #[inline(always)]
+    fn get(&self) -> T {
+        // SAFETY: a static is valid, aligned and initialised.
+        unsafe { core::ptr::read_volatile(self.0.get()) }
+    }
+
+    #[inline(always)]
+    fn set(&self, value: T) {
+        // SAFETY: as above.
+        unsafe { core::ptr::write_volatile(self.0.get(), value) }
+    }
+}
 
 /// Reads a `T` at a kernel address.
 #[inline(always)]
 pub fn read<T>(address: u64) -> Option<T> {
     // SAFETY: the helper checks the address and fails on a fault.
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
+}
+
+/// Reads the word at a kernel address that is a multiple of 8: by one instruction where the kernel lets a program take an
+/// address for that of a structure, else by the helper, which takes some 90.
+///
+/// Where the address cannot be read, the first gives zero. So does this: a caller has to take zero for "not known".
+#[inline(always)]
+fn word(address: u64) -> u64 {
+    let words_type = config!(words_type);
+    if words_type == 0 {
+        return read(address).unwrap_or(0);
+    }
+    // SAFETY: on this side of the test, the agent has put the kernel's function in the place of this number.
+    let cast: unsafe extern "C" fn(u64, u32) -> *const u64 =
+        unsafe { core::mem::transmute(READ_ONLY_CAST_MARK as usize) };
+    // SAFETY: the function gives the address back.
+    let words = unsafe { cast(address, words_type) };
+    // SAFETY: the kernel checks the address and catches a fault.
+    unsafe { words.read_volatile() }
+}
+
+/// The half of a word at a kernel address that is a multiple of 4; 0 where it cannot be read.
+#[inline(always)]
+fn half_word(address: u64) -> u32 {
+    (word(address & !7) >> ((address & 4) * 8)) as u32
 }
 
 /// Reads the string at a kernel address; what is not read stays zero.
@@ -54,11 +107,19 @@ pub fn read_name(address: u64, name: &mut [u8; NAME_BYTES]) {
 
 #[inline(always)]
 fn layout() -> Option<Layout> {
-    Some(Layout {
+    let known = LAYOUT.get();
+    // Two CPUs may both be first and write the same. The last word is written last.
+    if known.vmemmap != 0 {
+        return Some(known);
+    }
+    let layout = Layout {
         page_offset: read(config!(page_offset_base_address))?,
         vmalloc: read(config!(vmalloc_base_address))?,
         vmemmap: read(config!(vmemmap_base_address))?,
-    })
+    };
+    LAYOUT.set(Layout { vmemmap: 0, ..layout });
+    LAYOUT.set(layout);
+    Some(layout)
 }
 
 /// What a pointer turned out to be.
@@ -73,39 +134,136 @@ pub enum Owner {
     NotSlab,
 }
 
-/// The slab page that holds this address: what `virt_to_slab()` gives, or `None`.
+/// The `struct page` of an address in the direct map.
 #[inline(always)]
-fn slab_of(address: u64) -> Option<u64> {
+fn page_of(address: u64) -> Option<u64> {
     let layout = layout()?;
     if address < layout.page_offset || address >= layout.vmalloc {
         return None;
     }
     let frame = (address - layout.page_offset) >> PAGE_SHIFT;
-    let mut page = layout.vmemmap + frame * u64::from(config!(page_bytes));
-    // A tail page leads to its head: by the head's address plus one, or, where the kernel shares
-    // tail pages (HugeTLB vmemmap optimisation in 7.x), by a mask whose upper half is all ones,
-    // which no address of the page array has.
-    let compound: u64 = read(page + u64::from(config!(page_compound_offset)))?;
-    if compound & 1 == 1 {
-        page = if compound >> 32 == 0xffff_ffff { page & compound & !1 } else { compound - 1 };
+    Some(layout.vmemmap + frame * u64::from(config!(page_bytes)))
+}
+
+/// The two words of a `struct page` that lead on.
+struct Leads {
+    /// From a tail page to its head.
+    compound: u64,
+    /// From the head page of a slab to its cache.
+    cache: u64,
+}
+
+/// Bytes that are read at once where both words lie in them.
+const LEADS_WORDS: usize = 3;
+
+/// Both words, by one read where they lie close together; zero where they cannot be read, which leads nowhere.
+#[inline(always)]
+fn leads(page: u64) -> Leads {
+    let (compound, cache) = (config!(page_compound_offset), config!(slab_cache_offset));
+    if compound == cache {
+        let word = word(page + u64::from(compound));
+        return Leads { compound: word, cache: word };
     }
-    let is_slab = if config!(slab_test) == SLAB_BY_TYPE {
-        let page_type: u32 = read(page + u64::from(config!(slab_test_offset)))?;
-        page_type >> 24 == config!(slab_test_value)
+    let between = cache.wrapping_sub(compound) as usize;
+    if config!(words_type) == 0 && between % 8 == 0 && between < LEADS_WORDS * 8 {
+        let words: [u64; LEADS_WORDS] = read(page + u64::from(compound)).unwrap_or([0; LEADS_WORDS]);
+        // SAFETY: the word lies within the array.
+        let cache = unsafe { words.as_ptr().byte_add(between).read_volatile() };
+        return Leads { compound: words[0], cache };
+    }
+    Leads { compound: word(page + u64::from(compound)), cache: word(page + u64::from(cache)) }
+}
+
+/// The head of a tail page, `None` for a page that is no tail. The word leads there by the head's address
+/// plus one, or, where the kernel shares tail pages (HugeTLB vmemmap optimisation in 7.x), by a mask whose upper
+/// half is all ones, which no address of the page array has.
+#[inline(always)]
+fn head_of(page: u64, compound: u64) -> Option<u64> {
+    if compound & 1 == 0 {
+        return None;
+    }
+    Some(if compound >> 32 == 0xffff_ffff { page & compound & !1 } else { compound - 1 })
+}
+
+/// The head page, and the word of it that is the cache where it is a slab.
+#[inline(always)]
+fn head_and_cache(page: u64) -> (u64, u64) {
+    let Leads { compound, cache } = leads(page);
+    match head_of(page, compound) {
+        None => (page, cache),
+        Some(head) => (head, word(head + u64::from(config!(slab_cache_offset)))),
+    }
+}
+
+/// Whether a head page belongs to the slab allocator.
+#[inline(always)]
+fn is_slab(page: u64) -> bool {
+    if config!(slab_test) == SLAB_BY_TYPE {
+        half_word(page + u64::from(config!(slab_test_offset))) >> 24 == config!(slab_test_value)
     } else {
-        let flags: u64 = read(page + u64::from(config!(slab_test_offset)))?;
-        flags >> (config!(slab_test_value) & 63) & 1 == 1
-    };
-    is_slab.then_some(page)
+        word(page + u64::from(config!(slab_test_offset))) >> (config!(slab_test_value) & 63) & 1 == 1
+    }
 }
 
 /// The cache that owns the object at this address, and whether its objects are streamed.
 #[inline(always)]
 pub fn owner(object: u64) -> Owner {
-    let cache = slab_of(object).and_then(|slab| read::<u64>(slab + u64::from(config!(slab_cache_offset))));
-    match cache {
-        Some(cache) if cache != 0 => classify(cache),
-        _ => Owner::NotSlab,
+    let Some(page) = page_of(object) else { return Owner::NotSlab };
+    let (page, cache) = head_and_cache(page);
+    if let Some(owner) = remembered(cache) {
+        return owner;
+    }
+    if !is_slab(page) || cache == 0 {
+        return Owner::NotSlab;
+    }
+    let owner = classify(cache);
+    remember(cache, &owner);
+    owner
+}
+
+/// Places of [`MEMORY`]; caches are few, and two that share a place only take it from each other.
+const MEMORY_PLACES: usize = 1024;
+/// Low bits of an entry that say what the cache is; a cache's own are zero.
+const IS_KMALLOC: u64 = 1;
+const IS_STREAMED: u64 = 2;
+
+/// What caches are known to be: at the place that a cache's address gives, the address and one of the above.
+///
+/// A kmalloc cache is one for ever. A streamed one may be destroyed, and its address become that of another cache: of
+/// one that is streamed, or of one of built-in code, whose objects are then streamed for nothing. No cache whose
+/// objects must be streamed is ever taken for another. What built-in code owns is not remembered, for it would be.
+///
+/// That a page's word is the address of a cache proves that the page is the head of one of its slabs. The allocator
+/// puts the address there before it gives away the first object; once it has given the page back, the word is the
+/// page allocator's: a list's (6.12 and later: `lru`, `compound_head`), or `mapping`, which is cleared (6.1).
+static MEMORY: [Cell<u64>; MEMORY_PLACES] = [const { Cell::new(0) }; MEMORY_PLACES];
+
+#[inline(always)]
+fn place_of(cache: u64) -> &'static Cell<u64> {
+    // SAFETY: the index is less than the number of places; with a check of bounds instead, the compiler loses to the
+    // verifier what it knows of the index.
+    unsafe { MEMORY.get_unchecked((cache >> 6) as usize & (MEMORY_PLACES - 1)) }
+}
+
+#[inline(always)]
+fn remembered(cache: u64) -> Option<Owner> {
+    let entry = place_of(cache).get();
+    if entry == 0 {
+        return None;
+    }
+    match entry ^ cache {
+        IS_KMALLOC => Some(Owner::Kmalloc),
+        IS_STREAMED => Some(Owner::Streamed(cache)),
+        _ => None,
+    }
+}
+
+#[inline(always)]
+fn remember(cache: u64, owner: &Owner) {
+    match owner {
+        Owner::Kmalloc => place_of(cache).set(cache | IS_KMALLOC),
+        Owner::Streamed(_) => place_of(cache).set(cache | IS_STREAMED),
+        Owner::Builtin | Owner::NotSlab => {}
     }
 }
 
@@ -132,13 +290,13 @@ pub fn has_builtin_name(cache: u64) -> bool {
 /// Address of the cache's name, 0 when it cannot be read.
 #[inline(always)]
 pub fn cache_name(cache: u64) -> u64 {
-    read(cache + u64::from(config!(cache_name_offset))).unwrap_or(0)
+    word(cache + u64::from(config!(cache_name_offset)))
 }
 
 /// The cache's flags, lower 32 bits; 0 when they cannot be read.
 #[inline(always)]
 pub fn cache_flags(cache: u64) -> u32 {
-    read(cache + u64::from(config!(cache_flags_offset))).unwrap_or(0)
+    half_word(cache + u64::from(config!(cache_flags_offset)))
 }
 
 /// Bytes of an object of the cache.

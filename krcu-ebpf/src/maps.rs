@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, StackTrace},
 };
-use krcu_common::count::COUNTERS as COUNTER_COUNT;
+use krcu_common::count::{ROW_WORDS, ROWS};
 
 use crate::kernel::PartialWalk;
 
@@ -13,9 +13,10 @@ use crate::kernel::PartialWalk;
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-/// What became of each run, by kind and fate (`krcu_common::count`).
+/// What became of each run, by kind and fate (`krcu_common::count`). A row for each kind, so that one
+/// look-up serves all that a run counts.
 #[map]
-pub static COUNTERS: PerCpuArray<u64> = PerCpuArray::with_max_entries(COUNTER_COUNT, 0);
+pub static COUNTERS: PerCpuArray<[u64; ROW_WORDS as usize]> = PerCpuArray::with_max_entries(ROWS, 0);
 
 /// The number that the next event of this CPU gets.
 #[map]
@@ -44,13 +45,19 @@ pub static DESTROYING: LruHashMap<u32, u32> = LruHashMap::with_max_entries(1024,
 #[map]
 pub static SHUTTING_DOWN: HashMap<u32, u64> = HashMap::with_max_entries(64, 0);
 
+/// Callbacks whose symbol has been sent, with the module epoch in which it was. Least recently used: what
+/// is forgotten is sent once more.
+#[map]
+pub static FUNCTIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
+
+/// How many entries of [`BATCHES`] are of callbacks that run. Every callback of the system asks, and nearly
+/// always there is none.
+#[map]
+pub static CALLBACKS_RUNNING: Array<u64> = Array::with_max_entries(1, 0);
+
 /// Calls that free several objects and have freed streamed ones, by task and path.
 #[map]
 pub static BATCHES: LruHashMap<u64, u8> = LruHashMap::with_max_entries(1024, 0);
-
-/// Which of the hot programs are running on this CPU ([`crate::probes::Hot`]).
-#[map]
-pub static RUNNING: PerCpuArray<u32> = PerCpuArray::with_max_entries(3, 0);
 
 /// The walk along a cache's partial slabs. Here and not on the stack, so that the verifier knows no
 /// value of it and the walk looks the same to it at every step. Walks run under `slab_mutex`: one is

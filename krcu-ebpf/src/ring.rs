@@ -8,7 +8,7 @@ use core::{
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, generated::bpf_ktime_get_ns};
 use krcu_common::{
     Fate, Kind,
-    count::counter,
+    count::RUNNING,
     wire::{Header, Record},
 };
 
@@ -34,32 +34,65 @@ pub enum Wake {
     Later,
 }
 
+/// The counters of one kind on this CPU.
+pub struct Row(*mut u64);
+
+impl Row {
+    /// The row of a kind; there always is one, but the verifier wants to hear what else.
+    #[inline(always)]
+    pub fn of(kind: Kind) -> Option<Row> {
+        COUNTERS.get_ptr_mut(kind as u32).map(|row| Row(row.cast()))
+    }
+
+    /// Adds one to a counter.
+    #[inline(always)]
+    pub fn count(&self, fate: Fate) {
+        // SAFETY: a row has a word for each fate.
+        add(unsafe { self.0.add(fate as usize) }, 1);
+    }
+
+    /// Counts one that is not streamed, by what owns it.
+    #[inline(always)]
+    pub fn count_filtered(&self, owner: &Owner) {
+        self.count(Fate::Seen);
+        match owner {
+            Owner::Kmalloc => self.count(Fate::FilteredKmalloc),
+            Owner::Builtin => self.count(Fate::FilteredBuiltin),
+            Owner::NotSlab => self.count(Fate::FilteredNotSlab),
+            Owner::Streamed(_) => {}
+        }
+    }
+
+    /// The word by which the copies of a hot program know of each other.
+    #[inline(always)]
+    pub fn running(&self) -> *mut u64 {
+        // SAFETY: a row has this word.
+        unsafe { self.0.add(RUNNING as usize) }
+    }
+}
+
 /// Adds one to the counter of this CPU.
 #[inline(always)]
 pub fn count(kind: Kind, fate: Fate) {
-    if let Some(place) = COUNTERS.get_ptr_mut(counter(kind, fate)) {
-        add_one(place);
+    if let Some(row) = Row::of(kind) {
+        row.count(fate);
     }
 }
 
 /// Counts one that is not streamed, by what owns it.
 #[inline(always)]
 pub fn count_filtered(kind: Kind, owner: &Owner) {
-    count(kind, Fate::Seen);
-    match owner {
-        Owner::Kmalloc => count(kind, Fate::FilteredKmalloc),
-        Owner::Builtin => count(kind, Fate::FilteredBuiltin),
-        Owner::NotSlab => count(kind, Fate::FilteredNotSlab),
-        Owner::Streamed(_) => {}
+    if let Some(row) = Row::of(kind) {
+        row.count_filtered(owner);
     }
 }
 
-/// Adds one. An interrupt may run between load and store, so the sum is made in one instruction; by the
+/// Adds, modulo 2^64. An interrupt may run between load and store, so the sum is made in one instruction; by the
 /// intrinsic, because the BPF target has the instruction and core offers no atomics for it.
 #[inline(always)]
-fn add_one(place: *mut u64) {
+pub fn add(place: *mut u64, number: u64) {
     // SAFETY: the map's value is eight aligned bytes that live as long as the program.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(place, 1) };
+    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(place, number) };
 }
 
 /// The next sequence number of this CPU.
@@ -84,7 +117,8 @@ pub fn task() -> u32 {
 /// reservation twice, which older verifiers take for a path that leaks it.
 #[inline(always)]
 pub fn emit<Body: 'static>(kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeUninit<Body>)) {
-    count(kind, Fate::Seen);
+    let Some(row) = Row::of(kind) else { return };
+    row.count(Fate::Seen);
     let Some(mut entry) = EVENTS.reserve::<Record<Body>>(0) else {
         // A number is spent all the same: the hole that it leaves is how the reader learns of the loss.
         next_sequence();
@@ -107,7 +141,7 @@ pub fn emit<Body: 'static>(kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeU
     // SAFETY: the body's place in the same memory; MaybeUninit promises nothing of what it holds.
     fill(unsafe { &mut *(&raw mut (*record).body).cast::<MaybeUninit<Body>>() });
     entry.submit(if wake == Wake::Now || is_filling() { FORCE_WAKEUP } else { NO_WAKEUP });
-    count(kind, Fate::Delivered);
+    row.count(Fate::Delivered);
 }
 
 /// Whether enough waits in the ring to wake its reader.

@@ -11,12 +11,12 @@ use aya_ebpf::{
 use aya_log_ebpf::warn;
 use krcu_common::{
     Kind,
-    wire::{FRAME_BYTES, SITE_FRAMES, Site},
+    wire::{FRAME_BYTES, Function, SITE_FRAMES, Site},
 };
 
 use crate::{
     config,
-    maps::{MODULE_EPOCH, SITES, STACKS},
+    maps::{FUNCTIONS, MODULE_EPOCH, SITES, STACKS},
     ring::{Wake, emit},
 };
 
@@ -70,18 +70,54 @@ fn send<Context: EbpfContext>(context: &Context, site: u32, epoch: u32) {
         for (index, address) in addresses.iter().enumerate() {
             // SAFETY: as above; `index` is below SITE_FRAMES.
             let frame = unsafe { (&raw mut (*body).frame[index]).cast::<u8>() };
-            // SAFETY: `frame` has FRAME_BYTES bytes, the format one argument of eight bytes.
-            unsafe {
-                bpf_snprintf(
-                    frame.cast(),
-                    FRAME_BYTES as u32,
-                    FRAME_FORMAT.as_ptr().cast(),
-                    (&raw const *address).cast_mut().cast(),
-                    8,
-                )
-            };
+            // SAFETY: `frame` has FRAME_BYTES bytes.
+            unsafe { print(frame, address) };
         }
         // Sent: the next event from here needs no frames. Where this fails, they are sent again.
         let _ = SITES.insert(site, epoch, 0);
     });
+}
+
+/// Sends the symbol of a callback, once in each epoch.
+#[inline(always)]
+pub fn name(function: u64) {
+    let epoch = MODULE_EPOCH.get(0).copied().unwrap_or(0);
+    // SAFETY: the value is copied at once; a racing update stores the same epoch.
+    let known = unsafe { FUNCTIONS.get(function) }.copied();
+    if known != Some(epoch) {
+        send_name(function, epoch);
+    }
+}
+
+#[inline(never)]
+fn send_name(function: u64, epoch: u32) {
+    emit::<Function>(Kind::Function, Wake::Later, |body| {
+        let body = body.as_mut_ptr();
+        // SAFETY: `body` is reserved memory for a Function; every byte of it is written here and below.
+        unsafe { (&raw mut (*body).address).write(function) };
+        // SAFETY: as above.
+        let symbol = unsafe { (&raw mut (*body).symbol).cast::<u8>() };
+        // SAFETY: `symbol` has FRAME_BYTES bytes.
+        unsafe { print(symbol, &function) };
+        // Where this fails, it is sent again.
+        let _ = FUNCTIONS.insert(function, epoch, 0);
+    });
+}
+
+/// Has the kernel put an address into words.
+///
+/// # Safety
+/// `text` has room for [`FRAME_BYTES`] bytes.
+#[inline(always)]
+unsafe fn print(text: *mut u8, address: &u64) {
+    // SAFETY: the room is the caller's promise; the format has one argument of eight bytes.
+    unsafe {
+        bpf_snprintf(
+            text.cast(),
+            FRAME_BYTES as u32,
+            FRAME_FORMAT.as_ptr().cast(),
+            (&raw const *address).cast_mut().cast(),
+            8,
+        )
+    };
 }

@@ -117,7 +117,7 @@ impl Stream {
                 break;
             }
             for cpu in 0..CPUS {
-                let body = Queued { object: address(cpu, turn), cache: cache(turn), site: 0, headless: 0 };
+                let body = Queued { object: address(cpu, turn), cache: cache(turn), site: 0, form: 0 };
                 stream.push(cpu, Kind::Queued, body.as_bytes());
             }
             if (turn + 1).is_multiple_of(BATCH) {
@@ -205,7 +205,7 @@ fn bare_table(stream: &Stream) -> Result<f64, Box<dyn std::error::Error>> {
     let mut table: HashMap<u64, u64> = HashMap::new();
     let event_ns = measured(stream, |record| {
         match decode(record)? {
-            (header, Body::Queued(queued)) => {
+            (header, Body::Queued(queued, _)) => {
                 table.insert(queued.object, header.time_ns);
             }
             (_, Body::Freed(freed, _)) => {

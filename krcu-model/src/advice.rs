@@ -10,11 +10,17 @@ pub(crate) fn of(verdict: &Verdict) -> String {
             "nothing to do for this run; with --strict, attach before the module is loaded"
         }
         VerdictKind::Clean | VerdictKind::Alias => "nothing to do",
+        VerdictKind::Waited if verdict.waited_for_own == 0 => {
+            "safe here; on kernels whose kmem_cache_destroy() does not call rcu_barrier() this is a race: call rcu_barrier() before destroying"
+        }
         VerdictKind::Waited => {
             "safe here; this exit path needs a kernel whose kmem_cache_destroy() waits (mainline: 6.12 and later)"
         }
-        VerdictKind::Pending if verdict.barrier_inside => {
+        VerdictKind::Pending if verdict.barrier_inside && verdict.queued_by_kfree_rcu > 0 => {
             "the destroy waited, so these were queued after it began: stop whatever still calls kfree_rcu() before destroying"
+        }
+        VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => {
+            "nothing here waits for call_rcu(): call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu()"
         }
         VerdictKind::Pending => {
             "this kernel's kmem_cache_destroy() does not wait for kfree_rcu(): free with call_rcu() and call rcu_barrier() before destroying"
@@ -23,11 +29,14 @@ pub(crate) fn of(verdict: &Verdict) -> String {
         VerdictKind::LateFree => {
             "memory was freed into a cache that was gone: stop whatever still defers frees, then wait, then destroy"
         }
-        VerdictKind::Unordered if verdict.queued_by_call_rcu.is_none() => {
+        VerdictKind::Unordered if !verdict.callbacks.is_empty() => {
             "the race exists and was won by luck: call rcu_barrier() before kmem_cache_destroy()"
         }
         VerdictKind::Unordered => {
             "the race exists and was won by luck: no barrier on this path covers kfree_rcu(); free with call_rcu() and call rcu_barrier() before destroying, or need a kernel whose destroy waits"
+        }
+        VerdictKind::DoubleFree => {
+            "each of these will be freed twice: find which of the places that hand it over does not own it"
         }
         VerdictKind::BarrierEarly | VerdictKind::FreedEarly | VerdictKind::ModelDisagrees => {
             "the kernel and its reference disagree: report this with what --events writes of the run"

@@ -7,66 +7,74 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    advice,
-    event::{Gap, LossReason},
-    evidence::evidence,
-    promise::{Promise, Violation},
+    accuse, advice,
+    event::{Gap, LossReason, Scope},
+    evidence,
+    reason::Reason,
     state::{Blind, Born, Destroy, Shutdown, State},
     verdict::{Ordering, Verdict, VerdictKind},
 };
 
-/// Every verdict: the destroys in the order of their entry, then the broken promises.
+/// Every verdict: the destroys in the order of their entry, then the broken promises, then the double frees.
 #[must_use]
 pub fn verdicts(state: &State) -> Vec<Verdict> {
     let destroys = state.destroys.iter().map(|destroy| of_destroy(state, destroy));
-    let violations = state.violations().iter().filter(|violation| is_proved(state, violation));
-    destroys.chain(violations.filter_map(|violation| of_violation(state, violation))).collect()
-}
-
-/// Whether no event can be missing that would have shown that nothing was broken: a loss is known only
-/// some events after it happened.
-fn is_proved(state: &State, violation: &Violation) -> bool {
-    !state.gaps.iter().any(|gap| gap.from <= violation.at && gap.until >= violation.oldest)
+    destroys.chain(accuse::of_promises(state)).chain(accuse::of_doubles(state)).collect()
 }
 
 /// What the kernel left behind, split by what is known of it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Split {
-    pending: u64,
+    /// Objects of `kfree_rcu()`.
+    frees: u64,
+    /// Objects of `call_rcu()`.
+    callbacks: u64,
+    /// Callbacks that wait beyond what is left.
+    excess: u64,
+    /// Whether each callback that waits has an object of its own among what is left.
+    is_one_each: bool,
     leaked: Option<u64>,
     undecided: u64,
 }
 
 fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
-    let mut verdict = evidence(state, destroy);
+    let mut verdict = evidence::of(state, destroy);
     let losses: Vec<&Gap> = state.gaps.iter().filter(|gap| touches(state, destroy, gap)).collect();
-    let (kind, notes) = decide(state, destroy, &losses, &mut verdict);
+    let kind = decide(state, destroy, &losses, &mut verdict);
     verdict.verdict = kind;
     verdict.flagged = kind.is_flagged();
     verdict.flagged_strictly = kind.is_flagged_strictly();
-    verdict.notes = notes;
+    let is_open = kind == VerdictKind::Clean && verdict.ordering == Ordering::Unknown;
+    if kind != VerdictKind::Inconclusive && !is_open {
+        verdict.reasons.clear();
+    }
+    verdict.reasons.sort_unstable();
+    verdict.reasons.dedup();
+    verdict.callbacks = evidence::callbacks(state, destroy, &verdict);
+    evidence::note_of_modules(&mut verdict);
+    evidence::leaks(state, destroy, &mut verdict);
     verdict.advice = advice::of(&verdict);
     verdict
 }
 
 /// Whether a loss falls into the life of this cache, as far as its verdict depends on it.
 fn touches(state: &State, destroy: &Destroy, gap: &Gap) -> bool {
+    let is_about = match gap.scope {
+        Scope::Everything => true,
+        Scope::Cache(address) => address == destroy.address,
+        Scope::Grace => false,
+    };
     let born = match &destroy.born {
         Born::Watched { at, .. } => at.time,
         Born::BeforeAttach => state.watch.attached,
     };
     let end = destroy.end.map_or(state.now.max(gap.from), |end| end.time);
-    gap.from <= end && gap.until >= born
+    is_about && gap.from <= end && gap.until >= born
 }
 
-fn decide(
-    state: &State,
-    destroy: &Destroy,
-    losses: &[&Gap],
-    verdict: &mut Verdict,
-) -> (VerdictKind, Vec<String>) {
+fn decide(state: &State, destroy: &Destroy, losses: &[&Gap], verdict: &mut Verdict) -> VerdictKind {
     if destroy.facts.refcount != 1 && destroy.look.is_none() && losses.is_empty() {
-        let note = match destroy.facts.refcount - 1 {
+        verdict.notes.push(match destroy.facts.refcount - 1 {
             1 => "the cache is merged with another and stays for it; this dropped a reference".to_owned(),
             others if others > 1 => {
                 format!(
@@ -74,228 +82,250 @@ fn decide(
                 )
             }
             _ => "the cache was destroyed before, which failed: this call changes nothing".to_owned(),
-        };
-        return (VerdictKind::Alias, vec![note]);
+        });
+        return VerdictKind::Alias;
     }
-    let mut notes = Vec::new();
     let mut lost: BTreeMap<LossReason, u64> = BTreeMap::new();
     for gap in losses {
         *lost.entry(gap.reason).or_default() += gap.events;
     }
-    notes.extend(lost.iter().map(|(reason, events)| format!("{events} events were {}", reason.words())));
+    for (reason, events) in lost {
+        verdict.reasons.push(reason.into());
+        verdict.notes.push(format!("{events} events were {}", reason.words()));
+    }
     let Some(shutdown) = destroy.shutdown else {
-        notes.push("how the destroy ended was not seen".to_owned());
-        return (VerdictKind::Inconclusive, notes);
+        return open(verdict, Reason::EndUnseen, "how the destroy ended was not seen");
     };
     if !losses.is_empty() {
-        return (VerdictKind::Inconclusive, notes);
+        return VerdictKind::Inconclusive;
     }
     if state.watch.blind.contains(&Blind::Frees) && destroy.queued > 0 {
-        notes.push("this kernel does not let every deferred free be seen".to_owned());
-        return (VerdictKind::Inconclusive, notes);
+        return open(verdict, Reason::BlindFrees, "this kernel does not let every deferred free be seen");
     }
     if shutdown == Shutdown::Empty && destroy.late > 0 {
         // Only now: were a free unseen, that of another object at the same address would look like this.
-        notes.push(format!(
+        verdict.notes.push(format!(
             "{} deferred frees ran after the memory of the cache was given back",
             destroy.late
         ));
-        return (VerdictKind::LateFree, notes);
+        return VerdictKind::LateFree;
     }
     match shutdown {
-        Shutdown::Left(_) => of_failed(state, destroy, verdict, notes),
-        Shutdown::Empty => of_emptied(state, destroy, verdict, notes),
+        Shutdown::Left(_) => of_failed(state, destroy, verdict),
+        Shutdown::Empty => of_emptied(state, destroy, verdict),
     }
 }
 
+fn open(verdict: &mut Verdict, reason: Reason, note: &str) -> VerdictKind {
+    verdict.reasons.push(reason);
+    verdict.notes.push(note.to_owned());
+    VerdictKind::Inconclusive
+}
+
 /// The kernel says that objects remain: whose are they?
-fn of_failed(
-    state: &State,
-    destroy: &Destroy,
-    verdict: &mut Verdict,
-    mut notes: Vec<String>,
-) -> (VerdictKind, Vec<String>) {
+fn of_failed(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> VerdictKind {
     let left = verdict.kernel_objects_left;
-    if left.is_some_and(|left| destroy.outstanding_after > left) {
-        notes.push(format!(
-            "{} deferred frees are outstanding by our count, and the kernel counts {} objects",
+    if let Some(left) = left.filter(|left| destroy.outstanding_after > *left) {
+        verdict.notes.push(format!(
+            "{} deferred frees are outstanding by our count, and the kernel counts {left} objects",
             destroy.outstanding_after,
-            left.unwrap_or(0)
         ));
-        return (VerdictKind::ModelDisagrees, notes);
+        return VerdictKind::ModelDisagrees;
     }
     let split = split(state, destroy, left);
-    verdict.queued_by_kfree_rcu = split.pending;
+    verdict.queued_by_kfree_rcu = split.frees;
+    if state.sees_callbacks_run() && verdict.queued_by_call_rcu.is_some() {
+        verdict.queued_by_call_rcu = Some(split.callbacks);
+    }
     verdict.leaked = split.leaked;
     verdict.undecided = split.undecided;
+    if split.excess > 0 {
+        verdict.notes.push(format!(
+            "{} more callbacks of call_rcu() wait than objects are left: several lie in one object, or in objects that somebody else has freed",
+            split.excess
+        ));
+    } else if !split.is_one_each && split.leaked.is_none() {
+        verdict.notes.push(
+            "callbacks of call_rcu() wait that may lie in one object, so how many objects nobody queued is not known"
+                .to_owned(),
+        );
+    }
     let is_inexact = left.is_some() && split.leaked.is_none() && split.undecided == 0;
-    if is_inexact {
-        notes.push(
+    if is_inexact && split.is_one_each {
+        verdict.reasons.push(Reason::InexactCount);
+        verdict.notes.push(
             "deferred frees ran or were queued while the kernel looked, so its count is of no one moment"
                 .to_owned(),
         );
     }
     if destroy.callbacks > 0 && split.leaked.is_some_and(|leaked| leaked > 0) {
-        notes.push("every callback of call_rcu() had run; what a callback hands to a work item or a timer is not followed".to_owned());
+        verdict.notes.push(if split.callbacks > 0 {
+            "what a callback of call_rcu() hands to a work item or a timer is not followed".to_owned()
+        } else {
+            "every callback of call_rcu() had run; what a callback hands to a work item or a timer is not followed".to_owned()
+        });
     }
     if split.undecided > 0 {
         if destroy.born == Born::BeforeAttach {
-            notes.push(format!(
+            verdict.reasons.push(Reason::LateAttach);
+            verdict.notes.push(format!(
                 "{} of the objects left were allocated before the probes were attached: attach before the module is loaded to know whether they were queued",
                 split.undecided
             ));
         } else if destroy.counted {
-            notes.push("deferred frees of a built-in cache are counted, not followed".to_owned());
+            verdict.reasons.push(Reason::Counted);
+            verdict.notes.push("deferred frees of a built-in cache are counted, not followed".to_owned());
         } else {
+            let hidden = [Blind::Callbacks, Blind::CallbackRuns];
+            let hidden = hidden.into_iter().filter(|blind| state.watch.blind.contains(blind));
+            verdict.reasons.extend(hidden.filter_map(Reason::of_blind));
             verdict.queued_by_call_rcu = None;
-            notes.push(format!(
+            verdict.notes.push(format!(
                 "{} of the objects left may belong to callbacks of call_rcu() that no rcu_barrier() has waited for",
                 split.undecided
             ));
         }
     }
-    if split.pending > 0 {
-        (VerdictKind::Pending, notes)
+    if split.frees + split.callbacks > 0 {
+        VerdictKind::Pending
     } else if split.undecided > 0 || is_inexact {
-        (VerdictKind::Inconclusive, notes)
+        VerdictKind::Inconclusive
     } else {
-        (VerdictKind::Leaked, notes)
+        VerdictKind::Leaked
     }
 }
 
 fn split(state: &State, destroy: &Destroy, left: Option<u64>) -> Split {
     // What was outstanding at the look; an object whose free was running then may have been free
     // already, and counts only if the kernel found something.
-    let pending = destroy.at_look.outstanding + destroy.at_look.being_freed + destroy.late_unknown;
+    let frees = destroy.at_look.frees() + destroy.late_unknown;
+    let callbacks = destroy.at_look.callbacks() + destroy.late_unknown_callbacks;
     let unknown_past = has_unknown_past(state, destroy);
     let Some(left) = left else {
         // Without the kernel's count, how many more are left is not known.
-        return Split { pending, leaked: None, undecided: u64::from(pending == 0 && unknown_past) };
+        let undecided = u64::from(frees + callbacks == 0 && unknown_past);
+        return Split { frees, callbacks, undecided, is_one_each: true, ..Split::default() };
     };
+    // Objects of `kfree_rcu()` that have not begun to be freed are surely left; two heads of `call_rcu()` may
+    // lie in one object, and an object that somebody else has freed is not left at all.
+    let waiting = destroy.callbacks_waiting_after + destroy.late_unknown_callbacks;
+    let excess = waiting.saturating_sub(left.saturating_sub(destroy.outstanding_after));
+    let is_one_each = excess == 0 && !(waiting > 0 && destroy.at_look.shares_objects);
+    let split =
+        Split { frees, callbacks: callbacks.saturating_sub(excess), excess, is_one_each, ..Split::default() };
     // The slabs were counted when the look was over, and are held against what was outstanding then:
     // frees that ran in between are in neither.
-    let known = destroy.outstanding_after + destroy.being_freed_after + destroy.late_unknown;
-    let rest = left.saturating_sub(known);
+    let rest = left.saturating_sub(destroy.frees_after() + destroy.callbacks_after());
     if rest > 0 && unknown_past {
-        return Split { pending, leaked: None, undecided: rest };
+        return Split { undecided: rest, ..split };
     }
     // Frees that were running may have ended while the slabs were counted, and objects that were
     // allocated meanwhile make a slab look full: then the rest says nothing.
     // So does what is freed between the look's flush and its count: the slab may go to a CPU's own list and
     // is then counted as a full one, though nothing may be left in it. Slabs on the node's list are exact.
-    let at_look = destroy.at_look.outstanding + destroy.at_look.being_freed;
-    let freed_during = at_look > destroy.outstanding_after + destroy.being_freed_after;
+    let running_after = destroy.being_freed_after + destroy.callbacks_running_after;
+    let after = destroy.outstanding_after + destroy.callbacks_waiting_after + running_after;
+    let freed_during = destroy.at_look.frees() + destroy.at_look.callbacks() > after;
     let all_listed =
         matches!(destroy.shutdown, Some(Shutdown::Left(Some(left))) if left.listed >= left.objects);
     let may_be_counted_full = freed_during && !all_listed && rest > 0;
-    let is_exact = destroy.being_freed_after == 0 && !destroy.queued_during && !may_be_counted_full;
-    Split { pending, leaked: is_exact.then_some(rest), undecided: 0 }
+    let is_exact = running_after == 0 && !destroy.queued_during && !may_be_counted_full && is_one_each;
+    Split { leaked: is_exact.then_some(rest), ..split }
 }
 
 /// Whether objects may have been queued of which nothing was seen.
 fn has_unknown_past(state: &State, destroy: &Destroy) -> bool {
     destroy.born == Born::BeforeAttach
         || destroy.counted
-        || destroy.has_open_callbacks()
+        || (destroy.has_open_callbacks() && !state.sees_callbacks_run())
         || state.watch.blind.contains(&Blind::Callbacks)
 }
 
 /// The kernel found nothing left: by order, or by luck?
-fn of_emptied(
-    state: &State,
-    destroy: &Destroy,
-    verdict: &mut Verdict,
-    mut notes: Vec<String>,
-) -> (VerdictKind, Vec<String>) {
+fn of_emptied(state: &State, destroy: &Destroy, verdict: &mut Verdict) -> VerdictKind {
     if destroy.outstanding_after > 0 {
-        notes.push(format!(
+        verdict.notes.push(format!(
             "{} deferred frees are outstanding by our count, and the kernel found nothing left",
             destroy.outstanding_after
         ));
-        return (VerdictKind::ModelDisagrees, notes);
+        return VerdictKind::ModelDisagrees;
     }
     verdict.leaked = Some(0);
     // What was being freed at the look was free when the slabs were looked at.
     verdict.queued_by_kfree_rcu = 0;
+    if state.sees_callbacks_run() && verdict.queued_by_call_rcu.is_some() {
+        verdict.queued_by_call_rcu = Some(destroy.callbacks_waiting_after);
+    }
+    if destroy.callbacks_waiting_after > 0 {
+        verdict.ordering = Ordering::Unordered;
+        verdict.notes.push(format!(
+            "nothing was left, and {} callbacks of call_rcu() had not run: somebody else has freed their objects, and they will run on memory that is gone",
+            destroy.callbacks_waiting_after
+        ));
+        return VerdictKind::Pending;
+    }
+    let sees_rcu_barrier = !state.watch.blind.contains(&Blind::RcuBarrier);
     let unseen_queue_before = destroy.freed_unknown > 0 && destroy.covered == 0;
     let unordered_frees = destroy.has_uncovered_frees() || unseen_queue_before;
     if unordered_frees || destroy.has_open_callbacks() {
-        let callbacks_prove = destroy.has_open_callbacks() && !state.watch.blind.contains(&Blind::RcuBarrier);
+        let callbacks_prove = destroy.has_open_callbacks() && sees_rcu_barrier;
         if state.watch.blind.contains(&Blind::KvfreeBarrier) && unordered_frees && !callbacks_prove {
-            notes.push("this kernel does not let its barrier for kfree_rcu() be seen".to_owned());
-            return (VerdictKind::Inconclusive, notes);
+            let note = "this kernel does not let its barrier for kfree_rcu() be seen";
+            return open(verdict, Reason::BlindKvfreeBarrier, note);
         }
-        if state.watch.blind.contains(&Blind::RcuBarrier) && !unordered_frees {
-            notes.push("this kernel does not let rcu_barrier() be seen".to_owned());
-            return (VerdictKind::Inconclusive, notes);
+        if unordered_frees && destroy.may_be_covered() && !callbacks_prove {
+            let note = "a map of the probes was full, so whether the destroy waited is not known";
+            return open(verdict, Reason::MapFull, note);
+        }
+        if !sees_rcu_barrier && !unordered_frees {
+            return open(verdict, Reason::BlindRcuBarrier, "this kernel does not let rcu_barrier() be seen");
         }
         verdict.ordering = Ordering::Unordered;
-        return (VerdictKind::Unordered, notes);
+        return VerdictKind::Unordered;
     }
-    verdict.ordering = if destroy.queued + destroy.callbacks + destroy.freed_unknown > 0 {
-        Ordering::Ordered
-    } else {
-        Ordering::NothingDeferred
-    };
-    verdict.waited_for_callbacks = destroy.waited_for_callbacks();
-    let waited_for_own = destroy.at_begin.outstanding + destroy.at_begin.being_freed;
+    let is_deferred =
+        destroy.queued + destroy.callbacks + destroy.freed_unknown + destroy.callbacks_unknown > 0;
+    verdict.ordering = if is_deferred { Ordering::Ordered } else { Ordering::NothingDeferred };
+    let unknown_callbacks = destroy.unknown_callbacks_while_waiting;
+    let waited_for_unknown = destroy.rcu_barrier_inside() && unknown_callbacks > 0;
+    verdict.waited_for_callbacks = destroy.waited_for_callbacks() || waited_for_unknown;
+    let waited_for_own = destroy.at_begin.frees();
     let waited_for_frees = destroy.barrier_inside && waited_for_own + destroy.unknown_while_waiting > 0;
     if waited_for_frees || verdict.waited_for_callbacks {
         verdict.waited_for_own = waited_for_own + destroy.unknown_while_waiting;
         verdict.waited_for_other = destroy.others_at_begin;
-        return (VerdictKind::Waited, notes);
+        let from_sheaves = destroy.freed_by.sheaf.saturating_sub(destroy.from_sheaves_at_begin);
+        verdict.in_sheaves = from_sheaves.min(verdict.waited_for_own);
+        if verdict.in_sheaves > 0 {
+            verdict.notes.push(format!(
+                "{} of what it waited for lay in sheaves of the CPUs, which are freed when they are full or flushed, and not before: normal where a kernel has sheaves, and no leak",
+                verdict.in_sheaves
+            ));
+        }
+        if verdict.waited_for_callbacks {
+            verdict.waited_for_own_callbacks = destroy.at_begin.callbacks() + unknown_callbacks;
+        }
+        return VerdictKind::Waited;
     }
     let before_attach = destroy.born == Born::BeforeAttach || destroy.counted;
-    if before_attach && verdict.ordering == Ordering::NothingDeferred {
+    // Of callbacks that were queued before the probes it is known only what an rcu_barrier() since then covers.
+    let unknown_callbacks = destroy.callbacks_unknown > 0 && destroy.callbacks_covered == 0;
+    let is_unclear =
+        verdict.ordering == Ordering::NothingDeferred || !destroy.barrier_inside || unknown_callbacks;
+    if before_attach && is_unclear {
         verdict.ordering = Ordering::Unknown;
+        verdict.reasons.push(if destroy.counted { Reason::Counted } else { Reason::LateAttach });
     }
-    if before_attach && !destroy.barrier_inside {
+    if state.watch.blind.contains(&Blind::Callbacks) {
         verdict.ordering = Ordering::Unknown;
-        notes.push(
+        verdict.reasons.push(Reason::BlindCallbacks);
+        verdict.notes.push("nothing was left, but this kernel does not let call_rcu() be seen".to_owned());
+    }
+    if before_attach && (!destroy.barrier_inside || unknown_callbacks) {
+        verdict.notes.push(
             "nothing was left, but what was queued before the probes were attached is not known to be ordered: attach before the module is loaded to know"
                 .to_owned(),
         );
     }
-    (VerdictKind::Clean, notes)
-}
-
-/// A broken promise, told of the cache that it concerns; none where the verdict of a destroy says it.
-fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
-    let Violation { promise, cache, begin, at, objects, oldest, .. } = violation;
-    let took = at.since(*begin);
-    let (objects_were, objects_had) =
-        if *objects == 1 { ("object was", "object that had") } else { ("objects were", "objects that had") };
-    let (kind, note, wait_ns) = match promise {
-        Promise::BarrierCovers => (
-            VerdictKind::BarrierEarly,
-            format!(
-                "a barrier returned after {took} ns without the free of {objects} {objects_had} been queued before it"
-            ),
-            Some(took),
-        ),
-        Promise::GracePeriodKept => (
-            VerdictKind::FreedEarly,
-            format!(
-                "{objects} {objects_were} freed before a grace period had passed since they were queued, the first after {took} ns"
-            ),
-            None,
-        ),
-        _ => return None,
-    };
-    let life = state.caches.values().find(|life| Some(life.id) == *cache);
-    let destroy = state.destroys.iter().find(|destroy| Some(destroy.cache) == *cache);
-    let name = life.map(|life| life.facts.name.clone()).or_else(|| destroy.map(|d| d.facts.name.clone()));
-    let mut verdict = Verdict {
-        verdict: kind,
-        flagged: kind.is_flagged(),
-        flagged_strictly: kind.is_flagged_strictly(),
-        cache: name.unwrap_or_default(),
-        queued_by_kfree_rcu: *objects,
-        oldest_age_ns: Some(at.since(*oldest)),
-        wait_ns,
-        notes: vec![note],
-        ..Verdict::of_nothing()
-    };
-    verdict.advice = advice::of(&verdict);
-    Some(verdict)
+    VerdictKind::Clean
 }

@@ -4,7 +4,7 @@
 //! directly. Addresses, tasks and times are newtypes, so that one cannot pass for another.
 
 use krcu_common::{
-    BarrierKind, FreePath,
+    BarrierKind, FreePath, QueueForm,
     decode::Body,
     wire::{self, Header},
 };
@@ -43,6 +43,11 @@ pub struct ObjectAddress(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Site(pub u32);
 
+/// Address of a callback of `call_rcu()`; 0 when not known. What is loaded there may change with the next
+/// module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct FunctionAddress(pub u64);
+
 /// What `kmem_cache_destroy()` and its kin tell of a cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CacheFacts {
@@ -71,6 +76,8 @@ pub enum LossReason {
     RingFull,
     /// The kernel skipped a probe, because it was running on that CPU already.
     ProbeMissed,
+    /// A map of the probes had no room.
+    MapFull,
 }
 
 impl LossReason {
@@ -79,9 +86,22 @@ impl LossReason {
     pub fn words(self) -> &'static str {
         match self {
             LossReason::RingFull => "lost because the ring was full",
+            LossReason::MapFull => "not followed because a map of the probes was full",
             LossReason::ProbeMissed => "missed because the probe was already running on that CPU",
         }
     }
+}
+
+/// What a loss concerns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Scope {
+    /// Anything.
+    #[default]
+    Everything,
+    /// Objects of the cache that had this address at the time.
+    Cache(CacheAddress),
+    /// Grace periods: no verdict of a destroy depends on them.
+    Grace,
 }
 
 /// Events that were not seen, and when that was.
@@ -95,6 +115,8 @@ pub struct Gap {
     pub from: Time,
     /// Not after this.
     pub until: Time,
+    /// What they would have told of.
+    pub scope: Scope,
 }
 
 /// What happened.
@@ -151,8 +173,8 @@ pub enum What {
         cache: CacheAddress,
         /// Where from.
         site: Site,
-        /// Whether it is the form without an `rcu_head`, which may free before it returns.
-        headless: bool,
+        /// In which form.
+        form: QueueForm,
     },
     /// `call_rcu()` was entered with a head that lies in an object.
     CallbackQueued {
@@ -160,10 +182,34 @@ pub enum What {
         object: ObjectAddress,
         /// The object's cache.
         cache: CacheAddress,
+        /// The callback.
+        function: FunctionAddress,
         /// The module in whose text the callback lies, where that is known.
         text: Option<String>,
         /// Where from.
         site: Site,
+    },
+    /// A callback of `call_rcu()` begins to run; it has ended when its task's path
+    /// [`FreePath::Callback`] is [`What::BatchFreed`].
+    CallbackRuns {
+        /// The head, which stands for its object.
+        object: ObjectAddress,
+        /// The cache that owns its slab now.
+        cache: CacheAddress,
+    },
+    /// From here on, what lies at this address is this function.
+    Function {
+        /// The address.
+        function: FunctionAddress,
+        /// As the kernel's `%pS` prints it.
+        symbol: String,
+    },
+    /// An object is freed at once: nobody had deferred it.
+    FreedAtOnce {
+        /// The object.
+        object: ObjectAddress,
+        /// Its cache.
+        cache: CacheAddress,
     },
     /// The free of an object begins.
     Freed {
@@ -229,6 +275,8 @@ pub enum What {
         object: ObjectAddress,
         /// Its cache.
         cache: CacheAddress,
+        /// Where from.
+        site: Site,
     },
     /// The call that queued an object returned.
     QueueReturned {
@@ -347,18 +395,34 @@ impl What {
                     .then_some(Leftover { objects: b.objects_left, listed: b.objects_listed }),
             },
             Body::CacheReleased(b) => What::CacheReleased { cache: CacheAddress(b.cache) },
-            Body::Queued(b) => What::Queued {
+            Body::Queued(b, form) => What::Queued {
                 object: ObjectAddress(b.object),
                 cache: CacheAddress(b.cache),
                 site: Site(b.site),
-                headless: b.headless != 0,
+                form: *form,
             },
             Body::CallbackQueued(b) => What::CallbackQueued {
                 object: ObjectAddress(b.head),
                 cache: CacheAddress(b.cache),
+                function: FunctionAddress(b.function),
                 text: None,
                 site: Site(b.site),
             },
+            Body::CallbackRuns(b) => {
+                What::CallbackRuns { object: ObjectAddress(b.head), cache: CacheAddress(b.cache) }
+            }
+            Body::Function(b) => {
+                let b = b.get();
+                What::Function { function: FunctionAddress(b.address), symbol: text(&b.symbol) }
+            }
+            Body::Allocated(b) => What::Allocated {
+                object: ObjectAddress(b.object),
+                cache: CacheAddress(b.cache),
+                site: Site(b.site),
+            },
+            Body::FreedAtOnce(b) => {
+                What::FreedAtOnce { object: ObjectAddress(b.object), cache: CacheAddress(b.cache) }
+            }
             Body::Freed(b, path) => {
                 What::Freed { object: ObjectAddress(b.object), cache: CacheAddress(b.cache), path: *path }
             }

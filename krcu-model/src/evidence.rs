@@ -1,13 +1,17 @@
 //! What is known of a destroy, in the words of a verdict, before it is decided.
 
 use crate::{
+    event::{Gap, Scope},
+    function::FunctionId,
     stack::StackId,
-    state::{Born, Destroy, Shutdown, Snapshot, State},
-    verdict::{CpuCount, DestroyedBy, KernelResult, Ordering, SiteCount, Verdict, VerdictKind},
+    state::{Blind, Born, Destroy, Shutdown, Snapshot, State},
+    verdict::{
+        CallbackCount, CpuCount, DestroyedBy, KernelResult, Ordering, SiteCount, Verdict, VerdictKind,
+    },
 };
 
 /// What is known of a destroy before it is decided.
-pub(crate) fn evidence(state: &State, destroy: &Destroy) -> Verdict {
+pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
     let look = destroy.look.unwrap_or(destroy.begin).time;
     let left = match destroy.shutdown {
         Some(Shutdown::Left(left)) => left,
@@ -32,9 +36,11 @@ pub(crate) fn evidence(state: &State, destroy: &Destroy) -> Verdict {
             stack: frames(state, destroy.stack),
         },
         destroyed_at_ns: destroy.begin.time.since(state.watch.attached),
-        queued_by_kfree_rcu: destroy.at_look.outstanding + destroy.at_look.being_freed,
-        queued_by_call_rcu: (!destroy.has_open_callbacks()).then_some(0),
+        queued_by_kfree_rcu: destroy.at_look.frees(),
+        queued_by_call_rcu: queued_by_call_rcu(state, destroy),
+        callbacks: Vec::new(),
         leaked: None,
+        queued_twice: state.queued_twice(destroy.cache),
         undecided: 0,
         kernel_result: match destroy.shutdown {
             Some(Shutdown::Empty) => KernelResult::Empty,
@@ -49,18 +55,120 @@ pub(crate) fn evidence(state: &State, destroy: &Destroy) -> Verdict {
         cpus: cpus(&destroy.at_look),
         queued_ever: destroy.queued,
         callbacks_ever: destroy.callbacks,
+        freed_by: destroy.freed_by,
+        leak_sites: Vec::new(),
         barrier_inside: destroy.barrier_inside,
         wait_ns: destroy.look.map(|look| look.time.since(destroy.begin.time)),
         waited_for_own: 0,
         waited_for_other: 0,
         waited_for_callbacks: false,
+        waited_grace_periods: waited_grace_periods(state, destroy),
+        in_sheaves: 0,
+        waited_for_own_callbacks: 0,
         ordering: Ordering::Unknown,
         margin_ns: destroy.last_freed.map(|freed| look.since(freed)),
         rcu_barrier_before_ns: destroy.rcu_barrier_before.map(|barrier| destroy.begin.time.since(barrier)),
         late_frees: destroy.late,
         last_late_free_ns: destroy.last_late.map(|late| late.since(look)),
+        reasons: Vec::new(),
         notes: Vec::new(),
         advice: String::new(),
+    }
+}
+
+/// Grace periods that ended while the destroy waited, where all were seen.
+fn waited_grace_periods(state: &State, destroy: &Destroy) -> Option<u64> {
+    let look = destroy.look?;
+    let is_lost = |gap: &Gap| {
+        !matches!(gap.scope, Scope::Cache(_)) && gap.from <= look.time && gap.until >= destroy.begin.time
+    };
+    let sees_all = !state.watch.blind.contains(&Blind::Grace) && !state.gaps.iter().any(is_lost);
+    sees_all.then(|| destroy.graces_at_look.saturating_sub(destroy.graces_at_begin))
+}
+
+/// Where leaked objects were allocated, and what is not known of it.
+pub(crate) fn leaks(state: &State, destroy: &Destroy, verdict: &mut Verdict) {
+    let Some(leaked) = verdict.leaked.filter(|leaked| *leaked > 0 && state.ledger.sees_allocations) else {
+        return;
+    };
+    let sites = destroy.allocated.iter();
+    verdict.leak_sites =
+        sites.map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) }).collect();
+    verdict.leak_sites.sort_by_key(|site| core::cmp::Reverse(site.objects));
+    let seen: u64 = destroy.allocated.values().sum();
+    if seen < leaked {
+        let unseen = leaked - seen;
+        verdict.notes.push(match destroy.born {
+            Born::BeforeAttach => {
+                format!("{unseen} of the leaked objects were allocated before the probes were attached")
+            }
+            Born::Watched { .. } => {
+                format!("where {unseen} of the leaked objects were allocated was not seen")
+            }
+        });
+    } else if seen > leaked {
+        verdict.notes.push(format!(
+            "{seen} objects were allocated and neither queued nor seen to be freed, {} more than are left",
+            seen - leaked
+        ));
+    }
+}
+
+/// Without sight of their runs, a barrier alone tells that callbacks have run.
+fn queued_by_call_rcu(state: &State, destroy: &Destroy) -> Option<u64> {
+    if state.watch.blind.contains(&Blind::Callbacks) {
+        None
+    } else if state.sees_callbacks_run() {
+        Some(destroy.at_look.callbacks())
+    } else {
+        (!destroy.has_open_callbacks()).then_some(0)
+    }
+}
+
+/// The callbacks that a verdict is about, most objects first.
+pub(crate) fn callbacks(state: &State, destroy: &Destroy, verdict: &Verdict) -> Vec<CallbackCount> {
+    let count = |function: FunctionId, objects| {
+        let function = state.functions.get(function);
+        CallbackCount { objects, function: function.name.clone(), module: function.module.clone() }
+    };
+    let waiting = if verdict.verdict == VerdictKind::Waited && verdict.waited_for_callbacks {
+        &destroy.at_begin.functions
+    } else {
+        &destroy.at_look.functions
+    };
+    let is_by_count = match verdict.verdict {
+        VerdictKind::Pending | VerdictKind::LateFree | VerdictKind::Inconclusive => true,
+        VerdictKind::Waited => verdict.waited_for_callbacks,
+        _ => false,
+    };
+    let mut callbacks: Vec<CallbackCount> = Vec::new();
+    if is_by_count {
+        callbacks.extend(waiting.iter().map(|(function, objects)| count(*function, *objects)));
+        callbacks.sort_by_key(|callback| core::cmp::Reverse(callback.objects));
+    }
+    let uncovered = match verdict.verdict {
+        VerdictKind::Unordered | VerdictKind::LateFree => Some(destroy.callbacks_covered),
+        VerdictKind::Waited if verdict.waited_for_callbacks => Some(destroy.callbacks_covered_before),
+        _ => None,
+    };
+    if let Some(covered) = uncovered.filter(|_| callbacks.is_empty()) {
+        callbacks.extend(destroy.functions.since(covered).into_iter().map(|function| count(function, 0)));
+    }
+    callbacks
+}
+
+/// A callback that nothing waits for may run when its own code is gone.
+pub(crate) fn note_of_modules(verdict: &mut Verdict) {
+    if !matches!(verdict.verdict, VerdictKind::Pending | VerdictKind::Unordered) {
+        return;
+    }
+    for callback in &verdict.callbacks {
+        if let Some(module) = &callback.module {
+            let function = &callback.function;
+            verdict.notes.push(format!(
+                "{function}() is in the text of {module}: without rcu_barrier() it may run after the module is gone"
+            ));
+        }
     }
 }
 
@@ -77,15 +185,17 @@ fn module_of(state: &State, destroy: &Destroy, created: Option<StackId>) -> Opti
         .or_else(|| of_stack(destroy.last_callback_stack))
 }
 
-fn frames(state: &State, id: StackId) -> Vec<String> {
+pub(crate) fn frames(state: &State, id: StackId) -> Vec<String> {
     state.stack(id).frames.iter().map(ToString::to_string).collect()
 }
 
 /// The sites of what was left at the look, or of what the destroy waited for; else the site of the last
 /// deferred free.
 fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
+    let is_waited_for = destroy.barrier_inside || destroy.waited_for_callbacks();
     let taken = match destroy.shutdown {
-        Some(Shutdown::Empty) if destroy.barrier_inside => Some(&destroy.at_begin),
+        Some(Shutdown::Empty) if destroy.callbacks_waiting_after > 0 => Some(&destroy.at_look),
+        Some(Shutdown::Empty) if is_waited_for => Some(&destroy.at_begin),
         Some(Shutdown::Empty) => None,
         Some(Shutdown::Left(_)) | None => Some(&destroy.at_look),
     };

@@ -7,8 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    event::{CacheAddress, ObjectAddress, Task, Time},
+    event::{CacheAddress, Cpu, ObjectAddress, Task, Time},
+    function::FunctionId,
     promise::{Promise, Violation},
+    stack::StackId,
     state::{Blind, CacheId, Mark, State},
 };
 
@@ -23,6 +25,23 @@ pub struct Waiting {
     pub queued: Mark,
     /// The task that queued it.
     pub task: Task,
+    /// The CPU on which.
+    pub cpu: Cpu,
+    /// Where from.
+    pub stack: StackId,
+    /// The callback.
+    pub function: FunctionId,
+    /// The destroy that gave its object's memory back before it ran.
+    pub late_for: Option<usize>,
+}
+
+/// An object that was allocated and that nobody has queued or freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// Its cache.
+    pub cache: CacheAddress,
+    /// Where from.
+    pub stack: StackId,
 }
 
 /// How far the end of a cache is.
@@ -46,7 +65,11 @@ pub struct Ledger {
     pub(crate) callbacks: BTreeMap<ObjectAddress, Waiting>,
     pub(crate) readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
     /// Objects that were allocated and that nobody has queued or freed.
-    pub(crate) allocated: BTreeMap<ObjectAddress, CacheAddress>,
+    pub(crate) allocated: BTreeMap<ObjectAddress, Allocation>,
+    /// Whether any allocation was ever told of.
+    pub(crate) sees_allocations: bool,
+    /// Normal grace periods that have ended.
+    pub(crate) graces_ended: u64,
     /// When the call that queued an object returned.
     pub(crate) returned: BTreeMap<ObjectAddress, u64>,
     pub(crate) gone_modules: BTreeSet<String>,
@@ -67,6 +90,7 @@ impl Ledger {
     }
 
     pub(crate) fn grace_ends(&mut self, position: u64, expedited: bool) {
+        self.graces_ended += u64::from(!expedited);
         let covered = if expedited { Some(position) } else { self.grace_begun.take() };
         self.grace_reached = self.grace_reached.max(covered.unwrap_or(0));
     }
@@ -79,7 +103,25 @@ impl Ledger {
 
     /// Objects of a cache that were allocated and never queued or freed.
     pub(crate) fn leaked(&self, cache: CacheAddress) -> u64 {
-        self.allocated.values().filter(|owner| **owner == cache).count() as u64
+        self.allocated.values().filter(|allocation| allocation.cache == cache).count() as u64
+    }
+
+    /// The same by stack.
+    pub(crate) fn leaked_by_stack(&self, cache: CacheAddress) -> BTreeMap<StackId, u64> {
+        let mut stacks = BTreeMap::new();
+        for allocation in self.allocated.values().filter(|allocation| allocation.cache == cache) {
+            *stacks.entry(allocation.stack).or_default() += 1;
+        }
+        stacks
+    }
+
+    /// The object that a head lies in is nobody's any more.
+    pub(crate) fn allocation_is_handed_over(&mut self, head: ObjectAddress, object_size: u32) {
+        let before = self.allocated.range(..=head).next_back().map(|(object, _)| *object);
+        let size = u64::from(object_size.max(1));
+        if let Some(object) = before.filter(|object| head.0 - object.0 < size) {
+            self.allocated.remove(&object);
+        }
     }
 
     fn held_by_reader(&self, cache: CacheAddress) -> Option<ObjectAddress> {
@@ -123,9 +165,12 @@ impl State {
         }
     }
 
-    /// Whether a free that is not seen, or a grace period, may be missing from what is known.
-    pub(crate) fn may_have_missed(&self, blind: Blind) -> bool {
-        !self.gaps.is_empty() || self.watch.blind.contains(&blind)
+    /// Whether what would show that nothing was broken may be missing from what is known: a free or a grace
+    /// period that was not seen, since something of this cache was queued.
+    pub(crate) fn may_have_missed(&self, blind: Blind, cache: CacheAddress, since: Time) -> bool {
+        let needs_grace = blind == Blind::Grace;
+        self.watch.blind.contains(&blind)
+            || self.gaps.iter().any(|gap| gap.may_explain(Some(cache), needs_grace, since))
     }
 
     /// `grace_period_kept`, for an object that is freed now.
@@ -136,7 +181,7 @@ impl State {
         (cache, life): (CacheAddress, CacheId),
         queued: Mark,
     ) {
-        if self.ledger.is_too_early(queued) && !self.may_have_missed(Blind::Grace) {
+        if self.ledger.is_too_early(queued) && !self.may_have_missed(Blind::Grace, cache, queued.time) {
             let found = self.violation(Promise::GracePeriodKept, Some(cache), at);
             let (object, cache) = (Some(object), Some(life));
             let (begin, oldest) = (queued.time, queued.time);
@@ -208,15 +253,13 @@ impl State {
     }
 
     /// `callbacks_before_unload`, for a callback that runs now.
-    pub(crate) fn callback_ran(&mut self, at: Mark, object: ObjectAddress, text: Option<&String>) {
-        let waiting = self.ledger.callbacks.remove(&object);
-        self.ledger.returned.remove(&object);
-        let cache = waiting.map(|waiting| waiting.cache);
-        if let Some(waiting) = waiting {
-            let cache = (waiting.cache, waiting.life);
-            self.check_grace(at, object, cache, waiting.queued);
-            self.check_readers(at, object, cache);
-        }
+    pub(crate) fn check_unload(
+        &mut self,
+        at: Mark,
+        object: ObjectAddress,
+        cache: Option<CacheAddress>,
+        text: Option<&String>,
+    ) {
         if text.is_some_and(|text| self.ledger.gone_modules.contains(text)) {
             let found = self.violation(Promise::CallbacksBeforeUnload, cache, at);
             self.ledger.broken(Violation { object: Some(object), objects: 1, ..found });

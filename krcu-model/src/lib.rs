@@ -54,20 +54,24 @@
 
 #![forbid(unsafe_code)]
 
+mod accuse;
 mod advice;
 pub mod approach;
 #[cfg(feature = "check")]
 pub mod check;
 mod decide;
+mod double;
 pub mod event;
 mod evidence;
 mod freeing;
+pub mod function;
 pub mod ledger;
 pub mod machine;
 mod object_index;
 pub mod object_table;
 pub mod order;
 pub mod promise;
+pub mod reason;
 pub mod script;
 pub mod simulate;
 pub mod stack;

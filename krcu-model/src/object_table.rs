@@ -6,6 +6,8 @@
 //! their numbers are found by a hash, in an index of six to nine bytes an object, of which the
 //! processor's caches hold more.
 
+use krcu_common::QueueForm;
+
 use crate::{
     event::{Cpu, ObjectAddress, Task, Time},
     object_index::ObjectIndex,
@@ -24,10 +26,15 @@ struct Slot {
     /// The position, above sixteen bits of the CPU's number.
     position_and_cpu: u64,
     task: Task,
-    /// The stack, above a bit that is set for the form without a head.
-    stack_and_headless: u32,
+    /// The stack, above two bits that are the form of the queueing.
+    stack_and_form: u32,
 }
 
+/// Bits of the form of a queueing.
+const FORM_BITS: u32 = 2;
+const FORM_MASK: u32 = (1 << FORM_BITS) - 1;
+const HEADLESS: u32 = QueueForm::Headless as u32;
+const NOLOCK: u32 = QueueForm::Nolock as u32;
 /// Bits of a CPU's number.
 const CPU_BITS: u32 = u16::BITS;
 /// The last position that is told apart: at ten million events a second, that of the 325th day.
@@ -42,19 +49,19 @@ impl Slot {
         time: Time(0),
         position_and_cpu: NO_OBJECT,
         task: Task(0),
-        stack_and_headless: 0,
+        stack_and_form: 0,
     };
 
     fn new(object: ObjectAddress, outstanding: &Outstanding) -> Slot {
-        let Outstanding { queued, task, cpu, stack, headless } = *outstanding;
+        let Outstanding { queued, task, cpu, stack, form } = *outstanding;
         // A stack of so high a number is one that is not known, as where stacks are numbered.
-        let stack = if stack.0 >> (u32::BITS - 1) == 0 { stack } else { StackId::default() };
+        let stack = if stack.0 >> (u32::BITS - FORM_BITS) == 0 { stack } else { StackId::default() };
         Slot {
             object,
             time: queued.time,
             position_and_cpu: queued.position.min(LAST_POSITION) << CPU_BITS | u64::from(cpu.0),
             task,
-            stack_and_headless: stack.0 << 1 | u32::from(headless),
+            stack_and_form: stack.0 << FORM_BITS | form as u32,
         }
     }
 
@@ -68,8 +75,12 @@ impl Slot {
             queued: Mark { position: self.position_and_cpu >> CPU_BITS, time: self.time },
             task: self.task,
             cpu: Cpu(u16::from_le_bytes([cpu_low, cpu_high])),
-            stack: StackId(self.stack_and_headless >> 1),
-            headless: self.stack_and_headless & 1 != 0,
+            stack: StackId(self.stack_and_form >> FORM_BITS),
+            form: match self.stack_and_form & FORM_MASK {
+                HEADLESS => QueueForm::Headless,
+                NOLOCK => QueueForm::Nolock,
+                _ => QueueForm::Head,
+            },
         }
     }
 }
@@ -167,7 +178,10 @@ impl ObjectTable {
 
     /// The newest object of the form without a head: whether its free is deferred is not known yet.
     pub(crate) fn newest_headless(&self) -> Option<Mark> {
-        self.iter().filter(|(_, entry)| entry.headless).map(|(_, entry)| entry.queued).max()
+        self.iter()
+            .filter(|(_, entry)| entry.form == QueueForm::Headless)
+            .map(|(_, entry)| entry.queued)
+            .max()
     }
 
     /// The entry of an object.
@@ -202,7 +216,7 @@ mod tests {
         task: Task(0),
         cpu: Cpu(0),
         stack: StackId(0),
-        headless: false,
+        form: QueueForm::Head,
     };
 
     /// Objects of this many bytes, one behind the other.
@@ -228,28 +242,29 @@ mod tests {
     #[test]
     fn a_slot_is_half_a_cache_line_and_gives_back_what_it_was_given() {
         assert_eq!(size_of::<Slot>(), 32);
-        let entry = |position, cpu, stack, headless| Outstanding {
+        let entry = |position, cpu, stack, form| Outstanding {
             queued: Mark { position, time: Time(u64::MAX) },
             task: Task(u32::MAX),
             cpu: Cpu(cpu),
             stack: StackId(stack),
-            headless,
+            form,
         };
         let given_back = |entry: Outstanding| {
             Some(Slot::new(ObjectAddress(u64::MAX), &entry)).filter(|slot| !slot.is_free())
         };
         for entry in [
             ENTRY,
-            entry(LAST_POSITION, u16::MAX, u32::MAX >> 1, true),
-            entry(0, u16::MAX, 0, true),
-            entry(LAST_POSITION, 0, u32::MAX >> 1, false),
+            entry(LAST_POSITION, u16::MAX, u32::MAX >> 2, QueueForm::Nolock),
+            entry(0, u16::MAX, 0, QueueForm::Headless),
+            entry(LAST_POSITION, 0, u32::MAX >> 2, QueueForm::Head),
         ] {
             assert_eq!(given_back(entry).map(|slot| slot.outstanding()), Some(entry));
         }
         // Beyond what a slot can say: the last position, and no stack.
         assert_eq!(
-            given_back(entry(u64::MAX, u16::MAX, u32::MAX, true)).map(|slot| slot.outstanding()),
-            Some(entry(LAST_POSITION, u16::MAX, 0, true))
+            given_back(entry(u64::MAX, u16::MAX, u32::MAX, QueueForm::Headless))
+                .map(|slot| slot.outstanding()),
+            Some(entry(LAST_POSITION, u16::MAX, 0, QueueForm::Headless))
         );
     }
 
@@ -266,7 +281,7 @@ mod tests {
             if (random >> 20) % 100 < insert {
                 let entry = Outstanding {
                     queued: Mark { position, time: Time(random) },
-                    headless: random & 1 == 0,
+                    form: QueueForm::of(random & 1 == 0),
                     ..ENTRY
                 };
                 assert_eq!(table.insert(object, entry), map.insert(object, entry));
@@ -279,7 +294,11 @@ mod tests {
                 let mut all: Vec<_> = table.iter().collect();
                 all.sort_unstable_by_key(|(object, _)| *object);
                 assert!(all.into_iter().eq(map.iter().map(|(object, entry)| (*object, *entry))));
-                let newest = map.values().filter(|entry| entry.headless).map(|entry| entry.queued).max();
+                let newest = map
+                    .values()
+                    .filter(|entry| entry.form == QueueForm::Headless)
+                    .map(|entry| entry.queued)
+                    .max();
                 assert_eq!(table.newest_headless(), newest);
             }
         }

@@ -7,7 +7,7 @@
 //! another's number and its place in the ring, so a number may come a few places late, and a hole is
 //! a loss only when [`WINDOW`] later events of its CPU have come, or nothing more can come.
 
-use crate::event::{Gap, LossReason, Time};
+use crate::event::{Gap, LossReason, Scope, Time};
 
 /// How many later events of the same CPU a late one may let pass: more than contexts can nest.
 pub const WINDOW: u64 = 64;
@@ -129,6 +129,7 @@ impl Hole {
             events: self.end - self.first,
             from: self.from,
             until: self.until,
+            scope: Scope::Everything,
         }
     }
 }
@@ -138,7 +139,13 @@ mod tests {
     use super::*;
 
     fn gap(events: u64, from: u64, until: u64) -> Gap {
-        Gap { reason: LossReason::RingFull, events, from: Time(from), until: Time(until) }
+        Gap {
+            reason: LossReason::RingFull,
+            events,
+            from: Time(from),
+            until: Time(until),
+            scope: Scope::Everything,
+        }
     }
 
     #[test]

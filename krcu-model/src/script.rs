@@ -53,17 +53,20 @@ mod tests {
     use super::*;
     use crate::{
         event::{
-            CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Site, Task, Time, What,
+            CacheAddress, CacheFacts, Cpu, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress, Scope,
+            Site, Task, Time, What,
         },
         state::Blind,
     };
-    use krcu_common::{BarrierKind, FreePath};
+    use krcu_common::{BarrierKind, FreePath, QueueForm};
 
     /// One event of each kind, with every field different from what it is when it is left out.
     fn one_of_each() -> Vec<What> {
         let (cache, object) = (CacheAddress(0xffff_8880_0000_1000), ObjectAddress(0x20));
         let facts = CacheFacts { name: "a \"b\" \\c\n".to_owned(), object_size: 64, refcount: -1 };
         let text = Some("mod".to_owned());
+        let function = FunctionAddress(0xffff_ffff_c000_0010);
+        let gap = |reason, scope| What::Gap(Gap { reason, events: 3, from: Time(1), until: Time(2), scope });
         vec![
             What::CacheCreated { cache, facts: facts.clone(), asked_name: "other".to_owned(), site: Site(3) },
             What::DestroyBegin { cache, facts, site: Site(4), comm: "rm mod".to_owned(), counted: true },
@@ -72,8 +75,12 @@ mod tests {
             What::ShutdownEnd { empty: None, left: None },
             What::ShutdownEnd { empty: Some(false), left: Some(Leftover { objects: 7, listed: 2 }) },
             What::CacheReleased { cache },
-            What::Queued { object, cache, site: Site(5), headless: true },
-            What::CallbackQueued { object, cache, text: text.clone(), site: Site(6) },
+            What::Queued { object, cache, site: Site(5), form: QueueForm::Headless },
+            What::Queued { object, cache, site: Site(5), form: QueueForm::Nolock },
+            What::CallbackQueued { object, cache, function, text: text.clone(), site: Site(6) },
+            What::CallbackRuns { object, cache },
+            What::Function { function, symbol: "f+0x0/0x2 [mod]".to_owned() },
+            What::FreedAtOnce { object, cache },
             What::Freed { object, cache, path: FreePath::Sheaf },
             What::BatchFreed { path: FreePath::Bulk },
             What::BarrierBegin { barrier: BarrierKind::Rcu, rcu_works_flushed: 1 },
@@ -81,10 +88,12 @@ mod tests {
             What::ModuleLoaded { name: "mod".to_owned() },
             What::ModuleFreed { name: "mod".to_owned() },
             What::Site { site: Site(7), frames: vec!["f+0x1/0x2 [mod]".to_owned(), "g".to_owned()] },
-            What::Gap(Gap { reason: LossReason::ProbeMissed, events: 3, from: Time(1), until: Time(2) }),
+            gap(LossReason::ProbeMissed, Scope::Everything),
+            gap(LossReason::RingFull, Scope::Cache(cache)),
+            gap(LossReason::MapFull, Scope::Grace),
             What::GraceBegin { expedited: false },
             What::GraceEnd { expedited: true },
-            What::Allocated { object, cache },
+            What::Allocated { object, cache, site: Site(9) },
             What::QueueReturned { object },
             What::CallbackRan { object, text },
             What::ReadLock { object: Some(object), cache: Some(cache) },

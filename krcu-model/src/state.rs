@@ -7,15 +7,18 @@
 
 use std::collections::BTreeMap;
 
-use krcu_common::BarrierKind;
+use krcu_common::{BarrierKind, QueueForm};
 
 use crate::{
+    double::AllDoubles,
     event::{CacheAddress, CacheFacts, Cpu, Gap, Leftover, ObjectAddress, Site, Task, Time},
     freeing::Freeing,
-    ledger::Ledger,
+    function::{FunctionId, Functions, Recent},
+    ledger::{Ledger, Waiting},
     object_table::ObjectTable,
     promise::Violation,
     stack::{NO_STACK, Stack, StackId},
+    verdict::FreedBy,
 };
 
 /// What the watcher knew when it began, and what it cannot see.
@@ -45,6 +48,9 @@ pub enum Blind {
     CallbackRuns,
     /// When grace periods begin and end.
     Grace,
+    /// What no probe sees and only a machine says of itself: readers, when a queueing call returned, who has
+    /// which objects. Every live watch is blind to it.
+    Inside,
 }
 
 /// One cache's life, counted from 0 in the order in which the watch met them.
@@ -85,8 +91,8 @@ pub struct Outstanding {
     pub cpu: Cpu,
     /// Where from.
     pub stack: StackId,
-    /// Whether it is the form without an `rcu_head`.
-    pub headless: bool,
+    /// In which form.
+    pub form: QueueForm,
 }
 
 /// A slab cache.
@@ -106,6 +112,12 @@ pub struct Cache {
     pub outstanding: ObjectTable,
     /// Deferred frees that have begun, in calls that have not returned.
     pub being_freed: u64,
+    /// Callbacks of `call_rcu()` that have not begun to run, where it is told when they do.
+    pub callbacks_waiting: u64,
+    /// Callbacks that have begun and not returned.
+    pub callbacks_running: u64,
+    /// Runs of callbacks that were queued before anything was seen of them.
+    pub callbacks_unknown: u64,
     /// Objects ever handed to `kfree_rcu()`.
     pub queued: u64,
     /// Callbacks ever handed to `call_rcu()` with a head in an object.
@@ -116,14 +128,20 @@ pub struct Cache {
     pub last_callback: Option<Mark>,
     /// Stack of the last `call_rcu()`.
     pub last_callback_stack: StackId,
+    /// The functions of the last ones.
+    pub functions: Recent,
     /// Stack of the last `kfree_rcu()`.
     pub last_queued_stack: StackId,
     /// The last free of a deferred object.
     pub last_freed: Option<Time>,
     /// Frees of objects that were queued before anything was seen of them.
     pub freed_unknown: u64,
+    /// Deferred objects that were freed, by how.
+    pub freed_by: FreedBy,
     /// Everything queued before this point had been freed when a barrier for this cache returned.
     pub covered: u64,
+    /// The same, if a barrier ran inside a destroy of which it is not known whether one did.
+    pub maybe_covered: u64,
     /// The destroy that failed to empty it.
     pub failed: Option<usize>,
     /// The last destroy that began to look at it.
@@ -165,6 +183,14 @@ pub struct Snapshot {
     pub outstanding: u64,
     /// Deferred frees that had begun and not returned.
     pub being_freed: u64,
+    /// Callbacks of `call_rcu()` that had not begun to run.
+    pub callbacks_waiting: u64,
+    /// Callbacks that had begun and not returned.
+    pub callbacks_running: u64,
+    /// How many of those that waited by their function.
+    pub functions: BTreeMap<FunctionId, u64>,
+    /// Whether two heads of those that waited lie so close that they may be in one object.
+    pub shares_objects: bool,
     /// When the oldest was queued.
     pub oldest: Option<Time>,
     /// How many by stack.
@@ -187,6 +213,8 @@ pub enum Shutdown {
 pub struct Destroy {
     /// The cache.
     pub cache: CacheId,
+    /// Its address.
+    pub address: CacheAddress,
     /// What it was, before the call.
     pub facts: CacheFacts,
     /// Other names under which it was asked for.
@@ -217,16 +245,32 @@ pub struct Destroy {
     pub barrier_inside: bool,
     /// Outstanding at the entry.
     pub at_begin: Snapshot,
+    /// Objects that had been freed with sheaves at the entry.
+    pub from_sheaves_at_begin: u64,
+    /// Deferred objects that were freed before the look, by how.
+    pub freed_by: FreedBy,
+    /// Normal grace periods that had ended at the entry.
+    pub graces_at_begin: u64,
+    /// The same at the look.
+    pub graces_at_look: u64,
+    /// Objects that were allocated and neither queued nor freed when the look was over, by stack.
+    pub allocated: BTreeMap<StackId, u64>,
     /// Deferred frees of other watched caches at the entry.
     pub others_at_begin: u64,
     /// Frees of unknown objects of this cache while the destroy waited.
     pub unknown_while_waiting: u64,
+    /// The same for callbacks of `call_rcu()`.
+    pub unknown_callbacks_while_waiting: u64,
     /// Outstanding at the look; at its end, when objects were queued meanwhile.
     pub at_look: Snapshot,
     /// Outstanding when the look was over and its slabs were counted.
     pub outstanding_after: u64,
     /// Deferred frees that had begun and not returned at that time.
     pub being_freed_after: u64,
+    /// Callbacks of `call_rcu()` that had not begun to run at that time.
+    pub callbacks_waiting_after: u64,
+    /// Callbacks that had begun and not returned.
+    pub callbacks_running_after: u64,
     /// Whether objects were queued while it looked: some may have been allocated after their slab was
     /// flushed, and the kernel's counts take such a slab for a full one.
     pub queued_during: bool,
@@ -238,12 +282,18 @@ pub struct Destroy {
     pub last_queued_stack: StackId,
     /// Stack of the callback that is not covered.
     pub last_callback_stack: StackId,
+    /// The functions of the last callbacks.
+    pub functions: Recent,
     /// The last free of a deferred object, before the look.
     pub last_freed: Option<Time>,
     /// Frees of unknown objects before the look was over.
     pub freed_unknown: u64,
+    /// The same for runs of unknown callbacks.
+    pub callbacks_unknown: u64,
     /// How far barriers for `kfree_rcu()` reached that had returned at the entry, or that ran inside.
     pub covered: u64,
+    /// The same, if a barrier ran inside where it is not known whether one did.
+    pub maybe_covered: u64,
     /// How far `rcu_barrier()` reached at the entry.
     pub callbacks_covered_before: u64,
     /// The same, or how far one that ran inside reached.
@@ -254,14 +304,38 @@ pub struct Destroy {
     pub queued: u64,
     /// Callbacks ever handed to `call_rcu()`.
     pub callbacks: u64,
-    /// Deferred frees seen after the look was over.
+    /// Deferred frees, and callbacks, seen after the look was over.
     pub late: u64,
     /// Of these, frees of objects that were queued before anything was seen of them.
     pub late_unknown: u64,
+    /// And callbacks of which nothing was seen before.
+    pub late_unknown_callbacks: u64,
     /// The last of them.
     pub last_late: Option<Time>,
     /// Whether the memory of the cache was given back.
     pub released: bool,
+}
+
+/// Tasks kept of those that have called `rcu_barrier()`.
+const TASKS: usize = 64;
+
+/// When each of the last tasks that did something did it: as many as tell who prepared a destroy.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RecentTasks(BTreeMap<Task, Time>);
+
+impl RecentTasks {
+    pub(crate) fn get(&self, task: Task) -> Option<Time> {
+        self.0.get(&task).copied()
+    }
+
+    pub(crate) fn insert(&mut self, task: Task, time: Time) {
+        self.0.insert(task, time);
+        if self.0.len() > TASKS
+            && let Some(oldest) = self.0.iter().min_by_key(|(_, time)| **time).map(|(task, _)| *task)
+        {
+            self.0.remove(&oldest);
+        }
+    }
 }
 
 /// What the model believes.
@@ -285,13 +359,16 @@ pub struct State {
     pub(crate) covered: u64,
     /// Every callback queued before this point has run.
     pub(crate) callbacks_covered: u64,
-    pub(crate) last_rcu_barrier: BTreeMap<Task, Time>,
+    /// When the last `rcu_barrier()` of a task returned, for the tasks that called it last.
+    pub(crate) last_rcu_barrier: RecentTasks,
     pub(crate) freeing: Freeing,
     pub(crate) outstanding: u64,
     pub(crate) stacks: Vec<Stack>,
     pub(crate) sites: BTreeMap<Site, StackId>,
+    pub(crate) functions: Functions,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) ledger: Ledger,
+    pub(crate) doubles: AllDoubles,
     pub(crate) events: u64,
 }
 
@@ -365,22 +442,52 @@ impl State {
             let destroy = &self.destroys[*place];
             destroy.look.is_some() || destroy.facts.refcount == 1
         };
-        if self.open_destroys.values().any(is_running) || !self.orphans.is_empty() {
+        let is_orphan = |waiting: &Waiting| waiting.late_for.is_some();
+        if self.open_destroys.values().any(is_running)
+            || !self.orphans.is_empty()
+            || self.ledger.callbacks.values().any(is_orphan)
+        {
             return true;
         }
         self.caches.values().any(|cache| {
             let Some(destroy) = cache.failed.map(|place| &self.destroys[place]) else { return false };
             // Of a cache that is older than the probes, objects may land that nobody saw queued.
-            let known = destroy.outstanding_after + destroy.being_freed_after + destroy.late_unknown;
+            let known = destroy.frees_after() + destroy.callbacks_after();
             let unexplained = destroy.born == Born::BeforeAttach
                 && !destroy.counted
                 && matches!(destroy.shutdown, Some(Shutdown::Left(Some(left))) if left.objects > known);
-            unexplained || !cache.outstanding.is_empty()
+            unexplained || !cache.outstanding.is_empty() || cache.callbacks_waiting > 0
         })
     }
 }
 
+impl Snapshot {
+    /// Deferred frees by `kfree_rcu()` that had not returned.
+    #[must_use]
+    pub fn frees(&self) -> u64 {
+        self.outstanding + self.being_freed
+    }
+
+    /// Callbacks of `call_rcu()` that had not returned.
+    #[must_use]
+    pub fn callbacks(&self) -> u64 {
+        self.callbacks_waiting + self.callbacks_running
+    }
+}
+
 impl Destroy {
+    /// Deferred frees by `kfree_rcu()` that had not returned when the look was over.
+    #[must_use]
+    pub fn frees_after(&self) -> u64 {
+        self.outstanding_after + self.being_freed_after + self.late_unknown
+    }
+
+    /// The same of callbacks of `call_rcu()`.
+    #[must_use]
+    pub fn callbacks_after(&self) -> u64 {
+        self.callbacks_waiting_after + self.callbacks_running_after + self.late_unknown_callbacks
+    }
+
     /// Whether a callback of this cache is ordered before the destroy by no `rcu_barrier()`.
     #[must_use]
     pub fn has_open_callbacks(&self) -> bool {
@@ -394,9 +501,22 @@ impl Destroy {
             && self.last_callback.is_some_and(|last| last.position >= self.callbacks_covered_before)
     }
 
+    /// Whether an `rcu_barrier()` ran inside the destroy, in the same task, before the look.
+    #[must_use]
+    pub fn rcu_barrier_inside(&self) -> bool {
+        self.callbacks_covered > self.begin.position
+    }
+
     /// Whether a `kfree_rcu()` of this cache is ordered before the look by no barrier.
     #[must_use]
     pub fn has_uncovered_frees(&self) -> bool {
         self.last_queued.is_some_and(|last| last.position >= self.covered)
+    }
+
+    /// Whether a barrier inside a destroy may order what nothing else is known to order.
+    #[must_use]
+    pub fn may_be_covered(&self) -> bool {
+        self.maybe_covered > self.covered
+            && self.last_queued.is_none_or(|last| last.position < self.maybe_covered)
     }
 }

@@ -7,12 +7,15 @@
 
 mod barrier;
 mod cache;
+mod callback;
 
-use krcu_common::{BarrierKind, FreePath};
+use krcu_common::{BarrierKind, FreePath, QueueForm};
 
+use self::callback::CallbackQueued;
 use crate::{
+    double::Double,
     event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, What},
-    ledger::Waiting,
+    ledger::Allocation,
     stack::{Stack, StackId},
     state::{Blind, Born, Cache, CacheId, Freer, Mark, OpenBarrier, Outstanding, Shutdown, State},
 };
@@ -29,33 +32,33 @@ impl State {
         self.events += 1;
         self.now = self.now.max(time);
         let mark = Mark { position: self.position, time };
-        if !self.freeing.is_empty() && !matches!(what, What::Freed { .. } | What::BatchFreed { .. }) {
-            // Whatever this task frees one by one it has freed: it does something else now.
+        let is_free =
+            matches!(what, What::Freed { .. } | What::BatchFreed { .. } | What::CallbackRuns { .. });
+        if !self.freeing.is_empty() && !is_free {
+            // Whatever this task frees one by one it has freed: it does something else now. A callback may run
+            // on top of any task.
             self.batch_freed(Freer::of(task, cpu), FreePath::Single);
         }
         match what {
-            What::Queued { object, cache, site, headless } => {
-                self.queued(mark, task, cpu, object, cache, site, headless);
+            What::Queued { object, cache, site, form } => {
+                self.queued(mark, task, cpu, object, cache, site, form);
             }
             What::Freed { object, cache, path } => {
                 self.freed(mark, Freer::of(task, cpu), object, cache, path);
             }
             What::BatchFreed { path } => self.batch_freed(Freer::of(task, cpu), path),
-            What::CallbackQueued { object, cache: address, text: _, site } => {
-                let stack = self.stack_of(site);
-                let cache = self.cache(address);
-                let life = cache.id;
-                cache.callbacks += 1;
-                cache.last_callback = Some(mark);
-                cache.last_callback_stack = stack;
-                if !self.watch.blind.contains(&Blind::CallbackRuns) {
-                    self.ledger.allocated.remove(&object);
-                    self.ledger.returned.remove(&object);
-                    let waiting = Waiting { cache: address, life, queued: mark, task };
-                    self.ledger.callbacks.insert(object, waiting);
-                }
+            What::CallbackQueued { object: head, cache, function, text, site } => {
+                let text = text.as_ref();
+                self.callback_queued(mark, task, cpu, &CallbackQueued { head, cache, function, text, site });
             }
-            What::CallbackRan { object, text } => self.callback_ran(mark, object, text.as_ref()),
+            What::CallbackRuns { object, cache } => {
+                self.callback_runs(mark, Freer::of(task, cpu), object, cache);
+            }
+            What::CallbackRan { object, text } => {
+                let cache = self.callback_begins(mark, object).map(|waiting| waiting.cache);
+                self.check_unload(mark, object, cache, text.as_ref());
+            }
+            What::Function { function, symbol } => self.functions.is_at(function, &symbol),
             What::CacheCreated { cache, facts, asked_name, site } => {
                 self.created(mark, cache, facts, asked_name, site);
             }
@@ -95,8 +98,11 @@ impl State {
             }
             What::GraceBegin { expedited } => self.ledger.grace_begins(mark.position, expedited),
             What::GraceEnd { expedited } => self.ledger.grace_ends(mark.position, expedited),
-            What::Allocated { object, cache } => {
-                self.ledger.allocated.insert(object, cache);
+            What::FreedAtOnce { object, cache } => self.freed_at_once(mark, object, cache),
+            What::Allocated { object, cache, site } => {
+                let stack = self.stack_of(site);
+                self.ledger.sees_allocations = true;
+                self.ledger.allocated.insert(object, Allocation { cache, stack });
             }
             What::QueueReturned { object } => {
                 // A call may return when another has queued what was allocated there since.
@@ -149,26 +155,70 @@ impl State {
         object: ObjectAddress,
         address: CacheAddress,
         site: Site,
-        headless: bool,
+        form: QueueForm,
     ) {
         let stack = self.stack_of(site);
         let cache = self.cache(address);
         cache.queued += 1;
         cache.last_queued_stack = stack;
-        if !headless {
+        if form != QueueForm::Headless {
             cache.last_queued = Some(mark);
         }
-        let fresh = cache
-            .outstanding
-            .insert(object, Outstanding { queued: mark, task, cpu, stack, headless })
-            .is_none();
-        self.outstanding += u64::from(fresh);
+        let before = cache.outstanding.insert(object, Outstanding { queued: mark, task, cpu, stack, form });
+        if let Some(before) = before {
+            self.queued_again(mark, object, address, &before);
+        } else {
+            self.outstanding += 1;
+        }
+        if !self.ledger.callbacks.is_empty()
+            && let Some(first) = self.callback_in(address, object)
+        {
+            self.handed_over_twice(address, Double { first, second: (mark, Some(stack)) });
+        }
         if !self.ledger.allocated.is_empty() {
             self.ledger.allocated.remove(&object);
         }
         if !self.ledger.returned.is_empty() {
             // What returned was the call for an object that had this address before.
             self.ledger.returned.remove(&object);
+        }
+    }
+
+    /// What is queued was so already.
+    #[cold]
+    fn queued_again(
+        &mut self,
+        mark: Mark,
+        object: ObjectAddress,
+        address: CacheAddress,
+        before: &Outstanding,
+    ) {
+        let Some(cache) = self.caches.get_mut(&address) else { return };
+        let Some(now) = cache.outstanding.get(object) else { return };
+        if before.form == QueueForm::Nolock && now.form == QueueForm::Head {
+            // It found no room then, and has been queued from an interrupt for it.
+            cache.queued -= 1;
+        } else if !self.watch.blind.contains(&Blind::Frees) {
+            let (first, second) = ((before.queued, before.stack), (mark, Some(now.stack)));
+            self.handed_over_twice(address, Double { first, second });
+        }
+    }
+
+    fn handed_over_twice(&mut self, address: CacheAddress, double: Double) {
+        let life = self.cache(address).id;
+        self.keep_double(address, life, double);
+    }
+
+    /// An object is freed by whoever has it.
+    fn freed_at_once(&mut self, mark: Mark, object: ObjectAddress, address: CacheAddress) {
+        self.ledger.allocated.remove(&object);
+        if self.watch.blind.contains(&Blind::Frees) {
+            return;
+        }
+        let Some(cache) = self.caches.get(&address) else { return };
+        if let Some(entry) = cache.outstanding.get(object) {
+            let (first, second) = ((entry.queued, entry.stack), (mark, None));
+            self.handed_over_twice(address, Double { first, second });
         }
     }
 
@@ -184,7 +234,7 @@ impl State {
             && let Some(place) = self.orphans.remove(&object)
         {
             self.outstanding -= 1;
-            self.destroys[place].late_free(mark.time, false);
+            self.destroys[place].late_free(mark.time);
             return;
         }
         if !self.ledger.allocated.is_empty() {
@@ -196,12 +246,16 @@ impl State {
         match queued {
             Some(entry) => {
                 // The form without a head may free within its call, and then nothing was deferred.
-                let within_call =
-                    entry.headless && path == FreePath::Single && freer == Freer::of(entry.task, entry.cpu);
-                if entry.headless && !within_call {
+                let within_call = entry.form == QueueForm::Headless
+                    && path == FreePath::Single
+                    && freer == Freer::of(entry.task, entry.cpu);
+                if entry.form == QueueForm::Headless && !within_call {
                     cache.last_queued = cache.last_queued.max(Some(entry.queued));
                 }
-                if !within_call {
+                if within_call {
+                    cache.freed_by.within_call += 1;
+                } else {
+                    cache.freed_by.count(path);
                     cache.last_freed = Some(mark.time);
                     // Within its call it may be freed after a `synchronize_rcu()` that had nobody to wait for.
                     deferred = Some(entry.queued);
@@ -212,6 +266,7 @@ impl State {
             None if path == FreePath::Single || cache.born != Born::BeforeAttach => return,
             None => {
                 cache.freed_unknown += 1;
+                cache.freed_by.count(path);
                 cache.last_freed = Some(mark.time);
             }
         }
@@ -229,7 +284,8 @@ impl State {
         }
         self.freeing.begin((freer, path), address);
         if let Some(place) = looked {
-            self.destroys[place].late_free(mark.time, queued.is_none());
+            self.destroys[place].late_free(mark.time);
+            self.destroys[place].late_unknown += u64::from(queued.is_none());
         }
         if queued.is_none() {
             for place in self.open_destroys.values() {
@@ -242,13 +298,17 @@ impl State {
     fn batch_freed(&mut self, freer: Freer, path: FreePath) {
         for (address, count) in self.freeing.end((freer, path)) {
             if let Some(cache) = self.caches.get_mut(&address) {
-                cache.being_freed = cache.being_freed.saturating_sub(count);
+                let running = match path {
+                    FreePath::Callback => &mut cache.callbacks_running,
+                    FreePath::Bulk | FreePath::Single | FreePath::Sheaf => &mut cache.being_freed,
+                };
+                *running = running.saturating_sub(count);
             }
         }
     }
 
     /// Whether the one who tells the events tells everything: a machine, or a script.
     fn tells_all(&self) -> bool {
-        !self.watch.blind.contains(&Blind::CallbackRuns)
+        !self.watch.blind.iter().any(|blind| matches!(blind, Blind::CallbackRuns | Blind::Inside))
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! `decide` chooses the word, `evidence` gathers the rest.
 
+use krcu_common::FreePath;
 use serde::Serialize;
 
-use crate::event::Cpu;
+use crate::{event::Cpu, reason::Reason};
 
 /// The verdicts of the design.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -29,6 +30,8 @@ pub enum VerdictKind {
     BarrierEarly,
     /// An object was freed before a grace period had passed since it was queued.
     FreedEarly,
+    /// An object was handed over to be freed while it was queued already.
+    DoubleFree,
     /// The kernel's own result and ours cannot both be right.
     ModelDisagrees,
     /// It cannot be decided.
@@ -49,6 +52,7 @@ impl VerdictKind {
             VerdictKind::Alias => "alias",
             VerdictKind::BarrierEarly => "barrier-early",
             VerdictKind::FreedEarly => "freed-early",
+            VerdictKind::DoubleFree => "double-free",
             VerdictKind::ModelDisagrees => "model-disagrees",
             VerdictKind::Inconclusive => "inconclusive",
         }
@@ -64,6 +68,7 @@ impl VerdictKind {
                 | VerdictKind::LateFree
                 | VerdictKind::BarrierEarly
                 | VerdictKind::FreedEarly
+                | VerdictKind::DoubleFree
                 | VerdictKind::ModelDisagrees
         )
     }
@@ -125,6 +130,46 @@ pub struct CpuCount {
     pub objects: u64,
 }
 
+/// Objects whose head waits with one callback of `call_rcu()`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct CallbackCount {
+    /// How many; 0 for a callback of which none waits.
+    pub objects: u64,
+    /// The callback's symbol; its address where that has no name, `unknown` where neither was seen.
+    pub function: String,
+    /// The module in whose text it lies; absent for the kernel's own.
+    pub module: Option<String>,
+}
+
+/// Deferred objects that were freed, by how.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct FreedBy {
+    /// As one of an array of pointers.
+    pub bulk: u64,
+    /// One by one, off the list that takes what finds no room in an array.
+    pub list: u64,
+    /// With a sheaf.
+    pub sheaf: u64,
+    /// By a callback of `call_rcu()`.
+    pub callback: u64,
+    /// By the call of `kfree_rcu_mightsleep()` itself.
+    pub within_call: u64,
+}
+
+impl FreedBy {
+    /// One more, by a path that is not the queueing call's own.
+    pub(crate) fn count(&mut self, path: FreePath) {
+        *match path {
+            FreePath::Bulk => &mut self.bulk,
+            FreePath::Single => &mut self.list,
+            FreePath::Sheaf => &mut self.sheaf,
+            FreePath::Callback => &mut self.callback,
+        } += 1;
+    }
+}
+
 /// Who destroyed the cache.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -163,10 +208,16 @@ pub struct Verdict {
     pub destroyed_at_ns: u64,
     /// Objects handed to `kfree_rcu()` and not freed when the destroy looked.
     pub queued_by_kfree_rcu: u64,
-    /// Objects whose callback may not have run when the destroy looked; absent when that is not known.
+    /// Objects whose callback of `call_rcu()` had not run when the destroy looked; absent when that is not
+    /// known.
     pub queued_by_call_rcu: Option<u64>,
+    /// Callbacks by their function, most objects first: those that waited when the destroy looked; else those
+    /// that it waited for; else those that no `rcu_barrier()` orders before it.
+    pub callbacks: Vec<CallbackCount>,
     /// Objects left that nobody queued; absent when that is not known.
     pub leaked: Option<u64>,
+    /// Objects that were handed to `kfree_rcu()` or `call_rcu()`, or freed, while they were queued already.
+    pub queued_twice: u64,
     /// Objects left of which it is not known whether they were queued.
     pub undecided: u64,
     /// What the kernel's slab shutdown returned.
@@ -185,6 +236,10 @@ pub struct Verdict {
     pub queued_ever: u64,
     /// Callbacks in objects ever handed to `call_rcu()` while watched.
     pub callbacks_ever: u64,
+    /// Deferred objects of this cache that were freed until the destroy looked.
+    pub freed_by: FreedBy,
+    /// Leaked objects by where they were allocated, most first; only where allocations are seen.
+    pub leak_sites: Vec<SiteCount>,
     /// Whether a barrier for `kfree_rcu()` ran inside the destroy.
     pub barrier_inside: bool,
     /// How long the destroy took until it looked at its slabs.
@@ -195,16 +250,24 @@ pub struct Verdict {
     pub waited_for_other: u64,
     /// Whether only the `rcu_barrier()` inside the destroy ordered callbacks of `call_rcu()` before it.
     pub waited_for_callbacks: bool,
+    /// Normal grace periods that ended between the destroy's entry and its look; absent when not all were seen.
+    pub waited_grace_periods: Option<u64>,
+    /// Of what a destroy waited for, objects that lay in sheaves.
+    pub in_sheaves: u64,
+    /// Callbacks of this cache that had not run when the destroy that waited for them was entered.
+    pub waited_for_own_callbacks: u64,
     /// How the deferred frees are ordered before the destroy.
     pub ordering: Ordering,
     /// From the end of the last deferred free to the destroy's look.
     pub margin_ns: Option<u64>,
     /// From the return of the task's last `rcu_barrier()` to the destroy.
     pub rcu_barrier_before_ns: Option<u64>,
-    /// Deferred frees seen after the look.
+    /// Deferred frees and callbacks seen after the look.
     pub late_frees: u64,
     /// From the look to the last of them.
     pub last_late_free_ns: Option<u64>,
+    /// Why it cannot be decided, a word each; of a `clean` whose ordering is not known, why not.
+    pub reasons: Vec<Reason>,
     /// Why it cannot be decided, or what else to know, a sentence each.
     pub notes: Vec<String>,
     /// What to do, one sentence.
@@ -227,7 +290,9 @@ impl Verdict {
             destroyed_at_ns: 0,
             queued_by_kfree_rcu: 0,
             queued_by_call_rcu: None,
+            callbacks: Vec::new(),
             leaked: None,
+            queued_twice: 0,
             undecided: 0,
             kernel_result: KernelResult::Unseen,
             kernel_objects_left: None,
@@ -237,16 +302,22 @@ impl Verdict {
             cpus: Vec::new(),
             queued_ever: 0,
             callbacks_ever: 0,
+            freed_by: FreedBy::default(),
+            leak_sites: Vec::new(),
             barrier_inside: false,
             wait_ns: None,
             waited_for_own: 0,
             waited_for_other: 0,
             waited_for_callbacks: false,
+            waited_grace_periods: None,
+            in_sheaves: 0,
+            waited_for_own_callbacks: 0,
             ordering: Ordering::Unknown,
             margin_ns: None,
             rcu_barrier_before_ns: None,
             late_frees: 0,
             last_late_free_ns: None,
+            reasons: Vec::new(),
             notes: Vec::new(),
             advice: String::new(),
         }

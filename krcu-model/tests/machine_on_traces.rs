@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use krcu_common::QueueForm;
 use krcu_model::{
     approach::{self, row_name},
     event::{CacheAddress, Time, What},
@@ -54,9 +55,9 @@ fn asked(script: &Script, leaks: u64) -> (Workload, Measured, Vec<bool>) {
                 let spec = CacheSpec { name, object_bytes, type_safe: false, slab_objects };
                 caches.insert(*cache, workload.cache(spec));
             }
-            What::Queued { cache, headless, .. } => {
+            What::Queued { cache, form, .. } => {
                 let (cache, cpu) = (caches.get(cache).copied(), event.cpu);
-                let queued = if *headless {
+                let queued = if *form == QueueForm::Headless {
                     Action::QueueHeadless { cache, cpu }
                 } else {
                     Action::Queue { cache, cpu }

@@ -3,131 +3,18 @@
 //! Times are microseconds; the expectation of each case follows from the covering rule and from what
 //! the destroy's shutdown returned, not from what the program printed.
 
-use krcu_common::{BarrierKind, FreePath};
+mod run;
+
+use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
-    Event, State, Verdict, VerdictKind, Watch,
-    event::{
-        CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Site, Task, Time, What,
-    },
+    VerdictKind,
+    event::{FunctionAddress, Leftover, ObjectAddress, Site, What},
     promise::Promise,
     state::Blind,
     verdict::{KernelResult, Ordering},
     verdicts,
 };
-
-const CACHE: CacheAddress = CacheAddress(0x1000);
-const OTHER: CacheAddress = CacheAddress(0x2000);
-/// The task that runs a module's exit function.
-const EXIT: u32 = 10;
-/// A worker that frees.
-const WORKER: u32 = 20;
-
-/// A run: events, a microsecond apart unless a case says otherwise.
-struct Run {
-    state: State,
-    now: u64,
-}
-
-impl Run {
-    fn new() -> Run {
-        Run::with(Vec::new())
-    }
-
-    /// Callbacks are seen queued and not run; grace periods are not seen, unless a case is about them.
-    fn with(mut blind: Vec<Blind>) -> Run {
-        blind.extend([Blind::CallbackRuns, Blind::Grace]);
-        Run::seeing(blind)
-    }
-
-    fn seeing(blind: Vec<Blind>) -> Run {
-        Run { state: State::new(Watch { attached: Time(0), possible_cpus: 2, blind }), now: 0 }
-    }
-
-    fn at(mut self, microseconds: u64) -> Run {
-        self.now = microseconds * 1000;
-        self
-    }
-
-    fn then(mut self, task: u32, what: What) -> Run {
-        self.state.step(Event { time: Time(self.now), task: Task(task), cpu: Cpu(0), what });
-        self.now += 1000;
-        self
-    }
-
-    fn created(self, cache: CacheAddress) -> Run {
-        let what =
-            What::CacheCreated { cache, facts: facts(1), asked_name: "cache".to_owned(), site: Site(0) };
-        self.then(EXIT, what)
-    }
-
-    fn queued(self, task: u32, objects: std::ops::Range<u64>) -> Run {
-        objects.fold(self, |run, object| run.then(task, queued(object, false)))
-    }
-
-    fn freed(self, objects: std::ops::Range<u64>, path: FreePath) -> Run {
-        objects
-            .fold(self, |run, object| run.then(WORKER, freed(object, path)))
-            .then(WORKER, What::BatchFreed { path })
-    }
-
-    fn barrier(self, task: u32, barrier: BarrierKind) -> Run {
-        self.then(task, What::BarrierBegin { barrier, rcu_works_flushed: 0 })
-            .then(task, What::BarrierEnd { barrier, cache: None })
-    }
-
-    fn destroy_begin(self) -> Run {
-        let what = What::DestroyBegin {
-            cache: CACHE,
-            facts: facts(1),
-            site: Site(0),
-            comm: "rmmod".to_owned(),
-            counted: false,
-        };
-        self.then(EXIT, what)
-    }
-
-    fn look(self, rcu_works_flushed: u32) -> Run {
-        self.then(EXIT, What::ShutdownBegin { cache: CACHE, rcu_works_flushed })
-    }
-
-    fn emptied(self) -> Run {
-        self.then(EXIT, What::ShutdownEnd { empty: Some(true), left: None })
-            .then(EXIT, What::CacheReleased { cache: CACHE })
-    }
-
-    fn left(self, objects: u64) -> Run {
-        let left = Some(Leftover { objects, listed: objects });
-        self.then(EXIT, What::ShutdownEnd { empty: Some(false), left })
-    }
-
-    fn gap(self, from: u64, until: u64) -> Run {
-        let (from, until) = (Time(from * 1000), Time(until * 1000));
-        self.then(0, What::Gap(Gap { reason: LossReason::RingFull, events: 3, from, until }))
-    }
-
-    /// The only verdict.
-    fn verdict(&self) -> Verdict {
-        let mut all = verdicts(&self.state);
-        assert_eq!(all.len(), 1, "{all:#?}");
-        all.remove(0)
-    }
-
-    fn kinds(&self) -> Vec<VerdictKind> {
-        verdicts(&self.state).iter().map(|verdict| verdict.verdict).collect()
-    }
-}
-
-fn facts(refcount: i32) -> CacheFacts {
-    CacheFacts { name: "cache".to_owned(), object_size: 64, refcount }
-}
-
-fn queued(object: u64, headless: bool) -> What {
-    What::Queued { object: ObjectAddress(object), cache: CACHE, site: Site(0), headless }
-}
-
-fn freed(object: u64, path: FreePath) -> What {
-    What::Freed { object: ObjectAddress(object), cache: CACHE, path }
-}
+use run::*;
 
 #[test]
 fn what_is_queued_at_the_look_is_pending_and_lands_late() {
@@ -293,8 +180,13 @@ fn only_the_barrier_for_kfree_rcu_orders_kfree_rcu() {
 
 #[test]
 fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
-    let callback =
-        What::CallbackQueued { object: ObjectAddress(99), cache: CACHE, text: None, site: Site(0) };
+    let callback = What::CallbackQueued {
+        object: ObjectAddress(99),
+        cache: CACHE,
+        function: FunctionAddress(0),
+        text: None,
+        site: Site(0),
+    };
     let queue = || Run::new().created(CACHE).then(EXIT, callback.clone());
     let ordered = queue().barrier(EXIT, BarrierKind::Rcu).destroy_begin().look(0).emptied();
     assert_eq!(
@@ -325,8 +217,13 @@ fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
 
 #[test]
 fn objects_left_beside_open_callbacks_are_not_called_leaked() {
-    let callback =
-        What::CallbackQueued { object: ObjectAddress(99), cache: CACHE, text: None, site: Site(0) };
+    let callback = What::CallbackQueued {
+        object: ObjectAddress(99),
+        cache: CACHE,
+        function: FunctionAddress(0),
+        text: None,
+        site: Site(0),
+    };
     let run = Run::new().created(CACHE).then(EXIT, callback).destroy_begin().look(0).left(1);
     let verdict = run.verdict();
     assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Inconclusive, None));
@@ -489,8 +386,12 @@ fn a_cache_at_the_same_address_is_another_cache() {
 
 #[test]
 fn the_destroy_of_one_cache_is_not_touched_by_the_queue_of_another() {
-    let other =
-        |object| What::Queued { object: ObjectAddress(object), cache: OTHER, site: Site(0), headless: false };
+    let other = |object| What::Queued {
+        object: ObjectAddress(object),
+        cache: OTHER,
+        site: Site(0),
+        form: QueueForm::Head,
+    };
     let run = Run::new()
         .created(CACHE)
         .created(OTHER)
@@ -598,16 +499,6 @@ fn a_module_is_named_by_who_created_queued_or_is_going() {
     assert_eq!(frame.verdict().destroyed_by.stack, ["my_exit+0x10 [my_module]"]);
 }
 
-/// A barrier of one task from begin to end, with what another does in between.
-fn around(run: Run, task: u32, barrier: BarrierKind, inner: impl FnOnce(Run) -> Run) -> Run {
-    let run = inner(run.then(task, What::BarrierBegin { barrier, rcu_works_flushed: 0 }));
-    run.then(task, What::BarrierEnd { barrier, cache: None })
-}
-
-fn callback(object: u64) -> What {
-    What::CallbackQueued { object: ObjectAddress(object), cache: CACHE, text: None, site: Site(0) }
-}
-
 #[test]
 fn what_somebody_else_waits_for_meanwhile_is_not_waited_for_by_the_destroy() {
     // The look came after the other's barrier by luck.
@@ -648,10 +539,6 @@ fn what_is_deferred_while_the_destroy_looks_is_ordered_by_nothing() {
     // So it is with what was queued before the probes.
     let unknown = Run::new().destroy_begin().look(0).freed(0..1, FreePath::Bulk).emptied().verdict();
     assert_eq!(unknown.verdict, VerdictKind::Unordered);
-}
-
-fn freed_by_its_call(object: u64) -> What {
-    freed(object, FreePath::Single)
 }
 
 #[test]

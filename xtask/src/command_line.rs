@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
+use crate::bench_kernel;
 use crate::build;
 use crate::demo;
 use crate::kernel::Series;
@@ -100,12 +101,26 @@ enum Verb {
         kept: bool,
     },
     /// Sizes, times and memory, measured now.
-    Bench,
+    Bench {
+        /// One benchmark of its own.
+        #[command(subcommand)]
+        only: Option<BenchVerb>,
+    },
     /// Record again, on two kernels, the events that the model's tests replay.
     Traces,
     /// Test kernels in virtual machines.
     #[command(subcommand)]
     Vm(VmVerb),
+}
+
+#[derive(Subcommand)]
+enum BenchVerb {
+    /// Instructions that the probes cost the kernel, beside those of bpftrace.
+    Kernel {
+        /// Only this series of kernels; several times for several.
+        #[arg(long, value_name = "SERIES")]
+        kernel: Vec<String>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -191,7 +206,8 @@ impl Arguments {
             Verb::Truth { kernel, only, write, kept } => {
                 truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write })
             }
-            Verb::Bench => done(bench::run()),
+            Verb::Bench { only: None } => done(bench::run()),
+            Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }

@@ -5,6 +5,8 @@
 
 mod archive;
 mod bench;
+mod bench_kernel;
+mod bpftrace;
 mod build;
 mod cache;
 mod command_line;

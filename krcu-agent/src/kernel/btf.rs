@@ -212,6 +212,18 @@ impl Btf {
             .and_then(|n| self.item(&record, n, 2, 1))
     }
 
+    /// Number of the structure of this name.
+    #[must_use]
+    pub fn struct_number(&self, structure: &str) -> Option<u32> {
+        self.number(KIND_STRUCT, structure)
+    }
+
+    /// Number of the function of this name.
+    #[must_use]
+    pub fn function_number(&self, function: &str) -> Option<u32> {
+        self.number(KIND_FUNC, function)
+    }
+
     /// Whether there is a function of this name. That it can be probed does not follow.
     #[must_use]
     pub fn has_function(&self, function: &str) -> bool {
@@ -263,11 +275,13 @@ impl Btf {
     }
 
     fn named(&self, kind: u32, name: &str) -> Option<Record> {
-        self.by_kind
-            .get(kind as usize)?
-            .iter()
-            .filter_map(|id| self.record(*id))
-            .find(|record| self.name(record.name) == Some(name.as_bytes()))
+        self.record(self.number(kind, name)?)
+    }
+
+    fn number(&self, kind: u32, name: &str) -> Option<u32> {
+        let is_named =
+            |id: &u32| self.record(*id).is_some_and(|record| self.name(record.name) == Some(name.as_bytes()));
+        self.by_kind.get(kind as usize)?.iter().copied().find(is_named)
     }
 
     /// The type behind typedefs and qualifiers; `None` for void and for a circle.

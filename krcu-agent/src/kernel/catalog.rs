@@ -118,12 +118,17 @@ const SHEAF: &str =
     "Whether objects freed with a sheaf were freed cannot be decided; their caches are inconclusive.";
 const QUEUED: &str = "Deferred frees cannot be seen at all.";
 const CALLBACKS: &str = "Objects queued by call_rcu() cannot be told from leaked ones.";
+const CALLBACK_RUNS: &str =
+    "Whether a callback of call_rcu() had run when a destroy looked cannot be decided.";
 const NESTED: &str = "Calls in an interrupt that hits a run of the same probe are missed, which is counted.";
 const LIST: &str =
     "Whether the last of a list of objects was free when a destroy looked cannot always be decided.";
 const NOLOCK: &str = "Objects queued by kfree_rcu_nolock() cannot be told from leaked ones.";
 const CREATED: &str = "Caches created during the run cannot be told from older ones.";
 const MODULES: &str = "Which module a cache belongs to cannot always be named.";
+
+/// How the name of a program's second copy ends, which runs where the kernel skips the first.
+pub const NESTED_SUFFIX: &str = "_nested";
 
 /// Every probe, in the order of attaching.
 pub const PROBES: &[Entry] = &[
@@ -162,6 +167,16 @@ pub const PROBES: &[Entry] = &[
     optional("freed_sheaf", Word::Free, Attach::Fentry, &["rcu_free_sheaf"], SHEAF),
     optional("freed_sheaf_nobarn_end", Word::Free, Attach::Fexit, &["rcu_free_sheaf_nobarn"], SHEAF),
     optional("freed_sheaf_nobarn", Word::Free, Attach::Fentry, &["rcu_free_sheaf_nobarn"], SHEAF),
+    // A callback has ended when its thread takes the next one off its list, or the list is done.
+    unseen(
+        "callback_runs_end",
+        Word::Free,
+        Attach::Fentry,
+        &["rcu_segcblist_insert_done_cbs"],
+        CALLBACK_RUNS,
+    ),
+    optional("callback_runs_nested", Word::Free, Attach::Fentry, &["rcu_cblist_dequeue"], NESTED),
+    unseen("callback_runs", Word::Free, Attach::Fentry, &["rcu_cblist_dequeue"], CALLBACK_RUNS),
     optional("module_freed", Word::Module, Attach::BtfTracepoint, &["module_free"], MODULES),
     optional("callback_queued_hurry", Word::Queue, Attach::Fentry, &["call_rcu_hurry"], CALLBACKS),
     optional("callback_queued_nested", Word::Queue, Attach::Fentry, &["call_rcu"], NESTED),

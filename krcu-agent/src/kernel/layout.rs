@@ -3,6 +3,7 @@
 //! Every answer is `Some` when the type information has it and `None` when it does not; what follows
 //! from an absence is the plan's to say. Names are the kernel's.
 
+use krcu_common::config::READ_ONLY_CAST;
 use serde::{Deserialize, Serialize};
 
 use super::btf::{Argument, Btf, Member};
@@ -62,10 +63,18 @@ pub struct Layout {
     pub sheaf_objects: Option<u32>,
     /// `module.name`.
     pub module_name: Option<u32>,
+    /// `rcu_cblist.head`.
+    pub callback_list_head: Option<u32>,
     /// `rcu_state.gp_seq`.
     pub rcu_gp_seq: Option<u32>,
     /// `rcu_state.expedited_sequence`.
     pub rcu_expedited_sequence: Option<u32>,
+    /// Number of the function `bpf_rdonly_cast`, which programs may call where it is.
+    #[serde(default)]
+    pub read_only_cast: Option<u32>,
+    /// Number of `struct cpumask`, which is an array of words.
+    #[serde(default)]
+    pub words_type: Option<u32>,
     /// What the second argument of `kvfree_call_rcu()` is.
     pub second_argument: Option<SecondArgument>,
 }
@@ -113,8 +122,11 @@ impl Layout {
             sheaf_size: at("slab_sheaf", "size"),
             sheaf_objects: at("slab_sheaf", "objects"),
             module_name: at("module", "name"),
+            callback_list_head: at("rcu_cblist", "head"),
             rcu_gp_seq: at("rcu_state", "gp_seq"),
             rcu_expedited_sequence: at("rcu_state", "expedited_sequence"),
+            read_only_cast: btf.function_number(READ_ONLY_CAST),
+            words_type: btf.struct_number("cpumask"),
             second_argument: match btf.argument("kvfree_call_rcu", 1) {
                 Some(Argument::FunctionPointer) => Some(SecondArgument::Offset),
                 Some(Argument::Pointer) => Some(SecondArgument::Object),

@@ -173,7 +173,12 @@ fn leave_out_substitutes(probes: &mut [Probe]) {
 
 fn undecidable(facts: &Facts, probes: &[Probe], config: &Config) -> Vec<String> {
     let mut sentences: Vec<String> = Vec::new();
+    // A second copy is missed only where there is a first.
+    let is_first = |name: &str| probes.iter().any(|probe| probe.program == name && probe.is_planned());
     for probe in probes.iter().filter(|probe| matches!(probe.offer, Offer::NotOffered(_))) {
+        if probe.program.strip_suffix(catalog::NESTED_SUFFIX).is_some_and(|first| !is_first(first)) {
+            continue;
+        }
         if !sentences.iter().any(|sentence| sentence == probe.without) {
             sentences.push(probe.without.to_owned());
         }

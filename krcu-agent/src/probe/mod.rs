@@ -11,9 +11,10 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use aya::maps::{Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::Program;
-use aya::{Btf, Ebpf, EbpfLoader};
+use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
-use krcu_common::count::COUNTERS;
+use krcu_common::config::READ_ONLY_CAST_MARK;
+use krcu_common::count::{ROW_WORDS, ROWS};
 use log::Log;
 use zerocopy::IntoBytes;
 
@@ -21,6 +22,7 @@ use crate::kernel::{Plan, catalog::leaving};
 
 mod error;
 mod link;
+mod patch;
 
 pub use error::LoadError;
 use link::LinkId;
@@ -154,21 +156,20 @@ impl Probes {
             .map_err(|cause| LoadError::Log { cause: Box::new(cause) })
     }
 
-    /// What became of the runs so far: for each possible CPU, every counter of
+    /// What became of the runs so far: for each possible CPU, every row of
     /// [`krcu_common::count`] in its order.
     ///
     /// # Errors
     /// When the map cannot be read.
     pub fn counters(&self) -> Result<Vec<Vec<u64>>, LoadError> {
-        let map = self.per_cpu(COUNTS)?;
+        let map = self.per_cpu::<[u64; ROW_WORDS as usize]>(COUNTS)?;
         let mut by_cpu: Vec<Vec<u64>> = Vec::new();
-        for counter in 0..COUNTERS {
-            let values = map
-                .get(&counter, 0)
-                .map_err(|cause| LoadError::Map { name: COUNTS, cause: Box::new(cause) })?;
-            by_cpu.resize_with(values.len(), Vec::new);
-            for (cpu, value) in by_cpu.iter_mut().zip(values.iter()) {
-                cpu.push(*value);
+        for row in 0..ROWS {
+            let rows =
+                map.get(&row, 0).map_err(|cause| LoadError::Map { name: COUNTS, cause: Box::new(cause) })?;
+            by_cpu.resize_with(rows.len(), Vec::new);
+            for (cpu, row) in by_cpu.iter_mut().zip(rows.iter()) {
+                cpu.extend_from_slice(row);
             }
         }
         Ok(by_cpu)
@@ -180,7 +181,7 @@ impl Probes {
     /// When the map cannot be read.
     pub fn sequences(&self) -> Result<Vec<u64>, LoadError> {
         let values = self
-            .per_cpu(SEQUENCES)?
+            .per_cpu::<u64>(SEQUENCES)?
             .get(&0, 0)
             .map_err(|cause| LoadError::Map { name: SEQUENCES, cause: Box::new(cause) })?;
         Ok(values.to_vec())
@@ -200,7 +201,7 @@ impl Probes {
         value.trim().parse().ok()
     }
 
-    fn per_cpu(&self, name: &'static str) -> Result<PerCpuArray<&MapData, u64>, LoadError> {
+    fn per_cpu<T: Pod>(&self, name: &'static str) -> Result<PerCpuArray<&MapData, T>, LoadError> {
         let map: &Map = self.ebpf.map(name).ok_or(LoadError::Absent { what: "map", name })?;
         PerCpuArray::try_from(map).map_err(|cause| LoadError::Map { name, cause: Box::new(cause) })
     }
@@ -254,10 +255,17 @@ fn load_object(plan: &Plan, options: LoadOptions, btf: &Btf) -> Result<Ebpf, Loa
     config.queue_stacks = u32::from(options.queue_stacks);
     config.probe_log = u32::from(options.probe_log);
     config.wake_bytes = options.wake_bytes;
+    let patched;
+    let object = if config.read_only_cast == 0 {
+        OBJECT
+    } else {
+        patched = patch::calls(OBJECT, READ_ONLY_CAST_MARK, config.read_only_cast);
+        patched.as_bytes().get(..OBJECT.len()).unwrap_or(OBJECT)
+    };
     EbpfLoader::new()
         .btf(Some(btf))
         .override_global(CONFIG, config.as_bytes(), true)
         .map_max_entries(EVENTS, options.ring_bytes)
-        .load(OBJECT)
+        .load(object)
         .map_err(|cause| LoadError::Object { cause: Box::new(cause) })
 }

@@ -151,6 +151,9 @@ pub(super) fn clause(verdict: &Verdict) -> String {
             let freed = objects(verdict.queued_by_kfree_rcu, "object");
             format!("{freed} freed before a grace period had passed")
         }
+        VerdictKind::DoubleFree => {
+            format!("{} queued again while their free was outstanding", objects(verdict.queued_twice, "object"))
+        }
         VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
         VerdictKind::Inconclusive => "cannot be decided".to_owned(),
     }
@@ -373,11 +376,12 @@ pub(super) fn conclusion(report: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use krcu_common::FreePath;
+    use krcu_common::{FreePath, QueueForm};
     use krcu_model::{
         Event, State, Watch,
         event::{
-            CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Site, Task, Time, What,
+            CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Scope, Site, Task, Time,
+            What,
         },
         state::Blind,
         verdicts,
@@ -407,7 +411,7 @@ mod tests {
             object: ObjectAddress(object),
             cache: CACHE,
             site: Site(1),
-            headless: false,
+            form: QueueForm::Head,
         };
         let mut state = State::new(Watch { attached: Time(0), possible_cpus: 2, blind });
         let mut now = 1_200_000_000;
@@ -483,7 +487,13 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
 
     #[test]
     fn a_loss_is_on_the_screen_and_in_the_verdict() {
-        let gap = Gap { reason: LossReason::RingFull, events: 9, from: Time(1), until: Time(2_000_000_000) };
+        let gap = Gap {
+            reason: LossReason::RingFull,
+            events: 9,
+            from: Time(1),
+            until: Time(2_000_000_000),
+            scope: Scope::Everything,
+        };
         let mut report = my_module(&[], vec![left(), What::Gap(gap)]);
         report.losses.ring_full = 9;
         let text = render(&report);

@@ -16,7 +16,7 @@ use krcu_common::{
     wire::{BatchFreed, Freed},
 };
 
-use super::{Hot, argument, first, nested};
+use super::{argument, first, nested};
 use crate::{
     config,
     kernel::{self, Owner, read},
@@ -39,7 +39,7 @@ pub fn freed_bulk(context: FEntryContext) -> i32 {
 /// Return of `kvfree_rcu_bulk()`.
 #[fexit]
 pub fn freed_bulk_end(_context: FExitContext) -> i32 {
-    batch_freed(FreePath::Bulk)
+    end(FreePath::Bulk)
 }
 
 /// Entry of `kmem_cache_free_bulk(cache, size, array)`; without a cache it is `kfree_bulk()`, which is
@@ -55,20 +55,20 @@ pub fn freed_array(context: FEntryContext) -> i32 {
 /// Return of `kmem_cache_free_bulk()`.
 #[fexit]
 pub fn freed_array_end(context: FExitContext) -> i32 {
-    if argument(&context, 0) == 0 { batch_freed(FreePath::Bulk) } else { 0 }
+    if argument(&context, 0) == 0 { end(FreePath::Bulk) } else { 0 }
 }
 
 /// Entry of `kvfree(object)`: the fallback list, and the form that waits. Most calls have nothing to do
 /// with RCU and are of kmalloc memory.
 #[fentry]
 pub fn freed_single(context: FEntryContext) -> i32 {
-    first(Hot::FreedSingle, || free_single(&context))
+    first(Kind::Freed, |_| free_single(&context))
 }
 
 /// The second copy of `freed_single`.
 #[fentry]
 pub fn freed_single_nested(context: FEntryContext) -> i32 {
-    nested(Hot::FreedSingle, Kind::Freed, || free_single(&context))
+    nested(Kind::Freed, |_| free_single(&context))
 }
 
 #[inline(always)]
@@ -81,7 +81,7 @@ fn free_single(context: &FEntryContext) {
 /// Return of `kvfree_rcu_list()`, or of `kfree_rcu_work()` where that walks the list itself.
 #[fexit]
 pub fn freed_list_end(_context: FExitContext) -> i32 {
-    batch_freed(FreePath::Single)
+    end(FreePath::Single)
 }
 
 /// Entry of `rcu_free_sheaf(head)`; the head is the first member of the sheaf.
@@ -93,7 +93,7 @@ pub fn freed_sheaf(context: FEntryContext) -> i32 {
 /// Return of `rcu_free_sheaf()`.
 #[fexit]
 pub fn freed_sheaf_end(_context: FExitContext) -> i32 {
-    batch_freed(FreePath::Sheaf)
+    end(FreePath::Sheaf)
 }
 
 /// Entry of `rcu_free_sheaf_nobarn(head)`.
@@ -105,7 +105,7 @@ pub fn freed_sheaf_nobarn(context: FEntryContext) -> i32 {
 /// Return of `rcu_free_sheaf_nobarn()`.
 #[fexit]
 pub fn freed_sheaf_nobarn_end(_context: FExitContext) -> i32 {
-    batch_freed(FreePath::Sheaf)
+    end(FreePath::Sheaf)
 }
 
 #[inline(always)]
@@ -168,7 +168,7 @@ fn free(object: u64, path: FreePath) -> bool {
 /// A softirq may free a sheaf in the middle of a task's bulk: the path tells them apart. Every CPU has an
 /// idle task, all of number 0: the CPU tells those apart, which softirqs do not leave.
 #[inline(always)]
-fn batch_key(path: FreePath) -> u64 {
+pub(super) fn batch_key(path: FreePath) -> u64 {
     let task = task();
     // SAFETY: the helper takes no argument and cannot fail.
     let idle = if task == 0 { 1 << 31 | unsafe { bpf_get_smp_processor_id() } } else { task };
@@ -176,12 +176,19 @@ fn batch_key(path: FreePath) -> u64 {
 }
 
 #[inline(always)]
-fn batch_freed(path: FreePath) -> i32 {
-    let key = batch_key(path);
-    if BATCHES.remove(key).is_ok() {
+fn end(path: FreePath) -> i32 {
+    batch_freed(path);
+    0
+}
+
+/// The call that freed by this path has returned; says whether it had freed streamed objects.
+#[inline(always)]
+pub(super) fn batch_freed(path: FreePath) -> bool {
+    let ended = BATCHES.remove(batch_key(path)).is_ok();
+    if ended {
         emit::<BatchFreed>(Kind::BatchFreed, Wake::Later, |body| {
             body.write(BatchFreed { path: path as u32, reserved: 0 });
         });
     }
-    0
+    ended
 }

@@ -2,6 +2,7 @@
 
 mod barrier;
 mod cache;
+mod callback;
 mod free;
 mod grace;
 mod module;
@@ -10,42 +11,32 @@ mod queue;
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_func_arg};
 use krcu_common::{Fate, Kind};
 
-use crate::{maps::RUNNING, ring::count};
+use crate::ring::Row;
 
-/// Programs on functions that interrupts call as well.
+/// A run of the first copy of a program on a function that interrupts call as well.
 ///
 /// The kernel does not run a program on a CPU that is running it already, so a call in an interrupt that
 /// hits such a run would go unseen. Each of these is attached twice: the second copy does the work where
-/// the first one is running, and nothing elsewhere.
-#[derive(Clone, Copy)]
-pub enum Hot {
-    /// `queued`
-    Queued = 0,
-    /// `callback_queued`
-    CallbackQueued = 1,
-    /// `freed_single`
-    FreedSingle = 2,
-}
-
-/// A run of a first copy.
+/// the first one is running, and nothing elsewhere. They tell each other by a word in the row of their kind.
 #[inline(always)]
-pub fn first(hot: Hot, work: impl FnOnce()) -> i32 {
-    let Some(running) = RUNNING.get_ptr_mut(hot as u32) else { return 0 };
-    // SAFETY: the map's value; volatile, so that an interrupt sees the store where it stands.
-    unsafe { running.write_volatile(1) };
-    work();
+pub fn first(kind: Kind, work: impl FnOnce(&Row)) -> i32 {
+    let Some(row) = Row::of(kind) else { return 0 };
+    // SAFETY: the row's word; volatile, so that an interrupt sees the store where it stands.
+    unsafe { row.running().write_volatile(1) };
+    work(&row);
     // SAFETY: as above.
-    unsafe { running.write_volatile(0) };
+    unsafe { row.running().write_volatile(0) };
     0
 }
 
 /// A run of a second copy.
 #[inline(always)]
-pub fn nested(hot: Hot, kind: Kind, work: impl FnOnce()) -> i32 {
-    // SAFETY: the map's value, copied at once.
-    if RUNNING.get_ptr(hot as u32).is_some_and(|running| unsafe { running.read_volatile() } != 0) {
-        count(kind, Fate::Nested);
-        work();
+pub fn nested(kind: Kind, work: impl FnOnce(&Row)) -> i32 {
+    let Some(row) = Row::of(kind) else { return 0 };
+    // SAFETY: the row's word.
+    if unsafe { row.running().read_volatile() } != 0 {
+        row.count(Fate::Nested);
+        work(&row);
     }
     0
 }
@@ -60,4 +51,11 @@ pub fn argument<Context: EbpfContext>(context: &Context, n: u32) -> u64 {
     // SAFETY: the helper writes eight bytes to `value`, or nothing.
     unsafe { bpf_get_func_arg(context.as_ptr(), n, &raw mut value) };
     value
+}
+
+/// The `n`th argument of the traced function, one that has no type the verifier would know: `void *` or a number.
+#[inline(always)]
+pub fn untyped_argument<Context: EbpfContext>(context: &Context, n: usize) -> u64 {
+    // SAFETY: the context is an array of the arguments; the verifier knows how many there are.
+    unsafe { context.as_ptr().cast::<u64>().add(n).read_volatile() }
 }

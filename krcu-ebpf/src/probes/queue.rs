@@ -2,54 +2,59 @@
 
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use krcu_common::{
-    Kind,
-    config::OBJECT_IS_HEAD_LESS_OFFSET,
+    Kind, QueueForm,
+    config::OBJECT_IS_POINTER,
     wire::{CallbackQueued, Queued},
 };
 
-use super::{Hot, argument, first, nested};
+use super::{argument, first, nested, untyped_argument};
 use crate::{
     config,
     kernel::{self, Owner},
-    ring::{Wake, count_filtered, emit},
-    site::site,
+    ring::{Row, Wake, emit},
+    site::{name, site},
 };
 
 /// Entry of `kvfree_call_rcu()`, both forms.
 #[fentry]
 pub fn queued(context: FEntryContext) -> i32 {
-    first(Hot::Queued, || queue(&context))
+    first(Kind::Queued, |row| queue(&context, row, false))
 }
 
 /// The second copy of `queued`.
 #[fentry]
 pub fn queued_nested(context: FEntryContext) -> i32 {
-    nested(Hot::Queued, Kind::Queued, || queue(&context))
+    nested(Kind::Queued, |row| queue(&context, row, false))
 }
 
 /// Entry of `kfree_call_rcu_nolock()`, whose fallback comes by `kvfree_call_rcu()` once more.
 #[fentry]
 pub fn queued_nolock(context: FEntryContext) -> i32 {
-    queue(&context);
+    if let Some(row) = Row::of(Kind::Queued) {
+        queue(&context, &row, true);
+    }
     0
 }
 
 #[inline(always)]
-fn queue(context: &FEntryContext) {
-    let head = argument(context, 0);
-    let second = argument(context, 1);
-    let object = if config!(object_argument) == OBJECT_IS_HEAD_LESS_OFFSET && head != 0 {
-        head - second
+fn queue(context: &FEntryContext, row: &Row, nolock: bool) {
+    let object = if config!(object_argument) == OBJECT_IS_POINTER {
+        untyped_argument(context, 1)
     } else {
-        second
+        let second = argument(context, 1);
+        match argument(context, 0) {
+            0 => second,
+            head => head - second,
+        }
     };
     let cache = match kernel::owner(object) {
         Owner::Streamed(cache) => cache,
-        other => return count_filtered(Kind::Queued, &other),
+        other => return row.count_filtered(&other),
     };
+    let form = if nolock { QueueForm::Nolock } else { QueueForm::of(argument(context, 0) == 0) };
     let site = if config!(queue_stacks) != 0 { site(context) } else { 0 };
     emit::<Queued>(Kind::Queued, Wake::Later, |body| {
-        body.write(Queued { object, cache, site, headless: u32::from(head == 0) });
+        body.write(Queued { object, cache, site, form: form as u32 });
     });
 }
 
@@ -57,30 +62,33 @@ fn queue(context: &FEntryContext) {
 /// cache that is never destroyed, and is only counted.
 #[fentry]
 pub fn callback_queued(context: FEntryContext) -> i32 {
-    first(Hot::CallbackQueued, || callback(&context))
+    first(Kind::CallbackQueued, |row| callback(&context, row))
 }
 
 /// The second copy of `callback_queued`.
 #[fentry]
 pub fn callback_queued_nested(context: FEntryContext) -> i32 {
-    nested(Hot::CallbackQueued, Kind::CallbackQueued, || callback(&context))
+    nested(Kind::CallbackQueued, |row| callback(&context, row))
 }
 
 /// Entry of `call_rcu_hurry()`, where it has a body of its own.
 #[fentry]
 pub fn callback_queued_hurry(context: FEntryContext) -> i32 {
-    callback(&context);
+    if let Some(row) = Row::of(Kind::CallbackQueued) {
+        callback(&context, &row);
+    }
     0
 }
 
 #[inline(always)]
-fn callback(context: &FEntryContext) {
+fn callback(context: &FEntryContext, row: &Row) {
     let head = argument(context, 0);
     let cache = match kernel::owner(head) {
         Owner::Streamed(cache) => cache,
-        other => return count_filtered(Kind::CallbackQueued, &other),
+        other => return row.count_filtered(&other),
     };
     let function = argument(context, 1);
+    name(function);
     let site = if config!(queue_stacks) != 0 { site(context) } else { 0 };
     emit::<CallbackQueued>(Kind::CallbackQueued, Wake::Later, |body| {
         body.write(CallbackQueued { head, cache, function, site, reserved: 0 });

@@ -38,7 +38,7 @@ mod words;
 
 use std::{collections::VecDeque, sync::Arc};
 
-use crate::event::{CacheAddress, Cpu, Event, ObjectAddress, Task, Time, What};
+use crate::event::{CacheAddress, Cpu, Event, ObjectAddress, Site, Task, Time, What};
 use cache::Cache;
 use facts::{Generation, Sizes};
 use fault::Fault;
@@ -282,15 +282,15 @@ impl Machine {
                     cache: self.cache_address(index),
                     facts: self.cache_facts(index),
                     asked_name: cache.name.clone(),
-                    site: crate::event::Site(0),
+                    site: Site(0),
                 },
             );
         }
         for (place, object) in self.setup.objects.iter().enumerate() {
             let index = ObjectIndex(u32::try_from(place).unwrap_or(u32::MAX));
             if let Some(cache) = object.cache {
-                let what =
-                    What::Allocated { object: self.object_address(index), cache: self.cache_address(cache) };
+                let (object, cache) = (self.object_address(index), self.cache_address(cache));
+                let what = What::Allocated { object, cache, site: Site(0) };
                 self.say(&mut seen, Task(0), Cpu(0), what);
             }
         }

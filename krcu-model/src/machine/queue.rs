@@ -16,6 +16,7 @@ use super::{
     sequence::Cookie,
 };
 use crate::event::{Cpu, Site, Task, What};
+use krcu_common::QueueForm;
 
 /// A page of pointers (`struct kvfree_rcu_bulk_data`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +106,7 @@ impl Machine {
             object: self.object_address(object),
             cache: self.cache_address_of(object),
             site: Site(0),
-            headless,
+            form: QueueForm::of(headless),
         };
         self.say(seen, task, cpu, what);
         self.set_life(object, Life::Queued);

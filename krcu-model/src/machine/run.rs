@@ -230,6 +230,7 @@ impl Machine {
         let what = What::CallbackQueued {
             object: self.object_address(object),
             cache: self.cache_address_of(object),
+            function: crate::event::FunctionAddress::default(),
             text,
             site: crate::event::Site(0),
         };

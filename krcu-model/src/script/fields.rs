@@ -21,8 +21,12 @@ pub(super) trait Word: Copy + PartialEq + 'static {
 }
 
 impl Word for FreePath {
-    const WORDS: &'static [(FreePath, &'static str)] =
-        &[(FreePath::Bulk, "bulk"), (FreePath::Single, "single"), (FreePath::Sheaf, "sheaf")];
+    const WORDS: &'static [(FreePath, &'static str)] = &[
+        (FreePath::Bulk, "bulk"),
+        (FreePath::Single, "single"),
+        (FreePath::Sheaf, "sheaf"),
+        (FreePath::Callback, "callback"),
+    ];
 }
 
 impl Word for BarrierKind {
@@ -34,8 +38,11 @@ impl Word for BarrierKind {
 }
 
 impl Word for LossReason {
-    const WORDS: &'static [(LossReason, &'static str)] =
-        &[(LossReason::RingFull, "ring_full"), (LossReason::ProbeMissed, "probe_missed")];
+    const WORDS: &'static [(LossReason, &'static str)] = &[
+        (LossReason::RingFull, "ring_full"),
+        (LossReason::ProbeMissed, "probe_missed"),
+        (LossReason::MapFull, "map_full"),
+    ];
 }
 
 impl Word for Blind {
@@ -46,6 +53,7 @@ impl Word for Blind {
         (Blind::KvfreeBarrier, "kvfree_barrier"),
         (Blind::CallbackRuns, "callback_runs"),
         (Blind::Grace, "grace"),
+        (Blind::Inside, "inside"),
     ];
 }
 

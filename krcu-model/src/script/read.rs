@@ -3,8 +3,12 @@
 use super::{HEADING, Script, fields::Word};
 use crate::{
     Event, Watch,
-    event::{CacheAddress, CacheFacts, Cpu, Gap, Leftover, ObjectAddress, Site, Task, Time, What},
+    event::{
+        CacheAddress, CacheFacts, Cpu, FunctionAddress, Gap, Leftover, ObjectAddress, Scope, Site, Task,
+        Time, What,
+    },
 };
+use krcu_common::QueueForm;
 
 /// Why a text is no script.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,14 +111,18 @@ fn what(verb: &str, fields: &mut Fields) -> Result<What, String> {
             object: fields.object()?,
             cache: fields.cache()?,
             site: fields.site()?,
-            headless: fields.flag("headless")?,
+            form: fields.form()?,
         },
         "callback_queued" => What::CallbackQueued {
             object: fields.object()?,
             cache: fields.cache()?,
+            function: fields.function()?,
             text: fields.take("text"),
             site: fields.site()?,
         },
+        "callback_runs" => What::CallbackRuns { object: fields.object()?, cache: fields.cache()? },
+        "function" => What::Function { function: fields.function()?, symbol: fields.need("symbol")? },
+        "freed_at_once" => What::FreedAtOnce { object: fields.object()?, cache: fields.cache()? },
         "freed" => {
             What::Freed { object: fields.object()?, cache: fields.cache()?, path: fields.word("path")? }
         }
@@ -134,10 +142,13 @@ fn what(verb: &str, fields: &mut Fields) -> Result<What, String> {
             events: fields.number("events")?,
             from: Time(fields.number("from")?),
             until: Time(fields.number("until")?),
+            scope: fields.scope()?,
         }),
         "grace_begin" => What::GraceBegin { expedited: fields.flag("expedited")? },
         "grace_end" => What::GraceEnd { expedited: fields.flag("expedited")? },
-        "allocated" => What::Allocated { object: fields.object()?, cache: fields.cache()? },
+        "allocated" => {
+            What::Allocated { object: fields.object()?, cache: fields.cache()?, site: fields.site()? }
+        }
         "queue_returned" => What::QueueReturned { object: fields.object()? },
         "callback_ran" => What::CallbackRan { object: fields.object()?, text: fields.take("text") },
         "read_lock" => What::ReadLock {
@@ -236,6 +247,28 @@ impl Fields {
 
     fn object(&mut self) -> Result<ObjectAddress, String> {
         self.number("object").map(ObjectAddress)
+    }
+
+    fn function(&mut self) -> Result<FunctionAddress, String> {
+        self.number_or("function", 0).map(FunctionAddress)
+    }
+
+    fn form(&mut self) -> Result<QueueForm, String> {
+        match (self.flag("headless")?, self.flag("nolock")?) {
+            (false, false) => Ok(QueueForm::Head),
+            (true, false) => Ok(QueueForm::Headless),
+            (false, true) => Ok(QueueForm::Nolock),
+            (true, true) => Err("a call is `headless` or `nolock`, not both".to_owned()),
+        }
+    }
+
+    fn scope(&mut self) -> Result<Scope, String> {
+        match (self.cache_if_given()?, self.flag("grace")?) {
+            (None, false) => Ok(Scope::Everything),
+            (Some(cache), false) => Ok(Scope::Cache(cache)),
+            (None, true) => Ok(Scope::Grace),
+            (Some(_), true) => Err("a loss is of a `cache` or of `grace` periods, not both".to_owned()),
+        }
     }
 
     fn site(&mut self) -> Result<Site, String> {

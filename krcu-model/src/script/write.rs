@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use super::{HEADING, fields::Word};
 use crate::{
     Event, Watch,
-    event::{CacheAddress, CacheFacts, ObjectAddress, Site, What},
+    event::{CacheAddress, CacheFacts, FunctionAddress, ObjectAddress, Scope, Site, What},
 };
+use krcu_common::QueueForm;
 
 /// A script of a watch that sees everything, from the first moment.
 #[must_use]
@@ -82,6 +83,19 @@ impl Line {
         self.field("object", format_args!("{:#x}", object.0))
     }
 
+    fn function(&mut self, function: FunctionAddress) -> &mut Line {
+        if function.0 == 0 { self } else { self.field("function", format_args!("{:#x}", function.0)) }
+    }
+
+    /// Left out for a loss that concerns everything.
+    fn scope(&mut self, scope: Scope) -> &mut Line {
+        match scope {
+            Scope::Everything => self,
+            Scope::Cache(cache) => self.cache(cache),
+            Scope::Grace => self.flag("grace", true),
+        }
+    }
+
     fn site(&mut self, site: Site) -> &mut Line {
         self.number("site", site.0)
     }
@@ -122,12 +136,23 @@ impl Line {
                 }
             }
             What::CacheReleased { cache } => self.verb("cache_released").cache(*cache),
-            What::Queued { object, cache, site, headless } => {
-                self.verb("queued").object(*object).cache(*cache).site(*site).flag("headless", *headless)
+            What::Queued { object, cache, site, form } => {
+                let line = self.verb("queued").object(*object).cache(*cache).site(*site);
+                match form {
+                    QueueForm::Head => line,
+                    QueueForm::Headless => line.flag("headless", true),
+                    QueueForm::Nolock => line.flag("nolock", true),
+                }
             }
-            What::CallbackQueued { object, cache, text, site } => {
-                self.verb("callback_queued").object(*object).cache(*cache).text(text.as_ref()).site(*site)
+            What::CallbackQueued { object, cache, function, text, site } => {
+                let line = self.verb("callback_queued").object(*object).cache(*cache);
+                line.function(*function).text(text.as_ref()).site(*site)
             }
+            What::CallbackRuns { object, cache } => self.verb("callback_runs").object(*object).cache(*cache),
+            What::Function { function, symbol } => {
+                self.verb("function").function(*function).quoted("symbol", symbol)
+            }
+            What::FreedAtOnce { object, cache } => self.verb("freed_at_once").object(*object).cache(*cache),
             What::Freed { object, cache, path } => {
                 self.verb("freed").object(*object).cache(*cache).field("path", path.word())
             }
@@ -151,11 +176,13 @@ impl Line {
             }
             What::Gap(gap) => {
                 let line = self.verb("gap").field("reason", gap.reason.word()).field("events", gap.events);
-                line.field("from", gap.from.0).field("until", gap.until.0)
+                line.field("from", gap.from.0).field("until", gap.until.0).scope(gap.scope)
             }
             What::GraceBegin { expedited } => self.verb("grace_begin").flag("expedited", *expedited),
             What::GraceEnd { expedited } => self.verb("grace_end").flag("expedited", *expedited),
-            What::Allocated { object, cache } => self.verb("allocated").object(*object).cache(*cache),
+            What::Allocated { object, cache, site } => {
+                self.verb("allocated").object(*object).cache(*cache).site(*site)
+            }
             What::QueueReturned { object } => self.verb("queue_returned").object(*object),
             What::CallbackRan { object, text } => {
                 self.verb("callback_ran").object(*object).text(text.as_ref())

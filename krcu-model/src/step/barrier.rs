@@ -73,7 +73,7 @@ impl State {
         address: Option<CacheAddress>,
     ) {
         // A free that was not seen would look like one that was not waited for.
-        if self.outstanding == 0 || self.may_have_missed(Blind::Frees) {
+        if self.outstanding == 0 || self.watch.blind.contains(&Blind::Frees) {
             return;
         }
         let mut missed = Vec::new();
@@ -95,7 +95,7 @@ impl State {
 
     /// The same for `rcu_barrier()` and callbacks, where it is told when they run.
     pub(super) fn check_rcu_barrier(&mut self, end: Mark, task: Task, barrier: &OpenBarrier) {
-        if self.ledger.callbacks.is_empty() || self.may_have_missed(Blind::CallbackRuns) {
+        if self.ledger.callbacks.is_empty() || !self.sees_callbacks_run() {
             return;
         }
         let is_covered = |waiting: &Waiting, returned: Option<&u64>| {
@@ -116,6 +116,10 @@ impl State {
         barrier: &OpenBarrier,
         mut missed: Vec<(Mark, CacheAddress, CacheId, ObjectAddress)>,
     ) {
+        let is_explained = |(queued, address, ..): &(Mark, CacheAddress, CacheId, ObjectAddress)| {
+            self.gaps.iter().any(|gap| gap.may_explain(Some(*address), false, queued.time))
+        };
+        missed.retain(|missed| !is_explained(missed));
         missed.sort_unstable();
         for (queued, address, life, object) in missed {
             let found = self.violation(Promise::BarrierCovers, Some(address), end);

@@ -1,11 +1,18 @@
 //! A cache's life, as the events tell it: created, destroyed, looked at, released.
 
+use std::collections::BTreeMap;
+
+use krcu_common::wire::FLUSHES_UNKNOWN;
+
 use crate::{
-    event::{CacheAddress, CacheFacts, Site, Task, Time},
+    event::{CacheAddress, CacheFacts, ObjectAddress, Site, Task, Time},
+    function::Recent,
+    ledger::Ledger,
     object_table::ObjectTable,
     promise::Promise,
     stack::StackId,
     state::{Born, Cache, CacheId, Destroy, Mark, Shutdown, Snapshot, State},
+    verdict::FreedBy,
 };
 
 /// Calls of `flush_rcu_work()` that the barrier inside the destroy makes for each possible CPU: one for
@@ -58,14 +65,18 @@ impl State {
     ) {
         let stack = self.stack_of(site);
         let all = self.outstanding;
+        let graces_ended = self.ledger.graces_ended;
         let (all_covered, callbacks_covered) = (self.covered, self.callbacks_covered);
-        let rcu_barrier_before = self.last_rcu_barrier.get(&task).copied();
+        let rcu_barrier_before = self.last_rcu_barrier.get(task);
         let cache = self.cache(address);
         cache.counted = counted;
         cache.facts = facts.clone();
-        let at_begin = cache.snapshot();
+        let id = cache.id;
+        let at_begin = self.snapshot(address);
+        let cache = self.cache(address);
         let destroy = Destroy {
-            cache: cache.id,
+            cache: id,
+            address,
             facts,
             aliases: cache.aliases.clone(),
             born: cache.born.clone(),
@@ -80,20 +91,31 @@ impl State {
             lingers: false,
             shutdown: None,
             barrier_inside: false,
+            from_sheaves_at_begin: cache.freed_by.sheaf,
+            freed_by: FreedBy::default(),
+            graces_at_begin: graces_ended,
+            graces_at_look: graces_ended,
+            allocated: BTreeMap::new(),
             others_at_begin: all - at_begin.outstanding,
             at_begin,
             unknown_while_waiting: 0,
+            unknown_callbacks_while_waiting: 0,
             at_look: Snapshot::default(),
             outstanding_after: 0,
             being_freed_after: 0,
+            callbacks_waiting_after: 0,
+            callbacks_running_after: 0,
             queued_during: false,
             last_queued: None,
             last_callback: None,
             last_queued_stack: StackId::default(),
             last_callback_stack: StackId::default(),
+            functions: Recent::default(),
             last_freed: None,
             freed_unknown: 0,
+            callbacks_unknown: 0,
             covered: cache.covered.max(all_covered),
+            maybe_covered: 0,
             callbacks_covered_before: callbacks_covered,
             callbacks_covered,
             rcu_barrier_before,
@@ -101,6 +123,7 @@ impl State {
             callbacks: cache.callbacks,
             late: 0,
             late_unknown: 0,
+            late_unknown_callbacks: 0,
             last_late: None,
             released: false,
         };
@@ -128,9 +151,12 @@ impl State {
             return;
         }
         // Newer kernels inline the barrier into the destroy; the works that it flushes prove it.
-        let flushed_every_cpu = self.watch.possible_cpus > 0
+        let is_known = rcu_works_flushed != FLUSHES_UNKNOWN;
+        let flushed_every_cpu = is_known
+            && self.watch.possible_cpus > 0
             && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
         self.ledger.ends.entry(address).or_default().looked_by = Some(task);
+        let at_look = self.snapshot(address);
         let Some(cache) = self.caches.get_mut(&address) else { return };
         let destroy = &mut self.destroys[place];
         destroy.look = Some(look);
@@ -139,9 +165,15 @@ impl State {
             cache.covered = cache.covered.max(begin.position);
             destroy.is_covered(begin.position);
         }
+        if !is_known {
+            cache.maybe_covered = begin.position;
+        }
+        destroy.maybe_covered = cache.maybe_covered;
         destroy.barrier_inside = destroy.covered >= begin.position;
-        destroy.at_look = cache.snapshot();
+        destroy.at_look = at_look;
         destroy.last_freed = cache.last_freed;
+        destroy.freed_by = cache.freed_by;
+        destroy.graces_at_look = self.ledger.graces_ended;
         destroy.takes_note_of(cache);
         destroy.last_queued = cache.last_queued.max(cache.outstanding.newest_headless());
     }
@@ -156,19 +188,23 @@ impl State {
         let address = self.caches.iter().find(|(_, cache)| cache.id == id).map(|(address, _)| *address);
         if let (Some(address), Some(Shutdown::Left(_))) = (address, shutdown) {
             self.check_memory(end, address);
-            if !self.ledger.allocated.is_empty() || self.tells_all() {
+            if self.tells_all() {
                 self.check_report(end, address);
             }
         }
+        let sees_runs = self.sees_callbacks_run();
         let destroy = &mut self.destroys[place];
         destroy.end = Some(end);
         destroy.shutdown = shutdown;
         let Some(cache) = address.and_then(|address| self.caches.get_mut(&address)) else { return };
         if let Some(Shutdown::Left(_)) = shutdown {
             cache.failed = Some(place);
+            if self.ledger.sees_allocations {
+                destroy.allocated = self.ledger.leaked_by_stack(destroy.address);
+            }
         }
         cache.looked = Some(place);
-        destroy.look_is_over(cache);
+        destroy.look_is_over(cache, &self.ledger, sees_runs);
     }
 
     pub(super) fn slabs_freed(&mut self, at: Mark, address: CacheAddress) {
@@ -189,6 +225,10 @@ impl State {
     }
 
     pub(super) fn released(&mut self, address: CacheAddress) {
+        if !self.ledger.allocated.is_empty() && !self.tells_all() {
+            // Its memory is given back, with what it had allocated.
+            self.ledger.allocated.retain(|_, allocation| allocation.cache != address);
+        }
         let Some(cache) = self.caches.remove(&address) else { return };
         // A call that is still freeing has nothing to tell the next cache that has the address.
         self.freeing.forget(address);
@@ -198,14 +238,16 @@ impl State {
             self.outstanding -= cache.outstanding.len();
             return;
         };
+        let sees_runs = self.sees_callbacks_run();
         let destroy = &mut self.destroys[place];
         destroy.released = true;
         if destroy.look.is_some() && destroy.end.is_none() {
             if destroy.lingers {
                 destroy.outstanding_after = cache.outstanding.len();
+                destroy.callbacks_waiting_after = cache.callbacks_waiting;
             } else {
                 // The end of its look went unseen.
-                destroy.look_is_over(&cache);
+                destroy.look_is_over(&cache, &self.ledger, sees_runs);
                 self.open_destroys.retain(|_, open| *open != place);
             }
         }
@@ -219,6 +261,15 @@ impl State {
                 self.outstanding -= 1;
             }
         }
+        if cache.callbacks_waiting > 0 {
+            let of_cache = self.ledger.callbacks.values_mut().filter(|waiting| waiting.life == cache.id);
+            of_cache.for_each(|waiting| waiting.late_for = Some(place));
+        }
+    }
+
+    /// What is outstanding of the cache that lives at this address.
+    fn snapshot(&self, address: CacheAddress) -> Snapshot {
+        self.caches.get(&address).map_or_else(Snapshot::default, |cache| cache.snapshot(&self.ledger))
     }
 }
 
@@ -232,25 +283,33 @@ impl Cache {
             counted: false,
             outstanding: ObjectTable::default(),
             being_freed: 0,
+            callbacks_waiting: 0,
+            callbacks_running: 0,
+            callbacks_unknown: 0,
             queued: 0,
             callbacks: 0,
             last_queued: None,
             last_callback: None,
             last_callback_stack: StackId::default(),
+            functions: Recent::default(),
             last_queued_stack: StackId::default(),
             last_freed: None,
             freed_unknown: 0,
+            freed_by: FreedBy::default(),
             covered: 0,
+            maybe_covered: 0,
             failed: None,
             looking: None,
             looked: None,
         }
     }
 
-    pub(super) fn snapshot(&self) -> Snapshot {
+    fn snapshot(&self, ledger: &Ledger) -> Snapshot {
         let mut snapshot = Snapshot {
             outstanding: self.outstanding.len(),
             being_freed: self.being_freed,
+            callbacks_waiting: self.callbacks_waiting,
+            callbacks_running: self.callbacks_running,
             ..Snapshot::default()
         };
         let mut oldest: Option<Mark> = None;
@@ -258,6 +317,19 @@ impl Cache {
             oldest = Some(oldest.map_or(entry.queued, |oldest| oldest.min(entry.queued)));
             *snapshot.stacks.entry(entry.stack).or_default() += 1;
             *snapshot.cpus.entry(entry.cpu).or_default() += 1;
+        }
+        if self.callbacks_waiting > 0 {
+            let mut head_before: Option<ObjectAddress> = None;
+            for (head, waiting) in ledger.callbacks.iter().filter(|(_, waiting)| waiting.life == self.id) {
+                oldest = Some(oldest.map_or(waiting.queued, |oldest| oldest.min(waiting.queued)));
+                *snapshot.stacks.entry(waiting.stack).or_default() += 1;
+                *snapshot.cpus.entry(waiting.cpu).or_default() += 1;
+                *snapshot.functions.entry(waiting.function).or_default() += 1;
+                // Heads at one place of their objects lie further apart than an object is long.
+                let size = u64::from(self.facts.object_size);
+                snapshot.shares_objects |= head_before.is_some_and(|before| head.0 - before.0 < size);
+                head_before = Some(*head);
+            }
         }
         snapshot.oldest = oldest.map(|oldest| oldest.time);
         snapshot
@@ -271,7 +343,9 @@ impl Destroy {
         self.last_callback = cache.last_callback;
         self.last_queued_stack = cache.last_queued_stack;
         self.last_callback_stack = cache.last_callback_stack;
+        self.functions = cache.functions.clone();
         self.freed_unknown = cache.freed_unknown;
+        self.callbacks_unknown = cache.callbacks_unknown;
         self.queued = cache.queued;
         self.callbacks = cache.callbacks;
     }
@@ -282,19 +356,20 @@ impl Destroy {
     }
 
     /// What was deferred while it looked was ordered by nothing either.
-    pub(super) fn look_is_over(&mut self, cache: &Cache) {
+    pub(super) fn look_is_over(&mut self, cache: &Cache, ledger: &Ledger, sees_runs: bool) {
         self.outstanding_after = cache.outstanding.len();
         self.being_freed_after = cache.being_freed;
-        if cache.queued != self.queued {
+        self.callbacks_waiting_after = cache.callbacks_waiting;
+        self.callbacks_running_after = cache.callbacks_running;
+        if cache.queued != self.queued || (sees_runs && cache.callbacks != self.callbacks) {
             self.queued_during = true;
-            self.at_look = cache.snapshot();
+            self.at_look = cache.snapshot(ledger);
         }
         self.takes_note_of(cache);
     }
 
-    pub(super) fn late_free(&mut self, time: Time, unknown: bool) {
+    pub(super) fn late_free(&mut self, time: Time) {
         self.late += 1;
-        self.late_unknown += u64::from(unknown);
         self.last_late = Some(time);
     }
 }

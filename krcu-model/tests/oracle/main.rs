@@ -19,6 +19,7 @@ use krcu_model::{
     promise::Promise,
     script,
     state::Blind,
+    verdict::KernelResult,
     verdicts,
 };
 use naive::{Accusation, Expected, Naive};
@@ -44,6 +45,11 @@ fn said(state: &State) -> (Vec<Expected>, Vec<Broken>, Vec<VerdictKind>) {
         late_frees: verdict.late_frees,
         waited_for_own: verdict.waited_for_own,
         ordering: verdict.ordering,
+        queued_by_call_rcu: verdict.queued_by_call_rcu,
+        waited_for_callbacks: verdict.waited_for_callbacks,
+        waited_for_own_callbacks: verdict.waited_for_own_callbacks,
+        reasons: verdict.reasons.clone(),
+        queued_twice: verdict.queued_twice,
     });
     let mut broken: Vec<Broken> = state
         .violations()
@@ -105,6 +111,10 @@ fn difference(watch: &Watch, events: &[Event]) -> Option<String> {
         return Some(format!("broken promises:\n  model  {broken:?}\n  oracle {accused:?}"));
     }
     let mut expected_words: Vec<VerdictKind> = accusations.iter().filter(|a| a.proved).map(word).collect();
+    let mut doubled: Vec<usize> = naive.doubles().iter().map(|double| double.life).collect();
+    doubled.sort_unstable();
+    doubled.dedup();
+    expected_words.extend(doubled.iter().map(|_| VerdictKind::DoubleFree));
     expected_words.sort_unstable();
     (words != expected_words).then(|| format!("verdicts of promises: {words:?}, not {expected_words:?}"))
 }
@@ -153,10 +163,28 @@ impl Tally {
         events.iter().for_each(|event| state.step(event.clone()));
         for verdict in verdicts(&state) {
             self.add(verdict.verdict.word());
+            let is_pending = verdict.verdict == VerdictKind::Pending;
+            let by_call_rcu = verdict.queued_by_call_rcu.is_some_and(|callbacks| callbacks > 0);
+            let is_emptied = verdict.kernel_result == KernelResult::Empty;
+            let cases = [
+                ("pending callback", is_pending && by_call_rcu && !is_emptied),
+                ("callback after its memory", is_pending && is_emptied),
+                ("waited for callbacks", verdict.waited_for_own_callbacks > 0),
+                (
+                    "fewer objects than callbacks",
+                    verdict.notes.iter().any(|note| note.contains("more callbacks")),
+                ),
+                (
+                    "callbacks that may share an object",
+                    verdict.notes.iter().any(|note| note.contains("may lie in one")),
+                ),
+            ];
+            cases.into_iter().filter(|(_, is_so)| *is_so).for_each(|(what, _)| self.add(what));
         }
         let naive = Naive::new(watch, events);
-        for (_, queued, freed) in naive.frees_with_a_grace_period_to_wait_for() {
-            if !naive.is_blind_at(freed, Blind::Grace) && naive.has_grace_period(queued, freed) {
+        for (life, queued, freed) in naive.frees_with_a_grace_period_to_wait_for() {
+            let can_tell = naive.can_tell(Promise::GracePeriodKept, life, queued, freed);
+            if can_tell && naive.has_grace_period(queued, freed) {
                 self.add("grace period kept");
             }
         }
@@ -197,7 +225,7 @@ impl Tally {
 }
 
 /// What two thousand workloads must show, so that nobody agrees because nothing happens.
-const OF_PROBES: [(&str, u64); 15] = [
+const OF_PROBES: [(&str, u64); 21] = [
     ("clean", 250),
     ("waited", 50),
     ("pending", 350),
@@ -213,13 +241,20 @@ const OF_PROBES: [(&str, u64); 15] = [
     ("grace period kept", 1200),
     ("freed within its call", 400),
     ("loss", 150),
+    ("double-free", 30),
+    ("pending callback", 120),
+    ("callback after its memory", 2),
+    ("waited for callbacks", 1),
+    ("fewer objects than callbacks", 7),
+    ("callbacks that may share an object", 3),
 ];
 
 /// The same of machines, which have no verdict that only a broken slab allocator or a loss leads to.
-const OF_MACHINES: [(&str, u64); 12] = [
+const OF_MACHINES: [(&str, u64); 13] = [
     ("clean", 450),
     ("waited", 120),
-    ("pending", 100),
+    ("pending", 180),
+    ("pending callback", 60),
     ("leaked", 150),
     ("unordered", 500),
     ("alias", 400),

@@ -10,17 +10,22 @@
 //! design"; what a barrier that is inlined shows, and what an `rcu_barrier()` is worth that
 //! `flush_rcu_work()` made, from `ARCHITECTURE.md`.
 
+mod callbacks;
+mod doubles;
 mod promises;
 mod verdicts;
 
-use krcu_common::{BarrierKind, FreePath};
+use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, VerdictKind, Watch,
     event::{CacheAddress, Cpu, Gap, ObjectAddress, Task, Time, What},
     promise::Promise,
+    reason::Reason,
     state::Blind,
     verdict::Ordering,
 };
+
+use self::callbacks::{Callback, Run};
 
 /// A place in the list of events.
 pub(crate) type Place = usize;
@@ -47,17 +52,8 @@ pub(crate) struct Deferred {
     pub(crate) within_call: bool,
     /// It was queued once more, so that a free has gone unseen.
     replaced: Option<Place>,
-}
-
-/// An object that was handed to `call_rcu()`.
-pub(crate) struct Callback {
-    life: usize,
-    pub(crate) object: ObjectAddress,
-    pub(crate) queued: Place,
-    returned: Option<Place>,
-    pub(crate) ran: Option<Place>,
-    /// It was queued once more, so that its run has gone unseen.
-    replaced: Option<Place>,
+    /// It is queued again because it found no room where it was queued first.
+    is_fallback: bool,
 }
 
 /// A free of an object that was deferred, or may have been.
@@ -99,6 +95,7 @@ struct Destroy {
     lingers: Option<Place>,
     empty: Option<bool>,
     left: Option<u64>,
+    object_size: u32,
 }
 
 /// What a destroy should be said to be.
@@ -111,6 +108,11 @@ pub(crate) struct Expected {
     pub(crate) late_frees: u64,
     pub(crate) waited_for_own: u64,
     pub(crate) ordering: Ordering,
+    pub(crate) queued_by_call_rcu: Option<u64>,
+    pub(crate) waited_for_callbacks: bool,
+    pub(crate) waited_for_own_callbacks: u64,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) queued_twice: u64,
 }
 
 /// A promise that was broken for one cache.
@@ -134,6 +136,7 @@ pub(crate) struct Naive<'a> {
     pub(crate) lives: Vec<Life>,
     pub(crate) deferred: Vec<Deferred>,
     pub(crate) callbacks: Vec<Callback>,
+    runs: Vec<Run>,
     frees: Vec<Free>,
     pub(crate) barriers: Vec<Barrier>,
     destroys: Vec<Destroy>,
@@ -154,6 +157,7 @@ impl<'a> Naive<'a> {
             lives: Vec::new(),
             deferred: Vec::new(),
             callbacks: Vec::new(),
+            runs: Vec::new(),
             frees: Vec::new(),
             barriers: Vec::new(),
             destroys: Vec::new(),
@@ -223,33 +227,28 @@ impl<'a> Naive<'a> {
         let Event { task, cpu, what, .. } = &self.events[place];
         let (task, cpu) = (*task, *cpu);
         // What a task frees one by one it has freed when it does something else.
-        if !matches!(what, What::Freed { .. } | What::BatchFreed { .. } | What::Gap(_)) {
+        // A callback runs on top of whatever a task does.
+        let event = &self.events[place];
+        if !matches!(what, What::Freed { .. } | What::BatchFreed { .. } | What::Gap(_))
+            && !Naive::is_run(event)
+        {
             self.call_returns(task, cpu, FreePath::Single, place);
         }
         match what {
             What::CacheCreated { cache, facts, .. } => self.created(*cache, facts.refcount, place),
             What::CacheReleased { cache } => self.ends(*cache, place),
-            What::Queued { object, cache, headless, .. } => self.queued(*object, *cache, *headless, place),
-            What::CallbackQueued { object, cache, .. } => {
-                let (life, object) = (self.life_at(*cache), *object);
-                let is_queued = |c: &&mut Callback| c.object == object && c.ran.or(c.replaced).is_none();
-                if let Some(before) = self.callbacks.iter_mut().find(is_queued) {
-                    before.replaced = Some(place);
-                }
-                let (returned, ran, replaced) = (None, None, None);
-                self.callbacks.push(Callback { life, object, queued: place, returned, ran, replaced });
+            What::Queued { object, cache, form, .. } => {
+                self.queued(*object, *cache, *form, place);
             }
+            What::CallbackQueued { object, cache, .. } => self.callback_queued(*object, *cache, place),
+            What::CallbackRuns { object, cache } => self.callback_runs(*object, Some(*cache), place),
+            What::CallbackRan { object, .. } => self.callback_runs(*object, None, place),
             What::QueueReturned { object } => self.queue_returned(task, *object, place),
-            What::CallbackRan { object, .. } => {
-                let ran = self.callbacks.iter_mut().rfind(|c| c.object == *object && c.ran.is_none());
-                if let Some(callback) = ran {
-                    callback.ran = Some(place);
-                    let life = callback.life;
-                    self.look_for_readers(life, *object, place);
-                }
-            }
             What::Freed { object, cache, path } => self.freed(*object, *cache, *path, place),
-            What::BatchFreed { path } => self.call_returns(task, cpu, *path, place),
+            What::BatchFreed { path } => {
+                self.run_returns(event, *path, place);
+                self.call_returns(task, cpu, *path, place);
+            }
             What::BarrierBegin { barrier, rcu_works_flushed } => {
                 let is_inside_another = self.barriers.iter().any(|b| b.task == task && b.is_open());
                 self.barriers.push(Barrier {
@@ -286,6 +285,7 @@ impl<'a> Naive<'a> {
                     lingers: None,
                     empty: None,
                     left: None,
+                    object_size: facts.object_size,
                 });
             }
             What::ShutdownBegin { cache, rcu_works_flushed } => {
@@ -325,21 +325,26 @@ impl<'a> Naive<'a> {
         }
     }
 
-    fn queued(&mut self, object: ObjectAddress, cache: CacheAddress, headless: bool, place: Place) {
+    fn queued(&mut self, object: ObjectAddress, cache: CacheAddress, form: QueueForm, place: Place) {
         let life = self.life_at(cache);
         let twice = |entry: &&mut Deferred| entry.life == life && entry.object == object && entry.is_queued();
+        let mut is_fallback = false;
         if let Some(before) = self.deferred.iter_mut().find(twice) {
             before.replaced = Some(place);
+            let was = &self.events[before.queued].what;
+            is_fallback =
+                form == QueueForm::Head && matches!(was, What::Queued { form: QueueForm::Nolock, .. });
         }
         self.deferred.push(Deferred {
             life,
             object,
             queued: place,
-            headless,
+            headless: form == QueueForm::Headless,
             returned: None,
             freed: None,
             within_call: false,
             replaced: None,
+            is_fallback,
         });
     }
 
@@ -433,14 +438,6 @@ impl<'a> Naive<'a> {
             !self.is_gone(*life, now) || self.destroys.iter().any(|d| d.life == *life && d.begin <= now)
         };
         (0..self.lives.len()).filter(counts).map(|life| self.outstanding(life, now)).sum()
-    }
-
-    /// Callbacks of a cache that have not run.
-    pub(crate) fn waiting_callbacks_at(&self, address: CacheAddress, now: Place) -> u64 {
-        let waits = |c: &&Callback| {
-            self.lives[c.life].address == address && lasts(c.queued, c.ran.or(c.replaced), now)
-        };
-        self.callbacks.iter().filter(waits).count() as u64
     }
 
     fn is_gone(&self, life: usize, now: Place) -> bool {

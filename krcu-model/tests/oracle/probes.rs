@@ -10,13 +10,14 @@ mod threads;
 use krcu_common::{BarrierKind, FreePath};
 use krcu_model::{
     Event, Watch,
-    event::{CacheAddress, CacheFacts, Cpu, Gap, LossReason, ObjectAddress, Task, Time, What},
+    event::{CacheAddress, CacheFacts, Cpu, Gap, LossReason, ObjectAddress, Scope, Task, Time, What},
     state::Blind,
 };
 
 use crate::random::Random;
 
 const SLOTS: u64 = 3;
+const OBJECT_BYTES: u64 = 64;
 const OBJECTS: u64 = 10;
 const TASKS: u32 = 4;
 const WORKERS: [u32; 3] = [20, 21, 22];
@@ -45,6 +46,8 @@ enum Life {
     Callback {
         since: usize,
     },
+    /// Its callback has begun and not returned.
+    InCallback,
     BeingFreed,
 }
 
@@ -83,6 +86,8 @@ struct Kernel {
     random: Random,
     watch: Watch,
     tells_all: bool,
+    /// It was asked for allocations, and for frees that nothing defers.
+    has_allocations: bool,
     /// How often it waits as it should, in a hundred.
     correct: u64,
     lossy: bool,
@@ -99,19 +104,26 @@ struct Kernel {
     /// Every event, sent or not.
     happened: usize,
     events: Vec<Event>,
-    lost: Option<(u64, u64)>,
+    lost: Vec<Gap>,
+    /// The object of the callback that runs.
+    in_callback: Option<usize>,
+    /// Heads of callbacks whose object somebody else frees, and its cache.
+    ghost_runs: Vec<(ObjectAddress, usize)>,
 }
 
 /// A watch, and what it is sent.
 pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
     let mut random = Random::new(seed);
-    let blind: &[Blind] = match random.below(12) {
-        0..4 => &[],
-        4..6 => &[Blind::CallbackRuns],
-        6 | 7 => &[Blind::CallbackRuns, Blind::Grace],
-        8 => &[Blind::CallbackRuns, Blind::Frees],
-        9 => &[Blind::CallbackRuns, Blind::KvfreeBarrier],
-        10 => &[Blind::CallbackRuns, Blind::RcuBarrier],
+    let blind: &[Blind] = match random.below(16) {
+        0..3 => &[],
+        3..7 => &[Blind::Inside],
+        7 => &[Blind::Frees, Blind::Inside],
+        8..10 => &[Blind::CallbackRuns],
+        10 => &[Blind::CallbackRuns, Blind::Grace],
+        11 => &[Blind::CallbackRuns, Blind::Frees],
+        12 => &[Blind::CallbackRuns, Blind::KvfreeBarrier],
+        13 => &[Blind::CallbackRuns, Blind::RcuBarrier],
+        14 => &[Blind::RcuBarrier, Blind::Inside],
         _ => &[Blind::CallbackRuns, Blind::Callbacks],
     };
     let possible_cpus = *random.choose(&[0, 2, 2, 2]);
@@ -120,7 +132,8 @@ pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
     let correct = *random.choose(&[0, 60, 90, 100, 100]);
     let lossy = random.percent(20);
     let mut kernel = Kernel {
-        tells_all: !watch.blind.contains(&Blind::CallbackRuns),
+        tells_all: watch.blind.is_empty(),
+        has_allocations: watch.blind.contains(&Blind::Inside) && random.percent(40),
         random,
         watch,
         correct,
@@ -135,7 +148,9 @@ pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
         now: attached.0,
         happened: 0,
         events: Vec::new(),
-        lost: None,
+        lost: Vec::new(),
+        in_callback: None,
+        ghost_runs: Vec::new(),
     };
     let numbers = (1..=TASKS).chain(WORKERS);
     kernel.threads.extend(numbers.map(|number| Thread {
@@ -168,10 +183,20 @@ fn address(slot: usize) -> CacheAddress {
 }
 
 fn object(index: usize) -> ObjectAddress {
-    ObjectAddress(0x10 + index as u64)
+    ObjectAddress(0x10000 + index as u64 * OBJECT_BYTES)
 }
 
 impl Kernel {
+    /// Whether it sends what a watch of a kernel is sent where nothing is out of its sight.
+    fn is_live(&self) -> bool {
+        self.watch.blind.contains(&Blind::Inside)
+    }
+
+    /// Where a callback of an object has its head; who tells all tells of objects instead.
+    fn head(&self, index: usize) -> ObjectAddress {
+        ObjectAddress(object(index).0 + if self.tells_all { 0 } else { 16 })
+    }
+
     /// Some caches are there before the watch, with what was queued of them.
     fn is_older_than_the_probes(&mut self) {
         for slot in 0..self.caches.len() {
@@ -181,7 +206,11 @@ impl Kernel {
                 self.caches[slot] = Some(Cache { users, counted, ..Cache::default() });
                 for index in 0..self.objects.len() {
                     if self.random.percent(25) && self.objects[index].life == Life::Free {
-                        self.objects[index] = Object { slot, life: Life::Queued { since: 0 }, hidden: true };
+                        let is_callback = self.random.percent(30);
+                        let since = 0;
+                        let life =
+                            if is_callback { Life::Callback { since } } else { Life::Queued { since } };
+                        self.objects[index] = Object { slot, life, hidden: true };
                     }
                 }
             }
@@ -193,7 +222,12 @@ impl Kernel {
         self.now += self.random.below(900);
         let blind = &self.watch.blind;
         let is_hidden = match &what {
-            What::QueueReturned { .. } | What::CallbackRan { .. } | What::Allocated { .. } => !self.tells_all,
+            What::QueueReturned { .. } | What::CallbackRan { .. } => !self.tells_all,
+            What::Allocated { .. } => !self.tells_all && !self.has_allocations,
+            What::FreedAtOnce { .. } => !self.has_allocations,
+            What::CallbackRuns { .. } | What::BatchFreed { path: FreePath::Callback } => {
+                !blind.contains(&Blind::Inside)
+            }
             What::GraceBegin { .. } | What::GraceEnd { .. } => blind.contains(&Blind::Grace),
             What::Freed { path: FreePath::Sheaf, .. } | What::BatchFreed { path: FreePath::Sheaf } => {
                 blind.contains(&Blind::Frees)
@@ -209,20 +243,40 @@ impl Kernel {
             return;
         }
         if self.lossy && self.random.percent(4) {
-            let first = self.events.last().map_or(self.watch.attached.0, |event| event.time.0);
-            self.lost = Some((self.lost.map_or(first, |lost| lost.0), self.now));
+            self.loses(&what);
             return;
         }
         self.events.push(Event { time: Time(self.now), task: Task(task), cpu: Cpu(cpu), what });
-        if self.lost.is_some() && self.random.percent(20) {
+        if !self.lost.is_empty() && self.random.percent(20) {
             self.tells_of_loss();
         }
     }
 
+    /// It is known of some losses what they were about.
+    fn loses(&mut self, what: &What) {
+        let first = self.events.last().map_or(self.watch.attached, |event| event.time);
+        let scope = match what {
+            What::Queued { cache, .. }
+            | What::Freed { cache, .. }
+            | What::CallbackQueued { cache, .. }
+            | What::CallbackRuns { cache, .. } => Scope::Cache(*cache),
+            What::GraceBegin { .. } | What::GraceEnd { .. } => Scope::Grace,
+            _ => Scope::Everything,
+        };
+        let scope = if self.random.percent(60) { scope } else { Scope::Everything };
+        let until = Time(self.now);
+        if let Some(lost) = self.lost.iter_mut().find(|lost| lost.scope == scope) {
+            lost.events += 1;
+            lost.until = until;
+        } else {
+            let reason =
+                *self.random.choose(&[LossReason::RingFull, LossReason::ProbeMissed, LossReason::MapFull]);
+            self.lost.push(Gap { reason, events: 1, from: first, until, scope });
+        }
+    }
+
     fn tells_of_loss(&mut self) {
-        if let Some((from, until)) = self.lost.take() {
-            let reason = LossReason::RingFull;
-            let gap = Gap { reason, events: 1, from: Time(from), until: Time(until) };
+        for gap in std::mem::take(&mut self.lost) {
             self.events.push(Event {
                 time: Time(self.now),
                 task: Task(0),
@@ -282,15 +336,40 @@ impl Kernel {
 
     /// A callback runs.
     fn softirq(&mut self) {
+        if let Some(index) = self.in_callback.take() {
+            // It returns before the next one runs.
+            if self.objects[index].life == Life::InCallback {
+                self.objects[index].life = Life::Free;
+                let cache = address(self.objects[index].slot);
+                self.say(SOFTIRQ, 0, What::FreedAtOnce { object: object(index), cache });
+            }
+            return self.say(SOFTIRQ, 0, What::BatchFreed { path: FreePath::Callback });
+        }
+        if !self.ghost_runs.is_empty() && self.random.percent(30) {
+            let place = self.random.index(self.ghost_runs.len());
+            let (object, slot) = self.ghost_runs.swap_remove(place);
+            return self.say(SOFTIRQ, 0, What::CallbackRuns { object, cache: address(slot) });
+        }
         let careful = self.is_correct();
         let reached = self.grace_reached;
         let ready = self
-            .objects(|object| matches!(object.life, Life::Callback { since } if !careful || since < reached));
+            .objects(|object| matches!(object.life, Life::Callback { since } if !careful || object.hidden || since < reached));
         if ready.is_empty() {
             return;
         }
         let index = *self.random.choose(&ready);
-        self.say(SOFTIRQ, 0, What::CallbackRan { object: object(index), text: None });
-        self.objects[index].life = Life::Free;
+        if self.tells_all {
+            self.say(SOFTIRQ, 0, What::CallbackRan { object: self.head(index), text: None });
+            self.objects[index].life = Life::Free;
+        } else {
+            let cache = address(self.objects[index].slot);
+            self.say(SOFTIRQ, 0, What::CallbackRuns { object: self.head(index), cache });
+            // It may have freed its object, or be about to.
+            self.objects[index].life = if self.random.percent(50) { Life::Free } else { Life::InCallback };
+            if self.objects[index].life == Life::Free {
+                self.say(SOFTIRQ, 0, What::FreedAtOnce { object: object(index), cache });
+            }
+            self.in_callback = Some(index);
+        }
     }
 }

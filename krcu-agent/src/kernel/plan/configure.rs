@@ -33,7 +33,11 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         (start, Some(offset)) if start != 0 => start.saturating_add(u64::from(offset)),
         _ => 0,
     };
+    // Only both together are of use.
+    let (read_only_cast, words_type) = layout.read_only_cast.zip(layout.words_type).unwrap_or((0, 0));
     let config = Config {
+        read_only_cast,
+        words_type,
         page_offset_base_address: address("page_offset_base"),
         vmalloc_base_address: address("vmalloc_base"),
         vmemmap_base_address: address("vmemmap_base"),
@@ -67,6 +71,7 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         sheaf_size_offset: layout.sheaf_size.unwrap_or(0),
         sheaf_objects_offset: layout.sheaf_objects.unwrap_or(0),
         module_name_offset: layout.module_name.unwrap_or(0),
+        callback_head_offset: layout.callback_list_head.unwrap_or(0),
         ..leftover(facts).unwrap_or(Config::ZERO)
     };
     (config, lacking)
@@ -121,6 +126,9 @@ pub(super) fn lacking_for(facts: &Facts, program: &str) -> Option<&'static str> 
             (layout.sheaf_size, "slab_sheaf.size"),
             (layout.sheaf_objects, "slab_sheaf.objects"),
         ]),
+        "callback_runs" | "callback_runs_nested" | "callback_runs_end" => {
+            lacking(&[(layout.callback_list_head, "rcu_cblist.head")])
+        }
         "module_loaded" | "module_freed" => lacking(&[(layout.module_name, "module.name")]),
         _ => None,
     }

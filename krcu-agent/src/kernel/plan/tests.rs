@@ -109,6 +109,11 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
         ("freed_sheaf_nobarn_end", "rcu_free_sheaf_nobarn"),
         ("freed_sheaf_nobarn", "rcu_free_sheaf_nobarn"),
     ];
+    let runs = [
+        ("callback_runs_end", "rcu_segcblist_insert_done_cbs"),
+        ("callback_runs_nested", "rcu_cblist_dequeue"),
+        ("callback_runs", "rcu_cblist_dequeue"),
+    ];
     let module_freed = [("module_freed", "module_free")];
     let nolock = [("queued_nolock", "kfree_call_rcu_nolock")];
     let queued = [("queued_nested", "kvfree_call_rcu"), ("queued", "kvfree_call_rcu")];
@@ -126,6 +131,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
                 &array,
                 &list_old,
                 &single,
+                &runs,
                 &module_freed,
                 &callback,
                 &queued,
@@ -143,6 +149,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
                 &bulk,
                 &list,
                 &single,
+                &runs,
                 &module_freed,
                 &hurry,
                 &callback,
@@ -163,6 +170,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
                 &list,
                 &single,
                 &sheaf,
+                &runs,
                 &module_freed,
                 &hurry,
                 &callback,
@@ -183,6 +191,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
                 &list,
                 &single,
                 &sheaf,
+                &runs,
                 &module_freed,
                 &hurry,
                 &callback,
@@ -324,12 +333,20 @@ fn blocks_are_watched_in_the_function_below_when_theirs_cannot_be() {
 
 const GRACE: &str = "Whether a deferred free ran before its grace period had ended cannot be decided.";
 
+const CALLBACK_RUNS: &str =
+    "Whether a callback of call_rcu() had run when a destroy looked cannot be decided.";
+
 /// What else cannot be decided, on a kernel where this cannot.
-fn without_grace(plan: &Plan) -> Vec<String> {
-    let (grace, other): (Vec<String>, Vec<String>) =
-        plan.undecidable.iter().cloned().partition(|sentence| sentence == GRACE);
-    assert_eq!(grace.len(), 1, "{:?}", plan.undecidable);
+fn without(this: &str, plan: &Plan) -> Vec<String> {
+    let (said, other): (Vec<String>, Vec<String>) =
+        plan.undecidable.iter().cloned().partition(|sentence| sentence == this);
+    assert_eq!(said.len(), 1, "{:?}", plan.undecidable);
     other
+}
+
+fn inline(facts: &mut Facts, name: &str) {
+    let inlined = Function { btf: Some(true), symbols: Some(0), traceable: Some(false) };
+    facts.functions.insert(name.to_owned(), inlined);
 }
 
 #[test]
@@ -337,11 +354,10 @@ fn without_one_end_of_a_grace_period_no_free_is_called_early() {
     for name in ["rcu_gp_fqs_loop", "rcu_gp_cleanup"] {
         for series in SERIES {
             let mut facts = debian(series);
-            let inlined = Function { btf: Some(true), symbols: Some(0), traceable: Some(false) };
-            facts.functions.insert(name.to_owned(), inlined);
+            inline(&mut facts, name);
             let plan = Plan::of(&facts);
             assert_eq!(plan.refusals, [], "{series} {name}");
-            assert_eq!(without_grace(&plan), undecidable_on(series, &[]), "{series} {name}");
+            assert_eq!(without(GRACE, &plan), undecidable_on(series, &[]), "{series} {name}");
         }
     }
 }
@@ -356,7 +372,26 @@ fn expedited_grace_periods_are_seen_at_either_function() {
         assert!(expedited.iter().all(|place| planned(&plan).contains(place)), "{series}");
         assert_eq!(plan.undecidable, undecidable_on(series, &[]), "{series}");
         facts.functions.get_mut("rcu_exp_wait_wake").unwrap().traceable = Some(false);
-        assert_eq!(without_grace(&Plan::of(&facts)), undecidable_on(series, &[]), "{series}");
+        assert_eq!(without(GRACE, &Plan::of(&facts)), undecidable_on(series, &[]), "{series}");
+    }
+}
+
+#[test]
+fn without_both_ends_of_a_callback_none_is_known_to_have_run() {
+    type Change = fn(&mut Facts);
+    let changes: [Change; 3] = [
+        |facts| facts.layout.callback_list_head = None,
+        |facts| inline(facts, "rcu_cblist_dequeue"),
+        |facts| inline(facts, "rcu_segcblist_insert_done_cbs"),
+    ];
+    for series in SERIES {
+        for change in &changes {
+            let mut facts = debian(series);
+            change(&mut facts);
+            let plan = Plan::of(&facts);
+            assert_eq!(without(CALLBACK_RUNS, &plan), undecidable_on(series, &[]), "{series}");
+            assert_eq!(plan.refusals, [], "{series}");
+        }
     }
 }
 

@@ -1,7 +1,11 @@
 //! Promises: which of two were broken, `barrier_covers` and `grace_period_kept`, and for which caches.
 
 use krcu_common::BarrierKind;
-use krcu_model::{event::What, promise::Promise, state::Blind};
+use krcu_model::{
+    event::{Gap, Scope, Time, What},
+    promise::Promise,
+    state::Blind,
+};
 
 use super::{Accusation, Barrier, Naive, Place, lasts};
 
@@ -16,7 +20,8 @@ impl Naive<'_> {
             }
         }
         for (life, queued, freed) in self.frees_with_a_grace_period_to_wait_for() {
-            if !self.is_blind_at(freed, Blind::Grace) && !self.has_grace_period(queued, freed) {
+            let can_tell = self.can_tell(Promise::GracePeriodKept, life, queued, freed);
+            if can_tell && !self.has_grace_period(queued, freed) {
                 single.push((Promise::GracePeriodKept, life, self.time(freed), self.time(queued)));
             }
         }
@@ -37,15 +42,31 @@ impl Naive<'_> {
             }
         }
         for known in &mut merged {
-            known.proved = !self.gaps().any(|(_, gap)| gap.from <= known.at && gap.until >= known.oldest);
+            known.proved = !self.gaps().any(|(_, gap)| {
+                gap.from <= known.at && self.hides(gap, known.promise, known.life, known.oldest)
+            });
         }
         merged.sort();
         merged
     }
 
-    /// Whether a loss is known by then, or the matter is out of sight.
-    pub(crate) fn is_blind_at(&self, now: Place, blind: Blind) -> bool {
-        !self.sees(blind) || self.gaps().any(|(place, _)| place < now)
+    /// Whether all was seen, as far as is known at a place, that would show that a promise was kept for what was
+    /// queued then.
+    pub(crate) fn can_tell(&self, promise: Promise, life: usize, queued: Place, now: Place) -> bool {
+        (promise != Promise::GracePeriodKept || self.sees(Blind::Grace))
+            && !self
+                .gaps()
+                .any(|(place, gap)| place < now && self.hides(gap, promise, Some(life), self.time(queued)))
+    }
+
+    /// Whether a loss could be of what would show it.
+    pub(super) fn hides(&self, gap: &Gap, promise: Promise, life: Option<usize>, queued: Time) -> bool {
+        let is_about = match gap.scope {
+            Scope::Everything => true,
+            Scope::Cache(address) => life.is_some_and(|life| self.lives[life].address == address),
+            Scope::Grace => promise == Promise::GracePeriodKept,
+        };
+        is_about && gap.until >= queued
     }
 
     /// What a barrier surely covers and was still queued when it returned: the cache, and when it was queued.
@@ -56,7 +77,7 @@ impl Naive<'_> {
         };
         let mut missed = Vec::new();
         if barrier.kind == BarrierKind::Rcu {
-            if self.is_blind_at(end, Blind::CallbackRuns) {
+            if !self.sees(Blind::CallbackRuns) {
                 return missed;
             }
             for callback in self.callbacks.iter().filter(|c| lasts(c.queued, c.ran.or(c.replaced), end)) {
@@ -64,7 +85,7 @@ impl Naive<'_> {
                     missed.push((callback.life, callback.queued));
                 }
             }
-        } else if !self.is_blind_at(end, Blind::Frees) {
+        } else if self.sees(Blind::Frees) {
             for entry in self.deferred.iter().filter(|e| lasts(e.queued, e.freed.or(e.replaced), end)) {
                 // Of a cache that the kernel has given back it is not sure what became of its objects.
                 let is_for_it = barrier.is_for(entry.life) && !self.is_gone(entry.life, end);
@@ -73,6 +94,7 @@ impl Naive<'_> {
                 }
             }
         }
+        missed.retain(|(life, queued)| self.can_tell(Promise::BarrierCovers, *life, *queued, end));
         missed
     }
 

@@ -1,56 +1,84 @@
 //! Verdicts: what each destroy should be said to be, by "The design".
 
-use krcu_common::BarrierKind;
-use krcu_model::{VerdictKind, event::What, state::Blind, verdict::Ordering};
+use krcu_common::{BarrierKind, wire::FLUSHES_UNKNOWN};
+use krcu_model::{
+    VerdictKind,
+    event::{Scope, What},
+    reason::Reason,
+    state::Blind,
+    verdict::Ordering,
+};
 
 use super::{Barrier, Callback, Deferred, Destroy, Expected, Free, Naive, Place};
 
 impl Naive<'_> {
     /// Every destroy, in the order of their entry.
     pub(crate) fn expected(&self) -> Vec<Expected> {
-        self.destroys.iter().map(|destroy| self.expect(destroy)).collect()
+        let doubles = self.doubles();
+        let twice = |life| doubles.iter().filter(|double| double.life == life).count() as u64;
+        let expect =
+            |destroy: &Destroy| Expected { queued_twice: twice(destroy.life), ..self.expect(destroy) };
+        self.destroys.iter().map(expect).collect()
     }
 
     fn expect(&self, destroy: &Destroy) -> Expected {
         let life = destroy.life;
+        let late_frees = self.late_frees(destroy);
+        let losses = self.losses_that_touch(destroy);
+        let has_loss = !losses.is_empty();
+        let end_unseen = if destroy.empty.is_none() { vec![Reason::EndUnseen] } else { Vec::new() };
         let unknown = Expected {
             kind: VerdictKind::Inconclusive,
             queued_by_kfree_rcu: 0,
             leaked: None,
             undecided: 0,
-            late_frees: 0,
+            late_frees,
             waited_for_own: 0,
             ordering: Ordering::Unknown,
+            queued_by_call_rcu: self.sees(Blind::Callbacks).then_some(0),
+            waited_for_callbacks: false,
+            waited_for_own_callbacks: 0,
+            reasons: [losses, end_unseen].concat(),
+            queued_twice: 0,
         };
-        let born = self.lives[life].created.map_or(self.watch.attached, |created| self.time(created));
-        let has_loss = self.gaps().any(|(_, gap)| {
-            gap.until >= born
-                && destroy.end.is_none_or(|end| destroy.ended_unseen(self) || gap.from <= self.time(end))
-        });
-        let late_frees = self.late_frees(destroy);
-        let unknown = Expected { late_frees, ..unknown };
         let Some(look) = destroy.look else {
-            let is_alias = destroy.refcount != 1 && !has_loss;
-            return Expected {
-                kind: if is_alias { VerdictKind::Alias } else { VerdictKind::Inconclusive },
-                ..unknown
-            };
+            if destroy.refcount != 1 && !has_loss {
+                return Expected { kind: VerdictKind::Alias, reasons: Vec::new(), ..unknown };
+            }
+            return unknown;
         };
         let end = destroy.end.unwrap_or(self.events.len());
         // A destroy that lingers has looked when it returns.
         let over = destroy.lingers.unwrap_or(end);
-        let late_unknown = self.late_unknown(destroy);
         // What is queued during the look is pending as well.
+        let is_during = |queued: Place| queued > look && queued < over;
         let is_queued_during =
-            self.deferred.iter().any(|e| e.life == life && e.queued > look && e.queued < over);
+            self.deferred.iter().any(|e| e.life == life && !e.is_fallback && is_during(e.queued))
+                || self
+                    .callbacks
+                    .iter()
+                    .any(|c| self.sees(Blind::CallbackRuns) && c.life == life && is_during(c.queued));
         let counted_at = if is_queued_during && destroy.end.is_some() { over } else { look };
         let seen_pending = self.outstanding(life, counted_at) + self.being_freed(life, counted_at);
-        let unknown = Expected { queued_by_kfree_rcu: seen_pending, ..unknown };
+        let waiting = self.waiting(life, counted_at);
+        let seen_callbacks = waiting.len() as u64 + self.running(life, counted_at);
+        let known_until = if destroy.end.is_some() && destroy.lingers.is_none() { end } else { look };
+        let queued_by_call_rcu = if !self.sees(Blind::Callbacks) {
+            None
+        } else if self.sees(Blind::CallbackRuns) {
+            Some(seen_callbacks)
+        } else {
+            self.open_callbacks(destroy, look, known_until).is_empty().then_some(0)
+        };
+        let unknown = Expected { queued_by_kfree_rcu: seen_pending, queued_by_call_rcu, ..unknown };
         let is_ever_queued = self.deferred.iter().any(|e| e.life == life && e.queued < over);
         match destroy.empty {
             None => return unknown,
+            Some(_) if has_loss => return unknown,
             // A free that went unseen would make that of another object at its address look late.
-            Some(_) if has_loss || (is_ever_queued && !self.sees(Blind::Frees)) => return unknown,
+            Some(_) if is_ever_queued && !self.sees(Blind::Frees) => {
+                return Expected { reasons: vec![Reason::BlindFrees], ..unknown };
+            }
             Some(true) if late_frees > 0 => return Expected { kind: VerdictKind::LateFree, ..unknown },
             Some(_) => {}
         }
@@ -59,39 +87,104 @@ impl Naive<'_> {
             if after > 0 {
                 return Expected { kind: VerdictKind::ModelDisagrees, ..unknown };
             }
-            return self.expect_emptied(destroy, look, over, &unknown);
+            let seen = Expected { queued_by_kfree_rcu: 0, leaked: Some(0), ..unknown };
+            let waiting_after = self.waiting(life, end).len() as u64;
+            if waiting_after > 0 {
+                // Whoever freed their objects, they will run.
+                return Expected {
+                    kind: VerdictKind::Pending,
+                    queued_by_call_rcu: seen.queued_by_call_rcu.map(|_| waiting_after),
+                    ordering: Ordering::Unordered,
+                    ..seen
+                };
+            }
+            let queued_by_call_rcu = match seen.queued_by_call_rcu {
+                Some(_) if self.sees(Blind::CallbackRuns) => Some(0),
+                unseen => unseen,
+            };
+            return self.expect_emptied(destroy, look, over, &Expected { queued_by_call_rcu, ..seen });
         }
         if destroy.left.is_some_and(|left| after > left) {
             return Expected { kind: VerdictKind::ModelDisagrees, ..unknown };
         }
+        let late_unknown = self.late_unknown(destroy);
+        let late_runs = self.late_unknown_runs(destroy);
         let pending = seen_pending + late_unknown;
-        let has_unknown_past = self.lives[life].created.is_none()
-            || destroy.counted
-            || !self.open_callbacks(destroy, look, over).is_empty()
-            || !self.sees(Blind::Callbacks);
-        let is_moving = self.being_freed(life, end) > 0 || is_queued_during;
+        let is_old = self.lives[life].created.is_none();
+        let is_blind_for_callbacks = !self.sees(Blind::Callbacks)
+            || (!self.sees(Blind::CallbackRuns) && !self.open_callbacks(destroy, look, over).is_empty());
+        let has_unknown_past = is_old || destroy.counted || is_blind_for_callbacks;
+        let running_after = self.being_freed(life, end) + self.running(life, end);
+        let waiting_after = self.waiting(life, end).len() as u64 + late_runs;
+        let excess = destroy.left.map_or(0, |left| waiting_after.saturating_sub(left.saturating_sub(after)));
+        let may_share = Naive::may_share_objects(&waiting, destroy.object_size) && waiting_after > 0;
+        let is_one_each = excess == 0 && !may_share;
         let (leaked, undecided) = match destroy.left {
-            None => (None, u64::from(pending == 0 && has_unknown_past)),
+            None => (None, u64::from(pending + seen_callbacks + late_runs == 0 && has_unknown_past)),
             Some(left) => {
-                let rest = left.saturating_sub(after + self.being_freed(life, end) + late_unknown);
-                if rest > 0 && has_unknown_past { (None, rest) } else { ((!is_moving).then_some(rest), 0) }
+                let rest = left.saturating_sub(after + late_unknown + running_after + waiting_after);
+                let is_exact = running_after == 0 && !is_queued_during && is_one_each;
+                if rest > 0 && has_unknown_past { (None, rest) } else { (is_exact.then_some(rest), 0) }
             }
         };
-        let kind = if pending > 0 {
-            VerdictKind::Pending
-        } else if undecided > 0 || (destroy.left.is_some() && leaked.is_none()) {
-            VerdictKind::Inconclusive
-        } else {
-            VerdictKind::Leaked
+        let callbacks = (seen_callbacks + late_runs).saturating_sub(excess);
+        let is_inexact = destroy.left.is_some() && leaked.is_none() && undecided == 0;
+        let queued_by_call_rcu = match unknown.queued_by_call_rcu {
+            _ if undecided > 0 && !is_old && !destroy.counted => None,
+            Some(_) if self.sees(Blind::CallbackRuns) => Some(callbacks),
+            unseen => unseen,
         };
-        Expected { kind, queued_by_kfree_rcu: pending, leaked, undecided, ..unknown }
+        let known =
+            Expected { queued_by_kfree_rcu: pending, leaked, undecided, queued_by_call_rcu, ..unknown };
+        if pending + callbacks > 0 {
+            return Expected { kind: VerdictKind::Pending, ..known };
+        }
+        let reasons = if undecided > 0 && is_old {
+            vec![Reason::LateAttach]
+        } else if undecided > 0 && destroy.counted {
+            vec![Reason::Counted]
+        } else if undecided > 0 {
+            let blind = [
+                (Blind::Callbacks, Reason::BlindCallbacks),
+                (Blind::CallbackRuns, Reason::BlindCallbackRuns),
+            ];
+            blind.iter().filter(|(blind, _)| !self.sees(*blind)).map(|(_, reason)| *reason).collect()
+        } else if is_inexact {
+            vec![Reason::InexactCount]
+        } else {
+            return Expected { kind: VerdictKind::Leaked, ..known };
+        };
+        Expected { reasons, ..known }
+    }
+
+    /// Why events were lost that may have told of this cache while it lived.
+    fn losses_that_touch(&self, destroy: &Destroy) -> Vec<Reason> {
+        let life = &self.lives[destroy.life];
+        let born = life.created.map_or(self.watch.attached, |created| self.time(created));
+        let touching = self.gaps().map(|(_, gap)| gap).filter(|gap| {
+            let is_about = match gap.scope {
+                Scope::Everything => true,
+                Scope::Cache(address) => address == life.address,
+                Scope::Grace => false,
+            };
+            is_about
+                && gap.until >= born
+                && destroy.end.is_none_or(|end| destroy.ended_unseen(self) || gap.from <= self.time(end))
+        });
+        let mut reasons: Vec<Reason> = touching.map(|gap| Reason::from(gap.reason)).collect();
+        reasons.sort_unstable();
+        reasons.dedup();
+        reasons
     }
 
     /// Nothing was left: by order, or by luck?
     fn expect_emptied(&self, destroy: &Destroy, look: Place, over: Place, seen: &Expected) -> Expected {
         let life = destroy.life;
-        let unknown = Expected { queued_by_kfree_rcu: 0, leaked: Some(0), ..seen.clone() };
+        let unknown = seen.clone();
         let is_ordered = |queued: Place| self.is_ordered(BarrierKind::Kvfree, destroy, queued, look);
+        let may_be_ordered = |queued: Place| {
+            is_ordered(queued) || self.maybe_inlined(destroy).any(|other| queued < other.begin)
+        };
         let of_life = |e: &&Deferred| {
             e.life == life
                 && e.queued < over
@@ -100,47 +193,81 @@ impl Naive<'_> {
         };
         let unknown_frees = self.unknown_frees(life, 0, over);
         let has_luck = self.deferred.iter().filter(of_life).any(|entry| !is_ordered(entry.queued));
+        let has_sure_luck = self.deferred.iter().filter(of_life).any(|entry| !may_be_ordered(entry.queued));
         // Queued before the probes: any barrier that was seen begins after that.
         let has_unknown_luck = unknown_frees > 0 && !self.has_any_barrier(destroy, look);
+        let has_sure_unknown_luck = has_unknown_luck && self.maybe_inlined(destroy).next().is_none();
         let open = self.open_callbacks(destroy, look, over);
         let callbacks_prove = !open.is_empty() && self.sees(Blind::RcuBarrier);
-        let frees_prove = (has_luck || has_unknown_luck) && self.sees(Blind::KvfreeBarrier);
+        let frees_prove = (has_sure_luck || has_sure_unknown_luck) && self.sees(Blind::KvfreeBarrier);
         if callbacks_prove || frees_prove {
             return Expected { kind: VerdictKind::Unordered, ordering: Ordering::Unordered, ..unknown };
         }
-        if !open.is_empty() || has_luck || has_unknown_luck {
-            return Expected { kind: VerdictKind::Inconclusive, ..unknown };
+        if has_luck || has_unknown_luck {
+            let sees_barrier = self.sees(Blind::KvfreeBarrier);
+            let reason = if sees_barrier { Reason::MapFull } else { Reason::BlindKvfreeBarrier };
+            return Expected { reasons: vec![reason], ..unknown };
+        }
+        if !open.is_empty() {
+            return Expected { reasons: vec![Reason::BlindRcuBarrier], ..unknown };
         }
         let is_anything_deferred = unknown_frees > 0
+            || self.unknown_runs(life, 0, over) > 0
             || self.deferred.iter().any(|entry| entry.life == life && entry.queued < over)
             || self.callbacks.iter().any(|callback| callback.life == life && callback.queued < over);
         let ordering = if is_anything_deferred { Ordering::Ordered } else { Ordering::NothingDeferred };
         let own = self.outstanding(life, destroy.begin)
             + self.being_freed(life, destroy.begin)
             + self.unknown_frees(life, destroy.begin, over);
-        let is_inside = self.barriers.iter().any(|b| {
-            b.task == destroy.task
-                && b.begin > destroy.begin
-                && b.end.is_some_and(|e| e < look)
-                && b.is_for(life)
-        }) || self.flushes_every_cpu(destroy);
+        let is_own = |b: &Barrier| {
+            b.task == destroy.task && b.begin > destroy.begin && b.end.is_some_and(|e| e < look)
+        };
+        let is_inside =
+            self.barriers.iter().any(|b| is_own(b) && b.is_for(life)) || self.flushes_every_cpu(destroy);
+        let is_rcu_inside =
+            self.barriers.iter().any(|b| is_own(b) && b.kind == BarrierKind::Rcu && !b.by_chance);
+        let unknown_runs = self.unknown_runs(life, destroy.begin, look);
         // Whether a callback would be open without what the destroy itself did.
-        let waited_for_callbacks = !self.open_callbacks(destroy, destroy.begin, over).is_empty();
+        let waited_for_callbacks = !self.open_callbacks(destroy, destroy.begin, over).is_empty()
+            || (is_rcu_inside && unknown_runs > 0);
         if (is_inside && own > 0) || waited_for_callbacks {
-            return Expected { kind: VerdictKind::Waited, waited_for_own: own, ordering, ..unknown };
+            let callbacks = self.waiting(life, destroy.begin).len() as u64
+                + self.running(life, destroy.begin)
+                + unknown_runs;
+            return Expected {
+                kind: VerdictKind::Waited,
+                waited_for_own: own,
+                ordering,
+                waited_for_callbacks,
+                waited_for_own_callbacks: if waited_for_callbacks { callbacks } else { 0 },
+                ..unknown
+            };
         }
         let is_old = self.lives[life].created.is_none() || destroy.counted;
+        let has_unknown_callbacks = self.unknown_runs(life, 0, over) > 0
+            && self.standing(BarrierKind::Rcu, destroy, look).next().is_none();
         let ordering = match ordering {
             Ordering::NothingDeferred if is_old => Ordering::Unknown,
-            _ if is_old && !is_inside => Ordering::Unknown,
+            _ if is_old && (!is_inside || has_unknown_callbacks) => Ordering::Unknown,
             ordering => ordering,
         };
-        Expected { kind: VerdictKind::Clean, ordering, ..unknown }
+        let mut reasons = match ordering {
+            Ordering::Unknown if destroy.counted => vec![Reason::Counted],
+            Ordering::Unknown => vec![Reason::LateAttach],
+            _ => Vec::new(),
+        };
+        // Callbacks may have been queued all the same.
+        let sees_callbacks = self.sees(Blind::Callbacks);
+        reasons.extend((!sees_callbacks).then_some(Reason::BlindCallbacks));
+        let ordering = if sees_callbacks { ordering } else { Ordering::Unknown };
+        Expected { kind: VerdictKind::Clean, ordering, reasons, ..unknown }
     }
 
     /// Two flushed works for each CPU are what is seen of an inlined barrier.
     fn flushes_every_cpu(&self, destroy: &Destroy) -> bool {
-        self.watch.possible_cpus > 0 && destroy.works_flushed >= 2 * self.watch.possible_cpus
+        self.watch.possible_cpus > 0
+            && destroy.works_flushed != FLUSHES_UNKNOWN
+            && destroy.works_flushed >= 2 * self.watch.possible_cpus
     }
 
     /// Barriers that stand between `kfree_rcu()` or `call_rcu()` and the look of a destroy: those that
@@ -164,10 +291,19 @@ impl Naive<'_> {
 
     /// Destroys of the same cache with an inlined barrier that stands between: its own, and earlier ones.
     fn inlined(&self, destroy: &Destroy) -> impl Iterator<Item = &Destroy> {
+        self.destroys_until(destroy).filter(|other| self.flushes_every_cpu(other))
+    }
+
+    /// Those of which it is not known whether they have one.
+    fn maybe_inlined(&self, destroy: &Destroy) -> impl Iterator<Item = &Destroy> {
+        self.destroys_until(destroy).filter(|other| other.works_flushed == FLUSHES_UNKNOWN)
+    }
+
+    fn destroys_until(&self, destroy: &Destroy) -> impl Iterator<Item = &Destroy> {
         let (life, begin) = (destroy.life, destroy.begin);
         let is_before =
             move |other: &Destroy| other.begin == begin || other.look.is_some_and(|look| look < begin);
-        self.destroys.iter().filter(move |d| d.life == life && is_before(d) && self.flushes_every_cpu(d))
+        self.destroys.iter().filter(move |other| other.life == life && is_before(other))
     }
 
     fn has_any_barrier(&self, destroy: &Destroy, look: Place) -> bool {
@@ -198,7 +334,20 @@ impl Naive<'_> {
     fn late_frees(&self, destroy: &Destroy) -> u64 {
         let is_late =
             |entry: &&Deferred| entry.freed.is_some_and(|freed| self.is_late_for(destroy, entry.life, freed));
-        self.deferred.iter().filter(is_late).count() as u64 + self.late_unknown(destroy)
+        let runs_late = |callback: &&Callback| {
+            self.sees(Blind::CallbackRuns)
+                && callback.ran.is_some_and(|ran| self.is_late_for(destroy, callback.life, ran))
+        };
+        self.deferred.iter().filter(is_late).count() as u64
+            + self.callbacks.iter().filter(runs_late).count() as u64
+            + self.late_unknown(destroy)
+            + self.late_unknown_runs(destroy)
+    }
+
+    /// Callbacks of which nothing was seen before they ran late.
+    fn late_unknown_runs(&self, destroy: &Destroy) -> u64 {
+        let places = self.unknown_run_places(destroy.life);
+        places.filter(|begin| self.is_late_for(destroy, destroy.life, *begin)).count() as u64
     }
 
     fn late_unknown(&self, destroy: &Destroy) -> u64 {

@@ -1,7 +1,7 @@
 //! Threads: the next step of a task, out of what it is in.
 
-use krcu_common::{BarrierKind, FreePath};
-use krcu_model::event::{Leftover, Site, What};
+use krcu_common::{BarrierKind, FreePath, QueueForm, wire::FLUSHES_UNKNOWN};
+use krcu_model::event::{FunctionAddress, Leftover, ObjectAddress, Site, What};
 
 use super::{Cache, Doing, Kernel, Life, Object, TASKS, address, facts, object};
 
@@ -109,7 +109,7 @@ impl Kernel {
     fn begins(&mut self, thread: usize, number: u32, cpu: u16) {
         let own = self.objects(|object| object.life == Life::Allocated);
         let alive = self.slots(|cache| !cache.emptied && cache.users > 0);
-        match self.random.below(20) {
+        match self.random.below(21) {
             0 | 1 => self.creates(number, cpu),
             2..8 if !alive.is_empty() => {
                 let slot = *self.random.choose(&alive);
@@ -119,8 +119,14 @@ impl Kernel {
                 }
                 let index = *self.random.choose(&free);
                 self.objects[index] = Object { slot, life: Life::Allocated, hidden: false };
-                self.say(number, cpu, What::Allocated { object: object(index), cache: address(slot) });
-                if self.random.percent(85) {
+                self.say(
+                    number,
+                    cpu,
+                    What::Allocated { object: object(index), cache: address(slot), site: Site(0) },
+                );
+                if self.is_live() && self.random.percent(40) {
+                    self.calls_rcu(thread, number, cpu, index);
+                } else if self.random.percent(85) {
                     self.queues(thread, number, cpu, index);
                 }
             }
@@ -130,6 +136,11 @@ impl Kernel {
             }
             10 if !own.is_empty() => {
                 let index = *self.random.choose(&own);
+                if self.is_live() && self.random.percent(50) && !self.is_counted(index) {
+                    let cache = address(self.objects[index].slot);
+                    self.objects[index].life = Life::Free;
+                    return self.say(number, cpu, What::FreedAtOnce { object: object(index), cache });
+                }
                 let path = *self.random.choose(&[FreePath::Single, FreePath::Bulk]);
                 self.free(index, path, number, cpu);
                 self.objects[index].life = Life::Free;
@@ -137,18 +148,11 @@ impl Kernel {
             }
             11 | 12 if !own.is_empty() => {
                 let index = *self.random.choose(&own);
-                let slot = self.objects[index].slot;
-                if self.is_counted(index) {
-                    return;
-                }
-                let since = self.happened;
-                self.objects[index].life = Life::Callback { since };
-                let (object, cache) = (object(index), address(slot));
-                self.say(number, cpu, What::CallbackQueued { object, cache, text: None, site: Site(0) });
-                self.threads[thread].doing = Doing::Queueing(index);
+                self.calls_rcu(thread, number, cpu, index);
             }
+            20 if !self.is_correct() => self.hands_over_again(number, cpu),
             13..16 => self.barrier_begins(thread, number, cpu),
-            16.. => {
+            16..20 => {
                 let candidates = self.slots(|cache| !cache.emptied && !cache.being_destroyed);
                 if candidates.is_empty() {
                     return;
@@ -162,6 +166,63 @@ impl Kernel {
             }
             _ => {}
         }
+    }
+
+    /// What is queued is handed over once more, by whoever does not know of it.
+    fn hands_over_again(&mut self, task: u32, cpu: u16) {
+        let is_queued = |object: &Object| {
+            !object.hidden && matches!(object.life, Life::Queued { .. } | Life::Callback { .. })
+        };
+        let queued = self.objects(is_queued);
+        if queued.is_empty() {
+            return;
+        }
+        let index = *self.random.choose(&queued);
+        let slot = self.objects[index].slot;
+        if self.is_counted(index) || slot >= self.caches.len() {
+            return;
+        }
+        let (object, cache, site) = (object(index), address(slot), Site(0));
+        // The return of a call names the object alone, and so must be of the only call for it.
+        let is_callback = matches!(self.objects[index].life, Life::Callback { .. });
+        let kind = if self.tells_all { u64::from(is_callback) } else { self.random.below(3) };
+        match kind {
+            0 => self.say(task, cpu, What::Queued { object, cache, site, form: QueueForm::Head }),
+            1 => {
+                let head = self.head(index);
+                self.queues_callback(task, cpu, head, slot);
+            }
+            _ => self.say(task, cpu, What::FreedAtOnce { object, cache }),
+        }
+    }
+
+    fn calls_rcu(&mut self, thread: usize, number: u32, cpu: u16, index: usize) {
+        let slot = self.objects[index].slot;
+        if self.is_counted(index) {
+            return;
+        }
+        let since = self.happened;
+        self.objects[index].life = Life::Callback { since };
+        let head = self.head(index);
+        self.queues_callback(number, cpu, head, slot);
+        if self.is_live() && self.random.percent(25) {
+            // Another head in the object; or somebody frees the object whatever waits in it.
+            let other = ObjectAddress(head.0 + 8);
+            if self.random.percent(50) {
+                self.queues_callback(number, cpu, other, slot);
+                self.ghost_runs.push((other, slot));
+            } else {
+                self.objects[index].life = Life::Free;
+                self.ghost_runs.push((head, slot));
+            }
+        }
+        self.threads[thread].doing = Doing::Queueing(index);
+    }
+
+    fn queues_callback(&mut self, task: u32, cpu: u16, head: ObjectAddress, slot: usize) {
+        let (cache, function) = (address(slot), FunctionAddress(0));
+        let what = What::CallbackQueued { object: head, cache, function, text: None, site: Site(0) };
+        self.say(task, cpu, what);
     }
 
     fn creates(&mut self, task: u32, cpu: u16) {
@@ -195,7 +256,13 @@ impl Kernel {
         let since = self.happened;
         self.objects[index].life = if headless { Life::InCall } else { Life::Queued { since } };
         let (object, cache) = (object(index), address(slot));
-        self.say(number, cpu, What::Queued { object, cache, site: Site(0), headless });
+        let is_nolock = !headless && self.random.percent(15);
+        let form = if is_nolock { QueueForm::Nolock } else { QueueForm::of(headless) };
+        self.say(number, cpu, What::Queued { object, cache, site: Site(0), form });
+        if is_nolock && self.random.percent(50) {
+            // It found no room there.
+            self.say(number, cpu, What::Queued { object, cache, site: Site(0), form: QueueForm::Head });
+        }
         self.threads[thread].doing =
             if headless { Doing::QueueingHeadless(index) } else { Doing::Queueing(index) };
     }
@@ -277,7 +344,8 @@ impl Kernel {
             return;
         }
         cache.being_destroyed = true;
-        let rcu_works_flushed = self.threads[thread].flushed;
+        let is_counted = !self.random.percent(6);
+        let rcu_works_flushed = if is_counted { self.threads[thread].flushed } else { FLUSHES_UNKNOWN };
         self.say(number, cpu, What::ShutdownBegin { cache: address(slot), rcu_works_flushed });
         self.threads[thread].flushed = 0;
         self.threads[thread].doing = Doing::Looks(slot);

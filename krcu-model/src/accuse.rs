@@ -1,0 +1,130 @@
+//! Accusations: what the kernel is said to have broken, and when nothing unseen can explain it.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    advice,
+    double::Doubles,
+    event::{CacheAddress, CacheFacts, Gap, Scope, Time},
+    evidence,
+    promise::{Promise, Violation},
+    stack::StackId,
+    state::{CacheId, State},
+    verdict::{SiteCount, Verdict, VerdictKind},
+};
+
+/// The verdicts of broken promises, in the order in which they were found.
+pub(crate) fn of_promises(state: &State) -> impl Iterator<Item = Verdict> {
+    let violations = state.violations().iter().filter(|violation| is_proved(state, violation));
+    violations.filter_map(|violation| of_violation(state, violation))
+}
+
+/// Whether no event can be missing that would have shown that nothing was broken: a loss is known only
+/// some events after it happened.
+fn is_proved(state: &State, violation: &Violation) -> bool {
+    let Violation { promise, address, oldest, at, .. } = violation;
+    let needs_grace = *promise == Promise::GracePeriodKept;
+    !state.gaps.iter().any(|gap| gap.may_explain(*address, needs_grace, *oldest) && gap.from <= *at)
+}
+
+impl Gap {
+    /// Whether it may be this loss that makes something look broken which was queued, or begun, at `since`:
+    /// about a cache, and by the grace periods where that needs them.
+    pub(crate) fn may_explain(&self, cache: Option<CacheAddress>, needs_grace: bool, since: Time) -> bool {
+        let is_about = match self.scope {
+            Scope::Everything => true,
+            Scope::Cache(address) => cache.is_none_or(|cache| cache == address),
+            Scope::Grace => needs_grace,
+        };
+        is_about && self.until >= since
+    }
+}
+
+/// A broken promise, told of the cache that it concerns; none where the verdict of a destroy says it.
+fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
+    let Violation { promise, cache, begin, at, objects, oldest, .. } = violation;
+    let took = at.since(*begin);
+    let (objects_were, objects_had) =
+        if *objects == 1 { ("object was", "object that had") } else { ("objects were", "objects that had") };
+    let (kind, note, wait_ns) = match promise {
+        Promise::BarrierCovers => (
+            VerdictKind::BarrierEarly,
+            format!(
+                "a barrier returned after {took} ns without the free of {objects} {objects_had} been queued before it"
+            ),
+            Some(took),
+        ),
+        Promise::GracePeriodKept => (
+            VerdictKind::FreedEarly,
+            format!(
+                "{objects} {objects_were} freed before a grace period had passed since they were queued, the first after {took} ns"
+            ),
+            None,
+        ),
+        _ => return None,
+    };
+    let facts = cache.map(|cache| facts_of(state, cache)).unwrap_or_default();
+    let mut verdict = Verdict {
+        verdict: kind,
+        flagged: kind.is_flagged(),
+        flagged_strictly: kind.is_flagged_strictly(),
+        cache: facts.name,
+        queued_by_kfree_rcu: *objects,
+        oldest_age_ns: Some(at.since(*oldest)),
+        wait_ns,
+        notes: vec![note],
+        ..Verdict::of_nothing()
+    };
+    verdict.advice = advice::of(&verdict);
+    Some(verdict)
+}
+
+/// What is known of a cache, whether it lives or not.
+fn facts_of(state: &State, cache: CacheId) -> CacheFacts {
+    let destroyed =
+        state.destroys.iter().rfind(|destroy| destroy.cache == cache).map(|destroy| &destroy.facts);
+    let alive = state.caches.values().find(|life| life.id == cache).map(|life| &life.facts);
+    alive.or(destroyed).cloned().unwrap_or_default()
+}
+
+/// The verdicts of double frees, in the order in which their caches were met.
+pub(crate) fn of_doubles(state: &State) -> impl Iterator<Item = Verdict> {
+    state.doubles.iter().filter_map(|(cache, doubles)| of_double(state, *cache, doubles))
+}
+
+fn of_double(state: &State, cache: CacheId, doubles: &Doubles) -> Option<Verdict> {
+    let (objects, proved) = doubles.proved(state);
+    let first = proved.first()?;
+    let mut pairs: BTreeMap<(Option<StackId>, StackId), u64> = BTreeMap::new();
+    for double in &proved {
+        *pairs.entry((double.second.1, double.first.1)).or_default() += 1;
+    }
+    let mut pairs: Vec<_> = pairs.into_iter().collect();
+    pairs.sort_by_key(|(_, objects)| core::cmp::Reverse(*objects));
+    let stacks = pairs.iter().flat_map(|((second, first), objects)| {
+        let both = [*second, Some(*first)].into_iter().flatten();
+        both.filter(|stack| *stack != StackId::default()).map(|stack| (*objects, stack))
+    });
+    let module = stacks.clone().find_map(|(_, stack)| state.stack(stack).module().map(str::to_owned));
+    let sites = stacks.map(|(objects, stack)| SiteCount { objects, stack: evidence::frames(state, stack) });
+    let kind = VerdictKind::DoubleFree;
+    let CacheFacts { name, object_size, .. } = facts_of(state, cache);
+    let after = first.second.0.time.since(first.first.0.time);
+    let (were, they) = if objects == 1 { ("object was", "it was") } else { ("objects were", "they were") };
+    let mut verdict = Verdict {
+        verdict: kind,
+        flagged: kind.is_flagged(),
+        flagged_strictly: kind.is_flagged_strictly(),
+        cache: name,
+        module,
+        object_bytes: object_size,
+        queued_twice: objects,
+        sites: sites.collect(),
+        notes: vec![format!(
+            "{objects} {were} handed over to be freed while {they} queued already, the first {after} ns after it was queued"
+        )],
+        ..Verdict::of_nothing()
+    };
+    verdict.advice = advice::of(&verdict);
+    Some(verdict)
+}

@@ -1,0 +1,132 @@
+//! Callbacks of `call_rcu()` whose head lies in an object: queued, begun, returned.
+
+use krcu_common::FreePath;
+
+use crate::{
+    double::Double,
+    event::{CacheAddress, Cpu, FunctionAddress, ObjectAddress, Site, Task},
+    ledger::Waiting,
+    state::{Blind, Born, Freer, Mark, State},
+};
+
+/// The fields of one event.
+pub(super) struct CallbackQueued<'a> {
+    pub(super) head: ObjectAddress,
+    pub(super) cache: CacheAddress,
+    pub(super) function: FunctionAddress,
+    pub(super) text: Option<&'a String>,
+    pub(super) site: Site,
+}
+
+impl State {
+    pub(super) fn callback_queued(&mut self, queued: Mark, task: Task, cpu: Cpu, what: &CallbackQueued<'_>) {
+        let stack = self.stack_of(what.site);
+        let function = self.functions.at(what.function, what.text);
+        let sees_runs = self.sees_callbacks_run();
+        let cache = self.cache(what.cache);
+        cache.callbacks += 1;
+        cache.last_callback = Some(queued);
+        cache.last_callback_stack = stack;
+        cache.functions.queued(function, queued);
+        let object_size = cache.facts.object_size;
+        if !self.ledger.allocated.is_empty() {
+            self.ledger.allocation_is_handed_over(what.head, object_size);
+        }
+        if !sees_runs {
+            return;
+        }
+        let cache = self.cache(what.cache);
+        cache.callbacks_waiting += 1;
+        let life = cache.id;
+        self.ledger.returned.remove(&what.head);
+        let second = (queued, Some(stack));
+        if let Some(first) = self.queued_around(what.cache, what.head) {
+            self.keep_double(what.cache, life, Double { first, second });
+        }
+        let waiting = Waiting { cache: what.cache, life, queued, task, cpu, stack, function, late_for: None };
+        if let Some(before) = self.ledger.callbacks.insert(what.head, waiting)
+            && let Some(cache) = self.caches.get_mut(&before.cache).filter(|cache| cache.id == before.life)
+        {
+            // Its run went unseen, or there is none: one head waits once.
+            cache.callbacks_waiting -= 1;
+            if before.life == life {
+                let first = (before.queued, before.stack);
+                self.keep_double(what.cache, life, Double { first, second });
+            }
+        }
+    }
+
+    /// A callback begins to run; its return is told by another event.
+    pub(super) fn callback_runs(
+        &mut self,
+        at: Mark,
+        freer: Freer,
+        head: ObjectAddress,
+        address: CacheAddress,
+    ) {
+        let Some(waiting) = self.callback_begins(at, head) else {
+            return self.unknown_callback_runs(at, freer, head, address);
+        };
+        if let Some(cache) = self.caches.get_mut(&waiting.cache).filter(|cache| cache.id == waiting.life) {
+            cache.callbacks_running += 1;
+            self.freeing.begin((freer, FreePath::Callback), waiting.cache);
+        }
+    }
+
+    /// Takes what is known of a callback off what waits, for it runs now.
+    pub(super) fn callback_begins(&mut self, at: Mark, head: ObjectAddress) -> Option<Waiting> {
+        self.ledger.returned.remove(&head);
+        let waiting = self.ledger.callbacks.remove(&head)?;
+        let owner = (waiting.cache, waiting.life);
+        self.check_grace(at, head, owner, waiting.queued);
+        self.check_readers(at, head, owner);
+        let late_for = match self.caches.get_mut(&waiting.cache).filter(|cache| cache.id == waiting.life) {
+            Some(cache) => {
+                cache.callbacks_waiting -= 1;
+                cache.freed_by.count(FreePath::Callback);
+                cache.last_freed = Some(at.time);
+                cache.looked
+            }
+            None => waiting.late_for,
+        };
+        if let Some(place) = late_for {
+            self.destroys[place].late_free(at.time);
+        }
+        Some(waiting)
+    }
+
+    /// A callback of which nothing was seen before. `call_srcu()` has such; in a cache that is older than the
+    /// probes it was queued before them.
+    fn unknown_callback_runs(&mut self, at: Mark, freer: Freer, head: ObjectAddress, address: CacheAddress) {
+        let sees_runs = self.sees_callbacks_run();
+        if !self.ledger.allocated.is_empty() {
+            let size = self.caches.get(&address).map_or(0, |cache| cache.facts.object_size);
+            self.ledger.allocation_is_handed_over(head, size);
+        }
+        let cache = self.cache(address);
+        if cache.born != Born::BeforeAttach || !sees_runs {
+            return;
+        }
+        cache.callbacks_unknown += 1;
+        cache.callbacks_running += 1;
+        cache.freed_by.count(FreePath::Callback);
+        cache.last_freed = Some(at.time);
+        let (looked, id) = (cache.looked, cache.id);
+        self.freeing.begin((freer, FreePath::Callback), address);
+        if let Some(place) = looked {
+            let destroy = &mut self.destroys[place];
+            destroy.late_free(at.time);
+            destroy.late_unknown_callbacks += 1;
+        }
+        for place in self.open_destroys.values() {
+            let destroy = &mut self.destroys[*place];
+            destroy.unknown_callbacks_while_waiting +=
+                u64::from(destroy.cache == id && destroy.look.is_none());
+        }
+    }
+
+    /// Whether it is told when callbacks run.
+    pub(crate) fn sees_callbacks_run(&self) -> bool {
+        !self.watch.blind.contains(&Blind::CallbackRuns)
+    }
+}

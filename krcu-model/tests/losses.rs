@@ -1,0 +1,139 @@
+//! What a loss touches, by what it could have been of, and what it leaves alone; the reasons of an inconclusive
+//! verdict, as words.
+
+mod run;
+
+use krcu_common::{BarrierKind, FreePath, wire::FLUSHES_UNKNOWN};
+use krcu_model::{
+    VerdictKind,
+    event::{CacheAddress, Gap, LossReason, Scope, Time, What},
+    reason::Reason,
+    state::Blind,
+    verdict::Ordering,
+};
+use run::*;
+
+/// A loss between two microseconds, known from here on.
+fn lost(run: Run, reason: LossReason, scope: Scope, from: u64, until: u64) -> Run {
+    let (from, until) = (Time(from * 1000), Time(until * 1000));
+    run.then(0, What::Gap(Gap { reason, events: 2, from, until, scope }))
+}
+
+#[test]
+fn a_loss_of_one_cache_touches_its_destroys_and_no_others() {
+    let destroyed = |scope, from, until| {
+        let run = Run::live().at(100).created(CACHE).at(200).destroy_begin().look(0).emptied();
+        let verdict = lost(run, LossReason::MapFull, scope, from, until).verdict();
+        (verdict.verdict, verdict.reasons)
+    };
+    let (clean, unclear) = ((VerdictKind::Clean, vec![]), (VerdictKind::Inconclusive, vec![Reason::MapFull]));
+    assert_eq!(destroyed(Scope::Cache(CACHE), 150, 160), unclear);
+    assert_eq!(destroyed(Scope::Everything, 150, 160), unclear);
+    assert_eq!(destroyed(Scope::Cache(OTHER), 150, 160), clean);
+    assert_eq!(destroyed(Scope::Grace, 150, 160), clean);
+    // Of the cache that had the address before, or has it after.
+    assert_eq!(destroyed(Scope::Cache(CACHE), 10, 99), clean);
+    assert_eq!(destroyed(Scope::Cache(CACHE), 300, 301), clean);
+}
+
+#[test]
+fn a_loss_takes_back_an_accusation_only_if_it_could_explain_it() {
+    let early = |scope: fn(CacheAddress) -> Scope, from, until| {
+        let run = Run::live().at(100).created(CACHE).at(200).queued(EXIT, 0..1);
+        let known_before = lost(run, LossReason::ProbeMissed, scope(CACHE), from, until);
+        let before = known_before.barrier(EXIT, BarrierKind::Kvfree).kinds();
+        let run =
+            Run::live().at(100).created(CACHE).at(200).queued(EXIT, 0..1).barrier(EXIT, BarrierKind::Kvfree);
+        let after = lost(run, LossReason::ProbeMissed, scope(CACHE), from, until).kinds();
+        assert_eq!(before, after, "whenever it is known");
+        before
+    };
+    assert_eq!(early(Scope::Cache, 200, 201), []);
+    assert_eq!(early(|_| Scope::Everything, 200, 201), []);
+    assert_eq!(early(|_| Scope::Cache(OTHER), 200, 201), [VerdictKind::BarrierEarly]);
+    assert_eq!(early(|_| Scope::Grace, 200, 201), [VerdictKind::BarrierEarly]);
+    // What was lost before it was queued says nothing of it.
+    assert_eq!(early(|_| Scope::Everything, 150, 199), [VerdictKind::BarrierEarly]);
+}
+
+#[test]
+fn a_lost_grace_period_takes_back_only_that_one_was_too_short() {
+    let freed = |scope, from, until| {
+        let run = Run::seeing(vec![Blind::Inside]).at(100).created(CACHE).at(200).queued(EXIT, 0..1);
+        lost(run, LossReason::MapFull, scope, from, until).freed(0..1, FreePath::Bulk).kinds()
+    };
+    assert_eq!(freed(Scope::Grace, 200, 201), []);
+    assert_eq!(freed(Scope::Grace, 150, 199), [VerdictKind::FreedEarly]);
+    assert_eq!(freed(Scope::Cache(OTHER), 200, 201), [VerdictKind::FreedEarly]);
+}
+
+#[test]
+fn flushed_works_that_were_not_counted_matter_only_where_nothing_else_decides() {
+    let look = |run: Run| {
+        let verdict = run.look(FLUSHES_UNKNOWN).emptied().verdict();
+        (verdict.verdict, verdict.reasons)
+    };
+    let unclear = (VerdictKind::Inconclusive, vec![Reason::MapFull]);
+    let queued = || Run::live().created(CACHE).queued(EXIT, 0..1);
+    let freed = |run: Run| run.freed(0..1, FreePath::Bulk);
+    assert_eq!(look(freed(queued()).destroy_begin()), unclear);
+    assert_eq!(look(freed(queued().destroy_begin())), unclear);
+    // Nothing was queued; a barrier that is seen; or one that could not have covered it.
+    assert_eq!(look(Run::live().created(CACHE).destroy_begin()), (VerdictKind::Clean, vec![]));
+    let ordered = freed(queued()).barrier(EXIT, BarrierKind::Kvfree).destroy_begin();
+    assert_eq!(look(ordered), (VerdictKind::Clean, vec![]));
+    let inside = freed(queued().destroy_begin()).barrier(EXIT, BarrierKind::Kvfree);
+    assert_eq!(look(inside), (VerdictKind::Waited, vec![]));
+    let after = freed(Run::live().created(CACHE).destroy_begin().queued(30, 0..1));
+    assert_eq!(look(after), (VerdictKind::Unordered, vec![]));
+    // Callbacks have a barrier of their own.
+    let callbacks = Run::live().created(CACHE).callbacks(EXIT, 0..1).ran(0..1).destroy_begin();
+    assert_eq!(look(callbacks), (VerdictKind::Unordered, vec![]));
+    // What is left is left.
+    let left = queued().destroy_begin().look(FLUSHES_UNKNOWN).left(1).verdict();
+    assert_eq!((left.verdict, left.leaked), (VerdictKind::Pending, Some(0)));
+}
+
+#[test]
+fn each_reason_is_named_where_it_decides_and_nowhere_else() {
+    let reasons = |run: Run| {
+        let verdict = run.verdict();
+        let is_open = verdict.verdict == VerdictKind::Inconclusive
+            || (verdict.verdict == VerdictKind::Clean && verdict.ordering == Ordering::Unknown);
+        assert_eq!(is_open, !verdict.reasons.is_empty(), "{verdict:#?}");
+        verdict.reasons
+    };
+    let blind = |blind| Run::seeing(vec![blind, Blind::Grace, Blind::Inside]).created(CACHE);
+    let freed =
+        |run: Run| run.queued(EXIT, 0..1).freed(0..1, FreePath::Bulk).destroy_begin().look(0).emptied();
+    assert_eq!(reasons(freed(blind(Blind::Frees))), [Reason::BlindFrees]);
+    assert_eq!(reasons(freed(blind(Blind::KvfreeBarrier))), [Reason::BlindKvfreeBarrier]);
+    assert_eq!(reasons(freed(blind(Blind::RcuBarrier))), []);
+    let ran = |run: Run| run.callbacks(EXIT, 0..1).ran(0..1).destroy_begin().look(0).emptied();
+    assert_eq!(reasons(ran(blind(Blind::RcuBarrier))), [Reason::BlindRcuBarrier]);
+    assert_eq!(reasons(ran(blind(Blind::KvfreeBarrier))), []);
+    assert_eq!(reasons(blind(Blind::Callbacks).destroy_begin().look(0).left(1)), [Reason::BlindCallbacks]);
+    assert_eq!(reasons(blind(Blind::Callbacks).destroy_begin().look(0).emptied()), [Reason::BlindCallbacks]);
+    assert_eq!(reasons(Run::live().destroy_begin().look(0).emptied()), [Reason::LateAttach]);
+    assert_eq!(reasons(Run::live().destroy_begin().look(0).left(1)), [Reason::LateAttach]);
+    assert_eq!(reasons(Run::live().created(CACHE).destroy_begin().look(0)), [Reason::EndUnseen]);
+    // The free ran, or ended, while the slabs were counted, and nothing else is left that was queued.
+    let inexact = Run::live().created(CACHE).destroy_begin().look(0).then(WORKER, queued(1, false));
+    let inexact = inexact.freed(1..2, FreePath::Bulk).left(1);
+    assert_eq!(reasons(inexact), [Reason::InexactCount]);
+    let run = Run::live().created(CACHE).destroy_begin().look(0);
+    let run = lost(run, LossReason::RingFull, Scope::Everything, 0, 1);
+    let run = lost(run, LossReason::ProbeMissed, Scope::Cache(CACHE), 0, 1);
+    assert_eq!(reasons(run.left(1)), [Reason::RingFull, Reason::ProbeMissed]);
+}
+
+#[test]
+fn the_last_rcu_barrier_is_known_of_the_last_tasks_that_called_one() {
+    let before = |others: u32| {
+        let run = Run::live().created(CACHE).barrier(EXIT, BarrierKind::Rcu);
+        let run = (0..others).fold(run, |run, other| run.barrier(1000 + other, BarrierKind::Rcu));
+        run.destroy_begin().look(0).emptied().verdict().rcu_barrier_before_ns.is_some()
+    };
+    assert!(before(63));
+    assert!(!before(64));
+}

@@ -1,0 +1,174 @@
+//! Run: what the tests of verdicts make their events with.
+
+#![allow(dead_code, reason = "no test file needs all of it")]
+
+use krcu_common::{BarrierKind, FreePath, QueueForm};
+use krcu_model::{
+    Event, State, Verdict, VerdictKind, Watch,
+    event::{
+        CacheAddress, CacheFacts, Cpu, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress, Scope,
+        Site, Task, Time, What,
+    },
+    state::Blind,
+    verdicts,
+};
+
+pub(crate) const CACHE: CacheAddress = CacheAddress(0x1000);
+pub(crate) const OTHER: CacheAddress = CacheAddress(0x2000);
+/// The task that runs a module's exit function.
+pub(crate) const EXIT: u32 = 10;
+/// The task on top of which callbacks run.
+pub(crate) const SOFTIRQ: u32 = 0;
+/// A callback has returned.
+pub(crate) const RETURNED: What = What::BatchFreed { path: FreePath::Callback };
+/// A worker that frees.
+pub(crate) const WORKER: u32 = 20;
+
+/// A run: events, a microsecond apart unless a case says otherwise.
+pub(crate) struct Run {
+    pub(crate) state: State,
+    now: u64,
+}
+
+impl Run {
+    pub(crate) fn new() -> Run {
+        Run::with(Vec::new())
+    }
+
+    /// Callbacks are seen queued and not run; grace periods are not seen, unless a case is about them.
+    pub(crate) fn with(mut blind: Vec<Blind>) -> Run {
+        blind.extend([Blind::CallbackRuns, Blind::Grace]);
+        Run::seeing(blind)
+    }
+
+    /// A live watch from which nothing is hidden but grace periods, which these cases are not about.
+    pub(crate) fn live() -> Run {
+        Run::seeing(vec![Blind::Grace, Blind::Inside])
+    }
+
+    pub(crate) fn seeing(blind: Vec<Blind>) -> Run {
+        Run { state: State::new(Watch { attached: Time(0), possible_cpus: 2, blind }), now: 0 }
+    }
+
+    pub(crate) fn at(mut self, microseconds: u64) -> Run {
+        self.now = microseconds * 1000;
+        self
+    }
+
+    pub(crate) fn then(mut self, task: u32, what: What) -> Run {
+        self.state.step(Event { time: Time(self.now), task: Task(task), cpu: Cpu(0), what });
+        self.now += 1000;
+        self
+    }
+
+    pub(crate) fn created(self, cache: CacheAddress) -> Run {
+        let what =
+            What::CacheCreated { cache, facts: facts(1), asked_name: "cache".to_owned(), site: Site(0) };
+        self.then(EXIT, what)
+    }
+
+    pub(crate) fn queued(self, task: u32, objects: std::ops::Range<u64>) -> Run {
+        objects.fold(self, |run, object| run.then(task, queued(object, false)))
+    }
+
+    pub(crate) fn freed(self, objects: std::ops::Range<u64>, path: FreePath) -> Run {
+        objects
+            .fold(self, |run, object| run.then(WORKER, freed(object, path)))
+            .then(WORKER, What::BatchFreed { path })
+    }
+
+    /// Callbacks are queued, a microsecond apart, with a head in each object.
+    pub(crate) fn callbacks(self, task: u32, heads: std::ops::Range<u64>) -> Run {
+        heads.fold(self, |run, head| run.then(task, callback(head)))
+    }
+
+    /// Callbacks run and return, one after the other.
+    pub(crate) fn ran(self, heads: std::ops::Range<u64>) -> Run {
+        heads.fold(self, |run, head| run.then(SOFTIRQ, runs(head)).then(SOFTIRQ, RETURNED))
+    }
+
+    pub(crate) fn barrier(self, task: u32, barrier: BarrierKind) -> Run {
+        self.then(task, What::BarrierBegin { barrier, rcu_works_flushed: 0 })
+            .then(task, What::BarrierEnd { barrier, cache: None })
+    }
+
+    pub(crate) fn destroy_begin(self) -> Run {
+        let what = What::DestroyBegin {
+            cache: CACHE,
+            facts: facts(1),
+            site: Site(0),
+            comm: "rmmod".to_owned(),
+            counted: false,
+        };
+        self.then(EXIT, what)
+    }
+
+    pub(crate) fn look(self, rcu_works_flushed: u32) -> Run {
+        self.then(EXIT, What::ShutdownBegin { cache: CACHE, rcu_works_flushed })
+    }
+
+    pub(crate) fn emptied(self) -> Run {
+        self.then(EXIT, What::ShutdownEnd { empty: Some(true), left: None })
+            .then(EXIT, What::CacheReleased { cache: CACHE })
+    }
+
+    pub(crate) fn left(self, objects: u64) -> Run {
+        let left = Some(Leftover { objects, listed: objects });
+        self.then(EXIT, What::ShutdownEnd { empty: Some(false), left })
+    }
+
+    pub(crate) fn gap(self, from: u64, until: u64) -> Run {
+        let (from, until) = (Time(from * 1000), Time(until * 1000));
+        self.then(
+            0,
+            What::Gap(Gap { reason: LossReason::RingFull, events: 3, from, until, scope: Scope::Everything }),
+        )
+    }
+
+    /// The only verdict.
+    pub(crate) fn verdict(&self) -> Verdict {
+        let mut all = verdicts(&self.state);
+        assert_eq!(all.len(), 1, "{all:#?}");
+        all.remove(0)
+    }
+
+    pub(crate) fn kinds(&self) -> Vec<VerdictKind> {
+        verdicts(&self.state).iter().map(|verdict| verdict.verdict).collect()
+    }
+}
+
+pub(crate) fn facts(refcount: i32) -> CacheFacts {
+    CacheFacts { name: "cache".to_owned(), object_size: 64, refcount }
+}
+
+pub(crate) fn queued(object: u64, headless: bool) -> What {
+    What::Queued { object: ObjectAddress(object), cache: CACHE, site: Site(0), form: QueueForm::of(headless) }
+}
+
+pub(crate) fn freed(object: u64, path: FreePath) -> What {
+    What::Freed { object: ObjectAddress(object), cache: CACHE, path }
+}
+
+/// A barrier of one task from begin to end, with what another does in between.
+pub(crate) fn around(run: Run, task: u32, barrier: BarrierKind, inner: impl FnOnce(Run) -> Run) -> Run {
+    let run = inner(run.then(task, What::BarrierBegin { barrier, rcu_works_flushed: 0 }));
+    run.then(task, What::BarrierEnd { barrier, cache: None })
+}
+
+pub(crate) fn callback(object: u64) -> What {
+    What::CallbackQueued {
+        object: ObjectAddress(object),
+        cache: CACHE,
+        function: FunctionAddress(0),
+        text: None,
+        site: Site(0),
+    }
+}
+
+pub(crate) fn freed_by_its_call(object: u64) -> What {
+    freed(object, FreePath::Single)
+}
+
+pub(crate) fn runs(head: u64) -> What {
+    What::CallbackRuns { object: ObjectAddress(head), cache: CACHE }
+}

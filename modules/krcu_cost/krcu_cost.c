@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What deferred frees cost on this kernel, for `cargo xtask bench kernel`. It does nothing wrong.
+ *
+ * The machine's time stamp counter counts executed instructions there (qemu -icount shift=0: one a nanosecond), so a
+ * difference of two is the same each time the same instructions ran. Every call is measured alone, in a row of them
+ * with interrupts disabled so that no tick counts, less what reading the counter itself takes. Printed is the median
+ * of a row: work that the kernel does once for many calls (a new page or sheaf, a full one handed over) is in the
+ * `_total` of the row, not in it.
+ *
+ * What sleeps is measured by the clock and by what of it the processor was not idle. Idle time is skipped by the
+ * emulator, but it counts on the clock: its nanoseconds are those of a machine of one instruction a nanosecond.
+ */
+#include <linux/delay.h>
+#include <linux/kernel_stat.h>
+#include <linux/ktime.h>
+#include <linux/sort.h>
+#include <linux/tick.h>
+
+#include "krcu_sample.h"
+
+/* Calls in a row: fewer than one page of kfree_rcu() takes, and more than several sheaves. */
+#define CALLS 256
+/* Destroys of which the middle one is printed. */
+#define DESTROYS 15
+/* Grace periods waited for. */
+#define GRACE_PERIODS 50
+/* By then what was queued has been freed, and kfree_rcu() has filled its reserve of pages. */
+#define SETTLE_MS 8000
+
+struct cost_object {
+	struct krcu_object object;
+	char rest[64];
+};
+
+static u64 taken[CALLS];
+static struct cost_object *row[CALLS];
+static u64 overhead;
+
+static int compare(const void *left, const void *right)
+{
+	u64 a = *(const u64 *)left, b = *(const u64 *)right;
+
+	return a < b ? -1 : a > b;
+}
+
+static void print_row(const char *what)
+{
+	u64 total = 0;
+	unsigned int call;
+
+	for (call = 0; call < CALLS; call++)
+		total += taken[call];
+	sort(taken, CALLS, sizeof(taken[0]), compare, NULL);
+	pr_info("krcu_cost: %s=%llu %s_total=%llu calls=%u\n", what, taken[CALLS / 2], what, total, CALLS);
+}
+
+/* Measures `call` of each object of the row. */
+#define MEASURE_ROW(call)                                                    \
+	do {                                                                 \
+		unsigned long flags;                                         \
+		unsigned int index;                                          \
+									     \
+		local_irq_save(flags);                                       \
+		for (index = 0; index < CALLS; index++) {                    \
+			struct cost_object *object __maybe_unused = row[index]; \
+			u64 start = get_cycles();                            \
+									     \
+			call;                                                \
+			taken[index] = get_cycles() - start - overhead;      \
+		}                                                            \
+		local_irq_restore(flags);                                    \
+	} while (0)
+
+static void free_head(struct rcu_head *head)
+{
+	kfree(container_of(head, struct cost_object, object.rcu));
+}
+
+/* Fills the row, from a cache or from kmalloc. */
+static int allocate_row(struct kmem_cache *cache)
+{
+	unsigned int index;
+
+	for (index = 0; index < CALLS; index++) {
+		row[index] = cache ? kmem_cache_alloc(cache, GFP_KERNEL) :
+				     kmalloc(sizeof(struct cost_object), GFP_KERNEL);
+		if (!row[index])
+			return -ENOMEM; /* What there was stays: this machine is at its end. */
+	}
+	return 0;
+}
+
+static int measure_calls(struct kmem_cache *cache)
+{
+	/* The first of a processor goes another way, and makes the kernel fill its reserve. */
+	if (allocate_row(NULL))
+		return -ENOMEM;
+	MEASURE_ROW(kfree_rcu(object, object.rcu));
+	msleep(SETTLE_MS);
+
+	if (allocate_row(NULL))
+		return -ENOMEM;
+	MEASURE_ROW(kfree_rcu(object, object.rcu));
+	print_row("kfree_rcu_kmalloc");
+	msleep(SETTLE_MS);
+
+	if (allocate_row(cache))
+		return -ENOMEM;
+	MEASURE_ROW(kfree_rcu(object, object.rcu));
+	print_row("kfree_rcu_cache");
+	msleep(SETTLE_MS);
+
+	if (allocate_row(NULL))
+		return -ENOMEM;
+	MEASURE_ROW(call_rcu(&object->object.rcu, free_head));
+	print_row("call_rcu_kmalloc");
+	rcu_barrier();
+	return 0;
+}
+
+/* A stretch that may sleep. */
+struct stretch {
+	u64 clock_ns;
+	u64 idle_us;
+};
+
+static u64 idle_us(void)
+{
+	u64 now;
+
+	return get_cpu_idle_time_us(raw_smp_processor_id(), &now);
+}
+
+static struct stretch begin(void)
+{
+	unsigned long tick = jiffies;
+
+	/* Grace periods advance with the tick: begin just behind one. */
+	while (tick == jiffies)
+		cond_resched();
+	return (struct stretch){ .clock_ns = ktime_get_ns(), .idle_us = idle_us() };
+}
+
+static struct stretch end(struct stretch began)
+{
+	return (struct stretch){ .clock_ns = ktime_get_ns() - began.clock_ns, .idle_us = idle_us() - began.idle_us };
+}
+
+static int by_clock(const void *left, const void *right)
+{
+	return compare(&((const struct stretch *)left)->clock_ns, &((const struct stretch *)right)->clock_ns);
+}
+
+static void print_stretch(const char *what, struct stretch stretch, unsigned int times)
+{
+	pr_info("krcu_cost: %s_ns=%llu %s_busy_ns=%llu\n", what, div_u64(stretch.clock_ns, times), what,
+		div_u64(stretch.clock_ns - min(stretch.clock_ns, stretch.idle_us * 1000), times));
+}
+
+/*
+ * An exit path that is right on this kernel: where a destroy waits for kfree_rcu(), that is enough; where a module has
+ * nothing that waits for it, call_rcu() and rcu_barrier().
+ */
+static noinline void exit_path(struct kmem_cache *cache, bool queue)
+{
+	unsigned int index;
+
+	for (index = 0; queue && index < CALLS; index++) {
+#ifdef KRCU_DESTROY_WAITS
+		kfree_rcu(row[index], object.rcu);
+#else
+		call_rcu(&row[index]->object.rcu, free_head);
+#endif
+	}
+#ifndef KRCU_DESTROY_WAITS
+	if (queue)
+		rcu_barrier();
+#endif
+	kmem_cache_destroy(cache);
+}
+
+static int measure_destroy(const char *what, bool queue)
+{
+	struct stretch took[DESTROYS];
+	unsigned int round;
+
+	for (round = 0; round < DESTROYS; round++) {
+		struct kmem_cache *cache = krcu_cache_create("krcu_cost_destroyed", sizeof(struct cost_object));
+		struct stretch began;
+
+		if (!cache || (queue && allocate_row(cache)))
+			return -ENOMEM;
+		began = begin();
+		exit_path(cache, queue);
+		took[round] = end(began);
+	}
+	sort(took, DESTROYS, sizeof(took[0]), by_clock, NULL);
+	print_stretch(what, took[DESTROYS / 2], 1);
+	return 0;
+}
+
+static void measure_grace(const char *what, void (*wait)(void))
+{
+	struct stretch began = begin();
+	unsigned int round;
+
+	for (round = 0; round < GRACE_PERIODS; round++)
+		wait();
+	print_stretch(what, end(began), GRACE_PERIODS);
+}
+
+static struct kmem_cache *cache;
+
+static int __init krcu_cost_init(void)
+{
+	int error;
+
+	cache = krcu_cache_create("krcu_cost", sizeof(struct cost_object));
+	if (!cache)
+		return -ENOMEM;
+	MEASURE_ROW(barrier());
+	sort(taken, CALLS, sizeof(taken[0]), compare, NULL);
+	overhead = taken[CALLS / 2];
+	pr_info("krcu_cost: overhead=%llu\n", overhead);
+	error = measure_calls(cache);
+	if (!error)
+		error = measure_destroy("destroy_empty", false);
+	if (!error)
+		error = measure_destroy("exit_path", true);
+	if (!error) {
+		measure_grace("grace", synchronize_rcu);
+		measure_grace("expedited", synchronize_rcu_expedited);
+	}
+	if (error)
+		kmem_cache_destroy(cache);
+	return error;
+}
+
+/* Everything that was queued has landed: the last measurements waited for longer than that takes. */
+static void __exit krcu_cost_exit(void)
+{
+	kmem_cache_destroy(cache);
+}
+
+module_init(krcu_cost_init);
+module_exit(krcu_cost_exit);
+MODULE_DESCRIPTION("what deferred frees, destroys and grace periods cost");
+MODULE_LICENSE("GPL");
