@@ -4,7 +4,7 @@ use crate::scenarios::{
     ALL, Act, BATCHES_WAIT, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, verdict, word,
 };
 
-use super::{by_kfree_rcu, late, leaked, left, ordering, played, waited_for, watched};
+use super::{by_kfree_rcu, late, leaked, left, ordering, played, waited_for, waited_for_callbacks, watched};
 
 /// Its destroy does not wait for callbacks.
 const NO_RCU_BARRIER: &[&str] = &["6.1", "6.12", "6.18"];
@@ -71,14 +71,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "grace_period_is_no_barrier_for_callbacks",
-        "After synchronize_rcu() the callbacks may run. That they have, is luck.",
+        "After synchronize_rcu() the callbacks may run. That they have, is luck; but for the rcu_barrier() inside 7.3's destroy.",
         "play 'create a; alloc a 20; flush; call a 20; sync; called; destroy a'",
         &[
             quiet(
                 NO_RCU_BARRIER,
                 &[verdict("a", &[word("unordered"), ("callbacks_ever", Want::Number(20))])],
             ),
-            quiet(SHEAVES, &[verdict("a", &[word("clean"), ordering("ordered")])]),
+            quiet(SHEAVES, &[verdict("a", &[word("waited"), ordering("ordered"), waited_for_callbacks(0)])]),
         ],
     ),
     played(
@@ -120,7 +120,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                     ],
                 )],
             ),
-            quiet(SHEAVES, &[verdict("a", &[word("clean"), ("created_while_watched", Want::Flag(false))])]),
+            quiet(
+                SHEAVES,
+                &[verdict(
+                    "a",
+                    &[word("waited"), waited_for_callbacks(0), ("created_while_watched", Want::Flag(false))],
+                )],
+            ),
         ],
     ),
 ];

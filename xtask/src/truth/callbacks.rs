@@ -96,7 +96,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     played(
         "callback_lucky",
         "All callbacks have run, and nothing made it so: the next run may be too early, and the callback's code may go with \
-         the module before it runs. 7.3's destroy has an rcu_barrier() inside.",
+         the module before it runs. On 7.3 the destroy's own rcu_barrier() orders them, and nothing else does: `waited`, for none.",
         "play 'create a; alloc a 20; flush; call a 20; called; destroy a'",
         &[
             quiet(
@@ -115,7 +115,18 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                     ],
                 )],
             ),
-            quiet(SHEAVES, &[verdict("a", &[word("clean"), ordering("ordered")])]),
+            quiet(
+                SHEAVES,
+                &[verdict(
+                    "a",
+                    &[
+                        word("waited"),
+                        ordering("ordered"),
+                        waited_for_callbacks(0),
+                        ("waited_for_callbacks", Want::Flag(true)),
+                    ],
+                )],
+            ),
         ],
     ),
     played(

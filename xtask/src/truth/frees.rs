@@ -339,7 +339,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "KFENCE's objects are on no slab, so a destroy with nothing else left succeeds (__kmem_cache_shutdown()) though their \
              callbacks are outstanding, and these run when the cache is gone: the one way in which a late free passes the \
              destroy's own check. KFENCE then reports each. 7.3's destroy waits for callbacks.",
-            "play 'create a; alloc a 3 fenced; hold 1000 flushed; call a 3; destroy a; release; called'",
+            "play 'create a checked; alloc a 3 fenced; hold 1000 flushed; call a 3; destroy a; release; called'",
             &[
                 Expectation {
                     log_has: &["KFENCE: invalid free in krcu_play_free_callback"],
@@ -378,6 +378,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 ..unnoticed(
                     NO_WAIT,
                     &[
+                        verdict("a", &[word("unordered"), leaked(0)]),
                         verdict(
                             "a",
                             &[
@@ -386,7 +387,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                                 ("flagged", Want::Flag(true)),
                             ],
                         ),
-                        verdict("a", &[word("unordered"), leaked(0)]),
                     ],
                 )
             },
@@ -395,6 +395,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 ..unnoticed(
                     WAITS,
                     &[
+                        verdict("a", &[word("clean"), ordering("ordered"), leaked(0)]),
                         verdict(
                             "a",
                             &[
@@ -403,7 +404,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                                 ("flagged", Want::Flag(true)),
                             ],
                         ),
-                        verdict("a", &[word("clean"), ordering("ordered"), leaked(0)]),
                     ],
                 )
             },
