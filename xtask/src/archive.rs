@@ -146,16 +146,15 @@ impl View {
     ///
     /// When one cannot be downloaded, is not what the index says, or does not unpack.
     pub(crate) fn unpack(&self, packages: &[String], into: &Path) -> Result<()> {
-        let debs = into.join(".debs");
-        cache::create_folder(&debs)?;
         let what = format!("downloading {}", packages.join(", "));
-        Job {
-            what: &what,
-            advice: "is the Debian archive reachable? a proxy is set in apt's own configuration",
-        }
-        .run(self.command("apt-get").arg("download").args(packages).current_dir(&debs))?;
-        unpack_all(&debs, into)?;
-        fs::remove_dir_all(&debs).context("removing downloaded packages")
+        unpack_debs(into, |debs| {
+            Job {
+                what: &what,
+                advice: "is the Debian archive reachable? a proxy is set in apt's own configuration",
+            }
+            .run(self.command("apt-get").arg("download").args(packages).current_dir(debs))
+            .map(drop)
+        })
     }
 
     /// Downloads packages with everything they depend on and unpacks all of them into `into`.
@@ -164,22 +163,22 @@ impl View {
     ///
     /// As [`View::unpack`].
     pub(crate) fn unpack_with_dependencies(&self, packages: &[&str], into: &Path) -> Result<()> {
-        let debs = into.join(".debs");
-        cache::create_folder(&debs.join("partial"))?;
         let what = format!("downloading {} and what they need", packages.join(", "));
-        Job {
-            what: &what,
-            advice: "is the Debian archive reachable? a proxy is set in apt's own configuration",
-        }
-        .run(
-            self.command("apt-get")
-                .args(["install", "--download-only", "--yes", "--no-install-recommends"])
-                .args(["-o", "Debug::NoLocking=1", "-o"])
-                .arg(format!("Dir::Cache::archives={}", debs.display()))
-                .args(packages),
-        )?;
-        unpack_all(&debs, into)?;
-        fs::remove_dir_all(&debs).context("removing downloaded packages")
+        unpack_debs(into, |debs| {
+            cache::create_folder(&debs.join("partial"))?;
+            Job {
+                what: &what,
+                advice: "is the Debian archive reachable? a proxy is set in apt's own configuration",
+            }
+            .run(
+                self.command("apt-get")
+                    .args(["install", "--download-only", "--yes", "--no-install-recommends"])
+                    .args(["-o", "Debug::NoLocking=1", "-o"])
+                    .arg(format!("Dir::Cache::archives={}", debs.display()))
+                    .args(packages),
+            )
+            .map(drop)
+        })
     }
 
     fn command(&self, program: &str) -> Command {
@@ -187,6 +186,28 @@ impl View {
         command.env("APT_CONFIG", &self.configuration).env("LC_ALL", "C").current_dir(&self.folder);
         command
     }
+}
+
+/// Has packages put into a folder and unpacks all of them into `into`.
+///
+/// # Errors
+///
+/// What `download` says, or when one does not unpack.
+pub(crate) fn unpack_debs(into: &Path, download: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let debs = into.join(".debs");
+    cache::create_folder(&debs)?;
+    download(&debs)?;
+    unpack_all(&debs, into)?;
+    fs::remove_dir_all(&debs).context("removing downloaded packages")
+}
+
+/// The address of the archive's main part, without a slash at its end.
+///
+/// # Errors
+///
+/// When this machine's apt knows none and none is named.
+pub(crate) fn main_address() -> Result<String> {
+    Archive::find().map(|archive| archive.main)
 }
 
 fn unpack_all(debs: &Path, into: &Path) -> Result<()> {

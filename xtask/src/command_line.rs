@@ -14,13 +14,14 @@ use crate::build;
 use crate::demo;
 use crate::kernel::Series;
 use crate::kernel_tests::Choice;
-use crate::model::{self, Extent};
+use crate::model;
 use crate::progress::say;
 use crate::qemu::Acceleration;
 use crate::run;
 use crate::setup;
 use crate::test::{self, Parts};
 use crate::traces;
+use crate::truth::{self, run::Extent};
 use crate::vm::Run;
 
 /// Set-up, builds, kernels in virtual machines, tests and benchmarks of krcu.
@@ -83,6 +84,21 @@ enum Verb {
         /// Replay a script of events instead: a counter-example, or what `krcu check --events` wrote.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["deep", "only", "write", "brief"])]
         replay: Option<PathBuf>,
+    },
+    /// The truth table: every way to free late and every way to be wrong, on every kernel.
+    Truth {
+        /// Only this series of kernels; several times for several.
+        #[arg(long, value_name = "SERIES")]
+        kernel: Vec<String>,
+        /// Only this scenario; several times for several. The table that is kept is not looked at.
+        #[arg(long, value_name = "NAME")]
+        only: Vec<String>,
+        /// Write docs/truth.md and the golden traces anew, of what is run.
+        #[arg(long)]
+        write: bool,
+        /// Boot nothing: judge what the last run has left in target/kernel-tests.
+        #[arg(long)]
+        kept: bool,
     },
     /// Sizes, times and memory, measured now.
     Bench {
@@ -178,12 +194,17 @@ impl Arguments {
             ),
             Verb::Run { arguments } => run::run(&arguments),
             Verb::Demo => demo::run(),
-            Verb::Test { no_kernels, kernels_only, kernel, names } => {
-                test::run(&Parts { no_kernels, kernels_only, choice: Choice { series: kernel, names } })
-            }
+            Verb::Test { no_kernels, kernels_only, kernel, names } => test::run(&Parts {
+                no_kernels,
+                kernels_only,
+                choice: Choice { series: kernel, names, kept: false },
+            }),
             Verb::Model { replay: Some(script), .. } => model::replay(&script),
             Verb::Model { deep, only, write, brief, replay: None } => {
-                model::run(&Extent { deep, only, write, brief })
+                model::run(&model::Extent { deep, only, write, brief })
+            }
+            Verb::Truth { kernel, only, write, kept } => {
+                truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write })
             }
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),

@@ -33,8 +33,11 @@ pub(crate) fn disagreements(expected: &Expectation, evidence: &Evidence) -> Vec<
         }
     };
     found.extend(accusations(&objects));
-    for line in expected.lines {
-        judge_line(line, &objects, &evidence.log, &mut found);
+    found.extend(alarms(expected, &objects));
+    for (index, line) in expected.lines.iter().enumerate() {
+        let (before, after) = expected.lines.split_at(index);
+        let alike = |lines: &[Line]| lines.iter().filter(|other| alike(other, line)).count();
+        judge_line(line, alike(before), alike(before) + alike(after), &objects, &evidence.log, &mut found);
     }
     for text in expected.log_has.iter().filter(|text| !evidence.log.contains(**text)) {
         found.push(format!("the kernel's log lacks `{text}`"));
@@ -60,18 +63,37 @@ fn parse(stdout: &str) -> Result<Vec<Value>, String> {
         .collect()
 }
 
-fn judge_line(line: &Line, objects: &[Value], log: &str, found: &mut Vec<String>) {
-    let name = line.cache.map_or_else(|| line.kind.to_owned(), |cache| format!("{} of {cache}", line.kind));
-    let is =
-        |object: &&Value, field: &str, text: &str| object.get(field).and_then(Value::as_str) == Some(text);
-    let matching: Vec<&Value> = objects
+/// Whether two lines are about the same thing: they are expected in their order.
+fn alike(left: &Line, right: &Line) -> bool {
+    left.kind == right.kind && left.cache == right.cache
+}
+
+/// Flagged verdicts of caches that nothing is expected of, where something is expected of caches: false alarms.
+fn alarms<'a>(expected: &'a Expectation, objects: &'a [Value]) -> impl Iterator<Item = String> + 'a {
+    let named = |name: &str| expected.lines.iter().any(|line| line.cache.is_none_or(|cache| cache == name));
+    let text = |object: &Value, field: &str| object[field].as_str().unwrap_or_default().to_owned();
+    objects
         .iter()
-        .filter(|object| {
-            is(object, "kind", line.kind) && line.cache.is_none_or(|cache| is(object, "cache", cache))
-        })
-        .collect();
-    let [object] = matching.as_slice() else {
-        found.push(format!("{} lines `{name}`, expected one", matching.len()));
+        .filter(|object| object["kind"] == "verdict" && object["flagged"] == true)
+        .map(move |object| (text(object, "cache"), text(object, "verdict")))
+        .filter(move |(cache, _)| !expected.lines.is_empty() && !named(cache))
+        .map(|(cache, word)| format!("a false alarm: {cache} is called {word}"))
+}
+
+/// Holds the line that is number `index` of `count` alike ones against what was printed.
+fn judge_line(
+    line: &Line,
+    index: usize,
+    count: usize,
+    objects: &[Value],
+    log: &str,
+    found: &mut Vec<String>,
+) {
+    let matching = matching(line, objects);
+    let name = name_of(line);
+    let Some(object) = matching.get(index).filter(|_| matching.len() == count) else {
+        let wanted = if count == 1 { "one".to_owned() } else { count.to_string() };
+        found.push(format!("{} lines `{name}`, expected {wanted}", matching.len()));
         return;
     };
     for (field, want) in line.fields {
@@ -87,6 +109,21 @@ fn judge_line(line: &Line, objects: &[Value], log: &str, found: &mut Vec<String>
             found.push(format!("{name}: {field} is {value}, expected {wanted}"));
         }
     }
+}
+
+fn name_of(line: &Line) -> String {
+    line.cache.map_or_else(|| line.kind.to_owned(), |cache| format!("{} of {cache}", line.kind))
+}
+
+/// The printed lines of a kind and cache, in their order.
+fn matching<'a>(line: &Line, objects: &'a [Value]) -> Vec<&'a Value> {
+    let is = |object: &Value, field: &str, text: &str| object[field].as_str() == Some(text);
+    objects
+        .iter()
+        .filter(|object| {
+            is(object, "kind", line.kind) && line.cache.is_none_or(|cache| is(object, "cache", cache))
+        })
+        .collect()
 }
 
 /// What is wrong with the accounts of a summary.
@@ -163,14 +200,12 @@ mod tests {
         r#"{"kind":"verdict","cache":"c","verdict":"pending","n":777,"one":1,"from":[{"at":"flush+0x1"}]}"#;
 
     fn judge(fields: &'static [(&'static str, Want)], stdout: &str) -> Vec<String> {
-        let line: &'static Line = Box::leak(Box::new(Line { kind: "verdict", cache: Some("c"), fields }));
-        let expected = Expectation {
-            series: &["6.1"],
-            status: 10,
-            lines: std::slice::from_ref(line),
-            log_has: &["truth"],
-            log_lacks: &["BUG"],
-        };
+        judge_all(Box::leak(Box::new([Line { kind: "verdict", cache: Some("c"), fields }])), stdout)
+    }
+
+    fn judge_all(lines: &'static [Line], stdout: &str) -> Vec<String> {
+        let expected =
+            Expectation { series: &["6.1"], status: 10, lines, log_has: &["truth"], log_lacks: &["BUG"] };
         disagreements(&expected, &Evidence { status: 10, stdout: stdout.to_owned(), log: LOG.to_owned() })
     }
 
@@ -202,6 +237,26 @@ mod tests {
         assert_eq!(judge(&[], ""), ["0 lines `verdict of c`, expected one"]);
         assert_eq!(judge(&[], &format!("{LINE}\n{LINE}")), ["2 lines `verdict of c`, expected one"]);
         assert!(judge(&[], "krcu: no root").iter().any(|text| text.starts_with("not JSON")));
+    }
+
+    #[test]
+    fn lines_of_one_cache_come_in_their_order() {
+        const LINES: &[Line] = &[
+            Line { kind: "verdict", cache: Some("c"), fields: &[("n", Want::Number(1))] },
+            Line { kind: "verdict", cache: Some("c"), fields: &[("n", Want::Number(777))] },
+        ];
+        let first = LINE.replace("\"n\":777", "\"n\":1");
+        assert_eq!(judge_all(LINES, &format!("{first}\n{LINE}")), Vec::<String>::new());
+        assert_eq!(judge_all(LINES, &format!("{LINE}\n{first}")).len(), 2);
+        assert_eq!(judge_all(LINES, LINE)[0], "1 lines `verdict of c`, expected 2");
+    }
+
+    #[test]
+    fn an_alarm_about_something_else_is_false() {
+        let other = LINE.replace("\"c\"", "\"other\"");
+        let flagged = other.replace("\"n\"", "\"flagged\":true,\"n\"");
+        assert_eq!(judge(&[], &format!("{LINE}\n{other}")), Vec::<String>::new());
+        assert_eq!(judge(&[], &format!("{LINE}\n{flagged}")), ["a false alarm: other is called pending"]);
     }
 
     #[test]

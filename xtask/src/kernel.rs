@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use crate::archive::{BOOKWORM, Family, TRIXIE, View};
 use crate::cache;
 use crate::machine;
+use crate::pinned;
 use crate::progress::{Job, say};
 
 /// How long a resolved series is believed.
@@ -67,7 +68,7 @@ pub(crate) struct Kernel {
     family: String,
     /// Packages of the kernel and its modules, as `name=version`.
     image: Vec<String>,
-    /// Packages to build modules with, as `name=version`; empty when the archive has none.
+    /// Packages to build modules with, as `name=version`; empty when the archive's index has none.
     headers: Vec<String>,
 }
 
@@ -151,7 +152,7 @@ impl Kernel {
     ///
     /// When the archive has none for this kernel, or they cannot be downloaded.
     pub(crate) fn headers(&self) -> Result<PathBuf> {
-        if self.headers.is_empty() {
+        if self.headers.is_empty() && !pinned::knows(&self.release) {
             bail!(
                 "Debian's archive has no headers for {} any more, so no module can be built for it; \
                  use its own modules (--in-tree) or another series",
@@ -160,7 +161,11 @@ impl Kernel {
         }
         let folder = cache::folder("kernels")?.join(&self.release).join("headers");
         cache::fill_once(&folder, |partial| {
-            View::open(self.family()?)?.unpack(&self.headers, partial)?;
+            if self.headers.is_empty() {
+                pinned::unpack_headers(&self.release, partial)?;
+            } else {
+                View::open(self.family()?)?.unpack(&self.headers, partial)?;
+            }
             settle_paths(&partial.join("usr/src").join(self.headers_name()).join("Makefile"), &folder)
         })?;
         Ok(folder)

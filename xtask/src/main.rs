@@ -23,6 +23,7 @@ mod linker;
 mod machine;
 mod model;
 mod module;
+mod pinned;
 mod progress;
 mod qemu;
 mod replay;
@@ -34,6 +35,7 @@ mod tally;
 mod test;
 mod toolchain;
 mod traces;
+mod truth;
 mod userland;
 mod vm;
 

@@ -10,8 +10,10 @@ use crate::kernel_tests::{self, Choice};
 use crate::machine;
 use crate::model::{self, Extent};
 use crate::progress::{command_line, say};
+use crate::scenarios::agent;
 use crate::setup;
 use crate::tally::Tally;
+use crate::truth;
 
 /// Which parts of the tests to run; all when nothing is chosen.
 #[derive(Debug, Default)]
@@ -69,7 +71,12 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
     }
     if !parts.no_kernels {
         say(&format!("{} programs go into the machines", programs.len()));
-        kernel_tests::run(&parts.choice, &mut tally)?;
+        let agent: Vec<_> = agent::SCENARIOS.iter().collect();
+        kernel_tests::run(&agent, &parts.choice, &mut tally)?;
+        let judged = truth::run::test(&parts.choice, &mut tally)?;
+        if !parts.choice.is_partial() {
+            truth::run::compare(&judged, &mut tally)?;
+        }
     }
     Ok(tally.close())
 }

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Objects of no cache of ours, which are freed by the same machinery:
+ *
+ *     small N    kmalloc(), by kfree_rcu()
+ *     large N    kmalloc() of more than any slab has, by kfree_rcu()
+ *     big N      vmalloc(), by kvfree_rcu()
+ *     famine     takes every page that there is; what needs one from now on goes without
+ *     feast      gives them back
+ *     drain      as many large ones on each processor as make its batch leave at once, not after five seconds
+ */
+#include <linux/cpumask.h>
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "play.h"
+
+#define PLAY_SMALL_BYTES 64
+/* Two pages are the most that a slab of kmalloc() has; a sheaf takes no others. */
+#define PLAY_LARGE_BYTES (2 * PAGE_SIZE + 1)
+/* More than the pointers that one page has room for (KVFREE_BULK_MAX_ENTR). */
+#define PLAY_DRAIN_OBJECTS (PAGE_SIZE / sizeof(void *) + 8)
+
+struct play_memory {
+	struct rcu_head rcu;
+};
+
+static noinline int play_queue_kmalloc(unsigned int number, size_t bytes)
+{
+	while (number--) {
+		struct play_memory *memory = kmalloc(bytes, GFP_KERNEL);
+
+		if (!memory)
+			return -ENOMEM;
+		kfree_rcu(memory, rcu);
+	}
+	return 0;
+}
+
+static int play_small(char **words, unsigned int count)
+{
+	int number = play_number(words[1]);
+
+	return number < 0 ? number : play_queue_kmalloc(number, PLAY_SMALL_BYTES);
+}
+
+static int play_large(char **words, unsigned int count)
+{
+	int number = play_number(words[1]);
+
+	return number < 0 ? number : play_queue_kmalloc(number, PLAY_LARGE_BYTES);
+}
+
+static int play_big(char **words, unsigned int count)
+{
+	int number = play_number(words[1]);
+
+	if (number < 0)
+		return number;
+	while (number--) {
+		struct play_memory *memory = vmalloc(PAGE_SIZE);
+
+		if (!memory)
+			return -ENOMEM;
+		kvfree_rcu(memory, rcu);
+	}
+	return 0;
+}
+
+/* Pages that were taken, each with the address of the next at its start. */
+static void **taken;
+
+void play_feast(void)
+{
+	while (taken) {
+		void **page = taken;
+
+		taken = *page;
+		free_page((unsigned long)page);
+	}
+}
+
+static int play_famine(char **words, unsigned int count)
+{
+	void **page;
+
+	/* As kfree_rcu_mightsleep() asks for its page: not at any price. */
+	while ((page = (void **)__get_free_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN))) {
+		*page = taken;
+		taken = page;
+	}
+	return 0;
+}
+
+static int play_feast_now(char **words, unsigned int count)
+{
+	play_feast();
+	return 0;
+}
+
+static int play_drain(char **words, unsigned int count)
+{
+	unsigned int cpu, here = raw_smp_processor_id();
+	int error = 0;
+
+	for_each_online_cpu(cpu)
+		if (!error && play_move_to(cpu))
+			error = play_queue_kmalloc(PLAY_DRAIN_OBJECTS, PLAY_LARGE_BYTES);
+	play_move_to(here);
+	return error;
+}
+
+const struct play_operation play_memory_operations[] = {
+	{ "small", 1, 1, false, play_small },
+	{ "large", 1, 1, false, play_large },
+	{ "big", 1, 1, false, play_big },
+	{ "famine", 0, 0, false, play_famine },
+	{ "feast", 0, 0, false, play_feast_now },
+	{ "drain", 0, 0, false, play_drain },
+	{},
+};

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the parts of krcu_play know of each other. */
+#ifndef KRCU_PLAY_H
+#define KRCU_PLAY_H
+
+#include <linux/types.h>
+
+/* Words that a statement may have, and bytes that a word may have. */
+#define PLAY_WORDS 8
+#define PLAY_WORD_BYTES 24
+
+/* One operation of the language. */
+struct play_operation {
+	const char *name;
+	/* How many words may follow the name. */
+	unsigned int least, most;
+	/* Whether it may be done where nothing may sleep. */
+	bool atomic;
+	/* words[0] is the name; words[count] is NULL. */
+	int (*run)(char **words, unsigned int count);
+};
+
+/* Tables that end with a nameless entry. */
+extern const struct play_operation play_cache_operations[];
+extern const struct play_operation play_memory_operations[];
+extern const struct play_operation play_wait_operations[];
+extern const struct play_operation play_context_operations[];
+
+/* script.c: does one statement; `atomic` says that nothing may sleep. */
+int play_statement(char **words, unsigned int count, bool atomic);
+/* The number in a word, or -EINVAL with a line that names the word; 0 to 1,000,000. */
+int play_number(const char *word);
+/* Says which word is wrong, and is -EINVAL. */
+int play_wrong(const char *word, const char *why);
+
+/* contexts.c: does the statement behind `word`, which ends in a colon, where the word says. */
+int play_elsewhere(const char *word, char **words, unsigned int count, bool atomic);
+int play_contexts_init(void);
+/* Waits for every thread that plays in the background. */
+void play_join(void);
+void play_contexts_exit(void);
+/* Binds this task to a processor; false when there is none of this number. */
+bool play_move_to(unsigned int cpu);
+
+/* caches.c: destroys what the script left, once its objects are freed. */
+void play_caches_exit(void);
+
+/* memory.c: gives back what a famine has taken. */
+void play_feast(void);
+
+/* waits.c: ends a hold. */
+void play_release(void);
+
+#endif

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * krcu_play does what a short script says, one statement after the other, so that what must come of it is known before.
+ *
+ *     echo 'create a; alloc a 20; queue a 20; destroy a' >/sys/module/krcu_play/parameters/play
+ *
+ * The writer itself does it, on processor 0, and its write() returns when all is done. The script in the parameter `exit`
+ * is done by the module's exit function. Statements end with `;` or a new line. A word that ends with a colon says where
+ * the rest of its statement is done (contexts.c); the operations are in caches.c, memory.c and waits.c. What cannot be
+ * understood is -EINVAL, and one line of the kernel's log names the word; what was done before it stays done.
+ *
+ * Truth: of each statement, by its own words. Counts are exact: an operation that cannot do all of it says so.
+ */
+#include <linux/module.h>
+#include <linux/rcupdate.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "play.h"
+
+static const struct play_operation *const tables[] = {
+	play_cache_operations,
+	play_memory_operations,
+	play_wait_operations,
+	play_context_operations,
+};
+
+int play_wrong(const char *word, const char *why)
+{
+	pr_err("krcu_play: `%s` %s\n", word, why);
+	return -EINVAL;
+}
+
+int play_number(const char *word)
+{
+	unsigned int number;
+
+	if (kstrtouint(word, 10, &number) || number > 1000000)
+		return play_wrong(word, "is no number up to 1000000");
+	return number;
+}
+
+static const struct play_operation *play_operation(const char *name)
+{
+	const struct play_operation *operation;
+	unsigned int table;
+
+	for (table = 0; table < ARRAY_SIZE(tables); table++)
+		for (operation = tables[table]; operation->name; operation++)
+			if (!strcmp(operation->name, name))
+				return operation;
+	return NULL;
+}
+
+int play_statement(char **words, unsigned int count, bool atomic)
+{
+	const struct play_operation *operation;
+	size_t length = strlen(words[0]);
+	int error;
+
+	if (length && words[0][length - 1] == ':') {
+		if (count == 1)
+			return play_wrong(words[0], "has nothing to do");
+		return play_elsewhere(words[0], words + 1, count - 1, atomic);
+	}
+	operation = play_operation(words[0]);
+	if (!operation)
+		return play_wrong(words[0], "is no operation");
+	if (count - 1 < operation->least || count - 1 > operation->most)
+		return play_wrong(words[0], "has too few or too many words behind it");
+	if (atomic && !operation->atomic)
+		return play_wrong(words[0], "may sleep, which cannot be done here");
+	error = operation->run(words, count);
+	if (error && error != -EINVAL)
+		pr_err("krcu_play: `%s` failed (%d)\n", words[0], error);
+	return error;
+}
+
+/* Does all statements of a text; stops at the first that fails. */
+static int play_script(const char *text)
+{
+	char *words[PLAY_WORDS + 1];
+	char *copy, *rest, *statement, *word;
+	unsigned int count;
+	int error = 0;
+
+	copy = kstrdup(text, GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
+	rest = copy;
+	while (!error && (statement = strsep(&rest, ";\n"))) {
+		for (count = 0; !error && (word = strsep(&statement, " \t"));) {
+			if (!*word)
+				continue;
+			if (count == PLAY_WORDS || strlen(word) >= PLAY_WORD_BYTES)
+				error = play_wrong(word, "is too long, or one word too many");
+			else
+				words[count++] = word;
+		}
+		words[count] = NULL;
+		if (!error && count)
+			error = play_statement(words, count, false);
+	}
+	kfree(copy);
+	return error;
+}
+
+/* Has the script done on processor 0, whatever the task was bound to before. */
+static int play_here(const char *text)
+{
+	struct cpumask *before = kmalloc(cpumask_size(), GFP_KERNEL);
+	int error;
+
+	if (!before)
+		return -ENOMEM;
+	cpumask_copy(before, current->cpus_ptr);
+	error = play_move_to(0) ? play_script(text) : -ENODEV;
+	set_cpus_allowed_ptr(current, before);
+	kfree(before);
+	return error;
+}
+
+static int play_set(const char *text, const struct kernel_param *param)
+{
+	/* Set as the module is loaded: nothing is there yet to do it with. */
+	if (THIS_MODULE->state != MODULE_STATE_LIVE)
+		return -EAGAIN;
+	return play_here(text);
+}
+
+static const struct kernel_param_ops play_ops = { .set = play_set };
+module_param_cb(play, &play_ops, NULL, 0200);
+MODULE_PARM_DESC(play, "a script, done by whoever writes it");
+
+static char exit_script[1024];
+module_param_string(exit, exit_script, sizeof(exit_script), 0644);
+MODULE_PARM_DESC(exit, "a script, done as the module is unloaded");
+
+static int __init krcu_play_init(void)
+{
+	return play_contexts_init();
+}
+
+static noinline void krcu_play_last_script(void)
+{
+	play_here(exit_script);
+}
+
+static void __exit krcu_play_exit(void)
+{
+	krcu_play_last_script();
+	play_feast();
+	play_release();
+	play_join();
+	play_caches_exit();
+	/* The callbacks' code goes with the module. */
+	rcu_barrier();
+	play_contexts_exit();
+}
+
+module_init(krcu_play_init);
+module_exit(krcu_play_exit);
+MODULE_DESCRIPTION("does to slab caches what a script says");
+MODULE_LICENSE("GPL");
