@@ -13,11 +13,13 @@ use anyhow::{Context as _, Result};
 
 use crate::cache;
 use crate::judge::{Evidence, disagreements};
-use crate::kernel::Series;
+use crate::kernel::{Kernel, Series};
 use crate::machine;
+use crate::owners::owners;
+use crate::packaged::files_for;
 use crate::progress::{say, tail_of};
 use crate::replay;
-use crate::scenarios::{Act, Expectation, SERIES, Scenario};
+use crate::scenarios::{Act, Expectation, OWNERS, SERIES, Scenario};
 use crate::tally::Tally;
 use crate::vm::Run;
 
@@ -124,11 +126,21 @@ fn run_boot(series: &str, cases: &[Case], tally: &mut Tally) -> Result<Vec<Judge
     };
     let modules = machine::repository().join("modules");
     let append = cases.first().map_or("", |case| case.scenario.append);
+    let mut in_tree: Vec<String> =
+        names(|scenario| scenario.in_tree).into_iter().map(str::to_owned).collect();
+    if let Some(place) = in_tree.iter().position(|name| name == OWNERS) {
+        in_tree.remove(place);
+        let kernel = Kernel::newest(&parsed)?;
+        let owners = owners(&kernel, &kernel.image()?)?;
+        cache::write_file(&scripts.join(OWNERS), owners.join("\n").as_bytes())?;
+        in_tree.extend(owners);
+    }
     let mut files = programs(&out.join("programs"))?;
+    files.extend(files_for(&in_tree)?);
     files.push((scripts, "/scenarios".to_owned()));
     let run = Run {
         modules: names(|scenario| scenario.modules).into_iter().map(|name| modules.join(name)).collect(),
-        in_tree: names(|scenario| scenario.in_tree).into_iter().map(str::to_owned).collect(),
+        in_tree,
         files,
         out: Some(out.clone()),
         // The kernel's log of a whole scenario has to fit.
