@@ -25,6 +25,8 @@ use crate::vm::Run;
 
 /// How long one scenario may take; emulated machines are slow, and one module waits for eight seconds.
 const SCENARIO_SECONDS: u64 = 90;
+/// The same of one that has a machine of its own.
+const ALONE_SECONDS: u64 = 300;
 /// How long a boot may take on a busy machine.
 const BOOT_SECONDS: u64 = 120;
 /// Programs of the test machine, by where they are put.
@@ -145,9 +147,7 @@ fn run_boot(series: &str, cases: &[Case], tally: &mut Tally) -> Result<Vec<Judge
         out: Some(out.clone()),
         // The kernel's log of a whole scenario has to fit.
         append: format!("log_buf_len=8M {append}"),
-        timeout: Duration::from_secs(
-            BOOT_SECONDS + SCENARIO_SECONDS * u64::try_from(cases.len()).unwrap_or(1),
-        ),
+        timeout: Duration::from_secs(BOOT_SECONDS + cases.iter().map(seconds).sum::<u64>()),
         ..Run::new(parsed, &guest_script(cases))
     };
     let with = if append.is_empty() { String::new() } else { format!(" with {append}") };
@@ -200,14 +200,20 @@ fn programs(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
         .collect()
 }
 
+/// How long a case may take.
+fn seconds(case: &Case) -> u64 {
+    if case.scenario.alone { ALONE_SECONDS } else { SCENARIO_SECONDS }
+}
+
 /// What the machine runs: each scenario with its own files and the kernel's log of just its time.
 fn guest_script(cases: &[Case]) -> String {
     let mut script = String::from("mkdir -p /out\n");
     for case in cases {
         let name = case.scenario.name;
+        let seconds = seconds(case);
         script.push_str(&format!(
             "echo 'krcu-scenario {name}' >/dev/kmsg\ndmesg -c >/dev/null\n\
-             timeout {SCENARIO_SECONDS} sh /scenarios/{name}.sh >/out/{name}.json 2>/out/{name}.stderr\n\
+             timeout {seconds} sh /scenarios/{name}.sh >/out/{name}.json 2>/out/{name}.stderr\n\
              echo $? >/out/{name}.status\ndmesg -c >/out/{name}.log\n\
              [ -d /sys/module/krcu_play ] && rmmod krcu_play\n"
         ));
