@@ -3,14 +3,16 @@
  * Caches and their objects:
  *
  *     create NAME [size=N] [ctor] [typesafe] [merge] [checked]   checked: the kernel finds a double free, harmlessly
- *     alloc NAME N [slow]         N objects that the module holds from now on; slow: two milliseconds between them
+ *     alloc NAME N [slow|fenced]  N objects that the module holds from now on; slow: two milliseconds between them;
+ *                                 fenced: KFENCE's
  *     free NAME N [kfree|bulk]    freed at once, by kmem_cache_free() unless another way is named
  *     queue NAME N                kfree_rcu()
  *     sleepfree NAME N            kfree_rcu_mightsleep(): there is no rcu_head
  *     nolock NAME N               kfree_rcu_nolock(), where the kernel has it
  *     call NAME N [kfree|requeue] call_rcu(); its callback frees by kmem_cache_free(), kfree() or kfree_rcu()
  *     called                      waits until every callback has freed its object; no barrier
- *     twice NAME                  sleepfree on two processors, of one object: a double free; `checked` caches only
+ *     twice NAME                  sleepfree on two processors, of one object: a double free; `checked` caches only, all
+ *                                 slabs of which should be full: the second free cuts the list of free objects short
  *     forget NAME                 the module holds no object of it any more: they are leaked
  *     kvbarrier_on NAME           kvfree_rcu_barrier_on_cache(), where modules may call it
  *     destroy NAME                kmem_cache_destroy()
@@ -132,6 +134,11 @@ static int play_create(char **words, unsigned int count)
 		} else if (!strcmp(words[word], "checked")) {
 			flags |= SLAB_CONSISTENCY_CHECKS;
 			checked = true;
+#ifndef SLAB_NO_MERGE
+			/* Objects of the same size as elsewhere: a constructor would make them larger. */
+			flags |= SLAB_NOLEAKTRACE;
+			constructor = NULL;
+#endif
 		} else if (!strncmp(words[word], "size=", 5)) {
 			size = play_number(words[word] + 5);
 			if (size < (int)sizeof(struct play_object))
@@ -162,21 +169,29 @@ static int play_alloc(char **words, unsigned int count)
 	struct play_cache *cache = play_cache(words[1]);
 	int number = play_number(words[2]);
 	bool sleeps = in_task() && !irqs_disabled();
-	unsigned int fenced = 0;
+	bool only_fenced = count > 3 && !strcmp(words[3], "fenced");
+	unsigned int fenced = 0, refused = 0;
 
 	if (!cache || number < 0)
 		return -EINVAL;
-	if (count > 3 && strcmp(words[3], "slow"))
+	if (count > 3 && !only_fenced && strcmp(words[3], "slow"))
 		return play_wrong(words[3], "is no way to allocate");
-	while (number--) {
+	while (number) {
 		struct play_object *object = kmem_cache_alloc(cache->cache, sleeps ? GFP_KERNEL : GFP_ATOMIC);
 
 		if (!object)
 			return -ENOMEM;
-		fenced += is_kfence_address(object);
-		play_hold_object(cache, object);
 		if (count > 3 && sleeps)
 			usleep_range(2000, 3000);
+		if (only_fenced && !is_kfence_address(object)) {
+			kmem_cache_free(cache->cache, object);
+			if (++refused == 1000)
+				return -EAGAIN;
+			continue;
+		}
+		fenced += is_kfence_address(object);
+		play_hold_object(cache, object);
+		number--;
 	}
 	if (fenced)
 		pr_info("krcu_play: truth cache=%s kfence=%u\n", cache->name, fenced);

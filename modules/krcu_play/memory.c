@@ -5,6 +5,8 @@
  *     small N    kmalloc(), by kfree_rcu()
  *     large N    kmalloc() of more than any slab has, by kfree_rcu()
  *     big N      vmalloc(), by kvfree_rcu()
+ *     famine     takes every page that there is; what needs one from now on goes without
+ *     feast      gives them back
  *     drain      as many large ones on each processor as make its batch leave at once, not after five seconds
  */
 #include <linux/cpumask.h>
@@ -67,6 +69,37 @@ static int play_big(char **words, unsigned int count)
 	return 0;
 }
 
+/* Pages that were taken, each with the address of the next at its start. */
+static void **taken;
+
+void play_feast(void)
+{
+	while (taken) {
+		void **page = taken;
+
+		taken = *page;
+		free_page((unsigned long)page);
+	}
+}
+
+static int play_famine(char **words, unsigned int count)
+{
+	void **page;
+
+	/* As kfree_rcu_mightsleep() asks for its page: not at any price. */
+	while ((page = (void **)__get_free_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN))) {
+		*page = taken;
+		taken = page;
+	}
+	return 0;
+}
+
+static int play_feast_now(char **words, unsigned int count)
+{
+	play_feast();
+	return 0;
+}
+
 static int play_drain(char **words, unsigned int count)
 {
 	unsigned int cpu, here = raw_smp_processor_id();
@@ -83,6 +116,8 @@ const struct play_operation play_memory_operations[] = {
 	{ "small", 1, 1, false, play_small },
 	{ "large", 1, 1, false, play_large },
 	{ "big", 1, 1, false, play_big },
+	{ "famine", 0, 0, false, play_famine },
+	{ "feast", 0, 0, false, play_feast_now },
 	{ "drain", 0, 0, false, play_drain },
 	{},
 };

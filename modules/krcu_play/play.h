@@ -45,6 +45,9 @@ bool play_move_to(unsigned int cpu);
 /* caches.c: destroys what the script left, once its objects are freed. */
 void play_caches_exit(void);
 
+/* memory.c: gives back what a famine has taken. */
+void play_feast(void);
+
 /* waits.c: ends a hold. */
 void play_release(void);
 

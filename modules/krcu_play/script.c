@@ -149,6 +149,7 @@ static noinline void krcu_play_last_script(void)
 static void __exit krcu_play_exit(void)
 {
 	krcu_play_last_script();
+	play_feast();
 	play_release();
 	play_join();
 	play_caches_exit();

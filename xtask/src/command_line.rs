@@ -95,6 +95,9 @@ enum Verb {
         /// Write docs/truth.md and the golden traces anew, of what is run.
         #[arg(long)]
         write: bool,
+        /// Boot nothing: judge what the last run has left in target/kernel-tests.
+        #[arg(long)]
+        kept: bool,
     },
     /// Sizes, times and memory, measured now.
     Bench,
@@ -176,15 +179,17 @@ impl Arguments {
             ),
             Verb::Run { arguments } => run::run(&arguments),
             Verb::Demo => demo::run(),
-            Verb::Test { no_kernels, kernels_only, kernel, names } => {
-                test::run(&Parts { no_kernels, kernels_only, choice: Choice { series: kernel, names } })
-            }
+            Verb::Test { no_kernels, kernels_only, kernel, names } => test::run(&Parts {
+                no_kernels,
+                kernels_only,
+                choice: Choice { series: kernel, names, kept: false },
+            }),
             Verb::Model { replay: Some(script), .. } => model::replay(&script),
             Verb::Model { deep, only, write, brief, replay: None } => {
                 model::run(&model::Extent { deep, only, write, brief })
             }
-            Verb::Truth { kernel, only, write } => {
-                truth::run::run(&Extent { choice: Choice { series: kernel, names: only }, write })
+            Verb::Truth { kernel, only, write, kept } => {
+                truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write })
             }
             Verb::Bench => done(bench::run()),
             Verb::Traces => done(traces::run()),

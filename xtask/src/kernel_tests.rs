@@ -3,13 +3,16 @@
 //! A scenario leaves four files: what it printed (`NAME.json`, `NAME.stderr`), its status, and the kernel's log of
 //! the time it ran; most leave the events as well, and are judged by their replay too. They stay in `target/kernel-tests/SERIES` to be read when a scenario fails.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
+use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::cache;
 use crate::judge::{Evidence, disagreements};
@@ -29,6 +32,8 @@ const SCENARIO_SECONDS: u64 = 90;
 const ALONE_SECONDS: u64 = 300;
 /// How long a boot may take on a busy machine.
 const BOOT_SECONDS: u64 = 120;
+/// How many machines run at a time, where there are as many processors.
+const MOST_MACHINES: usize = 2;
 /// Programs of the test machine, by where they are put.
 const PROGRAMS: [(&str, &str); 2] =
     [("/bin/play", include_str!("play.sh")), ("/bin/unload", include_str!("unload.sh"))];
@@ -40,6 +45,8 @@ pub(crate) struct Choice {
     pub(crate) series: Vec<String>,
     /// Names of scenarios; all when empty.
     pub(crate) names: Vec<String>,
+    /// Boot nothing: judge what the last run of each has left.
+    pub(crate) kept: bool,
 }
 
 impl Choice {
@@ -79,7 +86,7 @@ pub(crate) fn run(
     tally: &mut Tally,
 ) -> Result<Vec<Judged>> {
     let chosen = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
-    let mut judged = Vec::new();
+    let mut waiting = VecDeque::new();
     for series in SERIES.into_iter().filter(|series| chosen(&choice.series, series)) {
         let cases: Vec<Case> = scenarios
             .iter()
@@ -89,11 +96,40 @@ pub(crate) fn run(
                 Some(Case { series, scenario, expectation })
             })
             .collect();
-        for boot in boots(&cases) {
-            judged.extend(run_boot(series, &boot, tally)?);
-        }
+        waiting.extend(boots(&cases));
+    }
+    let boots: Vec<Vec<Case>> = waiting.iter().cloned().collect();
+    let booted = if choice.kept { BTreeMap::new() } else { boot_all(waiting)? };
+    let mut judged = Vec::new();
+    for case in boots.iter().flatten() {
+        let lost = booted.get(&title(case)).is_some_and(|alive| !alive);
+        judged.push(judge(*case, lost, tally));
     }
     Ok(judged)
+}
+
+/// Boots all machines, some at a time; of each case, whether its machine lived to its end.
+fn boot_all(waiting: VecDeque<Vec<Case>>) -> Result<BTreeMap<String, bool>> {
+    let waiting = Mutex::new(waiting);
+    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+    let work = || -> Result<BTreeMap<String, bool>> {
+        let mut ended = BTreeMap::new();
+        while let Some(cases) = next() {
+            let alive = run_boot(&cases)?;
+            ended.extend(cases.iter().map(|case| (title(case), alive)));
+        }
+        Ok(ended)
+    };
+    // A machine that attaches often is emulated in one thread, so that each needs one processor.
+    let machines = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_MACHINES);
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..machines).map(|_| scope.spawn(work)).collect();
+        let mut all = BTreeMap::new();
+        for worker in workers {
+            all.extend(worker.join().map_err(|_| anyhow!("a machine's thread panicked"))??);
+        }
+        Ok(all)
+    })
 }
 
 /// Where the files of a kernel's scenarios are.
@@ -111,10 +147,14 @@ fn boots(cases: &[Case]) -> Vec<Vec<Case>> {
     shared.into_values().chain(alone).collect()
 }
 
-fn run_boot(series: &str, cases: &[Case], tally: &mut Tally) -> Result<Vec<Judged>> {
+/// Boots one machine for all of these; answers whether it lived to its end.
+fn run_boot(cases: &[Case]) -> Result<bool> {
+    let Some(first) = cases.first() else { return Ok(true) };
+    let series = first.series;
     let parsed: Series = series.parse().with_context(|| format!("the scenarios name the kernel {series}"))?;
     let out = folder(series);
-    let scripts = out.join("scripts");
+    // Of this machine alone: another of the same kernel may run at the same time.
+    let scripts = out.join("scripts").join(first.scenario.name);
     drop(fs::remove_dir_all(&scripts));
     cache::create_folder(&scripts)?;
     for case in cases {
@@ -127,7 +167,7 @@ fn run_boot(series: &str, cases: &[Case], tally: &mut Tally) -> Result<Vec<Judge
         cases.iter().flat_map(|case| of(case.scenario)).copied().collect()
     };
     let modules = machine::repository().join("modules");
-    let append = cases.first().map_or("", |case| case.scenario.append);
+    let append = first.scenario.append;
     let mut in_tree: Vec<String> =
         names(|scenario| scenario.in_tree).into_iter().map(str::to_owned).collect();
     if let Some(place) = in_tree.iter().position(|name| name == OWNERS) {
@@ -137,33 +177,35 @@ fn run_boot(series: &str, cases: &[Case], tally: &mut Tally) -> Result<Vec<Judge
         cache::write_file(&scripts.join(OWNERS), owners.join("\n").as_bytes())?;
         in_tree.extend(owners);
     }
-    let mut files = programs(&out.join("programs"))?;
+    let mut files = programs(&scripts)?;
     files.extend(files_for(&in_tree)?);
     files.push((scripts, "/scenarios".to_owned()));
     let run = Run {
         modules: names(|scenario| scenario.modules).into_iter().map(|name| modules.join(name)).collect(),
         in_tree,
         files,
-        out: Some(out.clone()),
+        out: Some(out),
         // The kernel's log of a whole scenario has to fit.
         append: format!("log_buf_len=8M {append}"),
         timeout: Duration::from_secs(BOOT_SECONDS + cases.iter().map(seconds).sum::<u64>()),
+        attaches_often: true,
         ..Run::new(parsed, &guest_script(cases))
     };
     let with = if append.is_empty() { String::new() } else { format!(" with {append}") };
     say(&format!("{series}: running {} scenarios{with}", cases.len()));
     match run.run() {
         Ok(outcome) => {
-            say(&format!("{}: {:.1} s in all", outcome.release, outcome.total.as_secs_f32()));
-            Ok(cases.iter().map(|case| judge(*case, &out, tally)).collect())
+            say(&format!(
+                "{}: {} scenarios{with} in {:.1} s",
+                outcome.release,
+                cases.len(),
+                outcome.total.as_secs_f32()
+            ));
+            Ok(true)
         }
         Err(error) => {
             say(&format!("{error:#}"));
-            let lost = "the machine was lost (see above)";
-            for case in cases {
-                tally.failed(&title(case), lost);
-            }
-            Ok(cases.iter().map(|case| Judged { case: *case, found: vec![lost.to_owned()] }).collect())
+            Ok(false)
         }
     }
 }
@@ -221,13 +263,14 @@ fn guest_script(cases: &[Case]) -> String {
     script
 }
 
-fn judge(case: Case, out: &Path, tally: &mut Tally) -> Judged {
+fn judge(case: Case, lost: bool, tally: &mut Tally) -> Judged {
+    let out = &folder(case.series);
     let read = |kind: &str| {
         String::from_utf8_lossy(&fs::read(file(out, case.scenario, kind)).unwrap_or_default()).into_owned()
     };
     let title = title(&case);
     let Ok(status) = read("status").trim().parse() else {
-        let why = "it left no status";
+        let why = if lost { "the machine was lost (see above)" } else { "it left no status" };
         tally.failed(&title, why);
         return Judged { case, found: vec![why.to_owned()] };
     };

@@ -65,6 +65,8 @@ pub(crate) struct Run {
     pub(crate) command: String,
     /// Whether output is shown as it comes; it is in the [`Outcome`] either way.
     pub(crate) show: bool,
+    /// Whether probes come and go many times, which only processors in one thread emulate without fail.
+    pub(crate) attaches_often: bool,
 }
 
 /// What became of a machine that reported a status.
@@ -103,6 +105,7 @@ impl Run {
             acceleration: Acceleration::Auto,
             command: command.to_owned(),
             show: false,
+            attaches_often: false,
         }
     }
 
@@ -110,8 +113,8 @@ impl Run {
     ///
     /// As every probe is attached or detached, the kernel patches code. A processor that meets the patch traps, and the
     /// kernel waits for all processors before it forgets the patch. Emulated processors in threads of their own have been
-    /// seen, once in some boots, to trap all the same where the code was whole again. Such a machine is booted once
-    /// more, with its processors in one thread.
+    /// seen, once in some boots, to trap all the same where the code was whole again: an oops, or for ever. Such a machine
+    /// is booted once more, with its processors in one thread, and one that is known to attach often is so at once.
     ///
     /// # Errors
     ///
@@ -122,6 +125,11 @@ impl Run {
         let image = kernel.image()?;
         let acceleration =
             if self.icount { Acceleration::Tcg } else { self.acceleration.settle(&image.vmlinuz()?)? };
+        let acceleration = if acceleration == Acceleration::Tcg && self.attaches_often {
+            Acceleration::TcgOneThread
+        } else {
+            acceleration
+        };
         match self.once(&kernel, &image, acceleration) {
             Err(error)
                 if acceleration == Acceleration::Tcg && format!("{error:#}").contains(STALE_BREAKPOINT) =>

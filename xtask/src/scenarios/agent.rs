@@ -1,8 +1,8 @@
 //! How the program behaves on real kernels: what it prints, what it leaves, what it refuses, whatever a cache's truth may be.
 
 use super::{
-    ALL, Act, BATCHES_WAIT, Expectation, Line, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported,
-    scenario, step, summary, verdict, word,
+    ALL, Act, Expectation, Line, NO_WAIT, Scenario, WAITS, Want, quiet, reported, scenario, step, summary,
+    verdict, word,
 };
 
 /// Every scenario.
@@ -96,123 +96,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             ),
         ],
     ),
-    // Objects allocated before the probes came, and left: leaked or queued, nobody can say.
-    scenario(
-        "leak_attached_after_load",
-        &["krcu_leak"],
-        Act::Shell("insmod /modules/krcu_leak.ko && krcu check --settle 1s --format json -- rmmod krcu_leak"),
-        &[Expectation {
-            status: 11,
-            ..reported(
-                ALL,
-                &[verdict("krcu_leak", &[word("inconclusive"), ("undecided", Want::Truth("leaked"))])],
-            )
-        }],
-    ),
-    scenario(
-        "leak",
-        &["krcu_leak"],
-        Act::Shell("krcu check --format json -- sh -c 'insmod /modules/krcu_leak.ko && rmmod krcu_leak'"),
-        &[reported(
-            ALL,
-            &[verdict(
-                "krcu_leak",
-                &[
-                    word("leaked"),
-                    ("leaked", Want::Truth("leaked")),
-                    ("kernel_objects_left", Want::Truth("leaked")),
-                    ("queued_by_kfree_rcu", Want::Number(0)),
-                    ("module", Want::Text("krcu_leak")),
-                ],
-            )],
-        )],
-    ),
-    scenario(
-        "mixed",
-        &["krcu_mixed"],
-        Act::Shell("krcu check --format json -- sh -c 'insmod /modules/krcu_mixed.ko && rmmod krcu_mixed'"),
-        &[
-            reported(
-                NO_WAIT,
-                &[verdict(
-                    "krcu_mixed",
-                    &[
-                        word("pending"),
-                        ("queued_by_kfree_rcu", Want::Truth("outstanding")),
-                        ("leaked", Want::Truth("leaked")),
-                    ],
-                )],
-            ),
-            // The destroy waits for what was queued, and finds the rest.
-            reported(
-                WAITS,
-                &[verdict(
-                    "krcu_mixed",
-                    &[
-                        word("leaked"),
-                        ("queued_by_kfree_rcu", Want::Number(0)),
-                        ("leaked", Want::Truth("leaked")),
-                    ],
-                )],
-            ),
-        ],
-    ),
-    scenario(
-        "call_rcu",
-        &["krcu_call_rcu"],
-        Act::Shell("krcu check --strict --format json -- sh -c 'insmod /modules/krcu_call_rcu.ko && rmmod krcu_call_rcu'"),
-        &[quiet(
-            ALL,
-            &[verdict(
-                "krcu_call_rcu",
-                &[
-                    word("clean"),
-                    ("callbacks_ever", Want::Truth("queued")),
-                    ("ordering", Want::Text("ordered")),
-                    ("module", Want::Text("krcu_call_rcu")),
-                ],
-            )],
-        )],
-    ),
-    // Where the barrier is not there or not exported to modules, the module frees by call_rcu() instead.
-    scenario(
-        "barrier",
-        &["krcu_barrier"],
-        Act::Shell("krcu check --strict --format json -- sh -c 'insmod /modules/krcu_barrier.ko && rmmod krcu_barrier'"),
-        &[quiet(ALL, &[verdict("krcu_barrier", &[word("clean"), ("ordering", Want::Text("ordered"))])])],
-    ),
-    // Long after the last free, and no barrier: on every run, not on the one in a thousand that loses the race.
-    scenario(
-        "lucky",
-        &["krcu_lucky"],
-        Act::Shell("krcu check --format json -- sh -c 'insmod /modules/krcu_lucky.ko && rmmod krcu_lucky'"),
-        &[
-            quiet(
-                NO_WAIT,
-                &[verdict(
-                    "krcu_lucky",
-                    &[
-                        word("unordered"),
-                        ("ordering", Want::Text("unordered")),
-                        ("queued_ever", Want::Truth("queued")),
-                        ("margin_ns", Want::AtLeast(1)),
-                        ("flagged", Want::Flag(false)),
-                        ("flagged_strictly", Want::Flag(true)),
-                        ("/sites/0/stack/0", Want::Has("krcu_lucky_flush")),
-                    ],
-                )],
-            ),
-            quiet(
-                BATCHES_WAIT,
-                &[verdict("krcu_lucky", &[word("clean"), ("ordering", Want::Text("ordered"))])],
-            ),
-            // Objects in a sheaf that is not full stay there until somebody flushes it: the destroy does.
-            quiet(
-                SHEAVES,
-                &[verdict("krcu_lucky", &[word("waited"), ("ordering", Want::Text("ordered"))])],
-            ),
-        ],
-    ),
     scenario(
         "many",
         &["krcu_pending"],
@@ -230,47 +113,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 )],
             ),
             quiet(WAITS, &[verdict("krcu_pending", &[word("waited"), ("queued_ever", Want::Truth("queued"))])]),
-        ],
-    ),
-    scenario(
-        "mightsleep",
-        &["krcu_mightsleep"],
-        Act::Shell("krcu check --format json -- sh -c 'insmod /modules/krcu_mightsleep.ko && rmmod krcu_mightsleep'"),
-        &[
-            reported(
-                NO_WAIT,
-                &[verdict(
-                    "krcu_mightsleep",
-                    &[
-                        word("pending"),
-                        ("queued_by_kfree_rcu", Want::TruthBetween("outstanding_min", "outstanding")),
-                        ("leaked", Want::Number(0)),
-                    ],
-                )],
-            ),
-            quiet(WAITS, &[verdict("krcu_mightsleep", &[word("waited")])]),
-        ],
-    ),
-    scenario(
-        "two_caches",
-        &["krcu_two"],
-        Act::Shell("krcu check --format json -- sh -c 'insmod /modules/krcu_two.ko && rmmod krcu_two'"),
-        &[
-            reported(
-                NO_WAIT,
-                &[
-                    verdict("krcu_two_correct", &[word("clean")]),
-                    verdict(
-                        "krcu_two_pending",
-                        &[word("pending"), ("queued_by_kfree_rcu", Want::Truth("outstanding"))],
-                    ),
-                    summary(&[("flagged", Want::Number(1))]),
-                ],
-            ),
-            quiet(
-                WAITS,
-                &[verdict("krcu_two_correct", &[word("clean")]), verdict("krcu_two_pending", &[word("waited")])],
-            ),
         ],
     ),
     scenario(

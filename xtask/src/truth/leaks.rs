@@ -14,14 +14,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ALL,
             &[verdict(
                 "a",
-                &[
-                    word("leaked"),
-                    leaked(5),
-                    left(5),
-                    by_kfree_rcu(0),
-                    ordering("nothing-deferred"),
-                    ("module", Want::Text("krcu_play")),
-                ],
+                &[word("leaked"), leaked(5), left(5), by_kfree_rcu(0), ("module", Want::Text("krcu_play"))],
             )],
         )],
     ),

@@ -103,7 +103,8 @@ fn word_and_counts(line: &Line) -> String {
             Want::Truth(_) | Want::TruthBetween(..) => "all".to_owned(),
             _ => return None,
         };
-        Some(format!("{number} {said}"))
+        // "leaked: 5", not "leaked: 5 leaked".
+        Some(if said.starts_with(word) { number } else { format!("{number} {said}") })
     });
     let counts = counts.collect::<Vec<_>>().join(", ");
     if counts.is_empty() { word.to_owned() } else { format!("{word}: {counts}") }
@@ -185,7 +186,7 @@ fn one_line(text: &str) -> String {
 
 fn push(text: &mut String, what: std::fmt::Arguments<'_>) {
     // Writing to a String does not fail.
-    drop(text.write_fmt(what));
+    let _: std::fmt::Result = text.write_fmt(what);
 }
 
 #[cfg(test)]
@@ -205,7 +206,7 @@ mod tests {
             verdict("b", &[word("waited"), ("waited_for_own", Want::Number(7))]),
         ];
         assert_eq!(short(&quiet(&["6.1"], ONE)), "pending: 20 by kfree_rcu");
-        assert_eq!(short(&quiet(&["6.1"], TWO)), "a clean; b waited: 7 waited for");
+        assert_eq!(short(&quiet(&["6.1"], TWO)), "a clean; b waited: 7");
         assert_eq!(short(&quiet(&["6.1"], &[])), "exit status 0");
     }
 

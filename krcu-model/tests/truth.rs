@@ -1,0 +1,95 @@
+//! The truth table without a kernel: the events of its runs on four kernels, replayed.
+//!
+//! `cargo xtask truth --write` keeps the events of each scenario that is small enough, beside the verdicts that krcu gave
+//! (`SERIES-NAME.json`) and `expected.txt`, which it writes from the scenarios' own data: what must come of them
+//! follows from a kernel's source and was written before the first run. A replay has to agree with both.
+
+#![expect(clippy::expect_used, reason = "a test's helpers fail as the test does")]
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use krcu_model::{Verdict, script, verdicts};
+use serde_json::Value;
+
+/// One cell of the table.
+#[derive(Default)]
+struct Cell {
+    /// Caches and words, those of one cache in the order of its verdicts.
+    expected: Vec<(String, String)>,
+}
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests").join("traces").join("truth")
+}
+
+fn read(name: &str) -> String {
+    fs::read_to_string(folder().join(name)).expect("the trace is there")
+}
+
+/// The cells of `expected.txt` by the names of their files.
+fn cells() -> BTreeMap<String, Cell> {
+    let mut cells: BTreeMap<String, Cell> = BTreeMap::new();
+    for line in read("expected.txt").lines().filter(|line| !line.is_empty()) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [series, name, cache, word] = words.as_slice() else { unreachable!("four words: {line}") };
+        let cell = cells.entry(format!("{series}-{name}")).or_default();
+        cell.expected.push(((*cache).to_owned(), (*word).to_owned()));
+    }
+    cells
+}
+
+fn replay(cell: &str) -> Vec<Verdict> {
+    let script = script::read(&read(&format!("{cell}.script"))).expect("the trace is a script");
+    verdicts(&script.replay())
+}
+
+#[test]
+fn every_trace_has_what_is_expected_of_it() {
+    let mut scripts: Vec<String> = fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+        .filter_map(|name| name.strip_suffix(".script").map(str::to_owned))
+        .collect();
+    scripts.sort();
+    assert_eq!(scripts, cells().into_keys().collect::<Vec<_>>());
+    for series in ["6.1-", "6.12-", "6.18-", "7.x-"] {
+        let count = scripts.iter().filter(|name| name.starts_with(series)).count();
+        assert!(count >= 30, "{count} traces of {series}");
+    }
+}
+
+#[test]
+fn every_replay_comes_to_what_was_expected() {
+    for (name, cell) in cells() {
+        let verdicts = replay(&name);
+        // Verdicts about one cache come in their order; between caches that does not matter.
+        let mut found: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for verdict in &verdicts {
+            found.entry(&verdict.cache).or_default().push(verdict.verdict.word());
+        }
+        let mut expected: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for (cache, word) in &cell.expected {
+            expected.entry(cache).or_default().push(word);
+        }
+        for (cache, words) in expected {
+            assert_eq!(found.get(cache), Some(&words), "{name}: {cache}");
+        }
+    }
+}
+
+#[test]
+fn every_replay_says_what_the_run_said() {
+    for name in cells().into_keys() {
+        let recorded = read(&format!("{name}.json"));
+        let replayed = replay(&name);
+        assert_eq!(recorded.lines().count(), replayed.len(), "{name}");
+        for (line, verdict) in recorded.lines().zip(&replayed) {
+            let recorded: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
+            let replayed = serde_json::to_value(verdict).unwrap();
+            // A field that came after the recording is held against nothing here.
+            for (field, value) in recorded.iter().filter(|(field, _)| !["schema", "kind"].contains(&field.as_str())) {
+                assert_eq!(replayed.get(field), Some(value), "{name}: {field} of {}", verdict.cache);
+            }
+        }
+    }
+}
