@@ -171,6 +171,8 @@ static int play_alloc(char **words, unsigned int count)
 	bool sleeps = in_task() && !irqs_disabled();
 	bool only_fenced = count > 3 && !strcmp(words[3], "fenced");
 	unsigned int fenced = 0, refused = 0;
+	struct play_object *others = NULL;
+	int error = 0;
 
 	if (!cache || number < 0)
 		return -EINVAL;
@@ -179,23 +181,34 @@ static int play_alloc(char **words, unsigned int count)
 	while (number) {
 		struct play_object *object = kmem_cache_alloc(cache->cache, sleeps ? GFP_KERNEL : GFP_ATOMIC);
 
-		if (!object)
-			return -ENOMEM;
+		if (!object || refused > 2000) {
+			error = object ? -EAGAIN : -ENOMEM;
+			if (object)
+				kmem_cache_free(cache->cache, object);
+			break;
+		}
 		if (count > 3 && sleeps)
 			usleep_range(2000, 3000);
+		/* Kept until the end: the next would be the same. */
 		if (only_fenced && !is_kfence_address(object)) {
-			kmem_cache_free(cache->cache, object);
-			if (++refused == 1000)
-				return -EAGAIN;
+			object->next = others;
+			others = object;
+			refused++;
 			continue;
 		}
 		fenced += is_kfence_address(object);
 		play_hold_object(cache, object);
 		number--;
 	}
+	while (others) {
+		struct play_object *object = others;
+
+		others = object->next;
+		kmem_cache_free(cache->cache, object);
+	}
 	if (fenced)
 		pr_info("krcu_play: truth cache=%s kfence=%u\n", cache->name, fenced);
-	return 0;
+	return error;
 }
 
 static int play_free(char **words, unsigned int count)

@@ -8,8 +8,9 @@
  *     sync        synchronize_rcu()
  *     expedite    synchronize_rcu_expedited()
  *     sleep MS    nothing, for that long
- *     hold MS     a thread on the last processor sits in a read-side critical section from now on, for that long at the
+ *     hold MS [flushed]  a thread on the last processor sits in a read-side critical section from now on, for that long at the
  *                 most: no grace period that begins now ends before. That processor does nothing else meanwhile.
+ *                 flushed: a flush stands directly before it.
  *     release     ends a hold
  */
 #include <linux/completion.h>
@@ -19,6 +20,7 @@
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
+#include <linux/string.h>
 
 #include "play.h"
 
@@ -27,6 +29,8 @@
 
 static unsigned long hold_until;
 static bool holding, let_go;
+static DECLARE_COMPLETION(ready);
+static DECLARE_COMPLETION(go);
 static DECLARE_COMPLETION(held);
 static DECLARE_COMPLETION(released);
 
@@ -76,6 +80,8 @@ static int play_sleep(char **words, unsigned int count)
 
 static int play_holder(void *unused)
 {
+	complete(&ready);
+	wait_for_completion(&go);
 	rcu_read_lock();
 	complete(&held);
 	while (!READ_ONCE(let_go) && time_before(jiffies, hold_until))
@@ -102,17 +108,25 @@ static int play_hold(char **words, unsigned int count)
 		return ms;
 	if (ms > PLAY_HOLD_MS)
 		return play_wrong(words[1], "is longer than five seconds");
+	if (count > 2 && strcmp(words[2], "flushed"))
+		return play_wrong(words[2], "is no way to hold");
 	play_release();
 	task = kthread_create(play_holder, NULL, "krcu_play_hold");
 	if (IS_ERR(task))
 		return PTR_ERR(task);
 	kthread_bind(task, cpumask_last(cpu_online_mask));
+	reinit_completion(&ready);
+	reinit_completion(&go);
 	reinit_completion(&held);
 	reinit_completion(&released);
 	WRITE_ONCE(let_go, false);
-	hold_until = jiffies + msecs_to_jiffies(ms);
 	holding = true;
 	wake_up_process(task);
+	wait_for_completion(&ready);
+	if (count > 2)
+		play_flush(words, count);
+	hold_until = jiffies + msecs_to_jiffies(ms);
+	complete(&go);
 	wait_for_completion(&held);
 	return 0;
 }
@@ -130,7 +144,7 @@ const struct play_operation play_wait_operations[] = {
 	{ "sync", 0, 0, false, play_sync },
 	{ "expedite", 0, 0, false, play_expedite },
 	{ "sleep", 1, 1, false, play_sleep },
-	{ "hold", 1, 1, false, play_hold },
+	{ "hold", 1, 2, false, play_hold },
 	{ "release", 0, 0, false, play_release_now },
 	{},
 };

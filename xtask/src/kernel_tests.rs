@@ -30,6 +30,8 @@ use crate::vm::Run;
 const SCENARIO_SECONDS: u64 = 90;
 /// The same of one that has a machine of its own.
 const ALONE_SECONDS: u64 = 300;
+/// How long scenarios that share a machine may take in the mean; more than that is a machine that hangs.
+const MEAN_SECONDS: u64 = 30;
 /// How long a boot may take on a busy machine.
 const BOOT_SECONDS: u64 = 120;
 /// How many machines run at a time, where there are as many processors.
@@ -180,6 +182,7 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
     let mut files = programs(&scripts)?;
     files.extend(files_for(&in_tree)?);
     files.push((scripts, "/scenarios".to_owned()));
+    let all = MEAN_SECONDS * u64::try_from(cases.len()).unwrap_or(1);
     let run = Run {
         modules: names(|scenario| scenario.modules).into_iter().map(|name| modules.join(name)).collect(),
         in_tree,
@@ -187,7 +190,7 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
         out: Some(out),
         // The kernel's log of a whole scenario has to fit.
         append: format!("log_buf_len=8M {append}"),
-        timeout: Duration::from_secs(BOOT_SECONDS + cases.iter().map(seconds).sum::<u64>()),
+        timeout: Duration::from_secs(BOOT_SECONDS + cases.iter().map(seconds).max().unwrap_or(0) + all),
         attaches_often: true,
         ..Run::new(parsed, &guest_script(cases))
     };
