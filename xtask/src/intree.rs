@@ -31,6 +31,13 @@ pub(crate) struct ModuleFile {
     needs: Vec<String>,
 }
 
+impl ModuleFile {
+    /// The module's name.
+    pub(crate) fn name(&self) -> String {
+        module_name(&self.path)
+    }
+}
+
 impl<'a> InTree<'a> {
     /// Reads what depmod wrote.
     ///
@@ -42,6 +49,11 @@ impl<'a> InTree<'a> {
         let text = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
         let builtin = fs::read_to_string(image.modules.join("modules.builtin")).unwrap_or_default();
         Ok(Self { image, files: parse(&text), builtin: builtin.lines().map(module_name).collect() })
+    }
+
+    /// The name of every module.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.files.keys().cloned().collect()
     }
 
     /// The files of these modules and of everything they need, each once.

@@ -16,20 +16,24 @@ use anyhow::{Context as _, Result, anyhow};
 
 use crate::cache;
 use crate::judge::{Evidence, disagreements};
-use crate::kernel::Series;
+use crate::kernel::{Kernel, Series};
 use crate::machine;
+use crate::owners::owners;
+use crate::packaged::files_for;
 use crate::progress::{say, tail_of};
 use crate::replay;
-use crate::scenarios::{Act, Expectation, SERIES, Scenario};
+use crate::scenarios::{Act, Expectation, OWNERS, SERIES, Scenario};
 use crate::tally::Tally;
 use crate::vm::Run;
 
 /// How long one scenario may take; emulated machines are slow, and one module waits for eight seconds.
 const SCENARIO_SECONDS: u64 = 90;
+/// The same of one that has a machine of its own.
+const ALONE_SECONDS: u64 = 300;
 /// How long scenarios that share a machine may take in the mean; more than that is a machine that hangs.
 const MEAN_SECONDS: u64 = 30;
-/// How long a boot and the longest scenario may take on a busy machine.
-const BOOT_SECONDS: u64 = 120 + SCENARIO_SECONDS;
+/// How long a boot may take on a busy machine.
+const BOOT_SECONDS: u64 = 120;
 /// How many machines run at a time, where there are as many processors.
 const MOST_MACHINES: usize = 2;
 /// Programs of the test machine, by where they are put.
@@ -166,16 +170,27 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
     };
     let modules = machine::repository().join("modules");
     let append = first.scenario.append;
+    let mut in_tree: Vec<String> =
+        names(|scenario| scenario.in_tree).into_iter().map(str::to_owned).collect();
+    if let Some(place) = in_tree.iter().position(|name| name == OWNERS) {
+        in_tree.remove(place);
+        let kernel = Kernel::newest(&parsed)?;
+        let owners = owners(&kernel, &kernel.image()?)?;
+        cache::write_file(&scripts.join(OWNERS), owners.join("\n").as_bytes())?;
+        in_tree.extend(owners);
+    }
     let mut files = programs(&scripts)?;
+    files.extend(files_for(&in_tree)?);
     files.push((scripts, "/scenarios".to_owned()));
+    let all = MEAN_SECONDS * u64::try_from(cases.len()).unwrap_or(1);
     let run = Run {
         modules: names(|scenario| scenario.modules).into_iter().map(|name| modules.join(name)).collect(),
-        in_tree: names(|scenario| scenario.in_tree).into_iter().map(str::to_owned).collect(),
+        in_tree,
         files,
         out: Some(out),
         // The kernel's log of a whole scenario has to fit.
         append: format!("log_buf_len=8M {append}"),
-        timeout: Duration::from_secs(BOOT_SECONDS + MEAN_SECONDS * u64::try_from(cases.len()).unwrap_or(1)),
+        timeout: Duration::from_secs(BOOT_SECONDS + cases.iter().map(seconds).max().unwrap_or(0) + all),
         attaches_often: true,
         ..Run::new(parsed, &guest_script(cases))
     };
@@ -230,14 +245,20 @@ fn programs(folder: &Path) -> Result<Vec<(PathBuf, String)>> {
         .collect()
 }
 
+/// How long a case may take.
+fn seconds(case: &Case) -> u64 {
+    if case.scenario.alone { ALONE_SECONDS } else { SCENARIO_SECONDS }
+}
+
 /// What the machine runs: each scenario with its own files and the kernel's log of just its time.
 fn guest_script(cases: &[Case]) -> String {
     let mut script = String::from("mkdir -p /out\n");
     for case in cases {
         let name = case.scenario.name;
+        let seconds = seconds(case);
         script.push_str(&format!(
             "echo 'krcu-scenario {name}' >/dev/kmsg\ndmesg -c >/dev/null\n\
-             timeout {SCENARIO_SECONDS} sh /scenarios/{name}.sh >/out/{name}.json 2>/out/{name}.stderr\n\
+             timeout {seconds} sh /scenarios/{name}.sh >/out/{name}.json 2>/out/{name}.stderr\n\
              echo $? >/out/{name}.status\ndmesg -c >/out/{name}.log\n\
              [ -d /sys/module/krcu_play ] && rmmod krcu_play\n"
         ));

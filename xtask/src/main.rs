@@ -23,6 +23,8 @@ mod linker;
 mod machine;
 mod model;
 mod module;
+mod owners;
+mod packaged;
 mod pinned;
 mod progress;
 mod qemu;

@@ -12,6 +12,9 @@ pub(crate) mod agent;
 /// sheaves for all caches and waits for callbacks.
 pub(crate) const SERIES: [&str; 4] = ["6.1", "6.12", "6.18", "7.x"];
 
+/// In [`Scenario::in_tree`]: every module of the kernel's that owns a slab cache; their names are in `/scenarios/owners`.
+pub(crate) const OWNERS: &str = "owners";
+
 /// One thing that happens on a test kernel.
 pub(crate) struct Scenario {
     /// Its name, which is also the name of its files.
