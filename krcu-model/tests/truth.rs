@@ -2,7 +2,7 @@
 //!
 //! `cargo xtask truth --write` keeps the events of each scenario that is small enough, beside the verdicts that krcu gave
 //! (`SERIES-NAME.json`) and `expected.txt`, which it writes from the scenarios' own data: what must come of them
-//! follows from a kernel's source and was written before the first run. A replay has to agree with both.
+//! follows from a kernel's source. A replay has to agree with both.
 
 #![expect(clippy::expect_used, reason = "a test's helpers fail as the test does")]
 
@@ -87,7 +87,9 @@ fn every_replay_says_what_the_run_said() {
             let recorded: BTreeMap<String, Value> = serde_json::from_str(line).unwrap();
             let replayed = serde_json::to_value(verdict).unwrap();
             // A field that came after the recording is held against nothing here.
-            for (field, value) in recorded.iter().filter(|(field, _)| !["schema", "kind"].contains(&field.as_str())) {
+            for (field, value) in
+                recorded.iter().filter(|(field, _)| !["schema", "kind"].contains(&field.as_str()))
+            {
                 assert_eq!(replayed.get(field), Some(value), "{name}: {field} of {}", verdict.cache);
             }
         }

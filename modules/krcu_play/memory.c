@@ -10,6 +10,7 @@
  *     drain      as many large ones on each processor as make its batch leave at once, not after five seconds
  */
 #include <linux/cpumask.h>
+#include <linux/delay.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
@@ -84,12 +85,19 @@ void play_feast(void)
 
 static int play_famine(char **words, unsigned int count)
 {
-	void **page;
+	unsigned int refused = 0;
 
-	/* As kfree_rcu_mightsleep() asks for its page: not at any price. */
-	while ((page = (void **)__get_free_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN))) {
-		*page = taken;
-		taken = page;
+	/* As kfree_rcu_mightsleep() asks for its page: not at any price. What reclaim still finds is taken too. */
+	while (refused < 20) {
+		void **page = (void **)__get_free_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN);
+
+		if (page) {
+			*page = taken;
+			taken = page;
+		} else {
+			refused++;
+			usleep_range(500, 1000);
+		}
 	}
 	return 0;
 }

@@ -1,6 +1,6 @@
 //! The truth table: every way to free late and every way to be wrong, on every kernel, with what must come of it and why.
 //!
-//! Each scenario's expectation follows from the kernel's source and was written before its first run. Most of them are
+//! Each scenario's expectation follows from the kernel's source, not from what krcu says of it. Most of them are
 //! a few words for the module `krcu_play`; `play` and `unload` are programs of the test machine that hand it a script.
 
 mod barriers;

@@ -27,8 +27,8 @@ const START: &str = "\
 # The truth table
 
 Every way to free late and every way to be wrong, on four kernels of Debian's; written by `cargo xtask truth --write`, compared by
-`cargo xtask truth`. Each verdict below was expected, for the reason given, before it was first seen. `play` and `unload` hand a
-script to [`krcu_play`](../modules/krcu_play/script.c), which does it statement by statement; `unload`'s is done as the module goes.
+`cargo xtask truth`. What is expected follows from the reason given, not from what krcu said. `play` and `unload` hand a script to
+[`krcu_play`](../modules/krcu_play/script.c), which does it statement by statement; `unload`'s is done as the module goes.
 A cell has the verdict for each cache that is destroyed, and the counts that are exact; *FAIL* where krcu says something else.
 ";
 
