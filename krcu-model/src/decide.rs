@@ -71,7 +71,8 @@ fn touches(state: &State, destroy: &Destroy, gap: &Gap) -> bool {
         Born::BeforeAttach => state.watch.attached,
     };
     let end = destroy.end.map_or(state.now.max(gap.from), |end| end.time);
-    is_about && gap.from <= end && gap.until >= born
+    // An event at its end is the first that was seen again.
+    is_about && gap.from <= end && gap.until > born
 }
 
 /// Whether what was lost shows by what follows from it: an object whose queueing was not seen is freed, or left.
@@ -323,7 +324,7 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
     let waited_for_frees = destroy.barrier_inside && waited_for_own + destroy.unknown_while_waiting > 0;
     if waited_for_frees || verdict.waited_for_callbacks {
         verdict.waited_for_own = waited_for_own + destroy.unknown_while_waiting;
-        verdict.waited_for_other = destroy.others_at_begin;
+        verdict.waited_for_other = destroy.others_at_begin.saturating_sub(destroy.others_left_at_look);
         let from_sheaves = destroy.freed_by.sheaf.saturating_sub(destroy.from_sheaves_at_begin);
         verdict.in_sheaves = from_sheaves.min(verdict.waited_for_own);
         if verdict.in_sheaves > 0 {

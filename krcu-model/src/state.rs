@@ -259,6 +259,12 @@ pub struct Destroy {
     pub allocated: BTreeMap<StackId, u64>,
     /// Deferred frees of other watched caches at the entry.
     pub others_at_begin: u64,
+    /// Of these, what had not begun to be freed at the look.
+    pub others_left_at_look: u64,
+    /// Frees of this cache by batches, at the entry.
+    pub from_batches_at_begin: u64,
+    /// How far an `rcu_barrier()` reached that ran while it looked: it waits for the sheaves that the look flushes.
+    pub sheaves_covered: u64,
     /// Frees of unknown objects of this cache while the destroy waited.
     pub unknown_while_waiting: u64,
     /// The same for callbacks of `call_rcu()`.
@@ -514,7 +520,7 @@ impl Destroy {
     /// Whether a `kfree_rcu()` of this cache is ordered before the look by no barrier.
     #[must_use]
     pub fn has_uncovered_frees(&self) -> bool {
-        self.last_queued.is_some_and(|last| last.position >= self.covered)
+        self.last_queued.is_some_and(|last| last.position >= self.covered.max(self.sheaves_covered))
     }
 
     /// Whether a barrier inside a destroy may order what nothing else is known to order.

@@ -50,6 +50,9 @@ fn a_kernel_frees_what_the_machine_would_have_on_one_page_and_newer_pages_first(
     let (mut seen, mut in_a_row) = (0, 0);
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "script") {
+            continue;
+        }
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let room = if name.starts_with("6.1-") { KVFREE_BULK_MAX_ENTR_PLAIN } else { KVFREE_BULK_MAX_ENTR };
         let pages = pages(&path);

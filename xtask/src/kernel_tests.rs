@@ -191,7 +191,6 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
         // The kernel's log of a whole scenario has to fit.
         append: format!("log_buf_len=8M {append}"),
         timeout: Duration::from_secs(BOOT_SECONDS + cases.iter().map(seconds).max().unwrap_or(0) + all),
-        attaches_often: true,
         ..Run::new(parsed, &guest_script(cases))
     };
     let with = if append.is_empty() { String::new() } else { format!(" with {append}") };

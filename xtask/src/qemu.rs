@@ -28,10 +28,9 @@ pub(crate) enum Acceleration {
     Auto,
     /// KVM, unprobed.
     Kvm,
-    /// Emulation.
+    /// Emulation, of all processors in one thread, in turns. With a thread for each, one was seen to run for ever, or
+    /// to die of, a breakpoint that another had taken away: the kernel sets them as probes come and go.
     Tcg,
-    /// Emulation of all processors in one thread, in turns: slower, and none runs code that another has just changed.
-    TcgOneThread,
 }
 
 impl Acceleration {
@@ -67,7 +66,6 @@ impl Acceleration {
             Self::Auto => "auto",
             Self::Kvm => "KVM",
             Self::Tcg => "emulated",
-            Self::TcgOneThread => "emulated in one thread",
         }
     }
 }
@@ -133,10 +131,7 @@ impl Machine<'_> {
                 .args(["-accel", "tcg,thread=single", "-icount", "shift=0,sleep=off", "-smp", "1"])
                 .args(["-rtc", "base=2026-01-01,clock=vm", "-seed", "1"]),
             (Acceleration::Kvm, false) => command.args(["-accel", "kvm", "-smp", &self.cpus.to_string()]),
-            (acceleration, false) => {
-                let threads = if acceleration == Acceleration::TcgOneThread { "single" } else { "multi" };
-                command.args(["-accel", &format!("tcg,thread={threads}"), "-smp", &self.cpus.to_string()])
-            }
+            (_, false) => command.args(["-accel", "tcg,thread=single", "-smp", &self.cpus.to_string()]),
         };
         let console = format!("file:{}", self.console().display());
         let repeat = if self.icount { "nokaslr norandmaps " } else { "" };

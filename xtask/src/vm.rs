@@ -27,8 +27,6 @@ use crate::progress::{Job, say, tail_of};
 use crate::qemu::{Acceleration, Machine, Port};
 use crate::stream::{self, Received, Sink};
 
-/// What the kernel says of a breakpoint trap that nobody has asked for.
-const STALE_BREAKPOINT: &str = "Oops: int3";
 /// Lines of the console that are shown when a machine is lost.
 const CONSOLE_LINES: usize = 40;
 /// Folders of runs are named by this and the number of the process.
@@ -65,8 +63,6 @@ pub(crate) struct Run {
     pub(crate) command: String,
     /// Whether output is shown as it comes; it is in the [`Outcome`] either way.
     pub(crate) show: bool,
-    /// Whether probes come and go many times, which only processors in one thread emulate without fail.
-    pub(crate) attaches_often: bool,
 }
 
 /// What became of a machine that reported a status.
@@ -105,44 +101,20 @@ impl Run {
             acceleration: Acceleration::Auto,
             command: command.to_owned(),
             show: false,
-            attaches_often: false,
         }
     }
 
     /// Boots the machine and waits for its end.
-    ///
-    /// As every probe is attached or detached, the kernel patches code. A processor that meets the patch traps, and the
-    /// kernel waits for all processors before it forgets the patch. Emulated processors in threads of their own have been
-    /// seen, once in some boots, to trap all the same where the code was whole again: an oops, or for ever. Such a machine
-    /// is booted once more, with its processors in one thread, and one that is known to attach often is so at once.
     ///
     /// # Errors
     ///
     /// When something cannot be prepared, and when the machine panics, hangs past the time allowed or is lost: with
     /// the console's last lines and the path of the whole console log.
     pub(crate) fn run(&self) -> Result<Outcome> {
-        let kernel = Kernel::newest(&self.kernel)?;
-        let image = kernel.image()?;
+        let kernel = &Kernel::newest(&self.kernel)?;
+        let image = &kernel.image()?;
         let acceleration =
             if self.icount { Acceleration::Tcg } else { self.acceleration.settle(&image.vmlinuz()?)? };
-        let acceleration = if acceleration == Acceleration::Tcg && self.attaches_often {
-            Acceleration::TcgOneThread
-        } else {
-            acceleration
-        };
-        match self.once(&kernel, &image, acceleration) {
-            Err(error)
-                if acceleration == Acceleration::Tcg && format!("{error:#}").contains(STALE_BREAKPOINT) =>
-            {
-                say(&format!("{error:#}"));
-                say("once more, in one thread: an emulated processor ran a breakpoint that was gone");
-                self.once(&kernel, &image, Acceleration::TcgOneThread)
-            }
-            ended => ended,
-        }
-    }
-
-    fn once(&self, kernel: &Kernel, image: &Image, acceleration: Acceleration) -> Result<Outcome> {
         let vmlinuz = image.vmlinuz()?;
         let mut modules = Vec::new();
         for source in &self.modules {
@@ -369,9 +341,7 @@ impl Session {
     fn why_lost(&self) -> &'static str {
         let console = fs::read(self.folder.join("console.log")).unwrap_or_default();
         let console = String::from_utf8_lossy(&console);
-        if console.contains(STALE_BREAKPOINT) {
-            "the kernel panicked of a breakpoint that it does not know (Oops: int3)"
-        } else if console.contains("Kernel panic - not syncing") {
+        if console.contains("Kernel panic - not syncing") {
             "the kernel panicked"
         } else if console.contains("krcu-init: ") {
             "the machine gave up before the command ran"

@@ -1,5 +1,6 @@
 //! The findings as one screen: at most 40 lines of at most 100 columns, without colour.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use crate::kernel::catalog::Word;
@@ -97,14 +98,16 @@ fn rows(probes: &[Probe]) -> Vec<String> {
                 .rev()
                 .filter(|other| other.target == probe.target && other.word == word)
                 .collect();
-            let how: Vec<&str> = here.iter().map(|probe| probe.attach.name()).collect();
+            // Once each: what is attached twice is attached in one way.
+            let how: BTreeSet<&str> = here.iter().map(|probe| probe.attach.name()).collect();
+            let how: Vec<&str> = how.into_iter().collect();
             let worst = here.iter().max_by_key(|probe| badness(&probe.offer));
             let offer = worst.map_or(&probe.offer, |probe| &probe.offer);
             places.push((probe.target, how.join("+"), offer.clone(), probe.required));
         }
         let row = |place: &str, how: &str, offer: &Offer, required: bool| {
             let needed = if required { " (needed)" } else { "" };
-            format!("{:<7}  {place:<27} {how:<16}  {}{needed}", word.name(), said(offer))
+            format!("{:<7}  {place:<29} {how:<14}  {}{needed}", word.name(), said(offer))
         };
         match places.as_slice() {
             [(_, _, offer @ Offer::NotOffered(_), _), rest @ ..]
@@ -122,8 +125,9 @@ fn rows(probes: &[Probe]) -> Vec<String> {
 
 fn badness(offer: &Offer) -> u8 {
     match offer {
-        Offer::Offered => 0,
-        Offer::NotNeeded(_) => 1,
+        // Several programs may be for one place: what one needs is there, whatever another does without.
+        Offer::NotNeeded(_) => 0,
+        Offer::Offered => 1,
         Offer::CouldNotLook(_) => 2,
         Offer::NotOffered(_) => 3,
     }
@@ -226,6 +230,18 @@ mod tests {
     }
 
     #[test]
+    fn a_place_that_one_program_needs_is_offered_whatever_others_want_there() {
+        for (series, expected) in [("6.1", "offered"), ("6.18", "not needed: only with --alloc-stacks")] {
+            let facts = debian(series);
+            let page = page(&facts, &Plan::of(&facts));
+            let lines: Vec<&str> =
+                page.lines().filter(|line| line.contains(" kmem_cache_free_bulk ")).collect();
+            let expected = format!("free     kmem_cache_free_bulk          fentry+fexit    {expected}");
+            assert_eq!(lines, [expected], "{series}");
+        }
+    }
+
+    #[test]
     fn one_line_stands_for_all_programs_of_a_place() {
         let mut facts = debian("6.12");
         facts.functions.insert(
@@ -236,7 +252,7 @@ mod tests {
         let line = page.lines().find(|line| line.contains(" rcu_barrier ")).unwrap();
         assert_eq!(
             line,
-            "barrier  rcu_barrier                 fentry+fexit      NOT OFFERED: it has no place for a probe"
+            "barrier  rcu_barrier                   fentry+fexit    NOT OFFERED: it has no place for a probe"
         );
     }
 }

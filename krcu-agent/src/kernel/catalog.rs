@@ -7,8 +7,8 @@
 //! that the object was queued before the probes. Creation comes last, so that of a cache seen to be
 //! created every later event is seen.
 //!
-//! Of two copies of one program the second comes first: of the programs at one place, the kernel runs those
-//! that were attached last first.
+//! Of two copies of one program the second comes first: of the programs at one function, the kernel runs
+//! those that were attached last first. At a tracepoint it runs them in the order of attaching.
 //!
 //! Detaching takes seconds on a slow machine, and a destroy may begin meanwhile. So what anything is
 //! concluded from goes last, and what concludes goes first: a barrier that returns, or a destroy that looks,
@@ -100,6 +100,8 @@ pub struct Entry {
     pub absence: Absence,
     /// What cannot be decided without it, as a sentence.
     pub without: &'static str,
+    /// Whether it is attached only when allocations are asked for.
+    pub on_request: bool,
     /// A program that does the same job: this one is left out when that one is offered.
     pub instead_of: Option<&'static str>,
 }
@@ -123,6 +125,8 @@ const QUEUED: &str = "Deferred frees cannot be seen at all.";
 const CALLBACKS: &str = "Objects queued by call_rcu() cannot be told from leaked ones.";
 const CALLBACK_RUNS: &str =
     "Whether a callback of call_rcu() had run when a destroy looked cannot be decided.";
+const ALLOCATIONS: &str =
+    "Where leaked objects were allocated (--alloc-stacks) cannot be told for all of them.";
 const NESTED: &str = "Calls in an interrupt that hits a run of the same probe are missed, which is counted.";
 const LIST: &str =
     "Whether the last of a list of objects was free when a destroy looked cannot always be decided.";
@@ -164,6 +168,9 @@ pub const PROBES: &[Entry] = &[
     optional("freed_bulk_end", Word::Free, Attach::Fexit, &["kvfree_rcu_bulk"], BULK),
     optional("freed_bulk_nested", Word::Free, Attach::Fentry, &["kvfree_rcu_bulk"], NESTED),
     optional("freed_bulk", Word::Free, Attach::Fentry, &["kvfree_rcu_bulk"], BULK),
+    // It has to run after freed_array, whose objects are deferred, and so has to be attached before.
+    on_request("freed_at_once_bulk_nested", Word::Free, Attach::Fentry, &["kmem_cache_free_bulk"]),
+    on_request("freed_at_once_bulk", Word::Free, Attach::Fentry, &["kmem_cache_free_bulk"]),
     instead_of("freed_bulk_end", "freed_array_end_nested", Attach::Fexit, &["kmem_cache_free_bulk"]),
     instead_of("freed_bulk_end", "freed_array_end", Attach::Fexit, &["kmem_cache_free_bulk"]),
     instead_of("freed_bulk", "freed_array_nested", Attach::Fentry, &["kmem_cache_free_bulk"]),
@@ -187,15 +194,26 @@ pub const PROBES: &[Entry] = &[
     ),
     optional("callback_runs_nested", Word::Free, Attach::Fentry, &["rcu_cblist_dequeue"], NESTED),
     unseen("callback_runs", Word::Free, Attach::Fentry, &["rcu_cblist_dequeue"], CALLBACK_RUNS),
+    on_request("freed_at_once", Word::Free, Attach::BtfTracepoint, &["kmem_cache_free"]),
+    on_request("freed_at_once_nested", Word::Free, Attach::BtfTracepoint, &["kmem_cache_free"]),
+    on_request("freed_at_once_kfree", Word::Free, Attach::BtfTracepoint, &["kfree"]),
+    on_request("freed_at_once_kfree_nested", Word::Free, Attach::BtfTracepoint, &["kfree"]),
     optional("module_freed", Word::Module, Attach::BtfTracepoint, &["module_free"], MODULES),
     optional("callback_queued_hurry", Word::Queue, Attach::Fentry, &["call_rcu_hurry"], CALLBACKS),
     unseen("callback_queued", Word::Queue, Attach::Fentry, &["call_rcu"], CALLBACKS),
     optional("queued_nolock", Word::Queue, Attach::Fentry, &["kfree_call_rcu_nolock"], NOLOCK),
     required("queued", Word::Queue, Attach::Fentry, &["kvfree_call_rcu"], QUEUED),
+    on_request("allocated", Word::Cache, Attach::BtfTracepoint, &["kmem_cache_alloc"]),
+    on_request("allocated_nested", Word::Cache, Attach::BtfTracepoint, &["kmem_cache_alloc"]),
+    on_request("allocated_bulk_nested", Word::Cache, Attach::Fexit, ALLOCATORS),
+    on_request("allocated_bulk", Word::Cache, Attach::Fexit, ALLOCATORS),
     optional("cache_created_nested", Word::Cache, Attach::Fexit, CREATORS, NESTED),
     unseen("cache_created", Word::Cache, Attach::Fexit, CREATORS, CREATED),
     optional("module_loaded", Word::Module, Attach::BtfTracepoint, &["module_load"], MODULES),
 ];
+
+/// Allocates several objects; newer kernels have the first.
+const ALLOCATORS: &[&str] = &["kmem_cache_alloc_bulk_noprof", "kmem_cache_alloc_bulk"];
 
 /// The out-of-line function that returns a new cache; newer kernels have the first.
 ///
@@ -264,7 +282,17 @@ const fn optional(
     without: &'static str,
 ) -> Entry {
     let absence = Absence::NothingToSee;
-    Entry { program, word, attach, targets, required: false, absence, without, instead_of: None }
+    Entry {
+        program,
+        word,
+        attach,
+        targets,
+        required: false,
+        absence,
+        without,
+        on_request: false,
+        instead_of: None,
+    }
 }
 
 const fn unseen(
@@ -285,6 +313,10 @@ const fn required(
     without: &'static str,
 ) -> Entry {
     Entry { required: true, ..unseen(program, word, attach, targets, without) }
+}
+
+const fn on_request(program: &'static str, word: Word, attach: Attach, targets: Targets) -> Entry {
+    Entry { on_request: true, ..unseen(program, word, attach, targets, ALLOCATIONS) }
 }
 
 /// A program for blocks of objects, used when the better one is not offered.

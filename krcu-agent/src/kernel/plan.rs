@@ -69,9 +69,19 @@ impl Plan {
     /// What krcu does on the kernel with these facts.
     #[must_use]
     pub fn of(facts: &Facts) -> Plan {
+        Plan::asked(facts, false)
+    }
+
+    /// The same, with or without the probes that see each allocation.
+    #[must_use]
+    pub fn asked(facts: &Facts, allocations: bool) -> Plan {
         let mut probes: Vec<Probe> = catalog::PROBES.iter().map(|entry| probe(facts, entry)).collect();
         leave_out_substitutes(&mut probes);
-        let (config, lacking) = configure::config(facts);
+        if !allocations {
+            leave_out_what_nobody_asked_for(&mut probes);
+        }
+        let (mut config, lacking) = configure::config(facts);
+        config.alloc_stacks = u32::from(allocations);
         let refusals = refuse::refusals(facts, &probes, &lacking);
         let undecidable = undecidable(facts, &probes, &config);
         Plan { config, probes, undecidable, refusals }
@@ -143,6 +153,15 @@ fn offer_of_place(facts: &Facts, entry: &Entry, target: &str) -> Offer {
         Function { symbols: None, .. } => Offer::CouldNotLook("symbols not read".to_owned()),
         Function { traceable: None, .. } => Offer::CouldNotLook("tracefs not mounted".to_owned()),
         _ => Offer::Offered,
+    }
+}
+
+/// Where they could not be had all the same, they stay missing: whoever asks for them next wants to know.
+fn leave_out_what_nobody_asked_for(probes: &mut [Probe]) {
+    for (probe, entry) in probes.iter_mut().zip(catalog::PROBES) {
+        if entry.on_request && probe.is_planned() {
+            probe.offer = Offer::NotNeeded("only with --alloc-stacks".to_owned());
+        }
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Entries of an array looked at; a bulk page of 64 KiB holds 8,187.
-const ARRAY_BOUND: u32 = 8192;
+pub(super) const ARRAY_BOUND: u32 = 8192;
 
 /// Entry of `kvfree_rcu_bulk(krcp, bnode, index)`.
 #[fentry]

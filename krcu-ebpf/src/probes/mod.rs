@@ -1,5 +1,6 @@
 //! The programs, one file for each word of the life that is watched.
 
+mod allocate;
 mod barrier;
 mod cache;
 mod callback;
@@ -51,6 +52,16 @@ pub enum Hot {
     ShutdownEnd = 7,
     /// `rcu_work_flushed`: one call missed, and a destroy seems not to have waited
     RcuWorkFlushed = 8,
+    /// `allocated`
+    Allocated = 9,
+    /// `allocated_bulk`
+    AllocatedBulk = 10,
+    /// `freed_at_once`
+    FreedAtOnce = 11,
+    /// `freed_at_once_kfree`
+    FreedAtOnceKfree = 12,
+    /// `freed_at_once_bulk`
+    FreedAtOnceBulk = 13,
 }
 
 /// A call, as the first copy leaves word of it and the second looks for it.
@@ -70,7 +81,7 @@ impl Call {
         let frame = (context.as_ptr() as u64).wrapping_sub(base as u64);
         let hash = (frame >> 5 ^ frame >> 15) as u32;
         Some(Call {
-            number: frame << 4 | hot as u64,
+            number: frame << 5 | hot as u64,
             here: DONE_HERE.get_ptr_mut(hash & (DONE_HERE_PLACES - 1))?,
             anywhere: DONE.get_ptr_mut(hash & (DONE_PLACES - 1))?,
         })

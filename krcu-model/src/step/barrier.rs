@@ -36,6 +36,7 @@ impl State {
                 if !ended.by_chance {
                     self.callbacks_covered = self.callbacks_covered.max(reach);
                     self.last_rcu_barrier.insert(task, end.time);
+                    self.sheaves_are_covered(task, reach);
                     if let Some(place) = inside {
                         let covered = &mut self.destroys[place].callbacks_covered;
                         *covered = (*covered).max(reach);
@@ -62,6 +63,16 @@ impl State {
             }
         }
         self.check_barrier(end, task, &ended, address);
+    }
+
+    /// While it looks, a destroy calls `rcu_barrier()` only where it has flushed its cache's sheaves before.
+    fn sheaves_are_covered(&mut self, task: Task, reach: u64) {
+        if let Some(place) = self.open_destroys.get(&task)
+            && let destroy = &mut self.destroys[*place]
+            && destroy.look.is_some_and(|look| reach > look.position)
+        {
+            destroy.sheaves_covered = destroy.sheaves_covered.max(reach);
+        }
     }
 
     /// `barrier_covers`: what a barrier surely covers must not be queued when it returns.

@@ -97,6 +97,9 @@ impl State {
             graces_at_look: graces_ended,
             allocated: BTreeMap::new(),
             others_at_begin: all - at_begin.outstanding,
+            others_left_at_look: 0,
+            from_batches_at_begin: cache.freed_by.bulk + cache.freed_by.list,
+            sheaves_covered: 0,
             at_begin,
             unknown_while_waiting: 0,
             unknown_callbacks_while_waiting: 0,
@@ -158,6 +161,9 @@ impl State {
             && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
         self.ledger.ends.entry(address).or_default().looked_by = Some(task);
         let at_look = self.snapshot(address);
+        let others =
+            self.caches.iter().filter(|(other, _)| **other != address).map(|(_, cache)| &cache.outstanding);
+        let others_left_at_look = others.map(|objects| objects.older_than(begin)).sum();
         let Some(cache) = self.caches.get_mut(&address) else { return };
         let destroy = &mut self.destroys[place];
         destroy.look = Some(look);
@@ -172,6 +178,7 @@ impl State {
         destroy.maybe_covered = cache.maybe_covered;
         destroy.barrier_inside = destroy.covered >= begin.position;
         destroy.at_look = at_look;
+        destroy.others_left_at_look = others_left_at_look;
         destroy.last_freed = cache.last_freed;
         destroy.freed_by = cache.freed_by;
         destroy.graces_at_look = self.ledger.graces_ended;
@@ -367,6 +374,10 @@ impl Destroy {
         if cache.queued != self.queued || (sees_runs && cache.callbacks != self.callbacks) {
             self.queued_during = true;
             self.at_look = cache.snapshot(ledger);
+        }
+        if cache.freed_by.bulk + cache.freed_by.list != self.from_batches_at_begin {
+            // Not all that the destroy's own wait had callbacks queue lay in sheaves.
+            self.sheaves_covered = 0;
         }
         self.takes_note_of(cache);
     }

@@ -363,4 +363,21 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             ],
         )],
     },
+    // Room for one stack: the creation takes it, and the other 777 calls and the destroy have no site. The verdict is
+    // what it is with all of them.
+    scenario(
+        "few_stacks",
+        &["krcu_pending"],
+        Act::Shell("krcu check --stacks 1 --format json -- sh -c 'insmod /modules/krcu_pending.ko && rmmod krcu_pending'"),
+        &[
+            reported(NO_WAIT, &[
+                verdict("krcu_pending", &[word("pending"), ("queued_by_kfree_rcu", Want::Truth("outstanding"))]),
+                summary(&[("without_site", Want::Number(778)), ("/lost/map_full", Want::Number(0))]),
+            ]),
+            quiet(WAITS, &[
+                verdict("krcu_pending", &[word("waited")]),
+                summary(&[("without_site", Want::Number(778)), ("/lost/map_full", Want::Number(0))]),
+            ]),
+        ],
+    ),
 ];

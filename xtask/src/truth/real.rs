@@ -352,7 +352,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
               them defer anything before they are used.",
         modules: &[],
         in_tree: &[OWNERS],
-        act: Act::Watched { before: "", options: "--strict", text: SWEEP },
+        act: Act::Watched { before: "", options: "", text: SWEEP },
         append: APART,
         alone: true,
         expectations: &[quiet(

@@ -176,7 +176,7 @@ impl Naive<'_> {
     fn is_in_life(&self, destroy: &Destroy, gap: &Gap) -> bool {
         let life = &self.lives[destroy.life];
         let born = life.created.map_or(self.watch.attached, |created| self.time(created));
-        gap.until >= born
+        gap.until > born
             && destroy.end.is_none_or(|end| destroy.ended_unseen(self) || gap.from <= self.time(end))
     }
 
@@ -316,6 +316,28 @@ impl Naive<'_> {
     fn is_ordered(&self, kind: BarrierKind, destroy: &Destroy, queued: Place, look: Place) -> bool {
         self.standing(kind, destroy, look).any(|barrier| queued < barrier.begin)
             || (kind == BarrierKind::Kvfree && self.inlined(destroy).any(|other| queued < other.begin))
+            || (kind == BarrierKind::Kvfree
+                && self.flushed_sheaves(destroy).any(|barrier| queued < barrier.begin))
+    }
+
+    /// Its own `rcu_barrier()` while a destroy looks: what it has flushed there are sheaves, if no batch of the cache
+    /// was freed since its entry.
+    fn flushed_sheaves(&self, destroy: &Destroy) -> impl Iterator<Item = &Barrier> {
+        let (task, look, end) = (destroy.task, destroy.look, destroy.end);
+        let over = end.unwrap_or(self.events.len());
+        let of_batches = |until: Place| {
+            let freed = self.freed_by(destroy, until);
+            freed.bulk + freed.list
+        };
+        let only_sheaves = of_batches(over) == of_batches(destroy.begin);
+        self.barriers.iter().filter(move |b| {
+            only_sheaves
+                && b.kind == BarrierKind::Rcu
+                && !b.by_chance
+                && b.task == task
+                && look.is_some_and(|look| look < b.begin)
+                && b.end.is_some_and(|barrier_end| barrier_end < over)
+        })
     }
 
     /// Destroys of the same cache with an inlined barrier that stands between: its own, and earlier ones.
