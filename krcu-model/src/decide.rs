@@ -338,6 +338,10 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
         }
         return VerdictKind::Waited;
     }
+    if destroy.begin.time < state.watch.attached {
+        let note = "the destroy was under way when the probes were attached, so what it may have waited for was not seen";
+        return open(verdict, Reason::LateAttach, note);
+    }
     let before_attach = destroy.born == Born::BeforeAttach || destroy.counted;
     // Of callbacks that were queued before the probes it is known only what an rcu_barrier() since then covers.
     let unknown_callbacks = destroy.callbacks_unknown > 0 && destroy.callbacks_covered == 0;

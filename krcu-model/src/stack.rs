@@ -54,7 +54,12 @@ pub struct Stack {
 }
 
 /// Functions of the kernel that stand between a module and what is watched.
-const WATCHED: [&str; 12] = [
+const WATCHED: [&str; 17] = [
+    "kmem_cache_alloc",
+    "kmem_cache_alloc_noprof",
+    "kmem_cache_alloc_bulk",
+    "kmem_cache_alloc_bulk_noprof",
+    "kmem_cache_alloc_lru_noprof",
     "kvfree_call_rcu",
     "kfree_call_rcu_nolock",
     "call_rcu",
@@ -103,6 +108,9 @@ impl Frame {
         let function = self.function();
         function.starts_with("bpf_prog_")
             || function.starts_with("bpf_trampoline_")
+            || function.starts_with("bpf_trace_run")
+            || function.starts_with("__bpf_trace_")
+            || function.starts_with("__traceiter_")
             || function.starts_with("0x")
     }
 }
@@ -129,6 +137,20 @@ mod tests {
         ] {
             assert_eq!(Frame::parse(text), expected);
         }
+    }
+
+    #[test]
+    fn a_stack_taken_at_a_tracepoint_begins_with_the_caller_too() {
+        let texts = [
+            "bpf_prog_0123456789abcdef_allocated+0x4a/0x90 [bpf]",
+            "bpf_trace_run5+0x98/0x130",
+            "__bpf_trace_kmem_cache_alloc+0x10/0x20",
+            "__traceiter_kmem_cache_alloc+0x3e/0x60",
+            "kmem_cache_alloc_noprof+0x1f3/0x2f0",
+            "my_alloc+0x51/0x80 [my_module]",
+        ];
+        let stack = Stack::from_probe(&texts.map(str::to_owned));
+        assert_eq!(stack.frames, [frame("my_alloc+0x51", Some("my_module"))]);
     }
 
     #[test]

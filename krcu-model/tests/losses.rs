@@ -157,3 +157,11 @@ fn a_call_that_was_not_seen_shows_by_what_it_queued() {
     let left = missed(begun().destroy_begin().look(0).left(1));
     assert_eq!((left.verdict, left.reasons), (VerdictKind::Inconclusive, vec![Reason::ProbeMissed]));
 }
+
+#[test]
+fn a_destroy_that_was_under_way_when_the_probes_came_may_have_waited() {
+    let destroyed = |begin| Run::attached(500).at(begin).destroy_begin().at(600).look(4).emptied().verdict();
+    let (before, after) = (destroyed(499), destroyed(500));
+    assert_eq!((before.verdict, before.reasons), (VerdictKind::Inconclusive, vec![Reason::LateAttach]));
+    assert_eq!((after.verdict, after.ordering), (VerdictKind::Clean, Ordering::Unknown));
+}

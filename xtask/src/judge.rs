@@ -48,6 +48,15 @@ pub(crate) fn disagreements(expected: &Expectation, evidence: &Evidence) -> Vec<
     found
 }
 
+/// Whether krcu itself left something open because the kernel skipped runs of a probe.
+pub(crate) fn is_left_open(stdout: &str) -> bool {
+    let missed = |object: &Value| {
+        let reasons = object.get("reasons").and_then(Value::as_array);
+        reasons.is_some_and(|reasons| reasons.iter().any(|reason| reason == "probe-missed"))
+    };
+    stdout.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).any(|object| missed(&object))
+}
+
 /// Verdicts that accuse the kernel, or contradict it. No test kernel breaks a promise: the rule is wrong then.
 fn accusations(objects: &[Value]) -> impl Iterator<Item = String> {
     let accuses = |object: &&Value| {

@@ -79,6 +79,7 @@ pub(crate) fn waited() -> Verdict {
         wait_ns: Some(38_250_000),
         waited_for_own: 10_000,
         waited_for_other: 3,
+        waited_grace_periods: Some(2),
         ordering: Ordering::Ordered,
         sites: vec![SiteCount { objects: 10_000, stack: strings(&["my_flush+0x51 [my_module]"]) }],
         cpus: vec![CpuCount { cpu: Cpu(1), objects: 10_000 }],
@@ -179,6 +180,7 @@ pub(crate) fn report(verdicts: Vec<Verdict>) -> Report {
         verdicts,
         command_status: 0,
         events_cut_short: false,
+        incomplete: None,
         policy: Policy { strict: false, exit_flagged: 10 },
     }
 }

@@ -50,6 +50,12 @@ impl Run {
         Run { state: State::new(Watch { attached: Time(0), possible_cpus: 2, blind }), now: 0 }
     }
 
+    /// The same, whose last probe was attached at this microsecond.
+    pub(crate) fn attached(microseconds: u64) -> Run {
+        let (attached, blind) = (Time(microseconds * 1000), vec![Blind::Grace, Blind::Inside]);
+        Run { state: State::new(Watch { attached, possible_cpus: 2, blind }), now: 0 }
+    }
+
     pub(crate) fn at(mut self, microseconds: u64) -> Run {
         self.now = microseconds * 1000;
         self

@@ -196,28 +196,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ],
         )
     },
-    Scenario {
-        append: NO_PAGES,
-        ..played(
-            "mightsleep_without_memory",
-            "Without a page for its pointer, kfree_rcu_mightsleep() waits for a grace period itself and frees: when it returns nothing \
-             is deferred.",
-            "play 'create a checked; alloc a 13; famine; sleepfree a 3; feast; free a 10; destroy a'",
-            &[quiet(
-                ALL,
-                &[verdict(
-                    "a",
-                    &[
-                        word("clean"),
-                        by_kfree_rcu(0),
-                        leaked(0),
-                        ("queued_ever", Want::Number(3)),
-                        ("/freed_by/within_call", Want::Number(3)),
-                    ],
-                )],
-            )],
-        )
-    },
     played(
         "sheaf_full",
         "Sixty objects of this size fill a sheaf of 7.3, which call_rcu() then takes to be freed: rcu_barrier() waits for it. \
