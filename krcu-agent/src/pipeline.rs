@@ -13,7 +13,7 @@ use krcu_model::{
 use crate::{
     kernel::plan::{Offer, Plan},
     probe::Probes,
-    recording::{CutShort, Recording},
+    sinks::{Kept, Sinks},
 };
 
 /// What a plan leaves out of sight, in the words of the model.
@@ -137,8 +137,8 @@ pub struct Finished {
     pub losses: Losses,
     /// What became of everything that was seen.
     pub accounts: Vec<Account>,
-    /// Why the events are not all in their file, where they were asked for.
-    pub cut_short: Option<CutShort>,
+    /// What became of the events that were to be kept.
+    pub kept: Kept,
 }
 
 /// The replay, and the order that it is in.
@@ -146,21 +146,19 @@ pub struct Finished {
 pub struct Pipeline {
     state: State,
     order: Order,
-    recording: Option<Recording>,
+    sinks: Sinks,
 }
 
 impl Pipeline {
-    /// A replay that begins now; what it takes goes into the recording as well.
+    /// A replay that begins now; what it takes is kept as well, where that was asked for.
     #[must_use]
-    pub fn new(watch: Watch, recording: Option<Recording>) -> Pipeline {
-        Pipeline { order: Order::new(watch.attached), state: State::new(watch), recording }
+    pub fn new(watch: Watch, sinks: Sinks) -> Pipeline {
+        Pipeline { order: Order::new(watch.attached), state: State::new(watch), sinks }
     }
 
-    /// The one place from which the model takes events: what is recorded is what was taken.
+    /// The one place from which the model takes events: what is kept is what was taken.
     fn step(&mut self, event: Event) {
-        if let Some(recording) = &mut self.recording {
-            recording.event(&event);
-        }
+        self.sinks.event(&event);
         self.state.step(event);
     }
 
@@ -184,6 +182,11 @@ impl Pipeline {
 
     fn gap(&mut self, gap: Gap) {
         self.step(Event { time: gap.until, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
+    }
+
+    /// The ring was emptied, and it is this late.
+    pub fn tick(&mut self, now: Time) {
+        self.sinks.tick(now);
     }
 
     /// What is believed so far.
@@ -239,8 +242,7 @@ impl Pipeline {
             probe_missed: misses.values().sum(),
             destroys: lost(Some(Kind::DestroyBegin)) + misses.get("destroy_begin").copied().unwrap_or(0),
         };
-        let cut_short = self.recording.take().and_then(|recording| recording.finish().err());
-        Ok(Finished { state: self.state, losses, accounts, cut_short })
+        Ok(Finished { state: self.state, losses, accounts, kept: self.sinks.finish() })
     }
 }
 

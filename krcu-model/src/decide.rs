@@ -83,8 +83,7 @@ fn decide(
         *lost.entry(gap.reason).or_default() += gap.events;
     }
     notes.extend(lost.iter().map(|(reason, events)| match events {
-        // Of what nobody counted.
-        0 => format!("an unknown number of events was {}", reason.words()),
+        0 => format!("events that nobody counted were {}", reason.words()),
         events => format!("{events} events were {}", reason.words()),
     }));
     let Some(shutdown) = destroy.shutdown else {

@@ -78,9 +78,9 @@ pub enum LossReason {
     ProbeMissed,
     /// A map of the probes had no room.
     MapFull,
-    /// A trace ends where its recorder was killed: nobody knows what came after, nor what the kernel
-    /// skipped meanwhile. How many events that would be is not known either; such a gap counts none.
-    NoGoodbye,
+    /// A trace ends before its run did, because its recorder was killed or its disk was full. How many
+    /// events came after is not known; such a gap counts none.
+    NotInTrace,
 }
 
 impl LossReason {
@@ -90,7 +90,7 @@ impl LossReason {
         match self {
             LossReason::RingFull => "lost because the ring was full",
             LossReason::MapFull => "not followed because a map of the probes was full",
-            LossReason::NoGoodbye => "not recorded because the recorder was killed",
+            LossReason::NotInTrace => "not in the trace, which ends before its run did",
             LossReason::ProbeMissed => "missed because the probe was already running on that CPU",
         }
     }

@@ -92,7 +92,7 @@ mod tests {
             gap(LossReason::ProbeMissed, Scope::Everything),
             gap(LossReason::RingFull, Scope::Cache(cache)),
             gap(LossReason::MapFull, Scope::Grace),
-            gap(LossReason::NoGoodbye, Scope::Everything),
+            gap(LossReason::NotInTrace, Scope::Everything),
             What::GraceBegin { expedited: false },
             What::GraceEnd { expedited: true },
             What::Allocated { object, cache, site: Site(9) },

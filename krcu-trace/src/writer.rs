@@ -57,6 +57,14 @@ pub struct CutShort {
     source: io::Error,
 }
 
+impl CutShort {
+    /// A trace that could not be begun.
+    #[must_use]
+    pub fn new(folder: &Path, source: io::Error) -> CutShort {
+        CutShort { path: folder.to_owned(), source }
+    }
+}
+
 /// A trace that is being written.
 #[derive(Debug)]
 pub struct Writer {

@@ -47,7 +47,7 @@ impl Word for LossReason {
         (LossReason::RingFull, "ring_full"),
         (LossReason::ProbeMissed, "probe_missed"),
         (LossReason::MapFull, "map_full"),
-        (LossReason::NoGoodbye, "no_goodbye"),
+        (LossReason::NotInTrace, "not_in_trace"),
     ];
 }
 

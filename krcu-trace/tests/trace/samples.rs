@@ -46,7 +46,7 @@ watch attached=5 possible_cpus=2 blind=frees,callback_runs
 37 1@0 gap reason=probe_missed events=3 from=1 until=2
 38 1@0 gap reason=ring_full events=3 from=1 until=2 cache=0x1
 39 1@0 gap reason=map_full events=3 from=1 until=2 grace=yes
-40 1@0 gap reason=no_goodbye events=0 from=1 until=18446744073709551615
+40 1@0 gap reason=not_in_trace events=0 from=1 until=18446744073709551615
 41 1@0 grace_begin
 42 1@0 grace_begin expedited=yes
 43 1@0 grace_end
