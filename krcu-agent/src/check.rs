@@ -226,7 +226,7 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
     let source = Source::of(probes.take_ring()?)?;
     let log = if options.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
     let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
-    let mut sinks = Sinks { recording: keep.recording, trace: None };
+    let mut sinks = Sinks { recording: keep.recording, ..Sinks::default() };
     if let Some(recording) = &mut sinks.recording {
         recording.begin(&watch, &release);
     }
@@ -310,7 +310,7 @@ impl Run {
         }
         let is_empty = self.source.drain(|record| self.pipeline.take(record))?;
         if is_empty {
-            self.pipeline.tick(now()?);
+            self.pipeline.tick(&self.probes, now()?)?;
         }
         Ok(is_empty)
     }

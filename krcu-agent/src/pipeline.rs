@@ -9,6 +9,7 @@ use krcu_model::{
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
     state::Blind,
 };
+use krcu_trace::Accounted;
 
 use crate::{
     kernel::plan::{Offer, Plan},
@@ -185,8 +186,18 @@ impl Pipeline {
     }
 
     /// The ring was emptied, and it is this late.
-    pub fn tick(&mut self, now: Time) {
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn tick(&mut self, probes: &Probes, now: Time) -> anyhow::Result<()> {
         self.sinks.tick(now);
+        if self.sinks.wants_account(now) {
+            let counters = probes.counters()?;
+            let missed = missed(&probes.recursion_misses(), &counters).values().sum();
+            let lost = accounts(&counters).iter().map(|account| account.lost).sum();
+            self.sinks.account(Accounted { at: now, missed, lost });
+        }
+        Ok(())
     }
 
     /// What is believed so far.

@@ -10,11 +10,14 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use krcu_model::{
-    Event, State,
+    Event, State, Watch,
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
     verdicts,
 };
-use krcu_trace::{How, Reader, meta::Run};
+use krcu_trace::{
+    Accounted, How, Reader,
+    meta::{self, Run},
+};
 
 use crate::{
     report::{Format, Incomplete, Report},
@@ -91,27 +94,52 @@ pub fn replay(reader: &Reader) -> anyhow::Result<Report> {
     if let Some(ended) = whole {
         return trace::report(meta, &ended.run, &state, verdicts(&state));
     }
-    let gap = Gap {
-        reason: LossReason::NotInTrace,
-        events: 0,
-        from: watch.attached,
-        until: Time(u64::MAX),
-        scope: Scope::Everything,
-    };
-    state.step(Event { time: last, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
+    for gap in unaccounted(reader, &watch, &state)? {
+        state.step(Event { time: last, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
+    }
     let (incomplete, run) = match &meta.ended {
         Some(ended) => (Incomplete::CutShort, ended.run.clone()),
         None => {
             let probes = meta.probes.iter().filter(|probe| probe.offer == "offered").count();
             let duration_ns = last.since(watch.attached);
             let probes = probes as u64;
-            (Incomplete::NoGoodbye, Run { probes, duration_ns, exit_flagged: 10, ..Run::default() })
+            let known = reader.accounted()?.unwrap_or_default();
+            let lost = meta::Losses { ring_full: known.lost, probe_missed: known.missed, destroys: 0 };
+            (Incomplete::NoGoodbye, Run { probes, duration_ns, lost, exit_flagged: 10, ..Run::default() })
         }
     };
     let mut report = trace::report(meta, &run, &state, verdicts(&state))?;
     report.events_cut_short |= incomplete == Incomplete::CutShort;
     report.incomplete = Some(incomplete);
     Ok(report)
+}
+
+/// What a trace that ends before its run does not know: what was lost before the last account and is in no
+/// gap of its own, and everything since.
+fn unaccounted(reader: &Reader, watch: &Watch, state: &State) -> anyhow::Result<Vec<Gap>> {
+    let accounted = reader.accounted()?.unwrap_or(Accounted { at: watch.attached, missed: 0, lost: 0 });
+    let in_gaps = |reason| -> u64 {
+        state.gaps().iter().filter(|gap| gap.reason == reason).map(|gap| gap.events).sum()
+    };
+    let before = |reason, events| Gap {
+        reason,
+        events,
+        from: watch.attached,
+        until: accounted.at,
+        scope: Scope::Everything,
+    };
+    let lost = accounted.lost.saturating_sub(in_gaps(LossReason::RingFull));
+    let missed = accounted.missed.saturating_sub(in_gaps(LossReason::ProbeMissed));
+    let mut gaps = vec![before(LossReason::RingFull, lost), before(LossReason::ProbeMissed, missed)];
+    gaps.retain(|gap| gap.events > 0);
+    gaps.push(Gap {
+        reason: LossReason::NotInTrace,
+        events: 0,
+        from: accounted.at,
+        until: Time(u64::MAX),
+        scope: Scope::Everything,
+    });
+    Ok(gaps)
 }
 
 /// A bar for a long trace, on a terminal.

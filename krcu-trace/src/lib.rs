@@ -11,6 +11,7 @@
 //!
 //! What is absent here: a clock, a thread, an opinion on what an event means, polars and aya.
 
+mod accounted;
 mod decode;
 pub mod dictionary;
 mod encode;
@@ -25,6 +26,7 @@ pub mod schema;
 mod segment;
 mod writer;
 
+pub use accounted::Accounted;
 pub use decode::Batch;
 pub use error::{Place, Reason, TraceError};
 pub use kind::Kind;

@@ -16,7 +16,7 @@ use arrow_schema::Schema;
 use krcu_model::Event;
 
 use crate::{
-    Batch, FORMAT, Meta, Place, Reason, TraceError,
+    Accounted, Batch, FORMAT, Meta, Place, Reason, TraceError,
     guard::{self, Expected, Found, MOST_BYTES},
     index::{LINE_BYTES, Line},
     meta,
@@ -90,6 +90,15 @@ impl Reader {
     #[must_use]
     pub fn streams(&self) -> Vec<PathBuf> {
         (0..self.segments).map(|segment| self.folder.join(stream_name(segment))).collect()
+    }
+
+    /// The last moment at which the recorder knew what had been lost, if it got that far. What a trace with
+    /// an end knows is in [`Meta::ended`].
+    ///
+    /// # Errors
+    /// When a line of that file is not what was written.
+    pub fn accounted(&self) -> Result<Option<Accounted>, TraceError> {
+        Accounted::last(&self.folder)
     }
 
     /// Every batch, in order.

@@ -9,7 +9,7 @@ use std::{
 
 use arrow_array::RecordBatch;
 use arrow_ipc::{
-    CompressionType,
+    CompressionType, MetadataVersion,
     writer::{IpcWriteOptions, StreamWriter},
 };
 use arrow_schema::{ArrowError, SchemaRef};
@@ -22,6 +22,9 @@ use crate::{
 
 /// How hard zstd tries: the least. What repeats in events is near, and the recorder must keep up.
 const ZSTD_LEVEL: i32 = 1;
+
+/// To how many bytes buffers are padded: the least that Arrow allows.
+const ALIGNMENT: usize = 8;
 
 /// The name of a segment's stream.
 pub(crate) fn stream_name(segment: u32) -> String {
@@ -59,8 +62,9 @@ impl SegmentWriter {
     pub(crate) fn create(folder: &Path, belongs: &Belongs) -> io::Result<SegmentWriter> {
         let new = |name: String| -> io::Result<File> { File::create_new(PathBuf::from(folder).join(name)) };
         let schema = schema::of_segment(belongs);
-        let options = IpcWriteOptions::default()
-            .try_with_compression(Some(CompressionType::ZSTD))
+        // A batch of a quiet second is small, and has some seventy buffers: padding is most of it.
+        let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)
+            .and_then(|options| options.try_with_compression(Some(CompressionType::ZSTD)))
             .and_then(|options| options.try_with_compression_level(Some(ZSTD_LEVEL)))
             .map_err(to_io)?;
         let stream = StreamWriter::try_new_with_options(Vec::new(), &schema, options).map_err(to_io)?;

@@ -13,6 +13,7 @@ use krcu_model::{Event, event::Time};
 
 use crate::{
     Meta,
+    accounted::Accounted,
     encode::Columns,
     meta::{End, How, Run},
     schema::Belongs,
@@ -137,6 +138,17 @@ impl Writer {
     pub fn tick(&mut self, now: Time) {
         if self.first_of_batch.is_some_and(|first| is_older(first, now, self.limits.age)) {
             self.flush(now);
+        }
+    }
+
+    /// Says what was accounted for at a moment before which every event was given: if the recorder is killed,
+    /// what ended before that moment can still be decided.
+    pub fn account(&mut self, accounted: Accounted) {
+        self.flush(accounted.at);
+        if self.segment.is_some()
+            && let Err(error) = accounted.append(&self.folder)
+        {
+            self.fail(error);
         }
     }
 

@@ -87,7 +87,7 @@ fn segments_follow_each_other() {
 }
 
 #[test]
-fn a_killed_recorder_leaves_what_was_written_and_not_in_trace() {
+fn a_killed_recorder_leaves_what_was_written_and_no_goodbye() {
     // Without the last, whose time would have its batch written.
     let events = &every_kind()[..45];
     // Dropped: what was not full is lost with the process.
