@@ -18,6 +18,7 @@ use crate::progress::{say, tail_of};
 use crate::replay;
 use crate::scenarios::{Expectation, SCENARIOS, SERIES, Scenario};
 use crate::tally::Tally;
+use crate::trace_tests;
 use crate::vm::Run;
 
 /// How long one scenario may take; emulated machines are slow, and one module waits for eight seconds.
@@ -73,7 +74,9 @@ fn boot(series: &str, cases: &[Case], tally: &mut Tally) -> Result<()> {
         for kind in ["json", "stderr", "status", "log", "events"] {
             drop(fs::remove_file(file(&out, scenario, kind)));
         }
-        cache::write_file(&scripts.join(format!("{}.sh", scenario.name)), scenario.command.as_bytes())?;
+        trace_tests::clear(&out, scenario.name);
+        let script = trace_tests::with_traces(scenario.name, scenario.command);
+        cache::write_file(&scripts.join(format!("{}.sh", scenario.name)), script.as_bytes())?;
     }
     let names = |of: fn(&Scenario) -> &'static [&'static str]| -> BTreeSet<&str> {
         cases.iter().flat_map(|(scenario, _)| of(scenario)).copied().collect()
@@ -137,6 +140,7 @@ fn judge(series: &str, scenario: &Scenario, expectation: &Expectation, out: &Pat
     if scenario.replayed {
         found.extend(replay::disagreements(&file(out, scenario, "events"), &evidence.stdout));
     }
+    found.extend(trace_tests::disagreements(out, scenario.name).1);
     if found.is_empty() {
         tally.passed(&title);
         return;

@@ -31,6 +31,7 @@ mod stream;
 mod tally;
 mod test;
 mod toolchain;
+mod trace_tests;
 mod traces;
 mod userland;
 mod vm;

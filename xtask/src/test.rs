@@ -12,6 +12,7 @@ use crate::model::{self, Extent};
 use crate::progress::{command_line, say};
 use crate::setup;
 use crate::tally::Tally;
+use crate::trace_tests;
 
 /// Which parts of the tests to run; all when nothing is chosen.
 #[derive(Debug, Default)]
@@ -70,6 +71,7 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
     if !parts.no_kernels {
         say(&format!("{} programs go into the machines", programs.len()));
         kernel_tests::run(&parts.choice, &mut tally)?;
+        trace_tests::run(&parts.choice, &mut tally)?;
     }
     Ok(tally.close())
 }
