@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::bench;
 use crate::build;
 use crate::demo;
+use crate::fuzz;
 use crate::kernel::Series;
 use crate::kernel_tests::Choice;
 use crate::model::{self, Extent};
@@ -82,6 +83,15 @@ enum Verb {
         /// Replay a script of events instead: a counter-example, or what `krcu check --events` wrote.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["deep", "only", "write", "brief"])]
         replay: Option<PathBuf>,
+    },
+    /// Give changed files to what reads files that others made.
+    Fuzz {
+        /// How long each driver runs.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Where it begins: the same seed gives the same files.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
     },
     /// Sizes, times and memory, measured now.
     Bench,
@@ -170,6 +180,7 @@ impl Arguments {
             Verb::Model { deep, only, write, brief, replay: None } => {
                 model::run(&Extent { deep, only, write, brief })
             }
+            Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench => done(bench::run()),
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),

@@ -12,6 +12,7 @@ mod core_source;
 mod cpio;
 mod demo;
 mod digest;
+mod fuzz;
 mod initramfs;
 mod intree;
 mod judge;

@@ -182,7 +182,7 @@ fn formats(series: &str, tally: &mut Tally) -> Result<()> {
     match disagreements(&out, "formats") {
         (4, found) if found.is_empty() => tally.passed(&title),
         (replayed, found) => {
-            tally.failed(&title, &format!("{replayed} of 4 replayed; {}", found.join("\n  ")))
+            tally.failed(&title, &format!("{replayed} of 4 replayed; {}", found.join("\n  ")));
         }
     }
     Ok(())
@@ -232,9 +232,9 @@ fn killed(series: &str, tally: &mut Tally) -> Result<()> {
         found.push(format!("{far_enough} recorders left events, which shows too little"));
     }
     if found.is_empty() {
-        tally.passed(&title)
+        tally.passed(&title);
     } else {
-        tally.failed(&title, &found.join("\n  "))
+        tally.failed(&title, &found.join("\n  "));
     }
     Ok(())
 }

@@ -44,7 +44,7 @@ fn a_trace_torn_at_any_byte_of_its_stream_or_its_index_reads_up_to_there() {
             fs::write(&path, &bytes[..length]).unwrap();
             let read = read(&trace.0).unwrap_or_else(|error| panic!("{file} cut at {length}: {error}"));
             assert!(
-                whole.starts_with(&read) && read.len() % 16 == 0 && read.len() >= most,
+                whole.starts_with(&read) && read.len().is_multiple_of(16) && read.len() >= most,
                 "{file} {length}"
             );
             assert!(read.len() < whole.len(), "{file} cut at {length} has all events");

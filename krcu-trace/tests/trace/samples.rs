@@ -136,10 +136,9 @@ impl Drop for Folder {
 
 /// A trace of these events that ended well.
 pub(crate) fn written(name: &str, events: &[Event], limits: Limits) -> Folder {
-    let folder = killed(name, events, limits, |writer| {
+    killed(name, events, limits, |writer| {
         writer.finish(How::Exit, Time(99), run()).unwrap();
-    });
-    folder
+    })
 }
 
 /// A trace of these events, and what is done with its writer then.
