@@ -2,11 +2,15 @@
 //!
 //! The checksum shows what was changed by accident. A trace may also be made by someone who means harm, with
 //! every checksum right: so the frames of each message, the buffers that it names and what they say
-//! they are when decompressed have to fit into bounds that no recorder comes near.
+//! they are when decompressed have to fit into bounds that no recorder comes near, and to be of the sizes that
+//! the columns need: Arrow's own validation panics on some that are not.
 
 use arrow_ipc::{CompressionType, Message, MessageHeader, RecordBatch, root_as_message};
 
-use crate::Reason;
+use crate::{
+    Reason,
+    layout::{self, Node},
+};
 
 /// Most bytes of a chunk, as it lies in the file and decompressed.
 pub(crate) const MOST_BYTES: usize = 64 << 20;
@@ -60,6 +64,10 @@ pub(crate) fn check(chunk: &[u8], expected: Expected) -> Result<Found, Reason> {
         let body_bytes = u64::try_from(message.bodyLength());
         let (body, behind) =
             split(behind, body_bytes.map_err(|_| Reason::Framing("a body is shorter than nothing"))?)?;
+        // Arrow takes a column of numbers where it lies, and panics where it lies crookedly.
+        if !length.is_multiple_of(8) || !body.len().is_multiple_of(8) {
+            return Err(Reason::Framing("a message is not padded"));
+        }
         rest = behind;
         found = look(message, body, expected, &mut decompressed)?;
     }
@@ -79,56 +87,77 @@ fn look(
         (MessageHeader::DictionaryBatch, Expected::Batch) => {
             let dictionary = message.header_as_dictionary_batch().and_then(|message| message.data());
             let dictionary = dictionary.ok_or(Reason::Framing("a dictionary holds nothing"))?;
-            buffers(&dictionary, body, decompressed)?;
+            buffers(&dictionary, body, &layout::DICTIONARY, decompressed)?;
             Ok(None)
         }
         (MessageHeader::RecordBatch, Expected::Batch) => {
             let batch = message.header_as_record_batch();
-            buffers(&batch.ok_or(Reason::Framing("a batch holds nothing"))?, body, decompressed)?;
+            let batch = batch.ok_or(Reason::Framing("a batch holds nothing"))?;
+            buffers(&batch, body, &layout::of_events(), decompressed)?;
             Ok(Some(Found::Batch))
         }
         _ => Err(Reason::Framing("a message is not one that belongs there")),
     }
 }
 
-/// The rows of a batch, and every buffer of it.
-fn buffers(batch: &RecordBatch<'_>, body: &[u8], decompressed: &mut u64) -> Result<(), Reason> {
-    within("the number of rows", batch.length(), MOST_ROWS as u64)?;
-    for node in batch.nodes().into_iter().flatten() {
-        within("the length of a column", node.length(), MOST_BYTES as u64)?;
-        within("the number of nulls", node.null_count(), MOST_BYTES as u64)?;
-    }
+/// The rows of a batch, its columns, and every buffer of them.
+fn buffers(
+    batch: &RecordBatch<'_>,
+    body: &[u8],
+    layout: &[Node],
+    decompressed: &mut u64,
+) -> Result<(), Reason> {
+    let rows = within("the number of rows", batch.length(), MOST_ROWS as u64)?;
     let compressed = match batch.compression() {
         Some(compression) if compression.codec() == CompressionType::ZSTD => true,
         Some(_) => return Err(Reason::Framing("a batch is compressed by another method than zstd")),
         None => false,
     };
-    for buffer in batch.buffers().into_iter().flatten() {
-        let start = within("the place of a buffer", buffer.offset(), body.len() as u64)?;
-        let length = within("the length of a buffer", buffer.length(), body.len() as u64)?;
-        let (_, at) = split(body, start)?;
-        let (bytes, _) = split(at, length)?;
-        let size = match bytes.first_chunk::<8>() {
-            // Empty, or as it is: −1 says that compression did not pay.
-            None if compressed && length > 0 => {
-                return Err(Reason::Framing("a compressed buffer has no size"));
+    let (nodes, buffers) = (batch.nodes().unwrap_or_default(), batch.buffers().unwrap_or_default());
+    let told: usize = layout.iter().map(|node| node.parts.len()).sum();
+    if nodes.len() != layout.len() || buffers.len() != told {
+        return Err(Reason::Framing("a batch has more or fewer columns than its schema"));
+    }
+    let mut buffers = buffers.iter();
+    for (node, expected) in nodes.iter().zip(layout) {
+        let length = within("the length of a column", node.length(), MOST_BYTES as u64)?;
+        let nulls = within("the number of nulls", node.null_count(), length)?;
+        if expected.is_column && length != rows {
+            return Err(Reason::Framing("a column is not as long as its batch"));
+        }
+        for (part, buffer) in expected.parts.iter().zip(&mut buffers) {
+            let size = size_of(buffer, body, compressed)?;
+            if !part.fits(size, length, nulls) {
+                return Err(Reason::Framing("a buffer is not of the size that its column needs"));
             }
-            Some(size) if compressed => match i64::from_le_bytes(*size) {
-                -1 => length,
-                size => within("the size of a buffer", size, MOST_BYTES as u64)?,
-            },
-            _ => length,
-        };
-        *decompressed += size;
+            *decompressed += size;
+        }
         if *decompressed > MOST_BYTES as u64 {
-            return Err(Reason::Size {
-                what: "a batch, decompressed,",
-                found: *decompressed,
-                most: MOST_BYTES as u64,
-            });
+            let (found, most) = (*decompressed, MOST_BYTES as u64);
+            return Err(Reason::Size { what: "a batch, decompressed,", found, most });
         }
     }
     Ok(())
+}
+
+/// Bytes of a buffer, decompressed.
+fn size_of(buffer: &arrow_ipc::Buffer, body: &[u8], compressed: bool) -> Result<u64, Reason> {
+    let start = within("the place of a buffer", buffer.offset(), body.len() as u64)?;
+    if !start.is_multiple_of(8) {
+        return Err(Reason::Framing("a buffer is not aligned"));
+    }
+    let length = within("the length of a buffer", buffer.length(), body.len() as u64)?;
+    let (_, at) = split(body, start)?;
+    let (bytes, _) = split(at, length)?;
+    if !compressed || bytes.is_empty() {
+        return Ok(length);
+    }
+    match bytes.first_chunk::<8>().map(|size| i64::from_le_bytes(*size)) {
+        None => Err(Reason::Framing("a compressed buffer has no size")),
+        // As it is: compression did not pay.
+        Some(-1) => Ok(length - 8),
+        Some(size) => within("the size of a buffer", size, MOST_BYTES as u64),
+    }
 }
 
 fn within(what: &'static str, found: i64, most: u64) -> Result<u64, Reason> {

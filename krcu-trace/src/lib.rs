@@ -19,6 +19,7 @@ pub mod error;
 mod guard;
 mod index;
 pub mod kind;
+mod layout;
 pub mod meta;
 mod names;
 mod reader;

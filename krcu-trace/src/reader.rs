@@ -340,7 +340,9 @@ impl SegmentReader {
         if guard::check(&chunk, Expected::Batch)? == Found::End {
             return Ok(None);
         }
-        let mut bytes = Buffer::from_vec(chunk);
+        // Copied to where it is aligned.
+        let mut bytes = Buffer::from(chunk.as_slice());
+        drop(chunk);
         let columns = self.decoder.decode(&mut bytes)?.ok_or(Reason::Framing("a chunk holds no batch"))?;
         let (found, told) = (columns.num_rows() as u64, self.told.rows.wrapping_sub(rows_before));
         if found != told {
