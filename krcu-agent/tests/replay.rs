@@ -118,7 +118,8 @@ fn without_a_goodbye_what_ended_before_the_last_account_is_decided() {
         .collect();
     let (first, last) = (ends[0], *ends.last().unwrap());
     // Accounted for until when, and how many of the two can be decided.
-    let cases = [(None, 0), (Some(Time(first.0 - 1)), 0), (Some(Time(last.0 - 1)), 1), (Some(Time(last.0 + 1)), 2)];
+    let cases =
+        [(None, 0), (Some(Time(first.0 - 1)), 0), (Some(Time(last.0 - 1)), 1), (Some(Time(last.0 + 1)), 2)];
     for (until, decided) in cases {
         let trace = written("no_goodbye", &script, |mut writer| {
             // Every event is with the system; what is not known is what the kernel skipped.
