@@ -13,8 +13,7 @@ pub struct TraceError {
     pub file: PathBuf,
     /// The place in it.
     pub place: Place,
-    /// What is wrong there.
-    #[source]
+    /// What is wrong there; the sentence of this error has it already, so it is no source of its own.
     pub reason: Reason,
 }
 
