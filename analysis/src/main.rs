@@ -1,0 +1,2 @@
+//! The binary `krcu-analyze`.
+fn main() {}
