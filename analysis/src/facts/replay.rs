@@ -111,6 +111,11 @@ impl<S: Sink> Replay<S> {
         &self.state
     }
 
+    /// Who takes the rows.
+    pub fn sink(&self) -> &S {
+        &self.sink
+    }
+
     /// When the first and the last event were, in nanoseconds from the attach.
     pub fn span_ns(&self) -> (i64, i64) {
         let attached = self.state.watch().attached;

@@ -29,8 +29,11 @@ pub struct Meta {
 pub struct Trace {
     /// What is known of it.
     pub meta: Meta,
-    events: Box<dyn Iterator<Item = Result<Event, SourceError>>>,
+    feed: Box<Feed>,
 }
+
+/// Hands each event over, until it is told to stop.
+type Feed = dyn FnOnce(&mut dyn FnMut(Event) -> bool) -> Result<(), SourceError>;
 
 /// Why a trace cannot be read, with the file and the place.
 #[derive(Debug, thiserror::Error)]
@@ -76,17 +79,17 @@ impl Trace {
     /// A trace of these parts.
     pub(crate) fn new(
         meta: Meta,
-        events: impl Iterator<Item = Result<Event, SourceError>> + 'static,
+        feed: impl FnOnce(&mut dyn FnMut(Event) -> bool) -> Result<(), SourceError> + 'static,
     ) -> Trace {
-        Trace { meta, events: Box::new(events) }
+        Trace { meta, feed: Box::new(feed) }
     }
-}
 
-impl Iterator for Trace {
-    type Item = Result<Event, SourceError>;
-
-    fn next(&mut self) -> Option<Result<Event, SourceError>> {
-        self.events.next()
+    /// Hands over each event, in the order in which the live verdict saw them; `each` says whether to go on.
+    ///
+    /// # Errors
+    /// At the first part that cannot be read; what came before has been handed over.
+    pub fn read(self, each: &mut dyn FnMut(Event) -> bool) -> Result<(), SourceError> {
+        (self.feed)(each)
     }
 }
 

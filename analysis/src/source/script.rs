@@ -44,7 +44,7 @@ pub(super) fn open(path: &Path) -> Result<Trace, SourceError> {
         ending: None,
         undecidable: Vec::new(),
     };
-    Ok(Trace::new(meta, events))
+    Ok(Trace::new(meta, move |each| events.feed(each)))
 }
 
 struct Lines {
@@ -109,25 +109,18 @@ impl Events {
     }
 }
 
-impl Iterator for Events {
-    type Item = Result<Event, SourceError>;
-
-    fn next(&mut self) -> Option<Result<Event, SourceError>> {
+impl Events {
+    fn feed(mut self, each: &mut dyn FnMut(Event) -> bool) -> Result<(), SourceError> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
-                return Some(Ok(event));
+            while let Some(event) = self.ready.pop_front() {
+                if !each(event) {
+                    return Ok(());
+                }
             }
             let before = self.lines.number;
-            if let Err(error) = self.fill() {
-                // Nothing that follows a line that cannot be is believed.
-                self.lines.reader = match File::open("/dev/null") {
-                    Ok(nothing) => BufReader::new(nothing),
-                    Err(_) => return None,
-                };
-                return Some(Err(error));
-            }
+            self.fill()?;
             if self.lines.number == before {
-                return None;
+                return Ok(());
             }
         }
     }

@@ -5,11 +5,13 @@
 //! forty bytes an object: the machine needs all of a workload at once.
 
 mod asked;
+mod frame;
 mod run;
 mod samples;
 pub mod words;
 
 pub use asked::{Asked, Gather, Glance};
+pub use frame::{below, frame, inputs_of, rows_of};
 pub use run::{Answer, Question, ask};
 
 /// Why a trace cannot be simulated.
