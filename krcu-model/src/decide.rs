@@ -82,7 +82,11 @@ fn decide(
     for gap in losses {
         *lost.entry(gap.reason).or_default() += gap.events;
     }
-    notes.extend(lost.iter().map(|(reason, events)| format!("{events} events were {}", reason.words())));
+    notes.extend(lost.iter().map(|(reason, events)| match events {
+        // Of what nobody counted.
+        0 => format!("an unknown number of events was {}", reason.words()),
+        events => format!("{events} events were {}", reason.words()),
+    }));
     let Some(shutdown) = destroy.shutdown else {
         notes.push("how the destroy ended was not seen".to_owned());
         return (VerdictKind::Inconclusive, notes);

@@ -78,6 +78,9 @@ pub enum LossReason {
     ProbeMissed,
     /// A map of the probes had no room.
     MapFull,
+    /// A trace ends where its recorder was killed: nobody knows what came after, nor what the kernel
+    /// skipped meanwhile. How many events that would be is not known either; such a gap counts none.
+    NoGoodbye,
 }
 
 impl LossReason {
@@ -87,6 +90,7 @@ impl LossReason {
         match self {
             LossReason::RingFull => "lost because the ring was full",
             LossReason::MapFull => "not followed because a map of the probes was full",
+            LossReason::NoGoodbye => "not recorded because the recorder was killed",
             LossReason::ProbeMissed => "missed because the probe was already running on that CPU",
         }
     }

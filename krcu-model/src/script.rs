@@ -21,6 +21,7 @@ mod fields;
 mod read;
 mod write;
 
+pub use fields::Word;
 pub use read::{ScriptError, read};
 pub use write::{line, write, write_with};
 
@@ -91,6 +92,7 @@ mod tests {
             gap(LossReason::ProbeMissed, Scope::Everything),
             gap(LossReason::RingFull, Scope::Cache(cache)),
             gap(LossReason::MapFull, Scope::Grace),
+            gap(LossReason::NoGoodbye, Scope::Everything),
             What::GraceBegin { expedited: false },
             What::GraceEnd { expedited: true },
             What::Allocated { object, cache, site: Site(9) },

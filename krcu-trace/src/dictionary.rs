@@ -1,0 +1,1 @@
+//! Dictionary: the description of a trace for people, made from the schema.

@@ -1,0 +1,4 @@
+//! What is written reads as it was, and what was not written is never read.
+
+mod roundtrip;
+mod samples;
