@@ -6,7 +6,7 @@ use clap::{Parser as _, error::ErrorKind};
 use krcu_agent::{
     check::{self, CheckError},
     cli::{Cli, Verb},
-    doctor,
+    doctor, external,
 };
 
 /// Status when what was asked for cannot be.
@@ -37,6 +37,11 @@ fn main() -> ExitCode {
                 }
             }
         },
+        Verb::External(words) => {
+            let error = external::run(&words);
+            eprintln!("krcu: {:#}", anyhow::Error::from(error));
+            ExitCode::from(EXIT_USAGE)
+        }
         Verb::Doctor(options) => match doctor::run(&options) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

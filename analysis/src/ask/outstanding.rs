@@ -65,3 +65,22 @@ pub fn at_destroy(tables: &Tables) -> PolarsResult<LazyFrame> {
         .with_columns([col("outstanding").fill_null(lit(0u64))])
         .sort(["destroy"], ascending()))
 }
+
+/// Each change of what was outstanding of a cache, in the order of time.
+///
+/// # Errors
+/// When a table cannot be read.
+pub fn changes(tables: &Tables) -> PolarsResult<LazyFrame> {
+    let lives = with_cache_name(tables.scan("objects")?, tables.scan("caches")?, "cache");
+    let change = |at: &str, by: i64| {
+        [col("cache"), col("cache_name"), col(at).alias("at_ns"), lit(by).alias("change")]
+    };
+    let begun = lives.clone().select(change("queued_at_ns", 1));
+    let ended = lives.filter(col("freed_at_ns").is_not_null()).select(change("freed_at_ns", -1));
+    Ok(concat([begun, ended], UnionArgs::default())?
+        .group_by([col("cache"), col("cache_name"), col("at_ns")])
+        .agg([col("change").sum()])
+        .sort(["cache", "at_ns"], ascending())
+        .with_columns([col("change").cum_sum(false).over([col("cache")])?.alias("outstanding")])
+        .select([col("cache"), col("cache_name"), col("at_ns"), col("outstanding")]))
+}

@@ -1,6 +1,8 @@
 //! Source: where events come from. A trace is opened by what it is, and read a part at a time.
 
-mod script;
+pub(crate) mod lines;
+mod recorded;
+pub(crate) mod script;
 
 use std::path::{Path, PathBuf};
 
@@ -55,6 +57,9 @@ pub enum SourceError {
         /// Why.
         complaint: String,
     },
+    /// A recorded trace cannot be read; says the file, the place and the reason itself.
+    #[error(transparent)]
+    Recorded(krcu_trace::TraceError),
     /// A line cannot be.
     #[error("{}: line {line}: {complaint}", path.display())]
     Line {
@@ -73,7 +78,7 @@ impl Trace {
     /// # Errors
     /// When it is not there, or is none.
     pub fn open(path: &Path) -> Result<Trace, SourceError> {
-        script::open(path)
+        if path.is_dir() { recorded::open(path) } else { script::open(path) }
     }
 
     /// A trace of these parts.

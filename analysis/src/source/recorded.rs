@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use krcu_trace::{How, Reader, TraceError};
+use krcu_trace::{How, Reader};
 
 use super::{Meta, SourceError, Trace};
 
@@ -40,11 +40,5 @@ fn ending(how: Option<How>) -> &'static str {
         Some(How::Signal) => "krcu was told to end",
         Some(How::Duration) => "the time that was asked for was over",
         Some(How::CutShort) => "the events could not be written: they are not all here",
-    }
-}
-
-impl From<TraceError> for SourceError {
-    fn from(error: TraceError) -> SourceError {
-        SourceError::Recorded(error)
     }
 }
