@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
+use crate::analysis;
 use crate::bench;
 use crate::build;
 use crate::demo;
@@ -18,6 +19,7 @@ use crate::progress::say;
 use crate::qemu::Acceleration;
 use crate::run;
 use crate::setup;
+use crate::tally::Tally;
 use crate::test::{self, Parts};
 use crate::traces;
 use crate::vm::Run;
@@ -85,6 +87,8 @@ enum Verb {
     },
     /// Sizes, times and memory, measured now.
     Bench,
+    /// Traces opened by DuckDB, by pandas and by krcu analyze, and their counts compared.
+    AnalysisPeers,
     /// Record again, on two kernels, the events that the model's tests replay.
     Traces,
     /// Test kernels in virtual machines.
@@ -171,6 +175,11 @@ impl Arguments {
                 model::run(&Extent { deep, only, write, brief })
             }
             Verb::Bench => done(bench::run()),
+            Verb::AnalysisPeers => {
+                let mut tally = Tally::default();
+                analysis::peers(&mut tally)?;
+                Ok(tally.close())
+            }
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }
