@@ -77,10 +77,8 @@ fn numbers(loaded: &Loaded) -> Result<LazyFrame> {
             concat_str([lit("verdict "), col("verdict")], "", false).alias("number"),
             col("value"),
         ]);
-    let whole = tables.scan("gaps")?.select([
-        lit("trace").alias("of"),
-        col("events").sum().alias("events_lost"),
-    ]);
+    let whole =
+        tables.scan("gaps")?.select([lit("trace").alias("of"), col("events").sum().alias("events_lost")]);
     let columns = |frame: &LazyFrame, names: &[&str]| -> Vec<LazyFrame> {
         let one = |name: &&str| {
             frame.clone().select([
@@ -126,7 +124,11 @@ fn said(frame: &DataFrame) -> Result<String> {
 
 fn value(name: &str, value: Option<f64>) -> String {
     let Some(value) = value else { return "–".to_owned() };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "counts and times that were whole")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts and times that were whole"
+    )]
     let whole = value.max(0.0) as u64;
     if name.ends_with("_ns") { show::units::span(whole) } else { show::units::count(whole) }
 }

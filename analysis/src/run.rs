@@ -38,7 +38,11 @@ pub fn run(cli: &Cli) -> Result<()> {
         Verb::Barriers { asked, by_cause: false } => answer(asked, "barrier", ask::barriers),
         Verb::Barriers { asked, by_cause: true } => answer(asked, "barriers", ask::barriers_by_cause),
         Verb::Verdicts(asked) => {
-            if asked.format == Format::Text { verdicts_for_a_person(asked) } else { answer(asked, "verdict", ask::verdicts) }
+            if asked.format == Format::Text {
+                verdicts_for_a_person(asked)
+            } else {
+                answer(asked, "verdict", ask::verdicts)
+            }
         }
         Verb::Batches(asked) => answer(asked, "batch", ask::batches),
         Verb::Sites(asked) => answer(asked, "site", ask::sites),
@@ -64,7 +68,11 @@ pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     })
 }
 
-fn answer(asked: &Asked, kind: &str, question: impl FnOnce(&Tables) -> PolarsResult<LazyFrame>) -> Result<()> {
+fn answer(
+    asked: &Asked,
+    kind: &str,
+    question: impl FnOnce(&Tables) -> PolarsResult<LazyFrame>,
+) -> Result<()> {
     check(asked)?;
     let loaded = load::load(&asked.trace, None)?;
     let frame = collect(question(&loaded.tables)?)?;
@@ -131,7 +139,10 @@ fn said(loaded: &Loaded) -> Result<()> {
     let gaps = collect(loaded.tables.scan("gaps")?)?;
     if gaps.height() > 0 {
         let events: u64 = gaps.column("events")?.u64()?.iter().flatten().sum();
-        eprintln!("note: {} events were not seen: what an answer counts is at least that", show::units::count(events));
+        eprintln!(
+            "note: {} events were not seen: what an answer counts is at least that",
+            show::units::count(events)
+        );
     }
     if let Some(ending) = loaded.meta.ending.as_deref().filter(|ending| ending.starts_with("no goodbye")) {
         eprintln!("note: this trace ends with {ending}");

@@ -45,11 +45,11 @@ struct Spill<R> {
 impl<R: Rows> Spill<R> {
     fn new(folder: &Path) -> Result<Spill<R>, TablesError> {
         let path = file(folder, R::NAME);
-        let file = File::create(path).map_err(|error| TablesError::Folder { folder: folder.to_owned(), error })?;
+        let file =
+            File::create(path).map_err(|error| TablesError::Folder { folder: folder.to_owned(), error })?;
         let empty = R::default().take();
-        let writer = ParquetWriter::new(file)
-            .with_compression(ParquetCompression::Snappy)
-            .batched(empty.schema())?;
+        let writer =
+            ParquetWriter::new(file).with_compression(ParquetCompression::Snappy).batched(empty.schema())?;
         Ok(Spill { rows: R::default(), writer })
     }
 

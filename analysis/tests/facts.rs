@@ -70,7 +70,8 @@ fn the_lives_of_objects_are_what_the_lines_say() {
             col("end").eq(lit("requeued")).sum().alias("again"),
         ]);
         let sums = collect(sums).unwrap();
-        let number = |name: &str| -> u64 { sums.column(name).unwrap().get(0).unwrap().try_extract().unwrap() };
+        let number =
+            |name: &str| -> u64 { sums.column(name).unwrap().get(0).unwrap().try_extract().unwrap() };
         let found = Lives {
             freed: number("freed"),
             ages_ns: number("ages"),
@@ -78,7 +79,11 @@ fn the_lives_of_objects_are_what_the_lines_say() {
             again: number("again"),
         };
         assert_eq!(found, expected, "{}", path.display());
-        assert!(expected.freed + expected.not_freed + expected.again > 0 || path.to_string_lossy().contains("leak") || path.to_string_lossy().contains("call_rcu"));
+        assert!(
+            expected.freed + expected.not_freed + expected.again > 0
+                || path.to_string_lossy().contains("leak")
+                || path.to_string_lossy().contains("call_rcu")
+        );
     }
 }
 
@@ -88,7 +93,9 @@ fn verdicts_are_those_of_the_live_run() {
         let script = krcu_model::script::read(&fs::read_to_string(&path).unwrap()).unwrap();
         let expected: Vec<(String, u64, u64)> = krcu_model::verdicts(&script.replay())
             .into_iter()
-            .map(|verdict| (verdict.verdict.word().to_owned(), verdict.queued_by_kfree_rcu, verdict.late_frees))
+            .map(|verdict| {
+                (verdict.verdict.word().to_owned(), verdict.queued_by_kfree_rcu, verdict.late_frees)
+            })
             .collect();
         let loaded = load::load(&path, None).unwrap();
         let frame = collect(ask::verdicts(&loaded.tables).unwrap()).unwrap();
@@ -110,13 +117,20 @@ fn what_was_outstanding_at_a_destroy_follows_from_the_lives() {
     for path in traces() {
         let loaded = load::load(&path, None).unwrap();
         let counted = collect(ask::outstanding::at_destroy(&loaded.tables).unwrap()).unwrap();
-        let counted = counted.column("outstanding").unwrap().u64().unwrap().iter().flatten().collect::<Vec<_>>();
+        let counted =
+            counted.column("outstanding").unwrap().u64().unwrap().iter().flatten().collect::<Vec<_>>();
         let script = krcu_model::script::read(&fs::read_to_string(&path).unwrap()).unwrap();
         let state = script.replay();
         let expected: Vec<u64> = state
             .destroys()
             .iter()
-            .map(|destroy| if destroy.look.is_some() { destroy.at_look.outstanding } else { destroy.at_begin.outstanding })
+            .map(|destroy| {
+                if destroy.look.is_some() {
+                    destroy.at_look.outstanding
+                } else {
+                    destroy.at_begin.outstanding
+                }
+            })
             .collect();
         assert_eq!(counted, expected, "{}", path.display());
         destroys += expected.len();
@@ -129,7 +143,8 @@ fn batches_and_barriers_add_up() {
     for path in traces() {
         let loaded = load::load(&path, None).unwrap();
         let of = |table: &str, expr: Expr| -> u64 {
-            let frame = collect(loaded.tables.scan(table).unwrap().select([expr.cast(DataType::UInt64)])).unwrap();
+            let frame =
+                collect(loaded.tables.scan(table).unwrap().select([expr.cast(DataType::UInt64)])).unwrap();
             frame.columns()[0].get(0).unwrap().try_extract().unwrap()
         };
         let in_batches = of("batches", col("objects").sum());
@@ -151,7 +166,9 @@ fn what_cannot_be_read_is_named_with_its_place() {
         error.replace(&path.display().to_string(), "FILE")
     };
     assert_eq!(complaint(b"hello\n"), "FILE: this is no trace: its first line is not `krcu-script 1`");
-    assert!(complaint(b"krcu-script 1\nwatch attached=0\n1 1@0 nothing_known\n").starts_with("FILE: line 3: "));
+    assert!(
+        complaint(b"krcu-script 1\nwatch attached=0\n1 1@0 nothing_known\n").starts_with("FILE: line 3: ")
+    );
     assert_eq!(complaint(&[b'x'; 100_000]), "FILE: line 1: it is longer than 65536 bytes");
     assert_eq!(complaint(b"krcu-script 1\n\xff\xfe\n"), "FILE: line 2: it is not UTF-8");
     let many = format!("krcu-script 1\nwatch attached=0\n{}1 1@0 what\n", "1 1@0 quiet\n".repeat(9000));

@@ -30,7 +30,13 @@ fn a_report_is_one_file_that_fetches_and_runs_nothing() {
         assert!(!html.replace("http-equiv", "").contains(absent), "{absent}");
     }
     // By the module's source: 777 objects are queued and none is freed when the destroy looks.
-    for told in ["PENDING", "krcu_pending", "777 deferred frees when it looked", "6.1.0-56-cloud-amd64", "No event of this trace is known to be missing"] {
+    for told in [
+        "PENDING",
+        "krcu_pending",
+        "777 deferred frees when it looked",
+        "6.1.0-56-cloud-amd64",
+        "No event of this trace is known to be missing",
+    ] {
         assert!(html.contains(told), "{told}");
     }
     assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
@@ -101,7 +107,15 @@ fn bytes<'a>(message: &[(u64, Result<u64, &'a [u8]>)], field: u64) -> Option<&'a
 fn perfetto_gets_tracks_slices_that_close_and_counters_that_end_at_what_is_left() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.perfetto-trace");
-    analyze(&["export", trace("6.12-two").to_str().unwrap(), "--to", "perfetto", "-o", path.to_str().unwrap()]).unwrap();
+    analyze(&[
+        "export",
+        trace("6.12-two").to_str().unwrap(),
+        "--to",
+        "perfetto",
+        "-o",
+        path.to_str().unwrap(),
+    ])
+    .unwrap();
     let trace = fs::read(&path).unwrap();
     let mut names: BTreeMap<u64, String> = BTreeMap::new();
     let (mut open, mut last, mut count) = (BTreeMap::new(), BTreeMap::new(), 0);
@@ -168,7 +182,12 @@ fn the_kernels_own_text_becomes_a_trace_that_says_what_it_cannot_decide() {
     assert_eq!(rows("gaps").column("events").unwrap().u64().unwrap().get(0), Some(5));
     assert_eq!(rows("verdicts").height(), 0);
     fs::write(&text, "nothing here\n").unwrap();
-    assert!(import::import(&text, &script).unwrap_err().to_string().contains("none of its 1 lines tells an event"));
+    assert!(
+        import::import(&text, &script)
+            .unwrap_err()
+            .to_string()
+            .contains("none of its 1 lines tells an event")
+    );
 }
 
 #[test]

@@ -80,3 +80,8 @@ fn the_what_if_and_its_back_test() {
     show::show(&sums, "whatifs", Format::Text, all, &mut out).unwrap();
     hold("whatif.txt", &format!("{}{}", String::from_utf8(out).unwrap(), whatif::below(&answer)));
 }
+
+#[test]
+fn the_dictionary_of_the_tables() {
+    hold("../../../docs/tables.md", &krcu_analysis::facts::dictionary::page());
+}

@@ -80,7 +80,9 @@ mod tests {
         fs::write(&program, "#!/bin/sh\n").unwrap();
         let found = |verb: &str| find(verb.as_ref(), Some(&folder)).map_err(|error| error.to_string());
         let not_found = |verb: &str| {
-            Err(format!("there is no verb {verb:?}, and no program \"krcu-{verb}\" beside krcu or in PATH (see krcu --help)"))
+            Err(format!(
+                "there is no verb {verb:?}, and no program \"krcu-{verb}\" beside krcu or in PATH (see krcu --help)"
+            ))
         };
         assert_eq!(found("tell"), not_found("tell"), "it may not be run yet");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();

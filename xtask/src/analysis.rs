@@ -24,7 +24,14 @@ const PACKAGES: [&str; 3] = ["duckdb==2.0.0", "pandas==3.1.1", "pyarrow==26.0.1"
 const PEERS: &str = "analysis-peers-1";
 /// Traces whose caches are all created while krcu watches, so that every free is of an object that was seen queued.
 const TRACES: [&str; 8] = [
-    "6.1-pending", "6.1-two", "6.1-mixed", "6.1-race", "6.12-pending", "6.12-two", "6.12-mixed", "6.12-race",
+    "6.1-pending",
+    "6.1-two",
+    "6.1-mixed",
+    "6.1-race",
+    "6.12-pending",
+    "6.12-two",
+    "6.12-mixed",
+    "6.12-race",
 ];
 
 /// By what is counted, then by the name of the cache.
@@ -85,7 +92,8 @@ fn compare(name: &str, python: &Path, built: &Path, folder: &Path) -> Result<()>
 }
 
 fn ours(lines: &str) -> Result<Counts> {
-    let mut counts: Counts = ["queued", "freed", "destroys"].map(|name| (name.to_owned(), BTreeMap::new())).into();
+    let mut counts: Counts =
+        ["queued", "freed", "destroys"].map(|name| (name.to_owned(), BTreeMap::new())).into();
     for line in lines.lines() {
         let row: serde_json::Value = serde_json::from_str(line).with_context(|| format!("reading {line}"))?;
         let cache = row["name"].as_str().context("a cache has a name")?;

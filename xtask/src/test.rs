@@ -57,7 +57,16 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         check(
             &mut tally,
             "lints of analysis",
-            analysis::cargo(&["clippy", "--quiet", "-p", analysis::CRATE, "--all-targets", "--", "-D", "warnings"]),
+            analysis::cargo(&[
+                "clippy",
+                "--quiet",
+                "-p",
+                analysis::CRATE,
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]),
         );
         check(
             &mut tally,
@@ -76,10 +85,7 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
             ]),
         );
         check(&mut tally, "lints of the probes", build::ebpf_lints()?);
-        crates(
-            &mut tally,
-            cargo(&["test", "--workspace", "--exclude", analysis::CRATE, "--no-fail-fast"]),
-        )?;
+        crates(&mut tally, cargo(&["test", "--workspace", "--exclude", analysis::CRATE, "--no-fail-fast"]))?;
         crates(&mut tally, analysis::cargo(&["test", "-p", analysis::CRATE, "--no-fail-fast"]))?;
         analysis::peers(&mut tally)?;
         crates(

@@ -20,22 +20,20 @@ pub fn barriers(tables: &Tables) -> PolarsResult<LazyFrame> {
         .join(destroys, [col("destroy")], [col("in_destroy")], JoinArgs::new(JoinType::Left))
         .with_columns([coalesce(&[col("cache"), col("destroyed")]).alias("for_cache")]);
     let named = super::with_cache_name(framed, tables.scan("caches")?, "for_cache");
-    Ok(named
-        .sort_by_exprs([col("begin_at_ns"), col("task")], ascending())
-        .select([
-            col("begin_at_ns"),
-            col("barrier"),
-            col("cause"),
-            col("cache_name").alias("for_cache"),
-            col("comm"),
-            col("task"),
-            col("wait_ns"),
-            col("outstanding"),
-            col("outstanding_own"),
-            col("freed_meanwhile"),
-            col("freed_own"),
-            col("grace_periods"),
-        ]))
+    Ok(named.sort_by_exprs([col("begin_at_ns"), col("task")], ascending()).select([
+        col("begin_at_ns"),
+        col("barrier"),
+        col("cause"),
+        col("cache_name").alias("for_cache"),
+        col("comm"),
+        col("task"),
+        col("wait_ns"),
+        col("outstanding"),
+        col("outstanding_own"),
+        col("freed_meanwhile"),
+        col("freed_own"),
+        col("grace_periods"),
+    ]))
 }
 
 /// Waits by barrier and cause, the longest sum first.

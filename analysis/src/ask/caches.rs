@@ -18,8 +18,12 @@ pub fn caches(tables: &Tables) -> PolarsResult<LazyFrame> {
     ]);
     let ends = tables
         .scan("destroys")?
-        .join(tables.scan("verdicts")?.select([col("destroy"), col("verdict"), col("module")]),
-            [col("destroy")], [col("destroy")], JoinArgs::new(JoinType::Left))
+        .join(
+            tables.scan("verdicts")?.select([col("destroy"), col("verdict"), col("module")]),
+            [col("destroy")],
+            [col("destroy")],
+            JoinArgs::new(JoinType::Left),
+        )
         .sort(["destroy"], ascending())
         .group_by_stable([col("cache").alias("ended")])
         .agg([

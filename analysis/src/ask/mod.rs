@@ -25,12 +25,7 @@ fn quantile(column: &str, at: f64, name: &str) -> Expr {
 /// The names of caches, for a table that has their numbers in `cache`: as `cache_name`.
 fn with_cache_name(frame: LazyFrame, caches: LazyFrame, number: &str) -> LazyFrame {
     let names = caches.select([col("cache").alias("named"), col("name").alias("cache_name")]);
-    frame.join(
-        names,
-        [col(number).cast(DataType::UInt32)],
-        [col("named")],
-        JoinArgs::new(JoinType::Left),
-    )
+    frame.join(names, [col(number).cast(DataType::UInt32)], [col("named")], JoinArgs::new(JoinType::Left))
 }
 
 fn ascending() -> SortMultipleOptions {

@@ -46,8 +46,7 @@ pub fn objects(tables: &Tables, by: By, rows: bool) -> PolarsResult<LazyFrame> {
         By::Cache => (named, col("cache_name").alias("group")),
         By::Site => {
             let sites = tables.scan("sites")?.select([col("site").alias("number"), col("stack")]);
-            let framed =
-                named.join(sites, [col("site")], [col("number")], JoinArgs::new(JoinType::Left));
+            let framed = named.join(sites, [col("site")], [col("number")], JoinArgs::new(JoinType::Left));
             (framed, col("stack").fill_null(lit("(no stack was taken)")).alias("group"))
         }
         By::Path => (named, col("path").fill_null(lit("(not freed)")).alias("group")),
@@ -78,7 +77,8 @@ pub fn objects(tables: &Tables, by: By, rows: bool) -> PolarsResult<LazyFrame> {
 /// When a table cannot be read.
 pub fn distribution(tables: &Tables) -> PolarsResult<LazyFrame> {
     let named = with_cache_name(tables.scan("objects")?, tables.scan("caches")?, "cache");
-    let class = (col("age_ns").cast(DataType::Float64).log(lit(2.0)) * lit(4.0)).floor().cast(DataType::Int32);
+    let class =
+        (col("age_ns").cast(DataType::Float64).log(lit(2.0)) * lit(4.0)).floor().cast(DataType::Int32);
     Ok(named
         .filter(col("age_ns").gt(lit(0u64)))
         .with_columns([class.alias("class")])

@@ -12,7 +12,8 @@ use crate::tables::Tables;
 /// When a table cannot be read.
 pub fn over_time(tables: &Tables, (from_ns, until_ns): (i64, i64), parts: i64) -> PolarsResult<LazyFrame> {
     let width = ((until_ns - from_ns) / parts.max(1)).max(1);
-    let part = |at: &str| ((col(at) - lit(from_ns)).floor_div(lit(width))).cast(DataType::Int64).alias("part");
+    let part =
+        |at: &str| ((col(at) - lit(from_ns)).floor_div(lit(width))).cast(DataType::Int64).alias("part");
     let lives = with_cache_name(tables.scan("objects")?, tables.scan("caches")?, "cache");
     let begun = lives.clone().select([
         col("cache"),

@@ -16,12 +16,8 @@ pub fn sites(tables: &Tables) -> PolarsResult<LazyFrame> {
         col("module"),
         col("stack"),
     ]);
-    let framed = tables.scan("objects")?.join(
-        stacks,
-        [col("site")],
-        [col("number")],
-        JoinArgs::new(JoinType::Left),
-    );
+    let framed =
+        tables.scan("objects")?.join(stacks, [col("site")], [col("number")], JoinArgs::new(JoinType::Left));
     Ok(with_cache_name(framed, tables.scan("caches")?, "cache")
         .with_columns([col("stack").fill_null(lit("(no stack was taken)"))])
         .group_by([col("stack"), col("function"), col("module"), col("cache_name").alias("cache")])

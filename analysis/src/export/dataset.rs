@@ -81,7 +81,9 @@ mod tests {
 
     #[test]
     fn a_host_cannot_leave_the_folder() {
-        for (name, expected) in [("farm-7.lab", "farm-7.lab"), ("../etc", "%2E.%2Fetc"), ("a b=c", "a%20b%3Dc")] {
+        for (name, expected) in
+            [("farm-7.lab", "farm-7.lab"), ("../etc", "%2E.%2Fetc"), ("a b=c", "a%20b%3Dc")]
+        {
             assert_eq!(safe(name), expected);
         }
     }

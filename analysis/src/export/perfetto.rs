@@ -119,7 +119,9 @@ impl Out {
                 lane.iter().try_for_each(|end| match end {
                     End::Begin(slice) => self.begin(track, slice),
                     End::End(at_ns) => {
-                        let event = Message::default().number(event::TYPE, event::SLICE_END).number(event::TRACK, track);
+                        let event = Message::default()
+                            .number(event::TYPE, event::SLICE_END)
+                            .number(event::TRACK, track);
                         let packet = self.at(*at_ns).message(packet::TRACK_EVENT, &event);
                         self.packet(packet)
                     }
@@ -186,7 +188,11 @@ fn batches(tables: &Tables) -> Result<BTreeMap<String, Vec<Slice>>> {
             begin_ns,
             end_ns: returns[row].or(lasts[row]).unwrap_or(begin_ns),
             category: "batch",
-            name: format!("free {} ({})", objects[row] + unknown[row], paths[row].clone().unwrap_or_default()),
+            name: format!(
+                "free {} ({})",
+                objects[row] + unknown[row],
+                paths[row].clone().unwrap_or_default()
+            ),
             counts: vec![("objects", objects[row]), ("unknown", unknown[row]), ("task", tasks[row])],
             words: Vec::new(),
         });
@@ -303,7 +309,12 @@ mod tests {
         let lanes = lanes(vec![slice(0, 10), slice(2, 5), slice(4, 12), slice(10, 11)]);
         let told = |lane: &Vec<End>| -> Vec<i64> {
             // A beginning as it is, an end below 0.
-            lane.iter().map(|end| match end { End::Begin(slice) => slice.begin_ns, End::End(at) => -at }).collect()
+            lane.iter()
+                .map(|end| match end {
+                    End::Begin(slice) => slice.begin_ns,
+                    End::End(at) => -at,
+                })
+                .collect()
         };
         assert_eq!(lanes.iter().map(told).collect::<Vec<_>>(), [vec![0, 2, -5, -10, 10, -11], vec![4, -12]]);
     }

@@ -65,6 +65,10 @@ mod tests {
         assert_eq!(Message::default().text(2, "testing").as_bytes(), *b"\x12\x07testing");
         let inner = Message::default().number(1, 150);
         assert_eq!(Message::default().message(3, &inner).as_bytes(), [0x1a, 0x03, 0x08, 0x96, 0x01]);
-        assert_eq!(Message::default().signed(1, -2).as_bytes().len(), 11, "ten bytes, as an int64 below 0 has");
+        assert_eq!(
+            Message::default().signed(1, -2).as_bytes().len(),
+            11,
+            "ten bytes, as an int64 below 0 has"
+        );
     }
 }

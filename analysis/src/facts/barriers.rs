@@ -45,7 +45,8 @@ impl Barriers {
     ) {
         let open = self.open.entry(event.task).or_default();
         let by_chance = kind == BarrierKind::Rcu && (works_flushed > 0 || !open.is_empty());
-        let destroy = state.open_destroy_of(event.task).filter(|place| state.destroys()[*place].look.is_none());
+        let destroy =
+            state.open_destroy_of(event.task).filter(|place| state.destroys()[*place].look.is_none());
         open.push(Open::new(state, event.cpu, (mark, graces), kind, destroy, by_chance));
     }
 

@@ -93,7 +93,10 @@ impl Batches {
 
     /// Those that had not ended.
     pub(super) fn rest(&mut self, attached: Time) -> Vec<Batch> {
-        std::mem::take(&mut self.open).into_iter().map(|((_, path), open)| open.row(path, attached, None)).collect()
+        std::mem::take(&mut self.open)
+            .into_iter()
+            .map(|((_, path), open)| open.row(path, attached, None))
+            .collect()
     }
 }
 

@@ -62,7 +62,13 @@ impl Orphans {
 }
 
 /// Its caller says how it ended.
-pub(super) fn row(attached: Time, life: &Life, grace_over: Option<Time>, free: Option<Free>, end: &str) -> Object {
+pub(super) fn row(
+    attached: Time,
+    life: &Life,
+    grace_over: Option<Time>,
+    free: Option<Free>,
+    end: &str,
+) -> Object {
     let queued = life.queued;
     Object {
         cache: life.cache.0,

@@ -6,6 +6,7 @@
 
 mod barriers;
 mod batches;
+pub mod dictionary;
 mod graces;
 mod lives;
 mod replay;

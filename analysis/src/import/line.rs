@@ -82,10 +82,13 @@ mod tests {
     #[test]
     fn three_programs_print_the_same_event() {
         let told = "rcu_preempt rhp=00000000a1b2c3d4 func=16 3";
-        let expected = Printed { task: 12, cpu: 3, time_ns: 1_234_567_890_000, name: "rcu_kvfree_callback", told };
+        let expected =
+            Printed { task: 12, cpu: 3, time_ns: 1_234_567_890_000, name: "rcu_kvfree_callback", told };
         for line in [
             format!("     kworker/0:1-12      [003] d..1.  1234.567890: rcu_kvfree_callback: {told}"),
-            format!("     kworker/0:1-12      (    12) [003] .....  1234.567890: rcu_kvfree_callback: {told}"),
+            format!(
+                "     kworker/0:1-12      (    12) [003] .....  1234.567890: rcu_kvfree_callback: {told}"
+            ),
             format!("     kworker/0:1-12    [003]  1234.567890: rcu_kvfree_callback:  {told}"),
             format!("kworker/0:1    12 [003]  1234.567890:      rcu:rcu_kvfree_callback: {told}"),
             format!("a [x] name    12 [003]  1234.567890000: rcu:rcu_kvfree_callback: {told}"),
@@ -96,7 +99,15 @@ mod tests {
 
     #[test]
     fn what_is_no_event_is_none() {
-        for line in ["# tracer: nop", "cpus=2", "", "\tffffffff81234567 kvfree_call_rcu+0x5", "a-1 [0] x: y: z", "[[[[", "x-9 [1] 99999999999999999999.1: a: b"] {
+        for line in [
+            "# tracer: nop",
+            "cpus=2",
+            "",
+            "\tffffffff81234567 kvfree_call_rcu+0x5",
+            "a-1 [0] x: y: z",
+            "[[[[",
+            "x-9 [1] 99999999999999999999.1: a: b",
+        ] {
             assert_eq!(read(line), None, "{line}");
         }
     }

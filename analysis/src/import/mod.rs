@@ -13,12 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use krcu_model::{
-    Watch,
-    event::Time,
-    script,
-    state::Blind,
-};
+use krcu_model::{Watch, event::Time, script, state::Blind};
 
 use crate::source::{lines::Lines, script::UNDECIDABLE};
 use translate::Translate;
@@ -50,7 +45,8 @@ pub fn import(text: &Path, output: &Path) -> Result<()> {
                 Some(file) => file,
                 None => out.insert(begin(output, event.time)?),
             };
-            writeln!(file, "{}", script::line(&event)).with_context(|| format!("writing {}", output.display()))?;
+            writeln!(file, "{}", script::line(&event))
+                .with_context(|| format!("writing {}", output.display()))?;
         }
     }
     let Some(mut out) = out else {

@@ -65,12 +65,9 @@ impl Translate {
         let told = Told { name: printed.name, words: printed.told };
         let head = || told.number("rhp").map(ObjectAddress);
         Ok(Some(match printed.name {
-            "rcu_kvfree_callback" | "rcu_kfree_callback" => What::Queued {
-                object: head()?,
-                cache: UNTOLD,
-                site: Site(0),
-                form: QueueForm::Head,
-            },
+            "rcu_kvfree_callback" | "rcu_kfree_callback" => {
+                What::Queued { object: head()?, cache: UNTOLD, site: Site(0), form: QueueForm::Head }
+            }
             "rcu_invoke_kvfree_callback" | "rcu_invoke_kfree_callback" => {
                 What::Freed { object: head()?, cache: UNTOLD, path: FreePath::Single }
             }
@@ -120,7 +117,8 @@ impl Translate {
             let _ = writeln!(text, "{:>9}  of other tracepoints, passed over", self.passed);
         }
         if self.in_arrays > 0 {
-            let _ = writeln!(text, "{:>9}  objects freed in arrays, which no tracepoint names", self.in_arrays);
+            let _ =
+                writeln!(text, "{:>9}  objects freed in arrays, which no tracepoint names", self.in_arrays);
         }
         text
     }
@@ -173,7 +171,10 @@ mod tests {
     fn each_tracepoint_becomes_what_it_tells() {
         for (text, expected) in [
             ("rcu_kvfree_callback: rcu_preempt rhp=0xff10 func=16 3", "queued object=0xff10 cache=0x0"),
-            ("rcu_kvfree_callback: rcu_preempt rhp=000000000000ff10 func=16 3", "queued object=0xff10 cache=0x0"),
+            (
+                "rcu_kvfree_callback: rcu_preempt rhp=000000000000ff10 func=16 3",
+                "queued object=0xff10 cache=0x0",
+            ),
             ("rcu_barrier: rcu_preempt Begin cpu -1 remaining 0 # 12", "barrier_begin"),
             ("rcu_grace_period: rcu_preempt 4321 start", "grace_begin"),
             ("module_free: krcu_pending", "module_freed name=\"krcu_pending\""),
@@ -193,7 +194,10 @@ mod tests {
 
     #[test]
     fn a_tracepoint_that_is_cut_off_is_an_error_that_names_it() {
-        assert_eq!(told("rcu_kvfree_callback: rcu_preempt"), Err("rcu_kvfree_callback does not tell `rhp=`".to_owned()));
+        assert_eq!(
+            told("rcu_kvfree_callback: rcu_preempt"),
+            Err("rcu_kvfree_callback does not tell `rhp=`".to_owned())
+        );
         assert_eq!(
             told("rcu_callback: rcu_preempt rhp=(nil) func=x 1"),
             Err("rcu_callback: `rhp=(nil)` is no address".to_owned())

@@ -114,7 +114,8 @@ pub fn outstanding(shown: &Outstanding, size: Size) -> String {
         picture.line("grid", (x.at(tick), height - bottom), (x.at(tick), height - bottom + 4.0));
         picture.text("tick", "middle", (x.at(tick), height - bottom + 18.0), &time(tick, until - from));
     }
-    let end_of = |part: i64| float(from) + (float(part) + 1.0) * float(until - from) / float(shown.parts.max(1));
+    let end_of =
+        |part: i64| float(from) + (float(part) + 1.0) * float(until - from) / float(shown.parts.max(1));
     for line in &shown.lines {
         let mut points = vec![(x.at(float(from)), y.at(0.0))];
         let mut last = 0;
@@ -163,7 +164,12 @@ pub fn distribution(classes: &[Class], size: Size) -> String {
         for (colour, count) in class.counts.iter().enumerate().filter(|(_, count)| **count > 0) {
             let (bottom, top) = (y.at(unsigned(below)), y.at(unsigned(below + count)));
             let told = format!("{} of {from} to {until}", units::count(*count));
-            picture.rect(&format!("bar c{colour}"), (begin + 0.5, top), (end - begin - 1.0, bottom - top), &told);
+            picture.rect(
+                &format!("bar c{colour}"),
+                (begin + 0.5, top),
+                (end - begin - 1.0, bottom - top),
+                &told,
+            );
             below += count;
         }
     }
@@ -192,9 +198,19 @@ pub fn bars(bars: &[Bar], title: &str, size: Size) -> String {
         let class = if bar.is_flagged { "bar bad" } else { "bar c0" };
         let all = x.at(length(bar.value_ns.saturating_add(bar.after_ns)));
         if bar.after_ns > 0 {
-            picture.rect("bar after", (end, under), (all - end, thick), &format!("{} lingers {}", bar.name, units::span(bar.after_ns)));
+            picture.rect(
+                "bar after",
+                (end, under),
+                (all - end, thick),
+                &format!("{} lingers {}", bar.name, units::span(bar.after_ns)),
+            );
         }
-        picture.rect(class, (left, under), ((end - left).max(1.5), thick), &format!("{}: {}", bar.name, bar.note));
+        picture.rect(
+            class,
+            (left, under),
+            ((end - left).max(1.5), thick),
+            &format!("{}: {}", bar.name, bar.note),
+        );
         if size.is_narrow {
             picture.text("name", "start", (left, line + 10.0), &bar.name);
         } else {

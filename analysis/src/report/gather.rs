@@ -45,14 +45,19 @@ pub(super) fn page(loaded: &Loaded) -> Result<Page> {
 }
 
 fn title(loaded: &Loaded) -> String {
-    loaded.meta.path.file_name().map_or_else(|| "trace".to_owned(), |name| name.to_string_lossy().into_owned())
+    loaded
+        .meta
+        .path
+        .file_name()
+        .map_or_else(|| "trace".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
 fn facts(loaded: &Loaded, queued: u64) -> Vec<(String, String)> {
     let meta = &loaded.meta;
     let (from, until) = loaded.span_ns;
     let span = units::span(u64::try_from(until - from).unwrap_or(0));
-    let known = |text: &str| Some(text).filter(|text| !text.is_empty() && *text != "unknown").map(str::to_owned);
+    let known =
+        |text: &str| Some(text).filter(|text| !text.is_empty() && *text != "unknown").map(str::to_owned);
     [
         ("kernel", known(&meta.release)),
         ("host", known(&meta.host)),
@@ -94,7 +99,8 @@ fn colour(colours: &BTreeMap<String, usize>, name: &str) -> usize {
 }
 
 fn key(shown: &Outstanding) -> Vec<(String, usize)> {
-    let mut key: Vec<(String, usize)> = shown.lines.iter().map(|line| (line.name.clone(), line.colour)).collect();
+    let mut key: Vec<(String, usize)> =
+        shown.lines.iter().map(|line| (line.name.clone(), line.colour)).collect();
     key.sort_by_key(|(_, colour)| *colour);
     key.dedup();
     let others = key.iter().filter(|(_, colour)| *colour == COLOURS - 1).count();
@@ -151,7 +157,8 @@ fn barrier_marks(frame: &DataFrame, until: i64) -> Result<Vec<Mark>> {
     let marks = begins.into_iter().enumerate().map(|(row, begin)| {
         let (from_ns, until_ns) = (begin.unwrap_or(0), ends[row].unwrap_or(until));
         let wait = units::span(u64::try_from(until_ns - from_ns).unwrap_or(0));
-        let told = format!("{} at {}: {wait}", words[row].clone().unwrap_or_default(), units::moment(from_ns));
+        let told =
+            format!("{} at {}: {wait}", words[row].clone().unwrap_or_default(), units::moment(from_ns));
         Mark { from_ns, until_ns, is_flagged: false, told }
     });
     Ok(marks.collect())
@@ -189,7 +196,8 @@ fn waits(tables: &Tables) -> Result<Vec<Bar>> {
         };
         let value_ns = waits[row].unwrap_or(0);
         let count = units::count(counts[row].unwrap_or(0));
-        let note = format!("{} in {count}, ≤ {}", units::span(value_ns), units::span(longest[row].unwrap_or(0)));
+        let note =
+            format!("{} in {count}, ≤ {}", units::span(value_ns), units::span(longest[row].unwrap_or(0)));
         Bar { name, value_ns, after_ns: 0, note, is_flagged: false }
     });
     Ok(bars.collect())
@@ -229,7 +237,10 @@ fn what_if(loaded: &Loaded, page: &mut Page) -> Result<()> {
 fn verdicts(tables: &Tables, warnings: &mut Vec<String>) -> Result<Vec<Told>> {
     let frame = collect(ask::verdicts(tables)?)?;
     if frame.height() > MOST {
-        warnings.push(format!("{} verdicts: the first {MOST} are shown here, `krcu analyze verdicts` has all.", frame.height()));
+        warnings.push(format!(
+            "{} verdicts: the first {MOST} are shown here, `krcu analyze verdicts` has all.",
+            frame.height()
+        ));
     }
     let text = |name: &str| texts(&frame, name);
     let number = |name: &str| numbers(&frame, name);
@@ -240,20 +251,25 @@ fn verdicts(tables: &Tables, warnings: &mut Vec<String>) -> Result<Vec<Told>> {
     let (queued, oldest) = (number("queued_by_kfree_rcu")?, number("oldest_age_ns")?);
     let (own, other, wait) = (number("waited_for_own")?, number("waited_for_other")?, number("wait_ns")?);
     let (leaked, late) = (number("leaked")?, number("late_frees")?);
-    let rest = [("queued at", text("queued_at")?), ("notes", text("notes")?), ("what to do", text("advice")?)];
+    let rest =
+        [("queued at", text("queued_at")?), ("notes", text("notes")?), ("what to do", text("advice")?)];
     let told = (0..frame.height().min(MOST)).map(|row| {
         let mut evidence = Vec::new();
         let mut tell = |name: &str, value: String| evidence.push((name.to_owned(), value));
         let who = by[row].clone().unwrap_or_default();
         tell("destroyed by", format!("{who}, {} into the run", units::moment(at[row].unwrap_or(0))));
         if let Some(queued) = queued[row].filter(|queued| *queued > 0) {
-            let age = oldest[row].map(|age| format!(", the oldest {} old", units::span(age))).unwrap_or_default();
+            let age =
+                oldest[row].map(|age| format!(", the oldest {} old", units::span(age))).unwrap_or_default();
             tell("outstanding", format!("{} deferred frees when it looked{age}", units::count(queued)));
         }
         let (own, other) = (own[row].unwrap_or(0), other[row].unwrap_or(0));
         if own + other > 0 {
             let wait = wait[row].map(units::span).unwrap_or_default();
-            tell("waited", format!("{wait} for {} of its own and {} of others", units::count(own), units::count(other)));
+            tell(
+                "waited",
+                format!("{wait} for {} of its own and {} of others", units::count(own), units::count(other)),
+            );
         }
         if let Some(leaked) = leaked[row].filter(|leaked| *leaked > 0) {
             tell("leaked", units::count(leaked));
@@ -269,7 +285,13 @@ fn verdicts(tables: &Tables, warnings: &mut Vec<String>) -> Result<Vec<Told>> {
         let module = modules[row].as_ref().map(|module| format!(" ({module})")).unwrap_or_default();
         let cache = format!("{}{module}", caches[row].clone().unwrap_or_default());
         let is_open = word == "inconclusive" || strictly.get(row).unwrap_or(false);
-        Told { word: if is_flagged { word.to_uppercase() } else { word }, is_flagged, is_open, cache, evidence }
+        Told {
+            word: if is_flagged { word.to_uppercase() } else { word },
+            is_flagged,
+            is_open,
+            cache,
+            evidence,
+        }
     });
     Ok(told.collect())
 }
@@ -284,7 +306,8 @@ fn losses(tables: &Tables, warnings: &mut Vec<String>) -> Result<Table> {
     let frame = collect(sums.sort(["reason", "scope"], SortMultipleOptions::default()))?;
     let lost: u64 = numbers(&frame, "events")?.iter().flatten().sum();
     if lost > 0 {
-        warnings.push(format!("{} events were not seen: every count here is at least that.", units::count(lost)));
+        warnings
+            .push(format!("{} events were not seen: every count here is at least that.", units::count(lost)));
     }
     Ok(table(&frame, &["events"]))
 }

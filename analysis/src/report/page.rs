@@ -130,22 +130,41 @@ impl Page {
         if self.outstanding.lines.is_empty() {
             page.push_str("<p>Nothing was deferred in this trace.</p>");
         } else {
-            figure(page, |size| charts::outstanding(&self.outstanding, size), &format!(
-                "Objects handed to kfree_rcu() and not freed, from the moment at which the probes were attached.{}{} A part that is shorter than {} is not shown.",
-                if self.outstanding.destroys.is_empty() { "" } else { " Lines with a dot: destroys, red where flagged." },
-                if self.outstanding.barriers.is_empty() { "" } else { " Bands: barriers." },
-                units::span(part_ns(&self.outstanding)),
-            ), &self.key);
+            figure(
+                page,
+                |size| charts::outstanding(&self.outstanding, size),
+                &format!(
+                    "Objects handed to kfree_rcu() and not freed, from the moment at which the probes were attached.{}{} A part that is shorter than {} is not shown.",
+                    if self.outstanding.destroys.is_empty() {
+                        ""
+                    } else {
+                        " Lines with a dot: destroys, red where flagged."
+                    },
+                    if self.outstanding.barriers.is_empty() { "" } else { " Bands: barriers." },
+                    units::span(part_ns(&self.outstanding)),
+                ),
+                &self.key,
+            );
         }
         if !self.classes.is_empty() {
             page.push_str("<h2>From queueing to free</h2>");
-            figure(page, |size| charts::distribution(&self.classes, size), "Objects by the time that their free took; each column is a quarter of a doubling.", &self.key);
+            figure(
+                page,
+                |size| charts::distribution(&self.classes, size),
+                "Objects by the time that their free took; each column is a quarter of a doubling.",
+                &self.key,
+            );
         }
         page.push_str("<h2>Barrier waits by cause</h2>");
         if self.waits.is_empty() {
             page.push_str("<p>No barrier was seen in this trace.</p>");
         } else {
-            figure(page, |size| charts::bars(&self.waits, "Barrier waits by cause", size), "The sum of the waits; bars grow with the logarithm.", &[]);
+            figure(
+                page,
+                |size| charts::bars(&self.waits, "Barrier waits by cause", size),
+                "The sum of the waits; bars grow with the logarithm.",
+                &[],
+            );
         }
     }
 
@@ -155,7 +174,12 @@ impl Page {
             let _ = write!(page, "<p>{}</p>", escape(reason));
             return;
         }
-        figure(page, |size| charts::bars(&self.approaches, "Caller wait under each approach", size), "How long the destroying tasks would have waited, all together; lighter: how long caches linger after that. Red: memory would have been given back, or a cache given up, with objects outstanding. Bars grow with the logarithm. Simulated by the reference machine from this trace's own measurements.", &[]);
+        figure(
+            page,
+            |size| charts::bars(&self.approaches, "Caller wait under each approach", size),
+            "How long the destroying tasks would have waited, all together; lighter: how long caches linger after that. Red: memory would have been given back, or a cache given up, with objects outstanding. Bars grow with the logarithm. Simulated by the reference machine from this trace's own measurements.",
+            &[],
+        );
         let _ = write!(page, "<pre class=\"scroll\"><code>{}</code></pre>", escape_lines(self.below.trim()));
         self.sums.html(page);
     }
@@ -179,7 +203,9 @@ fn figure(page: &mut String, chart: impl Fn(Size) -> String, caption: &str, key:
     if !key.is_empty() {
         page.push_str("<ul class=\"key\">");
         for (name, colour) in key {
-            let swatch = format!("<svg viewBox=\"0 0 12 12\" aria-hidden=\"true\"><rect class=\"c{colour}\" width=\"12\" height=\"12\"/></svg>");
+            let swatch = format!(
+                "<svg viewBox=\"0 0 12 12\" aria-hidden=\"true\"><rect class=\"c{colour}\" width=\"12\" height=\"12\"/></svg>"
+            );
             let _ = write!(page, "<li>{swatch}{}</li>", escape(name));
         }
         page.push_str("</ul>");

@@ -1,8 +1,8 @@
 //! Show: a table for a person, or in a format for a program.
 
 pub mod terminal;
-pub mod verdicts;
 pub mod units;
+pub mod verdicts;
 
 use std::io::Write;
 

@@ -27,7 +27,8 @@ pub fn table(frame: &DataFrame, cut: Cut) -> String {
         return "nothing\n".to_owned();
     }
     let shown = frame.height().min(cut.rows);
-    let columns: Vec<Written> = frame.columns().iter().map(|column| Written::of(column, shown, cut.text)).collect();
+    let columns: Vec<Written> =
+        frame.columns().iter().map(|column| Written::of(column, shown, cut.text)).collect();
     let mut text = String::new();
     for row in 0..=shown {
         let mut line = String::new();
@@ -35,7 +36,11 @@ pub fn table(frame: &DataFrame, cut: Cut) -> String {
             let cell = column.cells.get(row).map_or("", String::as_str);
             let pad = " ".repeat(column.width.saturating_sub(cell.chars().count()));
             let gap = if place == 0 { "" } else { "  " };
-            let _ = if column.is_right { write!(line, "{gap}{pad}{cell}") } else { write!(line, "{gap}{cell}{pad}") };
+            let _ = if column.is_right {
+                write!(line, "{gap}{pad}{cell}")
+            } else {
+                write!(line, "{gap}{cell}{pad}")
+            };
         }
         text.push_str(line.trim_end());
         text.push('\n');

@@ -66,7 +66,8 @@ mod tests {
         for (ns, expected) in [(0, "0.000000 s"), (-1_500, "-0.000001 s"), (83_164_025, "0.083164 s")] {
             assert_eq!(moment(ns), expected);
         }
-        for (bytes_ns, expected) in [(0.0, "0.0 B·s"), (99_456.0 * 8e6, "795.6 B·s"), (2.5e15, "2.5 MB·s")] {
+        for (bytes_ns, expected) in [(0.0, "0.0 B·s"), (99_456.0 * 8e6, "795.6 B·s"), (2.5e15, "2.5 MB·s")]
+        {
             assert_eq!(byte_seconds(bytes_ns), expected);
         }
     }

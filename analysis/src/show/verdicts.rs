@@ -34,7 +34,8 @@ pub fn text(frame: &DataFrame) -> Result<String> {
         let other = row.count("waited_for_other")?.unwrap_or(0);
         if own + other > 0 {
             let wait = row.count("wait_ns")?.map(units::span).unwrap_or_default();
-            let told = format!("{wait} for {} of its own and {} of others", units::count(own), units::count(other));
+            let told =
+                format!("{wait} for {} of its own and {} of others", units::count(own), units::count(other));
             row.line(&mut text, "waited", &told);
         }
         for (name, column) in [("leaked", "leaked"), ("late frees", "late_frees")] {

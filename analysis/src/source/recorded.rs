@@ -10,7 +10,9 @@ use super::{Meta, SourceError, Trace};
 pub(super) fn open(path: &Path) -> Result<Trace, SourceError> {
     let reader = Reader::open(path).map_err(SourceError::Recorded)?;
     let told = reader.meta();
-    let watch = told.watch().map_err(|reason| SourceError::Kind { path: path.to_owned(), complaint: reason.to_string() })?;
+    let watch = told
+        .watch()
+        .map_err(|reason| SourceError::Kind { path: path.to_owned(), complaint: reason.to_string() })?;
     let unknown = || "unknown".to_owned();
     let meta = Meta {
         path: path.to_owned(),

@@ -23,7 +23,13 @@ pub(super) fn open(path: &Path) -> Result<Trace, SourceError> {
         let complaint = format!("this is no trace: its first line is not `{HEADING}`");
         return Err(SourceError::Kind { path: path.to_owned(), complaint });
     }
-    let mut events = Events { lines, ready: VecDeque::new(), release: String::new(), undecidable: Vec::new(), watch: None };
+    let mut events = Events {
+        lines,
+        ready: VecDeque::new(),
+        release: String::new(),
+        undecidable: Vec::new(),
+        watch: None,
+    };
     // What the watcher knew stands before the first event.
     let failed = events.fill().err();
     let watch = events.watch.clone().unwrap_or_default();

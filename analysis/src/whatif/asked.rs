@@ -184,7 +184,8 @@ impl Gather {
             return Err(WhatIfError::NoDestroy);
         }
         let cpus = self.cpus(state);
-        let mut asking = Asking { workload: Workload::new(cpus), begin, caches: BTreeMap::new(), names: self.names };
+        let mut asking =
+            Asking { workload: Workload::new(cpus), begin, caches: BTreeMap::new(), names: self.names };
         for (time, cache, cpu, deferred) in self.queued {
             let cache = Some(asking.cache(cache)?);
             let action = match deferred {
@@ -203,7 +204,11 @@ impl Gather {
             let cache = asking.cache(destroy.cache)?;
             let leaked = verdicts.get(*place).and_then(|verdict| verdict.leaked).unwrap_or(0);
             if leaked > MOST_LEAKED {
-                return Err(WhatIfError::TooMany { what: "leaked objects", found: leaked, limit: MOST_LEAKED });
+                return Err(WhatIfError::TooMany {
+                    what: "leaked objects",
+                    found: leaked,
+                    limit: MOST_LEAKED,
+                });
             }
             (0..leaked).for_each(|_| asking.at(begin, Action::Leak { cache }));
             let cpu = self.destroy_cpus.get(*place).copied().unwrap_or_default();
@@ -241,7 +246,9 @@ fn simulated(state: &State) -> Vec<usize> {
     let places = destroys.iter().enumerate().filter(|(place, destroy)| {
         destroy.look.is_some()
             || (destroy.facts.refcount > 1
-                && destroys[*place + 1..].iter().any(|later| later.cache == destroy.cache && later.look.is_some()))
+                && destroys[*place + 1..]
+                    .iter()
+                    .any(|later| later.cache == destroy.cache && later.look.is_some()))
     });
     // A second look at a cache that a failed destroy left is none that an approach would have.
     let mut looked = BTreeSet::new();

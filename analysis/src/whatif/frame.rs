@@ -74,9 +74,13 @@ pub fn inputs_of(answer: &Answer) -> DataFrame {
 /// The back-test and the inputs, as text.
 #[must_use]
 pub fn below(answer: &Answer) -> String {
-    let mut text = String::from("\nsimulated by the reference machine from this trace's own measurements; `unsafe` is of this run alone\n");
+    let mut text = String::from(
+        "\nsimulated by the reference machine from this trace's own measurements; `unsafe` is of this run alone\n",
+    );
     match &answer.back_test {
-        None => text.push_str("back-test: none, no destroy of this trace had a barrier inside whose wait could be compared\n"),
+        None => text.push_str(
+            "back-test: none, no destroy of this trace had a barrier inside whose wait could be compared\n",
+        ),
         Some(test) => {
             let _ = writeln!(text, "back-test: {}, simulated beside measured", answer.upstream);
             for pair in &test.pairs {
@@ -104,7 +108,8 @@ pub fn below(answer: &Answer) -> String {
     for input in &answer.inputs {
         if told.insert((&input.input, &input.source)) {
             let samples = units::count(input.samples);
-            let _ = writeln!(text, "  {:<16} {:<9} {samples:>7}  {}", input.input, input.origin, input.source);
+            let _ =
+                writeln!(text, "  {:<16} {:<9} {samples:>7}  {}", input.input, input.origin, input.source);
         }
     }
     text

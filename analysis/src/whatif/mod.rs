@@ -18,7 +18,9 @@ pub use run::{Answer, Question, ask};
 #[derive(Debug, thiserror::Error)]
 pub enum WhatIfError {
     /// No destroy looked at its slabs.
-    #[error("no cache was destroyed in this trace: there is nothing that an approach would have done otherwise")]
+    #[error(
+        "no cache was destroyed in this trace: there is nothing that an approach would have done otherwise"
+    )]
     NoDestroy,
     /// There are more caches or CPUs than a machine can number, or more than was allowed.
     #[error("{what}: {found}, and at most {limit} can be simulated")]

@@ -11,7 +11,10 @@ use std::{
 
 use krcu_model::{
     approach::{self, Approach, row_name},
-    simulate::{BackTest, InputKind, InputUse, Origin, Outcome, Scenario, Splat, Sum, WorkloadError, back_test, simulate},
+    simulate::{
+        BackTest, InputKind, InputUse, Origin, Outcome, Scenario, Splat, Sum, WorkloadError, back_test,
+        simulate,
+    },
 };
 
 use super::{
@@ -66,8 +69,13 @@ pub fn ask(asked: &Asked, question: &Question) -> Result<Answer, WhatIfError> {
         let outcome = upstream.map(|row| simulate(row.as_ref(), &scenario)).transpose()?;
         outcome.map(|outcome| back_test(&outcome, &asked.waits))
     };
-    let mut answer =
-        Answer { rows: Vec::new(), sums: Vec::new(), inputs: Vec::new(), upstream: asked.upstream, back_test };
+    let mut answer = Answer {
+        rows: Vec::new(),
+        sums: Vec::new(),
+        inputs: Vec::new(),
+        upstream: asked.upstream,
+        back_test,
+    };
     for (approach, outcome) in all.iter().zip(outcomes) {
         answer.take(&row_name(approach.as_ref()), outcome, &asked.destroys);
     }
@@ -102,7 +110,10 @@ impl Answer {
         let bystander_wait_ns = outcome.sum.bystander_wait_ns;
         let inputs = outcome.rows.first().map(|row| row.inputs.clone());
         for (row, place) in outcome.rows.into_iter().zip(destroys) {
-            #[expect(clippy::cast_precision_loss, reason = "a sum over time, of which sixteen digits say enough")]
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "a sum over time, of which sixteen digits say enough"
+            )]
             let retained_bytes_ns = row.retained_bytes_ns as f64;
             self.rows.push(WhatIf {
                 approach: approach.to_owned(),
