@@ -213,8 +213,6 @@ impl Tables {
 /// # Errors
 /// When polars cannot.
 pub fn collect(question: LazyFrame) -> PolarsResult<DataFrame> {
-    match question.collect_with_engine(Engine::Streaming)? {
-        polars::lazy::frame::QueryResult::Single(frame) => Ok(frame),
-        polars::lazy::frame::QueryResult::Multiple(mut frames) => Ok(frames.pop().unwrap_or_default()),
-    }
+    // A question without a sink of its own has one answer.
+    Ok(question.collect_with_engine(Engine::Streaming)?.unwrap_single())
 }

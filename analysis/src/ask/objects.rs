@@ -60,7 +60,7 @@ pub fn objects(tables: &Tables, by: By, rows: bool) -> PolarsResult<LazyFrame> {
         .agg([
             len().cast(DataType::UInt64).alias("queued"),
             col("freed_at_ns").is_not_null().sum().cast(DataType::UInt64).alias("freed"),
-            col("batch").n_unique().cast(DataType::UInt64).alias("batches"),
+            col("batch").drop_nulls().n_unique().cast(DataType::UInt64).alias("batches"),
             quantile("to_grace_ns", 0.5, "to_grace_p50_ns"),
             quantile("after_grace_ns", 0.5, "after_grace_p50_ns"),
             quantile("age_ns", 0.5, "age_p50_ns"),

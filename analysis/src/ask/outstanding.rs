@@ -21,10 +21,10 @@ pub fn over_time(tables: &Tables, (from_ns, until_ns): (i64, i64), parts: i64) -
         part("queued_at_ns"),
         lit(1i64).alias("change"),
     ]);
-    let ended = lives.filter(col("freed_at_ns").is_not_null()).select([
+    let ended = lives.filter(col("over_at_ns").is_not_null()).select([
         col("cache"),
         col("cache_name"),
-        part("freed_at_ns"),
+        part("over_at_ns"),
         lit(-1i64).alias("change"),
     ]);
     let changes = concat([begun, ended], UnionArgs::default())?
@@ -47,7 +47,7 @@ pub fn at_destroy(tables: &Tables) -> PolarsResult<LazyFrame> {
         col("cache"),
         coalesce(&[col("look_at_ns"), col("begin_at_ns")]).alias("at_ns"),
     ]);
-    let pairs = tables.scan("objects")?.select([col("cache"), col("queued_at_ns"), col("freed_at_ns")]).join(
+    let pairs = tables.scan("objects")?.select([col("cache"), col("queued_at_ns"), col("over_at_ns")]).join(
         destroys.clone(),
         [col("cache")],
         [col("cache")],
@@ -57,7 +57,7 @@ pub fn at_destroy(tables: &Tables) -> PolarsResult<LazyFrame> {
         .filter(
             col("queued_at_ns")
                 .lt_eq(col("at_ns"))
-                .and(col("freed_at_ns").is_null().or(col("freed_at_ns").gt(col("at_ns")))),
+                .and(col("over_at_ns").is_null().or(col("over_at_ns").gt(col("at_ns")))),
         )
         .group_by([col("destroy")])
         .agg([len().cast(DataType::UInt64).alias("outstanding")]);
@@ -77,7 +77,7 @@ pub fn changes(tables: &Tables) -> PolarsResult<LazyFrame> {
         [col("cache"), col("cache_name"), col(at).alias("at_ns"), lit(by).alias("change")]
     };
     let begun = lives.clone().select(change("queued_at_ns", 1));
-    let ended = lives.filter(col("freed_at_ns").is_not_null()).select(change("freed_at_ns", -1));
+    let ended = lives.filter(col("over_at_ns").is_not_null()).select(change("over_at_ns", -1));
     Ok(concat([begun, ended], UnionArgs::default())?
         .group_by([col("cache"), col("cache_name"), col("at_ns")])
         .agg([col("change").sum()])

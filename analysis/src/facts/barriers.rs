@@ -71,30 +71,36 @@ impl Barriers {
         }
     }
 
-    /// A barrier returns; its row, if its entry was seen.
+    /// A barrier returns; its row, if its entry was seen, and those of barriers within it whose return was not.
     pub(super) fn ends(
         &mut self,
         state: &State,
         event: &Event,
         graces: u64,
         (kind, cache): (BarrierKind, Option<CacheAddress>),
-    ) -> Option<Barrier> {
-        let stack = self.open.get_mut(&event.task)?;
-        let place = stack.iter().rposition(|open| open.kind == kind)?;
-        let mut ended = stack.split_off(place);
+    ) -> Vec<Barrier> {
+        let Some(stack) = self.open.get_mut(&event.task) else { return Vec::new() };
+        let Some(place) = stack.iter().rposition(|open| open.kind == kind) else { return Vec::new() };
+        let ended = stack.split_off(place);
         if stack.is_empty() {
             self.open.remove(&event.task);
         }
-        let open = if ended.is_empty() { return None } else { ended.swap_remove(0) };
+        let begin = ended.first().map_or(0, |open| open.begin.position);
         if kind != BarrierKind::Rcu
             && let Some(destroying) = self.destroys.get_mut(&event.task)
-            && open.begin.position > destroying.begin.position
+            && begin > destroying.begin.position
         {
             // This one is seen as itself: none is inlined.
             destroying.by_chance = true;
         }
         let of = cache.and_then(|address| state.cache_at(address)).map(|cache| cache.id);
-        Some(open.row(state, event.task, Some((event.time, graces)), of, word(kind)))
+        let mut end = Some((event.time, graces));
+        let rows = ended.into_iter().map(|open| {
+            let of = if end.is_some() { of } else { None };
+            let kind = word(open.kind);
+            open.row(state, event.task, end.take(), of, kind)
+        });
+        rows.collect()
     }
 
     /// A destroy looks at its slabs, and the state says whether a barrier ran inside; its row, if one was inlined.

@@ -67,7 +67,7 @@ pub(super) fn row(
     life: &Life,
     grace_over: Option<Time>,
     free: Option<Free>,
-    end: &str,
+    (end, again): (&str, Option<Time>),
 ) -> Object {
     let queued = life.queued;
     Object {
@@ -83,6 +83,7 @@ pub(super) fn row(
         path: free.map(|free| path_word(free.path).to_owned()),
         batch: free.map(|free| free.batch),
         age_ns: free.map(|free| free.at.since(queued.queued.time)),
+        over_at_ns: free.map(|free| free.at).or(again).map(|over| since_attach(attached, over)),
         end: end.to_owned(),
     }
 }

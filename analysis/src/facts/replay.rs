@@ -68,7 +68,7 @@ impl<S: Sink> Replay<S> {
             self.sink.batch(batch);
         }
         match &event.what {
-            What::Queued { object, cache, .. } => self.is_queued(*object, *cache),
+            What::Queued { object, cache, .. } => self.is_queued(event.time, *object, *cache),
             What::Freed { object, cache, path } => self.is_freed(&event, *object, (*path, *cache)),
             What::GraceBegin { expedited } => self.graces.begins(mark, *expedited),
             What::GraceEnd { expedited } => {
@@ -141,13 +141,13 @@ impl<S: Sink> Replay<S> {
             for (object, queued) in objects {
                 let life = Life { object, cache: cache.id, queued, late: false };
                 let over = self.graces.over_since(queued.queued);
-                self.sink.object(lives::row(attached, &life, over, None, "outstanding"));
+                self.sink.object(lives::row(attached, &life, over, None, ("outstanding", None)));
             }
             self.sink.cache(cache_row(attached, address, cache, None));
         }
         for life in self.orphans.rest() {
             let over = self.graces.over_since(life.queued.queued);
-            self.sink.object(lives::row(attached, &life, over, None, "outstanding"));
+            self.sink.object(lives::row(attached, &life, over, None, ("outstanding", None)));
         }
         for (place, destroy) in self.state.destroys().iter().enumerate() {
             self.sink.destroy(verdicts::destroy(attached, place, destroy));
@@ -159,12 +159,12 @@ impl<S: Sink> Replay<S> {
     }
 
     /// What was queued at this address and not seen freed is replaced.
-    fn is_queued(&mut self, object: ObjectAddress, cache: CacheAddress) {
+    fn is_queued(&mut self, at: Time, object: ObjectAddress, cache: CacheAddress) {
         let Some(cache) = self.state.cache_at(cache) else { return };
         let Some(queued) = cache.outstanding.get(object) else { return };
         let life = Life { object, cache: cache.id, queued, late: false };
         let over = self.graces.over_since(queued.queued);
-        self.sink.object(lives::row(self.state.watch().attached, &life, over, None, "requeued"));
+        self.sink.object(lives::row(self.state.watch().attached, &life, over, None, ("requeued", Some(at))));
     }
 
     fn is_freed(&mut self, event: &Event, object: ObjectAddress, by: (krcu_common::FreePath, CacheAddress)) {
@@ -181,7 +181,7 @@ impl<S: Sink> Replay<S> {
         self.barriers.freed(life.cache, life.queued.queued);
         let over = self.graces.over_since(life.queued.queued);
         let end = lives::end_of(&life, &free);
-        self.sink.object(lives::row(self.state.watch().attached, &life, over, Some(free), end));
+        self.sink.object(lives::row(self.state.watch().attached, &life, over, Some(free), (end, None)));
     }
 
     /// What may be released by this event.
@@ -212,7 +212,7 @@ impl<S: Sink> Replay<S> {
         });
         for life in replaced.into_iter().chain(forgotten) {
             let over = self.graces.over_since(life.queued.queued);
-            self.sink.object(lives::row(attached, &life, over, None, "outstanding"));
+            self.sink.object(lives::row(attached, &life, over, None, ("outstanding", None)));
         }
     }
 }

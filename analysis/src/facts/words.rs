@@ -33,6 +33,8 @@ table! {
         batch: Option<u64>,
         /// From queueing to free; absent when it was not freed.
         age_ns: Option<u64>,
+        /// When it was outstanding no longer: the free, or the call that queued it again; absent when that never came.
+        over_at_ns: Option<i64>,
         /// `freed`; `within-call` when the call that queued it freed it; `requeued` when it was queued again before a
         /// free was seen; `late` when its cache was gone; `outstanding` when the trace ended first.
         end: String,

@@ -49,7 +49,7 @@ fn bystander() -> Expr {
 }
 
 fn all_but_bystander() -> Expr {
-    all().as_expr().exclude_cols(["bystander_wait_ns"]).as_expr()
+    all().exclude_cols(["bystander_wait_ns"]).as_expr()
 }
 
 /// Each destroy under each approach.
