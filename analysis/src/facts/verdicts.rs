@@ -76,6 +76,7 @@ pub(super) fn gap(attached: Time, gap: &Gap) -> words::Gap {
             LossReason::RingFull => "ring-full",
             LossReason::ProbeMissed => "probe-missed",
             LossReason::MapFull => "map-full",
+            LossReason::NoGoodbye => "no-goodbye",
         }
         .to_owned(),
         events: gap.events,

@@ -233,7 +233,7 @@ table! {
 table! {
     /// Events that were not seen.
     Gaps of Gap, "gaps" {
-        /// `ring-full`, `probe-missed` or `map-full`.
+        /// `ring-full`, `probe-missed`, `map-full`, or `no-goodbye` for a trace whose recorder was killed.
         reason: String,
         /// How many.
         events: u64,
