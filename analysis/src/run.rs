@@ -94,7 +94,10 @@ fn what_if(asked: &Asked, question: &Question, rows: bool, most: u64) -> Result<
     let workload = loaded.asked.as_ref().context("a what-if needs a workload")?;
     let workload = workload.as_ref().map_err(ToString::to_string).map_err(anyhow::Error::msg)?;
     let answer = whatif::ask(workload, question)?;
-    let (kind, frame) = whatif::frame(&answer, rows)?;
+    let (kind, mut frame) = whatif::frame(&answer, rows)?;
+    if asked.format == Format::Text && !rows && !asked.all {
+        frame = whatif::for_a_person(&frame)?;
+    }
     print(asked, kind, &frame)?;
     if asked.format == Format::Text {
         destination_of(None)?.write_all(whatif::below(&answer).as_bytes())?;

@@ -60,6 +60,7 @@ fn lives_of_lines(text: &str) -> Lives {
 
 #[test]
 fn the_lives_of_objects_are_what_the_lines_say() {
+    let mut seen = 0;
     for path in traces() {
         let expected = lives_of_lines(&fs::read_to_string(&path).unwrap());
         let loaded = load::load(&path, None).unwrap();
@@ -79,12 +80,10 @@ fn the_lives_of_objects_are_what_the_lines_say() {
             again: number("again"),
         };
         assert_eq!(found, expected, "{}", path.display());
-        assert!(
-            expected.freed + expected.not_freed + expected.again > 0
-                || path.to_string_lossy().contains("leak")
-                || path.to_string_lossy().contains("call_rcu")
-        );
+        seen += expected.freed;
     }
+    // By the modules' sources most of them queue 300 or 777 objects.
+    assert!(seen > 5000, "{seen}");
 }
 
 #[test]
@@ -120,7 +119,9 @@ fn at_destroys(text: &str) -> Vec<u64> {
         let (Some(_), Some(task), Some(what)) = (words.next(), words.next(), words.next()) else { continue };
         let task = task.split('@').next().unwrap();
         let cache = field(line, "cache").map(|cache| (cache, lives.get(cache).copied().unwrap_or(0)));
-        let of = |queued: &BTreeMap<&str, (&str, u64)>, cache| queued.values().filter(|of| **of == cache).count() as u64;
+        let of = |queued: &BTreeMap<&str, (&str, u64)>, cache| {
+            queued.values().filter(|of| **of == cache).count() as u64
+        };
         match what {
             "cache_created" if field(line, "refcount") == Some("1") => {
                 *lives.entry(field(line, "cache").unwrap()).or_default() += 1;
@@ -148,7 +149,8 @@ fn what_was_outstanding_at_a_destroy_follows_from_the_lives() {
     for path in traces() {
         let loaded = load::load(&path, None).unwrap();
         let counted = collect(ask::outstanding::at_destroy(&loaded.tables).unwrap()).unwrap();
-        let counted: Vec<u64> = counted.column("outstanding").unwrap().u64().unwrap().iter().flatten().collect();
+        let counted: Vec<u64> =
+            counted.column("outstanding").unwrap().u64().unwrap().iter().flatten().collect();
         let expected = at_destroys(&fs::read_to_string(&path).unwrap());
         assert_eq!(counted, expected, "{}", path.display());
         destroys += expected.len();
@@ -168,7 +170,8 @@ fn batches_and_barriers_add_up() {
         let in_batches = of("batches", col("objects").sum());
         assert_eq!(in_batches, of("objects", col("freed_at_ns").count()), "{}", path.display());
         let text = fs::read_to_string(&path).unwrap();
-        let begun = text.lines().filter(|line| line.split(' ').nth(2) == Some("barrier_begin")).count() as u64;
+        let begun =
+            text.lines().filter(|line| line.split(' ').nth(2) == Some("barrier_begin")).count() as u64;
         let seen = of("barriers", col("barrier").neq(lit("inside-destroy")).sum());
         assert_eq!(seen, begun, "{}", path.display());
     }

@@ -4,83 +4,83 @@ use super::svg::{Picture, Scale};
 use crate::show::units;
 
 /// Colours that tell caches apart; those beyond share the last.
-pub const COLOURS: usize = 6;
+pub(super) const COLOURS: usize = 6;
 
 /// How large a chart is.
 #[derive(Clone, Copy, Debug)]
-pub struct Size {
+pub(super) struct Size {
     /// Units of the picture, which are pixels of a page that wide.
-    pub width: f64,
+    pub(super) width: f64,
     /// For a narrow page: less text.
-    pub is_narrow: bool,
+    pub(super) is_narrow: bool,
 }
 
 /// For a page of a desk.
-pub const WIDE: Size = Size { width: 960.0, is_narrow: false };
+pub(super) const WIDE: Size = Size { width: 960.0, is_narrow: false };
 /// For a page of a hand.
-pub const NARROW: Size = Size { width: 360.0, is_narrow: true };
+pub(super) const NARROW: Size = Size { width: 360.0, is_narrow: true };
 
 /// How many deferred frees of one cache were outstanding, part by part.
 #[derive(Clone, Debug)]
-pub struct Line {
+pub(super) struct Line {
     /// The cache.
-    pub name: String,
+    pub(super) name: String,
     /// Which of the [`COLOURS`].
-    pub colour: usize,
+    pub(super) colour: usize,
     /// The part of the span, and the count from its end on.
-    pub points: Vec<(i64, i64)>,
+    pub(super) points: Vec<(i64, i64)>,
 }
 
 /// Something that happened in a span.
 #[derive(Clone, Debug)]
-pub struct Mark {
+pub(super) struct Mark {
     /// When it began and ended.
-    pub from_ns: i64,
+    pub(super) from_ns: i64,
     /// The same as the beginning for a moment.
-    pub until_ns: i64,
+    pub(super) until_ns: i64,
     /// Whether it is a fault.
-    pub is_flagged: bool,
+    pub(super) is_flagged: bool,
     /// In words.
-    pub told: String,
+    pub(super) told: String,
 }
 
 /// What the first chart shows.
 #[derive(Clone, Debug, Default)]
-pub struct Outstanding {
+pub(super) struct Outstanding {
     /// Of the whole trace.
-    pub span_ns: (i64, i64),
+    pub(super) span_ns: (i64, i64),
     /// Into how many parts it is cut.
-    pub parts: i64,
+    pub(super) parts: i64,
     /// By cache.
-    pub lines: Vec<Line>,
+    pub(super) lines: Vec<Line>,
     /// Destroys.
-    pub destroys: Vec<Mark>,
+    pub(super) destroys: Vec<Mark>,
     /// Barriers.
-    pub barriers: Vec<Mark>,
+    pub(super) barriers: Vec<Mark>,
 }
 
 /// A bar of a chart whose bars lie.
 #[derive(Clone, Debug)]
-pub struct Bar {
+pub(super) struct Bar {
     /// What it is.
-    pub name: String,
+    pub(super) name: String,
     /// How long it is.
-    pub value_ns: u64,
+    pub(super) value_ns: u64,
     /// What comes after it, drawn lighter.
-    pub after_ns: u64,
+    pub(super) after_ns: u64,
     /// What stands behind it.
-    pub note: String,
+    pub(super) note: String,
     /// Whether it is drawn as a fault.
-    pub is_flagged: bool,
+    pub(super) is_flagged: bool,
 }
 
 /// A column of a chart of classes, by colour.
 #[derive(Clone, Debug)]
-pub struct Class {
+pub(super) struct Class {
     /// The class: from two to the power of a quarter of it nanoseconds on.
-    pub class: i32,
+    pub(super) class: i32,
     /// How many of each colour.
-    pub counts: [u64; COLOURS],
+    pub(super) counts: [u64; COLOURS],
 }
 
 #[expect(clippy::cast_precision_loss, reason = "places in a picture")]
@@ -94,7 +94,7 @@ fn unsigned(number: u64) -> f64 {
 
 /// Outstanding objects over time, with destroys and barriers.
 #[must_use]
-pub fn outstanding(shown: &Outstanding, size: Size) -> String {
+pub(super) fn outstanding(shown: &Outstanding, size: Size) -> String {
     let height = if size.is_narrow { 240.0 } else { 320.0 };
     let (left, right, top, bottom) = (48.0, 12.0, 22.0, 30.0);
     let mut picture = Picture::new(size.width, height, "Outstanding deferred frees over time, by cache");
@@ -112,7 +112,8 @@ pub fn outstanding(shown: &Outstanding, size: Size) -> String {
     }
     for tick in x.ticks(if size.is_narrow { 3.0 } else { 8.0 }) {
         picture.line("grid", (x.at(tick), height - bottom), (x.at(tick), height - bottom + 4.0));
-        picture.text("tick", "middle", (x.at(tick), height - bottom + 18.0), &time(tick, until - from));
+        let anchor = anchor(x.at(tick), size);
+        picture.text("tick", anchor, (x.at(tick), height - bottom + 18.0), &time(tick, until - from));
     }
     let end_of =
         |part: i64| float(from) + (float(part) + 1.0) * float(until - from) / float(shown.parts.max(1));
@@ -142,7 +143,7 @@ pub fn outstanding(shown: &Outstanding, size: Size) -> String {
 
 /// From queueing to free, in classes.
 #[must_use]
-pub fn distribution(classes: &[Class], size: Size) -> String {
+pub(super) fn distribution(classes: &[Class], size: Size) -> String {
     let height = if size.is_narrow { 220.0 } else { 260.0 };
     let (left, right, top, bottom) = (48.0, 12.0, 12.0, 30.0);
     let mut picture = Picture::new(size.width, height, "How long deferred frees took from queueing to free");
@@ -175,15 +176,15 @@ pub fn distribution(classes: &[Class], size: Size) -> String {
     }
     for tick in x.ticks(if size.is_narrow { 3.0 } else { 8.0 }) {
         picture.line("grid", (x.at(tick), height - bottom), (x.at(tick), height - bottom + 4.0));
-        picture.text("tick", "middle", (x.at(tick), height - bottom + 18.0), &bound(tick));
+        picture.text("tick", anchor(x.at(tick), size), (x.at(tick), height - bottom + 18.0), &bound(tick));
     }
     picture.finish()
 }
 
 /// Bars that lie, each with its name above on a narrow page and before it on a wide one.
 #[must_use]
-pub fn bars(bars: &[Bar], title: &str, size: Size) -> String {
-    let (row, left, behind) = if size.is_narrow { (34.0, 4.0, 128.0) } else { (20.0, 330.0, 210.0) };
+pub(super) fn bars(bars: &[Bar], title: &str, size: Size) -> String {
+    let (row, left, behind) = if size.is_narrow { (34.0, 4.0, 168.0) } else { (20.0, 330.0, 210.0) };
     let top = 4.0;
     let height = top + row * unsigned(bars.len() as u64) + 6.0;
     let mut picture = Picture::new(size.width, height, title);
@@ -221,6 +222,11 @@ pub fn bars(bars: &[Bar], title: &str, size: Size) -> String {
         picture.text(class, "start", (reach + 6.0, under + thick - 3.0), &bar.note);
     }
     picture.finish()
+}
+
+/// Where a text at this place begins or ends, so that it stays on the picture.
+fn anchor(place: f64, size: Size) -> &'static str {
+    if place > size.width - 34.0 { "end" } else { "middle" }
 }
 
 /// The bound of a class.

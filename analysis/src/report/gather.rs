@@ -113,7 +113,8 @@ fn key(shown: &Outstanding) -> Vec<(String, usize)> {
 
 fn outstanding(loaded: &Loaded, colours: &BTreeMap<String, usize>) -> Result<Outstanding> {
     let tables = &loaded.tables;
-    let frame = collect(ask::outstanding::over_time(tables, loaded.span_ns, PARTS)?)?;
+    let span_ns = busy_span(tables, loaded.span_ns)?;
+    let frame = collect(ask::outstanding::over_time(tables, span_ns, PARTS)?)?;
     let mut lines: BTreeMap<u64, Line> = BTreeMap::new();
     let names = texts(&frame, "cache_name")?;
     let (parts, counts) = (signed(&frame, "part")?, signed(&frame, "outstanding")?);
@@ -131,12 +132,32 @@ fn outstanding(loaded: &Loaded, colours: &BTreeMap<String, usize>) -> Result<Out
         .limit(u32::try_from(MOST).unwrap_or(u32::MAX));
     let barriers = collect(barriers)?;
     Ok(Outstanding {
-        span_ns: loaded.span_ns,
+        span_ns,
         parts: PARTS,
         lines: lines.into_values().collect(),
         destroys: destroy_marks(&destroys)?,
-        barriers: barrier_marks(&barriers, loaded.span_ns.1)?,
+        barriers: barrier_marks(&barriers, span_ns.1)?,
     })
+}
+
+/// From the first thing that is shown to the last, with a margin: krcu stays attached long after all is over.
+fn busy_span(tables: &Tables, whole: (i64, i64)) -> Result<(i64, i64)> {
+    let part = |table: &str, columns: &[&str]| -> PolarsResult<Vec<LazyFrame>> {
+        let frame = tables.scan(table)?;
+        Ok(columns.iter().map(|column| frame.clone().select([col(*column).alias("at_ns")])).collect())
+    };
+    let mut parts = part("objects", &["queued_at_ns", "over_at_ns"])?;
+    parts.extend(part("destroys", &["begin_at_ns", "look_at_ns", "end_at_ns"])?);
+    parts.extend(part("barriers", &["begin_at_ns", "end_at_ns"])?);
+    let ends = concat(parts, UnionArgs::default())?
+        .select([col("at_ns").min().alias("first"), col("at_ns").max().alias("last")]);
+    let ends = collect(ends)?;
+    let end = |name: &str, or: i64| -> Result<i64> {
+        Ok(signed(&ends, name)?.first().copied().flatten().unwrap_or(or))
+    };
+    let (first, last) = (end("first", whole.0)?, end("last", whole.1)?);
+    let margin = ((last - first) / 25).max(1_000);
+    Ok(((first - margin).max(whole.0), (last + margin).min(whole.1.max(last))))
 }
 
 fn destroy_marks(frame: &DataFrame) -> Result<Vec<Mark>> {
@@ -230,6 +251,7 @@ fn what_if(loaded: &Loaded, page: &mut Page) -> Result<()> {
     }
     page.below = whatif::below(&answer);
     let (_, frame) = whatif::frame(&answer, false)?;
+    let frame = whatif::for_a_person(&frame)?;
     page.sums = table(&frame, &["unsafe", "hung", "false_splats"]);
     Ok(())
 }

@@ -12,65 +12,65 @@ const STYLE: &str = include_str!("style.css");
 
 /// What the page tells.
 #[derive(Debug, Default)]
-pub struct Page {
+pub(super) struct Page {
     /// The trace's name.
-    pub title: String,
+    pub(super) title: String,
     /// Names and values of what is known of the trace.
-    pub facts: Vec<(String, String)>,
+    pub(super) facts: Vec<(String, String)>,
     /// What a reader has to know before he believes a number, a sentence each.
-    pub warnings: Vec<String>,
+    pub(super) warnings: Vec<String>,
     /// The first chart.
-    pub outstanding: Outstanding,
+    pub(super) outstanding: Outstanding,
     /// The second.
-    pub classes: Vec<Class>,
+    pub(super) classes: Vec<Class>,
     /// Caches and their colours.
-    pub key: Vec<(String, usize)>,
+    pub(super) key: Vec<(String, usize)>,
     /// The third.
-    pub waits: Vec<Bar>,
+    pub(super) waits: Vec<Bar>,
     /// The fourth.
-    pub approaches: Vec<Bar>,
+    pub(super) approaches: Vec<Bar>,
     /// Why there is no fourth.
-    pub no_approaches: Option<String>,
+    pub(super) no_approaches: Option<String>,
     /// What stands below it: the back-test and the inputs.
-    pub below: String,
+    pub(super) below: String,
     /// Every approach, as a table.
-    pub sums: Table,
+    pub(super) sums: Table,
     /// Verdicts.
-    pub verdicts: Vec<Told>,
+    pub(super) verdicts: Vec<Told>,
     /// What was not seen.
-    pub losses: Table,
+    pub(super) losses: Table,
     /// Sites.
-    pub sites: Table,
+    pub(super) sites: Table,
 }
 
 /// A verdict with its evidence.
 #[derive(Debug, Default)]
-pub struct Told {
+pub(super) struct Told {
     /// The word.
-    pub word: String,
+    pub(super) word: String,
     /// Whether it is a fault.
-    pub is_flagged: bool,
+    pub(super) is_flagged: bool,
     /// Whether it cannot be decided, or is a fault on some run.
-    pub is_open: bool,
+    pub(super) is_open: bool,
     /// The cache, and whose it is.
-    pub cache: String,
+    pub(super) cache: String,
     /// Names and values.
-    pub evidence: Vec<(String, String)>,
+    pub(super) evidence: Vec<(String, String)>,
 }
 
 /// A table of text.
 #[derive(Debug, Default)]
-pub struct Table {
+pub(super) struct Table {
     /// Headings, and whether a column is text.
-    pub columns: Vec<(String, bool)>,
+    pub(super) columns: Vec<(String, bool)>,
     /// Cells, and whether one is a fault.
-    pub rows: Vec<Vec<(String, bool)>>,
+    pub(super) rows: Vec<Vec<(String, bool)>>,
 }
 
 impl Page {
     /// The file.
     #[must_use]
-    pub fn html(&self) -> String {
+    pub(super) fn html(&self) -> String {
         let mut page = String::new();
         let title = escape(&self.title);
         let _ = write!(
@@ -134,7 +134,7 @@ impl Page {
                 page,
                 |size| charts::outstanding(&self.outstanding, size),
                 &format!(
-                    "Objects handed to kfree_rcu() and not freed, from the moment at which the probes were attached.{}{} A part that is shorter than {} is not shown.",
+                    "Objects handed to kfree_rcu() and not freed, from the first to the last of them; 0 is the moment at which the probes were attached.{}{} A part that is shorter than {} is not shown.",
                     if self.outstanding.destroys.is_empty() {
                         ""
                     } else {

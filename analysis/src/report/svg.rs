@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 /// A picture that is being drawn, in a coordinate system of its own that scales with the page.
 #[derive(Debug)]
-pub struct Picture {
+pub(super) struct Picture {
     body: String,
     width: f64,
     height: f64,
@@ -14,7 +14,7 @@ pub struct Picture {
 
 /// Text that may stand in HTML and SVG.
 #[must_use]
-pub fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -34,12 +34,12 @@ pub fn escape(text: &str) -> String {
 impl Picture {
     /// An empty one.
     #[must_use]
-    pub fn new(width: f64, height: f64, title: &str) -> Picture {
+    pub(super) fn new(width: f64, height: f64, title: &str) -> Picture {
         Picture { body: String::new(), width, height, title: escape(title) }
     }
 
     /// A line.
-    pub fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+    pub(super) fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
         let _ = write!(
             self.body,
             r#"<line class="{class}" x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}"/>"#
@@ -47,7 +47,7 @@ impl Picture {
     }
 
     /// A rectangle, with what a pointer that rests on it is told.
-    pub fn rect(&mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64), tip: &str) {
+    pub(super) fn rect(&mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64), tip: &str) {
         let (width, height) = (width.max(0.0), height.max(0.0));
         let _ = write!(
             self.body,
@@ -58,7 +58,7 @@ impl Picture {
     }
 
     /// Lines from point to point.
-    pub fn path(&mut self, class: &str, points: &[(f64, f64)], is_closed: bool) {
+    pub(super) fn path(&mut self, class: &str, points: &[(f64, f64)], is_closed: bool) {
         if points.is_empty() {
             return;
         }
@@ -70,14 +70,14 @@ impl Picture {
     }
 
     /// A dot, with what a pointer that rests on it is told.
-    pub fn dot(&mut self, class: &str, (x, y): (f64, f64), radius: f64, tip: &str) {
+    pub(super) fn dot(&mut self, class: &str, (x, y): (f64, f64), radius: f64, tip: &str) {
         let _ = write!(self.body, r#"<circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="{radius:.1}">"#);
         self.tip(tip);
         self.body.push_str("</circle>");
     }
 
     /// Text; `anchor` is `start`, `middle` or `end`.
-    pub fn text(&mut self, class: &str, anchor: &str, (x, y): (f64, f64), text: &str) {
+    pub(super) fn text(&mut self, class: &str, anchor: &str, (x, y): (f64, f64), text: &str) {
         let _ = write!(
             self.body,
             r#"<text class="{class}" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#,
@@ -93,7 +93,7 @@ impl Picture {
 
     /// The element.
     #[must_use]
-    pub fn finish(self) -> String {
+    pub(super) fn finish(self) -> String {
         let Picture { body, width, height, title } = self;
         format!(
             r#"<svg viewBox="0 0 {width:.0} {height:.0}" role="img" aria-label="{title}" preserveAspectRatio="xMidYMid meet">{body}</svg>"#
@@ -103,7 +103,7 @@ impl Picture {
 
 /// Values to places on an axis.
 #[derive(Clone, Copy, Debug)]
-pub struct Scale {
+pub(super) struct Scale {
     from: f64,
     until: f64,
     begin: f64,
@@ -113,21 +113,21 @@ pub struct Scale {
 impl Scale {
     /// Values from `from` to `until` lie between `begin` and `end`.
     #[must_use]
-    pub fn new((from, until): (f64, f64), (begin, end): (f64, f64)) -> Scale {
+    pub(super) fn new((from, until): (f64, f64), (begin, end): (f64, f64)) -> Scale {
         let until = if until > from { until } else { from + 1.0 };
         Scale { from, until, begin, end }
     }
 
     /// Where a value lies.
     #[must_use]
-    pub fn at(&self, value: f64) -> f64 {
+    pub(super) fn at(&self, value: f64) -> f64 {
         let part = (value - self.from) / (self.until - self.from);
         self.begin + part.clamp(0.0, 1.0) * (self.end - self.begin)
     }
 
     /// About so many round values of the axis.
     #[must_use]
-    pub fn ticks(&self, about: f64) -> Vec<f64> {
+    pub(super) fn ticks(&self, about: f64) -> Vec<f64> {
         let rough = (self.until - self.from) / about.max(1.0);
         let power = 10f64.powf(rough.log10().floor());
         let step = [1.0, 2.0, 5.0, 10.0].map(|factor| factor * power);

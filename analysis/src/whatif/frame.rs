@@ -44,6 +44,23 @@ pub fn frame(answer: &Answer, rows: bool) -> Result<(&'static str, DataFrame)> {
     Ok(("whatifs", sums))
 }
 
+/// The columns that a person compares approaches by: without what is the same in every row.
+///
+/// # Errors
+/// When polars cannot.
+pub fn for_a_person(sums: &DataFrame) -> Result<DataFrame> {
+    let is_always_0 = |name: &str| -> PolarsResult<bool> {
+        Ok(sums.column(name)?.cast(&DataType::UInt64)?.u64()?.iter().all(|number| number.unwrap_or(0) == 0))
+    };
+    let mut left_out = vec!["destroys", "longest_wait_ns"];
+    for name in ["hung", "bystander_wait_ns", "kept_bytes", "true_leaks", "waited_for_other"] {
+        if is_always_0(name)? {
+            left_out.push(name);
+        }
+    }
+    Ok(sums.clone().lazy().select([all().exclude_cols(left_out).as_expr()]).collect()?)
+}
+
 fn bystander() -> Expr {
     col("bystander_wait_ns")
 }

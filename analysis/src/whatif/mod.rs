@@ -11,7 +11,7 @@ mod samples;
 pub mod words;
 
 pub use asked::{Asked, Gather, Glance};
-pub use frame::{below, frame, inputs_of, rows_of};
+pub use frame::{below, for_a_person, frame, inputs_of, rows_of};
 pub use run::{Answer, Question, ask};
 
 /// Why a trace cannot be simulated.
