@@ -20,7 +20,7 @@ use crate::build;
 use crate::cache;
 use crate::digest;
 use crate::initramfs::Contents;
-use crate::kernel::{Image, Kernel, Series};
+use crate::kernel::{Kernel, Series};
 use crate::machine;
 use crate::module;
 use crate::progress::{Job, say, tail_of};
