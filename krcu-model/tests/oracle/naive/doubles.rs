@@ -78,14 +78,14 @@ impl Naive<'_> {
 
     /// What is known then of the size of its objects.
     fn object_size_then(&self, life: usize, place: Place) -> u64 {
-        let sizes = self.events[..place].iter().filter_map(|event| match &event.what {
+        let mut sizes = self.events[..place].iter().filter_map(|event| match &event.what {
             What::CacheCreated { cache, facts, .. } | What::DestroyBegin { cache, facts, .. } => {
                 Some((*cache, facts.object_size))
             }
             _ => None,
         });
         let address = self.lives.get(life).map(|life| life.address);
-        sizes.filter(|(cache, _)| Some(*cache) == address).next_back().map_or(0, |(_, size)| u64::from(size))
+        sizes.rfind(|(cache, _)| Some(*cache) == address).map_or(0, |(_, size)| u64::from(size))
     }
 
     /// The object of a cache that was queued by `kfree_rcu()` and not freed before a place: when it was queued.
