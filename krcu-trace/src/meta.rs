@@ -259,6 +259,10 @@ impl Meta {
         let Some(rest) = text.strip_prefix(HEAD) else { return Err(no_sum) };
         let Some((digits, rest)) = rest.split_at_checked(ZEROS.len()) else { return Err(no_sum) };
         let Ok(told) = u32::from_str_radix(digits, 16) else { return Err(no_sum) };
+        // A capital is another byte than was written, though it is the same digit.
+        if digits != format!("{told:08x}") {
+            return Err(no_sum);
+        }
         let mut sum = crc32fast::Hasher::new();
         [HEAD, ZEROS, rest].iter().for_each(|part| sum.update(part.as_bytes()));
         let found = sum.finalize();

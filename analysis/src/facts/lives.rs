@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use krcu_common::FreePath;
+use krcu_common::{FreePath, QueueForm};
 use krcu_model::{
     State,
     event::{CacheAddress, Cpu, ObjectAddress, Task, Time},
+    script::Word as _,
     state::{CacheId, Freer, Outstanding},
 };
 
@@ -77,7 +78,7 @@ pub(super) fn row(
         queued_by: queued.task.0,
         queued_on: u32::from(queued.cpu.0),
         site: queued.stack.0,
-        form: if queued.headless { "headless" } else { "head" }.to_owned(),
+        form: queued.form.word().to_owned(),
         grace_over_at_ns: grace_over.map(|over| since_attach(attached, over)),
         freed_at_ns: free.map(|free| since_attach(attached, free.at)),
         path: free.map(|free| path_word(free.path).to_owned()),
@@ -90,10 +91,10 @@ pub(super) fn row(
 
 /// How the life of an object ends that is freed so.
 pub(super) fn end_of(life: &Life, free: &Free) -> &'static str {
-    let Outstanding { task, cpu, headless, .. } = life.queued;
+    let Outstanding { task, cpu, form, .. } = life.queued;
     if life.late {
         "late"
-    } else if headless && free.path == FreePath::Single && free.freer == freer(task, cpu) {
+    } else if form == QueueForm::Headless && free.path == FreePath::Single && free.freer == freer(task, cpu) {
         "within-call"
     } else {
         "freed"

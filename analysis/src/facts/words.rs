@@ -21,7 +21,7 @@ table! {
         queued_on: u32,
         /// The stack that queued it.
         site: u32,
-        /// `head` or `headless`.
+        /// `head`, `headless` or `nolock`.
         form: String,
         /// When the first whole grace period since it was queued had ended; absent when none ended before the free.
         grace_over_at_ns: Option<i64>,
@@ -233,7 +233,7 @@ table! {
 table! {
     /// Events that were not seen.
     Gaps of Gap, "gaps" {
-        /// `ring-full`, `probe-missed`, `map-full`, or `no-goodbye` for a trace whose recorder was killed.
+        /// `ring-full`, `probe-missed`, `map-full`, or `not-in-trace` for a trace that ends before its run did.
         reason: String,
         /// How many.
         events: u64,
@@ -241,7 +241,7 @@ table! {
         from_ns: i64,
         /// Not after this.
         until_ns: i64,
-        /// What they would have told of: `everything`, `cache` or `grace`.
+        /// What they would have told of: `everything`, `cache`, `grace` or `queueing`.
         scope: String,
     }
 }

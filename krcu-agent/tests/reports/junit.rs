@@ -46,8 +46,8 @@ waited        my_cache  the destroy waited 38.2 ms for 10,000 deferred frees    
               destroyed by  rmmod[412] in my_exit+0x384 [my_module], 1.20 s into the run
               queued by     kfree_rcu  10,000   CPU 1: 10,000
                             10,000 × my_flush+0x51 [my_module]
-              ordering      by the barrier inside the destroy, which waited for 3 deferred frees of
-                            other watched caches as well
+              ordering      by the barrier inside the destroy; 2 grace periods ended meanwhile; it
+                            waited for 3 deferred frees of other watched caches as well
               the kernel    found every slab empty
               what to do    safe here; this exit path needs a kernel whose kmem_cache_destroy()
                             waits (mainline: 6.12 and later)

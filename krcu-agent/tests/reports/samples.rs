@@ -79,6 +79,7 @@ pub(crate) fn waited() -> Verdict {
         wait_ns: Some(38_250_000),
         waited_for_own: 10_000,
         waited_for_other: 3,
+        waited_grace_periods: Some(2),
         ordering: Ordering::Ordered,
         sites: vec![SiteCount { objects: 10_000, stack: strings(&["my_flush+0x51 [my_module]"]) }],
         cpus: vec![CpuCount { cpu: Cpu(1), objects: 10_000 }],
