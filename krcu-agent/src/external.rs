@@ -86,7 +86,7 @@ mod tests {
         };
         assert_eq!(found("tell"), not_found("tell"), "it may not be run yet");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(found("tell"), Ok(program.clone()));
+        assert_eq!(found("tell"), Ok(program));
         assert_eq!(found("tel"), not_found("tel"));
         assert_eq!(found("x/../krcu-tell"), not_found("x/../krcu-tell"));
         fs::remove_dir_all(&folder).unwrap();
