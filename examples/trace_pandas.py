@@ -24,7 +24,8 @@ def events(folder: Path) -> pandas.DataFrame:
             batches.extend(reader)
         except (pyarrow.ArrowInvalid, OSError):
             break
-    return pyarrow.Table.from_batches(batches).to_pandas()
+    # As numpy has it, a column of addresses with a gap in it would become floats, and neighbours the same address.
+    return pyarrow.Table.from_batches(batches).to_pandas(types_mapper=pandas.ArrowDtype)
 
 
 def counts(table: pandas.DataFrame) -> dict:

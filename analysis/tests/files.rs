@@ -1,6 +1,6 @@
 //! Files: what is written for a person and for other programs, read back.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
 
 use std::{
     collections::BTreeMap,

@@ -45,6 +45,17 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The lints of that crate, by a build: `cargo clippy` would compile polars a second time, to check it.
+#[must_use]
+pub(crate) fn lints() -> Command {
+    let mut command = cargo(&["build", "--quiet", "-p", CRATE, "--all-targets"]);
+    // What `cargo clippy -- -D warnings` sets, for the crates of this workspace.
+    command
+        .env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")
+        .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
+    command
+}
+
 /// Opens traces by DuckDB, by pandas and by `krcu analyze`, and compares their counts.
 ///
 /// # Errors

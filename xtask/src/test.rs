@@ -57,20 +57,7 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
                 "warnings",
             ]),
         );
-        check(
-            &mut tally,
-            "lints of analysis",
-            analysis::cargo(&[
-                "clippy",
-                "--quiet",
-                "-p",
-                analysis::CRATE,
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]),
-        );
+        check(&mut tally, "lints of analysis", analysis::lints());
         check(
             &mut tally,
             "lints of the checker",

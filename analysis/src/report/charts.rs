@@ -150,7 +150,8 @@ pub(super) fn distribution(classes: &[Class], size: Size) -> String {
     let first = classes.iter().map(|class| class.class).min().unwrap_or(0);
     let last = classes.iter().map(|class| class.class).max().unwrap_or(0) + 1;
     // A few classes alone would be wide beams.
-    let (first, last) = (f64::from(first.min(last - 16)), f64::from(last));
+    let room = (16 - (last - first)).max(2) / 2;
+    let (first, last) = (f64::from(first - room), f64::from(last + room));
     let most: u64 = classes.iter().map(|class| class.counts.iter().sum()).max().unwrap_or(0);
     let x = Scale::new((first, last), (left, size.width - right));
     let y = Scale::new((0.0, unsigned(most.max(1)) * 1.05), (height - bottom, top));
