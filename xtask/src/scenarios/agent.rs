@@ -171,36 +171,6 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             ),
         ],
     ),
-    // The events that a run leaves give the same verdicts anywhere. One module after the other: a destroy that begins
-    // while another is in the same probe on the same processor is missed, which is counted, and nothing is decided.
-    scenario(
-        "replay",
-        &["krcu_two", "krcu_mixed", "krcu_race"],
-        Act::Replayed("krcu check --events /out/replay.events --format json -- sh -c 'for m in two mixed race; do insmod /modules/krcu_$m.ko || exit; done; \
-         rmmod krcu_two; rmmod krcu_mixed; rmmod krcu_race'"),
-        &[
-            reported(
-                NO_WAIT,
-                &[
-                    verdict("krcu_two_correct", &[word("clean")]),
-                    verdict("krcu_two_pending", &[word("pending")]),
-                    verdict("krcu_mixed", &[word("pending"), ("queued_by_kfree_rcu", Want::Truth("outstanding"))]),
-                    verdict("krcu_race_quiet", &[word("clean")]),
-                    verdict("krcu_race_busy", &[word("pending")]),
-                ],
-            ),
-            reported(
-                WAITS,
-                &[
-                    verdict("krcu_two_correct", &[word("clean")]),
-                    verdict("krcu_two_pending", &[word("waited")]),
-                    verdict("krcu_mixed", &[word("leaked"), ("leaked", Want::Truth("leaked"))]),
-                    verdict("krcu_race_quiet", &[word("clean")]),
-                    verdict("krcu_race_busy", &[word("waited")]),
-                ],
-            ),
-        ],
-    ),
     // A ring of one page for a hundred thousand events: most are lost, and nothing is called clean.
     scenario(
         "tiny_ring",
