@@ -72,8 +72,8 @@ mod tests {
 
     #[test]
     fn libraries_are_read_from_the_linkers_list() {
-        let listed = "\tlinux-vdso.so.1 (0x00007ffe)\n\tlibz.so.1 => /root/usr/lib/libz.so.1 (0x00007f00)\n\
-                      \t/lib64/ld-linux-x86-64.so.2 => /root/usr/lib/ld-linux-x86-64.so.2 (0x00007f01)\n";
-        assert_eq!(libraries(listed), [Path::new("/root/usr/lib/libz.so.1")]);
+        let listed = "\tlinux-vdso.so.1 (0x00007ffe)\n\tlibz.so.1 => /unpacked/usr/lib/libz.so.1 (0x00007f00)\n\
+                      \t/lib64/ld-linux-x86-64.so.2 => /unpacked/usr/lib/ld-linux-x86-64.so.2 (0x00007f01)\n";
+        assert_eq!(libraries(listed), [Path::new("/unpacked/usr/lib/libz.so.1")]);
     }
 }

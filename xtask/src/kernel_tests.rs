@@ -147,7 +147,7 @@ fn boot_all(waiting: VecDeque<Vec<Case>>) -> Result<BTreeMap<String, bool>> {
         }
         Ok(ended)
     };
-    // A machine that attaches often is emulated in one thread, so that each needs one processor.
+    // An emulated machine runs in one thread, so that each needs one processor.
     let machines = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_MACHINES);
     thread::scope(|scope| {
         let workers: Vec<_> = (0..machines).map(|_| scope.spawn(work)).collect();
