@@ -1,5 +1,6 @@
 //! Why krcu refuses to run on this kernel or for this user: one line each, which says what to do.
 
+use krcu_common::count::LINES;
 use serde::Serialize;
 use thiserror::Error;
 
@@ -14,6 +15,14 @@ pub enum Refusal {
     Arch {
         /// Machine, as `uname -m` prints it.
         arch: String,
+    },
+    /// The machine may have more CPUs than the probes have lines to count in.
+    #[error(
+        "this machine may have {cpus} CPUs, and krcu numbers the events of {LINES} at most: boot with `nr_cpus={LINES}`"
+    )]
+    Cpus {
+        /// CPUs that may ever be there.
+        cpus: u32,
     },
     /// The process may not load or attach programs.
     #[error("krcu needs root, or the capabilities that are missing here ({missing}): run it with sudo")]

@@ -45,7 +45,7 @@ pub struct Account {
     pub cpu: usize,
     /// The kind of event.
     pub kind: &'static str,
-    /// All of it.
+    /// All of it: the sum of these.
     pub seen: u64,
     /// Written into the ring.
     pub delivered: u64,
@@ -62,14 +62,10 @@ pub fn accounts(counters: &[Vec<u64>]) -> Vec<Account> {
     for (cpu, counters) in counters.iter().enumerate() {
         for kind in Kind::ALL {
             let of = |fate| counters.get(counter(kind, fate) as usize).copied().unwrap_or(0);
-            let account = Account {
-                cpu,
-                kind: kind.name(),
-                seen: of(Fate::Seen),
-                delivered: of(Fate::Delivered),
-                lost: of(Fate::LostRing),
-                filtered: of(Fate::FilteredKmalloc) + of(Fate::FilteredBuiltin) + of(Fate::FilteredNotSlab),
-            };
+            let (delivered, lost) = (of(Fate::Delivered), of(Fate::LostRing));
+            let filtered = of(Fate::FilteredKmalloc) + of(Fate::FilteredBuiltin) + of(Fate::FilteredNotSlab);
+            let seen = delivered + lost + filtered;
+            let account = Account { cpu, kind: kind.name(), seen, delivered, lost, filtered };
             if account.seen > 0 {
                 accounts.push(account);
             }

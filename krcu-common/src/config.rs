@@ -22,6 +22,12 @@ pub const READ_ONLY_CAST_MARK: u32 = 0x6b72_6375;
 /// load from it is one instruction and a check of the address; where the address cannot be read it gives zero.
 pub const READ_ONLY_CAST: &str = "bpf_rdonly_cast";
 
+/// In the place of which the agent puts [`Config::words_type`] into the instructions that load it, so that a program has it by
+/// one.
+pub const WORDS_TYPE_MARK: u32 = READ_ONLY_CAST_MARK + 1;
+/// Likewise [`Config::short_way`].
+pub const SHORT_WAY_MARK: u32 = READ_ONLY_CAST_MARK + 2;
+
 /// The running kernel, as far as the probes need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -44,6 +50,10 @@ pub struct Config {
     /// Number of the type `struct cpumask` in the kernel's BTF, by which a program reads words of kernel memory without a
     /// helper; 0 where the kernel has no [`READ_ONLY_CAST`].
     pub words_type: u32,
+    /// The same number where an object leads to its cache by one word of its page at a place that a shift and a sum
+    /// give, else 0: pages are of 64 bytes, have that word where a tail page has its head, and `kvfree_call_rcu()` is given
+    /// the object.
+    pub short_way: u32,
     /// Number of the function [`READ_ONLY_CAST`], which the agent puts into the programs; 0 where there is none.
     pub read_only_cast: u32,
     /// Bytes of a `struct page`.
@@ -108,8 +118,6 @@ pub struct Config {
     pub wake_bytes: u32,
     /// 1 to stream each allocation and each free of objects of streamed caches.
     pub alloc_stacks: u32,
-    /// Zero.
-    pub reserved: u32,
 }
 
 impl Config {
@@ -123,6 +131,7 @@ impl Config {
         gp_seq_address: 0,
         expedited_sequence_address: 0,
         words_type: 0,
+        short_way: 0,
         read_only_cast: 0,
         page_bytes: 0,
         page_compound_offset: 0,
@@ -155,6 +164,5 @@ impl Config {
         probe_log: 0,
         wake_bytes: 0,
         alloc_stacks: 0,
-        reserved: 0,
     };
 }

@@ -1,6 +1,7 @@
 //! What became of each run of a probe, counted by CPU and by kind.
 //!
-//! The identity that a test holds: `seen = delivered + lost + filtered`, for every kind.
+//! Two places hold it. What every event and nearly every call counts is in a [line](LINE_WORDS) of memory for each CPU,
+//! which a program reaches by a handful of instructions; everything else in rows of a per-CPU map, one for each kind.
 
 use crate::wire::Kind;
 
@@ -8,32 +9,28 @@ use crate::wire::Kind;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Fate {
-    /// Seen at all; the sum of the fates up to [`Fate::FilteredNotSlab`].
-    Seen = 0,
-    /// Written into the ring.
-    Delivered = 1,
+    /// Written into the ring. In lines alone.
+    Delivered = 0,
     /// The ring was full.
-    LostRing = 2,
-    /// An object of a kmalloc cache, which is never destroyed.
-    FilteredKmalloc = 3,
+    LostRing = 1,
+    /// An object of a kmalloc cache, which is never destroyed. In rows and in lines.
+    FilteredKmalloc = 2,
     /// An object of a cache that was created by built-in code under a literal name.
-    FilteredBuiltin = 4,
+    FilteredBuiltin = 3,
     /// No slab object: vmalloc, or kmalloc of more than a slab holds.
-    FilteredNotSlab = 5,
+    FilteredNotSlab = 4,
     /// Seen by a program's second copy, in an interrupt during a run of the first, which the kernel
-    /// skips then. Not a part of the sum: the same thing has one of the fates above as well.
-    Nested = 6,
-    /// A map had no room for what the program had to remember. Not a part of the sum either.
-    MapFull = 7,
+    /// skips then. The same thing has one of the fates above as well.
+    Nested = 5,
+    /// A map had no room for what the program had to remember. Beside one of the first, too.
+    MapFull = 6,
     /// No stack was to be had, nearly always because the stack table had no room, so an event has no site.
-    /// Not a part of the sum.
-    NoSite = 8,
+    NoSite = 7,
 }
 
 impl Fate {
     /// Every fate, in the order of its number.
-    pub const ALL: [Fate; 9] = [
-        Fate::Seen,
+    pub const ALL: [Fate; 8] = [
         Fate::Delivered,
         Fate::LostRing,
         Fate::FilteredKmalloc,
@@ -48,7 +45,7 @@ impl Fate {
 /// Rows of counters: one for each kind, whose numbers begin at 1; row 0 stays empty.
 pub const ROWS: u32 = 21;
 /// Fates, whose numbers begin at 0.
-const FATES: u32 = 9;
+const FATES: u32 = 8;
 
 const _: () = assert!(ROWS as usize == Kind::ALL.len() + 1 && FATES as usize == Fate::ALL.len());
 
@@ -57,6 +54,31 @@ pub const ROW_WORDS: u32 = FATES;
 
 /// Words that a CPU has: all rows.
 pub const COUNTERS: u32 = ROWS * ROW_WORDS;
+
+/// Lines, one for each CPU. A machine with more CPUs is refused: two of them would share a line, and its numbers.
+pub const LINES: usize = 1024;
+/// Words of a line: the number of the CPU's next event, what was delivered of each kind, and what [`known`] counts.
+pub const LINE_WORDS: usize = 32;
+/// The word of a line that has the number of the next event.
+pub const SEQUENCE: usize = 0;
+
+/// The word of a line that counts what was delivered of a kind.
+#[must_use]
+pub const fn delivered(kind: Kind) -> usize {
+    kind as usize
+}
+
+/// The word of a line that counts objects known at first sight to be of a kmalloc cache, for kinds that have one.
+#[must_use]
+pub const fn known(kind: Kind) -> Option<usize> {
+    match kind {
+        Kind::Queued => Some(ROWS as usize),
+        Kind::CallbackQueued => Some(ROWS as usize + 1),
+        _ => None,
+    }
+}
+
+const _: () = assert!(ROWS as usize + 2 <= LINE_WORDS);
 
 /// What the map of losses counts under: a cache whose objects an event told of, and why nothing is known of
 /// it. What has no cache is in the counters alone.

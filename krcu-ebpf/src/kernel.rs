@@ -3,11 +3,11 @@
 //! Nothing here is a number of one kernel: offsets and addresses come from [`CONFIG`]. A read that
 //! faults gives `None`, and what depends on it is "not known", never zero.
 
-use core::{cell::UnsafeCell, ffi::c_void};
+use core::{arch::asm, cell::UnsafeCell, ffi::c_void};
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop};
 use krcu_common::{
-    config::{Config, READ_ONLY_CAST_MARK, SLAB_BY_TYPE},
+    config::{Config, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK},
     wire::NAME_BYTES,
 };
 
@@ -42,14 +42,20 @@ const PAGE_SHIFT: u64 = 12;
 
 /// A global that programs change; every access is one of memory, in the order of the program.
 #[repr(transparent)]
-struct Cell<T>(UnsafeCell<T>);
+pub struct Cell<T>(UnsafeCell<T>);
 
 // SAFETY: accesses are volatile and of words, and what is stored bears being overwritten by another CPU.
 unsafe impl<T> Sync for Cell<T> {}
 
 impl<T> Cell<T> {
-    const fn new(value: T) -> Self {
+    pub const fn new(value: T) -> Self {
         Cell(UnsafeCell::new(value))
+    }
+
+    /// Where it lies.
+    #[inline(always)]
+    pub const fn as_ptr(&self) -> *mut T {
+        self.0.get()
     }
 
     #[inline(always)]
@@ -72,21 +78,51 @@ pub fn read<T>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
 }
 
+/// A number of [`CONFIG`] by one instruction, into which the agent puts it in the place of `mark`. Of code that it rules out
+/// the verifier leaves nothing.
+#[inline(always)]
+fn patched<const MARK: u32>() -> u64 {
+    let number;
+    // Not "pure": to load it again is as short as to keep it, and needs no register that has to be saved.
+    // SAFETY: sets a register.
+    unsafe {
+        asm!("{number} = {mark}", number = out(reg) number, mark = const MARK, options(nomem, nostack))
+    };
+    number
+}
+
 /// Reads the word at a kernel address that is a multiple of 8: by one instruction where the kernel lets a program take an
 /// address for that of a structure, else by the helper, which takes some 90.
 ///
 /// Where the address cannot be read, the first gives zero. So does this: a caller has to take zero for "not known".
 #[inline(always)]
 fn word(address: u64) -> u64 {
-    let words_type = config!(words_type);
+    let words_type = patched::<WORDS_TYPE_MARK>();
     if words_type == 0 {
         return read(address).unwrap_or(0);
     }
-    // SAFETY: on this side of the test, the agent has put the kernel's function in the place of this number.
-    let cast: unsafe extern "C" fn(u64, u32) -> *const u64 =
-        unsafe { core::mem::transmute(READ_ONLY_CAST_MARK as usize) };
-    // SAFETY: the function gives the address back.
-    let words = unsafe { cast(address, words_type) };
+    word_as(words_type, address)
+}
+
+/// The first way of [`word`].
+#[inline(always)]
+fn word_as(words_type: u64, address: u64) -> u64 {
+    let words: *const u64;
+    // SAFETY: where this can be reached, the agent has put the kernel's function in the place of this number. It gives the
+    // address back, and like all it may change the registers that calls may change.
+    unsafe {
+        asm!(
+            "call {mark}",
+            mark = const READ_ONLY_CAST_MARK,
+            inout("r1") address => _,
+            inout("r2") words_type => _,
+            out("r0") words,
+            out("r3") _,
+            out("r4") _,
+            out("r5") _,
+            options(pure, nomem, nostack),
+        );
+    }
     // SAFETY: the kernel checks the address and catches a fault.
     unsafe { words.read_volatile() }
 }
@@ -119,6 +155,12 @@ fn layout() -> Option<Layout> {
     };
     LAYOUT.set(Layout { vmemmap: 0, ..layout });
     LAYOUT.set(layout);
+    if place_of(0).get() == 0 {
+        place_of(0).set(NO_CACHE);
+    }
+    SHORT_WAY.set(
+        layout.vmemmap.wrapping_sub(by_line(layout.page_offset)) + u64::from(config!(slab_cache_offset)),
+    );
     Some(layout)
 }
 
@@ -145,35 +187,6 @@ fn page_of(address: u64) -> Option<u64> {
     Some(layout.vmemmap + frame * u64::from(config!(page_bytes)))
 }
 
-/// The two words of a `struct page` that lead on.
-struct Leads {
-    /// From a tail page to its head.
-    compound: u64,
-    /// From the head page of a slab to its cache.
-    cache: u64,
-}
-
-/// Bytes that are read at once where both words lie in them.
-const LEADS_WORDS: usize = 3;
-
-/// Both words, by one read where they lie close together; zero where they cannot be read, which leads nowhere.
-#[inline(always)]
-fn leads(page: u64) -> Leads {
-    let (compound, cache) = (config!(page_compound_offset), config!(slab_cache_offset));
-    if compound == cache {
-        let word = word(page + u64::from(compound));
-        return Leads { compound: word, cache: word };
-    }
-    let between = cache.wrapping_sub(compound) as usize;
-    if config!(words_type) == 0 && between.is_multiple_of(8) && between < LEADS_WORDS * 8 {
-        let words: [u64; LEADS_WORDS] = read(page + u64::from(compound)).unwrap_or([0; LEADS_WORDS]);
-        // SAFETY: the word lies within the array.
-        let cache = unsafe { words.as_ptr().byte_add(between).read_volatile() };
-        return Leads { compound: words[0], cache };
-    }
-    Leads { compound: word(page + u64::from(compound)), cache: word(page + u64::from(cache)) }
-}
-
 /// The head of a tail page, `None` for a page that is no tail. The word leads there by the head's address
 /// plus one, or, where the kernel shares tail pages (HugeTLB vmemmap optimisation in 7.x), by a mask whose upper
 /// half is all ones, which no address of the page array has.
@@ -183,16 +196,6 @@ fn head_of(page: u64, compound: u64) -> Option<u64> {
         return None;
     }
     Some(if compound >> 32 == 0xffff_ffff { page & compound & !1 } else { compound - 1 })
-}
-
-/// The head page, and the word of it that is the cache where it is a slab.
-#[inline(always)]
-fn head_and_cache(page: u64) -> (u64, u64) {
-    let Leads { compound, cache } = leads(page);
-    match head_of(page, compound) {
-        None => (page, cache),
-        Some(head) => (head, word(head + u64::from(config!(slab_cache_offset)))),
-    }
 }
 
 /// Whether a head page belongs to the slab allocator.
@@ -208,10 +211,17 @@ fn is_slab(page: u64) -> bool {
 /// The cache that owns the object at this address, and whether its objects are streamed.
 #[inline(always)]
 pub fn owner(object: u64) -> Owner {
-    let Some(page) = page_of(object) else { return Owner::NotSlab };
-    let (page, cache) = head_and_cache(page);
+    let Some(mut page) = page_of(object) else { return Owner::NotSlab };
+    let mut cache = word(page + u64::from(config!(slab_cache_offset)));
     if let Some(owner) = remembered(cache) {
         return owner;
+    }
+    if let Some(head) = head_of(page, word(page + u64::from(config!(page_compound_offset)))) {
+        page = head;
+        cache = word(page + u64::from(config!(slab_cache_offset)));
+        if let Some(owner) = remembered(cache) {
+            return owner;
+        }
     }
     if !is_slab(page) || cache == 0 {
         return Owner::NotSlab;
@@ -221,11 +231,47 @@ pub fn owner(object: u64) -> Owner {
     owner
 }
 
+/// Where in the array of pages the page of an address has its line of 64 bytes, if the array and the memory began at 0.
+#[inline(always)]
+fn by_line(address: u64) -> u64 {
+    // A shift that brings in the highest bit, after which the lowest ones go by a shorter instruction.
+    (address as i64 >> (PAGE_SHIFT - 6)) as u64 & !63
+}
+
+/// What [`by_line`] lacks to be the address of the word that leads to the cache; 0 until it is known.
+static SHORT_WAY: Cell<u64> = Cell::new(0);
+
+/// The owner of an object, if [`MEMORY`] knows it and there is a short way to its cache: the first question of the hottest
+/// programs, in as few instructions as it can be asked. `None` says nothing.
+///
+/// Where the object lies outside of the direct map, or the way is not known yet, what is read is some other memory or none:
+/// were it the address of a kmalloc cache, or of a streamed one, the object would be counted as if it were in that
+/// cache, or streamed as a stranger. To have a cache it has to be in the direct map.
+#[inline(always)]
+pub fn known_owner(object: impl Fn() -> u64) -> Option<Owner> {
+    let words_type = patched::<SHORT_WAY_MARK>();
+    if words_type == 0 {
+        return None;
+    }
+    let lead_at = || by_line(object()).wrapping_add(SHORT_WAY.get());
+    let lead = word_as(words_type, lead_at());
+    let owner = remembered(lead);
+    if owner.is_some() {
+        return owner;
+    }
+    // That the lead lies a few bytes into its page is no matter where the head is told by a mask: it falls to it.
+    let head = head_of(lead_at(), lead)?;
+    remembered(word(head + u64::from(config!(slab_cache_offset))))
+}
+
 /// Places of [`MEMORY`]; caches are few, and two that share a place only take it from each other.
 const MEMORY_PLACES: usize = 1024;
 /// Low bits of an entry that say what the cache is; a cache's own are zero.
 const IS_KMALLOC: u64 = 1;
 const IS_STREAMED: u64 = 2;
+
+/// What the place of the smallest numbers has before it has a cache: an empty one would make caches of 1 and 2.
+const NO_CACHE: u64 = 1 << 63;
 
 /// What caches are known to be: at the place that a cache's address gives, the address and one of the above.
 ///
@@ -236,22 +282,26 @@ const IS_STREAMED: u64 = 2;
 /// That a page's word is the address of a cache proves that the page is the head of one of its slabs. The allocator
 /// puts the address there before it gives away the first object; once it has given the page back, the word is the
 /// page allocator's: a list's (6.12 and later: `lru`, `compound_head`), or `mapping`, which is cleared (6.1).
-static MEMORY: [Cell<u64>; MEMORY_PLACES] = [const { Cell::new(0) }; MEMORY_PLACES];
+///
+/// A place is a line of 64 bytes, to which an address leads by one instruction.
+static MEMORY: [Place; MEMORY_PLACES] = [const { [const { Cell::new(0) }; _] }; MEMORY_PLACES];
+
+/// Bytes of a place.
+const PLACE_BYTES: usize = 64;
+
+/// An entry and the rest of its line.
+type Place = [Cell<u64>; PLACE_BYTES / size_of::<u64>()];
 
 #[inline(always)]
 fn place_of(cache: u64) -> &'static Cell<u64> {
-    // SAFETY: the index is less than the number of places; with a check of bounds instead, the compiler loses to the
-    // verifier what it knows of the index.
-    unsafe { MEMORY.get_unchecked((cache >> 6) as usize & (MEMORY_PLACES - 1)) }
+    let byte = cache as usize & ((MEMORY_PLACES - 1) * PLACE_BYTES);
+    // SAFETY: a place of the array; with an index and its check, the compiler loses to the verifier what it knows of it.
+    unsafe { &*MEMORY.as_ptr().byte_add(byte).cast() }
 }
 
 #[inline(always)]
 fn remembered(cache: u64) -> Option<Owner> {
-    let entry = place_of(cache).get();
-    if entry == 0 {
-        return None;
-    }
-    match entry ^ cache {
+    match place_of(cache).get() ^ cache {
         IS_KMALLOC => Some(Owner::Kmalloc),
         IS_STREAMED => Some(Owner::Streamed(cache)),
         _ => None,

@@ -18,10 +18,6 @@ pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 #[map]
 pub static COUNTERS: PerCpuArray<[u64; ROW_WORDS as usize]> = PerCpuArray::with_max_entries(ROWS, 0);
 
-/// The number that the next event of this CPU gets.
-#[map]
-pub static SEQUENCES: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
-
 /// Events of objects that found no room in the ring, and those that no map had room for, by their cache
 /// (`krcu_common::count::loss_key`). A ring that overflows does so by the objects of few caches; of those
 /// beyond these, and of events that are about no object, only the number is known.

@@ -8,14 +8,14 @@ use core::{
 use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, generated::bpf_ktime_get_ns};
 use krcu_common::{
     Fate, Kind,
-    count::loss_key,
+    count::{LINE_WORDS, LINES, SEQUENCE, delivered, known, loss_key},
     wire::{Header, Record},
 };
 
 use crate::{
     config,
-    kernel::Owner,
-    maps::{COUNTERS, EVENTS, LOSSES, LOST, SEQUENCES},
+    kernel::{Cell, Owner},
+    maps::{COUNTERS, EVENTS, LOSSES, LOST},
 };
 
 /// `BPF_RB_NO_WAKEUP`: leave the reader asleep.
@@ -24,6 +24,9 @@ const NO_WAKEUP: u64 = 1;
 const FORCE_WAKEUP: u64 = 2;
 /// `BPF_RB_AVAIL_DATA`: ask for the bytes not yet read.
 const AVAILABLE_DATA: u64 = 0;
+
+/// Of so many events of a CPU, one looks how full the ring is.
+const LOOK_EVERY: u64 = 16;
 
 /// `BPF_NOEXIST`: only a new entry.
 pub const NEW: u64 = 1;
@@ -37,49 +40,74 @@ pub enum Wake {
     Later,
 }
 
-/// The counters of one kind on this CPU.
-pub struct Row(*mut u64);
+/// The lines of all CPUs ([`krcu_common::count`]).
+#[unsafe(link_section = ".bss.lines")]
+static COUNTS: Cell<[[u64; LINE_WORDS]; LINES]> = Cell::new([[0; LINE_WORDS]; LINES]);
 
-impl Row {
-    /// The row of a kind; there always is one, but the verifier wants to hear what else.
+/// Bytes of a line.
+const LINE_BYTES: usize = LINE_WORDS * size_of::<u64>();
+
+/// The line of this CPU.
+pub struct Line {
+    cpu: u32,
+    words: *mut u64,
+}
+
+impl Line {
+    /// That of the CPU that the program runs on, to its end.
     #[inline(always)]
-    pub fn of(kind: Kind) -> Option<Row> {
-        COUNTERS.get_ptr_mut(kind as u32).map(|row| Row(row.cast()))
+    pub fn here() -> Line {
+        // SAFETY: the helper takes no argument and cannot fail.
+        let cpu = unsafe { bpf_get_smp_processor_id() };
+        let place = (cpu as usize * LINE_BYTES) & ((LINES - 1) * LINE_BYTES);
+        // SAFETY: within the array.
+        Line { cpu, words: unsafe { COUNTS.as_ptr().cast::<u64>().byte_add(place) } }
     }
 
-    /// Adds one to a counter.
+    /// Adds one to a word.
     #[inline(always)]
-    pub fn count(&self, fate: Fate) {
-        // SAFETY: a row has a word for each fate.
-        add(unsafe { self.0.add(fate as usize) }, 1);
+    pub fn count(&self, word: usize) {
+        // SAFETY: a line has this word.
+        add(unsafe { self.words.add(word) }, 1);
     }
 
-    /// Counts one that is not streamed, by what owns it.
+    /// The next sequence number of this CPU.
     #[inline(always)]
-    pub fn count_filtered(&self, owner: &Owner) {
-        self.count(Fate::Seen);
-        match owner {
-            Owner::Kmalloc => self.count(Fate::FilteredKmalloc),
-            Owner::Builtin => self.count(Fate::FilteredBuiltin),
-            Owner::NotSlab => self.count(Fate::FilteredNotSlab),
-            Owner::Streamed(_) => {}
-        }
+    fn next_sequence(&self) -> u64 {
+        // Sequentially consistent, though no order is needed: LLVM makes of a relaxed one the instruction
+        // that does not fetch, and gives the addend for the value before.
+        // SAFETY: a line has this word, aligned, as long as the program is there.
+        unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(self.words.add(SEQUENCE), 1) }
     }
+}
+
+/// The place of one counter on this CPU, in the rows.
+#[inline(always)]
+fn row_of(kind: Kind) -> Option<*mut u64> {
+    // There always is one, but the verifier wants to hear what else.
+    COUNTERS.get_ptr_mut(kind as u32).map(|row| row.cast())
 }
 
 /// Adds one to the counter of this CPU.
 #[inline(always)]
 pub fn count(kind: Kind, fate: Fate) {
-    if let Some(row) = Row::of(kind) {
-        row.count(fate);
+    if let Some(row) = row_of(kind) {
+        // SAFETY: a row has a word for each fate.
+        add(unsafe { row.add(fate as usize) }, 1);
     }
 }
 
 /// Counts one that is not streamed, by what owns it.
 #[inline(always)]
 pub fn count_filtered(kind: Kind, owner: &Owner) {
-    if let Some(row) = Row::of(kind) {
-        row.count_filtered(owner);
+    match owner {
+        Owner::Kmalloc => match known(kind) {
+            Some(word) => Line::here().count(word),
+            None => count(kind, Fate::FilteredKmalloc),
+        },
+        Owner::Builtin => count(kind, Fate::FilteredBuiltin),
+        Owner::NotSlab => count(kind, Fate::FilteredNotSlab),
+        Owner::Streamed(_) => {}
     }
 }
 
@@ -89,16 +117,6 @@ pub fn count_filtered(kind: Kind, owner: &Owner) {
 pub fn add(place: *mut u64, number: u64) {
     // SAFETY: the map's value is eight aligned bytes that live as long as the program.
     unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::Relaxed }>(place, number) };
-}
-
-/// The next sequence number of this CPU.
-#[inline(always)]
-fn next_sequence() -> u64 {
-    let Some(place) = SEQUENCES.get_ptr_mut(0) else { return 0 };
-    // Sequentially consistent, though no order is needed: LLVM makes of a relaxed one the instruction
-    // that does not fetch, and gives the addend for the value before.
-    // SAFETY: as above.
-    unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(place, 1) }
 }
 
 /// The thread id of the current task.
@@ -139,22 +157,21 @@ pub fn emit<Body: 'static>(kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeU
 /// reservation twice, which older verifiers take for a path that leaks it.
 #[inline(always)]
 pub fn emit_of<Body: 'static>(cache: u64, kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeUninit<Body>)) {
-    let Some(row) = Row::of(kind) else { return };
-    row.count(Fate::Seen);
+    let line = Line::here();
     let Some(mut entry) = EVENTS.reserve::<Record<Body>>(0) else {
         // A number is spent all the same: the hole that it leaves is how the reader learns of the loss.
-        next_sequence();
+        line.next_sequence();
         lose(cache, kind, Fate::LostRing);
         return;
     };
     let record: *mut Record<Body> = entry.as_mut_ptr();
+    let sequence = line.next_sequence();
     let header = Header {
         // SAFETY: the helper takes no argument and cannot fail.
         time_ns: unsafe { bpf_ktime_get_ns() },
-        sequence: next_sequence(),
+        sequence,
         task: task(),
-        // SAFETY: as above.
-        cpu: unsafe { bpf_get_smp_processor_id() } as u16,
+        cpu: line.cpu as u16,
         kind: kind as u8,
         reserved: 0,
     };
@@ -162,8 +179,9 @@ pub fn emit_of<Body: 'static>(cache: u64, kind: Kind, wake: Wake, fill: impl FnO
     unsafe { (&raw mut (*record).header).write(header) };
     // SAFETY: the body's place in the same memory; MaybeUninit promises nothing of what it holds.
     fill(unsafe { &mut *(&raw mut (*record).body).cast::<MaybeUninit<Body>>() });
-    entry.submit(if wake == Wake::Now || is_filling() { FORCE_WAKEUP } else { NO_WAKEUP });
-    row.count(Fate::Delivered);
+    let now = wake == Wake::Now || sequence.is_multiple_of(LOOK_EVERY) && is_filling();
+    entry.submit(if now { FORCE_WAKEUP } else { NO_WAKEUP });
+    line.count(delivered(kind));
 }
 
 /// Whether enough waits in the ring to wake its reader.

@@ -33,6 +33,9 @@ struct cost_object {
 	char rest[64];
 };
 
+/* Of so many bytes, objects of a kmalloc cache lie on slabs of several pages. */
+#define LARGE 2048
+
 static u64 taken[CALLS];
 static struct cost_object *row[CALLS];
 static u64 overhead;
@@ -77,14 +80,14 @@ static void free_head(struct rcu_head *head)
 	kfree(container_of(head, struct cost_object, object.rcu));
 }
 
-/* Fills the row, from a cache or from kmalloc. */
-static int allocate_row(struct kmem_cache *cache)
+/* Fills the row, from a cache or, without one, from kmalloc. */
+static int allocate_row(struct kmem_cache *cache, size_t size)
 {
 	unsigned int index;
 
 	for (index = 0; index < CALLS; index++) {
 		row[index] = cache ? kmem_cache_alloc(cache, GFP_KERNEL) :
-				     kmalloc(sizeof(struct cost_object), GFP_KERNEL);
+				     kmalloc(size, GFP_KERNEL);
 		if (!row[index])
 			return -ENOMEM; /* What there was stays: this machine is at its end. */
 	}
@@ -94,24 +97,30 @@ static int allocate_row(struct kmem_cache *cache)
 static int measure_calls(struct kmem_cache *cache)
 {
 	/* The first of a processor goes another way, and makes the kernel fill its reserve. */
-	if (allocate_row(NULL))
+	if (allocate_row(NULL, sizeof(struct cost_object)))
 		return -ENOMEM;
 	MEASURE_ROW(kfree_rcu(object, object.rcu));
 	msleep(SETTLE_MS);
 
-	if (allocate_row(NULL))
+	if (allocate_row(NULL, sizeof(struct cost_object)))
 		return -ENOMEM;
 	MEASURE_ROW(kfree_rcu(object, object.rcu));
 	print_row("kfree_rcu_kmalloc");
 	msleep(SETTLE_MS);
 
-	if (allocate_row(cache))
+	if (allocate_row(NULL, LARGE))
+		return -ENOMEM;
+	MEASURE_ROW(kfree_rcu(object, object.rcu));
+	print_row("kfree_rcu_large");
+	msleep(SETTLE_MS);
+
+	if (allocate_row(cache, 0))
 		return -ENOMEM;
 	MEASURE_ROW(kfree_rcu(object, object.rcu));
 	print_row("kfree_rcu_cache");
 	msleep(SETTLE_MS);
 
-	if (allocate_row(NULL))
+	if (allocate_row(NULL, sizeof(struct cost_object)))
 		return -ENOMEM;
 	MEASURE_ROW(call_rcu(&object->object.rcu, free_head));
 	print_row("call_rcu_kmalloc");
@@ -189,7 +198,7 @@ static int measure_destroy(const char *what, bool queue)
 		struct kmem_cache *cache = krcu_cache_create("krcu_cost_destroyed", sizeof(struct cost_object));
 		struct stretch began;
 
-		if (!cache || (queue && allocate_row(cache)))
+		if (!cache || (queue && allocate_row(cache, 0)))
 			return -ENOMEM;
 		began = begin();
 		exit_path(cache, queue);

@@ -10,12 +10,12 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 
-use aya::maps::{HashMap, Map, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::Program;
 use aya::{Btf, Ebpf, EbpfLoader, Pod};
 use aya_log::EbpfLogger;
-use krcu_common::config::READ_ONLY_CAST_MARK;
-use krcu_common::count::{ROW_WORDS, ROWS};
+use krcu_common::count::{LINE_WORDS, LINES, ROW_WORDS, ROWS, SEQUENCE, counter, delivered, known};
+use krcu_common::{Fate, Kind};
 use log::Log;
 use zerocopy::IntoBytes;
 
@@ -37,8 +37,16 @@ const CONFIG: &str = "CONFIG";
 const EVENTS: &str = "EVENTS";
 /// The per-CPU array of what became of each run.
 const COUNTS: &str = "COUNTERS";
-/// The per-CPU array, of one element, of the number that the next event gets.
-const SEQUENCES: &str = "SEQUENCES";
+/// The map of the lines, which every event counts in.
+const COUNT_LINES: &str = ".bss.lines";
+
+/// The lines of all CPUs.
+#[repr(transparent)]
+#[derive(Clone, Copy)]
+struct Lines([[u64; LINE_WORDS]; LINES]);
+
+// SAFETY: words, in which every bit pattern is a number.
+unsafe impl Pod for Lines {}
 
 /// The per-CPU array, of one element, of how often something was lost.
 const LOSSES: &str = "LOSSES";
@@ -178,10 +186,10 @@ impl Probes {
     }
 
     /// What became of the runs so far: for each possible CPU, every row of
-    /// [`krcu_common::count`] in its order.
+    /// [`krcu_common::count`] in its order, with what is in its line.
     ///
     /// # Errors
-    /// When the map cannot be read.
+    /// When a map cannot be read.
     pub fn counters(&self) -> Result<Vec<Vec<u64>>, LoadError> {
         let map = self.per_cpu::<[u64; ROW_WORDS as usize]>(COUNTS)?;
         let mut by_cpu: Vec<Vec<u64>> = Vec::new();
@@ -193,15 +201,33 @@ impl Probes {
                 cpu.extend_from_slice(row);
             }
         }
+        for (cpu, line) in by_cpu.iter_mut().zip(self.lines()?.0) {
+            for kind in Kind::ALL {
+                let counts = [(Some(delivered(kind)), Fate::Delivered), (known(kind), Fate::FilteredKmalloc)];
+                for (word, fate) in counts {
+                    let count = word.and_then(|word| line.get(word)).copied().unwrap_or(0);
+                    if let Some(place) = cpu.get_mut(counter(kind, fate) as usize) {
+                        *place += count;
+                    }
+                }
+            }
+        }
         Ok(by_cpu)
     }
 
-    /// For each possible CPU the number that its next event gets: how many there were.
+    /// For each CPU the number that its next event gets: how many there were.
     ///
     /// # Errors
     /// When the map cannot be read.
     pub fn sequences(&self) -> Result<Vec<u64>, LoadError> {
-        self.first_of(SEQUENCES)
+        Ok(self.lines()?.0.iter().filter_map(|line| line.get(SEQUENCE)).copied().collect())
+    }
+
+    fn lines(&self) -> Result<Box<Lines>, LoadError> {
+        let failed = |cause| LoadError::Map { name: COUNT_LINES, cause: Box::new(cause) };
+        let map = self.ebpf.map(COUNT_LINES).ok_or(LoadError::Absent { what: "map", name: COUNT_LINES })?;
+        let map: Array<&MapData, Lines> = Array::try_from(map).map_err(failed)?;
+        map.get(&0, 0).map(Box::new).map_err(failed)
     }
 
     /// How often something was lost, for whatever reason: one number, for whoever looks often. What was
@@ -299,13 +325,8 @@ fn load_object(plan: &Plan, options: LoadOptions, btf: &Btf) -> Result<Ebpf, Loa
     config.queue_stacks = u32::from(options.queue_stacks);
     config.probe_log = u32::from(options.probe_log);
     config.wake_bytes = options.wake_bytes;
-    let patched;
-    let object = if config.read_only_cast == 0 {
-        OBJECT
-    } else {
-        patched = patch::calls(OBJECT, READ_ONLY_CAST_MARK, config.read_only_cast);
-        patched.as_bytes().get(..OBJECT.len()).unwrap_or(OBJECT)
-    };
+    let patched = patch::object(OBJECT, &config);
+    let object = patched.as_bytes().get(..OBJECT.len()).unwrap_or(OBJECT);
     EbpfLoader::new()
         .btf(Some(btf))
         .override_global(CONFIG, config.as_bytes(), true)

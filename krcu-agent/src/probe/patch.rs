@@ -1,13 +1,20 @@
-//! Puts calls of functions of the running kernel into the programs, which aya has no way to ask for.
+//! Puts numbers of the running kernel into instructions, which aya has no way to ask for.
 //!
 //! A program that is compiled anywhere can call a helper by its number, but a function of the kernel only by the number
 //! that this kernel's BTF gives it. So the programs call a helper of a number that none has, and here such calls become
-//! calls of the function.
+//! calls of the function. What the hottest programs ask first of the configuration is put into the instruction, too: from
+//! read-only data it would take two.
 
+use krcu_common::Config;
+use krcu_common::config::{READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK};
 use zerocopy::IntoBytes as _;
 
 /// First byte of a call: `BPF_JMP | BPF_CALL`.
 const CALL: u64 = 0x85;
+/// First byte of a load of a number into a register: `BPF_ALU64 | BPF_MOV | BPF_K`.
+const LOAD: u64 = 0xb7;
+/// The destination register of an instruction.
+const DESTINATION: u64 = 0x0f00;
 /// Where an instruction has its source register, which says what kind of call it is.
 const KIND_SHIFT: u32 = 12;
 /// `BPF_PSEUDO_KFUNC_CALL`.
@@ -15,42 +22,93 @@ const KERNEL_FUNCTION: u64 = 2;
 /// Where it has the number.
 const NUMBER_SHIFT: u32 = 32;
 
-/// A copy of `object`, aligned as it has to be, in which each call of the helper `mark` is one of the kernel's function
-/// of this number. The last word may be longer than the object.
-pub(super) fn calls(object: &[u8], mark: u32, function: u32) -> Vec<u64> {
-    let marked = u64::from(mark) << NUMBER_SHIFT | CALL;
-    let call = u64::from(function) << NUMBER_SHIFT | KERNEL_FUNCTION << KIND_SHIFT | CALL;
+/// A copy of `object`, aligned as it has to be, in which each marked instruction has what this configuration says. The last
+/// word may be longer than the object.
+///
+/// A marked load may be of any register. Where the kernel has no such function, a marked call stays: the loads lead
+/// past it.
+pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
+    let load = |number: u32| u64::from(number) << NUMBER_SHIFT | LOAD;
+    let function = match config.read_only_cast {
+        0 => u64::from(READ_ONLY_CAST_MARK) << NUMBER_SHIFT | CALL,
+        number => u64::from(number) << NUMBER_SHIFT | KERNEL_FUNCTION << KIND_SHIFT | CALL,
+    };
+    let patches = [
+        (u64::from(READ_ONLY_CAST_MARK) << NUMBER_SHIFT | CALL, function),
+        (load(WORDS_TYPE_MARK), load(config.words_type)),
+        (load(SHORT_WAY_MARK), load(config.short_way)),
+    ];
     let mut words = vec![0_u64; object.len().div_ceil(8)];
     for (byte, from) in words.as_mut_bytes().iter_mut().zip(object) {
         *byte = *from;
     }
-    for word in words.iter_mut().filter(|word| u64::from_le(**word) == marked) {
-        *word = call.to_le();
+    for word in &mut words {
+        let register = u64::from_le(*word) & DESTINATION;
+        let rest = u64::from_le(*word) & !DESTINATION;
+        if let Some((_, patch)) = patches.iter().find(|(marked, _)| *marked == rest) {
+            *word = (patch | register).to_le();
+        }
     }
     words
 }
 
 #[cfg(test)]
 mod tests {
-    use krcu_common::config::READ_ONLY_CAST_MARK;
+    use krcu_common::Config;
+    use krcu_common::config::{READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK};
     use zerocopy::IntoBytes as _;
 
-    use super::calls;
+    use super::object;
 
-    #[test]
-    fn a_marked_call_and_nothing_else_becomes_one_of_the_function() {
-        // An instruction: code, registers (source in the upper half), offset, number.
-        let helper = [0x85, 0, 0, 0, 4, 0, 0, 0];
-        let marked = [[0x85, 0, 0, 0].as_slice(), &READ_ONLY_CAST_MARK.to_le_bytes()].concat();
-        let object = [helper.as_slice(), &marked, &[7]].concat();
-        let wanted =
-            [helper.as_slice(), &[0x85, 0x20, 0, 0, 0x39, 0x30, 0, 0], &[7, 0, 0, 0, 0, 0, 0, 0]].concat();
-        assert_eq!(calls(&object, READ_ONLY_CAST_MARK, 12345).as_bytes(), wanted);
+    /// An instruction: code, registers (source in the upper half), offset, number.
+    fn instruction(code: u8, registers: u8, number: u32) -> Vec<u8> {
+        [[code, registers, 0, 0].as_slice(), &number.to_le_bytes()].concat()
+    }
+
+    fn patched(function: u32, from: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        let config = Config { read_only_cast: function, words_type: 777, short_way: 0, ..Config::ZERO };
+        let words = object(&from.concat(), &config);
+        words.iter().map(|word| word.as_bytes().to_vec()).collect()
     }
 
     #[test]
-    fn the_probes_have_such_calls() {
-        let patched = calls(super::super::OBJECT, READ_ONLY_CAST_MARK, 12345);
-        assert_ne!(patched.as_bytes().get(..super::super::OBJECT.len()), Some(super::super::OBJECT));
+    fn marked_instructions_and_no_others_are_patched() {
+        let from = [
+            instruction(0x85, 0, 4),
+            instruction(0x85, 0, READ_ONLY_CAST_MARK),
+            instruction(0xb7, 2, WORDS_TYPE_MARK),
+            instruction(0xb7, 9, SHORT_WAY_MARK),
+            instruction(0xb7, 2, 5),
+            vec![7; 3],
+        ];
+        let wanted = [
+            instruction(0x85, 0, 4),
+            instruction(0x85, 0x20, 12345),
+            instruction(0xb7, 2, 777),
+            instruction(0xb7, 9, 0),
+            instruction(0xb7, 2, 5),
+            vec![7, 7, 7, 0, 0, 0, 0, 0],
+        ];
+        assert_eq!(patched(12345, &from), wanted);
+    }
+
+    #[test]
+    fn without_the_function_its_calls_stay() {
+        let from = [instruction(0x85, 0, READ_ONLY_CAST_MARK), instruction(0xb7, 1, WORDS_TYPE_MARK)];
+        assert_eq!(patched(0, &from), [from[0].clone(), instruction(0xb7, 1, 777)]);
+    }
+
+    #[test]
+    fn the_probes_have_all_marks() {
+        let words = object(super::super::OBJECT, &Config::ZERO);
+        let original = super::super::OBJECT.chunks_exact(8);
+        let changed = original.zip(&words).filter(|(from, word)| *from != word.as_bytes()).count();
+        let count = |code: u8, mark: u32| {
+            let instructions = super::super::OBJECT.chunks_exact(8);
+            instructions.filter(|word| word[0] == code && word[4..] == mark.to_le_bytes()).count()
+        };
+        assert!(count(0x85, READ_ONLY_CAST_MARK) > 0);
+        assert!(count(0xb7, SHORT_WAY_MARK) > 0);
+        assert_eq!(changed, count(0xb7, WORDS_TYPE_MARK) + count(0xb7, SHORT_WAY_MARK));
     }
 }

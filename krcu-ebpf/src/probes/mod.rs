@@ -9,6 +9,8 @@ mod grace;
 mod module;
 mod queue;
 
+use core::arch::asm;
+
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_func_arg};
 use krcu_common::{Fate, Kind};
 
@@ -152,4 +154,16 @@ pub fn argument<Context: EbpfContext>(context: &Context, n: u32) -> u64 {
 pub fn untyped_argument<Context: EbpfContext>(context: &Context, n: usize) -> u64 {
     // SAFETY: the context is an array of the arguments; the verifier knows how many there are.
     unsafe { context.as_ptr().cast::<u64>().add(n).read_volatile() }
+}
+
+/// The `n`th argument of the traced function, a pointer to something that the verifier knows, as a number.
+#[inline(always)]
+pub fn address_argument<Context: EbpfContext>(context: &Context, n: usize) -> u64 {
+    let mut value = untyped_argument(context, n);
+    // Of a typed pointer the verifier lets nothing be made but its negative, of which it then knows nothing.
+    // SAFETY: arithmetic.
+    unsafe {
+        asm!("{value} = -{value}", "{value} = -{value}", value = inout(reg) value, options(pure, nomem, nostack))
+    };
+    value
 }

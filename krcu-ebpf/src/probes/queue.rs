@@ -1,91 +1,117 @@
 //! Queue: an object is handed to `kfree_rcu()`, or a callback in it to `call_rcu()`. The hottest programs: what
 //! is not streamed is told and counted with as little as will do.
 
-use aya_ebpf::{macros::fentry, programs::FEntryContext};
+use core::ffi::c_void;
+
+use aya_ebpf::{EbpfContext, macros::fentry, programs::FEntryContext};
 use krcu_common::{
     Kind, QueueForm,
     config::OBJECT_IS_POINTER,
     wire::{CallbackQueued, Queued},
 };
 
-use super::{argument, untyped_argument};
+use super::{address_argument, argument, untyped_argument};
 use crate::{
     config,
     kernel::{self, Owner},
-    ring::{Row, Wake, emit_of},
+    ring::{Wake, count_filtered, emit_of},
     site::{name, site},
 };
 
 /// Entry of `kvfree_call_rcu()`, both forms.
 #[fentry]
 pub fn queued(context: FEntryContext) -> i32 {
-    if let Some(row) = Row::of(Kind::Queued) {
-        queue(&context, &row, false);
+    match kernel::known_owner(|| untyped_argument(&context, 1)) {
+        Some(Owner::Kmalloc) => not_streamed(Kind::Queued, &Owner::Kmalloc),
+        Some(Owner::Streamed(cache)) => stream(context.as_ptr(), untyped_argument(&context, 1), cache, None),
+        _ => queue(context.as_ptr(), None),
     }
-    0
 }
 
 /// Entry of `kfree_call_rcu_nolock()`, whose fallback comes by `kvfree_call_rcu()` once more.
 #[fentry]
 pub fn queued_nolock(context: FEntryContext) -> i32 {
-    if let Some(row) = Row::of(Kind::Queued) {
-        queue(&context, &row, true);
-    }
-    0
+    queue(context.as_ptr(), Some(QueueForm::Nolock))
 }
 
-#[inline(always)]
-fn queue(context: &FEntryContext, row: &Row, nolock: bool) {
-    let object = if config!(object_argument) == OBJECT_IS_POINTER {
-        untyped_argument(context, 1)
-    } else {
-        let second = argument(context, 1);
-        match argument(context, 0) {
-            0 => second,
-            head => head - second,
+/// The long way to an object's cache. `form` as in [`stream`].
+#[inline(never)]
+fn queue(context: *mut c_void, form: Option<QueueForm>) -> i32 {
+    let context = FEntryContext::new(context);
+    let by_pointer = config!(object_argument) == OBJECT_IS_POINTER;
+    let head = address_argument(&context, 0);
+    // A head lies in the slab of its object, and is the one argument that needs no helper where it is not the object.
+    let inside = match head {
+        _ if by_pointer => untyped_argument(&context, 1),
+        0 => argument(&context, 1),
+        head => head,
+    };
+    match kernel::owner(inside) {
+        Owner::Streamed(cache) => {
+            let object = if by_pointer || head == 0 { inside } else { head - argument(&context, 1) };
+            stream(context.as_ptr(), object, cache, form)
         }
-    };
-    let cache = match kernel::owner(object) {
-        Owner::Streamed(cache) => cache,
-        other => return row.count_filtered(&other),
-    };
-    let form = if nolock { QueueForm::Nolock } else { QueueForm::of(argument(context, 0) == 0) };
-    let site = if config!(queue_stacks) != 0 { site(context, Kind::Queued) } else { 0 };
+        other => not_streamed(Kind::Queued, &other),
+    }
+}
+
+/// `None` for a form that the arguments tell.
+#[inline(never)]
+fn stream(context: *mut c_void, object: u64, cache: u64, form: Option<QueueForm>) -> i32 {
+    let context = FEntryContext::new(context);
+    let form = form.unwrap_or(QueueForm::of(address_argument(&context, 0) == 0)) as u32;
+    let site = if config!(queue_stacks) != 0 { site(&context, Kind::Queued) } else { 0 };
     emit_of::<Queued>(cache, Kind::Queued, Wake::Later, |body| {
-        body.write(Queued { object, cache, site, form: form as u32 });
+        body.write(Queued { object, cache, site, form });
     });
+    0
 }
 
 /// Entry of `call_rcu(head, function)`. Hot on a busy kernel: nearly every head lies in an object of a
 /// cache that is never destroyed, and is only counted.
 #[fentry]
 pub fn callback_queued(context: FEntryContext) -> i32 {
-    if let Some(row) = Row::of(Kind::CallbackQueued) {
-        callback(&context, &row);
-    }
-    0
+    callback(&context)
 }
 
 /// Entry of `call_rcu_hurry()`, where it has a body of its own.
 #[fentry]
 pub fn callback_queued_hurry(context: FEntryContext) -> i32 {
-    if let Some(row) = Row::of(Kind::CallbackQueued) {
-        callback(&context, &row);
+    callback(&context)
+}
+
+#[inline(always)]
+fn callback(context: &FEntryContext) -> i32 {
+    match kernel::known_owner(|| address_argument(context, 0)) {
+        Some(Owner::Kmalloc) => not_streamed(Kind::CallbackQueued, &Owner::Kmalloc),
+        Some(Owner::Streamed(cache)) => stream_callback(context.as_ptr(), cache),
+        _ => queue_callback(context.as_ptr()),
     }
+}
+
+/// The long way to the cache of the object that a head lies in.
+#[inline(never)]
+fn queue_callback(context: *mut c_void) -> i32 {
+    match kernel::owner(address_argument(&FEntryContext::new(context), 0)) {
+        Owner::Streamed(cache) => stream_callback(context, cache),
+        other => not_streamed(Kind::CallbackQueued, &other),
+    }
+}
+
+#[inline(never)]
+fn stream_callback(context: *mut c_void, cache: u64) -> i32 {
+    let context = FEntryContext::new(context);
+    let (head, function) = (address_argument(&context, 0), argument(&context, 1));
+    name(function);
+    let site = if config!(queue_stacks) != 0 { site(&context, Kind::CallbackQueued) } else { 0 };
+    emit_of::<CallbackQueued>(cache, Kind::CallbackQueued, Wake::Later, |body| {
+        body.write(CallbackQueued { head, cache, function, site, reserved: 0 });
+    });
     0
 }
 
 #[inline(always)]
-fn callback(context: &FEntryContext, row: &Row) {
-    let head = argument(context, 0);
-    let cache = match kernel::owner(head) {
-        Owner::Streamed(cache) => cache,
-        other => return row.count_filtered(&other),
-    };
-    let function = argument(context, 1);
-    name(function);
-    let site = if config!(queue_stacks) != 0 { site(context, Kind::CallbackQueued) } else { 0 };
-    emit_of::<CallbackQueued>(cache, Kind::CallbackQueued, Wake::Later, |body| {
-        body.write(CallbackQueued { head, cache, function, site, reserved: 0 });
-    });
+fn not_streamed(kind: Kind, owner: &Owner) -> i32 {
+    count_filtered(kind, owner);
+    0
 }

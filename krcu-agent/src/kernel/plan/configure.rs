@@ -7,6 +7,9 @@ use crate::kernel::catalog::RCU_STATE;
 use crate::kernel::facts::Facts;
 use crate::kernel::layout::{Layout, SecondArgument};
 
+/// Bytes of a `struct page` for which the short way is written.
+const PAGE_LINE: u32 = 64;
+
 /// `SLAB_KMALLOC` where the flags are plain macros, which no type information holds: 6.1,
 /// include/linux/slab.h, `#define SLAB_KMALLOC ((slab_flags_t __force)0x00001000U)`. Kernels that
 /// number their flags by `enum _slab_flag_bits` say it themselves.
@@ -74,7 +77,14 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         callback_head_offset: layout.callback_list_head.unwrap_or(0),
         ..leftover(facts).unwrap_or(Config::ZERO)
     };
-    (config, lacking)
+    (Config { short_way: if has_short_way(&config) { words_type } else { 0 }, ..config }, lacking)
+}
+
+/// Whether the words of pages that lead to caches lie where [`Config::short_way`] wants them.
+fn has_short_way(config: &Config) -> bool {
+    config.page_bytes == PAGE_LINE
+        && config.slab_cache_offset == config.page_compound_offset
+        && config.object_argument == OBJECT_IS_POINTER
 }
 
 /// How a page says that it is a slab: by the type where there is one, else by the flag.

@@ -1,5 +1,7 @@
 //! Why nothing can be watched, most basic reason first: what a person has to do first comes first.
 
+use krcu_common::count::LINES;
+
 use super::{Offer, Probe};
 use crate::error::Refusal;
 use crate::kernel::facts::{Facts, Source};
@@ -15,6 +17,9 @@ pub(super) fn refusals(facts: &Facts, probes: &[Probe], lacking: &[&'static str]
     let mut refusals = Vec::new();
     if facts.arch != ARCH {
         refusals.push(Refusal::Arch { arch: facts.arch.clone() });
+    }
+    if let Some(cpus) = facts.possible_cpus.filter(|cpus| *cpus as usize > LINES) {
+        refusals.push(Refusal::Cpus { cpus });
     }
     refusals.extend(privileges(facts));
     if facts.lockdown.as_deref() == Some("confidentiality") {
