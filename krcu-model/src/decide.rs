@@ -314,8 +314,9 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
         verdict.ordering = Ordering::Unordered;
         return VerdictKind::Unordered;
     }
-    let is_deferred =
-        destroy.queued + destroy.callbacks + destroy.freed_unknown + destroy.callbacks_unknown > 0;
+    // What was freed within the call that took it was not deferred.
+    let deferred = destroy.queued.saturating_sub(destroy.within_call);
+    let is_deferred = deferred + destroy.callbacks + destroy.freed_unknown + destroy.callbacks_unknown > 0;
     verdict.ordering = if is_deferred { Ordering::Ordered } else { Ordering::NothingDeferred };
     let unknown_callbacks = destroy.unknown_callbacks_while_waiting;
     let waited_for_unknown = destroy.rcu_barrier_inside() && unknown_callbacks > 0;
@@ -323,6 +324,7 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
     let waited_for_own = destroy.at_begin.frees();
     let waited_for_frees = destroy.barrier_inside && waited_for_own + destroy.unknown_while_waiting > 0;
     if waited_for_frees || verdict.waited_for_callbacks {
+        verdict.ordering = Ordering::Ordered;
         verdict.waited_for_own = waited_for_own + destroy.unknown_while_waiting;
         verdict.waited_for_other = destroy.others_at_begin.saturating_sub(destroy.others_left_at_look);
         let from_sheaves = destroy.freed_by.sheaf.saturating_sub(destroy.from_sheaves_at_begin);

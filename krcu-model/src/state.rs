@@ -312,6 +312,8 @@ pub struct Destroy {
     pub rcu_barrier_before: Option<Time>,
     /// Objects ever handed to `kfree_rcu()`.
     pub queued: u64,
+    /// Of these, objects that the call itself freed.
+    pub within_call: u64,
     /// Callbacks ever handed to `call_rcu()`.
     pub callbacks: u64,
     /// Deferred frees, and callbacks, seen after the look was over.

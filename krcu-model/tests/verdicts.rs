@@ -525,6 +525,19 @@ fn what_somebody_else_waits_for_meanwhile_is_not_waited_for_by_the_destroy() {
 }
 
 #[test]
+fn a_cache_that_is_asked_for_by_one_name_again_and_again_has_it_once() {
+    let asked = |name: &str| What::CacheCreated {
+        cache: CACHE,
+        facts: facts(2),
+        asked_name: name.to_owned(),
+        site: Site(0),
+    };
+    let run =
+        ["b", "c", "b", "c"].iter().fold(Run::live().created(CACHE), |run, name| run.then(EXIT, asked(name)));
+    assert_eq!(run.destroy_begin().look(0).emptied().verdict().aliases, ["b", "c"]);
+}
+
+#[test]
 fn what_is_deferred_while_the_destroy_looks_is_ordered_by_nothing() {
     let looks = || Run::new().created(CACHE).destroy_begin().look(0);
     let freed = looks().queued(30, 0..1).freed(0..1, FreePath::Bulk).emptied().verdict();
@@ -532,7 +545,7 @@ fn what_is_deferred_while_the_destroy_looks_is_ordered_by_nothing() {
     // One that its own call has freed by then was not deferred.
     let within = Run::new().created(CACHE).then(30, queued(1, true)).destroy_begin().look(0);
     let within = within.then(30, freed_by_its_call(1)).emptied().verdict();
-    assert_eq!(within.verdict, VerdictKind::Clean);
+    assert_eq!((within.verdict, within.ordering), (VerdictKind::Clean, Ordering::NothingDeferred));
     // A callback may hold what is left.
     let callback = looks().then(30, callback(99)).left(1).verdict();
     assert_eq!((callback.verdict, callback.undecided), (VerdictKind::Inconclusive, 1));

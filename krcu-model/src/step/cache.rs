@@ -33,7 +33,7 @@ impl State {
             // Merged: the caller got a cache that exists already.
             let cache = self.cache(address);
             cache.facts = facts;
-            cache.aliases.push(asked_name);
+            cache.is_asked_for_as(asked_name);
             return;
         }
         if let Some(cache) = self.caches.get_mut(&address)
@@ -41,7 +41,7 @@ impl State {
         {
             // A cache that a failed destroy left behind may be found again and handed out (6.1): with all
             // that is queued of it.
-            cache.aliases.push(asked_name);
+            cache.is_asked_for_as(asked_name);
             return;
         }
         // A cache at this address whose end was not seen is gone all the same.
@@ -124,6 +124,7 @@ impl State {
             callbacks_covered,
             rcu_barrier_before,
             queued: cache.queued,
+            within_call: cache.freed_by.within_call,
             callbacks: cache.callbacks,
             late: 0,
             late_unknown: 0,
@@ -313,6 +314,13 @@ impl Cache {
         }
     }
 
+    /// One more user got it, by this name: once each, however often it comes and goes.
+    fn is_asked_for_as(&mut self, name: String) {
+        if !self.aliases.contains(&name) {
+            self.aliases.push(name);
+        }
+    }
+
     fn snapshot(&self, ledger: &Ledger) -> Snapshot {
         let mut snapshot = Snapshot {
             outstanding: self.outstanding.len(),
@@ -357,6 +365,7 @@ impl Destroy {
         self.unexplained = cache.unexplained;
         self.callbacks_unknown = cache.callbacks_unknown;
         self.queued = cache.queued;
+        self.within_call = cache.freed_by.within_call;
         self.callbacks = cache.callbacks;
     }
 

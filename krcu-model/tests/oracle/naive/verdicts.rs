@@ -241,7 +241,11 @@ impl Naive<'_> {
         }
         let is_anything_deferred = unknown_frees > 0
             || self.unknown_runs(life, 0, over) > 0
-            || self.deferred.iter().any(|entry| entry.life == life && entry.queued < over)
+            || self.deferred.iter().any(|entry| {
+                // What its own call has freed was not deferred.
+                let within_call = entry.within_call && entry.freed.is_some_and(|freed| freed < over);
+                entry.life == life && entry.queued < over && !within_call
+            })
             || self.callbacks.iter().any(|callback| callback.life == life && callback.queued < over);
         let ordering = if is_anything_deferred { Ordering::Ordered } else { Ordering::NothingDeferred };
         let own = self.outstanding(life, destroy.begin)
@@ -266,7 +270,7 @@ impl Naive<'_> {
                 kind: VerdictKind::Waited,
                 waited_for_own: own,
                 in_sheaves: (unknown.freed_by.sheaf - self.freed_by(destroy, destroy.begin).sheaf).min(own),
-                ordering,
+                ordering: Ordering::Ordered,
                 waited_for_callbacks,
                 waited_for_own_callbacks: if waited_for_callbacks { callbacks } else { 0 },
                 ..unknown
