@@ -4,12 +4,13 @@
 //! is final once [`State::is_unsettled`] says that there is nothing to wait for. Each destroy has one
 //! verdict; what cannot be decided is `inconclusive`, with the reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     accuse, advice,
-    event::{Gap, LossReason, Scope},
+    event::{Gap, LossReason},
     evidence,
+    loss::Losses,
     reason::Reason,
     state::{Blind, Born, Destroy, Shutdown, State},
     verdict::{Ordering, Verdict, VerdictKind},
@@ -38,11 +39,15 @@ struct Split {
 }
 
 fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
+    let losses = Losses::of(state, destroy);
     let mut verdict = evidence::of(state, destroy);
-    let touching = state.gaps.iter().filter(|gap| touches(state, destroy, gap));
-    let (shows, losses): (Vec<&Gap>, Vec<&Gap>) = touching.partition(|gap| shows_otherwise(state, gap));
-    let unseen_calls = shows.iter().map(|gap| gap.events).sum();
-    let kind = decide(state, destroy, &losses, unseen_calls, &mut verdict);
+    let mut kind = decide(state, destroy, &losses.open, losses.unseen_calls(), &mut verdict);
+    let behind = losses.behind(state, destroy, kind);
+    if !behind.is_empty() {
+        verdict = evidence::of(state, destroy);
+        lost(&behind, &mut verdict);
+        kind = VerdictKind::Inconclusive;
+    }
     verdict.verdict = kind;
     verdict.flagged = kind.is_flagged();
     verdict.flagged_strictly = kind.is_flagged_strictly();
@@ -52,32 +57,17 @@ fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
     }
     verdict.reasons.sort_unstable();
     verdict.reasons.dedup();
+    if verdict.reasons.contains(&Reason::ProbeMissed) {
+        let why = [losses.open, behind, losses.calls].into_iter().find(|gaps| !gaps.is_empty());
+        verdict.missed_programs = why.into_iter().flatten().flat_map(|gap| gap.programs.clone()).collect();
+        verdict.missed_programs.sort_unstable();
+        verdict.missed_programs.dedup();
+    }
     verdict.callbacks = evidence::callbacks(state, destroy, &verdict);
     evidence::note_of_modules(&mut verdict);
     evidence::leaks(state, destroy, &mut verdict);
     verdict.advice = advice::of(&verdict);
     verdict
-}
-
-/// Whether a loss falls into the life of this cache, as far as its verdict depends on it.
-fn touches(state: &State, destroy: &Destroy, gap: &Gap) -> bool {
-    let is_about = match gap.scope {
-        Scope::Everything | Scope::Queueing => true,
-        Scope::Cache(address) => address == destroy.address,
-        Scope::Grace => false,
-    };
-    let born = match &destroy.born {
-        Born::Watched { at, .. } => at.time,
-        Born::BeforeAttach => state.watch.attached,
-    };
-    let end = destroy.end.map_or(state.now.max(gap.from), |end| end.time);
-    // An event at its end is the first that was seen again.
-    is_about && gap.from <= end && gap.until > born
-}
-
-/// Whether what was lost shows by what follows from it: an object whose queueing was not seen is freed, or left.
-fn shows_otherwise(state: &State, gap: &Gap) -> bool {
-    gap.scope == Scope::Queueing && !state.watch.blind.contains(&Blind::Frees) && state.sees_callbacks_run()
 }
 
 fn decide(
@@ -99,14 +89,7 @@ fn decide(
         });
         return VerdictKind::Alias;
     }
-    let mut lost: BTreeMap<LossReason, u64> = BTreeMap::new();
-    for gap in losses {
-        *lost.entry(gap.reason).or_default() += gap.events;
-    }
-    for (reason, events) in lost {
-        verdict.reasons.push(reason.into());
-        verdict.notes.push(format!("{events} events were {}", reason.words()));
-    }
+    lost(losses, verdict);
     let Some(shutdown) = destroy.shutdown else {
         return open(verdict, Reason::EndUnseen, "how the destroy ended was not seen");
     };
@@ -127,6 +110,22 @@ fn decide(
     match shutdown {
         Shutdown::Left(_) => of_failed(state, destroy, unseen_calls, verdict),
         Shutdown::Empty => of_emptied(state, destroy, unseen_calls, verdict),
+    }
+}
+
+/// Why it cannot be decided: what went unseen.
+fn lost(losses: &[&Gap], verdict: &mut Verdict) {
+    let mut lost: BTreeMap<LossReason, (u64, BTreeSet<&str>)> = BTreeMap::new();
+    for gap in losses {
+        let (events, programs) = lost.entry(gap.reason).or_default();
+        *events += gap.events;
+        programs.extend(gap.programs.iter().map(String::as_str));
+    }
+    for (reason, (events, programs)) in lost {
+        verdict.reasons.push(reason.into());
+        let programs: Vec<&str> = programs.into_iter().collect();
+        let of = if programs.is_empty() { String::new() } else { format!(" ({})", programs.join(", ")) };
+        verdict.notes.push(format!("{events} events were {}{of}", reason.words()));
     }
 }
 

@@ -71,6 +71,7 @@ pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
         late_frees: destroy.late,
         last_late_free_ns: destroy.last_late.map(|late| late.since(look)),
         reasons: Vec::new(),
+        missed_programs: Vec::new(),
         notes: Vec::new(),
         advice: String::new(),
     }

@@ -268,6 +268,8 @@ pub struct Verdict {
     pub last_late_free_ns: Option<u64>,
     /// Why it cannot be decided, a word each; of a `clean` whose ordering is not known, why not.
     pub reasons: Vec<Reason>,
+    /// Where runs of probes were skipped and that is why: of which programs.
+    pub missed_programs: Vec<String>,
     /// Why it cannot be decided, or what else to know, a sentence each.
     pub notes: Vec<String>,
     /// What to do, one sentence.
@@ -318,6 +320,7 @@ impl Verdict {
             late_frees: 0,
             last_late_free_ns: None,
             reasons: Vec::new(),
+            missed_programs: Vec::new(),
             notes: Vec::new(),
             advice: String::new(),
         }

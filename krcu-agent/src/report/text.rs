@@ -163,9 +163,20 @@ pub(super) fn clause(verdict: &Verdict) -> String {
         VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
         VerdictKind::Inconclusive if verdict.reasons.is_empty() => "cannot be decided".to_owned(),
         VerdictKind::Inconclusive => {
-            let reasons: Vec<&str> = verdict.reasons.iter().map(|reason| reason.word()).collect();
+            let reasons: Vec<String> =
+                verdict.reasons.iter().map(|reason| reason_of(verdict, *reason)).collect();
             format!("cannot be decided: {}", reasons.join(", "))
         }
+    }
+}
+
+/// The word, and which programs, where runs of probes were skipped.
+fn reason_of(verdict: &Verdict, reason: Reason) -> String {
+    match reason {
+        Reason::ProbeMissed if !verdict.missed_programs.is_empty() => {
+            format!("{} ({})", reason.word(), verdict.missed_programs.join(", "))
+        }
+        _ => reason.word().to_owned(),
     }
 }
 
@@ -432,8 +443,9 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
             from: Time(1),
             until: Time(2_000_000_000),
             scope: Scope::Everything,
+            programs: Vec::new(),
         };
-        let mut report = my_module(&[], vec![left(), What::Gap(gap)]);
+        let mut report = my_module(&[], vec![left(), What::Gap(gap.clone())]);
         report.losses.ring_full = 9;
         let text = render(&report);
         let lines: Vec<&str> = text.lines().collect();
@@ -442,6 +454,11 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
         assert!(lines[3].starts_with("inconclusive  my_cache  cannot be decided"), "{text}");
         assert_eq!(lines[4], "              why           9 events were lost because the ring was full");
         assert_eq!(report.exit_status(), EXIT_INCONCLUSIVE);
+        // Of runs that were skipped it is said of which programs.
+        let programs = vec!["destroy_begin".to_owned(), "cache_created".to_owned()];
+        let gap = Gap { reason: LossReason::ProbeMissed, programs, ..gap };
+        let text = render(&my_module(&[], vec![left(), What::Gap(gap)]));
+        assert!(text.contains("cannot be decided: probe-missed (cache_created, destroy_begin)"), "{text}");
     }
 
     #[test]

@@ -191,7 +191,7 @@ impl Naive<'_> {
         let life = &self.lives[destroy.life];
         let touching = self.gaps().map(|(_, gap)| gap).filter(|gap| {
             let is_about = match gap.scope {
-                Scope::Everything => true,
+                Scope::Everything | Scope::Freeing | Scope::Barriers => true,
                 Scope::Cache(address) => address == life.address,
                 Scope::Grace => false,
                 // What they queued shows when it is freed or left, where frees are seen.
