@@ -18,7 +18,7 @@
 #include "play.h"
 
 /* Tasks that drop a reference at the same time: where each destroy waits for grace periods, they wait together. */
-#define PLAY_DROPPERS 128
+#define PLAY_DROPPERS 64
 
 struct play_drop {
 	struct kmem_cache *cache;
