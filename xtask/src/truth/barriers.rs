@@ -85,7 +85,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "barrier_after_a_dropped_reference",
         "A task drops a reference of a merged cache, where newer kernels flush every batch's work all the same, and calls \
          rcu_barrier() later: that is its own, and none that flush_rcu_work() happened to call.",
-        "play 'create m merge size=3000; create n merge size=3000; create a; alloc a 20; destroy n; call a 20; barrier; destroy a'",
+        "play 'create m merge size=2904; create n merge size=2904; create a; alloc a 20; destroy n; call a 20; barrier; destroy a'",
         &[quiet(
             ALL,
             &[

@@ -67,7 +67,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         Act::Watched {
             before: "",
             options: "",
-            text: "play 'create m merge size=3000; create n merge size=3000; destroy n; drops m 8300; sleep 2500
+            text: "play 'create m merge size=2968; create n merge size=2968; destroy n; drops m 8300; sleep 2500
                          create a; alloc a 5; free a 5; create b; alloc b 5; free b 5; create c; alloc c 5; free c 5
                          bg: destroy a; join; destroy b; bg: destroy c; join'",
         },
