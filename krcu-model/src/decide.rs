@@ -77,15 +77,18 @@ fn decide(
     unseen_calls: u64,
     verdict: &mut Verdict,
 ) -> VerdictKind {
+    if destroy.facts.refcount < 1 && destroy.look.is_none() && losses.is_empty() {
+        verdict
+            .notes
+            .push("the cache was destroyed before, which failed: this call changes nothing".to_owned());
+        return VerdictKind::Repeated;
+    }
     if destroy.facts.refcount != 1 && destroy.look.is_none() && losses.is_empty() {
         verdict.notes.push(match destroy.facts.refcount - 1 {
             1 => "the cache is merged with another and stays for it; this dropped a reference".to_owned(),
-            others if others > 1 => {
-                format!(
-                    "the cache is merged with others and stays for {others} users; this dropped a reference"
-                )
-            }
-            _ => "the cache was destroyed before, which failed: this call changes nothing".to_owned(),
+            others => format!(
+                "the cache is merged with others and stays for {others} users; this dropped a reference"
+            ),
         });
         return VerdictKind::Alias;
     }
@@ -211,8 +214,17 @@ fn of_failed(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut 
     } else if split.undecided > 0 || is_inexact {
         VerdictKind::Inconclusive
     } else {
+        if !is_deferred(destroy) {
+            verdict.ordering = Ordering::NothingDeferred;
+        }
         VerdictKind::Leaked
     }
+}
+
+/// Whether anything of the cache was ever deferred. What was freed within the call that took it was not.
+fn is_deferred(destroy: &Destroy) -> bool {
+    let queued = destroy.queued.saturating_sub(destroy.within_call);
+    queued + destroy.callbacks + destroy.freed_unknown + destroy.callbacks_unknown > 0
 }
 
 fn split(state: &State, destroy: &Destroy, unseen_calls: u64, left: Option<u64>) -> Split {
@@ -307,16 +319,21 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
             let note = "a map of the probes was full, so whether the destroy waited is not known";
             return open(verdict, Reason::MapFull, note);
         }
+        if unordered_frees
+            && !destroy.has_uncovered_frees()
+            && destroy.after_older_barrier
+            && !callbacks_prove
+        {
+            let note = "a barrier that was running when the probes were attached may order what was queued before them";
+            return open(verdict, Reason::LateAttach, note);
+        }
         if !sees_rcu_barrier && !unordered_frees {
             return open(verdict, Reason::BlindRcuBarrier, "this kernel does not let rcu_barrier() be seen");
         }
         verdict.ordering = Ordering::Unordered;
         return VerdictKind::Unordered;
     }
-    // What was freed within the call that took it was not deferred.
-    let deferred = destroy.queued.saturating_sub(destroy.within_call);
-    let is_deferred = deferred + destroy.callbacks + destroy.freed_unknown + destroy.callbacks_unknown > 0;
-    verdict.ordering = if is_deferred { Ordering::Ordered } else { Ordering::NothingDeferred };
+    verdict.ordering = if is_deferred(destroy) { Ordering::Ordered } else { Ordering::NothingDeferred };
     let unknown_callbacks = destroy.unknown_callbacks_while_waiting;
     let waited_for_unknown = destroy.rcu_barrier_inside() && unknown_callbacks > 0;
     verdict.waited_for_callbacks = destroy.waited_for_callbacks() || waited_for_unknown;

@@ -79,7 +79,7 @@ fn seems_outstanding(state: &State, destroy: &Destroy, kind: VerdictKind) -> boo
     let running_after = destroy.being_freed_after + destroy.callbacks_running_after;
     let running_before =
         [&destroy.at_begin, &destroy.at_look].map(|at| at.being_freed + at.callbacks_running);
-    let is_decided = !matches!(kind, VerdictKind::Inconclusive | VerdictKind::Alias);
+    let is_decided = !matches!(kind, VerdictKind::Inconclusive | VerdictKind::Alias | VerdictKind::Repeated);
     let is_left = after + running_after + running_before.iter().sum::<u64>() > 0;
     is_decided && (is_left || kind == VerdictKind::LateFree || state.doubles.contains_key(&destroy.cache))
 }

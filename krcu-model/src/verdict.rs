@@ -26,6 +26,8 @@ pub enum VerdictKind {
     Unordered,
     /// The cache is shared; a reference was dropped.
     Alias,
+    /// The cache was destroyed before, which failed: this call changed nothing.
+    Repeated,
     /// A barrier returned while something that it covers was queued.
     BarrierEarly,
     /// An object was freed before a grace period had passed since it was queued.
@@ -50,6 +52,7 @@ impl VerdictKind {
             VerdictKind::LateFree => "late-free",
             VerdictKind::Unordered => "unordered",
             VerdictKind::Alias => "alias",
+            VerdictKind::Repeated => "repeated",
             VerdictKind::BarrierEarly => "barrier-early",
             VerdictKind::FreedEarly => "freed-early",
             VerdictKind::DoubleFree => "double-free",

@@ -10,6 +10,7 @@ use krcu_model::{
     VerdictKind,
     event::{FunctionAddress, Leftover, ObjectAddress, Site, What},
     promise::Promise,
+    reason::Reason,
     state::Blind,
     verdict::{KernelResult, Ordering},
     verdicts,
@@ -522,6 +523,56 @@ fn what_somebody_else_waits_for_meanwhile_is_not_waited_for_by_the_destroy() {
             .then(EXIT, What::BarrierEnd { barrier: on_cache, cache: Some(CACHE) })
     });
     assert_eq!(nested.look(0).emptied().verdict().ordering, Ordering::Ordered);
+}
+
+#[test]
+fn a_destroy_of_a_cache_that_was_given_up_is_told_from_one_that_drops_a_reference() {
+    let again = |refcount| {
+        let what = What::DestroyBegin {
+            cache: CACHE,
+            facts: facts(refcount),
+            site: Site(0),
+            comm: "rmmod".to_owned(),
+            counted: false,
+        };
+        let failed = Run::live().created(CACHE).destroy_begin().look(0).left(1);
+        failed.then(EXIT, what).kinds()
+    };
+    assert_eq!(again(0), [VerdictKind::Leaked, VerdictKind::Repeated]);
+    assert_eq!(again(-1), [VerdictKind::Leaked, VerdictKind::Repeated]);
+    // Somebody has asked for it meanwhile, and got it.
+    assert_eq!(again(2), [VerdictKind::Leaked, VerdictKind::Alias]);
+}
+
+#[test]
+fn a_leak_of_a_cache_of_which_nothing_was_deferred_says_so() {
+    let leaked = |run: Run| {
+        let verdict = run.destroy_begin().look(0).left(1).verdict();
+        (verdict.verdict, verdict.ordering)
+    };
+    assert_eq!(leaked(Run::live().created(CACHE)), (VerdictKind::Leaked, Ordering::NothingDeferred));
+    let freed = Run::live().created(CACHE).queued(EXIT, 0..1).freed(0..1, FreePath::Bulk);
+    assert_eq!(leaked(freed), (VerdictKind::Leaked, Ordering::Unknown));
+}
+
+#[test]
+fn a_barrier_that_is_older_than_the_probes_may_order_what_is_older_too() {
+    let destroyed = |run: Run| {
+        let verdict = run.destroy_begin().look(0).emptied().verdict();
+        (verdict.verdict, verdict.reasons)
+    };
+    let ends = |barrier, cache| What::BarrierEnd { barrier, cache };
+    let old = || Run::live().freed(0..1, FreePath::Bulk);
+    let open = (VerdictKind::Inconclusive, vec![Reason::LateAttach]);
+    assert_eq!(destroyed(old()), (VerdictKind::Unordered, vec![]));
+    assert_eq!(destroyed(old().then(30, ends(BarrierKind::Kvfree, None))), open);
+    assert_eq!(destroyed(old().then(30, ends(BarrierKind::KvfreeOnCache, Some(CACHE)))), open);
+    // For another cache, or for callbacks; or what is unordered was seen to be queued.
+    let other = old().then(30, ends(BarrierKind::KvfreeOnCache, Some(OTHER)));
+    assert_eq!(destroyed(other).0, VerdictKind::Unordered);
+    assert_eq!(destroyed(old().then(30, ends(BarrierKind::Rcu, None))).0, VerdictKind::Unordered);
+    let seen = old().queued(EXIT, 1..2).freed(1..2, FreePath::Bulk);
+    assert_eq!(destroyed(seen.then(30, ends(BarrierKind::Kvfree, None))).0, VerdictKind::Unordered);
 }
 
 #[test]

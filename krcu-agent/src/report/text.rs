@@ -83,7 +83,8 @@ pub(super) fn losses(report: &Report) -> Vec<String> {
 
 /// Whether a verdict needs one line only.
 pub(super) fn is_quiet(report: &Report, verdict: &Verdict) -> bool {
-    matches!(verdict.verdict, VerdictKind::Clean | VerdictKind::Alias) && !report.is_open(verdict)
+    matches!(verdict.verdict, VerdictKind::Clean | VerdictKind::Alias | VerdictKind::Repeated)
+        && !report.is_open(verdict)
 }
 
 /// The verdict in one word, as far as it answers what this run asks.
@@ -121,6 +122,7 @@ pub(super) fn clause(verdict: &Verdict) -> String {
         }
         .to_owned(),
         VerdictKind::Clean => String::new(),
+        VerdictKind::Repeated => verdict.notes.join("; "),
         VerdictKind::Alias if verdict.aliases.is_empty() => verdict.notes.join("; "),
         VerdictKind::Alias => {
             format!("has {} merged into it: only a reference was dropped", verdict.aliases.join(", "))

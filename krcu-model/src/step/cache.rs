@@ -120,6 +120,7 @@ impl State {
             callbacks_unknown: 0,
             covered: cache.covered.max(all_covered),
             maybe_covered: 0,
+            after_older_barrier: false,
             callbacks_covered_before: callbacks_covered,
             callbacks_covered,
             rcu_barrier_before,
@@ -165,9 +166,11 @@ impl State {
         let others =
             self.caches.iter().filter(|(other, _)| **other != address).map(|(_, cache)| &cache.outstanding);
         let others_left_at_look = others.map(|objects| objects.older_than(begin)).sum();
+        let after_older_barrier = self.after_older_barrier;
         let Some(cache) = self.caches.get_mut(&address) else { return };
         let destroy = &mut self.destroys[place];
         destroy.look = Some(look);
+        destroy.after_older_barrier = after_older_barrier || cache.after_older_barrier;
         cache.looking = Some(place);
         if flushed_every_cpu {
             cache.covered = cache.covered.max(begin.position);
@@ -308,6 +311,7 @@ impl Cache {
             freed_by: FreedBy::default(),
             covered: 0,
             maybe_covered: 0,
+            after_older_barrier: false,
             failed: None,
             looking: None,
             looked: None,
