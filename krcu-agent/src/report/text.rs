@@ -163,22 +163,7 @@ pub(super) fn clause(verdict: &Verdict) -> String {
             format!("{freed} {were} handed over to be freed while queued already")
         }
         VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
-        VerdictKind::Inconclusive if verdict.reasons.is_empty() => "cannot be decided".to_owned(),
-        VerdictKind::Inconclusive => {
-            let reasons: Vec<String> =
-                verdict.reasons.iter().map(|reason| reason_of(verdict, *reason)).collect();
-            format!("cannot be decided: {}", reasons.join(", "))
-        }
-    }
-}
-
-/// The word, and which programs, where runs of probes were skipped.
-fn reason_of(verdict: &Verdict, reason: Reason) -> String {
-    match reason {
-        Reason::ProbeMissed if !verdict.missed_programs.is_empty() => {
-            format!("{} ({})", reason.word(), verdict.missed_programs.join(", "))
-        }
-        _ => reason.word().to_owned(),
+        VerdictKind::Inconclusive => lines::undecided(verdict),
     }
 }
 
