@@ -213,6 +213,8 @@ pub struct Ledger {
     told: BTreeMap<(LossReason, Scope), u64>,
     /// Skipped runs by program, at the last reading of them.
     misses: BTreeMap<&'static str, u64>,
+    /// Those that no second copy made good, by kind.
+    missed: BTreeMap<Kind, u64>,
     /// When the last reading of the counters began, and the one before it. A program may be held up between
     /// what it loses and its count of it, so that what a reading finds may be older than the last.
     read: Time,
@@ -228,6 +230,7 @@ impl Ledger {
         Ledger {
             told: BTreeMap::new(),
             misses: BTreeMap::new(),
+            missed: BTreeMap::new(),
             read: start,
             read_before: start,
             read_misses: start,
@@ -250,7 +253,11 @@ impl Ledger {
         let since = |program: &str| self.misses.get(program).copied().unwrap_or(0);
         let misses = reading.misses.iter().flatten();
         let risen = misses.filter(|(program, misses)| misses.is_some_and(|misses| misses > since(program)));
-        let concerned = risen.filter(|(program, _)| kind_of(program).map(missed_of) == Some(scope));
+        let missed = reading.missed();
+        let of = |counts: &BTreeMap<Kind, u64>, kind| counts.get(&kind).copied().unwrap_or(0);
+        let is_missed = |kind| of(&missed, kind) > of(&self.missed, kind);
+        let concerned = risen
+            .filter(|(program, _)| kind_of(program).is_some_and(|k| missed_of(k) == scope && is_missed(k)));
         concerned.map(|(program, _)| (*program).to_owned()).collect()
     }
 
@@ -273,6 +280,7 @@ impl Ledger {
         self.nothing_until(began);
         if let Some(misses) = &reading.misses {
             self.read_misses = began;
+            self.missed = reading.missed();
             self.misses =
                 misses.iter().filter_map(|(program, misses)| Some((*program, (*misses)?))).collect();
         }

@@ -178,6 +178,18 @@ fn what_a_second_copy_saw_was_not_missed() {
 }
 
 #[test]
+fn a_program_whose_second_copy_saw_all_is_not_named() {
+    let counters = vec![cpu(&[(Kind::CacheCreated, Fate::Nested, 2), (Kind::DestroyBegin, Fate::Nested, 1)])];
+    let misses = vec![("cache_created", Some(2)), ("destroy_begin", Some(2))];
+    let reading = Reading { counters, misses: Some(misses), ..Reading::default() };
+    let programs = vec!["destroy_begin".to_owned()];
+    assert_eq!(
+        Ledger::new(Time(0)).take(&reading, Time(1), Time(2)),
+        [Gap { programs, ..gap(LossReason::ProbeMissed, Scope::Everything, 1, 0, 2) }]
+    );
+}
+
+#[test]
 fn every_program_that_a_verdict_rests_on_has_a_kind() {
     for entry in crate::kernel::catalog::PROBES {
         let counts = !entry.program.ends_with(NESTED_SUFFIX) && !entry.program.starts_with("module_");
