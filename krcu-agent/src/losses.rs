@@ -144,12 +144,7 @@ impl Reading {
             unseen.insert((reason, Scope::Everything), rest);
         }
         for (kind, missed) in self.missed() {
-            let scope = match kind {
-                Kind::GraceBegin | Kind::GraceEnd => Scope::Grace,
-                Kind::Queued | Kind::CallbackQueued => Scope::Queueing,
-                _ => Scope::Everything,
-            };
-            *unseen.entry((LossReason::ProbeMissed, scope)).or_default() += missed;
+            *unseen.entry((LossReason::ProbeMissed, missed_of(kind))).or_default() += missed;
         }
         unseen
     }
@@ -197,10 +192,25 @@ fn kind_of(program: &str) -> Option<Kind> {
     })
 }
 
+/// What a skipped run of a program that makes such events concerns.
+fn missed_of(kind: Kind) -> Scope {
+    match kind {
+        Kind::GraceBegin | Kind::GraceEnd => Scope::Grace,
+        Kind::Queued | Kind::CallbackQueued => Scope::Queueing,
+        Kind::Freed | Kind::BatchFreed | Kind::CallbackRuns => Scope::Freeing,
+        Kind::BarrierBegin | Kind::BarrierEnd => Scope::Barriers,
+        _ => Scope::Everything,
+    }
+}
+
 /// What of the kernel's counts has been told as gaps.
 #[derive(Clone, Debug)]
 pub struct Ledger {
     told: BTreeMap<(LossReason, Scope), u64>,
+    /// Skipped runs by program, at the last reading of them.
+    misses: BTreeMap<&'static str, u64>,
+    /// Those that no second copy made good, by kind.
+    missed: BTreeMap<Kind, u64>,
     /// When the last reading of the counters began, and the one before it. A program may be held up between
     /// what it loses and its count of it, so that what a reading finds may be older than the last.
     read: Time,
@@ -213,7 +223,14 @@ impl Ledger {
     /// For counts that began at `start`.
     #[must_use]
     pub fn new(start: Time) -> Ledger {
-        Ledger { told: BTreeMap::new(), read: start, read_before: start, read_misses: start }
+        Ledger {
+            told: BTreeMap::new(),
+            misses: BTreeMap::new(),
+            missed: BTreeMap::new(),
+            read: start,
+            read_before: start,
+            read_misses: start,
+        }
     }
 
     /// Nothing was lost since the last reading, by one that began now.
@@ -227,6 +244,19 @@ impl Ledger {
         self.read_misses
     }
 
+    /// Programs of which runs were skipped since the last reading, of those that concern this.
+    fn skipped(&self, reading: &Reading, scope: Scope) -> Vec<String> {
+        let since = |program: &str| self.misses.get(program).copied().unwrap_or(0);
+        let misses = reading.misses.iter().flatten();
+        let risen = misses.filter(|(program, misses)| misses.is_some_and(|misses| misses > since(program)));
+        let missed = reading.missed();
+        let of = |counts: &BTreeMap<Kind, u64>, kind| counts.get(&kind).copied().unwrap_or(0);
+        let is_missed = |kind| of(&missed, kind) > of(&self.missed, kind);
+        let concerned = risen
+            .filter(|(program, _)| kind_of(program).is_some_and(|k| missed_of(k) == scope && is_missed(k)));
+        concerned.map(|(program, _)| (*program).to_owned()).collect()
+    }
+
     /// The gaps that a reading shows which began and ended at these times.
     #[must_use]
     pub fn take(&mut self, reading: &Reading, began: Time, ended: Time) -> Vec<Gap> {
@@ -238,12 +268,17 @@ impl Ledger {
                 continue;
             }
             *told = events;
-            let from = if reason == LossReason::ProbeMissed { self.read_misses } else { self.read_before };
-            gaps.push(Gap { reason, events: new, from, until: ended, scope });
+            let is_missed = reason == LossReason::ProbeMissed;
+            let from = if is_missed { self.read_misses } else { self.read_before };
+            let programs = if is_missed { self.skipped(reading, scope) } else { Vec::new() };
+            gaps.push(Gap { reason, events: new, from, until: ended, scope, programs });
         }
         self.nothing_until(began);
-        if reading.misses.is_some() {
+        if let Some(misses) = &reading.misses {
             self.read_misses = began;
+            self.missed = reading.missed();
+            self.misses =
+                misses.iter().filter_map(|(program, misses)| Some((*program, (*misses)?))).collect();
         }
         gaps
     }

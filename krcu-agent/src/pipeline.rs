@@ -172,7 +172,14 @@ impl Pipeline {
 /// and its number, for as long as others write thousands.
 fn missing(numbered: u64, accounted: u64, from: Time, until: Time) -> Vec<Gap> {
     let events = numbered.saturating_sub(accounted);
-    let gap = Gap { reason: LossReason::RingFull, events, from, until, scope: Scope::Everything };
+    let gap = Gap {
+        reason: LossReason::RingFull,
+        events,
+        from,
+        until,
+        scope: Scope::Everything,
+        programs: Vec::new(),
+    };
     if events > 0 { vec![gap] } else { Vec::new() }
 }
 

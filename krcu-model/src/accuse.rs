@@ -32,7 +32,7 @@ impl Gap {
     /// about a cache, and by the grace periods where that needs them.
     pub(crate) fn may_explain(&self, cache: Option<CacheAddress>, needs_grace: bool, since: Time) -> bool {
         let is_about = match self.scope {
-            Scope::Everything => true,
+            Scope::Everything | Scope::Freeing | Scope::Barriers => true,
             Scope::Cache(address) => cache.is_none_or(|cache| cache == address),
             Scope::Grace => needs_grace,
             // Accused is what was seen to be queued, and not what was not.

@@ -10,6 +10,7 @@ pub(crate) fn of(verdict: &Verdict) -> String {
             "nothing to do for this run; with --strict, attach before the module is loaded"
         }
         VerdictKind::Clean | VerdictKind::Alias => "nothing to do",
+        VerdictKind::Repeated => "a cache whose destroy has failed stays as it is: see to the first destroy",
         VerdictKind::Waited if verdict.waited_for_own == 0 => {
             "safe here; on kernels whose kmem_cache_destroy() does not call rcu_barrier() this is a race: call rcu_barrier() before destroying"
         }

@@ -4,12 +4,13 @@
 //! is final once [`State::is_unsettled`] says that there is nothing to wait for. Each destroy has one
 //! verdict; what cannot be decided is `inconclusive`, with the reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     accuse, advice,
-    event::{Gap, LossReason, Scope},
+    event::{Gap, LossReason},
     evidence,
+    loss::Losses,
     reason::Reason,
     state::{Blind, Born, Destroy, Shutdown, State},
     verdict::{Ordering, Verdict, VerdictKind},
@@ -38,11 +39,15 @@ struct Split {
 }
 
 fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
+    let losses = Losses::of(state, destroy);
     let mut verdict = evidence::of(state, destroy);
-    let touching = state.gaps.iter().filter(|gap| touches(state, destroy, gap));
-    let (shows, losses): (Vec<&Gap>, Vec<&Gap>) = touching.partition(|gap| shows_otherwise(state, gap));
-    let unseen_calls = shows.iter().map(|gap| gap.events).sum();
-    let kind = decide(state, destroy, &losses, unseen_calls, &mut verdict);
+    let mut kind = decide(state, destroy, &losses.open, losses.unseen_calls(), &mut verdict);
+    let behind = losses.behind(state, destroy, kind);
+    if !behind.is_empty() {
+        verdict = evidence::of(state, destroy);
+        lost(&behind, &mut verdict);
+        kind = VerdictKind::Inconclusive;
+    }
     verdict.verdict = kind;
     verdict.flagged = kind.is_flagged();
     verdict.flagged_strictly = kind.is_flagged_strictly();
@@ -52,32 +57,17 @@ fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
     }
     verdict.reasons.sort_unstable();
     verdict.reasons.dedup();
+    if verdict.reasons.contains(&Reason::ProbeMissed) {
+        let why = [losses.open, behind, losses.calls].into_iter().find(|gaps| !gaps.is_empty());
+        verdict.missed_programs = why.into_iter().flatten().flat_map(|gap| gap.programs.clone()).collect();
+        verdict.missed_programs.sort_unstable();
+        verdict.missed_programs.dedup();
+    }
     verdict.callbacks = evidence::callbacks(state, destroy, &verdict);
     evidence::note_of_modules(&mut verdict);
     evidence::leaks(state, destroy, &mut verdict);
     verdict.advice = advice::of(&verdict);
     verdict
-}
-
-/// Whether a loss falls into the life of this cache, as far as its verdict depends on it.
-fn touches(state: &State, destroy: &Destroy, gap: &Gap) -> bool {
-    let is_about = match gap.scope {
-        Scope::Everything | Scope::Queueing => true,
-        Scope::Cache(address) => address == destroy.address,
-        Scope::Grace => false,
-    };
-    let born = match &destroy.born {
-        Born::Watched { at, .. } => at.time,
-        Born::BeforeAttach => state.watch.attached,
-    };
-    let end = destroy.end.map_or(state.now.max(gap.from), |end| end.time);
-    // An event at its end is the first that was seen again.
-    is_about && gap.from <= end && gap.until > born
-}
-
-/// Whether what was lost shows by what follows from it: an object whose queueing was not seen is freed, or left.
-fn shows_otherwise(state: &State, gap: &Gap) -> bool {
-    gap.scope == Scope::Queueing && !state.watch.blind.contains(&Blind::Frees) && state.sees_callbacks_run()
 }
 
 fn decide(
@@ -87,26 +77,22 @@ fn decide(
     unseen_calls: u64,
     verdict: &mut Verdict,
 ) -> VerdictKind {
+    if destroy.facts.refcount < 1 && destroy.look.is_none() && losses.is_empty() {
+        verdict
+            .notes
+            .push("the cache was destroyed before, which failed: this call changes nothing".to_owned());
+        return VerdictKind::Repeated;
+    }
     if destroy.facts.refcount != 1 && destroy.look.is_none() && losses.is_empty() {
         verdict.notes.push(match destroy.facts.refcount - 1 {
             1 => "the cache is merged with another and stays for it; this dropped a reference".to_owned(),
-            others if others > 1 => {
-                format!(
-                    "the cache is merged with others and stays for {others} users; this dropped a reference"
-                )
-            }
-            _ => "the cache was destroyed before, which failed: this call changes nothing".to_owned(),
+            others => format!(
+                "the cache is merged with others and stays for {others} users; this dropped a reference"
+            ),
         });
         return VerdictKind::Alias;
     }
-    let mut lost: BTreeMap<LossReason, u64> = BTreeMap::new();
-    for gap in losses {
-        *lost.entry(gap.reason).or_default() += gap.events;
-    }
-    for (reason, events) in lost {
-        verdict.reasons.push(reason.into());
-        verdict.notes.push(format!("{events} events were {}", reason.words()));
-    }
+    lost(losses, verdict);
     let Some(shutdown) = destroy.shutdown else {
         return open(verdict, Reason::EndUnseen, "how the destroy ended was not seen");
     };
@@ -127,6 +113,22 @@ fn decide(
     match shutdown {
         Shutdown::Left(_) => of_failed(state, destroy, unseen_calls, verdict),
         Shutdown::Empty => of_emptied(state, destroy, unseen_calls, verdict),
+    }
+}
+
+/// Why it cannot be decided: what went unseen.
+fn lost(losses: &[&Gap], verdict: &mut Verdict) {
+    let mut lost: BTreeMap<LossReason, (u64, BTreeSet<&str>)> = BTreeMap::new();
+    for gap in losses {
+        let (events, programs) = lost.entry(gap.reason).or_default();
+        *events += gap.events;
+        programs.extend(gap.programs.iter().map(String::as_str));
+    }
+    for (reason, (events, programs)) in lost {
+        verdict.reasons.push(reason.into());
+        let programs: Vec<&str> = programs.into_iter().collect();
+        let of = if programs.is_empty() { String::new() } else { format!(" ({})", programs.join(", ")) };
+        verdict.notes.push(format!("{events} events were {}{of}", reason.words()));
     }
 }
 
@@ -212,8 +214,17 @@ fn of_failed(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut 
     } else if split.undecided > 0 || is_inexact {
         VerdictKind::Inconclusive
     } else {
+        if !is_deferred(destroy) {
+            verdict.ordering = Ordering::NothingDeferred;
+        }
         VerdictKind::Leaked
     }
+}
+
+/// Whether anything of the cache was ever deferred. What was freed within the call that took it was not.
+fn is_deferred(destroy: &Destroy) -> bool {
+    let queued = destroy.queued.saturating_sub(destroy.within_call);
+    queued + destroy.callbacks + destroy.freed_unknown + destroy.callbacks_unknown > 0
 }
 
 fn split(state: &State, destroy: &Destroy, unseen_calls: u64, left: Option<u64>) -> Split {
@@ -308,21 +319,28 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
             let note = "a map of the probes was full, so whether the destroy waited is not known";
             return open(verdict, Reason::MapFull, note);
         }
+        if unordered_frees
+            && !destroy.has_uncovered_frees()
+            && destroy.after_older_barrier
+            && !callbacks_prove
+        {
+            let note = "a barrier that was running when the probes were attached may order what was queued before them";
+            return open(verdict, Reason::LateAttach, note);
+        }
         if !sees_rcu_barrier && !unordered_frees {
             return open(verdict, Reason::BlindRcuBarrier, "this kernel does not let rcu_barrier() be seen");
         }
         verdict.ordering = Ordering::Unordered;
         return VerdictKind::Unordered;
     }
-    let is_deferred =
-        destroy.queued + destroy.callbacks + destroy.freed_unknown + destroy.callbacks_unknown > 0;
-    verdict.ordering = if is_deferred { Ordering::Ordered } else { Ordering::NothingDeferred };
+    verdict.ordering = if is_deferred(destroy) { Ordering::Ordered } else { Ordering::NothingDeferred };
     let unknown_callbacks = destroy.unknown_callbacks_while_waiting;
     let waited_for_unknown = destroy.rcu_barrier_inside() && unknown_callbacks > 0;
     verdict.waited_for_callbacks = destroy.waited_for_callbacks() || waited_for_unknown;
     let waited_for_own = destroy.at_begin.frees();
     let waited_for_frees = destroy.barrier_inside && waited_for_own + destroy.unknown_while_waiting > 0;
     if waited_for_frees || verdict.waited_for_callbacks {
+        verdict.ordering = Ordering::Ordered;
         verdict.waited_for_own = waited_for_own + destroy.unknown_while_waiting;
         verdict.waited_for_other = destroy.others_at_begin.saturating_sub(destroy.others_left_at_look);
         let from_sheaves = destroy.freed_by.sheaf.saturating_sub(destroy.from_sheaves_at_begin);

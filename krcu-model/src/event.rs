@@ -105,10 +105,14 @@ pub enum Scope {
     /// Calls of `kfree_rcu()` and `call_rcu()`. What such a call queued shows all the same: it is freed, or its
     /// callback runs, without that anybody was seen to queue it, or it is left.
     Queueing,
+    /// Frees, runs of callbacks, and the ends of either: what is free may seem outstanding.
+    Freeing,
+    /// Entries and returns of barriers: what is ordered may seem not to be.
+    Barriers,
 }
 
 /// Events that were not seen, and when that was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// Why.
     pub reason: LossReason,
@@ -120,6 +124,8 @@ pub struct Gap {
     pub until: Time,
     /// What they would have told of.
     pub scope: Scope,
+    /// The programs whose runs were skipped, where that is why.
+    pub programs: Vec<String>,
 }
 
 /// What happened.

@@ -71,6 +71,7 @@ pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
         late_frees: destroy.late,
         last_late_free_ns: destroy.last_late.map(|late| late.since(look)),
         reasons: Vec::new(),
+        missed_programs: Vec::new(),
         notes: Vec::new(),
         advice: String::new(),
     }
@@ -80,7 +81,9 @@ pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
 fn waited_grace_periods(state: &State, destroy: &Destroy) -> Option<u64> {
     let look = destroy.look?;
     let is_lost = |gap: &Gap| {
-        !matches!(gap.scope, Scope::Cache(_)) && gap.from <= look.time && gap.until >= destroy.begin.time
+        matches!(gap.scope, Scope::Everything | Scope::Grace)
+            && gap.from <= look.time
+            && gap.until >= destroy.begin.time
     };
     let sees_all = !state.watch.blind.contains(&Blind::Grace) && !state.gaps.iter().any(is_lost);
     sees_all.then(|| destroy.graces_at_look.saturating_sub(destroy.graces_at_begin))

@@ -68,6 +68,7 @@ mod evidence;
 mod freeing;
 pub mod function;
 pub mod ledger;
+mod loss;
 pub mod machine;
 mod object_index;
 pub mod object_table;

@@ -130,6 +130,7 @@ impl Hole {
             from: self.from,
             until: self.until,
             scope: Scope::Everything,
+            programs: Vec::new(),
         }
     }
 }
@@ -145,6 +146,7 @@ mod tests {
             from: Time(from),
             until: Time(until),
             scope: Scope::Everything,
+            programs: Vec::new(),
         }
     }
 

@@ -66,7 +66,14 @@ mod tests {
         let facts = CacheFacts { name: "a \"b\" \\c\n".to_owned(), object_size: 64, refcount: -1 };
         let text = Some("mod".to_owned());
         let function = FunctionAddress(0xffff_ffff_c000_0010);
-        let gap = |reason, scope| What::Gap(Gap { reason, events: 3, from: Time(1), until: Time(2), scope });
+        let gap = |reason, scope| {
+            let programs = if reason == LossReason::ProbeMissed {
+                vec!["a".to_owned(), "b_end".to_owned()]
+            } else {
+                Vec::new()
+            };
+            What::Gap(Gap { reason, events: 3, from: Time(1), until: Time(2), scope, programs })
+        };
         vec![
             What::CacheCreated { cache, facts: facts.clone(), asked_name: "other".to_owned(), site: Site(3) },
             What::DestroyBegin { cache, facts, site: Site(4), comm: "rm mod".to_owned(), counted: true },
@@ -92,6 +99,8 @@ mod tests {
             gap(LossReason::RingFull, Scope::Cache(cache)),
             gap(LossReason::MapFull, Scope::Grace),
             gap(LossReason::ProbeMissed, Scope::Queueing),
+            gap(LossReason::ProbeMissed, Scope::Freeing),
+            gap(LossReason::ProbeMissed, Scope::Barriers),
             What::GraceBegin { expedited: false },
             What::GraceEnd { expedited: true },
             What::Allocated { object, cache, site: Site(9) },

@@ -144,6 +144,8 @@ pub struct Cache {
     pub covered: u64,
     /// The same, if a barrier ran inside a destroy of which it is not known whether one did.
     pub maybe_covered: u64,
+    /// Whether a barrier for this cache has returned whose begin was not seen.
+    pub after_older_barrier: bool,
     /// The destroy that failed to empty it.
     pub failed: Option<usize>,
     /// The last destroy that began to look at it.
@@ -304,6 +306,8 @@ pub struct Destroy {
     pub covered: u64,
     /// The same, if a barrier ran inside where it is not known whether one did.
     pub maybe_covered: u64,
+    /// Whether a barrier for it returned before the look that was running when the probes were attached.
+    pub after_older_barrier: bool,
     /// How far `rcu_barrier()` reached at the entry.
     pub callbacks_covered_before: u64,
     /// The same, or how far one that ran inside reached.
@@ -312,6 +316,8 @@ pub struct Destroy {
     pub rcu_barrier_before: Option<Time>,
     /// Objects ever handed to `kfree_rcu()`.
     pub queued: u64,
+    /// Of these, objects that the call itself freed.
+    pub within_call: u64,
     /// Callbacks ever handed to `call_rcu()`.
     pub callbacks: u64,
     /// Deferred frees, and callbacks, seen after the look was over.
@@ -367,6 +373,8 @@ pub struct State {
     pub(crate) open_barriers: BTreeMap<Task, Vec<OpenBarrier>>,
     /// Everything that any `kfree_rcu()` queued before this point has been freed.
     pub(crate) covered: u64,
+    /// Whether a barrier for every `kfree_rcu()` has returned whose begin was not seen.
+    pub(crate) after_older_barrier: bool,
     /// Every callback queued before this point has run.
     pub(crate) callbacks_covered: u64,
     /// When the last `rcu_barrier()` of a task returned, for the tasks that called it last.

@@ -26,6 +26,8 @@ pub enum VerdictKind {
     Unordered,
     /// The cache is shared; a reference was dropped.
     Alias,
+    /// The cache was destroyed before, which failed: this call changed nothing.
+    Repeated,
     /// A barrier returned while something that it covers was queued.
     BarrierEarly,
     /// An object was freed before a grace period had passed since it was queued.
@@ -50,6 +52,7 @@ impl VerdictKind {
             VerdictKind::LateFree => "late-free",
             VerdictKind::Unordered => "unordered",
             VerdictKind::Alias => "alias",
+            VerdictKind::Repeated => "repeated",
             VerdictKind::BarrierEarly => "barrier-early",
             VerdictKind::FreedEarly => "freed-early",
             VerdictKind::DoubleFree => "double-free",
@@ -268,6 +271,8 @@ pub struct Verdict {
     pub last_late_free_ns: Option<u64>,
     /// Why it cannot be decided, a word each; of a `clean` whose ordering is not known, why not.
     pub reasons: Vec<Reason>,
+    /// Where runs of probes were skipped and that is why: of which programs.
+    pub missed_programs: Vec<String>,
     /// Why it cannot be decided, or what else to know, a sentence each.
     pub notes: Vec<String>,
     /// What to do, one sentence.
@@ -318,6 +323,7 @@ impl Verdict {
             late_frees: 0,
             last_late_free_ns: None,
             reasons: Vec::new(),
+            missed_programs: Vec::new(),
             notes: Vec::new(),
             advice: String::new(),
         }

@@ -122,7 +122,7 @@ fn a_loss_between_the_two_may_be_the_free_that_is_missing() {
     let twice = |from: u64, until: u64, scope| {
         let run = Run::live().created(CACHE).at(200).queued(EXIT, 64..65).at(300).queued(EXIT, 64..65);
         let (from, until) = (Time(from * 1000), Time(until * 1000));
-        let gap = Gap { reason: LossReason::RingFull, events: 1, from, until, scope };
+        let gap = Gap { reason: LossReason::RingFull, events: 1, from, until, scope, programs: Vec::new() };
         doubles(&run.at(900).then(0, What::Gap(gap)))
     };
     assert_eq!(twice(250, 260, Scope::Everything), 0);
@@ -138,7 +138,14 @@ fn each_double_stands_for_itself() {
     // One before a loss, one around it, and a hundred behind.
     let run = Run::live().created(CACHE).at(100).queued(EXIT, 0..1).queued(EXIT, 0..1).queued(EXIT, 64..65);
     let (from, until) = (Time(150_000), Time(160_000));
-    let gap = Gap { reason: LossReason::RingFull, events: 1, from, until, scope: Scope::Everything };
+    let gap = Gap {
+        reason: LossReason::RingFull,
+        events: 1,
+        from,
+        until,
+        scope: Scope::Everything,
+        programs: Vec::new(),
+    };
     let run = run.at(200).then(0, What::Gap(gap)).queued(EXIT, 64..65);
     assert_eq!(doubles(&run), 1);
     let many = (1000..1100).fold(run, |run, object| run.queued(EXIT, object..object + 1));

@@ -49,7 +49,14 @@ fn grace_periods_that_end_while_a_destroy_waits_are_counted() {
     assert_eq!((blind.verdict, blind.waited_grace_periods), (VerdictKind::Waited, None));
     let lost = |from, until| {
         let (from, until) = (Time(from), Time(until));
-        let gap = Gap { reason: LossReason::MapFull, events: 1, from, until, scope: Scope::Grace };
+        let gap = Gap {
+            reason: LossReason::MapFull,
+            events: 1,
+            from,
+            until,
+            scope: Scope::Grace,
+            programs: Vec::new(),
+        };
         let verdict = looks(waits(vec![Blind::Inside]).then(0, What::Gap(gap))).verdict();
         (verdict.verdict, verdict.waited_grace_periods)
     };

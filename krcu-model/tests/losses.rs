@@ -16,7 +16,9 @@ use run::*;
 /// A loss between two microseconds, known from here on.
 fn lost(run: Run, reason: LossReason, scope: Scope, from: u64, until: u64) -> Run {
     let (from, until) = (Time(from * 1000), Time(until * 1000));
-    run.then(0, What::Gap(Gap { reason, events: 2, from, until, scope }))
+    let programs =
+        if reason == LossReason::ProbeMissed { vec!["freed_single".to_owned()] } else { Vec::new() };
+    run.then(0, What::Gap(Gap { reason, events: 2, from, until, scope, programs }))
 }
 
 #[test]
@@ -156,6 +158,57 @@ fn a_call_that_was_not_seen_shows_by_what_it_queued() {
     assert_eq!((one_more.verdict, one_more.leaked, one_more.undecided), (VerdictKind::Pending, None, 1));
     let left = missed(begun().destroy_begin().look(0).left(1));
     assert_eq!((left.verdict, left.reasons), (VerdictKind::Inconclusive, vec![Reason::ProbeMissed]));
+}
+
+#[test]
+fn a_free_that_was_not_seen_leaves_open_only_what_seems_outstanding() {
+    let missed = |run: Run| {
+        let verdict = lost(run, LossReason::ProbeMissed, Scope::Freeing, 150, 160).verdict();
+        (verdict.verdict, verdict.reasons, verdict.missed_programs)
+    };
+    let stands = |kind| (kind, vec![], vec![]);
+    let open = (VerdictKind::Inconclusive, vec![Reason::ProbeMissed], vec!["freed_single".to_owned()]);
+    let begun = || Run::live().at(100).created(CACHE).at(200);
+    let queued = || begun().queued(EXIT, 0..2);
+    // Nothing was to be freed, or all of it was seen to be.
+    assert_eq!(missed(begun().destroy_begin().look(0).emptied()), stands(VerdictKind::Clean));
+    let freed = || queued().freed(0..2, FreePath::Bulk);
+    assert_eq!(missed(freed().destroy_begin().look(0).emptied()), stands(VerdictKind::Unordered));
+    let waited = queued().destroy_begin().freed(0..2, FreePath::Bulk).look(4).emptied();
+    assert_eq!(missed(waited), stands(VerdictKind::Waited));
+    assert_eq!(missed(begun().destroy_begin().look(0).left(3)), stands(VerdictKind::Leaked));
+    // Some of what seems outstanding may be free, or a call may have returned that seems to be freeing.
+    assert_eq!(missed(queued().destroy_begin().look(0).left(2)), open);
+    assert_eq!(missed(queued().destroy_begin().look(0).emptied()), open);
+    let running = queued().then(WORKER, freed_by_its_call(0)).then(WORKER, freed_by_its_call(1));
+    assert_eq!(missed(running.destroy_begin().look(0).left(1)), open);
+    assert_eq!(missed(begun().callbacks(EXIT, 0..1).destroy_begin().look(0).left(1)), open);
+    // Of what was queued before the probes the free is all that is seen.
+    assert_eq!(missed(Run::live().at(200).destroy_begin().look(4).emptied()).0, VerdictKind::Inconclusive);
+    // What an unseen call queued shows by its free, if that was seen.
+    let calls = lost(begun(), LossReason::ProbeMissed, Scope::Queueing, 150, 160);
+    assert_eq!(missed(calls.destroy_begin().look(0).emptied()), open);
+}
+
+#[test]
+fn a_barrier_that_was_not_seen_leaves_open_only_what_seems_unordered() {
+    let missed = |run: Run| {
+        let verdict = lost(run, LossReason::ProbeMissed, Scope::Barriers, 150, 160).verdict();
+        (verdict.verdict, verdict.ordering, verdict.reasons)
+    };
+    let open = (VerdictKind::Inconclusive, Ordering::Unknown, vec![Reason::ProbeMissed]);
+    let begun = || Run::live().at(100).created(CACHE).at(200);
+    let freed = |run: Run| run.queued(EXIT, 0..2).freed(0..2, FreePath::Bulk);
+    let clean = missed(begun().destroy_begin().look(0).emptied());
+    assert_eq!(clean, (VerdictKind::Clean, Ordering::NothingDeferred, vec![]));
+    let ordered = missed(freed(begun()).barrier(EXIT, BarrierKind::Kvfree).destroy_begin().look(0).emptied());
+    assert_eq!(ordered, (VerdictKind::Clean, Ordering::Ordered, vec![]));
+    let pending = missed(begun().queued(EXIT, 0..2).destroy_begin().look(0).left(2));
+    assert_eq!(pending, (VerdictKind::Pending, Ordering::Unknown, vec![]));
+    assert_eq!(missed(freed(begun()).destroy_begin().look(0).emptied()), open);
+    // A barrier inside of one whose begin was missed seems to be one of its own: for callbacks nothing is sure.
+    let callbacks = begun().callbacks(EXIT, 0..1).ran(0..1).barrier(EXIT, BarrierKind::Rcu);
+    assert_eq!(missed(callbacks.destroy_begin().look(0).emptied()), open);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use krcu_model::{
     VerdictKind,
     event::{FunctionAddress, Leftover, ObjectAddress, Site, What},
     promise::Promise,
+    reason::Reason,
     state::Blind,
     verdict::{KernelResult, Ordering},
     verdicts,
@@ -525,6 +526,69 @@ fn what_somebody_else_waits_for_meanwhile_is_not_waited_for_by_the_destroy() {
 }
 
 #[test]
+fn a_destroy_of_a_cache_that_was_given_up_is_told_from_one_that_drops_a_reference() {
+    let again = |refcount| {
+        let what = What::DestroyBegin {
+            cache: CACHE,
+            facts: facts(refcount),
+            site: Site(0),
+            comm: "rmmod".to_owned(),
+            counted: false,
+        };
+        let failed = Run::live().created(CACHE).destroy_begin().look(0).left(1);
+        failed.then(EXIT, what).kinds()
+    };
+    assert_eq!(again(0), [VerdictKind::Leaked, VerdictKind::Repeated]);
+    assert_eq!(again(-1), [VerdictKind::Leaked, VerdictKind::Repeated]);
+    // Somebody has asked for it meanwhile, and got it.
+    assert_eq!(again(2), [VerdictKind::Leaked, VerdictKind::Alias]);
+}
+
+#[test]
+fn a_leak_of_a_cache_of_which_nothing_was_deferred_says_so() {
+    let leaked = |run: Run| {
+        let verdict = run.destroy_begin().look(0).left(1).verdict();
+        (verdict.verdict, verdict.ordering)
+    };
+    assert_eq!(leaked(Run::live().created(CACHE)), (VerdictKind::Leaked, Ordering::NothingDeferred));
+    let freed = Run::live().created(CACHE).queued(EXIT, 0..1).freed(0..1, FreePath::Bulk);
+    assert_eq!(leaked(freed), (VerdictKind::Leaked, Ordering::Unknown));
+}
+
+#[test]
+fn a_barrier_that_is_older_than_the_probes_may_order_what_is_older_too() {
+    let destroyed = |run: Run| {
+        let verdict = run.destroy_begin().look(0).emptied().verdict();
+        (verdict.verdict, verdict.reasons)
+    };
+    let ends = |barrier, cache| What::BarrierEnd { barrier, cache };
+    let old = || Run::live().freed(0..1, FreePath::Bulk);
+    let open = (VerdictKind::Inconclusive, vec![Reason::LateAttach]);
+    assert_eq!(destroyed(old()), (VerdictKind::Unordered, vec![]));
+    assert_eq!(destroyed(old().then(30, ends(BarrierKind::Kvfree, None))), open);
+    assert_eq!(destroyed(old().then(30, ends(BarrierKind::KvfreeOnCache, Some(CACHE)))), open);
+    // For another cache, or for callbacks; or what is unordered was seen to be queued.
+    let other = old().then(30, ends(BarrierKind::KvfreeOnCache, Some(OTHER)));
+    assert_eq!(destroyed(other).0, VerdictKind::Unordered);
+    assert_eq!(destroyed(old().then(30, ends(BarrierKind::Rcu, None))).0, VerdictKind::Unordered);
+    let seen = old().queued(EXIT, 1..2).freed(1..2, FreePath::Bulk);
+    assert_eq!(destroyed(seen.then(30, ends(BarrierKind::Kvfree, None))).0, VerdictKind::Unordered);
+}
+
+#[test]
+fn a_cache_that_is_asked_for_by_one_name_again_and_again_has_it_once() {
+    let asked = |name: &str| What::CacheCreated {
+        cache: CACHE,
+        facts: facts(2),
+        asked_name: name.to_owned(),
+        site: Site(0),
+    };
+    let run =
+        ["b", "c", "b", "c"].iter().fold(Run::live().created(CACHE), |run, name| run.then(EXIT, asked(name)));
+    assert_eq!(run.destroy_begin().look(0).emptied().verdict().aliases, ["b", "c"]);
+}
+
+#[test]
 fn what_is_deferred_while_the_destroy_looks_is_ordered_by_nothing() {
     let looks = || Run::new().created(CACHE).destroy_begin().look(0);
     let freed = looks().queued(30, 0..1).freed(0..1, FreePath::Bulk).emptied().verdict();
@@ -532,7 +596,7 @@ fn what_is_deferred_while_the_destroy_looks_is_ordered_by_nothing() {
     // One that its own call has freed by then was not deferred.
     let within = Run::new().created(CACHE).then(30, queued(1, true)).destroy_begin().look(0);
     let within = within.then(30, freed_by_its_call(1)).emptied().verdict();
-    assert_eq!(within.verdict, VerdictKind::Clean);
+    assert_eq!((within.verdict, within.ordering), (VerdictKind::Clean, Ordering::NothingDeferred));
     // A callback may hold what is left.
     let callback = looks().then(30, callback(99)).left(1).verdict();
     assert_eq!((callback.verdict, callback.undecided), (VerdictKind::Inconclusive, 1));

@@ -5,7 +5,7 @@
  *     create NAME [size=N] [ctor] [typesafe] [merge] [checked]   checked: the kernel finds a double free, harmlessly
  *     alloc NAME N [slow|fenced]  N objects that the module holds from now on; slow: two milliseconds between them;
  *                                 fenced: KFENCE's
- *     free NAME N [kfree|bulk]    freed at once, by kmem_cache_free() unless another way is named
+ *     free NAME N [kfree|kvfree|bulk]  freed at once, by kmem_cache_free() unless another way is named
  *     queue NAME N                kfree_rcu()
  *     sleepfree NAME N            kfree_rcu_mightsleep(): there is no rcu_head
  *     nolock NAME N               kfree_rcu_nolock(), where the kernel has it
@@ -68,6 +68,13 @@ static struct play_cache *play_cache(const char *name)
 			return cache;
 	play_wrong(name, "is no cache");
 	return NULL;
+}
+
+struct kmem_cache *play_kmem_cache(const char *name)
+{
+	struct play_cache *cache = play_cache(name);
+
+	return cache ? cache->cache : NULL;
 }
 
 static void play_hold_object(struct play_cache *cache, struct play_object *object)
@@ -221,7 +228,7 @@ static int play_free(char **words, unsigned int count)
 
 	if (number < 0)
 		return number;
-	if (strcmp(how, "cache") && strcmp(how, "kfree") && strcmp(how, "bulk"))
+	if (strcmp(how, "cache") && strcmp(how, "kfree") && strcmp(how, "kvfree") && strcmp(how, "bulk"))
 		return play_wrong(how, "is no way to free");
 	if (!strcmp(how, "bulk") && number > (int)ARRAY_SIZE(objects))
 		return play_wrong(words[2], "is too much for one bulk free");
@@ -230,6 +237,8 @@ static int play_free(char **words, unsigned int count)
 
 		if (!strcmp(how, "kfree"))
 			kfree(object);
+		else if (!strcmp(how, "kvfree"))
+			kvfree(object);
 		else if (!strcmp(how, "bulk"))
 			objects[bulk++] = object;
 		else

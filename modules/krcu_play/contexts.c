@@ -5,8 +5,9 @@
  *     irq:    in a hard interrupt (irq_work)          cpuN:   by this task, on processor N
  *     bh:     in a softirq (tasklet)                  work:   by a worker of a workqueue
  *     off:    by this task, interrupts disabled       bg:     by a thread of its own, not waited for
+ *     inside: by this task, in a run of a probe (losses.c)
  *
- * They can be stacked: `cpu1: irq: queue a 5`. All but bg: return when the statement is done. Operation:
+ * They can be stacked: `cpu1: irq: queue a 5`. All but bg: and inside: return when the statement is done. Operation:
  *
  *     join    waits for the threads of bg:
  */
@@ -183,6 +184,8 @@ int play_elsewhere(const char *word, char **words, unsigned int count, bool atom
 		return play_irqs_off(words, count);
 	if (!strcmp(word, "bg:"))
 		return play_in_background(words, count);
+	if (!strcmp(word, "inside:"))
+		return play_arm(words, count);
 	if (!strncmp(word, "cpu", 3)) {
 		strscpy(number, word + 3, sizeof(number));
 		number[strlen(number) - 1] = '\0';

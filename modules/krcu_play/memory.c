@@ -5,14 +5,15 @@
  *     small N    kmalloc(), by kfree_rcu()
  *     large N    kmalloc() of more than any slab has, by kfree_rcu()
  *     big N      vmalloc(), by kvfree_rcu()
- *     famine     takes every page that there is; what needs one from now on goes without
- *     feast      gives them back
+ *     famine     from now on this task gets no page where it can do without
+ *     feast      ends that
  *     drain      as many large ones on each processor as make its batch leave at once, not after five seconds
  */
 #include <linux/cpumask.h>
-#include <linux/delay.h>
+#include <linux/kprobes.h>
 #include <linux/module.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
@@ -70,36 +71,64 @@ static int play_big(char **words, unsigned int count)
 	return 0;
 }
 
-/* Pages that were taken, each with the address of the next at its start. */
-static void **taken;
+/* Whom the page allocator refuses what may be refused. */
+static struct task_struct *starving;
+
+/* In place of __get_free_pages(). */
+static noinline notrace unsigned long play_no_page(void)
+{
+	return 0;
+}
+
+static int play_page_is_asked(struct kprobe *probe, struct pt_regs *regs)
+{
+#ifdef CONFIG_X86_64
+	/* As kfree_rcu_mightsleep() asks for its page: not at any price. */
+	if (READ_ONCE(starving) == current && in_task() && (regs_get_kernel_argument(regs, 0) & __GFP_NORETRY)) {
+		instruction_pointer_set(regs, (unsigned long)play_no_page);
+		return 1;
+	}
+#endif
+	return 0;
+}
+
+/* A probe with one of these may lead elsewhere. */
+static void play_page_was_asked(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
+{
+}
+
+static struct kprobe page_probe;
 
 void play_feast(void)
 {
-	while (taken) {
-		void **page = taken;
-
-		taken = *page;
-		free_page((unsigned long)page);
-	}
+	if (!starving)
+		return;
+	WRITE_ONCE(starving, NULL);
+	unregister_kprobe(&page_probe);
 }
 
 static int play_famine(char **words, unsigned int count)
 {
-	unsigned int refused = 0;
+	/* Newer kernels have the first. */
+	static const char *const names[] = { "get_free_pages_noprof", "__get_free_pages" };
+	unsigned int name;
+	int error = -ENOENT;
 
-	/* As kfree_rcu_mightsleep() asks for its page: not at any price. What reclaim still finds is taken too. */
-	while (refused < 20) {
-		void **page = (void **)__get_free_page(GFP_KERNEL | __GFP_NORETRY | __GFP_NOMEMALLOC | __GFP_NOWARN);
-
-		if (page) {
-			*page = taken;
-			taken = page;
-		} else {
-			refused++;
-			usleep_range(500, 1000);
-		}
+	if (!IS_ENABLED(CONFIG_X86_64))
+		return -EOPNOTSUPP;
+	if (starving)
+		return -EBUSY;
+	for (name = 0; error == -ENOENT && name < ARRAY_SIZE(names); name++) {
+		page_probe = (struct kprobe) {
+			.symbol_name = names[name],
+			.pre_handler = play_page_is_asked,
+			.post_handler = play_page_was_asked,
+		};
+		error = register_kprobe(&page_probe);
 	}
-	return 0;
+	if (!error)
+		WRITE_ONCE(starving, current);
+	return error;
 }
 
 static int play_feast_now(char **words, unsigned int count)

@@ -5,6 +5,8 @@
 
 #include <linux/types.h>
 
+struct kmem_cache;
+
 /* Words that a statement may have, and bytes that a word may have. */
 #define PLAY_WORDS 8
 #define PLAY_WORD_BYTES 24
@@ -25,6 +27,7 @@ extern const struct play_operation play_cache_operations[];
 extern const struct play_operation play_memory_operations[];
 extern const struct play_operation play_wait_operations[];
 extern const struct play_operation play_context_operations[];
+extern const struct play_operation play_loss_operations[];
 
 /* script.c: does one statement; `atomic` says that nothing may sleep. */
 int play_statement(char **words, unsigned int count, bool atomic);
@@ -44,11 +47,17 @@ bool play_move_to(unsigned int cpu);
 
 /* caches.c: destroys what the script left, once its objects are freed. */
 void play_caches_exit(void);
+/* The cache of a name; NULL with a line that names the word. */
+struct kmem_cache *play_kmem_cache(const char *name);
 
-/* memory.c: gives back what a famine has taken. */
+/* memory.c: ends a famine. */
 void play_feast(void);
 
 /* waits.c: ends a hold. */
 void play_release(void);
+
+/* losses.c: arms a trap with a statement; disarms all. */
+int play_arm(char **words, unsigned int count);
+void play_untrap(void);
 
 #endif

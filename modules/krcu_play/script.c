@@ -6,7 +6,7 @@
  *
  * The writer itself does it, on processor 0, and its write() returns when all is done. The script in the parameter `exit`
  * is done by the module's exit function. Statements end with `;` or a new line. A word that ends with a colon says where
- * the rest of its statement is done (contexts.c); the operations are in caches.c, memory.c and waits.c. What cannot be
+ * the rest of its statement is done (contexts.c); the operations are in caches.c, memory.c, waits.c and losses.c. What cannot be
  * understood is -EINVAL, and one line of the kernel's log names the word; what was done before it stays done.
  *
  * Truth: of each statement, by its own words. Counts are exact: an operation that cannot do all of it says so.
@@ -23,6 +23,7 @@ static const struct play_operation *const tables[] = {
 	play_memory_operations,
 	play_wait_operations,
 	play_context_operations,
+	play_loss_operations,
 };
 
 int play_wrong(const char *word, const char *why)
@@ -149,6 +150,7 @@ static noinline void krcu_play_last_script(void)
 static void __exit krcu_play_exit(void)
 {
 	krcu_play_last_script();
+	play_untrap();
 	play_feast();
 	play_release();
 	play_join();

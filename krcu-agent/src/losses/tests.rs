@@ -26,7 +26,7 @@ fn of(cache: u64) -> Scope {
 }
 
 fn gap(reason: LossReason, scope: Scope, events: u64, from: u64, until: u64) -> Gap {
-    Gap { reason, events, from: Time(from), until: Time(until), scope }
+    Gap { reason, events, from: Time(from), until: Time(until), scope, programs: Vec::new() }
 }
 
 #[test]
@@ -119,15 +119,44 @@ fn skipped_runs_are_told_for_the_time_since_they_were_read_last() {
     let with = |misses: Option<Misses>| Reading { misses, ..reading(vec![cpu(&[])], &[]) };
     let misses = |grace, queued| with(Some(vec![("grace_end", Some(grace)), ("queued", Some(queued))]));
     let missed = LossReason::ProbeMissed;
+    let of = |programs: &[&str]| programs.iter().map(|&program| program.to_owned()).collect::<Vec<_>>();
     assert_eq!(ledger.take(&misses(0, 0), Time(1_000), Time(1_001)), []);
     // The counters are read more often: that says nothing of skipped runs.
     assert_eq!(ledger.take(&with(None), Time(1_500), Time(1_501)), []);
     assert_eq!(
         ledger.take(&misses(2, 1), Time(2_000), Time(2_001)),
-        [gap(missed, Scope::Grace, 2, 1_000, 2_001), gap(missed, Scope::Queueing, 1, 1_000, 2_001)]
+        [
+            Gap { programs: of(&["grace_end"]), ..gap(missed, Scope::Grace, 2, 1_000, 2_001) },
+            Gap { programs: of(&["queued"]), ..gap(missed, Scope::Queueing, 1, 1_000, 2_001) },
+        ]
     );
     assert_eq!(ledger.take(&misses(2, 1), Time(3_000), Time(3_001)), []);
     assert_eq!(misses(2, 1).losses().probe_missed, 3);
+    // What was skipped before is not what is skipped now.
+    assert_eq!(
+        ledger.take(&misses(2, 4), Time(4_000), Time(4_001)),
+        [Gap { programs: of(&["queued"]), ..gap(missed, Scope::Queueing, 3, 3_000, 4_001) }]
+    );
+}
+
+#[test]
+fn a_skipped_run_concerns_what_its_event_would_have_changed() {
+    let scope = |program| {
+        let reading = Reading { misses: Some(vec![(program, Some(1))]), ..Reading::default() };
+        let gaps = Ledger::new(Time(0)).take(&reading, Time(1), Time(2));
+        let [gap] = gaps.as_slice() else { panic!("{program}: {gaps:?}") };
+        assert_eq!(gap.programs, [program]);
+        gap.scope
+    };
+    for program in ["freed_bulk", "freed_list_end", "freed_sheaf_end", "callback_runs", "callback_runs_end"] {
+        assert_eq!(scope(program), Scope::Freeing, "{program}");
+    }
+    for program in ["rcu_barrier_begin", "kvfree_barrier_end", "kvfree_on_cache_begin"] {
+        assert_eq!(scope(program), Scope::Barriers, "{program}");
+    }
+    for program in ["rcu_work_flushed", "destroy_begin", "cache_created", "freed_at_once", "allocated"] {
+        assert_eq!(scope(program), Scope::Everything, "{program}");
+    }
 }
 
 #[test]
@@ -146,6 +175,18 @@ fn what_a_second_copy_saw_was_not_missed() {
     let reading = Reading { counters, misses: Some(misses), ..Reading::default() };
     assert_eq!(reading.missed(), BTreeMap::from([(Kind::Freed, 1), (Kind::CallbackRuns, 1)]));
     assert_eq!(reading.losses().destroys, 0);
+}
+
+#[test]
+fn a_program_whose_second_copy_saw_all_is_not_named() {
+    let counters = vec![cpu(&[(Kind::CacheCreated, Fate::Nested, 2), (Kind::DestroyBegin, Fate::Nested, 1)])];
+    let misses = vec![("cache_created", Some(2)), ("destroy_begin", Some(2))];
+    let reading = Reading { counters, misses: Some(misses), ..Reading::default() };
+    let programs = vec!["destroy_begin".to_owned()];
+    assert_eq!(
+        Ledger::new(Time(0)).take(&reading, Time(1), Time(2)),
+        [Gap { programs, ..gap(LossReason::ProbeMissed, Scope::Everything, 1, 0, 2) }]
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use krcu_model::{
     Verdict, VerdictKind,
+    reason::Reason,
     verdict::{CallbackCount, KernelResult},
 };
 
@@ -73,6 +74,21 @@ pub(super) fn site(objects: u64, stack: &[String]) -> String {
     }
     let chain = if frames.is_empty() { "an unknown place".to_owned() } else { frames.join(" ← ") };
     if objects > 0 { format!("{} × {chain}", count(objects)) } else { format!("last from {chain}") }
+}
+
+/// That it is undecided, and why: a word each, with the programs where runs of probes were skipped.
+pub(super) fn undecided(verdict: &Verdict) -> String {
+    let reason = |reason: &Reason| match reason {
+        Reason::ProbeMissed if !verdict.missed_programs.is_empty() => {
+            format!("{} ({})", reason.word(), verdict.missed_programs.join(", "))
+        }
+        _ => reason.word().to_owned(),
+    };
+    let reasons: Vec<String> = verdict.reasons.iter().map(reason).collect();
+    match reasons.as_slice() {
+        [] => "cannot be decided".to_owned(),
+        reasons => format!("cannot be decided: {}", reasons.join(", ")),
+    }
 }
 
 /// What stands between the deferred frees and the destroy.

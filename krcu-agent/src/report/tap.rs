@@ -110,6 +110,7 @@ fn diagnostics(report: &Report, verdict: &Verdict) -> String {
         verdict.leak_sites.iter().map(|site| lines::site(site.objects, &site.stack)),
     );
     list(&mut block, "reasons", verdict.reasons.iter().map(|reason| reason.word().to_owned()));
+    list(&mut block, "missed_programs", verdict.missed_programs.iter().cloned());
     list(&mut block, "notes", verdict.notes.iter().cloned());
     scalar(&mut block, "advice", &quoted(&verdict.advice));
     block + "  ...\n"

@@ -83,7 +83,8 @@ pub(super) fn losses(report: &Report) -> Vec<String> {
 
 /// Whether a verdict needs one line only.
 pub(super) fn is_quiet(report: &Report, verdict: &Verdict) -> bool {
-    matches!(verdict.verdict, VerdictKind::Clean | VerdictKind::Alias) && !report.is_open(verdict)
+    matches!(verdict.verdict, VerdictKind::Clean | VerdictKind::Alias | VerdictKind::Repeated)
+        && !report.is_open(verdict)
 }
 
 /// The verdict in one word, as far as it answers what this run asks.
@@ -121,6 +122,7 @@ pub(super) fn clause(verdict: &Verdict) -> String {
         }
         .to_owned(),
         VerdictKind::Clean => String::new(),
+        VerdictKind::Repeated => verdict.notes.join("; "),
         VerdictKind::Alias if verdict.aliases.is_empty() => verdict.notes.join("; "),
         VerdictKind::Alias => {
             format!("has {} merged into it: only a reference was dropped", verdict.aliases.join(", "))
@@ -161,11 +163,7 @@ pub(super) fn clause(verdict: &Verdict) -> String {
             format!("{freed} {were} handed over to be freed while queued already")
         }
         VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
-        VerdictKind::Inconclusive if verdict.reasons.is_empty() => "cannot be decided".to_owned(),
-        VerdictKind::Inconclusive => {
-            let reasons: Vec<&str> = verdict.reasons.iter().map(|reason| reason.word()).collect();
-            format!("cannot be decided: {}", reasons.join(", "))
-        }
+        VerdictKind::Inconclusive => lines::undecided(verdict),
     }
 }
 
@@ -432,8 +430,9 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
             from: Time(1),
             until: Time(2_000_000_000),
             scope: Scope::Everything,
+            programs: Vec::new(),
         };
-        let mut report = my_module(&[], vec![left(), What::Gap(gap)]);
+        let mut report = my_module(&[], vec![left(), What::Gap(gap.clone())]);
         report.losses.ring_full = 9;
         let text = render(&report);
         let lines: Vec<&str> = text.lines().collect();
@@ -442,6 +441,11 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
         assert!(lines[3].starts_with("inconclusive  my_cache  cannot be decided"), "{text}");
         assert_eq!(lines[4], "              why           9 events were lost because the ring was full");
         assert_eq!(report.exit_status(), EXIT_INCONCLUSIVE);
+        // Of runs that were skipped it is said of which programs.
+        let programs = vec!["destroy_begin".to_owned(), "cache_created".to_owned()];
+        let gap = Gap { reason: LossReason::ProbeMissed, programs, ..gap };
+        let text = render(&my_module(&[], vec![left(), What::Gap(gap)]));
+        assert!(text.contains("cannot be decided: probe-missed (cache_created, destroy_begin)"), "{text}");
     }
 
     #[test]

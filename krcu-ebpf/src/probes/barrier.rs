@@ -4,7 +4,10 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use krcu_common::{BarrierKind, Kind, wire::Barrier};
+use krcu_common::{
+    BarrierKind, Kind,
+    wire::{Barrier, FLUSHES_UNKNOWN},
+};
 
 use super::{Hot, argument, first, nested};
 use crate::{
@@ -51,7 +54,8 @@ pub fn kvfree_on_cache_end(context: FExitContext) -> i32 {
 #[inline(always)]
 fn barrier(kind: Kind, barrier: BarrierKind, cache: u64) -> i32 {
     // SAFETY: only this task changes its entry, and the value is copied at once.
-    let rcu_works_flushed = unsafe { DESTROYING.get(task()) }.copied().unwrap_or(0);
+    let flushed = unsafe { DESTROYING.get(task()) }.copied().unwrap_or(0);
+    let rcu_works_flushed = if flushed == FLUSHES_UNKNOWN { 0 } else { flushed };
     emit::<Barrier>(kind, Wake::Now, |body| {
         body.write(Barrier { cache, barrier: barrier as u32, rcu_works_flushed });
     });
@@ -75,7 +79,9 @@ pub fn rcu_work_flushed_nested(context: FEntryContext) -> i32 {
 fn work_flushed() {
     let task = task();
     // SAFETY: only this task changes its entry, and the value is copied at once.
-    if let Some(flushed) = unsafe { DESTROYING.get(task) }.copied() {
+    if let Some(flushed) = unsafe { DESTROYING.get(task) }.copied()
+        && flushed != FLUSHES_UNKNOWN
+    {
         let _ = DESTROYING.insert(task, flushed + 1, 0);
     }
 }

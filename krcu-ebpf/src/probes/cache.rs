@@ -132,12 +132,26 @@ pub fn shutdown_end_nested(context: FEntryContext) -> i32 {
     nested(Hot::ShutdownEnd, Kind::ShutdownEnd, &context, || look_is_over(&context))
 }
 
+/// A destroy that flushed works and did not look has dropped a reference: what its task flushes from now on is of
+/// no destroy. One that has flushed nothing yet may be in the middle of it, at its sheaves.
+#[inline(always)]
+fn reference_is_dropped(task: u32) {
+    if let Some(flushed) = DESTROYING.get_ptr_mut(task) {
+        // SAFETY: the map's value, which its own task alone reads and writes.
+        unsafe {
+            if *flushed != 0 {
+                *flushed = FLUSHES_UNKNOWN;
+            }
+        }
+    }
+}
+
 #[inline(always)]
 fn look_is_over(context: &FEntryContext) {
     let task = task();
     // SAFETY: only this task changes its entry, and the value is copied at once.
     let Some(cache) = (unsafe { SHUTTING_DOWN.get(task) }).copied() else {
-        return;
+        return reference_is_dropped(task);
     };
     let _ = SHUTTING_DOWN.remove(task);
     // The event has its place before the slabs are counted: what is freed while they are was outstanding

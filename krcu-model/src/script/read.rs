@@ -143,6 +143,9 @@ fn what(verb: &str, fields: &mut Fields) -> Result<What, String> {
             from: Time(fields.number("from")?),
             until: Time(fields.number("until")?),
             scope: fields.scope()?,
+            programs: fields
+                .take("programs")
+                .map_or_else(Vec::new, |names| names.split(',').map(str::to_owned).collect()),
         }),
         "grace_begin" => What::GraceBegin { expedited: fields.flag("expedited")? },
         "grace_end" => What::GraceEnd { expedited: fields.flag("expedited")? },
@@ -263,12 +266,20 @@ impl Fields {
     }
 
     fn scope(&mut self) -> Result<Scope, String> {
-        match (self.cache_if_given()?, self.flag("grace")?, self.flag("queueing")?) {
-            (None, false, false) => Ok(Scope::Everything),
-            (Some(cache), false, false) => Ok(Scope::Cache(cache)),
-            (None, true, false) => Ok(Scope::Grace),
-            (None, false, true) => Ok(Scope::Queueing),
-            _ => Err("a loss is of a `cache`, of `grace` periods, or of `queueing`".to_owned()),
+        let mut scopes: Vec<Scope> = self.cache_if_given()?.map(Scope::Cache).into_iter().collect();
+        for (flag, scope) in [
+            ("grace", Scope::Grace),
+            ("queueing", Scope::Queueing),
+            ("freeing", Scope::Freeing),
+            ("barriers", Scope::Barriers),
+        ] {
+            scopes.extend(self.flag(flag)?.then_some(scope));
+        }
+        match scopes.as_slice() {
+            [] => Ok(Scope::Everything),
+            [scope] => Ok(*scope),
+            _ => Err("a loss is of a `cache`, of `grace` periods, of `queueing`, `freeing`, or `barriers`"
+                .to_owned()),
         }
     }
 

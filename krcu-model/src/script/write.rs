@@ -94,6 +94,8 @@ impl Line {
             Scope::Cache(cache) => self.cache(cache),
             Scope::Grace => self.flag("grace", true),
             Scope::Queueing => self.flag("queueing", true),
+            Scope::Freeing => self.flag("freeing", true),
+            Scope::Barriers => self.flag("barriers", true),
         }
     }
 
@@ -177,7 +179,8 @@ impl Line {
             }
             What::Gap(gap) => {
                 let line = self.verb("gap").field("reason", gap.reason.word()).field("events", gap.events);
-                line.field("from", gap.from.0).field("until", gap.until.0).scope(gap.scope)
+                line.field("from", gap.from.0).field("until", gap.until.0).scope(gap.scope);
+                if gap.programs.is_empty() { line } else { line.field("programs", gap.programs.join(",")) }
             }
             What::GraceBegin { expedited } => self.verb("grace_begin").flag("expedited", *expedited),
             What::GraceEnd { expedited } => self.verb("grace_end").flag("expedited", *expedited),

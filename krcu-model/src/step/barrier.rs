@@ -17,9 +17,11 @@ impl State {
         barrier: BarrierKind,
         address: Option<CacheAddress>,
     ) {
-        let Some(open) = self.open_barriers.get_mut(&task) else { return };
-        // A barrier whose begin was not seen covers nothing that is known.
-        let Some(place) = open.iter().rposition(|entry| entry.barrier == barrier) else { return };
+        let mut open = self.open_barriers.get_mut(&task);
+        let place = open.as_ref().and_then(|open| open.iter().rposition(|entry| entry.barrier == barrier));
+        let (Some(open), Some(place)) = (&mut open, place) else {
+            return self.older_barrier_ends(barrier, address);
+        };
         let ended = open[place];
         open.truncate(place);
         if open.is_empty() {
@@ -63,6 +65,15 @@ impl State {
             }
         }
         self.check_barrier(end, task, &ended, address);
+    }
+
+    /// A barrier whose begin was not seen covers nothing that is known, and maybe what is older than the probes.
+    fn older_barrier_ends(&mut self, barrier: BarrierKind, address: Option<CacheAddress>) {
+        match (barrier, address) {
+            (BarrierKind::Kvfree, _) => self.after_older_barrier = true,
+            (BarrierKind::KvfreeOnCache, Some(address)) => self.cache(address).after_older_barrier = true,
+            (BarrierKind::Rcu | BarrierKind::KvfreeOnCache, _) => {}
+        }
     }
 
     /// While it looks, a destroy calls `rcu_barrier()` only where it has flushed its cache's sheaves before.

@@ -33,7 +33,7 @@ impl State {
             // Merged: the caller got a cache that exists already.
             let cache = self.cache(address);
             cache.facts = facts;
-            cache.aliases.push(asked_name);
+            cache.is_asked_for_as(asked_name);
             return;
         }
         if let Some(cache) = self.caches.get_mut(&address)
@@ -41,7 +41,7 @@ impl State {
         {
             // A cache that a failed destroy left behind may be found again and handed out (6.1): with all
             // that is queued of it.
-            cache.aliases.push(asked_name);
+            cache.is_asked_for_as(asked_name);
             return;
         }
         // A cache at this address whose end was not seen is gone all the same.
@@ -120,10 +120,12 @@ impl State {
             callbacks_unknown: 0,
             covered: cache.covered.max(all_covered),
             maybe_covered: 0,
+            after_older_barrier: false,
             callbacks_covered_before: callbacks_covered,
             callbacks_covered,
             rcu_barrier_before,
             queued: cache.queued,
+            within_call: cache.freed_by.within_call,
             callbacks: cache.callbacks,
             late: 0,
             late_unknown: 0,
@@ -164,9 +166,11 @@ impl State {
         let others =
             self.caches.iter().filter(|(other, _)| **other != address).map(|(_, cache)| &cache.outstanding);
         let others_left_at_look = others.map(|objects| objects.older_than(begin)).sum();
+        let after_older_barrier = self.after_older_barrier;
         let Some(cache) = self.caches.get_mut(&address) else { return };
         let destroy = &mut self.destroys[place];
         destroy.look = Some(look);
+        destroy.after_older_barrier = after_older_barrier || cache.after_older_barrier;
         cache.looking = Some(place);
         if flushed_every_cpu {
             cache.covered = cache.covered.max(begin.position);
@@ -307,9 +311,17 @@ impl Cache {
             freed_by: FreedBy::default(),
             covered: 0,
             maybe_covered: 0,
+            after_older_barrier: false,
             failed: None,
             looking: None,
             looked: None,
+        }
+    }
+
+    /// One more user got it, by this name: once each, however often it comes and goes.
+    fn is_asked_for_as(&mut self, name: String) {
+        if !self.aliases.contains(&name) {
+            self.aliases.push(name);
         }
     }
 
@@ -357,6 +369,7 @@ impl Destroy {
         self.unexplained = cache.unexplained;
         self.callbacks_unknown = cache.callbacks_unknown;
         self.queued = cache.queued;
+        self.within_call = cache.freed_by.within_call;
         self.callbacks = cache.callbacks;
     }
 

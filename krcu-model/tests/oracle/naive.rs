@@ -143,6 +143,8 @@ pub(crate) struct Naive<'a> {
     runs: Vec<Run>,
     frees: Vec<Free>,
     pub(crate) barriers: Vec<Barrier>,
+    /// Returns of barriers for `kfree_rcu()` whose begin was not seen, and the cache that each was for, if for one.
+    older_barriers: Vec<(Place, Option<usize>)>,
     destroys: Vec<Destroy>,
     /// Objects that a reader held when they were freed: the cache, and where.
     torn_away: Vec<(usize, Place)>,
@@ -166,6 +168,7 @@ impl<'a> Naive<'a> {
             runs: Vec::new(),
             frees: Vec::new(),
             barriers: Vec::new(),
+            older_barriers: Vec::new(),
             destroys: Vec::new(),
             torn_away: Vec::new(),
             unexplained: Vec::new(),
@@ -271,7 +274,13 @@ impl<'a> Naive<'a> {
             What::BarrierEnd { barrier, cache } => {
                 let life = cache.map(|cache| self.life_at(cache));
                 let is_it = |b: &Barrier| b.task == task && b.kind == *barrier && b.is_open();
-                let Some(index) = self.barriers.iter().rposition(is_it) else { return };
+                let Some(index) = self.barriers.iter().rposition(is_it) else {
+                    let is_for_one = *barrier == BarrierKind::KvfreeOnCache;
+                    if *barrier == BarrierKind::Kvfree || (is_for_one && life.is_some()) {
+                        self.older_barriers.push((place, life.filter(|_| is_for_one)));
+                    }
+                    return;
+                };
                 for inner in self.barriers[index + 1..].iter_mut().filter(|b| b.task == task) {
                     inner.end_unseen = true;
                 }

@@ -277,7 +277,7 @@ impl Kernel {
             let reasons = [LossReason::RingFull, LossReason::ProbeMissed, LossReason::MapFull];
             let reason = *self.random.choose(&reasons);
             let reason = if scope == Scope::Queueing { LossReason::ProbeMissed } else { reason };
-            self.lost.push(Gap { reason, events: 1, from: first, until, scope });
+            self.lost.push(Gap { reason, events: 1, from: first, until, scope, programs: Vec::new() });
         }
     }
 

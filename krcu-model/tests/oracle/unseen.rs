@@ -41,22 +41,32 @@ fn as_probes_see(events: &[Event]) -> Vec<Event> {
     seen
 }
 
-/// The same without some of the calls that queue, and with what is known of that.
-fn without_some_calls(events: &[Event], random: &mut Random) -> Option<Vec<Event>> {
-    let is_call = |event: &Event| matches!(event.what, What::Queued { .. } | What::CallbackQueued { .. });
-    let kept: Vec<Event> =
-        events.iter().filter(|event| !is_call(event) || random.percent(85)).cloned().collect();
-    let lost = (events.len() - kept.len()) as u64;
+/// What some programs tell of: one scope of a loss, with the events that fall into it.
+type Kind = (Scope, fn(&What) -> bool);
+
+const CALLS: Kind =
+    (Scope::Queueing, |what| matches!(what, What::Queued { .. } | What::CallbackQueued { .. }));
+const FREES: Kind = (Scope::Freeing, |what| {
+    matches!(what, What::Freed { .. } | What::CallbackRuns { .. } | What::BatchFreed { .. })
+});
+const BARRIERS: Kind =
+    (Scope::Barriers, |what| matches!(what, What::BarrierBegin { .. } | What::BarrierEnd { .. }));
+
+/// The same without some of the events of each kind, and with what is known of that.
+fn without_some(events: &[Event], kinds: &[Kind], random: &mut Random) -> Option<Vec<Event>> {
     let (first, last) = (events.first()?.time, events.last()?.time);
-    let gap = Gap {
-        reason: LossReason::ProbeMissed,
-        events: lost,
-        from: first,
-        until: last,
-        scope: Scope::Queueing,
-    };
-    let told = Event { time: last, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) };
-    (lost > 0).then(|| kept.into_iter().chain([told]).collect())
+    let mut kept = events.to_vec();
+    let mut gaps = Vec::new();
+    for (scope, is_of_it) in kinds {
+        let before = kept.len();
+        kept.retain(|event| !is_of_it(&event.what) || random.percent(85));
+        let (events, programs) = ((before - kept.len()) as u64, vec!["program".to_owned()]);
+        let reason = LossReason::ProbeMissed;
+        gaps.push(Gap { reason, events, from: first, until: last, scope: *scope, programs });
+    }
+    gaps.retain(|gap| gap.events > 0);
+    let told = |gap| Event { time: last, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) };
+    (!gaps.is_empty()).then(|| kept.into_iter().chain(gaps.into_iter().map(told)).collect())
 }
 
 /// The words of the destroys.
@@ -66,8 +76,8 @@ fn kinds(watch: &Watch, events: &[Event]) -> Vec<VerdictKind> {
     verdicts(&state).iter().take(state.destroys().len()).map(|verdict| verdict.verdict).collect()
 }
 
-#[test]
-fn a_verdict_that_stands_without_some_calls_is_that_of_all_events() {
+/// How many verdicts stand without some events, each of which is that of all events, and how many are open.
+fn stand_and_open(kinds_of_loss: &[Kind]) -> (u64, u64) {
     let mut random = Random::new(4);
     let (mut stand, mut open) = (0, 0);
     for seed in 0..crate::workloads() {
@@ -78,7 +88,7 @@ fn a_verdict_that_stands_without_some_calls_is_that_of_all_events() {
         if whole.iter().any(|event| matches!(event.what, What::Lingers { .. })) {
             continue;
         }
-        let Some(part) = without_some_calls(&whole, &mut random) else { continue };
+        let Some(part) = without_some(&whole, kinds_of_loss, &mut random) else { continue };
         let (all, said) = (kinds(&watch, &whole), kinds(&watch, &part));
         for (all, said) in all.iter().zip(&said) {
             match *said {
@@ -90,5 +100,29 @@ fn a_verdict_that_stands_without_some_calls_is_that_of_all_events() {
             }
         }
     }
+    (stand, open)
+}
+
+#[test]
+fn a_verdict_that_stands_without_some_calls_is_that_of_all_events() {
+    let (stand, open) = stand_and_open(&[CALLS]);
     assert!(stand > 500 && open > 500, "{stand} verdicts stand, {open} are open");
+}
+
+#[test]
+fn a_verdict_that_stands_without_some_frees_is_that_of_all_events() {
+    let (stand, open) = stand_and_open(&[FREES]);
+    assert!(stand > 500 && open > 500, "{stand} verdicts stand, {open} are open");
+}
+
+#[test]
+fn a_verdict_that_stands_without_some_barriers_is_that_of_all_events() {
+    let (stand, open) = stand_and_open(&[BARRIERS]);
+    assert!(stand > 500 && open > 500, "{stand} verdicts stand, {open} are open");
+}
+
+#[test]
+fn a_verdict_that_stands_without_some_of_everything_is_that_of_all_events() {
+    let (stand, open) = stand_and_open(&[CALLS, FREES, BARRIERS]);
+    assert!(stand > 100 && open > 500, "{stand} verdicts stand, {open} are open");
 }

@@ -127,7 +127,14 @@ impl Run {
         let (from, until) = (Time(from * 1000), Time(until * 1000));
         self.then(
             0,
-            What::Gap(Gap { reason: LossReason::RingFull, events: 3, from, until, scope: Scope::Everything }),
+            What::Gap(Gap {
+                reason: LossReason::RingFull,
+                events: 3,
+                from,
+                until,
+                scope: Scope::Everything,
+                programs: Vec::new(),
+            }),
         )
     }
 

@@ -82,6 +82,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ],
     ),
     played(
+        "barrier_after_a_dropped_reference",
+        "A task drops a reference of a merged cache, where newer kernels flush every batch's work all the same, and calls \
+         rcu_barrier() later: that is its own, and none that flush_rcu_work() happened to call.",
+        "play 'create m merge size=2904; create n merge size=2904; create a; alloc a 20; destroy n; call a 20; barrier; destroy a'",
+        &[quiet(
+            ALL,
+            &[
+                verdict("m", &[word("alias")]),
+                verdict("a", &[word("clean"), ordering("ordered"), ("callbacks_ever", Want::Number(20))]),
+            ],
+        )],
+    ),
+    played(
         "barrier_of_another_thread",
         "An rcu_barrier() that another thread called and that has returned is as good as one's own.",
         "play 'create a; alloc a 20; call a 20; bg: barrier; join; destroy a'",

@@ -142,7 +142,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ALL,
             &[
                 verdict("a", &[word("clean"), ordering("nothing-deferred")]),
-                verdict("a", &[word("leaked"), leaked(5), left(5)]),
+                verdict("a", &[word("leaked"), ordering("nothing-deferred"), leaked(5), left(5)]),
             ],
         )],
     ),
@@ -200,7 +200,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     played(
         "tried_again",
         "A destroy that failed leaves a reference count of nought, and the next takes it below: it returns at once and looks at \
-         nothing (kmem_cache_destroy()), though the frees have landed. It drops a reference, and is no fault of its own.",
+         nothing (kmem_cache_destroy()), though the frees have landed. It is no fault of its own.",
         "play 'create a; alloc a 20; queue a 20; destroy a; drain; sleep 1500; again a'",
         &[reported(
             NO_WAIT,
@@ -209,7 +209,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 verdict(
                     "a",
                     &[
-                        word("alias"),
+                        word("repeated"),
                         ("kernel_result", Want::Text("reference-dropped")),
                         ("flagged", Want::Flag(false)),
                     ],
@@ -228,7 +228,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 verdict(
                     "a",
                     &[
-                        word("alias"),
+                        word("repeated"),
                         ("kernel_result", Want::Text("reference-dropped")),
                         ("flagged", Want::Flag(false)),
                     ],

@@ -115,6 +115,29 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20)])]),
         ],
     ),
+    Scenario {
+        append: NO_PAGES,
+        ..played(
+            "mightsleep_without_memory",
+            "Without a page for the pointer the form without an rcu_head waits for a grace period and frees, all within its call \
+             (kvfree_call_rcu(): synchronize_rcu(), kvfree()): nothing is deferred. The module has the page allocator refuse \
+             this task; a cache with consistency checks has no sheaves that would take the pointer.",
+            "play 'create a checked; alloc a 5; famine; sleepfree a 5; feast; destroy a'",
+            &[quiet(
+                ALL,
+                &[verdict(
+                    "a",
+                    &[
+                        word("clean"),
+                        ordering("nothing-deferred"),
+                        ("queued_ever", Want::Number(5)),
+                        ("/freed_by/within_call", Want::Number(5)),
+                        leaked(0),
+                    ],
+                )],
+            )],
+        )
+    },
     played(
         "landed_by_bulk",
         "Freed long before the destroy, and nothing made it so; pointers in a page are freed by kmem_cache_free_bulk(). The \

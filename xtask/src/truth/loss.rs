@@ -1,11 +1,14 @@
 //! What krcu did not see, and which verdicts that touches.
 
 use crate::scenarios::{
-    Act, BATCHES_WAIT, Expectation, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, undecided,
+    ALL, Act, BATCHES_WAIT, Expectation, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, undecided,
     verdict, word,
 };
 
 use super::{by_kfree_rcu, late, leaked, left, ordering, unknown, waited_for, watched};
+
+/// Why alone it is open.
+const PROBE_MISSED: Want = Want::Has("[\"probe-missed\"]");
 
 /// Its scenarios.
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -53,6 +56,101 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[
             reported(NO_WAIT, &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])]),
             quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20)])]),
+        ],
+    ),
+    watched(
+        "map_full",
+        "On every kernel a destroy that only drops a reference leaves its task's entry in the map of those that destroy: 8,192 \
+         such tasks fill it. `a`, destroyed by a task that finds no room, is undecided, for what its destroy waited for was \
+         not counted. The script's own task has an entry, from its drop of `n`: of `b` all is known, and its look makes room \
+         for one more, by which `c` is decided.",
+        Act::Watched {
+            before: "",
+            options: "",
+            text: "play 'create m merge size=2968; create n merge size=2968; destroy n; drops m 8300; sleep 2500
+                         create a; alloc a 5; free a 5; create b; alloc b 5; free b 5; create c; alloc c 5; free c 5
+                         bg: destroy a; join; destroy b; bg: destroy c; join'",
+        },
+        &[undecided(
+            ALL,
+            &[
+                verdict("a", &[word("inconclusive"), ("reasons", Want::Has("[\"map-full\"]"))]),
+                verdict("b", &[word("clean"), ordering("nothing-deferred")]),
+                verdict("c", &[word("clean"), ordering("nothing-deferred")]),
+            ],
+        )],
+    ),
+    watched(
+        "queueing_unseen",
+        "Five calls of kfree_rcu() come from inside a run of the probe at that function (the kernel skips a program on a processor \
+         that runs it already, `bpf_prog->active`). What they queued is `a`'s: freed, or left, though nobody was seen to queue \
+         it, and so undecided. Of `b`, in whose first call they came, and of `c`, all is known.",
+        Act::Watched {
+            before: "",
+            options: "",
+            text: "play 'create a; create b; create c; alloc a 5; alloc b 5; alloc c 5; free c 5
+                         inside: queue a 5; queue b 5; sprung; destroy a; destroy b; destroy c; drain'",
+        },
+        &[
+            reported(
+                NO_WAIT,
+                &[
+                    verdict(
+                        "a",
+                        &[word("inconclusive"), ("reasons", PROBE_MISSED), by_kfree_rcu(0), unknown(5), left(5)],
+                    ),
+                    verdict("b", &[word("pending"), by_kfree_rcu(5), leaked(0), left(5), late(5)]),
+                    verdict("c", &[word("clean"), ordering("nothing-deferred")]),
+                ],
+            ),
+            undecided(
+                BATCHES_WAIT,
+                &[
+                    verdict("a", &[word("inconclusive"), ("reasons", PROBE_MISSED)]),
+                    verdict("b", &[word("clean"), ordering("ordered"), ("queued_ever", Want::Number(5))]),
+                    verdict("c", &[word("clean"), ordering("nothing-deferred")]),
+                ],
+            ),
+            undecided(
+                SHEAVES,
+                &[
+                    verdict("a", &[word("inconclusive"), ("reasons", PROBE_MISSED)]),
+                    verdict("b", &[word("waited"), waited_for(5)]),
+                    verdict("c", &[word("clean"), ordering("nothing-deferred")]),
+                ],
+            ),
+        ],
+    ),
+    watched(
+        "free_unseen",
+        "Three calls of kvfree(), one inside the probe's run for the other: its second copy sees the second, and nobody the third. \
+         It may have been one of what is outstanding when 6.1's destroy looks, which leaves `a` undecided. Where the destroy \
+         waits, each object that was queued is seen to be freed. Of `b` nothing was deferred that could have been freed.",
+        Act::Watched {
+            before: "",
+            options: "",
+            text: "play 'create a; create b; alloc a 13; alloc b 5; free b 5; queue a 10
+                         inside: free a 1 kvfree; inside: free a 1 kvfree; free a 1 kvfree; sprung
+                         destroy a; destroy b; drain'",
+        },
+        &[
+            Expectation {
+                status: 11,
+                ..reported(
+                    NO_WAIT,
+                    &[
+                        verdict("a", &[word("inconclusive"), ("reasons", PROBE_MISSED), left(10)]),
+                        verdict("b", &[word("clean"), ordering("nothing-deferred")]),
+                    ],
+                )
+            },
+            quiet(
+                WAITS,
+                &[
+                    verdict("a", &[word("waited"), waited_for(10)]),
+                    verdict("b", &[word("clean"), ordering("nothing-deferred")]),
+                ],
+            ),
         ],
     ),
     watched(

@@ -62,7 +62,7 @@ impl Naive<'_> {
     /// Whether a loss could be of what would show it.
     pub(super) fn hides(&self, gap: &Gap, promise: Promise, life: Option<usize>, queued: Time) -> bool {
         let is_about = match gap.scope {
-            Scope::Everything => true,
+            Scope::Everything | Scope::Freeing | Scope::Barriers => true,
             Scope::Cache(address) => life.is_some_and(|life| self.lives[life].address == address),
             Scope::Grace => promise == Promise::GracePeriodKept,
             Scope::Queueing => false,

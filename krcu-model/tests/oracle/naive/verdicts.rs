@@ -47,7 +47,9 @@ impl Naive<'_> {
         };
         let Some(look) = destroy.look else {
             if destroy.refcount != 1 && !has_loss {
-                return Expected { kind: VerdictKind::Alias, reasons: Vec::new(), ..unknown };
+                // A count below one: it was given up before.
+                let kind = if destroy.refcount < 1 { VerdictKind::Repeated } else { VerdictKind::Alias };
+                return Expected { kind, reasons: Vec::new(), ..unknown };
             }
             return unknown;
         };
@@ -167,7 +169,9 @@ impl Naive<'_> {
         } else if is_inexact {
             vec![Reason::InexactCount]
         } else {
-            return Expected { kind: VerdictKind::Leaked, ..known };
+            let is_deferred = self.is_anything_deferred(life, over);
+            let ordering = if is_deferred { Ordering::Unknown } else { Ordering::NothingDeferred };
+            return Expected { kind: VerdictKind::Leaked, ordering, ..known };
         };
         Expected { reasons, ..known }
     }
@@ -191,7 +195,7 @@ impl Naive<'_> {
         let life = &self.lives[destroy.life];
         let touching = self.gaps().map(|(_, gap)| gap).filter(|gap| {
             let is_about = match gap.scope {
-                Scope::Everything => true,
+                Scope::Everything | Scope::Freeing | Scope::Barriers => true,
                 Scope::Cache(address) => address == life.address,
                 Scope::Grace => false,
                 // What they queued shows when it is freed or left, where frees are seen.
@@ -224,7 +228,10 @@ impl Naive<'_> {
         let has_sure_luck = self.deferred.iter().filter(of_life).any(|entry| !may_be_ordered(entry.queued));
         // Queued before the probes: any barrier that was seen begins after that.
         let has_unknown_luck = unknown_frees > 0 && !self.has_any_barrier(destroy, look);
-        let has_sure_unknown_luck = has_unknown_luck && self.maybe_inlined(destroy).next().is_none();
+        let is_after_older =
+            self.older_barriers.iter().any(|(place, of)| *place < look && of.is_none_or(|of| of == life));
+        let has_maybe = self.maybe_inlined(destroy).next().is_some();
+        let has_sure_unknown_luck = has_unknown_luck && !has_maybe && !is_after_older;
         let open = self.open_callbacks(destroy, look, over);
         let callbacks_prove = !open.is_empty() && self.sees(Blind::RcuBarrier);
         let frees_prove = (has_sure_luck || has_sure_unknown_luck) && self.sees(Blind::KvfreeBarrier);
@@ -233,16 +240,17 @@ impl Naive<'_> {
         }
         if has_luck || has_unknown_luck {
             let sees_barrier = self.sees(Blind::KvfreeBarrier);
-            let reason = if sees_barrier { Reason::MapFull } else { Reason::BlindKvfreeBarrier };
+            let reason = match (sees_barrier, has_luck || has_maybe) {
+                (false, _) => Reason::BlindKvfreeBarrier,
+                (true, true) => Reason::MapFull,
+                (true, false) => Reason::LateAttach,
+            };
             return Expected { reasons: vec![reason], ..unknown };
         }
         if !open.is_empty() {
             return Expected { reasons: vec![Reason::BlindRcuBarrier], ..unknown };
         }
-        let is_anything_deferred = unknown_frees > 0
-            || self.unknown_runs(life, 0, over) > 0
-            || self.deferred.iter().any(|entry| entry.life == life && entry.queued < over)
-            || self.callbacks.iter().any(|callback| callback.life == life && callback.queued < over);
+        let is_anything_deferred = self.is_anything_deferred(life, over);
         let ordering = if is_anything_deferred { Ordering::Ordered } else { Ordering::NothingDeferred };
         let own = self.outstanding(life, destroy.begin)
             + self.being_freed(life, destroy.begin)
@@ -266,7 +274,7 @@ impl Naive<'_> {
                 kind: VerdictKind::Waited,
                 waited_for_own: own,
                 in_sheaves: (unknown.freed_by.sheaf - self.freed_by(destroy, destroy.begin).sheaf).min(own),
-                ordering,
+                ordering: Ordering::Ordered,
                 waited_for_callbacks,
                 waited_for_own_callbacks: if waited_for_callbacks { callbacks } else { 0 },
                 ..unknown
@@ -290,6 +298,15 @@ impl Naive<'_> {
         reasons.extend((!sees_callbacks).then_some(Reason::BlindCallbacks));
         let ordering = if sees_callbacks { ordering } else { Ordering::Unknown };
         Expected { kind: VerdictKind::Clean, ordering, reasons, ..unknown }
+    }
+
+    /// Whether anything of a cache was deferred until then: what its own call has freed was not.
+    fn is_anything_deferred(&self, life: usize, over: Place) -> bool {
+        let within_call = |e: &Deferred| e.within_call && e.freed.is_some_and(|freed| freed < over);
+        self.unknown_frees(life, 0, over) > 0
+            || self.unknown_runs(life, 0, over) > 0
+            || self.deferred.iter().any(|e| e.life == life && e.queued < over && !within_call(e))
+            || self.callbacks.iter().any(|callback| callback.life == life && callback.queued < over)
     }
 
     /// Two flushed works for each CPU are what is seen of an inlined barrier.
