@@ -105,7 +105,10 @@ fn decide(
     }
     for (reason, events) in lost {
         verdict.reasons.push(reason.into());
-        verdict.notes.push(format!("{events} events were {}", reason.words()));
+        verdict.notes.push(match events {
+            0 => format!("events that nobody counted were {}", reason.words()),
+            events => format!("{events} events were {}", reason.words()),
+        });
     }
     let Some(shutdown) = destroy.shutdown else {
         return open(verdict, Reason::EndUnseen, "how the destroy ended was not seen");

@@ -21,6 +21,7 @@ mod fields;
 mod read;
 mod write;
 
+pub use fields::Word;
 pub use read::{ScriptError, read};
 pub use write::{line, write, write_with};
 
@@ -92,6 +93,7 @@ mod tests {
             gap(LossReason::RingFull, Scope::Cache(cache)),
             gap(LossReason::MapFull, Scope::Grace),
             gap(LossReason::ProbeMissed, Scope::Queueing),
+            gap(LossReason::NotInTrace, Scope::Everything),
             What::GraceBegin { expedited: false },
             What::GraceEnd { expedited: true },
             What::Allocated { object, cache, site: Site(9) },

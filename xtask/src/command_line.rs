@@ -8,10 +8,12 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
+use crate::analysis;
 use crate::bench;
 use crate::bench_kernel;
 use crate::build;
 use crate::demo;
+use crate::fuzz;
 use crate::kernel::Series;
 use crate::kernel_tests::Choice;
 use crate::model;
@@ -19,6 +21,7 @@ use crate::progress::say;
 use crate::qemu::Acceleration;
 use crate::run;
 use crate::setup;
+use crate::tally::Tally;
 use crate::test::{self, Parts};
 use crate::traces;
 use crate::truth::{self, run::Extent};
@@ -100,12 +103,23 @@ enum Verb {
         #[arg(long)]
         kept: bool,
     },
+    /// Give changed files to what reads files that others made.
+    Fuzz {
+        /// How long each driver runs.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Where it begins: the same seed gives the same files.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+    },
     /// Sizes, times and memory, measured now.
     Bench {
         /// One benchmark of its own.
         #[command(subcommand)]
         only: Option<BenchVerb>,
     },
+    /// Traces opened by DuckDB, by pandas and by krcu analyze, and their counts compared.
+    AnalysisPeers,
     /// Record again, on two kernels, the events that the model's tests replay.
     Traces,
     /// Test kernels in virtual machines.
@@ -206,8 +220,14 @@ impl Arguments {
             Verb::Truth { kernel, only, write, kept } => {
                 truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write })
             }
+            Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
+            Verb::AnalysisPeers => {
+                let mut tally = Tally::default();
+                analysis::peers(&mut tally)?;
+                Ok(tally.close())
+            }
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }
