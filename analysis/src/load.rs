@@ -39,7 +39,7 @@ pub fn load(path: &Path, simulate: Option<u64>) -> Result<Loaded> {
     let mut replay = Replay::new(meta.watch.clone(), Writing::new()?);
     let mut gather = simulate.map(Gather::new);
     trace.read(&mut |event| {
-        let glance = gather.as_ref().and_then(|_| Glance::at(&event));
+        let glance = gather.as_ref().and_then(|_| Glance::at(&event, replay.state()));
         replay.step(event);
         if let (Some(gather), Some(glance)) = (&mut gather, glance) {
             gather.see(&glance, replay.state());

@@ -1,5 +1,6 @@
 //! A trace of a real kernel's events replays to the report of its run; one without a goodbye decides what ended before
-//! the last account, and says that the rest is not known.
+//! the last account, and says that the rest is not known. The golden runs of the truth table, on four kernels, are each
+//! written into a trace: their replay prints what the run printed.
 #![expect(clippy::unwrap_used, reason = "a step that fails is a failed test")]
 
 use std::{
@@ -15,6 +16,7 @@ use krcu_agent::{
 };
 use krcu_common::ABI_VERSION;
 use krcu_model::{
+    State,
     event::{Time, What},
     script::{self, Script},
     verdicts,
@@ -33,7 +35,10 @@ fn two() -> Script {
 
 /// Any report that such a run could have given besides its events.
 fn live(script: &Script) -> Report {
-    let state = script.replay();
+    live_of(&script.replay())
+}
+
+fn live_of(state: &State) -> Report {
     Report {
         release: "6.1.0-test".to_owned(),
         probes: 23,
@@ -43,7 +48,7 @@ fn live(script: &Script) -> Report {
         accounts: vec![Account { cpu: 1, kind: "queued", seen: 9, delivered: 4, lost: 2, filtered: 3 }],
         attach_ns: 700_000_000,
         duration_ns: 471_000_000,
-        verdicts: verdicts(&state),
+        verdicts: verdicts(state),
         command_status: 7,
         events_cut_short: false,
         incomplete: None,
@@ -101,6 +106,44 @@ fn a_replay_is_the_run_byte_for_byte_in_every_format() {
         assert_eq!(format.render(&replayed).unwrap(), format.render(&live).unwrap());
     }
     assert_eq!(replayed.exit_status(), 33);
+}
+
+/// The runs of the truth table that are kept, by their names, with the lines of verdicts that krcu printed on the kernel.
+fn golden() -> Vec<(String, Script, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../krcu-model/tests/traces/truth");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "script"));
+    paths.sort();
+    let read = |path: PathBuf| {
+        let script = script::read(&fs::read_to_string(&path).unwrap()).unwrap();
+        let printed = fs::read_to_string(path.with_extension("json")).unwrap();
+        (path.file_stem().unwrap().to_string_lossy().into_owned(), script, printed)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+#[test]
+fn every_golden_run_prints_the_same_after_a_trace() {
+    let runs = golden();
+    assert!(runs.len() > 200, "{} runs", runs.len());
+    for (name, script, printed) in runs {
+        let state = script.replay();
+        let live = live_of(&state);
+        let trace = written(&format!("golden-{name}"), &script, |writer| {
+            writer.finish(How::Exit, Time(u64::MAX), trace::run(&live)).unwrap();
+        });
+        let reader = Reader::open(&trace.0).unwrap();
+        let events: Vec<_> = reader.events().map(Result::unwrap).collect();
+        assert_eq!(events, script.events, "{name}: the events of the trace");
+        let json = Format::Json.render(&replay(&reader).unwrap()).unwrap();
+        assert_eq!(json, Format::Json.render(&live).unwrap(), "{name}: the report");
+        let verdicts: String = json
+            .lines()
+            .filter(|line| line.contains("\"kind\":\"verdict\""))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(verdicts, printed, "{name}: what krcu printed on the kernel");
+    }
 }
 
 #[test]

@@ -1,9 +1,9 @@
-//! The tests of `analysis`, apart from the others: polars is compiled once for them, without debug information, which
+//! The tests of `analysis`, apart from the others: polars is compiled once for everybody, without debug information, which
 //! would be gigabytes; and a trace is opened by programs of other people, whose counts must be ours.
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -37,18 +37,28 @@ const TRACES: [&str; 8] = [
 /// By what is counted, then by the name of the cache.
 type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 
-/// Cargo for that crate.
+/// Cargo for that crate. In one profile, that of those who use it: polars is compiled once.
 #[must_use]
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
-    command.args(arguments).env("CARGO_PROFILE_DEV_DEBUG", "0").current_dir(machine::repository());
+    command.args(arguments).args(["--release", "-p", CRATE]).current_dir(machine::repository());
     command
+}
+
+/// Builds parts of it.
+///
+/// # Errors
+///
+/// When it does not build.
+pub(crate) fn build(parts: &[&str]) -> Result<()> {
+    let arguments = [&["build", "--quiet"], parts].concat();
+    succeed(&mut cargo(&arguments), "building krcu-analyze")
 }
 
 /// The lints of that crate, by a build: `cargo clippy` would compile polars a second time, to check it.
 #[must_use]
 pub(crate) fn lints() -> Command {
-    let mut command = cargo(&["build", "--quiet", "-p", CRATE, "--all-targets"]);
+    let mut command = cargo(&["build", "--quiet", "--all-targets"]);
     // What `cargo clippy -- -D warnings` sets, for the crates of this workspace.
     command
         .env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")
@@ -63,10 +73,11 @@ pub(crate) fn lints() -> Command {
 /// When the programs cannot be installed or built.
 pub(crate) fn peers(tally: &mut Tally) -> Result<()> {
     let python = installed()?;
-    succeed(&mut cargo(&["build", "--quiet", "-p", CRATE]), "building krcu-analyze")?;
-    let example = ["build", "--quiet", "-p", "krcu-trace", "--example", "from_script"];
-    succeed(&mut cargo(&example), "building from_script")?;
-    let built = target().join("debug");
+    build(&["--bins"])?;
+    let mut example = Command::new("cargo");
+    example.args(["build", "--quiet", "--release", "-p", "krcu-trace", "--example", "from_script"]);
+    succeed(example.current_dir(machine::repository()), "building from_script")?;
+    let built = machine::target_folder().join("release");
     let folder = cache::folder(&format!("analysis-traces-{}", std::process::id()))?;
     for name in TRACES {
         let outcome = compare(name, &python, &built, &folder);
@@ -119,7 +130,11 @@ fn ours(lines: &str) -> Result<Counts> {
 }
 
 /// A Python that has the packages.
-fn installed() -> Result<PathBuf> {
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub(crate) fn installed() -> Result<PathBuf> {
     let folder = cache::folder(PEERS)?;
     let (python, done) = (folder.join("bin/python"), folder.join("installed"));
     if fs::read_to_string(&done).is_ok_and(|text| text == PACKAGES.join("\n")) {
@@ -139,8 +154,4 @@ fn with<'a>(command: &'a mut Command, paths: &[&Path]) -> &'a mut Command {
 
 fn succeed(command: &mut Command, what: &str) -> Result<()> {
     output_of(command).map(|_text| ()).with_context(|| what.to_owned())
-}
-
-fn target() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| machine::repository().join("target"), PathBuf::from)
 }

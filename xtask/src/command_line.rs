@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::analysis;
 use crate::bench;
+use crate::bench_analyze;
 use crate::bench_kernel;
 use crate::build;
 use crate::demo;
@@ -135,6 +136,12 @@ enum BenchVerb {
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
     },
+    /// A generated trace, replayed and asked, beside DuckDB and pandas.
+    Analyze {
+        /// So many events; several times for several. Five and fifty million if not given.
+        #[arg(long, value_name = "N")]
+        events: Vec<u64>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -223,6 +230,7 @@ impl Arguments {
             Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
+            Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench_analyze::run(&events)),
             Verb::AnalysisPeers => {
                 let mut tally = Tally::default();
                 analysis::peers(&mut tally)?;

@@ -7,11 +7,12 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
+use crate::analysis;
 use crate::machine;
 use crate::progress::say;
 
 /// A driver: the crate, and the example that takes a number of seconds and a seed.
-const TARGETS: [(&str, &str); 1] = [("krcu-trace", "fuzz_trace")];
+const TARGETS: [(&str, &str); 2] = [("krcu-trace", "fuzz_trace"), (analysis::CRATE, "fuzz_import")];
 /// Kilobytes of memory that a driver may ask for: a reader takes 64 MiB of a chunk and as much decompressed.
 const MEMORY_KIB: u64 = 512 << 10;
 

@@ -309,7 +309,11 @@ fn judge(case: Case, lost: bool, tally: &mut Tally) -> Judged {
     if case.scenario.act.leaves_events() {
         found.extend(replay::disagreements(&file(out, case.scenario, "events"), &evidence.stdout));
     }
-    found.extend(trace_tests::disagreements(out, case.scenario.name).1);
+    let (replayed, disagreements) = trace_tests::disagreements(out, case.scenario.name);
+    found.extend(disagreements);
+    if replayed == 0 && case.scenario.act.leaves_events() {
+        found.push("it left no trace".to_owned());
+    }
     if found.is_empty() {
         tally.passed(&title);
     } else {

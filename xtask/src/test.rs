@@ -76,7 +76,7 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         );
         check(&mut tally, "lints of the probes", build::ebpf_lints()?);
         crates(&mut tally, cargo(&["test", "--workspace", "--exclude", analysis::CRATE, "--no-fail-fast"]))?;
-        crates(&mut tally, analysis::cargo(&["test", "-p", analysis::CRATE, "--no-fail-fast"]))?;
+        crates(&mut tally, analysis::cargo(&["test", "--no-fail-fast"]))?;
         analysis::peers(&mut tally)?;
         crates(
             &mut tally,

@@ -43,13 +43,9 @@ const PRELUDE: &str = r#"krcu() {
 "#;
 
 /// A scenario's script, with a trace kept of each `krcu check`. One that asks for the process of a krcu in the
-/// background, to kill it, would get that of a shell: it is left as it is.
+/// background, to kill it, would get that of a shell: it says `command krcu`.
 pub(crate) fn with_traces(name: &str, command: &str) -> String {
-    if command.contains("$!") {
-        command.to_owned()
-    } else {
-        format!("{}{command}", PRELUDE.replace("NAME", name))
-    }
+    format!("{}{command}", PRELUDE.replace("NAME", name))
 }
 
 /// The folders that a scenario kept.
@@ -73,13 +69,25 @@ pub(crate) fn clear(out: &Path, name: &str) {
 pub(crate) fn disagreements(out: &Path, name: &str) -> (usize, Vec<String>) {
     let mut found = Vec::new();
     let mut replayed = 0;
-    for folder in kept(out, name).iter().filter(|folder| folder.join("t.krcu").is_dir()) {
-        replayed += 1;
-        if let Err(error) = compare(folder) {
+    for folder in kept(out, name) {
+        let outcome = if folder.join("t.krcu").is_dir() {
+            replayed += 1;
+            compare(&folder)
+        } else {
+            failed_before(&folder)
+        };
+        if let Err(error) = outcome {
             found.push(format!("{}: {error:#}", folder.display()));
         }
     }
     (replayed, found)
+}
+
+/// A krcu that leaves no trace is one that could not begin.
+fn failed_before(folder: &Path) -> Result<()> {
+    let status = fs::read_to_string(folder.join("status")).context("it left neither a trace nor a status")?;
+    anyhow::ensure!(["1", "2"].contains(&status.trim()), "it ended with {} and left no trace", status.trim());
+    Ok(())
 }
 
 fn compare(folder: &Path) -> Result<()> {
@@ -147,11 +155,8 @@ fn boot(series: &str, name: &str, script: &str, seconds: u64) -> Result<PathBuf>
     let out = machine::target_folder().join("kernel-tests").join(format!("{series}-{name}"));
     drop(fs::remove_dir_all(&out));
     cache::create_folder(&out)?;
-    // For 6.18 the archive has no headers, so none of our modules.
-    let ours = series != "6.18";
     let run = Run {
-        modules: if ours { vec![machine::repository().join("modules/krcu_pending")] } else { Vec::new() },
-        in_tree: if ours { Vec::new() } else { vec!["bridge".to_owned()] },
+        modules: vec![machine::repository().join("modules/krcu_pending")],
         out: Some(out.clone()),
         timeout: Duration::from_secs(seconds),
         ..Run::new(parsed, script)
@@ -163,11 +168,7 @@ fn boot(series: &str, name: &str, script: &str, seconds: u64) -> Result<PathBuf>
 
 /// One run for each format, its replay held against it.
 fn formats(series: &str, tally: &mut Tally) -> Result<()> {
-    let command = if series == "6.18" {
-        "modprobe bridge; rmmod bridge"
-    } else {
-        "insmod /modules/krcu_pending.ko && rmmod krcu_pending"
-    };
+    let command = "insmod /modules/krcu_pending.ko && rmmod krcu_pending";
     let runs: String =
         FORMATS.iter().map(|format| format!("krcu check --format {format} -- sh -c '{command}'\n")).collect();
     let title = format!("{series} trace_formats");
@@ -274,12 +275,22 @@ fn fate(trace: &Path) -> Result<Fate> {
 #[cfg(test)]
 mod tests {
     use super::with_traces;
+    use crate::scenarios::{Act, agent};
 
     #[test]
-    fn a_check_keeps_its_trace_unless_its_process_is_asked_for() {
+    fn a_check_keeps_its_trace() {
         let script = with_traces("one", "krcu check -- true");
         assert!(script.contains("/out/one.trace.XXXXXX") && script.ends_with("krcu check -- true"));
-        let killer = "krcu check -- sleep 9 & kill $!";
-        assert_eq!(with_traces("two", killer), killer);
+    }
+
+    #[test]
+    fn no_scenario_asks_for_the_process_of_a_function() {
+        let scenarios = agent::SCENARIOS.iter().chain(crate::truth::scenarios());
+        for scenario in scenarios {
+            let (Act::Shell(text) | Act::Replayed(text) | Act::Watched { text, .. }) = scenario.act;
+            for line in text.lines().filter(|line| line.contains("krcu=$!")) {
+                assert!(line.trim_start().starts_with("command krcu "), "{}: {line}", scenario.name);
+            }
+        }
     }
 }

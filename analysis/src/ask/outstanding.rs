@@ -42,12 +42,20 @@ pub fn over_time(tables: &Tables, (from_ns, until_ns): (i64, i64), parts: i64) -
 /// # Errors
 /// When a table cannot be read.
 pub fn at_destroy(tables: &Tables) -> PolarsResult<LazyFrame> {
-    let destroys = tables.scan("destroys")?.select([
+    at_destroy_of(tables.scan("objects")?, tables.scan("destroys")?)
+}
+
+/// The same, of these two tables.
+///
+/// # Errors
+/// When polars cannot.
+pub fn at_destroy_of(objects: LazyFrame, destroys: LazyFrame) -> PolarsResult<LazyFrame> {
+    let destroys = destroys.select([
         col("destroy"),
         col("cache"),
         coalesce(&[col("look_at_ns"), col("begin_at_ns")]).alias("at_ns"),
     ]);
-    let pairs = tables.scan("objects")?.select([col("cache"), col("queued_at_ns"), col("over_at_ns")]).join(
+    let pairs = objects.select([col("cache"), col("queued_at_ns"), col("over_at_ns")]).join(
         destroys.clone(),
         [col("cache")],
         [col("cache")],

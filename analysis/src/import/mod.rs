@@ -26,11 +26,23 @@ pub const CANNOT: [&str; 4] = [
     "no barrier for kfree_rcu() that returned early: kvfree_rcu_barrier() has no tracepoint",
 ];
 
-/// Writes what a text tells as a script.
+/// Writes what a text tells as a script, and says what was taken and what cannot be decided.
+///
+/// # Errors
+/// As [`convert`].
+pub fn import(text: &Path, output: &Path) -> Result<()> {
+    eprint!("{}", convert(text, output)?);
+    for sentence in CANNOT {
+        eprintln!("undecidable: {sentence}");
+    }
+    Ok(())
+}
+
+/// Writes what a text tells as a script; gives what was taken, a line for each tracepoint.
 ///
 /// # Errors
 /// When the text cannot be read, tells nothing that is known, or the script cannot be written.
-pub fn import(text: &Path, output: &Path) -> Result<()> {
+pub fn convert(text: &Path, output: &Path) -> Result<String> {
     let mut lines = Lines::open(text)?;
     let mut translate = Translate::default();
     let mut out: Option<BufWriter<File>> = None;
@@ -58,11 +70,7 @@ pub fn import(text: &Path, output: &Path) -> Result<()> {
         );
     };
     out.flush().with_context(|| format!("writing {}", output.display()))?;
-    eprint!("{}", translate.account());
-    for sentence in CANNOT {
-        eprintln!("undecidable: {sentence}");
-    }
-    Ok(())
+    Ok(translate.account())
 }
 
 fn begin(output: &Path, first: Time) -> Result<BufWriter<File>> {

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State,
-    event::{CacheAddress, Cpu, Task, Time, What},
+    event::{CacheAddress, Cpu, ObjectAddress, Task, Time, What},
     machine::CacheIndex,
-    simulate::{Action, CacheSpec, Caller, Input, Measured, Wait, Workload},
+    simulate::{Action, CacheSpec, Caller, Measured, Wait, Workload},
     state::{CacheId, Freer},
 };
 
-use super::{WhatIfError, samples::Samples};
+use super::{WhatIfError, delays::Delays};
 
 /// Bytes of a slab, to say how many objects share one: slabs are larger for large objects, which no event tells.
 const SLAB_BYTES: u32 = 4096;
@@ -37,14 +37,7 @@ pub struct Gather {
     rcu_barriers: Vec<(Time, Task, Cpu)>,
     /// How the barriers inside destroys showed.
     seen: Seen,
-    grace: Samples,
-    between_grace: Samples,
-    free: Samples,
-    worker_delay: Samples,
-    softirq_delay: Samples,
-    grace_begun: Option<Time>,
-    grace_ended: Option<Time>,
-    freeing: BTreeMap<Freer, (FreePath, Time)>,
+    delays: Delays,
     first: Option<Time>,
     last_cpu: u16,
 }
@@ -82,14 +75,7 @@ impl Gather {
             destroy_cpus: Vec::new(),
             rcu_barriers: Vec::new(),
             seen: Seen::default(),
-            grace: Samples::default(),
-            between_grace: Samples::default(),
-            free: Samples::default(),
-            worker_delay: Samples::default(),
-            softirq_delay: Samples::default(),
-            grace_begun: None,
-            grace_ended: None,
-            freeing: BTreeMap::new(),
+            delays: Delays::default(),
             first: None,
             last_cpu: 0,
         }
@@ -101,27 +87,27 @@ impl Gather {
         self.first = Some(self.first.map_or(time, |first| first.min(time)));
         self.last_cpu = self.last_cpu.max(cpu.0);
         let freer = Freer::of(task, cpu);
-        if !matches!(what, About::Freed(_)) && !self.freeing.is_empty() {
-            self.freeing.remove(&freer);
+        if !matches!(what, About::Freed(..)) {
+            self.delays.frees_no_more(freer);
         }
         match what {
             About::Queued(cache, form) => self.is_queued(state, (time, cpu), cache, form),
             About::CallbackQueued(cache) => self.note(state, (time, cpu), cache, Deferred::Callback),
-            About::Freed(path) => self.is_freed(freer, path, time),
-            About::DestroyBegin => self.destroy_cpus.push(cpu),
+            About::CallbackRuns(queued) => self.delays.callback_runs(cpu, time, queued),
+            About::Freed(path, queued) => {
+                self.seen.sheaves |= path == FreePath::Sheaf;
+                self.delays.is_freed(freer, path, time, queued);
+            }
+            About::DestroyBegin => {
+                self.destroy_cpus.push(cpu);
+                self.delays.flush_begins(task, time);
+            }
+            About::Look => self.delays.flush_ends(task),
             About::BarrierBegin(kind) => self.barrier_begins(state, (time, task, cpu), kind),
-            About::GraceBegin => {
-                if let Some(ended) = self.grace_ended {
-                    self.between_grace.push(time.since(ended));
-                }
-                self.grace_begun = Some(time);
-            }
-            About::GraceEnd => {
-                if let Some(begun) = self.grace_begun.take() {
-                    self.grace.push(time.since(begun));
-                }
-                self.grace_ended = Some(time);
-            }
+            About::BarrierEnd(BarrierKind::Rcu) => {}
+            About::BarrierEnd(_) => self.delays.flush_ends(task),
+            About::GraceBegin => self.delays.grace_begins(time),
+            About::GraceEnd => self.delays.grace_ends(time),
             About::Else => {}
         }
     }
@@ -141,25 +127,11 @@ impl Gather {
         self.queued.push((time, cache.id, cpu, deferred));
     }
 
-    fn is_freed(&mut self, freer: Freer, path: FreePath, time: Time) {
-        match self.freeing.insert(freer, (path, time)) {
-            Some((before, last)) if before == path => self.free.push(time.since(last)),
-            _ => {
-                let Some(ended) = self.grace_ended else { return };
-                match path {
-                    FreePath::Bulk => self.worker_delay.push(time.since(ended)),
-                    FreePath::Sheaf => {
-                        self.seen.sheaves = true;
-                        self.softirq_delay.push(time.since(ended));
-                    }
-                    FreePath::Single | FreePath::Callback => {}
-                }
-            }
-        }
-    }
-
     fn barrier_begins(&mut self, state: &State, (time, task, cpu): (Time, Task, Cpu), kind: BarrierKind) {
         let inside = state.open_destroy_of(task).is_some();
+        if kind != BarrierKind::Rcu && !inside {
+            self.delays.flush_begins(task, time);
+        }
         match kind {
             BarrierKind::Rcu if inside => self.seen.rcu_barrier = true,
             BarrierKind::Rcu => self.rcu_barriers.push((time, task, cpu)),
@@ -229,8 +201,7 @@ impl Gather {
             _ => "upstream (6.12)",
         };
         let workload = asking.workload;
-        let delays = (self.worker_delay, self.softirq_delay);
-        let measured = measured((self.grace, self.between_grace), self.free, delays);
+        let measured = self.delays.measured(begin);
         Ok(Asked { workload, measured, waits, upstream, destroys })
     }
 
@@ -256,44 +227,6 @@ fn simulated(state: &State) -> Vec<usize> {
         .filter(|(_, destroy)| destroy.look.is_none() || looked.insert(destroy.cache))
         .map(|(place, _)| place)
         .collect()
-}
-
-fn measured(
-    (grace, between): (Samples, Samples),
-    free: Samples,
-    (worker, softirq): (Samples, Samples),
-) -> Measured {
-    let or = |samples: Samples, source: &str, assumed: Input| {
-        Input::observed(samples.into_vec(), source).unwrap_or(assumed)
-    };
-    let grace = or(
-        grace,
-        "grace periods of this trace",
-        Input::assumed(10_000_000, "10 ms: no grace period was seen in this trace"),
-    );
-    let free = or(
-        free,
-        "from one free to the next of a call in this trace, the probe's own time included",
-        Input::assumed(1_000, "1 µs: no two frees of one call were seen in this trace"),
-    );
-    let assuming = Measured::assuming(grace, free);
-    Measured {
-        between_grace: Input::observed(
-            between.into_vec(),
-            "from one grace period to the next in this trace, whoever needed them",
-        ),
-        worker_delay: or(
-            worker,
-            "from the end of a grace period to the first free of an array in this trace: softirq and worker together",
-            assuming.worker_delay.clone(),
-        ),
-        softirq_delay: or(
-            softirq,
-            "from the end of a grace period to the first free of a sheaf in this trace",
-            assuming.softirq_delay.clone(),
-        ),
-        ..assuming
-    }
 }
 
 /// A workload that is being written down.
@@ -339,25 +272,39 @@ pub struct Glance {
 enum About {
     Queued(CacheAddress, QueueForm),
     CallbackQueued(CacheAddress),
-    Freed(FreePath),
+    /// What was queued then.
+    CallbackRuns(Time),
+    /// What was queued then, if that was seen.
+    Freed(FreePath, Option<Time>),
     DestroyBegin,
+    Look,
     BarrierBegin(BarrierKind),
+    BarrierEnd(BarrierKind),
     GraceBegin,
     GraceEnd,
     Else,
 }
 
 impl Glance {
-    /// At an event; none at what is no event of the kernel.
+    /// At an event that the state is about to take; none at what is no event of the kernel.
     #[must_use]
-    pub fn at(event: &Event) -> Option<Glance> {
+    pub fn at(event: &Event, state: &State) -> Option<Glance> {
+        let queued = |object: &ObjectAddress, cache: &CacheAddress| {
+            let queued = state.cache_at(*cache)?.outstanding.get(*object)?;
+            Some(queued.queued.time)
+        };
         let what = match &event.what {
             What::Gap(_) => return None,
             What::Queued { cache, form, .. } => About::Queued(*cache, *form),
             What::CallbackQueued { cache, .. } => About::CallbackQueued(*cache),
-            What::Freed { path, .. } => About::Freed(*path),
+            What::CallbackRuns { object, cache } => {
+                queued(object, cache).map_or(About::Else, About::CallbackRuns)
+            }
+            What::Freed { object, cache, path } => About::Freed(*path, queued(object, cache)),
             What::DestroyBegin { .. } => About::DestroyBegin,
+            What::ShutdownBegin { .. } => About::Look,
             What::BarrierBegin { barrier, .. } => About::BarrierBegin(*barrier),
+            What::BarrierEnd { barrier, .. } => About::BarrierEnd(*barrier),
             What::GraceBegin { expedited: false } => About::GraceBegin,
             What::GraceEnd { expedited: false } => About::GraceEnd,
             _ => About::Else,

@@ -5,6 +5,7 @@
 //! forty bytes an object: the machine needs all of a workload at once.
 
 mod asked;
+mod delays;
 mod frame;
 mod run;
 mod samples;

@@ -271,15 +271,31 @@ impl<'a> Simulation<'a> {
         self.graces += 1;
         let begins = self.machine.grace.snap();
         self.accounts.grace_begins(begins, for_others);
-        let ends = self.after(InputKind::Grace);
+        let ends = match self.scenario.measured.recorded_length(self.now) {
+            Some(length_ns) => {
+                self.dice.note(InputKind::Grace);
+                Time(self.now.0.saturating_add(length_ns))
+            }
+            None => self.after(InputKind::Grace),
+        };
         self.agenda.put(ends, Due::GraceEnd);
         self.apply(Move::GraceBegin, None);
     }
 
     fn expect_others_grace(&mut self) {
-        if let Some(gap_ns) = self.dice.draw(InputKind::BetweenGrace) {
+        let at = match self.scenario.measured.next_recorded(self.now) {
+            Some(at) => {
+                self.dice.note(InputKind::BetweenGrace);
+                Some(at)
+            }
+            None => {
+                let gap_ns = self.dice.draw(InputKind::BetweenGrace);
+                gap_ns.map(|gap_ns| Time(self.now.0.saturating_add(gap_ns)))
+            }
+        };
+        if let Some(at) = at {
             let Cookie(next) = self.machine.grace.snap();
-            self.agenda.put(Time(self.now.0.saturating_add(gap_ns)), Due::OthersGrace(next - 1));
+            self.agenda.put(at, Due::OthersGrace(next - 1));
         }
     }
 
