@@ -34,12 +34,32 @@ pub struct Gather {
     unnoted: u64,
     names: BTreeMap<CacheId, (String, u32)>,
     destroy_cpus: Vec<Cpu>,
+    /// Of each destroy, when its task entered the barrier that it had called just before, and when the last free before
+    /// its look began.
+    exits: Vec<Exit>,
+    /// The last barrier for `kfree_rcu()` that a task has called since its last destroy.
+    own_barriers: BTreeMap<Task, Span>,
+    last_queued: BTreeMap<CacheId, Time>,
+    last_freed: Time,
     rcu_barriers: Vec<(Time, Task, Cpu)>,
     /// How the barriers inside destroys showed.
     seen: Seen,
     delays: Delays,
     first: Option<Time>,
     last_cpu: u16,
+}
+
+/// What is noted of an exit path.
+#[derive(Clone, Copy, Debug, Default)]
+struct Exit {
+    own_barrier: Option<Span>,
+    last_freed: Time,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    begin: Time,
+    end: Time,
 }
 
 /// How the barriers inside destroys showed: which generation of the kernel it is.
@@ -73,6 +93,10 @@ impl Gather {
             unnoted: 0,
             names: BTreeMap::new(),
             destroy_cpus: Vec::new(),
+            exits: Vec::new(),
+            own_barriers: BTreeMap::new(),
+            last_queued: BTreeMap::new(),
+            last_freed: Time(0),
             rcu_barriers: Vec::new(),
             seen: Seen::default(),
             delays: Delays::default(),
@@ -96,16 +120,32 @@ impl Gather {
             About::CallbackRuns(queued) => self.delays.callback_runs(cpu, time, queued),
             About::Freed(path, queued) => {
                 self.seen.sheaves |= path == FreePath::Sheaf;
+                if queued.is_some() {
+                    self.last_freed = self.last_freed.max(time);
+                }
                 self.delays.is_freed(freer, path, time, queued);
             }
             About::DestroyBegin => {
                 self.destroy_cpus.push(cpu);
-                self.delays.flush_begins(task, time);
+                self.exits.push(Exit { own_barrier: self.own_barriers.remove(&task), ..Exit::default() });
+                self.delays.flush_begins(task, time, state.outstanding());
             }
-            About::Look => self.delays.flush_ends(task),
+            About::Look => {
+                self.delays.flush_ends(task);
+                // The state has just taken the look: the destroy is still open.
+                let exit = state.open_destroy_of(task).and_then(|place| self.exits.get_mut(place));
+                if let Some(exit) = exit {
+                    exit.last_freed = self.last_freed;
+                }
+            }
             About::BarrierBegin(kind) => self.barrier_begins(state, (time, task, cpu), kind),
             About::BarrierEnd(BarrierKind::Rcu) => {}
-            About::BarrierEnd(_) => self.delays.flush_ends(task),
+            About::BarrierEnd(_) => {
+                self.delays.flush_ends(task);
+                if let Some(span) = self.own_barriers.get_mut(&task) {
+                    span.end = time;
+                }
+            }
             About::GraceBegin => self.delays.grace_begins(time),
             About::GraceEnd => self.delays.grace_ends(time),
             About::Else => {}
@@ -123,6 +163,7 @@ impl Gather {
             return;
         }
         let Some(cache) = state.cache_at(cache) else { return };
+        self.last_queued.insert(cache.id, time);
         self.names.entry(cache.id).or_insert_with(|| (cache.facts.name.clone(), cache.facts.object_size));
         self.queued.push((time, cache.id, cpu, deferred));
     }
@@ -130,7 +171,11 @@ impl Gather {
     fn barrier_begins(&mut self, state: &State, (time, task, cpu): (Time, Task, Cpu), kind: BarrierKind) {
         let inside = state.open_destroy_of(task).is_some();
         if kind != BarrierKind::Rcu && !inside {
-            self.delays.flush_begins(task, time);
+            self.own_barriers.insert(task, Span { begin: time, end: time });
+            self.delays.flush_begins(task, time, state.outstanding());
+        }
+        if kind == BarrierKind::Kvfree && inside {
+            self.delays.asks(time, state.outstanding());
         }
         match kind {
             BarrierKind::Rcu if inside => self.seen.rcu_barrier = true,
@@ -184,9 +229,20 @@ impl Gather {
             }
             (0..leaked).for_each(|_| asking.at(begin, Action::Leak { cache }));
             let cpu = self.destroy_cpus.get(*place).copied().unwrap_or_default();
-            asking.at(destroy.begin.time, Action::Destroy { cache, caller: Caller(destroy.task.0), cpu });
+            let exit = self.exits.get(*place).copied().unwrap_or_default();
+            let last_queued = self.last_queued.get(&destroy.cache).copied().unwrap_or_default();
+            // The exit path begins with its own barrier, when that comes after all that it is for.
+            let entered = destroy.begin.time;
+            let own = exit.own_barrier.filter(|barrier| barrier.begin >= last_queued);
+            let own = own.unwrap_or(Span { begin: entered, end: entered });
+            asking.at(own.begin, Action::Destroy { cache, caller: Caller(destroy.task.0), cpu });
             if let (true, Some(look)) = (destroy.barrier_inside, destroy.look) {
-                waits.push(Wait { destroy: number, wait_ns: look.time.since(destroy.begin.time) });
+                waits.push(Wait {
+                    destroy: number,
+                    wait_ns: own.end.since(own.begin) + look.time.since(entered),
+                    after_last_free_ns: own.end.since(exit.last_freed.max(own.begin))
+                        + look.time.since(exit.last_freed.max(entered)),
+                });
             }
         }
         for (time, _, cpu) in self.rcu_barriers.iter().filter(|(_, task, _)| !callers.contains(task)) {

@@ -24,6 +24,9 @@ pub(super) struct Delays {
     graces: Vec<(Time, Time)>,
     grace: Samples,
     between_grace: Samples,
+    grace_start: Samples,
+    /// Since when one is asked for, while none is in flight.
+    asked: Option<Time>,
     grace_begun: Option<Time>,
     grace_ended: Option<Time>,
     free: Samples,
@@ -35,15 +38,27 @@ pub(super) struct Delays {
     callback: Samples,
     /// Callbacks of a CPU follow each other: one a grace period.
     callbacks_of: BTreeMap<Cpu, Time>,
-    freeing: BTreeMap<Freer, (FreePath, Time)>,
+    freeing: BTreeMap<Freer, Call>,
     /// What flushes, by who began it when.
     flushes: BTreeSet<(Time, Task)>,
+}
+
+/// A call that frees.
+#[derive(Clone, Copy, Debug)]
+struct Call {
+    path: FreePath,
+    first: Time,
+    last: Time,
+    objects: u64,
 }
 
 impl Delays {
     pub(super) fn grace_begins(&mut self, time: Time) {
         if let Some(ended) = self.grace_ended {
             self.between_grace.push(time.since(ended));
+        }
+        if let Some(asked) = self.asked.take() {
+            self.grace_start.push(time.since(asked));
         }
         self.grace_begun = Some(time);
     }
@@ -58,29 +73,50 @@ impl Delays {
         self.grace_ended = Some(time);
     }
 
-    /// A destroy or a barrier for `kfree_rcu()` is entered.
-    pub(super) fn flush_begins(&mut self, task: Task, time: Time) {
+    /// A destroy or a barrier for `kfree_rcu()` is entered, while so many objects are outstanding.
+    pub(super) fn flush_begins(&mut self, task: Task, time: Time, outstanding: u64) {
         self.flush_ends(task);
         self.flushes.insert((time, task));
+        self.asks(time, outstanding);
+    }
+
+    /// A batch is handed over, if there is anything to hand over.
+    pub(super) fn asks(&mut self, time: Time, outstanding: u64) {
+        self.asked = (outstanding > 0 && self.grace_begun.is_none()).then_some(time);
     }
 
     /// It has flushed what it had to.
     pub(super) fn flush_ends(&mut self, task: Task) {
+        self.asked = None;
         self.flushes.retain(|(_, other)| *other != task);
     }
 
     /// Something else than a free, by somebody who may have freed.
     pub(super) fn frees_no_more(&mut self, freer: Freer) {
-        if !self.freeing.is_empty() {
-            self.freeing.remove(&freer);
+        if !self.freeing.is_empty()
+            && let Some(call) = self.freeing.remove(&freer)
+        {
+            self.is_over(call);
         }
     }
 
     /// An object is freed, queued then if that was seen.
     pub(super) fn is_freed(&mut self, freer: Freer, path: FreePath, time: Time, queued: Option<Time>) {
-        match self.freeing.insert(freer, (path, time)) {
-            Some((before, last)) if before == path => self.free.push(time.since(last)),
-            _ => self.call_frees(path, time, queued),
+        if let Some(call) = self.freeing.get_mut(&freer).filter(|call| call.path == path) {
+            (call.last, call.objects) = (time, call.objects + 1);
+            return;
+        }
+        let call = Call { path, first: time, last: time, objects: 1 };
+        if let Some(before) = self.freeing.insert(freer, call) {
+            self.is_over(before);
+        }
+        self.call_frees(path, time, queued);
+    }
+
+    /// The machine draws once for all objects of a call: so the mean of each call is a sample, not each object.
+    fn is_over(&mut self, call: Call) {
+        if let Some(each) = call.last.since(call.first).checked_div(call.objects - 1) {
+            self.free.push(each);
         }
     }
 
@@ -137,7 +173,7 @@ impl Delays {
         );
         let free = or(
             self.free,
-            "from one free to the next of a call in this trace, the probe's own time included",
+            "the mean of each call that freed several in this trace, the probe's own time included",
             Input::assumed(1_000, "1 µs: no two frees of one call were seen in this trace"),
         );
         let assuming = Measured::assuming(grace, free);
@@ -159,6 +195,11 @@ impl Delays {
         });
         Measured {
             recorded,
+            grace_start: or(
+                self.grace_start,
+                "from the beginning of a flush, while no grace period was in flight, to that of the next in this trace",
+                assuming.grace_start.clone(),
+            ),
             between_grace: Input::observed(
                 self.between_grace.into_vec(),
                 "from one grace period to the next in this trace, whoever needed them",
@@ -196,7 +237,7 @@ mod tests {
         for (begin, end) in [(0, 20), (21, 30), (31, 40)] {
             delays.grace_begins(at(begin));
             if begin == 0 {
-                delays.flush_begins(Task(1), at(10));
+                delays.flush_begins(Task(1), at(10), 2);
             }
             delays.grace_ends(at(end));
         }
@@ -209,6 +250,20 @@ mod tests {
         assert_eq!(delays.flushed.into_vec(), [12_000_000], "from 30 to 42");
         assert_eq!(delays.at_least.into_vec(), [10_000_000], "from 40 to 50");
         assert_eq!(delays.free.into_vec(), [1_000_000]);
+        assert_eq!(delays.grace_start.into_vec(), [0; 0], "one was in flight when it was asked for");
+    }
+
+    #[test]
+    fn a_grace_period_that_is_asked_for_begins_later() {
+        let mut delays = Delays::default();
+        delays.grace_begins(at(0));
+        delays.grace_ends(at(5));
+        delays.flush_begins(Task(1), at(10), 0);
+        delays.grace_begins(at(11));
+        delays.grace_ends(at(12));
+        delays.flush_begins(Task(1), at(20), 1);
+        delays.grace_begins(at(24));
+        assert_eq!(delays.grace_start.into_vec(), [4_000_000], "nothing was asked for at 10");
     }
 
     #[test]

@@ -105,7 +105,13 @@ pub fn below(answer: &Answer) -> String {
                 let sign = if off < 0 { "-" } else { "+" };
                 let off = units::span(u64::try_from(off.unsigned_abs()).unwrap_or(u64::MAX));
                 let (simulated, measured) = (units::span(pair.simulated_ns), units::span(pair.measured_ns));
-                let _ = writeln!(text, "  {:<32} {simulated:>9} {measured:>9}  {sign}{off}", pair.name);
+                let after = units::span(pair.after_last_free_ns);
+                let off = format!("{sign}{off}");
+                let _ = writeln!(
+                    text,
+                    "  {:<32} {simulated:>9} {measured:>9} {off:>10}, {after} of it after the last free",
+                    pair.name
+                );
             }
             if test.unmatched > 0 {
                 let _ = writeln!(text, "  {} measured waits have no simulated one", test.unmatched);
@@ -114,6 +120,15 @@ pub fn below(answer: &Answer) -> String {
                 let _ = writeln!(
                     text,
                     "  all together the machine waits {}.{} % of what the kernel waited",
+                    per_mille / 10,
+                    per_mille % 10
+                );
+            }
+            if let Some(per_mille) = test.per_mille_until_last_free() {
+                let _ = writeln!(
+                    text,
+                    "  {}.{} % of what it waited until the last free: how long the task takes to wake up and to go on \
+                     from there is not simulated",
                     per_mille / 10,
                     per_mille % 10
                 );

@@ -161,6 +161,7 @@ fn input_row(approach: &str, input: &InputUse) -> InputRow {
 fn input_word(input: InputKind) -> &'static str {
     match input {
         InputKind::Grace => "grace",
+        InputKind::GraceStart => "grace-start",
         InputKind::BetweenGrace => "between-grace",
         InputKind::Free => "free",
         InputKind::WorkerDelay => "worker-delay",

@@ -68,11 +68,13 @@ pub enum InputKind {
     FullPageDrain,
     /// From a lingering destroy to the report of what is left.
     LingerTimeout,
+    /// From the moment at which somebody asks for a grace period, while none is in flight, to its beginning.
+    GraceStart,
 }
 
 impl InputKind {
     /// All of them.
-    pub const ALL: [InputKind; 8] = [
+    pub const ALL: [InputKind; 9] = [
         InputKind::Grace,
         InputKind::BetweenGrace,
         InputKind::Free,
@@ -81,6 +83,7 @@ impl InputKind {
         InputKind::Drain,
         InputKind::FullPageDrain,
         InputKind::LingerTimeout,
+        InputKind::GraceStart,
     ];
 }
 
@@ -103,6 +106,9 @@ pub struct Measured {
     pub recorded: Vec<RecordedGrace>,
     /// A grace period, from its beginning to its end.
     pub grace: Input,
+    /// From the moment at which somebody asks for one, while none is in flight, to its beginning: a request is seen to
+    /// at the next tick. What is asked for earlier begins when the one before it ends.
+    pub grace_start: Input,
     /// From the end of one to the beginning of the next that somebody else needs, who is not in the
     /// workload; `None` when there is nobody else: then those who only poll for one wait until it is
     /// needed by others or by a batch.
@@ -129,6 +135,7 @@ impl Measured {
         Measured {
             recorded: Vec::new(),
             grace,
+            grace_start: Input::assumed(0, "a grace period begins when it is asked for"),
             between_grace: None,
             free,
             worker_delay: Input::assumed(0, "workers begin at once"),
@@ -161,6 +168,7 @@ impl Measured {
     fn input(&self, kind: InputKind) -> Option<&Input> {
         match kind {
             InputKind::Grace => Some(&self.grace),
+            InputKind::GraceStart => Some(&self.grace_start),
             InputKind::BetweenGrace => self.between_grace.as_ref(),
             InputKind::Free => Some(&self.free),
             InputKind::WorkerDelay => Some(&self.worker_delay),

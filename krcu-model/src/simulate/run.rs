@@ -40,6 +40,8 @@ pub(super) struct Simulation<'a> {
     spans: Vec<(Option<Time>, Option<Time>)>,
     others: Vec<(Time, u64, Due)>,
     pub(super) begins_grace: bool,
+    /// When the last grace period ended.
+    pub(super) grace_ended: Option<Time>,
     pub(super) shrinker_frees: bool,
     /// The CPU with which the shrinker goes on when it has freed what it took off.
     pub(super) shrinks_next: Option<Cpu>,
@@ -85,6 +87,7 @@ impl<'a> Simulation<'a> {
             spans: vec![(None, None); tasks],
             others: plan.others,
             begins_grace: false,
+            grace_ended: None,
             shrinker_frees: false,
             shrinks_next: None,
             touched: Vec::new(),
@@ -159,6 +162,7 @@ impl<'a> Simulation<'a> {
             }
             Due::GraceEnd => {
                 if self.machine.can_end_grace() {
+                    self.grace_ended = Some(self.now);
                     self.apply(Move::GraceEnd, None);
                     self.expect_others_grace();
                 }
