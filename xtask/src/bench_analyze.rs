@@ -29,6 +29,7 @@ const MOST_KEPT: u64 = 40_000_000;
 struct Measured {
     stdout: String,
     seconds: f64,
+    processor_seconds: f64,
     kilobytes: u64,
 }
 
@@ -162,11 +163,16 @@ impl Bench<'_> {
             output.status,
             stderr.trim()
         );
-        let mut figures = stderr.lines().last().unwrap_or_default().split(' ');
-        let seconds = figures.next().and_then(|text| text.parse().ok()).context("no time was measured")?;
-        let kilobytes =
-            figures.next().and_then(|text| text.parse().ok()).context("no memory was measured")?;
-        Ok(Measured { stdout: String::from_utf8_lossy(&output.stdout).into_owned(), seconds, kilobytes })
+        let figures: Vec<&str> = stderr.lines().last().unwrap_or_default().split(' ').collect();
+        let [seconds, processor_seconds, kilobytes] = figures.as_slice() else {
+            bail!("nothing was measured: {}", stderr.trim())
+        };
+        Ok(Measured {
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            seconds: seconds.parse().context("the seconds")?,
+            processor_seconds: processor_seconds.parse().context("the processors' seconds")?,
+            kilobytes: kilobytes.parse().context("the memory")?,
+        })
     }
 }
 
@@ -186,8 +192,9 @@ fn totals(text: &str) -> Result<(u64, u64)> {
 fn print_row(name: &str, events: u64, measured: &Measured) {
     let speed = events as f64 / measured.seconds / 1e6;
     println!(
-        "  {name:<44} {:>8.1} s {speed:>8.2} million events/s {:>8} MiB",
+        "  {name:<44} {:>7.1} s {:>7.1} s of processors {speed:>7.2} million events/s {:>7} MiB",
         measured.seconds,
+        measured.processor_seconds,
         measured.kilobytes / 1024
     );
 }
