@@ -37,11 +37,14 @@ const TRACES: [&str; 8] = [
 /// By what is counted, then by the name of the cache.
 type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 
-/// Cargo for that crate. In one profile, that of those who use it: polars is compiled once.
+/// Cargo for that crate. In one profile, that of those who use it: polars is compiled once. And without the variable
+/// that cargo has given to xtask: a build script far below polars asks for it, and all of polars would be compiled again
+/// each time that the crate is built by xtask and by hand in turns.
 #[must_use]
 pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
-    command.args(arguments).args(["--release", "-p", CRATE]).current_dir(machine::repository());
+    command.args(arguments).args(["--release", "-p", CRATE]);
+    command.env_remove("CARGO_MANIFEST_DIR").current_dir(machine::repository());
     command
 }
 
