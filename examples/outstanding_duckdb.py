@@ -29,13 +29,13 @@ SELECT count(*), coalesce(sum(outstanding), 0) FROM looks LEFT JOIN counted USIN
 
 FROM_EVENTS = """
 WITH events AS (SELECT kind, cache, file_row_number AS place FROM read_parquet($file, file_row_number = true)),
-looks AS (SELECT cache, place AS at FROM events WHERE kind = 'shutdown_begin'),
+looks AS (SELECT cache, place AS look FROM events WHERE kind = 'shutdown_begin'),
 counted AS (
-    SELECT at, sum(CASE kind WHEN 'queued' THEN 1 ELSE -1 END) AS outstanding
+    SELECT look, sum(CASE kind WHEN 'queued' THEN 1 ELSE -1 END) AS outstanding
     FROM events JOIN looks USING (cache)
-    WHERE place < at AND kind IN ('queued', 'freed') GROUP BY at
+    WHERE place < look AND kind IN ('queued', 'freed') GROUP BY look
 )
-SELECT count(*), coalesce(sum(outstanding), 0) FROM looks LEFT JOIN counted USING (at)
+SELECT count(*), coalesce(sum(outstanding), 0) FROM looks LEFT JOIN counted USING (look)
 """
 
 
