@@ -8,10 +8,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
+use crate::analysis;
 use crate::bench;
+use crate::bench_analyze;
 use crate::bench_kernel;
 use crate::build;
 use crate::demo;
+use crate::fuzz;
 use crate::kernel::Series;
 use crate::kernel_tests::Choice;
 use crate::model;
@@ -19,6 +22,7 @@ use crate::progress::say;
 use crate::qemu::Acceleration;
 use crate::run;
 use crate::setup;
+use crate::tally::Tally;
 use crate::test::{self, Parts};
 use crate::traces;
 use crate::truth::{self, run::Extent};
@@ -100,12 +104,23 @@ enum Verb {
         #[arg(long)]
         kept: bool,
     },
+    /// Give changed files to what reads files that others made.
+    Fuzz {
+        /// How long each driver runs.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Where it begins: the same seed gives the same files.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+    },
     /// Sizes, times and memory, measured now.
     Bench {
         /// One benchmark of its own.
         #[command(subcommand)]
         only: Option<BenchVerb>,
     },
+    /// Traces opened by DuckDB, by pandas and by krcu analyze, and their counts compared.
+    AnalysisPeers,
     /// Record again, on two kernels, the events that the model's tests replay.
     Traces,
     /// Test kernels in virtual machines.
@@ -120,6 +135,12 @@ enum BenchVerb {
         /// Only this series of kernels; several times for several.
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
+    },
+    /// A generated trace, replayed and asked, beside DuckDB and pandas.
+    Analyze {
+        /// So many events; several times for several. Five and fifty million if not given.
+        #[arg(long, value_name = "N")]
+        events: Vec<u64>,
     },
 }
 
@@ -206,8 +227,15 @@ impl Arguments {
             Verb::Truth { kernel, only, write, kept } => {
                 truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write })
             }
+            Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
+            Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench_analyze::run(&events)),
+            Verb::AnalysisPeers => {
+                let mut tally = Tally::default();
+                analysis::peers(&mut tally)?;
+                Ok(tally.close())
+            }
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }

@@ -3,8 +3,10 @@
 //! The only place of this repository that knows about toolchains, Debian's kernels and qemu. No crate depends on it
 //! and it depends on none of them: it builds and runs them as a person would.
 
+mod analysis;
 mod archive;
 mod bench;
+mod bench_analyze;
 mod bench_kernel;
 mod bpftrace;
 mod build;
@@ -14,6 +16,7 @@ mod core_source;
 mod cpio;
 mod demo;
 mod digest;
+mod fuzz;
 mod initramfs;
 mod intree;
 mod judge;
@@ -36,6 +39,7 @@ mod stream;
 mod tally;
 mod test;
 mod toolchain;
+mod trace_tests;
 mod traces;
 mod truth;
 mod userland;

@@ -5,6 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
 
+use crate::analysis;
 use crate::build;
 use crate::kernel_tests::{self, Choice};
 use crate::machine;
@@ -13,6 +14,7 @@ use crate::progress::{command_line, say};
 use crate::scenarios::agent;
 use crate::setup;
 use crate::tally::Tally;
+use crate::trace_tests;
 use crate::truth;
 
 /// Which parts of the tests to run; all when nothing is chosen.
@@ -43,8 +45,19 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         check(
             &mut tally,
             "lints",
-            cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+            cargo(&[
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--exclude",
+                analysis::CRATE,
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]),
         );
+        check(&mut tally, "lints of analysis", analysis::lints());
         check(
             &mut tally,
             "lints of the checker",
@@ -62,10 +75,12 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
             ]),
         );
         check(&mut tally, "lints of the probes", build::ebpf_lints()?);
-        crates(&mut tally, &["test", "--workspace", "--no-fail-fast"])?;
+        crates(&mut tally, cargo(&["test", "--workspace", "--exclude", analysis::CRATE, "--no-fail-fast"]))?;
+        crates(&mut tally, analysis::cargo(&["test", "--no-fail-fast"]))?;
+        analysis::peers(&mut tally)?;
         crates(
             &mut tally,
-            &["test", "--release", "-p", "krcu-model", "--features", "check", "--test", "check"],
+            cargo(&["test", "--release", "-p", "krcu-model", "--features", "check", "--test", "check"]),
         )?;
         check(&mut tally, "approaches", model::checker(&Extent { brief: true, ..Extent::default() }));
     }
@@ -77,6 +92,7 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         if !parts.choice.is_partial() {
             truth::run::compare(&judged, &mut tally)?;
         }
+        trace_tests::run(&parts.choice, &mut tally)?;
     }
     Ok(tally.close())
 }
@@ -97,8 +113,7 @@ fn check(tally: &mut Tally, name: &str, mut command: Command) {
 }
 
 /// Tests of crates, their output shown as it comes and their counts added up.
-fn crates(tally: &mut Tally, arguments: &[&str]) -> Result<()> {
-    let mut command = cargo(arguments);
+fn crates(tally: &mut Tally, mut command: Command) -> Result<()> {
     let mut child = command.stdout(Stdio::piped()).spawn().context("starting cargo test")?;
     let before = tally.failures();
     if let Some(stdout) = child.stdout.take() {
