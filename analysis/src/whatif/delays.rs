@@ -29,7 +29,9 @@ pub(super) struct Delays {
     asked: Option<Time>,
     grace_begun: Option<Time>,
     grace_ended: Option<Time>,
-    free: Samples,
+    /// Nanoseconds in calls that freed several, from the first to the last, and the frees after the first.
+    freed_in_ns: u64,
+    freed: u64,
     /// Arrays that were freed while something flushed, from the end of the grace period that they needed.
     flushed: Samples,
     /// Arrays otherwise, from the last end: at least so long.
@@ -43,13 +45,19 @@ pub(super) struct Delays {
     flushes: BTreeSet<(Time, Task)>,
 }
 
-/// A call that frees.
+/// A call that frees, and what was so when it began.
 #[derive(Clone, Copy, Debug)]
 struct Call {
     path: FreePath,
     first: Time,
     last: Time,
     objects: u64,
+    /// When the last of its objects was queued that was seen queued.
+    newest: Option<Time>,
+    /// The beginning of the oldest flush.
+    flush: Option<Time>,
+    /// The last end of a grace period.
+    grace_ended: Option<Time>,
 }
 
 impl Delays {
@@ -102,37 +110,49 @@ impl Delays {
 
     /// An object is freed, queued then if that was seen.
     pub(super) fn is_freed(&mut self, freer: Freer, path: FreePath, time: Time, queued: Option<Time>) {
-        if let Some(call) = self.freeing.get_mut(&freer).filter(|call| call.path == path) {
-            (call.last, call.objects) = (time, call.objects + 1);
+        if path == FreePath::Single && queued.is_none() {
+            // `kvfree()` of what nobody had deferred.
+            self.frees_no_more(freer);
             return;
         }
-        let call = Call { path, first: time, last: time, objects: 1 };
+        if let Some(call) = self.freeing.get_mut(&freer).filter(|call| call.path == path) {
+            (call.last, call.objects) = (time, call.objects + 1);
+            call.newest = call.newest.max(queued);
+            return;
+        }
+        let call = Call {
+            path,
+            first: time,
+            last: time,
+            objects: 1,
+            newest: queued,
+            flush: self.flushes.first().map(|(begun, _)| *begun),
+            grace_ended: self.grace_ended,
+        };
         if let Some(before) = self.freeing.insert(freer, call) {
             self.is_over(before);
         }
-        self.call_frees(path, time, queued);
     }
 
-    /// The machine draws once for all objects of a call: so the mean of each call is a sample, not each object.
     fn is_over(&mut self, call: Call) {
-        if let Some(each) = call.last.since(call.first).checked_div(call.objects - 1) {
-            self.free.push(each);
-        }
-    }
-
-    fn call_frees(&mut self, path: FreePath, time: Time, queued: Option<Time>) {
-        let handed_over = self.flushes.first().map(|(begun, _)| *begun).max(queued);
-        let flushed = handed_over.filter(|_| !self.flushes.is_empty());
-        let flushed = flushed.and_then(|since| self.since_needed(since, time));
-        match path {
+        self.freed_in_ns = self.freed_in_ns.saturating_add(call.last.since(call.first));
+        self.freed += call.objects - 1;
+        let flushed = call.flush.and_then(|begun| {
+            let handed_over = call.newest.map_or(begun, |newest| newest.max(begun));
+            self.since_needed(handed_over, call.first)
+        });
+        match call.path {
             FreePath::Bulk => match flushed {
                 Some(delay) => self.flushed.push(delay),
-                None => self.grace_ended.into_iter().for_each(|ended| self.at_least.push(time.since(ended))),
+                None => {
+                    let last = call.grace_ended.map(|ended| call.first.since(ended));
+                    last.into_iter().for_each(|delay| self.at_least.push(delay));
+                }
             },
-            // A full sheaf is handed over by the call that fills it.
+            // A full sheaf is handed over by the call that fills it, before any flush: with its newest object.
             FreePath::Sheaf => {
-                let needed = || queued.and_then(|queued| self.since_needed(queued, time));
-                flushed.or_else(needed).into_iter().for_each(|delay| self.sheaf.push(delay));
+                let full = || call.newest.and_then(|newest| self.since_needed(newest, call.first));
+                flushed.or_else(full).into_iter().for_each(|delay| self.sheaf.push(delay));
             }
             FreePath::Single | FreePath::Callback => {}
         }
@@ -171,11 +191,20 @@ impl Delays {
             "grace periods of this trace, each in its place while they last",
             Input::assumed(10_000_000, "10 ms: no grace period was seen in this trace"),
         );
-        let free = or(
-            self.free,
-            "the mean of each call that freed several in this trace, the probe's own time included",
-            Input::assumed(1_000, "1 µs: no two frees of one call were seen in this trace"),
-        );
+        // The machine draws once for all objects of a call: one that was interrupted would be a delay for each of them.
+        let free = match self.freed_in_ns.checked_div(self.freed) {
+            Some(mean_ns) => {
+                let source = format!(
+                    "the mean of {} frees in calls that freed several in this trace, the probe's own time included",
+                    self.freed
+                );
+                Input::observed(vec![mean_ns], &source)
+            }
+            None => None,
+        };
+        let free = free.unwrap_or_else(|| {
+            Input::assumed(1_000, "1 µs: no two frees of one call were seen in this trace")
+        });
         let assuming = Measured::assuming(grace, free);
         let mut softirq = self.callback.into_vec();
         softirq.extend(self.sheaf.into_vec());
@@ -247,9 +276,18 @@ mod tests {
         delays.frees_no_more(freer);
         delays.flush_ends(Task(1));
         delays.is_freed(freer, FreePath::Bulk, at(50), Some(at(45)));
+        delays.frees_no_more(freer);
+        // A sheaf that was full at 5, in which the oldest object had been since 1: the one from 21 on was needed.
+        delays.is_freed(freer, FreePath::Sheaf, at(33), Some(at(1)));
+        delays.is_freed(freer, FreePath::Sheaf, at(33), Some(at(5)));
+        delays.frees_no_more(freer);
+        for ms in [60, 70] {
+            delays.is_freed(freer, FreePath::Single, at(ms), None);
+        }
+        assert_eq!(delays.sheaf.into_vec(), [3_000_000], "from 30 to 33");
         assert_eq!(delays.flushed.into_vec(), [12_000_000], "from 30 to 42");
         assert_eq!(delays.at_least.into_vec(), [10_000_000], "from 40 to 50");
-        assert_eq!(delays.free.into_vec(), [1_000_000]);
+        assert_eq!((delays.freed_in_ns, delays.freed), (1_000_000, 2));
         assert_eq!(delays.grace_start.into_vec(), [0; 0], "one was in flight when it was asked for");
     }
 
