@@ -8,9 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
-use crate::analysis;
 use crate::bench;
-use crate::bench_analyze;
 use crate::bench_kernel;
 use crate::build;
 use crate::demo;
@@ -22,7 +20,6 @@ use crate::progress::say;
 use crate::qemu::Acceleration;
 use crate::run;
 use crate::setup;
-use crate::tally::Tally;
 use crate::test::{self, Parts};
 use crate::traces;
 use crate::truth::{self, run::Extent};
@@ -119,8 +116,6 @@ enum Verb {
         #[command(subcommand)]
         only: Option<BenchVerb>,
     },
-    /// Traces opened by DuckDB, by pandas and by krcu analyze, and their counts compared.
-    AnalysisPeers,
     /// Record again, on two kernels, the events that the model's tests replay.
     Traces,
     /// Test kernels in virtual machines.
@@ -135,12 +130,6 @@ enum BenchVerb {
         /// Only this series of kernels; several times for several.
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
-    },
-    /// A generated trace, replayed and asked, beside DuckDB and pandas.
-    Analyze {
-        /// So many events; several times for several. Five and fifty million if not given.
-        #[arg(long, value_name = "N")]
-        events: Vec<u64>,
     },
 }
 
@@ -230,12 +219,6 @@ impl Arguments {
             Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
-            Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench_analyze::run(&events)),
-            Verb::AnalysisPeers => {
-                let mut tally = Tally::default();
-                analysis::peers(&mut tally)?;
-                Ok(tally.close())
-            }
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }

@@ -7,12 +7,11 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
-use crate::analysis;
 use crate::machine;
 use crate::progress::say;
 
 /// A driver: the crate, and the example that takes a number of seconds and a seed.
-const TARGETS: [(&str, &str); 2] = [("krcu-trace", "fuzz_trace"), (analysis::CRATE, "fuzz_import")];
+const TARGETS: [(&str, &str); 1] = [("krcu-trace", "fuzz_trace")];
 /// Kilobytes of memory that a driver may ask for: a reader takes 64 MiB of a chunk and as much decompressed.
 const MEMORY_KIB: u64 = 512 << 10;
 
@@ -25,10 +24,7 @@ pub(crate) fn run(seconds: u64, seed: u64) -> Result<ExitCode> {
     let mut status = ExitCode::SUCCESS;
     for (package, example) in TARGETS {
         let build = ["build", "--release", "--quiet", "-p", package, "--example", example];
-        // As by hand, for the reason that `analysis::cargo` tells.
-        let mut cargo = Command::new("cargo");
-        let built =
-            cargo.args(build).env_remove("CARGO_MANIFEST_DIR").current_dir(machine::repository()).status();
+        let built = Command::new("cargo").args(build).current_dir(machine::repository()).status();
         anyhow::ensure!(built.context("starting cargo")?.success(), "{example} does not build");
         say(&format!("{example}: {seconds} s, at most {} MiB", MEMORY_KIB >> 10));
         let program = machine::target_folder().join("release/examples").join(example);

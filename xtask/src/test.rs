@@ -5,7 +5,6 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Context as _, Result};
 
-use crate::analysis;
 use crate::build;
 use crate::kernel_tests::{self, Choice};
 use crate::machine;
@@ -45,19 +44,8 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         check(
             &mut tally,
             "lints",
-            cargo(&[
-                "clippy",
-                "--quiet",
-                "--workspace",
-                "--exclude",
-                analysis::CRATE,
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]),
+            cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
         );
-        check(&mut tally, "lints of analysis", analysis::lints());
         check(
             &mut tally,
             "lints of the checker",
@@ -75,12 +63,10 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
             ]),
         );
         check(&mut tally, "lints of the probes", build::ebpf_lints()?);
-        crates(&mut tally, cargo(&["test", "--workspace", "--exclude", analysis::CRATE, "--no-fail-fast"]))?;
-        crates(&mut tally, analysis::cargo(&["test", "--no-fail-fast"]))?;
-        analysis::peers(&mut tally)?;
+        crates(&mut tally, &["test", "--workspace", "--no-fail-fast"])?;
         crates(
             &mut tally,
-            cargo(&["test", "--release", "-p", "krcu-model", "--features", "check", "--test", "check"]),
+            &["test", "--release", "-p", "krcu-model", "--features", "check", "--test", "check"],
         )?;
         check(&mut tally, "approaches", model::checker(&Extent { brief: true, ..Extent::default() }));
     }
@@ -113,7 +99,8 @@ fn check(tally: &mut Tally, name: &str, mut command: Command) {
 }
 
 /// Tests of crates, their output shown as it comes and their counts added up.
-fn crates(tally: &mut Tally, mut command: Command) -> Result<()> {
+fn crates(tally: &mut Tally, arguments: &[&str]) -> Result<()> {
+    let mut command = cargo(arguments);
     let mut child = command.stdout(Stdio::piped()).spawn().context("starting cargo test")?;
     let before = tally.failures();
     if let Some(stdout) = child.stdout.take() {
