@@ -13,6 +13,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use krcu_model::{Watch, event::Time, verdicts};
+use krcu_trace::{How, Limits, Writer};
 use tokio::{
     process::{Child, Command},
     signal::unix::{Signal, SignalKind, signal},
@@ -27,8 +28,10 @@ use crate::{
     pipeline::{Finished, Pipeline, blind},
     probe::{LoadOptions, Probes, STACKS},
     recording::Recording,
-    report::{Format, Policy, Report, json, junit, tap, text},
+    report::{Format, Policy, Report},
+    sinks::Sinks,
     source::Source,
+    trace,
 };
 
 /// How often the ring is looked at even if no probe asks for it.
@@ -54,6 +57,10 @@ pub struct Options {
     /// bug report should carry. It grows by some 90 bytes for each object queued and each object freed
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+    /// Write a trace into this folder, which `krcu replay` reads. It grows by some four
+    /// bytes for each object queued and each object freed
+    #[arg(long, short, value_name = "TRACE")]
+    pub output: Option<PathBuf>,
     /// How long to wait, after the command, for deferred frees that are still outstanding
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_span)]
     pub settle: Duration,
@@ -86,7 +93,7 @@ pub struct Options {
     pub command: Vec<OsString>,
 }
 
-fn parse_span(text: &str) -> Result<Duration, String> {
+pub(crate) fn parse_span(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 =
@@ -99,7 +106,7 @@ fn parse_span(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn parse_bytes(text: &str) -> Result<u32, String> {
+pub(crate) fn parse_bytes(text: &str) -> Result<u32, String> {
     let wrong = || "a size is a power of two from 4K to 1024M, as in 16M".to_owned();
     let (number, unit) = match text.strip_suffix(['K', 'M']) {
         Some(number) => (number, if text.ends_with('K') { 1 << 10 } else { 1 << 20 }),
@@ -147,23 +154,51 @@ pub fn run(options: &Options) -> Result<u8, CheckError> {
         }
         None => None,
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
-    let report = runtime.block_on(watch(options, program, recording))?;
-    let text = match options.format {
-        Format::Text => text::render(&report),
-        Format::Json => json::render(&report).context("cannot write the report as JSON")?,
-        Format::Tap => tap::render(&report),
-        Format::Junit => junit::render(&report),
-    };
+    let keep = Keep { recording, output: options.output.as_deref(), limits: Limits::default() };
+    let report = watch_to_the_end(options, Until::Exit(program), keep)?;
+    let text = options.format.render(&report).context("cannot write the report as JSON")?;
     match output {
         Some(mut file) => file.write_all(text.as_bytes()),
         None => std::io::stdout().lock().write_all(text.as_bytes()),
     }
     .context("cannot write the report")?;
     Ok(report.exit_status())
+}
+
+/// When a run ends.
+#[derive(Clone, Debug)]
+pub(crate) enum Until {
+    /// This program, with the arguments of [`Options::command`], has ended.
+    Exit(PathBuf),
+    /// A signal came, or this time is over, if any was given.
+    Told(Option<Duration>),
+}
+
+/// Where events are kept.
+#[derive(Debug)]
+pub(crate) struct Keep<'a> {
+    pub(crate) recording: Option<Recording>,
+    /// The folder of a trace, which is not there yet.
+    pub(crate) output: Option<&'a Path>,
+    pub(crate) limits: Limits,
+}
+
+/// Watches until it is time to end. A trace's folder in which nothing came to be is taken away again.
+pub(crate) fn watch_to_the_end(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Result<Report> {
+    let output = keep.output;
+    if let Some(folder) = output {
+        trace::claim(folder)?;
+    }
+    let report = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")
+        .and_then(|runtime| runtime.block_on(watch(options, until, keep)));
+    if let (Err(_), Some(folder)) = (&report, output) {
+        // It stays where something is in it.
+        let _ = std::fs::remove_dir(folder);
+    }
+    report
 }
 
 /// What has to be ready before the command starts, and ends after it.
@@ -174,11 +209,7 @@ struct Run {
     pipeline: Pipeline,
 }
 
-async fn watch(
-    options: &Options,
-    program: PathBuf,
-    mut recording: Option<Recording>,
-) -> anyhow::Result<Report> {
+async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Result<Report> {
     let begin = now()?;
     let facts = Facts::gather(Path::new("/"));
     let release = facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned());
@@ -205,25 +236,42 @@ async fn watch(
     let source = Source::of(probes.take_ring()?)?;
     let log = if options.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
     let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
-    if let Some(recording) = &mut recording {
+    let mut sinks = Sinks { recording: keep.recording, ..Sinks::default() };
+    if let Some(recording) = &mut sinks.recording {
         recording.begin(&watch, &release);
     }
-    let mut run = Run { probes, source, log, pipeline: Pipeline::new(watch, recording) };
+    let mut trace_error = None;
+    if let Some(folder) = keep.output {
+        let words: Vec<String> =
+            options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        let meta = trace::meta(&facts, probes.plan(), &watch, &words)?;
+        match Writer::create(folder, meta, keep.limits) {
+            Ok(writer) => sinks.trace = Some(writer),
+            Err(error) => trace_error = Some(krcu_trace::CutShort::new(folder, error)),
+        }
+    }
+    let mut run = Run { probes, source, log, pipeline: Pipeline::new(watch, sinks) };
     let attached_probes = run.probes.attached();
 
-    let child = Command::new(&program)
-        .args(options.command.iter().skip(1))
-        .spawn()
-        .with_context(|| format!("cannot start {}", program.display()))?;
-    let status = run.until_exit(child).await?;
-    run.settle(options.settle).await?;
+    let (how, command_status) = match &until {
+        Until::Exit(program) => {
+            let child = Command::new(program)
+                .args(options.command.iter().skip(1))
+                .spawn()
+                .with_context(|| format!("cannot start {}", program.display()))?;
+            let status = run.until_exit(child).await?;
+            run.settle(options.settle).await?;
+            (How::Exit, command::shell_status(status))
+        }
+        Until::Told(limit) => (run.until_told(*limit).await?, 0),
+    };
     let end = now()?;
-    let Finished { state, losses, without_site, accounts, cut_short } = run.finish().await?;
-    if let Some(error) = &cut_short {
+    let Finished { state, losses, without_site, accounts, kept } = run.finish().await?;
+    if let Some(error) = &kept.cut_short {
         eprintln!("krcu: {error}");
     }
 
-    Ok(Report {
+    let mut report = Report {
         release,
         probes: attached_probes,
         events: state.events(),
@@ -233,10 +281,19 @@ async fn watch(
         attach_ns: attached.since(begin),
         duration_ns: end.since(attached),
         verdicts: verdicts(&state),
-        command_status: command::shell_status(status),
-        events_cut_short: cut_short.is_some(),
+        command_status,
+        events_cut_short: kept.cut_short.is_some(),
+        incomplete: None,
         policy: Policy { strict: options.strict, exit_flagged: options.exit_flagged },
-    })
+    };
+    if let Some(writer) = kept.trace {
+        trace_error = writer.finish(how, now()?, trace::run(&report)).err();
+    }
+    if let Some(error) = trace_error {
+        eprintln!("krcu: {error}");
+        report.events_cut_short = true;
+    }
+    Ok(report)
 }
 
 /// The verifier's whole log, when it was asked for.
@@ -262,7 +319,33 @@ impl Run {
         if let Some(log) = &mut self.log {
             log.flush();
         }
-        self.source.drain(|record| self.pipeline.take(record))
+        let is_empty = self.source.drain(|record| self.pipeline.take(record))?;
+        if is_empty {
+            self.pipeline.tick(&self.probes, now()?)?;
+        }
+        Ok(is_empty)
+    }
+
+    /// Reads events until a signal comes or the time is over.
+    async fn until_told(&mut self, limit: Option<Duration>) -> anyhow::Result<How> {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut signals = Signals::new()?;
+        loop {
+            while !self.drain()? {
+                tokio::task::yield_now().await;
+            }
+            self.pipeline.look_for_losses(&self.probes, now)?;
+            tokio::select! {
+                _ = signals.next() => return Ok(How::Signal),
+                ready = self.source.readable() => ready?,
+                _ = look.tick() => {}
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(How::Duration);
+            }
+        }
     }
 
     /// Reads events until the command has ended. A signal to end krcu goes to the command instead; the

@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{check, doctor};
+use crate::{check, doctor, record, replay};
 
 /// Says, for every slab cache that is destroyed, whether deferred frees were still outstanding.
 #[derive(Debug, Parser)]
@@ -18,6 +18,10 @@ pub struct Cli {
 pub enum Verb {
     /// Run a command and judge every slab cache that is destroyed meanwhile
     Check(check::Options),
+    /// Write a trace of what happens, to be looked at later; judges nothing
+    Record(record::Options),
+    /// Judge again what a trace holds: the same report and exit status as the run's own
+    Replay(replay::Options),
     /// Say what this kernel offers and what will be undecidable; attaches nothing
     Doctor(doctor::Options),
 }

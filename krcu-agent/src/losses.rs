@@ -149,6 +149,12 @@ impl Reading {
         unseen
     }
 
+    /// Of what went unseen for a reason, all that gaps tell of.
+    #[must_use]
+    pub fn to_tell(&self, why: LossReason) -> u64 {
+        self.unseen().into_iter().filter(|((reason, _), _)| *reason == why).map(|(_, events)| events).sum()
+    }
+
     /// The sums for a report.
     #[must_use]
     pub fn losses(&self) -> Losses {

@@ -6,7 +6,7 @@ use clap::{Parser as _, error::ErrorKind};
 use krcu_agent::{
     check::{self, CheckError},
     cli::{Cli, Verb},
-    doctor,
+    doctor, record, replay,
 };
 
 /// Status when what was asked for cannot be.
@@ -27,16 +27,9 @@ fn main() -> ExitCode {
         }
     };
     match cli.verb {
-        Verb::Check(options) => match check::run(&options) {
-            Ok(status) => ExitCode::from(status),
-            Err(error) => {
-                eprintln!("krcu: {error}");
-                match error {
-                    CheckError::Usage(_) => ExitCode::from(EXIT_USAGE),
-                    CheckError::Failed(_) => ExitCode::FAILURE,
-                }
-            }
-        },
+        Verb::Check(options) => status(check::run(&options)),
+        Verb::Record(options) => status(record::run(&options)),
+        Verb::Replay(options) => status(replay::run(&options).map_err(CheckError::Failed)),
         Verb::Doctor(options) => match doctor::run(&options) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
@@ -48,11 +41,25 @@ fn main() -> ExitCode {
     }
 }
 
+/// The status that a verb gave, or what kept it from giving one.
+fn status(outcome: Result<u8, CheckError>) -> ExitCode {
+    match outcome {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("krcu: {error}");
+            match error {
+                CheckError::Usage(_) => ExitCode::from(EXIT_USAGE),
+                CheckError::Failed(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
 /// What is wrong with the command line, and where to read how it should be.
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "say what to do: check or doctor (see krcu --help)".to_owned();
+        return "say what to do: check, record, replay or doctor (see krcu --help)".to_owned();
     }
     let wrong = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let wrong: Vec<&str> = wrong.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();

@@ -7,12 +7,13 @@ use krcu_model::{
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
     state::Blind,
 };
+use krcu_trace::Accounted;
 
 use crate::{
     kernel::plan::{Offer, Plan},
     losses::{Ledger, Reading},
     probe::Probes,
-    recording::{CutShort, Recording},
+    sinks::{Kept, Sinks},
 };
 
 pub use crate::losses::{Account, Losses, accounts};
@@ -53,8 +54,8 @@ pub struct Finished {
     pub without_site: u64,
     /// What became of everything that was seen.
     pub accounts: Vec<Account>,
-    /// Why the events are not all in their file, where they were asked for.
-    pub cut_short: Option<CutShort>,
+    /// What became of the events that were to be kept.
+    pub kept: Kept,
 }
 
 /// The replay, and the account of what is missing in it.
@@ -64,7 +65,7 @@ pub struct Pipeline {
     ledger: Ledger,
     /// [`Probes::losses`] at the last reading.
     losses: u64,
-    recording: Option<Recording>,
+    sinks: Sinks,
 }
 
 /// Reads CLOCK_MONOTONIC.
@@ -74,18 +75,16 @@ pub type Clock = fn() -> anyhow::Result<Time>;
 const LOOK_FOR_MISSES: u64 = 1_000_000_000;
 
 impl Pipeline {
-    /// A replay that begins now; what it takes goes into the recording as well.
+    /// A replay that begins now; what it takes is kept as well, where that was asked for.
     #[must_use]
-    pub fn new(watch: Watch, recording: Option<Recording>) -> Pipeline {
+    pub fn new(watch: Watch, sinks: Sinks) -> Pipeline {
         let ledger = Ledger::new(watch.attached);
-        Pipeline { state: State::new(watch), ledger, losses: 0, recording }
+        Pipeline { state: State::new(watch), ledger, losses: 0, sinks }
     }
 
-    /// The one place from which the model takes events: what is recorded is what was taken.
+    /// The one place from which the model takes events: what is kept is what was taken.
     fn step(&mut self, event: Event) {
-        if let Some(recording) = &mut self.recording {
-            recording.event(&event);
-        }
+        self.sinks.event(&event);
         self.state.step(event);
     }
 
@@ -125,6 +124,24 @@ impl Pipeline {
         Ok(())
     }
 
+    /// The ring was emptied, and it is this late.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn tick(&mut self, probes: &Probes, now: Time) -> anyhow::Result<()> {
+        self.sinks.tick(now);
+        if self.sinks.wants_account(now) {
+            let reading = read(probes, true)?;
+            self.sinks.account(Accounted {
+                at: now,
+                missed: reading.to_tell(LossReason::ProbeMissed),
+                lost: reading.to_tell(LossReason::RingFull),
+                map_full: reading.to_tell(LossReason::MapFull),
+            });
+        }
+        Ok(())
+    }
+
     /// What is believed so far.
     #[must_use]
     pub fn state(&self) -> &State {
@@ -156,13 +173,12 @@ impl Pipeline {
         // What has a number and was not counted as lost was written and never came.
         let numbered: u64 = probes.sequences()?.iter().sum();
         self.gaps(missing(numbered, self.state.events() + losses.ring_full, attached, end));
-        let cut_short = self.recording.take().and_then(|recording| recording.finish().err());
         Ok(Finished {
             state: self.state,
             losses,
             without_site: reading.all(Fate::NoSite),
             accounts: accounts(&reading.counters),
-            cut_short,
+            kept: self.sinks.finish(),
         })
     }
 }

@@ -128,7 +128,10 @@ fn lost(losses: &[&Gap], verdict: &mut Verdict) {
         verdict.reasons.push(reason.into());
         let programs: Vec<&str> = programs.into_iter().collect();
         let of = if programs.is_empty() { String::new() } else { format!(" ({})", programs.join(", ")) };
-        verdict.notes.push(format!("{events} events were {}{of}", reason.words()));
+        verdict.notes.push(match events {
+            0 => format!("events that nobody counted were {}{of}", reason.words()),
+            events => format!("{events} events were {}{of}", reason.words()),
+        });
     }
 }
 

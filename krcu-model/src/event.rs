@@ -78,6 +78,9 @@ pub enum LossReason {
     ProbeMissed,
     /// A map of the probes had no room.
     MapFull,
+    /// A trace ends before its run did, because its recorder was killed or its disk was full. How many
+    /// events came after is not known; such a gap counts none.
+    NotInTrace,
 }
 
 impl LossReason {
@@ -87,6 +90,7 @@ impl LossReason {
         match self {
             LossReason::RingFull => "lost because the ring was full",
             LossReason::MapFull => "not followed because a map of the probes was full",
+            LossReason::NotInTrace => "not in the trace, which ends before its run did",
             LossReason::ProbeMissed => "missed because the probe was already running on that CPU",
         }
     }

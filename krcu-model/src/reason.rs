@@ -15,6 +15,8 @@ pub enum Reason {
     ProbeMissed,
     /// A map of the probes was full.
     MapFull,
+    /// The trace ends before its run did.
+    NotInTrace,
     /// The cache is older than the probes.
     LateAttach,
     /// Objects of this cache are counted, not followed one by one.
@@ -43,6 +45,7 @@ impl Reason {
             Reason::RingFull => "ring-full",
             Reason::ProbeMissed => "probe-missed",
             Reason::MapFull => "map-full",
+            Reason::NotInTrace => "not-in-trace",
             Reason::LateAttach => "late-attach",
             Reason::Counted => "counted",
             Reason::BlindFrees => "blind-frees",
@@ -74,6 +77,7 @@ impl From<LossReason> for Reason {
             LossReason::RingFull => Reason::RingFull,
             LossReason::ProbeMissed => Reason::ProbeMissed,
             LossReason::MapFull => Reason::MapFull,
+            LossReason::NotInTrace => Reason::NotInTrace,
         }
     }
 }
@@ -88,6 +92,7 @@ mod tests {
             Reason::RingFull,
             Reason::ProbeMissed,
             Reason::MapFull,
+            Reason::NotInTrace,
             Reason::LateAttach,
             Reason::Counted,
             Reason::BlindFrees,

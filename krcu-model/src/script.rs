@@ -21,6 +21,7 @@ mod fields;
 mod read;
 mod write;
 
+pub use fields::Word;
 pub use read::{ScriptError, read};
 pub use write::{line, write, write_with};
 
@@ -101,6 +102,7 @@ mod tests {
             gap(LossReason::ProbeMissed, Scope::Queueing),
             gap(LossReason::ProbeMissed, Scope::Freeing),
             gap(LossReason::ProbeMissed, Scope::Barriers),
+            gap(LossReason::NotInTrace, Scope::Everything),
             What::GraceBegin { expedited: false },
             What::GraceEnd { expedited: true },
             What::Allocated { object, cache, site: Site(9) },

@@ -12,6 +12,7 @@ use crate::bench;
 use crate::bench_kernel;
 use crate::build;
 use crate::demo;
+use crate::fuzz;
 use crate::kernel::Series;
 use crate::kernel_tests::Choice;
 use crate::model;
@@ -99,6 +100,15 @@ enum Verb {
         /// Boot nothing: judge what the last run has left in target/kernel-tests.
         #[arg(long)]
         kept: bool,
+    },
+    /// Give changed files to what reads files that others made.
+    Fuzz {
+        /// How long each driver runs.
+        #[arg(long, value_name = "N", default_value_t = 60)]
+        seconds: u64,
+        /// Where it begins: the same seed gives the same files.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
     },
     /// Sizes, times and memory, measured now.
     Bench {
@@ -206,6 +216,7 @@ impl Arguments {
             Verb::Truth { kernel, only, write, kept } => {
                 truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write })
             }
+            Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
             Verb::Traces => done(traces::run()),

@@ -24,6 +24,7 @@ use crate::progress::{say, tail_of};
 use crate::replay;
 use crate::scenarios::{Act, Expectation, OWNERS, SERIES, Scenario};
 use crate::tally::Tally;
+use crate::trace_tests;
 use crate::vm::Run;
 
 /// How long one scenario may take; emulated machines are slow, and one module waits for eight seconds.
@@ -188,6 +189,7 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
         for kind in ["json", "stderr", "status", "log", "events"] {
             drop(fs::remove_file(file(&out, case.scenario, kind)));
         }
+        trace_tests::clear(&out, case.scenario.name);
         write_scripts(&scripts, case.scenario)?;
     }
     let names = |of: fn(&Scenario) -> &'static [&'static str]| -> BTreeSet<&str> {
@@ -251,6 +253,7 @@ fn write_scripts(scripts: &Path, scenario: &Scenario) -> Result<()> {
             )
         }
     };
+    let text = trace_tests::with_traces(name, &text);
     cache::write_file(&scripts.join(format!("{name}.sh")), text.as_bytes())
 }
 
@@ -305,6 +308,11 @@ fn judge(case: Case, lost: bool, tally: &mut Tally) -> Judged {
     let mut found = disagreements(case.expectation, &evidence);
     if case.scenario.act.leaves_events() {
         found.extend(replay::disagreements(&file(out, case.scenario, "events"), &evidence.stdout));
+    }
+    let (replayed, disagreements) = trace_tests::disagreements(out, case.scenario.name);
+    found.extend(disagreements);
+    if replayed == 0 && case.scenario.act.leaves_events() {
+        found.push("it left no trace".to_owned());
     }
     if found.is_empty() {
         tally.passed(&title);

@@ -13,6 +13,7 @@ use crate::progress::{command_line, say};
 use crate::scenarios::agent;
 use crate::setup;
 use crate::tally::Tally;
+use crate::trace_tests;
 use crate::truth;
 
 /// Which parts of the tests to run; all when nothing is chosen.
@@ -77,6 +78,7 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         if !parts.choice.is_partial() {
             truth::run::compare(&judged, &mut tally)?;
         }
+        trace_tests::run(&parts.choice, &mut tally)?;
     }
     Ok(tally.close())
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use krcu_model::Verdict;
 use serde::Serialize;
 
-use super::Report;
+use super::{Incomplete, Report};
 use crate::pipeline::{Account, Losses};
 
 /// Version of the lines below; it changes when a field's meaning does.
@@ -53,6 +53,9 @@ struct SummaryLine<'a> {
     verdicts: BTreeMap<&'static str, u64>,
     /// Whether `waited` and `unordered` count as faults.
     strict: bool,
+    /// Why these are not all events of the run: only in the replay of a trace that ends before its run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    incomplete: Option<Incomplete>,
     /// Verdicts that are faults.
     flagged: usize,
     /// Verdicts that leave open what was asked.
@@ -88,6 +91,7 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
         duration_ns: report.duration_ns,
         verdicts: counts,
         strict: report.policy.strict,
+        incomplete: report.incomplete,
         flagged: report.flagged(),
         inconclusive: report.open(),
         command_status: report.command_status,

@@ -240,6 +240,7 @@ mod tests {
             verdicts: verdicts(&state),
             command_status: 0,
             events_cut_short: false,
+            incomplete: None,
             policy: Policy { strict: false, exit_flagged: 10 },
         };
         let blocks: String = report.verdicts.iter().map(|verdict| text::block(&report, verdict)).collect();

@@ -24,6 +24,21 @@ pub enum Format {
     Junit,
 }
 
+impl Format {
+    /// The report in this format.
+    ///
+    /// # Errors
+    /// When a value cannot be put into JSON, which none can fail to be.
+    pub fn render(self, report: &Report) -> serde_json::Result<String> {
+        match self {
+            Format::Text => Ok(text::render(report)),
+            Format::Json => json::render(report),
+            Format::Tap => Ok(tap::render(report)),
+            Format::Junit => Ok(junit::render(report)),
+        }
+    }
+}
+
 /// How the exit status is chosen.
 #[derive(Clone, Copy, Debug)]
 pub struct Policy {
@@ -38,6 +53,32 @@ pub const EXIT_INCONCLUSIVE: u8 = 11;
 
 /// The status when krcu did not do what it was asked to.
 pub const EXIT_FAILED: u8 = 1;
+
+/// Why a trace ends before its run did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Incomplete {
+    /// Its recorder was killed, or is still at work.
+    NoGoodbye,
+    /// What came could not be written any more.
+    CutShort,
+}
+
+impl Incomplete {
+    /// In a sentence.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        match self {
+            Incomplete::NoGoodbye => {
+                "the trace ends without a goodbye: its recorder was killed or is still at work, and what came after is not known"
+            }
+            Incomplete::CutShort => {
+                "the trace is cut short: its recorder could not write any more, and what came after is not known"
+            }
+        }
+    }
+}
 
 /// All that a run gave.
 #[derive(Clone, Debug)]
@@ -64,6 +105,8 @@ pub struct Report {
     pub command_status: u8,
     /// Whether the events were to be written to a file and are not all there.
     pub events_cut_short: bool,
+    /// Why these events are not all that the run saw, in the replay of a trace that ends before its run.
+    pub incomplete: Option<Incomplete>,
     /// How the exit status is chosen.
     pub policy: Policy,
 }
@@ -101,7 +144,7 @@ impl Report {
             EXIT_FAILED
         } else if self.flagged() > 0 {
             self.policy.exit_flagged
-        } else if self.open() > 0 || self.losses.destroys > 0 {
+        } else if self.open() > 0 || self.losses.destroys > 0 || self.incomplete.is_some() {
             EXIT_INCONCLUSIVE
         } else {
             self.command_status

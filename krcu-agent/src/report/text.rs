@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use krcu_model::{Verdict, VerdictKind, reason::Reason, verdict::Ordering};
 
 use super::{
-    Report, lines,
+    Incomplete, Report, lines,
     units::{count, span},
 };
 
@@ -57,6 +57,7 @@ pub(super) fn headline(report: &Report) -> String {
 /// What was lost, a reason each.
 pub(super) fn losses(report: &Report) -> Vec<String> {
     let mut parts = Vec::new();
+    parts.extend(report.incomplete.map(|incomplete| incomplete.sentence().to_owned()));
     if report.losses.ring_full > 0 {
         parts.push(format!(
             "{} events found the ring full (enlarge it with --ring-bytes)",
@@ -298,6 +299,8 @@ pub(super) fn conclusion(report: &Report) -> String {
     let status = report.exit_status();
     if status == report.command_status && report.flagged() == 0 && !report.events_cut_short {
         parts.push(format!("exit status {status}, the command's own"));
+    } else if report.incomplete == Some(Incomplete::NoGoodbye) {
+        parts.push(format!("exit status {status} (the command's own is not known)"));
     } else {
         parts.push(format!("exit status {status} (the command's own was {})", report.command_status));
     }
@@ -393,6 +396,7 @@ mod tests {
             verdicts: verdicts(&state),
             command_status: 0,
             events_cut_short: false,
+            incomplete: None,
             policy: Policy { strict: false, exit_flagged: 10 },
         }
     }

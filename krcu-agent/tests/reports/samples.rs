@@ -180,6 +180,7 @@ pub(crate) fn report(verdicts: Vec<Verdict>) -> Report {
         verdicts,
         command_status: 0,
         events_cut_short: false,
+        incomplete: None,
         policy: Policy { strict: false, exit_flagged: 10 },
     }
 }

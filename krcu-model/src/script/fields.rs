@@ -1,11 +1,11 @@
-//! The words of the notation: names of fields and of their values, the same in both directions.
+//! The words of the notation: names of values, the same in both directions, here and in a trace.
 
-use krcu_common::{BarrierKind, FreePath};
+use krcu_common::{BarrierKind, FreePath, QueueForm};
 
 use crate::{event::LossReason, state::Blind};
 
 /// A kind of value that is one of a few words.
-pub(super) trait Word: Copy + PartialEq + 'static {
+pub trait Word: Copy + PartialEq + 'static {
     /// All of them, each with its word.
     const WORDS: &'static [(Self, &'static str)];
 
@@ -37,11 +37,17 @@ impl Word for BarrierKind {
     ];
 }
 
+impl Word for QueueForm {
+    const WORDS: &'static [(QueueForm, &'static str)] =
+        &[(QueueForm::Head, "head"), (QueueForm::Headless, "headless"), (QueueForm::Nolock, "nolock")];
+}
+
 impl Word for LossReason {
     const WORDS: &'static [(LossReason, &'static str)] = &[
         (LossReason::RingFull, "ring_full"),
         (LossReason::ProbeMissed, "probe_missed"),
         (LossReason::MapFull, "map_full"),
+        (LossReason::NotInTrace, "not_in_trace"),
     ];
 }
 

@@ -217,7 +217,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
          krcu check --format json -- sh -c 'insmod /modules/krcu_pending.ko; (sleep 300 &); rmmod krcu_pending; kill -9 $$'
          status=$?
          programs after_the_command
-         krcu check -- sleep 300 & krcu=$!
+         command krcu check -- sleep 300 & krcu=$!
          until bpftool prog show | grep -q queued; do :; done
          programs while_attached
          kill -9 $krcu; wait $krcu

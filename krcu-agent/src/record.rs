@@ -1,0 +1,102 @@
+//! `krcu record`: a trace of what happens, until a command has ended, a time is over, or a signal comes.
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use clap::Args;
+use krcu_trace::Limits;
+
+use crate::{
+    check::{self, CheckError, Keep, Until, parse_bytes, parse_span, watch_to_the_end},
+    command,
+    probe::STACKS,
+    report::{EXIT_FAILED, Format, Report},
+};
+
+/// Writes a trace until the command has ended, the time is over, or a signal comes.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// The trace's folder, which must not be there yet
+    #[arg(long, short, value_name = "TRACE")]
+    pub output: PathBuf,
+    /// How long to record; until a signal comes, if not given
+    #[arg(long, value_name = "TIME", value_parser = parse_span, conflicts_with = "command")]
+    pub duration: Option<Duration>,
+    /// Begin a new file of the trace when one is this large; a power of two, with K or M
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub rotate_bytes: Option<u32>,
+    /// Begin a new file of the trace when one covers this much time
+    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    pub rotate_time: Option<Duration>,
+    /// How long to wait, after the command, for deferred frees that are still outstanding
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_span)]
+    pub settle: Duration,
+    /// Room for events that wait to be read; a power of two of pages, with K or M
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = parse_bytes)]
+    pub ring_bytes: u32,
+    /// Do not take the stack of each queueing call: cheaper, and the trace names no site
+    #[arg(long)]
+    pub no_stacks: bool,
+    /// Follow each object of a cache from where it was allocated, as `krcu check --alloc-stacks` does
+    #[arg(long)]
+    pub alloc_stacks: bool,
+    /// Room for this many different stacks, a kilobyte of the kernel's memory each
+    #[arg(long, value_name = "N", default_value_t = STACKS, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    pub stacks: u32,
+    /// Print the whole of the verifier's log if the kernel refuses a probe
+    #[arg(long)]
+    pub verbose: bool,
+    /// The command and its arguments, after `--`
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// Runs `record`; gives the status to exit with, which is the command's own unless the trace is cut short.
+///
+/// # Errors
+/// See [`CheckError`]; nothing stays attached.
+pub fn run(options: &Options) -> Result<u8, CheckError> {
+    let until = match options.command.first() {
+        Some(word) => Until::Exit(command::find(word)?),
+        None => Until::Told(options.duration),
+    };
+    let limits = Limits {
+        segment_bytes: options.rotate_bytes.map(u64::from),
+        segment_time: options.rotate_time,
+        ..Limits::default()
+    };
+    let keep = Keep { recording: None, output: Some(&options.output), limits };
+    let report = watch_to_the_end(&options.of_check(), until, keep)?;
+    eprintln!("{}", summary(&report, options));
+    Ok(if report.events_cut_short { EXIT_FAILED } else { report.command_status })
+}
+
+impl Options {
+    /// The same, as `check` has them.
+    fn of_check(&self) -> check::Options {
+        check::Options {
+            strict: false,
+            format: Format::Text,
+            report: None,
+            events: None,
+            output: None,
+            settle: self.settle,
+            exit_flagged: 10,
+            ring_bytes: self.ring_bytes,
+            no_stacks: self.no_stacks,
+            alloc_stacks: self.alloc_stacks,
+            stacks: self.stacks,
+            probe_log: false,
+            verbose: self.verbose,
+            command: self.command.clone(),
+        }
+    }
+}
+
+fn summary(report: &Report, options: &Options) -> String {
+    let trace = options.output.display();
+    format!(
+        "krcu: {} events in {trace}, {} lost: see `krcu replay {trace}`",
+        report.events,
+        report.losses.total()
+    )
+}

@@ -1,0 +1,168 @@
+//! `krcu replay`: what a run reported, from its trace.
+
+use std::{
+    fs::File,
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+};
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use krcu_model::{
+    Event, State, Watch,
+    event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
+    verdicts,
+};
+use krcu_trace::{
+    Accounted, How, Reader,
+    meta::{self, Run},
+};
+
+use crate::{
+    report::{Format, Incomplete, Report},
+    trace,
+};
+
+/// Prints what the run printed whose trace this is, and exits as it did.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// The trace: a folder that `krcu check -o` or `krcu record -o` wrote
+    #[arg(value_name = "TRACE")]
+    pub trace: PathBuf,
+    /// How to write the report
+    #[arg(long, value_enum, default_value = "text")]
+    pub format: Format,
+    /// Take `waited` and `unordered` for faults too, whatever the run did
+    #[arg(long)]
+    pub strict: bool,
+    /// Exit status when something is flagged; as in the run, if not given
+    #[arg(long, value_name = "N")]
+    pub exit_flagged: Option<u8>,
+    /// Write the report to this file, not to standard output
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+}
+
+/// Bytes of a trace that is read before a person asks how long it takes.
+const LONG_BYTES: u64 = 8 << 20;
+
+/// Runs `replay`; gives the status to exit with.
+///
+/// # Errors
+/// When the trace cannot be read to its end, or the report cannot be written.
+pub fn run(options: &Options) -> anyhow::Result<u8> {
+    let mut report = replay(&Reader::open(&options.trace)?)?;
+    report.policy.strict |= options.strict;
+    report.policy.exit_flagged = options.exit_flagged.unwrap_or(report.policy.exit_flagged);
+    let text = options.format.render(&report).context("cannot write the report as JSON")?;
+    match &options.report {
+        Some(path) => File::create(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("cannot write the report to {}", path.display()))?,
+        None => std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write the report")?,
+    }
+    Ok(report.exit_status())
+}
+
+/// The report of a trace.
+///
+/// A trace that ends before its run did has a gap from the moment up to which everything is accounted for:
+/// whatever could have come then, came or did not, and what depends on it is inconclusive.
+///
+/// # Errors
+/// When the trace cannot be read to its end.
+pub fn replay(reader: &Reader) -> anyhow::Result<Report> {
+    let meta = reader.meta();
+    let watch = meta.watch()?;
+    let mut state = State::new(watch.clone());
+    let progress = progress(reader.bytes());
+    let mut events = reader.events();
+    let mut last = watch.attached;
+    let mut read = 0_u64;
+    while let Some(event) = events.next() {
+        let event = event?;
+        last = last.max(event.time);
+        state.step(event);
+        read += 1;
+        if read.is_multiple_of(1 << 16) {
+            progress.set_position(events.batches().bytes());
+        }
+    }
+    progress.finish_and_clear();
+    let whole = meta.ended.as_ref().filter(|ended| ended.how != How::CutShort);
+    if let Some(ended) = whole {
+        return trace::report(meta, &ended.run, &state, verdicts(&state));
+    }
+    for gap in unaccounted(reader, &watch, &state)? {
+        state.step(Event { time: last, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
+    }
+    let (incomplete, run) = match &meta.ended {
+        Some(ended) => (Incomplete::CutShort, ended.run.clone()),
+        None => {
+            let probes = meta.probes.iter().filter(|probe| probe.offer == "offered").count();
+            let duration_ns = last.since(watch.attached);
+            let probes = probes as u64;
+            let known = reader.accounted()?.unwrap_or_default();
+            let lost = meta::Losses {
+                ring_full: known.lost,
+                probe_missed: known.missed,
+                map_full: known.map_full,
+                destroys: 0,
+            };
+            (Incomplete::NoGoodbye, Run { probes, duration_ns, lost, exit_flagged: 10, ..Run::default() })
+        }
+    };
+    let mut report = trace::report(meta, &run, &state, verdicts(&state))?;
+    report.events_cut_short |= incomplete == Incomplete::CutShort;
+    report.incomplete = Some(incomplete);
+    Ok(report)
+}
+
+/// What a trace that ends before its run does not know: what was lost before the last account and is in no
+/// gap of its own, and everything since.
+fn unaccounted(reader: &Reader, watch: &Watch, state: &State) -> anyhow::Result<Vec<Gap>> {
+    let nothing = Accounted { at: watch.attached, ..Accounted::default() };
+    let accounted = reader.accounted()?.unwrap_or(nothing);
+    let in_gaps = |reason| -> u64 {
+        state.gaps().iter().filter(|gap| gap.reason == reason).map(|gap| gap.events).sum()
+    };
+    let before = |reason, events| Gap {
+        reason,
+        events,
+        from: watch.attached,
+        until: accounted.at,
+        scope: Scope::Everything,
+        programs: Vec::new(),
+    };
+    let lost = accounted.lost.saturating_sub(in_gaps(LossReason::RingFull));
+    let missed = accounted.missed.saturating_sub(in_gaps(LossReason::ProbeMissed));
+    let map_full = accounted.map_full.saturating_sub(in_gaps(LossReason::MapFull));
+    let mut gaps = vec![
+        before(LossReason::RingFull, lost),
+        before(LossReason::ProbeMissed, missed),
+        before(LossReason::MapFull, map_full),
+    ];
+    gaps.retain(|gap| gap.events > 0);
+    gaps.push(Gap {
+        reason: LossReason::NotInTrace,
+        events: 0,
+        from: accounted.at,
+        until: Time(u64::MAX),
+        scope: Scope::Everything,
+        programs: Vec::new(),
+    });
+    Ok(gaps)
+}
+
+/// A bar for a long trace, on a terminal.
+fn progress(bytes: u64) -> ProgressBar {
+    if bytes < LONG_BYTES || !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(bytes);
+    match ProgressStyle::with_template("krcu: {wide_bar} {percent:>3} % of {total_bytes}, {eta} left") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}

@@ -1,0 +1,182 @@
+//! Trace: what a run puts into one besides its events, and what a replay takes out of it.
+
+use std::{fs, path::Path};
+
+use anyhow::Context as _;
+use krcu_common::{ABI_VERSION, Kind};
+use krcu_model::{State, Verdict, Watch, event::Time};
+use krcu_trace::{
+    FORMAT, Meta,
+    meta::{self, Btf, Clock, Kernel, Probe, Run, Seen},
+};
+use nix::{
+    sys::utsname::uname,
+    time::{ClockId, clock_gettime},
+};
+
+use crate::{
+    kernel::{
+        facts::Facts,
+        plan::{Offer, Plan},
+    },
+    pipeline::{Account, Losses},
+    report::{Policy, Report},
+};
+
+/// What a trace begins with.
+///
+/// # Errors
+/// When a clock cannot be read.
+pub fn meta(facts: &Facts, plan: &Plan, watch: &Watch, command: &[String]) -> anyhow::Result<Meta> {
+    let clock = clock()?;
+    let boot_id = word_of("/proc/sys/kernel/random/boot_id");
+    let boot = boot_id.as_deref().unwrap_or("unknown-boot");
+    let trace = format!("{boot}-{}-{}", watch.attached.0, std::process::id());
+    Ok(Meta {
+        format: FORMAT,
+        abi: ABI_VERSION,
+        krcu: env!("CARGO_PKG_VERSION").to_owned(),
+        trace,
+        kernel: Kernel {
+            release: facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned()),
+            arch: facts.arch.clone(),
+            host: uname().ok().and_then(|name| name.nodename().to_str().map(str::to_owned)),
+            boot_id,
+            btf: btf(),
+            possible_cpus: watch.possible_cpus,
+            hz: hz(facts.release.as_deref()),
+        },
+        clock,
+        watch: Seen::of(watch),
+        probes: plan.probes.iter().map(probe).collect(),
+        undecidable: plan.undecidable.clone(),
+        command: command.to_vec(),
+        ended: None,
+    })
+}
+
+fn clock() -> anyhow::Result<Clock> {
+    let read = |id| -> anyhow::Result<u64> {
+        let time = clock_gettime(id).context("cannot read the clock")?;
+        Ok(u64::try_from(std::time::Duration::from(time).as_nanos()).unwrap_or(u64::MAX))
+    };
+    Ok(Clock { monotonic_ns: read(ClockId::CLOCK_MONOTONIC)?, realtime_ns: read(ClockId::CLOCK_REALTIME)? })
+}
+
+fn word_of(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+fn btf() -> Option<Btf> {
+    let bytes = fs::read("/sys/kernel/btf/vmlinux").ok()?;
+    Some(Btf { bytes: bytes.len() as u64, crc32: format!("{:08x}", crc32fast::hash(&bytes)) })
+}
+
+/// Where distributions leave the kernel's configuration.
+fn hz(release: Option<&str>) -> Option<u32> {
+    let config = word_of(&format!("/boot/config-{}", release?))?;
+    config.lines().find_map(|line| line.strip_prefix("CONFIG_HZ=")).and_then(|hz| hz.parse().ok())
+}
+
+fn probe(probe: &crate::kernel::plan::Probe) -> Probe {
+    let (offer, why) = match &probe.offer {
+        Offer::Offered => ("offered", None),
+        Offer::CouldNotLook(why) => ("not_looked_at", Some(why)),
+        Offer::NotNeeded(why) => ("not_needed", Some(why)),
+        Offer::NotOffered(why) => ("not_offered", Some(why)),
+    };
+    Probe {
+        program: probe.program.to_owned(),
+        target: probe.target.to_owned(),
+        offer: offer.to_owned(),
+        why: why.cloned(),
+    }
+}
+
+/// What a run reports besides what follows from its events.
+#[must_use]
+pub fn run(report: &Report) -> Run {
+    let account = |account: &Account| meta::Account {
+        cpu: account.cpu as u64,
+        kind: account.kind.to_owned(),
+        seen: account.seen,
+        delivered: account.delivered,
+        lost: account.lost,
+        filtered: account.filtered,
+    };
+    Run {
+        probes: report.probes as u64,
+        attach_ns: report.attach_ns,
+        duration_ns: report.duration_ns,
+        lost: meta::Losses {
+            ring_full: report.losses.ring_full,
+            probe_missed: report.losses.probe_missed,
+            map_full: report.losses.map_full,
+            destroys: report.losses.destroys,
+        },
+        without_site: report.without_site,
+        accounts: report.accounts.iter().map(account).collect(),
+        command_status: report.command_status,
+        strict: report.policy.strict,
+        exit_flagged: report.policy.exit_flagged,
+        events_cut_short: report.events_cut_short,
+    }
+}
+
+/// The report of a run, from what it said of itself and from what its events come to.
+///
+/// # Errors
+/// When it has an account of something that this version does not know.
+pub fn report(meta: &Meta, run: &Run, state: &State, verdicts: Vec<Verdict>) -> anyhow::Result<Report> {
+    let account = |account: &meta::Account| -> anyhow::Result<Account> {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == account.kind);
+        let kind = kind.with_context(|| format!("there is no kind of event `{}`", account.kind))?;
+        Ok(Account {
+            cpu: usize::try_from(account.cpu).unwrap_or(usize::MAX),
+            kind: kind.name(),
+            seen: account.seen,
+            delivered: account.delivered,
+            lost: account.lost,
+            filtered: account.filtered,
+        })
+    };
+    Ok(Report {
+        release: meta.kernel.release.clone(),
+        probes: usize::try_from(run.probes).unwrap_or(usize::MAX),
+        events: state.events(),
+        losses: Losses {
+            ring_full: run.lost.ring_full,
+            probe_missed: run.lost.probe_missed,
+            map_full: run.lost.map_full,
+            destroys: run.lost.destroys,
+        },
+        without_site: run.without_site,
+        accounts: run.accounts.iter().map(account).collect::<anyhow::Result<_>>()?,
+        attach_ns: run.attach_ns,
+        duration_ns: run.duration_ns,
+        verdicts,
+        command_status: run.command_status,
+        events_cut_short: run.events_cut_short,
+        incomplete: None,
+        policy: Policy { strict: run.strict, exit_flagged: run.exit_flagged },
+    })
+}
+
+/// Makes sure of a place for a trace before anything is attached.
+///
+/// # Errors
+/// When it cannot be made, or something is there.
+pub fn claim(folder: &Path) -> anyhow::Result<()> {
+    match fs::create_dir(folder) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(error).with_context(|| {
+            format!("cannot write the trace to {}: name a folder that can be made", folder.display())
+        }),
+    }
+}
+
+/// The moment of an event, in what a report counts in.
+#[must_use]
+pub fn duration_until(watch: &Watch, last: Time) -> u64 {
+    last.since(watch.attached)
+}

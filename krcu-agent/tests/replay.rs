@@ -1,0 +1,210 @@
+//! A trace of a real kernel's events replays to the report of its run; one without a goodbye decides what ended before
+//! the last account, and says that the rest is not known. The golden runs of the truth table, on four kernels, are each
+//! written into a trace: their replay prints what the run printed.
+#![expect(clippy::unwrap_used, reason = "a step that fails is a failed test")]
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use krcu_agent::{
+    pipeline::{Account, Losses},
+    replay::replay,
+    report::{Format, Incomplete, Policy, Report},
+    trace,
+};
+use krcu_common::ABI_VERSION;
+use krcu_model::{
+    State,
+    event::{Time, What},
+    script::{self, Script},
+    verdicts,
+};
+use krcu_trace::{
+    Accounted, FORMAT, How, Limits, Meta, Reader, Writer,
+    meta::{Clock, Kernel, Seen},
+};
+
+/// What krcu saw on Linux 6.1 while a module with two caches came and went: one destroyed with deferred frees
+/// outstanding, one without.
+fn two() -> Script {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../krcu-model/tests/traces/6.1-two.script");
+    script::read(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// Any report that such a run could have given besides its events.
+fn live(script: &Script) -> Report {
+    live_of(&script.replay())
+}
+
+fn live_of(state: &State) -> Report {
+    Report {
+        release: "6.1.0-test".to_owned(),
+        probes: 23,
+        events: state.events(),
+        losses: Losses { ring_full: 2, probe_missed: 1, map_full: 4, destroys: 0 },
+        without_site: 3,
+        accounts: vec![Account { cpu: 1, kind: "queued", seen: 9, delivered: 4, lost: 2, filtered: 3 }],
+        attach_ns: 700_000_000,
+        duration_ns: 471_000_000,
+        verdicts: verdicts(state),
+        command_status: 7,
+        events_cut_short: false,
+        incomplete: None,
+        policy: Policy { strict: true, exit_flagged: 33 },
+    }
+}
+
+struct Folder(PathBuf);
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        drop(fs::remove_dir_all(&self.0));
+    }
+}
+
+fn written(name: &str, script: &Script, then: impl FnOnce(Writer)) -> Folder {
+    let path = std::env::temp_dir().join(format!("krcu-replay-{}-{name}", std::process::id()));
+    drop(fs::remove_dir_all(&path));
+    let meta = Meta {
+        format: FORMAT,
+        abi: ABI_VERSION,
+        krcu: "0.1.0".to_owned(),
+        trace: name.to_owned(),
+        kernel: Kernel {
+            release: "6.1.0-test".to_owned(),
+            possible_cpus: script.watch.possible_cpus,
+            ..Kernel::default()
+        },
+        clock: Clock::default(),
+        watch: Seen::of(&script.watch),
+        probes: Vec::new(),
+        undecidable: Vec::new(),
+        command: Vec::new(),
+        ended: None,
+    };
+    let mut writer = Writer::create(&path, meta, Limits { rows: 100, ..Limits::default() }).unwrap();
+    script.events.iter().for_each(|event| writer.event(event));
+    then(writer);
+    Folder(path)
+}
+
+fn replayed(folder: &Folder) -> Report {
+    replay(&Reader::open(&folder.0).unwrap()).unwrap()
+}
+
+#[test]
+fn a_replay_is_the_run_byte_for_byte_in_every_format() {
+    let script = two();
+    let live = live(&script);
+    let trace = written("whole", &script, |writer| {
+        writer.finish(How::Exit, Time(u64::MAX), trace::run(&live)).unwrap();
+    });
+    let replayed = replayed(&trace);
+    for format in [Format::Text, Format::Json, Format::Tap, Format::Junit] {
+        assert_eq!(format.render(&replayed).unwrap(), format.render(&live).unwrap());
+    }
+    assert_eq!(replayed.exit_status(), 33);
+}
+
+/// The runs of the truth table that are kept, by their names, with the lines of verdicts that krcu printed on the kernel.
+fn golden() -> Vec<(String, Script, String)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../krcu-model/tests/traces/truth");
+    let mut paths: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "script"));
+    paths.sort();
+    let read = |path: PathBuf| {
+        let script = script::read(&fs::read_to_string(&path).unwrap()).unwrap();
+        let printed = fs::read_to_string(path.with_extension("json")).unwrap();
+        (path.file_stem().unwrap().to_string_lossy().into_owned(), script, printed)
+    };
+    paths.into_iter().map(read).collect()
+}
+
+#[test]
+fn every_golden_run_prints_the_same_after_a_trace() {
+    let runs = golden();
+    assert!(runs.len() > 200, "{} runs", runs.len());
+    for (name, script, printed) in runs {
+        let state = script.replay();
+        let live = live_of(&state);
+        let trace = written(&format!("golden-{name}"), &script, |writer| {
+            writer.finish(How::Exit, Time(u64::MAX), trace::run(&live)).unwrap();
+        });
+        let reader = Reader::open(&trace.0).unwrap();
+        let events: Vec<_> = reader.events().map(Result::unwrap).collect();
+        assert_eq!(events, script.events, "{name}: the events of the trace");
+        let json = Format::Json.render(&replay(&reader).unwrap()).unwrap();
+        assert_eq!(json, Format::Json.render(&live).unwrap(), "{name}: the report");
+        let verdicts: String = json
+            .lines()
+            .filter(|line| line.contains("\"kind\":\"verdict\""))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(verdicts, printed, "{name}: what krcu printed on the kernel");
+    }
+}
+
+#[test]
+fn without_a_goodbye_what_ended_before_the_last_account_is_decided() {
+    let script = two();
+    let words = |report: &Report| -> Vec<&str> {
+        report.verdicts.iter().map(|verdict| verdict.verdict.word()).collect()
+    };
+    let told = words(&live(&script));
+    assert_eq!(told.len(), 2, "the module has two caches");
+    let ends: Vec<Time> = script
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, What::ShutdownEnd { .. }))
+        .map(|event| event.time)
+        .collect();
+    let (first, last) = (ends[0], *ends.last().unwrap());
+    // Accounted for until when, and how many of the two can be decided.
+    let cases =
+        [(None, 0), (Some(Time(first.0 - 1)), 0), (Some(Time(last.0 - 1)), 1), (Some(Time(last.0 + 1)), 2)];
+    for (until, decided) in cases {
+        let trace = written("no_goodbye", &script, |mut writer| {
+            // Every event is with the system; what is not known is what the kernel skipped.
+            writer.tick(Time(u64::MAX));
+            if let Some(at) = until {
+                writer.account(Accounted { at, ..Accounted::default() });
+            }
+        });
+        let report = replayed(&trace);
+        assert_eq!(report.incomplete, Some(Incomplete::NoGoodbye));
+        let words = words(&report);
+        for (place, word) in words.iter().enumerate() {
+            let expected = if place < decided { told[place] } else { "inconclusive" };
+            assert_eq!(*word, expected, "destroy {place}, accounted until {until:?}");
+        }
+        let text = Format::Text.render(&report).unwrap();
+        assert!(text.contains("ends without a goodbye"), "{text}");
+        assert_ne!(report.exit_status(), 0);
+    }
+}
+
+#[test]
+fn a_loss_that_was_counted_and_not_placed_leaves_everything_before_the_count_open() {
+    let script = two();
+    let trace = written("counted", &script, |mut writer| {
+        writer.tick(Time(u64::MAX));
+        writer.account(Accounted { at: Time(u64::MAX - 1), missed: 1, ..Accounted::default() });
+    });
+    let report = replayed(&trace);
+    assert_eq!(report.losses.probe_missed, 1);
+    assert!(report.verdicts.iter().all(|verdict| verdict.verdict.word() == "inconclusive"));
+}
+
+#[test]
+fn a_trace_that_is_cut_short_says_so_and_fails() {
+    let script = two();
+    let live = live(&script);
+    let trace = written("cut_short", &script, |writer| {
+        writer.finish(How::CutShort, Time(u64::MAX), trace::run(&live)).unwrap();
+    });
+    let report = replayed(&trace);
+    assert_eq!(report.incomplete, Some(Incomplete::CutShort));
+    assert_eq!(report.exit_status(), 1);
+}

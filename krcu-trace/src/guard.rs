@@ -1,0 +1,174 @@
+//! Guard: what a chunk says of its own sizes is looked at before anything is allocated for it.
+//!
+//! The checksum shows what was changed by accident. A trace may also be made by someone who means harm, with
+//! every checksum right: so the frames of each message, the buffers that it names and what they say
+//! they are when decompressed have to fit into bounds that no recorder comes near, and to be of the sizes that
+//! the columns need: Arrow's own validation panics on some that are not.
+
+use arrow_ipc::{CompressionType, Message, MessageHeader, RecordBatch, root_as_message};
+
+use crate::{
+    Reason,
+    layout::{self, Node},
+};
+
+/// Most bytes of a chunk, as it lies in the file and decompressed.
+pub(crate) const MOST_BYTES: usize = 64 << 20;
+
+/// Most rows of a batch.
+pub(crate) const MOST_ROWS: usize = 64 << 10;
+
+const CONTINUATION: [u8; 4] = [0xff; 4];
+
+/// What may be in a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// The first: the schema alone.
+    Schema,
+    /// Dictionaries, then one batch.
+    Batch,
+}
+
+/// What a chunk turned out to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// A schema.
+    Schema,
+    /// A batch.
+    Batch,
+    /// The end of the stream.
+    End,
+}
+
+/// Looks at every message of a chunk.
+pub(crate) fn check(chunk: &[u8], expected: Expected) -> Result<Found, Reason> {
+    let mut rest = chunk;
+    let mut decompressed = 0;
+    let mut found = None;
+    while !rest.is_empty() {
+        if found.is_some() {
+            return Err(Reason::Framing("something follows what a chunk ends with"));
+        }
+        let (header, behind) = split(rest, 8)?;
+        if header[..4] != CONTINUATION {
+            return Err(Reason::Framing("a message does not begin as one"));
+        }
+        let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]);
+        if length == 0 {
+            rest = behind;
+            found = Some(Found::End);
+            continue;
+        }
+        let (message, behind) = split(behind, u64::from(length))?;
+        let message = root_as_message(message).map_err(|_| Reason::Framing("a message is malformed"))?;
+        let body_bytes = u64::try_from(message.bodyLength());
+        let (body, behind) =
+            split(behind, body_bytes.map_err(|_| Reason::Framing("a body is shorter than nothing"))?)?;
+        // Arrow takes a column of numbers where it lies, and panics where it lies crookedly.
+        if !length.is_multiple_of(8) || !body.len().is_multiple_of(8) {
+            return Err(Reason::Framing("a message is not padded"));
+        }
+        rest = behind;
+        found = look(message, body, expected, &mut decompressed)?;
+    }
+    found.ok_or(Reason::Framing("a chunk holds no batch"))
+}
+
+fn look(
+    message: Message<'_>,
+    body: &[u8],
+    expected: Expected,
+    decompressed: &mut u64,
+) -> Result<Option<Found>, Reason> {
+    match (message.header_type(), expected) {
+        (MessageHeader::Schema, Expected::Schema) if message.header_as_schema().is_some() => {
+            Ok(Some(Found::Schema))
+        }
+        (MessageHeader::DictionaryBatch, Expected::Batch) => {
+            let dictionary = message.header_as_dictionary_batch().and_then(|message| message.data());
+            let dictionary = dictionary.ok_or(Reason::Framing("a dictionary holds nothing"))?;
+            buffers(&dictionary, body, &layout::DICTIONARY, decompressed)?;
+            Ok(None)
+        }
+        (MessageHeader::RecordBatch, Expected::Batch) => {
+            let batch = message.header_as_record_batch();
+            let batch = batch.ok_or(Reason::Framing("a batch holds nothing"))?;
+            buffers(&batch, body, &layout::of_events(), decompressed)?;
+            Ok(Some(Found::Batch))
+        }
+        _ => Err(Reason::Framing("a message is not one that belongs there")),
+    }
+}
+
+/// The rows of a batch, its columns, and every buffer of them.
+fn buffers(
+    batch: &RecordBatch<'_>,
+    body: &[u8],
+    layout: &[Node],
+    decompressed: &mut u64,
+) -> Result<(), Reason> {
+    let rows = within("the number of rows", batch.length(), MOST_ROWS as u64)?;
+    let compressed = match batch.compression() {
+        Some(compression) if compression.codec() == CompressionType::ZSTD => true,
+        Some(_) => return Err(Reason::Framing("a batch is compressed by another method than zstd")),
+        None => false,
+    };
+    let (nodes, buffers) = (batch.nodes().unwrap_or_default(), batch.buffers().unwrap_or_default());
+    let told: usize = layout.iter().map(|node| node.parts.len()).sum();
+    if nodes.len() != layout.len() || buffers.len() != told {
+        return Err(Reason::Framing("a batch has more or fewer columns than its schema"));
+    }
+    let mut buffers = buffers.iter();
+    for (node, expected) in nodes.iter().zip(layout) {
+        let length = within("the length of a column", node.length(), MOST_BYTES as u64)?;
+        let nulls = within("the number of nulls", node.null_count(), length)?;
+        if expected.is_column && length != rows {
+            return Err(Reason::Framing("a column is not as long as its batch"));
+        }
+        for (part, buffer) in expected.parts.iter().zip(&mut buffers) {
+            let size = size_of(buffer, body, compressed)?;
+            if !part.fits(size, length, nulls) {
+                return Err(Reason::Framing("a buffer is not of the size that its column needs"));
+            }
+            *decompressed += size;
+        }
+        if *decompressed > MOST_BYTES as u64 {
+            let (found, most) = (*decompressed, MOST_BYTES as u64);
+            return Err(Reason::Size { what: "a batch, decompressed,", found, most });
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of a buffer, decompressed.
+fn size_of(buffer: &arrow_ipc::Buffer, body: &[u8], compressed: bool) -> Result<u64, Reason> {
+    let start = within("the place of a buffer", buffer.offset(), body.len() as u64)?;
+    if !start.is_multiple_of(8) {
+        return Err(Reason::Framing("a buffer is not aligned"));
+    }
+    let length = within("the length of a buffer", buffer.length(), body.len() as u64)?;
+    let (_, at) = split(body, start)?;
+    let (bytes, _) = split(at, length)?;
+    if !compressed || bytes.is_empty() {
+        return Ok(length);
+    }
+    match bytes.first_chunk::<8>().map(|size| i64::from_le_bytes(*size)) {
+        None => Err(Reason::Framing("a compressed buffer has no size")),
+        // As it is: compression did not pay.
+        Some(-1) => Ok(length - 8),
+        Some(size) => within("the size of a buffer", size, MOST_BYTES as u64),
+    }
+}
+
+fn within(what: &'static str, found: i64, most: u64) -> Result<u64, Reason> {
+    match u64::try_from(found) {
+        Ok(value) if value <= most => Ok(value),
+        Ok(found) => Err(Reason::Size { what, found, most }),
+        Err(_) => Err(Reason::Framing("a size is less than nothing")),
+    }
+}
+
+fn split(bytes: &[u8], at: u64) -> Result<(&[u8], &[u8]), Reason> {
+    let at = usize::try_from(at).unwrap_or(usize::MAX);
+    bytes.split_at_checked(at).ok_or(Reason::Framing("a message goes beyond its chunk"))
+}

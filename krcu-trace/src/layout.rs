@@ -1,0 +1,67 @@
+//! Layout: which buffers a column has in a message, in which order, and how large they have to be.
+
+use crate::schema::{COLUMNS, Type};
+
+/// A column in a message, or the texts inside of one.
+pub(crate) struct Node {
+    /// Whether it has one row for each of the batch.
+    pub(crate) is_column: bool,
+    /// Its buffers.
+    pub(crate) parts: &'static [Part],
+}
+
+/// A buffer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Part {
+    /// A bit for each that is not null; nothing when none is.
+    Validity,
+    /// A bit each.
+    Bits,
+    /// So many bytes each.
+    Fixed(u64),
+    /// Four bytes each, and four more.
+    Offsets,
+    /// The bytes of all texts.
+    Bytes,
+}
+
+const fn column(parts: &'static [Part]) -> Node {
+    Node { is_column: true, parts }
+}
+
+const TEXT: &[Part] = &[Part::Validity, Part::Offsets, Part::Bytes];
+
+/// A dictionary of words.
+pub(crate) const DICTIONARY: [Node; 1] = [column(TEXT)];
+
+/// The table of events.
+pub(crate) fn of_events() -> Vec<Node> {
+    let nodes = COLUMNS.iter().map(|described| match described.holds {
+        Type::Bool => (column(&[Part::Validity, Part::Bits]), None),
+        Type::Words(_) => (column(&[Part::Validity, Part::Fixed(1)]), None),
+        Type::U16 => (column(&[Part::Validity, Part::Fixed(2)]), None),
+        Type::U32 | Type::I32 => (column(&[Part::Validity, Part::Fixed(4)]), None),
+        Type::U64 => (column(&[Part::Validity, Part::Fixed(8)]), None),
+        Type::Text => (column(TEXT), None),
+        Type::Texts => {
+            let texts = Node { is_column: false, parts: TEXT };
+            (column(&[Part::Validity, Part::Offsets]), Some(texts))
+        }
+    });
+    nodes.flat_map(|(node, inside)| [Some(node), inside]).flatten().collect()
+}
+
+impl Part {
+    /// Whether a buffer of this size can be that of so many values.
+    pub(crate) fn fits(self, size: u64, length: u64, nulls: u64) -> bool {
+        match self {
+            Part::Validity => size >= length.div_ceil(8) || (size == 0 && nulls == 0),
+            Part::Bits => size >= length.div_ceil(8),
+            Part::Fixed(bytes) => size.is_multiple_of(bytes) && size >= length * bytes,
+            Part::Offsets => {
+                size.is_multiple_of(4) && (size >= (length + 1) * 4 || (size == 0 && length == 0))
+            }
+            Part::Bytes => true,
+        }
+    }
+}

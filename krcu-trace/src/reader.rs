@@ -1,0 +1,437 @@
+//! Reader: the folder of a trace, batch by batch, in memory that no file can ask for more of.
+//!
+//! Every chunk is held against its checksum first, then against [`crate::guard`]'s bounds, and only then
+//! given to Arrow. In a trace without an end, what the last segment has behind its last whole chunk was being
+//! written when the recorder was killed, and is left; anywhere else it is an error.
+
+use std::{
+    fs::{self, File},
+    io::{self, BufReader, Read as _},
+    path::{Path, PathBuf},
+};
+
+use arrow_buffer::Buffer;
+use arrow_ipc::{convert::try_schema_from_ipc_buffer, reader::StreamDecoder};
+use arrow_schema::Schema;
+use krcu_model::Event;
+
+use crate::{
+    Accounted, Batch, FORMAT, Meta, Place, Reason, TraceError,
+    guard::{self, Expected, Found, MOST_BYTES},
+    index::{LINE_BYTES, Line},
+    meta,
+    schema::{self, key},
+    segment::{index_name, number_of, stream_name},
+};
+
+/// A trace.
+#[derive(Debug)]
+pub struct Reader {
+    folder: PathBuf,
+    meta: Meta,
+    segments: u32,
+    bytes: u64,
+}
+
+impl Reader {
+    /// Opens a trace: reads `meta.json`, and looks which segments there are.
+    ///
+    /// # Errors
+    /// When the folder is no trace of this version, or a segment is missing.
+    pub fn open(folder: &Path) -> Result<Reader, TraceError> {
+        let meta = Meta::load(folder)?;
+        let mut numbers = Vec::new();
+        let mut bytes = 0;
+        let listed = |error: io::Error| Reason::Io(error).of(folder);
+        for entry in fs::read_dir(folder).map_err(listed)? {
+            let entry = entry.map_err(listed)?;
+            if let Some(number) = entry.file_name().to_str().and_then(number_of) {
+                bytes += entry.metadata().map_err(listed)?.len();
+                numbers.push(number);
+            }
+        }
+        numbers.sort_unstable();
+        let holds = |(place, number): &(u32, &u32)| place != *number;
+        if let Some((missing, _)) = (0..).zip(&numbers).find(holds) {
+            return Err(Reason::Missing.of(&folder.join(stream_name(missing))));
+        }
+        let segments = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+        if let Some(ended) = &meta.ended
+            && ended.segments != segments
+        {
+            let (found, told) = (u64::from(segments), u64::from(ended.segments));
+            return Err(match found < told {
+                true => Reason::Missing.of(&folder.join(stream_name(segments))),
+                false => Reason::Incomplete { what: "segments", found, told }.of(&folder.join(meta::FILE)),
+            });
+        }
+        Ok(Reader { folder: folder.to_owned(), meta, segments, bytes })
+    }
+
+    /// What is known besides the events.
+    #[must_use]
+    pub fn meta(&self) -> &Meta {
+        &self.meta
+    }
+
+    /// Segments.
+    #[must_use]
+    pub fn segments(&self) -> u32 {
+        self.segments
+    }
+
+    /// Bytes of all streams: what a progress bar goes up to.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The files of the streams, in their order.
+    #[must_use]
+    pub fn streams(&self) -> Vec<PathBuf> {
+        (0..self.segments).map(|segment| self.folder.join(stream_name(segment))).collect()
+    }
+
+    /// The last moment at which the recorder knew what had been lost, if it got that far. What a trace with
+    /// an end knows is in [`Meta::ended`].
+    ///
+    /// # Errors
+    /// When a line of that file is not what was written.
+    pub fn accounted(&self) -> Result<Option<Accounted>, TraceError> {
+        Accounted::last(&self.folder)
+    }
+
+    /// Every batch, in order.
+    #[must_use]
+    pub fn batches(&self) -> Batches<'_> {
+        Batches { reader: self, next: 0, open: None, rows: 0, bytes: 0, torn_bytes: 0, is_over: false }
+    }
+
+    /// Every event, in order.
+    #[must_use]
+    pub fn events(&self) -> Events<'_> {
+        Events { batches: self.batches(), batch: None, row: 0 }
+    }
+}
+
+/// The batches of a trace. After an error there is none.
+#[derive(Debug)]
+pub struct Batches<'a> {
+    reader: &'a Reader,
+    /// Segment to open next.
+    next: u32,
+    open: Option<SegmentReader>,
+    /// Rows given so far.
+    rows: u64,
+    bytes: u64,
+    torn_bytes: u64,
+    is_over: bool,
+}
+
+impl Batches<'_> {
+    /// Bytes of streams read so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Bytes of what was being written when the recorder was killed; known when there is no batch left.
+    #[must_use]
+    pub fn torn_bytes(&self) -> u64 {
+        self.torn_bytes
+    }
+
+    fn read(&mut self) -> Result<Option<Batch>, TraceError> {
+        loop {
+            let Some(open) = &mut self.open else {
+                if self.next == self.reader.segments {
+                    return self.end().map(|()| None);
+                }
+                let is_torn_here = self.reader.meta.ended.is_none() && self.next + 1 == self.reader.segments;
+                self.open = SegmentReader::open(self.reader, self.next, self.rows, is_torn_here)?;
+                self.next += 1;
+                continue;
+            };
+            let before = open.told.end;
+            let batch = open.read()?;
+            self.bytes += open.told.end - before;
+            match batch {
+                Some(batch) => {
+                    self.rows += batch.rows() as u64;
+                    return Ok(Some(batch));
+                }
+                None => {
+                    self.torn_bytes += open.size - open.told.end;
+                    self.open = None;
+                }
+            }
+        }
+    }
+
+    /// A trace that says how many rows it has must have them.
+    fn end(&self) -> Result<(), TraceError> {
+        match &self.reader.meta.ended {
+            Some(ended) if ended.rows != self.rows => {
+                let reason = Reason::Incomplete { what: "rows", found: self.rows, told: ended.rows };
+                Err(reason.of(&self.reader.folder.join(meta::FILE)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Iterator for Batches<'_> {
+    type Item = Result<Batch, TraceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let batch = self.read().transpose();
+        self.is_over = !matches!(batch, Some(Ok(_)));
+        batch
+    }
+}
+
+/// The events of a trace. After an error there is none.
+#[derive(Debug)]
+pub struct Events<'a> {
+    batches: Batches<'a>,
+    batch: Option<(Batch, PathBuf, u64)>,
+    row: usize,
+}
+
+impl<'a> Events<'a> {
+    /// The batches that they come from.
+    #[must_use]
+    pub fn batches(&self) -> &Batches<'a> {
+        &self.batches
+    }
+}
+
+impl Iterator for Events<'_> {
+    type Item = Result<Event, TraceError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some((batch, file, number)) = &self.batch {
+                if self.row < batch.rows() {
+                    let row = self.row;
+                    self.row += 1;
+                    return match batch.event(row) {
+                        Ok(event) => Some(Ok(event)),
+                        Err(reason) => {
+                            let error = reason.at(file, Place { batch: Some(*number), row: Some(row) });
+                            self.batch = None;
+                            self.batches.is_over = true;
+                            Some(Err(error))
+                        }
+                    };
+                }
+                self.batch = None;
+            }
+            let batch = match self.batches.next()? {
+                Ok(batch) => batch,
+                Err(error) => return Some(Err(error)),
+            };
+            let (file, number) = match &self.batches.open {
+                Some(open) => (open.file.clone(), open.batches - 1),
+                None => (PathBuf::new(), 0),
+            };
+            self.batch = Some((batch, file, number));
+            self.row = 0;
+        }
+    }
+}
+
+/// A segment that is being read.
+#[derive(Debug)]
+struct SegmentReader {
+    file: PathBuf,
+    stream: File,
+    size: u64,
+    index_file: PathBuf,
+    index: BufReader<File>,
+    /// Whether it may end anywhere.
+    may_be_torn: bool,
+    decoder: StreamDecoder,
+    told: Line,
+    /// Batches read.
+    batches: u64,
+    /// Whether the stream's own end was read.
+    ended: bool,
+}
+
+impl SegmentReader {
+    /// Opens a segment and takes its schema; none when its recorder was killed before that was whole.
+    fn open(
+        reader: &Reader,
+        number: u32,
+        first_row: u64,
+        may_be_torn: bool,
+    ) -> Result<Option<SegmentReader>, TraceError> {
+        let file = reader.folder.join(stream_name(number));
+        let index_file = reader.folder.join(index_name(number));
+        let stream = File::open(&file).map_err(|error| Reason::Io(error).of(&file))?;
+        let size = stream.metadata().map_err(|error| Reason::Io(error).of(&file))?.len();
+        let index = match File::open(&index_file) {
+            Ok(index) => BufReader::new(index),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && may_be_torn => return Ok(None),
+            Err(error) => return Err(Reason::Io(error).of(&index_file)),
+        };
+        let mut segment = SegmentReader {
+            file,
+            stream,
+            size,
+            index_file,
+            index,
+            may_be_torn,
+            decoder: StreamDecoder::new(),
+            told: Line::default(),
+            batches: 0,
+            ended: false,
+        };
+        let Some(chunk) = segment.chunk()? else {
+            return if may_be_torn { Ok(None) } else { Err(segment.wrong(Reason::Framing("it is empty"))) };
+        };
+        let take = || -> Result<(), Reason> {
+            guard::check(&chunk, Expected::Schema)?;
+            let schema = try_schema_from_ipc_buffer(&chunk)?;
+            belongs(&schema, reader.meta(), number, first_row)?;
+            // It looks at a message without a body when the next one comes.
+            segment.decoder.decode(&mut Buffer::from_vec(chunk))?;
+            Ok(())
+        };
+        match take() {
+            Ok(()) => Ok(Some(segment)),
+            Err(reason) => Err(reason.of(&segment.file)),
+        }
+    }
+
+    fn wrong(&self, reason: Reason) -> TraceError {
+        reason.at(&self.file, Place { batch: Some(self.batches), row: None })
+    }
+
+    /// The next batch; none at the end.
+    fn read(&mut self) -> Result<Option<Batch>, TraceError> {
+        loop {
+            let rows_before = self.told.rows;
+            let Some(chunk) = self.chunk()? else {
+                if !self.ended && !self.may_be_torn {
+                    return Err(self.wrong(Reason::Framing("it ends before its stream does")));
+                }
+                return Ok(None);
+            };
+            if self.ended {
+                return Err(self.wrong(Reason::Framing("something follows the end of the stream")));
+            }
+            match self.decode(chunk, rows_before) {
+                Ok(Some(batch)) => {
+                    self.batches += 1;
+                    return Ok(Some(batch));
+                }
+                Ok(None) => self.ended = true,
+                Err(reason) => return Err(self.wrong(reason)),
+            }
+        }
+    }
+
+    fn decode(&mut self, chunk: Vec<u8>, rows_before: u64) -> Result<Option<Batch>, Reason> {
+        if guard::check(&chunk, Expected::Batch)? == Found::End {
+            return Ok(None);
+        }
+        // Copied to where it is aligned.
+        let mut bytes = Buffer::from(chunk.as_slice());
+        drop(chunk);
+        let columns = self.decoder.decode(&mut bytes)?.ok_or(Reason::Framing("a chunk holds no batch"))?;
+        let (found, told) = (columns.num_rows() as u64, self.told.rows.wrapping_sub(rows_before));
+        if found != told {
+            return Err(Reason::Incomplete { what: "rows of this batch", found, told });
+        }
+        Batch::of(columns).map(Some)
+    }
+
+    /// The next chunk that has its line and its checksum; none at the end of what is whole.
+    fn chunk(&mut self) -> Result<Option<Vec<u8>>, TraceError> {
+        let Some(line) = self.line()? else {
+            if self.size > self.told.end && !self.may_be_torn {
+                return Err(self.wrong(Reason::Framing("its index ends before it does")));
+            }
+            return Ok(None);
+        };
+        let before = self.told.end;
+        if line.end < before || line.rows < self.told.rows {
+            return Err(self.wrong(Reason::Text("its index goes backwards")));
+        }
+        if line.end > self.size {
+            if self.may_be_torn {
+                return Ok(None);
+            }
+            return Err(self.wrong(Reason::Short { size: self.size, told: line.end }));
+        }
+        if line.end - before > MOST_BYTES as u64 {
+            let (found, most) = (line.end - before, MOST_BYTES as u64);
+            return Err(self.wrong(Reason::Size { what: "a chunk", found, most }));
+        }
+        let mut chunk = Vec::new();
+        let read = io::Read::by_ref(&mut self.stream).take(line.end - before).read_to_end(&mut chunk);
+        read.map_err(|error| self.wrong(Reason::Io(error)))?;
+        let found = crc32fast::hash(&chunk);
+        if found != line.crc {
+            return Err(self.wrong(Reason::Checksum { told: line.crc, found }));
+        }
+        self.told = line;
+        Ok(Some(chunk))
+    }
+
+    /// The next line of the index.
+    fn line(&mut self) -> Result<Option<Line>, TraceError> {
+        let mut bytes = Vec::with_capacity(LINE_BYTES);
+        let place = Place { batch: Some(self.batches), row: None };
+        io::Read::by_ref(&mut self.index)
+            .take(LINE_BYTES as u64)
+            .read_to_end(&mut bytes)
+            .map_err(|error| Reason::Io(error).at(&self.index_file, place))?;
+        if bytes.len() < LINE_BYTES && (bytes.is_empty() || self.may_be_torn) {
+            return Ok(None);
+        }
+        Line::parse(&bytes).map(Some).map_err(|reason| reason.at(&self.index_file, place))
+    }
+}
+
+/// Whether a segment is of this format, of this trace, and the next one.
+fn belongs(schema: &Schema, meta: &Meta, number: u32, first_row: u64) -> Result<(), Reason> {
+    let told = |key: &str| schema.metadata().get(key).map_or("none", String::as_str);
+    if told(key::FORMAT) != FORMAT.to_string() {
+        return Err(Reason::Format { found: told(key::FORMAT).to_owned() });
+    }
+    if told(key::ABI) != krcu_common::ABI_VERSION.to_string() {
+        return Err(Reason::Abi { found: told(key::ABI).to_owned() });
+    }
+    if told(key::TRACE) != meta.trace {
+        return Err(Reason::Mixed { found: told(key::TRACE).to_owned(), expected: meta.trace.clone() });
+    }
+    if told(key::SEGMENT) != number.to_string() {
+        return Err(Reason::Columns(format!("it is segment {} by its schema", told(key::SEGMENT))));
+    }
+    if told(key::FIRST_ROW) != first_row.to_string() {
+        return Err(Reason::Columns(format!(
+            "its first row is {} by its schema, and there are {first_row} before it",
+            told(key::FIRST_ROW)
+        )));
+    }
+    let ours = schema::fields();
+    if let Some((ours, theirs)) =
+        ours.iter().zip(schema.fields()).find(|(ours, theirs)| *ours != theirs.as_ref())
+    {
+        return Err(Reason::Columns(format!(
+            "the column `{}` should be `{}`: {theirs:?}",
+            theirs.name(),
+            ours.name()
+        )));
+    }
+    if ours.len() != schema.fields().len() {
+        return Err(Reason::Columns(format!("it has {} columns, not {}", schema.fields().len(), ours.len())));
+    }
+    Ok(())
+}

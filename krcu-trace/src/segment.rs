@@ -1,0 +1,128 @@
+//! Segment: one stream of the table of events, and its index.
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use arrow_array::RecordBatch;
+use arrow_ipc::{
+    CompressionType, MetadataVersion,
+    writer::{IpcWriteOptions, StreamWriter},
+};
+use arrow_schema::{ArrowError, SchemaRef};
+
+use crate::{
+    guard::MOST_BYTES,
+    index::Line,
+    schema::{self, Belongs},
+};
+
+/// How hard zstd tries: the least. What repeats in events is near, and the recorder must keep up.
+const ZSTD_LEVEL: i32 = 1;
+
+/// To how many bytes buffers are padded: the least that Arrow allows.
+const ALIGNMENT: usize = 8;
+
+/// The name of a segment's stream.
+pub(crate) fn stream_name(segment: u32) -> String {
+    format!("events-{segment:05}.arrows")
+}
+
+/// The name of its index.
+pub(crate) fn index_name(segment: u32) -> String {
+    format!("events-{segment:05}.index")
+}
+
+/// The number in the name of a stream.
+pub(crate) fn number_of(name: &str) -> Option<u32> {
+    let number = name.strip_prefix("events-")?.strip_suffix(".arrows")?.parse().ok()?;
+    (stream_name(number) == name).then_some(number)
+}
+
+/// A segment that is being written.
+pub(crate) struct SegmentWriter {
+    stream_file: File,
+    index_file: File,
+    stream: StreamWriter<Vec<u8>>,
+    schema: SchemaRef,
+    told: Line,
+}
+
+impl fmt::Debug for SegmentWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentWriter").field("told", &self.told).finish_non_exhaustive()
+    }
+}
+
+impl SegmentWriter {
+    /// Creates both files, with the schema in them.
+    pub(crate) fn create(folder: &Path, belongs: &Belongs) -> io::Result<SegmentWriter> {
+        let new = |name: String| -> io::Result<File> { File::create_new(PathBuf::from(folder).join(name)) };
+        let schema = schema::of_segment(belongs);
+        // A batch of a quiet second is small, and has some seventy buffers: padding is most of it.
+        let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)
+            .and_then(|options| options.try_with_compression(Some(CompressionType::ZSTD)))
+            .and_then(|options| options.try_with_compression_level(Some(ZSTD_LEVEL)))
+            .map_err(to_io)?;
+        let stream = StreamWriter::try_new_with_options(Vec::new(), &schema, options).map_err(to_io)?;
+        let mut segment = SegmentWriter {
+            stream_file: new(stream_name(belongs.segment))?,
+            index_file: new(index_name(belongs.segment))?,
+            stream,
+            schema,
+            told: Line::default(),
+        };
+        segment.put(0)?;
+        Ok(segment)
+    }
+
+    /// The schema, which its batches have to have.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        SchemaRef::clone(&self.schema)
+    }
+
+    /// Bytes of the stream so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.told.end
+    }
+
+    /// Hands a batch to the system.
+    pub(crate) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
+        self.stream.write(batch).map_err(to_io)?;
+        self.put(batch.num_rows() as u64)
+    }
+
+    /// Closes the stream, and has it all on the disk.
+    pub(crate) fn finish(mut self) -> io::Result<()> {
+        self.stream.finish().map_err(to_io)?;
+        self.put(0)?;
+        self.stream_file.sync_all()?;
+        self.index_file.sync_all()
+    }
+
+    /// What the stream holds goes to the system as one chunk, then the chunk's line.
+    fn put(&mut self, rows: u64) -> io::Result<()> {
+        let chunk = self.stream.get_mut();
+        if chunk.len() > MOST_BYTES {
+            return Err(io::Error::other("a batch is larger than a reader takes"));
+        }
+        self.stream_file.write_all(chunk)?;
+        self.told = Line {
+            end: self.told.end + chunk.len() as u64,
+            rows: self.told.rows + rows,
+            crc: crc32fast::hash(chunk),
+        };
+        chunk.clear();
+        self.index_file.write_all(self.told.text().as_bytes())
+    }
+}
+
+fn to_io(error: ArrowError) -> io::Error {
+    match error {
+        ArrowError::IoError(_, error) => error,
+        error => io::Error::other(error),
+    }
+}
