@@ -78,8 +78,8 @@ pub fn read<T>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
 }
 
-/// A number of [`CONFIG`] by one instruction, into which the agent puts it in the place of `mark`. Of code that it rules out
-/// the verifier leaves nothing.
+/// A number of [`CONFIG`] by one instruction, into which the agent puts it in the place of `mark`. Of code that it
+/// rules out the verifier leaves nothing.
 #[inline(always)]
 fn patched<const MARK: u32>() -> u64 {
     let number;
@@ -91,8 +91,8 @@ fn patched<const MARK: u32>() -> u64 {
     number
 }
 
-/// Reads the word at a kernel address that is a multiple of 8: by one instruction where the kernel lets a program take an
-/// address for that of a structure, else by the helper, which takes some 90.
+/// Reads the word at a kernel address that is a multiple of 8: by one instruction where the kernel lets a program
+/// take an address for that of a structure, else by the helper, which takes some 90.
 ///
 /// Where the address cannot be read, the first gives zero. So does this: a caller has to take zero for "not known".
 #[inline(always)]
@@ -108,8 +108,8 @@ fn word(address: u64) -> u64 {
 #[inline(always)]
 fn word_as(words_type: u64, address: u64) -> u64 {
     let words: *const u64;
-    // SAFETY: where this can be reached, the agent has put the kernel's function in the place of this number. It gives the
-    // address back, and like all it may change the registers that calls may change.
+    // SAFETY: where this can be reached, the agent has put the kernel's function in the place of this number. It
+    // gives the address back, and like all it may change the registers that calls may change.
     unsafe {
         asm!(
             "call {mark}",
@@ -241,12 +241,12 @@ fn by_line(address: u64) -> u64 {
 /// What [`by_line`] lacks to be the address of the word that leads to the cache; 0 until it is known.
 static SHORT_WAY: Cell<u64> = Cell::new(0);
 
-/// The owner of an object, if [`MEMORY`] knows it and there is a short way to its cache: the first question of the hottest
-/// programs, in as few instructions as it can be asked. `None` says nothing.
+/// The owner of an object, if [`MEMORY`] knows it and there is a short way to its cache: the first question of
+/// the hottest programs, in as few instructions as it can be asked. `None` says nothing.
 ///
-/// Where the object lies outside of the direct map, or the way is not known yet, what is read is some other memory or none:
-/// were it the address of a kmalloc cache, or of a streamed one, the object would be counted as if it were in that
-/// cache, or streamed as a stranger. To have a cache it has to be in the direct map.
+/// Of an object outside of the direct map, or before the way is known, some other memory is read, or none. Should
+/// that hold the address of a kmalloc cache, the object is counted as one of it, and is not streamed, as it should
+/// be. For the address of a streamed one, whoever streams it has to ask [`is_in_direct_map`].
 #[inline(always)]
 pub fn known_owner(object: impl Fn() -> u64) -> Option<Owner> {
     let words_type = patched::<SHORT_WAY_MARK>();
@@ -262,6 +262,12 @@ pub fn known_owner(object: impl Fn() -> u64) -> Option<Owner> {
     // That the lead lies a few bytes into its page is no matter where the head is told by a mask: it falls to it.
     let head = head_of(lead_at(), lead)?;
     remembered(word(head + u64::from(config!(slab_cache_offset))))
+}
+
+/// Whether an address is one of those at which objects of caches are.
+#[inline(always)]
+pub fn is_in_direct_map(address: u64) -> bool {
+    page_of(address).is_some()
 }
 
 /// Places of [`MEMORY`]; caches are few, and two that share a place only take it from each other.
@@ -295,7 +301,7 @@ type Place = [Cell<u64>; PLACE_BYTES / size_of::<u64>()];
 #[inline(always)]
 fn place_of(cache: u64) -> &'static Cell<u64> {
     let byte = cache as usize & ((MEMORY_PLACES - 1) * PLACE_BYTES);
-    // SAFETY: a place of the array; with an index and its check, the compiler loses to the verifier what it knows of it.
+    // SAFETY: a place of the array; with an index and its check, the verifier loses what it knows of it.
     unsafe { &*MEMORY.as_ptr().byte_add(byte).cast() }
 }
 

@@ -45,7 +45,8 @@ pub static MODULE_EPOCH: Array<u32> = Array::with_max_entries(1, 0);
 
 /// Tasks inside `kmem_cache_destroy()`, with their calls of `flush_rcu_work()` so far. A destroy that only
 /// drops a reference leaves its entry behind, until its task destroys again: there is room for 8,192 such
-/// tasks. `FLUSHES_UNKNOWN` says of one that it is over, where that could be seen. Not least recently used: it would give up an entry in use, without a word, where CPUs are many.
+/// tasks. `FLUSHES_UNKNOWN` says of one that it is over, where that could be seen. Not least recently used: it
+/// would give up an entry in use, without a word, where CPUs are many.
 #[map]
 pub static DESTROYING: HashMap<u32, u32> = HashMap::with_max_entries(8192, 0);
 

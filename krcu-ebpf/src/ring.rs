@@ -151,8 +151,8 @@ pub fn emit<Body: 'static>(kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeU
     emit_of(0, kind, wake, fill);
 }
 
-/// Writes one event, or counts its loss for the cache whose object it is about, 0 for none. `fill` has to write every byte of the body: ring memory holds
-/// what an earlier event left there. It does not run when the event is lost; what depends on the event
+/// Writes one event, or counts its loss for the cache whose object it is about, 0 for none. `fill` has to write
+/// every byte of the body: ring memory holds what an earlier event left there. It does not run when the event is lost; what depends on the event
 /// being written belongs into it, since a result made here would tempt the compiler to test the
 /// reservation twice, which older verifiers take for a path that leaks it.
 #[inline(always)]

@@ -87,6 +87,8 @@ static int play_holder(void *unused)
 	while (!READ_ONCE(let_go) && time_before(jiffies, hold_until))
 		udelay(10);
 	rcu_read_unlock();
+	if (!READ_ONCE(let_go))
+		pr_info("krcu_play: a hold ran out\n");
 	kthread_complete_and_exit(&released, 0);
 }
 

@@ -58,6 +58,9 @@ fn queue(context: *mut c_void, form: Option<QueueForm>) -> i32 {
 /// `None` for a form that the arguments tell.
 #[inline(never)]
 fn stream(context: *mut c_void, object: u64, cache: u64, form: Option<QueueForm>) -> i32 {
+    if !kernel::is_in_direct_map(object) {
+        return not_streamed(Kind::Queued, &Owner::NotSlab);
+    }
     let context = FEntryContext::new(context);
     let form = form.unwrap_or(QueueForm::of(address_argument(&context, 0) == 0)) as u32;
     let site = if config!(queue_stacks) != 0 { site(&context, Kind::Queued) } else { 0 };
@@ -102,6 +105,9 @@ fn queue_callback(context: *mut c_void) -> i32 {
 fn stream_callback(context: *mut c_void, cache: u64) -> i32 {
     let context = FEntryContext::new(context);
     let (head, function) = (address_argument(&context, 0), argument(&context, 1));
+    if !kernel::is_in_direct_map(head) {
+        return not_streamed(Kind::CallbackQueued, &Owner::NotSlab);
+    }
     name(function);
     let site = if config!(queue_stacks) != 0 { site(&context, Kind::CallbackQueued) } else { 0 };
     emit_of::<CallbackQueued>(cache, Kind::CallbackQueued, Wake::Later, |body| {
