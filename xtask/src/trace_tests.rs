@@ -1,8 +1,8 @@
 //! Traces of real kernels, judged on the host: what `krcu replay` says of a trace is what the run said, byte for byte;
 //! and what a recorder leaves that is killed says that it has no goodbye.
 //!
-//! Every `krcu check` that an agent's scenario calls by that name keeps a trace as well ([`PRELUDE`]). A boot of its own runs each
-//! format of a report, and one kills fifty recorders.
+//! Every `krcu check` that an agent's scenario calls by that name keeps a trace as well ([`PRELUDE`]). A boot of its
+//! own runs each format of a report, and one kills fifty recorders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
