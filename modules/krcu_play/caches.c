@@ -20,9 +20,12 @@
  *
  * What a statement takes are objects that the module holds, the last allocated first. A name is free again after the
  * destroy. What the module still holds when it is unloaded it frees, and destroys the caches that are left.
+ *
+ * Truth: a line of the kernel's log when a destroy comes so late that what was deferred last may have been freed before.
  */
 #include <linux/delay.h>
 #include <linux/kfence.h>
+#include <linux/rcupdate.h>
 #include <linux/spinlock.h>
 #include <linux/string.h>
 #include <linux/wait.h>
@@ -48,6 +51,9 @@ static struct play_cache {
 	struct kmem_cache *cache;
 	struct play_object *held;
 	unsigned int held_count;
+	/* RCU's sequence as the last object was deferred, if any ever was. */
+	unsigned long deferred_at;
+	bool deferred;
 	bool checked;
 	bool destroyed;
 } caches[16];
@@ -102,6 +108,12 @@ static struct play_object *play_take_object(struct play_cache *cache)
 	}
 	spin_unlock_irqrestore(&held_lock, flags);
 	return object;
+}
+
+static void play_has_deferred(struct play_cache *cache)
+{
+	cache->deferred_at = get_state_synchronize_rcu();
+	cache->deferred = true;
 }
 
 /* What words[1] and words[2] name: a cache, and a number of objects that it has to hold. */
@@ -261,6 +273,7 @@ static int play_queue(char **words, unsigned int count)
 
 		kfree_rcu(object, rcu);
 	}
+	play_has_deferred(cache);
 	return 0;
 }
 
@@ -276,6 +289,7 @@ static int play_sleepfree(char **words, unsigned int count)
 
 		kfree_rcu_mightsleep(object);
 	}
+	play_has_deferred(cache);
 	return 0;
 }
 
@@ -292,6 +306,7 @@ static int play_nolock(char **words, unsigned int count)
 
 		kfree_rcu_nolock(object, nolock);
 	}
+	play_has_deferred(cache);
 	return 0;
 #else
 	return -EOPNOTSUPP;
@@ -346,6 +361,7 @@ static int play_call(char **words, unsigned int count)
 		atomic_inc(&uncalled);
 		call_rcu(&object->rcu, callback);
 	}
+	play_has_deferred(cache);
 	return 0;
 }
 
@@ -410,6 +426,8 @@ static int play_destroy(char **words, unsigned int count)
 	if (cache->destroyed)
 		return play_wrong(words[1], "is destroyed already");
 	cache->destroyed = true;
+	if (cache->deferred && poll_state_synchronize_rcu(cache->deferred_at))
+		pr_info("krcu_play: a grace period ended before the destroy of %s\n", cache->name);
 	kmem_cache_destroy(cache->cache);
 	return 0;
 }

@@ -129,9 +129,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         Act::Watched {
             before: "",
             options: "",
-            text: "play 'create a; create b; alloc a 13; alloc b 5; free b 5; queue a 10
+            text: "play 'create a; create b; alloc a 13; alloc b 5; free b 5; hold 1000 flushed; queue a 10
                          inside: free a 1 kvfree; inside: free a 1 kvfree; free a 1 kvfree; sprung
-                         destroy a; destroy b; drain'",
+                         release; destroy a; destroy b; drain'",
         },
         &[
             Expectation {
