@@ -1,5 +1,7 @@
 //! The command line of `krcu`, in one place: help, completions and man pages come from here.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 use crate::{check, doctor, record, replay};
@@ -24,4 +26,7 @@ pub enum Verb {
     Replay(replay::Options),
     /// Say what this kernel offers and what will be undecidable; attaches nothing
     Doctor(doctor::Options),
+    /// What another program does: `krcu NAME` runs `krcu-NAME`, as `krcu analyze` runs `krcu-analyze`
+    #[command(external_subcommand)]
+    External(Vec<OsString>),
 }

@@ -6,7 +6,7 @@ use clap::{Parser as _, error::ErrorKind};
 use krcu_agent::{
     check::{self, CheckError},
     cli::{Cli, Verb},
-    doctor, record, replay,
+    doctor, external, record, replay,
 };
 
 /// Status when what was asked for cannot be.
@@ -30,6 +30,11 @@ fn main() -> ExitCode {
         Verb::Check(options) => status(check::run(&options)),
         Verb::Record(options) => status(record::run(&options)),
         Verb::Replay(options) => status(replay::run(&options).map_err(CheckError::Failed)),
+        Verb::External(words) => {
+            let error = external::run(&words);
+            eprintln!("krcu: {:#}", anyhow::Error::from(error));
+            ExitCode::from(EXIT_USAGE)
+        }
         Verb::Doctor(options) => match doctor::run(&options) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

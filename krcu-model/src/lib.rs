@@ -81,6 +81,7 @@ pub mod stack;
 pub mod state;
 pub mod step;
 pub mod verdict;
+mod view;
 
 pub use decide::verdicts;
 pub use event::Event;

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
+use crate::bench_analyze;
 use crate::bench_kernel;
 use crate::build;
 use crate::demo;
@@ -131,6 +132,12 @@ enum BenchVerb {
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
     },
+    /// A generated trace, replayed and asked, beside DuckDB and pandas.
+    Analyze {
+        /// So many events; several times for several. Five and fifty million if not given.
+        #[arg(long, value_name = "N")]
+        events: Vec<u64>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -219,6 +226,7 @@ impl Arguments {
             Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
+            Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench_analyze::run(&events)),
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }
