@@ -24,11 +24,10 @@ fn traces() -> Vec<PathBuf> {
     traces
 }
 
-/// What lines say: the sum of ages and the number of frees of objects that were seen queued, and how many were not freed.
+/// What lines say: the ages at their free of objects that were seen queued, and how many were not freed.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Lives {
-    freed: u64,
-    ages_ns: u64,
+    ages_ns: Vec<u64>,
     not_freed: u64,
     again: u64,
 }
@@ -51,14 +50,14 @@ fn lives_of_lines(text: &str) -> Lives {
             }
             "freed" => {
                 if let Some(since) = queued.remove(field(line, "object").unwrap()) {
-                    lives.freed += 1;
-                    lives.ages_ns += time - since;
+                    lives.ages_ns.push(time - since);
                 }
             }
             _ => {}
         }
     }
     lives.not_freed = queued.len() as u64;
+    lives.ages_ns.sort_unstable();
     lives
 }
 
@@ -68,26 +67,53 @@ fn the_lives_of_objects_are_what_the_lines_say() {
     for path in traces() {
         let expected = lives_of_lines(&fs::read_to_string(&path).unwrap());
         let loaded = load::load(&path, Needs::ALL, None).unwrap();
-        let sums = loaded.tables.scan("objects").unwrap().select([
-            col("age_ns").count().alias("freed"),
-            col("age_ns").sum().alias("ages"),
+        let objects = loaded.tables.scan("objects").unwrap();
+        let sums = objects.clone().select([
             col("end").eq(lit("outstanding")).sum().alias("not_freed"),
             col("end").eq(lit("requeued")).sum().alias("again"),
         ]);
         let sums = collect(sums).unwrap();
         let number =
             |name: &str| -> u64 { sums.column(name).unwrap().get(0).unwrap().try_extract().unwrap() };
-        let found = Lives {
-            freed: number("freed"),
-            ages_ns: number("ages"),
+        let ages = collect(objects.select([col("age_ns")])).unwrap();
+        let mut found = Lives {
+            ages_ns: ages.column("age_ns").unwrap().u64().unwrap().iter().flatten().collect(),
             not_freed: number("not_freed"),
             again: number("again"),
         };
+        found.ages_ns.sort_unstable();
         assert_eq!(found, expected, "{}", path.display());
-        seen += expected.freed;
+        seen += expected.ages_ns.len();
     }
     // By the modules' sources most of them queue 300 or 777 objects.
     assert!(seen > 5000, "{seen}");
+}
+
+#[test]
+fn a_quantile_is_the_age_of_an_object_and_at_most_the_width_of_a_class_above_the_exact_one() {
+    let mut groups = 0;
+    for path in traces() {
+        let ages = lives_of_lines(&fs::read_to_string(&path).unwrap()).ages_ns;
+        let loaded = load::load(&path, Needs::ALL, None).unwrap();
+        // All objects of a trace together: they are freed in one way.
+        let frame = collect(ask::objects(&loaded.tables, ask::By::Path, false).unwrap()).unwrap();
+        let freed = frame.column("freed").unwrap().u64().unwrap();
+        let Some(row) = (0..frame.height()).find(|row| freed.get(*row) == Some(ages.len() as u64)) else {
+            continue;
+        };
+        for (name, per_hundred) in
+            [("age_p50_ns", 50), ("age_p90_ns", 90), ("age_p99_ns", 99), ("age_max_ns", 100)]
+        {
+            let found = frame.column(name).unwrap().u64().unwrap().get(row).unwrap();
+            let exact = ages[(ages.len() * per_hundred).div_ceil(100) - 1];
+            assert!(ages.contains(&found) && found >= exact, "{name} of {}", path.display());
+            // Two to the power of a sixty-fourth.
+            assert!((found + 1) * 1000 <= (exact + 1) * 1011, "{name} of {}", path.display());
+            assert!(per_hundred < 100 || found == exact, "{name} of {}", path.display());
+        }
+        groups += 1;
+    }
+    assert!(groups >= 10, "{groups}");
 }
 
 #[test]
