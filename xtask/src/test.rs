@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::build;
 use crate::kernel_tests::{self, Choice};
+use crate::machine;
 use crate::model::{self, Extent};
 use crate::progress::{command_line, say};
 use crate::scenarios::agent;
