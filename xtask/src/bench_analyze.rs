@@ -84,10 +84,10 @@ impl Bench<'_> {
             self.measure_status(self.krcu, &with(words(&["replay", "--format", "json"]), &trace), 10)?;
         print_row("krcu replay", count, &replay);
         let null = words(&["--format", "csv", "-o", "/dev/null"]);
-        for verb in ["caches", "barriers"] {
-            let arguments = [words(&[verb]), null.clone(), vec![trace.clone()]].concat();
-            print_row(&format!("krcu analyze {verb}"), count, &self.measure(&analyze, &arguments)?);
-        }
+        let caches = self.measure(&analyze, &with(words(&["caches", "--format", "json"]), &trace))?;
+        print_row("krcu analyze caches", count, &caches);
+        let barriers = [words(&["barriers"]), null.clone(), vec![trace.clone()]].concat();
+        print_row("krcu analyze barriers", count, &self.measure(&analyze, &barriers)?);
         let most = MOST_KEPT.to_string();
         let mut what_if = words(&["whatif", "--most", &most]);
         let mut name = "krcu analyze whatif, every approach";
@@ -96,7 +96,7 @@ impl Bench<'_> {
             what_if.extend(words(&["--approach", "upstream (6.12)"]));
         }
         what_if.extend(null);
-        print_row(name, count, &self.measure(&analyze, &with(what_if, &trace))?);
+        print_outcome(name, count, &self.measure(&analyze, &with(what_if, &trace)));
         let export = [
             words(&["export"]),
             vec![trace.clone()],
@@ -106,16 +106,26 @@ impl Bench<'_> {
         print_row("krcu analyze export --to parquet", count, &self.measure(&analyze, &export.concat())?);
         self.measure(self.python, &[ours.join("events_to_parquet.py"), trace, events.clone()])?;
 
+        println!("queued, freed and the quantiles of ages of each cache, from the events");
+        let peer = self.measure(self.python, &[ours.join("caches_duckdb.py"), events.clone()]);
+        print_outcome("DuckDB", count, &peer);
+        if let Ok(peer) = peer {
+            let (found, expected) = (sums(&caches.stdout)?, sums(&peer.stdout)?);
+            ensure!(found == expected, "krcu analyze: {found:?}, DuckDB: {expected:?}");
+            println!(
+                "  krcu analyze caches takes {:.2} times as long, and {:.2} times the memory",
+                caches.seconds / peer.seconds,
+                kibibytes(&caches) / kibibytes(&peer)
+            );
+        }
+
         println!("outstanding at each destroy");
         let mut answers = Vec::new();
         let mut ask = |name: &str, program: &Path, arguments: &[&Path]| -> Result<()> {
-            match self.measure(program, arguments) {
-                Ok(measured) => {
-                    print_row(name, count, &measured);
-                    answers.push((name.to_owned(), totals(&measured.stdout)?));
-                }
-                // A program that has not enough memory is killed: a figure as well.
-                Err(error) => println!("  {name:<44} {error:#}"),
+            let outcome = self.measure(program, arguments);
+            print_outcome(name, count, &outcome);
+            if let Ok(measured) = outcome {
+                answers.push((name.to_owned(), totals(&measured.stdout)?));
             }
             Ok(())
         };
@@ -177,6 +187,21 @@ fn with(mut words: Vec<PathBuf>, last: &Path) -> Vec<PathBuf> {
     words
 }
 
+/// Of the caches, or of what a peer has added up: objects queued, freed, and the largest age.
+fn sums(lines: &str) -> Result<(u64, u64, u64)> {
+    let mut sums = (0, 0, 0);
+    for line in lines.lines() {
+        let row: Value = serde_json::from_str(line).with_context(|| format!("reading {line}"))?;
+        let number = |name: &str| row[name].as_u64().unwrap_or(0);
+        sums = (sums.0 + number("queued"), sums.1 + number("freed"), sums.2.max(number("age_max_ns")));
+    }
+    Ok(sums)
+}
+
+fn kibibytes(measured: &Measured) -> f64 {
+    u32::try_from(measured.kilobytes).map_or(f64::MAX, f64::from)
+}
+
 /// Destroys, and what was outstanding at all of them.
 fn totals(text: &str) -> Result<(u64, u64)> {
     let found: Value = serde_json::from_str(text.trim()).with_context(|| format!("reading {text}"))?;
@@ -193,6 +218,14 @@ fn print_row(name: &str, events: u64, measured: &Measured) {
         measured.processor_seconds,
         measured.kilobytes / 1024
     );
+}
+
+/// A program that has not enough memory is killed, or refuses: a figure as well.
+fn print_outcome(name: &str, events: u64, outcome: &Result<Measured>) {
+    match outcome {
+        Ok(measured) => print_row(name, events, measured),
+        Err(error) => println!("  {name:<44} {error:#}"),
+    }
 }
 
 fn size(folder: &Path) -> Result<u64> {
