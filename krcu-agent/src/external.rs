@@ -7,21 +7,29 @@ use std::{
     ffi::{OsStr, OsString},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process,
 };
 
-use crate::command;
+use clap::{
+    Command, CommandFactory as _,
+    error::{ContextKind, ContextValue},
+};
+
+use crate::{cli::Cli, command};
 
 /// Why a verb that is another program's cannot be done.
 #[derive(Debug, thiserror::Error)]
 pub enum ExternalError {
     /// There is no such program.
-    #[error("there is no verb {verb:?}, and no program {program:?} beside krcu or in PATH (see krcu --help)")]
+    #[error("there is no verb {verb:?}{}, and no program {program:?} beside krcu or in PATH (see krcu --help)",
+        did_you_mean(meant.as_deref()))]
     NotFound {
         /// The verb.
         verb: OsString,
         /// The program that would do it.
         program: OsString,
+        /// A verb of krcu's own that is spelled like it.
+        meant: Option<String>,
     },
     /// It is there and does not start.
     #[error("{} cannot be started", program.display())]
@@ -45,7 +53,7 @@ pub fn run(words: &[OsString]) -> ExternalError {
     let beside = own.as_deref().and_then(Path::parent);
     match find(verb, beside) {
         Ok(program) => {
-            let error = Command::new(&program).args(arguments).exec();
+            let error = process::Command::new(&program).args(arguments).exec();
             ExternalError::NotStarted { program, error }
         }
         Err(error) => error,
@@ -56,7 +64,8 @@ pub fn run(words: &[OsString]) -> ExternalError {
 fn find(verb: &OsStr, beside: Option<&Path>) -> Result<PathBuf, ExternalError> {
     let mut program = OsString::from("krcu-");
     program.push(verb);
-    let not_found = |program: OsString| ExternalError::NotFound { verb: verb.to_owned(), program };
+    let not_found =
+        |program: OsString| ExternalError::NotFound { verb: verb.to_owned(), program, meant: meant(verb) };
     // A verb is one name, not a way to another folder.
     if Path::new(&program).components().count() != 1 {
         return Err(not_found(program));
@@ -64,6 +73,21 @@ fn find(verb: &OsStr, beside: Option<&Path>) -> Result<PathBuf, ExternalError> {
     let neighbour = beside.map(|folder| folder.join(&program).into_os_string());
     let found = neighbour.and_then(|file| command::find(&file).ok()).or_else(|| command::find(&program).ok());
     found.ok_or_else(|| not_found(program))
+}
+
+/// The verb of krcu's own that is spelled most like this, if one is: clap knows, where it takes no others.
+fn meant(verb: &OsStr) -> Option<String> {
+    let own = Command::new("krcu").subcommands(Cli::command().get_subcommands().cloned());
+    let error = own.try_get_matches_from([OsStr::new("krcu"), verb]).err()?;
+    match error.get(ContextKind::SuggestedSubcommand)? {
+        ContextValue::String(name) => Some(name.clone()),
+        ContextValue::Strings(names) => names.first().cloned(),
+        _ => None,
+    }
+}
+
+fn did_you_mean(verb: Option<&str>) -> String {
+    verb.map(|verb| format!(" (did you mean `{verb}`?)")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -74,9 +98,9 @@ mod tests {
 
     #[test]
     fn a_verb_is_the_program_of_its_name_beside_krcu() {
-        let folder = env::temp_dir().join(format!("krcu-external-{}", std::process::id()));
+        let folder = env::temp_dir().join(format!("krcu-external-{}", process::id()));
         fs::create_dir_all(&folder).unwrap();
-        let program = folder.join("krcu-tell");
+        let program = folder.join("krcu-quux");
         fs::write(&program, "#!/bin/sh\n").unwrap();
         let found = |verb: &str| find(verb.as_ref(), Some(&folder)).map_err(|error| error.to_string());
         let not_found = |verb: &str| {
@@ -84,11 +108,20 @@ mod tests {
                 "there is no verb {verb:?}, and no program \"krcu-{verb}\" beside krcu or in PATH (see krcu --help)"
             ))
         };
-        assert_eq!(found("tell"), not_found("tell"), "it may not be run yet");
+        assert_eq!(found("quux"), not_found("quux"), "it may not be run yet");
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(found("tell"), Ok(program));
-        assert_eq!(found("tel"), not_found("tel"));
-        assert_eq!(found("x/../krcu-tell"), not_found("x/../krcu-tell"));
+        assert_eq!(found("quux"), Ok(program));
+        assert_eq!(found("quu"), not_found("quu"));
+        assert_eq!(found("x/../krcu-quux"), not_found("x/../krcu-quux"));
         fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn a_slip_of_the_pen_is_told_what_was_meant() {
+        let told = |verb: &str| find(verb.as_ref(), None).map_err(|error| error.to_string()).unwrap_err();
+        assert!(
+            told("chek").starts_with("there is no verb \"chek\" (did you mean `check`?), and no program")
+        );
+        assert!(told("zzz").starts_with("there is no verb \"zzz\", and no program"));
     }
 }
