@@ -213,6 +213,9 @@ static int play_alloc(char **words, unsigned int count)
 			object->next = others;
 			others = object;
 			refused++;
+			/* KFENCE takes an allocation a millisecond at the most, in a test machine. */
+			if (sleeps)
+				usleep_range(100, 200);
 			continue;
 		}
 		fenced += is_kfence_address(object);
