@@ -113,7 +113,7 @@ pub(crate) fn run(
         }
         let names: Vec<String> = open.iter().map(title).collect();
         say(&format!(
-            "once more, since a probe's run was skipped, the kernel was early or a machine was lost: {}",
+            "once more, since a probe's run was skipped, the kernel did not wait or a machine was lost: {}",
             names.join(", ")
         ));
         booted.extend(boot_all(self::boots(&open).into())?);
@@ -126,10 +126,12 @@ pub(crate) fn run(
     Ok(judged)
 }
 
-/// What `krcu_play` says when the kernel may have been early. A reader was let go by its time, before the script did:
-/// another waited for it, as the destroy of newer kernels does where anybody at all has queued something. Or a timer
-/// that somebody else had armed may have emptied the batches before the destroy, for a grace period had ended.
-const EARLY: [&str; 2] = ["krcu_play: a hold ran out", "krcu_play: a grace period ended before the destroy"];
+/// What `krcu_play` says when what a script is about has not come about. A reader was let go by its time, before the
+/// script did: another waited for it, as the destroy of newer kernels does where anybody at all has queued something. A
+/// timer that somebody else had armed may have emptied the batches before the destroy, for a grace period had ended. Or a
+/// statement could not be done, as when KFENCE took none of many allocations.
+const NOT_DONE: [&str; 3] =
+    ["krcu_play: a hold ran out", "krcu_play: a grace period ended before the destroy", "krcu_play: `"];
 
 /// Whether a case shows nothing yet: krcu says that it could not see everything, where it should have decided, or what
 /// the case is about did not come about, or the machine is gone. What krcu decides wrongly is not among these.
@@ -147,7 +149,7 @@ fn is_left_open(case: &Case, booted: &BTreeMap<String, bool>) -> bool {
         log: read("log"),
     };
     let shows_nothing =
-        judge::is_left_open(&evidence.stdout) || EARLY.iter().any(|line| evidence.log.contains(line));
+        judge::is_left_open(&evidence.stdout) || NOT_DONE.iter().any(|line| evidence.log.contains(line));
     shows_nothing && !disagreements(case.expectation, &evidence).is_empty()
 }
 
