@@ -1,5 +1,7 @@
 //! Builds the eBPF object and, with it inside, the agent as one static file.
 
+use std::env;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -108,12 +110,19 @@ fn programs_of(profile: &str) -> Result<Vec<PathBuf>> {
     Ok(PROGRAMS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
 }
 
-/// Cargo as it is by hand: a build script far below polars asks for a variable that cargo has given to xtask, and all of
+/// Cargo as it is by hand: a build script far below polars asks for variables that cargo has given to xtask, and all of
 /// polars would be compiled again each time that it is built by both in turns.
 #[must_use]
 pub(crate) fn by_hand() -> Command {
     let mut command = Command::new("cargo");
-    command.env_remove("CARGO_MANIFEST_DIR").current_dir(machine::repository());
+    let is_given = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    for name in env::vars_os().map(|(name, _)| name).filter(is_given) {
+        command.env_remove(name);
+    }
+    command.current_dir(machine::repository());
     command
 }
 
