@@ -34,12 +34,6 @@ use crate::{
     trace,
 };
 
-/// How often the ring is looked at even if no probe asks for it.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// Looks at the ring after detaching; what has not come by then counts as lost.
-const LAST_LOOKS: usize = 100;
-
 /// Runs a command and says, for every slab cache destroyed meanwhile, whether deferred frees were
 /// outstanding.
 #[derive(Args, Clone, Debug)]
@@ -201,41 +195,19 @@ pub(crate) fn watch_to_the_end(options: &Options, until: Until, keep: Keep<'_>) 
     report
 }
 
-/// What has to be ready before the command starts, and ends after it.
-struct Run {
-    probes: Probes,
-    source: Source,
-    log: Option<ProbeLog>,
-    pipeline: Pipeline,
-}
-
 async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Result<Report> {
-    let begin = now()?;
-    let facts = Facts::gather(Path::new("/"));
-    let release = facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned());
-    let possible_cpus = facts.possible_cpus.unwrap_or(0);
-    let mut probes = Probes::load(
-        Plan::asked(&facts, options.alloc_stacks),
-        LoadOptions {
-            ring_bytes: options.ring_bytes,
-            wake_bytes: (options.ring_bytes / 8).min(256 << 10),
-            queue_stacks: !options.no_stacks,
-            probe_log: options.probe_log,
-            stacks: options.stacks,
-        },
-    )
-    .map_err(|error| explain(error, options.verbose))?;
-    memory::give_back();
-    for error in probes.withdrawn() {
-        eprintln!(
-            "krcu: without an optional probe: {}",
-            if options.verbose { error.to_string() } else { error.headline() }
-        );
+    let attached = watcher::attach(Ask {
+        ring_bytes: options.ring_bytes,
+        stacks: options.stacks,
+        queue_stacks: !options.no_stacks,
+        alloc_stacks: options.alloc_stacks,
+        probe_log: options.probe_log,
+        verbose: options.verbose,
+    })?;
+    for why in &attached.withdrawn {
+        eprintln!("krcu: without an optional probe: {why}");
     }
-    let attached = now()?;
-    let source = Source::of(probes.take_ring()?)?;
-    let log = if options.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
-    let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
+    let (release, begun, watch) = (attached.release(), attached.begun, attached.watch.clone());
     let mut sinks = Sinks { recording: keep.recording, ..Sinks::default() };
     if let Some(recording) = &mut sinks.recording {
         recording.begin(&watch, &release);
@@ -244,14 +216,14 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
     if let Some(folder) = keep.output {
         let words: Vec<String> =
             options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let meta = trace::meta(&facts, probes.plan(), &watch, &words)?;
+        let meta = trace::meta(&attached.facts, attached.probes.plan(), &watch, &words)?;
         match Writer::create(folder, meta, keep.limits) {
             Ok(writer) => sinks.trace = Some(writer),
             Err(error) => trace_error = Some(krcu_trace::CutShort::new(folder, error)),
         }
     }
-    let mut run = Run { probes, source, log, pipeline: Pipeline::new(watch, sinks) };
-    let attached_probes = run.probes.attached();
+    let attached_probes = attached.probes.attached();
+    let mut run = attached.begin(sinks);
 
     let (how, command_status) = match &until {
         Until::Exit(program) => {
@@ -259,14 +231,14 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
                 .args(options.command.iter().skip(1))
                 .spawn()
                 .with_context(|| format!("cannot start {}", program.display()))?;
-            let status = run.until_exit(child).await?;
-            run.settle(options.settle).await?;
+            let status = until_exit(&mut run, child).await?;
+            settle(&mut run, options.settle).await?;
             (How::Exit, command::shell_status(status))
         }
-        Until::Told(limit) => (run.until_told(*limit).await?, 0),
+        Until::Told(limit) => (until_told(&mut run, *limit).await?, 0),
     };
     let end = now()?;
-    let Finished { state, losses, without_site, accounts, kept } = run.finish().await?;
+    let Finished { state, losses, without_site, accounts, kept } = run.finish(None).await?;
     if let Some(error) = &kept.cut_short {
         eprintln!("krcu: {error}");
     }
@@ -278,8 +250,8 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
         losses,
         without_site,
         accounts,
-        attach_ns: attached.since(begin),
-        duration_ns: end.since(attached),
+        attach_ns: watch.attached.since(begun),
+        duration_ns: end.since(watch.attached),
         verdicts: verdicts(&state),
         command_status,
         events_cut_short: kept.cut_short.is_some(),
@@ -296,108 +268,55 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
     Ok(report)
 }
 
-/// The verifier's whole log, when it was asked for.
-fn explain(error: crate::probe::LoadError, verbose: bool) -> anyhow::Error {
-    let log = error.verifier_log().map(str::to_owned);
-    match log {
-        Some(log) if verbose => anyhow::Error::new(error).context(log),
-        _ => anyhow::Error::new(error),
+/// Reads events until a signal comes or the time is over.
+async fn until_told(run: &mut Watcher, limit: Option<Duration>) -> anyhow::Result<How> {
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    let mut signals = Signals::new()?;
+    loop {
+        run.take().await?;
+        tokio::select! {
+            _ = signals.next() => return Ok(How::Signal),
+            ready = run.readable() => ready?,
+            _ = look.tick() => {}
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Ok(How::Duration);
+        }
     }
 }
 
-/// CLOCK_MONOTONIC, which the probes' events are in.
-fn now() -> anyhow::Result<Time> {
-    let time =
-        nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?;
-    let ns = Duration::from(time).as_nanos();
-    Ok(Time(u64::try_from(ns).unwrap_or(u64::MAX)))
+/// Reads events until the command has ended. A signal to end krcu goes to the command instead; the
+/// verdict follows when that has obeyed.
+async fn until_exit(run: &mut Watcher, mut child: Child) -> anyhow::Result<ExitStatus> {
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut signals = Signals::new()?;
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.context("cannot wait for the command"),
+            ready = run.readable() => ready?,
+            _ = look.tick() => {}
+            signal = signals.next() => signal.forward(&child),
+        }
+        run.take().await?;
+    }
 }
 
-impl Run {
-    /// Takes what the ring holds, up to a bound; says whether it was emptied.
-    fn drain(&mut self) -> anyhow::Result<bool> {
-        if let Some(log) = &mut self.log {
-            log.flush();
+/// Reads events until no verdict depends on what is still to come, or the time is over.
+async fn settle(run: &mut Watcher, limit: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + limit;
+    let mut look = interval(LOOK_EVERY);
+    loop {
+        run.take().await?;
+        if !run.pipeline.state().is_unsettled() {
+            return Ok(());
         }
-        let is_empty = self.source.drain(|record| self.pipeline.take(record))?;
-        if is_empty {
-            self.pipeline.tick(&self.probes, now()?)?;
+        tokio::select! {
+            () = sleep_until(deadline) => return Ok(()),
+            _ = look.tick() => {}
         }
-        Ok(is_empty)
-    }
-
-    /// Reads events until a signal comes or the time is over.
-    async fn until_told(&mut self, limit: Option<Duration>) -> anyhow::Result<How> {
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let deadline = limit.map(|limit| Instant::now() + limit);
-        let mut signals = Signals::new()?;
-        loop {
-            while !self.drain()? {
-                tokio::task::yield_now().await;
-            }
-            self.pipeline.look_for_losses(&self.probes, now)?;
-            tokio::select! {
-                _ = signals.next() => return Ok(How::Signal),
-                ready = self.source.readable() => ready?,
-                _ = look.tick() => {}
-            }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(How::Duration);
-            }
-        }
-    }
-
-    /// Reads events until the command has ended. A signal to end krcu goes to the command instead; the
-    /// verdict follows when that has obeyed.
-    async fn until_exit(&mut self, mut child: Child) -> anyhow::Result<ExitStatus> {
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut signals = Signals::new()?;
-        loop {
-            tokio::select! {
-                status = child.wait() => return status.context("cannot wait for the command"),
-                ready = self.source.readable() => ready?,
-                _ = look.tick() => {}
-                signal = signals.next() => signal.forward(&child),
-            }
-            while !self.drain()? {
-                tokio::task::yield_now().await;
-            }
-            self.pipeline.look_for_losses(&self.probes, now)?;
-        }
-    }
-
-    /// Reads events until no verdict depends on what is still to come, or the time is over.
-    async fn settle(&mut self, limit: Duration) -> anyhow::Result<()> {
-        let deadline = Instant::now() + limit;
-        let mut look = interval(LOOK_EVERY);
-        loop {
-            while !self.drain()? {
-                tokio::task::yield_now().await;
-            }
-            self.pipeline.look_for_losses(&self.probes, now)?;
-            if !self.pipeline.state().is_unsettled() {
-                return Ok(());
-            }
-            tokio::select! {
-                () = sleep_until(deadline) => return Ok(()),
-                _ = look.tick() => {}
-            }
-        }
-    }
-
-    /// Detaches, takes the last events, and closes the account.
-    async fn finish(mut self) -> anyhow::Result<Finished> {
-        self.probes.detach()?;
-        for _ in 0..LAST_LOOKS {
-            while !self.drain()? {}
-            if self.pipeline.has_all(&self.probes)? {
-                break;
-            }
-            sleep_until(Instant::now() + LOOK_EVERY).await;
-        }
-        self.pipeline.finish(&self.probes, now)
     }
 }
 

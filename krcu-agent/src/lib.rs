@@ -22,3 +22,4 @@ pub mod report;
 pub mod sinks;
 pub mod source;
 pub mod trace;
+mod watcher;
