@@ -3,12 +3,12 @@
 //! A simulation draws a sample each time that something takes time, by a generator of its own for each
 //! kind of input: that one kind is drawn more often changes nothing of the others.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::machine::facts::{FULL_PAGE_DRAIN_NS, KFREE_DRAIN_NS, LINGER_TIMEOUT_NS};
 
 /// Where an input comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// It was measured, on the kernel whose workload is simulated.
@@ -46,7 +46,7 @@ impl Input {
 }
 
 /// What takes time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InputKind {
     /// A grace period, from its beginning to its end.
