@@ -12,7 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use krcu_model::{Watch, event::Time, verdicts};
+use krcu_model::verdicts;
 use krcu_trace::{How, Limits, Writer};
 use tokio::{
     process::{Child, Command},
@@ -22,16 +22,13 @@ use tokio::{
 
 use crate::{
     command::{self, CommandError},
-    diagnostics::ProbeLog,
-    kernel::{facts::Facts, plan::Plan},
-    memory,
-    pipeline::{Finished, Pipeline, blind},
-    probe::{LoadOptions, Probes, STACKS},
+    pipeline::Finished,
+    probe::STACKS,
     recording::Recording,
     report::{Format, Policy, Report},
     sinks::Sinks,
-    source::Source,
     trace,
+    watcher::{self, Ask, LOOK_EVERY, Watcher, now},
 };
 
 /// Runs a command and says, for every slab cache destroyed meanwhile, whether deferred frees were

@@ -4,6 +4,7 @@
 //! What is absent here: any file but `probe`, `source` and `diagnostics` that knows aya, any version number
 //! that is compared, and any rule that decides a verdict.
 
+pub mod agent;
 pub mod check;
 pub mod cli;
 pub mod command;

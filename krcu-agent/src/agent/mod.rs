@@ -1,0 +1,4 @@
+//! `krcu agent`: watches until it is told to stop.
+
+pub mod config;
+pub mod keys;
