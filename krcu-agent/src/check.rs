@@ -16,7 +16,6 @@ use krcu_model::verdicts;
 use krcu_trace::{How, Limits, Writer};
 use tokio::{
     process::{Child, Command},
-    signal::unix::{Signal, SignalKind, signal},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
@@ -26,6 +25,7 @@ use crate::{
     probe::STACKS,
     recording::Recording,
     report::{Format, Policy, Report},
+    signals::Signals,
     sinks::Sinks,
     trace,
     watcher::{self, Ask, LOOK_EVERY, Watcher, now},
@@ -235,7 +235,7 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
         Until::Told(limit) => (until_told(&mut run, *limit).await?, 0),
     };
     let end = now()?;
-    let Finished { state, losses, without_site, accounts, kept } = run.finish(None).await?;
+    let Finished { state, losses, without_site, accounts, kept, .. } = run.finish(None).await?;
     if let Some(error) = &kept.cut_short {
         eprintln!("krcu: {error}");
     }
@@ -313,55 +313,6 @@ async fn settle(run: &mut Watcher, limit: Duration) -> anyhow::Result<()> {
         tokio::select! {
             () = sleep_until(deadline) => return Ok(()),
             _ = look.tick() => {}
-        }
-    }
-}
-
-/// The signals that ask krcu to end.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-/// One that came.
-enum Came {
-    /// From the terminal: the command has it as well.
-    Interrupt,
-    Terminate,
-    Hangup,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Signals> {
-        let handle = |kind| signal(kind).context("cannot handle signals");
-        Ok(Signals {
-            interrupt: handle(SignalKind::interrupt())?,
-            terminate: handle(SignalKind::terminate())?,
-            hangup: handle(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Came {
-        tokio::select! {
-            _ = self.interrupt.recv() => Came::Interrupt,
-            _ = self.terminate.recv() => Came::Terminate,
-            _ = self.hangup.recv() => Came::Hangup,
-        }
-    }
-}
-
-impl Came {
-    fn forward(&self, child: &Child) {
-        use nix::sys::signal::{Signal, kill};
-        let signal = match self {
-            Came::Interrupt => return,
-            Came::Terminate => Signal::SIGTERM,
-            Came::Hangup => Signal::SIGHUP,
-        };
-        if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
-            // It may have ended meanwhile, which is what was asked for.
-            let _ = kill(nix::unistd::Pid::from_raw(id), signal);
         }
     }
 }

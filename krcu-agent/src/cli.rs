@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{check, doctor, record, replay};
+use crate::{agent, check, doctor, record, replay};
 
 /// Says, for every slab cache that is destroyed, whether deferred frees were still outstanding.
 #[derive(Debug, Parser)]
@@ -22,6 +22,8 @@ pub enum Verb {
     Record(record::Options),
     /// Judge again what a trace holds: the same report and exit status as the run's own
     Replay(replay::Options),
+    /// Watch until told to stop, and tell people, metrics and the log
+    Agent(agent::Options),
     /// Say what this kernel offers and what will be undecidable; attaches nothing
     Doctor(doctor::Options),
 }

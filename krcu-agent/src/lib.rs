@@ -20,6 +20,7 @@ pub mod record;
 pub mod recording;
 pub mod replay;
 pub mod report;
+mod signals;
 pub mod sinks;
 pub mod source;
 pub mod trace;

@@ -41,6 +41,23 @@ pub enum VerdictKind {
 }
 
 impl VerdictKind {
+    /// All of them.
+    pub const ALL: [VerdictKind; 13] = [
+        VerdictKind::Clean,
+        VerdictKind::Waited,
+        VerdictKind::Pending,
+        VerdictKind::Leaked,
+        VerdictKind::LateFree,
+        VerdictKind::Unordered,
+        VerdictKind::Alias,
+        VerdictKind::Repeated,
+        VerdictKind::BarrierEarly,
+        VerdictKind::FreedEarly,
+        VerdictKind::DoubleFree,
+        VerdictKind::ModelDisagrees,
+        VerdictKind::Inconclusive,
+    ];
+
     /// The word, as it is printed.
     #[must_use]
     pub fn word(self) -> &'static str {

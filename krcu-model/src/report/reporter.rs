@@ -1,7 +1,7 @@
 //! Reporter: sees each event before the state takes it, and makes reports of the state.
 
 use super::{
-    Bounds, EventWord, Events, Losses, Outside, Question, Report, SCHEMA, WhatIf,
+    Bounds, EventWord, Events, Losses, Outside, Question, Report, SCHEMA, VerdictRow, WhatIf,
     barriers::Waits,
     caches::{self, Oldest},
     verdicts::Verdicts,
@@ -105,6 +105,18 @@ impl Reporter {
             sinks: outside.sinks,
             what_if: None,
         }
+    }
+
+    /// Every verdict that may still change, as of the last report, the newest first.
+    #[must_use]
+    pub fn verdicts(&self) -> &[VerdictRow] {
+        self.verdicts.all()
+    }
+
+    /// Has the state forget what is decided for good: to be called after [`Reporter::report`] by whoever watches
+    /// for long.
+    pub fn forget(&mut self, state: &mut State) {
+        self.verdicts.forget(state);
     }
 
     /// What is to be simulated of a destroy, by its place among all; nothing where there is no such destroy, or where

