@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::{agent, check, doctor, record, replay};
+use crate::{agent, check, doctor, manual, record, replay};
 
 /// Says, for every slab cache that is destroyed, whether deferred frees were still outstanding.
 #[derive(Debug, Parser)]
@@ -26,4 +26,8 @@ pub enum Verb {
     Agent(agent::Options),
     /// Say what this kernel offers and what will be undecidable; attaches nothing
     Doctor(doctor::Options),
+    /// Print a manual page
+    Man(manual::Man),
+    /// Print what a shell needs to complete krcu's command line
+    Completions(manual::Completions),
 }

@@ -13,6 +13,7 @@ pub mod doctor;
 pub mod error;
 pub mod kernel;
 pub mod losses;
+pub mod manual;
 pub mod memory;
 pub mod pipeline;
 pub mod probe;

@@ -7,7 +7,7 @@ use krcu_agent::{
     agent,
     check::{self, CheckError},
     cli::{Cli, Verb},
-    doctor, record, replay,
+    doctor, manual, record, replay,
 };
 
 /// Status when what was asked for cannot be.
@@ -32,6 +32,8 @@ fn main() -> ExitCode {
         Verb::Record(options) => status(record::run(&options)),
         Verb::Replay(options) => status(replay::run(&options).map_err(CheckError::Failed)),
         Verb::Agent(options) => status(agent::run(&options)),
+        Verb::Man(options) => status(manual::man(&options).map_err(CheckError::Failed)),
+        Verb::Completions(options) => status(manual::completions(&options).map_err(CheckError::Failed)),
         Verb::Doctor(options) => match doctor::run(&options) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

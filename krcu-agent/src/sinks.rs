@@ -25,7 +25,7 @@ pub struct Sinks {
     /// What a trace that begins later has to know of before; kept where traces follow each other.
     pub names: Option<Names>,
     /// What was counted before this trace began.
-    base: Accounted,
+    pub base: Accounted,
 }
 
 /// Names that were sent once, and are not sent again.

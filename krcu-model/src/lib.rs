@@ -65,6 +65,7 @@ mod decide;
 mod double;
 pub mod event;
 mod evidence;
+mod forget;
 mod freeing;
 pub mod function;
 pub mod ledger;

@@ -298,7 +298,8 @@ pub struct Verdict {
 
 impl Verdict {
     /// What a verdict says where it says nothing.
-    pub(crate) fn of_nothing() -> Verdict {
+    #[must_use]
+    pub fn of_nothing() -> Verdict {
         Verdict {
             verdict: VerdictKind::Inconclusive,
             flagged: false,

@@ -74,7 +74,11 @@ pub(super) async fn serve(listener: TcpListener, most: usize, answers: Answers) 
 fn answer(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes>> {
     let response = respond(request.method(), request.uri().path(), answers);
     let counts = &answers.health.metrics;
-    if response.status().is_client_error() { counts.refused.one_more() } else { counts.served.one_more() }
+    if response.status().is_client_error() {
+        counts.refused.one_more()
+    } else {
+        counts.served.one_more()
+    }
     response
 }
 
@@ -113,3 +117,6 @@ fn plain(status: StatusCode, kind: &'static str, text: String) -> Response<Full<
     response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
     response
 }
+
+#[cfg(test)]
+mod tests;

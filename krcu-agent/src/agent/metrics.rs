@@ -73,11 +73,12 @@ impl Out<'_, '_> {
         each(&mut encoder)
     }
 
-    fn counters(
+    #[expect(single_use_lifetimes, reason = "within `impl` it has to have a name")]
+    fn counters<'v>(
         &mut self,
         about: (&str, &str),
         label: &str,
-        values: impl IntoIterator<Item = (&str, u64)>,
+        values: impl IntoIterator<Item = (&'v str, u64)>,
     ) -> fmt::Result {
         self.family(about, None, MetricType::Counter, |encoder| {
             for (value, count) in values {
@@ -87,11 +88,12 @@ impl Out<'_, '_> {
         })
     }
 
-    fn gauges(
+    #[expect(single_use_lifetimes, reason = "within `impl` it has to have a name")]
+    fn gauges<'v>(
         &mut self,
         about: (&str, &str),
         label: &str,
-        values: impl IntoIterator<Item = (&str, u64)>,
+        values: impl IntoIterator<Item = (&'v str, u64)>,
     ) -> fmt::Result {
         self.family(about, None, MetricType::Gauge, |encoder| {
             for (value, now) in values {
@@ -159,11 +161,8 @@ fn events(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
         losses.destroys,
     )?;
     if let Some(accounts) = report.accounts {
-        let fates = [
-            ("delivered", accounts.delivered),
-            ("filtered", accounts.filtered),
-            ("lost", accounts.lost),
-        ];
+        let fates =
+            [("delivered", accounts.delivered), ("filtered", accounts.filtered), ("lost", accounts.lost)];
         out.counters(("probe_events", "What became of everything that the probes saw."), "fate", fates)?;
     }
     out.counter(
@@ -205,7 +204,8 @@ fn outstanding(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
         report.oldest_age_ns.map_or(0.0, seconds),
     )?;
     out.gauge(("caches", "Watched caches."), None, exact(report.caches_total))?;
-    let alive = report.caches.iter().filter(|cache| cache.phase != CachePhase::Released && !cache.name.is_empty());
+    let alive =
+        report.caches.iter().filter(|cache| cache.phase != CachePhase::Released && !cache.name.is_empty());
     let alive: Vec<_> = alive.take(MOST_CACHES).collect();
     // Two caches of one name would be two samples of one series.
     let mut by_name = std::collections::BTreeMap::<&str, [u64; 3]>::new();
@@ -215,8 +215,14 @@ fn outstanding(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
         *queued += cache.queued + cache.callbacks;
         *freed += cache.freed;
     }
-    let of = |place: usize| by_name.iter().map(move |(name, counts)| (*name, counts.get(place).copied().unwrap_or(0)));
-    out.gauges(("cache_outstanding", "What is deferred and not done, by cache: those with the most."), "cache", of(0))?;
+    let of = |place: usize| {
+        by_name.iter().map(move |(name, counts)| (*name, counts.get(place).copied().unwrap_or(0)))
+    };
+    out.gauges(
+        ("cache_outstanding", "What is deferred and not done, by cache: those with the most."),
+        "cache",
+        of(0),
+    )?;
     out.gauges(("cache_queued", "What was ever deferred, by cache that is there."), "cache", of(1))?;
     out.gauges(("cache_freed", "What of it was freed, by cache that is there."), "cache", of(2))
 }
@@ -245,7 +251,7 @@ fn waits(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
         for (kind, waits) in &report.waits {
             let mut before = 0;
             let mut buckets = Vec::new();
-            let bounds = BOUNDS_NS.map(seconds).into_iter().chain([f64::MAX]);
+            let bounds = BOUNDS_NS.map(seconds).into_iter().chain([f64::INFINITY]);
             for (bound, until) in bounds.zip(waits.buckets.iter().chain([&waits.count])) {
                 buckets.push((bound, until.saturating_sub(before)));
                 before = *until;
@@ -272,7 +278,9 @@ fn probes(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
         MetricType::Counter,
         |encoder| {
             for (program, ns) in times {
-                one(encoder, [("program", program)], |encoder| ConstCounter::new(seconds(ns)).encode(encoder))?;
+                one(encoder, [("program", program)], |encoder| {
+                    ConstCounter::new(seconds(ns)).encode(encoder)
+                })?;
             }
             Ok(())
         },
@@ -280,7 +288,8 @@ fn probes(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
 }
 
 fn sinks(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
-    let works = report.sinks.iter().map(|sink| (sink.name.as_str(), u64::from(sink.state != SinkState::Failed)));
+    let works =
+        report.sinks.iter().map(|sink| (sink.name.as_str(), u64::from(sink.state != SinkState::Failed)));
     out.gauges(("sink_up", "Whether a sink works."), "sink", works)?;
     let dropped = report.sinks.iter().map(|sink| (sink.name.as_str(), sink.dropped));
     out.counters(("sink_dropped", "What a sink was not told, or whom it let go."), "sink", dropped)
@@ -297,10 +306,7 @@ fn clients(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {
         ("stalled", socket.stalled.get()),
     ];
     out.counters(("clients_dropped", "Clients that were let go, by why."), "reason", dropped)?;
-    out.counter(
-        ("reports_lost", "Reports that slow clients never got."),
-        socket.reports_lost.get(),
-    )?;
+    out.counter(("reports_lost", "Reports that slow clients never got."), socket.reports_lost.get())?;
     let requests = [
         ("served", health.metrics.served.get()),
         ("refused", health.metrics.refused.get()),
@@ -308,5 +314,8 @@ fn clients(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {
     ];
     out.counters(("requests", "Requests for metrics or health."), "outcome", requests)?;
     out.counter(("traces_deleted", "Traces that were deleted to make room."), health.recorder.deleted.get())?;
-    out.counter(("traces_cut_short", "Traces that could not be written to their end."), health.recorder.cut_short.get())
+    out.counter(
+        ("traces_cut_short", "Traces that could not be written to their end."),
+        health.recorder.cut_short.get(),
+    )
 }

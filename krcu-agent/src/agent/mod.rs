@@ -162,11 +162,8 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
     log.say(Level::Info, format!("watching Linux {release} with {probes} probes"));
     let (newest, receiver) = watch::channel(None);
     let (asks, asked) = mpsc::channel(MOST_ASKS);
-    let has = health::Sinks {
-        socket: socket.is_some(),
-        metrics: metrics.is_some(),
-        recorder: recorder.is_some(),
-    };
+    let has =
+        health::Sinks { socket: socket.is_some(), metrics: metrics.is_some(), recorder: recorder.is_some() };
     let clients = socket.map(|bound| {
         log.say(Level::Info, format!("krcu tui --socket {} shows it", bound.path().display()));
         let serve = socket::Serve {

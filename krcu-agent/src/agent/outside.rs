@@ -98,9 +98,11 @@ fn rows(probes: &Probes, reading: &Reading, are_measured: bool) -> Vec<ProbeRow>
                 Offer::NotNeeded(why) => (ProbeState::NotNeeded, Some(why.clone())),
                 Offer::NotOffered(why) => (ProbeState::NotOffered, Some(why.clone())),
             };
-            let cost = costs.iter().find(|(program, _)| *program == probe.program).and_then(|(_, cost)| *cost);
+            let cost =
+                costs.iter().find(|(program, _)| *program == probe.program).and_then(|(_, cost)| *cost);
             let mut misses = reading.misses.iter().flatten();
-            let missed = misses.find(|(program, _)| *program == probe.program).and_then(|(_, missed)| *missed);
+            let missed =
+                misses.find(|(program, _)| *program == probe.program).and_then(|(_, missed)| *missed);
             ProbeRow {
                 program: probe.program.to_owned(),
                 function: probe.target.to_owned(),

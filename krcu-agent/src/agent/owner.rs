@@ -102,7 +102,8 @@ impl Owner {
                 }
                 Input::Asked(asked) => {
                     let reporter = self.watcher.pipeline.reporter();
-                    let question = reporter.and_then(|(reporter, state)| reporter.question(state, asked.destroy));
+                    let question =
+                        reporter.and_then(|(reporter, state)| reporter.question(state, asked.destroy));
                     // The client may have gone.
                     let _ = asked.reply.send(question);
                     Ok(())
@@ -134,9 +135,8 @@ impl Owner {
         alive: &mut Interval,
         more: bool,
     ) -> Input {
-        let again = async {
-            if more { tokio::task::yield_now().await } else { std::future::pending().await }
-        };
+        let again =
+            async { if more { tokio::task::yield_now().await } else { std::future::pending().await } };
         tokio::select! {
             biased;
             came = signals.next() => Input::Signal(came),
@@ -172,7 +172,10 @@ impl Owner {
         let outside = self.outside.outside(&self.watcher.probes, &reading, rows);
         let Some((reporter, state)) = self.watcher.pipeline.reporter() else { return Ok(()) };
         let report = reporter.report(state, at, outside, Detail::All.bounds());
-        self.known.news(reporter.verdicts(), self.config.log.strict).into_iter().for_each(|told| self.log.verdict(told));
+        self.known
+            .news(reporter.verdicts(), self.config.log.strict)
+            .into_iter()
+            .for_each(|told| self.log.verdict(told));
         reporter.forget(state);
         self.told = state.destroys().len();
         self.newest.send_replace(Some(Arc::new(Published::new(report))));
@@ -219,7 +222,8 @@ impl Owner {
             Ok(Finished { state, losses, kept, reporter, .. }) => {
                 let at = now().unwrap_or_default();
                 let events = state.events();
-                if let (Some(trace), Some(recorder), Some(reading)) = (kept.trace, &mut self.recorder, &last) {
+                if let (Some(trace), Some(recorder), Some(reading)) = (kept.trace, &mut self.recorder, &last)
+                {
                     recorder.close(trace, how, at, reading);
                 }
                 if let Some(mut reporter) = reporter {
@@ -229,7 +233,8 @@ impl Owner {
                     self.newest.send_replace(Some(Arc::new(Published::new(report))));
                 }
                 let lost = losses.total();
-                self.log.say(Level::Info, format!("stopped: {events} events, {lost} lost; nothing is attached"));
+                self.log
+                    .say(Level::Info, format!("stopped: {events} events, {lost} lost; nothing is attached"));
                 status
             }
             Err(error) => {

@@ -56,7 +56,9 @@ impl Recorder {
         health: Arc<Health>,
     ) -> anyhow::Result<Recorder> {
         let folder = limits.folder.clone();
-        let named = || format!("cannot keep traces in {}: name a folder that can be (record.folder)", folder.display());
+        let named = || {
+            format!("cannot keep traces in {}: name a folder that can be (record.folder)", folder.display())
+        };
         fs::create_dir_all(&folder).with_context(named)?;
         let number = traces(&folder).with_context(named)?.last().map_or(0, |(number, _)| *number);
         Ok(Recorder {
@@ -177,7 +179,8 @@ impl Recorder {
         let known = accounts(&self.base.counters);
         let accounts = accounts(&reading.counters).into_iter().map(|account| {
             let same = known.iter().find(|known| known.cpu == account.cpu && known.kind == account.kind);
-            let since = |now: u64, of: fn(&crate::losses::Account) -> u64| now.saturating_sub(same.map_or(0, of));
+            let since =
+                |now: u64, of: fn(&crate::losses::Account) -> u64| now.saturating_sub(same.map_or(0, of));
             meta::Account {
                 cpu: account.cpu as u64,
                 kind: account.kind.to_owned(),
@@ -220,7 +223,10 @@ impl Recorder {
                 Ok(()) => {
                     all = all.saturating_sub(bytes);
                     self.health.recorder.deleted.one_more();
-                    self.log.say(Level::Warn, format!("recorder: {name} was deleted to make room ({bytes} bytes)"));
+                    self.log.say(
+                        Level::Warn,
+                        format!("recorder: {name} was deleted to make room ({bytes} bytes)"),
+                    );
                 }
                 Err(error) => {
                     self.log.say(Level::Error, format!("recorder: {name} cannot be deleted ({error})"));
@@ -242,8 +248,12 @@ fn traces(folder: &Path) -> io::Result<Vec<(u64, u64)>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let file_name = entry.file_name();
-        let number = file_name.to_str().and_then(|text| text.strip_prefix("krcu-")?.strip_suffix(".krcu")?.parse().ok());
-        let Some(number) = number.filter(|number| file_name.to_str() == Some(&name(*number))) else { continue };
+        let number = file_name
+            .to_str()
+            .and_then(|text| text.strip_prefix("krcu-")?.strip_suffix(".krcu")?.parse().ok());
+        let Some(number) = number.filter(|number| file_name.to_str() == Some(&name(*number))) else {
+            continue;
+        };
         let files = fs::read_dir(entry.path())?;
         let bytes = files.filter_map(|file| file.ok()?.metadata().ok()).map(|meta| meta.len()).sum();
         traces.push((number, bytes));

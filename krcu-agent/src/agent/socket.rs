@@ -61,7 +61,9 @@ impl Bound {
             Ok(meta) if std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) => {
                 fs::remove_file(path).with_context(named)?;
             }
-            Ok(_) => anyhow::bail!("{} is there and is no socket: choose another socket.path", path.display()),
+            Ok(_) => {
+                anyhow::bail!("{} is there and is no socket: choose another socket.path", path.display())
+            }
             Err(_) => {}
         }
         // Nobody may connect before its group is set.

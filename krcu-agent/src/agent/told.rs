@@ -75,7 +75,11 @@ mod tests {
         VerdictRow { destroy, settled: false, verdict }
     }
 
-    fn told(known: &mut Known, rows: &[VerdictRow], strict: bool) -> Vec<(Option<u64>, VerdictKind, Option<VerdictKind>, Level)> {
+    fn told(
+        known: &mut Known,
+        rows: &[VerdictRow],
+        strict: bool,
+    ) -> Vec<(Option<u64>, VerdictKind, Option<VerdictKind>, Level)> {
         let news = known.news(rows, strict);
         news.into_iter().map(|told| (told.destroy, told.verdict.verdict, told.before, told.level)).collect()
     }

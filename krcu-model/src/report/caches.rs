@@ -187,7 +187,7 @@ fn row(state: &State, cache: &Cache, oldest: &Oldest, now: Time, is_destroying: 
         callbacks_waiting: cache.callbacks_waiting,
         oldest_age_ns: oldest.of(cache.id).map(|queued| now.since(queued)),
         last_activity_ns: last_activity(cache).since(state.watch.attached),
-        destroy: cache.failed.map(|place| place as u64),
+        destroy: cache.failed.map(|place| state.destroys[place].number),
     }
 }
 
@@ -216,7 +216,7 @@ fn row_of_gone(state: &State, place: usize, destroy: &Destroy) -> CacheRow {
         callbacks_waiting: 0,
         oldest_age_ns: None,
         last_activity_ns: last.since(state.watch.attached),
-        destroy: Some(place as u64),
+        destroy: Some(destroy.number),
     }
 }
 

@@ -19,6 +19,9 @@ const NEWEST: usize = 256;
 /// Older ones that have not settled.
 const MOST_OPEN: usize = 256;
 
+/// Destroys that are decided for good before they are forgotten, all at once.
+const MOST_FORGETTABLE: usize = 64;
+
 /// A verdict, and of which destroy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerdictRow {
@@ -72,7 +75,7 @@ impl Verdicts {
         self.open = open;
         let places = self.open.iter().copied().chain(self.passed..state.destroys.len());
         let of_destroys = places.filter(|place| !running.contains(place)).map(|place| VerdictRow {
-            destroy: Some(place as u64),
+            destroy: Some(state.destroys[place].number),
             settled: !unsettled.contains(&place),
             verdict: verdict_of(place),
         });
@@ -97,7 +100,16 @@ impl Verdicts {
     }
 
     /// Has the state forget the destroys that are decided for good.
-    pub(super) fn forget(&mut self, _state: &mut State) {}
+    pub(super) fn forget(&mut self, state: &mut State) {
+        if self.passed < self.open.len() + MOST_FORGETTABLE {
+            return;
+        }
+        let open: BTreeSet<usize> = self.open.iter().copied().collect();
+        state.forget_destroys(self.passed, &open);
+        self.passed = open.len();
+        self.open = (0..open.len()).collect();
+        self.at = None;
+    }
 
     pub(super) fn counts(&self) -> &BTreeMap<VerdictKind, u64> {
         &self.counts

@@ -120,7 +120,8 @@ impl Recent {
     /// Everything that the simulation of a destroy needs; nothing where there is no such destroy, or where it only
     /// dropped a reference.
     pub(super) fn question(&self, state: &State, waits: &Waits, place: u64) -> Option<Question> {
-        let destroy = state.destroys.get(usize::try_from(place).ok()?)?;
+        let found = state.destroys.binary_search_by_key(&place, |destroy| destroy.number).ok()?;
+        let destroy = state.destroys.get(found)?;
         let look = destroy.look?.time;
         let born = match &destroy.born {
             Born::Watched { at, .. } => at.time,
