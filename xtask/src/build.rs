@@ -108,6 +108,23 @@ fn programs_of(profile: &str) -> Result<Vec<PathBuf>> {
     Ok(PROGRAMS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
 }
 
+/// Builds the client of the agent's socket for test machines, one file without a crate, static.
+///
+/// # Errors
+///
+/// When it does not compile.
+pub(crate) fn peer() -> Result<PathBuf> {
+    let source = machine::repository().join("xtask/guest/peer.rs");
+    let peer = machine::target_folder().join("peer");
+    cargo(
+        Command::new("rustc")
+            .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-o"])
+            .arg(&peer)
+            .arg(&source),
+    )?;
+    Ok(peer)
+}
+
 /// Runs cargo with its own progress in sight.
 ///
 /// # Errors

@@ -69,7 +69,8 @@ fn pieces(prefix: &str) -> Result<Vec<Piece>> {
     };
     // A unit is found below /usr/lib and /etc alone; its program is where the prefix is.
     let units = if prefix == PACKAGED { "/usr/lib" } else { "/etc" };
-    let unit = contrib("contrib/systemd/krcu.service")?.replace("/usr/bin/krcu", &format!("{prefix}/bin/krcu"));
+    let unit =
+        contrib("contrib/systemd/krcu.service")?.replace("/usr/bin/krcu", &format!("{prefix}/bin/krcu"));
     piece(Path::new(units).join("systemd/system/krcu.service"), unit.into_bytes(), false);
     let users = contrib("contrib/sysusers.d/krcu.conf")?;
     piece(Path::new(units).join("sysusers.d/krcu.conf"), users.into_bytes(), false);
