@@ -144,7 +144,7 @@ pub struct Binding {
     pub action: Action,
     /// Where.
     pub place: Where,
-    /// In words.
+    /// In words; empty of one that another's label and words stand for.
     pub help: &'static str,
     /// In one word at the foot of a screen; empty where it is only in help.
     pub hint: &'static str,
@@ -167,12 +167,19 @@ pub const KEYS: &[Binding] = &[
     key(&[Key::Char('?'), Key::Char('h')], "?", Action::Help, Where::Everywhere, "this help", "help"),
     key(&[Key::Tab], "Tab", Action::NextScreen, Where::Everywhere, "next screen", ""),
     key(&[Key::BackTab], "Shift-Tab", Action::PreviousScreen, Where::Everywhere, "previous screen", ""),
-    key(&[Key::Char('1')], "1", Action::Show(Screen::Overview), Where::Everywhere, "overview", ""),
-    key(&[Key::Char('2')], "2", Action::Show(Screen::Caches), Where::Everywhere, "caches", ""),
-    key(&[Key::Char('3')], "3", Action::Show(Screen::Barriers), Where::Everywhere, "barriers", ""),
-    key(&[Key::Char('4')], "4", Action::Show(Screen::Verdicts), Where::Everywhere, "verdicts", ""),
-    key(&[Key::Char('5')], "5", Action::Show(Screen::WhatIf), Where::Everywhere, "what if", ""),
-    key(&[Key::Char('6')], "6", Action::Show(Screen::Probes), Where::Everywhere, "probes", ""),
+    key(
+        &[Key::Char('1')],
+        "1 … 6",
+        Action::Show(Screen::Overview),
+        Where::Everywhere,
+        "the screens, in their order",
+        "",
+    ),
+    key(&[Key::Char('2')], "", Action::Show(Screen::Caches), Where::Everywhere, "", ""),
+    key(&[Key::Char('3')], "", Action::Show(Screen::Barriers), Where::Everywhere, "", ""),
+    key(&[Key::Char('4')], "", Action::Show(Screen::Verdicts), Where::Everywhere, "", ""),
+    key(&[Key::Char('5')], "", Action::Show(Screen::WhatIf), Where::Everywhere, "", ""),
+    key(&[Key::Char('6')], "", Action::Show(Screen::Probes), Where::Everywhere, "", ""),
     key(&[Key::Control('l')], "Ctrl-L", Action::Redraw, Where::Everywhere, "draw the terminal anew", ""),
     key(&[Key::Escape], "Esc", Action::Back, Where::Everywhere, "back; take the filter off", ""),
     key(&[Key::Down, Key::Char('j')], "↓ j", Action::Move(1), Where::Lists, "down", ""),

@@ -177,8 +177,8 @@ fn head(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, freshness: Freshness
 
 fn tabs(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = canvas.theme;
-    let mut spans = vec![Span::raw(" ")];
-    let mut column = area.x + 1;
+    let mut spans = Vec::new();
+    let mut column = area.x;
     let names = Screen::ALL.into_iter().zip(1..).map(|(screen, number)| {
         let is_shown = app.screen == screen && !app.help;
         (format!(" {number} {} ", screen.name()), is_shown, Target::Screen(screen))
@@ -186,9 +186,8 @@ fn tabs(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     for (name, is_shown, target) in names.chain([(" ? help ".to_owned(), app.help, Target::Help)]) {
         let columns = u16::try_from(name.len()).unwrap_or(0);
         canvas.hits.add(Rect { x: column, y: area.y + 1, width: columns, height: 1 }, target);
-        column += columns + 1;
+        column += columns;
         spans.push(Span::styled(name, if is_shown { theme.selected() } else { theme.plain() }));
-        spans.push(Span::raw(" "));
     }
     canvas.line(area, 1, Line::from(spans));
 }

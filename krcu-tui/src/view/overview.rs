@@ -2,7 +2,7 @@
 
 use krcu_model::{
     Verdict, VerdictKind,
-    report::{EventWord, Report, SinkState},
+    report::{BarrierRow, EventWord, Report, SinkState},
     words::{clause, count, objects},
 };
 use ratatui::{
@@ -174,16 +174,21 @@ fn sinks(theme: Theme, report: &Report, columns: usize) -> Vec<Line<'static>> {
 
 /// Who waits, in one line each.
 fn waiting(theme: Theme, report: &Report, most: usize, columns: usize) -> Vec<Line<'static>> {
-    let running = &report.barriers_running;
+    // Of what a task waits in, the outermost stands for what is inside.
+    let rows = report.barriers_running.iter().enumerate();
+    let is_outermost = |(place, row): &(usize, &BarrierRow)| {
+        report.barriers_running[..*place].iter().all(|before| before.task != row.task)
+    };
+    let running: Vec<&BarrierRow> = rows.filter(is_outermost).map(|(_, row)| row).collect();
     if running.is_empty() {
         return vec![Line::from(format!("{:LABEL$}nobody", "waiting"))];
     }
-    let line = |(place, row)| {
+    let line = |(place, row): (usize, &BarrierRow)| {
         let label = if place == 0 { "waiting" } else { "" };
         let words = clip(&barriers::sentence(row), columns.saturating_sub(LABEL));
         Line::from(vec![Span::raw(format!("{label:LABEL$}")), Span::styled(words, theme.bold())])
     };
-    let mut lines: Vec<Line<'static>> = running.iter().enumerate().take(most).map(line).collect();
+    let mut lines: Vec<Line<'static>> = running.iter().copied().enumerate().take(most).map(line).collect();
     if running.len() > most {
         lines.push(Line::styled(format!("{:LABEL$}and {} more", "", running.len() - most), theme.quiet()));
     }
