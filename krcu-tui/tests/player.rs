@@ -1,7 +1,5 @@
 //! A replay that goes to and fro shows what one that went straight there does.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
-
 mod common;
 
 use common::{Deck, tape, traces};

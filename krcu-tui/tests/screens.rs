@@ -187,8 +187,7 @@ fn help_has_every_key_of_the_table() {
     deck.press(&[Key::Char('?')]);
     let shown = screens("help", &mut deck.app);
     for binding in krcu_tui::keys::KEYS.iter().filter(|binding| !binding.help.is_empty()) {
-        all_have(&shown[1..], &[&format!("{} {}", binding.label, binding.help)]);
-        all_have(&shown[..1], &[binding.label]);
+        all_have(&shown, &[&format!("{} {}", binding.label, binding.help)]);
     }
     deck.press(&[Key::Char('x')]);
     assert!(!deck.app.help, "any key closes it");
