@@ -31,9 +31,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let mut lines = events(theme, app, report, half.into());
     lines.push(Line::default());
     lines.extend(state(theme, app, report, half.into()));
-    if is_wide {
-        lines.extend(sinks(theme, report, half.into()));
-    }
+    lines.extend(sinks(theme, report, half.into(), is_wide));
     let mut height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     canvas.lines(Rect { width: half, ..area }, lines);
     if is_wide {
@@ -148,10 +146,11 @@ fn losses(theme: Theme, report: &Report, columns: usize) -> Vec<Span<'static>> {
     vec![Span::styled(clip(&words, columns), theme.bad())]
 }
 
-/// Who is told, where there is room for it.
-fn sinks(theme: Theme, report: &Report, columns: usize) -> Vec<Line<'static>> {
+/// Who is told; where there is little room, who is not told all.
+fn sinks(theme: Theme, report: &Report, columns: usize, all: bool) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for (place, sink) in report.sinks.iter().enumerate() {
+    let shown = report.sinks.iter().filter(|sink| all || sink.state != SinkState::Working);
+    for (place, sink) in shown.enumerate() {
         let (word, style) = match sink.state {
             SinkState::Working => ("works", theme.plain()),
             SinkState::Slow => ("SLOW", theme.doubtful()),

@@ -14,7 +14,7 @@ use super::{
 use crate::state::App;
 
 /// Rows about the selected probe.
-const ABOUT: u16 = 4;
+const ABOUT: u16 = 6;
 /// Columns from which on it is said how each is attached.
 const WIDE: u16 = 100;
 
@@ -37,7 +37,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     ];
     fields[2] = Field::text("at", rest(area.width, &fields).min(60));
     canvas.headings(area, &fields, None);
-    let about = if area.height > 3 * ABOUT { ABOUT } else { 0 };
+    let about = if area.height > 2 * ABOUT { ABOUT } else { 0 };
     let body = Rect { y: area.y + 1, height: area.height - 1 - about, ..area };
     let has_way = area.width >= WIDE;
     let rows: Vec<Row> = report.probes.iter().map(|probe| row(theme, app, probe, has_way)).collect();
@@ -50,6 +50,11 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         );
     }
     lines.push(total(theme, app, &report.probes));
+    let undecidable = app.hello.iter().flat_map(|hello| &hello.undecidable);
+    for (place, sentence) in undecidable.enumerate() {
+        let label = if place == 0 { "undecidable" } else { "" };
+        lines.extend(evidence(theme, label, sentence, area.width.into()));
+    }
     canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
     let mut list = app.probes;
     canvas.rows(body, &fields, &rows, &mut list);
