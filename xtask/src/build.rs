@@ -1,4 +1,4 @@
-//! Builds the eBPF object and, with it inside, the agent as one static file.
+//! Builds the eBPF object and, with it inside, the agent as one static file; and what runs beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ pub(crate) fn all(profile: &str) -> Result<Vec<PathBuf>> {
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
     cargo(
         Command::new("cargo")
-            .args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent"])
+            .args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent", "-p", "krcu-tui"])
             .env(variable, "-C target-feature=+crt-static")
             .env("KRCU_EBPF_OBJECT", &object)
             .current_dir(machine::repository()),

@@ -47,7 +47,7 @@ impl Reporter {
         match word {
             EventWord::Cache | EventWord::Barrier => self.waits.see(event, state),
             EventWord::Queue | EventWord::Free | EventWord::Batch | EventWord::Grace => {
-                self.recent.see(event)
+                self.recent.see(event);
             }
             EventWord::Other => {}
         }

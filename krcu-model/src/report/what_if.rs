@@ -15,6 +15,8 @@ const SEED: u64 = 1;
 /// The question, to be answered where it holds nobody up: it owns what it needs.
 #[derive(Clone, Debug)]
 pub struct Question {
+    /// Its place among the destroys of the workload.
+    pub(super) row: usize,
     pub(super) destroy: u64,
     pub(super) cache: String,
     pub(super) own_objects: u64,
@@ -124,7 +126,7 @@ impl Question {
     ) -> Result<Option<WhatIfRow>, String> {
         let scenario = Scenario { workload: &self.workload, measured: &self.measured, seed: SEED };
         let outcome = simulate(approach, &scenario).map_err(|error| error.to_string())?;
-        let Some(row) = outcome.rows.into_iter().next() else { return Ok(None) };
+        let Some(row) = outcome.rows.into_iter().nth(self.row) else { return Ok(None) };
         for used in row.inputs.iter().filter(|used| used.draws > 0) {
             let (input, origin, samples) = (used.input, used.origin, used.samples);
             let row = || InputRow { input, origin, source: used.source.clone(), samples };

@@ -19,6 +19,8 @@ const MOST_SIMULATED: usize = 1 << 13;
 /// Others' objects that were queued so long before a destroy count: what is older has been freed, since a batch waits
 /// five seconds and a grace period.
 const BEFORE_NS: u64 = 10_000_000_000;
+/// Tasks that destroyed other caches shortly before.
+const MOST_CALLERS: usize = 16;
 /// Samples that are kept of each kind.
 const MOST_SAMPLES: usize = 256;
 /// Bytes of a slab, which the events do not tell: one page.
@@ -161,9 +163,11 @@ impl Recent {
         for began_ns in waits.bystanders(span.0, span.1) {
             workload.at(began_ns - span.0, Action::RcuBarrier { cpu: Cpu(0) });
         }
+        let row = earlier(state, destroy, zero, &caches, &mut workload);
         let exit = Action::Destroy { cache: CacheIndex(0), caller: Caller(0), cpu: Cpu(0) };
         workload.at(destroy.begin.time.since(zero), exit);
         Some(Question {
+            row,
             destroy: place,
             cache: destroy.facts.name.clone(),
             own_objects,
@@ -205,6 +209,34 @@ fn sample(samples: &mut VecDeque<u64>, ns: u64) {
 fn cpus(state: &State, deferred: &[&Deferred]) -> u16 {
     let used = deferred.iter().map(|one| one.cpu.0.saturating_add(1)).max().unwrap_or(1);
     used.max(u16::try_from(state.watch.possible_cpus).unwrap_or(u16::MAX)).max(1)
+}
+
+/// The destroys of other caches before this one, which may have waited for what this one would wait for; how many.
+fn earlier(
+    state: &State,
+    destroy: &Destroy,
+    zero: Time,
+    caches: &[CacheAddress],
+    workload: &mut Workload,
+) -> usize {
+    let mut callers: Vec<Task> = vec![destroy.task];
+    let mut gone: Vec<CacheAddress> = vec![destroy.address];
+    let before = state.destroys.iter().rev().filter(|other| other.begin < destroy.begin);
+    for other in before.take_while(|other| other.begin.time >= zero).filter(|other| other.look.is_some()) {
+        let Some(place) = caches.iter().position(|known| *known == other.address) else { continue };
+        if gone.contains(&other.address) || callers.len() > MOST_CALLERS {
+            continue;
+        }
+        gone.push(other.address);
+        let caller = callers.iter().position(|task| *task == other.task).unwrap_or_else(|| {
+            callers.push(other.task);
+            callers.len() - 1
+        });
+        let (Ok(place), Ok(caller)) = (u16::try_from(place), u32::try_from(caller)) else { continue };
+        let action = Action::Destroy { cache: CacheIndex(place), caller: Caller(caller), cpu: Cpu(0) };
+        workload.at(other.begin.time.since(zero), action);
+    }
+    gone.len() - 1
 }
 
 /// The caches of a workload, that of the destroy first; by their addresses.

@@ -19,7 +19,7 @@ pub const SPEEDS: [u64; 13] = [1, 2, 5, 10, 50, 100, 500, 1_000, 2_000, 5_000, 1
 /// As fast as it was.
 const REAL: usize = 7;
 /// Reports on the way to another place.
-const SLICES: u64 = 60;
+const SLICES: u64 = 40;
 /// Thousandths of the run from its begin to its end.
 const WHOLE: u64 = 1000;
 
@@ -136,7 +136,8 @@ impl<'a> Player<'a> {
             Command::Play if !self.is_playing && self.now >= self.end => {
                 // Played again from the begin.
                 self.is_playing = true;
-                return self.seek(Time(begin));
+                self.rewind()?;
+                self.advance(Time(begin))?;
             }
             Command::Play => self.is_playing = !self.is_playing,
             Command::Speed(by) => {
@@ -145,7 +146,11 @@ impl<'a> Player<'a> {
             }
             Command::Step => self.step()?,
             Command::NextDestroy => return self.next_destroy(),
-            Command::Seek(place) => return self.seek(thousandth(u64::from(place))),
+            Command::Seek(place) => {
+                // From the begin, so that what was so far is of equal steps.
+                self.rewind()?;
+                return self.seek(thousandth(u64::from(place)));
+            }
             Command::Skip(by) => {
                 let here = i128::from(self.now.0 - begin);
                 let by = i128::from(length) * i128::from(by) / i128::from(WHOLE);

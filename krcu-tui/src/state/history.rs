@@ -79,6 +79,10 @@ impl Histories {
             for row in &report.caches {
                 self.caches.entry(row.id).or_default().last = (row.queued + row.callbacks, row.freed);
             }
+            for row in &report.probes {
+                let last = (row.runs.unwrap_or(0), row.run_time_ns.unwrap_or(0));
+                self.probes.insert(row.program.clone(), ProbeCost { last, ..ProbeCost::default() });
+            }
             return;
         };
         if totals.at_ns == last.at_ns {

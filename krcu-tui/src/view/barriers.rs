@@ -57,10 +57,10 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
     }
     let mut fields = vec![
         Field::text("waits now in", FUNCTION),
-        Field::text("who", 16),
-        Field::number("since", 9),
-        Field::number("own", 9),
-        Field::number("others", 9),
+        Field::text("who", 14),
+        Field::number("for", 8),
+        Field::number("own", 6),
+        Field::number("others", 6),
     ];
     fields.push(Field::text("cache", rest(area.width, &fields)));
     // The history below has room for some lines, too.
@@ -100,17 +100,17 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
 
 /// One that somebody waits in, as a sentence.
 pub(crate) fn sentence(row: &BarrierRow) -> String {
-    let cache = row.cache.as_ref().map_or_else(String::new, |cache| format!(" {cache}"));
-    let what = if row.kind == WaitKind::RcuBarrier { "callback" } else { "deferred free" };
-    let still = match (row.own_outstanding, row.other_outstanding) {
-        (0, 0) => "with nothing outstanding".to_owned(),
-        (own, 0) => format!("for {}", objects(own, what)),
-        (0, others) => format!("for {} of others", objects(others, what)),
-        (own, others) => format!("for {} and {} of others", objects(own, what), count(others)),
+    let (own, others) = (row.own_outstanding, row.other_outstanding);
+    let still = match &row.cache {
+        Some(cache) if others > 0 => format!("{} of {cache}, {} of others", count(own), count(others)),
+        Some(cache) => format!("{} of {cache}", count(own)),
+        None => {
+            objects(own + others, if row.kind == WaitKind::RcuBarrier { "callback" } else { "deferred free" })
+        }
     };
-    let doubt = if row.end_may_be_unseen { " (its end may be lost)" } else { "" };
+    let doubt = if row.end_may_be_unseen { "; its end may be lost" } else { "" };
     let (who, function) = (who(row.comm.as_deref(), row.task), row.kind.function());
-    format!("{who} in {function}(){cache}, {} {still}{doubt}", span_of(row.since_ns))
+    format!("{who}, {} in {function}(): {still}{doubt}", span_of(row.since_ns))
 }
 
 /// How long waits took, a line for each kind; gives the rows that it took.
@@ -120,11 +120,11 @@ fn histogram(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
         return 0;
     }
     let is_wide = area.width >= WIDE;
-    let mut heading = format!("{:FUNCTION$} {:>7} ", "waits by their length", "how many");
+    let mut heading = format!("{:FUNCTION$} {:>6} ", "waits by their length", "waits");
     if is_wide {
         heading += &format!("{:>9} ", "mean");
     }
-    heading += &format!("{:>9}  ", "longest");
+    heading += &format!("{:>8}  ", "longest");
     let axis = axis();
     canvas.line(area, 0, Line::styled(format!("{heading}{axis}"), theme.quiet()));
     let kinds = WaitKind::ALL.into_iter().filter_map(|kind| Some((kind, report.waits.get(&kind)?)));
@@ -137,11 +137,11 @@ fn histogram(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
 }
 
 fn waits(theme: Theme, kind: WaitKind, histogram: &Histogram, is_wide: bool) -> Line<'static> {
-    let mut head = format!("{} {:>8} ", left(kind.function(), FUNCTION), short(histogram.count));
+    let mut head = format!("{} {:>6} ", left(kind.function(), FUNCTION), short(histogram.count));
     if is_wide {
         head += &format!("{} ", right(&span_of(histogram.sum_ns / histogram.count.max(1)), 9));
     }
-    head += &format!("{}  ", right(&span_of(histogram.longest_ns), 9));
+    head += &format!("{}  ", right(&span_of(histogram.longest_ns), 8));
     let counts = histogram.counts();
     // Each bar twice, so that it is as wide as its label's column.
     let doubled = counts.iter().flat_map(|count| [number(*count); BUCKET]);

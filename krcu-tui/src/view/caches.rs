@@ -19,7 +19,7 @@ use crate::state::{App, Column, cache_name, number};
 /// Columns from which on a table has the modules, too.
 const WIDE: u16 = 110;
 /// Rows about the selected cache.
-const ABOUT: u16 = 4;
+const ABOUT: u16 = 6;
 /// Narrowest sparkline that is drawn.
 const LEAST_SPARK: usize = 4;
 
@@ -66,7 +66,7 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
     }
     let left = rest(columns, &fields);
     if left >= LEAST_SPARK {
-        fields.push(Field::text("outstanding so far", left));
+        fields.push(Field::text("so far", left));
     }
     fields
 }
@@ -104,7 +104,7 @@ pub(crate) fn row(theme: Theme, app: &App, cache: &CacheRow, fields: &[Field]) -
 /// How many there are, and how many are shown.
 fn summary(theme: Theme, app: &App, shown: usize, columns: u16) -> Line<'static> {
     let total = app.report.as_ref().map_or(0, |report| report.caches_total);
-    let mut words = format!("{shown} shown of {} that there are", count(total));
+    let mut words = format!("{shown} shown · {} in the kernel now", count(total));
     if !app.filter.is_empty() {
         words += &format!(", filtered by \"{}\"", app.filter);
     }
@@ -153,7 +153,7 @@ fn about_one(theme: Theme, cache: &CacheRow, columns: usize) -> Vec<Line<'static
     );
     let name = Line::from(vec![Span::styled(clip(&cache_name(cache), columns), theme.bold())]);
     let mut lines = vec![name];
-    lines.extend(evidence(theme, "it is", &about.join(", "), columns).into_iter().take(1));
-    lines.extend(evidence(theme, "queued", &queued, columns).into_iter().take(1));
+    lines.extend(evidence(theme, "it is", &about.join(", "), columns));
+    lines.extend(evidence(theme, "queued", &queued, columns));
     lines
 }

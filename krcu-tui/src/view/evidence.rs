@@ -100,16 +100,10 @@ pub(crate) fn moments(verdict: &Verdict) -> Vec<(i128, &'static str)> {
     let mut moments = vec![(0, "the destroy is entered")];
     let mut add = |at: Option<i128>, what| moments.extend(at.map(|at| (at, what)));
     add(look, "it looks at its slabs");
-    add(verdict.oldest_age_ns.map(|age| at_look - i128::from(age)), "the oldest that is left is queued");
-    add(
-        verdict.margin_ns.map(|margin| at_look - i128::from(margin)),
-        "the last deferred free before the look ends",
-    );
-    add(
-        verdict.rcu_barrier_before_ns.map(|before| -i128::from(before)),
-        "the task's last rcu_barrier() returns",
-    );
-    add(verdict.last_late_free_ns.map(|after| at_look + i128::from(after)), "the last late free comes");
+    add(verdict.oldest_age_ns.map(|age| at_look - i128::from(age)), "the oldest one is queued");
+    add(verdict.margin_ns.map(|margin| at_look - i128::from(margin)), "the last free lands");
+    add(verdict.rcu_barrier_before_ns.map(|before| -i128::from(before)), "its rcu_barrier() returns");
+    add(verdict.last_late_free_ns.map(|after| at_look + i128::from(after)), "the last late free lands");
     moments.sort_by_key(|(at, _)| *at);
     moments
 }
@@ -119,7 +113,7 @@ fn timeline(theme: Theme, verdict: &Verdict, columns: usize) -> Vec<Line<'static
     /// Columns before the picture: the label, and a time.
     const BEFORE: usize = 14 + 10 + 2;
     /// Columns of the longest of the words.
-    const WORDS: usize = 44;
+    const WORDS: usize = 26;
     let moments = moments(verdict);
     let (Some(first), Some(last)) = (moments.first(), moments.last()) else { return Vec::new() };
     let track = columns.saturating_sub(BEFORE + WORDS + 2).clamp(8, 60);

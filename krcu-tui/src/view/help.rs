@@ -10,13 +10,15 @@ use crate::keys::{KEYS, Where};
 
 /// Columns of a key's label.
 const LABEL: usize = 11;
+/// Lines of the first column, so that the second is about as long.
+const MOST: usize = 17;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect) {
     let theme = *canvas.theme;
     let mut blocks: Vec<Vec<Line<'static>>> = Vec::new();
     for place in Where::ALL {
         let mut block = vec![Line::styled(place.heading(), theme.heading())];
-        for binding in KEYS.iter().filter(|binding| binding.place == place) {
+        for binding in KEYS.iter().filter(|one| one.place == place && !one.help.is_empty()) {
             block.push(Line::from(vec![
                 Span::styled(left(binding.label, LABEL), theme.bold()),
                 Span::raw(binding.help),
@@ -26,12 +28,13 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect) {
     }
     let (x, columns) = (area.x, area.width / 2);
     let halves = [Rect { x, width: columns, ..area }, Rect { x: x + columns, width: columns, ..area }];
-    // The first column is filled as far as a whole block fits.
+    // A block is in one column as a whole.
     let mut first: Vec<Line<'static>> = Vec::new();
     let mut second: Vec<Line<'static>> = Vec::new();
-    let half = blocks.iter().map(Vec::len).sum::<usize>() / 2;
+    let most = usize::from(area.height).saturating_sub(2);
     for block in blocks {
-        let column = if second.is_empty() && first.len() < half { &mut first } else { &mut second };
+        let is_first = second.is_empty() && first.len() + block.len() <= most.min(MOST);
+        let column = if is_first { &mut first } else { &mut second };
         column.extend(block);
     }
     let marks = "! a fault   ~ a fault elsewhere, or by luck not here   ? cannot be decided";

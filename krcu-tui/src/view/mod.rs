@@ -15,6 +15,7 @@ mod what_if;
 
 use ratatui::{
     Frame,
+    buffer::Buffer,
     layout::Rect,
     text::{Line, Span},
 };
@@ -120,7 +121,28 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, now_ms: u64, theme: &Theme, so
         tape(&mut canvas, Rect { y: area.bottom() - 2, height: 1, ..area }, app);
     }
     bottom(&mut canvas, Rect { y: area.bottom() - 1, height: 1, ..area }, app);
+    if theme.is_ascii() {
+        only_ascii(frame.buffer_mut());
+    }
     hits
+}
+
+/// Whatever else the words have, where the terminal may not know it.
+fn only_ascii(buffer: &mut Buffer) {
+    for cell in buffer.content.iter_mut().filter(|cell| !cell.symbol().is_ascii()) {
+        let plain = match cell.symbol() {
+            "·" => ".",
+            "…" => "~",
+            "×" => "x",
+            "←" => "<",
+            "→" => ">",
+            "↑" => "^",
+            "↓" => "v",
+            "µ" => "u",
+            _ => "?",
+        };
+        cell.set_symbol(plain);
+    }
 }
 
 /// Who reports, how fresh it is, the names of the screens, and a rule that says so when something is wrong.
@@ -133,18 +155,8 @@ fn head(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, freshness: Freshness
         Freshness::Lost(age_ms) => (format!(" LOST {} ", duration(age_ms)), theme.alarm()),
         Freshness::Replay => ("replay".to_owned(), theme.quiet()),
     };
-    let mut parts = Vec::new();
-    if let Some(hello) = &app.hello {
-        parts.extend((!hello.host.is_empty()).then(|| hello.host.clone()));
-        parts.extend((!hello.release.is_empty()).then(|| format!("Linux {}", hello.release)));
-        parts.extend((hello.possible_cpus > 0).then(|| format!("{} CPUs", hello.possible_cpus)));
-    }
-    if let Some(report) = &app.report {
-        parts.push(format!("attached {} ago", span_of(report.at_ns)));
-    }
-    let about = format!(" {}", parts.join(" · "));
     let room = usize::from(area.width).saturating_sub(7 + width(&word) + 1);
-    let about = clip(&about, room);
+    let about = about(app, room);
     let gap = room.saturating_sub(width(&about));
     let line = Line::from(vec![
         Span::styled(" krcu ", theme.title()),
@@ -175,10 +187,26 @@ fn head(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, freshness: Freshness
     canvas.line(area, 2, line);
 }
 
+/// Who reports, as much as there is room for: what matters most comes first.
+fn about(app: &App, room: usize) -> String {
+    let mut parts = Vec::new();
+    if let Some(hello) = &app.hello {
+        parts.extend((!hello.host.is_empty()).then(|| hello.host.clone()));
+        parts.extend((!hello.release.is_empty()).then(|| format!("Linux {}", hello.release)));
+    }
+    parts.extend(app.report.as_ref().map(|report| format!("attached {} ago", span_of(report.at_ns))));
+    let cpus = app.hello.as_ref().map_or(0, |hello| hello.possible_cpus);
+    parts.extend((cpus > 0).then(|| format!("{cpus} CPUs")));
+    while parts.len() > 1 && width(&parts.join(" · ")) + 1 > room {
+        parts.pop();
+    }
+    clip(&format!(" {}", parts.join(" · ")), room)
+}
+
 fn tabs(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = canvas.theme;
-    let mut spans = vec![Span::raw(" ")];
-    let mut column = area.x + 1;
+    let mut spans = Vec::new();
+    let mut column = area.x;
     let names = Screen::ALL.into_iter().zip(1..).map(|(screen, number)| {
         let is_shown = app.screen == screen && !app.help;
         (format!(" {number} {} ", screen.name()), is_shown, Target::Screen(screen))
@@ -186,9 +214,8 @@ fn tabs(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     for (name, is_shown, target) in names.chain([(" ? help ".to_owned(), app.help, Target::Help)]) {
         let columns = u16::try_from(name.len()).unwrap_or(0);
         canvas.hits.add(Rect { x: column, y: area.y + 1, width: columns, height: 1 }, target);
-        column += columns + 1;
+        column += columns;
         spans.push(Span::styled(name, if is_shown { theme.selected() } else { theme.plain() }));
-        spans.push(Span::raw(" "));
     }
     canvas.line(area, 1, Line::from(spans));
 }

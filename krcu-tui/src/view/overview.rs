@@ -2,7 +2,7 @@
 
 use krcu_model::{
     Verdict, VerdictKind,
-    report::{EventWord, Report, SinkState},
+    report::{BarrierRow, EventWord, Report, SinkState},
     words::{clause, count, objects},
 };
 use ratatui::{
@@ -31,9 +31,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let mut lines = events(theme, app, report, half.into());
     lines.push(Line::default());
     lines.extend(state(theme, app, report, half.into()));
-    if is_wide {
-        lines.extend(sinks(theme, report, half.into()));
-    }
+    lines.extend(sinks(theme, report, half.into(), is_wide));
     let mut height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
     canvas.lines(Rect { width: half, ..area }, lines);
     if is_wide {
@@ -148,10 +146,11 @@ fn losses(theme: Theme, report: &Report, columns: usize) -> Vec<Span<'static>> {
     vec![Span::styled(clip(&words, columns), theme.bad())]
 }
 
-/// Who is told, where there is room for it.
-fn sinks(theme: Theme, report: &Report, columns: usize) -> Vec<Line<'static>> {
+/// Who is told; where there is little room, who is not told all.
+fn sinks(theme: Theme, report: &Report, columns: usize, all: bool) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for (place, sink) in report.sinks.iter().enumerate() {
+    let shown = report.sinks.iter().filter(|sink| all || sink.state != SinkState::Working);
+    for (place, sink) in shown.enumerate() {
         let (word, style) = match sink.state {
             SinkState::Working => ("works", theme.plain()),
             SinkState::Slow => ("SLOW", theme.doubtful()),
@@ -174,16 +173,21 @@ fn sinks(theme: Theme, report: &Report, columns: usize) -> Vec<Line<'static>> {
 
 /// Who waits, in one line each.
 fn waiting(theme: Theme, report: &Report, most: usize, columns: usize) -> Vec<Line<'static>> {
-    let running = &report.barriers_running;
+    // Of what a task waits in, the outermost stands for what is inside.
+    let rows = report.barriers_running.iter().enumerate();
+    let is_outermost = |(place, row): &(usize, &BarrierRow)| {
+        report.barriers_running[..*place].iter().all(|before| before.task != row.task)
+    };
+    let running: Vec<&BarrierRow> = rows.filter(is_outermost).map(|(_, row)| row).collect();
     if running.is_empty() {
         return vec![Line::from(format!("{:LABEL$}nobody", "waiting"))];
     }
-    let line = |(place, row)| {
+    let line = |(place, row): (usize, &BarrierRow)| {
         let label = if place == 0 { "waiting" } else { "" };
         let words = clip(&barriers::sentence(row), columns.saturating_sub(LABEL));
         Line::from(vec![Span::raw(format!("{label:LABEL$}")), Span::styled(words, theme.bold())])
     };
-    let mut lines: Vec<Line<'static>> = running.iter().enumerate().take(most).map(line).collect();
+    let mut lines: Vec<Line<'static>> = running.iter().copied().enumerate().take(most).map(line).collect();
     if running.len() > most {
         lines.push(Line::styled(format!("{:LABEL$}and {} more", "", running.len() - most), theme.quiet()));
     }

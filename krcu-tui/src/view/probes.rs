@@ -14,7 +14,9 @@ use super::{
 use crate::state::App;
 
 /// Rows about the selected probe.
-const ABOUT: u16 = 4;
+const ABOUT: u16 = 6;
+/// Columns from which on it is said how each is attached.
+const WIDE: u16 = 100;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let Some(report) = &app.report else { return };
@@ -35,9 +37,10 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     ];
     fields[2] = Field::text("at", rest(area.width, &fields).min(60));
     canvas.headings(area, &fields, None);
-    let about = if area.height > 3 * ABOUT { ABOUT } else { 0 };
+    let about = if area.height > 2 * ABOUT { ABOUT } else { 0 };
     let body = Rect { y: area.y + 1, height: area.height - 1 - about, ..area };
-    let rows: Vec<Row> = report.probes.iter().map(|probe| row(theme, app, probe)).collect();
+    let has_way = area.width >= WIDE;
+    let rows: Vec<Row> = report.probes.iter().map(|probe| row(theme, app, probe, has_way)).collect();
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
     let mut lines = Vec::new();
@@ -47,13 +50,18 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         );
     }
     lines.push(total(theme, app, &report.probes));
+    let undecidable = app.hello.iter().flat_map(|hello| &hello.undecidable);
+    for (place, sentence) in undecidable.enumerate() {
+        let label = if place == 0 { "undecidable" } else { "" };
+        lines.extend(evidence(theme, label, sentence, area.width.into()));
+    }
     canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
     let mut list = app.probes;
     canvas.rows(body, &fields, &rows, &mut list);
     app.probes = list;
 }
 
-fn row(theme: Theme, app: &App, probe: &ProbeRow) -> Row {
+fn row(theme: Theme, app: &App, probe: &ProbeRow, has_way: bool) -> Row {
     let (mark, style) = match probe.state {
         ProbeState::Attached if probe.missed > 0 => ('!', theme.bad()),
         ProbeState::Attached => (theme.mark('●', '*'), theme.plain()),
@@ -62,7 +70,7 @@ fn row(theme: Theme, app: &App, probe: &ProbeRow) -> Row {
         ProbeState::NotLookedAt => ('?', theme.unknown()),
     };
     let cost = app.histories.probe(&probe.program);
-    let way = if probe.way.is_empty() { String::new() } else { format!("{} ", probe.way) };
+    let way = if probe.way.is_empty() || !has_way { String::new() } else { format!("{} ", probe.way) };
     let each = probe.runs.zip(probe.run_time_ns).and_then(|(runs, ns)| ns.checked_div(runs));
     let share = if cost.share > 0.0 { format!("{:.2}", cost.share * 100.0) } else { "·".to_owned() };
     let cells = vec![
@@ -88,7 +96,8 @@ fn probe_state(probe: &ProbeRow) -> String {
 }
 
 fn about_one(probe: &ProbeRow) -> String {
-    let mut words = format!("{} at {}", probe.program, probe.function);
+    let way = if probe.way.is_empty() { String::new() } else { format!("{} ", probe.way) };
+    let mut words = format!("{} at {way}{}", probe.program, probe.function);
     if let Some(why) = &probe.why {
         words += &format!(": {why}");
     }

@@ -19,6 +19,10 @@ impl Theme {
         Theme { has_colour, is_unicode }
     }
 
+    pub(crate) fn is_ascii(self) -> bool {
+        !self.is_unicode
+    }
+
     fn colour(self, colour: Color) -> Style {
         if self.has_colour { Style::new().fg(colour) } else { Style::new() }
     }

@@ -19,7 +19,11 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         let most = lines.len().saturating_sub(area.height.into());
         app.evidence_top = app.evidence_top.min(most);
         app.verdicts.page = area.height.into();
+        let below = most - app.evidence_top;
         canvas.lines(area, lines.into_iter().skip(app.evidence_top).collect());
+        if below > 0 {
+            more(canvas, area, &format!(" {below} more below "));
+        }
         return;
     }
     let rows = app.verdict_rows().len();
@@ -38,7 +42,11 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         (Rect { height, ..area }, below)
     };
     let lines = evidence::lines(theme, row, beside.width.into(), false);
+    let is_cut = lines.len() > beside.height.into();
     canvas.lines(beside, lines);
+    if is_cut {
+        more(canvas, beside, " Enter: all of it ");
+    }
     let mut scrolled = app.verdicts;
     let top = scrolled.scroll(list.height.into());
     app.verdicts = scrolled;
@@ -53,4 +61,12 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         canvas.line(line, 0, drawn);
         canvas.hits.add(line, Target::Row(place));
     }
+}
+
+/// Says at the lower right that there is more.
+fn more(canvas: &mut Canvas<'_, '_>, area: Rect, words: &str) {
+    let columns = u16::try_from(words.len()).unwrap_or(u16::MAX).min(area.width);
+    let corner =
+        Rect { x: area.right() - columns, y: area.bottom().saturating_sub(1), width: columns, height: 1 };
+    canvas.line(corner, 0, Line::styled(words.to_owned(), canvas.theme.selected()));
 }

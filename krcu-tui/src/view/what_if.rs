@@ -2,7 +2,7 @@
 
 use krcu_model::{
     report::{WhatIf, WhatIfRow},
-    simulate::{Origin, Splat},
+    simulate::{InputKind, Origin, Splat},
     words::count,
 };
 use ratatui::{layout::Rect, text::Line};
@@ -24,9 +24,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let Some(answer) = &app.answer else {
         let words = match app.asked {
             None => "select a destroyed cache among the verdicts, and press w",
-            Some(_) => {
-                "it is simulated; of a destroy that never looked at its slabs there is nothing to simulate"
-            }
+            Some(_) if has_looked(app) => "it is simulated",
+            Some(_) => "this destroy never looked at its slabs: there is nothing to simulate",
         };
         canvas.lines(area, evidence(theme, "", words, area.width.into()));
         return;
@@ -53,12 +52,17 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let mut lines = Vec::new();
     if let Some(row) = answer.rows.get(app.what_if.selected) {
         lines.extend(
-            evidence(theme, "source", row.api_changes.as_str(), area.width.into()).into_iter().take(2),
+            evidence(theme, "for modules", row.api_changes.as_str(), area.width.into()).into_iter().take(2),
         );
         lines.extend(evidence(theme, "this run", &told(row), area.width.into()).into_iter().take(1));
     }
     lines.extend(evidence(theme, "rests on", &inputs(answer), area.width.into()).into_iter().take(2));
     canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
+}
+
+fn has_looked(app: &App) -> bool {
+    let mut rows = app.verdict_rows().iter();
+    rows.find(|row| row.destroy == app.asked).is_none_or(|row| row.verdict.wait_ns.is_some())
 }
 
 fn about(answer: &WhatIf) -> String {
@@ -79,13 +83,26 @@ fn about(answer: &WhatIf) -> String {
 
 fn inputs(answer: &WhatIf) -> String {
     let words = answer.inputs.iter().map(|row| {
-        let name = format!("{:?}", row.input).to_lowercase();
+        let name = name(row.input);
         match row.origin {
             Origin::Observed => format!("{name}: {} observed", count(row.samples)),
             Origin::Assumed => format!("{name}: assumed, {}", row.source),
         }
     });
     words.collect::<Vec<_>>().join(" · ")
+}
+
+fn name(input: InputKind) -> &'static str {
+    match input {
+        InputKind::Grace => "grace periods",
+        InputKind::BetweenGrace => "between them",
+        InputKind::Free => "frees",
+        InputKind::WorkerDelay => "workers",
+        InputKind::SoftirqDelay => "softirqs",
+        InputKind::Drain => "the monitor",
+        InputKind::FullPageDrain => "of a full page",
+        InputKind::LingerTimeout => "the timeout",
+    }
 }
 
 fn fields(columns: u16) -> Vec<Field> {
