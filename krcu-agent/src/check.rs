@@ -48,7 +48,7 @@ pub struct Options {
     /// bug report should carry. It grows by some 90 bytes for each object queued and each object freed
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
-    /// Write a trace into this folder, which `krcu replay` reads. It grows by some four
+    /// Write a trace into this folder, which `krcu replay` and `krcu analyze` read. It grows by some four
     /// bytes for each object queued and each object freed
     #[arg(long, short, value_name = "TRACE")]
     pub output: Option<PathBuf>,

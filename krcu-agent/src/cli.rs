@@ -1,5 +1,7 @@
 //! The command line of `krcu`, in one place: help, completions and man pages come from here.
 
+use std::ffi::OsString;
+
 use clap::{Parser, Subcommand};
 
 use crate::{agent, check, doctor, manual, record, replay};
@@ -30,4 +32,7 @@ pub enum Verb {
     Man(manual::Man),
     /// Print what a shell needs to complete krcu's command line
     Completions(manual::Completions),
+    /// What another program does: `krcu NAME` runs `krcu-NAME`, as `krcu analyze` runs `krcu-analyze`
+    #[command(external_subcommand)]
+    External(Vec<OsString>),
 }

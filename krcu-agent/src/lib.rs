@@ -11,6 +11,7 @@ pub mod command;
 pub mod diagnostics;
 pub mod doctor;
 pub mod error;
+pub mod external;
 pub mod kernel;
 pub mod losses;
 pub mod manual;

@@ -7,7 +7,7 @@ use krcu_agent::{
     agent,
     check::{self, CheckError},
     cli::{Cli, Verb},
-    doctor, manual, record, replay,
+    doctor, external, manual, record, replay,
 };
 
 /// Status when what was asked for cannot be.
@@ -34,6 +34,11 @@ fn main() -> ExitCode {
         Verb::Agent(options) => status(agent::run(&options)),
         Verb::Man(options) => status(manual::man(&options).map_err(CheckError::Failed)),
         Verb::Completions(options) => status(manual::completions(&options).map_err(CheckError::Failed)),
+        Verb::External(words) => {
+            let error = external::run(&words);
+            eprintln!("krcu: {:#}", anyhow::Error::from(error));
+            ExitCode::from(EXIT_USAGE)
+        }
         Verb::Doctor(options) => match doctor::run(&options) {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,

@@ -84,6 +84,7 @@ pub mod state;
 pub mod step;
 pub mod verdict;
 pub mod words;
+mod view;
 
 pub use decide::verdicts;
 pub use event::Event;

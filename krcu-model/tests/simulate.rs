@@ -551,13 +551,23 @@ fn what_no_approach_breaks_for_the_checker_no_run_breaks() {
 fn a_back_test_puts_the_simulated_wait_beside_the_measured_one() {
     let outcome = run("upstream (6.12)", &own_and_others(3, 5));
     // Simulated: 10.075 ms.
-    let waits = [Wait { destroy: 0, wait_ns: 8 * MS }, Wait { destroy: 1, wait_ns: 5 }];
+    let waits = [
+        Wait { destroy: 0, wait_ns: 8 * MS, after_last_free_ns: 3 * MS },
+        Wait { destroy: 1, wait_ns: 5, after_last_free_ns: 5 },
+    ];
     let test = back_test(&outcome, &waits);
-    let pair = Pair { name: "cache-a".to_owned(), simulated_ns: 10 * MS + 75 * US, measured_ns: 8 * MS };
+    let pair = Pair {
+        name: "cache-a".to_owned(),
+        simulated_ns: 10 * MS + 75 * US,
+        measured_ns: 8 * MS,
+        after_last_free_ns: 3 * MS,
+    };
     assert_eq!(pair.off_ns(), i128::from(2 * MS + 75 * US));
     assert_eq!((test.pairs.as_slice(), test.unmatched), ([pair].as_slice(), 1));
     // 10075 / 8000 = 1.259.
     assert_eq!((test.per_mille(), test.median_off_ns()), (Some(1259), Some(u128::from(2 * MS + 75 * US))));
+    // 10075 / 5000 = 2.015.
+    assert_eq!(test.per_mille_until_last_free(), Some(2015));
     assert_eq!(back_test(&outcome, &[]).per_mille(), None);
 }
 

@@ -211,7 +211,7 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn need<T>(&self, column: &'static str, value: Option<T>) -> Result<T, Reason> {
-        value.ok_or(Reason::Null { kind: self.kind.word(), column })
+        value.ok_or_else(|| Reason::Null { kind: self.kind.word(), column })
     }
 
     fn cache_if_any(&self) -> Option<CacheAddress> {

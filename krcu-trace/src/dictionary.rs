@@ -12,8 +12,8 @@ A trace is a folder, `NAME.krcu/`, that `krcu record -o NAME.krcu` or `krcu chec
 
 | file | what it is |
 | --- | --- |
-| `events-00000.arrows`, `events-00001.arrows`, … | the table of events, as Arrow IPC streams with zstd. \
-One after the other they are one table; a second one is there only where `--rotate-bytes` or \
+| `events-00000.arrows`, `events-00001.arrows`, … | the table of events, as Arrow IPC streams with zstd; pandas, DuckDB and \
+polars open them as they are. One after the other they are one table; a second one is there only where `--rotate-bytes` or \
 `--rotate-time` asked for it |
 | `events-00000.index`, … | beside each stream: a line for each piece that was handed to the system at once (the schema, each batch, \
 the end), with the bytes and the rows up to its end, the CRC-32 of the piece, and the CRC-32 of the line so far; hexadecimal |

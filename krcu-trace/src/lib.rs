@@ -9,7 +9,7 @@
 //!
 //! [`schema`] is the one place that knows the columns; `docs/trace-format.md` is made from it.
 //!
-//! What is absent here: a clock, a thread, an opinion on what an event means and aya.
+//! What is absent here: a clock, a thread, an opinion on what an event means, polars and aya.
 
 mod accounted;
 mod decode;

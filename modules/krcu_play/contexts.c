@@ -116,9 +116,7 @@ static int play_on_cpu(const char *word, char **words, unsigned int count)
 #define PLAY_THREADS 8
 
 static struct play_thread {
-	char text[PLAY_WORDS][PLAY_WORD_BYTES];
-	char *words[PLAY_WORDS + 1];
-	unsigned int count;
+	struct play_saved statement;
 	bool busy;
 	struct completion done;
 } threads[PLAY_THREADS];
@@ -127,7 +125,7 @@ static int play_thread(void *data)
 {
 	struct play_thread *thread = data;
 
-	play_statement(thread->words, thread->count, false);
+	play_statement(thread->statement.words, thread->statement.count, false);
 	kthread_complete_and_exit(&thread->done, 0);
 }
 
@@ -135,17 +133,11 @@ static int play_in_background(char **words, unsigned int count)
 {
 	struct play_thread *thread = threads;
 	struct task_struct *task;
-	unsigned int word;
 
 	while (thread->busy)
 		if (++thread == threads + PLAY_THREADS)
 			return -EBUSY;
-	for (word = 0; word < count; word++) {
-		strscpy(thread->text[word], words[word], PLAY_WORD_BYTES);
-		thread->words[word] = thread->text[word];
-	}
-	thread->words[count] = NULL;
-	thread->count = count;
+	play_save(&thread->statement, words, count);
 	init_completion(&thread->done);
 	task = kthread_create(play_thread, thread, "krcu_play");
 	if (IS_ERR(task))

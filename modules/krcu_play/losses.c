@@ -80,11 +80,7 @@ static int play_drops(char **words, unsigned int count)
 /* Statements that wait, the last armed on top. */
 #define PLAY_TRAPS 4
 
-static struct play_trap {
-	char text[PLAY_WORDS][PLAY_WORD_BYTES];
-	char *words[PLAY_WORDS + 1];
-	unsigned int count;
-} traps[PLAY_TRAPS];
+static struct play_saved traps[PLAY_TRAPS];
 static unsigned int armed;
 static struct task_struct *trapped;
 static int trap_error;
@@ -93,7 +89,7 @@ static int trap_error;
 static void notrace play_time_is_asked(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
 				       struct ftrace_regs *regs)
 {
-	struct play_trap *trap;
+	struct play_saved *trap;
 
 	if (READ_ONCE(trapped) != current || !in_task() || !armed)
 		return;
@@ -119,20 +115,13 @@ void play_untrap(void)
 int play_arm(char **words, unsigned int count)
 {
 	static char function[] = "bpf_ktime_get_ns";
-	struct play_trap *trap = traps + armed;
-	unsigned int word;
 	int error;
 
 	if (armed == PLAY_TRAPS)
 		return -ENOSPC;
 	if (trapped && trapped != current)
 		return -EBUSY;
-	for (word = 0; word < count; word++) {
-		strscpy(trap->text[word], words[word], PLAY_WORD_BYTES);
-		trap->words[word] = trap->text[word];
-	}
-	trap->words[count] = NULL;
-	trap->count = count;
+	play_save(traps + armed, words, count);
 	if (!trapped) {
 		error = ftrace_set_filter(&time_ops, function, strlen(function), 1);
 		if (!error)

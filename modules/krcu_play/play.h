@@ -22,6 +22,13 @@ struct play_operation {
 	int (*run)(char **words, unsigned int count);
 };
 
+/* A statement that outlives the script that it is from. */
+struct play_saved {
+	char text[PLAY_WORDS][PLAY_WORD_BYTES];
+	char *words[PLAY_WORDS + 1];
+	unsigned int count;
+};
+
 /* Tables that end with a nameless entry. */
 extern const struct play_operation play_cache_operations[];
 extern const struct play_operation play_memory_operations[];
@@ -31,6 +38,8 @@ extern const struct play_operation play_loss_operations[];
 
 /* script.c: does one statement; `atomic` says that nothing may sleep. */
 int play_statement(char **words, unsigned int count, bool atomic);
+/* Copies a statement. */
+void play_save(struct play_saved *saved, char **words, unsigned int count);
 /* The number in a word, or -EINVAL with a line that names the word; 0 to 1,000,000. */
 int play_number(const char *word);
 /* Says which word is wrong, and is -EINVAL. */

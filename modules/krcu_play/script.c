@@ -77,6 +77,18 @@ int play_statement(char **words, unsigned int count, bool atomic)
 	return error;
 }
 
+void play_save(struct play_saved *saved, char **words, unsigned int count)
+{
+	unsigned int word;
+
+	for (word = 0; word < count; word++) {
+		strscpy(saved->text[word], words[word], PLAY_WORD_BYTES);
+		saved->words[word] = saved->text[word];
+	}
+	saved->words[count] = NULL;
+	saved->count = count;
+}
+
 /* Does all statements of a text; stops at the first that fails. */
 static int play_script(const char *text)
 {

@@ -125,6 +125,15 @@ pub(crate) fn peer() -> Result<PathBuf> {
     Ok(peer)
 }
 
+/// Cargo as it is by hand: a build script far below polars asks for a variable that cargo has given to xtask, and all of
+/// polars would be compiled again each time that it is built by both in turns.
+#[must_use]
+pub(crate) fn by_hand() -> Command {
+    let mut command = Command::new("cargo");
+    command.env_remove("CARGO_MANIFEST_DIR").current_dir(machine::repository());
+    command
+}
+
 /// Runs cargo with its own progress in sight.
 ///
 /// # Errors

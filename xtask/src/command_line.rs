@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
+use crate::bench_analyze;
 use crate::bench_kernel;
 use crate::build;
 use crate::demo;
@@ -146,6 +147,12 @@ enum BenchVerb {
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
     },
+    /// A generated trace, replayed and asked, beside DuckDB and pandas.
+    Analyze {
+        /// So many events; several times for several. Five and fifty million if not given.
+        #[arg(long, value_name = "N")]
+        events: Vec<u64>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -237,6 +244,7 @@ impl Arguments {
             Verb::Install { prefix } => done(install::install(&prefix)),
             Verb::Uninstall { prefix } => done(install::uninstall(&prefix)),
             Verb::Dist => done(install::dist()),
+            Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench_analyze::run(&events)),
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }

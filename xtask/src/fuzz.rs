@@ -7,11 +7,12 @@ use std::process::{Command, ExitCode};
 
 use anyhow::{Context as _, Result};
 
+use crate::build;
 use crate::machine;
 use crate::progress::say;
 
 /// A driver: the crate, and the example that takes a number of seconds and a seed.
-const TARGETS: [(&str, &str); 1] = [("krcu-trace", "fuzz_trace")];
+const TARGETS: [(&str, &str); 2] = [("krcu-trace", "fuzz_trace"), ("analysis", "fuzz_import")];
 /// Kilobytes of memory that a driver may ask for: a reader takes 64 MiB of a chunk and as much decompressed.
 const MEMORY_KIB: u64 = 512 << 10;
 
@@ -23,8 +24,8 @@ const MEMORY_KIB: u64 = 512 << 10;
 pub(crate) fn run(seconds: u64, seed: u64) -> Result<ExitCode> {
     let mut status = ExitCode::SUCCESS;
     for (package, example) in TARGETS {
-        let build = ["build", "--release", "--quiet", "-p", package, "--example", example];
-        let built = Command::new("cargo").args(build).current_dir(machine::repository()).status();
+        let arguments = ["build", "--release", "--quiet", "-p", package, "--example", example];
+        let built = build::by_hand().args(arguments).status();
         anyhow::ensure!(built.context("starting cargo")?.success(), "{example} does not build");
         say(&format!("{example}: {seconds} s, at most {} MiB", MEMORY_KIB >> 10));
         let program = machine::target_folder().join("release/examples").join(example);

@@ -3,8 +3,10 @@
 //! The only place of this repository that knows about toolchains, Debian's kernels and qemu. No crate depends on it
 //! and it depends on none of them: it builds and runs them as a person would.
 
+mod analysis;
 mod archive;
 mod bench;
+mod bench_analyze;
 mod bench_kernel;
 mod bpftrace;
 mod build;

@@ -11,7 +11,7 @@ use crate::progress::{Job, output_of, say};
 use crate::toolchain::Toolchain;
 
 /// Packages without which something here fails.
-const NEEDED: [(&str, &str); 10] = [
+const NEEDED: [(&str, &str); 11] = [
     ("busybox-static", "the userland of test machines"),
     ("debian-archive-keyring", "checks the signatures of Debian's kernels"),
     ("gcc", "builds modules and links programs"),
@@ -19,6 +19,7 @@ const NEEDED: [(&str, &str); 10] = [
     ("kmod", "indexes a kernel's modules"),
     ("libc6-dev", "links programs"),
     ("make", "builds modules"),
+    ("python3-venv", "programs of others that open a trace, in a test"),
     ("qemu-system-x86", "the test machines"),
     ("xz-utils", "unpacks modules"),
     ("zlib1g-dev", "bpf-linker's LLVM needs it"),

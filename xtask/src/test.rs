@@ -41,27 +41,9 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         let mut probes = cargo(&["fmt", "--check"]);
         probes.current_dir(machine::repository().join(build::EBPF_CRATE));
         check(&mut tally, "formatting of the probes", probes);
-        check(
-            &mut tally,
-            "lints",
-            cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]),
-        );
-        check(
-            &mut tally,
-            "lints of the checker",
-            cargo(&[
-                "clippy",
-                "--quiet",
-                "-p",
-                "krcu-model",
-                "--features",
-                "check",
-                "--all-targets",
-                "--",
-                "-D",
-                "warnings",
-            ]),
-        );
+        check(&mut tally, "lints", linted(&["--workspace", "--all-targets"]));
+        let checker = ["-p", "krcu-model", "--features", "check", "--all-targets"];
+        check(&mut tally, "lints of the checker", linted(&checker));
         check(&mut tally, "lints of the probes", build::ebpf_lints()?);
         crates(&mut tally, &["test", "--workspace", "--no-fail-fast"])?;
         crates(
@@ -84,8 +66,19 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
 }
 
 fn cargo(arguments: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
-    command.args(arguments).env("KRCU_EBPF_OBJECT", build::object_path()).current_dir(machine::repository());
+    let mut command = build::by_hand();
+    command.args(arguments).env("KRCU_EBPF_OBJECT", build::object_path());
+    command
+}
+
+/// The lints of crates, by a build: `cargo clippy` would compile all that they depend on a second time, to check it.
+fn linted(crates: &[&str]) -> Command {
+    let mut command = cargo(&["build", "--quiet"]);
+    // What `cargo clippy -- -D warnings` sets.
+    command
+        .args(crates)
+        .env("RUSTC_WORKSPACE_WRAPPER", "clippy-driver")
+        .env("CLIPPY_ARGS", "-D__CLIPPY_HACKERY__warnings__CLIPPY_HACKERY__");
     command
 }
 

@@ -1,5 +1,6 @@
 //! Traces of real kernels, judged on the host: what `krcu replay` says of a trace is what the run said, byte for byte;
-//! and what a recorder leaves that is killed says that it has no goodbye.
+//! what `krcu analyze` counts in it is what others' programs count; and what a recorder leaves that is killed says that
+//! it has no goodbye.
 //!
 //! Every `krcu check` that an agent's scenario calls by that name keeps a trace as well ([`PRELUDE`]). A boot of its
 //! own runs each format of a report, and one kills fifty recorders.
@@ -7,17 +8,20 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 
+use crate::analysis::Peers;
 use crate::build;
 use crate::cache;
 use crate::kernel::Series;
 use crate::kernel_tests::Choice;
 use crate::machine;
 use crate::progress::say;
+use crate::scenarios::SERIES;
 use crate::tally::Tally;
 use crate::vm::Run;
 
@@ -25,8 +29,9 @@ use crate::vm::Run;
 const KILLED: usize = 50;
 /// How many of them must have come far enough to leave events, or the test shows nothing.
 const FAR_ENOUGH: usize = 30;
-/// The formats of a report.
-const FORMATS: [&str; 4] = ["text", "json", "tap", "junit"];
+/// The formats of a report, each of the run of a module; all of a module's objects are queued while krcu watches.
+const FORMATS: [(&str, &str); 4] =
+    [("text", "krcu_pending"), ("json", "krcu_two"), ("tap", "krcu_mixed"), ("junit", "krcu_race")];
 
 /// Makes of `krcu check` one that keeps its trace, what it printed and its status, and is the same otherwise.
 const PRELUDE: &str = r#"krcu() {
@@ -86,7 +91,7 @@ pub(crate) fn disagreements(out: &Path, name: &str) -> (usize, Vec<String>) {
 /// A krcu that leaves no trace is one that could not begin.
 fn failed_before(folder: &Path) -> Result<()> {
     let status = fs::read_to_string(folder.join("status")).context("it left neither a trace nor a status")?;
-    anyhow::ensure!(["1", "2"].contains(&status.trim()), "it ended with {} and left no trace", status.trim());
+    ensure!(["1", "2"].contains(&status.trim()), "it ended with {} and left no trace", status.trim());
     Ok(())
 }
 
@@ -97,7 +102,7 @@ fn compare(folder: &Path) -> Result<()> {
     let format = words.windows(2).find(|pair| pair[0] == "--format").map_or("text", |pair| pair[1]);
     let status: i32 = String::from_utf8_lossy(&read("status")?).trim().parse().context("its status")?;
     let replayed = replay(&folder.join("t.krcu"), format)?;
-    anyhow::ensure!(
+    ensure!(
         replayed.status == status,
         "the run ended with {status}, its replay with {}: {}",
         replayed.status,
@@ -105,7 +110,7 @@ fn compare(folder: &Path) -> Result<()> {
     );
     // What the command printed comes before the report.
     let to_file = words.contains(&"--report");
-    anyhow::ensure!(
+    ensure!(
         to_file || (read("live")?.ends_with(&replayed.stdout) && !replayed.stdout.is_empty()),
         "its replay prints something else: compare with `krcu replay --format {format}`"
     );
@@ -130,21 +135,38 @@ fn replay(trace: &Path, format: &str) -> Result<Replayed> {
     })
 }
 
-/// Runs the tests of this file that have a boot of their own.
+/// Runs the tests of this file that have a boot of their own: the killed recorders, which take longest, beside the
+/// others, since an emulated machine needs one processor.
 ///
 /// # Errors
 ///
-/// When the files of a test cannot be written or read here.
+/// When the programs that open traces cannot be installed or built.
 pub(crate) fn run(choice: &Choice, tally: &mut Tally) -> Result<()> {
     let chosen = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
-    for series in crate::scenarios::SERIES.iter().filter(|series| chosen(&choice.series, series)) {
-        if chosen(&choice.names, "trace_formats") {
-            formats(series, tally)?;
-        }
-    }
+    let of_formats: Vec<&str> = SERIES
+        .into_iter()
+        .filter(|series| chosen(&choice.series, series) && chosen(&choice.names, "trace_formats"))
+        .collect();
+    let peers = if of_formats.is_empty() { None } else { Some(Peers::ready()?) };
     // Where a destroy waits: on the others each loaded module leaves a broken cache behind.
-    if chosen(&choice.series, "6.12") && chosen(&choice.names, "trace_killed") {
-        killed("6.12", tally)?;
+    let is_killed = chosen(&choice.series, "6.12") && chosen(&choice.names, "trace_killed");
+    let (formatted, killed) = thread::scope(|scope| {
+        let killed = is_killed.then(|| scope.spawn(|| killed("6.12")));
+        let formatted: Vec<(String, Result<()>)> = of_formats
+            .iter()
+            .zip(peers.iter().cycle())
+            .map(|(series, peers)| (format!("{series} trace_formats"), formats(series, peers)))
+            .collect();
+        (formatted, killed.map(thread::ScopedJoinHandle::join))
+    });
+    let killed = killed.map(|outcome| outcome.unwrap_or_else(|_| Err(anyhow!("its thread panicked"))));
+    for (title, outcome) in
+        formatted.into_iter().chain(killed.map(|outcome| ("6.12 trace_killed".to_owned(), outcome)))
+    {
+        match outcome {
+            Ok(()) => tally.passed(&title),
+            Err(error) => tally.failed(&title, &format!("{error:#}")),
+        }
     }
     Ok(())
 }
@@ -156,7 +178,7 @@ fn boot(series: &str, name: &str, script: &str, seconds: u64) -> Result<PathBuf>
     drop(fs::remove_dir_all(&out));
     cache::create_folder(&out)?;
     let run = Run {
-        modules: vec![machine::repository().join("modules/krcu_pending")],
+        modules: FORMATS.map(|(_, module)| machine::repository().join("modules").join(module)).into(),
         out: Some(out.clone()),
         timeout: Duration::from_secs(seconds),
         ..Run::new(parsed, script)
@@ -166,32 +188,34 @@ fn boot(series: &str, name: &str, script: &str, seconds: u64) -> Result<PathBuf>
     Ok(out)
 }
 
-/// One run for each format, its replay held against it.
-fn formats(series: &str, tally: &mut Tally) -> Result<()> {
-    let command = "insmod /modules/krcu_pending.ko && rmmod krcu_pending";
-    let runs: String =
-        FORMATS.iter().map(|format| format!("krcu check --format {format} -- sh -c '{command}'\n")).collect();
-    let title = format!("{series} trace_formats");
+/// One run for each format, its replay held against it, and its trace opened by others.
+fn formats(series: &str, peers: &Peers) -> Result<()> {
+    let runs: String = FORMATS
+        .iter()
+        .map(|(format, module)| {
+            format!("krcu check --format {format} -- sh -c 'insmod /modules/{module}.ko && rmmod {module}'\n")
+        })
+        .collect();
     let script = format!("mkdir -p /out\n{}true", with_traces("formats", &runs));
-    let out = match boot(series, "trace_formats", &script, 300) {
-        Ok(out) => out,
-        Err(error) => {
-            tally.failed(&title, &format!("{error:#}"));
-            return Ok(());
-        }
-    };
-    match disagreements(&out, "formats") {
-        (4, found) if found.is_empty() => tally.passed(&title),
-        (replayed, found) => {
-            tally.failed(&title, &format!("{replayed} of 4 replayed; {}", found.join("\n  ")));
+    let out = boot(series, "trace_formats", &script, 300)?;
+    let (replayed, mut found) = disagreements(&out, "formats");
+    for folder in kept(&out, "formats") {
+        if let Err(error) = peers.agree(&folder.join("t.krcu")) {
+            found.push(format!("{}: {error:#}", folder.display()));
         }
     }
+    ensure!(
+        replayed == FORMATS.len() && found.is_empty(),
+        "{replayed} of {} replayed; {}",
+        FORMATS.len(),
+        found.join("\n  ")
+    );
     Ok(())
 }
 
 /// Recorders under load, each killed at a random moment: one of five before its last probe is attached, as a rule, the
 /// others in their first four seconds of events.
-fn killed(series: &str, tally: &mut Tally) -> Result<()> {
+fn killed(series: &str) -> Result<()> {
     let script = format!(
         "mkdir -p /out\n\
          (while [ ! -e /tmp/enough ]; do insmod /modules/krcu_pending.ko objects=2000; rmmod krcu_pending; done) & loop=$!\n\
@@ -208,14 +232,7 @@ fn killed(series: &str, tally: &mut Tally) -> Result<()> {
          done 2>/dev/null\n\
          touch /tmp/enough; wait $loop; true"
     );
-    let title = format!("{series} trace_killed");
-    let out = match boot(series, "trace_killed", &script, 900) {
-        Ok(out) => out,
-        Err(error) => {
-            tally.failed(&title, &format!("{error:#}"));
-            return Ok(());
-        }
-    };
+    let out = boot(series, "trace_killed", &script, 900)?;
     let mut found = Vec::new();
     let (mut not_begun, mut far_enough, mut decided) = (0, 0, 0);
     for place in 0..KILLED {
@@ -235,11 +252,7 @@ fn killed(series: &str, tally: &mut Tally) -> Result<()> {
     if far_enough < FAR_ENOUGH {
         found.push(format!("{far_enough} recorders left events, which shows too little"));
     }
-    if found.is_empty() {
-        tally.passed(&title);
-    } else {
-        tally.failed(&title, &found.join("\n  "));
-    }
+    ensure!(found.is_empty(), "{}", found.join("\n  "));
     Ok(())
 }
 
@@ -255,7 +268,7 @@ fn fate(trace: &Path) -> Result<Fate> {
     }
     let replayed = replay(trace, "json")?;
     let text = String::from_utf8(replayed.stdout).context("its replay is no text")?;
-    anyhow::ensure!(
+    ensure!(
         [10, 11].contains(&replayed.status),
         "its replay ended with {}: {}",
         replayed.status,
@@ -264,7 +277,7 @@ fn fate(trace: &Path) -> Result<Fate> {
     let lines: Vec<Value> =
         text.lines().map(serde_json::from_str).collect::<Result<_, _>>().context("its replay is no JSON")?;
     let summary = lines.last().context("its replay is empty")?;
-    anyhow::ensure!(summary["incomplete"] == "no-goodbye", "its replay does not say that it has no goodbye");
+    ensure!(summary["incomplete"] == "no-goodbye", "its replay does not say that it has no goodbye");
     let open = |line: &&Value| line["kind"] == "verdict" && line["verdict"] != "inconclusive";
     Ok(Fate::Recorded {
         events: summary["events"].as_u64().context("its replay counts no events")?,

@@ -12,8 +12,12 @@ use super::Outcome;
 pub struct Wait {
     /// The destroy, by its place among the destroys of the workload.
     pub destroy: usize,
-    /// Nanoseconds from the entry of the destroy to that of `__kmem_cache_shutdown()`.
+    /// Nanoseconds from the entry of the destroy to that of `__kmem_cache_shutdown()`, with those in a barrier for
+    /// `kfree_rcu()` that the same task called before, where its exit path began with one.
     pub wait_ns: u64,
+    /// Of these, after the last deferred free of that time: what the task takes to wake up and go on, which is not
+    /// simulated.
+    pub after_last_free_ns: u64,
 }
 
 /// A destroy whose wait was both simulated and measured.
@@ -25,6 +29,8 @@ pub struct Pair {
     pub simulated_ns: u64,
     /// Nanoseconds on the kernel.
     pub measured_ns: u64,
+    /// [`Wait::after_last_free_ns`].
+    pub after_last_free_ns: u64,
 }
 
 /// How far the machine is off.
@@ -38,6 +44,8 @@ pub struct BackTest {
     pub simulated_ns: u64,
     /// Sum of the measured ones.
     pub measured_ns: u64,
+    /// Sum of what of them is not simulated.
+    pub after_last_free_ns: u64,
 }
 
 impl Pair {
@@ -54,6 +62,13 @@ impl BackTest {
     #[must_use]
     pub fn per_mille(&self) -> Option<u128> {
         (u128::from(self.simulated_ns) * 1000).checked_div(u128::from(self.measured_ns))
+    }
+
+    /// The same of the measured ones until their last free.
+    #[must_use]
+    pub fn per_mille_until_last_free(&self) -> Option<u128> {
+        let until = self.measured_ns.saturating_sub(self.after_last_free_ns);
+        (u128::from(self.simulated_ns) * 1000).checked_div(u128::from(until))
     }
 
     /// The median of the pairs' [`Pair::off_ns`], without their signs; `None` when there is no pair.
@@ -77,7 +92,13 @@ pub fn back_test(simulated: &Outcome, measured: &[Wait]) -> BackTest {
         };
         test.simulated_ns = test.simulated_ns.saturating_add(simulated_ns);
         test.measured_ns = test.measured_ns.saturating_add(wait.wait_ns);
-        test.pairs.push(Pair { name: row.name.clone(), simulated_ns, measured_ns: wait.wait_ns });
+        test.after_last_free_ns = test.after_last_free_ns.saturating_add(wait.after_last_free_ns);
+        test.pairs.push(Pair {
+            name: row.name.clone(),
+            simulated_ns,
+            measured_ns: wait.wait_ns,
+            after_last_free_ns: wait.after_last_free_ns,
+        });
     }
     test
 }

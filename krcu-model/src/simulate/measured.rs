@@ -5,7 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::machine::facts::{FULL_PAGE_DRAIN_NS, KFREE_DRAIN_NS, LINGER_TIMEOUT_NS};
+use crate::{
+    event::Time,
+    machine::facts::{FULL_PAGE_DRAIN_NS, KFREE_DRAIN_NS, LINGER_TIMEOUT_NS},
+};
 
 /// Where an input comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,11 +68,13 @@ pub enum InputKind {
     FullPageDrain,
     /// From a lingering destroy to the report of what is left.
     LingerTimeout,
+    /// From the moment at which somebody asks for a grace period, while none is in flight, to its beginning.
+    GraceStart,
 }
 
 impl InputKind {
     /// All of them.
-    pub const ALL: [InputKind; 8] = [
+    pub const ALL: [InputKind; 9] = [
         InputKind::Grace,
         InputKind::BetweenGrace,
         InputKind::Free,
@@ -78,14 +83,32 @@ impl InputKind {
         InputKind::Drain,
         InputKind::FullPageDrain,
         InputKind::LingerTimeout,
+        InputKind::GraceStart,
     ];
+}
+
+/// A grace period of the run whose workload is simulated, in nanoseconds from the workload's beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedGrace {
+    /// When it began.
+    pub begin_ns: u64,
+    /// When it ended.
+    pub end_ns: u64,
 }
 
 /// How long things take, in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measured {
+    /// The grace periods as they came, one after the other, where that is known. While they last, a simulated
+    /// one takes as long as that which began nearest to it, and others need one when one had begun: a grace
+    /// period is long because of what runs meanwhile, and more is queued and waited for in long ones than in
+    /// short ones. After the last, `grace` and `between_grace` are drawn.
+    pub recorded: Vec<RecordedGrace>,
     /// A grace period, from its beginning to its end.
     pub grace: Input,
+    /// From the moment at which somebody asks for one, while none is in flight, to its beginning: a request is seen to
+    /// at the next tick. What is asked for earlier begins when the one before it ends.
+    pub grace_start: Input,
     /// From the end of one to the beginning of the next that somebody else needs, who is not in the
     /// workload; `None` when there is nobody else: then those who only poll for one wait until it is
     /// needed by others or by a batch.
@@ -110,7 +133,9 @@ impl Measured {
     #[must_use]
     pub fn assuming(grace: Input, free: Input) -> Measured {
         Measured {
+            recorded: Vec::new(),
             grace,
+            grace_start: Input::assumed(0, "a grace period begins when it is asked for"),
             between_grace: None,
             free,
             worker_delay: Input::assumed(0, "workers begin at once"),
@@ -121,9 +146,29 @@ impl Measured {
         }
     }
 
+    /// How long a grace period takes that begins then, by the recorded ones; `None` after the last.
+    pub(super) fn recorded_length(&self, begin: Time) -> Option<u64> {
+        let Time(begin_ns) = begin;
+        let later = self.recorded.partition_point(|grace| grace.begin_ns < begin_ns);
+        let before = later.checked_sub(1).and_then(|place| self.recorded.get(place));
+        let nearest = match (before, self.recorded.get(later)) {
+            (Some(before), Some(after)) if begin_ns - before.begin_ns < after.begin_ns - begin_ns => before,
+            (Some(before), None) if begin_ns < before.end_ns => before,
+            (_, after) => after?,
+        };
+        Some(nearest.end_ns.saturating_sub(nearest.begin_ns))
+    }
+
+    /// When the next recorded grace period begins, after then.
+    pub(super) fn next_recorded(&self, after: Time) -> Option<Time> {
+        let place = self.recorded.partition_point(|grace| grace.begin_ns <= after.0);
+        self.recorded.get(place).map(|grace| Time(grace.begin_ns))
+    }
+
     fn input(&self, kind: InputKind) -> Option<&Input> {
         match kind {
             InputKind::Grace => Some(&self.grace),
+            InputKind::GraceStart => Some(&self.grace_start),
             InputKind::BetweenGrace => self.between_grace.as_ref(),
             InputKind::Free => Some(&self.free),
             InputKind::WorkerDelay => Some(&self.worker_delay),
@@ -146,7 +191,7 @@ pub struct InputUse {
     pub source: String,
     /// Samples that there are.
     pub samples: u64,
-    /// How often one was drawn: an input that was never drawn has no part in the row.
+    /// How often one was drawn, or taken from its place: an input that never was has no part in the row.
     pub draws: u64,
 }
 
@@ -177,6 +222,11 @@ impl<'a> Dice<'a> {
         samples.get(usize::try_from(chosen).unwrap_or(0)).copied()
     }
 
+    /// One was taken from where it stood, not drawn.
+    pub(super) fn note(&mut self, kind: InputKind) {
+        self.draws[kind as usize] += 1;
+    }
+
     pub(super) fn uses(&self) -> Vec<InputUse> {
         let used = InputKind::ALL.into_iter().filter_map(|kind| Some((kind, self.measured.input(kind)?)));
         used.map(|(kind, input)| InputUse {
@@ -195,4 +245,22 @@ fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grace_period_is_as_long_as_the_recorded_one_that_began_nearest() {
+        let grace = |begin_ns, end_ns| RecordedGrace { begin_ns, end_ns };
+        let measured = Measured {
+            recorded: vec![grace(100, 130), grace(200, 207)],
+            ..Measured::assuming(Input::assumed(1, "a test"), Input::assumed(1, "a test"))
+        };
+        let lengths = [0, 100, 149, 151, 200, 206, 207].map(|begin| measured.recorded_length(Time(begin)));
+        assert_eq!(lengths, [Some(30), Some(30), Some(30), Some(7), Some(7), Some(7), None]);
+        let next = [0, 99, 100, 200].map(|after| measured.next_recorded(Time(after)).map(|time| time.0));
+        assert_eq!(next, [Some(100), Some(100), Some(200), None]);
+    }
 }

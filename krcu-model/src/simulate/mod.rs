@@ -10,8 +10,8 @@
 //! | move | due |
 //! | --- | --- |
 //! | a monitor | its delay after it was armed, the short one once a page is full |
-//! | a grace period begins | at once when somebody waits for one, behind all that happens at that instant; for those who only poll, when others' begin |
-//! | it ends | a duration after it began |
+//! | a grace period begins | with the end of the one before it, or a start's delay after somebody asks, behind all that happens at that instant; for those who only poll, when others' begin |
+//! | it ends | a duration after it began: where the recorded ones are known in their places, that of the nearest |
 //! | a batch is taken up, the page cache is filled, a work item releases caches | a worker's delay later |
 //! | callbacks | a softirq's delay after they may run, then one after the other |
 //! | whoever frees | what each object costs, for as many as the call frees; one after the other |
@@ -39,7 +39,7 @@ mod tests;
 mod workload;
 
 pub use back_test::{BackTest, Pair, Wait, back_test};
-pub use measured::{Input, InputKind, InputUse, Measured, Origin};
+pub use measured::{Input, InputKind, InputUse, Measured, Origin, RecordedGrace};
 pub use row::{Outcome, Row, Splat, Sum};
 pub use workload::{Action, CacheSpec, Caller, Timed, Workload, WorkloadError};
 

@@ -31,7 +31,9 @@ impl Simulation<'_> {
         let grace = self.machine.grace;
         if !self.begins_grace && !grace.is_in_flight() && !grace.is_done(self.accounts.asked()) {
             self.begins_grace = true;
-            self.agenda.put_last(self.now, Due::GraceBegin);
+            let follows = self.grace_ended == Some(self.now);
+            let at = if follows { self.now } else { self.after(InputKind::GraceStart) };
+            self.agenda.put_last(at, Due::GraceBegin);
         }
         for cpu in self.machine.cpu_numbers() {
             self.poll_monitor(cpu);

@@ -40,6 +40,8 @@ pub(super) struct Simulation<'a> {
     spans: Vec<(Option<Time>, Option<Time>)>,
     others: Vec<(Time, u64, Due)>,
     pub(super) begins_grace: bool,
+    /// When the last grace period ended.
+    pub(super) grace_ended: Option<Time>,
     pub(super) shrinker_frees: bool,
     /// The CPU with which the shrinker goes on when it has freed what it took off.
     pub(super) shrinks_next: Option<Cpu>,
@@ -85,6 +87,7 @@ impl<'a> Simulation<'a> {
             spans: vec![(None, None); tasks],
             others: plan.others,
             begins_grace: false,
+            grace_ended: None,
             shrinker_frees: false,
             shrinks_next: None,
             touched: Vec::new(),
@@ -159,6 +162,7 @@ impl<'a> Simulation<'a> {
             }
             Due::GraceEnd => {
                 if self.machine.can_end_grace() {
+                    self.grace_ended = Some(self.now);
                     self.apply(Move::GraceEnd, None);
                     self.expect_others_grace();
                 }
@@ -271,15 +275,31 @@ impl<'a> Simulation<'a> {
         self.graces += 1;
         let begins = self.machine.grace.snap();
         self.accounts.grace_begins(begins, for_others);
-        let ends = self.after(InputKind::Grace);
+        let ends = match self.scenario.measured.recorded_length(self.now) {
+            Some(length_ns) => {
+                self.dice.note(InputKind::Grace);
+                Time(self.now.0.saturating_add(length_ns))
+            }
+            None => self.after(InputKind::Grace),
+        };
         self.agenda.put(ends, Due::GraceEnd);
         self.apply(Move::GraceBegin, None);
     }
 
     fn expect_others_grace(&mut self) {
-        if let Some(gap_ns) = self.dice.draw(InputKind::BetweenGrace) {
+        let at = match self.scenario.measured.next_recorded(self.now) {
+            Some(at) => {
+                self.dice.note(InputKind::BetweenGrace);
+                Some(at)
+            }
+            None => {
+                let gap_ns = self.dice.draw(InputKind::BetweenGrace);
+                gap_ns.map(|gap_ns| Time(self.now.0.saturating_add(gap_ns)))
+            }
+        };
+        if let Some(at) = at {
             let Cookie(next) = self.machine.grace.snap();
-            self.agenda.put(Time(self.now.0.saturating_add(gap_ns)), Due::OthersGrace(next - 1));
+            self.agenda.put(at, Due::OthersGrace(next - 1));
         }
     }
 

@@ -130,8 +130,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             before: "",
             options: "",
             text: "play 'create a; create b; alloc a 13; alloc b 5; free b 5; hold 1000 flushed; queue a 10
-                         inside: free a 1 kvfree; inside: free a 1 kvfree; free a 1 kvfree; sprung
-                         release; destroy a; destroy b; drain'",
+                         inside: free a 1 kvfree; inside: free a 1 kvfree; free a 1 kvfree
+                         destroy a; release; destroy b; sprung; drain'",
         },
         &[
             Expectation {

@@ -1,0 +1,90 @@
+//! Data set: each table as a folder whose parts are by host and boot, or as one CSV file.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    io::BufWriter,
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use polars::prelude::*;
+
+use crate::{
+    load::Loaded,
+    tables::{self, collect},
+};
+
+/// Rows that are read together.
+const ROWS: u32 = 1 << 16;
+
+/// `OUTPUT/TABLE/host=…/boot=…/TRACE.parquet`: what a program reads as one table with two more columns.
+pub(super) fn parquet(loaded: &Loaded, output: &Path) -> Result<()> {
+    let meta = &loaded.meta;
+    let stem = meta.path.file_stem().map_or_else(|| "trace".into(), |stem| stem.to_string_lossy());
+    for name in tables::NAMES {
+        let folder = output
+            .join(name)
+            .join(format!("host={}", safe(&meta.host)))
+            .join(format!("boot={}", safe(&meta.boot)));
+        fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
+        let file = folder.join(format!("{}.parquet", safe(&stem)));
+        fs::copy(loaded.tables.file(name), &file).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(())
+}
+
+/// `OUTPUT/TABLE.csv`.
+pub(super) fn csv(loaded: &Loaded, output: &Path) -> Result<()> {
+    fs::create_dir_all(output).with_context(|| format!("{} cannot be made", output.display()))?;
+    for name in tables::NAMES {
+        let path = output.join(format!("{name}.csv"));
+        let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
+        let mut writer = None;
+        let mut file = Some(BufWriter::new(file));
+        let mut offset = 0i64;
+        loop {
+            let frame = collect(loaded.tables.scan(name)?.slice(offset, ROWS))?;
+            if let Some(file) = file.take() {
+                writer = Some(CsvWriter::new(file).batched(frame.schema())?);
+            }
+            let Some(writer) = &mut writer else { break };
+            if frame.height() > 0 {
+                writer.write_batch(&frame)?;
+            }
+            if frame.height() < ROWS as usize {
+                writer.finish()?;
+                break;
+            }
+            offset += i64::from(ROWS);
+        }
+    }
+    Ok(())
+}
+
+/// A name that is one part of a path and of a partition: what is no letter, digit, `.`, `_` or `-` as `%` and two digits.
+fn safe(name: &str) -> String {
+    let mut safe = String::new();
+    for (place, byte) in name.bytes().enumerate() {
+        if byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && place > 0) {
+            safe.push(char::from(byte));
+        } else {
+            let _ = write!(safe, "%{byte:02X}");
+        }
+    }
+    safe
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_cannot_leave_the_folder() {
+        for (name, expected) in
+            [("farm-7.lab", "farm-7.lab"), ("../etc", "%2E.%2Fetc"), ("a b=c", "a%20b%3Dc")]
+        {
+            assert_eq!(safe(name), expected);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Verdicts: the rows of `destroys`, `verdicts` and `gaps`, which the state itself keeps.
+
+use krcu_model::{
+    State, Verdict,
+    event::{Gap, LossReason, Scope, Time},
+    state::{Destroy, Shutdown, Snapshot},
+};
+
+use super::{since_attach, words};
+
+/// The row of a destroy.
+pub(super) fn destroy(attached: Time, place: usize, destroy: &Destroy) -> words::Destroy {
+    let at = |mark: krcu_model::state::Mark| since_attach(attached, mark.time);
+    let sum = |snapshot: &Snapshot| snapshot.outstanding + snapshot.being_freed;
+    let (empty, left) = match destroy.shutdown {
+        Some(Shutdown::Empty) => (Some(true), None),
+        Some(Shutdown::Left(left)) => (Some(false), left.map(|left| left.objects)),
+        None => (None, None),
+    };
+    words::Destroy {
+        destroy: u32::try_from(place).unwrap_or(u32::MAX),
+        cache: destroy.cache.0,
+        task: destroy.task.0,
+        comm: destroy.comm.clone(),
+        site: destroy.stack.0,
+        begin_at_ns: at(destroy.begin),
+        look_at_ns: destroy.look.map(at),
+        end_at_ns: destroy.end.map(at),
+        wait_ns: destroy.look.map(|look| look.time.since(destroy.begin.time)),
+        refcount: destroy.facts.refcount,
+        barrier_inside: destroy.barrier_inside,
+        outstanding_at_begin: sum(&destroy.at_begin),
+        others_at_begin: destroy.others_at_begin,
+        outstanding_at_look: sum(&destroy.at_look),
+        empty,
+        left,
+        late: destroy.late,
+    }
+}
+
+/// The rows of every verdict: of the destroys in the order of their entry, then of the broken promises.
+pub(super) fn all(state: &State) -> Vec<words::VerdictRow> {
+    let destroys = state.destroys().len();
+    let rows = krcu_model::verdicts(state).into_iter().enumerate();
+    rows.map(|(place, verdict)| row((place < destroys).then_some(place), verdict)).collect()
+}
+
+fn row(place: Option<usize>, verdict: Verdict) -> words::VerdictRow {
+    let site = verdict.sites.first().filter(|site| !site.stack.is_empty());
+    words::VerdictRow {
+        destroy: place.and_then(|place| u32::try_from(place).ok()),
+        verdict: verdict.verdict.word().to_owned(),
+        flagged: verdict.flagged,
+        flagged_strictly: verdict.flagged_strictly,
+        cache: verdict.cache,
+        module: verdict.module,
+        destroyed_by: format!("{}[{}]", verdict.destroyed_by.comm, verdict.destroyed_by.task),
+        destroyed_at_ns: i64::try_from(verdict.destroyed_at_ns).unwrap_or(i64::MAX),
+        queued_by_kfree_rcu: verdict.queued_by_kfree_rcu,
+        leaked: verdict.leaked,
+        oldest_age_ns: verdict.oldest_age_ns,
+        wait_ns: verdict.wait_ns,
+        waited_for_own: verdict.waited_for_own,
+        waited_for_other: verdict.waited_for_other,
+        late_frees: verdict.late_frees,
+        queued_at: site.map(|site| site.stack.join(" ← ")),
+        notes: verdict.notes.join("; "),
+        advice: verdict.advice,
+    }
+}
+
+/// The row of a loss.
+pub(super) fn gap(attached: Time, gap: &Gap) -> words::Gap {
+    words::Gap {
+        reason: match gap.reason {
+            LossReason::RingFull => "ring-full",
+            LossReason::ProbeMissed => "probe-missed",
+            LossReason::MapFull => "map-full",
+            LossReason::NotInTrace => "not-in-trace",
+        }
+        .to_owned(),
+        events: gap.events,
+        from_ns: since_attach(attached, gap.from),
+        until_ns: since_attach(attached, gap.until),
+        scope: match gap.scope {
+            Scope::Everything => "everything",
+            Scope::Cache(_) => "cache",
+            Scope::Grace => "grace",
+            Scope::Queueing => "queueing",
+            Scope::Freeing => "freeing",
+            Scope::Barriers => "barriers",
+        }
+        .to_owned(),
+        programs: gap.programs.join(", "),
+    }
+}

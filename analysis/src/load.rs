@@ -1,0 +1,55 @@
+//! Load: a trace to its tables, in one pass.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    ask::Needs,
+    facts::Replay,
+    source::{Meta, Trace},
+    tables::{Tables, Writing},
+    whatif::{Asked, Gather, Glance, WhatIfError},
+};
+
+/// A trace whose questions can be asked.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What the trace says of itself.
+    pub meta: Meta,
+    /// The facts.
+    pub tables: Tables,
+    /// What the machine is asked, where that was wanted.
+    pub asked: Option<Result<Asked, WhatIfError>>,
+    /// Events of the trace, without gaps.
+    pub events: u64,
+    /// When the first and the last event were, in nanoseconds from the attach.
+    pub span_ns: (i64, i64),
+}
+
+/// Deferred frees that a what-if keeps in memory when nobody says otherwise: about four gigabytes.
+pub const MOST_SIMULATED: u64 = 20_000_000;
+
+/// Reads a trace for a question that needs this; `simulate` says how many deferred frees at the most are kept for a what-if.
+///
+/// # Errors
+/// When the trace cannot be read to its end, or the tables cannot be written.
+pub fn load(path: &Path, needs: Needs, simulate: Option<u64>) -> Result<Loaded> {
+    let trace = Trace::open(path)?;
+    let meta = trace.meta.clone();
+    let mut replay = Replay::new(meta.watch.clone(), Writing::new(needs)?);
+    let mut gather = simulate.map(Gather::new);
+    trace.read(&mut |event| {
+        let glance = gather.as_ref().and_then(|_| Glance::at(&event, replay.state()));
+        replay.step(event);
+        if let (Some(gather), Some(glance)) = (&mut gather, glance) {
+            gather.see(&glance, replay.state());
+        }
+        !replay.sink().has_failed()
+    })?;
+    let asked = gather.map(|gather| gather.finish(replay.state()));
+    let span_ns = replay.span_ns();
+    let (state, writing) = replay.finish();
+    let tables = writing.finish().with_context(|| format!("the tables of {}", path.display()))?;
+    Ok(Loaded { meta, tables, asked, events: state.events(), span_ns })
+}

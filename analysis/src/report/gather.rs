@@ -1,0 +1,368 @@
+//! Gather: what the page tells, asked of the tables.
+
+use std::collections::BTreeMap;
+
+use anyhow::Result;
+use polars::prelude::*;
+
+use super::{
+    charts::{Bar, COLOURS, Class, Line, Mark, Outstanding},
+    page::{Page, Table, Told},
+};
+use crate::{
+    ask,
+    load::Loaded,
+    show::units,
+    tables::{Tables, collect},
+    whatif::{self, Question},
+};
+
+/// Parts into which the span of a trace is cut: more than a wide page has room for.
+const PARTS: i64 = 960;
+/// Barriers, destroys and verdicts that are shown at the most.
+const MOST: usize = 200;
+/// Sites that are shown at the most.
+const MOST_SITES: usize = 12;
+
+/// The page of a trace.
+pub(super) fn page(loaded: &Loaded) -> Result<Page> {
+    let tables = &loaded.tables;
+    let mut page = Page { title: title(loaded), ..Page::default() };
+    let counts = collect(ask::caches(tables)?)?;
+    let colours = colours(&counts)?;
+    let queued: u64 = numbers(&counts, "queued")?.iter().flatten().sum();
+    page.facts = facts(loaded, queued);
+    page.warnings = warnings(loaded);
+    page.verdicts = verdicts(tables, &mut page.warnings)?;
+    page.outstanding = outstanding(loaded, &colours)?;
+    page.key = key(&page.outstanding);
+    page.classes = classes(tables, &colours)?;
+    page.waits = waits(tables)?;
+    what_if(loaded, &mut page)?;
+    page.losses = losses(tables, &mut page.warnings)?;
+    page.sites = sites(tables)?;
+    Ok(page)
+}
+
+fn title(loaded: &Loaded) -> String {
+    loaded
+        .meta
+        .path
+        .file_name()
+        .map_or_else(|| "trace".to_owned(), |name| name.to_string_lossy().into_owned())
+}
+
+fn facts(loaded: &Loaded, queued: u64) -> Vec<(String, String)> {
+    let meta = &loaded.meta;
+    let (from, until) = loaded.span_ns;
+    let span = units::span(u64::try_from(until - from).unwrap_or(0));
+    let known =
+        |text: &str| Some(text).filter(|text| !text.is_empty() && *text != "unknown").map(str::to_owned);
+    [
+        ("kernel", known(&meta.release)),
+        ("host", known(&meta.host)),
+        ("boot", known(&meta.boot)),
+        ("events", Some(units::count(loaded.events))),
+        ("deferred frees", Some(units::count(queued))),
+        ("span", Some(span)),
+        ("CPUs", Some(meta.watch.possible_cpus).filter(|cpus| *cpus > 0).map(|cpus| cpus.to_string())),
+        ("ended", meta.ending.clone()),
+    ]
+    .into_iter()
+    .filter_map(|(name, value)| Some((name.to_owned(), value?)))
+    .collect()
+}
+
+fn warnings(loaded: &Loaded) -> Vec<String> {
+    let mut warnings = loaded.meta.undecidable.clone();
+    let ending = loaded.meta.ending.as_deref();
+    if let Some(ending) = ending.filter(|ending| ending.starts_with("no goodbye")) {
+        warnings.push(format!("This trace ends with {ending}."));
+    }
+    warnings
+}
+
+/// Caches with the most deferred frees have colours of their own.
+fn colours(caches: &DataFrame) -> Result<BTreeMap<String, usize>> {
+    let queued = numbers(caches, "queued")?;
+    let mut named: BTreeMap<String, u64> = BTreeMap::new();
+    for (name, queued) in texts(caches, "name")?.into_iter().zip(queued) {
+        *named.entry(name.unwrap_or_default()).or_default() += queued.unwrap_or(0);
+    }
+    let mut order: Vec<(u64, String)> = named.into_iter().map(|(name, queued)| (queued, name)).collect();
+    order.sort_by(|one, other| other.0.cmp(&one.0).then_with(|| one.1.cmp(&other.1)));
+    Ok(order.into_iter().enumerate().map(|(place, (_, name))| (name, place.min(COLOURS - 1))).collect())
+}
+
+fn colour(colours: &BTreeMap<String, usize>, name: &str) -> usize {
+    colours.get(name).copied().unwrap_or(COLOURS - 1)
+}
+
+fn key(shown: &Outstanding) -> Vec<(String, usize)> {
+    let mut key: Vec<(String, usize)> =
+        shown.lines.iter().map(|line| (line.name.clone(), line.colour)).collect();
+    key.sort_by_key(|(_, colour)| *colour);
+    key.dedup();
+    let others = key.iter().filter(|(_, colour)| *colour == COLOURS - 1).count();
+    if others > 1 {
+        key.retain(|(_, colour)| *colour < COLOURS - 1);
+        key.push((format!("{others} other caches"), COLOURS - 1));
+    }
+    key
+}
+
+fn outstanding(loaded: &Loaded, colours: &BTreeMap<String, usize>) -> Result<Outstanding> {
+    let tables = &loaded.tables;
+    let span_ns = busy_span(tables, loaded.span_ns)?;
+    let frame = collect(ask::outstanding::over_time(tables, span_ns, PARTS)?)?;
+    let mut lines: BTreeMap<u64, Line> = BTreeMap::new();
+    let names = texts(&frame, "cache_name")?;
+    let (parts, counts) = (signed(&frame, "part")?, signed(&frame, "outstanding")?);
+    for (row, cache) in numbers(&frame, "cache")?.into_iter().enumerate() {
+        let name = names[row].clone().unwrap_or_default();
+        let colour = colour(colours, &name);
+        let line = lines.entry(cache.unwrap_or(0)).or_insert(Line { name, colour, points: Vec::new() });
+        line.points.push((parts[row].unwrap_or(0), counts[row].unwrap_or(0)));
+    }
+    let destroys = collect(ask::destroys(tables)?.limit(u32::try_from(MOST).unwrap_or(u32::MAX)))?;
+    let barriers = tables
+        .scan("barriers")?
+        .filter(col("cause").neq(lit("flush")))
+        .sort(["wait_ns"], SortMultipleOptions::default().with_order_descending(true).with_nulls_last(true))
+        .limit(u32::try_from(MOST).unwrap_or(u32::MAX));
+    let barriers = collect(barriers)?;
+    Ok(Outstanding {
+        span_ns,
+        parts: PARTS,
+        lines: lines.into_values().collect(),
+        destroys: destroy_marks(&destroys)?,
+        barriers: barrier_marks(&barriers, span_ns.1)?,
+    })
+}
+
+/// From the first thing that is shown to the last, with a margin: krcu stays attached long after all is over.
+fn busy_span(tables: &Tables, whole: (i64, i64)) -> Result<(i64, i64)> {
+    let part = |table: &str, columns: &[&str]| -> PolarsResult<Vec<LazyFrame>> {
+        let frame = tables.scan(table)?;
+        Ok(columns.iter().map(|column| frame.clone().select([col(*column).alias("at_ns")])).collect())
+    };
+    let mut parts = part("objects", &["queued_at_ns", "over_at_ns"])?;
+    parts.extend(part("destroys", &["begin_at_ns", "look_at_ns", "end_at_ns"])?);
+    parts.extend(part("barriers", &["begin_at_ns", "end_at_ns"])?);
+    let ends = concat(parts, UnionArgs::default())?
+        .select([col("at_ns").min().alias("first"), col("at_ns").max().alias("last")]);
+    let ends = collect(ends)?;
+    let end = |name: &str, or: i64| -> Result<i64> {
+        Ok(signed(&ends, name)?.first().copied().flatten().unwrap_or(or))
+    };
+    let (first, last) = (end("first", whole.0)?, end("last", whole.1)?);
+    let margin = ((last - first) / 25).max(1_000);
+    Ok(((first - margin).max(whole.0), (last + margin).min(whole.1.max(last))))
+}
+
+fn destroy_marks(frame: &DataFrame) -> Result<Vec<Mark>> {
+    let (begins, words) = (signed(frame, "begin_at_ns")?, texts(frame, "verdict")?);
+    let (names, flagged) = (texts(frame, "cache_name")?, frame.column("flagged")?.bool()?);
+    let marks = begins.into_iter().enumerate().map(|(row, begin)| {
+        let from_ns = begin.unwrap_or(0);
+        let (word, name) = (words[row].clone().unwrap_or_default(), names[row].clone().unwrap_or_default());
+        let told = format!("{name} destroyed at {}: {word}", units::moment(from_ns));
+        Mark { from_ns, until_ns: from_ns, is_flagged: flagged.get(row).unwrap_or(false), told }
+    });
+    Ok(marks.collect())
+}
+
+fn barrier_marks(frame: &DataFrame, until: i64) -> Result<Vec<Mark>> {
+    let (begins, ends) = (signed(frame, "begin_at_ns")?, signed(frame, "end_at_ns")?);
+    let words = texts(frame, "barrier")?;
+    let marks = begins.into_iter().enumerate().map(|(row, begin)| {
+        let (from_ns, until_ns) = (begin.unwrap_or(0), ends[row].unwrap_or(until));
+        let wait = units::span(u64::try_from(until_ns - from_ns).unwrap_or(0));
+        let told =
+            format!("{} at {}: {wait}", words[row].clone().unwrap_or_default(), units::moment(from_ns));
+        Mark { from_ns, until_ns, is_flagged: false, told }
+    });
+    Ok(marks.collect())
+}
+
+fn classes(tables: &Tables, colours: &BTreeMap<String, usize>) -> Result<Vec<Class>> {
+    let frame = collect(ask::distribution(tables)?)?;
+    let mut classes: BTreeMap<i32, [u64; COLOURS]> = BTreeMap::new();
+    let names = texts(&frame, "cache_name")?;
+    let counts = numbers(&frame, "objects")?;
+    for (row, class) in signed(&frame, "class")?.into_iter().enumerate() {
+        let class = i32::try_from(class.unwrap_or(0)).unwrap_or(0);
+        let colour = colour(colours, names[row].as_deref().unwrap_or(""));
+        classes.entry(class).or_insert([0; COLOURS])[colour] += counts[row].unwrap_or(0);
+    }
+    Ok(classes.into_iter().map(|(class, counts)| Class { class, counts }).collect())
+}
+
+fn waits(tables: &Tables) -> Result<Vec<Bar>> {
+    let frame = collect(ask::barriers_by_cause(tables)?)?;
+    let (barriers, causes) = (texts(&frame, "barrier")?, texts(&frame, "cause")?);
+    let (counts, waits) = (numbers(&frame, "barriers")?, numbers(&frame, "wait_ns")?);
+    let longest = numbers(&frame, "wait_max_ns")?;
+    let bars = (0..frame.height()).map(|row| {
+        let cause = match causes[row].as_deref() {
+            Some("destroy") => "inside a destroy",
+            Some("flush") => "by flush_rcu_work()",
+            _ => "called by itself",
+        };
+        let barrier = barriers[row].clone().unwrap_or_default();
+        let name = if barrier == "inside-destroy" {
+            "inlined into a destroy".to_owned()
+        } else {
+            format!("{barrier}() {cause}")
+        };
+        let value_ns = waits[row].unwrap_or(0);
+        let count = units::count(counts[row].unwrap_or(0));
+        let note =
+            format!("{} in {count}, ≤ {}", units::span(value_ns), units::span(longest[row].unwrap_or(0)));
+        Bar { name, value_ns, after_ns: 0, note, is_flagged: false }
+    });
+    Ok(bars.collect())
+}
+
+fn what_if(loaded: &Loaded, page: &mut Page) -> Result<()> {
+    let asked = match &loaded.asked {
+        Some(Ok(asked)) => asked,
+        Some(Err(error)) => {
+            page.no_approaches = Some(format!("Not simulated: {error}."));
+            return Ok(());
+        }
+        None => return Ok(()),
+    };
+    let answer = whatif::ask(asked, &Question { approach: None, seed: 1 })?;
+    for sum in &answer.sums {
+        let is_flagged = sum.unsafe_destroys > 0;
+        let mut note = units::span(sum.caller_wait_ns);
+        if sum.linger_ns > 0 {
+            note.push_str(&format!(" + {}", units::span(sum.linger_ns)));
+        }
+        if sum.hung > 0 {
+            note.push_str(", hangs");
+        }
+        if is_flagged {
+            note.push_str(", unsafe");
+        }
+        let (value_ns, after_ns) = (sum.caller_wait_ns, sum.linger_ns);
+        page.approaches.push(Bar { name: sum.approach.clone(), value_ns, after_ns, note, is_flagged });
+    }
+    page.below = whatif::below(&answer);
+    let (_, frame) = whatif::frame(&answer, false)?;
+    let frame = whatif::for_a_person(&frame)?;
+    page.sums = table(&frame, &["unsafe", "hung", "false_splats"]);
+    Ok(())
+}
+
+fn verdicts(tables: &Tables, warnings: &mut Vec<String>) -> Result<Vec<Told>> {
+    let frame = collect(ask::verdicts(tables)?)?;
+    if frame.height() > MOST {
+        warnings.push(format!(
+            "{} verdicts: the first {MOST} are shown here, `krcu analyze verdicts` has all.",
+            frame.height()
+        ));
+    }
+    let text = |name: &str| texts(&frame, name);
+    let number = |name: &str| numbers(&frame, name);
+    let (words, caches, modules) = (text("verdict")?, text("cache")?, text("module")?);
+    let flagged = frame.column("flagged")?.bool()?;
+    let strictly = frame.column("flagged_strictly")?.bool()?;
+    let (by, at) = (text("destroyed_by")?, signed(&frame, "destroyed_at_ns")?);
+    let (queued, oldest) = (number("queued_by_kfree_rcu")?, number("oldest_age_ns")?);
+    let (own, other, wait) = (number("waited_for_own")?, number("waited_for_other")?, number("wait_ns")?);
+    let (leaked, late) = (number("leaked")?, number("late_frees")?);
+    let rest =
+        [("queued at", text("queued_at")?), ("notes", text("notes")?), ("what to do", text("advice")?)];
+    let told = (0..frame.height().min(MOST)).map(|row| {
+        let mut evidence = Vec::new();
+        let mut tell = |name: &str, value: String| evidence.push((name.to_owned(), value));
+        let who = by[row].clone().unwrap_or_default();
+        tell("destroyed by", format!("{who}, {} into the run", units::moment(at[row].unwrap_or(0))));
+        if let Some(queued) = queued[row].filter(|queued| *queued > 0) {
+            let age =
+                oldest[row].map(|age| format!(", the oldest {} old", units::span(age))).unwrap_or_default();
+            tell("outstanding", format!("{} deferred frees when it looked{age}", units::count(queued)));
+        }
+        let (own, other) = (own[row].unwrap_or(0), other[row].unwrap_or(0));
+        if own + other > 0 {
+            let wait = wait[row].map(units::span).unwrap_or_default();
+            tell(
+                "waited",
+                format!("{wait} for {} of its own and {} of others", units::count(own), units::count(other)),
+            );
+        }
+        if let Some(leaked) = leaked[row].filter(|leaked| *leaked > 0) {
+            tell("leaked", units::count(leaked));
+        }
+        if let Some(late) = late[row].filter(|late| *late > 0) {
+            tell("late frees", format!("{} after it looked", units::count(late)));
+        }
+        for (name, values) in &rest {
+            values[row].iter().filter(|value| !value.is_empty()).for_each(|value| tell(name, value.clone()));
+        }
+        let word = words[row].clone().unwrap_or_default();
+        let is_flagged = flagged.get(row).unwrap_or(false);
+        let module = modules[row].as_ref().map(|module| format!(" ({module})")).unwrap_or_default();
+        let cache = format!("{}{module}", caches[row].clone().unwrap_or_default());
+        let is_open = word == "inconclusive" || strictly.get(row).unwrap_or(false);
+        Told {
+            word: if is_flagged { word.to_uppercase() } else { word },
+            is_flagged,
+            is_open,
+            cache,
+            evidence,
+        }
+    });
+    Ok(told.collect())
+}
+
+fn losses(tables: &Tables, warnings: &mut Vec<String>) -> Result<Table> {
+    let sums = tables.scan("gaps")?.group_by([col("reason"), col("scope")]).agg([
+        col("events").sum(),
+        len().cast(DataType::UInt32).alias("gaps"),
+        col("from_ns").min(),
+        col("until_ns").max(),
+    ]);
+    let frame = collect(sums.sort(["reason", "scope"], SortMultipleOptions::default()))?;
+    let lost: u64 = numbers(&frame, "events")?.iter().flatten().sum();
+    if lost > 0 {
+        warnings
+            .push(format!("{} events were not seen: every count here is at least that.", units::count(lost)));
+    }
+    Ok(table(&frame, &["events"]))
+}
+
+fn sites(tables: &Tables) -> Result<Table> {
+    let sites = ask::sites(tables)?.limit(u32::try_from(MOST_SITES).unwrap_or(u32::MAX));
+    Ok(table(&collect(sites)?, &[]))
+}
+
+/// A frame as a table; in the columns named, what is above 0 is a fault.
+fn table(frame: &DataFrame, faults: &[&str]) -> Table {
+    let written = crate::show::terminal::cells(frame);
+    let rows = (0..frame.height()).map(|row| {
+        let cells = written.iter().zip(frame.columns()).map(|((_, _, cells), column)| {
+            let is_fault = faults.contains(&column.name().as_str()) && cells[row] != "0";
+            (cells[row].clone(), is_fault)
+        });
+        cells.collect()
+    });
+    Table {
+        rows: rows.collect(),
+        columns: written.iter().map(|(heading, is_right, _)| (heading.clone(), !is_right)).collect(),
+    }
+}
+
+fn texts(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<String>>> {
+    Ok(frame.column(name)?.str()?.iter().map(|text| text.map(str::to_owned)).collect())
+}
+
+fn numbers(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<u64>>> {
+    Ok(frame.column(name)?.cast(&DataType::UInt64)?.u64()?.iter().collect())
+}
+
+fn signed(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<i64>>> {
+    Ok(frame.column(name)?.cast(&DataType::Int64)?.i64()?.iter().collect())
+}

@@ -1,0 +1,158 @@
+//! Run: one verb from begin to end.
+
+use std::{
+    fs::File,
+    io::{self, BufWriter, IsTerminal as _, Write},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use polars::prelude::{DataFrame, LazyFrame, PolarsResult};
+
+use crate::{
+    ask::{self, Needs},
+    cli::{Asked, Cli, Verb},
+    compare, export, import,
+    load::{self, Loaded},
+    report, show,
+    show::{Cut, Format},
+    tables::{Tables, collect},
+    whatif::{self, Question},
+};
+
+/// Rows that a person is shown when nobody asked for all.
+const SHOWN_ROWS: usize = 40;
+/// Characters of a text that a person is shown when nobody asked for all.
+const SHOWN_TEXT: usize = 72;
+
+/// Does what was asked.
+///
+/// # Errors
+/// When the trace cannot be read, the question cannot be answered, or the answer cannot be written.
+pub fn run(cli: &Cli) -> Result<()> {
+    match &cli.verb {
+        Verb::Caches(asked) => answer(asked, "cache", Needs::CACHES, ask::caches),
+        Verb::Objects { asked, by, rows } => {
+            let kind = if *rows { "object" } else { "objects" };
+            answer(asked, kind, Needs::ALL, |tables| ask::objects(tables, *by, *rows))
+        }
+        Verb::Barriers { asked, by_cause: false } => answer(asked, "barrier", Needs::SMALL, ask::barriers),
+        Verb::Barriers { asked, by_cause: true } => {
+            answer(asked, "barriers", Needs::SMALL, ask::barriers_by_cause)
+        }
+        Verb::Verdicts(asked) => {
+            if asked.format == Format::Text {
+                verdicts_for_a_person(asked)
+            } else {
+                answer(asked, "verdict", Needs::SMALL, ask::verdicts)
+            }
+        }
+        Verb::Batches(asked) => answer(asked, "batch", Needs::BATCHES, ask::batches),
+        Verb::Sites(asked) => answer(asked, "site", Needs::SITES, ask::sites),
+        Verb::Whatif { asked, approach, seed, rows, most } => {
+            let question = Question { approach: approach.clone(), seed: *seed };
+            what_if(asked, &question, *rows, *most)
+        }
+        Verb::Report { trace, output, most } => report::write(trace, output.as_deref(), *most),
+        Verb::Compare { one, other, format } => {
+            show::check_destination(*format, io::stdout().is_terminal())?;
+            compare::compare(one, other, *format, &mut io::stdout().lock())
+        }
+        Verb::Export { trace, kind, output } => export::export(trace, *kind, output),
+        Verb::Import { text, output } => import::import(text, output),
+    }
+}
+
+/// Whether somebody closed what we wrote to, as `head` does.
+#[must_use]
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn answer(
+    asked: &Asked,
+    kind: &str,
+    needs: Needs,
+    question: impl FnOnce(&Tables) -> PolarsResult<LazyFrame>,
+) -> Result<()> {
+    check(asked)?;
+    let loaded = load::load(&asked.trace, needs, None)?;
+    let frame = collect(question(&loaded.tables)?)?;
+    print(asked, kind, &frame)?;
+    said(&loaded)
+}
+
+fn verdicts_for_a_person(asked: &Asked) -> Result<()> {
+    let loaded = load::load(&asked.trace, Needs::SMALL, None)?;
+    let frame = collect(ask::verdicts(&loaded.tables)?)?;
+    let text = show::verdicts::text(&frame)?;
+    destination(asked)?.write_all(text.as_bytes()).context("writing the verdicts")?;
+    said(&loaded)
+}
+
+fn what_if(asked: &Asked, question: &Question, rows: bool, most: u64) -> Result<()> {
+    check(asked)?;
+    let loaded = load::load(&asked.trace, Needs::SMALL, Some(most))?;
+    let workload = loaded.asked.as_ref().context("a what-if needs a workload")?;
+    let workload = workload.as_ref().map_err(ToString::to_string).map_err(anyhow::Error::msg)?;
+    let answer = whatif::ask(workload, question)?;
+    let (kind, mut frame) = whatif::frame(&answer, rows)?;
+    if asked.format == Format::Text && !rows && !asked.all {
+        frame = whatif::for_a_person(&frame)?;
+    }
+    print(asked, kind, &frame)?;
+    if asked.format == Format::Text {
+        destination_of(None)?.write_all(whatif::below(&answer).as_bytes())?;
+    } else {
+        eprint!("{}", whatif::below(&answer));
+    }
+    said(&loaded)
+}
+
+fn check(asked: &Asked) -> Result<()> {
+    let to_terminal = asked.output.is_none() && io::stdout().is_terminal();
+    show::check_destination(asked.format, to_terminal)
+}
+
+fn print(asked: &Asked, kind: &str, frame: &DataFrame) -> Result<()> {
+    let cut = if asked.all {
+        Cut { rows: usize::MAX, text: usize::MAX }
+    } else {
+        Cut { rows: SHOWN_ROWS, text: SHOWN_TEXT }
+    };
+    let mut out = destination(asked)?;
+    show::show(frame, kind, asked.format, cut, &mut out)?;
+    out.flush().context("writing the answer")
+}
+
+fn destination(asked: &Asked) -> Result<Box<dyn Write>> {
+    destination_of(asked.output.as_deref())
+}
+
+fn destination_of(output: Option<&Path>) -> Result<Box<dyn Write>> {
+    Ok(match output {
+        Some(path) => {
+            let file = File::create(path).with_context(|| format!("{} cannot be written", path.display()))?;
+            Box::new(BufWriter::new(file))
+        }
+        None => Box::new(BufWriter::new(io::stdout())),
+    })
+}
+
+/// What the reader of an answer has to know of the trace.
+fn said(loaded: &Loaded) -> Result<()> {
+    let gaps = collect(loaded.tables.scan("gaps")?)?;
+    if gaps.height() > 0 {
+        let events: u64 = gaps.column("events")?.u64()?.iter().flatten().sum();
+        eprintln!(
+            "note: {} events were not seen: what an answer counts is at least that",
+            show::units::count(events)
+        );
+    }
+    if let Some(ending) = loaded.meta.ending.as_deref().filter(|ending| ending.starts_with("no goodbye")) {
+        eprintln!("note: this trace ends with {ending}");
+    }
+    Ok(())
+}

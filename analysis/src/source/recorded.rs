@@ -1,0 +1,99 @@
+//! Recorded: the folder `NAME.krcu/` that `krcu record` and `krcu check -o` write.
+
+use std::{path::Path, sync::mpsc, thread};
+
+use krcu_model::Event;
+use krcu_trace::{How, Reader, TraceError};
+
+use super::{Meta, SourceError, Trace};
+
+/// Opens a folder.
+pub(super) fn open(path: &Path) -> Result<Trace, SourceError> {
+    let reader = Reader::open(path).map_err(SourceError::Recorded)?;
+    let told = reader.meta();
+    let watch = told
+        .watch()
+        .map_err(|reason| SourceError::Kind { path: path.to_owned(), complaint: reason.to_string() })?;
+    let unknown = || "unknown".to_owned();
+    let meta = Meta {
+        path: path.to_owned(),
+        watch,
+        release: told.kernel.release.clone(),
+        host: told.kernel.host.clone().unwrap_or_else(unknown),
+        boot: told.kernel.boot_id.clone().unwrap_or_else(unknown),
+        ending: Some(ending(told.ended.as_ref().map(|end| end.how)).to_owned()),
+        undecidable: told.undecidable.clone(),
+    };
+    Ok(Trace::new(meta, move |each| feed(&reader, each)))
+}
+
+/// Events that are decoded before they are handed over together.
+const AT_ONCE: usize = 4096;
+/// How many such pieces there are.
+const PIECES: usize = 4;
+
+/// Decodes in a thread of its own: of a large trace that is half of the work.
+fn feed(reader: &Reader, each: &mut dyn FnMut(Event) -> bool) -> Result<(), SourceError> {
+    let (full, filled) = mpsc::sync_channel::<Result<Vec<Event>, TraceError>>(PIECES);
+    let (empty, emptied) = mpsc::channel();
+    for _ in 0..PIECES {
+        // The other end is in this function.
+        let _ = empty.send(Vec::with_capacity(AT_ONCE));
+    }
+    // Both ends of ours go when this is left early, and the decoder with them.
+    thread::scope(move |scope| {
+        scope.spawn(move || decode(reader, &emptied, &full));
+        for piece in filled {
+            let mut piece = piece.map_err(SourceError::Recorded)?;
+            for event in piece.drain(..) {
+                if !each(event) {
+                    return Ok(());
+                }
+            }
+            // It is needed no more where the decoder has come to its end.
+            let _ = empty.send(piece);
+        }
+        Ok(())
+    })
+}
+
+/// Fills pieces until the trace ends, one of its parts cannot be read, or nobody takes them.
+fn decode(
+    reader: &Reader,
+    empty: &mpsc::Receiver<Vec<Event>>,
+    full: &mpsc::SyncSender<Result<Vec<Event>, TraceError>>,
+) {
+    let mut events = reader.events();
+    while let Ok(mut piece) = empty.recv() {
+        let mut failed = None;
+        while piece.len() < AT_ONCE {
+            match events.next() {
+                Some(Ok(event)) => piece.push(event),
+                Some(Err(error)) => {
+                    failed = Some(error);
+                    break;
+                }
+                None => break,
+            }
+        }
+        let is_over = piece.len() < AT_ONCE;
+        let is_taken = full.send(Ok(piece)).is_ok();
+        if let Some(error) = failed {
+            // Nobody may be there to be told.
+            let _ = full.send(Err(error));
+        }
+        if is_over || !is_taken {
+            break;
+        }
+    }
+}
+
+fn ending(how: Option<How>) -> &'static str {
+    match how {
+        None => "no goodbye: the recorder was killed, or is still at work; what follows is missing",
+        Some(How::Exit) => "the command ended",
+        Some(How::Signal) => "krcu was told to end",
+        Some(How::Duration) => "the time that was asked for was over",
+        Some(How::CutShort) => "the events could not be written: they are not all here",
+    }
+}

@@ -1,0 +1,241 @@
+//! Tables: the rows of a replay, spilled to Parquet as they come, and scanned from there.
+//!
+//! A table in memory is at most [`ROWS`] rows; what was written is read by column and by row group, so that a trace
+//! may be larger than memory. The folder is temporary and goes when this is dropped.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use polars::prelude::*;
+
+use crate::{
+    ask::{Columns, Needs},
+    facts::{
+        Sink,
+        row::Rows,
+        words::{self, Barriers, Batches, Caches, Destroys, Gaps, Graces, Objects, Sites, Verdicts},
+    },
+};
+
+/// Rows of a table that are kept before they are written.
+const ROWS: usize = 1 << 16;
+
+/// Why tables cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub enum TablesError {
+    /// The temporary folder cannot be made, or a file in it.
+    #[error("a temporary table cannot be written in {}", folder.display())]
+    Folder {
+        /// Where.
+        folder: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// polars says no.
+    #[error("a table cannot be written or read")]
+    Polars(#[from] PolarsError),
+}
+
+/// One table that is being written.
+struct Spill<R> {
+    rows: R,
+    columns: Columns,
+    writer: polars::io::parquet::write::BatchedWriter<File>,
+}
+
+impl<R: Rows> Spill<R> {
+    /// None for a table that nobody asks for.
+    fn new(folder: &Path, columns: Columns) -> Result<Option<Spill<R>>, TablesError> {
+        if columns == Columns::None {
+            return Ok(None);
+        }
+        let path = file(folder, R::NAME);
+        let file =
+            File::create(path).map_err(|error| TablesError::Folder { folder: folder.to_owned(), error })?;
+        let empty = selected(R::default().take(), columns)?;
+        let writer =
+            ParquetWriter::new(file).with_compression(ParquetCompression::Snappy).batched(empty.schema())?;
+        Ok(Some(Spill { rows: R::default(), columns, writer }))
+    }
+
+    fn push(&mut self, row: R::Row) -> PolarsResult<()> {
+        self.rows.push(row);
+        if self.rows.len() >= ROWS { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> PolarsResult<()> {
+        if self.rows.is_empty() {
+            return Ok(());
+        }
+        self.writer.write_batch(&selected(self.rows.take(), self.columns)?)
+    }
+
+    fn finish(mut self) -> PolarsResult<()> {
+        self.flush()?;
+        self.writer.finish().map(|_bytes| ())
+    }
+}
+
+fn selected(rows: DataFrame, columns: Columns) -> PolarsResult<DataFrame> {
+    match columns {
+        Columns::These(names) => rows.select(names.iter().copied()),
+        Columns::None | Columns::All => Ok(rows),
+    }
+}
+
+fn file(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("{name}.parquet"))
+}
+
+/// The tables of a replay that runs.
+pub struct Writing {
+    folder: tempfile::TempDir,
+    objects: Option<Spill<Objects>>,
+    batches: Option<Spill<Batches>>,
+    barriers: Option<Spill<Barriers>>,
+    destroys: Option<Spill<Destroys>>,
+    verdicts: Option<Spill<Verdicts>>,
+    caches: Option<Spill<Caches>>,
+    graces: Option<Spill<Graces>>,
+    gaps: Option<Spill<Gaps>>,
+    sites: Option<Spill<Sites>>,
+    /// The first failure, after which nothing is written.
+    failed: Option<PolarsError>,
+}
+
+impl Writing {
+    /// Empty tables in a new temporary folder, as far as a question needs them.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn new(needs: Needs) -> Result<Writing, TablesError> {
+        let folder = tempfile::Builder::new()
+            .prefix("krcu-analyze-")
+            .tempdir()
+            .map_err(|error| TablesError::Folder { folder: std::env::temp_dir(), error })?;
+        let path = folder.path();
+        let batches = if needs.batches { Columns::All } else { Columns::None };
+        Ok(Writing {
+            objects: Spill::new(path, needs.objects)?,
+            batches: Spill::new(path, batches)?,
+            barriers: Spill::new(path, Columns::All)?,
+            destroys: Spill::new(path, Columns::All)?,
+            verdicts: Spill::new(path, Columns::All)?,
+            caches: Spill::new(path, Columns::All)?,
+            graces: Spill::new(path, Columns::All)?,
+            gaps: Spill::new(path, Columns::All)?,
+            sites: Spill::new(path, Columns::All)?,
+            failed: None,
+            folder,
+        })
+    }
+
+    /// Whether a table could not be written: what follows is in vain.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Every row has come.
+    ///
+    /// # Errors
+    /// The first that could not be written.
+    pub fn finish(self) -> Result<Tables, TablesError> {
+        if let Some(error) = self.failed {
+            return Err(error.into());
+        }
+        finish(self.objects)?;
+        finish(self.batches)?;
+        finish(self.barriers)?;
+        finish(self.destroys)?;
+        finish(self.verdicts)?;
+        finish(self.caches)?;
+        finish(self.graces)?;
+        finish(self.gaps)?;
+        finish(self.sites)?;
+        Ok(Tables { folder: self.folder })
+    }
+
+    fn note(&mut self, result: PolarsResult<()>) {
+        if let Err(error) = result {
+            self.failed.get_or_insert(error);
+        }
+    }
+}
+
+fn finish<R: Rows>(table: Option<Spill<R>>) -> PolarsResult<()> {
+    table.map_or(Ok(()), Spill::finish)
+}
+
+macro_rules! sink {
+    ($($method:ident($row:ident) in $table:ident;)+) => {
+        impl Sink for Writing {
+            $(fn $method(&mut self, row: words::$row) {
+                if let (Some(table), None) = (&mut self.$table, &self.failed) {
+                    let result = table.push(row);
+                    self.note(result);
+                }
+            })+
+        }
+    };
+}
+
+sink! {
+    object(Object) in objects;
+    batch(Batch) in batches;
+    barrier(Barrier) in barriers;
+    destroy(Destroy) in destroys;
+    verdict(VerdictRow) in verdicts;
+    cache(Cache) in caches;
+    grace(Grace) in graces;
+    gap(Gap) in gaps;
+    site(SiteRow) in sites;
+}
+
+/// The tables of a trace.
+#[derive(Debug)]
+pub struct Tables {
+    folder: tempfile::TempDir,
+}
+
+/// The names of all tables.
+pub const NAMES: [&str; 9] = [
+    Objects::NAME,
+    Batches::NAME,
+    Barriers::NAME,
+    Destroys::NAME,
+    Verdicts::NAME,
+    Caches::NAME,
+    Graces::NAME,
+    Gaps::NAME,
+    Sites::NAME,
+];
+
+impl Tables {
+    /// A table, to be asked.
+    ///
+    /// # Errors
+    /// When its file cannot be read; a question that needs more than it said fails here, or names the column.
+    pub fn scan(&self, name: &str) -> PolarsResult<LazyFrame> {
+        let path = PlRefPath::try_from_path(&file(self.folder.path(), name))?;
+        LazyFrame::scan_parquet(path, ScanArgsParquet { glob: false, ..ScanArgsParquet::default() })
+    }
+
+    /// The file of a table.
+    #[must_use]
+    pub fn file(&self, name: &str) -> PathBuf {
+        file(self.folder.path(), name)
+    }
+}
+
+/// Asks, in the engine that reads a part at a time.
+///
+/// # Errors
+/// When polars cannot.
+pub fn collect(question: LazyFrame) -> PolarsResult<DataFrame> {
+    // A question without a sink of its own has one answer.
+    Ok(question.collect_with_engine(Engine::Streaming)?.unwrap_single())
+}

@@ -1,0 +1,42 @@
+//! What-if: what each approach would have cost the recorded workload.
+//!
+//! [`Gather`] watches the replay and notes who queued and destroyed what and when, and how long grace periods, frees and
+//! workers took; the reference machine does the same under each approach. Unlike the tables this is kept in memory,
+//! forty bytes an object: the machine needs all of a workload at once.
+
+mod asked;
+mod delays;
+mod frame;
+mod run;
+mod samples;
+pub mod words;
+
+pub use asked::{Asked, Gather, Glance};
+pub use frame::{below, for_a_person, frame, inputs_of, rows_of};
+pub use run::{Answer, Question, ask};
+
+/// Why a trace cannot be simulated.
+#[derive(Debug, thiserror::Error)]
+pub enum WhatIfError {
+    /// No destroy looked at its slabs.
+    #[error(
+        "no cache was destroyed in this trace: there is nothing that an approach would have done otherwise"
+    )]
+    NoDestroy,
+    /// There are more caches or CPUs than a machine can number, or more than was allowed.
+    #[error("{what}: {found}, and at most {limit} can be simulated")]
+    TooMany {
+        /// Of what.
+        what: &'static str,
+        /// How many there are.
+        found: u64,
+        /// How many there may be.
+        limit: u64,
+    },
+    /// The machine refuses the workload.
+    #[error("the workload of this trace cannot be run")]
+    Workload(#[from] krcu_model::simulate::WorkloadError),
+    /// No approach has such a name.
+    #[error("no approach is called {0:?}: `--approach` takes a part of a name that the table prints")]
+    NoApproach(String),
+}

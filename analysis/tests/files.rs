@@ -1,0 +1,204 @@
+//! Files: what is written for a person and for other programs, read back.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Parser as _;
+use krcu_analysis::{ask::Needs, cli::Cli, compare, import, load, run, show::Format, tables::collect};
+use polars::prelude::*;
+
+fn trace(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../krcu-model/tests/traces").join(format!("{name}.script"))
+}
+
+fn analyze(words: &[&str]) -> anyhow::Result<()> {
+    run::run(&Cli::try_parse_from([&["krcu-analyze"], words].concat()).unwrap())
+}
+
+#[test]
+fn a_report_is_one_file_that_fetches_and_runs_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    analyze(&["report", trace("6.1-pending").to_str().unwrap(), "-o", page.to_str().unwrap()]).unwrap();
+    let html = fs::read_to_string(&page).unwrap();
+    for absent in ["http:", "https:", "<script", "src=", "href=", "@import", "url(", "NaN", "inf"] {
+        assert!(!html.replace("http-equiv", "").contains(absent), "{absent}");
+    }
+    // By the module's source: 777 objects are queued and none is freed when the destroy looks.
+    for told in [
+        "PENDING",
+        "krcu_pending",
+        "777 deferred frees when it looked",
+        "6.1.0-56-cloud-amd64",
+        "No event of this trace is known to be missing",
+    ] {
+        assert!(html.contains(told), "{told}");
+    }
+    assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
+    // Four pictures, each for two widths, but that this kernel's destroy has no barrier to show.
+    assert!(html.matches("role=\"img\"").count() >= 6);
+}
+
+#[test]
+fn a_data_set_is_by_host_and_boot_and_loses_no_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    for name in ["6.12-two", "6.12-pending"] {
+        analyze(&["export", trace(name).to_str().unwrap(), "--to", "parquet", "-o", path]).unwrap();
+    }
+    let objects = folder.path().join("objects/host=unknown/boot=unknown");
+    let rows: Vec<usize> = ["6%2E12-pending.parquet", "6.12-pending.parquet", "6.12-two.parquet"]
+        .iter()
+        .filter_map(|name| fs::File::open(objects.join(name)).ok())
+        .map(|file| ParquetReader::new(file).finish().unwrap().height())
+        .collect();
+    // By the modules' sources.
+    assert_eq!(rows, [777, 300]);
+    analyze(&["export", trace("6.12-two").to_str().unwrap(), "--to", "csv", "-o", path]).unwrap();
+    let csv = fs::read_to_string(folder.path().join("objects.csv")).unwrap();
+    assert_eq!(csv.lines().count(), 301);
+}
+
+/// As much of protobuf as the encoding's documentation says, to read what was written: fields by number.
+fn fields(mut bytes: &[u8]) -> Vec<(u64, Result<u64, &[u8]>)> {
+    fn varint(bytes: &mut &[u8]) -> u64 {
+        let mut value = 0;
+        for shift in (0..).step_by(7) {
+            let (byte, rest) = bytes.split_first().unwrap();
+            *bytes = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        value
+    }
+    let mut fields = Vec::new();
+    while !bytes.is_empty() {
+        let key = varint(&mut bytes);
+        let value = varint(&mut bytes);
+        match key & 7 {
+            0 => fields.push((key >> 3, Ok(value))),
+            2 => {
+                let (inner, rest) = bytes.split_at(usize::try_from(value).unwrap());
+                fields.push((key >> 3, Err(inner)));
+                bytes = rest;
+            }
+            other => panic!("wire type {other}"),
+        }
+    }
+    fields
+}
+
+fn number(message: &[(u64, Result<u64, &[u8]>)], field: u64) -> Option<u64> {
+    message.iter().find(|(number, _)| *number == field).and_then(|(_, value)| value.ok())
+}
+
+fn bytes<'a>(message: &[(u64, Result<u64, &'a [u8]>)], field: u64) -> Option<&'a [u8]> {
+    message.iter().find(|(number, _)| *number == field).and_then(|(_, value)| value.err())
+}
+
+#[test]
+fn perfetto_gets_tracks_slices_that_close_and_counters_that_end_at_what_is_left() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.perfetto-trace");
+    analyze(&[
+        "export",
+        trace("6.12-two").to_str().unwrap(),
+        "--to",
+        "perfetto",
+        "-o",
+        path.to_str().unwrap(),
+    ])
+    .unwrap();
+    let trace = fs::read(&path).unwrap();
+    let mut names: BTreeMap<u64, String> = BTreeMap::new();
+    let (mut open, mut last, mut count) = (BTreeMap::new(), BTreeMap::new(), 0);
+    for (field, packet) in fields(&trace) {
+        assert_eq!(field, 1, "a trace is packets");
+        let packet = fields(packet.unwrap_err());
+        if let Some(track) = bytes(&packet, 60) {
+            let track = fields(track);
+            let name = String::from_utf8(bytes(&track, 2).unwrap().to_vec()).unwrap();
+            assert!(names.insert(number(&track, 1).unwrap(), name).is_none(), "one track, one number");
+            continue;
+        }
+        let event = fields(bytes(&packet, 11).unwrap());
+        let track = number(&event, 11).unwrap();
+        assert!(names.contains_key(&track), "a track is told before its events");
+        assert!(number(&packet, 8).is_some(), "each event has a time");
+        match number(&event, 9).unwrap() {
+            1 => *open.entry(track).or_insert(0) += 1,
+            2 => *open.entry(track).or_insert(0) -= 1,
+            4 => {
+                count += 1;
+                last.insert(names[&track].clone(), number(&event, 30).unwrap());
+            }
+            other => panic!("an event of type {other}"),
+        }
+    }
+    assert!(open.len() >= 4 && open.values().all(|open| *open == 0), "{open:?}");
+    assert_eq!(last, BTreeMap::from([("outstanding krcu_two_pending #1".to_owned(), 0)]));
+    assert!(count > 300);
+    for name in ["CPUs", "caches", "waiting tasks", "krcu_two_pending #1", "krcu_two_correct #0", "CPU   1"] {
+        assert!(names.values().any(|known| known == name), "{name} in {names:?}");
+    }
+}
+
+#[test]
+fn the_kernels_own_text_becomes_a_trace_that_says_what_it_cannot_decide() {
+    let folder = tempfile::tempdir().unwrap();
+    let (text, script) = (folder.path().join("trace.txt"), folder.path().join("trace.script"));
+    fs::write(
+        &text,
+        "# tracer: nop\n\
+         insmod-90 [000] .....  10.000001: module_load: krcu_pending OE\n\
+         insmod-90 [000] .....  10.000100: rcu_kvfree_callback: rcu_preempt rhp=00000000aa000010 func=16 1\n\
+         insmod-90 [000] .....  10.000200: rcu_kvfree_callback: rcu_preempt rhp=00000000aa000050 func=16 2\n\
+         rcu_pree-16 [001] ..... 10.001000: rcu_grace_period: rcu_preempt 100 start\n\
+         rmmod-91 [001] .....  10.002000: rcu_barrier: rcu_preempt Begin cpu -1 remaining 0 # 4\n\
+         rcu_pree-16 [001] ..... 10.011000: rcu_grace_period: rcu_preempt 100 end\n\
+         rmmod-91 [001] .....  10.012000: rcu_barrier: rcu_preempt Inc2 cpu -1 remaining 0 # 4\n\
+         kworker/0:1-12 [000] .....  10.020200: rcu_invoke_kvfree_callback: rcu_preempt rhp=00000000aa000010 func=16\n\
+         CPU:0 [LOST 5 EVENTS]\n",
+    )
+    .unwrap();
+    import::import(&text, &script).unwrap();
+    let loaded = load::load(&script, Needs::ALL, None).unwrap();
+    assert_eq!(loaded.meta.undecidable.len(), import::CANNOT.len());
+    let rows = |table: &str| collect(loaded.tables.scan(table).unwrap()).unwrap();
+    let objects = rows("objects");
+    assert_eq!(objects.height(), 2);
+    // 10.020200 less 10.000100; the other was not seen freed.
+    let ages: Vec<Option<u64>> = objects.column("age_ns").unwrap().u64().unwrap().iter().collect();
+    assert_eq!(ages, [Some(20_100_000), None]);
+    let waits: Vec<Option<u64>> = rows("barriers").column("wait_ns").unwrap().u64().unwrap().iter().collect();
+    assert_eq!(waits, [Some(10_000_000)]);
+    assert_eq!(rows("gaps").column("events").unwrap().u64().unwrap().get(0), Some(5));
+    assert_eq!(rows("verdicts").height(), 0);
+    fs::write(&text, "nothing here\n").unwrap();
+    assert!(
+        import::import(&text, &script)
+            .unwrap_err()
+            .to_string()
+            .contains("none of its 1 lines tells an event")
+    );
+}
+
+#[test]
+fn what_differs_most_comes_first() {
+    let mut out = Vec::new();
+    compare::compare(&trace("6.1-pending"), &trace("6.12-pending"), Format::Text, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("of ")).skip(1).collect();
+    // The same module is pending on the one kernel and waited for on the other; all else follows from that.
+    let mut verdicts: Vec<&str> = lines[..2].iter().map(|line| line[45..63].trim()).collect();
+    verdicts.sort_unstable();
+    assert_eq!(verdicts, ["verdict pending", "verdict waited"], "{text}");
+    assert!(lines.iter().any(|line| line.contains("queued") && line.ends_with("same")), "{text}");
+}

@@ -1,0 +1,205 @@
+//! `cargo xtask bench analyze`: a generated trace replayed and asked, and DuckDB and pandas asked the same of the same
+//! Parquet: events a second, and the most memory that each had.
+//!
+//! Figures, not tests; but that three programs find the same outstanding at each destroy is required.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::analysis;
+use crate::build;
+use crate::cache;
+use crate::machine;
+use crate::progress::say;
+use crate::setup;
+
+/// Runs a command and measures it: the standard library tells no child's memory.
+const MEASURE: &str = include_str!("measure.py");
+/// Events of the traces, unless others are asked for.
+pub(crate) const EVENTS: [u64; 2] = [5_000_000, 50_000_000];
+/// Of more events than this the machine is asked one approach, and not all thirty-five.
+const MOST_FOR_ALL: u64 = 5_000_000;
+/// Deferred frees that a what-if may keep; half of a trace's events are some.
+const MOST_KEPT: u64 = 40_000_000;
+
+/// A command that was measured.
+struct Measured {
+    stdout: String,
+    seconds: f64,
+    processor_seconds: f64,
+    kilobytes: u64,
+}
+
+/// Prints a table for each number of events.
+///
+/// # Errors
+///
+/// When something cannot be built, installed, written or run, and when the programs do not agree.
+pub(crate) fn run(events: &[u64]) -> Result<()> {
+    setup::ensure()?;
+    let programs = build::all("release")?;
+    let krcu = programs.iter().find(|path| path.ends_with("krcu")).context("krcu is not built")?;
+    let python = analysis::installed()?;
+    let build = |arguments: &[&str]| {
+        build::cargo(build::by_hand().args(["build", "--release", "--quiet"]).args(arguments))
+    };
+    build(&["-p", "analysis", "--bins", "--examples"])?;
+    build(&["-p", "krcu-trace", "--example", "generate"])?;
+    let events = if events.is_empty() { &EVENTS } else { events };
+    for count in events {
+        let folder = cache::folder(&format!("bench-analyze-{}", std::process::id()))?;
+        let outcome = Bench { krcu, python: &python, folder: &folder }.run(*count);
+        std::fs::remove_dir_all(&folder).with_context(|| format!("removing {}", folder.display()))?;
+        outcome?;
+    }
+    Ok(())
+}
+
+struct Bench<'a> {
+    krcu: &'a Path,
+    python: &'a Path,
+    folder: &'a Path,
+}
+
+impl Bench<'_> {
+    fn run(&self, count: u64) -> Result<()> {
+        let built = machine::target_folder().join("release");
+        let examples = built.join("examples");
+        let analyze = built.join("krcu-analyze");
+        let ours = machine::repository().join("examples");
+        let path = |name: &str| self.folder.join(name);
+        let (trace, dataset, events) = (path("bench.krcu"), path("dataset"), path("events.parquet"));
+        let words = |words: &[&str]| -> Vec<PathBuf> { words.iter().map(PathBuf::from).collect() };
+
+        let number = count.to_string();
+        let made = self.measure(&examples.join("generate"), &[number.as_ref(), trace.as_path()])?;
+        let count = made.stdout.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(count);
+        println!("\n{} ({} on disk)", made.stdout.trim(), mebibytes(size(&trace)?));
+        print_row("written by the generator", count, &made);
+
+        let replay =
+            self.measure_status(self.krcu, &with(words(&["replay", "--format", "json"]), &trace), 10)?;
+        print_row("krcu replay", count, &replay);
+        let null = words(&["--format", "csv", "-o", "/dev/null"]);
+        for verb in ["caches", "barriers"] {
+            let arguments = [words(&[verb]), null.clone(), vec![trace.clone()]].concat();
+            print_row(&format!("krcu analyze {verb}"), count, &self.measure(&analyze, &arguments)?);
+        }
+        let most = MOST_KEPT.to_string();
+        let mut what_if = words(&["whatif", "--most", &most]);
+        let mut name = "krcu analyze whatif, every approach";
+        if count > MOST_FOR_ALL * 11 / 10 {
+            name = "krcu analyze whatif, upstream (6.12) alone";
+            what_if.extend(words(&["--approach", "upstream (6.12)"]));
+        }
+        what_if.extend(null);
+        print_row(name, count, &self.measure(&analyze, &with(what_if, &trace))?);
+        let export = [
+            words(&["export"]),
+            vec![trace.clone()],
+            words(&["--to", "parquet", "-o"]),
+            vec![dataset.clone()],
+        ];
+        print_row("krcu analyze export --to parquet", count, &self.measure(&analyze, &export.concat())?);
+        self.measure(self.python, &[ours.join("events_to_parquet.py"), trace, events.clone()])?;
+
+        println!("outstanding at each destroy");
+        let mut answers = Vec::new();
+        let mut ask = |name: &str, program: &Path, arguments: &[&Path]| -> Result<()> {
+            match self.measure(program, arguments) {
+                Ok(measured) => {
+                    print_row(name, count, &measured);
+                    answers.push((name.to_owned(), totals(&measured.stdout)?));
+                }
+                // A program that has not enough memory is killed: a figure as well.
+                Err(error) => println!("  {name:<44} {error:#}"),
+            }
+            Ok(())
+        };
+        ask("polars, from the tables", &examples.join("at_destroy"), &[&dataset])?;
+        for (peer, file) in [("DuckDB", "outstanding_duckdb.py"), ("pandas", "outstanding_pandas.py")] {
+            let script = ours.join(file);
+            ask(&format!("{peer}, from the tables"), self.python, &[&script, &dataset])?;
+            ask(
+                &format!("{peer}, from the events"),
+                self.python,
+                &[&script, Path::new("--events"), &events],
+            )?;
+        }
+        let Some((_, first)) = answers.first() else { bail!("nobody answered") };
+        ensure!(answers.iter().all(|(_, answer)| answer == first), "they do not agree: {answers:?}");
+        say(&format!("all of them find {} outstanding at {} destroys", first.1, first.0));
+        Ok(())
+    }
+
+    fn measure(&self, program: &Path, arguments: &[impl AsRef<Path>]) -> Result<Measured> {
+        self.measure_status(program, arguments, 0)
+    }
+
+    /// Measures a command that exits so.
+    fn measure_status(
+        &self,
+        program: &Path,
+        arguments: &[impl AsRef<Path>],
+        status: i32,
+    ) -> Result<Measured> {
+        let mut command = Command::new(self.python);
+        command.args(["-c", MEASURE]).arg(program);
+        // The tables are spilled where there is room.
+        command.args(arguments.iter().map(AsRef::as_ref)).env("TMPDIR", self.folder);
+        let output = command.output().with_context(|| format!("starting {}", program.display()))?;
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        ensure!(
+            output.status.code() == Some(status),
+            "{} ended with {}: {}",
+            program.display(),
+            output.status,
+            stderr.trim()
+        );
+        let figures: Vec<&str> = stderr.lines().last().unwrap_or_default().split(' ').collect();
+        let [seconds, processor_seconds, kilobytes] = figures.as_slice() else {
+            bail!("nothing was measured: {}", stderr.trim())
+        };
+        Ok(Measured {
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            seconds: seconds.parse().context("the seconds")?,
+            processor_seconds: processor_seconds.parse().context("the processors' seconds")?,
+            kilobytes: kilobytes.parse().context("the memory")?,
+        })
+    }
+}
+
+fn with(mut words: Vec<PathBuf>, last: &Path) -> Vec<PathBuf> {
+    words.push(last.to_owned());
+    words
+}
+
+/// Destroys, and what was outstanding at all of them.
+fn totals(text: &str) -> Result<(u64, u64)> {
+    let found: Value = serde_json::from_str(text.trim()).with_context(|| format!("reading {text}"))?;
+    let number = |name: &str| found[name].as_u64().with_context(|| format!("{name} of {text}"));
+    Ok((number("destroys")?, number("outstanding")?))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure of three digits")]
+fn print_row(name: &str, events: u64, measured: &Measured) {
+    let speed = events as f64 / measured.seconds / 1e6;
+    println!(
+        "  {name:<44} {:>7.1} s {:>7.1} s of processors {speed:>7.2} million events/s {:>7} MiB",
+        measured.seconds,
+        measured.processor_seconds,
+        measured.kilobytes / 1024
+    );
+}
+
+fn size(folder: &Path) -> Result<u64> {
+    let entries = std::fs::read_dir(folder).with_context(|| format!("reading {}", folder.display()))?;
+    entries.map(|entry| Ok(entry?.metadata()?.len())).sum()
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes >> 20)
+}
