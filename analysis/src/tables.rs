@@ -55,7 +55,7 @@ impl<R: Rows> Spill<R> {
         let path = file(folder, R::NAME);
         let file =
             File::create(path).map_err(|error| TablesError::Folder { folder: folder.to_owned(), error })?;
-        let empty = selected(R::default().take(), columns)?;
+        let empty = R::default().take(|name| columns.has(name));
         let writer =
             ParquetWriter::new(file).with_compression(ParquetCompression::Snappy).batched(empty.schema())?;
         Ok(Some(Spill { rows: R::default(), columns, writer }))
@@ -70,19 +70,13 @@ impl<R: Rows> Spill<R> {
         if self.rows.is_empty() {
             return Ok(());
         }
-        self.writer.write_batch(&selected(self.rows.take(), self.columns)?)
+        let columns = self.columns;
+        self.writer.write_batch(&self.rows.take(|name| columns.has(name)))
     }
 
     fn finish(mut self) -> PolarsResult<()> {
         self.flush()?;
         self.writer.finish().map(|_bytes| ())
-    }
-}
-
-fn selected(rows: DataFrame, columns: Columns) -> PolarsResult<DataFrame> {
-    match columns {
-        Columns::These(names) => rows.select(names.iter().copied()),
-        Columns::None | Columns::All => Ok(rows),
     }
 }
 

@@ -20,6 +20,18 @@ pub enum Columns {
     All,
 }
 
+impl Columns {
+    /// Whether it is one of them.
+    #[must_use]
+    pub fn has(self, name: &str) -> bool {
+        match self {
+            Columns::None => false,
+            Columns::These(names) => names.contains(&name),
+            Columns::All => true,
+        }
+    }
+}
+
 impl Needs {
     /// Every table, whole.
     pub const ALL: Needs = Needs { objects: Columns::All, batches: true };

@@ -33,8 +33,8 @@ pub trait Rows: Default {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// The rows as a frame; nothing is left.
-    fn take(&mut self) -> polars::prelude::DataFrame;
+    /// The wanted columns of the rows as a frame; nothing is left.
+    fn take(&mut self, is_wanted: impl Fn(&str) -> bool) -> polars::prelude::DataFrame;
 }
 
 /// Declares a table: its rows, columns and dictionary.
@@ -74,13 +74,14 @@ macro_rules! table {
                 [$( self.$column.len() ),+][0]
             }
 
-            fn take(&mut self) -> polars::prelude::DataFrame {
-                use polars::prelude::{DataFrame, NamedFrom as _, Series};
+            fn take(&mut self, is_wanted: impl Fn(&str) -> bool) -> polars::prelude::DataFrame {
+                use polars::prelude::{Column, DataFrame, NamedFrom as _, Series};
                 let rows = std::mem::take(self);
                 let height = rows.len();
-                let columns = vec![ $(
-                    Series::new(stringify!($column).into(), rows.$column).into(),
-                )+ ];
+                let mut columns: Vec<Column> = Vec::new();
+                $( if is_wanted(stringify!($column)) {
+                    columns.push(Series::new(stringify!($column).into(), rows.$column).into());
+                } )+
                 // Columns that were filled together are equally long, and their names are Rust's.
                 DataFrame::new(height, columns).unwrap_or_default()
             }

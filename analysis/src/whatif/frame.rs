@@ -74,7 +74,7 @@ fn all_but_bystander() -> Expr {
 pub fn rows_of(answer: &Answer) -> DataFrame {
     let mut table = WhatIfs::default();
     answer.rows.iter().cloned().for_each(|row| table.push(row));
-    let mut frame = table.take();
+    let mut frame = table.take(|_| true);
     // `unsafe` is no name that Rust lets a field have.
     let _ = frame.rename("is_unsafe", "unsafe".into());
     frame
@@ -85,7 +85,7 @@ pub fn rows_of(answer: &Answer) -> DataFrame {
 pub fn inputs_of(answer: &Answer) -> DataFrame {
     let mut table = Inputs::default();
     answer.inputs.iter().cloned().for_each(|row| table.push(row));
-    table.take()
+    table.take(|_| true)
 }
 
 /// The back-test and the inputs, as text.
