@@ -6,6 +6,8 @@
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    sync::mpsc::{self, SyncSender},
+    thread::{self, JoinHandle},
 };
 
 use polars::prelude::*;
@@ -39,11 +41,11 @@ pub enum TablesError {
     Polars(#[from] PolarsError),
 }
 
-/// One table that is being written.
+/// One table that is being written, in a thread of its own: of a large trace that is a quarter of the work.
 struct Spill<R> {
     rows: R,
-    columns: Columns,
-    writer: polars::io::parquet::write::BatchedWriter<File>,
+    full: SyncSender<R>,
+    writer: JoinHandle<PolarsResult<()>>,
 }
 
 impl<R: Rows> Spill<R> {
@@ -53,30 +55,36 @@ impl<R: Rows> Spill<R> {
             return Ok(None);
         }
         let path = file(folder, R::NAME);
-        let file =
-            File::create(path).map_err(|error| TablesError::Folder { folder: folder.to_owned(), error })?;
-        let empty = R::default().take(|name| columns.has(name));
-        let writer =
+        let no_room = |error| TablesError::Folder { folder: folder.to_owned(), error };
+        let file = File::create(path).map_err(no_room)?;
+        let mut rows = R::new(|name| columns.has(name));
+        let empty = rows.take().frame();
+        let mut writer =
             ParquetWriter::new(file).with_compression(ParquetCompression::Snappy).batched(empty.schema())?;
-        Ok(Some(Spill { rows: R::default(), columns, writer }))
+        let (full, filled) = mpsc::sync_channel::<R>(1);
+        let write = move || {
+            for rows in filled {
+                writer.write_batch(&rows.frame())?;
+            }
+            writer.finish().map(|_bytes| ())
+        };
+        let writer = thread::Builder::new().name(R::NAME.to_owned()).spawn(write).map_err(no_room)?;
+        Ok(Some(Spill { rows, full, writer }))
     }
 
-    fn push(&mut self, row: R::Row) -> PolarsResult<()> {
+    /// Takes a row; false when what has been taken could not be written.
+    fn push(&mut self, row: R::Row) -> bool {
         self.rows.push(row);
-        if self.rows.len() >= ROWS { self.flush() } else { Ok(()) }
-    }
-
-    fn flush(&mut self) -> PolarsResult<()> {
-        if self.rows.is_empty() {
-            return Ok(());
-        }
-        let columns = self.columns;
-        self.writer.write_batch(&self.rows.take(|name| columns.has(name)))
+        self.rows.len() < ROWS || self.full.send(self.rows.take()).is_ok()
     }
 
     fn finish(mut self) -> PolarsResult<()> {
-        self.flush()?;
-        self.writer.finish().map(|_bytes| ())
+        if !self.rows.is_empty() {
+            // Nobody takes it where the writer has failed, which it says below.
+            let _ = self.full.send(self.rows.take());
+        }
+        drop(self.full);
+        self.writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
@@ -96,8 +104,9 @@ pub struct Writing {
     graces: Option<Spill<Graces>>,
     gaps: Option<Spill<Gaps>>,
     sites: Option<Spill<Sites>>,
-    /// The first failure, after which nothing is written.
-    failed: Option<PolarsError>,
+    /// Whether rows could not be written: what is wrong is said at the end.
+    has_failed: bool,
+    wants_graces: bool,
 }
 
 impl Writing {
@@ -122,7 +131,8 @@ impl Writing {
             graces: Spill::new(path, Columns::All)?,
             gaps: Spill::new(path, Columns::All)?,
             sites: Spill::new(path, Columns::All)?,
-            failed: None,
+            has_failed: false,
+            wants_graces: needs.objects.has("grace_over_at_ns"),
             folder,
         })
     }
@@ -130,7 +140,7 @@ impl Writing {
     /// Whether a table could not be written: what follows is in vain.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.failed.is_some()
+        self.has_failed
     }
 
     /// Every row has come.
@@ -138,9 +148,6 @@ impl Writing {
     /// # Errors
     /// The first that could not be written.
     pub fn finish(self) -> Result<Tables, TablesError> {
-        if let Some(error) = self.failed {
-            return Err(error.into());
-        }
         finish(self.objects)?;
         finish(self.batches)?;
         finish(self.barriers)?;
@@ -152,12 +159,6 @@ impl Writing {
         finish(self.sites)?;
         Ok(Tables { folder: self.folder })
     }
-
-    fn note(&mut self, result: PolarsResult<()>) {
-        if let Err(error) = result {
-            self.failed.get_or_insert(error);
-        }
-    }
 }
 
 fn finish<R: Rows>(table: Option<Spill<R>>) -> PolarsResult<()> {
@@ -167,10 +168,13 @@ fn finish<R: Rows>(table: Option<Spill<R>>) -> PolarsResult<()> {
 macro_rules! sink {
     ($($method:ident($row:ident) in $table:ident;)+) => {
         impl Sink for Writing {
+            fn wants_graces(&self) -> bool {
+                self.wants_graces
+            }
+
             $(fn $method(&mut self, row: words::$row) {
-                if let (Some(table), None) = (&mut self.$table, &self.failed) {
-                    let result = table.push(row);
-                    self.note(result);
+                if let Some(table) = &mut self.$table {
+                    self.has_failed |= !table.push(row);
                 }
             })+
         }

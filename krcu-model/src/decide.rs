@@ -345,7 +345,7 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
     if waited_for_frees || verdict.waited_for_callbacks {
         verdict.ordering = Ordering::Ordered;
         verdict.waited_for_own = waited_for_own + destroy.unknown_while_waiting;
-        verdict.waited_for_other = destroy.others_at_begin.saturating_sub(destroy.others_left_at_look);
+        verdict.waited_for_other = destroy.waited_for_others;
         let from_sheaves = destroy.freed_by.sheaf.saturating_sub(destroy.from_sheaves_at_begin);
         verdict.in_sheaves = from_sheaves.min(verdict.waited_for_own);
         if verdict.in_sheaves > 0 {

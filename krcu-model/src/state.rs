@@ -261,8 +261,8 @@ pub struct Destroy {
     pub allocated: BTreeMap<StackId, u64>,
     /// Deferred frees of other watched caches at the entry.
     pub others_at_begin: u64,
-    /// Of these, what had not begun to be freed at the look.
-    pub others_left_at_look: u64,
+    /// Of these, what began to be freed before the look, while its cache lived.
+    pub waited_for_others: u64,
     /// Frees of this cache by batches, at the entry.
     pub from_batches_at_begin: u64,
     /// How far an `rcu_barrier()` reached that ran while it looked: it waits for the sheaves that the look flushes.

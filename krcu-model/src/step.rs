@@ -290,10 +290,14 @@ impl State {
             self.destroys[place].late_free(mark.time);
             self.destroys[place].late_unknown += u64::from(queued.is_none());
         }
-        if queued.is_none() {
-            for place in self.open_destroys.values() {
-                let destroy = &mut self.destroys[*place];
-                destroy.unknown_while_waiting += u64::from(destroy.cache == id);
+        for place in self.open_destroys.values() {
+            let destroy = &mut self.destroys[*place];
+            match queued {
+                None => destroy.unknown_while_waiting += u64::from(destroy.cache == id),
+                Some(entry) => {
+                    let is_waited_for = destroy.look.is_none() && entry.queued < destroy.begin;
+                    destroy.waited_for_others += u64::from(is_waited_for && destroy.cache != id);
+                }
             }
         }
     }

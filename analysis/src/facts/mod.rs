@@ -36,6 +36,10 @@ pub trait Sink {
     fn gap(&mut self, row: words::Gap);
     /// A stack was met.
     fn site(&mut self, row: words::SiteRow);
+    /// Whether anybody asks when an object's grace period was over: that is a search for each.
+    fn wants_graces(&self) -> bool {
+        true
+    }
 }
 
 /// Nanoseconds from the attach to a moment, below 0 before it.

@@ -140,13 +140,13 @@ impl<S: Sink> Replay<S> {
             objects.sort_unstable_by_key(|(_, entry)| entry.queued);
             for (object, queued) in objects {
                 let life = Life { object, cache: cache.id, queued, late: false };
-                let over = self.graces.over_since(queued.queued);
+                let over = self.over_since(queued.queued);
                 self.sink.object(lives::row(attached, &life, over, None, ("outstanding", None)));
             }
             self.sink.cache(cache_row(attached, address, cache, None));
         }
         for life in self.orphans.rest() {
-            let over = self.graces.over_since(life.queued.queued);
+            let over = self.over_since(life.queued.queued);
             self.sink.object(lives::row(attached, &life, over, None, ("outstanding", None)));
         }
         for (place, destroy) in self.state.destroys().iter().enumerate() {
@@ -158,12 +158,17 @@ impl<S: Sink> Replay<S> {
         (self.state, self.sink)
     }
 
+    /// When the first whole grace period since then had ended, where that is asked.
+    fn over_since(&self, queued: Mark) -> Option<Time> {
+        if self.sink.wants_graces() { self.graces.over_since(queued) } else { None }
+    }
+
     /// What was queued at this address and not seen freed is replaced.
     fn is_queued(&mut self, at: Time, object: ObjectAddress, cache: CacheAddress) {
         let Some(cache) = self.state.cache_at(cache) else { return };
         let Some(queued) = cache.outstanding.get(object) else { return };
         let life = Life { object, cache: cache.id, queued, late: false };
-        let over = self.graces.over_since(queued.queued);
+        let over = self.over_since(queued.queued);
         self.sink.object(lives::row(self.state.watch().attached, &life, over, None, ("requeued", Some(at))));
     }
 
@@ -179,7 +184,7 @@ impl<S: Sink> Replay<S> {
         let Some(life) = life else { return };
         let free = Free { at: event.time, freer: Freer::of(event.task, event.cpu), path: by.0, batch };
         self.barriers.freed(life.cache, life.queued.queued);
-        let over = self.graces.over_since(life.queued.queued);
+        let over = self.over_since(life.queued.queued);
         let end = lives::end_of(&life, &free);
         self.sink.object(lives::row(self.state.watch().attached, &life, over, Some(free), (end, None)));
     }
@@ -211,7 +216,7 @@ impl<S: Sink> Replay<S> {
             late: true,
         });
         for life in replaced.into_iter().chain(forgotten) {
-            let over = self.graces.over_since(life.queued.queued);
+            let over = self.over_since(life.queued.queued);
             self.sink.object(lives::row(attached, &life, over, None, ("outstanding", None)));
         }
     }

@@ -15,7 +15,7 @@ pub struct Column {
 }
 
 /// Rows of one table that have not been written.
-pub trait Rows: Default {
+pub trait Rows: Sized + Send + 'static {
     /// Its name, and that of its file.
     const NAME: &'static str;
     /// What one row is.
@@ -25,6 +25,8 @@ pub trait Rows: Default {
     /// One row.
     type Row;
 
+    /// None yet; of their columns those that are wanted are kept.
+    fn new(is_wanted: impl Fn(&str) -> bool) -> Self;
     /// Takes a row.
     fn push(&mut self, row: Self::Row);
     /// Rows that it holds.
@@ -33,8 +35,11 @@ pub trait Rows: Default {
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// The wanted columns of the rows as a frame; nothing is left.
-    fn take(&mut self, is_wanted: impl Fn(&str) -> bool) -> polars::prelude::DataFrame;
+    /// The rows; nothing is left, and the same columns are wanted of what comes.
+    #[must_use]
+    fn take(&mut self) -> Self;
+    /// The wanted columns as a frame.
+    fn frame(self) -> polars::prelude::DataFrame;
 }
 
 /// Declares a table: its rows, columns and dictionary.
@@ -51,8 +56,8 @@ macro_rules! table {
         pub struct $row { $( $(#[doc = $about])+ pub $column: $kind, )+ }
 
         #[doc = concat!("Rows of the table `", $name, "`, by column.")]
-        #[derive(Debug, Default)]
-        pub struct $rows { $( $column: Vec<$kind>, )+ }
+        #[derive(Debug)]
+        pub struct $rows { height: usize, $( $column: Option<Vec<$kind>>, )+ }
 
         impl $crate::facts::row::Rows for $rows {
             const NAME: &'static str = $name;
@@ -66,24 +71,39 @@ macro_rules! table {
             )+ ];
             type Row = $row;
 
+            fn new(is_wanted: impl Fn(&str) -> bool) -> $rows {
+                $rows {
+                    height: 0,
+                    $( $column: is_wanted(stringify!($column)).then(Vec::new), )+
+                }
+            }
+
             fn push(&mut self, row: $row) {
-                $( self.$column.push(row.$column); )+
+                self.height += 1;
+                $( if let Some(cells) = &mut self.$column {
+                    cells.push(row.$column);
+                } )+
             }
 
             fn len(&self) -> usize {
-                [$( self.$column.len() ),+][0]
+                self.height
             }
 
-            fn take(&mut self, is_wanted: impl Fn(&str) -> bool) -> polars::prelude::DataFrame {
+            fn take(&mut self) -> $rows {
+                $rows {
+                    height: std::mem::take(&mut self.height),
+                    $( $column: self.$column.as_mut().map(std::mem::take), )+
+                }
+            }
+
+            fn frame(self) -> polars::prelude::DataFrame {
                 use polars::prelude::{Column, DataFrame, NamedFrom as _, Series};
-                let rows = std::mem::take(self);
-                let height = rows.len();
                 let mut columns: Vec<Column> = Vec::new();
-                $( if is_wanted(stringify!($column)) {
-                    columns.push(Series::new(stringify!($column).into(), rows.$column).into());
+                $( if let Some(cells) = self.$column {
+                    columns.push(Series::new(stringify!($column).into(), cells).into());
                 } )+
                 // Columns that were filled together are equally long, and their names are Rust's.
-                DataFrame::new(height, columns).unwrap_or_default()
+                DataFrame::new(self.height, columns).unwrap_or_default()
             }
         }
     };

@@ -72,9 +72,9 @@ fn all_but_bystander() -> Expr {
 /// Each destroy under each approach.
 #[must_use]
 pub fn rows_of(answer: &Answer) -> DataFrame {
-    let mut table = WhatIfs::default();
+    let mut table = WhatIfs::new(|_| true);
     answer.rows.iter().cloned().for_each(|row| table.push(row));
-    let mut frame = table.take(|_| true);
+    let mut frame = table.frame();
     // `unsafe` is no name that Rust lets a field have.
     let _ = frame.rename("is_unsafe", "unsafe".into());
     frame
@@ -83,9 +83,9 @@ pub fn rows_of(answer: &Answer) -> DataFrame {
 /// What the rows rest on.
 #[must_use]
 pub fn inputs_of(answer: &Answer) -> DataFrame {
-    let mut table = Inputs::default();
+    let mut table = Inputs::new(|_| true);
     answer.inputs.iter().cloned().for_each(|row| table.push(row));
-    table.take(|_| true)
+    table.frame()
 }
 
 /// The back-test and the inputs, as text.

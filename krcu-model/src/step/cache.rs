@@ -97,7 +97,7 @@ impl State {
             graces_at_look: graces_ended,
             allocated: BTreeMap::new(),
             others_at_begin: all - at_begin.outstanding,
-            others_left_at_look: 0,
+            waited_for_others: 0,
             from_batches_at_begin: cache.freed_by.bulk + cache.freed_by.list,
             sheaves_covered: 0,
             at_begin,
@@ -163,9 +163,6 @@ impl State {
             && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
         self.ledger.ends.entry(address).or_default().looked_by = Some(task);
         let at_look = self.snapshot(address);
-        let others =
-            self.caches.iter().filter(|(other, _)| **other != address).map(|(_, cache)| &cache.outstanding);
-        let others_left_at_look = others.map(|objects| objects.older_than(begin)).sum();
         let after_older_barrier = self.after_older_barrier;
         let Some(cache) = self.caches.get_mut(&address) else { return };
         let destroy = &mut self.destroys[place];
@@ -182,7 +179,6 @@ impl State {
         destroy.maybe_covered = cache.maybe_covered;
         destroy.barrier_inside = destroy.covered >= begin.position;
         destroy.at_look = at_look;
-        destroy.others_left_at_look = others_left_at_look;
         destroy.last_freed = cache.last_freed;
         destroy.freed_by = cache.freed_by;
         destroy.graces_at_look = self.ledger.graces_ended;

@@ -45,6 +45,7 @@ fn said(state: &State) -> (Vec<Expected>, Vec<Broken>, Vec<VerdictKind>) {
         undecided: verdict.undecided,
         late_frees: verdict.late_frees,
         waited_for_own: verdict.waited_for_own,
+        waited_for_other: verdict.waited_for_other,
         ordering: verdict.ordering,
         queued_by_call_rcu: verdict.queued_by_call_rcu,
         waited_for_callbacks: verdict.waited_for_callbacks,

@@ -108,6 +108,7 @@ pub(crate) struct Expected {
     pub(crate) undecided: u64,
     pub(crate) late_frees: u64,
     pub(crate) waited_for_own: u64,
+    pub(crate) waited_for_other: u64,
     pub(crate) ordering: Ordering,
     pub(crate) queued_by_call_rcu: Option<u64>,
     pub(crate) waited_for_callbacks: bool,

@@ -32,6 +32,18 @@ impl Naive<'_> {
         freed_by
     }
 
+    /// Deferred objects of other caches that were outstanding at a destroy's entry, and began to be freed before its look
+    /// and before their cache was gone.
+    pub(super) fn others_freed_while_it_waited(&self, destroy: &Destroy, look: Place) -> u64 {
+        let others = self.deferred.iter().filter(|entry| entry.life != destroy.life);
+        let of_these = others.filter(|entry| {
+            let is_freed_meanwhile =
+                |freed: Place| destroy.begin < freed && freed < look && !self.is_gone(entry.life, freed);
+            entry.queued < destroy.begin && entry.freed.is_some_and(is_freed_meanwhile)
+        });
+        of_these.count() as u64
+    }
+
     /// Normal grace periods that ended between a destroy's entry and its look, where none was hidden.
     pub(super) fn graces_while_it_waited(&self, destroy: &Destroy) -> Option<u64> {
         let look = destroy.look?;

@@ -35,6 +35,7 @@ impl Naive<'_> {
             undecided: 0,
             late_frees,
             waited_for_own: 0,
+            waited_for_other: 0,
             ordering: Ordering::Unknown,
             queued_by_call_rcu: self.sees(Blind::Callbacks).then_some(0),
             waited_for_callbacks: false,
@@ -273,6 +274,7 @@ impl Naive<'_> {
             return Expected {
                 kind: VerdictKind::Waited,
                 waited_for_own: own,
+                waited_for_other: self.others_freed_while_it_waited(destroy, look),
                 in_sheaves: (unknown.freed_by.sheaf - self.freed_by(destroy, destroy.begin).sheaf).min(own),
                 ordering: Ordering::Ordered,
                 waited_for_callbacks,
