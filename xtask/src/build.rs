@@ -1,4 +1,4 @@
-//! Builds the eBPF object and, with it inside, the agent as one static file.
+//! Builds the eBPF object and, with it inside, the agent as one static file; and what runs beside it.
 
 use std::env;
 use std::ffi::OsString;
@@ -83,7 +83,7 @@ pub(crate) fn all(profile: &str) -> Result<Vec<PathBuf>> {
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
     cargo(
         Command::new("cargo")
-            .args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent"])
+            .args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent", "-p", "krcu-tui"])
             .env(variable, "-C target-feature=+crt-static")
             .env("KRCU_EBPF_OBJECT", &object)
             .current_dir(machine::repository()),
@@ -108,6 +108,23 @@ fn programs_of(profile: &str) -> Result<Vec<PathBuf>> {
     };
     let folder = machine::target_folder().join(Toolchain::in_use()?.host).join(folder);
     Ok(PROGRAMS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
+}
+
+/// Builds the client of the agent's socket for test machines, one file without a crate, static.
+///
+/// # Errors
+///
+/// When it does not compile.
+pub(crate) fn peer() -> Result<PathBuf> {
+    let source = machine::repository().join("xtask/guest/peer.rs");
+    let peer = machine::target_folder().join("peer");
+    cargo(
+        Command::new("rustc")
+            .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-o"])
+            .arg(&peer)
+            .arg(&source),
+    )?;
+    Ok(peer)
 }
 
 /// Cargo as it is by hand: a build script far below polars asks for variables that cargo has given to xtask, and all of

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 
+use crate::build;
 use crate::cache;
 use crate::judge::{self, Evidence, disagreements};
 use crate::kernel::{Kernel, Series};
@@ -224,6 +225,7 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
         in_tree.extend(owners);
     }
     let mut files = programs(&scripts)?;
+    files.push((build::peer()?, "/bin/peer".to_owned()));
     files.extend(files_for(&in_tree)?);
     files.push((scripts, "/scenarios".to_owned()));
     let all = MEAN_SECONDS * u64::try_from(cases.len()).unwrap_or(1);

@@ -18,6 +18,7 @@ mod demo;
 mod digest;
 mod fuzz;
 mod initramfs;
+mod install;
 mod intree;
 mod judge;
 mod kernel;

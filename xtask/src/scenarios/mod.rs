@@ -7,6 +7,7 @@
 //! expectation names the series it holds for, and a scenario runs on those series only.
 
 pub(crate) mod agent;
+pub(crate) mod live;
 
 /// Kernels that scenarios run on; 6.1 does not wait in a destroy, 6.12 does, 6.18 flushes the cache's sheaves too, 7.x has
 /// sheaves for all caches and waits for callbacks.
@@ -186,11 +187,11 @@ pub(crate) const ALL: &[&str] = &SERIES;
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{SERIES, Scenario, agent};
+    use super::{SERIES, Scenario, agent, live};
     use crate::{machine, truth};
 
     fn all() -> impl Iterator<Item = &'static Scenario> {
-        agent::SCENARIOS.iter().chain(truth::scenarios())
+        agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(truth::scenarios())
     }
 
     #[test]

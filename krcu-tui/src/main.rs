@@ -1,0 +1,16 @@
+//! The command `krcu-tui`.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use krcu_tui::{cli::Cli, run};
+
+fn main() -> ExitCode {
+    match run::run(&Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("krcu tui: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
