@@ -102,6 +102,7 @@ fn name(input: InputKind) -> &'static str {
         InputKind::Drain => "the monitor",
         InputKind::FullPageDrain => "of a full page",
         InputKind::LingerTimeout => "the timeout",
+        InputKind::GraceStart => "their beginning",
     }
 }
 
