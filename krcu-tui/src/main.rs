@@ -7,7 +7,7 @@ use krcu_tui::{cli::Cli, run};
 
 fn main() -> ExitCode {
     match run::run(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(error) => {
             eprintln!("krcu tui: {error:#}");
             ExitCode::FAILURE

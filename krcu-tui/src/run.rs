@@ -2,7 +2,6 @@
 
 use std::{
     env,
-    sync::atomic::Ordering,
     time::{Duration, Instant},
 };
 
@@ -27,11 +26,11 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Rows that the wheel turns.
 const WHEEL: i32 = 3;
 
-/// Runs until somebody quits.
+/// Runs until somebody quits, or the program is told to end; gives the status to end with.
 ///
 /// # Errors
 /// When there is no terminal, or the trace cannot be read.
-pub fn run(cli: &Cli) -> anyhow::Result<()> {
+pub fn run(cli: &Cli) -> anyhow::Result<u8> {
     let inbox = Inbox::default();
     let mut app = App::default();
     // What cannot be replayed is said before the terminal is taken.
@@ -48,7 +47,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let mut hits = Hits::default();
     let (mut detail, mut drawn) = (app.detail(), None::<Instant>);
     let (mut is_pressed, mut is_new) = (true, true);
-    while !app.quit && !taken.ended.load(Ordering::Relaxed) {
+    while !app.quit && !taken.ending.is_told() {
         let since = drawn.map_or(FRAME, |drawn| drawn.elapsed());
         // What is shown of a silent agent grows older too.
         is_new |= app.link != Link::Connected || since >= FRAME * 5;
@@ -80,7 +79,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
             source.want(detail);
         }
     }
-    Ok(())
+    Ok(taken.ending.status())
 }
 
 /// Takes what a person did; gives what is to be asked of a replay.

@@ -4,7 +4,7 @@ use std::{
     io::{self, IsTerminal as _, Stdout, stdout},
     panic,
     process::exit,
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
     thread,
 };
 
@@ -16,9 +16,11 @@ use crossterm::{
     terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
 use ratatui::{Terminal, backend::CrosstermBackend};
-use signal_hook::consts::{SIGHUP, SIGTERM};
 
-use crate::keys::Key;
+use crate::{
+    guard::{self, Ending},
+    keys::Key,
+};
 
 /// Status of a program that panicked, as Rust's own.
 const EXIT_PANIC: i32 = 101;
@@ -28,7 +30,7 @@ pub struct Taken {
     /// What is drawn on.
     pub terminal: Terminal<CrosstermBackend<Stdout>>,
     /// Whether somebody has told the program to end.
-    pub ended: Arc<AtomicBool>,
+    pub ending: Arc<Ending>,
 }
 
 impl Taken {
@@ -40,10 +42,7 @@ impl Taken {
         if !stdout().is_terminal() {
             bail!("the output is no terminal");
         }
-        let ended = Arc::new(AtomicBool::new(false));
-        for signal in [SIGTERM, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&ended)).context("cannot catch signals")?;
-        }
+        let ending = guard::put_up()?;
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |what| {
             give_back();
@@ -56,7 +55,7 @@ impl Taken {
         enable_raw_mode().context("cannot take the terminal")?;
         // From here on it is given back, whatever fails.
         let terminal = Terminal::new(CrosstermBackend::new(stdout()));
-        let taken = terminal.map(|terminal| Taken { terminal, ended });
+        let taken = terminal.map(|terminal| Taken { terminal, ending });
         let drawn = execute!(stdout(), EnterAlternateScreen)
             .and_then(|()| if mouse { execute!(stdout(), EnableMouseCapture) } else { Ok(()) });
         if taken.is_err() || drawn.is_err() {
@@ -70,6 +69,7 @@ impl Taken {
 impl Drop for Taken {
     fn drop(&mut self) {
         give_back();
+        self.ending.is_given_back();
     }
 }
 

@@ -1,7 +1,7 @@
 //! A trace in its folder is replayed as the script that its events came from; one that was cut off says so. And the
 //! thread that replays, as the program drives it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 mod common;
 
@@ -155,7 +155,7 @@ fn the_thread_plays_to_the_end_and_answers_what_is_asked() {
     let mut source = replay(tape("6.1-pending"), &inbox);
     let mut app = App::default();
     let begin = Instant::now();
-    let mut until = |app: &mut App, is_there: &dyn Fn(&App) -> bool| {
+    let until = |app: &mut App, is_there: &dyn Fn(&App) -> bool| {
         while begin.elapsed() < PATIENCE {
             inbox.take().into_iter().for_each(|notice| app.take(notice, 0));
             if is_there(app) {
