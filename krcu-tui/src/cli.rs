@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::connection::DEFAULT_SOCKET;
 
@@ -27,4 +27,20 @@ pub struct Cli {
     /// Leave the mouse to the terminal, which can then mark text
     #[arg(long)]
     pub no_mouse: bool,
+    /// Print a manual page, or what a shell needs to complete the command line, and end
+    #[arg(long, value_name = "WHAT")]
+    pub print: Option<Print>,
+}
+
+/// What is made of the command line's definition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Print {
+    /// A manual page, for `man -l -`.
+    Man,
+    /// Completions for bash.
+    Bash,
+    /// For zsh.
+    Zsh,
+    /// For fish.
+    Fish,
 }

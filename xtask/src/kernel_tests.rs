@@ -24,6 +24,7 @@ use crate::packaged::files_for;
 use crate::progress::{say, tail_of};
 use crate::replay;
 use crate::scenarios::{Act, Expectation, OWNERS, SERIES, Scenario};
+use crate::screens;
 use crate::tally::Tally;
 use crate::trace_tests;
 use crate::vm::Run;
@@ -208,6 +209,7 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
             drop(fs::remove_file(file(&out, case.scenario, kind)));
         }
         trace_tests::clear(&out, case.scenario.name);
+        screens::clear(&out, case.scenario.name);
         write_scripts(&scripts, case.scenario)?;
     }
     let names = |of: fn(&Scenario) -> &'static [&'static str]| -> BTreeSet<&str> {
@@ -226,7 +228,8 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
     }
     let mut files = programs(&scripts)?;
     files.push((build::peer()?, "/bin/peer".to_owned()));
-    files.extend(files_for(&in_tree)?);
+    let text: String = cases.iter().map(|case| case.scenario.act.text()).collect();
+    files.extend(files_for(&in_tree, &text)?);
     files.push((scripts, "/scenarios".to_owned()));
     let all = MEAN_SECONDS * u64::try_from(cases.len()).unwrap_or(1);
     let run = Run {
@@ -330,6 +333,7 @@ fn judge(case: Case, lost: bool, tally: &mut Tally) -> Judged {
         found.extend(replay::disagreements(&file(out, case.scenario, "events"), &evidence.stdout));
     }
     found.extend(trace_tests::disagreements(out, case.scenario.name).1);
+    found.extend(screens::disagreements(out, case.series, case.scenario.name));
     if found.is_empty() {
         tally.passed(&title);
     } else {

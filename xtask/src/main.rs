@@ -35,6 +35,7 @@ mod qemu;
 mod replay;
 mod run;
 mod scenarios;
+mod screens;
 mod setup;
 mod stream;
 mod tally;

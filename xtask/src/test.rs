@@ -10,7 +10,7 @@ use crate::kernel_tests::{self, Choice};
 use crate::machine;
 use crate::model::{self, Extent};
 use crate::progress::{command_line, say};
-use crate::scenarios::{agent, live};
+use crate::scenarios::{agent, live, terminal};
 use crate::setup;
 use crate::tally::Tally;
 use crate::trace_tests;
@@ -54,7 +54,8 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
     }
     if !parts.no_kernels {
         say(&format!("{} programs go into the machines", programs.len()));
-        let agent: Vec<_> = agent::SCENARIOS.iter().chain(live::SCENARIOS).collect();
+        let agent: Vec<_> =
+            agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS).collect();
         kernel_tests::run(&agent, &parts.choice, &mut tally)?;
         let judged = truth::run::test(&parts.choice, &mut tally)?;
         if !parts.choice.is_partial() {

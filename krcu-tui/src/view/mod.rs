@@ -236,7 +236,7 @@ fn tape(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     };
     let left = format!(" {state} {speed:<6} {:>8} ", span_of(replay.at_ns));
     let right = format!(" {} · {}", span_of(replay.end_ns), replay.name);
-    let right = clip(&right, 26);
+    let right = clip(&right, usize::from(area.width) / 3);
     let bar = usize::from(area.width).saturating_sub(width(&left) + width(&right) + 1);
     let place = |columns: usize| {
         let of_end = u128::from(replay.at_ns) * columns as u128 / u128::from(replay.end_ns.max(1));

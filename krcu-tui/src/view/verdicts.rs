@@ -29,6 +29,10 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let rows = app.verdict_rows().len();
     let (list, beside) = if area.width >= WIDE {
         let columns = area.width / 2;
+        for row in 0..area.height {
+            let place = Rect { x: area.x + columns, y: area.y + row, width: 1, height: 1 };
+            canvas.line(place, 0, Line::styled(theme.mark('│', '|').to_string(), theme.quiet()));
+        }
         let right = Rect { x: area.x + columns + 1, width: area.width - columns - 1, ..area };
         (Rect { width: columns, ..area }, right)
     } else {
