@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -116,6 +117,9 @@ fn programs_of(profile: &str) -> Result<Vec<PathBuf>> {
 ///
 /// When it does not compile.
 pub(crate) fn peer() -> Result<PathBuf> {
+    // Two machines are made ready at the same time.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let source = machine::repository().join("xtask/guest/peer.rs");
     let peer = machine::target_folder().join("peer");
     cargo(

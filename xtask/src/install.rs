@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::build;
 use crate::cache;
+use crate::clean_root;
 use crate::machine;
 use crate::progress::{Job, output_of, say};
 use crate::setup;
@@ -19,11 +20,11 @@ pub(crate) const PREFIX: &str = "/usr/local";
 const PACKAGED: &str = "/usr";
 /// Verbs of krcu that have a manual page; "" is krcu itself.
 const PAGES: [&str; 6] = ["", "check", "record", "replay", "agent", "doctor"];
-/// Shells, and where each looks for completions, below the prefix.
-const COMPLETIONS: [(&str, &str); 3] = [
-    ("bash", "share/bash-completion/completions/krcu"),
-    ("zsh", "share/zsh/site-functions/_krcu"),
-    ("fish", "share/fish/vendor_completions.d/krcu.fish"),
+/// Shells, and where each looks for a program's completions, below the prefix: what is before its name, and behind.
+const COMPLETIONS: [(&str, &str, &str); 3] = [
+    ("bash", "share/bash-completion/completions/", ""),
+    ("zsh", "share/zsh/site-functions/_", ""),
+    ("fish", "share/fish/vendor_completions.d/", ".fish"),
 ];
 
 /// A file to be installed: what is in it and whether it is a program.
@@ -36,10 +37,11 @@ struct Piece {
 /// Every file, at its place for this prefix.
 fn pieces(prefix: &str) -> Result<Vec<Piece>> {
     let programs = build::programs()?;
-    let krcu = programs
-        .iter()
-        .find(|path| path.file_name().is_some_and(|name| name == "krcu"))
-        .ok_or_else(|| anyhow!("krcu is not built: run `cargo xtask build`"))?;
+    let built = |wanted: &str| {
+        let found = programs.iter().find(|path| path.file_name().is_some_and(|name| name == wanted));
+        found.ok_or_else(|| anyhow!("{wanted} is not built: run `cargo xtask build`"))
+    };
+    let (krcu, tui) = (built("krcu")?, built("krcu-tui")?);
     let below = |place: &str| Path::new(prefix).join(place);
     let mut pieces = Vec::new();
     let mut piece = |place: PathBuf, contents: Vec<u8>, is_program: bool| {
@@ -50,7 +52,10 @@ fn pieces(prefix: &str) -> Result<Vec<Piece>> {
         let contents = fs::read(program).with_context(|| format!("reading {}", program.display()))?;
         piece(below("bin").join(name), contents, true);
     }
-    let text = |arguments: &[&str]| output_of(Command::new(krcu).args(arguments)).map(String::into_bytes);
+    let of = |program: &Path, arguments: &[&str]| {
+        output_of(Command::new(program).args(arguments)).map(String::into_bytes)
+    };
+    let text = |arguments: &[&str]| of(krcu, arguments);
     for verb in PAGES {
         let (name, page) = match verb {
             "" => ("krcu.1".to_owned(), text(&["man"])?),
@@ -59,8 +64,10 @@ fn pieces(prefix: &str) -> Result<Vec<Piece>> {
         piece(below("share/man/man1").join(name), page, false);
     }
     piece(below("share/man/man5/krcu-agent.toml.5"), text(&["man", "agent.toml"])?, false);
-    for (shell, place) in COMPLETIONS {
-        piece(below(place), text(&["completions", shell])?, false);
+    piece(below("share/man/man1/krcu-tui.1"), of(tui, &["--print", "man"])?, false);
+    for (shell, before, behind) in COMPLETIONS {
+        piece(below(&format!("{before}krcu{behind}")), text(&["completions", shell])?, false);
+        piece(below(&format!("{before}krcu-tui{behind}")), of(tui, &["--print", shell])?, false);
     }
     piece(below("share/doc/krcu/agent.toml"), text(&["agent", "--print-config"])?, false);
     let contrib = |file: &str| {
@@ -129,7 +136,7 @@ pub(crate) fn uninstall(prefix: &str) -> Result<()> {
     Ok(())
 }
 
-/// Builds a tarball and a Debian package into `target/dist`.
+/// Builds a tarball and a Debian package into `target/dist`, and tries the package in a clean Debian.
 ///
 /// # Errors
 ///
@@ -137,6 +144,18 @@ pub(crate) fn uninstall(prefix: &str) -> Result<()> {
 pub(crate) fn dist() -> Result<()> {
     setup::ensure()?;
     build::all("release")?;
+    let (tarball, package) = pack()?;
+    clean_root::try_package(&package)?;
+    say(&format!("{}\n{}", tarball.display(), package.display()));
+    Ok(())
+}
+
+/// Packs what was built; where the tarball and the package are.
+///
+/// # Errors
+///
+/// When something is not built or cannot be written, or tar or dpkg-deb is missing.
+pub(crate) fn pack() -> Result<(PathBuf, PathBuf)> {
     let folder = machine::target_folder().join("dist");
     drop(fs::remove_dir_all(&folder));
     let version = env!("CARGO_PKG_VERSION");
@@ -168,8 +187,7 @@ pub(crate) fn dist() -> Result<()> {
     if !package.is_file() {
         bail!("dpkg-deb left no {}", package.display());
     }
-    say(&format!("{}\n{}", tarball.display(), package.display()));
-    Ok(())
+    Ok((tarball, package))
 }
 
 /// The service is not enabled by being installed: it attaches to the kernel, which is somebody's decision.

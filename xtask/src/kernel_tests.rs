@@ -16,6 +16,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 use crate::build;
 use crate::cache;
+use crate::contrib;
 use crate::judge::{self, Evidence, disagreements};
 use crate::kernel::{Kernel, Series};
 use crate::machine;
@@ -205,7 +206,7 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
     drop(fs::remove_dir_all(&scripts));
     cache::create_folder(&scripts)?;
     for case in cases {
-        for kind in ["json", "stderr", "status", "log", "events"] {
+        for kind in ["json", "stderr", "status", "log", "events", "metrics"] {
             drop(fs::remove_file(file(&out, case.scenario, kind)));
         }
         trace_tests::clear(&out, case.scenario.name);
@@ -333,6 +334,7 @@ fn judge(case: Case, lost: bool, tally: &mut Tally) -> Judged {
         found.extend(replay::disagreements(&file(out, case.scenario, "events"), &evidence.stdout));
     }
     found.extend(trace_tests::disagreements(out, case.scenario.name).1);
+    found.extend(contrib::disagreements(out, case.scenario.name));
     found.extend(screens::disagreements(out, case.series, case.scenario.name));
     if found.is_empty() {
         tally.passed(&title);

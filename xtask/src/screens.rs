@@ -6,8 +6,9 @@
 //! - a number with a unit of time behind it is `TIME`, a process's number `[N]`, what stands behind `Linux` is `RELEASE`, an
 //!   offset in a function `+OFFSET`, a share of hundred `N %`;
 //! - pictures are gone (rates, fill, where something lies in time), and several blanks are one;
-//! - of a row of events the rate is gone, and the total too where the rest of the kernel does such things as well; so are the
-//!   numbers of the row `seen`.
+//! - of a row of events, and of the row `seen`, the numbers are gone: the rest of the kernel does such things as well; so is
+//!   how many grace periods ended;
+//! - of stacks that look the same one is left, and how many came by it is `N ×`; several empty lines are one.
 //!
 //! `KRCU_WRITE_SCREENS=1 cargo xtask test …` keeps what is shown, after a change that is meant.
 
@@ -72,15 +73,37 @@ fn captured(out: &Path, scenario: &str) -> Vec<(String, PathBuf)> {
 
 /// A screen without what differs from run to run.
 fn masked(screen: &str) -> String {
-    screen.lines().map(|line| format!("{}\n", masked_line(line).trim_end())).collect()
+    let mut lines: Vec<String> = Vec::new();
+    let mut stacks: Vec<Vec<String>> = Vec::new();
+    for line in screen.lines().map(masked_line) {
+        match stacks.last_mut() {
+            Some(stack) if line.starts_with(CALLER) => {
+                stack.push(line);
+                continue;
+            }
+            _ if line.starts_with(STACK) => {
+                stacks.push(vec![line]);
+                continue;
+            }
+            _ => {}
+        }
+        stacks.dedup();
+        lines.extend(stacks.drain(..).flatten());
+        if !(line.is_empty() && lines.last().is_some_and(String::is_empty)) {
+            lines.push(line);
+        }
+    }
+    lines.extend(stacks.into_iter().flatten());
+    lines.iter().map(|line| format!("{line}\n")).collect()
 }
 
+/// A stack begins with this, and goes on with that.
+const STACK: &str = "N × ";
+const CALLER: &str = "← ";
 /// Units of time, as people are told them.
 const UNITS: [&str; 6] = ["ns", "µs", "ms", "s", "min", "h"];
-/// Rows of events that the module alone causes: their totals are its own.
-const OWN: [&str; 1] = ["queue"];
-/// Rows that others cause as well.
-const OF_ALL: [&str; 6] = ["cache", "batch", "grace", "free", "barrier", "seen"];
+/// Rows of events: the rest of the kernel causes such as well.
+const EVENTS: [&str; 7] = ["cache", "queue", "batch", "grace", "free", "barrier", "seen"];
 /// What pictures are made of.
 const PICTURES: &str = "▁▂▃▄▅▆▇█░▒▓●─━";
 
@@ -91,12 +114,8 @@ fn masked_line(line: &str) -> String {
         return "─".to_owned();
     }
     let is_event = words.get(1).is_some_and(|rate| *rate == "·" || is_number(rate));
-    match words.first() {
-        Some(first) if OWN.contains(first) && is_event => {
-            return format!("{first} {}", words.get(2).copied().unwrap_or_default());
-        }
-        Some(first) if OF_ALL.contains(first) && is_event => return (*first).to_owned(),
-        _ => {}
+    if let Some(first) = words.first().filter(|first| EVENTS.contains(first) && is_event) {
+        return (*first).to_owned();
     }
     let mut masked: Vec<String> = Vec::new();
     let mut rest = words.iter().copied().filter(|word| !is_picture(word)).peekable();
@@ -106,7 +125,7 @@ fn masked_line(line: &str) -> String {
         if is_number(word) && UNITS.contains(&unit) {
             masked.push(format!("TIME{}", &next[unit.len()..]));
             rest.next();
-        } else if is_number(word) && unit == "%" {
+        } else if is_number(word) && ["%", "×", "grace"].contains(&unit) {
             masked.push("N".to_owned());
         } else if word == "Linux" {
             masked.push("Linux RELEASE".to_owned());
@@ -142,13 +161,22 @@ fn masked_word(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::masked_line;
+    use super::{masked, masked_line};
+
+    #[test]
+    fn of_stacks_that_look_the_same_one_is_left() {
+        let stack = |n: u32, caller: &str| format!("   {n} × f+0x5f [m]\n     ← {caller}+0x97\n");
+        let screen =
+            format!("by  kfree_rcu 700\n{}{}{}\n\nend\n", stack(699, "g"), stack(1, "g"), stack(5, "h"));
+        let one = |caller: &str| format!("N × f+OFFSET [m]\n← {caller}+OFFSET\n");
+        assert_eq!(masked(&screen), format!("by kfree_rcu 700\n{}{}\nend\n", one("g"), one("h")));
+    }
 
     #[test]
     fn what_differs_is_masked_and_nothing_else() {
         for (line, masked) in [
             ("────", "─"),
-            (" queue       1,200      300     ▁▂█", "queue 300"),
+            (" queue       1,200      300     ▁▂█", "queue"),
             (" free            ·      350      ▁ █", "free"),
             (" cache      ▼outstanding   oldest", "cache ▼outstanding oldest"),
             (" a     700    1.12 s     ·    ▆█", "a 700 TIME ·"),

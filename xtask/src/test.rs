@@ -6,6 +6,9 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, Result};
 
 use crate::build;
+use crate::clean_root;
+use crate::contrib;
+use crate::install;
 use crate::kernel_tests::{self, Choice};
 use crate::machine;
 use crate::model::{self, Extent};
@@ -50,6 +53,8 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
             &mut tally,
             &["test", "--release", "-p", "krcu-model", "--features", "check", "--test", "check"],
         )?;
+        tally.add("alert rules", contrib::test_rules());
+        tally.add("package", install::pack().and_then(|(_, package)| clean_root::try_package(&package)));
         check(&mut tally, "approaches", model::checker(&Extent { brief: true, ..Extent::default() }));
     }
     if !parts.no_kernels {

@@ -7,14 +7,14 @@ use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
-    header::{ALLOW, CONTENT_TYPE},
+    header::{ACCEPT, ALLOW, CONTENT_TYPE},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 
-use super::{health::Health, metrics, published::Newest};
+use super::{health::Health, metrics, plain as older, published::Newest};
 
 /// How long one connection may take, from its first byte to the last of the answer.
 const WITHIN: Duration = Duration::from_secs(10);
@@ -22,6 +22,9 @@ const WITHIN: Duration = Duration::from_secs(10);
 const MOST_HEADER_BYTES: usize = 8 << 10;
 /// A report that is older than this means that the agent is stuck.
 const FRESH: Duration = Duration::from_secs(30);
+
+/// Who asks for OpenMetrics gets it; anybody else gets the text that prometheus had before.
+const OPEN_METRICS: &str = "application/openmetrics-text";
 
 /// What is answered from.
 #[derive(Clone)]
@@ -72,7 +75,9 @@ pub(super) async fn serve(listener: TcpListener, most: usize, answers: Answers) 
 }
 
 fn answer(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes>> {
-    let response = respond(request.method(), request.uri().path(), answers);
+    let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    let is_open = accepted.is_some_and(|accepted| accepted.contains(OPEN_METRICS));
+    let response = respond(request.method(), request.uri().path(), is_open, answers);
     let counts = &answers.health.metrics;
     if response.status().is_client_error() {
         counts.refused.one_more()
@@ -82,7 +87,7 @@ fn answer(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes
     response
 }
 
-fn respond(method: &Method, path: &str, answers: &Answers) -> Response<Full<Bytes>> {
+fn respond(method: &Method, path: &str, is_open: bool, answers: &Answers) -> Response<Full<Bytes>> {
     const TEXT: &str = "text/plain; charset=utf-8";
     let say = |status, text: &str| plain(status, TEXT, text.to_owned());
     if !matches!(path, "/metrics" | "/healthz") {
@@ -97,7 +102,8 @@ fn respond(method: &Method, path: &str, answers: &Answers) -> Response<Full<Byte
     let Some(newest) = newest else { return say(StatusCode::SERVICE_UNAVAILABLE, "no report yet\n") };
     if path == "/metrics" {
         return match metrics::text(&newest, &answers.health) {
-            Ok(text) => plain(StatusCode::OK, metrics::CONTENT_TYPE, text),
+            Ok(text) if is_open => plain(StatusCode::OK, metrics::CONTENT_TYPE, text),
+            Ok(text) => plain(StatusCode::OK, older::CONTENT_TYPE, older::text(&text)),
             Err(_) => say(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n"),
         };
     }

@@ -29,6 +29,7 @@ mod log;
 mod metrics;
 mod outside;
 mod owner;
+mod plain;
 mod privileges;
 mod published;
 mod recorder;

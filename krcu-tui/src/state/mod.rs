@@ -157,6 +157,10 @@ impl App {
     }
 
     fn take_report(&mut self, mut report: Report) {
+        // One that nobody has named or queued anything of: what freed what was queued before anybody looked.
+        let all = report.caches.len();
+        report.caches.retain(|row| !row.name.is_empty() || row.queued + row.callbacks + row.outstanding > 0);
+        report.caches_total = report.caches_total.saturating_sub((all - report.caches.len()) as u64);
         self.histories.take(&report);
         if let Some(answer) = report.what_if.take() {
             self.take_answer(answer);

@@ -95,4 +95,37 @@ pub(crate) const SCENARIOS: &[Scenario] = &[scenario(
             )
         },
     ],
-)];
+),
+    // The farm's prometheus finds the agent, and what it tells of a module's exit is what its source implies.
+    Scenario {
+        alone: true,
+        ..scenario(
+            "agent_prometheus",
+            &["krcu_pending"],
+            watched!(
+                "mkdir /tmp/prometheus; cd /tmp/prometheus
+                 echo '{\"global\":{\"scrape_interval\":\"1s\"},\"scrape_configs\":[{\"job_name\":\"krcu\",\"static_configs\":[{\"targets\":[\"127.0.0.1:9747\"]}]}]}' >config
+                 prometheus --config.file=config --storage.tsdb.path=data --web.listen-address=127.0.0.1:9090 --log.level=warn >&2 & farm=$!
+                 asks() { wget -q -O- \"http://127.0.0.1:9090/api/v1/query?query=$1\" 2>/dev/null | sed -n 's/.*\\\"value\\\":\\[[^,]*,\\\"\\([^\\\"]*\\)\\\".*/\\1/p'; }
+                 until [ \"$(asks up)\" = 1 ]; do kill -0 $farm || exit 97; usleep 200000; done; say scraped up 1
+                 insmod /modules/krcu_pending.ko; rmmod krcu_pending
+                 until [ \"$(asks 'sum(krcu_verdicts)')\" = 1 ]; do kill -0 $farm || exit 97; usleep 200000; done
+                 say told queued $(asks 'krcu_events_total{word=\"queue\"}') waited $(asks 'krcu_verdicts{verdict=\"waited\"}') flagged $(asks krcu_verdicts_flagged)
+                 fetch metrics >/out/agent_prometheus.metrics
+                 kill -TERM $farm; wait $farm"
+            ),
+            &[quiet(
+                WAITS,
+                &[
+                    step("scraped", &[("up", Want::Number(1))]),
+                    step("told", &[
+                        ("queued", Want::AtLeast(777)),
+                        ("waited", Want::Number(1)),
+                        ("flagged", Want::Number(0)),
+                    ]),
+                    STOPPED,
+                ],
+            )],
+        )
+    },
+];

@@ -48,7 +48,9 @@ fn report() -> Report {
 async fn get_of_two_paths_is_answered_and_nothing_else() {
     let (address, health) = start(Some(report()), 4).await;
     let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n");
-    let metrics = ask(address, &get("/metrics")).await;
+    let open =
+        "GET /metrics HTTP/1.1\r\nHost: here\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n";
+    let metrics = ask(address, open).await;
     assert!(
         metrics.starts_with("HTTP/1.1 200 OK\r\n") && metrics.contains(metrics::CONTENT_TYPE),
         "{metrics}"
@@ -62,6 +64,9 @@ async fn get_of_two_paths_is_answered_and_nothing_else() {
         assert!(metrics.contains(line), "{line} is not in {metrics}");
     }
     assert!(metrics.ends_with("# EOF\n"), "{metrics}");
+    let older = ask(address, &get("/metrics")).await;
+    assert!(older.contains("content-type: text/plain; version=0.0.4"), "{older}");
+    assert!(older.contains("# TYPE krcu_build_info gauge\n") && !older.contains("# EOF"), "{older}");
     assert!(ask(address, &get("/healthz")).await.ends_with("\r\n\r\nok\n"));
     for path in ["/", "/metrics/", "/metrics/../healthz", "//metrics", "/etc/passwd"] {
         assert!(ask(address, &get(path)).await.starts_with("HTTP/1.1 404 "), "{path}");
@@ -71,7 +76,7 @@ async fn get_of_two_paths_is_answered_and_nothing_else() {
         let answer = ask(address, &request).await;
         assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: GET"), "{method}: {answer}");
     }
-    assert_eq!((health.metrics.served.get(), health.metrics.refused.get()), (2, 10));
+    assert_eq!((health.metrics.served.get(), health.metrics.refused.get()), (3, 10));
 }
 
 #[tokio::test(flavor = "current_thread")]
