@@ -26,8 +26,8 @@ const fn reloaded(path: &'static str, default: &'static str, doc: &'static str) 
 pub const KEYS: &[Key] = &[
     fixed(
         "probes.ring_bytes",
-        "\"16M\"",
-        "Room for events that wait to be read; a power of two of pages, with K or M. What finds none is counted as lost.",
+        "\"4M\"",
+        "Room for events that wait to be read; a power of two of pages, with K or M. What finds none is counted as lost. The system counts it twice in the agent's resident memory, for it is mapped twice.",
     ),
     fixed(
         "probes.stacks",

@@ -3,7 +3,11 @@
 //!
 //! One task owns the replay ([`owner`]); every other is given copies, by queues that are bounded.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -14,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::{
     check::CheckError,
     command::CommandError,
+    memory,
     pipeline::Pipeline,
     signals::Signals,
     sinks::{Names, Sinks},
@@ -183,6 +188,7 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
     }
     let manager = systemd::Manager::new();
     manager.ready("watching");
+    memory::give_back();
     let mut owner = Owner {
         watcher,
         config,
@@ -197,6 +203,7 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
         manager,
         known: told::Known::default(),
         told: 0,
+        trimmed: Instant::now(),
     };
     let why: Why = owner.run(signals).await;
     let status = owner.stop(why).await;
