@@ -238,7 +238,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         )],
     ),
     // Connections that say nothing have their places for ten seconds, and who comes meanwhile is answered, at the latest
-    // after that. What is not GET of the two paths is refused.
+    // after that. What is not GET of the two paths is refused. How long the programs run is told while the kernel measures it,
+    // without any privilege.
     scenario(
         "agent_metrics",
         &[],
@@ -257,6 +258,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                  other $(printf 'GET /etc/passwd HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | answer) \
                  post $(printf 'POST /metrics HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | answer)
              head -c 65536 /dev/urandom | answer >/dev/null
+             say unmeasured programs $(fetch metrics | grep -c '^krcu_probe_run_time')
+             echo 1 >/proc/sys/kernel/bpf_stats_enabled
+             until [ $(fetch metrics | grep -c '^krcu_probe_run_time') -ge 10 ]; do usleep 100000; done
+             echo 0 >/proc/sys/kernel/bpf_stats_enabled
              say after refused $(metric 'krcu_requests_total{outcome=\"refused\"}') well $(fetch healthz | grep -c '^ok')
              stop"
         ),
@@ -266,6 +271,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 step("silent", &[("three", Want::Number(1))]),
                 step("silent", &[("four", Want::Number(1))]),
                 step("answers", &[("text", Want::Number(400)), ("other", Want::Number(404)), ("post", Want::Number(405))]),
+                step("unmeasured", &[("programs", Want::Number(0))]),
                 step("after", &[("refused", Want::Number(2)), ("well", Want::Number(1))]),
                 STOPPED,
             ],
