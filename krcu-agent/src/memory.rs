@@ -11,20 +11,28 @@ pub fn give_back() {
     }
 }
 
+/// Has this process use small pages only: where one byte of a huge page is in use, two megabytes are.
+pub fn small_pages() {
+    // A system without huge pages has nothing to turn off.
+    let _ = nix::sys::prctl::set_thp_disable(true);
+}
+
 /// Says that a constant of the program is not read again soon: its whole pages come back from the program's file when
 /// they are.
 pub fn not_needed(constant: &'static [u8]) {
     let Ok(Some(page)) = sysconf(SysconfVar::PAGE_SIZE) else { return };
     let Ok(page) = usize::try_from(page) else { return };
     let skipped = constant.as_ptr().align_offset(page);
-    let Some(whole) = constant.len().checked_sub(skipped).map(|bytes| bytes - bytes % page) else { return };
+    let Some(rest) = constant.get(skipped..) else { return };
+    let whole = rest.len() - rest.len() % page;
     if whole == 0 {
         return;
     }
+    let begin = rest.as_ptr().cast_mut().cast();
     // SAFETY: these are whole pages within a constant, which nobody has ever written to, so that what the file has is
     // what they hold. Where the system refuses, they stay.
     unsafe {
-        libc::madvise(constant.as_ptr().add(skipped).cast_mut().cast(), whole, libc::MADV_DONTNEED);
+        libc::madvise(begin, whole, libc::MADV_DONTNEED);
     }
 }
 

@@ -3,7 +3,8 @@
 //! The module `krcu_play` hands objects of a cache of its own to `kfree_rcu()`, so many at a time, with a pause between;
 //! the last step has no pause and is as much as the machine can do. Each step runs with nobody attached, under the agent as
 //! it is by default, and beside a bpftrace that prints a line for each call: like the agent it has every event brought to
-//! its own process, but the agent takes the frees as well, with the stack of each call, and judges.
+//! its own process, but the agent takes the frees as well, with the stack of each call, and judges. It runs once more without
+//! stacks (`probes.queue_stacks=false`): they are most of what a call costs.
 //!
 //! An emulated machine has one processor of the host for all of its own: rates are the emulation's, and what is worth
 //! reading are the ratios, and at which of the rates loss begins. Nothing fails by a figure.
@@ -33,16 +34,18 @@ const TIMEOUT: Duration = Duration::from_secs(1200);
 enum Watcher {
     Nobody,
     Agent,
+    Bare,
     Bpftrace,
 }
 
 impl Watcher {
-    const ALL: [Self; 3] = [Self::Nobody, Self::Agent, Self::Bpftrace];
+    const ALL: [Self; 4] = [Self::Nobody, Self::Agent, Self::Bare, Self::Bpftrace];
 
     fn name(self) -> &'static str {
         match self {
             Self::Nobody => "nobody",
             Self::Agent => "agent",
+            Self::Bare => "bare",
             Self::Bpftrace => "bpftrace",
         }
     }
@@ -61,7 +64,9 @@ losses_of_agent() {
 	wget -q -O- http://127.0.0.1:9747/metrics |
 		awk '/^krcu_lost_events_total/ { lost += $2 } /^krcu_probe_events_total.*(delivered|lost)/ { seen += $2 } END { printf "%d %d\n", lost, seen }'
 }
-losses_of_bpftrace() { grep -aoh 'Lost [0-9]* events' /run/errors | awk '{ lost += $2 } END { print lost + 0, 0 }'; }
+losses_of_bare() { losses_of_agent; }
+# A line for each call: as many as are missing are lost.
+losses_of_bpftrace() { echo 0 $(wc -l </run/printed); }
 losses_of_nobody() { echo 0 0; }
 step() {
 	who=$1 pid=$2 objects=$3 pause=$4 turns=0
@@ -88,16 +93,24 @@ steps() {
 	step $1 $2 20000 0
 }
 steps nobody 0
-krcu agent >/run/agent.log 2>&1 &
-agent=$!
-until wget -q -O- http://127.0.0.1:9747/healthz >/dev/null 2>&1; do kill -0 $agent || { cat /run/agent.log >&2; exit 1; }; usleep 100000; done
-usleep 3000000
-steps agent $agent
-kill -TERM $agent
-wait $agent || { cat /run/agent.log >&2; exit 1; }
+agent() {
+	name=$1
+	shift
+	krcu agent "$@" >/run/agent.log 2>&1 &
+	agent=$!
+	until wget -q -O- http://127.0.0.1:9747/healthz >/dev/null 2>&1; do
+		kill -0 $agent || { cat /run/agent.log >&2; exit 1; }
+		usleep 100000
+	done
+	usleep 3000000
+	steps $name $agent
+	kill -TERM $agent
+	wait $agent || { cat /run/agent.log >&2; exit 1; }
+}
+agent agent
+agent bare --set probes.queue_stacks=false
 mkfifo /run/lines
-wc -l </run/lines >/run/count &
-count=$!
+cat </run/lines >>/run/printed &
 BPFTRACE -e 'fentry:kvfree_call_rcu { printf("%llx %lx %s\n", nsecs, args.ptr, comm); }' >/run/lines 2>/run/errors &
 bpftrace=$!
 until grep -q '^kvfree_call_rcu ' /sys/kernel/tracing/enabled_functions; do kill -0 $bpftrace || { cat /run/errors >&2; exit 1; }; usleep 100000; done
@@ -105,8 +118,6 @@ usleep 3000000
 steps bpftrace $bpftrace
 kill -INT $bpftrace
 wait $bpftrace
-wait $count
-echo "lines $(cat /run/count)"
 exit 0
 "#;
 
@@ -164,21 +175,17 @@ pub(crate) fn run(kernel: Option<&str>) -> Result<()> {
     if outcome.status != 0 {
         bail!("{}: the measurement exited with {}\n{}", outcome.release, outcome.status, outcome.stderr);
     }
-    let (figures, lines) = parse(&outcome.stdout)
+    let figures = parse(&outcome.stdout)
         .with_context(|| format!("{}: it said\n{}", outcome.release, outcome.stdout))?;
     println!("Linux {}, {}\n", outcome.release, outcome.acceleration.name());
-    println!("{}", render(&figures, lines)?);
+    println!("{}", render(&figures)?);
     Ok(())
 }
 
-/// Reads the steps, and how many lines bpftrace printed in all.
-fn parse(text: &str) -> Result<(Figures, u64)> {
+/// Reads the steps.
+fn parse(text: &str) -> Result<Figures> {
     let mut figures = Figures::new();
-    let mut lines = 0;
     for line in text.lines() {
-        if let Some(count) = line.strip_prefix("lines ") {
-            lines = count.trim().parse().with_context(|| format!("reading `{line}`"))?;
-        }
         let Some(rest) = line.strip_prefix("step ") else { continue };
         let (name, rest) = rest.split_once(' ').unwrap_or((rest, ""));
         let watcher = Watcher::ALL.into_iter().find(|watcher| watcher.name() == name);
@@ -189,7 +196,7 @@ fn parse(text: &str) -> Result<(Figures, u64)> {
             let word = words.get(key).ok_or_else(|| anyhow!("`{line}` has no {key}"))?;
             word.parse().with_context(|| format!("reading `{line}`"))
         };
-        let step = Step {
+        let mut step = Step {
             calls: number("calls")?,
             took_cs: number("took_cs")?,
             cpu_cs: number("cpu_cs")?,
@@ -198,80 +205,78 @@ fn parse(text: &str) -> Result<(Figures, u64)> {
             rss_kb: number("rss_kb")?,
             anon_kb: number("anon_kb")?,
         };
+        if watcher == Watcher::Bpftrace {
+            step.lost = step.calls.saturating_sub(step.seen);
+        }
         figures.entry((number("objects")?, number("pause")?)).or_default().insert(watcher, step);
     }
     if figures.is_empty() || figures.values().any(|steps| steps.len() != Watcher::ALL.len()) {
         bail!("not every step was measured with everybody");
     }
-    Ok((figures, lines))
+    Ok(figures)
 }
 
-/// The table, the slowest step first.
-fn render(figures: &Figures, lines: u64) -> Result<String> {
+/// A table for each watcher, the slowest step first, and where each begins to lose.
+fn render(figures: &Figures) -> Result<String> {
     let mut steps: Vec<&BTreeMap<Watcher, Step>> = figures.values().collect();
     steps.sort_by_key(|step| step.get(&Watcher::Nobody).map_or(0, |step| step.calls_per_s()));
-    let mut text = row(&[
-        "calls/s, nobody",
-        "with agent",
-        "its CPU",
-        "events/s",
-        "lost",
-        "resident, anon",
-        "with bpftrace",
-        "its CPU",
-        "lost",
-        "resident",
-        "CPU a call: agent, bpftrace",
-        "ratio",
-    ]
-    .map(str::to_owned));
-    for step in &steps {
-        let of = |watcher| step.get(&watcher).copied().ok_or_else(|| anyhow!("a step was not measured"));
-        let (nobody, agent, bpftrace) = (of(Watcher::Nobody)?, of(Watcher::Agent)?, of(Watcher::Bpftrace)?);
-        let costs = agent.cpu_ns_per_call().zip(bpftrace.cpu_ns_per_call());
-        text.push_str(&row(&[
-            nobody.calls_per_s().to_string(),
-            agent.calls_per_s().to_string(),
-            tenths(agent.cpu_permille(), "%"),
-            ((agent.seen * 100).checked_div(agent.took_cs).unwrap_or(0)).to_string(),
-            share(agent.lost, agent.seen),
-            format!("{}, {}", mebibytes(agent.rss_kb), mebibytes(agent.anon_kb)),
-            bpftrace.calls_per_s().to_string(),
-            tenths(bpftrace.cpu_permille(), "%"),
-            share(bpftrace.lost, bpftrace.calls),
-            mebibytes(bpftrace.rss_kb),
-            costs.map_or_else(
-                || "-".to_owned(),
-                |(agent, other)| format!("{}, {} µs", micro(agent), micro(other)),
-            ),
-            costs.filter(|(_, other)| *other > 0).map_or_else(
-                || "-".to_owned(),
-                |(agent, other)| format!("{}.{:02}", agent / other, agent % other * 100 / other),
-            ),
-        ]));
-    }
-    for (watcher, name) in [(Watcher::Agent, "the agent"), (Watcher::Bpftrace, "bpftrace")] {
+    let of = |step: &BTreeMap<Watcher, Step>, watcher| {
+        step.get(&watcher).copied().ok_or_else(|| anyhow!("a step was not measured"))
+    };
+    let mut text = String::new();
+    for (watcher, name) in [
+        (Watcher::Agent, "krcu agent"),
+        (Watcher::Bare, "krcu agent, no stacks"),
+        (Watcher::Bpftrace, "bpftrace, a line a call"),
+    ] {
+        text.push_str(&row(name, &HEADS.map(str::to_owned)));
+        for step in &steps {
+            let (nobody, this) = (of(step, Watcher::Nobody)?, of(step, watcher)?);
+            let other = of(step, Watcher::Bpftrace)?;
+            let whole = if watcher == Watcher::Bpftrace { this.calls } else { this.seen };
+            text.push_str(&row(
+                &format!("  {} calls/s", nobody.calls_per_s()),
+                &[
+                    this.calls_per_s().to_string(),
+                    (this.seen * 100).checked_div(this.took_cs).unwrap_or(0).to_string(),
+                    tenths(this.cpu_permille(), "%"),
+                    this.cpu_ns_per_call().map_or_else(|| "-".to_owned(), micro),
+                    ratio(this.cpu_ns_per_call(), other.cpu_ns_per_call()),
+                    share(this.lost, whole),
+                    mebibytes(this.rss_kb),
+                    mebibytes(this.anon_kb),
+                ],
+            ));
+        }
         let first = steps.iter().filter_map(|step| step.get(&watcher)).find(|step| step.lost > 0);
         text.push_str(&match first {
-            Some(step) => format!("{name} loses events from {} calls a second on\n", step.calls_per_s()),
-            None => format!("{name} loses nothing\n"),
+            Some(step) => format!("  loss begins at {} calls a second\n\n", step.calls_per_s()),
+            None => "  nothing is lost at any of these rates\n\n".to_owned(),
         });
     }
-    let calls: u64 =
-        steps.iter().filter_map(|step| step.get(&Watcher::Bpftrace)).map(|step| step.calls).sum();
-    text.push_str(&format!("bpftrace printed {lines} lines for {calls} calls of the module\n"));
     Ok(text)
 }
 
-fn row(cells: &[String]) -> String {
-    let widths = [15, 10, 7, 8, 7, 18, 13, 7, 7, 10, 27, 6];
-    let mut line = String::new();
-    for (cell, width) in cells.iter().zip(widths) {
-        line.push_str(&format!("{cell:>width$}  "));
+/// Columns: calls and events a second while it watches, its own share of a processor, that for a call, the same over
+/// bpftrace's, losses, resident memory and what of it is its own.
+const HEADS: [&str; 8] =
+    ["calls/s", "events/s", "CPU", "µs a call", "ratio", "lost", "resident", "anonymous"];
+
+fn row(what: &str, cells: &[String]) -> String {
+    let mut line = format!("{what:<24}");
+    for cell in cells {
+        line.push_str(&format!("  {cell:>10}"));
     }
-    line.truncate(line.trim_end().len());
     line.push('\n');
     line
+}
+
+/// A ratio with two digits behind the point.
+fn ratio(part: Option<u64>, whole: Option<u64>) -> String {
+    match part.zip(whole).and_then(|(part, whole)| (part * 100).checked_div(whole)) {
+        Some(hundredths) => format!("{}.{:02}", hundredths / 100, hundredths % 100),
+        None => "-".to_owned(),
+    }
 }
 
 fn share(part: u64, whole: u64) -> String {
@@ -301,23 +306,24 @@ mod tests {
 step nobody objects=0 pause=200000 calls=0 took_cs=1000 cpu_cs=0 lost=0 seen=0 rss_kb=0 anon_kb=0
 step nobody objects=1000 pause=20000 calls=100000 took_cs=1000 cpu_cs=0 lost=0 seen=0 rss_kb=0 anon_kb=0
 step agent objects=0 pause=200000 calls=0 took_cs=1000 cpu_cs=3 lost=0 seen=0 rss_kb=15360 anon_kb=4096
-step agent objects=1000 pause=20000 calls=80000 took_cs=1000 cpu_cs=400 lost=16 seen=160000 rss_kb=20480 anon_kb=8192
-step bpftrace objects=0 pause=200000 calls=0 took_cs=1000 cpu_cs=0 lost=0 seen=0 rss_kb=102400 anon_kb=0
-step bpftrace objects=1000 pause=20000 calls=80000 took_cs=1000 cpu_cs=800 lost=0 seen=0 rss_kb=102400 anon_kb=0
-lines 80004
+step agent objects=1000 pause=20000 calls=80000 took_cs=1000 cpu_cs=400 lost=160 seen=160000 rss_kb=20480 anon_kb=8192
+step bare objects=0 pause=200000 calls=0 took_cs=1000 cpu_cs=3 lost=0 seen=0 rss_kb=15360 anon_kb=4096
+step bare objects=1000 pause=20000 calls=90000 took_cs=1000 cpu_cs=90 lost=0 seen=180000 rss_kb=20480 anon_kb=8192
+step bpftrace objects=0 pause=200000 calls=0 took_cs=1000 cpu_cs=0 lost=0 seen=7 rss_kb=102400 anon_kb=0
+step bpftrace objects=1000 pause=20000 calls=80000 took_cs=1000 cpu_cs=800 lost=0 seen=60000 rss_kb=102400 anon_kb=0
 ";
 
     #[test]
     fn steps_become_rows_with_a_ratio_and_where_loss_begins() {
-        let (figures, lines) = parse(SAID).unwrap();
-        let table = render(&figures, lines).unwrap();
-        let rows: Vec<&str> = table.lines().collect();
-        assert_eq!(rows.len(), 1 + 2 + 3, "{table}");
-        assert!(rows[1].contains("0.3 %") && rows[1].contains("15.0 MiB, 4.0 MiB"), "{table}");
-        assert!(rows[2].contains("50.0, 100.0 µs") && rows[2].ends_with("0.50"), "{table}");
-        assert!(rows[2].contains(" 16000 ") && rows[2].contains("0.1 %"), "{table}");
-        assert_eq!(rows[3], "the agent loses events from 8000 calls a second on");
-        assert_eq!(rows[4], "bpftrace loses nothing");
+        let table = render(&parse(SAID).unwrap()).unwrap();
+        let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(rows.len(), 3 * 5, "{table}");
+        assert_eq!(rows[1].join(" "), "0 calls/s 0 0 0.3 % - - 0 15.0 MiB 4.0 MiB");
+        assert_eq!(rows[2].join(" "), "10000 calls/s 8000 16000 40.0 % 50.0 0.50 0.1 % 20.0 MiB 8.0 MiB");
+        assert_eq!(rows[3].join(" "), "loss begins at 8000 calls a second");
+        assert_eq!(rows[7].join(" "), "10000 calls/s 9000 18000 9.0 % 10.0 0.10 0 20.0 MiB 8.0 MiB");
+        assert_eq!(rows[8].join(" "), "nothing is lost at any of these rates");
+        assert_eq!(rows[12].join(" "), "10000 calls/s 8000 6000 80.0 % 100.0 1.00 25.0 % 100.0 MiB 0.0 MiB");
     }
 
     #[test]

@@ -115,6 +115,7 @@ pub fn run(options: &Options) -> Result<u8, CheckError> {
         println!("the configuration is right");
         return Ok(0);
     }
+    memory::small_pages();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)

@@ -29,9 +29,11 @@ use crate::{
     memory,
     pipeline::{Finished, Pipeline},
     signals::{Came, Signals},
-    watcher::{LOOK_EVERY, Watcher, now},
+    watcher::{Watcher, now},
 };
 
+/// How often the ring is looked at even if no probe asks for it; when there is much in it, they do.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Time between two reports while no client wants them: for the metrics, and for the log.
 const UNWATCHED: Duration = Duration::from_secs(1);
 /// Destroys after which the log is told without waiting for the next report.
