@@ -47,7 +47,7 @@ pub const KEYS: &[Key] = &[
     fixed(
         "probes.statistics",
         "false",
-        "Have the kernel measure how long each probe runs, as long as the agent does. It costs every program of the host two readings of the clock. `sysctl kernel.bpf_stats_enabled=1` does the same for as long as you look.",
+        "Have the kernel measure how long each probe runs, as long as the agent does. It costs every program of the host two readings of the clock, and needs CAP_SYS_ADMIN, which the unit does not give. `sysctl kernel.bpf_stats_enabled=1` does the same for as long as you look.",
     ),
     fixed("socket.path", "\"/run/krcu/krcu.sock\"", "Where `krcu tui` finds the agent; empty for no socket."),
     fixed(
