@@ -143,9 +143,14 @@ impl Step {
         (self.cpu_cs * 1000).checked_div(self.took_cs).unwrap_or(0)
     }
 
-    /// Processor time for a call, in nanoseconds.
-    fn cpu_ns_per_call(self) -> Option<u64> {
-        (self.cpu_cs * 10_000_000).checked_div(self.calls)
+    /// Events that it took.
+    fn taken(self) -> u64 {
+        self.seen.saturating_sub(self.lost)
+    }
+
+    /// Its processor time for an event that it took, in nanoseconds.
+    fn cpu_ns_per_event(self) -> Option<u64> {
+        (self.cpu_cs * 10_000_000).checked_div(self.taken())
     }
 }
 
@@ -206,7 +211,9 @@ fn parse(text: &str) -> Result<Figures> {
             anon_kb: number("anon_kb")?,
         };
         if watcher == Watcher::Bpftrace {
+            // What it says is what it has printed.
             step.lost = step.calls.saturating_sub(step.seen);
+            step.seen += step.lost;
         }
         figures.entry((number("objects")?, number("pause")?)).or_default().insert(watcher, step);
     }
@@ -233,16 +240,15 @@ fn render(figures: &Figures) -> Result<String> {
         for step in &steps {
             let (nobody, this) = (of(step, Watcher::Nobody)?, of(step, watcher)?);
             let other = of(step, Watcher::Bpftrace)?;
-            let whole = if watcher == Watcher::Bpftrace { this.calls } else { this.seen };
             text.push_str(&row(
                 &format!("  {} calls/s", nobody.calls_per_s()),
                 &[
                     this.calls_per_s().to_string(),
                     (this.seen * 100).checked_div(this.took_cs).unwrap_or(0).to_string(),
                     tenths(this.cpu_permille(), "%"),
-                    this.cpu_ns_per_call().map_or_else(|| "-".to_owned(), micro),
-                    ratio(this.cpu_ns_per_call(), other.cpu_ns_per_call()),
-                    share(this.lost, whole),
+                    this.cpu_ns_per_event().map_or_else(|| "-".to_owned(), micro),
+                    ratio(this.cpu_ns_per_event(), other.cpu_ns_per_event()),
+                    share(this.lost, this.seen),
                     mebibytes(this.rss_kb),
                     mebibytes(this.anon_kb),
                 ],
@@ -257,10 +263,9 @@ fn render(figures: &Figures) -> Result<String> {
     Ok(text)
 }
 
-/// Columns: calls and events a second while it watches, its own share of a processor, that for a call, the same over
-/// bpftrace's, losses, resident memory and what of it is its own.
-const HEADS: [&str; 8] =
-    ["calls/s", "events/s", "CPU", "µs a call", "ratio", "lost", "resident", "anonymous"];
+/// Columns: calls and events a second while it watches, its own share of a processor, that for an event that it took, the
+/// same over bpftrace's, losses, resident memory and what of it is its own.
+const HEADS: [&str; 8] = ["calls/s", "events/s", "CPU", "µs each", "ratio", "lost", "resident", "anonymous"];
 
 fn row(what: &str, cells: &[String]) -> String {
     let mut line = format!("{what:<24}");
@@ -319,11 +324,11 @@ step bpftrace objects=1000 pause=20000 calls=80000 took_cs=1000 cpu_cs=800 lost=
         let rows: Vec<Vec<&str>> = table.lines().map(|line| line.split_whitespace().collect()).collect();
         assert_eq!(rows.len(), 3 * 5, "{table}");
         assert_eq!(rows[1].join(" "), "0 calls/s 0 0 0.3 % - - 0 15.0 MiB 4.0 MiB");
-        assert_eq!(rows[2].join(" "), "10000 calls/s 8000 16000 40.0 % 50.0 0.50 0.1 % 20.0 MiB 8.0 MiB");
+        assert_eq!(rows[2].join(" "), "10000 calls/s 8000 16000 40.0 % 25.0 0.18 0.1 % 20.0 MiB 8.0 MiB");
         assert_eq!(rows[3].join(" "), "loss begins at 8000 calls a second");
-        assert_eq!(rows[7].join(" "), "10000 calls/s 9000 18000 9.0 % 10.0 0.10 0 20.0 MiB 8.0 MiB");
+        assert_eq!(rows[7].join(" "), "10000 calls/s 9000 18000 9.0 % 5.0 0.03 0 20.0 MiB 8.0 MiB");
         assert_eq!(rows[8].join(" "), "nothing is lost at any of these rates");
-        assert_eq!(rows[12].join(" "), "10000 calls/s 8000 6000 80.0 % 100.0 1.00 25.0 % 100.0 MiB 0.0 MiB");
+        assert_eq!(rows[12].join(" "), "10000 calls/s 8000 8000 80.0 % 133.3 1.00 25.0 % 100.0 MiB 0.0 MiB");
     }
 
     #[test]

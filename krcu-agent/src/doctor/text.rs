@@ -73,9 +73,8 @@ fn privileges(privileges: Option<Privileges>) -> String {
     let Some(has) = privileges else { return "not known".to_owned() };
     let word = |had: bool| if had { "yes" } else { "NO" };
     format!(
-        "to attach: CAP_BPF {} (load programs, create maps) · CAP_PERFMON {} (attach to functions, read \
-         the kernel's memory) · CAP_SYSLOG {} (addresses); to read the ring and the counters once it is attached: none; \
-         for `probes.statistics` of an agent, and nothing else: CAP_SYS_ADMIN {}",
+        "CAP_BPF {} (load) · CAP_PERFMON {} (attach and read) · CAP_SYSLOG {} (addresses); once it is attached \
+         none · CAP_SYS_ADMIN {} (for `probes.statistics` alone)",
         word(has.bpf || has.sys_admin),
         word(has.perfmon || has.sys_admin),
         word(has.syslog),
