@@ -66,6 +66,10 @@ impl State {
             !is_over
         });
         self.outstanding -= given_up;
+        if !self.tells_all() {
+            // Only events of what no probe sees ask how far the end of a cache was.
+            self.ledger.ends.retain(|address, _| self.caches.contains_key(address));
+        }
         self.forget_barriers();
         self.merge_gaps();
     }
@@ -115,7 +119,10 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{CacheAddress, LossReason, Time};
+    use crate::{
+        event::{CacheAddress, LossReason, Task, Time},
+        state::{Blind, Born, Cache, Watch},
+    };
 
     fn gap(from: u64, scope: Scope) -> Gap {
         let (from, until) = (Time(from), Time(from + 1));
@@ -126,6 +133,23 @@ mod tests {
             until,
             scope,
             programs: vec!["queued".to_owned()],
+        }
+    }
+
+    #[test]
+    fn how_far_the_ends_of_caches_were_is_not_kept_for_a_watch_that_is_never_asked() {
+        for (blind, kept) in [(vec![Blind::Inside], 1), (Vec::new(), 2)] {
+            let mut state = State::new(Watch { blind, ..Watch::default() });
+            let [alive, gone] = [1, 2].map(CacheAddress);
+            let facts = crate::event::CacheFacts::default();
+            let cache = Cache::new(crate::state::CacheId(0), facts, Born::BeforeAttach);
+            state.caches.insert(alive, cache);
+            for address in [alive, gone] {
+                state.ledger.ends.entry(address).or_default().looked_by = Some(Task(1));
+            }
+            state.forget_destroys(0, &BTreeSet::new());
+            assert_eq!(state.ledger.ends.len(), kept);
+            assert!(state.ledger.ends.contains_key(&alive));
         }
     }
 

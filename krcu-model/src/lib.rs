@@ -83,8 +83,8 @@ pub mod stack;
 pub mod state;
 pub mod step;
 pub mod verdict;
-pub mod words;
 mod view;
+pub mod words;
 
 pub use decide::verdicts;
 pub use event::Event;

@@ -314,7 +314,7 @@ impl State {
     }
 
     /// Whether the one who tells the events tells everything: a machine, or a script.
-    fn tells_all(&self) -> bool {
+    pub(crate) fn tells_all(&self) -> bool {
         !self.watch.blind.iter().any(|blind| matches!(blind, Blind::CallbackRuns | Blind::Inside))
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
+use crate::bench_agent;
 use crate::bench_analyze;
 use crate::bench_kernel;
 use crate::build;
@@ -141,6 +142,12 @@ enum Verb {
 
 #[derive(Subcommand)]
 enum BenchVerb {
+    /// The agent's memory, processor time and losses, idle and at rising rates, beside those of bpftrace.
+    Agent {
+        /// The series of the kernel; 6.12 if not given.
+        #[arg(long, value_name = "SERIES")]
+        kernel: Option<String>,
+    },
     /// Instructions that the probes cost the kernel, beside those of bpftrace.
     Kernel {
         /// Only this series of kernels; several times for several.
@@ -240,6 +247,9 @@ impl Arguments {
             }
             Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
+            Verb::Bench { only: Some(BenchVerb::Agent { kernel }) } => {
+                done(bench_agent::run(kernel.as_deref()))
+            }
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
             Verb::Install { prefix } => done(install::install(&prefix)),
             Verb::Uninstall { prefix } => done(install::uninstall(&prefix)),

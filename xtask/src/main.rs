@@ -6,6 +6,7 @@
 mod analysis;
 mod archive;
 mod bench;
+mod bench_agent;
 mod bench_analyze;
 mod bench_kernel;
 mod bpftrace;

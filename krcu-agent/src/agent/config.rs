@@ -127,7 +127,7 @@ pub enum Level {
 
 impl Default for Probes {
     fn default() -> Probes {
-        let ring_bytes = 16 << 20;
+        let ring_bytes = 4 << 20;
         Probes { ring_bytes, stacks: STACKS, queue_stacks: true, alloc_stacks: false, statistics: false }
     }
 }

@@ -80,9 +80,9 @@ fn answer(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes
     let response = respond(request.method(), request.uri().path(), is_open, answers);
     let counts = &answers.health.metrics;
     if response.status().is_client_error() {
-        counts.refused.one_more()
+        counts.refused.one_more();
     } else {
-        counts.served.one_more()
+        counts.served.one_more();
     }
     response
 }

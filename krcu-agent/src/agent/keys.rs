@@ -26,8 +26,8 @@ const fn reloaded(path: &'static str, default: &'static str, doc: &'static str) 
 pub const KEYS: &[Key] = &[
     fixed(
         "probes.ring_bytes",
-        "\"16M\"",
-        "Room for events that wait to be read; a power of two of pages, with K or M. What finds none is counted as lost.",
+        "\"4M\"",
+        "Room for events that wait to be read; a power of two of pages, with K or M. What finds none is counted as lost. The system counts it twice in the agent's resident memory, for it is mapped twice.",
     ),
     fixed(
         "probes.stacks",
@@ -47,7 +47,7 @@ pub const KEYS: &[Key] = &[
     fixed(
         "probes.statistics",
         "false",
-        "Have the kernel measure how long each probe runs, as long as the agent does. It costs every program of the host two readings of the clock. `sysctl kernel.bpf_stats_enabled=1` does the same for as long as you look.",
+        "Have the kernel measure how long each probe runs, as long as the agent does. It costs every program of the host two readings of the clock, and needs CAP_SYS_ADMIN, which the unit does not give. `sysctl kernel.bpf_stats_enabled=1` does the same for as long as you look.",
     ),
     fixed("socket.path", "\"/run/krcu/krcu.sock\"", "Where `krcu tui` finds the agent; empty for no socket."),
     fixed(

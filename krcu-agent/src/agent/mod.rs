@@ -3,7 +3,11 @@
 //!
 //! One task owns the replay ([`owner`]); every other is given copies, by queues that are bounded.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -14,6 +18,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use crate::{
     check::CheckError,
     command::CommandError,
+    memory,
     pipeline::Pipeline,
     signals::Signals,
     sinks::{Names, Sinks},
@@ -111,6 +116,7 @@ pub fn run(options: &Options) -> Result<u8, CheckError> {
         println!("the configuration is right");
         return Ok(0);
     }
+    memory::small_pages();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(2)
@@ -184,6 +190,7 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
     }
     let manager = systemd::Manager::new();
     manager.ready("watching");
+    memory::give_back();
     let mut owner = Owner {
         watcher,
         config,
@@ -198,6 +205,7 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
         manager,
         known: told::Known::default(),
         told: 0,
+        trimmed: Instant::now(),
     };
     let why: Why = owner.run(signals).await;
     let status = owner.stop(why).await;

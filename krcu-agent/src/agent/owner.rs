@@ -26,15 +26,20 @@ use super::{
     told::Known,
 };
 use crate::{
+    memory,
     pipeline::{Finished, Pipeline},
     signals::{Came, Signals},
-    watcher::{LOOK_EVERY, Watcher, now},
+    watcher::{Watcher, now},
 };
 
+/// How often the ring is looked at even if no probe asks for it; when there is much in it, they do.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Time between two reports while no client wants them: for the metrics, and for the log.
 const UNWATCHED: Duration = Duration::from_secs(1);
 /// Destroys after which the log is told without waiting for the next report.
 const MANY_DESTROYS: usize = 64;
+/// How often memory that is free is given back: after a rush, the allocator would keep what that took.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// Of the time that stopping may take, the part in which the last events are taken.
 const DRAIN_SHARE: u32 = 2;
 
@@ -77,6 +82,8 @@ pub(super) struct Owner {
     pub(super) known: Known,
     /// Destroys when the log was told last.
     pub(super) told: usize,
+    /// When free memory was given back last.
+    pub(super) trimmed: Clock,
 }
 
 impl Owner {
@@ -179,6 +186,10 @@ impl Owner {
         reporter.forget(state);
         self.told = state.destroys().len();
         self.newest.send_replace(Some(Arc::new(Published::new(report))));
+        if self.trimmed.elapsed() >= TRIM_EVERY {
+            self.trimmed = Clock::now();
+            memory::give_back();
+        }
         Ok(())
     }
 

@@ -118,6 +118,7 @@ impl Probes {
             attached.push((job.program, link));
             Ok(())
         })?;
+        crate::memory::not_needed(OBJECT);
         Ok(probes)
     }
 

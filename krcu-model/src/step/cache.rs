@@ -289,7 +289,7 @@ impl State {
 }
 
 impl Cache {
-    pub(super) fn new(id: CacheId, facts: CacheFacts, born: Born) -> Cache {
+    pub(crate) fn new(id: CacheId, facts: CacheFacts, born: Born) -> Cache {
         Cache {
             id,
             facts,

@@ -3,7 +3,14 @@
 //!
 //! Each text begins with [`WORDS`]: `start`, `stop`, `metric`. A count is waited for, never a time.
 
-use super::{ALL, Act, NO_WAIT, Scenario, WAITS, Want, quiet, reported, scenario, step};
+use super::{Act, NO_WAIT, Scenario, Want, quiet, reported, scenario, step};
+
+/// Where the destroy does not wait, and where it does: how the agent behaves is not the kernel's doing.
+const BOTH: &[&str] = &["6.1", "6.12"];
+/// Where it waits.
+const LATER: &[&str] = &["6.12"];
+/// The same, and the newest.
+const LATER_AND_NEWEST: &[&str] = &["6.12", "7.x"];
 
 /// What scenarios say: shell functions, put before each text.
 macro_rules! live {
@@ -18,6 +25,8 @@ macro_rules! live {
              start() { command krcu agent \"$@\" >&2 & agent=$!
                  until fetch healthz >/dev/null; do kill -0 $agent || exit 98; usleep 100000; done; }
              stop() { kill -TERM $agent; wait $agent; say stopped status $? programs $(programs) files $(ls /run/krcu | wc -l); }
+             decided() { sum=0; for word in clean waited pending leaked unordered late-free model-disagrees; do
+                 sum=$((sum + $(metric \"krcu_verdicts{verdict=\\\"$word\\\"}\"))); done; echo $sum; }
              socket=/run/krcu/krcu.sock
              ",
             $text
@@ -66,7 +75,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 )
             },
             quiet(
-                WAITS,
+                LATER_AND_NEWEST,
                 &[
                     step("watched", &[
                         ("pending", Want::Number(0)),
@@ -98,7 +107,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
              command krcu replay --format json /tmp/killed/krcu-000002.krcu >/tmp/replay; say whole status $?"
         ),
         &[quiet(
-            ALL,
+            BOTH,
             &[
                 step("attached", &[("programs", Want::AtLeast(10))]),
                 step("left", &[("programs", Want::Number(0)), ("files", Want::Number(1))]),
@@ -124,7 +133,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
              stop"
         ),
         &[quiet(
-            ALL,
+            BOTH,
             &[
                 step("crowd", &[("served", Want::Number(100)), ("refused", Want::Number(0))]),
                 step("counted", &[("garbage", Want::Number(1)), ("oversized", Want::Number(1)), ("lines", Want::Number(3))]),
@@ -145,35 +154,172 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
              say full up $(metric 'krcu_sink_up{sink=\"recorder\"}') well $(fetch healthz | grep -c '^ok')
              stop; umount /tmp/small"
         ),
-        &[quiet(ALL, &[step("full", &[("up", Want::Number(0)), ("well", Want::Number(1))]), STOPPED])],
+        &[quiet(BOTH, &[step("full", &[("up", Want::Number(0)), ("well", Want::Number(1))]), STOPPED])],
     ),
     // A reader that sleeps loses what finds no room. Nothing of that time is called anything but inconclusive, and what is
-    // created and destroyed after it is decided.
+    // created and destroyed after it is decided. All of it would be clean: callbacks, and a barrier before the destroy.
     scenario(
         "agent_suspended",
-        &["krcu_pending"],
+        &["krcu_play"],
         live!(
             "start --set probes.ring_bytes=64K
              kill -STOP $agent
-             for turn in 1 2 3; do insmod /modules/krcu_pending.ko objects=5000; rmmod krcu_pending; done
+             play 'create first; destroy first'
+             for turn in 1 2 3; do
+                 play \"create asleep$turn; alloc asleep$turn 5000; call asleep$turn 5000; barrier; destroy asleep$turn\"; done
              sleep 10
              kill -CONT $agent
              reaches krcu_lost_events_total{reason=\\\"ring_full\\\"} 1
-             decided=0; for word in clean waited pending leaked unordered late-free model-disagrees; do
-                 decided=$((decided + $(metric \"krcu_verdicts{verdict=\\\"$word\\\"}\"))); done
-             say asleep decided $decided flagged $(metric krcu_verdicts_flagged)
-             until [ \"$(metric 'krcu_verdicts{verdict=\"waited\"}')\" -ge 1 ]; do
-                 insmod /modules/krcu_pending.ko objects=100; rmmod krcu_pending; usleep 1000000; done
-             say awake waited $(metric 'krcu_verdicts{verdict=\"waited\"}') flagged $(metric krcu_verdicts_flagged)
+             reaches krcu_verdicts{verdict=\\\"inconclusive\\\"} 1
+             say asleep decided $(decided) flagged $(metric krcu_verdicts_flagged)
+             until [ \"$(metric 'krcu_verdicts{verdict=\"clean\"}')\" -ge 1 ]; do
+                 play 'create awake; alloc awake 100; call awake 100; barrier; destroy awake'; usleep 1000000; done
+             say awake flagged $(metric krcu_verdicts_flagged)
              stop"
         ),
         &[quiet(
-            WAITS,
+            BOTH,
             &[
                 step("asleep", &[("decided", Want::Number(0)), ("flagged", Want::Number(0))]),
-                step("awake", &[("waited", Want::AtLeast(1)), ("flagged", Want::Number(0))]),
+                step("awake", &[("flagged", Want::Number(0))]),
                 STOPPED,
             ],
         )],
+    ),
+    // More happens than it can read, and goes on while it is told to stop: it ends by itself, within its time, and the trace
+    // has its end.
+    scenario(
+        "agent_loaded",
+        &["krcu_play"],
+        live!(
+            "start --record /tmp/loaded --set probes.ring_bytes=64K 2>/tmp/loaded.log
+             play 'create loaded'
+             while [ ! -e /tmp/enough ]; do play 'alloc loaded 5000; call loaded 5000' || exit 97; done & load=$!
+             reaches krcu_lost_events_total{reason=\\\"ring_full\\\"} 1
+             stop
+             kill -0 $load; say load ended $?
+             touch /tmp/enough; wait $load; say load ended $?
+             play 'barrier; destroy loaded'
+             cat /tmp/loaded.log >&2
+             say log ended $(grep -c 'nothing is attached' /tmp/loaded.log) late $(grep -c 'took longer' /tmp/loaded.log)
+             command krcu replay --format json /tmp/loaded/krcu-000001.krcu >/tmp/replay
+             say replay status $? incomplete $(grep -c '\"incomplete\":\"' /tmp/replay)"
+        ),
+        &[quiet(
+            BOTH,
+            &[
+                STOPPED,
+                step("load", &[("ended", Want::Number(0))]),
+                step("load", &[("ended", Want::Number(0))]),
+                step("log", &[("ended", Want::Number(1)), ("late", Want::Number(0))]),
+                step("replay", &[("status", Want::Number(0)), ("incomplete", Want::Number(0))]),
+            ],
+        )],
+    ),
+    // Nobody reads what it logs: lines are dropped and counted, and everything else goes on, its end too. What it has to log is
+    // a wrong key of three thousand characters, each time that it is asked to read its configuration again.
+    scenario(
+        "agent_log_stalls",
+        &["krcu_play"],
+        live!(
+            "mkfifo /tmp/unread; exec 9<>/tmp/unread; : >/tmp/agent.toml
+             start --config /tmp/agent.toml 2>/tmp/unread
+             head -c 3000 /dev/zero | tr '\\0' x >/tmp/agent.toml; echo ' = 1' >>/tmp/agent.toml
+             until [ \"$(metric 'krcu_sink_dropped_total{sink=\"log\"}')\" -ge 1 ]; do
+                 for turn in $(seq 200); do kill -HUP $agent; usleep 1000; done; done
+             play 'create heard; alloc heard 10; call heard 10; barrier; destroy heard'
+             reaches krcu_verdicts{verdict=\\\"clean\\\"} 1
+             say stalled clean $(metric 'krcu_verdicts{verdict=\"clean\"}') well $(fetch healthz | grep -c '^ok')
+             stop"
+        ),
+        &[quiet(
+            BOTH,
+            &[step("stalled", &[("clean", Want::Number(1)), ("well", Want::Number(1))]), STOPPED],
+        )],
+    ),
+    // Connections that say nothing have their places for ten seconds, and who comes meanwhile is answered, at the latest
+    // after that. What is not GET of the two paths is refused. How long the programs run is told while the kernel measures it,
+    // without any privilege.
+    scenario(
+        "agent_metrics",
+        &[],
+        live!(
+            "start --set metrics.connections=4
+             mkfifo /tmp/silence; exec 9<>/tmp/silence
+             silent() { nc 127.0.0.1 9747 </tmp/silence >/dev/null & }
+             silents() { until [ $(awk '$2 ~ /:2613$/ && $4 == \"01\"' /proc/net/tcp | wc -l) -ge $1 ]; do usleep 10000; done; }
+             answer() { nc 127.0.0.1 9747 2>/dev/null | head -n1 | cut -d' ' -f2; }
+             silent; silent; silent; silents 3
+             say silent three $(fetch healthz | grep -c '^ok')
+             silent; silents 4
+             say silent four $(fetch healthz | grep -c '^ok')
+             reaches krcu_requests_total{outcome=\\\"broken\\\"} 4
+             say answers text $(printf 'nothing of the kind\\r\\n\\r\\n' | answer) \
+                 other $(printf 'GET /etc/passwd HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | answer) \
+                 post $(printf 'POST /metrics HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | answer)
+             head -c 65536 /dev/urandom | answer >/dev/null
+             say unmeasured programs $(fetch metrics | grep -c '^krcu_probe_run_time')
+             echo 1 >/proc/sys/kernel/bpf_stats_enabled
+             until [ $(fetch metrics | grep -c '^krcu_probe_run_time') -ge 10 ]; do usleep 100000; done
+             echo 0 >/proc/sys/kernel/bpf_stats_enabled
+             say after refused $(metric 'krcu_requests_total{outcome=\"refused\"}') well $(fetch healthz | grep -c '^ok')
+             stop"
+        ),
+        &[quiet(
+            BOTH,
+            &[
+                step("silent", &[("three", Want::Number(1))]),
+                step("silent", &[("four", Want::Number(1))]),
+                step("answers", &[("text", Want::Number(400)), ("other", Want::Number(404)), ("post", Want::Number(405))]),
+                step("unmeasured", &[("programs", Want::Number(0))]),
+                step("after", &[("refused", Want::Number(2)), ("well", Want::Number(1))]),
+                STOPPED,
+            ],
+        )],
+    ),
+    // The clock of the day goes a day ahead while a module is loaded, and two days back after that: nothing is counted by it.
+    scenario(
+        "agent_clock_steps",
+        &["krcu_pending"],
+        live!(
+            "start --record /tmp/clock
+             step() { date -s @$(($(date +%s) + $1)) >/dev/null; }
+             insmod /modules/krcu_pending.ko; step 86400; rmmod krcu_pending; step -172800
+             until [ \"$(decided)\" -ge 1 ]; do usleep 100000; done
+             say stepped pending $(metric 'krcu_verdicts{verdict=\"pending\"}') waited $(metric 'krcu_verdicts{verdict=\"waited\"}') \
+                 well $(fetch healthz | grep -c '^ok')
+             stop; step 86400
+             say recorded traces $(ls /tmp/clock | wc -l)
+             command krcu replay --format json /tmp/clock/krcu-000001.krcu >/tmp/replay; say replay status $?"
+        ),
+        &[
+            super::Expectation {
+                status: 0,
+                ..reported(
+                    NO_WAIT,
+                    &[
+                        step(
+                            "stepped",
+                            &[("pending", Want::Number(1)), ("waited", Want::Number(0)), ("well", Want::Number(1))],
+                        ),
+                        STOPPED,
+                        step("recorded", &[("traces", Want::Number(1))]),
+                        step("replay", &[("status", Want::Number(10))]),
+                    ],
+                )
+            },
+            quiet(
+                LATER,
+                &[
+                    step(
+                        "stepped",
+                        &[("pending", Want::Number(0)), ("waited", Want::Number(1)), ("well", Want::Number(1))],
+                    ),
+                    STOPPED,
+                    step("recorded", &[("traces", Want::Number(1))]),
+                    step("replay", &[("status", Want::Number(0))]),
+                ],
+            ),
+        ],
     ),
 ];

@@ -1,7 +1,5 @@
 //! The metrics' port against what may come to it.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
-
 use krcu_model::{
     VerdictKind,
     report::{Report, Ring, SCHEMA},

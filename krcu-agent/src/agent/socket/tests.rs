@@ -1,7 +1,5 @@
 //! The socket against clients as they come: the time is the test's own, and nothing is waited for that does not come.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
-
 use std::path::PathBuf;
 
 use krcu_model::report::{Report, WaitKind};
@@ -127,7 +125,8 @@ async fn who_reads_slowly_misses_reports_and_holds_nobody_up() {
 async fn what_is_no_hello_ends_the_conversation() {
     let server = Server::start("garbage", 4);
     let oversized = vec![b' '; MOST_ASK_BYTES];
-    let cases: [(&[u8], fn(&SocketHealth) -> u64); 6] = [
+    type Counted = fn(&SocketHealth) -> u64;
+    let cases: [(&[u8], Counted); 6] = [
         (b"GET / HTTP/1.1\r\n\r\n", |health| health.garbage.get()),
         (b"\xff\x00\n", |health| health.garbage.get()),
         (b"{\"kind\":\"hello\",\"schema\":2,\"detail\":\"all\"}\n", |health| health.garbage.get()),
