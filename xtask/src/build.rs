@@ -117,17 +117,21 @@ fn programs_of(profile: &str) -> Result<Vec<PathBuf>> {
 ///
 /// When it does not compile.
 pub(crate) fn peer() -> Result<PathBuf> {
-    // Two machines are made ready at the same time.
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // Machines that are made ready at the same time must not find it half written.
+    static IS_BUILT: Mutex<bool> = Mutex::new(false);
+    let mut is_built = IS_BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let source = machine::repository().join("xtask/guest/peer.rs");
     let peer = machine::target_folder().join("peer");
+    if *is_built {
+        return Ok(peer);
+    }
     cargo(
         Command::new("rustc")
             .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-o"])
             .arg(&peer)
             .arg(&source),
     )?;
+    *is_built = true;
     Ok(peer)
 }
 
