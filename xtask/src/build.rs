@@ -19,7 +19,7 @@ use crate::toolchain::Toolchain;
 pub(crate) const EBPF_CRATE: &str = "krcu-ebpf";
 const EBPF_TARGET: &str = "bpfel-unknown-none";
 /// Programs for people, as the workspace builds them; those that do not exist yet are left out.
-const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", "krcu-analyze"];
+pub(crate) const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", "krcu-analyze"];
 
 /// Where the eBPF object is put for the agent.
 pub(crate) fn object_path() -> PathBuf {

@@ -4,6 +4,7 @@
 //! that knows no package. What a package of ours would need of others is so found out.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -17,7 +18,7 @@ use crate::progress::{Job, output_of, say};
 use crate::userland::MERGED;
 
 /// What looks at the package: dpkg, systemd's tools, man, and three shells.
-const PACKAGES: [&str; 17] = [
+const PACKAGES: [&str; 18] = [
     "base-files",
     "base-passwd",
     "bash",
@@ -26,6 +27,7 @@ const PACKAGES: [&str; 17] = [
     "dash",
     "diffutils",
     "dpkg",
+    "findutils",
     "fish",
     "grep",
     "libc-bin",
@@ -58,7 +60,7 @@ pub(crate) fn try_package(package: &Path) -> Result<()> {
         MERGED.iter().try_for_each(|name| merge(partial, name))
     })?;
     let root = machine::target_folder().join("clean-root");
-    drop(fs::remove_dir_all(&root));
+    remove(&root)?;
     Job { what: "copying a clean Debian", advice: "is the disk full?" }
         .run(Command::new("cp").arg("-a").arg(&clean).arg(&root))?;
     for folder in
@@ -83,7 +85,7 @@ pub(crate) fn try_package(package: &Path) -> Result<()> {
             .args(["--mount", "--propagation", "unchanged", "sh", "-c", ENTER, "sh"])
             .arg(&root),
     )?;
-    drop(fs::remove_dir_all(&root));
+    remove(&root)?;
     // The score that people are told is the one that is measured.
     let exposure = said.lines().find_map(|line| line.trim_start_matches(['→', ' ']).strip_prefix(EXPOSURE));
     let score = exposure.and_then(|rest| rest.split_whitespace().next()).unwrap_or("none");
@@ -104,4 +106,18 @@ fn merge(root: &Path, name: &str) -> Result<()> {
         .run(Command::new("cp").arg("-a").arg(old.join(".")).arg(&new))?;
     fs::remove_dir_all(&old).with_context(|| format!("removing {}", old.display()))?;
     symlink(format!("usr/{name}"), &old).with_context(|| format!("linking {}", old.display()))
+}
+
+/// Removes a root, unless something of this machine's is mounted in it.
+fn remove(root: &Path) -> Result<()> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").context("reading what is mounted")?;
+    if mounts.lines().any(|line| line.contains(&*root.to_string_lossy())) {
+        bail!("something is mounted below {}", root.display());
+    }
+    match fs::remove_dir_all(root) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("removing {}", root.display()))
+        }
+        _ => Ok(()),
+    }
 }

@@ -20,6 +20,8 @@ pub(crate) const PREFIX: &str = "/usr/local";
 const PACKAGED: &str = "/usr";
 /// Verbs of krcu that have a manual page; "" is krcu itself.
 const PAGES: [&str; 6] = ["", "check", "record", "replay", "agent", "doctor"];
+/// Where documents are put, below the prefix: a folder of ours.
+const DOCUMENTS: &str = "share/doc/krcu";
 /// Shells, and where each looks for a program's completions, below the prefix: what is before its name, and behind.
 const COMPLETIONS: [(&str, &str, &str); 3] = [
     ("bash", "share/bash-completion/completions/", ""),
@@ -27,77 +29,97 @@ const COMPLETIONS: [(&str, &str, &str); 3] = [
     ("fish", "share/fish/vendor_completions.d/", ".fish"),
 ];
 
-/// A file to be installed: what is in it and whether it is a program.
+/// A file to be installed.
 struct Piece {
     place: PathBuf,
-    contents: Vec<u8>,
-    is_program: bool,
+    contents: Contents,
+}
+
+/// What is in it.
+enum Contents {
+    /// A program, by its name; one that has not been built is left out where it is not needed.
+    Program(&'static str),
+    /// What a program says, given these words.
+    Said(&'static str, Vec<&'static str>),
+    /// A file of the repository.
+    File(&'static str),
+    /// The unit, for programs below this prefix.
+    Unit(String),
 }
 
 /// Every file, at its place for this prefix.
-fn pieces(prefix: &str) -> Result<Vec<Piece>> {
-    let programs = build::programs()?;
-    let built = |wanted: &str| {
-        let found = programs.iter().find(|path| path.file_name().is_some_and(|name| name == wanted));
-        found.ok_or_else(|| anyhow!("{wanted} is not built: run `cargo xtask build`"))
-    };
-    let (krcu, tui) = (built("krcu")?, built("krcu-tui")?);
+fn pieces(prefix: &str) -> Vec<Piece> {
     let below = |place: &str| Path::new(prefix).join(place);
     let mut pieces = Vec::new();
-    let mut piece = |place: PathBuf, contents: Vec<u8>, is_program: bool| {
-        pieces.push(Piece { place, contents, is_program });
-    };
-    for program in &programs {
-        let name = program.file_name().unwrap_or_default();
-        let contents = fs::read(program).with_context(|| format!("reading {}", program.display()))?;
-        piece(below("bin").join(name), contents, true);
+    let mut piece = |place: PathBuf, contents: Contents| pieces.push(Piece { place, contents });
+    for name in build::PROGRAMS {
+        piece(below("bin").join(name), Contents::Program(name));
     }
-    let of = |program: &Path, arguments: &[&str]| {
-        output_of(Command::new(program).args(arguments)).map(String::into_bytes)
-    };
-    let text = |arguments: &[&str]| of(krcu, arguments);
     for verb in PAGES {
-        let (name, page) = match verb {
-            "" => ("krcu.1".to_owned(), text(&["man"])?),
-            verb => (format!("krcu-{verb}.1"), text(&["man", verb])?),
+        let (name, words) = match verb {
+            "" => ("krcu.1".to_owned(), vec!["man"]),
+            verb => (format!("krcu-{verb}.1"), vec!["man", verb]),
         };
-        piece(below("share/man/man1").join(name), page, false);
+        piece(below("share/man/man1").join(name), Contents::Said("krcu", words));
     }
-    piece(below("share/man/man5/krcu-agent.toml.5"), text(&["man", "agent.toml"])?, false);
-    piece(below("share/man/man1/krcu-tui.1"), of(tui, &["--print", "man"])?, false);
+    piece(below("share/man/man5/krcu-agent.toml.5"), Contents::Said("krcu", vec!["man", "agent.toml"]));
+    piece(below("share/man/man1/krcu-tui.1"), Contents::Said("krcu-tui", vec!["--print", "man"]));
     for (shell, before, behind) in COMPLETIONS {
-        piece(below(&format!("{before}krcu{behind}")), text(&["completions", shell])?, false);
-        piece(below(&format!("{before}krcu-tui{behind}")), of(tui, &["--print", shell])?, false);
+        let place = |name: &str| below(&format!("{before}{name}{behind}"));
+        piece(place("krcu"), Contents::Said("krcu", vec!["completions", shell]));
+        piece(place("krcu-tui"), Contents::Said("krcu-tui", vec!["--print", shell]));
     }
-    piece(below("share/doc/krcu/agent.toml"), text(&["agent", "--print-config"])?, false);
-    let contrib = |file: &str| {
-        let path = machine::repository().join(file);
-        fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
-    };
+    piece(below(DOCUMENTS).join("agent.toml"), Contents::Said("krcu", vec!["agent", "--print-config"]));
     // A unit is found below /usr/lib and /etc alone; its program is where the prefix is.
-    let units = if prefix == PACKAGED { "/usr/lib" } else { "/etc" };
-    let unit =
-        contrib("contrib/systemd/krcu.service")?.replace("/usr/bin/krcu", &format!("{prefix}/bin/krcu"));
-    piece(Path::new(units).join("systemd/system/krcu.service"), unit.into_bytes(), false);
-    let users = contrib("contrib/sysusers.d/krcu.conf")?;
-    piece(Path::new(units).join("sysusers.d/krcu.conf"), users.into_bytes(), false);
-    for file in ["prometheus/krcu.rules.yml", "grafana/krcu.json"] {
-        let contents = contrib(&format!("contrib/{file}"))?;
-        piece(below("share/doc/krcu").join(file), contents.into_bytes(), false);
+    let units = Path::new(if prefix == PACKAGED { "/usr/lib" } else { "/etc" });
+    piece(units.join("systemd/system/krcu.service"), Contents::Unit(prefix.to_owned()));
+    piece(units.join("sysusers.d/krcu.conf"), Contents::File("contrib/sysusers.d/krcu.conf"));
+    for file in ["contrib/prometheus/krcu.rules.yml", "contrib/grafana/krcu.json"] {
+        let name = Path::new(file).file_name().unwrap_or_default();
+        piece(below(DOCUMENTS).join(name), Contents::File(file));
     }
     for file in ["README.md", "LICENSE-MIT", "LICENSE-APACHE"] {
-        piece(below("share/doc/krcu").join(file), contrib(file)?.into_bytes(), false);
+        piece(below(DOCUMENTS).join(file), Contents::File(file));
     }
-    Ok(pieces)
+    pieces
+}
+
+impl Contents {
+    /// All of it; none of a program that has not been built.
+    fn make(&self) -> Result<Option<Vec<u8>>> {
+        let programs = build::programs()?;
+        let built =
+            |wanted: &str| programs.iter().find(|path| path.file_name().is_some_and(|name| name == wanted));
+        let file = |file: &str| {
+            let path = machine::repository().join(file);
+            fs::read(&path).with_context(|| format!("reading {}", path.display()))
+        };
+        Ok(Some(match self {
+            Self::Program(name) => match built(name) {
+                Some(path) => fs::read(path).with_context(|| format!("reading {}", path.display()))?,
+                None => return Ok(None),
+            },
+            Self::Said(name, words) => {
+                let program = built(name).ok_or_else(|| anyhow!("{name} is not built"))?;
+                output_of(Command::new(program).args(words))?.into_bytes()
+            }
+            Self::File(name) => file(name)?,
+            Self::Unit(prefix) => {
+                let text = String::from_utf8_lossy(&file("contrib/systemd/krcu.service")?).into_owned();
+                text.replace("/usr/bin/krcu", &format!("{prefix}/bin/krcu")).into_bytes()
+            }
+        }))
+    }
 }
 
 /// Writes every file below a root.
 fn put(root: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     let mut places = Vec::new();
-    for Piece { place, contents, is_program } in pieces(prefix)? {
+    for Piece { place, contents } in pieces(prefix) {
+        let Some(bytes) = contents.make()? else { continue };
         let path = root.join(place.strip_prefix("/").unwrap_or(&place));
-        cache::write_file(&path, &contents)?;
-        let mode = if is_program { 0o755 } else { 0o644 };
+        cache::write_file(&path, &bytes)?;
+        let mode = if matches!(contents, Contents::Program(_)) { 0o755 } else { 0o644 };
         fs::set_permissions(&path, fs::Permissions::from_mode(mode))
             .with_context(|| format!("setting the mode of {}", path.display()))?;
         places.push(place);
@@ -126,13 +148,15 @@ pub(crate) fn install(prefix: &str) -> Result<()> {
 ///
 /// When a file cannot be removed.
 pub(crate) fn uninstall(prefix: &str) -> Result<()> {
-    for Piece { place, .. } in pieces(prefix)? {
+    for Piece { place, .. } in pieces(prefix) {
         match fs::remove_file(&place) {
             Ok(()) => say(&format!("removed {}", place.display())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(|| format!("removing {}", place.display())),
         }
     }
+    // Left where somebody has put something of his own there.
+    drop(fs::remove_dir(Path::new(prefix).join(DOCUMENTS)));
     Ok(())
 }
 

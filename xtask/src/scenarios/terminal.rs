@@ -56,7 +56,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[scenario(
              shows '^ outstanding +300 '; capture growing
              press 2; shows '^ *a +300 '; say few outstanding 300
              play 'queue a 400'; shows '^ *a +700 '; say many outstanding 700
-             capture caches
+             shows '^ *a +700 +[^ ]+ [^ ]+ +· +·'; capture caches
              play 'bg: destroy a'
              press 3; shows 'kmem_cache_destroy'; capture destroy
              play 'release; join; drain'
