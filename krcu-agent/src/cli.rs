@@ -6,9 +6,13 @@ use clap::{Parser, Subcommand};
 
 use crate::{agent, check, doctor, manual, record, replay};
 
+/// What help says of the programs that are verbs too.
+const BESIDE: &str = "`krcu tui` watches an agent or replays a trace on a terminal, and `krcu analyze` asks a trace: they are \
+programs of their own, krcu-tui and krcu-analyze, beside krcu or in PATH.";
+
 /// Says, for every slab cache that is destroyed, whether deferred frees were still outstanding.
 #[derive(Debug, Parser)]
-#[command(name = "krcu", version, disable_help_subcommand = true)]
+#[command(name = "krcu", version, disable_help_subcommand = true, after_help = BESIDE)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
