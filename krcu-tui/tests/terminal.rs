@@ -33,9 +33,20 @@ const HANGS: Duration = Duration::from_secs(60);
 /// What switches back from the screen that a program draws on.
 const BACK: &str = "\x1b[?1049l";
 
+/// The program; one that a failed test leaves behind is ended.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended, which is as well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The program, with the other end of its terminal.
 struct Session {
-    child: Child,
+    child: Program,
     terminal: File,
     ours: PtyMaster,
     before: Termios,
@@ -70,7 +81,7 @@ impl Session {
             .stderr(end())
             .spawn()
             .unwrap();
-        Session { child, terminal, ours: master, before, shown: String::new() }
+        Session { child: Program(child), terminal, ours: master, before, shown: String::new() }
     }
 
     /// Waits until this is drawn.
@@ -90,14 +101,14 @@ impl Session {
     }
 
     fn signal(&self, signal: Signal) {
-        kill(Pid::from_raw(i32::try_from(self.child.id()).unwrap()), signal).unwrap();
+        kill(Pid::from_raw(i32::try_from(self.child.0.id()).unwrap()), signal).unwrap();
     }
 
     /// Waits for its end; gives its status, and the signal that it died of.
-    fn end(mut child: Child) -> (Option<i32>, Option<i32>) {
-        let id = Pid::from_raw(i32::try_from(child.id()).unwrap());
+    fn end(mut child: Program) -> (Option<i32>, Option<i32>) {
+        let id = Pid::from_raw(i32::try_from(child.0.id()).unwrap());
         let (send, ended) = mpsc::channel();
-        thread::spawn(move || send.send(child.wait()));
+        thread::spawn(move || send.send(child.0.wait()));
         match ended.recv_timeout(HANGS) {
             Ok(status) => status.map(|status| (status.code(), status.signal())).unwrap(),
             Err(error) => {
