@@ -16,7 +16,8 @@ const LATER_AND_NEWEST: &[&str] = &["6.12", "7.x"];
 macro_rules! live {
     ($text:expr) => {
         Act::Shell(concat!(
-            "programs() { bpftool prog show | grep -cE '^[0-9]+: (tracing|kprobe)'; }
+            "trap 'exit 97' TERM; trap '[ -z \"$agent\" ] || kill -9 $agent 2>/dev/null' EXIT
+             programs() { bpftool prog show | grep -cE '^[0-9]+: (tracing|kprobe)'; }
              fetch() { wget -q -O- http://127.0.0.1:9747/$1 2>/dev/null; }
              metric() { fetch metrics | awk -v m=\"$1\" '$1 == m { print int($2) }'; }
              reaches() { until [ \"$(metric \"$1\")\" -ge \"$2\" ]; do usleep 100000; done 2>/dev/null; }
@@ -24,7 +25,7 @@ macro_rules! live {
                  while [ $# -gt 0 ]; do line=\"$line,\\\"$1\\\":$2\"; shift 2; done; echo \"{\\\"kind\\\":\\\"step\\\",$line}\"; }
              start() { command krcu agent \"$@\" >&2 & agent=$!
                  until fetch healthz >/dev/null; do kill -0 $agent || exit 98; usleep 100000; done; }
-             stop() { kill -TERM $agent; wait $agent; say stopped status $? programs $(programs) files $(ls /run/krcu | wc -l); }
+             stop() { kill -TERM $agent; wait $agent; say stopped status $? programs $(programs) files $(ls /run/krcu | wc -l); agent=; }
              decided() { sum=0; for word in clean waited pending leaked unordered late-free model-disagrees; do
                  sum=$((sum + $(metric \"krcu_verdicts{verdict=\\\"$word\\\"}\"))); done; echo $sum; }
              socket=/run/krcu/krcu.sock
