@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use crate::build;
 use crate::cache;
 use crate::clean_root;
+use crate::contrib;
 use crate::machine;
 use crate::progress::{Job, output_of, say};
 use crate::setup;
@@ -160,7 +161,8 @@ pub(crate) fn uninstall(prefix: &str) -> Result<()> {
     Ok(())
 }
 
-/// Builds a tarball and a Debian package into `target/dist`, and tries the package in a clean Debian.
+/// Builds a tarball and a Debian package into `target/dist`, tests the alert rules that are in both, and tries the package in a
+/// clean Debian.
 ///
 /// # Errors
 ///
@@ -168,6 +170,7 @@ pub(crate) fn uninstall(prefix: &str) -> Result<()> {
 pub(crate) fn dist() -> Result<()> {
     setup::ensure()?;
     build::all("release")?;
+    contrib::test_rules()?;
     let (tarball, package) = pack()?;
     clean_root::try_package(&package)?;
     say(&format!("{}\n{}", tarball.display(), package.display()));

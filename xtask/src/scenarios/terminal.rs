@@ -47,55 +47,60 @@ macro_rules! seen {
 }
 
 /// Every scenario.
-pub(crate) const SCENARIOS: &[Scenario] = &[scenario(
-    "terminal",
-    &["krcu_play"],
-    seen!(
-        "shows 'attached .* ago'; shows 'no slab cache was destroyed yet'
-             play 'create a; alloc a 700; hold 5000; queue a 300'
-             shows '^ outstanding +300 '; capture growing
-             press 2; shows '^ *a +300 '; say few outstanding 300
-             play 'queue a 400'; shows '^ *a +700 '; say many outstanding 700
-             shows '^ *a +700 +[^ ]+ [^ ]+ +· +·'; capture caches
-             play 'bg: destroy a'
-             press 3; shows 'kmem_cache_destroy'; capture destroy
-             play 'release; join; drain'
-             tmux resize-window -t krcu -x 200 -y 50
-             press 4; shows 'destroyed by'
-             for word in PENDING waited; do say $word shown $(screen | grep -cE \"$word +a +[^o]\"); done
-             press Enter; until ! screen | grep -q '│'; do usleep 200000; done; capture evidence
-             press 1; press '?'; shows 'everywhere'; capture help
-             press Escape; press q; shows 'tui ended with status 0'; say quit status 0
-             tmux kill-server"
-    ),
-    &[
-        quiet(
-            WAITS,
+pub(crate) const SCENARIOS: &[Scenario] = &[
+    // Whole screens are compared: nobody else has queued or destroyed anything in this machine.
+    Scenario {
+        alone: true,
+        ..scenario(
+            "terminal",
+            &["krcu_play"],
+            seen!(
+                "shows 'attached .* ago'; shows 'no slab cache was destroyed yet'
+                     play 'create a; alloc a 700; hold 5000; queue a 300'
+                     shows '^ outstanding +300 '; capture growing
+                     press 2; shows '^ *a +300 '; say few outstanding 300
+                     play 'queue a 400'; shows '^ *a +700 '; say many outstanding 700
+                     shows '^ *a +700 +[^ ]+ [^ ]+ +· +·'; capture caches
+                     play 'bg: destroy a'
+                     press 3; shows 'kmem_cache_destroy'; capture destroy
+                     play 'release; join; drain'
+                     tmux resize-window -t krcu -x 200 -y 50
+                     press 4; shows 'destroyed by'
+                     for word in PENDING waited; do say $word shown $(screen | grep -cE \"$word +a +[^o]\"); done
+                     press Enter; until ! screen | grep -q '│'; do usleep 200000; done; capture evidence
+                     press 1; press '?'; shows 'everywhere'; capture help
+                     press Escape; press q; shows 'tui ended with status 0'; say quit status 0
+                     tmux kill-server"
+            ),
             &[
-                step("few", &[("outstanding", Want::Number(300))]),
-                step("many", &[("outstanding", Want::Number(700))]),
-                step("PENDING", &[("shown", Want::Number(0))]),
-                step("waited", &[("shown", Want::Number(1))]),
-                step("quit", &[("status", Want::Number(0))]),
-                STOPPED,
+                quiet(
+                    WAITS,
+                    &[
+                        step("few", &[("outstanding", Want::Number(300))]),
+                        step("many", &[("outstanding", Want::Number(700))]),
+                        step("PENDING", &[("shown", Want::Number(0))]),
+                        step("waited", &[("shown", Want::Number(1))]),
+                        step("quit", &[("status", Want::Number(0))]),
+                        STOPPED,
+                    ],
+                ),
+                super::Expectation {
+                    status: 0,
+                    ..reported(
+                        NO_WAIT,
+                        &[
+                            step("few", &[("outstanding", Want::Number(300))]),
+                            step("many", &[("outstanding", Want::Number(700))]),
+                            step("PENDING", &[("shown", Want::Number(1))]),
+                            step("waited", &[("shown", Want::Number(0))]),
+                            step("quit", &[("status", Want::Number(0))]),
+                            STOPPED,
+                        ],
+                    )
+                },
             ],
-        ),
-        super::Expectation {
-            status: 0,
-            ..reported(
-                NO_WAIT,
-                &[
-                    step("few", &[("outstanding", Want::Number(300))]),
-                    step("many", &[("outstanding", Want::Number(700))]),
-                    step("PENDING", &[("shown", Want::Number(1))]),
-                    step("waited", &[("shown", Want::Number(0))]),
-                    step("quit", &[("status", Want::Number(0))]),
-                    STOPPED,
-                ],
-            )
-        },
-    ],
-),
+        )
+    },
     // The farm's prometheus finds the agent, and what it tells of a module's exit is what its source implies.
     Scenario {
         alone: true,
