@@ -12,33 +12,24 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
-use krcu_model::{Watch, event::Time, verdicts};
+use krcu_model::verdicts;
 use krcu_trace::{How, Limits, Writer};
 use tokio::{
     process::{Child, Command},
-    signal::unix::{Signal, SignalKind, signal},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 
 use crate::{
     command::{self, CommandError},
-    diagnostics::ProbeLog,
-    kernel::{facts::Facts, plan::Plan},
-    memory,
-    pipeline::{Finished, Pipeline, blind},
-    probe::{LoadOptions, Probes, STACKS},
+    pipeline::Finished,
+    probe::STACKS,
     recording::Recording,
     report::{Format, Policy, Report},
+    signals::Signals,
     sinks::Sinks,
-    source::Source,
     trace,
+    watcher::{self, Ask, LOOK_EVERY, Watcher, now},
 };
-
-/// How often the ring is looked at even if no probe asks for it.
-const LOOK_EVERY: Duration = Duration::from_millis(10);
-
-/// Looks at the ring after detaching; what has not come by then counts as lost.
-const LAST_LOOKS: usize = 100;
 
 /// Runs a command and says, for every slab cache destroyed meanwhile, whether deferred frees were
 /// outstanding.
@@ -201,41 +192,19 @@ pub(crate) fn watch_to_the_end(options: &Options, until: Until, keep: Keep<'_>) 
     report
 }
 
-/// What has to be ready before the command starts, and ends after it.
-struct Run {
-    probes: Probes,
-    source: Source,
-    log: Option<ProbeLog>,
-    pipeline: Pipeline,
-}
-
 async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Result<Report> {
-    let begin = now()?;
-    let facts = Facts::gather(Path::new("/"));
-    let release = facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned());
-    let possible_cpus = facts.possible_cpus.unwrap_or(0);
-    let mut probes = Probes::load(
-        Plan::asked(&facts, options.alloc_stacks),
-        LoadOptions {
-            ring_bytes: options.ring_bytes,
-            wake_bytes: (options.ring_bytes / 8).min(256 << 10),
-            queue_stacks: !options.no_stacks,
-            probe_log: options.probe_log,
-            stacks: options.stacks,
-        },
-    )
-    .map_err(|error| explain(error, options.verbose))?;
-    memory::give_back();
-    for error in probes.withdrawn() {
-        eprintln!(
-            "krcu: without an optional probe: {}",
-            if options.verbose { error.to_string() } else { error.headline() }
-        );
+    let attached = watcher::attach(Ask {
+        ring_bytes: options.ring_bytes,
+        stacks: options.stacks,
+        queue_stacks: !options.no_stacks,
+        alloc_stacks: options.alloc_stacks,
+        probe_log: options.probe_log,
+        verbose: options.verbose,
+    })?;
+    for why in &attached.withdrawn {
+        eprintln!("krcu: without an optional probe: {why}");
     }
-    let attached = now()?;
-    let source = Source::of(probes.take_ring()?)?;
-    let log = if options.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
-    let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
+    let (release, begun, watch) = (attached.release(), attached.begun, attached.watch.clone());
     let mut sinks = Sinks { recording: keep.recording, ..Sinks::default() };
     if let Some(recording) = &mut sinks.recording {
         recording.begin(&watch, &release);
@@ -244,14 +213,14 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
     if let Some(folder) = keep.output {
         let words: Vec<String> =
             options.command.iter().map(|word| word.to_string_lossy().into_owned()).collect();
-        let meta = trace::meta(&facts, probes.plan(), &watch, &words)?;
+        let meta = trace::meta(&attached.facts, attached.probes.plan(), &watch, &words)?;
         match Writer::create(folder, meta, keep.limits) {
             Ok(writer) => sinks.trace = Some(writer),
             Err(error) => trace_error = Some(krcu_trace::CutShort::new(folder, error)),
         }
     }
-    let mut run = Run { probes, source, log, pipeline: Pipeline::new(watch, sinks) };
-    let attached_probes = run.probes.attached();
+    let attached_probes = attached.probes.attached();
+    let mut run = attached.begin(sinks);
 
     let (how, command_status) = match &until {
         Until::Exit(program) => {
@@ -259,14 +228,14 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
                 .args(options.command.iter().skip(1))
                 .spawn()
                 .with_context(|| format!("cannot start {}", program.display()))?;
-            let status = run.until_exit(child).await?;
-            run.settle(options.settle).await?;
+            let status = until_exit(&mut run, child).await?;
+            settle(&mut run, options.settle).await?;
             (How::Exit, command::shell_status(status))
         }
-        Until::Told(limit) => (run.until_told(*limit).await?, 0),
+        Until::Told(limit) => (until_told(&mut run, *limit).await?, 0),
     };
     let end = now()?;
-    let Finished { state, losses, without_site, accounts, kept } = run.finish().await?;
+    let Finished { state, losses, without_site, accounts, kept, .. } = run.finish(None).await?;
     if let Some(error) = &kept.cut_short {
         eprintln!("krcu: {error}");
     }
@@ -278,8 +247,8 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
         losses,
         without_site,
         accounts,
-        attach_ns: attached.since(begin),
-        duration_ns: end.since(attached),
+        attach_ns: watch.attached.since(begun),
+        duration_ns: end.since(watch.attached),
         verdicts: verdicts(&state),
         command_status,
         events_cut_short: kept.cut_short.is_some(),
@@ -296,156 +265,54 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
     Ok(report)
 }
 
-/// The verifier's whole log, when it was asked for.
-fn explain(error: crate::probe::LoadError, verbose: bool) -> anyhow::Error {
-    let log = error.verifier_log().map(str::to_owned);
-    match log {
-        Some(log) if verbose => anyhow::Error::new(error).context(log),
-        _ => anyhow::Error::new(error),
-    }
-}
-
-/// CLOCK_MONOTONIC, which the probes' events are in.
-fn now() -> anyhow::Result<Time> {
-    let time =
-        nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?;
-    let ns = Duration::from(time).as_nanos();
-    Ok(Time(u64::try_from(ns).unwrap_or(u64::MAX)))
-}
-
-impl Run {
-    /// Takes what the ring holds, up to a bound; says whether it was emptied.
-    fn drain(&mut self) -> anyhow::Result<bool> {
-        if let Some(log) = &mut self.log {
-            log.flush();
-        }
-        let is_empty = self.source.drain(|record| self.pipeline.take(record))?;
-        if is_empty {
-            self.pipeline.tick(&self.probes, now()?)?;
-        }
-        Ok(is_empty)
-    }
-
-    /// Reads events until a signal comes or the time is over.
-    async fn until_told(&mut self, limit: Option<Duration>) -> anyhow::Result<How> {
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let deadline = limit.map(|limit| Instant::now() + limit);
-        let mut signals = Signals::new()?;
-        loop {
-            while !self.drain()? {
-                tokio::task::yield_now().await;
-            }
-            self.pipeline.look_for_losses(&self.probes, now)?;
-            tokio::select! {
-                _ = signals.next() => return Ok(How::Signal),
-                ready = self.source.readable() => ready?,
-                _ = look.tick() => {}
-            }
-            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(How::Duration);
-            }
-        }
-    }
-
-    /// Reads events until the command has ended. A signal to end krcu goes to the command instead; the
-    /// verdict follows when that has obeyed.
-    async fn until_exit(&mut self, mut child: Child) -> anyhow::Result<ExitStatus> {
-        let mut look = interval(LOOK_EVERY);
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut signals = Signals::new()?;
-        loop {
-            tokio::select! {
-                status = child.wait() => return status.context("cannot wait for the command"),
-                ready = self.source.readable() => ready?,
-                _ = look.tick() => {}
-                signal = signals.next() => signal.forward(&child),
-            }
-            while !self.drain()? {
-                tokio::task::yield_now().await;
-            }
-            self.pipeline.look_for_losses(&self.probes, now)?;
-        }
-    }
-
-    /// Reads events until no verdict depends on what is still to come, or the time is over.
-    async fn settle(&mut self, limit: Duration) -> anyhow::Result<()> {
-        let deadline = Instant::now() + limit;
-        let mut look = interval(LOOK_EVERY);
-        loop {
-            while !self.drain()? {
-                tokio::task::yield_now().await;
-            }
-            self.pipeline.look_for_losses(&self.probes, now)?;
-            if !self.pipeline.state().is_unsettled() {
-                return Ok(());
-            }
-            tokio::select! {
-                () = sleep_until(deadline) => return Ok(()),
-                _ = look.tick() => {}
-            }
-        }
-    }
-
-    /// Detaches, takes the last events, and closes the account.
-    async fn finish(mut self) -> anyhow::Result<Finished> {
-        self.probes.detach()?;
-        for _ in 0..LAST_LOOKS {
-            while !self.drain()? {}
-            if self.pipeline.has_all(&self.probes)? {
-                break;
-            }
-            sleep_until(Instant::now() + LOOK_EVERY).await;
-        }
-        self.pipeline.finish(&self.probes, now)
-    }
-}
-
-/// The signals that ask krcu to end.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-/// One that came.
-enum Came {
-    /// From the terminal: the command has it as well.
-    Interrupt,
-    Terminate,
-    Hangup,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Signals> {
-        let handle = |kind| signal(kind).context("cannot handle signals");
-        Ok(Signals {
-            interrupt: handle(SignalKind::interrupt())?,
-            terminate: handle(SignalKind::terminate())?,
-            hangup: handle(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Came {
+/// Reads events until a signal comes or the time is over.
+async fn until_told(run: &mut Watcher, limit: Option<Duration>) -> anyhow::Result<How> {
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let deadline = limit.map(|limit| Instant::now() + limit);
+    let mut signals = Signals::new()?;
+    loop {
+        run.take().await?;
         tokio::select! {
-            _ = self.interrupt.recv() => Came::Interrupt,
-            _ = self.terminate.recv() => Came::Terminate,
-            _ = self.hangup.recv() => Came::Hangup,
+            _ = signals.next() => return Ok(How::Signal),
+            ready = run.readable() => ready?,
+            _ = look.tick() => {}
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Ok(How::Duration);
         }
     }
 }
 
-impl Came {
-    fn forward(&self, child: &Child) {
-        use nix::sys::signal::{Signal, kill};
-        let signal = match self {
-            Came::Interrupt => return,
-            Came::Terminate => Signal::SIGTERM,
-            Came::Hangup => Signal::SIGHUP,
-        };
-        if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
-            // It may have ended meanwhile, which is what was asked for.
-            let _ = kill(nix::unistd::Pid::from_raw(id), signal);
+/// Reads events until the command has ended. A signal to end krcu goes to the command instead; the
+/// verdict follows when that has obeyed.
+async fn until_exit(run: &mut Watcher, mut child: Child) -> anyhow::Result<ExitStatus> {
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut signals = Signals::new()?;
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.context("cannot wait for the command"),
+            ready = run.readable() => ready?,
+            _ = look.tick() => {}
+            signal = signals.next() => signal.forward(&child),
+        }
+        run.take().await?;
+    }
+}
+
+/// Reads events until no verdict depends on what is still to come, or the time is over.
+async fn settle(run: &mut Watcher, limit: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + limit;
+    let mut look = interval(LOOK_EVERY);
+    loop {
+        run.take().await?;
+        if !run.pipeline.state().is_unsettled() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = sleep_until(deadline) => return Ok(()),
+            _ = look.tick() => {}
         }
     }
 }

@@ -4,11 +4,15 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::{check, doctor, record, replay};
+use crate::{agent, check, doctor, manual, record, replay};
+
+/// What help says of the programs that are verbs too.
+const BESIDE: &str = "`krcu tui` watches an agent or replays a trace on a terminal, and `krcu analyze` asks a trace: they are \
+programs of their own, krcu-tui and krcu-analyze, beside krcu or in PATH.";
 
 /// Says, for every slab cache that is destroyed, whether deferred frees were still outstanding.
 #[derive(Debug, Parser)]
-#[command(name = "krcu", version, disable_help_subcommand = true)]
+#[command(name = "krcu", version, disable_help_subcommand = true, after_help = BESIDE)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -24,8 +28,14 @@ pub enum Verb {
     Record(record::Options),
     /// Judge again what a trace holds: the same report and exit status as the run's own
     Replay(replay::Options),
+    /// Watch until told to stop, and tell people, metrics and the log
+    Agent(agent::Options),
     /// Say what this kernel offers and what will be undecidable; attaches nothing
     Doctor(doctor::Options),
+    /// Print a manual page
+    Man(manual::Man),
+    /// Print what a shell needs to complete krcu's command line
+    Completions(manual::Completions),
     /// What another program does: `krcu NAME` runs `krcu-NAME`, as `krcu analyze` runs `krcu-analyze`
     #[command(external_subcommand)]
     External(Vec<OsString>),

@@ -20,6 +20,9 @@ pub enum CommandError {
     /// The file may not be run.
     #[error("{0:?} is not an executable file: make it one with chmod +x")]
     NotExecutable(PathBuf),
+    /// A configuration that is wrong; why.
+    #[error("{0}")]
+    Config(String),
 }
 
 /// Finds the file that a command's first word names, as a shell does.

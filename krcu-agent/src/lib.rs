@@ -4,6 +4,7 @@
 //! What is absent here: any file but `probe`, `source` and `diagnostics` that knows aya, any version number
 //! that is compared, and any rule that decides a verdict.
 
+pub mod agent;
 pub mod check;
 pub mod cli;
 pub mod command;
@@ -13,6 +14,7 @@ pub mod error;
 pub mod external;
 pub mod kernel;
 pub mod losses;
+pub mod manual;
 pub mod memory;
 pub mod pipeline;
 pub mod probe;
@@ -20,6 +22,8 @@ pub mod record;
 pub mod recording;
 pub mod replay;
 pub mod report;
+mod signals;
 pub mod sinks;
 pub mod source;
 pub mod trace;
+mod watcher;

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 
 use clap::{Parser as _, error::ErrorKind};
 use krcu_agent::{
+    agent,
     check::{self, CheckError},
     cli::{Cli, Verb},
-    doctor, external, record, replay,
+    doctor, external, manual, record, replay,
 };
 
 /// Status when what was asked for cannot be.
@@ -30,6 +31,9 @@ fn main() -> ExitCode {
         Verb::Check(options) => status(check::run(&options)),
         Verb::Record(options) => status(record::run(&options)),
         Verb::Replay(options) => status(replay::run(&options).map_err(CheckError::Failed)),
+        Verb::Agent(options) => status(agent::run(&options)),
+        Verb::Man(options) => status(manual::man(&options).map_err(CheckError::Failed)),
+        Verb::Completions(options) => status(manual::completions(&options).map_err(CheckError::Failed)),
         Verb::External(words) => {
             let error = external::run(&words);
             eprintln!("krcu: {:#}", anyhow::Error::from(error));
@@ -64,7 +68,7 @@ fn status(outcome: Result<u8, CheckError>) -> ExitCode {
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "say what to do: check, record, replay or doctor (see krcu --help)".to_owned();
+        return "say what to do: check, record, replay, agent or doctor (see krcu --help)".to_owned();
     }
     let wrong = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let wrong: Vec<&str> = wrong.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();

@@ -1,4 +1,6 @@
-//! Memory given back: reading the kernel's type information takes some megabytes, once.
+//! Memory given back: reading the kernel's type information and loading the probes takes some megabytes, once.
+
+use nix::unistd::{SysconfVar, sysconf};
 
 /// Gives the allocator's free memory back to the system, where it has a way to.
 pub fn give_back() {
@@ -6,5 +8,45 @@ pub fn give_back() {
     // SAFETY: the function takes no pointer and may be called at any time.
     unsafe {
         libc::malloc_trim(0);
+    }
+}
+
+/// Has this process use small pages only: where one byte of a huge page is in use, two megabytes are.
+pub fn small_pages() {
+    // A system without huge pages has nothing to turn off.
+    let _ = nix::sys::prctl::set_thp_disable(true);
+}
+
+/// Says that a constant of the program is not read again soon: its whole pages come back from the program's file when
+/// they are.
+pub fn not_needed(constant: &'static [u8]) {
+    let Ok(Some(page)) = sysconf(SysconfVar::PAGE_SIZE) else { return };
+    let Ok(page) = usize::try_from(page) else { return };
+    let skipped = constant.as_ptr().align_offset(page);
+    let Some(rest) = constant.get(skipped..) else { return };
+    let whole = rest.len() - rest.len() % page;
+    if whole == 0 {
+        return;
+    }
+    let begin = rest.as_ptr().cast_mut().cast();
+    // SAFETY: these are whole pages within a constant, which nobody has ever written to, so that what the file has is
+    // what they hold. Where the system refuses, they stay.
+    unsafe {
+        libc::madvise(begin, whole, libc::MADV_DONTNEED);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static TEXT: &[u8; 64 << 10] = &[7; 64 << 10];
+
+    #[test]
+    fn what_is_not_needed_is_there_all_the_same() {
+        for skipped in [0, 1, 4096, (64 << 10) - 100, 64 << 10] {
+            not_needed(&TEXT[skipped..]);
+            assert!(TEXT.iter().all(|byte| *byte == 7));
+        }
     }
 }

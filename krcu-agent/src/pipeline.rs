@@ -5,15 +5,15 @@ use krcu_common::{Fate, decode::decode};
 use krcu_model::{
     Event, State, Watch,
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
+    report::Reporter,
     state::Blind,
 };
-use krcu_trace::Accounted;
 
 use crate::{
     kernel::plan::{Offer, Plan},
     losses::{Ledger, Reading},
     probe::Probes,
-    sinks::{Kept, Sinks},
+    sinks::{Kept, Sinks, accounted},
 };
 
 pub use crate::losses::{Account, Losses, accounts};
@@ -56,6 +56,8 @@ pub struct Finished {
     pub accounts: Vec<Account>,
     /// What became of the events that were to be kept.
     pub kept: Kept,
+    /// The maker of reports, if there was one.
+    pub reporter: Option<Box<Reporter>>,
 }
 
 /// The replay, and the account of what is missing in it.
@@ -66,6 +68,8 @@ pub struct Pipeline {
     /// [`Probes::losses`] at the last reading.
     losses: u64,
     sinks: Sinks,
+    /// What reports of a running watch are made by, where they are wanted.
+    reporter: Option<Box<Reporter>>,
 }
 
 /// Reads CLOCK_MONOTONIC.
@@ -79,12 +83,15 @@ impl Pipeline {
     #[must_use]
     pub fn new(watch: Watch, sinks: Sinks) -> Pipeline {
         let ledger = Ledger::new(watch.attached);
-        Pipeline { state: State::new(watch), ledger, losses: 0, sinks }
+        Pipeline { state: State::new(watch), ledger, losses: 0, sinks, reporter: None }
     }
 
     /// The one place from which the model takes events: what is kept is what was taken.
     fn step(&mut self, event: Event) {
         self.sinks.event(&event);
+        if let Some(reporter) = &mut self.reporter {
+            reporter.see(&event, &self.state);
+        }
         self.state.step(event);
     }
 
@@ -132,14 +139,24 @@ impl Pipeline {
         self.sinks.tick(now);
         if self.sinks.wants_account(now) {
             let reading = read(probes, true)?;
-            self.sinks.account(Accounted {
-                at: now,
-                missed: reading.to_tell(LossReason::ProbeMissed),
-                lost: reading.to_tell(LossReason::RingFull),
-                map_full: reading.to_tell(LossReason::MapFull),
-            });
+            self.sinks.account(accounted(now, &reading));
         }
         Ok(())
+    }
+
+    /// Has reports made from here on.
+    pub fn report(&mut self) {
+        self.reporter = Some(Box::default());
+    }
+
+    /// The maker of reports, and what it makes them of; none unless [`Pipeline::report`] was called.
+    pub fn reporter(&mut self) -> Option<(&mut Reporter, &mut State)> {
+        Some((self.reporter.as_mut()?, &mut self.state))
+    }
+
+    /// Where events go besides the model.
+    pub fn sinks(&mut self) -> &mut Sinks {
+        &mut self.sinks
     }
 
     /// What is believed so far.
@@ -179,6 +196,7 @@ impl Pipeline {
             without_site: reading.all(Fate::NoSite),
             accounts: accounts(&reading.counters),
             kept: self.sinks.finish(),
+            reporter: self.reporter,
         })
     }
 }
@@ -197,6 +215,16 @@ fn missing(numbered: u64, accounted: u64, from: Time, until: Time) -> Vec<Gap> {
         programs: Vec::new(),
     };
     if events > 0 { vec![gap] } else { Vec::new() }
+}
+
+impl Pipeline {
+    /// What the kernel has counted so far, all of it.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn reading(probes: &Probes) -> anyhow::Result<Reading> {
+        read(probes, true)
+    }
 }
 
 /// Reads the kernel's counts, in the order that [`crate::losses`] asks for.

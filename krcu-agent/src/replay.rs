@@ -10,12 +10,12 @@ use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use krcu_model::{
-    Event, State, Watch,
-    event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
+    Event, State,
+    event::{Cpu, Task, What},
     verdicts,
 };
 use krcu_trace::{
-    Accounted, How, Reader,
+    How, Reader,
     meta::{self, Run},
 };
 
@@ -94,7 +94,7 @@ pub fn replay(reader: &Reader) -> anyhow::Result<Report> {
     if let Some(ended) = whole {
         return trace::report(meta, &ended.run, &state, verdicts(&state));
     }
-    for gap in unaccounted(reader, &watch, &state)? {
+    for gap in reader.unaccounted(watch.attached, state.gaps())? {
         state.step(Event { time: last, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
     }
     let (incomplete, run) = match &meta.ended {
@@ -117,42 +117,6 @@ pub fn replay(reader: &Reader) -> anyhow::Result<Report> {
     report.events_cut_short |= incomplete == Incomplete::CutShort;
     report.incomplete = Some(incomplete);
     Ok(report)
-}
-
-/// What a trace that ends before its run does not know: what was lost before the last account and is in no
-/// gap of its own, and everything since.
-fn unaccounted(reader: &Reader, watch: &Watch, state: &State) -> anyhow::Result<Vec<Gap>> {
-    let nothing = Accounted { at: watch.attached, ..Accounted::default() };
-    let accounted = reader.accounted()?.unwrap_or(nothing);
-    let in_gaps = |reason| -> u64 {
-        state.gaps().iter().filter(|gap| gap.reason == reason).map(|gap| gap.events).sum()
-    };
-    let before = |reason, events| Gap {
-        reason,
-        events,
-        from: watch.attached,
-        until: accounted.at,
-        scope: Scope::Everything,
-        programs: Vec::new(),
-    };
-    let lost = accounted.lost.saturating_sub(in_gaps(LossReason::RingFull));
-    let missed = accounted.missed.saturating_sub(in_gaps(LossReason::ProbeMissed));
-    let map_full = accounted.map_full.saturating_sub(in_gaps(LossReason::MapFull));
-    let mut gaps = vec![
-        before(LossReason::RingFull, lost),
-        before(LossReason::ProbeMissed, missed),
-        before(LossReason::MapFull, map_full),
-    ];
-    gaps.retain(|gap| gap.events > 0);
-    gaps.push(Gap {
-        reason: LossReason::NotInTrace,
-        events: 0,
-        from: accounted.at,
-        until: Time(u64::MAX),
-        scope: Scope::Everything,
-        programs: Vec::new(),
-    });
-    Ok(gaps)
 }
 
 /// A bar for a long trace, on a terminal.

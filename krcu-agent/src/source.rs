@@ -4,12 +4,17 @@ use anyhow::Context as _;
 use aya::maps::{MapData, RingBuf};
 use tokio::io::{Interest, unix::AsyncFd};
 
+mod fill;
+
+use fill::Fill;
+
 /// Records taken before anything else is looked at.
 const RECORDS_AT_ONCE: usize = 8192;
 
 /// The ring of the probes, as something to wait for.
 pub struct Source {
     ring: AsyncFd<RingBuf<MapData>>,
+    fill: Option<Fill>,
 }
 
 impl Source {
@@ -18,10 +23,17 @@ impl Source {
     /// # Errors
     /// When the kernel does not let it be waited for.
     pub fn of(ring: RingBuf<MapData>) -> anyhow::Result<Source> {
+        let fill = Fill::of(&ring);
         // SAFETY: the ring owns the descriptor of its map, gives the same one at each call, and closes
         // it only when it is dropped, which the AsyncFd does last.
         let ring = unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) };
-        Ok(Source { ring: ring.map_err(std::io::Error::from).context("cannot wait for the ring")? })
+        Ok(Source { ring: ring.map_err(std::io::Error::from).context("cannot wait for the ring")?, fill })
+    }
+
+    /// Bytes of the ring that wait to be read; none where the kernel does not show it.
+    #[must_use]
+    pub fn used_bytes(&self) -> Option<u64> {
+        self.fill.as_ref().map(Fill::used_bytes)
     }
 
     /// Waits until the probes ask for the ring to be read.

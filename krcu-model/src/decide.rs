@@ -38,7 +38,7 @@ struct Split {
     undecided: u64,
 }
 
-fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
+pub(crate) fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
     let losses = Losses::of(state, destroy);
     let mut verdict = evidence::of(state, destroy);
     let mut kind = decide(state, destroy, &losses.open, losses.unseen_calls(), &mut verdict);

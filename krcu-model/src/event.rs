@@ -8,7 +8,7 @@ use krcu_common::{
     decode::Body,
     wire::{self, Header},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// CLOCK_MONOTONIC in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -27,7 +27,7 @@ impl Time {
 pub struct Task(pub u32);
 
 /// A CPU's number.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cpu(pub u16);
 

@@ -46,7 +46,7 @@
 //! [`state`] what is believed · [`ledger`] what the promises are held against · [`mod@step`] how an event
 //! changes both · [`function`] the callbacks' names · `double` what was handed over twice · [`promise`] what is owed ·
 //! `decide` what follows for a destroy · `accuse` for whoever broke something · [`reason`] why it does not follow ·
-//! [`verdict`] the words for it ·
+//! [`verdict`] the kinds of it, [`words`] the sentences · [`report`] all of it for who watches ·
 //! [`machine`] the kernel · [`approach`] ways to wait · `check` every path · [`mod@simulate`] one path, and what it costs, on a
 //! clock of its own.
 //!
@@ -65,6 +65,7 @@ mod decide;
 mod double;
 pub mod event;
 mod evidence;
+mod forget;
 mod freeing;
 pub mod function;
 pub mod ledger;
@@ -75,6 +76,7 @@ pub mod object_table;
 pub mod order;
 pub mod promise;
 pub mod reason;
+pub mod report;
 pub mod script;
 pub mod simulate;
 pub mod stack;
@@ -82,6 +84,7 @@ pub mod state;
 pub mod step;
 pub mod verdict;
 mod view;
+pub mod words;
 
 pub use decide::verdicts;
 pub use event::Event;

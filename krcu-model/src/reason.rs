@@ -1,11 +1,11 @@
 //! Reason: why a verdict is inconclusive, a word each.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{event::LossReason, state::Blind};
 
 /// Why something cannot be decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {

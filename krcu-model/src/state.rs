@@ -215,6 +215,8 @@ pub enum Shutdown {
 /// One call of `kmem_cache_destroy()`.
 #[derive(Clone, Debug)]
 pub struct Destroy {
+    /// Its place among all of the watch, from 0.
+    pub number: u64,
     /// The cache.
     pub cache: CacheId,
     /// Its address.
@@ -365,6 +367,8 @@ pub struct State {
     /// Objects of caches that were released while they were outstanding, by their destroy.
     pub(crate) orphans: BTreeMap<ObjectAddress, usize>,
     pub(crate) destroys: Vec<Destroy>,
+    /// The number of the next one.
+    pub(crate) next_destroy: u64,
     /// The last destroy that each task entered, until it has finished looking. One that only drops a
     /// reference never looks, and what the count was at the entry does not prove which it is.
     pub(crate) open_destroys: BTreeMap<Task, usize>,

@@ -89,6 +89,9 @@ impl State {
                     self.ledger.gone_modules.insert(name);
                 }
             }
+            // Names are sent anew after each module that went, and are seldom others.
+            What::Site { site, frames } if *self.stack(self.stack_of(site)) == Stack::from_probe(&frames) => {
+            }
             What::Site { site, frames } => {
                 let id = StackId(u32::try_from(self.stacks.len()).unwrap_or(0));
                 if id.0 != 0 {
@@ -315,7 +318,7 @@ impl State {
     }
 
     /// Whether the one who tells the events tells everything: a machine, or a script.
-    fn tells_all(&self) -> bool {
+    pub(crate) fn tells_all(&self) -> bool {
         !self.watch.blind.iter().any(|blind| matches!(blind, Blind::CallbackRuns | Blind::Inside))
     }
 }

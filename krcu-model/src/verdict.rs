@@ -3,12 +3,12 @@
 //! `decide` chooses the word, `evidence` gathers the rest.
 
 use krcu_common::FreePath;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{event::Cpu, reason::Reason};
 
 /// The verdicts of the design.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictKind {
@@ -41,6 +41,23 @@ pub enum VerdictKind {
 }
 
 impl VerdictKind {
+    /// All of them.
+    pub const ALL: [VerdictKind; 13] = [
+        VerdictKind::Clean,
+        VerdictKind::Waited,
+        VerdictKind::Pending,
+        VerdictKind::Leaked,
+        VerdictKind::LateFree,
+        VerdictKind::Unordered,
+        VerdictKind::Alias,
+        VerdictKind::Repeated,
+        VerdictKind::BarrierEarly,
+        VerdictKind::FreedEarly,
+        VerdictKind::DoubleFree,
+        VerdictKind::ModelDisagrees,
+        VerdictKind::Inconclusive,
+    ];
+
     /// The word, as it is printed.
     #[must_use]
     pub fn word(self) -> &'static str {
@@ -84,7 +101,7 @@ impl VerdictKind {
 }
 
 /// What the slab shutdown returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelResult {
@@ -99,7 +116,7 @@ pub enum KernelResult {
 }
 
 /// Whether every deferred free of the cache's life is ordered before its destruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Ordering {
@@ -114,7 +131,7 @@ pub enum Ordering {
 }
 
 /// Deferred frees of one queueing site.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct SiteCount {
     /// How many.
@@ -124,7 +141,7 @@ pub struct SiteCount {
 }
 
 /// Deferred frees that one CPU queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CpuCount {
     /// The CPU.
@@ -134,7 +151,7 @@ pub struct CpuCount {
 }
 
 /// Objects whose head waits with one callback of `call_rcu()`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CallbackCount {
     /// How many; 0 for a callback of which none waits.
@@ -146,7 +163,7 @@ pub struct CallbackCount {
 }
 
 /// Deferred objects that were freed, by how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FreedBy {
     /// As one of an array of pointers.
@@ -174,7 +191,7 @@ impl FreedBy {
 }
 
 /// Who destroyed the cache.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct DestroyedBy {
     /// Name of the task.
@@ -186,7 +203,7 @@ pub struct DestroyedBy {
 }
 
 /// One verdict, with its evidence. Counts are of objects, times in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Verdict {
     /// What it is.
@@ -281,7 +298,8 @@ pub struct Verdict {
 
 impl Verdict {
     /// What a verdict says where it says nothing.
-    pub(crate) fn of_nothing() -> Verdict {
+    #[must_use]
+    pub fn of_nothing() -> Verdict {
         Verdict {
             verdict: VerdictKind::Inconclusive,
             flagged: false,

@@ -13,7 +13,10 @@ use std::{
 use arrow_buffer::Buffer;
 use arrow_ipc::{convert::try_schema_from_ipc_buffer, reader::StreamDecoder};
 use arrow_schema::Schema;
-use krcu_model::Event;
+use krcu_model::{
+    Event,
+    event::{Gap, LossReason, Scope, Time},
+};
 
 use crate::{
     Accounted, Batch, FORMAT, Meta, Place, Reason, TraceError,
@@ -99,6 +102,36 @@ impl Reader {
     /// When a line of that file is not what was written.
     pub fn accounted(&self) -> Result<Option<Accounted>, TraceError> {
         Accounted::last(&self.folder)
+    }
+
+    /// What a trace that ends before its run does not know: what was lost before the last account and is in no
+    /// gap of its own, of those that its events have, and everything since.
+    ///
+    /// # Errors
+    /// As [`Reader::accounted`].
+    pub fn unaccounted(&self, attached: Time, told: &[Gap]) -> Result<Vec<Gap>, TraceError> {
+        let nothing = Accounted { at: attached, ..Accounted::default() };
+        let accounted = self.accounted()?.unwrap_or(nothing);
+        let in_gaps =
+            |reason| -> u64 { told.iter().filter(|gap| gap.reason == reason).map(|gap| gap.events).sum() };
+        let gap = |reason, events, from, until| Gap {
+            reason,
+            events,
+            from,
+            until,
+            scope: Scope::Everything,
+            programs: Vec::new(),
+        };
+        let counts = [
+            (LossReason::RingFull, accounted.lost),
+            (LossReason::ProbeMissed, accounted.missed),
+            (LossReason::MapFull, accounted.map_full),
+        ];
+        let before = counts
+            .map(|(reason, all)| gap(reason, all.saturating_sub(in_gaps(reason)), attached, accounted.at));
+        let mut gaps: Vec<Gap> = before.into_iter().filter(|gap| gap.events > 0).collect();
+        gaps.push(gap(LossReason::NotInTrace, 0, accounted.at, Time(u64::MAX)));
+        Ok(gaps)
     }
 
     /// Every batch, in order.

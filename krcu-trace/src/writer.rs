@@ -158,6 +158,12 @@ impl Writer {
         self.failed.is_some()
     }
 
+    /// Bytes of the segment that is being written, as far as they are with the system.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.segment.as_ref().map_or(0, SegmentWriter::bytes)
+    }
+
     fn flush(&mut self, now: Time) {
         if let Err(error) = self.try_flush(now) {
             self.fail(error);

@@ -1,10 +1,11 @@
-//! Builds the eBPF object and, with it inside, the agent as one static file.
+//! Builds the eBPF object and, with it inside, the agent as one static file; and what runs beside it.
 
 use std::env;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -18,7 +19,7 @@ use crate::toolchain::Toolchain;
 pub(crate) const EBPF_CRATE: &str = "krcu-ebpf";
 const EBPF_TARGET: &str = "bpfel-unknown-none";
 /// Programs for people, as the workspace builds them; those that do not exist yet are left out.
-const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", "krcu-analyze"];
+pub(crate) const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", "krcu-analyze"];
 
 /// Where the eBPF object is put for the agent.
 pub(crate) fn object_path() -> PathBuf {
@@ -83,7 +84,7 @@ pub(crate) fn all(profile: &str) -> Result<Vec<PathBuf>> {
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
     cargo(
         Command::new("cargo")
-            .args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent"])
+            .args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent", "-p", "krcu-tui"])
             .env(variable, "-C target-feature=+crt-static")
             .env("KRCU_EBPF_OBJECT", &object)
             .current_dir(machine::repository()),
@@ -108,6 +109,30 @@ fn programs_of(profile: &str) -> Result<Vec<PathBuf>> {
     };
     let folder = machine::target_folder().join(Toolchain::in_use()?.host).join(folder);
     Ok(PROGRAMS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
+}
+
+/// Builds the client of the agent's socket for test machines, one file without a crate, static.
+///
+/// # Errors
+///
+/// When it does not compile.
+pub(crate) fn peer() -> Result<PathBuf> {
+    // Machines that are made ready at the same time must not find it half written.
+    static IS_BUILT: Mutex<bool> = Mutex::new(false);
+    let mut is_built = IS_BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let source = machine::repository().join("xtask/guest/peer.rs");
+    let peer = machine::target_folder().join("peer");
+    if *is_built {
+        return Ok(peer);
+    }
+    cargo(
+        Command::new("rustc")
+            .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-o"])
+            .arg(&peer)
+            .arg(&source),
+    )?;
+    *is_built = true;
+    Ok(peer)
 }
 
 /// Cargo as it is by hand: a build script far below polars asks for variables that cargo has given to xtask, and all of

@@ -9,11 +9,13 @@ use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
+use crate::bench_agent;
 use crate::bench_analyze;
 use crate::bench_kernel;
 use crate::build;
 use crate::demo;
 use crate::fuzz;
+use crate::install;
 use crate::kernel::Series;
 use crate::kernel_tests::Choice;
 use crate::model;
@@ -119,6 +121,20 @@ enum Verb {
     },
     /// Record again, on two kernels, the events that the model's tests replay.
     Traces,
+    /// Install krcu, its unit, manual pages and completions; starts nothing.
+    Install {
+        /// Below which folder.
+        #[arg(long, value_name = "FOLDER", default_value = install::PREFIX)]
+        prefix: String,
+    },
+    /// Take away what `install` put there.
+    Uninstall {
+        /// Below which folder.
+        #[arg(long, value_name = "FOLDER", default_value = install::PREFIX)]
+        prefix: String,
+    },
+    /// A static tarball and a Debian package, in target/dist.
+    Dist,
     /// Test kernels in virtual machines.
     #[command(subcommand)]
     Vm(VmVerb),
@@ -126,6 +142,12 @@ enum Verb {
 
 #[derive(Subcommand)]
 enum BenchVerb {
+    /// The agent's memory, processor time and losses, idle and at rising rates, beside those of bpftrace.
+    Agent {
+        /// The series of the kernel; 6.12 if not given.
+        #[arg(long, value_name = "SERIES")]
+        kernel: Option<String>,
+    },
     /// Instructions that the probes cost the kernel, beside those of bpftrace.
     Kernel {
         /// Only this series of kernels; several times for several.
@@ -225,7 +247,13 @@ impl Arguments {
             }
             Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
+            Verb::Bench { only: Some(BenchVerb::Agent { kernel }) } => {
+                done(bench_agent::run(kernel.as_deref()))
+            }
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
+            Verb::Install { prefix } => done(install::install(&prefix)),
+            Verb::Uninstall { prefix } => done(install::uninstall(&prefix)),
+            Verb::Dist => done(install::dist()),
             Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench_analyze::run(&events)),
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),

@@ -14,7 +14,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 
+use crate::build;
 use crate::cache;
+use crate::contrib;
 use crate::judge::{self, Evidence, disagreements};
 use crate::kernel::{Kernel, Series};
 use crate::machine;
@@ -23,6 +25,7 @@ use crate::packaged::files_for;
 use crate::progress::{say, tail_of};
 use crate::replay;
 use crate::scenarios::{Act, Expectation, OWNERS, SERIES, Scenario};
+use crate::screens;
 use crate::tally::Tally;
 use crate::trace_tests;
 use crate::vm::Run;
@@ -203,10 +206,11 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
     drop(fs::remove_dir_all(&scripts));
     cache::create_folder(&scripts)?;
     for case in cases {
-        for kind in ["json", "stderr", "status", "log", "events"] {
+        for kind in ["json", "stderr", "status", "log", "events", "metrics"] {
             drop(fs::remove_file(file(&out, case.scenario, kind)));
         }
         trace_tests::clear(&out, case.scenario.name);
+        screens::clear(&out, case.scenario.name);
         write_scripts(&scripts, case.scenario)?;
     }
     let names = |of: fn(&Scenario) -> &'static [&'static str]| -> BTreeSet<&str> {
@@ -224,7 +228,9 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
         in_tree.extend(owners);
     }
     let mut files = programs(&scripts)?;
-    files.extend(files_for(&in_tree)?);
+    files.push((build::peer()?, "/bin/peer".to_owned()));
+    let text: String = cases.iter().map(|case| case.scenario.act.text()).collect();
+    files.extend(files_for(&in_tree, &text)?);
     files.push((scripts, "/scenarios".to_owned()));
     let all = MEAN_SECONDS * u64::try_from(cases.len()).unwrap_or(1);
     let run = Run {
@@ -328,6 +334,8 @@ fn judge(case: Case, lost: bool, tally: &mut Tally) -> Judged {
         found.extend(replay::disagreements(&file(out, case.scenario, "events"), &evidence.stdout));
     }
     found.extend(trace_tests::disagreements(out, case.scenario.name).1);
+    found.extend(contrib::disagreements(out, case.scenario.name));
+    found.extend(screens::disagreements(out, case.series, case.scenario.name));
     if found.is_empty() {
         tally.passed(&title);
     } else {

@@ -15,30 +15,66 @@ use crate::archive::{BOOKWORM, View};
 use crate::cache;
 use crate::progress::{output_of, say};
 
-/// A program, and the module that it is good for.
+/// Which machines get a program.
+enum For {
+    /// Those with this module of the kernel's, which it is good for.
+    Module(&'static str),
+    /// Those of a scenario whose text calls it.
+    Caller,
+}
+
+/// A program.
 struct Program {
-    /// The kernel's module: a machine that has it gets the program.
-    module: &'static str,
+    wanted: For,
     /// What it is called in the machine; some programs do what their name says.
     name: &'static str,
-    /// Its Debian package.
-    package: &'static str,
-    /// Where it lies in the package.
+    /// Its Debian packages; what they depend on comes with them.
+    packages: &'static [&'static str],
+    /// Where it lies in them.
     path: &'static str,
     /// Files that it opens by name as it runs.
     plugins: &'static [&'static str],
+    /// Files or folders that it wants at their own places.
+    others: &'static [&'static str],
 }
 
-const PROGRAMS: [Program; 2] = [
-    Program { module: "wireguard", name: "wg", package: "wireguard-tools", path: "usr/bin/wg", plugins: &[] },
+const PROGRAMS: [Program; 4] = [
     Program {
-        module: "xt_hashlimit",
+        wanted: For::Module("wireguard"),
+        name: "wg",
+        packages: &["wireguard-tools"],
+        path: "usr/bin/wg",
+        plugins: &[],
+        others: &[],
+    },
+    Program {
+        wanted: For::Module("xt_hashlimit"),
         name: "iptables",
-        package: "iptables",
+        packages: &["iptables"],
         path: "usr/sbin/xtables-nft-multi",
         plugins: &["libxt_hashlimit.so", "libxt_conntrack.so", "libxt_standard.so", "libipt_icmp.so"],
+        others: &[],
+    },
+    // It does not start where there is no locale of UTF-8.
+    Program {
+        wanted: For::Caller,
+        name: "tmux",
+        packages: &["tmux", "libc-bin"],
+        path: "usr/bin/tmux",
+        plugins: &[],
+        others: &["usr/lib/locale/C.utf8"],
+    },
+    Program {
+        wanted: For::Caller,
+        name: "prometheus",
+        packages: &[PROMETHEUS],
+        path: "usr/bin/prometheus",
+        plugins: &[],
+        others: &[],
     },
 ];
+/// The package of prometheus and promtool.
+const PROMETHEUS: &str = "prometheus";
 /// Where libraries are in an unpacked package, before and after Debian moved all of them into /usr.
 const LIBRARIES: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
 /// The dynamic loader's name.
@@ -46,46 +82,80 @@ const LOADER: &str = "ld-linux-x86-64.so.2";
 /// The folder of plugins, below the libraries', and in the machine.
 const PLUGINS: &str = "xtables";
 
-/// The files that a machine with these modules gets: where they are here, and where they are put.
+/// The files that a machine with these modules gets, whose scenarios have this text: where they are here, and where they
+/// are put.
 ///
 /// # Errors
 ///
 /// When a package cannot be fetched, or lacks what is known to be in it.
-pub(crate) fn files_for(modules: &[String]) -> Result<Vec<(PathBuf, String)>> {
+pub(crate) fn files_for(modules: &[String], text: &str) -> Result<Vec<(PathBuf, String)>> {
     let mut files = Vec::new();
-    for program in PROGRAMS.iter().filter(|program| modules.iter().any(|name| name == program.module)) {
+    for program in PROGRAMS.iter().filter(|program| program.is_wanted(modules, text)) {
         files.extend(program.files().with_context(|| format!("preparing the program {}", program.name))?);
     }
     Ok(files)
 }
 
+/// A command that runs promtool here.
+///
+/// # Errors
+///
+/// When its package cannot be fetched.
+pub(crate) fn promtool() -> Result<Command> {
+    let root = unpacked(&[PROMETHEUS])?;
+    let mut command = Command::new(find(&root, LOADER)?);
+    let paths = LIBRARIES.map(|folder| root.join(folder).to_string_lossy().into_owned()).join(":");
+    command.args(["--library-path", &paths]).arg(root.join("usr/bin/promtool"));
+    Ok(command)
+}
+
+/// The folder with these packages and all that they depend on.
+fn unpacked(packages: &[&str]) -> Result<PathBuf> {
+    let name = packages.first().copied().unwrap_or_default();
+    let root = cache::folder("packages")?.join(format!("{}-{name}", BOOKWORM.name));
+    if cache::fill_once(&root, |partial| View::open(BOOKWORM)?.unpack_with_dependencies(packages, partial))? {
+        say(&format!("the package {name} is in {}", root.display()));
+    }
+    Ok(root)
+}
+
+/// A file among the libraries below a root.
+fn find(root: &Path, name: &str) -> Result<PathBuf> {
+    LIBRARIES
+        .iter()
+        .map(|folder| root.join(folder).join(name))
+        .find(|path| path.is_file())
+        .ok_or_else(|| anyhow!("no {name} below {}", root.display()))
+}
+
 impl Program {
-    fn files(&self) -> Result<Vec<(PathBuf, String)>> {
-        let root = cache::folder("packages")?.join(format!("{}-{}", BOOKWORM.name, self.package));
-        if cache::fill_once(&root, |partial| {
-            View::open(BOOKWORM)?.unpack_with_dependencies(&[self.package], partial)?;
-            let starter = partial.join(self.name);
-            cache::write_file(&starter, self.starter().as_bytes())?;
-            fs::set_permissions(&starter, fs::Permissions::from_mode(0o755)).context("setting a mode")
-        })? {
-            say(&format!("the program {} is in {}", self.name, root.display()));
+    fn is_wanted(&self, modules: &[String], text: &str) -> bool {
+        match self.wanted {
+            For::Module(module) => modules.iter().any(|name| name == module),
+            For::Caller => text.split_whitespace().any(|word| word == self.name),
         }
+    }
+
+    fn files(&self) -> Result<Vec<(PathBuf, String)>> {
+        let root = unpacked(self.packages)?;
+        let starter = root.join(format!("start-{}", self.name));
+        cache::write_file(&starter, self.starter().as_bytes())?;
+        fs::set_permissions(&starter, fs::Permissions::from_mode(0o755)).context("setting a mode")?;
         let folders = LIBRARIES.map(|folder| root.join(folder));
-        let find = |name: &str| {
-            let places = folders.iter().map(|folder| folder.join(name));
-            places
-                .clone()
-                .find(|path| path.is_file())
-                .ok_or_else(|| anyhow!("no {name} below {}", root.display()))
-        };
-        let loader = find(LOADER)?;
+        let loader = find(&root, LOADER)?;
         let program = root.join(self.path);
         let mut files = vec![
-            (root.join(self.name), format!("/bin/{}", self.name)),
+            (starter, format!("/bin/{}", self.name)),
             (program.clone(), format!("/packages/bin/{}", self.name)),
         ];
         for plugin in self.plugins {
-            files.push((find(&format!("{PLUGINS}/{plugin}"))?, format!("/packages/{PLUGINS}/{plugin}")));
+            files.push((
+                find(&root, &format!("{PLUGINS}/{plugin}"))?,
+                format!("/packages/{PLUGINS}/{plugin}"),
+            ));
+        }
+        for place in self.others {
+            files.push((root.join(place), format!("/{place}")));
         }
         let paths = folders.map(|folder| folder.to_string_lossy().into_owned()).join(":");
         let list = output_of(Command::new(&loader).args(["--library-path", &paths, "--list"]).arg(&program))?;

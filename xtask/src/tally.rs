@@ -22,6 +22,14 @@ impl Tally {
         println!("FAILED  {name}\n  {why}");
     }
 
+    /// Counts one by what came of it.
+    pub(crate) fn add(&mut self, name: &str, result: anyhow::Result<()>) {
+        match result {
+            Ok(()) => self.passed(name),
+            Err(error) => self.failed(name, &format!("{error:#}")),
+        }
+    }
+
     /// Adds the counts of a line `test result: ok. 9 passed; 0 failed; …`; other lines count nothing.
     pub(crate) fn add_result_line(&mut self, line: &str) {
         let Some(counts) = line.trim_start().strip_prefix("test result: ") else { return };

@@ -6,11 +6,14 @@ use std::process::{Command, ExitCode, Stdio};
 use anyhow::{Context as _, Result};
 
 use crate::build;
+use crate::clean_root;
+use crate::contrib;
+use crate::install;
 use crate::kernel_tests::{self, Choice};
 use crate::machine;
 use crate::model::{self, Extent};
 use crate::progress::{command_line, say};
-use crate::scenarios::agent;
+use crate::scenarios::{agent, live, terminal};
 use crate::setup;
 use crate::tally::Tally;
 use crate::trace_tests;
@@ -50,11 +53,14 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
             &mut tally,
             &["test", "--release", "-p", "krcu-model", "--features", "check", "--test", "check"],
         )?;
+        tally.add("alert rules", contrib::test_rules());
+        tally.add("package", install::pack().and_then(|(_, package)| clean_root::try_package(&package)));
         check(&mut tally, "approaches", model::checker(&Extent { brief: true, ..Extent::default() }));
     }
     if !parts.no_kernels {
         say(&format!("{} programs go into the machines", programs.len()));
-        let agent: Vec<_> = agent::SCENARIOS.iter().collect();
+        let agent: Vec<_> =
+            agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS).collect();
         kernel_tests::run(&agent, &parts.choice, &mut tally)?;
         let judged = truth::run::test(&parts.choice, &mut tally)?;
         if !parts.choice.is_partial() {

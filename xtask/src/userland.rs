@@ -35,7 +35,7 @@ const PACKAGES: [&str; 15] = [
     "zlib1g",
 ];
 /// Folders that are links into /usr since Debian merged them; packages still name some files by the old way.
-const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
+pub(crate) const MERGED: [&str; 4] = ["bin", "sbin", "lib", "lib64"];
 /// Enters the root `$1` with the folder `$2` at the same place in it, then runs the rest.
 /// Inside another chroot `/` is no mount point and cannot be made private; the namespace is still our own.
 const ENTER: &str = "set -e; root=$1; shared=$2; shift 2; mkdir -p \"$root/$shared\"; \

@@ -73,10 +73,12 @@ fn privileges(privileges: Option<Privileges>) -> String {
     let Some(has) = privileges else { return "not known".to_owned() };
     let word = |had: bool| if had { "yes" } else { "NO" };
     format!(
-        "CAP_BPF {} (load) · CAP_PERFMON {} (attach and read) · CAP_SYSLOG {} (addresses)",
+        "CAP_BPF {} (load) · CAP_PERFMON {} (attach and read) · CAP_SYSLOG {} (addresses); once it is attached \
+         none · CAP_SYS_ADMIN {} (for `probes.statistics` alone)",
         word(has.bpf || has.sys_admin),
         word(has.perfmon || has.sys_admin),
         word(has.syslog),
+        if has.sys_admin { "yes" } else { "no" },
     )
 }
 
@@ -227,6 +229,21 @@ mod tests {
         assert!(page.contains(barriers), "{page}");
         assert!(page.contains("type information MISSING · symbols HIDDEN · JIT OFF"), "{page}");
         assert!(page.contains("\nNot ready: krcu needs root"), "{page}");
+    }
+
+    #[test]
+    fn each_capability_is_told_with_what_it_is_for() {
+        let told = |bits: u64| privileges(Some(Privileges::from_bits(bits)));
+        let [admin, syslog, perfmon, bpf] = [21, 34, 38, 39].map(|bit| 1_u64 << bit);
+        let without = told(bpf | perfmon | syslog);
+        for part in
+            ["CAP_BPF yes (load", "CAP_PERFMON yes (attach", "CAP_SYSLOG yes (addresses)", "CAP_SYS_ADMIN no"]
+        {
+            assert!(without.contains(part), "{without}");
+        }
+        let all_but_addresses = told(admin);
+        assert!(all_but_addresses.contains("CAP_BPF yes") && all_but_addresses.contains("CAP_SYSLOG NO"));
+        assert!(told(bpf | syslog).contains("CAP_PERFMON NO (attach"));
     }
 
     #[test]

@@ -87,6 +87,12 @@ pub enum LoadError {
         /// What aya says.
         cause: Box<MapError>,
     },
+    /// The kernel does not measure how long programs run.
+    #[error("the kernel's statistics of programs cannot be switched on: {}", chain(cause))]
+    Statistics {
+        /// What aya says.
+        cause: aya::sys::SyscallError,
+    },
     /// The probes' own diagnostics could not be had.
     #[error("the probes' diagnostics cannot be read: {}", chain(cause))]
     Log {

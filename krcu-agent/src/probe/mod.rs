@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::Program;
@@ -118,6 +118,7 @@ impl Probes {
             attached.push((job.program, link));
             Ok(())
         })?;
+        crate::memory::not_needed(OBJECT);
         Ok(probes)
     }
 
@@ -265,6 +266,20 @@ impl Probes {
         value.trim().parse().ok()
     }
 
+    /// How often each program has run, and for how many nanoseconds, by the kernel's own statistics: all zero
+    /// while these are off.
+    #[must_use]
+    pub fn costs(&self) -> Vec<(&'static str, Option<(u64, u64)>)> {
+        let loaded = self.plan.probes.iter().filter(|probe| probe.is_planned());
+        loaded.map(|probe| (probe.program, self.cost_of(probe.program))).collect()
+    }
+
+    fn cost_of(&self, program: &str) -> Option<(u64, u64)> {
+        let info = self.ebpf.program(program)?.info().ok()?;
+        let ns = u64::try_from(info.run_time().as_nanos()).unwrap_or(u64::MAX);
+        Some((info.run_count(), ns))
+    }
+
     /// The one element of a per-CPU array, for each possible CPU.
     fn first_of(&self, name: &'static str) -> Result<Vec<u64>, LoadError> {
         let values = self.per_cpu::<u64>(name)?.get(&0, 0);
@@ -300,6 +315,14 @@ impl Drop for Probes {
         // Closing the descriptors, which comes next, detaches whatever this could not.
         let _ = self.detach();
     }
+}
+
+/// Has the kernel measure how long programs run, for as long as this is kept. Needs `CAP_SYS_ADMIN`.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn statistics() -> Result<OwnedFd, LoadError> {
+    aya::sys::enable_stats(aya::sys::Stats::RunTime).map_err(|cause| LoadError::Statistics { cause })
 }
 
 /// One probe of the plan, as a step needs it.

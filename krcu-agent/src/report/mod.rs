@@ -9,7 +9,6 @@ pub mod junit;
 mod lines;
 pub mod tap;
 pub mod text;
-mod units;
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

@@ -3,7 +3,7 @@
 //! A simulation draws a sample each time that something takes time, by a generator of its own for each
 //! kind of input: that one kind is drawn more often changes nothing of the others.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     event::Time,
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Where an input comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
     /// It was measured, on the kernel whose workload is simulated.
@@ -49,7 +49,7 @@ impl Input {
 }
 
 /// What takes time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InputKind {
     /// A grace period, from its beginning to its end.

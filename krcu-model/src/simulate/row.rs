@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::InputUse;
 use crate::{machine::CacheIndex, promise::Violation};
 
 /// What was reported of a cache.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Splat {
     /// Nothing. Says nothing of a leak: one may have been kept silent.

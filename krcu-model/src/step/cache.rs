@@ -73,8 +73,10 @@ impl State {
         cache.facts = facts.clone();
         let id = cache.id;
         let at_begin = self.snapshot(address);
+        let number = self.next_destroy;
         let cache = self.cache(address);
         let destroy = Destroy {
+            number,
             cache: id,
             address,
             facts,
@@ -140,6 +142,7 @@ impl State {
         }
         let place = self.destroys.len();
         self.destroys.push(destroy);
+        self.next_destroy += 1;
         self.unattributed.entry(task).or_default().push(place);
         self.open_destroys.insert(task, place);
     }
@@ -282,7 +285,7 @@ impl State {
 }
 
 impl Cache {
-    pub(super) fn new(id: CacheId, facts: CacheFacts, born: Born) -> Cache {
+    pub(crate) fn new(id: CacheId, facts: CacheFacts, born: Born) -> Cache {
         Cache {
             id,
             facts,

@@ -7,6 +7,8 @@
 //! expectation names the series it holds for, and a scenario runs on those series only.
 
 pub(crate) mod agent;
+pub(crate) mod live;
+pub(crate) mod terminal;
 
 /// Kernels that scenarios run on; 6.1 does not wait in a destroy, 6.12 does, 6.18 flushes the cache's sheaves too, 7.x has
 /// sheaves for all caches and waits for callbacks.
@@ -57,6 +59,13 @@ impl Act {
     /// Whether the scenario leaves its events.
     pub(crate) const fn leaves_events(self) -> bool {
         !matches!(self, Self::Shell(_))
+    }
+
+    /// What is done.
+    pub(crate) const fn text(self) -> &'static str {
+        match self {
+            Self::Shell(text) | Self::Replayed(text) | Self::Watched { text, .. } => text,
+        }
     }
 }
 
@@ -186,11 +195,11 @@ pub(crate) const ALL: &[&str] = &SERIES;
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{SERIES, Scenario, agent};
+    use super::{SERIES, Scenario, agent, live, terminal};
     use crate::{machine, truth};
 
     fn all() -> impl Iterator<Item = &'static Scenario> {
-        agent::SCENARIOS.iter().chain(truth::scenarios())
+        agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS).chain(truth::scenarios())
     }
 
     #[test]

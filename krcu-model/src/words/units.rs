@@ -2,7 +2,7 @@
 
 /// A count with its thousands apart.
 #[must_use]
-pub(super) fn count(number: u64) -> String {
+pub fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);
     for (place, digit) in digits.chars().enumerate() {
@@ -16,7 +16,7 @@ pub(super) fn count(number: u64) -> String {
 
 /// A span of time in the unit that leaves one to three digits before the point.
 #[must_use]
-pub(super) fn span(ns: u64) -> String {
+pub fn span(ns: u64) -> String {
     let (unit, per_unit) = match ns {
         0..1_000 => return format!("{ns} ns"),
         1_000..1_000_000 => ("µs", 1_000),
@@ -30,6 +30,12 @@ pub(super) fn span(ns: u64) -> String {
         10..100 => format!("{whole}.{} {unit}", thousandths / 100),
         _ => format!("{whole} {unit}"),
     }
+}
+
+/// So many of something: `1 object`, `2 objects`.
+#[must_use]
+pub fn objects(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
 #[cfg(test)]

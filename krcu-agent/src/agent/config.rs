@@ -1,0 +1,475 @@
+//! Configuration: what the agent is told, by a file, and over it by options.
+
+use std::{fs, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+use toml::{Table, Value};
+
+use super::keys;
+use crate::{
+    check::{parse_bytes, parse_span},
+    probe::STACKS,
+};
+
+/// Where the file is, if none is named.
+pub const PATH: &str = "/etc/krcu/agent.toml";
+
+/// All of it. What each key does is in [`keys::KEYS`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// The probes.
+    pub probes: Probes,
+    /// The socket.
+    pub socket: Socket,
+    /// The metrics.
+    pub metrics: Metrics,
+    /// The recorder.
+    pub record: Record,
+    /// The log.
+    pub log: Log,
+    /// How it stops.
+    pub stop: Stop,
+}
+
+/// `[probes]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Probes {
+    /// Bytes of the ring.
+    #[serde(deserialize_with = "ring_bytes")]
+    pub ring_bytes: u32,
+    /// Stacks that there is room for.
+    pub stacks: u32,
+    /// Whether each queueing call's stack is taken.
+    pub queue_stacks: bool,
+    /// Whether objects are followed from their allocation.
+    pub alloc_stacks: bool,
+    /// Whether the kernel measures the probes.
+    pub statistics: bool,
+}
+
+/// `[socket]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Socket {
+    /// Where; none if empty.
+    pub path: PathBuf,
+    /// Who may connect.
+    pub group: String,
+    /// Clients at once.
+    pub clients: usize,
+    /// Time between two reports.
+    #[serde(deserialize_with = "span")]
+    pub every: Duration,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Metrics {
+    /// Where.
+    #[serde(deserialize_with = "address")]
+    pub listen: Option<SocketAddr>,
+    /// Connections at once.
+    pub connections: usize,
+}
+
+/// `[record]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Record {
+    /// Where; none if empty.
+    pub folder: PathBuf,
+    /// Most bytes of one trace.
+    #[serde(deserialize_with = "size")]
+    pub segment_bytes: u64,
+    /// Most time of one trace.
+    #[serde(deserialize_with = "span")]
+    pub segment_time: Duration,
+    /// Most bytes of all.
+    #[serde(deserialize_with = "size")]
+    pub total_bytes: u64,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Log {
+    /// The least that is logged.
+    pub level: Level,
+    /// Whether `waited` and `unordered` are faults.
+    pub strict: bool,
+}
+
+/// `[stop]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct Stop {
+    /// How long stopping may take.
+    #[serde(deserialize_with = "span")]
+    pub deadline: Duration,
+}
+
+/// How much a line of the log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Somebody has to do something.
+    Error,
+    /// Somebody should know.
+    Warn,
+    /// What happens.
+    Info,
+    /// For whoever works on krcu.
+    Debug,
+}
+
+impl Default for Probes {
+    fn default() -> Probes {
+        let ring_bytes = 4 << 20;
+        Probes { ring_bytes, stacks: STACKS, queue_stacks: true, alloc_stacks: false, statistics: false }
+    }
+}
+
+impl Default for Socket {
+    fn default() -> Socket {
+        Socket {
+            path: PathBuf::from("/run/krcu/krcu.sock"),
+            group: "krcu".to_owned(),
+            clients: 32,
+            every: Duration::from_millis(250),
+        }
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Metrics {
+        Metrics { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9747))), connections: 16 }
+    }
+}
+
+impl Default for Record {
+    fn default() -> Record {
+        Record {
+            folder: PathBuf::new(),
+            segment_bytes: 64 << 20,
+            segment_time: Duration::from_secs(3600),
+            total_bytes: 1 << 30,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Log {
+        Log { level: Level::Info, strict: false }
+    }
+}
+
+impl Default for Stop {
+    fn default() -> Stop {
+        Stop { deadline: Duration::from_secs(10) }
+    }
+}
+
+/// What is wrong with a configuration, in one line.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("cannot read the configuration {}: {why}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// It is not TOML, or a value is of another kind.
+    #[error("{from}: {why}")]
+    Wrong {
+        /// The file and the line, or the option.
+        from: String,
+        /// Why.
+        why: String,
+    },
+    /// There is no such key.
+    #[error("{from}: there is no key `{key}`{}", meant.map(|meant| format!(", did you mean `{meant}`?")).unwrap_or_default())]
+    Unknown {
+        /// The file or the option.
+        from: String,
+        /// The key.
+        key: String,
+        /// The nearest that there is.
+        meant: Option<&'static str>,
+    },
+}
+
+impl Config {
+    /// The file, if there is one, and over it the options: `(key, value)` in the words of the file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn load(file: Option<&Path>, options: &[(String, String)]) -> Result<Config, ConfigError> {
+        let read = |path: &Path| {
+            let why = |error: std::io::Error| ConfigError::Read { path: path.into(), why: error.to_string() };
+            fs::read_to_string(path).map_err(why)
+        };
+        let (from, text) = match file {
+            Some(path) => (path.display().to_string(), read(path)?),
+            None if Path::new(PATH).exists() => (PATH.to_owned(), read(Path::new(PATH))?),
+            None => (PATH.to_owned(), String::new()),
+        };
+        Config::of(&from, &text, options)
+    }
+
+    /// From the text of a file.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn of(from: &str, text: &str, options: &[(String, String)]) -> Result<Config, ConfigError> {
+        let wrong = |error: &toml::de::Error| wrong(from, text, error);
+        let mut table: Table = text.parse().map_err(|error| wrong(&error))?;
+        known(from, &table)?;
+        // By itself first, so that an error is told with its line.
+        let _: Config = toml::from_str(text).map_err(|error| wrong(&error))?;
+        for (key, value) in options {
+            let from = format!("--set {key}={value}");
+            set(&mut table, &from, key, value)?;
+        }
+        let config: Config = table.try_into().map_err(|error: toml::de::Error| {
+            let why = error.message().to_owned();
+            ConfigError::Wrong { from: "the options".to_owned(), why }
+        })?;
+        config.check(from)
+    }
+
+    fn check(self, from: &str) -> Result<Config, ConfigError> {
+        let wrong = |why: &str| Err(ConfigError::Wrong { from: from.to_owned(), why: why.to_owned() });
+        if !(Duration::from_millis(50)..=Duration::from_secs(10)).contains(&self.socket.every) {
+            return wrong("socket.every is a time from 50ms to 10s");
+        }
+        if !(1..=1 << 20).contains(&self.probes.stacks) {
+            return wrong("probes.stacks is a number from 1 to 1048576");
+        }
+        if !(1..=1024).contains(&self.socket.clients) || !(1..=1024).contains(&self.metrics.connections) {
+            return wrong("socket.clients and metrics.connections are numbers from 1 to 1024");
+        }
+        if self.record.segment_bytes < 1 << 20 || self.record.total_bytes < self.record.segment_bytes {
+            return wrong("record.segment_bytes is at least 1M, and record.total_bytes no less than that");
+        }
+        if self.stop.deadline < Duration::from_secs(1) || self.record.segment_time < Duration::from_secs(1) {
+            return wrong("stop.deadline and record.segment_time are at least 1s");
+        }
+        Ok(self)
+    }
+
+    /// Takes from a new configuration what can change while the agent runs; says which keys have other values
+    /// in it and keep theirs until the next start.
+    pub fn reload(&mut self, new: &Config) -> Vec<&'static str> {
+        self.socket.every = new.socket.every;
+        self.record.segment_bytes = new.record.segment_bytes;
+        self.record.segment_time = new.record.segment_time;
+        self.record.total_bytes = new.record.total_bytes;
+        self.log = new.log.clone();
+        self.stop = new.stop.clone();
+        let differ = [
+            ("probes.ring_bytes", self.probes.ring_bytes != new.probes.ring_bytes),
+            ("probes.stacks", self.probes.stacks != new.probes.stacks),
+            ("probes.queue_stacks", self.probes.queue_stacks != new.probes.queue_stacks),
+            ("probes.alloc_stacks", self.probes.alloc_stacks != new.probes.alloc_stacks),
+            ("probes.statistics", self.probes.statistics != new.probes.statistics),
+            ("socket.path", self.socket.path != new.socket.path),
+            ("socket.group", self.socket.group != new.socket.group),
+            ("socket.clients", self.socket.clients != new.socket.clients),
+            ("metrics.listen", self.metrics.listen != new.metrics.listen),
+            ("metrics.connections", self.metrics.connections != new.metrics.connections),
+            ("record.folder", self.record.folder != new.record.folder),
+        ];
+        differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+/// Refuses what no key is called.
+fn known(from: &str, table: &Table) -> Result<(), ConfigError> {
+    for (name, value) in table {
+        match value {
+            Value::Table(inner) if keys::KEYS.iter().any(|key| key.path.split('.').next() == Some(name)) => {
+                for key in inner.keys() {
+                    known_key(from, &format!("{name}.{key}"))?;
+                }
+            }
+            _ => known_key(from, name)?,
+        }
+    }
+    Ok(())
+}
+
+fn known_key(from: &str, path: &str) -> Result<(), ConfigError> {
+    if keys::find(path).is_some() {
+        return Ok(());
+    }
+    let meant = keys::nearest(path);
+    Err(ConfigError::Unknown { from: from.to_owned(), key: path.to_owned(), meant })
+}
+
+/// Puts one value into its table; text needs no quotation marks.
+fn set(table: &mut Table, from: &str, key: &str, value: &str) -> Result<(), ConfigError> {
+    known_key(from, key)?;
+    let quoted = || Value::String(value.to_owned());
+    let is_text = keys::find(key).is_some_and(|key| key.default.starts_with('"'));
+    let parsed = format!("value = {value}").parse::<Table>().ok().and_then(|mut one| one.remove("value"));
+    let value = match parsed {
+        Some(value) if !is_text || value.is_str() => value,
+        _ => quoted(),
+    };
+    let (in_table, name) = key.split_once('.').unwrap_or(("", key));
+    let inner = table.entry(in_table).or_insert_with(|| Value::Table(Table::new()));
+    match inner {
+        Value::Table(inner) => {
+            inner.insert(name.to_owned(), value);
+            Ok(())
+        }
+        _ => Err(ConfigError::Wrong { from: from.to_owned(), why: format!("`{in_table}` is no table") }),
+    }
+}
+
+fn wrong(from: &str, text: &str, error: &toml::de::Error) -> ConfigError {
+    let line = error.span().map(|span| text.get(..span.start).unwrap_or(text).matches('\n').count() + 1);
+    let from = line.map_or_else(|| from.to_owned(), |line| format!("{from}, line {line}"));
+    let why = error.message().split('\n').next().unwrap_or_default().to_owned();
+    ConfigError::Wrong { from, why }
+}
+
+fn ring_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
+    parse_bytes(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if let Some(hours) = text.strip_suffix('h').and_then(|hours| hours.parse::<u64>().ok()) {
+        return Ok(Duration::from_secs(hours.saturating_mul(3600)));
+    }
+    parse_span(&text).map_err(|_| D::Error::custom("a time is a number with ms, s, m or h, as in \"15s\""))
+}
+
+fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let (number, unit) = match text.char_indices().next_back() {
+        Some((at, 'K')) => (&text[..at], 1 << 10),
+        Some((at, 'M')) => (&text[..at], 1 << 20),
+        Some((at, 'G')) => (&text[..at], 1 << 30),
+        _ => (text.as_str(), 1_u64),
+    };
+    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
+    bytes.ok_or_else(|| D::Error::custom("a size is a number with K, M or G, as in \"64M\""))
+}
+
+fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| D::Error::custom("an address is IP:PORT, as in \"127.0.0.1:9747\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Result<Config, ConfigError> {
+        Config::of("agent.toml", text, &[])
+    }
+
+    fn set_to(key: &str, value: &str) -> Result<Config, ConfigError> {
+        Config::of("agent.toml", "", &[(key.to_owned(), value.to_owned())])
+    }
+
+    #[test]
+    fn the_example_is_the_default_and_has_every_key() {
+        assert_eq!(of(&keys::example()), Ok(Config::default()));
+        let table: Table = keys::example().parse().unwrap();
+        let names = table.iter().flat_map(|(table, keys)| {
+            keys.as_table().unwrap().keys().map(move |key| format!("{table}.{key}"))
+        });
+        assert_eq!(names.count(), keys::KEYS.len());
+    }
+
+    #[test]
+    fn a_key_of_the_table_is_a_field() {
+        // A key that no field takes would be read and do nothing: each is given a value of the wrong kind.
+        for key in keys::KEYS {
+            let (table, name) = key.path.split_once('.').unwrap();
+            let wrong = of(&format!("[{table}]\n{name} = {{ a = 1 }}\n"));
+            assert!(matches!(wrong, Err(ConfigError::Wrong { .. })), "{}: {wrong:?}", key.path);
+        }
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_the_nearest() {
+        let cases = [
+            ("[socket]\npth = \"/x\"\n", "there is no key `socket.pth`, did you mean `socket.path`?"),
+            ("[sockets]\npath = \"/x\"\n", "there is no key `sockets`, did you mean `socket`?"),
+            ("[log]\ndeadline = \"1s\"\n", "there is no key `log.deadline`, did you mean `stop.deadline`?"),
+            ("[socket]\nzzzzzzzz = 1\n", "there is no key `socket.zzzzzzzz`"),
+        ];
+        for (text, expected) in cases {
+            let said = of(text).unwrap_err().to_string();
+            assert_eq!(said, format!("agent.toml: {expected}"));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_in_a_line_with_its_place() {
+        for (text, line, has) in [
+            ("[socket]\n\nevery = \"4\"x\n", 3, ""),
+            ("[socket]\nclients = \"many\"\n", 2, "invalid type"),
+            ("[probes]\nring_bytes = \"3M\"\n", 2, "power of two"),
+            ("[metrics]\nlisten = \"localhost\"\n", 2, "IP:PORT"),
+        ] {
+            let said = of(text).unwrap_err().to_string();
+            assert!(said.starts_with(&format!("agent.toml, line {line}: ")), "{said}");
+            assert!(said.contains(has) && said.lines().count() == 1, "{said}");
+        }
+        for (key, value) in [("socket.every", "1ms"), ("stop.deadline", "10ms"), ("record.total_bytes", "1K")]
+        {
+            assert!(set_to(key, value).is_err(), "{key}={value}");
+        }
+    }
+
+    #[test]
+    fn options_override_the_file() {
+        let options = [("socket.path", "/a b"), ("probes.stacks", "7"), ("log.level", "warn")];
+        let options: Vec<_> = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let text = "[socket]\npath = \"/x\"\nclients = 3\n";
+        let config = Config::of("agent.toml", text, &options).unwrap();
+        assert_eq!((config.socket.path.as_path(), config.socket.clients), (Path::new("/a b"), 3));
+        assert_eq!((config.probes.stacks, config.log.level), (7, Level::Warn));
+        assert_eq!(set_to("metrics.listen", "").unwrap().metrics.listen, None);
+        assert!(set_to("log.level", "loud").is_err());
+    }
+
+    #[test]
+    fn what_cannot_change_keeps_its_value_and_is_named() {
+        for key in keys::KEYS {
+            let other = match key.path {
+                "probes.ring_bytes" => "32M",
+                "log.level" => "debug",
+                "metrics.listen" => "127.0.0.1:1",
+                "socket.every" => "1s",
+                "record.segment_time" => "2h",
+                "record.segment_bytes" => "128M",
+                "record.total_bytes" => "2G",
+                "stop.deadline" => "3s",
+                "probes.queue_stacks" => "false",
+                _ if key.default == "false" => "true",
+                _ if key.default.starts_with('"') => "/other",
+                _ => "77",
+            };
+            let new = set_to(key.path, other).unwrap();
+            let mut config = Config::default();
+            let kept = config.reload(&new);
+            let expected: &[&str] = if key.reload { &[] } else { &[key.path] };
+            assert_eq!(kept, expected, "{}", key.path);
+            assert_eq!(config == new, key.reload, "{}", key.path);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Health: what each sink has done and dropped, counted where it happens and read by reports.
+
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use krcu_model::report::{SinkRow, SinkState};
+
+/// A number that only rises, or that goes up and down.
+#[derive(Debug, Default)]
+pub(super) struct Count(AtomicU64);
+
+impl Count {
+    pub(super) fn add(&self, more: u64) {
+        self.0.fetch_add(more, Ordering::Relaxed);
+    }
+
+    pub(super) fn one_more(&self) {
+        self.add(1);
+    }
+
+    pub(super) fn one_less(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Of the socket.
+#[derive(Debug, Default)]
+pub(super) struct SocketHealth {
+    /// Clients that are connected.
+    pub(super) clients: Count,
+    /// Clients that said hello.
+    pub(super) served: Count,
+    /// Let go because there were too many.
+    pub(super) too_many: Count,
+    /// Let go because they said nothing.
+    pub(super) slow_hello: Count,
+    /// Let go because what they said was no hello.
+    pub(super) garbage: Count,
+    /// Let go because what they said was too long.
+    pub(super) oversized: Count,
+    /// Let go because they did not read.
+    pub(super) stalled: Count,
+    /// Reports that slow clients never got.
+    pub(super) reports_lost: Count,
+}
+
+impl SocketHealth {
+    /// Clients that were let go for what they did or did not do.
+    pub(super) fn dropped(&self) -> u64 {
+        let all = [&self.too_many, &self.slow_hello, &self.garbage, &self.oversized, &self.stalled];
+        all.iter().map(|count| count.get()).sum()
+    }
+}
+
+/// Of the metrics.
+#[derive(Debug, Default)]
+pub(super) struct MetricsHealth {
+    /// Requests that were answered.
+    pub(super) served: Count,
+    /// Requests for something else.
+    pub(super) refused: Count,
+    /// Connections that took too long or were no HTTP.
+    pub(super) broken: Count,
+}
+
+/// Of the recorder.
+#[derive(Debug, Default)]
+pub(super) struct RecorderHealth {
+    /// Traces that were begun.
+    pub(super) begun: Count,
+    /// Traces that were deleted to make room.
+    pub(super) deleted: Count,
+    /// Traces that were cut short.
+    pub(super) cut_short: Count,
+    /// Why nothing is recorded now.
+    pub(super) why: Mutex<Option<String>>,
+}
+
+/// Of all.
+#[derive(Debug, Default)]
+pub(super) struct Health {
+    pub(super) socket: SocketHealth,
+    pub(super) metrics: MetricsHealth,
+    pub(super) recorder: RecorderHealth,
+}
+
+impl Health {
+    /// A row for each sink that there is.
+    pub(super) fn rows(&self, log_dropped: u64, has: Sinks) -> Vec<SinkRow> {
+        let row = |name: &str, state, dropped, why| SinkRow { name: name.to_owned(), state, dropped, why };
+        let slow = |dropped| if dropped == 0 { SinkState::Working } else { SinkState::Slow };
+        let mut rows = vec![row("log", slow(log_dropped), log_dropped, None)];
+        if has.socket {
+            let lost = self.socket.reports_lost.get();
+            rows.push(row("socket", slow(lost), lost + self.socket.dropped(), None));
+        }
+        if has.metrics {
+            rows.push(row("metrics", SinkState::Working, self.metrics.broken.get(), None));
+        }
+        if has.recorder {
+            let why = self.recorder.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let state = if why.is_some() { SinkState::Failed } else { SinkState::Working };
+            rows.push(row("recorder", state, self.recorder.cut_short.get(), why));
+        }
+        rows
+    }
+}
+
+/// Which sinks there are; the log always is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sinks {
+    pub(super) socket: bool,
+    pub(super) metrics: bool,
+    pub(super) recorder: bool,
+}

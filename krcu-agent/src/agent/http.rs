@@ -1,0 +1,128 @@
+//! HTTP: GET of two paths, and nothing else. Connections, their headers and their time are bounded.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header::{ACCEPT, ALLOW, CONTENT_TYPE},
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+
+use super::{health::Health, metrics, plain as older, published::Newest};
+
+/// How long one connection may take, from its first byte to the last of the answer.
+const WITHIN: Duration = Duration::from_secs(10);
+/// Most bytes of a request's headers.
+const MOST_HEADER_BYTES: usize = 8 << 10;
+/// A report that is older than this means that the agent is stuck.
+const FRESH: Duration = Duration::from_secs(30);
+
+/// Who asks for OpenMetrics gets it; anybody else gets the text that prometheus had before.
+const OPEN_METRICS: &str = "application/openmetrics-text";
+
+/// What is answered from.
+#[derive(Clone)]
+pub(super) struct Answers {
+    pub(super) newest: Newest,
+    pub(super) health: Arc<Health>,
+}
+
+/// Listens.
+///
+/// # Errors
+/// When somebody else has the address.
+pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot serve metrics at {address}: give them another address (metrics.listen), or none")
+    })
+}
+
+/// Answers until it is dropped.
+pub(super) async fn serve(listener: TcpListener, most: usize, answers: Answers) {
+    let places = Arc::new(Semaphore::new(most));
+    loop {
+        // One more waits in the system's own queue.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        let answers = answers.clone();
+        tokio::spawn(async move {
+            let health = Arc::clone(&answers.health);
+            let service = service_fn(move |request| {
+                let response = answer(&request, &answers);
+                async move { Ok::<_, Infallible>(response) }
+            });
+            // One that has said nothing when hyper's own time for headers is over would count as well-behaved.
+            let connection = http1::Builder::new()
+                .header_read_timeout(None::<Duration>)
+                .max_buf_size(MOST_HEADER_BYTES)
+                .keep_alive(false)
+                .serve_connection(TokioIo::new(stream), service);
+            if !matches!(timeout(WITHIN, connection).await, Ok(Ok(()))) {
+                health.metrics.broken.one_more();
+            }
+            drop(place);
+        });
+    }
+}
+
+fn answer(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes>> {
+    let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
+    let is_open = accepted.is_some_and(|accepted| accepted.contains(OPEN_METRICS));
+    let response = respond(request.method(), request.uri().path(), is_open, answers);
+    let counts = &answers.health.metrics;
+    if response.status().is_client_error() {
+        counts.refused.one_more();
+    } else {
+        counts.served.one_more();
+    }
+    response
+}
+
+fn respond(method: &Method, path: &str, is_open: bool, answers: &Answers) -> Response<Full<Bytes>> {
+    const TEXT: &str = "text/plain; charset=utf-8";
+    let say = |status, text: &str| plain(status, TEXT, text.to_owned());
+    if !matches!(path, "/metrics" | "/healthz") {
+        return say(StatusCode::NOT_FOUND, "there is /metrics and /healthz\n");
+    }
+    if method != Method::GET {
+        let mut response = say(StatusCode::METHOD_NOT_ALLOWED, "there is GET\n");
+        response.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET"));
+        return response;
+    }
+    let newest = answers.newest.borrow().clone();
+    let Some(newest) = newest else { return say(StatusCode::SERVICE_UNAVAILABLE, "no report yet\n") };
+    if path == "/metrics" {
+        return match metrics::text(&newest, &answers.health) {
+            Ok(text) if is_open => plain(StatusCode::OK, metrics::CONTENT_TYPE, text),
+            Ok(text) => plain(StatusCode::OK, older::CONTENT_TYPE, older::text(&text)),
+            Err(_) => say(StatusCode::INTERNAL_SERVER_ERROR, "the metrics cannot be written\n"),
+        };
+    }
+    if newest.made.elapsed() > FRESH {
+        return say(StatusCode::SERVICE_UNAVAILABLE, "stuck: there was no report for a while\n");
+    }
+    let failed = newest.report.sinks.iter().find_map(|sink| sink.why.as_ref().map(|why| (&sink.name, why)));
+    match failed {
+        Some((name, why)) => say(StatusCode::OK, &format!("ok, but the {name} does not work: {why}\n")),
+        None => say(StatusCode::OK, "ok\n"),
+    }
+}
+
+fn plain(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from(text)));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,283 @@
+//! The owner: the one task that has the replay. It takes one [`Input`] after the other, of which there are no
+//! others, and stops in one order within one deadline: detach, drain, finish, flush, close.
+
+use std::{
+    process,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant as Clock},
+};
+
+use krcu_model::report::{Bounds, Detail, Report, Reporter};
+use krcu_trace::How;
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, Interval, MissedTickBehavior, interval},
+};
+
+use super::{
+    config::{Config, ConfigError, Level},
+    health::{Health, Sinks},
+    log::Log,
+    outside::Reader,
+    published::{Asked, Published},
+    recorder::Recorder,
+    systemd::Manager,
+    told::Known,
+};
+use crate::{
+    memory,
+    pipeline::{Finished, Pipeline},
+    signals::{Came, Signals},
+    watcher::{Watcher, now},
+};
+
+/// How often the ring is looked at even if no probe asks for it; when there is much in it, they do.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// Time between two reports while no client wants them: for the metrics, and for the log.
+const UNWATCHED: Duration = Duration::from_secs(1);
+/// Destroys after which the log is told without waiting for the next report.
+const MANY_DESTROYS: usize = 64;
+/// How often memory that is free is given back: after a rush, the allocator would keep what that took.
+const TRIM_EVERY: Duration = Duration::from_secs(60);
+/// Of the time that stopping may take, the part in which the last events are taken.
+const DRAIN_SHARE: u32 = 2;
+
+/// All that can happen to the owner.
+enum Input {
+    /// The probes want the ring to be read, or it is time to look, or it was not emptied.
+    Ring,
+    /// It is time for a report.
+    Publish,
+    /// A client asks what a destroy would have cost.
+    Asked(Asked),
+    /// A signal.
+    Signal(Came),
+    /// The manager wants to know that the agent lives.
+    Alive,
+    /// The ring can be waited for no longer.
+    Broken(anyhow::Error),
+}
+
+/// Why it stops.
+pub(super) enum Why {
+    Signal(&'static str),
+    Error(anyhow::Error),
+}
+
+/// The owner.
+pub(super) struct Owner {
+    pub(super) watcher: Watcher,
+    pub(super) config: Config,
+    /// Reads the configuration again.
+    pub(super) again: Box<dyn Fn() -> Result<Config, ConfigError>>,
+    pub(super) log: Log,
+    pub(super) newest: watch::Sender<Option<Arc<Published>>>,
+    pub(super) asks: mpsc::Receiver<Asked>,
+    pub(super) health: Arc<Health>,
+    pub(super) has: Sinks,
+    pub(super) recorder: Option<Recorder>,
+    pub(super) outside: Reader,
+    pub(super) manager: Manager,
+    pub(super) known: Known,
+    /// Destroys when the log was told last.
+    pub(super) told: usize,
+    /// When free memory was given back last.
+    pub(super) trimmed: Clock,
+}
+
+impl Owner {
+    /// Watches until something ends it.
+    pub(super) async fn run(&mut self, mut signals: Signals) -> Why {
+        let mut look = ticks(LOOK_EVERY);
+        let mut publish = ticks(self.config.socket.every);
+        let mut alive = ticks(self.manager.interval().unwrap_or(Duration::from_secs(3600)));
+        let mut more = false;
+        let mut published = Clock::now();
+        loop {
+            let input = self.next(&mut signals, &mut look, &mut publish, &mut alive, more).await;
+            let result = match input {
+                Input::Ring => self.take().map(|is_empty| more = !is_empty),
+                Input::Publish => {
+                    let is_watched = self.health.socket.clients.get() > 0;
+                    if is_watched || published.elapsed() >= UNWATCHED {
+                        published = Clock::now();
+                        self.publish()
+                    } else {
+                        Ok(())
+                    }
+                }
+                Input::Asked(asked) => {
+                    let reporter = self.watcher.pipeline.reporter();
+                    let question =
+                        reporter.and_then(|(reporter, state)| reporter.question(state, asked.destroy));
+                    // The client may have gone.
+                    let _ = asked.reply.send(question);
+                    Ok(())
+                }
+                Input::Signal(Came::Interrupt) => return Why::Signal("SIGINT"),
+                Input::Signal(Came::Terminate) => return Why::Signal("SIGTERM"),
+                Input::Signal(Came::Hangup) => {
+                    self.reload();
+                    publish = ticks(self.config.socket.every);
+                    Ok(())
+                }
+                Input::Alive => {
+                    self.manager.alive();
+                    Ok(())
+                }
+                Input::Broken(error) => Err(error),
+            };
+            if let Err(error) = result {
+                return Why::Error(error);
+            }
+        }
+    }
+
+    async fn next(
+        &mut self,
+        signals: &mut Signals,
+        look: &mut Interval,
+        publish: &mut Interval,
+        alive: &mut Interval,
+        more: bool,
+    ) -> Input {
+        let again =
+            async { if more { tokio::task::yield_now().await } else { std::future::pending().await } };
+        tokio::select! {
+            biased;
+            came = signals.next() => Input::Signal(came),
+            _ = alive.tick() => Input::Alive,
+            _ = publish.tick() => Input::Publish,
+            Some(asked) = self.asks.recv() => Input::Asked(asked),
+            ready = self.watcher.readable() => ready.map_or_else(Input::Broken, |()| Input::Ring),
+            _ = look.tick() => Input::Ring,
+            () = again => Input::Ring,
+        }
+    }
+
+    fn take(&mut self) -> anyhow::Result<bool> {
+        self.outside.see(self.watcher.ring_used());
+        let is_empty = self.watcher.take_some()?;
+        if let Some(recorder) = &mut self.recorder {
+            let at = now()?;
+            let may_change = !self.watcher.pipeline.state().is_unsettled();
+            let Watcher { pipeline, probes, .. } = &mut self.watcher;
+            recorder.look(pipeline.sinks(), at, may_change, || Pipeline::reading(probes))?;
+        }
+        let destroys = self.watcher.pipeline.state().destroys().len();
+        if destroys >= self.told + MANY_DESTROYS {
+            self.publish()?;
+        }
+        Ok(is_empty)
+    }
+
+    fn publish(&mut self) -> anyhow::Result<()> {
+        let at = now()?;
+        let reading = Pipeline::reading(&self.watcher.probes)?;
+        let rows = self.health.rows(self.log.dropped(), self.has);
+        let outside = self.outside.outside(&self.watcher.probes, &reading, rows);
+        let Some((reporter, state)) = self.watcher.pipeline.reporter() else { return Ok(()) };
+        let report = reporter.report(state, at, outside, Detail::All.bounds());
+        self.known
+            .news(reporter.verdicts(), self.config.log.strict)
+            .into_iter()
+            .for_each(|told| self.log.verdict(told));
+        reporter.forget(state);
+        self.told = state.destroys().len();
+        self.newest.send_replace(Some(Arc::new(Published::new(report))));
+        if self.trimmed.elapsed() >= TRIM_EVERY {
+            self.trimmed = Clock::now();
+            memory::give_back();
+        }
+        Ok(())
+    }
+
+    fn reload(&mut self) {
+        self.manager.reloading();
+        match (self.again)() {
+            Ok(new) => {
+                let kept = self.config.reload(&new);
+                self.log.set_least(self.config.log.level);
+                if let Some(recorder) = &mut self.recorder {
+                    recorder.limit(&self.config.record);
+                }
+                self.log.say(Level::Info, "the configuration was read again");
+                if !kept.is_empty() {
+                    let kept = kept.join(", ");
+                    self.log.say(Level::Warn, format!("{kept}: takes effect with the next start"));
+                }
+            }
+            Err(error) => self.log.say(Level::Error, format!("{error}; the configuration stays as it was")),
+        }
+        self.manager.ready("watching");
+    }
+
+    /// Stops: detaches, takes the last events, closes the account and the trace, publishes the last report. Who
+    /// is told then closes by itself. Gives the status to exit with.
+    pub(super) async fn stop(mut self, why: Why) -> u8 {
+        self.manager.stopping();
+        let within = self.config.stop.deadline;
+        give_up_after(within);
+        let drained_by = Instant::now() + within / DRAIN_SHARE;
+        let (how, said, status) = match why {
+            Why::Signal(signal) => (How::Signal, format!("{signal}: stopping"), 0),
+            Why::Error(error) => (How::CutShort, format!("{error:#}: stopping"), 1),
+        };
+        let level = if status == 0 { Level::Info } else { Level::Error };
+        self.log.say(level, said);
+        let rows = self.health.rows(self.log.dropped(), self.has);
+        let last = Pipeline::reading(&self.watcher.probes).ok();
+        let outside = last.as_ref().map(|reading| self.outside.outside(&self.watcher.probes, reading, rows));
+        match self.watcher.finish(Some(drained_by)).await {
+            Ok(Finished { state, losses, kept, reporter, .. }) => {
+                let at = now().unwrap_or_default();
+                let events = state.events();
+                if let (Some(trace), Some(recorder), Some(reading)) = (kept.trace, &mut self.recorder, &last)
+                {
+                    recorder.close(trace, how, at, reading);
+                }
+                if let Some(mut reporter) = reporter {
+                    let report = last_report(&mut reporter, &state, at, outside.unwrap_or_default());
+                    let news = self.known.news(reporter.verdicts(), self.config.log.strict);
+                    news.into_iter().for_each(|told| self.log.verdict(told));
+                    self.newest.send_replace(Some(Arc::new(Published::new(report))));
+                }
+                let lost = losses.total();
+                self.log
+                    .say(Level::Info, format!("stopped: {events} events, {lost} lost; nothing is attached"));
+                status
+            }
+            Err(error) => {
+                self.log.say(Level::Error, format!("stopped, and what came last is not known ({error:#})"));
+                1
+            }
+        }
+    }
+}
+
+fn last_report(
+    reporter: &mut Reporter,
+    state: &krcu_model::State,
+    at: krcu_model::event::Time,
+    outside: krcu_model::report::Outside,
+) -> Report {
+    reporter.report(state, at, outside, Bounds::ALL)
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Ends the process when stopping takes too long, as if it were killed: the kernel detaches what is attached.
+fn give_up_after(within: Duration) {
+    let wait = move || {
+        thread::sleep(within);
+        eprintln!("krcu: stopping took longer than {} s: given up", within.as_secs());
+        process::exit(1);
+    };
+    // Without a thread there is no deadline, and stopping goes on.
+    let _ = thread::Builder::new().name("krcu-deadline".to_owned()).spawn(wait);
+}

@@ -1,0 +1,28 @@
+//! Privileges: what the agent needs for what, and how it gives up the rest.
+//!
+//! To attach, it needs `CAP_BPF` (load programs, create maps), `CAP_PERFMON` (attach to functions, read the
+//! kernel's memory from a program) and `CAP_SYSLOG` (see addresses); with `probes.statistics` `CAP_SYS_ADMIN`.
+//! Afterwards it needs none: the ring is mapped, counters are read by descriptors that it holds (the kernel asks
+//! for `CAP_BPF` to create, and not to look up, since 5.19), and closing the links detaches.
+
+use anyhow::Context as _;
+use caps::CapSet;
+
+/// Gives up every capability of this thread, for good; threads that it starts later have none either.
+///
+/// # Errors
+/// When the kernel does not let it be done.
+pub(super) fn give_up() -> anyhow::Result<()> {
+    nix::sys::prctl::set_no_new_privs().context("cannot give up new privileges")?;
+    let may_bound = caps::has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP).unwrap_or(false);
+    if may_bound {
+        for capability in caps::runtime::thread_all_supported() {
+            // One that the kernel does not know is not there to be dropped.
+            let _ = caps::drop(None, CapSet::Bounding, capability);
+        }
+    }
+    for set in [CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+        caps::clear(None, set).with_context(|| format!("cannot give up the {set:?} capabilities"))?;
+    }
+    Ok(())
+}

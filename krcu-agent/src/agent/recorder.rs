@@ -1,0 +1,263 @@
+//! The recorder: traces in a folder, one after the other, the oldest deleted when all together are too large.
+//!
+//! Each is a trace of its own, as if the probes had been attached when it began, with the names that were sent
+//! before: `krcu replay` needs no other. What is destroyed across the moment of a change is judged by none, so
+//! that is waited for, within bounds. They are numbered; a clock that is set back changes nothing.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use krcu_model::{Watch, event::Time};
+use krcu_trace::{How, Limits, Meta, Writer, meta};
+
+use super::{config::Level, config::Record, health::Health, log::Log};
+use crate::{
+    losses::Reading,
+    pipeline::{Losses, accounts},
+    sinks::Sinks,
+};
+
+/// How often it is looked whether the folder is too large, or whether there is room again.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// How long after a trace was cut short another one is tried.
+const TRY_AGAIN: Duration = Duration::from_secs(60);
+
+/// Where traces go.
+pub(super) struct Recorder {
+    folder: PathBuf,
+    limits: Record,
+    meta: Meta,
+    watch: Watch,
+    log: Log,
+    health: Arc<Health>,
+    number: u64,
+    /// When the trace that is being written began, and what was counted by then.
+    began: Time,
+    base: Reading,
+    looked: Option<Instant>,
+    failed: Option<Instant>,
+}
+
+impl Recorder {
+    /// Makes sure of the folder.
+    ///
+    /// # Errors
+    /// When it cannot be made or read.
+    pub(super) fn new(
+        limits: &Record,
+        meta: Meta,
+        watch: &Watch,
+        log: Log,
+        health: Arc<Health>,
+    ) -> anyhow::Result<Recorder> {
+        let folder = limits.folder.clone();
+        let named = || {
+            format!("cannot keep traces in {}: name a folder that can be (record.folder)", folder.display())
+        };
+        fs::create_dir_all(&folder).with_context(named)?;
+        let number = traces(&folder).with_context(named)?.last().map_or(0, |(number, _)| *number);
+        Ok(Recorder {
+            limits: limits.clone(),
+            meta,
+            watch: watch.clone(),
+            log,
+            health,
+            number,
+            began: watch.attached,
+            base: Reading::default(),
+            looked: None,
+            failed: None,
+            folder,
+        })
+    }
+
+    /// Takes other bounds.
+    pub(super) fn limit(&mut self, limits: &Record) {
+        self.limits = limits.clone();
+    }
+
+    /// Begins a trace; what was counted so far is not its own.
+    ///
+    /// # Errors
+    /// When its folder cannot be made.
+    pub(super) fn begin(&mut self, sinks: &mut Sinks, now: Time, reading: Reading) -> io::Result<()> {
+        self.make_room();
+        self.number += 1;
+        let folder = self.folder.join(name(self.number));
+        let watch = Watch { attached: now, ..self.watch.clone() };
+        let trace = format!("{}-{}", self.meta.trace, self.number);
+        let meta = Meta { trace, watch: meta::Seen::of(&watch), ..self.meta.clone() };
+        let writer = Writer::create(&folder, meta, Limits::default())?;
+        sinks.begin(writer, now, &reading);
+        (self.began, self.base) = (now, reading);
+        self.health.recorder.begun.one_more();
+        self.log.say(Level::Info, format!("a trace begins: {}", folder.display()));
+        Ok(())
+    }
+
+    /// Looks whether it is time for another trace; `reading` is what the kernel has counted.
+    pub(super) fn look(
+        &mut self,
+        sinks: &mut Sinks,
+        now: Time,
+        may_change: bool,
+        reading: impl FnOnce() -> anyhow::Result<Reading>,
+    ) -> anyhow::Result<()> {
+        if self.looked.is_none_or(|looked| looked.elapsed() >= LOOK_EVERY) {
+            self.looked = Some(Instant::now());
+            self.make_room();
+        }
+        let Some(trace) = &sinks.trace else {
+            if self.failed.is_some_and(|failed| failed.elapsed() < TRY_AGAIN) {
+                return Ok(());
+            }
+            let reading = reading()?;
+            if let Err(error) = self.begin(sinks, now, reading) {
+                self.fails(&format!("no trace can be begun ({error})"));
+            } else {
+                self.works();
+            }
+            return Ok(());
+        };
+        let (bytes, age) = (trace.bytes(), Duration::from_nanos(now.since(self.began)));
+        if trace.is_cut_short() {
+            let reading = reading()?;
+            self.end(sinks, How::CutShort, now, &reading);
+            return Ok(());
+        }
+        let is_due = |bytes_most: u64, time_most| bytes >= bytes_most || age >= time_most;
+        let (most_bytes, most_time) = (self.limits.segment_bytes, self.limits.segment_time);
+        let is_late = is_due(most_bytes.saturating_mul(2), most_time.saturating_mul(2));
+        if is_late || (may_change && is_due(most_bytes, most_time)) {
+            let reading = reading()?;
+            self.end(sinks, How::Duration, now, &reading);
+            if let Err(error) = self.begin(sinks, now, reading) {
+                self.fails(&format!("no trace can be begun ({error})"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Closes the trace, if there is one.
+    pub(super) fn end(&mut self, sinks: &mut Sinks, how: How, now: Time, reading: &Reading) {
+        let Some(writer) = sinks.end() else { return };
+        self.close(writer, how, now, reading);
+    }
+
+    /// Closes this trace, whose run reports what was counted since it began.
+    pub(super) fn close(&mut self, writer: Writer, how: How, now: Time, reading: &Reading) {
+        match writer.finish(how, now, self.run(now, reading)) {
+            Ok(()) => {
+                self.log.say(Level::Info, format!("the trace {} ends", name(self.number)));
+            }
+            Err(error) => {
+                self.health.recorder.cut_short.one_more();
+                self.fails(&error.to_string());
+            }
+        }
+    }
+
+    fn fails(&mut self, why: &str) {
+        self.failed = Some(Instant::now());
+        self.log.say(Level::Error, format!("recorder: {why}; the next try is in {} s", TRY_AGAIN.as_secs()));
+        *self.health.recorder.why.lock().unwrap_or_else(PoisonError::into_inner) = Some(why.to_owned());
+    }
+
+    fn works(&mut self) {
+        self.failed = None;
+        *self.health.recorder.why.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    fn run(&self, now: Time, reading: &Reading) -> meta::Run {
+        let (losses, before) = (reading.losses(), self.base.losses());
+        let since = |of: fn(&Losses) -> u64| of(&losses).saturating_sub(of(&before));
+        let known = accounts(&self.base.counters);
+        let accounts = accounts(&reading.counters).into_iter().map(|account| {
+            let same = known.iter().find(|known| known.cpu == account.cpu && known.kind == account.kind);
+            let since =
+                |now: u64, of: fn(&crate::losses::Account) -> u64| now.saturating_sub(same.map_or(0, of));
+            meta::Account {
+                cpu: account.cpu as u64,
+                kind: account.kind.to_owned(),
+                seen: since(account.seen, |known| known.seen),
+                delivered: since(account.delivered, |known| known.delivered),
+                lost: since(account.lost, |known| known.lost),
+                filtered: since(account.filtered, |known| known.filtered),
+            }
+        });
+        let without_site = |reading: &Reading| reading.all(krcu_common::Fate::NoSite);
+        meta::Run {
+            probes: self.meta.probes.iter().filter(|probe| probe.offer == "offered").count() as u64,
+            attach_ns: 0,
+            duration_ns: now.since(self.began),
+            lost: meta::Losses {
+                ring_full: since(|losses| losses.ring_full),
+                probe_missed: since(|losses| losses.probe_missed),
+                map_full: since(|losses| losses.map_full),
+                destroys: since(|losses| losses.destroys),
+            },
+            without_site: without_site(reading).saturating_sub(without_site(&self.base)),
+            accounts: accounts.collect(),
+            command_status: 0,
+            strict: false,
+            exit_flagged: 10,
+            events_cut_short: false,
+        }
+    }
+
+    /// Deletes the oldest traces while all together are too large; never the one that is being written.
+    fn make_room(&self) {
+        let Ok(traces) = traces(&self.folder) else { return };
+        let mut all: u64 = traces.iter().map(|(_, bytes)| bytes).sum();
+        for (number, bytes) in traces {
+            if all <= self.limits.total_bytes || number == self.number {
+                break;
+            }
+            let name = name(number);
+            match fs::remove_dir_all(self.folder.join(&name)) {
+                Ok(()) => {
+                    all = all.saturating_sub(bytes);
+                    self.health.recorder.deleted.one_more();
+                    self.log.say(
+                        Level::Warn,
+                        format!("recorder: {name} was deleted to make room ({bytes} bytes)"),
+                    );
+                }
+                Err(error) => {
+                    self.log.say(Level::Error, format!("recorder: {name} cannot be deleted ({error})"));
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// The folder of a trace.
+fn name(number: u64) -> String {
+    format!("krcu-{number:06}.krcu")
+}
+
+/// The traces in a folder, by number, with their bytes.
+fn traces(folder: &Path) -> io::Result<Vec<(u64, u64)>> {
+    let mut traces = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let file_name = entry.file_name();
+        let number = file_name
+            .to_str()
+            .and_then(|text| text.strip_prefix("krcu-")?.strip_suffix(".krcu")?.parse().ok());
+        let Some(number) = number.filter(|number| file_name.to_str() == Some(&name(*number))) else {
+            continue;
+        };
+        let files = fs::read_dir(entry.path())?;
+        let bytes = files.filter_map(|file| file.ok()?.metadata().ok()).map(|meta| meta.len()).sum();
+        traces.push((number, bytes));
+    }
+    traces.sort_unstable();
+    Ok(traces)
+}

@@ -1,0 +1,326 @@
+//! The socket: lines of JSON for whoever may connect, the newest report whenever there is room for one.
+//!
+//! What a client sends is an [`Ask`] of at most [`MOST_ASK_BYTES`] bytes, and is not trusted. One that says
+//! nothing, or something else, or does not read, is let go and counted.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use krcu_model::report::{Ask, Detail, Hello, Line, MOST_ASK_BYTES, Refused, SCHEMA, WhatIf};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{
+        UnixListener, UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{Semaphore, mpsc, oneshot},
+    time::timeout,
+};
+
+use super::{
+    health::{Health, SocketHealth},
+    published::{self, Asked, Newest},
+};
+
+/// How long a client may take to say hello.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
+/// How long a client may take to read what is written to it.
+const READ_WITHIN: Duration = Duration::from_secs(10);
+
+/// The socket's file, which goes away with this.
+#[derive(Debug)]
+pub(super) struct Bound {
+    path: PathBuf,
+    listener: UnixListener,
+}
+
+impl Bound {
+    /// Makes the file, for root and a group.
+    ///
+    /// # Errors
+    /// When it cannot be made, or another agent answers there.
+    pub(super) fn to(path: &Path, group: &str) -> anyhow::Result<Bound> {
+        let named = || format!("cannot serve at {}", path.display());
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            fs::create_dir_all(folder).with_context(named)?;
+        }
+        if std::os::unix::net::UnixStream::connect(path).is_ok() {
+            anyhow::bail!(
+                "another agent answers at {}: stop it, or give this one a socket of its own (socket.path)",
+                path.display()
+            );
+        }
+        match fs::symlink_metadata(path) {
+            // Left by one that was killed.
+            Ok(meta) if std::os::unix::fs::FileTypeExt::is_socket(&meta.file_type()) => {
+                fs::remove_file(path).with_context(named)?;
+            }
+            Ok(_) => {
+                anyhow::bail!("{} is there and is no socket: choose another socket.path", path.display())
+            }
+            Err(_) => {}
+        }
+        // Nobody may connect before its group is set.
+        let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
+        let listener = UnixListener::bind(path);
+        nix::sys::stat::umask(before);
+        let bound = Bound { path: path.to_owned(), listener: listener.with_context(named)? };
+        let group = nix::unistd::Group::from_name(group).ok().flatten();
+        if let Some(group) = &group {
+            nix::unistd::chown(path, None, Some(group.gid)).with_context(named)?;
+        }
+        let mode = if group.is_some() { 0o660 } else { 0o600 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(named)?;
+        Ok(bound)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Bound {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// What every client is served from.
+#[derive(Clone)]
+pub(super) struct Serve {
+    /// The first line of each.
+    pub(super) hello: Arc<Hello>,
+    /// The newest report; none any more once the agent stops.
+    pub(super) newest: Newest,
+    /// Who is asked what a destroy would have cost.
+    pub(super) asks: mpsc::Sender<Asked>,
+    /// One answer is worked out at a time.
+    pub(super) answers: Arc<Semaphore>,
+    pub(super) health: Arc<Health>,
+}
+
+/// Accepts clients until the agent stops. Those that are there then get the last report.
+pub(super) async fn serve(bound: &Bound, most: usize, serve: Serve) {
+    let places = Arc::new(Semaphore::new(most));
+    let mut stopped = serve.newest.clone();
+    let mut clients = tokio::task::JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = bound.listener.accept() => accepted,
+            Some(_) = clients.join_next() => continue,
+            () = closed(&mut stopped) => break,
+        };
+        let Ok((stream, _)) = accepted else {
+            // No descriptors are left, or the client is gone: another one may have more luck in a while.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            continue;
+        };
+        match Arc::clone(&places).try_acquire_owned() {
+            Ok(place) => {
+                let serve = serve.clone();
+                clients.spawn(async move {
+                    serve.health.socket.clients.one_more();
+                    client(stream, &serve).await;
+                    serve.health.socket.clients.one_less();
+                    drop(place);
+                });
+            }
+            Err(_) => refuse(&stream, most, &serve.health.socket),
+        }
+    }
+    while clients.join_next().await.is_some() {}
+}
+
+/// Waits until no report will come any more.
+async fn closed(newest: &mut Newest) {
+    while newest.changed().await.is_ok() {}
+}
+
+fn refuse(stream: &UnixStream, most: usize, health: &SocketHealth) {
+    health.too_many.one_more();
+    let why = format!("{most} clients are connected, which is all that socket.clients allows");
+    // What finds no room in a new socket is not waited for.
+    let _ = stream.try_write(published::line(&Line::Refused(Refused { schema: SCHEMA, why })).as_bytes());
+}
+
+/// Why a client is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// It went, or the agent stops.
+    Gone,
+    SlowHello,
+    Garbage,
+    Oversized,
+    Stalled,
+}
+
+async fn client(stream: UnixStream, serve: &Serve) {
+    let health = &serve.health.socket;
+    match converse(stream, serve).await {
+        End::Gone => {}
+        End::SlowHello => health.slow_hello.one_more(),
+        End::Garbage => health.garbage.one_more(),
+        End::Oversized => health.oversized.one_more(),
+        End::Stalled => health.stalled.one_more(),
+    }
+}
+
+async fn converse(stream: UnixStream, serve: &Serve) -> End {
+    let (read, mut write) = stream.into_split();
+    let mut asks = Asks { read, buffer: [0; MOST_ASK_BYTES], filled: 0, has_asked: false };
+    let hello = published::line(&Line::Hello((*serve.hello).clone()));
+    if let Err(end) = put(&mut write, hello.as_bytes()).await {
+        return end;
+    }
+    let mut detail = match timeout(HELLO_WITHIN, asks.next()).await {
+        Ok(Ok(detail)) => detail,
+        Ok(Err(end)) => return end,
+        Err(_) => return End::SlowHello,
+    };
+    serve.health.socket.served.one_more();
+    let mut newest = serve.newest.clone();
+    let mut told: Option<u64> = None;
+    let mut what_if = Answer::default();
+    newest.mark_changed();
+    loop {
+        tokio::select! {
+            // What was asked for holds from the next report on, however often it is asked.
+            asked = asks.next() => match asked {
+                Ok(asked) => detail = asked,
+                Err(end) => return end,
+            },
+            changed = newest.changed() => {
+                let Some(report) = newest.borrow_and_update().clone() else {
+                    if changed.is_err() { return End::Gone } else { continue }
+                };
+                let seq = report.report.seq;
+                let is_new = told != Some(seq);
+                if is_new {
+                    let lost = told.map_or(0, |before| seq.saturating_sub(before + 1));
+                    serve.health.socket.reports_lost.add(lost);
+                    told = Some(seq);
+                    let line = match detail {
+                        Detail::Destroy(destroy) => match what_if.to(destroy, serve) {
+                            Some(answer) => {
+                                let what_if = Some(answer);
+                                published::text(krcu_model::report::Report { what_if, ..report.report.clone() })
+                            }
+                            None => report.line(detail),
+                        },
+                        _ => report.line(detail),
+                    };
+                    if let Err(end) = put(&mut write, line.as_bytes()).await {
+                        return end;
+                    }
+                }
+                if changed.is_err() {
+                    return End::Gone;
+                }
+            }
+        }
+    }
+}
+
+async fn put(write: &mut OwnedWriteHalf, line: &[u8]) -> Result<(), End> {
+    match timeout(READ_WITHIN, write.write_all(line)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(End::Gone),
+        Err(_) => Err(End::Stalled),
+    }
+}
+
+/// What a client sends, a line at a time, in no more room than a line may have.
+struct Asks {
+    read: OwnedReadHalf,
+    buffer: [u8; MOST_ASK_BYTES],
+    filled: usize,
+    /// Whether it has said hello.
+    has_asked: bool,
+}
+
+impl Asks {
+    /// The next line. May be given up and asked for again: what was read so far is kept.
+    async fn next(&mut self) -> Result<Detail, End> {
+        loop {
+            let filled = self.buffer.get(..self.filled).unwrap_or_default();
+            if let Some(end) = filled.iter().position(|byte| *byte == b'\n') {
+                let detail = parse(filled.get(..end).unwrap_or_default());
+                self.buffer.copy_within(end + 1..self.filled, 0);
+                self.filled -= end + 1;
+                self.has_asked = true;
+                return detail.ok_or(End::Garbage);
+            }
+            let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
+            if room.is_empty() {
+                return Err(End::Oversized);
+            }
+            match self.read.read(room).await {
+                // It has said all that it wanted to; whether it is there shows when it is written to.
+                Ok(0) if self.filled == 0 && self.has_asked => std::future::pending().await,
+                Ok(0) if self.filled == 0 => return Err(End::Gone),
+                Ok(0) => return Err(End::Garbage),
+                Ok(read) => self.filled += read,
+                Err(_) => return Err(End::Gone),
+            }
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> Option<Detail> {
+    let Ask::Hello { schema, detail } = serde_json::from_slice(line).ok()?;
+    (schema == SCHEMA).then_some(detail)
+}
+
+/// What a destroy would have cost, once it is worked out.
+#[derive(Default)]
+struct Answer {
+    destroy: Option<u64>,
+    waiting: Option<oneshot::Receiver<Option<WhatIf>>>,
+    known: Option<WhatIf>,
+}
+
+impl Answer {
+    /// The answer for this destroy, if it is there; asks for it otherwise.
+    fn to(&mut self, destroy: u64, serve: &Serve) -> Option<WhatIf> {
+        if self.destroy != Some(destroy) {
+            *self = Answer { destroy: Some(destroy), waiting: None, known: None };
+        }
+        if let Some(waiting) = &mut self.waiting {
+            match waiting.try_recv() {
+                Ok(known) => (self.known, self.waiting) = (known, None),
+                Err(oneshot::error::TryRecvError::Empty) => {}
+                Err(oneshot::error::TryRecvError::Closed) => self.waiting = None,
+            }
+        } else if self.known.is_none() {
+            self.waiting = ask(destroy, serve);
+        }
+        self.known.clone()
+    }
+}
+
+/// Has it worked out; nothing if too many wait for that.
+fn ask(destroy: u64, serve: &Serve) -> Option<oneshot::Receiver<Option<WhatIf>>> {
+    let answers = Arc::clone(&serve.answers).try_acquire_owned().ok()?;
+    let (reply, question) = oneshot::channel();
+    serve.asks.try_send(Asked { destroy, reply }).ok()?;
+    let (told, answer) = oneshot::channel();
+    tokio::spawn(async move {
+        if let Ok(Some(question)) = question.await {
+            let worked_out = tokio::task::spawn_blocking(move || question.answer()).await;
+            // Whoever asked may have gone.
+            let _ = told.send(worked_out.ok());
+        }
+        drop(answers);
+    });
+    Some(answer)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,111 @@
+//! Told: which verdicts the log knows, so that it is told what is new and what has changed, once each.
+
+use std::collections::BTreeMap;
+
+use krcu_model::{VerdictKind, report::VerdictRow};
+
+use super::{config::Level, log::Told};
+
+/// Accusations that are remembered.
+const MOST_ACCUSATIONS: usize = 1024;
+
+/// What was told.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    destroys: BTreeMap<u64, VerdictKind>,
+    accusations: BTreeMap<(VerdictKind, String), u64>,
+}
+
+impl Known {
+    /// What of these is new or has changed.
+    pub(super) fn news(&mut self, rows: &[VerdictRow], strict: bool) -> Vec<Told> {
+        let mut news = Vec::new();
+        // The oldest first, as they happened.
+        for row in rows.iter().rev() {
+            let kind = row.verdict.verdict;
+            let before = match row.destroy {
+                Some(destroy) => match self.destroys.insert(destroy, kind) {
+                    Some(before) if before == kind => continue,
+                    before => before,
+                },
+                None => {
+                    let key = (kind, row.verdict.cache.clone());
+                    let objects = row.verdict.queued_by_kfree_rcu.max(row.verdict.queued_twice);
+                    let known = self.accusations.len();
+                    match self.accusations.get_mut(&key) {
+                        Some(told) if *told >= objects.max(1) => continue,
+                        Some(told) => *told = objects.max(1),
+                        None if known >= MOST_ACCUSATIONS => continue,
+                        None => {
+                            self.accusations.insert(key, objects.max(1));
+                        }
+                    }
+                    None
+                }
+            };
+            let level = level(row, strict);
+            news.push(Told { level, destroy: row.destroy, verdict: row.verdict.clone(), before });
+        }
+        // What the reporter has decided for good it does not show again.
+        if let Some(oldest) = rows.iter().filter_map(|row| row.destroy).min() {
+            self.destroys = self.destroys.split_off(&oldest);
+        }
+        news
+    }
+}
+
+fn level(row: &VerdictRow, strict: bool) -> Level {
+    let is_fault = if strict { row.verdict.flagged_strictly } else { row.verdict.flagged };
+    if is_fault || row.verdict.verdict == VerdictKind::Inconclusive { Level::Warn } else { Level::Info }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use krcu_model::Verdict;
+
+    fn row(destroy: Option<u64>, kind: VerdictKind) -> VerdictRow {
+        let verdict = Verdict {
+            verdict: kind,
+            flagged: kind.is_flagged(),
+            flagged_strictly: kind.is_flagged_strictly(),
+            queued_twice: 1,
+            ..Verdict::of_nothing()
+        };
+        VerdictRow { destroy, settled: false, verdict }
+    }
+
+    fn told(
+        known: &mut Known,
+        rows: &[VerdictRow],
+        strict: bool,
+    ) -> Vec<(Option<u64>, VerdictKind, Option<VerdictKind>, Level)> {
+        let news = known.news(rows, strict);
+        news.into_iter().map(|told| (told.destroy, told.verdict.verdict, told.before, told.level)).collect()
+    }
+
+    #[test]
+    fn a_verdict_is_told_once_and_once_more_when_it_changes() {
+        use VerdictKind::{Clean, DoubleFree, Inconclusive, Pending, Waited};
+        let mut known = Known::default();
+        let rows = [row(Some(1), Clean), row(Some(0), Waited), row(None, DoubleFree)];
+        assert_eq!(
+            told(&mut known, &rows, false),
+            [
+                (None, DoubleFree, None, Level::Warn),
+                (Some(0), Waited, None, Level::Info),
+                (Some(1), Clean, None, Level::Info)
+            ]
+        );
+        assert_eq!(told(&mut known, &rows, false), []);
+        let rows = [row(Some(2), Waited), row(Some(1), Inconclusive)];
+        assert_eq!(
+            told(&mut known, &rows, true),
+            [(Some(1), Inconclusive, Some(Clean), Level::Warn), (Some(2), Waited, None, Level::Warn)]
+        );
+        // What has left the rows is forgotten.
+        assert_eq!(known.destroys.keys().copied().collect::<Vec<_>>(), [1, 2]);
+        let rows = [row(Some(2), Pending)];
+        assert_eq!(told(&mut known, &rows, false), [(Some(2), Pending, Some(Waited), Level::Warn)]);
+    }
+}

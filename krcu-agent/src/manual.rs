@@ -1,0 +1,130 @@
+//! Manual: pages and completions, from the command line's own definition and the configuration's own keys.
+
+use std::io::{self, Write as _};
+
+use anyhow::Context as _;
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+use clap_mangen::{
+    Man as Page,
+    roff::{Roff, bold, roman},
+};
+
+use crate::{agent::config, agent::keys, cli::Cli};
+
+/// Prints a manual page, for `man -l -`.
+#[derive(Args, Clone, Debug)]
+pub struct Man {
+    /// Of this verb; of krcu itself, if not given. `agent.toml` is the configuration's
+    #[arg(value_name = "VERB")]
+    pub verb: Option<String>,
+}
+
+/// Prints what a shell needs to complete krcu's command line.
+#[derive(Args, Clone, Debug)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: Shell,
+}
+
+/// The name of the page of the configuration.
+const CONFIG: &str = "agent.toml";
+
+/// Runs `man`.
+///
+/// # Errors
+/// When there is no such verb, or the page cannot be written.
+pub fn man(options: &Man) -> anyhow::Result<u8> {
+    let page = page(options.verb.as_deref())?;
+    io::stdout().lock().write_all(&page).context("cannot write the page")?;
+    Ok(0)
+}
+
+/// The page of a verb, of krcu itself, or of the configuration.
+///
+/// # Errors
+/// When there is no such verb.
+pub fn page(verb: Option<&str>) -> anyhow::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let mut krcu = Cli::command();
+    krcu.build();
+    match verb {
+        None => Page::new(krcu).render(&mut page)?,
+        Some(CONFIG) => config_page().to_writer(&mut page)?,
+        Some(verb) => {
+            let command = krcu.find_subcommand(verb).with_context(|| {
+                let verbs: Vec<&str> = krcu.get_subcommands().map(clap::Command::get_name).collect();
+                format!("there is no verb `{verb}`: there are {} and {CONFIG}", verbs.join(", "))
+            })?;
+            let name: &'static str = Box::leak(format!("krcu-{verb}").into_boxed_str());
+            Page::new(command.clone().name(name)).render(&mut page)?;
+        }
+    }
+    Ok(page)
+}
+
+fn config_page() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("TH", ["krcu-agent.toml", "5", "", concat!("krcu ", env!("CARGO_PKG_VERSION"))]);
+    roff.control("SH", ["NAME"]);
+    roff.text([roman("krcu-agent.toml - the configuration of krcu agent")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    let mut text = format!("The agent reads {}, or the file named by --config. ", config::PATH);
+    text += "Options override it. Unknown keys are refused; krcu agent --check-config says what is wrong.";
+    roff.text([roman(text)]);
+    let mut table = "";
+    for key in keys::KEYS {
+        let (in_table, name) = key.path.split_once('.').unwrap_or(("", key.path));
+        if in_table != table {
+            roff.control("SH", [format!("[{in_table}]").as_str()]);
+            table = in_table;
+        }
+        roff.control("TP", []);
+        roff.text([bold(name), roman(format!(" = {}", key.default))]);
+        let reload = if key.reload { " Takes effect on SIGHUP." } else { "" };
+        roff.text([roman(format!("{}{reload}", key.doc))]);
+    }
+    roff
+}
+
+/// Runs `completions`.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn completions(options: &Completions) -> anyhow::Result<u8> {
+    let mut text = Vec::new();
+    clap_complete::generate(options.shell, &mut Cli::command(), "krcu", &mut text);
+    io::stdout().lock().write_all(&text).context("cannot write the completions")?;
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(verb: Option<&str>) -> String {
+        String::from_utf8(page(verb).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn every_verb_has_a_page_with_its_options() {
+        for verb in Cli::command().get_subcommands() {
+            let page = text(Some(verb.get_name()));
+            for option in verb.get_arguments().filter_map(clap::Arg::get_long) {
+                assert!(page.contains(&option.replace('-', "\\-")), "{}: --{option}", verb.get_name());
+            }
+        }
+        assert!(text(None).contains("krcu"));
+        assert!(page(Some("nothing")).is_err());
+    }
+
+    #[test]
+    fn the_page_of_the_configuration_has_every_key() {
+        let page = text(Some(CONFIG));
+        for key in keys::KEYS {
+            let name = key.path.split_once('.').unwrap().1;
+            assert!(page.contains(&format!("\\fB{name}\\fR")), "{}", key.path);
+        }
+    }
+}

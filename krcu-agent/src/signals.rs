@@ -1,0 +1,62 @@
+//! Signals: those that ask krcu to end, or to read its configuration again.
+
+use anyhow::Context as _;
+use tokio::{
+    process::Child,
+    signal::unix::{Signal, SignalKind, signal},
+};
+
+/// The signals that ask krcu to end.
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+/// One that came.
+pub(crate) enum Came {
+    /// From the terminal: the command has it as well.
+    Interrupt,
+    Terminate,
+    Hangup,
+}
+
+impl Signals {
+    /// Handles them from here on; to be called inside the event loop.
+    ///
+    /// # Errors
+    /// When the system does not let them be handled.
+    pub(crate) fn new() -> anyhow::Result<Signals> {
+        let handle = |kind| signal(kind).context("cannot handle signals");
+        Ok(Signals {
+            interrupt: handle(SignalKind::interrupt())?,
+            terminate: handle(SignalKind::terminate())?,
+            hangup: handle(SignalKind::hangup())?,
+        })
+    }
+
+    /// Waits for the next one.
+    pub(crate) async fn next(&mut self) -> Came {
+        tokio::select! {
+            _ = self.interrupt.recv() => Came::Interrupt,
+            _ = self.terminate.recv() => Came::Terminate,
+            _ = self.hangup.recv() => Came::Hangup,
+        }
+    }
+}
+
+impl Came {
+    /// Hands it on to a command.
+    pub(crate) fn forward(&self, child: &Child) {
+        use nix::sys::signal::{Signal, kill};
+        let signal = match self {
+            Came::Interrupt => return,
+            Came::Terminate => Signal::SIGTERM,
+            Came::Hangup => Signal::SIGHUP,
+        };
+        if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
+            // It may have ended meanwhile, which is what was asked for.
+            let _ = kill(nix::unistd::Pid::from_raw(id), signal);
+        }
+    }
+}

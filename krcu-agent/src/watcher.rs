@@ -1,0 +1,187 @@
+//! Watcher: what lies between attach and detach, whoever asked for it: the probes, their ring, and the
+//! one owner of the replay.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context as _;
+use krcu_model::{Watch, event::Time};
+use tokio::time::{Instant, sleep_until};
+
+use crate::{
+    diagnostics::ProbeLog,
+    kernel::{facts::Facts, plan::Plan},
+    memory,
+    pipeline::{Finished, Pipeline, blind},
+    probe::{LoadError, LoadOptions, Probes},
+    sinks::Sinks,
+    source::Source,
+};
+
+/// How often the ring is looked at even if no probe asks for it.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Looks at the ring after detaching; what has not come by then counts as lost.
+const LAST_LOOKS: usize = 100;
+
+/// What is asked of the probes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ask {
+    /// As in [`LoadOptions`].
+    pub(crate) ring_bytes: u32,
+    /// Stacks that there is room for.
+    pub(crate) stacks: u32,
+    /// Whether each queueing call's stack is taken.
+    pub(crate) queue_stacks: bool,
+    /// Whether each object is followed from its allocation.
+    pub(crate) alloc_stacks: bool,
+    /// Whether the probes' own diagnostics go to standard error.
+    pub(crate) probe_log: bool,
+    /// Whether the whole of the verifier's log is told when it refuses.
+    pub(crate) verbose: bool,
+}
+
+/// The probes are attached; nothing was read yet.
+pub(crate) struct Attached {
+    pub(crate) facts: Facts,
+    pub(crate) probes: Probes,
+    pub(crate) watch: Watch,
+    /// When it was begun.
+    pub(crate) begun: Time,
+    /// Optional probes that were withdrawn, and why.
+    pub(crate) withdrawn: Vec<String>,
+    source: Source,
+    log: Option<ProbeLog>,
+}
+
+/// Attaches the probes; to be called inside the event loop.
+///
+/// # Errors
+/// When this kernel or this user does not let it be done. Nothing is left attached.
+pub(crate) fn attach(ask: Ask) -> anyhow::Result<Attached> {
+    let begun = now()?;
+    let facts = Facts::gather(Path::new("/"));
+    let mut probes = Probes::load(
+        Plan::asked(&facts, ask.alloc_stacks),
+        LoadOptions {
+            ring_bytes: ask.ring_bytes,
+            wake_bytes: (ask.ring_bytes / 8).min(256 << 10),
+            queue_stacks: ask.queue_stacks,
+            probe_log: ask.probe_log,
+            stacks: ask.stacks,
+        },
+    )
+    .map_err(|error| explain(error, ask.verbose))?;
+    memory::give_back();
+    let words = |error: &LoadError| if ask.verbose { error.to_string() } else { error.headline() };
+    let withdrawn = probes.withdrawn().iter().map(words).collect();
+    let attached = now()?;
+    let source = Source::of(probes.take_ring()?)?;
+    let log = if ask.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
+    let possible_cpus = facts.possible_cpus.unwrap_or(0);
+    let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
+    Ok(Attached { facts, probes, watch, begun, withdrawn, source, log })
+}
+
+impl Attached {
+    /// The kernel's release, for a person.
+    pub(crate) fn release(&self) -> String {
+        self.facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned())
+    }
+
+    /// Begins to read.
+    pub(crate) fn begin(self, sinks: Sinks) -> Watcher {
+        let Attached { probes, source, log, watch, .. } = self;
+        Watcher { probes, source, log, pipeline: Pipeline::new(watch, sinks) }
+    }
+}
+
+/// The verifier's whole log, when it was asked for.
+fn explain(error: LoadError, verbose: bool) -> anyhow::Error {
+    let log = error.verifier_log().map(str::to_owned);
+    match log {
+        Some(log) if verbose => anyhow::Error::new(error).context(log),
+        _ => anyhow::Error::new(error),
+    }
+}
+
+/// CLOCK_MONOTONIC, which the probes' events are in.
+pub(crate) fn now() -> anyhow::Result<Time> {
+    let time =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?;
+    let ns = Duration::from(time).as_nanos();
+    Ok(Time(u64::try_from(ns).unwrap_or(u64::MAX)))
+}
+
+/// What reads, and what it reads into.
+pub(crate) struct Watcher {
+    pub(crate) probes: Probes,
+    pub(crate) pipeline: Pipeline,
+    source: Source,
+    log: Option<ProbeLog>,
+}
+
+impl Watcher {
+    /// Takes what the ring holds, up to a bound; says whether it was emptied.
+    fn drain(&mut self) -> anyhow::Result<bool> {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+        let is_empty = self.source.drain(|record| self.pipeline.take(record))?;
+        if is_empty {
+            self.pipeline.tick(&self.probes, now()?)?;
+        }
+        Ok(is_empty)
+    }
+
+    /// Takes all that the ring holds, then what the kernel counted as lost. Others get their turn meanwhile.
+    ///
+    /// # Errors
+    /// When the ring holds what is no event, or a counter cannot be read.
+    pub(crate) async fn take(&mut self) -> anyhow::Result<()> {
+        while !self.drain()? {
+            tokio::task::yield_now().await;
+        }
+        self.pipeline.look_for_losses(&self.probes, now)
+    }
+
+    /// The same, but returns when it has taken as much as is taken at once; says whether the ring was emptied.
+    ///
+    /// # Errors
+    /// As [`Watcher::take`].
+    pub(crate) fn take_some(&mut self) -> anyhow::Result<bool> {
+        let is_empty = self.drain()?;
+        self.pipeline.look_for_losses(&self.probes, now)?;
+        Ok(is_empty)
+    }
+
+    /// Waits until the probes ask for the ring to be read.
+    ///
+    /// # Errors
+    /// When the event loop ends.
+    pub(crate) async fn readable(&mut self) -> anyhow::Result<()> {
+        self.source.readable().await
+    }
+
+    /// The ring's fill.
+    pub(crate) fn ring_used(&self) -> Option<u64> {
+        self.source.used_bytes()
+    }
+
+    /// Detaches, takes the last events, and closes the account. Past the deadline, what is still in the ring
+    /// counts as lost.
+    ///
+    /// # Errors
+    /// When a counter or the clock cannot be read. Nothing stays attached.
+    pub(crate) async fn finish(mut self, deadline: Option<Instant>) -> anyhow::Result<Finished> {
+        self.probes.detach()?;
+        let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        for _ in 0..LAST_LOOKS {
+            while !is_over() && !self.drain()? {}
+            if is_over() || self.pipeline.has_all(&self.probes)? {
+                break;
+            }
+            sleep_until(Instant::now() + LOOK_EVERY).await;
+        }
+        self.pipeline.finish(&self.probes, now)
+    }
+}

@@ -1,0 +1,188 @@
+//! Forget: what a watch that goes on for weeks need not keep.
+//!
+//! Destroys are forgotten once their verdict is told for good. What else grows with time is held in bounds in a
+//! way that can only leave more undecided: losses are merged into longer ones, never dropped.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    event::{Gap, Scope},
+    state::State,
+};
+
+/// Losses that are kept one by one; of more, the older half is merged.
+const MOST_GAPS: usize = 512;
+/// Caches whose losses are merged for each by itself; of more, they are losses of everything.
+const MOST_CACHES: usize = 64;
+/// Tasks whose barriers are kept that are still to return: of more, the oldest are taken for lost.
+const MOST_WAITING: usize = 4096;
+
+impl State {
+    /// Forgets the destroys before `passed`, by their place, but for those in `open`. Those that stay keep their
+    /// order and their numbers, and move to the first places.
+    pub(crate) fn forget_destroys(&mut self, passed: usize, open: &BTreeSet<usize>) {
+        let mut next = 0;
+        let places: Vec<Option<usize>> = (0..self.destroys.len())
+            .map(|place| {
+                let stays = place >= passed || open.contains(&place);
+                let new = stays.then_some(next);
+                next += usize::from(stays);
+                new
+            })
+            .collect();
+        let new_place = |place: usize| places.get(place).copied().flatten();
+        let mut place = 0;
+        self.destroys.retain(|_| {
+            place += 1;
+            new_place(place - 1).is_some()
+        });
+        let orphans = self.orphans.len();
+        self.orphans = std::mem::take(&mut self.orphans)
+            .into_iter()
+            .filter_map(|(object, place)| Some((object, new_place(place)?)))
+            .collect();
+        self.outstanding -= (orphans - self.orphans.len()) as u64;
+        self.open_destroys = std::mem::take(&mut self.open_destroys)
+            .into_iter()
+            .filter_map(|(task, place)| Some((task, new_place(place)?)))
+            .collect();
+        for places in self.unattributed.values_mut() {
+            *places = places.iter().filter_map(|place| new_place(*place)).collect();
+        }
+        self.unattributed.retain(|_, places| !places.is_empty());
+        for waiting in self.ledger.callbacks.values_mut() {
+            waiting.late_for = waiting.late_for.and_then(new_place);
+        }
+        let mut given_up = 0;
+        self.caches.retain(|_, cache| {
+            let is_over = cache.failed.is_some_and(|place| new_place(place).is_none());
+            if is_over {
+                // The kernel keeps it for ever, and nobody can use it.
+                given_up += cache.outstanding.len();
+            }
+            cache.failed = cache.failed.and_then(new_place);
+            cache.looking = cache.looking.and_then(new_place);
+            cache.looked = cache.looked.and_then(new_place);
+            !is_over
+        });
+        self.outstanding -= given_up;
+        if !self.tells_all() {
+            // Only events of what no probe sees ask how far the end of a cache was.
+            self.ledger.ends.retain(|address, _| self.caches.contains_key(address));
+        }
+        self.forget_barriers();
+        self.merge_gaps();
+    }
+
+    /// Barriers whose end was lost would stay for ever.
+    fn forget_barriers(&mut self) {
+        self.open_barriers.retain(|_, open| !open.is_empty());
+        while self.open_barriers.len() > MOST_WAITING {
+            let began = |open: &Vec<crate::state::OpenBarrier>| open.first().map(|barrier| barrier.begin);
+            let oldest = self.open_barriers.iter().min_by_key(|(_, open)| began(open)).map(|(task, _)| *task);
+            let Some(oldest) = oldest else { break };
+            self.open_barriers.remove(&oldest);
+        }
+    }
+
+    /// Has fewer gaps tell of the same losses, and of the time between them.
+    fn merge_gaps(&mut self) {
+        if self.gaps.len() <= MOST_GAPS {
+            return;
+        }
+        let newer = self.gaps.split_off(MOST_GAPS / 2);
+        let caches: BTreeSet<Scope> =
+            self.gaps.iter().map(|gap| gap.scope).filter(|scope| matches!(scope, Scope::Cache(_))).collect();
+        let mut merged: Vec<Gap> = Vec::new();
+        for mut gap in std::mem::take(&mut self.gaps) {
+            if caches.len() > MOST_CACHES && matches!(gap.scope, Scope::Cache(_)) {
+                gap.scope = Scope::Everything;
+            }
+            let same = |known: &&mut Gap| (known.reason, known.scope) == (gap.reason, gap.scope);
+            match merged.iter_mut().find(same) {
+                Some(known) => {
+                    known.events += gap.events;
+                    known.from = known.from.min(gap.from);
+                    known.until = known.until.max(gap.until);
+                    known.programs.append(&mut gap.programs);
+                    known.programs.sort_unstable();
+                    known.programs.dedup();
+                }
+                None => merged.push(gap),
+            }
+        }
+        self.gaps = merged;
+        self.gaps.extend(newer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        event::{CacheAddress, LossReason, Task, Time},
+        state::{Blind, Born, Cache, Watch},
+    };
+
+    fn gap(from: u64, scope: Scope) -> Gap {
+        let (from, until) = (Time(from), Time(from + 1));
+        Gap {
+            reason: LossReason::RingFull,
+            events: 1,
+            from,
+            until,
+            scope,
+            programs: vec!["queued".to_owned()],
+        }
+    }
+
+    #[test]
+    fn how_far_the_ends_of_caches_were_is_not_kept_for_a_watch_that_is_never_asked() {
+        for (blind, kept) in [(vec![Blind::Inside], 1), (Vec::new(), 2)] {
+            let mut state = State::new(Watch { blind, ..Watch::default() });
+            let [alive, gone] = [1, 2].map(CacheAddress);
+            let facts = crate::event::CacheFacts::default();
+            let cache = Cache::new(crate::state::CacheId(0), facts, Born::BeforeAttach);
+            state.caches.insert(alive, cache);
+            for address in [alive, gone] {
+                state.ledger.ends.entry(address).or_default().looked_by = Some(Task(1));
+            }
+            state.forget_destroys(0, &BTreeSet::new());
+            assert_eq!(state.ledger.ends.len(), kept);
+            assert!(state.ledger.ends.contains_key(&alive));
+        }
+    }
+
+    #[test]
+    fn merged_losses_cover_all_that_they_are_of_and_lose_no_count() {
+        for caches in [2, 1000] {
+            let mut state = State::default();
+            for time in 0..10_000 {
+                let scope = match time % 3 {
+                    0 => Scope::Everything,
+                    1 => Scope::Grace,
+                    _ => Scope::Cache(CacheAddress(time % caches)),
+                };
+                let single = gap(time, scope);
+                state.gaps.push(single.clone());
+                state.merge_gaps();
+                assert!(state.gaps.len() <= MOST_GAPS, "{}", state.gaps.len());
+                let covers = |known: &Gap| {
+                    known.from <= single.from
+                        && known.until >= single.until
+                        && (known.scope == single.scope || known.scope == Scope::Everything)
+                };
+                assert!(state.gaps.iter().any(covers));
+            }
+            assert_eq!(state.gaps.iter().map(|gap| gap.events).sum::<u64>(), 10_000);
+            for time in (2..10_000).step_by(3) {
+                let of_cache = |known: &&Gap| {
+                    known.scope == Scope::Everything
+                        || known.scope == Scope::Cache(CacheAddress(time % caches))
+                };
+                let covers = |known: &Gap| known.from <= Time(time) && known.until > Time(time);
+                assert!(state.gaps.iter().filter(of_cache).any(covers), "{time}");
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Verdicts: the last ones whole, and how many there were of each word.
+//!
+//! A verdict may change until its destroy has settled, and when a loss becomes known. The newest destroys are
+//! decided anew each time something has happened; an older one keeps the word that it had when it left them, once it
+//! had settled. A destroy that still waits has none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    accuse, decide,
+    state::State,
+    verdict::{Verdict, VerdictKind},
+};
+
+/// Destroys that are decided anew.
+const NEWEST: usize = 256;
+/// Older ones that have not settled.
+const MOST_OPEN: usize = 256;
+
+/// Destroys that are decided for good before they are forgotten, all at once.
+const MOST_FORGETTABLE: usize = 64;
+
+/// A verdict, and of which destroy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictRow {
+    /// The destroy's place among all, from 0: what a client asks about. Absent for an accusation of the kernel, which
+    /// is about a cache.
+    pub destroy: Option<u64>,
+    /// Whether waiting longer cannot change it, unless a loss becomes known.
+    pub settled: bool,
+    /// The verdict, with its evidence.
+    pub verdict: Verdict,
+}
+
+/// What is kept of verdicts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Verdicts {
+    /// Of destroys that are decided for good.
+    decided: BTreeMap<VerdictKind, u64>,
+    /// Destroys before this one are decided for good, or in `open`.
+    passed: usize,
+    open: Vec<usize>,
+    /// Events and gaps at the last look.
+    at: Option<(u64, usize)>,
+    rows: Vec<VerdictRow>,
+    counts: BTreeMap<VerdictKind, u64>,
+}
+
+impl Verdicts {
+    /// Decides again, if anything has happened.
+    pub(super) fn update(&mut self, state: &State) {
+        let at = Some((state.events, state.gaps.len()));
+        if at == self.at {
+            return;
+        }
+        self.at = at;
+        let running = running(state);
+        let unsettled = unsettled(state, &running);
+        let verdict_of = |place: usize| decide::of_destroy(state, &state.destroys[place]);
+        while state.destroys.len() - self.passed > NEWEST {
+            if unsettled.contains(&self.passed) && self.open.len() < MOST_OPEN {
+                self.open.push(self.passed);
+            } else {
+                *self.decided.entry(verdict_of(self.passed).verdict).or_default() += 1;
+            }
+            self.passed += 1;
+        }
+        let (open, settled): (Vec<usize>, Vec<usize>) =
+            self.open.iter().partition(|place| unsettled.contains(place));
+        for place in settled {
+            *self.decided.entry(verdict_of(place).verdict).or_default() += 1;
+        }
+        self.open = open;
+        let places = self.open.iter().copied().chain(self.passed..state.destroys.len());
+        let of_destroys = places.filter(|place| !running.contains(place)).map(|place| VerdictRow {
+            destroy: Some(state.destroys[place].number),
+            settled: !unsettled.contains(&place),
+            verdict: verdict_of(place),
+        });
+        let accusations = accuse::of_promises(state).chain(accuse::of_doubles(state));
+        let of_kernel = accusations.map(|verdict| VerdictRow { destroy: None, settled: true, verdict });
+        self.rows = of_destroys.chain(of_kernel).collect();
+        self.counts = self.decided.clone();
+        for row in &self.rows {
+            *self.counts.entry(row.verdict.verdict).or_default() += 1;
+        }
+        self.rows.reverse();
+        self.rows.sort_by_key(|row| std::cmp::Reverse(row.verdict.destroyed_at_ns));
+    }
+
+    /// The newest first.
+    pub(super) fn rows(&self, most: usize) -> Vec<VerdictRow> {
+        self.rows.iter().take(most).cloned().collect()
+    }
+
+    pub(super) fn all(&self) -> &[VerdictRow] {
+        &self.rows
+    }
+
+    /// Has the state forget the destroys that are decided for good.
+    pub(super) fn forget(&mut self, state: &mut State) {
+        if self.passed < self.open.len() + MOST_FORGETTABLE {
+            return;
+        }
+        let open: BTreeSet<usize> = self.open.iter().copied().collect();
+        state.forget_destroys(self.passed, &open);
+        self.passed = open.len();
+        self.open = (0..open.len()).collect();
+        self.at = None;
+    }
+
+    pub(super) fn counts(&self) -> &BTreeMap<VerdictKind, u64> {
+        &self.counts
+    }
+}
+
+/// Destroys that somebody waits in. One whose end may have been lost, or whose module is gone, is none of them.
+fn running(state: &State) -> BTreeSet<usize> {
+    let is_running = |place: &&usize| {
+        let destroy = &state.destroys[**place];
+        let is_one = destroy.look.is_some() || destroy.facts.refcount == 1;
+        let may_be_over = destroy.released
+            || destroy.module_going.is_some()
+            || state.gaps.iter().any(|gap| gap.until >= destroy.begin.time);
+        is_one && !may_be_over
+    };
+    state.open_destroys.values().filter(is_running).copied().collect()
+}
+
+/// Destroys of which more may be seen: that run, or that have left behind what is still to be freed.
+fn unsettled(state: &State, running: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let mut unsettled = running.clone();
+    unsettled.extend(state.orphans.values());
+    unsettled.extend(state.ledger.callbacks.values().filter_map(|waiting| waiting.late_for));
+    let left =
+        state.caches.values().filter(|cache| !cache.outstanding.is_empty() || cache.callbacks_waiting > 0);
+    unsettled.extend(left.filter_map(|cache| cache.failed));
+    unsettled
+}

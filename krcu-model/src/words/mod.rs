@@ -1,0 +1,9 @@
+//! Words: a verdict as a person reads it, the same on every page and screen.
+
+mod clause;
+mod lines;
+mod units;
+
+pub use clause::clause;
+pub use lines::{callback, kernel, ordering, queued_by, site, undecided};
+pub use units::{count, objects, span};

@@ -1,0 +1,86 @@
+//! A watch that goes on for long and forgets comes to the verdicts of one that keeps everything: what kernels said,
+//! over and over, to both.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use krcu_model::{
+    Event, State, VerdictKind,
+    event::{Time, What},
+    report::{Bounds, Outside, Reporter},
+    script, verdicts,
+};
+
+/// How often a trace is told: more destroys than are kept.
+const TIMES: u64 = 400;
+
+fn trace(name: &str) -> script::Script {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/traces").join(name);
+    script::read(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The events once more, so much later.
+fn later(event: &Event, by: u64) -> Event {
+    let mut event = event.clone();
+    event.time = Time(event.time.0 + by);
+    if let What::Gap(gap) = &mut event.what {
+        gap.from = Time(gap.from.0 + by);
+        gap.until = Time(gap.until.0.saturating_add(by));
+    }
+    event
+}
+
+fn counts(state: &State) -> BTreeMap<VerdictKind, u64> {
+    let mut counts = BTreeMap::new();
+    for verdict in verdicts(state) {
+        *counts.entry(verdict.verdict).or_default() += 1;
+    }
+    counts
+}
+
+#[test]
+fn who_forgets_comes_to_the_same_verdicts_and_stays_small() {
+    for name in [
+        "6.12-pending.script",
+        "6.1-pending.script",
+        "6.12-two.script",
+        "6.1-two.script",
+        "6.12-call_rcu.script",
+        "6.1-lucky.script",
+        "truth/6.12-double_free.script",
+        "truth/7.x-callback_pending.script",
+        "truth/6.18-leak_with_stacks.script",
+        "truth/6.12-kfence_late_free.script",
+    ] {
+        let script = trace(name);
+        let span = script.events.iter().map(|event| event.time.0).max().unwrap() + 1_000_000_000;
+        let (mut whole, mut short) = (State::new(script.watch.clone()), State::new(script.watch.clone()));
+        let mut reporter = Reporter::default();
+        let mut last = None;
+        let mut most = 0;
+        for time in 0..TIMES {
+            for event in &script.events {
+                let event = later(event, time * span);
+                reporter.see(&event, &short);
+                whole.step(event.clone());
+                short.step(event);
+            }
+            let now = Time((time + 1) * span);
+            last = Some(reporter.report(&short, now, Outside::default(), Bounds::ALL));
+            reporter.forget(&mut short);
+            most = most.max(short.destroys().len());
+        }
+        let report = last.unwrap();
+        assert_eq!(report.verdict_counts, counts(&whole), "{name}");
+        assert_eq!(short.outstanding(), whole.outstanding(), "{name}");
+        let all = whole.destroys().len();
+        assert!(all >= usize::try_from(TIMES).unwrap(), "{name}: {all} destroys");
+        // The newest and the open ones, and what comes between two times of forgetting.
+        assert!(most <= 256 + 256 + 128, "{name}: {most} of {all} destroys were kept");
+        let newest = whole.destroys().last().unwrap().number;
+        assert_eq!(short.destroys().last().unwrap().number, newest, "{name}");
+        let row = report.verdicts.iter().find_map(|row| row.destroy).unwrap();
+        assert!(row <= newest && row + 64 > newest, "{name}: the newest row is of {row}, not {newest}");
+    }
+}

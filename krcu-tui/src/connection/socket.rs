@@ -1,0 +1,223 @@
+//! Socket: an agent's, read by a thread that connects again whenever it is lost.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{self, RecvTimeoutError, Sender},
+    },
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use krcu_model::report::{Ask, Detail, Line, SCHEMA};
+
+use super::{Inbox, Link, Notice, Source, Why};
+use crate::state::Command;
+
+/// Where an agent listens, unless it is told otherwise.
+pub const DEFAULT_SOCKET: &str = "/run/krcu/krcu.sock";
+
+/// Longest line that is taken: a report has some hundred thousand bytes.
+const MOST_BYTES: usize = 16 << 20;
+/// Bytes read at once.
+const CHUNK_BYTES: usize = 1 << 16;
+
+/// How long things are waited for.
+#[derive(Clone, Copy, Debug)]
+pub struct Timing {
+    /// Between two attempts to connect: the first time, and doubled each time up to `most`.
+    pub first: Duration,
+    /// The longest of these.
+    pub most: Duration,
+    /// How soon another wish is sent, or the end noticed.
+    pub wish: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Timing {
+        Timing {
+            first: Duration::from_millis(250),
+            most: Duration::from_secs(2),
+            wish: Duration::from_millis(200),
+        }
+    }
+}
+
+/// An agent that is watched; dropped, it is no longer.
+#[derive(Debug)]
+pub struct Socket {
+    detail: Arc<Mutex<Detail>>,
+    is_over: Arc<AtomicBool>,
+    /// Dropped, it wakes the thread between two attempts.
+    wake: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Watches the agent that listens there.
+#[must_use]
+pub fn watch(path: &Path, detail: Detail, timing: Timing, inbox: &Inbox) -> Socket {
+    let detail = Arc::new(Mutex::new(detail));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let (wake, woken) = mpsc::channel();
+    let reader = Reader {
+        path: path.to_owned(),
+        inbox: inbox.clone(),
+        detail: Arc::clone(&detail),
+        is_over: Arc::clone(&is_over),
+        timing,
+    };
+    let thread = thread::Builder::new().name("socket".to_owned()).spawn(move || {
+        let mut pause = timing.first;
+        while !reader.is_over() {
+            let (was_served, why) = reader.connection();
+            reader.inbox.put(Notice::Link(Link::Lost(why)));
+            pause = if was_served { timing.first } else { (pause * 2).min(timing.most) };
+            if woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+                return;
+            }
+        }
+    });
+    if let Err(error) = &thread {
+        inbox.put(Notice::Link(Link::Lost(Why::Other(format!("no thread can be had: {error}")))));
+    }
+    Socket { detail, is_over, wake: Some(wake), thread: thread.ok() }
+}
+
+impl Source for Socket {
+    fn want(&mut self, detail: Detail) {
+        *self.detail.lock().unwrap_or_else(PoisonError::into_inner) = detail;
+    }
+
+    fn command(&mut self, _: Command) {}
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.wake = None;
+        if let Some(thread) = self.thread.take() {
+            // It has nothing to say but that it panicked, which it has said itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+struct Reader {
+    path: PathBuf,
+    inbox: Inbox,
+    detail: Arc<Mutex<Detail>>,
+    is_over: Arc<AtomicBool>,
+    timing: Timing,
+}
+
+impl Reader {
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
+    fn wish(&self) -> Detail {
+        *self.detail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One connection, to its end: whether anything came, and why it ended.
+    fn connection(&self) -> (bool, Why) {
+        let mut stream = match UnixStream::connect(&self.path) {
+            Ok(stream) => stream,
+            Err(error) => return (false, why(&error)),
+        };
+        let mut asked = self.wish();
+        let limits = stream
+            .set_read_timeout(Some(self.timing.wish))
+            .and_then(|()| stream.set_write_timeout(Some(Duration::from_secs(2))));
+        if let Err(error) = limits.and_then(|()| ask(&mut stream, asked)) {
+            return (false, why(&error));
+        }
+        let mut was_served = false;
+        let mut lines = Lines::default();
+        let mut chunk = vec![0; CHUNK_BYTES];
+        while !self.is_over() {
+            match stream.read(&mut chunk) {
+                Ok(0) => return (was_served, Why::HungUp),
+                Ok(bytes) => {
+                    let taken = lines.take(&chunk[..bytes], &mut |line| self.line(line, &mut was_served));
+                    if let Err(why) = taken {
+                        return (was_served, why);
+                    }
+                }
+                Err(error) if is_silence(&error) => {}
+                Err(error) => return (was_served, why(&error)),
+            }
+            let wish = self.wish();
+            if wish != asked {
+                asked = wish;
+                if let Err(error) = ask(&mut stream, asked) {
+                    return (was_served, why(&error));
+                }
+            }
+        }
+        (was_served, Why::HungUp)
+    }
+
+    fn line(&self, line: &[u8], was_served: &mut bool) -> Result<(), Why> {
+        let line: Line = serde_json::from_slice(line).map_err(|error| Why::Garbage(error.to_string()))?;
+        match line {
+            Line::Hello(hello) if hello.schema != SCHEMA => return Err(Why::Schema(hello.schema)),
+            Line::Report(report) if report.schema != SCHEMA => return Err(Why::Schema(report.schema)),
+            Line::Refused(refused) => return Err(Why::Refused(refused.why)),
+            Line::Hello(hello) => {
+                self.inbox.put(Notice::Link(Link::Connected));
+                self.inbox.put(Notice::Hello(hello));
+            }
+            Line::Report(report) => self.inbox.put(Notice::Report(report)),
+        }
+        *was_served = true;
+        Ok(())
+    }
+}
+
+/// Bytes as they come, cut into lines.
+#[derive(Default)]
+struct Lines {
+    begun: Vec<u8>,
+}
+
+impl Lines {
+    fn take(&mut self, bytes: &[u8], line: &mut dyn FnMut(&[u8]) -> Result<(), Why>) -> Result<(), Why> {
+        let mut rest = bytes;
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(&rest[..end]);
+            line(&self.begun)?;
+            self.begun.clear();
+            rest = &rest[end + 1..];
+        }
+        self.begun.extend_from_slice(rest);
+        if self.begun.len() > MOST_BYTES {
+            return Err(Why::Garbage(format!("a line has more than {MOST_BYTES} bytes")));
+        }
+        Ok(())
+    }
+}
+
+fn ask(stream: &mut UnixStream, detail: Detail) -> io::Result<()> {
+    let mut line = serde_json::to_string(&Ask::new(detail)).map_err(io::Error::other)?;
+    line.push('\n');
+    stream.write_all(line.as_bytes())
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+fn why(error: &io::Error) -> Why {
+    match error.kind() {
+        io::ErrorKind::NotFound => Why::NoSocket,
+        io::ErrorKind::ConnectionRefused => Why::NobodyListens,
+        io::ErrorKind::PermissionDenied => Why::NotAllowed,
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Why::HungUp,
+        _ => Why::Other(error.to_string()),
+    }
+}

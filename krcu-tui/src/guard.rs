@@ -1,0 +1,144 @@
+//! Guard: a thread that ends the program when it is told to, or when its terminal is gone, whatever the other threads do.
+//!
+//! Whoever reads keys from a terminal that hung up gets an end of file or an error for ever, and the library that reads
+//! them here tries again for ever. So it is not left to the thread that reads keys to see it.
+
+use std::{
+    fs::File,
+    io::{IsTerminal as _, stdin, stdout},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    process::exit,
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use crossterm::terminal::disable_raw_mode;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    low_level::pipe,
+};
+
+/// Signals that tell the program to end.
+const SIGNALS: [i32; 3] = [SIGTERM, SIGHUP, SIGINT];
+/// A program that ends on a signal has the status of a shell's command that did: this and the signal's number.
+const SIGNALLED: u8 = 128;
+/// How long the thread that draws may take to give the terminal back, once it is told to.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What the guard and the thread that draws tell each other.
+#[derive(Debug, Default)]
+pub struct Ending {
+    /// The signal that told the program to end; 0 is none.
+    signal: Mutex<u8>,
+    is_told: AtomicBool,
+    is_over: Mutex<bool>,
+    over: Condvar,
+}
+
+impl Ending {
+    /// Whether the program has been told to end.
+    #[must_use]
+    pub fn is_told(&self) -> bool {
+        self.is_told.load(Ordering::Relaxed)
+    }
+
+    /// The status to end with: of somebody who quit, or of the signal.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        match *self.signal.lock().unwrap_or_else(PoisonError::into_inner) {
+            0 => 0,
+            signal => SIGNALLED + signal,
+        }
+    }
+
+    /// The terminal is given back: the guard has nothing left to do.
+    pub(crate) fn is_given_back(&self) {
+        *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.over.notify_all();
+    }
+
+    /// The thread that draws is asked first: it gives the terminal back between two frames.
+    fn tell(&self, signal: u8) {
+        *self.signal.lock().unwrap_or_else(PoisonError::into_inner) = signal;
+        self.is_told.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is done in time.
+    fn waits(&self) -> bool {
+        let over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.over.wait_timeout_while(over, PATIENCE, |over| !*over);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Puts up the guard; from here on signals end the program through it.
+///
+/// # Errors
+/// When signals cannot be caught, or no thread can be had.
+pub fn put_up() -> anyhow::Result<Arc<Ending>> {
+    let ending = Arc::new(Ending::default());
+    let mut told = Vec::new();
+    for signal in SIGNALS {
+        let (read, write) = UnixStream::pair().context("cannot catch signals")?;
+        pipe::register(signal, write).context("cannot catch signals")?;
+        told.push((read, u8::try_from(signal).unwrap_or(u8::MAX)));
+    }
+    let terminals = terminals().context("cannot watch the terminal")?;
+    let guarded = Arc::clone(&ending);
+    thread::Builder::new()
+        .name("guard".to_owned())
+        .spawn(move || stand(&guarded, &told, &terminals))
+        .context("no thread can be had")?;
+    Ok(ending)
+}
+
+/// The terminal that keys come from, and the one that is drawn on.
+fn terminals() -> std::io::Result<Vec<OwnedFd>> {
+    let keys = if stdin().is_terminal() {
+        stdin().as_fd().try_clone_to_owned()?
+    } else {
+        File::open("/dev/tty")?.into()
+    };
+    Ok(vec![keys, stdout().as_fd().try_clone_to_owned()?])
+}
+
+fn stand(ending: &Ending, told: &[(UnixStream, u8)], terminals: &[OwnedFd]) {
+    let signals = told.iter().map(|(stream, _)| PollFd::new(stream.as_fd(), PollFlags::POLLIN));
+    // That it hung up is said whether it is asked for or not.
+    let gone = terminals.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::empty()));
+    let mut watched: Vec<PollFd<'_>> = signals.chain(gone).collect();
+    loop {
+        match poll(&mut watched, PollTimeout::NONE) {
+            Ok(_) => {}
+            Err(Errno::EINTR) => continue,
+            Err(_) => return,
+        }
+        let has = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
+        let (signals, gone) = watched.split_at(told.len());
+        if gone.iter().any(has) {
+            // Nothing is to be given back to nobody.
+            exit(i32::from(SIGNALLED) + SIGHUP);
+        }
+        if let Some((_, (_, signal))) = signals.iter().zip(told).find(|(fd, _)| has(fd)) {
+            ending.tell(*signal);
+            if !ending.waits() {
+                // It is stuck: in a terminal that takes no more output, or in one that is just going. What is left to
+                // be done without writing is done.
+                let _ = disable_raw_mode();
+            }
+            exit(i32::from(ending.status()));
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Run: the loop that takes keys and reports, and draws a few times a second at the most.
+
+use std::{
+    env,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use crossterm::event::{self, Event, MouseButton, MouseEvent, MouseEventKind};
+
+use crate::{
+    cli::Cli,
+    connection::{Inbox, Link, Source, Timing, load, replay, watch},
+    keys::Action,
+    state::{App, Command},
+    terminal::{Taken, key},
+    view::{self, Hits, Target, Theme},
+};
+
+/// Between two frames that reports make necessary.
+const FRAME: Duration = Duration::from_millis(200);
+/// Between two that a key makes necessary.
+const KEY_FRAME: Duration = Duration::from_millis(30);
+/// How long a key is waited for before the inbox is looked at.
+const LOOK: Duration = Duration::from_millis(50);
+/// Rows that the wheel turns.
+const WHEEL: i32 = 3;
+
+/// Runs until somebody quits, or the program is told to end; gives the status to end with.
+///
+/// # Errors
+/// When there is no terminal, or the trace cannot be read.
+pub fn run(cli: &Cli) -> anyhow::Result<u8> {
+    let inbox = Inbox::default();
+    let mut app = App::default();
+    // What cannot be replayed is said before the terminal is taken.
+    let tape = cli.replay.as_ref().map(|path| load(path)).transpose()?;
+    let theme = Theme::new(!cli.no_color && has_colour(), !cli.ascii && is_utf8());
+    let mut taken = Taken::take(!cli.no_mouse)?;
+    let mut source: Box<dyn Source> = match tape {
+        Some(tape) => replay(tape, &inbox),
+        None => Box::new(watch(&cli.socket, app.detail(), Timing::default(), &inbox)),
+    };
+    let socket = cli.socket.display().to_string();
+    let begin = Instant::now();
+    let now_ms = || u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut hits = Hits::default();
+    let (mut detail, mut drawn) = (app.detail(), None::<Instant>);
+    let (mut is_pressed, mut is_new) = (true, true);
+    while !app.quit && !taken.ending.is_told() {
+        let since = drawn.map_or(FRAME, |drawn| drawn.elapsed());
+        // What is shown of a silent agent grows older too.
+        is_new |= app.link != Link::Connected || since >= FRAME * 5;
+        if (is_pressed && since >= KEY_FRAME) || (is_new && since >= FRAME) {
+            if std::mem::take(&mut app.redraw) {
+                taken.terminal.clear().context("cannot draw on the terminal")?;
+            }
+            let frame =
+                taken.terminal.draw(|frame| hits = view::draw(frame, &mut app, now_ms(), &theme, &socket));
+            frame.context("cannot draw on the terminal")?;
+            drawn = Some(Instant::now());
+            (is_pressed, is_new) = (false, false);
+        }
+        let mut wait = if is_pressed { KEY_FRAME } else { LOOK };
+        while event::poll(wait).context("cannot read keys")? {
+            let command = take(&event::read().context("cannot read keys")?, &mut app, &hits);
+            if let Some(command) = command {
+                source.command(command);
+            }
+            is_pressed = true;
+            wait = Duration::ZERO;
+        }
+        for notice in inbox.take() {
+            app.take(notice, now_ms());
+            is_new = true;
+        }
+        if app.detail() != detail {
+            detail = app.detail();
+            source.want(detail);
+        }
+    }
+    Ok(taken.ending.status())
+}
+
+/// Takes what a person did; gives what is to be asked of a replay.
+fn take(event: &Event, app: &mut App, hits: &Hits) -> Option<Command> {
+    match event {
+        Event::Key(pressed) => app.press(key(pressed)?),
+        Event::Mouse(mouse) => point(mouse, app, hits),
+        Event::Resize(..) | Event::FocusGained => {
+            app.redraw = matches!(event, Event::Resize(..));
+            None
+        }
+        _ => None,
+    }
+}
+
+/// Takes what the mouse did.
+fn point(mouse: &MouseEvent, app: &mut App, hits: &Hits) -> Option<Command> {
+    match mouse.kind {
+        MouseEventKind::ScrollDown => app.act(Action::Move(WHEEL)),
+        MouseEventKind::ScrollUp => app.act(Action::Move(-WHEEL)),
+        MouseEventKind::Down(MouseButton::Left) => match hits.at(mouse.column, mouse.row)? {
+            Target::Screen(screen) => app.act(Action::Show(screen)),
+            Target::Help => app.act(Action::Help),
+            Target::Row(row) => {
+                app.point(row);
+                None
+            }
+            Target::Column(column) => {
+                app.sort_by(column);
+                None
+            }
+            Target::Seek(place) => Some(Command::Seek(place)),
+        },
+        _ => None,
+    }
+}
+
+/// Whether the user has not asked for none.
+fn has_colour() -> bool {
+    env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Whether the locale is one of UTF-8, by the variable that counts.
+fn is_utf8() -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| env::var(name).ok());
+    let locale = set.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}

@@ -1,0 +1,162 @@
+//! List: which row is selected, which is the first on the screen, and how caches are sorted.
+
+use std::cmp::Ordering;
+
+use krcu_model::report::CacheRow;
+
+use super::{Histories, cache_name};
+
+/// A list that is longer than its screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct List {
+    /// The selected row.
+    pub selected: usize,
+    /// The first row on the screen; moved when it is drawn, so that the selected one is there.
+    pub top: usize,
+    /// Rows of a page, when it was last drawn.
+    pub page: usize,
+}
+
+impl List {
+    /// The selected row is one of so many.
+    pub fn clamp(&mut self, rows: usize) {
+        self.selected = self.selected.min(rows.saturating_sub(1));
+        self.top = self.top.min(self.selected);
+    }
+
+    /// So many rows down, of so many that there are.
+    pub fn go(&mut self, by: i64, rows: usize) {
+        let selected = i64::try_from(self.selected).unwrap_or(i64::MAX).saturating_add(by).max(0);
+        self.selected = usize::try_from(selected).unwrap_or(0);
+        self.clamp(rows);
+    }
+
+    /// A page down, or up.
+    pub fn turn(&mut self, by: i32, rows: usize) {
+        let page = i64::try_from(self.page.max(2) - 1).unwrap_or(1);
+        self.go(i64::from(by) * page, rows);
+    }
+
+    /// The first row on a screen of so many, so that the selected one is there.
+    pub fn scroll(&mut self, page: usize) -> usize {
+        self.page = page;
+        if self.selected < self.top {
+            self.top = self.selected;
+        } else if self.selected >= self.top + page.max(1) {
+            self.top = self.selected + 1 - page.max(1);
+        }
+        self.top
+    }
+}
+
+/// A column of the table of caches.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Column {
+    /// Its name.
+    Name,
+    /// What is deferred and not done.
+    #[default]
+    Outstanding,
+    /// The oldest of it.
+    Age,
+    /// Queued a second.
+    QueueRate,
+    /// Freed a second.
+    FreeRate,
+    /// Ever queued.
+    Queued,
+}
+
+impl Column {
+    /// All of them, from left to right.
+    pub const ALL: [Column; 6] =
+        [Column::Name, Column::Outstanding, Column::Age, Column::QueueRate, Column::FreeRate, Column::Queued];
+
+    /// Its heading.
+    #[must_use]
+    pub fn heading(self) -> &'static str {
+        match self {
+            Column::Name => "cache",
+            Column::Outstanding => "outstanding",
+            Column::Age => "oldest",
+            Column::QueueRate => "queued/s",
+            Column::FreeRate => "freed/s",
+            Column::Queued => "queued",
+        }
+    }
+
+    /// The next one.
+    #[must_use]
+    pub fn next(self) -> Column {
+        let place = Column::ALL.iter().position(|column| *column == self).unwrap_or(0);
+        Column::ALL[(place + 1) % Column::ALL.len()]
+    }
+}
+
+/// How caches are sorted: numbers with the largest first, names from A, unless it is reversed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// By what.
+    pub column: Column,
+    /// Whether the other way.
+    pub is_reversed: bool,
+}
+
+impl Order {
+    /// By this column; the other way when it is so already.
+    pub fn by(&mut self, column: Column) {
+        let is_reversed = self.column == column && !self.is_reversed;
+        *self = Order { column, is_reversed };
+    }
+
+    /// Sorts; rows that are alike in the column stay as they are.
+    pub fn sort(self, rows: &mut [&CacheRow], histories: &Histories) {
+        let rate = |row: &CacheRow, column| {
+            let (queued, freed) = histories.rates_of(row.id);
+            if column == Column::QueueRate { queued } else { freed }
+        };
+        let compare = |a: &&CacheRow, b: &&CacheRow| -> Ordering {
+            match self.column {
+                Column::Name => cache_name(a).cmp(&cache_name(b)),
+                Column::Outstanding => b.deferred().cmp(&a.deferred()),
+                Column::Age => b.oldest_age_ns.cmp(&a.oldest_age_ns),
+                Column::Queued => (b.queued + b.callbacks).cmp(&(a.queued + a.callbacks)),
+                Column::QueueRate | Column::FreeRate => rate(b, self.column).total_cmp(&rate(a, self.column)),
+            }
+        };
+        rows.sort_by(|a, b| if self.is_reversed { compare(b, a) } else { compare(a, b) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_selected_row_is_on_the_screen() {
+        let mut list = List::default();
+        list.go(7, 100);
+        assert_eq!((list.scroll(5), list.selected), (3, 7));
+        list.go(-5, 100);
+        assert_eq!((list.scroll(5), list.selected), (2, 2));
+        list.turn(1, 100);
+        assert_eq!((list.selected, list.scroll(5)), (6, 2));
+        list.go(i64::MAX, 100);
+        assert_eq!((list.selected, list.scroll(5)), (99, 95));
+        list.clamp(3);
+        assert_eq!((list.selected, list.scroll(5)), (2, 2));
+        list.clamp(0);
+        assert_eq!((list.selected, list.scroll(0)), (0, 0));
+    }
+
+    #[test]
+    fn a_column_that_is_chosen_again_is_reversed() {
+        let mut order = Order::default();
+        order.by(Column::Age);
+        assert_eq!(order, Order { column: Column::Age, is_reversed: false });
+        order.by(Column::Age);
+        assert!(order.is_reversed);
+        order.by(Column::Name);
+        assert!(!order.is_reversed);
+    }
+}

@@ -1,0 +1,274 @@
+//! State: what is shown, and what of it is selected. It knows no terminal and no clock: whoever tells it that
+//! something came also tells it when.
+
+mod history;
+mod list;
+mod press;
+
+use krcu_model::report::{CacheRow, Detail, Hello, Report, VerdictRow, WhatIf};
+
+pub(crate) use history::number;
+pub use history::{CacheHistory, Histories, ProbeCost, SAMPLES, Sample};
+pub use list::{Column, List, Order};
+pub use press::Command;
+
+use crate::connection::{Link, Notice, Replay};
+
+/// An agent that promises nothing is missed after so long, in milliseconds.
+const PATIENCE_MS: u64 = 3_000;
+/// So many promised intervals may pass without a report.
+const INTERVALS: u64 = 3;
+
+/// A screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Screen {
+    /// How things are.
+    #[default]
+    Overview,
+    /// The table of caches.
+    Caches,
+    /// Who waits, and how long others have.
+    Barriers,
+    /// The list of verdicts, and the evidence of one.
+    Verdicts,
+    /// What each approach would have cost a destroy.
+    WhatIf,
+    /// The plan, and what the probes cost.
+    Probes,
+}
+
+impl Screen {
+    /// All of them, in the order of their keys.
+    pub const ALL: [Screen; 6] = [
+        Screen::Overview,
+        Screen::Caches,
+        Screen::Barriers,
+        Screen::Verdicts,
+        Screen::WhatIf,
+        Screen::Probes,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Screen::Overview => "overview",
+            Screen::Caches => "caches",
+            Screen::Barriers => "barriers",
+            Screen::Verdicts => "verdicts",
+            Screen::WhatIf => "what if",
+            Screen::Probes => "probes",
+        }
+    }
+}
+
+/// Whether what is shown is how things are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Nothing has come yet.
+    Nothing,
+    /// It is.
+    Live,
+    /// The agent is there and silent for so many milliseconds.
+    Frozen(u64),
+    /// The agent is not there; what is shown is so many milliseconds old.
+    Lost(u64),
+    /// It is a replay.
+    Replay,
+}
+
+/// Everything that is shown.
+#[derive(Clone, Debug, Default)]
+pub struct App {
+    /// Who reports.
+    pub hello: Option<Hello>,
+    /// The newest report.
+    pub report: Option<Report>,
+    /// How the agent is reached.
+    pub link: Link,
+    /// How the replay stands, in one.
+    pub replay: Option<Replay>,
+    /// The screen.
+    pub screen: Screen,
+    /// Whether help is shown on top.
+    pub help: bool,
+    /// What was so far.
+    pub histories: Histories,
+    /// The table of caches.
+    pub caches: List,
+    /// How it is sorted.
+    pub order: Order,
+    /// What names have to contain.
+    pub filter: String,
+    /// Whether it is being typed.
+    pub is_typing: bool,
+    /// The barriers that are over.
+    pub barriers: List,
+    /// The verdicts.
+    pub verdicts: List,
+    /// Whether the evidence of the selected verdict has the screen for itself.
+    pub evidence: bool,
+    /// How far the evidence is scrolled.
+    pub evidence_top: usize,
+    /// The approaches.
+    pub what_if: List,
+    /// The destroy that is asked about.
+    pub asked: Option<u64>,
+    /// The last answer.
+    pub answer: Option<WhatIf>,
+    /// The probes.
+    pub probes: List,
+    /// Whether the program ends.
+    pub quit: bool,
+    /// Whether the terminal is to be drawn anew.
+    pub redraw: bool,
+    /// When the newest report came, in the milliseconds of whoever tells.
+    received_ms: Option<u64>,
+}
+
+impl App {
+    /// Takes what came; says whether anything is to be drawn.
+    pub fn take(&mut self, notice: Notice, now_ms: u64) {
+        match notice {
+            Notice::Link(link) => self.link = link,
+            Notice::Hello(hello) => self.greet(hello),
+            Notice::Replay(replay) => self.replay = Some(replay),
+            Notice::Answer(answer) => self.take_answer(*answer),
+            Notice::Report(report) => {
+                self.received_ms = Some(now_ms);
+                self.take_report(*report);
+            }
+            Notice::Past(report) => self.histories.take(&report),
+        }
+    }
+
+    /// Another agent, or the same one attached anew: nothing that was seen before is its past.
+    fn greet(&mut self, hello: Hello) {
+        let is_same = self.hello.as_ref().is_some_and(|known| {
+            (known.pid, known.attached_unix_ns, &known.boot)
+                == (hello.pid, hello.attached_unix_ns, &hello.boot)
+        });
+        if !is_same {
+            self.histories = Histories::default();
+            self.report = None;
+            self.answer = None;
+        }
+        self.hello = Some(hello);
+    }
+
+    fn take_report(&mut self, mut report: Report) {
+        // One that nobody has named or queued anything of: what freed what was queued before anybody looked.
+        let all = report.caches.len();
+        report.caches.retain(|row| !row.name.is_empty() || row.queued + row.callbacks + row.outstanding > 0);
+        report.caches_total = report.caches_total.saturating_sub((all - report.caches.len()) as u64);
+        self.histories.take(&report);
+        if let Some(answer) = report.what_if.take() {
+            self.take_answer(answer);
+        }
+        let selected = self.selected_cache().map(|row| row.id);
+        let verdict = self.selected_verdict().map(identity);
+        let follows_newest = self.verdicts.selected == 0 && !self.evidence;
+        self.report = Some(report);
+        // What is selected stays so, wherever its row has gone.
+        if let Some(place) = selected.and_then(|id| self.cache_rows().iter().position(|row| row.id == id)) {
+            self.caches.selected = place;
+        }
+        if let Some(place) = verdict
+            .filter(|_| !follows_newest)
+            .and_then(|known| self.verdict_rows().iter().position(|row| identity(row) == known))
+        {
+            self.verdicts.selected = place;
+        }
+        self.clamp();
+    }
+
+    fn take_answer(&mut self, answer: WhatIf) {
+        if self.asked == Some(answer.destroy) {
+            self.answer = Some(answer);
+            self.clamp();
+        }
+    }
+
+    /// Selections are of rows that there are.
+    pub(crate) fn clamp(&mut self) {
+        let caches = self.cache_rows().len();
+        self.caches.clamp(caches);
+        let report = self.report.as_ref();
+        self.barriers.clamp(report.map_or(0, |report| report.barriers_finished.len()));
+        self.verdicts.clamp(report.map_or(0, |report| report.verdicts.len()));
+        self.probes.clamp(report.map_or(0, |report| report.probes.len()));
+        self.what_if.clamp(self.answer.as_ref().map_or(0, |answer| answer.rows.len()));
+    }
+
+    /// Whether what is shown is how things are, at this time.
+    #[must_use]
+    pub fn freshness(&self, now_ms: u64) -> Freshness {
+        if self.replay.is_some() {
+            return Freshness::Replay;
+        }
+        let Some(received_ms) = self.received_ms else { return Freshness::Nothing };
+        let age_ms = now_ms.saturating_sub(received_ms);
+        if self.link != Link::Connected {
+            return Freshness::Lost(age_ms);
+        }
+        let promised = self.hello.as_ref().map_or(0, |hello| u64::from(hello.interval_ms));
+        if age_ms > PATIENCE_MS.max(promised * INTERVALS) {
+            Freshness::Frozen(age_ms)
+        } else {
+            Freshness::Live
+        }
+    }
+
+    /// How much the agent is asked for: as much as the screen shows.
+    #[must_use]
+    pub fn detail(&self) -> Detail {
+        match (self.screen, self.asked) {
+            (Screen::WhatIf, Some(destroy)) => Detail::Destroy(destroy),
+            (Screen::Overview | Screen::Probes, _) => Detail::Overview,
+            _ => Detail::All,
+        }
+    }
+
+    /// The caches that the filter lets through, sorted.
+    #[must_use]
+    pub fn cache_rows(&self) -> Vec<&CacheRow> {
+        let Some(report) = &self.report else { return Vec::new() };
+        let wanted = self.filter.to_lowercase();
+        let matches = |row: &&CacheRow| {
+            let of_module = row.module.as_ref().is_some_and(|module| module.to_lowercase().contains(&wanted));
+            of_module || cache_name(row).to_lowercase().contains(&wanted)
+        };
+        let mut rows: Vec<&CacheRow> = report.caches.iter().filter(matches).collect();
+        self.order.sort(&mut rows, &self.histories);
+        rows
+    }
+
+    /// The verdicts, the newest first.
+    #[must_use]
+    pub fn verdict_rows(&self) -> &[VerdictRow] {
+        self.report.as_ref().map_or(&[], |report| report.verdicts.as_slice())
+    }
+
+    /// The selected cache.
+    #[must_use]
+    pub fn selected_cache(&self) -> Option<&CacheRow> {
+        self.cache_rows().get(self.caches.selected).copied()
+    }
+
+    /// The selected verdict.
+    #[must_use]
+    pub fn selected_verdict(&self) -> Option<&VerdictRow> {
+        self.verdict_rows().get(self.verdicts.selected)
+    }
+}
+
+/// A cache's name, or what it is called that has none yet.
+#[must_use]
+pub fn cache_name(row: &CacheRow) -> String {
+    if row.name.is_empty() { format!("cache {} (older)", row.id) } else { row.name.clone() }
+}
+
+/// What makes a verdict the same one in the next report.
+fn identity(row: &VerdictRow) -> (Option<u64>, u64, String) {
+    (row.destroy, row.verdict.destroyed_at_ns, row.verdict.cache.clone())
+}

@@ -1,0 +1,218 @@
+//! Press: what an action changes, and what it asks of whoever brings the reports.
+
+use krcu_model::report::CachePhase;
+
+use super::{App, Column, List, Screen};
+use crate::keys::{self, Action, Key};
+
+/// What is asked of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Plays, or pauses.
+    Play,
+    /// One event.
+    Step,
+    /// To the next destroy.
+    NextDestroy,
+    /// Faster, or slower.
+    Speed(i32),
+    /// So many thousandths of the run on, or back.
+    Skip(i32),
+    /// To this many thousandths of the run.
+    Seek(u16),
+}
+
+impl App {
+    /// A key was pressed; gives what is to be asked of a replay.
+    pub fn press(&mut self, key: Key) -> Option<Command> {
+        if self.is_typing && self.type_filter(key) {
+            return None;
+        }
+        let action = keys::action(key, self.screen, self.replay.is_some());
+        if self.help && !matches!(action, Some(Action::Quit | Action::Redraw)) {
+            // Help is closed by whatever is pressed.
+            self.help = false;
+            return None;
+        }
+        self.act(action?)
+    }
+
+    /// Whether the key was part of what is typed.
+    fn type_filter(&mut self, key: Key) -> bool {
+        match key {
+            Key::Char(letter) => self.filter.push(letter),
+            Key::Backspace => {
+                self.filter.pop();
+            }
+            Key::Enter => self.is_typing = false,
+            Key::Escape => {
+                self.is_typing = false;
+                self.filter.clear();
+            }
+            Key::Control('u') => self.filter.clear(),
+            _ => return false,
+        }
+        self.caches = List { page: self.caches.page, ..List::default() };
+        self.clamp();
+        true
+    }
+
+    /// Something is done; gives what is to be asked of a replay.
+    pub fn act(&mut self, action: Action) -> Option<Command> {
+        match action {
+            Action::Quit => self.quit = true,
+            Action::Show(screen) => self.show(screen),
+            Action::NextScreen => self.show(neighbour(self.screen, 1)),
+            Action::PreviousScreen => self.show(neighbour(self.screen, Screen::ALL.len() - 1)),
+            Action::Help => self.help = true,
+            Action::Redraw => self.redraw = true,
+            Action::Move(by) => self.go(i64::from(by)),
+            Action::Page(by) => {
+                let rows = self.rows();
+                if self.is_scrolled() {
+                    let page = i64::try_from(self.verdicts.page.max(2) - 1).unwrap_or(1);
+                    self.go(i64::from(by) * page);
+                } else if let Some(list) = self.list() {
+                    list.turn(by, rows);
+                }
+            }
+            Action::First => self.go(i64::MIN / 2),
+            Action::Last => self.go(i64::MAX / 2),
+            Action::Open => self.open(),
+            Action::Back => self.back(),
+            Action::Filter => self.is_typing = true,
+            Action::Sort => {
+                self.order.by(self.order.column.next());
+                self.order.is_reversed = false;
+            }
+            Action::Reverse => self.order.is_reversed = !self.order.is_reversed,
+            Action::WhatIf => self.ask(),
+            Action::Play => return Some(Command::Play),
+            Action::Step => return Some(Command::Step),
+            Action::NextDestroy => return Some(Command::NextDestroy),
+            Action::Speed(by) => return Some(Command::Speed(by)),
+            Action::Seek(hundredths) => return Some(Command::Skip(hundredths * 10)),
+            Action::Begin => return Some(Command::Seek(0)),
+            Action::End => return Some(Command::Seek(1000)),
+        }
+        None
+    }
+
+    fn show(&mut self, screen: Screen) {
+        self.is_typing = false;
+        if screen == Screen::WhatIf && self.asked.is_none() {
+            self.ask();
+        }
+        self.screen = screen;
+    }
+
+    /// A row was pointed at: selected, or opened when it is so already.
+    pub fn point(&mut self, row: usize) {
+        let rows = self.rows();
+        let Some(list) = self.list() else { return };
+        if row >= rows {
+            return;
+        }
+        if list.selected == row {
+            self.open();
+        } else {
+            list.selected = row;
+        }
+    }
+
+    /// A heading was pointed at.
+    pub fn sort_by(&mut self, column: Column) {
+        self.order.by(column);
+    }
+
+    fn is_scrolled(&self) -> bool {
+        self.screen == Screen::Verdicts && self.evidence
+    }
+
+    fn go(&mut self, by: i64) {
+        if self.is_scrolled() {
+            let top = i64::try_from(self.evidence_top).unwrap_or(i64::MAX).saturating_add(by).max(0);
+            self.evidence_top = usize::try_from(top).unwrap_or(usize::MAX);
+            return;
+        }
+        let rows = self.rows();
+        if let Some(list) = self.list() {
+            list.go(by, rows);
+        }
+    }
+
+    fn list(&mut self) -> Option<&mut List> {
+        match self.screen {
+            Screen::Overview => None,
+            Screen::Caches => Some(&mut self.caches),
+            Screen::Barriers => Some(&mut self.barriers),
+            Screen::Verdicts => Some(&mut self.verdicts),
+            Screen::WhatIf => Some(&mut self.what_if),
+            Screen::Probes => Some(&mut self.probes),
+        }
+    }
+
+    fn rows(&self) -> usize {
+        let report = self.report.as_ref();
+        match self.screen {
+            Screen::Overview => 0,
+            Screen::Caches => self.cache_rows().len(),
+            Screen::Barriers => report.map_or(0, |report| report.barriers_finished.len()),
+            Screen::Verdicts => self.verdict_rows().len(),
+            Screen::WhatIf => self.answer.as_ref().map_or(0, |answer| answer.rows.len()),
+            Screen::Probes => report.map_or(0, |report| report.probes.len()),
+        }
+    }
+
+    fn open(&mut self) {
+        match self.screen {
+            Screen::Verdicts => {
+                self.evidence = !self.evidence && self.selected_verdict().is_some();
+                self.evidence_top = 0;
+            }
+            Screen::Caches => {
+                let destroy = self.selected_cache().filter(|row| row.phase >= CachePhase::Failed);
+                let Some(destroy) = destroy.and_then(|row| row.destroy) else { return };
+                let rows = self.verdict_rows();
+                if let Some(place) = rows.iter().position(|row| row.destroy == Some(destroy)) {
+                    self.verdicts.selected = place;
+                    self.evidence = true;
+                    self.evidence_top = 0;
+                    self.show(Screen::Verdicts);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn back(&mut self) {
+        match self.screen {
+            Screen::Verdicts if self.evidence => self.evidence = false,
+            Screen::Caches if !self.filter.is_empty() => {
+                self.filter.clear();
+                self.clamp();
+            }
+            Screen::WhatIf => self.show(Screen::Verdicts),
+            _ => self.show(Screen::Overview),
+        }
+    }
+
+    /// Asks what else the selected destroy would have cost.
+    fn ask(&mut self) {
+        let Some(destroy) = self.selected_verdict().and_then(|row| row.destroy) else {
+            self.screen = Screen::WhatIf;
+            return;
+        };
+        if self.asked != Some(destroy) {
+            self.asked = Some(destroy);
+            self.answer = None;
+            self.what_if = List::default();
+        }
+        self.screen = Screen::WhatIf;
+    }
+}
+
+fn neighbour(screen: Screen, by: usize) -> Screen {
+    let place = Screen::ALL.iter().position(|known| *known == screen).unwrap_or(0);
+    Screen::ALL[(place + by) % Screen::ALL.len()]
+}

@@ -1,0 +1,159 @@
+//! Caches: a table, sorted and filtered, and more of the selected one.
+
+use krcu_model::{
+    report::{CachePhase, CacheRow},
+    words::count,
+};
+use ratatui::{
+    layout::Rect,
+    text::{Line, Span},
+};
+
+use super::{
+    Canvas, Theme,
+    table::{Field, Row, rest},
+    text::{clip, evidence, rate, short, span_of},
+};
+use crate::state::{App, Column, cache_name, number};
+
+/// Columns from which on a table has the modules, too.
+const WIDE: u16 = 110;
+/// Rows about the selected cache.
+const ABOUT: u16 = 6;
+/// Narrowest sparkline that is drawn.
+const LEAST_SPARK: usize = 4;
+
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
+    let theme = *canvas.theme;
+    let fields = fields(area.width);
+    canvas.headings(area, &fields, Some((app.order.column, app.order.is_reversed)));
+    let about = if area.height > 2 * ABOUT { ABOUT } else { 0 };
+    let body = Rect { y: area.y + 1, height: area.height - 1 - about, ..area };
+    let rows: Vec<Row> = app.cache_rows().into_iter().map(|cache| row(theme, app, cache, &fields)).collect();
+    if rows.is_empty() {
+        let words = if app.filter.is_empty() {
+            "no slab cache was seen yet"
+        } else {
+            "no cache has this in its name or module: Esc takes the filter off"
+        };
+        canvas.line(body, 0, Line::styled(words, theme.quiet()));
+    }
+    let mut list = app.caches;
+    canvas.rows(body, &fields, &rows, &mut list);
+    app.caches = list;
+    let below = Rect { y: body.bottom(), height: about, ..area };
+    canvas.line(below, 0, summary(theme, app, rows.len(), area.width));
+    if let Some(cache) = app.selected_cache() {
+        let lines = about_one(theme, cache, area.width.into());
+        canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
+    }
+}
+
+/// The columns of the table, for a screen so wide.
+pub(crate) fn fields(columns: u16) -> Vec<Field> {
+    let is_wide = columns >= WIDE;
+    let mut fields = vec![Field::text("", 1)];
+    fields.push(Field::text(Column::Name.heading(), if is_wide { 28 } else { 19 }).sorts(Column::Name));
+    if is_wide {
+        fields.push(Field::text("module", 16));
+    }
+    fields.push(Field::number(Column::Outstanding.heading(), 12).sorts(Column::Outstanding));
+    fields.push(Field::number(Column::Age.heading(), 9).sorts(Column::Age));
+    fields.push(Field::number(Column::QueueRate.heading(), 9).sorts(Column::QueueRate));
+    fields.push(Field::number(Column::FreeRate.heading(), 8).sorts(Column::FreeRate));
+    if is_wide {
+        fields.push(Field::number(Column::Queued.heading(), 12).sorts(Column::Queued));
+    }
+    let left = rest(columns, &fields);
+    if left >= LEAST_SPARK {
+        fields.push(Field::text("so far", left));
+    }
+    fields
+}
+
+/// A cache.
+pub(crate) fn row(theme: Theme, app: &App, cache: &CacheRow, fields: &[Field]) -> Row {
+    let (mark, style) = match cache.phase {
+        CachePhase::Live => (' ', theme.plain()),
+        CachePhase::Destroying => (theme.mark('▸', '>'), theme.bold()),
+        CachePhase::Failed => ('!', theme.bad()),
+        CachePhase::Released => (theme.mark('×', 'x'), theme.quiet()),
+    };
+    let (queued, freed) = app.histories.rates_of(cache.id);
+    let history = app.histories.cache(cache.id);
+    let mut row = Row { cells: vec![(mark.to_string(), style)] };
+    for field in &fields[1..] {
+        row.cells.push(match (field.heading, field.sorts) {
+            ("module", _) => (cache.module.clone().unwrap_or_default(), style),
+            (_, Some(Column::Name)) => (cache_name(cache), style),
+            (_, Some(Column::Outstanding)) => (count(cache.deferred()), style),
+            (_, Some(Column::Age)) => (cache.oldest_age_ns.map_or_else(|| "·".to_owned(), span_of), style),
+            (_, Some(Column::QueueRate)) => (rate(queued), style),
+            (_, Some(Column::FreeRate)) => (rate(freed), style),
+            (_, Some(Column::Queued)) => (short(cache.queued + cache.callbacks), style),
+            _ => {
+                let samples = history.into_iter().flat_map(|h| &h.outstanding).map(|n| number(*n));
+                let samples: Vec<f64> = samples.collect();
+                (theme.spark(samples.into_iter(), field.columns), theme.good())
+            }
+        });
+    }
+    row
+}
+
+/// How many there are, and how many are shown.
+fn summary(theme: Theme, app: &App, shown: usize, columns: u16) -> Line<'static> {
+    let total = app.report.as_ref().map_or(0, |report| report.caches_total);
+    let mut words = format!("{shown} shown · {} in the kernel now", count(total));
+    if !app.filter.is_empty() {
+        words += &format!(", filtered by \"{}\"", app.filter);
+    }
+    let rule = theme.rule(2);
+    let words = clip(&format!("{rule} {words} "), columns.into());
+    let rest = u16::try_from(usize::from(columns).saturating_sub(words.chars().count())).unwrap_or(0);
+    Line::styled(format!("{words}{}", theme.rule(rest)), theme.quiet())
+}
+
+fn about_one(theme: Theme, cache: &CacheRow, columns: usize) -> Vec<Line<'static>> {
+    let phase = match cache.phase {
+        CachePhase::Live => "in use",
+        CachePhase::Destroying => "being destroyed",
+        CachePhase::Failed => "its destroy failed, and it is there for ever (Enter: the verdict)",
+        CachePhase::Released => "gone (Enter: the verdict)",
+    };
+    let mut about = vec![phase.to_owned()];
+    about.extend(cache.module.as_ref().map(|module| format!("of {module}")));
+    about.extend(
+        (cache.object_bytes > 0).then(|| format!("{} bytes an object", count(cache.object_bytes.into()))),
+    );
+    if !cache.created_while_watched {
+        about.push("older than the probes".to_owned());
+    }
+    if cache.counted {
+        about.push("counted, not followed".to_owned());
+    }
+    let by = cache.freed_by;
+    let mut freed = Vec::new();
+    for (objects, how) in [
+        (by.bulk, "in pages"),
+        (by.list, "off the list"),
+        (by.sheaf, "in sheaves"),
+        (by.callback, "by callbacks"),
+        (by.within_call, "within the call"),
+    ] {
+        freed.extend((objects > 0).then(|| format!("{} {how}", count(objects))));
+    }
+    let how = if freed.is_empty() { String::new() } else { format!(": {}", freed.join(", ")) };
+    let queued = format!(
+        "{} by kfree_rcu, {} by call_rcu; freed {}{how}; being freed {}",
+        count(cache.queued),
+        count(cache.callbacks),
+        count(cache.freed),
+        count(cache.being_freed)
+    );
+    let name = Line::from(vec![Span::styled(clip(&cache_name(cache), columns), theme.bold())]);
+    let mut lines = vec![name];
+    lines.extend(evidence(theme, "it is", &about.join(", "), columns));
+    lines.extend(evidence(theme, "queued", &queued, columns));
+    lines
+}

@@ -1,0 +1,145 @@
+//! Evidence: what one verdict rests on, with its stacks and what happened when.
+
+use krcu_model::{
+    Verdict,
+    report::VerdictRow,
+    verdict::SiteCount,
+    words::{callback, clause, count, kernel, objects, ordering, queued_by, site},
+};
+use ratatui::text::{Line, Span};
+
+use super::{
+    Theme,
+    text::{clip, evidence, right, span_of},
+};
+
+/// Sites that are shown without their stacks.
+const FEW: usize = 3;
+
+/// All of it; with whole stacks where it has the screen for itself.
+pub(crate) fn lines(theme: Theme, row: &VerdictRow, columns: usize, is_whole: bool) -> Vec<Line<'static>> {
+    let verdict = &row.verdict;
+    let mut lines = title(theme, row, columns);
+    let mut tell = |label: &str, words: &str| lines.extend(evidence(theme, label, words, columns));
+    for (place, note) in verdict.notes.iter().enumerate() {
+        tell(if place == 0 { "why" } else { "" }, note);
+    }
+    let by = &verdict.destroyed_by;
+    if !by.comm.is_empty() {
+        let place = by.stack.first().map_or("at an unknown place", String::as_str);
+        let at = span_of(verdict.destroyed_at_ns);
+        tell("destroyed by", &format!("{}[{}] in {place}, {at} into the run", by.comm, by.task));
+        if is_whole {
+            by.stack.iter().skip(1).for_each(|frame| tell("", &format!("← {frame}")));
+        }
+    }
+    if let Some(words) = queued_by(verdict) {
+        tell("queued by", &words);
+    }
+    sites(&mut tell, "", &verdict.sites, is_whole);
+    for (place, one) in verdict.callbacks.iter().enumerate() {
+        tell(if place == 0 { "callbacks" } else { "" }, &callback(one));
+    }
+    sites(&mut tell, "allocated by", &verdict.leak_sites, is_whole);
+    if let Some(words) = ordering(verdict) {
+        tell("ordering", &words);
+    }
+    if let Some(words) = kernel(verdict) {
+        tell("the kernel", &words);
+    }
+    if !verdict.advice.is_empty() {
+        tell("what to do", &verdict.advice);
+    }
+    lines.extend(timeline(theme, verdict, columns));
+    lines
+}
+
+/// The word, the cache, whose it is, and the clause.
+fn title(theme: Theme, row: &VerdictRow, columns: usize) -> Vec<Line<'static>> {
+    let verdict = &row.verdict;
+    let (mark, word, style) = theme.verdict(verdict);
+    let module = verdict.module.as_ref().map_or_else(String::new, |module| format!(" of {module}"));
+    let open = if row.settled { "" } else { "  (may still change)" };
+    let size = format!(", {} bytes an object", count(verdict.object_bytes.into()));
+    let size = if verdict.object_bytes > 0 { size } else { String::new() };
+    let head = format!("{mark} {word}  ");
+    let room = columns.saturating_sub(head.chars().count());
+    let about = clip(&format!("{}{module}{size}{open}", verdict.cache), room);
+    let mut lines = vec![Line::from(vec![Span::styled(head, style), Span::styled(about, theme.bold())])];
+    let clause = clause(verdict);
+    if !clause.is_empty() {
+        lines.extend(evidence(theme, "", &clause, columns));
+    }
+    lines
+}
+
+fn sites(tell: &mut dyn FnMut(&str, &str), label: &str, sites: &[SiteCount], is_whole: bool) {
+    let most = if is_whole { sites.len() } else { FEW };
+    for (place, one) in sites.iter().take(most).enumerate() {
+        let label = if place == 0 { label } else { "" };
+        if !is_whole {
+            tell(label, &site(one.objects, &one.stack));
+            continue;
+        }
+        let first = one.stack.first().map_or("an unknown place", String::as_str);
+        tell(label, &site(one.objects, &[first.to_owned()]));
+        one.stack.iter().skip(1).for_each(|frame| tell("", &format!("← {frame}")));
+    }
+    if sites.len() > most {
+        tell("", &format!("and {} more (Enter)", objects((sites.len() - most) as u64, "site")));
+    }
+}
+
+/// What happened when, from the entry of the destroy on: nanoseconds, and what.
+pub(crate) fn moments(verdict: &Verdict) -> Vec<(i128, &'static str)> {
+    if verdict.destroyed_by.comm.is_empty() {
+        return Vec::new();
+    }
+    let look = verdict.wait_ns.map(i128::from);
+    let at_look = look.unwrap_or(0);
+    let mut moments = vec![(0, "the destroy is entered")];
+    let mut add = |at: Option<i128>, what| moments.extend(at.map(|at| (at, what)));
+    add(look, "it looks at its slabs");
+    add(verdict.oldest_age_ns.map(|age| at_look - i128::from(age)), "the oldest one is queued");
+    add(verdict.margin_ns.map(|margin| at_look - i128::from(margin)), "the last free lands");
+    add(verdict.rcu_barrier_before_ns.map(|before| -i128::from(before)), "its rcu_barrier() returns");
+    add(verdict.last_late_free_ns.map(|after| at_look + i128::from(after)), "the last late free lands");
+    moments.sort_by_key(|(at, _)| *at);
+    moments
+}
+
+/// The same as a picture: a line each, with its place between the first and the last.
+fn timeline(theme: Theme, verdict: &Verdict, columns: usize) -> Vec<Line<'static>> {
+    /// Columns before the picture: the label, and a time.
+    const BEFORE: usize = 14 + 10 + 2;
+    /// Columns of the longest of the words.
+    const WORDS: usize = 26;
+    let moments = moments(verdict);
+    let (Some(first), Some(last)) = (moments.first(), moments.last()) else { return Vec::new() };
+    let track = columns.saturating_sub(BEFORE + WORDS + 2).clamp(8, 60);
+    let length = (last.0 - first.0).max(1);
+    let line = |(number, (at, what)): (usize, &(i128, &'static str))| {
+        let place = usize::try_from((at - first.0) * (track as i128 - 1) / length).unwrap_or(0);
+        let (rule, dot) = (theme.mark('─', '-'), theme.mark('●', 'o'));
+        let rules = |columns: usize| rule.to_string().repeat(columns);
+        let sign = if *at < 0 {
+            "-"
+        } else if *at > 0 {
+            "+"
+        } else {
+            ""
+        };
+        let at = span_of(u64::try_from(at.unsigned_abs()).unwrap_or(u64::MAX));
+        let label = if number == 0 { "timeline" } else { "" };
+        let room = columns.saturating_sub(BEFORE + track + 1);
+        Line::from(vec![
+            Span::styled(format!("{label:14}"), theme.quiet()),
+            Span::raw(format!("{}  ", right(&format!("{sign}{at}"), 10))),
+            Span::styled(rules(place), theme.quiet()),
+            Span::styled(dot.to_string(), theme.bold()),
+            Span::styled(rules(track - 1 - place), theme.quiet()),
+            Span::raw(format!(" {}", clip(what, room))),
+        ])
+    };
+    moments.iter().enumerate().map(line).collect()
+}

@@ -1,0 +1,290 @@
+//! View: draws the state. One file a screen; here is what is around all of them, and where the mouse can point.
+
+mod barriers;
+mod caches;
+mod evidence;
+mod help;
+mod nobody;
+mod overview;
+mod probes;
+mod table;
+mod text;
+mod theme;
+mod verdicts;
+mod what_if;
+
+use ratatui::{
+    Frame,
+    buffer::Buffer,
+    layout::Rect,
+    text::{Line, Span},
+};
+
+pub use theme::Theme;
+
+use crate::{
+    connection::{Link, SPEEDS},
+    keys,
+    state::{App, Column, Freshness, Screen},
+};
+use text::{clip, duration, span_of, width};
+
+/// Columns and rows below which nothing is drawn but that there is no room.
+const LEAST: (u16, u16) = (60, 16);
+
+/// Something that the mouse can point at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The name of a screen.
+    Screen(Screen),
+    /// That of help.
+    Help,
+    /// A row of the screen's list.
+    Row(usize),
+    /// The heading of a column.
+    Column(Column),
+    /// This many thousandths of a replay.
+    Seek(u16),
+}
+
+/// Where the mouse can point.
+#[derive(Clone, Debug, Default)]
+pub struct Hits(Vec<(Rect, Target)>);
+
+impl Hits {
+    /// What is there.
+    #[must_use]
+    pub fn at(&self, column: u16, row: u16) -> Option<Target> {
+        let is_there = |(area, _): &&(Rect, Target)| {
+            (area.left()..area.right()).contains(&column) && (area.top()..area.bottom()).contains(&row)
+        };
+        self.0.iter().rev().find(is_there).map(|(_, target)| *target)
+    }
+
+    fn add(&mut self, area: Rect, target: Target) {
+        self.0.push((area, target));
+    }
+}
+
+/// What every screen is drawn with.
+pub(crate) struct Canvas<'a, 'f> {
+    frame: &'a mut Frame<'f>,
+    theme: &'a Theme,
+    hits: &'a mut Hits,
+}
+
+impl Canvas<'_, '_> {
+    /// One line, clipped to its area's width.
+    fn line(&mut self, area: Rect, row: u16, line: Line<'static>) {
+        if row < area.height {
+            let place = Rect { y: area.y + row, height: 1, ..area };
+            self.frame.render_widget(line, place);
+        }
+    }
+
+    /// Lines from a row on, as many as there is room for.
+    fn lines(&mut self, area: Rect, lines: Vec<Line<'static>>) {
+        for (row, line) in (0..area.height).zip(lines) {
+            self.line(area, row, line);
+        }
+    }
+}
+
+/// Draws everything; gives where the mouse can point.
+pub fn draw(frame: &mut Frame<'_>, app: &mut App, now_ms: u64, theme: &Theme, socket: &str) -> Hits {
+    let mut hits = Hits::default();
+    let area = frame.area();
+    let mut canvas = Canvas { frame, theme, hits: &mut hits };
+    if area.width < LEAST.0 || area.height < LEAST.1 {
+        let words = format!("krcu needs {} × {}", LEAST.0, LEAST.1);
+        canvas.line(area, 0, Line::from(words));
+        return hits;
+    }
+    let freshness = app.freshness(now_ms);
+    head(&mut canvas, area, app, freshness);
+    let foot = u16::from(app.replay.is_some()) + 1;
+    let body = Rect { y: area.y + 3, height: area.height - 3 - foot, ..area };
+    let inner = Rect { x: body.x + 1, width: body.width - 2, ..body };
+    match (app.help, freshness, &app.report) {
+        (true, ..) => help::draw(&mut canvas, inner),
+        (false, Freshness::Nothing, _) | (false, _, None) => nobody::draw(&mut canvas, inner, app, socket),
+        _ => match app.screen {
+            Screen::Overview => overview::draw(&mut canvas, inner, app),
+            Screen::Caches => caches::draw(&mut canvas, inner, app),
+            Screen::Barriers => barriers::draw(&mut canvas, inner, app),
+            Screen::Verdicts => verdicts::draw(&mut canvas, inner, app),
+            Screen::WhatIf => what_if::draw(&mut canvas, inner, app),
+            Screen::Probes => probes::draw(&mut canvas, inner, app),
+        },
+    }
+    if app.replay.is_some() {
+        tape(&mut canvas, Rect { y: area.bottom() - 2, height: 1, ..area }, app);
+    }
+    bottom(&mut canvas, Rect { y: area.bottom() - 1, height: 1, ..area }, app);
+    if theme.is_ascii() {
+        only_ascii(frame.buffer_mut());
+    }
+    hits
+}
+
+/// Whatever else the words have, where the terminal may not know it.
+fn only_ascii(buffer: &mut Buffer) {
+    for cell in buffer.content.iter_mut().filter(|cell| !cell.symbol().is_ascii()) {
+        let plain = match cell.symbol() {
+            "·" => ".",
+            "…" => "~",
+            "×" => "x",
+            "←" => "<",
+            "→" => ">",
+            "↑" => "^",
+            "↓" => "v",
+            "µ" => "u",
+            _ => "?",
+        };
+        cell.set_symbol(plain);
+    }
+}
+
+/// Who reports, how fresh it is, the names of the screens, and a rule that says so when something is wrong.
+fn head(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, freshness: Freshness) {
+    let theme = canvas.theme;
+    let (word, style) = match freshness {
+        Freshness::Nothing => ("no agent".to_owned(), theme.quiet()),
+        Freshness::Live => (format!("{} live", theme.mark('●', '*')), theme.good()),
+        Freshness::Frozen(age_ms) => (format!(" SILENT {} ", duration(age_ms)), theme.alarm()),
+        Freshness::Lost(age_ms) => (format!(" LOST {} ", duration(age_ms)), theme.alarm()),
+        Freshness::Replay => ("replay".to_owned(), theme.quiet()),
+    };
+    let room = usize::from(area.width).saturating_sub(7 + width(&word) + 1);
+    let about = about(app, room);
+    let gap = room.saturating_sub(width(&about));
+    let line = Line::from(vec![
+        Span::styled(" krcu ", theme.title()),
+        Span::raw(about),
+        Span::raw(" ".repeat(gap + 1)),
+        Span::styled(word, style),
+    ]);
+    canvas.line(area, 0, line);
+    tabs(canvas, area, app);
+    let rule = match (freshness, &app.link) {
+        (Freshness::Frozen(age_ms), _) => Some(format!(
+            " the agent is there and has said nothing for {}: what is shown is as old",
+            duration(age_ms)
+        )),
+        (Freshness::Lost(age_ms), Link::Lost(why)) => {
+            Some(format!(" {why}; what is shown is {} old; it is tried again", duration(age_ms)))
+        }
+        (Freshness::Lost(age_ms), _) => Some(format!(" what is shown is {} old", duration(age_ms))),
+        _ => None,
+    };
+    let line = match rule {
+        Some(words) => {
+            let words = clip(&words, usize::from(area.width));
+            Line::styled(format!("{words:<columns$}", columns = usize::from(area.width)), theme.alarm())
+        }
+        None => Line::styled(theme.rule(area.width), theme.quiet()),
+    };
+    canvas.line(area, 2, line);
+}
+
+/// Who reports, as much as there is room for: what matters most comes first.
+fn about(app: &App, room: usize) -> String {
+    let mut parts = Vec::new();
+    if let Some(hello) = &app.hello {
+        parts.extend((!hello.host.is_empty()).then(|| hello.host.clone()));
+        parts.extend((!hello.release.is_empty()).then(|| format!("Linux {}", hello.release)));
+    }
+    parts.extend(app.report.as_ref().map(|report| format!("attached {} ago", span_of(report.at_ns))));
+    let cpus = app.hello.as_ref().map_or(0, |hello| hello.possible_cpus);
+    parts.extend((cpus > 0).then(|| format!("{cpus} CPUs")));
+    while parts.len() > 1 && width(&parts.join(" · ")) + 1 > room {
+        parts.pop();
+    }
+    clip(&format!(" {}", parts.join(" · ")), room)
+}
+
+fn tabs(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
+    let theme = canvas.theme;
+    let mut spans = Vec::new();
+    let mut column = area.x;
+    let names = Screen::ALL.into_iter().zip(1..).map(|(screen, number)| {
+        let is_shown = app.screen == screen && !app.help;
+        (format!(" {number} {} ", screen.name()), is_shown, Target::Screen(screen))
+    });
+    for (name, is_shown, target) in names.chain([(" ? help ".to_owned(), app.help, Target::Help)]) {
+        let columns = u16::try_from(name.len()).unwrap_or(0);
+        canvas.hits.add(Rect { x: column, y: area.y + 1, width: columns, height: 1 }, target);
+        column += columns;
+        spans.push(Span::styled(name, if is_shown { theme.selected() } else { theme.plain() }));
+    }
+    canvas.line(area, 1, Line::from(spans));
+}
+
+/// Where a replay is.
+fn tape(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
+    let theme = canvas.theme;
+    let Some(replay) = &app.replay else { return };
+    if let Some(error) = &replay.error {
+        canvas.line(area, 0, Line::styled(clip(&format!(" {error}"), area.width.into()), theme.alarm()));
+        return;
+    }
+    let state = if replay.is_playing { theme.mark('▶', '>') } else { theme.mark('⏸', '=') };
+    let speed = SPEEDS.get(replay.speed).copied().unwrap_or(1000);
+    let speed = match speed {
+        1000.. => format!("×{}", speed / 1000),
+        _ => format!("×1/{}", 1000 / speed),
+    };
+    let left = format!(" {state} {speed:<6} {:>8} ", span_of(replay.at_ns));
+    let right = format!(" {} · {}", span_of(replay.end_ns), replay.name);
+    let right = clip(&right, usize::from(area.width) / 3);
+    let bar = usize::from(area.width).saturating_sub(width(&left) + width(&right) + 1);
+    let place = |columns: usize| {
+        let of_end = u128::from(replay.at_ns) * columns as u128 / u128::from(replay.end_ns.max(1));
+        usize::try_from(of_end).unwrap_or(0).min(columns)
+    };
+    let done = place(bar);
+    let (full, empty) = (theme.mark('━', '='), theme.mark('─', '-'));
+    let x = area.x + u16::try_from(width(&left)).unwrap_or(0);
+    for column in 0..u16::try_from(bar).unwrap_or(0) {
+        let thousandth = u32::from(column) * 1000 / u32::try_from(bar.max(2) - 1).unwrap_or(1);
+        let target = Target::Seek(u16::try_from(thousandth).unwrap_or(1000));
+        canvas.hits.add(Rect { x: x + column, width: 1, ..area }, target);
+    }
+    let line = Line::from(vec![
+        Span::raw(left),
+        Span::styled(full.to_string().repeat(done), theme.good()),
+        Span::styled(empty.to_string().repeat(bar - done), theme.quiet()),
+        Span::raw(right),
+    ]);
+    canvas.line(area, 0, line);
+}
+
+/// What is typed, what a step has taken, or what keys do.
+fn bottom(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
+    let theme = canvas.theme;
+    if app.is_typing {
+        let line = Line::from(vec![
+            Span::styled(" filter ", theme.selected()),
+            Span::raw(format!(" {}", app.filter)),
+            Span::styled(" ", theme.selected()),
+            Span::styled("  Enter keeps it, Esc takes it off", theme.quiet()),
+        ]);
+        return canvas.line(area, 0, line);
+    }
+    if let Some(event) = app.replay.as_ref().and_then(|replay| replay.last.as_ref()) {
+        return canvas.line(area, 0, Line::raw(clip(&format!(" {event}"), area.width.into())));
+    }
+    let mut spans = vec![Span::raw(" ")];
+    let mut room = usize::from(area.width).saturating_sub(2);
+    let replay = keys::replay_hints().filter(|_| app.replay.is_some());
+    for (label, word) in keys::hints(app.screen).chain(replay) {
+        let columns = width(label) + 1 + width(word) + 2;
+        if columns > room + 2 {
+            break;
+        }
+        room = room.saturating_sub(columns);
+        spans.push(Span::styled(label, theme.bold()));
+        spans.push(Span::styled(format!(" {word}  "), theme.quiet()));
+    }
+    canvas.line(area, 0, Line::from(spans));
+}

@@ -1,0 +1,251 @@
+//! Overview: how things are, on one screen.
+
+use krcu_model::{
+    Verdict, VerdictKind,
+    report::{BarrierRow, EventWord, Report, SinkState},
+    words::{clause, count, objects},
+};
+use ratatui::{
+    layout::Rect,
+    text::{Line, Span},
+};
+
+use super::{
+    Canvas, Theme, barriers, caches,
+    text::{bytes, clip, left, rate, right, short, span_of, width},
+};
+use crate::state::{App, number};
+
+/// Columns from which on there are two halves.
+const WIDE: u16 = 120;
+/// Columns of a label.
+const LABEL: usize = 13;
+/// Columns of the words and numbers before a sparkline.
+const BEFORE_SPARK: usize = 42;
+
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
+    let Some(report) = &app.report else { return };
+    let theme = *canvas.theme;
+    let is_wide = area.width >= WIDE;
+    let half = if is_wide { area.width / 2 - 1 } else { area.width };
+    let mut lines = events(theme, app, report, half.into());
+    lines.push(Line::default());
+    lines.extend(state(theme, app, report, half.into()));
+    lines.extend(sinks(theme, report, half.into(), is_wide));
+    let mut height = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    canvas.lines(Rect { width: half, ..area }, lines);
+    if is_wide {
+        let right = Rect { x: area.x + half + 2, width: area.width - half - 2, ..area };
+        height = height.max(beside(canvas, right, app, report));
+    } else {
+        let waiting = waiting(theme, report, 1, area.width.into());
+        let below = Rect { y: area.y + height, height: area.height.saturating_sub(height), ..area };
+        height += u16::try_from(waiting.len()).unwrap_or(0);
+        canvas.lines(below, waiting);
+    }
+    let gap = height + u16::from(height + 4 < area.height);
+    let below = Rect { y: area.y + gap, height: area.height.saturating_sub(gap), ..area };
+    verdicts(canvas, below, report);
+}
+
+/// Events by word: a second, in all, and how that was.
+fn events(theme: Theme, app: &App, report: &Report, columns: usize) -> Vec<Line<'static>> {
+    let heading = format!("{:LABEL$}{:>12}{:>15}  ", "events", "a second", "in all");
+    let mut lines = vec![Line::styled(heading, theme.quiet())];
+    let room = columns.saturating_sub(BEFORE_SPARK);
+    let newest = app.histories.newest();
+    for (place, word) in EventWord::ALL.into_iter().enumerate().filter(|(_, word)| *word != EventWord::Other)
+    {
+        let samples = app.histories.all.iter().map(|sample| sample.rates[place]);
+        lines.push(Line::from(vec![
+            Span::raw(format!("{:LABEL$}", word.word())),
+            Span::raw(right(&rate(newest.rates[place]), 12)),
+            Span::raw(right(&short(report.events.of(word)), 15)),
+            Span::styled(format!("  {}", theme.spark(samples, room)), theme.good()),
+        ]));
+    }
+    lines
+}
+
+/// What is outstanding, how full the ring is, and what was lost.
+fn state(theme: Theme, app: &App, report: &Report, columns: usize) -> Vec<Line<'static>> {
+    let room = columns.saturating_sub(BEFORE_SPARK);
+    let label = |word: &str| Span::raw(format!("{word:LABEL$}"));
+    let age = report.oldest_age_ns.map_or_else(String::new, |age| format!("  oldest {}", span_of(age)));
+    let outstanding = app.histories.all.iter().map(|sample| number(sample.outstanding));
+    let callbacks = match report.callbacks_waiting {
+        Some(0) => "none waits".to_owned(),
+        Some(1) => "1 waits".to_owned(),
+        Some(waiting) => format!("{} wait", count(waiting)),
+        None => "not seen when they run".to_owned(),
+    };
+    let mut lines = vec![
+        Line::from(vec![
+            label("outstanding"),
+            Span::styled(
+                left(&format!("{}{age}", count(report.outstanding)), BEFORE_SPARK - LABEL),
+                theme.bold(),
+            ),
+            Span::styled(theme.spark(outstanding, room), theme.good()),
+        ]),
+        Line::from(vec![label("callbacks"), Span::raw(callbacks)]),
+    ];
+    if let Some(ring) = report.ring {
+        let hundredths = ring.used_bytes.saturating_mul(100) / ring.bytes.max(1);
+        let style = if hundredths >= 80 { theme.bad() } else { theme.plain() };
+        let full = usize::try_from(hundredths / 5).unwrap_or(20).min(20);
+        let bar = |mark: char, columns| mark.to_string().repeat(columns);
+        lines.push(Line::from(vec![
+            label("ring"),
+            Span::styled(bar(theme.mark('█', '#'), full), style),
+            Span::styled(bar(theme.mark('░', '.'), 20 - full), theme.quiet()),
+            Span::styled(format!("  {hundredths} % of {}", bytes(ring.bytes)), style),
+        ]));
+    }
+    lines.push(Line::from(
+        [vec![label("lost")], losses(theme, report, columns.saturating_sub(LABEL))].concat(),
+    ));
+    if let Some(accounts) = report.accounts {
+        let words = format!(
+            "{} = {} delivered + {} filtered + {} lost",
+            short(accounts.seen),
+            short(accounts.delivered),
+            short(accounts.filtered),
+            short(accounts.lost)
+        );
+        lines.push(Line::from(vec![label("seen"), Span::raw(clip(&words, columns.saturating_sub(LABEL)))]));
+    }
+    lines
+}
+
+/// What was lost, by reason: red, and the word is there.
+fn losses(theme: Theme, report: &Report, columns: usize) -> Vec<Span<'static>> {
+    let losses = report.losses;
+    let mut parts = Vec::new();
+    for (number, what) in [
+        (losses.ring_full, "ring full"),
+        (losses.probe_missed, "probe missed"),
+        (losses.map_full, "map full"),
+    ] {
+        parts.extend((number > 0).then(|| format!("{} {what}", count(number))));
+    }
+    if losses.destroys > 0 {
+        parts.push(format!("{} unseen", objects(losses.destroys, "destroy")));
+    }
+    if losses.not_in_trace {
+        parts.push("the trace ends before its run".to_owned());
+    }
+    if report.without_site > 0 {
+        parts.push(format!("{} without a site", count(report.without_site)));
+    }
+    if parts.is_empty() {
+        return vec![Span::raw("nothing")];
+    }
+    let ago = losses.last_at_ns.map(|at| format!(" · {} ago", span_of(report.at_ns.saturating_sub(at))));
+    let words = format!("{} LOST: {}{}", count(losses.total()), parts.join(", "), ago.unwrap_or_default());
+    vec![Span::styled(clip(&words, columns), theme.bad())]
+}
+
+/// Who is told; where there is little room, who is not told all.
+fn sinks(theme: Theme, report: &Report, columns: usize, all: bool) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let shown = report.sinks.iter().filter(|sink| all || sink.state != SinkState::Working);
+    for (place, sink) in shown.enumerate() {
+        let (word, style) = match sink.state {
+            SinkState::Working => ("works", theme.plain()),
+            SinkState::Slow => ("SLOW", theme.doubtful()),
+            SinkState::Failed => ("FAILED", theme.bad()),
+        };
+        let mut words = word.to_owned();
+        if sink.dropped > 0 {
+            words += &format!(", {} dropped", count(sink.dropped));
+        }
+        if let Some(why) = &sink.why {
+            words += &format!(": {why}");
+        }
+        let label = if place == 0 { "sinks" } else { "" };
+        let name = format!("{label:LABEL$}{:<10}", clip(&sink.name, 9));
+        let room = columns.saturating_sub(width(&name));
+        lines.push(Line::from(vec![Span::raw(name), Span::styled(clip(&words, room), style)]));
+    }
+    lines
+}
+
+/// Who waits, in one line each.
+fn waiting(theme: Theme, report: &Report, most: usize, columns: usize) -> Vec<Line<'static>> {
+    // Of what a task waits in, the outermost stands for what is inside.
+    let rows = report.barriers_running.iter().enumerate();
+    let is_outermost = |(place, row): &(usize, &BarrierRow)| {
+        report.barriers_running[..*place].iter().all(|before| before.task != row.task)
+    };
+    let running: Vec<&BarrierRow> = rows.filter(is_outermost).map(|(_, row)| row).collect();
+    if running.is_empty() {
+        return vec![Line::from(format!("{:LABEL$}nobody", "waiting"))];
+    }
+    let line = |(place, row): (usize, &BarrierRow)| {
+        let label = if place == 0 { "waiting" } else { "" };
+        let words = clip(&barriers::sentence(row), columns.saturating_sub(LABEL));
+        Line::from(vec![Span::raw(format!("{label:LABEL$}")), Span::styled(words, theme.bold())])
+    };
+    let mut lines: Vec<Line<'static>> = running.iter().copied().enumerate().take(most).map(line).collect();
+    if running.len() > most {
+        lines.push(Line::styled(format!("{:LABEL$}and {} more", "", running.len() - most), theme.quiet()));
+    }
+    lines
+}
+
+/// Beside the numbers, where the screen is wide: who waits, and the caches that matter. Gives the rows that it took.
+fn beside(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, report: &Report) -> u16 {
+    /// Caches, of more the screen of caches tells.
+    const MOST: usize = 10;
+    let theme = *canvas.theme;
+    let mut lines = waiting(theme, report, 3, area.width.into());
+    lines.push(Line::default());
+    let above = u16::try_from(lines.len()).unwrap_or(0);
+    canvas.lines(area, lines);
+    let rows: Vec<_> = report.caches.iter().take(MOST).collect();
+    let fields = caches::fields(area.width);
+    let table = Rect { y: area.y + above, height: area.height.saturating_sub(above), ..area };
+    canvas.headings(table, &fields, None);
+    let below = Rect { y: table.y + 1, height: table.height.saturating_sub(1), ..table };
+    let drawn: Vec<_> = rows.iter().map(|row| caches::row(theme, app, row, &fields)).collect();
+    canvas.still(below, &fields, &drawn);
+    above + 1 + u16::try_from(rows.len()).unwrap_or(0)
+}
+
+/// How many there are of each word, and the last ones.
+fn verdicts(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) {
+    let theme = *canvas.theme;
+    let mut counts: Vec<(VerdictKind, u64)> =
+        report.verdict_counts.iter().map(|(kind, count)| (*kind, *count)).collect();
+    counts.sort_by_key(|(kind, _)| std::cmp::Reverse(kind.is_flagged()));
+    let mut spans = vec![Span::styled(format!("{:LABEL$}", "verdicts"), theme.quiet())];
+    for (place, (kind, number)) in counts.iter().enumerate() {
+        let style = if kind.is_flagged() { theme.bad() } else { theme.plain() };
+        spans.push(Span::raw(if place == 0 { "" } else { " · " }));
+        spans.push(Span::styled(format!("{} {}", count(*number), kind.word()), style));
+    }
+    if counts.is_empty() {
+        spans.push(Span::styled("no slab cache was destroyed yet", theme.quiet()));
+    }
+    let mut lines = vec![Line::from(spans)];
+    let last = report.verdicts.iter().map(|row| verdict(theme, &row.verdict, area.width.into()));
+    lines.extend(last);
+    canvas.lines(area, lines);
+}
+
+/// One verdict on one line.
+pub(crate) fn verdict(theme: Theme, verdict: &Verdict, columns: usize) -> Line<'static> {
+    /// Columns of a cache's name.
+    const NAME: usize = 17;
+    let (mark, word, style) = theme.verdict(verdict);
+    let when = right(&span_of(verdict.destroyed_at_ns), 9);
+    let head = format!("{mark} {word:<15} ");
+    let room = columns.saturating_sub(width(&head) + NAME + 2 + width(&when));
+    Line::from(vec![
+        Span::styled(head, style),
+        Span::raw(format!("{} ", left(&verdict.cache, NAME))),
+        Span::raw(format!("{} ", left(&clause(verdict), room))),
+        Span::styled(when, theme.quiet()),
+    ])
+}

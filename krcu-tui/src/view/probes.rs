@@ -1,0 +1,124 @@
+//! Probes: the plan, and what each costs by the kernel's own statistics.
+
+use krcu_model::{
+    report::{ProbeRow, ProbeState},
+    words::{count, span},
+};
+use ratatui::{layout::Rect, text::Line};
+
+use super::{
+    Canvas, Theme,
+    table::{Field, Row, rest},
+    text::{evidence, rate, short},
+};
+use crate::state::App;
+
+/// Rows about the selected probe.
+const ABOUT: u16 = 6;
+/// Columns from which on it is said how each is attached.
+const WIDE: u16 = 100;
+
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
+    let Some(report) = &app.report else { return };
+    let theme = *canvas.theme;
+    if report.probes.is_empty() {
+        let words = "what was attached is not known: a script has the events alone";
+        canvas.line(area, 0, Line::styled(words, theme.quiet()));
+        return;
+    }
+    let mut fields = vec![
+        Field::text("", 1),
+        Field::text("program", 20),
+        Field::text("", 0),
+        Field::number("runs", 10),
+        Field::number("a second", 8),
+        Field::number("each", 7),
+        Field::number("% CPU", 6),
+    ];
+    fields[2] = Field::text("at", rest(area.width, &fields).min(60));
+    canvas.headings(area, &fields, None);
+    let about = if area.height > 2 * ABOUT { ABOUT } else { 0 };
+    let body = Rect { y: area.y + 1, height: area.height - 1 - about, ..area };
+    let has_way = area.width >= WIDE;
+    let rows: Vec<Row> = report.probes.iter().map(|probe| row(theme, app, probe, has_way)).collect();
+    let below = Rect { y: body.bottom(), height: about, ..area };
+    canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
+    let mut lines = Vec::new();
+    if let Some(probe) = report.probes.get(app.probes.selected) {
+        lines.extend(
+            evidence(theme, &probe_state(probe), &about_one(probe), area.width.into()).into_iter().take(2),
+        );
+    }
+    lines.push(total(theme, app, &report.probes));
+    let undecidable = app.hello.iter().flat_map(|hello| &hello.undecidable);
+    for (place, sentence) in undecidable.enumerate() {
+        let label = if place == 0 { "undecidable" } else { "" };
+        lines.extend(evidence(theme, label, sentence, area.width.into()));
+    }
+    canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
+    let mut list = app.probes;
+    canvas.rows(body, &fields, &rows, &mut list);
+    app.probes = list;
+}
+
+fn row(theme: Theme, app: &App, probe: &ProbeRow, has_way: bool) -> Row {
+    let (mark, style) = match probe.state {
+        ProbeState::Attached if probe.missed > 0 => ('!', theme.bad()),
+        ProbeState::Attached => (theme.mark('●', '*'), theme.plain()),
+        ProbeState::NotNeeded => (' ', theme.quiet()),
+        ProbeState::NotOffered => ('?', theme.unknown()),
+        ProbeState::NotLookedAt => ('?', theme.unknown()),
+    };
+    let cost = app.histories.probe(&probe.program);
+    let way = if probe.way.is_empty() || !has_way { String::new() } else { format!("{} ", probe.way) };
+    let each = probe.runs.zip(probe.run_time_ns).and_then(|(runs, ns)| ns.checked_div(runs));
+    let share = if cost.share > 0.0 { format!("{:.2}", cost.share * 100.0) } else { "·".to_owned() };
+    let cells = vec![
+        mark.to_string(),
+        probe.program.clone(),
+        format!("{way}{}", probe.function),
+        probe.runs.map_or_else(|| "·".to_owned(), short),
+        rate(cost.runs),
+        each.map_or_else(|| "·".to_owned(), span),
+        share,
+    ];
+    Row::plain(cells, style)
+}
+
+fn probe_state(probe: &ProbeRow) -> String {
+    match probe.state {
+        ProbeState::Attached => "attached",
+        ProbeState::NotNeeded => "not needed",
+        ProbeState::NotOffered => "not offered",
+        ProbeState::NotLookedAt => "not known",
+    }
+    .to_owned()
+}
+
+fn about_one(probe: &ProbeRow) -> String {
+    let way = if probe.way.is_empty() { String::new() } else { format!("{} ", probe.way) };
+    let mut words = format!("{} at {way}{}", probe.program, probe.function);
+    if let Some(why) = &probe.why {
+        words += &format!(": {why}");
+    }
+    if probe.missed > 0 {
+        words += &format!("; the kernel skipped {} of its runs", count(probe.missed));
+    }
+    words
+}
+
+fn total(theme: Theme, app: &App, probes: &[ProbeRow]) -> Line<'static> {
+    let attached = probes.iter().filter(|probe| probe.state == ProbeState::Attached).count();
+    let missing = probes.iter().filter(|probe| probe.state == ProbeState::NotOffered).count();
+    let mut words = format!("{attached} attached");
+    if missing > 0 {
+        words += &format!(", {missing} not offered by this kernel");
+    }
+    if probes.iter().all(|probe| probe.runs.is_none()) {
+        words += " · their cost is counted by the kernel only while an agent asks it to";
+    } else {
+        let share: f64 = probes.iter().map(|probe| app.histories.probe(&probe.program).share).sum();
+        words += &format!(" · all together {:.2} % of one CPU", share * 100.0);
+    }
+    Line::styled(words, theme.quiet())
+}

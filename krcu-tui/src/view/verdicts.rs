@@ -1,0 +1,76 @@
+//! Verdicts: the list of them, and of the selected one what it rests on.
+
+use ratatui::{layout::Rect, text::Line};
+
+use super::{Canvas, Target, evidence, overview, text::clip};
+use crate::state::App;
+
+/// Columns from which on the evidence is beside the list.
+const WIDE: u16 = 140;
+
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
+    let theme = *canvas.theme;
+    let Some(row) = app.selected_verdict() else {
+        canvas.line(area, 0, Line::styled("no slab cache was destroyed yet", theme.quiet()));
+        return;
+    };
+    if app.evidence {
+        let lines = evidence::lines(theme, row, area.width.into(), true);
+        let most = lines.len().saturating_sub(area.height.into());
+        app.evidence_top = app.evidence_top.min(most);
+        app.verdicts.page = area.height.into();
+        let below = most - app.evidence_top;
+        canvas.lines(area, lines.into_iter().skip(app.evidence_top).collect());
+        if below > 0 {
+            more(canvas, area, &format!(" {below} more below "));
+        }
+        return;
+    }
+    let rows = app.verdict_rows().len();
+    let (list, beside) = if area.width >= WIDE {
+        let columns = area.width / 2;
+        for row in 0..area.height {
+            let place = Rect { x: area.x + columns, y: area.y + row, width: 1, height: 1 };
+            canvas.line(place, 0, Line::styled(theme.mark('│', '|').to_string(), theme.quiet()));
+        }
+        let right = Rect { x: area.x + columns + 1, width: area.width - columns - 1, ..area };
+        (Rect { width: columns, ..area }, right)
+    } else {
+        let height = u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, area.height / 3);
+        let below = Rect { y: area.y + height + 1, height: area.height - height - 1, ..area };
+        canvas.line(
+            Rect { y: area.y + height, height: 1, ..area },
+            0,
+            Line::styled(theme.rule(area.width), theme.quiet()),
+        );
+        (Rect { height, ..area }, below)
+    };
+    let lines = evidence::lines(theme, row, beside.width.into(), false);
+    let is_cut = lines.len() > beside.height.into();
+    canvas.lines(beside, lines);
+    if is_cut {
+        more(canvas, beside, " Enter: all of it ");
+    }
+    let mut scrolled = app.verdicts;
+    let top = scrolled.scroll(list.height.into());
+    app.verdicts = scrolled;
+    for (place, row) in app.verdict_rows().iter().enumerate().skip(top).take(list.height.into()) {
+        let y = list.y + u16::try_from(place - top).unwrap_or(0);
+        let line = Rect { y, height: 1, ..list };
+        let mut drawn = overview::verdict(theme, &row.verdict, list.width.into());
+        if place == app.verdicts.selected {
+            let text: String = drawn.spans.iter().map(|span| span.content.as_ref()).collect();
+            drawn = Line::styled(clip(&text, list.width.into()), theme.selected());
+        }
+        canvas.line(line, 0, drawn);
+        canvas.hits.add(line, Target::Row(place));
+    }
+}
+
+/// Says at the lower right that there is more.
+fn more(canvas: &mut Canvas<'_, '_>, area: Rect, words: &str) {
+    let columns = u16::try_from(words.len()).unwrap_or(u16::MAX).min(area.width);
+    let corner =
+        Rect { x: area.right() - columns, y: area.bottom().saturating_sub(1), width: columns, height: 1 };
+    canvas.line(corner, 0, Line::styled(words.to_owned(), canvas.theme.selected()));
+}

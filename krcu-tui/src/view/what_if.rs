@@ -1,0 +1,185 @@
+//! What if: each approach of "Waiting for kfree_rcu()" on the workload of one destroy.
+
+use krcu_model::{
+    report::{WhatIf, WhatIfRow},
+    simulate::{InputKind, Origin, Splat},
+    words::count,
+};
+use ratatui::{layout::Rect, text::Line};
+
+use super::{
+    Canvas, Theme,
+    table::{Field, Row, rest},
+    text::{bytes, clip, evidence, span_of},
+};
+use crate::state::App;
+
+/// Rows about the selected approach.
+const ABOUT: u16 = 5;
+/// Columns from which on all numbers are there.
+const WIDE: u16 = 120;
+
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
+    let theme = *canvas.theme;
+    let Some(answer) = &app.answer else {
+        let words = match app.asked {
+            None => "select a destroyed cache among the verdicts, and press w",
+            Some(_) if has_looked(app) => "it is simulated",
+            Some(_) => "this destroy never looked at its slabs: there is nothing to simulate",
+        };
+        canvas.lines(area, evidence(theme, "", words, area.width.into()));
+        return;
+    };
+    let mut lines = evidence(theme, "what if", &about(answer), area.width.into());
+    if let Some(refused) = &answer.refused {
+        lines.extend(evidence(theme, "refused", refused, area.width.into()));
+    }
+    lines.push(Line::default());
+    let above = u16::try_from(lines.len()).unwrap_or(0);
+    canvas.lines(area, lines);
+    let fields = fields(area.width);
+    let table = Rect { y: area.y + above, height: area.height.saturating_sub(above), ..area };
+    canvas.headings(table, &fields, None);
+    let about = if table.height > 2 * ABOUT { ABOUT } else { 0 };
+    let body = Rect { y: table.y + 1, height: table.height.saturating_sub(1 + about), ..table };
+    let rows: Vec<Row> = answer.rows.iter().map(|row| approach(theme, row, &fields)).collect();
+    let mut list = app.what_if;
+    canvas.rows(body, &fields, &rows, &mut list);
+    app.what_if = list;
+    let Some(answer) = &app.answer else { return };
+    let below = Rect { y: body.bottom(), height: about, ..area };
+    canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
+    let mut lines = Vec::new();
+    if let Some(row) = answer.rows.get(app.what_if.selected) {
+        lines.extend(
+            evidence(theme, "for modules", row.api_changes.as_str(), area.width.into()).into_iter().take(2),
+        );
+        lines.extend(evidence(theme, "this run", &told(row), area.width.into()).into_iter().take(1));
+    }
+    lines.extend(evidence(theme, "rests on", &inputs(answer), area.width.into()).into_iter().take(2));
+    canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
+}
+
+fn has_looked(app: &App) -> bool {
+    let mut rows = app.verdict_rows().iter();
+    rows.find(|row| row.destroy == app.asked).is_none_or(|row| row.verdict.wait_ns.is_some())
+}
+
+fn about(answer: &WhatIf) -> String {
+    let mut words = format!(
+        "what each approach would have cost {}: {} deferred frees of its own and {} of others, simulated; \
+         on this kernel its destroy took {} until it looked",
+        answer.cache,
+        count(answer.own_objects),
+        count(answer.other_objects),
+        span_of(answer.measured_wait_ns)
+    );
+    if answer.own_left_out > 0 || answer.others_left_out {
+        words += &format!("; CUT: {} older ones of its own", count(answer.own_left_out));
+        words += if answer.others_left_out { " and some of others are not in it" } else { " are not in it" };
+    }
+    words
+}
+
+fn inputs(answer: &WhatIf) -> String {
+    let words = answer.inputs.iter().map(|row| {
+        let name = name(row.input);
+        match row.origin {
+            Origin::Observed => format!("{name}: {} observed", count(row.samples)),
+            Origin::Assumed => format!("{name}: assumed, {}", row.source),
+        }
+    });
+    words.collect::<Vec<_>>().join(" · ")
+}
+
+fn name(input: InputKind) -> &'static str {
+    match input {
+        InputKind::Grace => "grace periods",
+        InputKind::BetweenGrace => "between them",
+        InputKind::Free => "frees",
+        InputKind::WorkerDelay => "workers",
+        InputKind::SoftirqDelay => "softirqs",
+        InputKind::Drain => "the monitor",
+        InputKind::FullPageDrain => "of a full page",
+        InputKind::LingerTimeout => "the timeout",
+        InputKind::GraceStart => "their beginning",
+    }
+}
+
+fn fields(columns: u16) -> Vec<Field> {
+    let is_wide = columns >= WIDE;
+    let mut numbers = vec![
+        Field::number("waits", 9),
+        Field::number("lingers", 9),
+        Field::number("own", 7),
+        Field::number("others", 7),
+    ];
+    if is_wide {
+        numbers.extend([
+            Field::number("graces", 7),
+            Field::number("bystanders", 10),
+            Field::number("kept", 9),
+        ]);
+    }
+    numbers.push(Field::text("report", 9));
+    let mut fields = vec![Field::text("", 1)];
+    let taken: Vec<Field> = fields.iter().chain(&numbers).copied().collect();
+    let name = rest(columns, &taken).saturating_sub(1).min(64);
+    fields.push(Field::text("approach", name));
+    fields.extend(numbers);
+    fields
+}
+
+fn approach(theme: Theme, row: &WhatIfRow, fields: &[Field]) -> Row {
+    let (report, is_false) = match row.splat {
+        Splat::None => ("", false),
+        Splat::TrueLeak => ("leak", false),
+        Splat::False => ("FALSE", true),
+    };
+    let (mark, style) = match (row.is_unsafe || is_false, row.caller_wait_ns) {
+        (true, _) => ('!', theme.bad()),
+        (false, None) => ('!', theme.bad()),
+        (false, Some(_)) => (' ', theme.plain()),
+    };
+    let ended = |ns: Option<u64>, never: &str| match ns {
+        Some(0) => "·".to_owned(),
+        Some(ns) => span_of(ns),
+        None => never.to_owned(),
+    };
+    let some = |number: u64| if number == 0 { "·".to_owned() } else { count(number) };
+    let cells = fields.iter().map(|field| match field.heading {
+        "" => mark.to_string(),
+        "approach" => row.approach.clone(),
+        "waits" => ended(row.caller_wait_ns, "for ever"),
+        "lingers" => ended(row.linger_ns, "for ever"),
+        "own" => some(row.waited_for_own),
+        "others" => some(row.waited_for_other),
+        "graces" => some(row.grace_periods_forced),
+        "bystanders" => ended(Some(row.bystander_wait_ns), ""),
+        "kept" if row.kept_bytes == 0 => "·".to_owned(),
+        "kept" => bytes(row.kept_bytes),
+        _ if row.is_unsafe && report.is_empty() => "unsafe".to_owned(),
+        _ => report.to_owned(),
+    });
+    Row::plain(cells.collect(), style)
+}
+
+/// What the numbers of an approach say, in words.
+fn told(row: &WhatIfRow) -> String {
+    let mut parts = Vec::new();
+    if row.is_unsafe {
+        parts.push("unsafe: memory was given back, or the cache given up, with objects queued".to_owned());
+    }
+    parts.push(match row.caller_wait_ns {
+        None => "it never ends".to_owned(),
+        Some(0) => "it waits for nothing".to_owned(),
+        Some(ns) => format!("it waits {}", span_of(ns)),
+    });
+    if row.splat == Splat::False {
+        parts.push("a leak is reported that there was not".to_owned());
+    }
+    if row.kept_bytes > 0 {
+        parts.push(format!("{} are never given back", bytes(row.kept_bytes)));
+    }
+    clip(&parts.join("; "), 200)
+}

@@ -1,0 +1,142 @@
+//! Keys and the mouse, from the press to what is shown.
+
+mod common;
+
+use common::{Deck, draw, tape, text, theme};
+use krcu_tui::{
+    keys::Key,
+    state::{Column, Command, Screen},
+    view::Target,
+};
+
+fn typed(words: &str) -> Vec<Key> {
+    words.chars().map(Key::Char).collect()
+}
+
+/// Names of the caches, as they are listed.
+fn names(deck: &Deck<'_>) -> Vec<String> {
+    deck.app.cache_rows().iter().map(|row| row.name.clone()).collect()
+}
+
+#[test]
+fn a_filter_is_typed_kept_and_taken_off() {
+    let tape = tape("6.1-two");
+    let mut deck = Deck::new(&tape);
+    deck.command(Command::Seek(1000));
+    deck.press(&[Key::Char('2'), Key::Char('/')]);
+    // While it is typed, keys are letters: `q` does not quit.
+    deck.press(&typed("quit"));
+    assert_eq!((deck.app.filter.as_str(), deck.app.quit, names(&deck)), ("quit", false, vec![]));
+    deck.press(&[Key::Control('u')]);
+    deck.press(&typed("CORRECX"));
+    deck.press(&[Key::Backspace, Key::Enter]);
+    assert_eq!((names(&deck), deck.app.is_typing), (vec!["krcu_two_correct".to_owned()], false));
+    let shown = text(&draw(&mut deck.app, (80, 24), theme(), 0).0);
+    assert!(shown.contains("1 shown · 1 in the kernel now, filtered by \"CORREC\""), "{shown}");
+    deck.press(&[Key::Escape]);
+    assert_eq!(names(&deck).len(), 2);
+    // By the module's name, too.
+    deck.press(&[Key::Char('/')]);
+    deck.press(&typed("krcu_two"));
+    deck.press(&[Key::Enter]);
+    assert_eq!(names(&deck).len(), 2);
+    deck.press(&[Key::Char('/'), Key::Escape, Key::Char('q')]);
+    assert!(deck.app.filter.is_empty() && deck.app.quit);
+}
+
+#[test]
+fn caches_are_sorted_by_each_column_and_the_other_way() {
+    let tape = tape("6.1-two");
+    let mut deck = Deck::new(&tape);
+    // 300 of the one are queued when its destroy looks; it is the only one with any.
+    deck.command(Command::NextDestroy);
+    deck.press(&[Key::Char('2')]);
+    let (pending, correct) = ("krcu_two_pending", "krcu_two_correct");
+    assert_eq!(deck.app.order.column, Column::Outstanding);
+    assert_eq!(names(&deck), [pending, correct]);
+    deck.press(&[Key::Char('r')]);
+    assert_eq!(names(&deck), [correct, pending]);
+    deck.press(&[Key::Char('s')]);
+    assert_eq!((deck.app.order.column, names(&deck)[0].as_str()), (Column::Age, pending));
+    for _ in 0..4 {
+        deck.press(&[Key::Char('s')]);
+    }
+    assert_eq!(
+        (deck.app.order.column, names(&deck)),
+        (Column::Name, vec![correct.to_owned(), pending.to_owned()])
+    );
+}
+
+#[test]
+fn from_a_cache_to_its_verdict_to_what_if_and_back() {
+    let tape = tape("6.1-two");
+    let mut deck = Deck::new(&tape);
+    deck.command(Command::Seek(1000));
+    deck.press(&[Key::Char('2'), Key::Enter]);
+    let verdict = deck.app.selected_verdict().map(|row| row.verdict.cache.clone());
+    assert_eq!((deck.app.screen, deck.app.evidence), (Screen::Verdicts, true));
+    assert_eq!(verdict.as_deref(), Some("krcu_two_pending"));
+    deck.press(&[Key::Char('w')]);
+    assert_eq!(deck.app.screen, Screen::WhatIf);
+    let answer = deck.app.answer.as_ref().map(|answer| (answer.cache.as_str(), answer.own_objects));
+    assert_eq!(answer, Some(("krcu_two_pending", 300)));
+    deck.press(&[Key::Escape]);
+    assert_eq!((deck.app.screen, deck.app.evidence), (Screen::Verdicts, true));
+    deck.press(&[Key::Escape, Key::Escape]);
+    assert_eq!((deck.app.screen, deck.app.evidence), (Screen::Overview, false));
+    deck.press(&[Key::BackTab, Key::Tab, Key::Tab]);
+    assert_eq!(deck.app.screen, Screen::Caches);
+}
+
+#[test]
+fn evidence_is_scrolled_to_its_end_and_no_further() {
+    let tape = tape("truth/6.1-two_at_once");
+    let mut deck = Deck::new(&tape);
+    deck.command(Command::Seek(1000));
+    deck.press(&[Key::Char('4'), Key::Enter]);
+    let top = text(&draw(&mut deck.app, (80, 24), theme(), 0).0);
+    assert!(top.contains("more below") && !top.contains("timeline"), "{top}");
+    deck.press(&[Key::End]);
+    let end = text(&draw(&mut deck.app, (80, 24), theme(), 0).0);
+    assert!(end.contains("the last late free lands") && !end.contains("more below"), "{end}");
+    let last = deck.app.evidence_top;
+    deck.press(&[Key::Down]);
+    draw(&mut deck.app, (80, 24), theme(), 0);
+    assert_eq!(deck.app.evidence_top, last);
+    deck.press(&[Key::Home]);
+    assert_eq!(deck.app.evidence_top, 0);
+}
+
+#[test]
+fn the_mouse_finds_screens_rows_headings_and_the_replay() {
+    let tape = tape("6.1-two");
+    let mut deck = Deck::new(&tape);
+    deck.command(Command::Seek(1000));
+    deck.press(&[Key::Char('2')]);
+    let (buffer, hits) = draw(&mut deck.app, (80, 24), theme(), 0);
+    let shown = text(&buffer);
+    let place = |words: &str| {
+        let (row, line) =
+            shown.lines().enumerate().find(|(_, line)| line.contains(words)).unwrap_or_default();
+        let column = line.find(words).map_or(0, |byte| line[..byte].chars().count());
+        (u16::try_from(column).unwrap_or(0), u16::try_from(row).unwrap_or(0))
+    };
+    for (words, target) in [
+        ("3 barriers", Target::Screen(Screen::Barriers)),
+        ("? help", Target::Help),
+        ("queued/s", Target::Column(Column::QueueRate)),
+        ("krcu_two_pending ", Target::Row(0)),
+        ("krcu_two_correct", Target::Row(1)),
+    ] {
+        let (column, row) = place(words);
+        assert_eq!(hits.at(column, row), Some(target), "{words} in\n{shown}");
+    }
+    // The replay's line is the last but one; its bar begins where it is drawn, at the run's begin.
+    let (column, row) = place("━");
+    assert_eq!((hits.at(column, row), row), (Some(Target::Seek(0)), 22));
+    assert_eq!(hits.at(0, 23), None);
+    deck.app.point(1);
+    assert_eq!(deck.app.selected_cache().map(|row| row.name.as_str()), Some("krcu_two_correct"));
+    deck.app.sort_by(Column::Name);
+    assert_eq!(names(&deck)[0], "krcu_two_correct");
+}

@@ -1,0 +1,116 @@
+//! A replay that goes to and fro shows what one that went straight there does.
+
+mod common;
+
+use common::{Deck, tape, traces};
+use krcu_model::{
+    event::{Time, What},
+    report::{Bounds, Report},
+    script,
+};
+use krcu_tui::{
+    connection::{Player, SPEEDS},
+    state::Command,
+};
+
+/// The report, without its number.
+fn report(player: &mut Player<'_>) -> Report {
+    Report { seq: 0, ..player.report(Bounds::ALL) }
+}
+
+#[test]
+fn wherever_one_comes_from_a_place_is_the_same() {
+    let tape = tape("6.1-two");
+    let mut player = Player::new(&tape).unwrap();
+    player.command(Command::Play).unwrap();
+    let mut straight = Vec::new();
+    for place in [0, 100, 250, 500, 1000] {
+        let mut player = Player::new(&tape).unwrap();
+        player.command(Command::Seek(place)).unwrap();
+        straight.push((place, report(&mut player)));
+    }
+    for round in [[4, 0, 3, 1, 2], [2, 4, 1, 3, 0]] {
+        for (place, expected) in round.map(|place| &straight[place]) {
+            player.command(Command::Seek(*place)).unwrap();
+            assert_eq!(&report(&mut player), expected, "{place} thousandths");
+        }
+    }
+    assert_ne!(straight[1].1, straight[4].1);
+}
+
+#[test]
+fn the_end_has_every_event_and_a_step_one() {
+    let text = std::fs::read_to_string(traces().join("6.1-leak.script")).unwrap();
+    let script = script::read(&text).unwrap();
+    let tape = tape("6.1-leak");
+    let mut player = Player::new(&tape).unwrap();
+    let attached = script.watch.attached;
+    let before = script.events.iter().take_while(|event| event.time <= attached).count() as u64;
+    assert_eq!((player.status().events, player.status().at_ns), (before, 0));
+    player.command(Command::Step).unwrap();
+    let next = &script.events[usize::try_from(before).unwrap()];
+    let status = player.status();
+    assert_eq!((status.events, status.at_ns), (before + 1, next.time.since(attached)));
+    assert_eq!(status.last, Some(script::line(next)));
+    assert!(!status.is_playing, "who steps has paused");
+    player.command(Command::Seek(1000)).unwrap();
+    assert_eq!(player.status().events, script.events.len() as u64);
+    assert_eq!(player.status().at_ns, player.status().end_ns);
+}
+
+#[test]
+fn the_next_destroy_is_where_its_verdict_is_there() {
+    let text = std::fs::read_to_string(traces().join("6.1-two.script")).unwrap();
+    let script = script::read(&text).unwrap();
+    let ends: Vec<Time> = script
+        .events
+        .iter()
+        .filter(|event| matches!(event.what, What::ShutdownEnd { .. }))
+        .map(|event| event.time)
+        .collect();
+    assert_eq!(ends.len(), 2, "the module destroys two caches");
+    let tape = tape("6.1-two");
+    let mut player = Player::new(&tape).unwrap();
+    for (verdicts, end) in (1..).zip(&ends) {
+        player.command(Command::NextDestroy).unwrap();
+        assert_eq!(player.status().at_ns, end.since(script.watch.attached));
+        assert_eq!(report(&mut player).verdicts.len(), verdicts);
+    }
+    player.command(Command::NextDestroy).unwrap();
+    assert_eq!(player.status().at_ns, player.status().end_ns, "there is none any more");
+}
+
+#[test]
+fn time_goes_by_as_fast_as_was_asked_and_not_while_it_is_paused() {
+    const MS: u64 = 1_000_000;
+    let tape = tape("6.1-lucky");
+    let mut player = Player::new(&tape).unwrap();
+    assert!(player.play(50 * MS).unwrap());
+    assert_eq!(player.status().at_ns, 50 * MS);
+    player.command(Command::Speed(1)).unwrap();
+    assert_eq!(SPEEDS[player.status().speed], 2_000, "twice as fast");
+    player.play(50 * MS).unwrap();
+    assert_eq!(player.status().at_ns, 150 * MS);
+    player.command(Command::Play).unwrap();
+    assert!(!player.play(50 * MS).unwrap());
+    assert_eq!(player.status().at_ns, 150 * MS);
+    for _ in 0..100 {
+        player.command(Command::Speed(-1)).unwrap();
+    }
+    player.command(Command::Play).unwrap();
+    player.play(1000 * MS).unwrap();
+    assert_eq!(player.status().at_ns, 151 * MS, "a thousandth, the slowest");
+}
+
+#[test]
+fn a_skip_is_of_the_whole_run_and_stays_in_it() {
+    let tape = tape("6.1-pending");
+    let mut deck = Deck::new(&tape);
+    let end = deck.player.status().end_ns;
+    for (by, expected) in [(-20, 0), (500, end / 2), (20, end / 2 + end / 50), (-20, end / 2), (1000, end)] {
+        deck.command(Command::Skip(by));
+        assert!(deck.player.status().at_ns.abs_diff(expected) <= 2, "{by}");
+    }
+    // Forward, what was so far goes on; back, it is told anew.
+    assert!(!deck.app.histories.all.is_empty());
+}

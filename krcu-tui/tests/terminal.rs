@@ -1,0 +1,178 @@
+//! The program itself in a pseudo-terminal: it ends when it is told to and when its terminal is gone, and gives the
+//! terminal back where there still is one.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    os::{
+        fd::AsFd as _,
+        unix::{fs::OpenOptionsExt as _, process::ExitStatusExt as _},
+    },
+    path::PathBuf,
+    process::{Child, Command},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use nix::{
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt},
+    sys::{
+        signal::{Signal, kill},
+        termios::{Termios, tcgetattr},
+    },
+    unistd::Pid,
+};
+
+/// How long a test waits before it says that the program hangs: far more than it takes.
+const HANGS: Duration = Duration::from_secs(60);
+/// What switches back from the screen that a program draws on.
+const BACK: &str = "\x1b[?1049l";
+
+/// The program; one that a failed test leaves behind is ended.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended, which is as well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The program, with the other end of its terminal.
+struct Session {
+    child: Program,
+    terminal: File,
+    ours: PtyMaster,
+    before: Termios,
+    /// What has been drawn.
+    shown: String,
+}
+
+impl Session {
+    /// Starts it in a session of its own; with `leads` the terminal is its controlling one, as in a window, so that
+    /// the kernel sends it SIGHUP.
+    fn start(leads: bool, arguments: &[&str]) -> Session {
+        // No other test's program may hold it open.
+        let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let open = |name: &str| {
+            File::options().read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits()).open(name)
+        };
+        let terminal = open(&ptsname_r(&master).unwrap()).unwrap();
+        let end = || terminal.try_clone().unwrap();
+        let sized = Command::new("stty").args(["rows", "24", "cols", "80"]).stdin(end()).status().unwrap();
+        assert!(sized.success());
+        let before = tcgetattr(&terminal).unwrap();
+        let child = Command::new("setsid")
+            .args(if leads { &["--ctty"][..] } else { &[] })
+            .arg(env!("CARGO_BIN_EXE_krcu-tui"))
+            .args(arguments)
+            .env("LANG", "C.UTF-8")
+            .env_remove("NO_COLOR")
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        Session { child: Program(child), terminal, ours: master, before, shown: String::new() }
+    }
+
+    /// Waits until this is drawn.
+    fn until(&mut self, text: &str) {
+        let mut chunk = [0; 4096];
+        while !self.shown.contains(text) {
+            let mut ours = [PollFd::new(self.ours.as_fd(), PollFlags::POLLIN)];
+            let hangs = PollTimeout::try_from(HANGS).unwrap();
+            assert_ne!(poll(&mut ours, hangs).unwrap(), 0, "{text:?} is not in {:?}", self.shown);
+            let bytes = self.ours.read(&mut chunk).unwrap();
+            self.shown.push_str(&String::from_utf8_lossy(&chunk[..bytes]));
+        }
+    }
+
+    fn press(&mut self, keys: &str) {
+        self.ours.write_all(keys.as_bytes()).unwrap();
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(i32::try_from(self.child.0.id()).unwrap()), signal).unwrap();
+    }
+
+    /// Waits for its end; gives its status, and the signal that it died of.
+    fn end(mut child: Program) -> (Option<i32>, Option<i32>) {
+        let id = Pid::from_raw(i32::try_from(child.0.id()).unwrap());
+        let (send, ended) = mpsc::channel();
+        thread::spawn(move || send.send(child.0.wait()));
+        match ended.recv_timeout(HANGS) {
+            Ok(status) => status.map(|status| (status.code(), status.signal())).unwrap(),
+            Err(error) => {
+                kill(id, Signal::SIGKILL).unwrap();
+                panic!("{error}: it does not end");
+            }
+        }
+    }
+
+    /// It ends with its terminal.
+    fn closes(self) {
+        let Session { child, terminal, ours, .. } = self;
+        drop((terminal, ours));
+        assert_eq!(Session::end(child), (Some(128 + Signal::SIGHUP as i32), None));
+    }
+
+    /// It ends with this status, and the terminal is as it was.
+    fn gives_back(mut self, status: i32) {
+        self.until(BACK);
+        assert_eq!(Session::end(self.child), (Some(status), None));
+        assert_eq!(tcgetattr(&self.terminal).unwrap(), self.before);
+    }
+}
+
+fn trace() -> String {
+    let path =
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../krcu-model/tests/traces/6.1-pending.script");
+    path.to_string_lossy().into_owned()
+}
+
+/// What a replay and an attempt to reach an agent draw, once they run.
+fn started(leads: bool) -> [Session; 2] {
+    let mut replayed = Session::start(leads, &["--replay", &trace()]);
+    replayed.until("krcu_pending");
+    let mut alone = Session::start(leads, &["--socket", "/nowhere/krcu.sock"]);
+    alone.until("/nowhere/krcu.sock");
+    [replayed, alone]
+}
+
+#[test]
+fn q_gives_the_terminal_back() {
+    for mut session in started(true) {
+        session.press("q");
+        session.gives_back(0);
+    }
+}
+
+#[test]
+fn a_signal_ends_it_and_the_terminal_is_given_back() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT] {
+        for session in started(true) {
+            session.signal(signal);
+            session.gives_back(128 + signal as i32);
+        }
+    }
+}
+
+#[test]
+fn a_window_that_closes_ends_it() {
+    // The kernel hangs the terminal up, and sends SIGHUP to who leads it.
+    started(true).into_iter().for_each(Session::closes);
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_who_gets_no_signal() {
+    started(false).into_iter().for_each(Session::closes);
+}

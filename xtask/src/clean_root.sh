@@ -1,0 +1,55 @@
+# Run in a clean Debian root: installs /package.deb, looks at all that is in it, and removes it. The first that fails ends it.
+set -e
+wrong() { echo "wrong: $*" >&2; exit 1; }
+
+dpkg -i /package.deb >&2
+[ "$(dpkg-query -W -f '${Status}' krcu)" = "install ok installed" ] || wrong "it is not installed"
+
+# The programs: static, and what `krcu NAME` runs is beside it.
+krcu --version
+krcu-tui --version
+krcu tui --version
+krcu agent --check-config
+status=0
+krcu tui --replay /nothing 2>/tmp/said || status=$?
+[ $status = 1 ] || wrong "krcu tui of no trace ends with status $status"
+
+# The group of the socket: the package's own script has made it.
+getent group krcu || wrong "there is no group krcu"
+
+# Pages are found by name, and each option of the command is on its page.
+for page in krcu krcu-check krcu-record krcu-replay krcu-agent krcu-doctor krcu-tui; do
+	man -w "$page" >&2
+	man "$page" | col -b 2>/dev/null >/tmp/page || man "$page" >/tmp/page
+	grep -q '^NAME' /tmp/page || wrong "the page $page has no name"
+done
+man -w 5 krcu-agent.toml >&2
+man krcu-agent.toml | grep -q ring_bytes || wrong "the page of the configuration has no key"
+man krcu-tui | grep -q replay || wrong "the page of krcu-tui has no option"
+
+# Completions, by each shell itself.
+bash -c '
+	completes() { # PROGRAM WORD EXPECTED
+		. "/usr/share/bash-completion/completions/$1"
+		COMP_WORDS=("$1" "$2") COMP_CWORD=1 COMPREPLY=()
+		"$(complete -p "$1" | sed "s/.*-F \([^ ]*\).*/\1/")" "$1" "$2" "$1"
+		[ "${COMPREPLY[*]}" = "$3" ] || { echo "bash completes $1 $2 to ${COMPREPLY[*]}"; exit 1; }
+	}
+	completes krcu ch check
+	completes krcu-tui --rep --replay' >&2
+fish -c 'complete -C "krcu ch"' | grep -q '^check' || wrong "fish does not complete krcu ch"
+fish -c 'complete -C "krcu-tui --rep"' | grep -q '^--replay' || wrong "fish does not complete krcu-tui --rep"
+for name in krcu krcu-tui; do
+	# As zsh does it: the functions are found by their files' names.
+	zsh -f -c "fpath=(/usr/share/zsh/site-functions \$fpath); autoload -U compinit; compinit -u -D; (( \$+_comps[$name] ))" ||
+		wrong "zsh does not complete $name"
+done
+
+# The unit and its users.
+systemd-analyze verify krcu.service >&2
+systemd-analyze security --offline=true --no-pager krcu.service
+
+dpkg -r krcu >&2
+dpkg --purge krcu >&2
+left=$(find /usr /etc /var/lib -name 'krcu*' -not -path '/var/lib/dpkg/*')
+[ -z "$left" ] || wrong "left behind: $left"
