@@ -176,6 +176,11 @@ impl ObjectTable {
         *self = smaller;
     }
 
+    /// How many were queued before.
+    pub(crate) fn older_than(&self, mark: Mark) -> u64 {
+        self.iter().filter(|(_, entry)| entry.queued < mark).count() as u64
+    }
+
     /// The newest object of the form without a head: whether its free is deferred is not known yet.
     pub(crate) fn newest_headless(&self) -> Option<Mark> {
         self.iter()
