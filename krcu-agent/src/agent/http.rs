@@ -65,6 +65,8 @@ pub(super) async fn serve(listener: TcpListener, most: usize, answers: Answers) 
                 .header_read_timeout(None::<Duration>)
                 .max_buf_size(MOST_HEADER_BYTES)
                 .keep_alive(false)
+                // One that says all it has to and closes its half is answered all the same.
+                .half_close(true)
                 .serve_connection(TokioIo::new(stream), service);
             if !matches!(timeout(WITHIN, connection).await, Ok(Ok(()))) {
                 health.metrics.broken.one_more();

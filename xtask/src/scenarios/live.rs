@@ -22,7 +22,7 @@ macro_rules! live {
              metric() { fetch metrics | awk -v m=\"$1\" '$1 == m { print int($2) }'; }
              reaches() { until [ \"$(metric \"$1\")\" -ge \"$2\" ]; do usleep 100000; done 2>/dev/null; }
              say() { name=$1; shift; line=\"\\\"cache\\\":\\\"$name\\\"\"
-                 while [ $# -gt 0 ]; do line=\"$line,\\\"$1\\\":$2\"; shift 2; done; echo \"{\\\"kind\\\":\\\"step\\\",$line}\"; }
+                 while [ $# -gt 0 ]; do line=\"$line,\\\"$1\\\":$2\"; shift 2 || exit 95; done; echo \"{\\\"kind\\\":\\\"step\\\",$line}\"; }
              start() { command krcu agent \"$@\" >&2 & agent=$!
                  until fetch healthz >/dev/null; do kill -0 $agent || exit 98; usleep 100000; done; }
              stop() { kill -TERM $agent; wait $agent; say stopped status $? programs $(programs) files $(ls /run/krcu | wc -l); agent=; }

@@ -104,6 +104,22 @@ async fn a_connection_that_says_nothing_gives_its_place_back() {
 }
 
 #[tokio::test(flavor = "current_thread")]
+async fn who_asks_and_closes_his_half_is_answered() {
+    let (address, health) = start(Some(report()), 1).await;
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // It has been taken, and is waited for.
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("ok\n"), "{answer}");
+    assert_eq!((health.metrics.served.get(), health.metrics.broken.get()), (1, 0));
+}
+
+#[tokio::test(flavor = "current_thread")]
 async fn before_the_first_report_it_is_not_well() {
     let (address, _) = start(None, 1).await;
     assert!(ask(address, "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n").await.starts_with("HTTP/1.1 503 "));
