@@ -1,35 +1,13 @@
 //! Numbers as a person reads them.
 
-/// A count with its thousands apart.
-#[must_use]
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
+pub use krcu_model::words::count;
+use krcu_model::words::span as short_span;
 
-/// A span of time in the unit that leaves one to three digits before the point.
+/// A span of time in the unit that leaves one to three digits before the point; of seconds as many as there are.
 #[must_use]
 pub fn span(ns: u64) -> String {
-    let (unit, per_unit) = match ns {
-        0..1_000 => return format!("{ns} ns"),
-        1_000..1_000_000 => ("µs", 1_000),
-        1_000_000..1_000_000_000 => ("ms", 1_000_000),
-        _ => ("s", 1_000_000_000),
-    };
-    let (whole, rest) = (ns / per_unit, ns % per_unit);
-    let thousandths = rest / (per_unit / 1_000);
-    match whole {
-        0..10 => format!("{whole}.{:02} {unit}", thousandths / 10),
-        10..100 => format!("{whole}.{} {unit}", thousandths / 100),
-        _ => format!("{} {unit}", count(whole)),
-    }
+    let seconds = ns / 1_000_000_000;
+    if seconds < 1_000 { short_span(ns) } else { format!("{} s", count(seconds)) }
 }
 
 /// A moment of a trace: seconds from the attach, to the microsecond.

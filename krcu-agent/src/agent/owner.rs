@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant as Clock},
 };
 
-use krcu_model::report::{Bounds, Detail, Report, Reporter};
+use krcu_model::report::{Bounds, Detail};
 use krcu_trace::How;
 use tokio::{
     sync::{mpsc, watch},
@@ -238,7 +238,7 @@ impl Owner {
                     recorder.close(trace, how, at, reading);
                 }
                 if let Some(mut reporter) = reporter {
-                    let report = last_report(&mut reporter, &state, at, outside.unwrap_or_default());
+                    let report = reporter.report(&state, at, outside.unwrap_or_default(), Bounds::ALL);
                     let news = self.known.news(reporter.verdicts(), self.config.log.strict);
                     news.into_iter().for_each(|told| self.log.verdict(told));
                     self.newest.send_replace(Some(Arc::new(Published::new(report))));
@@ -254,15 +254,6 @@ impl Owner {
             }
         }
     }
-}
-
-fn last_report(
-    reporter: &mut Reporter,
-    state: &krcu_model::State,
-    at: krcu_model::event::Time,
-    outside: krcu_model::report::Outside,
-) -> Report {
-    reporter.report(state, at, outside, Bounds::ALL)
 }
 
 fn ticks(every: Duration) -> Interval {
