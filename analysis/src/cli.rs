@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
-use crate::{ask::By, load::MOST_SIMULATED, show::Format};
+use crate::{ask::By, load::SIMULATED_TOGETHER, show::Format};
 
 /// Answers questions to a trace that krcu recorded.
 ///
@@ -63,9 +63,9 @@ pub enum Verb {
         /// Each destroy, not the sums
         #[arg(long)]
         rows: bool,
-        /// Deferred frees that are kept in memory at the most
-        #[arg(long, default_value_t = MOST_SIMULATED, value_name = "OBJECTS")]
-        most: u64,
+        /// Deferred frees that are simulated together: a longer trace is simulated in stretches
+        #[arg(long, default_value_t = SIMULATED_TOGETHER, value_name = "OBJECTS", value_parser = value_parser!(u64).range(1..))]
+        together: u64,
     },
     /// One HTML file with pictures, which needs nothing else to be read
     Report {
@@ -74,9 +74,9 @@ pub enum Verb {
         /// The file; the trace's name with `.html` when not given
         #[arg(short, long)]
         output: Option<PathBuf>,
-        /// Deferred frees that are kept in memory for the what-if at the most
-        #[arg(long, default_value_t = MOST_SIMULATED, value_name = "OBJECTS")]
-        most: u64,
+        /// Deferred frees that are simulated together for the what-if: a longer trace is simulated in stretches
+        #[arg(long, default_value_t = SIMULATED_TOGETHER, value_name = "OBJECTS", value_parser = value_parser!(u64).range(1..))]
+        together: u64,
     },
     /// Two traces side by side, what differs most first
     Compare {

@@ -27,10 +27,10 @@ pub struct Loaded {
     pub span_ns: (i64, i64),
 }
 
-/// Deferred frees that a what-if keeps in memory when nobody says otherwise: about four gigabytes.
-pub const MOST_SIMULATED: u64 = 20_000_000;
+/// Deferred frees that a what-if simulates together when nobody says otherwise: under a gigabyte on two CPUs.
+pub const SIMULATED_TOGETHER: u64 = 1 << 21;
 
-/// Reads a trace for a question that needs this; `simulate` says how many deferred frees at the most are kept for a what-if.
+/// Reads a trace for a question that needs this; `simulate` says how many deferred frees a what-if simulates together.
 ///
 /// # Errors
 /// When the trace cannot be read to its end, or the tables cannot be written.
@@ -38,14 +38,14 @@ pub fn load(path: &Path, needs: Needs, simulate: Option<u64>) -> Result<Loaded> 
     let trace = Trace::open(path)?;
     let meta = trace.meta.clone();
     let mut replay = Replay::new(meta.watch.clone(), Writing::new(needs)?);
-    let mut gather = simulate.map(Gather::new);
+    let mut gather = simulate.map(Gather::new).transpose()?;
     trace.read(&mut |event| {
         let glance = gather.as_ref().and_then(|_| Glance::at(&event, replay.state()));
         replay.step(event);
         if let (Some(gather), Some(glance)) = (&mut gather, glance) {
             gather.see(&glance, replay.state());
         }
-        !replay.sink().has_failed()
+        !replay.sink().has_failed() && !gather.as_ref().is_some_and(Gather::has_failed)
     })?;
     let asked = gather.map(|gather| gather.finish(replay.state()));
     let span_ns = replay.span_ns();

@@ -49,11 +49,11 @@ pub fn run(cli: &Cli) -> Result<()> {
         }
         Verb::Batches(asked) => answer(asked, "batch", Needs::BATCHES, ask::batches),
         Verb::Sites(asked) => answer(asked, "site", Needs::SITES, ask::sites),
-        Verb::Whatif { asked, approach, seed, rows, most } => {
+        Verb::Whatif { asked, approach, seed, rows, together } => {
             let question = Question { approach: approach.clone(), seed: *seed };
-            what_if(asked, &question, *rows, *most)
+            what_if(asked, &question, *rows, *together)
         }
-        Verb::Report { trace, output, most } => report::write(trace, output.as_deref(), *most),
+        Verb::Report { trace, output, together } => report::write(trace, output.as_deref(), *together),
         Verb::Compare { one, other, format } => {
             show::check_destination(*format, io::stdout().is_terminal())?;
             compare::compare(one, other, *format, &mut io::stdout().lock())
@@ -92,9 +92,9 @@ fn verdicts_for_a_person(asked: &Asked) -> Result<()> {
     said(&loaded)
 }
 
-fn what_if(asked: &Asked, question: &Question, rows: bool, most: u64) -> Result<()> {
+fn what_if(asked: &Asked, question: &Question, rows: bool, together: u64) -> Result<()> {
     check(asked)?;
-    let loaded = load::load(&asked.trace, Needs::SMALL, Some(most))?;
+    let loaded = load::load(&asked.trace, Needs::SMALL, Some(together))?;
     let workload = loaded.asked.as_ref().context("a what-if needs a workload")?;
     let workload = workload.as_ref().map_err(ToString::to_string).map_err(anyhow::Error::msg)?;
     let answer = whatif::ask(workload, question)?;

@@ -5,7 +5,7 @@
 
 use std::{
     fs::File,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::mpsc::{self, SyncSender},
     thread::{self, JoinHandle},
 };
@@ -41,22 +41,37 @@ pub enum TablesError {
     Polars(#[from] PolarsError),
 }
 
+/// A temporary folder of tables, which goes when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Result<Folder, TablesError> {
+        let made = tempfile::Builder::new().prefix("krcu-analyze-").tempdir();
+        made.map(Folder).map_err(|error| TablesError::Folder { folder: std::env::temp_dir(), error })
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.0.path().join(format!("{name}.parquet"))
+    }
+
+    pub(crate) fn scan(&self, name: &str) -> PolarsResult<LazyFrame> {
+        let path = PlRefPath::try_from_path(&self.file(name))?;
+        LazyFrame::scan_parquet(path, ScanArgsParquet { glob: false, ..ScanArgsParquet::default() })
+    }
+}
+
 /// One table that is being written, in a thread of its own: of a large trace that is a quarter of the work.
-struct Spill<R> {
+pub(crate) struct Spill<R> {
     rows: R,
     full: SyncSender<R>,
     writer: JoinHandle<PolarsResult<()>>,
 }
 
 impl<R: Rows> Spill<R> {
-    /// None for a table that nobody asks for.
-    fn new(folder: &Path, columns: Columns) -> Result<Option<Spill<R>>, TablesError> {
-        if columns == Columns::None {
-            return Ok(None);
-        }
-        let path = file(folder, R::NAME);
-        let no_room = |error| TablesError::Folder { folder: folder.to_owned(), error };
-        let file = File::create(path).map_err(no_room)?;
+    pub(crate) fn new(folder: &Folder, columns: Columns) -> Result<Spill<R>, TablesError> {
+        let no_room = |error| TablesError::Folder { folder: folder.0.path().to_owned(), error };
+        let file = File::create(folder.file(R::NAME)).map_err(no_room)?;
         let mut rows = R::new(|name| columns.has(name));
         let empty = rows.take().frame();
         let mut writer =
@@ -69,16 +84,16 @@ impl<R: Rows> Spill<R> {
             writer.finish().map(|_bytes| ())
         };
         let writer = thread::Builder::new().name(R::NAME.to_owned()).spawn(write).map_err(no_room)?;
-        Ok(Some(Spill { rows, full, writer }))
+        Ok(Spill { rows, full, writer })
     }
 
     /// Takes a row; false when what has been taken could not be written.
-    fn push(&mut self, row: R::Row) -> bool {
+    pub(crate) fn push(&mut self, row: R::Row) -> bool {
         self.rows.push(row);
         self.rows.len() < ROWS || self.full.send(self.rows.take()).is_ok()
     }
 
-    fn finish(mut self) -> PolarsResult<()> {
+    pub(crate) fn finish(mut self) -> PolarsResult<()> {
         if !self.rows.is_empty() {
             // Nobody takes it where the writer has failed, which it says below.
             let _ = self.full.send(self.rows.take());
@@ -88,13 +103,14 @@ impl<R: Rows> Spill<R> {
     }
 }
 
-fn file(folder: &Path, name: &str) -> PathBuf {
-    folder.join(format!("{name}.parquet"))
+/// None for a table that nobody asks for.
+fn wanted<R: Rows>(folder: &Folder, columns: Columns) -> Result<Option<Spill<R>>, TablesError> {
+    (columns != Columns::None).then(|| Spill::new(folder, columns)).transpose()
 }
 
 /// The tables of a replay that runs.
 pub struct Writing {
-    folder: tempfile::TempDir,
+    folder: Folder,
     objects: Option<Spill<Objects>>,
     batches: Option<Spill<Batches>>,
     barriers: Option<Spill<Barriers>>,
@@ -115,22 +131,18 @@ impl Writing {
     /// # Errors
     /// When there is no room for it.
     pub fn new(needs: Needs) -> Result<Writing, TablesError> {
-        let folder = tempfile::Builder::new()
-            .prefix("krcu-analyze-")
-            .tempdir()
-            .map_err(|error| TablesError::Folder { folder: std::env::temp_dir(), error })?;
-        let path = folder.path();
+        let folder = Folder::new()?;
         let batches = if needs.batches { Columns::All } else { Columns::None };
         Ok(Writing {
-            objects: Spill::new(path, needs.objects)?,
-            batches: Spill::new(path, batches)?,
-            barriers: Spill::new(path, Columns::All)?,
-            destroys: Spill::new(path, Columns::All)?,
-            verdicts: Spill::new(path, Columns::All)?,
-            caches: Spill::new(path, Columns::All)?,
-            graces: Spill::new(path, Columns::All)?,
-            gaps: Spill::new(path, Columns::All)?,
-            sites: Spill::new(path, Columns::All)?,
+            objects: wanted(&folder, needs.objects)?,
+            batches: wanted(&folder, batches)?,
+            barriers: wanted(&folder, Columns::All)?,
+            destroys: wanted(&folder, Columns::All)?,
+            verdicts: wanted(&folder, Columns::All)?,
+            caches: wanted(&folder, Columns::All)?,
+            graces: wanted(&folder, Columns::All)?,
+            gaps: wanted(&folder, Columns::All)?,
+            sites: wanted(&folder, Columns::All)?,
             has_failed: false,
             wants_graces: needs.objects.has("grace_over_at_ns"),
             folder,
@@ -196,7 +208,7 @@ sink! {
 /// The tables of a trace.
 #[derive(Debug)]
 pub struct Tables {
-    folder: tempfile::TempDir,
+    folder: Folder,
 }
 
 /// The names of all tables.
@@ -218,14 +230,13 @@ impl Tables {
     /// # Errors
     /// When its file cannot be read; a question that needs more than it said fails here, or names the column.
     pub fn scan(&self, name: &str) -> PolarsResult<LazyFrame> {
-        let path = PlRefPath::try_from_path(&file(self.folder.path(), name))?;
-        LazyFrame::scan_parquet(path, ScanArgsParquet { glob: false, ..ScanArgsParquet::default() })
+        self.folder.scan(name)
     }
 
     /// The file of a table.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
-        file(self.folder.path(), name)
+        self.folder.file(name)
     }
 }
 

@@ -23,7 +23,13 @@ const EVERY_NS: u64 = 5_000;
 /// the other, each right after its last object was queued.
 fn workload() -> Workload {
     let mut workload = Workload::new(CPUS);
-    let spec = |name: String| CacheSpec { name, object_bytes: 128, type_safe: false, slab_objects: 32 };
+    let spec = |name: String| CacheSpec {
+        name,
+        object_bytes: 128,
+        type_safe: false,
+        slab_objects: 32,
+        other_users: 0,
+    };
     let stays = workload.cache(spec("stays".to_owned()));
     let caches: Vec<_> =
         (0..DESTROYS).map(|number| workload.cache(spec(format!("cache-{number}")))).collect();

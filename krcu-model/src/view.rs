@@ -2,6 +2,7 @@
 
 use crate::{
     event::{CacheAddress, ObjectAddress, Task},
+    ledger::Waiting,
     stack::StackId,
     state::{Cache, Outstanding, State},
 };
@@ -22,6 +23,11 @@ impl State {
     #[must_use]
     pub fn is_orphan(&self, object: ObjectAddress) -> bool {
         self.orphans.contains_key(&object)
+    }
+
+    /// Callbacks of `call_rcu()` that have not run, by the address of their head, where it is told when they run.
+    pub fn callbacks_waiting(&self) -> impl Iterator<Item = &Waiting> {
+        self.ledger.callbacks.values()
     }
 
     /// The destroy that this task has entered, by its place in [`State::destroys`], until it has finished looking.

@@ -52,7 +52,7 @@ fn asked(script: &Script, leaks: u64) -> (Workload, Measured, Vec<bool>) {
                 let object_bytes = facts.object_size;
                 let name = facts.name.clone();
                 let slab_objects = 4096 / object_bytes.max(1);
-                let spec = CacheSpec { name, object_bytes, type_safe: false, slab_objects };
+                let spec = CacheSpec { name, object_bytes, type_safe: false, slab_objects, other_users: 0 };
                 caches.insert(*cache, workload.cache(spec));
             }
             What::Queued { cache, form, .. } => {

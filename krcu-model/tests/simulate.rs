@@ -53,6 +53,7 @@ fn caches(workload: &mut Workload) {
             object_bytes: BYTES,
             type_safe: false,
             slab_objects: SLAB,
+            other_users: 0,
         });
     }
 }
@@ -353,6 +354,7 @@ fn memory_cgroups(destroys: u16, every_ns: u64) -> Workload {
             object_bytes: BYTES,
             type_safe: true,
             slab_objects: SLAB,
+            other_users: 0,
         };
         let cache = workload.cache(spec);
         let destroy = Action::Destroy { cache, caller: Caller(0), cpu: Cpu(0) };
@@ -572,13 +574,32 @@ fn a_back_test_puts_the_simulated_wait_beside_the_measured_one() {
 }
 
 #[test]
+fn a_cache_with_other_users_is_not_given_back_by_its_destroy() {
+    let mut workload = own_and_others(3, 0);
+    workload.caches[usize::from(A.0)].other_users = 1;
+    let outcome = run("upstream (6.12)", &workload);
+    let [row] = outcome.rows.as_slice() else { panic!("{:#?}", outcome.rows) };
+    // The barrier comes before the reference is dropped: grace period 1 to 11 ms, worker 11.070, three frees.
+    assert_eq!((row.is_alias, row.caller_wait_ns), (true, Some(10 * MS + 73 * US)));
+    assert_eq!((row.linger_ns, row.kept_bytes), (None, 0));
+    // Owners free by a callback what they will destroy some time.
+    let outcome = run("status-quo", &workload);
+    assert_eq!((outcome.sum.rcu_barriers, outcome.rows[0].waited_for_own), (1, 3));
+}
+
+#[test]
 fn a_hundred_thousand_objects_and_a_hundred_destroys_are_no_more_work_each() {
     // All on one list at 0. The destroys come at 1 ms, of caches 1 to 100 with a thousand objects each.
     let mut workload = Workload::new(1);
     for number in 0..100_u16 {
         let name = format!("cache-{number}");
-        let cache =
-            workload.cache(CacheSpec { name, object_bytes: BYTES, type_safe: false, slab_objects: SLAB });
+        let cache = workload.cache(CacheSpec {
+            name,
+            object_bytes: BYTES,
+            type_safe: false,
+            slab_objects: SLAB,
+            other_users: 0,
+        });
         queue(&mut workload, cache, 0, 0, 1000);
         let caller = Caller(u32::from(number));
         workload.at(MS, Action::Destroy { cache, caller, cpu: Cpu(0) });

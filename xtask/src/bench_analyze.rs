@@ -22,8 +22,6 @@ const MEASURE: &str = include_str!("measure.py");
 pub(crate) const EVENTS: [u64; 2] = [5_000_000, 50_000_000];
 /// Of more events than this the machine is asked one approach, and not all thirty-five.
 const MOST_FOR_ALL: u64 = 5_000_000;
-/// Deferred frees that a what-if may keep; half of a trace's events are some.
-const MOST_KEPT: u64 = 40_000_000;
 
 /// A command that was measured.
 struct Measured {
@@ -88,8 +86,7 @@ impl Bench<'_> {
         print_row("krcu analyze caches", count, &caches);
         let barriers = [words(&["barriers"]), null.clone(), vec![trace.clone()]].concat();
         print_row("krcu analyze barriers", count, &self.measure(&analyze, &barriers)?);
-        let most = MOST_KEPT.to_string();
-        let mut what_if = words(&["whatif", "--most", &most]);
+        let mut what_if = words(&["whatif"]);
         let mut name = "krcu analyze whatif, every approach";
         if count > MOST_FOR_ALL * 11 / 10 {
             name = "krcu analyze whatif, upstream (6.12) alone";

@@ -18,8 +18,8 @@ use crate::{ask::Needs, load};
 ///
 /// # Errors
 /// When the trace cannot be read or the file not be written.
-pub fn write(trace: &Path, output: Option<&Path>, most: u64) -> Result<()> {
-    let loaded = load::load(trace, Needs::ALL, Some(most))?;
+pub fn write(trace: &Path, output: Option<&Path>, together: u64) -> Result<()> {
+    let loaded = load::load(trace, Needs::ALL, Some(together))?;
     let page = gather::page(&loaded)?;
     let path = output.map_or_else(|| beside(trace), Path::to_owned);
     fs::write(&path, page.html()).with_context(|| format!("{} cannot be written", path.display()))?;

@@ -80,6 +80,9 @@ pub fn rows_of(answer: &Answer) -> DataFrame {
     frame
 }
 
+/// Pairs of the back-test that a person is shown.
+const SHOWN_PAIRS: usize = 40;
+
 /// What the rows rest on.
 #[must_use]
 pub fn inputs_of(answer: &Answer) -> DataFrame {
@@ -94,13 +97,21 @@ pub fn below(answer: &Answer) -> String {
     let mut text = String::from(
         "\nsimulated by the reference machine from this trace's own measurements; `unsafe` is of this run alone\n",
     );
+    if let (stretches @ 2.., together) = answer.stretches {
+        let together = units::count(together);
+        let _ = writeln!(
+            text,
+            "in {stretches} stretches of at most {together} deferred frees, each from what was outstanding when it began: \
+             what lingers is not carried on, nor memory retained for what was freed before"
+        );
+    }
     match &answer.back_test {
         None => text.push_str(
             "back-test: none, no destroy of this trace had a barrier inside whose wait could be compared\n",
         ),
         Some(test) => {
             let _ = writeln!(text, "back-test: {}, simulated beside measured", answer.upstream);
-            for pair in &test.pairs {
+            for pair in test.pairs.iter().take(SHOWN_PAIRS) {
                 let off = pair.off_ns();
                 let sign = if off < 0 { "-" } else { "+" };
                 let off = units::span(u64::try_from(off.unsigned_abs()).unwrap_or(u64::MAX));
@@ -112,6 +123,9 @@ pub fn below(answer: &Answer) -> String {
                     "  {:<32} {simulated:>9} {measured:>9} {off:>10}, {after} of it after the last free",
                     pair.name
                 );
+            }
+            if let Some(more @ 1..) = test.pairs.len().checked_sub(SHOWN_PAIRS) {
+                let _ = writeln!(text, "  and {more} more, which are in what follows");
             }
             if test.unmatched > 0 {
                 let _ = writeln!(text, "  {} measured waits have no simulated one", test.unmatched);

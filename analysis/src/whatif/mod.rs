@@ -1,19 +1,20 @@
 //! What-if: what each approach would have cost the recorded workload.
 //!
 //! [`Gather`] watches the replay and notes who queued and destroyed what and when, and how long grace periods, frees and
-//! workers took; the reference machine does the same under each approach. Unlike the tables this is kept in memory,
-//! forty bytes an object: the machine needs all of a workload at once.
+//! workers took; the reference machine does the same under each approach, a stretch of the trace after the other.
 
-mod asked;
 mod delays;
 mod frame;
+mod gather;
 mod run;
 mod samples;
+mod stretch;
 pub mod words;
 
-pub use asked::{Asked, Gather, Glance};
 pub use frame::{below, for_a_person, frame, inputs_of, rows_of};
+pub use gather::{Gather, Glance};
 pub use run::{Answer, Question, ask};
+pub use stretch::Asked;
 
 /// Why a trace cannot be simulated.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,9 @@ pub enum WhatIfError {
         /// How many there may be.
         limit: u64,
     },
+    /// The deferred frees cannot be kept, or read again.
+    #[error("the deferred frees of this trace cannot be kept")]
+    Tables(#[from] crate::tables::TablesError),
     /// The machine refuses the workload.
     #[error("the workload of this trace cannot be run")]
     Workload(#[from] krcu_model::simulate::WorkloadError),

@@ -1,4 +1,4 @@
-//! Run: the recorded workload under each approach, on as many threads as there are CPUs.
+//! Run: the recorded workload under each approach, a stretch after the other, on as many threads as there are CPUs.
 
 use std::{
     num::NonZero,
@@ -12,14 +12,14 @@ use std::{
 use krcu_model::{
     approach::{self, Approach, row_name},
     simulate::{
-        BackTest, InputKind, InputUse, Origin, Outcome, Scenario, Splat, Sum, WorkloadError, back_test,
+        BackTest, InputKind, InputUse, Origin, Outcome, Row, Scenario, Splat, Sum, WorkloadError, back_test,
         simulate,
     },
 };
 
 use super::{
     WhatIfError,
-    asked::Asked,
+    stretch::{Asked, Part},
     words::{InputRow, WhatIf},
 };
 
@@ -45,6 +45,16 @@ pub struct Answer {
     pub upstream: &'static str,
     /// That row's waits beside the measured ones; absent where the kernel's destroy does not wait.
     pub back_test: Option<BackTest>,
+    /// Into how many stretches the trace was divided, and how many deferred frees one has at the most.
+    pub stretches: (usize, u64),
+}
+
+/// What one approach has come to so far.
+#[derive(Default)]
+struct Account {
+    sum: Sum,
+    rows: Vec<WhatIf>,
+    inputs: Vec<InputUse>,
 }
 
 /// Asks the machine.
@@ -52,49 +62,74 @@ pub struct Answer {
 /// # Errors
 /// When no approach has that name, or the workload cannot be run.
 pub fn ask(asked: &Asked, question: &Question) -> Result<Answer, WhatIfError> {
-    let matches = |row: &dyn Approach| {
-        question.approach.as_ref().is_none_or(|part| row_name(row).contains(part.as_str()))
-    };
-    let all: Vec<Box<dyn Approach>> =
-        approach::all().into_iter().filter(|row| matches(row.as_ref())).collect();
-    if all.is_empty() {
+    let (mut rows, others): (Vec<Box<dyn Approach>>, Vec<Box<dyn Approach>>) =
+        approach::all().into_iter().partition(|row| {
+            question.approach.as_ref().is_none_or(|part| row_name(row.as_ref()).contains(part.as_str()))
+        });
+    if rows.is_empty() {
         return Err(WhatIfError::NoApproach(question.approach.clone().unwrap_or_default()));
     }
-    let scenario = Scenario { workload: &asked.workload, measured: &asked.measured, seed: question.seed };
-    let outcomes = simulate_all(&all, &scenario)?;
-    let back_test = if asked.waits.is_empty() {
-        None
-    } else {
-        let upstream = approach::all().into_iter().find(|row| row_name(row.as_ref()) == asked.upstream);
-        let outcome = upstream.map(|row| simulate(row.as_ref(), &scenario)).transpose()?;
-        outcome.map(|outcome| back_test(&outcome, &asked.waits))
-    };
+    let mut accounts: Vec<Account> = rows.iter().map(|_| Account::default()).collect();
+    let is_measured = asked.destroys.iter().any(|destroy| destroy.wait.is_some());
+    let is_upstream = |row: &Box<dyn Approach>| row_name(row.as_ref()) == asked.upstream;
+    if is_measured {
+        // It is run for the back-test, whatever was asked.
+        rows.extend(others.into_iter().find(is_upstream));
+    }
+    let mut tested = BackTest::default();
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let together = threads.div_ceil(rows.len());
+    let (stretches, _) = asked.stretches();
+    for first in (0..stretches).step_by(together) {
+        let numbers = first..stretches.min(first + together);
+        let parts: Vec<Part> = numbers.map(|number| asked.part(number)).collect::<Result<_, _>>()?;
+        let work: Vec<Work<'_>> = parts
+            .iter()
+            .zip(first as u64..)
+            .flat_map(|(part, number)| rows.iter().map(move |row| (part, number, row.as_ref())))
+            .collect();
+        let mut outcomes = simulate_all(&work, question.seed, threads)?.into_iter();
+        for part in &parts {
+            for (place, row) in rows.iter().enumerate() {
+                let Some(outcome) = outcomes.next() else { continue };
+                if is_measured && is_upstream(row) {
+                    tested.extend(back_test(&outcome, &part.waits));
+                }
+                if let Some(account) = accounts.get_mut(place) {
+                    account.take(outcome, &part.destroys);
+                }
+            }
+        }
+    }
     let mut answer = Answer {
         rows: Vec::new(),
         sums: Vec::new(),
         inputs: Vec::new(),
         upstream: asked.upstream,
-        back_test,
+        back_test: is_measured.then_some(tested),
+        stretches: asked.stretches(),
     };
-    for (approach, outcome) in all.iter().zip(outcomes) {
-        answer.take(&row_name(approach.as_ref()), outcome, &asked.destroys);
-    }
+    accounts.into_iter().for_each(|account| answer.take(account));
     Ok(answer)
 }
 
-/// Each approach once, in any order; the outcomes in the order of the approaches.
-fn simulate_all(all: &[Box<dyn Approach>], scenario: &Scenario<'_>) -> Result<Vec<Outcome>, WorkloadError> {
+/// A stretch, its number, and the approach under which it is to be run.
+type Work<'a> = (&'a Part, u64, &'a dyn Approach);
+
+/// Each once, in any order; the outcomes in the order of the work.
+fn simulate_all(work: &[Work<'_>], seed: u64, threads: usize) -> Result<Vec<Outcome>, WorkloadError> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Result<Outcome, WorkloadError>)>> = Mutex::new(Vec::new());
-    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(all.len());
     thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..threads.min(work.len()) {
             scope.spawn(|| {
-                while let Some((place, row)) = {
+                while let Some((place, (part, number, approach))) = {
                     let place = next.fetch_add(1, Ordering::Relaxed);
-                    all.get(place).map(|row| (place, row))
+                    work.get(place).map(|work| (place, work))
                 } {
-                    let outcome = simulate(row.as_ref(), scenario);
+                    let (workload, measured) = (&part.workload, &part.measured);
+                    let scenario = Scenario { workload, measured, seed: seed.wrapping_add(*number) };
+                    let outcome = simulate(*approach, &scenario);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((place, outcome));
                 }
             });
@@ -105,41 +140,55 @@ fn simulate_all(all: &[Box<dyn Approach>], scenario: &Scenario<'_>) -> Result<Ve
     done.into_iter().map(|(_, outcome)| outcome).collect()
 }
 
-impl Answer {
-    fn take(&mut self, approach: &str, outcome: Outcome, destroys: &[usize]) {
-        let bystander_wait_ns = outcome.sum.bystander_wait_ns;
-        let inputs = outcome.rows.first().map(|row| row.inputs.clone());
-        for (row, place) in outcome.rows.into_iter().zip(destroys) {
-            #[expect(
-                clippy::cast_precision_loss,
-                reason = "a sum over time, of which sixteen digits say enough"
-            )]
-            let retained_bytes_ns = row.retained_bytes_ns as f64;
-            self.rows.push(WhatIf {
-                approach: approach.to_owned(),
-                destroy: u32::try_from(*place).unwrap_or(u32::MAX),
-                cache: row.name,
-                is_unsafe: row.is_unsafe,
-                caller_wait_ns: row.caller_wait_ns,
-                linger_ns: row.linger_ns,
-                waited_for_own: row.waited_for_own,
-                waited_for_other: row.waited_for_other,
-                grace_periods_forced: row.grace_periods_forced,
-                bystander_wait_ns,
-                retained_bytes_ns,
-                kept_bytes: row.kept_bytes,
-                splat: match row.splat {
-                    Splat::None => "none",
-                    Splat::TrueLeak => "true-leak",
-                    Splat::False => "false",
+impl Account {
+    /// Takes the next stretch, whose destroys have these places in the trace.
+    fn take(&mut self, outcome: Outcome, destroys: &[usize]) {
+        if let Some(row) = outcome.rows.first() {
+            for used in row.inputs.iter().filter(|input| input.draws > 0) {
+                match self.inputs.iter_mut().find(|known| known.input == used.input) {
+                    Some(known) => known.draws += used.draws,
+                    None => self.inputs.push(used.clone()),
                 }
-                .to_owned(),
-                api_changes: row.api_changes.to_owned(),
-            });
+            }
         }
-        let used = inputs.iter().flat_map(|inputs| inputs.iter()).filter(|input| input.draws > 0);
-        self.inputs.extend(used.map(|input| input_row(approach, input)));
-        self.sums.push(outcome.sum);
+        self.rows.extend(outcome.rows.into_iter().zip(destroys).map(|(row, place)| what_if(row, *place)));
+        self.sum.extend(&outcome.sum);
+        self.sum.approach = outcome.sum.approach;
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a sum over time, of which sixteen digits say enough")]
+fn what_if(row: Row, place: usize) -> WhatIf {
+    WhatIf {
+        approach: row.approach,
+        destroy: u32::try_from(place).unwrap_or(u32::MAX),
+        cache: row.name,
+        is_unsafe: row.is_unsafe,
+        caller_wait_ns: row.caller_wait_ns,
+        linger_ns: row.linger_ns,
+        waited_for_own: row.waited_for_own,
+        waited_for_other: row.waited_for_other,
+        grace_periods_forced: row.grace_periods_forced,
+        bystander_wait_ns: 0,
+        retained_bytes_ns: row.retained_bytes_ns as f64,
+        kept_bytes: row.kept_bytes,
+        splat: match row.splat {
+            Splat::None => "none",
+            Splat::TrueLeak => "true-leak",
+            Splat::False => "false",
+        }
+        .to_owned(),
+        api_changes: row.api_changes.to_owned(),
+    }
+}
+
+impl Answer {
+    fn take(&mut self, account: Account) {
+        let Account { sum, rows, inputs } = account;
+        let bystander_wait_ns = sum.bystander_wait_ns;
+        self.rows.extend(rows.into_iter().map(|row| WhatIf { bystander_wait_ns, ..row }));
+        self.inputs.extend(inputs.iter().map(|input| input_row(&sum.approach, input)));
+        self.sums.push(sum);
     }
 }
 

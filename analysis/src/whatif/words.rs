@@ -38,6 +38,20 @@ table! {
 }
 
 table! {
+    /// One deferred free that is to be simulated.
+    Deferrals of Deferral, "deferrals" {
+        /// When it was queued, by `CLOCK_MONOTONIC`.
+        at_ns: u64,
+        /// The cache's life.
+        cache: u32,
+        /// The CPU on which it was queued.
+        cpu: u32,
+        /// By what it was deferred.
+        how: u32,
+    }
+}
+
+table! {
     /// What one approach rests on: an input that was drawn.
     Inputs of InputRow, "inputs" {
         /// The approach, and its option.

@@ -250,7 +250,7 @@ fn caches(
     let spec = |name: &str, object_size: u32| {
         let object_bytes = if object_size == 0 { UNKNOWN_BYTES } else { object_size };
         let slab_objects = (SLAB_BYTES / object_bytes).max(1);
-        CacheSpec { name: name.to_owned(), object_bytes, type_safe: false, slab_objects }
+        CacheSpec { name: name.to_owned(), object_bytes, type_safe: false, slab_objects, other_users: 0 }
     };
     workload.cache(spec(&destroy.facts.name, destroy.facts.object_size));
     for one in deferred {

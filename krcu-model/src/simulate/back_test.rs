@@ -57,6 +57,15 @@ impl Pair {
 }
 
 impl BackTest {
+    /// Adds what comes after it in the same run of a kernel.
+    pub fn extend(&mut self, later: BackTest) {
+        self.pairs.extend(later.pairs);
+        self.unmatched += later.unmatched;
+        self.simulated_ns = self.simulated_ns.saturating_add(later.simulated_ns);
+        self.measured_ns = self.measured_ns.saturating_add(later.measured_ns);
+        self.after_last_free_ns = self.after_last_free_ns.saturating_add(later.after_last_free_ns);
+    }
+
     /// The simulated waits in parts per thousand of the measured ones, all together; `None` when nothing
     /// was measured.
     #[must_use]

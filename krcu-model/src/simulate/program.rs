@@ -162,7 +162,9 @@ impl Plan {
                 });
                 objects.push(ObjectSetup { cache, owner: cache, slab });
             }
-            let is_destroyed = timed.action.cache().is_some_and(|cache| users.contains_key(&cache));
+            let is_destroyed = timed.action.cache().is_some_and(|cache| {
+                users.contains_key(&cache) || workload.caches[usize::from(cache.0)].other_users > 0
+            });
             let freed = if is_destroyed { approach.free(object) } else { Op::Queue(object) };
             match timed.action {
                 Action::Queue { cpu, .. }
@@ -215,7 +217,7 @@ impl Plan {
         let cache_setup = |(index, spec): (CacheIndex, &super::CacheSpec)| CacheSetup {
             name: spec.name.clone(),
             type_safe: spec.type_safe,
-            users: users.get(&index).copied().unwrap_or(1),
+            users: users.get(&index).copied().unwrap_or(0).saturating_add(spec.other_users).max(1),
             slab_objects: spec.slab_objects,
         };
         let setup = Setup {

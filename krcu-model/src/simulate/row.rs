@@ -155,6 +155,28 @@ impl Outcome {
 }
 
 impl Sum {
+    /// Adds the sum of a workload that comes after it.
+    pub fn extend(&mut self, later: &Sum) {
+        self.destroys += later.destroys;
+        self.unsafe_destroys += later.unsafe_destroys;
+        self.hung += later.hung;
+        self.caller_wait_ns = self.caller_wait_ns.saturating_add(later.caller_wait_ns);
+        self.longest_wait_ns = self.longest_wait_ns.max(later.longest_wait_ns);
+        self.linger_ns = self.linger_ns.saturating_add(later.linger_ns);
+        self.waited_for_own += later.waited_for_own;
+        self.waited_for_other += later.waited_for_other;
+        self.grace_periods_forced += later.grace_periods_forced;
+        self.bystander_wait_ns = self.bystander_wait_ns.saturating_add(later.bystander_wait_ns);
+        self.retained_bytes_ns = self.retained_bytes_ns.saturating_add(later.retained_bytes_ns);
+        self.kept_bytes += later.kept_bytes;
+        self.true_leaks += later.true_leaks;
+        self.false_splats += later.false_splats;
+        self.grace_periods += later.grace_periods;
+        self.rcu_barriers += later.rcu_barriers;
+        self.events += later.events;
+        self.simulated_ns = self.simulated_ns.saturating_add(later.simulated_ns);
+    }
+
     /// Adds a row.
     pub(super) fn add(&mut self, row: &Row) {
         self.destroys += 1;

@@ -77,7 +77,8 @@ fn workload(number: u64) -> Workload {
     };
     let mut workload = Workload { sizes: Sizes::SMALL, ..Workload::new(2) };
     for (name, type_safe) in [("a", false), ("b", number.is_multiple_of(3)), ("stays", false)] {
-        let spec = CacheSpec { name: name.to_owned(), object_bytes: 64, type_safe, slab_objects: 3 };
+        let spec =
+            CacheSpec { name: name.to_owned(), object_bytes: 64, type_safe, slab_objects: 3, other_users: 0 };
         workload.cache(spec);
     }
     for _ in 0..25 {

@@ -37,6 +37,8 @@ pub struct CacheSpec {
     pub type_safe: bool,
     /// Objects of a slab. Objects share slabs in the order of their actions.
     pub slab_objects: u32,
+    /// Users of it beside those that destroy it in this workload: with one, no destroy of it is the last.
+    pub other_users: u16,
 }
 
 /// An action, and when it happens.

@@ -1,4 +1,4 @@
-//! Asked: what the kernel of a trace was asked to do, and how long that took, as the machine takes it.
+//! Gather: what the kernel of a trace was asked to do, and how long that took, noted while it is replayed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,33 +6,24 @@ use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State,
     event::{CacheAddress, Cpu, ObjectAddress, Task, Time, What},
-    machine::CacheIndex,
-    simulate::{Action, CacheSpec, Caller, Measured, Wait, Workload},
+    simulate::Wait,
     state::{CacheId, Freer},
 };
 
-use super::{WhatIfError, delays::Delays};
+use super::{
+    WhatIfError,
+    delays::Delays,
+    stretch::{Asked, Deferred, Destroyed, How, Names, Stretches},
+};
+use crate::tables::TablesError;
 
-/// Bytes of a slab, to say how many objects share one: slabs are larger for large objects, which no event tells.
-const SLAB_BYTES: u32 = 4096;
 /// Leaked objects that are simulated, all together.
 const MOST_LEAKED: u64 = 1 << 20;
 
-/// What one object's free was deferred by.
-#[derive(Clone, Copy, Debug)]
-enum Deferred {
-    Head,
-    Headless,
-    Callback,
-}
-
 /// Notes of one replay.
-#[derive(Debug)]
 pub struct Gather {
-    queued: Vec<(Time, CacheId, Cpu, Deferred)>,
-    most: u64,
-    unnoted: u64,
-    names: BTreeMap<CacheId, (String, u32)>,
+    stretches: Stretches,
+    names: Names,
     destroy_cpus: Vec<Cpu>,
     /// Of each destroy, when its task entered the barrier that it had called just before, and when the last free before
     /// its look began.
@@ -72,27 +63,14 @@ struct Seen {
     rcu_barrier: bool,
 }
 
-/// What the machine is asked.
-#[derive(Debug)]
-pub struct Asked {
-    pub(super) workload: Workload,
-    pub(super) measured: Measured,
-    /// The waits of destroys that have a barrier inside.
-    pub(super) waits: Vec<Wait>,
-    /// The row of `upstream` that this kernel is.
-    pub(super) upstream: &'static str,
-    /// Places of the destroys in the trace, in the order of the workload.
-    pub(super) destroys: Vec<usize>,
-}
-
 impl Gather {
-    /// Nothing seen yet; so many objects at the most are noted.
-    #[must_use]
-    pub fn new(most: u64) -> Gather {
-        Gather {
-            queued: Vec::new(),
-            most,
-            unnoted: 0,
+    /// Nothing seen yet; so many deferred frees are to be simulated together.
+    ///
+    /// # Errors
+    /// When there is no room for notes.
+    pub fn new(together: u64) -> Result<Gather, TablesError> {
+        Ok(Gather {
+            stretches: Stretches::new(together)?,
             names: BTreeMap::new(),
             destroy_cpus: Vec::new(),
             exits: Vec::new(),
@@ -104,7 +82,13 @@ impl Gather {
             delays: Delays::default(),
             first: None,
             last_cpu: 0,
-        }
+        })
+    }
+
+    /// Whether a note could not be written: what follows is in vain.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.stretches.has_failed()
     }
 
     /// Notes an event, which the state has taken.
@@ -117,8 +101,8 @@ impl Gather {
             self.delays.frees_no_more(freer);
         }
         match what {
-            About::Queued(cache, form) => self.is_queued(state, (time, cpu), cache, form),
-            About::CallbackQueued(cache) => self.note(state, (time, cpu), cache, Deferred::Callback),
+            About::Queued(cache, form) => self.note(state, (time, cpu), cache, form.into()),
+            About::CallbackQueued(cache) => self.note(state, (time, cpu), cache, How::Callback),
             About::CallbackRuns(queued) => self.delays.callback_runs(cpu, time, queued),
             About::Freed(path, queued) => {
                 self.seen.sheaves |= path == FreePath::Sheaf;
@@ -155,20 +139,12 @@ impl Gather {
         }
     }
 
-    fn is_queued(&mut self, state: &State, at: (Time, Cpu), cache: CacheAddress, form: QueueForm) {
-        let deferred = if form == QueueForm::Headless { Deferred::Headless } else { Deferred::Head };
-        self.note(state, at, cache, deferred);
-    }
-
-    fn note(&mut self, state: &State, (time, cpu): (Time, Cpu), cache: CacheAddress, deferred: Deferred) {
-        if self.queued.len() as u64 >= self.most {
-            self.unnoted += 1;
-            return;
-        }
+    fn note(&mut self, state: &State, (at, cpu): (Time, Cpu), cache: CacheAddress, how: How) {
         let Some(cache) = state.cache_at(cache) else { return };
-        self.last_queued.insert(cache.id, time);
-        self.names.entry(cache.id).or_insert_with(|| (cache.facts.name.clone(), cache.facts.object_size));
-        self.queued.push((time, cache.id, cpu, deferred));
+        let id = cache.id;
+        self.last_queued.insert(id, at);
+        self.names.entry(id).or_insert_with(|| (cache.facts.name.clone(), cache.facts.object_size));
+        self.stretches.push(Deferred { at, cache: id, cpu, how }, state);
     }
 
     fn barrier_begins(&mut self, state: &State, (time, task, cpu): (Time, Task, Cpu), kind: BarrierKind) {
@@ -193,36 +169,21 @@ impl Gather {
     /// # Errors
     /// When there is nothing to simulate, or too much.
     pub fn finish(self, state: &State) -> Result<Asked, WhatIfError> {
-        if self.unnoted > 0 {
-            let found = self.queued.len() as u64 + self.unnoted;
-            return Err(WhatIfError::TooMany { what: "deferred frees", found, limit: self.most });
-        }
         let attached = state.watch().attached;
         let begin = self.first.unwrap_or(attached).min(attached);
-        let destroys = simulated(state);
-        if destroys.is_empty() {
+        let places = simulated(state);
+        if places.is_empty() {
             return Err(WhatIfError::NoDestroy);
         }
         let cpus = self.cpus(state);
-        let mut asking =
-            Asking { workload: Workload::new(cpus), begin, caches: BTreeMap::new(), names: self.names };
-        for (time, cache, cpu, deferred) in self.queued {
-            let cache = Some(asking.cache(cache)?);
-            let action = match deferred {
-                Deferred::Head => Action::Queue { cache, cpu },
-                Deferred::Headless => Action::QueueHeadless { cache, cpu },
-                Deferred::Callback => Action::CallRcu { cache, cpu },
-            };
-            asking.at(time, action);
-        }
+        let mut names = self.names;
         let verdicts = krcu_model::verdicts(state);
         let callers: BTreeSet<Task> = state.destroys().iter().map(|destroy| destroy.task).collect();
-        let mut waits = Vec::new();
-        for (number, place) in destroys.iter().enumerate() {
-            let destroy = &state.destroys()[*place];
-            asking.names.insert(destroy.cache, (destroy.facts.name.clone(), destroy.facts.object_size));
-            let cache = asking.cache(destroy.cache)?;
-            let leaked = verdicts.get(*place).and_then(|verdict| verdict.leaked).unwrap_or(0);
+        let mut destroys = Vec::new();
+        for place in places {
+            let destroy = &state.destroys()[place];
+            names.insert(destroy.cache, (destroy.facts.name.clone(), destroy.facts.object_size));
+            let leaked = verdicts.get(place).and_then(|verdict| verdict.leaked).unwrap_or(0);
             if leaked > MOST_LEAKED {
                 return Err(WhatIfError::TooMany {
                     what: "leaked objects",
@@ -230,29 +191,34 @@ impl Gather {
                     limit: MOST_LEAKED,
                 });
             }
-            (0..leaked).for_each(|_| asking.at(begin, Action::Leak { cache }));
-            let cpu = self.destroy_cpus.get(*place).copied().unwrap_or_default();
-            let exit = self.exits.get(*place).copied().unwrap_or_default();
+            let exit = self.exits.get(place).copied().unwrap_or_default();
             let last_queued = self.last_queued.get(&destroy.cache).copied().unwrap_or_default();
             // The exit path begins with its own barrier, when that comes after all that it is for.
             let entered = destroy.begin.time;
             let own = exit.own_barrier.filter(|barrier| barrier.begin >= last_queued);
             let own = own.unwrap_or(Span { begin: entered, end: entered });
-            asking.at(own.begin, Action::Destroy { cache, caller: Caller(destroy.task.0), cpu });
-            if let (true, Some(look)) = (destroy.barrier_inside, destroy.look) {
-                waits.push(Wait {
-                    destroy: number,
-                    wait_ns: own.end.since(own.begin) + look.time.since(entered),
-                    after_last_free_ns: own.end.since(exit.last_freed.max(own.begin))
-                        + look.time.since(exit.last_freed.max(entered)),
-                });
-            }
+            let look = destroy.look.filter(|_| destroy.barrier_inside);
+            let wait = look.map(|look| Wait {
+                destroy: 0,
+                wait_ns: own.end.since(own.begin) + look.time.since(entered),
+                after_last_free_ns: own.end.since(exit.last_freed.max(own.begin))
+                    + look.time.since(exit.last_freed.max(entered)),
+            });
+            destroys.push(Destroyed {
+                at: own.begin,
+                place,
+                cache: destroy.cache,
+                task: destroy.task,
+                cpu: self.destroy_cpus.get(place).copied().unwrap_or_default(),
+                leaked,
+                wait,
+            });
         }
-        for (time, _, cpu) in self.rcu_barriers.iter().filter(|(_, task, _)| !callers.contains(task)) {
-            asking.at(*time, Action::RcuBarrier { cpu: *cpu });
-        }
+        destroys.sort_by_key(|destroy| destroy.at);
+        let barriers = self.rcu_barriers.into_iter().filter(|(_, task, _)| !callers.contains(task));
+        let barriers = barriers.map(|(time, _, cpu)| (time, cpu)).collect();
         let upstream = match self.seen {
-            _ if waits.is_empty() => "upstream (before 6.12)",
+            _ if destroys.iter().all(|destroy| destroy.wait.is_none()) => "upstream (before 6.12)",
             Seen { sheaves: true, rcu_barrier: true, .. } => "upstream (7.x)",
             Seen { sheaves: true, .. } => "upstream (6.18)",
             // No call, sheaf or array is seen where nothing was outstanding. 6.18 has sheaves for two caches of its own
@@ -260,9 +226,9 @@ impl Gather {
             Seen { called: false, arrays: false, rcu_barrier: true, .. } => "upstream (7.x)",
             _ => "upstream (6.12)",
         };
-        let workload = asking.workload;
         let measured = self.delays.measured(begin);
-        Ok(Asked { workload, measured, waits, upstream, destroys })
+        let kept = self.stretches.finish()?;
+        Ok(Asked { kept, cpus, begin, names, destroys, barriers, measured, upstream })
     }
 
     fn cpus(&self, state: &State) -> u16 {
@@ -287,36 +253,6 @@ fn simulated(state: &State) -> Vec<usize> {
         .filter(|(_, destroy)| destroy.look.is_none() || looked.insert(destroy.cache))
         .map(|(place, _)| place)
         .collect()
-}
-
-/// A workload that is being written down.
-struct Asking {
-    workload: Workload,
-    begin: Time,
-    caches: BTreeMap<CacheId, CacheIndex>,
-    names: BTreeMap<CacheId, (String, u32)>,
-}
-
-impl Asking {
-    fn cache(&mut self, id: CacheId) -> Result<CacheIndex, WhatIfError> {
-        if let Some(index) = self.caches.get(&id) {
-            return Ok(*index);
-        }
-        let limit = u64::from(u16::MAX);
-        if self.caches.len() as u64 >= limit {
-            return Err(WhatIfError::TooMany { what: "caches", found: self.caches.len() as u64 + 1, limit });
-        }
-        let (name, bytes) = self.names.get(&id).cloned().unwrap_or_default();
-        let object_bytes = bytes.max(8);
-        let slab_objects = (SLAB_BYTES / object_bytes).max(1);
-        let index = self.workload.cache(CacheSpec { name, object_bytes, type_safe: false, slab_objects });
-        self.caches.insert(id, index);
-        Ok(index)
-    }
-
-    fn at(&mut self, time: Time, action: Action) {
-        self.workload.at(time.since(self.begin), action);
-    }
 }
 
 /// What [`Gather`] needs of an event, copied before the state takes it.
