@@ -123,6 +123,7 @@ pub struct Writing {
     /// Whether rows could not be written: what is wrong is said at the end.
     has_failed: bool,
     wants_graces: bool,
+    wants_batches: bool,
 }
 
 impl Writing {
@@ -145,6 +146,7 @@ impl Writing {
             sites: wanted(&folder, Columns::All)?,
             has_failed: false,
             wants_graces: needs.objects.has("grace_over_at_ns"),
+            wants_batches: needs.batches || needs.objects.has("batch"),
             folder,
         })
     }
@@ -182,6 +184,10 @@ macro_rules! sink {
         impl Sink for Writing {
             fn wants_graces(&self) -> bool {
                 self.wants_graces
+            }
+
+            fn wants_batches(&self) -> bool {
+                self.wants_batches
             }
 
             $(fn $method(&mut self, row: words::$row) {

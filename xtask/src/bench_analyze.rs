@@ -159,14 +159,15 @@ impl Bench<'_> {
         command.args(arguments.iter().map(AsRef::as_ref)).env("TMPDIR", self.folder);
         let output = command.output().with_context(|| format!("starting {}", program.display()))?;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        let mut lines = stderr.lines().rev();
+        let figures: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
         ensure!(
             output.status.code() == Some(status),
             "{} ended with {}: {}",
             program.display(),
             output.status,
-            stderr.trim()
+            lines.find(|line| line.contains("Error")).unwrap_or(stderr.trim())
         );
-        let figures: Vec<&str> = stderr.lines().last().unwrap_or_default().split(' ').collect();
         let [seconds, processor_seconds, kilobytes] = figures.as_slice() else {
             bail!("nothing was measured: {}", stderr.trim())
         };

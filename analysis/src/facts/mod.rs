@@ -40,6 +40,10 @@ pub trait Sink {
     fn wants_graces(&self) -> bool {
         true
     }
+    /// Whether anybody asks which objects were freed together.
+    fn wants_batches(&self) -> bool {
+        true
+    }
 }
 
 /// Nanoseconds from the attach to a moment, below 0 before it.

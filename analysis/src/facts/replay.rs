@@ -64,7 +64,9 @@ impl<S: Sink> Replay<S> {
         self.last = self.last.max(event.time);
         // The place that the state is about to give it.
         let mark = Mark { position: self.state.events() + 1, time: event.time };
-        if let Some(batch) = self.batches.ended_by(&event, attached) {
+        if self.sink.wants_batches()
+            && let Some(batch) = self.batches.ended_by(&event, attached)
+        {
             self.sink.batch(batch);
         }
         match &event.what {
@@ -179,8 +181,12 @@ impl<S: Sink> Replay<S> {
             // The module's own: nobody had deferred it.
             return;
         }
-        let since_grace = self.graces.since_last(event.time);
-        let batch = self.batches.frees(event, by, queued, since_grace);
+        let batch = if self.sink.wants_batches() {
+            let since_grace = self.graces.since_last(event.time);
+            self.batches.frees(event, by, queued, since_grace)
+        } else {
+            0
+        };
         let Some(life) = life else { return };
         let free = Free { at: event.time, freer: Freer::of(event.task, event.cpu), path: by.0, batch };
         self.barriers.freed(life.cache, life.queued.queued);
