@@ -10,17 +10,13 @@ use crate::tables::Tables;
 /// # Errors
 /// When a table cannot be read.
 pub fn caches(tables: &Tables) -> PolarsResult<LazyFrame> {
-    let objects = tables.scan("objects")?;
-    let freed = objects.clone().group_by([col("cache").alias("of")]).agg([col("freed_at_ns")
-        .is_not_null()
-        .sum()
-        .cast(DataType::UInt64)
-        .alias("freed")]);
+    // What was freed has an age.
     let ages = quantiles(
-        objects,
+        tables.scan("objects")?,
         &["cache"],
         "age_ns",
         &[(0.5, "age_p50_ns"), (0.99, "age_p99_ns"), (1.0, "age_max_ns")],
+        Some("freed"),
     )?;
     let ends = tables
         .scan("destroys")?
@@ -40,7 +36,6 @@ pub fn caches(tables: &Tables) -> PolarsResult<LazyFrame> {
         ]);
     let frame = tables
         .scan("caches")?
-        .join(freed, [col("cache")], [col("of")], JoinArgs::new(JoinType::Left))
         .join(ages, [col("cache")], [col("cache")], JoinArgs::new(JoinType::Left))
         .join(ends, [col("cache")], [col("ended")], JoinArgs::new(JoinType::Left))
         .sort(["cache"], ascending());

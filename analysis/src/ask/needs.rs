@@ -38,7 +38,7 @@ impl Needs {
     /// The tables that do not grow with the objects.
     pub const SMALL: Needs = Needs { objects: Columns::None, batches: false };
     /// `caches`.
-    pub const CACHES: Needs = Needs::of(&["cache", "freed_at_ns", "age_ns"]);
+    pub const CACHES: Needs = Needs::of(&["cache", "age_ns"]);
     /// `sites`.
     pub const SITES: Needs = Needs::of(&["cache", "site", "freed_at_ns", "age_ns"]);
     /// `batches`.

@@ -68,7 +68,7 @@ pub fn objects(tables: &Tables, by: By, rows: bool) -> PolarsResult<LazyFrame> {
         ("age_ns", &ages),
     ];
     for (value, wanted) in spans {
-        let spans = quantiles(lives.clone(), &["group"], value, wanted)?;
+        let spans = quantiles(lives.clone(), &["group"], value, wanted, None)?;
         found = found.join(spans, [col("group")], [col("group")], JoinArgs::new(JoinType::Left));
     }
     Ok(found.sort_by_exprs([col("queued"), col("group")], descending()))

@@ -6,7 +6,8 @@ use polars::prelude::*;
 /// Classes in a power of two: within a class the largest value is at most 1.1 % above the smallest.
 const CLASSES: f64 = 64.0;
 
-/// Quantiles of `value` by `keys`, each with its name; 1 is the largest. One row for each group that has a value.
+/// Quantiles of `value` by `keys`, each with its name, and how many values there are, if asked; 1 is the largest. One row for each
+/// group that has a value.
 ///
 /// A quantile is a value of the group: the largest in the class of the one that so many do not exceed, hence at most
 /// 1.1 % above that.
@@ -18,6 +19,7 @@ pub(super) fn quantiles(
     keys: &[&str],
     value: &str,
     wanted: &[(f64, &str)],
+    count: Option<&str>,
 ) -> PolarsResult<LazyFrame> {
     let logarithm = (col(value).cast(DataType::Float64) + lit(1.0)).log(lit(2.0));
     let class = (logarithm * lit(CLASSES)).floor().cast(DataType::Int32).alias("class");
@@ -38,5 +40,6 @@ pub(super) fn quantiles(
         let reached = col("until_here").gt_eq(col("all") * lit(*share));
         col("most").filter(reached).min().cast(DataType::UInt64).alias(*name)
     };
-    Ok(classes.group_by(keys).agg(wanted.iter().map(quantile).collect::<Vec<Expr>>()))
+    let count = count.map(|name| col("here").sum().cast(DataType::UInt64).alias(name));
+    Ok(classes.group_by(keys).agg(wanted.iter().map(quantile).chain(count).collect::<Vec<Expr>>()))
 }

@@ -33,7 +33,8 @@ pub fn sites(tables: &Tables) -> PolarsResult<LazyFrame> {
         len().cast(DataType::UInt64).alias("queued"),
         col("freed_at_ns").is_null().sum().cast(DataType::UInt64).alias("not_freed"),
     ]);
-    let ages = quantiles(named, &["stack", "cache"], "age_ns", &[(0.5, "age_p50_ns"), (1.0, "age_max_ns")])?;
+    let ages =
+        quantiles(named, &["stack", "cache"], "age_ns", &[(0.5, "age_p50_ns"), (1.0, "age_max_ns")], None)?;
     Ok(counts
         .join(ages, &keys, &keys, JoinArgs::new(JoinType::Left))
         .sort_by_exprs([col("queued"), col("stack"), col("cache")], descending())
