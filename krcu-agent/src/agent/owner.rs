@@ -87,8 +87,12 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Watches until something ends it.
+    /// Watches until something ends it. Whoever is told that it is ready can ask for a report at once.
     pub(super) async fn run(&mut self, mut signals: Signals) -> Why {
+        if let Err(error) = self.publish() {
+            return Why::Error(error);
+        }
+        self.manager.ready("watching");
         let mut look = ticks(LOOK_EVERY);
         let mut publish = ticks(self.config.socket.every);
         let mut alive = ticks(self.manager.interval().unwrap_or(Duration::from_secs(3600)));

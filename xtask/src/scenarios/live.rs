@@ -1,7 +1,8 @@
 //! How `krcu agent` behaves on real kernels: that it shows what happens, lets go of everything, and outlives whatever is
 //! done to it.
 //!
-//! Each text begins with [`WORDS`]: `start`, `stop`, `metric`. A count is waited for, never a time.
+//! Each text begins with the words of `live!`: `start`, `stop`, `metric`. A count is waited for, never a time. An agent
+//! that can be reached has a report: `start` ends the scenario when it is told anything else.
 
 use super::{Act, NO_WAIT, Scenario, Want, quiet, reported, scenario, step};
 
@@ -24,7 +25,9 @@ macro_rules! live {
              say() { name=$1; shift; line=\"\\\"cache\\\":\\\"$name\\\"\"
                  while [ $# -gt 0 ]; do line=\"$line,\\\"$1\\\":$2\"; shift 2 || exit 95; done; echo \"{\\\"kind\\\":\\\"step\\\",$line}\"; }
              start() { command krcu agent \"$@\" >&2 & agent=$!
-                 until fetch healthz >/dev/null; do kill -0 $agent || exit 98; usleep 100000; done; }
+                 until said=$(wget -q -O- http://127.0.0.1:9747/healthz 2>&1); do
+                     case $said in *'server returned error'*) echo \"$said\" >&2; exit 96;; esac
+                     kill -0 $agent || exit 98; usleep 100000; done; }
              stop() { kill -TERM $agent; wait $agent; say stopped status $? programs $(programs) files $(ls /run/krcu | wc -l); agent=; }
              decided() { sum=0; for word in clean waited pending leaked unordered late-free model-disagrees; do
                  sum=$((sum + $(metric \"krcu_verdicts{verdict=\\\"$word\\\"}\"))); done; echo $sum; }
