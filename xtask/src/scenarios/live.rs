@@ -220,6 +220,38 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             ],
         )],
     ),
+    // The disk hangs, as a server's that is gone: the trace cannot be closed, and so the agent is not stopped when its time is
+    // over. It ends all the same, and says so where that can be heard: the second time its log hangs as well.
+    scenario(
+        "agent_stop_hangs",
+        &[],
+        live!(
+            "mkfifo /tmp/unread; exec 9<>/tmp/unread
+             hang() { mkfifo /tmp/hung/krcu-00000$1.krcu/meta.json.new; }
+             start --record /tmp/hung --set stop.deadline=1s 2>/tmp/hung.log
+             hang 1; kill -TERM $agent; wait $agent; status=$?
+             cat /tmp/hung.log >&2
+             say late status $status programs $(programs) told $(grep -c 'stopping took longer than 1 s' /tmp/hung.log) \
+                 ended $(grep -c 'nothing is attached' /tmp/hung.log)
+             start --record /tmp/hung --set stop.deadline=1s 2>/tmp/unread
+             hang 2; yes >/tmp/unread & filler=$!
+             until grep -q pipe /proc/$filler/wchan; do usleep 10000; done
+             kill -TERM $agent; wait $agent
+             say mute status $? programs $(programs); agent=; kill $filler"
+        ),
+        &[quiet(
+            BOTH,
+            &[
+                step("late", &[
+                    ("status", Want::Number(1)),
+                    ("programs", Want::Number(0)),
+                    ("told", Want::Number(1)),
+                    ("ended", Want::Number(0)),
+                ]),
+                step("mute", &[("status", Want::Number(1)), ("programs", Want::Number(0))]),
+            ],
+        )],
+    ),
     // Nobody reads what it logs: lines are dropped and counted, and everything else goes on, its end too. What it has to log is
     // a wrong key of three thousand characters, each time that it is asked to read its configuration again.
     scenario(
