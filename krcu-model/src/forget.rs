@@ -158,7 +158,7 @@ mod tests {
             let mut state = State::new(Watch { blind, ..Watch::default() });
             let [alive, gone] = [1, 2].map(CacheAddress);
             let facts = crate::event::CacheFacts::default();
-            let cache = Cache::new(crate::state::CacheId(0), facts, Born::BeforeAttach);
+            let cache = Cache::new(CacheId(0), facts, Born::BeforeAttach);
             state.caches.insert(alive, cache);
             for address in [alive, gone] {
                 state.ledger.ends.entry(address).or_default().looked_by = Some(Task(1));
