@@ -4,11 +4,11 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::{agent, check, doctor, manual, record, replay};
+use crate::{agent, check, doctor, external, manual, record, replay};
 
 /// What help says of the programs that are verbs too.
-const BESIDE: &str = "`krcu tui` watches an agent or replays a trace on a terminal, and `krcu analyze` asks a trace: they are \
-programs of their own, krcu-tui and krcu-analyze, beside krcu or in PATH.";
+const BESIDE: &str =
+    "tui and analyze are programs of their own, krcu-tui and krcu-analyze, beside krcu or in PATH.";
 
 /// Says, for every slab cache that is destroyed, whether deferred frees were still outstanding.
 #[derive(Debug, Parser)]
@@ -30,13 +30,19 @@ pub enum Verb {
     Replay(replay::Options),
     /// Watch until told to stop, and tell people, metrics and the log
     Agent(agent::Options),
+    /// Watch an agent, or replay a trace, on a terminal
+    #[command(disable_help_flag = true)]
+    Tui(external::Words),
+    /// Ask a trace: tables, a report with pictures, what other designs would have cost
+    #[command(disable_help_flag = true)]
+    Analyze(external::Words),
     /// Say what this kernel offers and what will be undecidable; attaches nothing
     Doctor(doctor::Options),
     /// Print a manual page
     Man(manual::Man),
     /// Print what a shell needs to complete krcu's command line
     Completions(manual::Completions),
-    /// What another program does: `krcu NAME` runs `krcu-NAME`, as `krcu analyze` runs `krcu-analyze`
+    /// What any other program does: `krcu NAME` runs `krcu-NAME`, as `krcu analyze` runs `krcu-analyze`
     #[command(external_subcommand)]
     External(Vec<OsString>),
 }

@@ -11,11 +11,19 @@ use std::{
 };
 
 use clap::{
-    Command, CommandFactory as _,
+    Args, Command, CommandFactory as _,
     error::{ContextKind, ContextValue},
 };
 
 use crate::{cli::Cli, command};
+
+/// What is handed to the other program as it is.
+#[derive(Args, Clone, Debug)]
+pub struct Words {
+    /// What this program takes: its --help says it
+    #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub words: Vec<OsString>,
+}
 
 /// Why a verb that is another program's cannot be done.
 #[derive(Debug, thiserror::Error)]
@@ -42,13 +50,9 @@ pub enum ExternalError {
     },
 }
 
-/// Becomes the program that does this verb; `words` begins with the verb.
+/// Becomes the program that does this verb.
 #[must_use]
-pub fn run(words: &[OsString]) -> ExternalError {
-    let (verb, arguments) = match words.split_first() {
-        Some((verb, arguments)) => (verb.as_os_str(), arguments),
-        None => (OsStr::new(""), words),
-    };
+pub fn run(verb: &OsStr, arguments: &[OsString]) -> ExternalError {
     let own = env::current_exe().ok();
     let beside = own.as_deref().and_then(Path::parent);
     match find(verb, beside) {

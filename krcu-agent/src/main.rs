@@ -1,6 +1,9 @@
 //! The command `krcu`.
 
-use std::process::ExitCode;
+use std::{
+    ffi::{OsStr, OsString},
+    process::ExitCode,
+};
 
 use clap::{Parser as _, error::ErrorKind};
 use krcu_agent::{
@@ -34,10 +37,10 @@ fn main() -> ExitCode {
         Verb::Agent(options) => status(agent::run(&options)),
         Verb::Man(options) => status(manual::man(&options).map_err(CheckError::Failed)),
         Verb::Completions(options) => status(manual::completions(&options).map_err(CheckError::Failed)),
+        Verb::Tui(words) => other("tui".as_ref(), &words.words),
+        Verb::Analyze(words) => other("analyze".as_ref(), &words.words),
         Verb::External(words) => {
-            let error = external::run(&words);
-            eprintln!("krcu: {:#}", anyhow::Error::from(error));
-            ExitCode::from(EXIT_USAGE)
+            words.split_first().map_or(ExitCode::from(EXIT_USAGE), |(verb, rest)| other(verb, rest))
         }
         Verb::Doctor(options) => match doctor::run(&options) {
             Ok(true) => ExitCode::SUCCESS,
@@ -48,6 +51,13 @@ fn main() -> ExitCode {
             }
         },
     }
+}
+
+/// What another program gives, or why it does not run.
+fn other(verb: &OsStr, arguments: &[OsString]) -> ExitCode {
+    let error = external::run(verb, arguments);
+    eprintln!("krcu: {:#}", anyhow::Error::from(error));
+    ExitCode::from(EXIT_USAGE)
 }
 
 /// The status that a verb gave, or what kept it from giving one.
@@ -68,7 +78,8 @@ fn status(outcome: Result<u8, CheckError>) -> ExitCode {
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "say what to do: check, record, replay, agent or doctor (see krcu --help)".to_owned();
+        return "say what to do: check, record, replay, agent, tui, analyze or doctor (see krcu --help)"
+            .to_owned();
     }
     let wrong = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let wrong: Vec<&str> = wrong.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();

@@ -28,6 +28,8 @@ pub struct Completions {
     pub shell: Shell,
 }
 
+/// Verbs that are programs of their own.
+const BESIDE: [&str; 2] = ["tui", "analyze"];
 /// The name of the page of the configuration.
 const CONFIG: &str = "agent.toml";
 
@@ -93,10 +95,22 @@ fn config_page() -> Roff {
 /// # Errors
 /// When they cannot be written.
 pub fn completions(options: &Completions) -> anyhow::Result<u8> {
-    let mut text = Vec::new();
-    clap_complete::generate(options.shell, &mut Cli::command(), "krcu", &mut text);
-    io::stdout().lock().write_all(&text).context("cannot write the completions")?;
+    io::stdout().lock().write_all(&script(options.shell)).context("cannot write the completions")?;
     Ok(0)
+}
+
+/// The completions of a shell. What another program takes is not known here: a shell offers files.
+fn script(shell: Shell) -> Vec<u8> {
+    let mut krcu = Cli::command();
+    for verb in BESIDE {
+        krcu = krcu.mut_subcommand(verb, |command| {
+            let about = command.get_about().cloned().unwrap_or_default();
+            clap::Command::new(verb).about(about).disable_help_flag(true)
+        });
+    }
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut krcu, "krcu", &mut text);
+    text
 }
 
 #[cfg(test)]
@@ -117,6 +131,23 @@ mod tests {
         }
         assert!(text(None).contains("krcu"));
         assert!(page(Some("nothing")).is_err());
+    }
+
+    #[test]
+    fn programs_beside_krcu_are_offered_as_its_own_verbs_are() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let text = String::from_utf8(script(shell)).unwrap();
+            for verb in ["check", "tui", "analyze"] {
+                let is_offered = |line: &str| match shell {
+                    Shell::Bash => line.trim_start().starts_with("opts=") && line.contains(verb),
+                    Shell::Zsh => line.starts_with(&format!("'{verb}:")),
+                    _ => line.starts_with("complete -c krcu") && line.contains(&format!("-a \"{verb}\"")),
+                };
+                assert!(text.lines().any(is_offered), "{shell}: {verb}");
+            }
+            assert!(!text.contains("ARGUMENT"), "{shell} would offer a word that is a placeholder");
+        }
+        assert!(text(None).contains("krcu\\-tui(1)") && text(None).contains("krcu\\-analyze(1)"));
     }
 
     #[test]

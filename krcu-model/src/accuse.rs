@@ -1,10 +1,10 @@
 //! Accusations: what the kernel is said to have broken, and when nothing unseen can explain it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, mem::take};
 
 use crate::{
     advice,
-    double::Doubles,
+    double::{AllDoubles, Doubles},
     event::{CacheAddress, CacheFacts, Gap, Scope, Time},
     evidence,
     promise::{Promise, Violation},
@@ -87,6 +87,24 @@ fn facts_of(state: &State, cache: CacheId) -> CacheFacts {
         state.destroys.iter().rfind(|destroy| destroy.cache == cache).map(|destroy| &destroy.facts);
     let alive = state.caches.values().find(|life| life.id == cache).map(|life| &life.facts);
     alive.or(destroyed).cloned().unwrap_or_default()
+}
+
+/// Forgets what is told of the lives of caches that `is_over` names, with the time when it was last found; gives the
+/// words that stay of it.
+pub(crate) fn forget(state: &mut State, is_over: impl Fn(CacheId, Time) -> bool) -> Vec<VerdictKind> {
+    let (over, kept): (Vec<_>, Vec<_>) = take(&mut state.ledger.violations)
+        .into_iter()
+        .partition(|violation| violation.cache.is_some_and(|life| is_over(life, violation.at)));
+    state.ledger.violations = kept;
+    let proved = over.iter().filter(|violation| is_proved(state, violation));
+    let mut words: Vec<VerdictKind> =
+        proved.filter_map(|violation| Some(of_violation(state, violation)?.verdict)).collect();
+    let (over, kept): (AllDoubles, AllDoubles) =
+        take(&mut state.doubles).into_iter().partition(|(life, doubles)| is_over(*life, doubles.last()));
+    state.doubles = kept;
+    let doubles = over.iter().filter_map(|(life, doubles)| of_double(state, *life, doubles));
+    words.extend(doubles.map(|verdict| verdict.verdict));
+    words
 }
 
 /// The verdicts of double frees, in the order in which their caches were met.

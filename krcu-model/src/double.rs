@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    event::{CacheAddress, ObjectAddress},
+    event::{CacheAddress, ObjectAddress, Time},
     stack::StackId,
     state::{Blind, CacheId, Mark, State},
 };
@@ -42,6 +42,12 @@ impl Doubles {
         *number += 1;
         all.first = all.first.min(double.first);
         all.second = all.second.max(double.second);
+    }
+
+    /// When the last of them was found.
+    pub(crate) fn last(&self) -> Time {
+        let all = self.known.iter().chain(self.more.as_ref().map(|(_, all)| all));
+        all.map(|double| double.second.0.time).max().unwrap_or_default()
     }
 
     /// Those that no loss can explain: how many, and each of those that were kept.

@@ -6,8 +6,10 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    accuse,
     event::{Gap, Scope},
-    state::State,
+    state::{CacheId, State},
+    verdict::VerdictKind,
 };
 
 /// Losses that are kept one by one; of more, the older half is merged.
@@ -18,6 +20,20 @@ const MOST_CACHES: usize = 64;
 const MOST_WAITING: usize = 4096;
 
 impl State {
+    /// Forgets what the kernel is accused of about caches of which every destroy is about to be forgotten, in words that
+    /// a later loss no more takes back than those of these destroys; gives the words.
+    pub(crate) fn forget_accusations(&mut self, passed: usize, open: &BTreeSet<usize>) -> Vec<VerdictKind> {
+        let Some(oldest) = self.destroys.get(passed).map(|destroy| destroy.begin.time) else {
+            return Vec::new();
+        };
+        let stays = |place: usize| place >= passed || open.contains(&place);
+        let alive = self.caches.values().filter(|cache| cache.failed.is_none_or(stays));
+        let destroyed = self.destroys.iter().enumerate().filter(|(place, _)| stays(*place));
+        let known: BTreeSet<CacheId> =
+            alive.map(|cache| cache.id).chain(destroyed.map(|(_, destroy)| destroy.cache)).collect();
+        accuse::forget(self, |life, at| at < oldest && !known.contains(&life))
+    }
+
     /// Forgets the destroys before `passed`, by their place, but for those in `open`. Those that stay keep their
     /// order and their numbers, and move to the first places.
     pub(crate) fn forget_destroys(&mut self, passed: usize, open: &BTreeSet<usize>) {
@@ -142,7 +158,7 @@ mod tests {
             let mut state = State::new(Watch { blind, ..Watch::default() });
             let [alive, gone] = [1, 2].map(CacheAddress);
             let facts = crate::event::CacheFacts::default();
-            let cache = Cache::new(crate::state::CacheId(0), facts, Born::BeforeAttach);
+            let cache = Cache::new(CacheId(0), facts, Born::BeforeAttach);
             state.caches.insert(alive, cache);
             for address in [alive, gone] {
                 state.ledger.ends.entry(address).or_default().looked_by = Some(Task(1));

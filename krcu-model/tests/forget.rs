@@ -80,6 +80,11 @@ fn who_forgets_comes_to_the_same_verdicts_and_stays_small() {
         assert!(most <= 256 + 256 + 128, "{name}: {most} of {all} destroys were kept");
         let newest = whole.destroys().last().unwrap().number;
         assert_eq!(short.destroys().last().unwrap().number, newest, "{name}");
+        // What the kernel is accused of goes with the last destroy of its cache, and has that cache's name until then.
+        let accusations: Vec<_> = report.verdicts.iter().filter(|row| row.destroy.is_none()).collect();
+        assert!(accusations.len() <= most, "{name}: {} accusations", accusations.len());
+        assert!(accusations.iter().all(|row| !row.verdict.cache.is_empty()), "{name}");
+        assert!(short.violations().len() <= 2 * most, "{name}: {} promises", short.violations().len());
         let row = report.verdicts.iter().find_map(|row| row.destroy).unwrap();
         assert!(row <= newest && row + 64 > newest, "{name}: the newest row is of {row}, not {newest}");
     }

@@ -6,7 +6,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -53,32 +53,7 @@ const EXPOSURE: &str = "Overall exposure level for krcu.service: ";
 ///
 /// When the root cannot be made; when something there is not as it should be, with what was said.
 pub(crate) fn try_package(package: &Path) -> Result<()> {
-    let clean = cache::folder("userlands")?.join(format!("{}-clean", BOOKWORM.name));
-    cache::fill_once(&clean, |partial| {
-        say("unpacking a clean Debian 12 (about 90 MB, once)");
-        View::open(BOOKWORM)?.unpack_with_dependencies(&PACKAGES, partial)?;
-        MERGED.iter().try_for_each(|name| merge(partial, name))
-    })?;
-    let root = machine::target_folder().join("clean-root");
-    remove(&root)?;
-    Job { what: "copying a clean Debian", advice: "is the disk full?" }
-        .run(Command::new("cp").arg("-a").arg(&clean).arg(&root))?;
-    for folder in
-        ["proc", "dev", "tmp", "run", "root", "var/lib/dpkg/info", "var/lib/dpkg/updates", "var/cache/man"]
-    {
-        cache::create_folder(&root.join(folder))?;
-    }
-    cache::write_file(&root.join("var/lib/dpkg/status"), b"")?;
-    // What base-passwd's set-up script does, and dash's.
-    for name in ["passwd", "group"] {
-        let master = root.join(format!("usr/share/base-passwd/{name}.master"));
-        fs::copy(&master, root.join("etc").join(name))
-            .with_context(|| format!("copying {}", master.display()))?;
-    }
-    if fs::symlink_metadata(root.join("usr/bin/sh")).is_err() {
-        symlink("dash", root.join("usr/bin/sh")).context("linking sh")?;
-    }
-    fs::copy(package, root.join("package.deb")).with_context(|| format!("copying {}", package.display()))?;
+    let root = fresh("clean-root", package)?;
     cache::write_file(&root.join("test"), TEST.as_bytes())?;
     let said = output_of(
         machine::as_root("unshare")
@@ -97,6 +72,45 @@ pub(crate) fn try_package(package: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A clean root of this name in the target folder, with a package at `/package.deb`; nothing is installed in it.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub(crate) fn fresh(name: &str, package: &Path) -> Result<PathBuf> {
+    let clean = cache::folder("userlands")?.join(format!("{}-clean", BOOKWORM.name));
+    cache::fill_once(&clean, |partial| {
+        say("unpacking a clean Debian 12 (about 90 MB, once)");
+        View::open(BOOKWORM)?.unpack_with_dependencies(&PACKAGES, partial)?;
+        MERGED.iter().try_for_each(|name| merge(partial, name))
+    })?;
+    let root = machine::target_folder().join(name);
+    remove(&root)?;
+    Job { what: "copying a clean Debian", advice: "is the disk full?" }
+        .run(Command::new("cp").arg("-a").arg(&clean).arg(&root))?;
+    for folder in
+        ["proc", "dev", "tmp", "run", "root", "var/lib/dpkg/info", "var/lib/dpkg/updates", "var/cache/man"]
+    {
+        cache::create_folder(&root.join(folder))?;
+    }
+    cache::write_file(&root.join("var/lib/dpkg/status"), b"")?;
+    // What the set-up scripts of libc-bin, base-passwd and dash do.
+    for (from, name) in [
+        ("libc-bin/nsswitch.conf", "nsswitch.conf"),
+        ("base-passwd/passwd.master", "passwd"),
+        ("base-passwd/group.master", "group"),
+    ] {
+        let from = root.join("usr/share").join(from);
+        fs::copy(&from, root.join("etc").join(name))
+            .with_context(|| format!("copying {}", from.display()))?;
+    }
+    if fs::symlink_metadata(root.join("usr/bin/sh")).is_err() {
+        symlink("dash", root.join("usr/bin/sh")).context("linking sh")?;
+    }
+    fs::copy(package, root.join("package.deb")).with_context(|| format!("copying {}", package.display()))?;
+    Ok(root)
+}
+
 /// Makes a folder a link into /usr, with all that is in it, as the installer does.
 fn merge(root: &Path, name: &str) -> Result<()> {
     let (old, new) = (root.join(name), root.join("usr").join(name));
@@ -109,7 +123,11 @@ fn merge(root: &Path, name: &str) -> Result<()> {
 }
 
 /// Removes a root, unless something of this machine's is mounted in it.
-fn remove(root: &Path) -> Result<()> {
+///
+/// # Errors
+///
+/// When something is, or a file cannot be removed.
+pub(crate) fn remove(root: &Path) -> Result<()> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").context("reading what is mounted")?;
     if mounts.lines().any(|line| line.contains(&*root.to_string_lossy())) {
         bail!("something is mounted below {}", root.display());

@@ -18,10 +18,13 @@ krcu tui --replay /nothing 2>/tmp/said || status=$?
 getent group krcu || wrong "there is no group krcu"
 
 # Pages are found by name, and each option of the command is on its page.
-for page in krcu krcu-check krcu-record krcu-replay krcu-agent krcu-doctor krcu-tui; do
+for page in krcu krcu-check krcu-record krcu-replay krcu-agent krcu-analyze krcu-doctor krcu-tui; do
 	man -w "$page" >&2
 	man "$page" | col -b 2>/dev/null >/tmp/page || man "$page" >/tmp/page
 	grep -q '^NAME' /tmp/page || wrong "the page $page has no name"
+done
+for page in krcu-tui krcu-analyze; do
+	man krcu | grep -q "$page(1)" || wrong "the page of krcu does not name $page"
 done
 man -w 5 krcu-agent.toml >&2
 man krcu-agent.toml | grep -q ring_bytes || wrong "the page of the configuration has no key"
@@ -36,13 +39,20 @@ bash -c '
 		[ "${COMPREPLY[*]}" = "$3" ] || { echo "bash completes $1 $2 to ${COMPREPLY[*]}"; exit 1; }
 	}
 	completes krcu ch check
+	completes krcu tu tui
+	completes krcu an analyze
 	completes krcu-tui --rep --replay' >&2
-fish -c 'complete -C "krcu ch"' | grep -q '^check' || wrong "fish does not complete krcu ch"
+for verb in check tui analyze; do
+	fish -c "complete -C 'krcu ${verb%??}'" | grep -q "^$verb" || wrong "fish does not complete krcu ${verb%??}"
+done
 fish -c 'complete -C "krcu-tui --rep"' | grep -q '^--replay' || wrong "fish does not complete krcu-tui --rep"
 for name in krcu krcu-tui; do
 	# As zsh does it: the functions are found by their files' names.
 	zsh -f -c "fpath=(/usr/share/zsh/site-functions \$fpath); autoload -U compinit; compinit -u -D; (( \$+_comps[$name] ))" ||
 		wrong "zsh does not complete $name"
+done
+for verb in check tui analyze; do
+	grep -q "^'$verb:" /usr/share/zsh/site-functions/_krcu || wrong "zsh does not complete krcu $verb"
 done
 
 # The unit and its users.

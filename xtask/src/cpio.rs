@@ -78,6 +78,40 @@ impl<W: Write> Cpio<W> {
         self.file(path, metadata.permissions().mode() & 0o777, &contents)
     }
 
+    /// Adds what is below a folder of this machine, links as links, without what is at the places to skip. What is added
+    /// below a link to a folder later on comes to lie in that folder.
+    ///
+    /// # Errors
+    ///
+    /// When something cannot be read.
+    pub(crate) fn tree(&mut self, root: &Path, skip: &[&str]) -> Result<()> {
+        let mut below = vec![String::new()];
+        while let Some(folder) = below.pop() {
+            let from = root.join(&folder);
+            let context = || format!("reading {}", from.display());
+            for entry in fs::read_dir(&from).with_context(context)? {
+                let entry = entry.with_context(context)?;
+                let name = entry.file_name().to_string_lossy().into_owned();
+                let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
+                let kind = entry.file_type().with_context(context)?;
+                if skip.contains(&path.as_str()) {
+                    continue;
+                }
+                if kind.is_symlink() {
+                    let target = fs::read_link(entry.path()).with_context(context)?;
+                    self.link(&path, &target.to_string_lossy())?;
+                    self.folders.insert(path);
+                } else if kind.is_dir() {
+                    self.folder(&path)?;
+                    below.push(path);
+                } else if kind.is_file() {
+                    self.copy(&path, &entry.path())?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Adds a symbolic link.
     ///
     /// # Errors

@@ -1,4 +1,5 @@
-//! Packs what a test machine boots into: busybox, the krcu programs, modules, files, and the command to run.
+//! Packs what a test machine boots into: busybox, the krcu programs, modules, files, and the command to run; or a Debian
+//! with systemd in place of the first two.
 //!
 //! Nothing is compressed: the archive is read from memory by qemu, and unpacking costs more than copying.
 
@@ -17,6 +18,23 @@ use crate::progress::output_of;
 
 /// What the first process of the machine does.
 const INIT: &str = include_str!("init.sh");
+/// What runs the command.
+const HAND_OVER: &str = include_str!("hand_over.sh");
+/// The same for a systemd, which is told to boot into this unit.
+const UNIT: &str = "[Unit]\nDescription=The command of a test machine\n\n[Service]\nType=exec\n\
+    Environment=PATH=/usr/bin:/usr/sbin:/busybox HOME=/root TERM=dumb LC_ALL=C.UTF-8\n\
+    ExecStart=/busybox/busybox sh /hand-over\n";
+/// On the kernel's command line of a machine with systemd.
+pub(crate) const BOOT_UNIT: &str = "systemd.unit=hand-over.service";
+/// Of a Debian, what no machine looks at, and what is large.
+const UNREAD: [&str; 6] = [
+    "usr/share/doc",
+    "usr/share/man",
+    "usr/share/locale",
+    "usr/share/i18n",
+    "usr/share/fish",
+    "usr/share/zsh",
+];
 /// The kernel's modules that lead to the host; in-tree, so that nothing of ours is in the way.
 const CHANNEL_MODULES: [&str; 2] = ["virtio_pci", "virtio_console"];
 /// Folders that are mounted on or written to.
@@ -38,8 +56,10 @@ pub(crate) struct Contents<'a> {
     pub(crate) in_tree: &'a [String],
     /// Files: where they are here, and where they shall be there.
     pub(crate) files: &'a [(PathBuf, String)],
-    /// Programs for `/bin`.
+    /// Programs for `/bin`; a Debian gets none.
     pub(crate) programs: &'a [PathBuf],
+    /// The root of a Debian whose systemd is the first process, as busybox is otherwise.
+    pub(crate) debian: Option<&'a Path>,
 }
 
 impl Contents<'_> {
@@ -51,21 +71,27 @@ impl Contents<'_> {
     pub(crate) fn write(&self, path: &Path) -> Result<()> {
         let file = File::create(path).with_context(|| format!("creating {}", path.display()))?;
         let mut cpio = Cpio::new(BufWriter::new(file));
+        match self.debian {
+            Some(root) => self.systemd(&mut cpio, root)?,
+            None => {
+                self.busybox(&mut cpio, "/bin")?;
+                self.programs(&mut cpio)?;
+                cpio.file("/init", 0o755, INIT.as_bytes())?;
+                cpio.file(
+                    "/etc/passwd",
+                    0o644,
+                    b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
+                )?;
+                cpio.file("/etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n")?;
+            }
+        }
         for folder in FOLDERS {
             cpio.folder(folder)?;
         }
         cpio.character_device("/dev/console", 5, 1)?;
-        cpio.file("/init", 0o755, INIT.as_bytes())?;
+        cpio.file("/hand-over", 0o755, HAND_OVER.as_bytes())?;
         cpio.file("/command", 0o644, self.command.as_bytes())?;
         cpio.file("/mark", 0o644, self.mark.as_bytes())?;
-        cpio.file(
-            "/etc/passwd",
-            0o644,
-            b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n",
-        )?;
-        cpio.file("/etc/group", 0o644, b"root:x:0:\nnogroup:x:65534:\n")?;
-        self.busybox(&mut cpio)?;
-        self.programs(&mut cpio)?;
         for module in self.modules {
             let name = module.file_name().unwrap_or_default().to_string_lossy();
             cpio.copy(&format!("/modules/{name}"), module)?;
@@ -78,14 +104,22 @@ impl Contents<'_> {
         Ok(())
     }
 
-    fn busybox(&self, cpio: &mut Cpio<impl Write>) -> Result<()> {
+    /// A Debian: its own programs are found first, and busybox's where it has none.
+    fn systemd(&self, cpio: &mut Cpio<impl Write>, root: &Path) -> Result<()> {
+        cpio.tree(root, &UNREAD)?;
+        self.busybox(cpio, "/busybox")?;
+        cpio.file("/etc/systemd/system/hand-over.service", 0o644, UNIT.as_bytes())?;
+        cpio.link("/init", "usr/lib/systemd/systemd")
+    }
+
+    fn busybox(&self, cpio: &mut Cpio<impl Write>, folder: &str) -> Result<()> {
         let busybox = machine::find_program("busybox")
             .ok_or_else(|| anyhow!("busybox is missing: run `cargo xtask setup` (package busybox-static)"))?;
-        cpio.copy("/bin/busybox", &busybox)?;
+        cpio.copy(&format!("{folder}/busybox"), &busybox)?;
         for applet in
             output_of(Command::new(&busybox).arg("--list"))?.lines().filter(|name| *name != "busybox")
         {
-            cpio.link(&format!("/bin/{applet}"), "busybox")?;
+            cpio.link(&format!("{folder}/{applet}"), "busybox")?;
         }
         Ok(())
     }

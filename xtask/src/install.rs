@@ -19,8 +19,8 @@ use crate::setup;
 pub(crate) const PREFIX: &str = "/usr/local";
 /// Where a package does.
 const PACKAGED: &str = "/usr";
-/// Verbs of krcu that have a manual page; "" is krcu itself.
-const PAGES: [&str; 6] = ["", "check", "record", "replay", "agent", "doctor"];
+/// Verbs of krcu that have a manual page; "" is krcu itself. krcu-tui prints its own.
+const PAGES: [&str; 7] = ["", "check", "record", "replay", "agent", "analyze", "doctor"];
 /// Where documents are put, below the prefix: a folder of ours.
 const DOCUMENTS: &str = "share/doc/krcu";
 /// Shells, and where each looks for a program's completions, below the prefix: what is before its name, and behind.

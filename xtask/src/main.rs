@@ -41,6 +41,7 @@ mod scenarios;
 mod screens;
 mod setup;
 mod stream;
+mod systemd_boot;
 mod tally;
 mod test;
 mod toolchain;

@@ -15,6 +15,7 @@ use crate::model::{self, Extent};
 use crate::progress::{command_line, say};
 use crate::scenarios::{agent, live, terminal};
 use crate::setup;
+use crate::systemd_boot;
 use crate::tally::Tally;
 use crate::trace_tests;
 use crate::truth;
@@ -67,6 +68,7 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
             truth::run::compare(&judged, &mut tally)?;
         }
         trace_tests::run(&parts.choice, &mut tally)?;
+        systemd_boot::run(&parts.choice, &mut tally)?;
     }
     Ok(tally.close())
 }

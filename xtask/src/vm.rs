@@ -19,7 +19,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use crate::build;
 use crate::cache;
 use crate::digest;
-use crate::initramfs::Contents;
+use crate::initramfs::{BOOT_UNIT, Contents};
 use crate::kernel::{Kernel, Series};
 use crate::machine;
 use crate::module;
@@ -63,6 +63,8 @@ pub(crate) struct Run {
     pub(crate) command: String,
     /// Whether output is shown as it comes; it is in the [`Outcome`] either way.
     pub(crate) show: bool,
+    /// The root of a Debian whose systemd boots and runs the command, in place of busybox.
+    pub(crate) debian: Option<PathBuf>,
 }
 
 /// What became of a machine that reported a status.
@@ -101,6 +103,7 @@ impl Run {
             acceleration: Acceleration::Auto,
             command: command.to_owned(),
             show: false,
+            debian: None,
         }
     }
 
@@ -132,9 +135,11 @@ impl Run {
             in_tree: &self.in_tree,
             files: &self.files,
             programs: &build::programs()?,
+            debian: self.debian.as_deref(),
         }
         .write(&initramfs)?;
         let session = Session::listen(&folder.path, &format!("\u{1}{mark}"))?;
+        let boot_unit = if self.debian.is_some() { BOOT_UNIT } else { "" };
         let machine = Machine {
             acceleration,
             icount: self.icount,
@@ -142,7 +147,7 @@ impl Run {
             memory_mib: self.memory_mib,
             vmlinuz: &vmlinuz,
             initramfs: &initramfs,
-            append: &self.append,
+            append: &format!("{boot_unit} {}", self.append),
             folder: &folder.path,
             ports: &session.ports(),
         };

@@ -188,8 +188,6 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
         let answers = http::Answers { newest: receiver, health: Arc::clone(&health) };
         tokio::spawn(http::serve(listener, config.metrics.connections, answers));
     }
-    let manager = systemd::Manager::new();
-    manager.ready("watching");
     memory::give_back();
     let mut owner = Owner {
         watcher,
@@ -202,7 +200,7 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
         has,
         recorder,
         outside,
-        manager,
+        manager: systemd::Manager::new(),
         known: told::Known::default(),
         told: 0,
         trimmed: Instant::now(),

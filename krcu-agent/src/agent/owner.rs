@@ -3,7 +3,10 @@
 
 use std::{
     process,
-    sync::Arc,
+    sync::{
+        Arc,
+        mpsc::{SyncSender, sync_channel},
+    },
     thread,
     time::{Duration, Instant as Clock},
 };
@@ -42,6 +45,8 @@ const MANY_DESTROYS: usize = 64;
 const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// Of the time that stopping may take, the part in which the last events are taken.
 const DRAIN_SHARE: u32 = 2;
+/// How long it may take to say that stopping took too long.
+const SAY_WITHIN: Duration = Duration::from_millis(500);
 
 /// All that can happen to the owner.
 enum Input {
@@ -87,8 +92,12 @@ pub(super) struct Owner {
 }
 
 impl Owner {
-    /// Watches until something ends it.
+    /// Watches until something ends it. Whoever is told that it is ready can ask for a report at once.
     pub(super) async fn run(&mut self, mut signals: Signals) -> Why {
+        if let Err(error) = self.publish() {
+            return Why::Error(error);
+        }
+        self.manager.ready("watching");
         let mut look = ticks(LOOK_EVERY);
         let mut publish = ticks(self.config.socket.every);
         let mut alive = ticks(self.manager.interval().unwrap_or(Duration::from_secs(3600)));
@@ -262,11 +271,19 @@ fn ticks(every: Duration) -> Interval {
     ticks
 }
 
-/// Ends the process when stopping takes too long, as if it were killed: the kernel detaches what is attached.
+/// Ends the process when stopping takes too long, as if it were killed: the kernel detaches what is attached. What is
+/// stuck may be standard error, too: who says so has a moment for it.
 fn give_up_after(within: Duration) {
+    let say = move |said: SyncSender<()>| {
+        eprintln!("krcu: stopping took longer than {} s: given up", within.as_secs_f32());
+        let _ = said.send(());
+    };
     let wait = move || {
         thread::sleep(within);
-        eprintln!("krcu: stopping took longer than {} s: given up", within.as_secs());
+        let (said, is_said) = sync_channel(1);
+        if thread::Builder::new().spawn(move || say(said)).is_ok() {
+            let _ = is_said.recv_timeout(SAY_WITHIN);
+        }
         process::exit(1);
     };
     // Without a thread there is no deadline, and stopping goes on.

@@ -37,7 +37,7 @@ pub struct VerdictRow {
 /// What is kept of verdicts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Verdicts {
-    /// Of destroys that are decided for good.
+    /// Of destroys that are decided for good, and of what the kernel was accused of about their caches.
     decided: BTreeMap<VerdictKind, u64>,
     /// Destroys before this one are decided for good, or in `open`.
     passed: usize,
@@ -105,6 +105,9 @@ impl Verdicts {
             return;
         }
         let open: BTreeSet<usize> = self.open.iter().copied().collect();
+        for word in state.forget_accusations(self.passed, &open) {
+            *self.decided.entry(word).or_default() += 1;
+        }
         state.forget_destroys(self.passed, &open);
         self.passed = open.len();
         self.open = (0..open.len()).collect();

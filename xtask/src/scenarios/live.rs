@@ -1,7 +1,8 @@
 //! How `krcu agent` behaves on real kernels: that it shows what happens, lets go of everything, and outlives whatever is
 //! done to it.
 //!
-//! Each text begins with [`WORDS`]: `start`, `stop`, `metric`. A count is waited for, never a time.
+//! Each text begins with the words of `live!`: `start`, `stop`, `metric`. A count is waited for, never a time. An agent
+//! that can be reached has a report: `start` ends the scenario when it is told anything else.
 
 use super::{Act, NO_WAIT, Scenario, Want, quiet, reported, scenario, step};
 
@@ -24,7 +25,9 @@ macro_rules! live {
              say() { name=$1; shift; line=\"\\\"cache\\\":\\\"$name\\\"\"
                  while [ $# -gt 0 ]; do line=\"$line,\\\"$1\\\":$2\"; shift 2 || exit 95; done; echo \"{\\\"kind\\\":\\\"step\\\",$line}\"; }
              start() { command krcu agent \"$@\" >&2 & agent=$!
-                 until fetch healthz >/dev/null; do kill -0 $agent || exit 98; usleep 100000; done; }
+                 until said=$(wget -q -O- http://127.0.0.1:9747/healthz 2>&1); do
+                     case $said in *'server returned error'*) echo \"$said\" >&2; exit 96;; esac
+                     kill -0 $agent || exit 98; usleep 100000; done; }
              stop() { kill -TERM $agent; wait $agent; say stopped status $? programs $(programs) files $(ls /run/krcu | wc -l); agent=; }
              decided() { sum=0; for word in clean waited pending leaked unordered late-free model-disagrees; do
                  sum=$((sum + $(metric \"krcu_verdicts{verdict=\\\"$word\\\"}\"))); done; echo $sum; }
@@ -214,6 +217,38 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 step("load", &[("ended", Want::Number(0))]),
                 step("log", &[("ended", Want::Number(1)), ("late", Want::Number(0))]),
                 step("replay", &[("status", Want::Number(0)), ("incomplete", Want::Number(0))]),
+            ],
+        )],
+    ),
+    // The disk hangs, as a server's that is gone: the trace cannot be closed, and so the agent is not stopped when its time is
+    // over. It ends all the same, and says so where that can be heard: the second time its log hangs as well.
+    scenario(
+        "agent_stop_hangs",
+        &[],
+        live!(
+            "mkfifo /tmp/unread; exec 9<>/tmp/unread
+             hang() { mkfifo /tmp/hung/krcu-00000$1.krcu/meta.json.new; }
+             start --record /tmp/hung --set stop.deadline=1s 2>/tmp/hung.log
+             hang 1; kill -TERM $agent; wait $agent; status=$?
+             cat /tmp/hung.log >&2
+             say late status $status programs $(programs) told $(grep -c 'stopping took longer than 1 s' /tmp/hung.log) \
+                 ended $(grep -c 'nothing is attached' /tmp/hung.log)
+             start --record /tmp/hung --set stop.deadline=1s 2>/tmp/unread
+             hang 2; yes >/tmp/unread & filler=$!
+             until grep -q pipe /proc/$filler/wchan; do usleep 10000; done
+             kill -TERM $agent; wait $agent
+             say mute status $? programs $(programs); agent=; kill $filler"
+        ),
+        &[quiet(
+            BOTH,
+            &[
+                step("late", &[
+                    ("status", Want::Number(1)),
+                    ("programs", Want::Number(0)),
+                    ("told", Want::Number(1)),
+                    ("ended", Want::Number(0)),
+                ]),
+                step("mute", &[("status", Want::Number(1)), ("programs", Want::Number(0))]),
             ],
         )],
     ),

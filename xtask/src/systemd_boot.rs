@@ -1,0 +1,132 @@
+//! The package under a real systemd: a Debian that boots in a machine installs it, starts its unit, reloads, freezes and
+//! stops it, and removes it again.
+//!
+//! What `clean_root.rs` cannot see without a kernel of its own: that the unit's walls let the agent attach, that the manager
+//! hears what it is told, that the journal has what the log says.
+
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use crate::cache;
+use crate::clean_root;
+use crate::install;
+use crate::kernel::Series;
+use crate::kernel_tests::Choice;
+use crate::machine;
+use crate::progress::{say, tail_of};
+use crate::tally::Tally;
+use crate::vm::Run;
+
+/// What it is called in the tally.
+const NAME: &str = "systemd_unit";
+/// Where the destroy does not wait, and where it does: the module's verdict with its priority in the journal, and how many
+/// deferred frees were outstanding in the end.
+const KERNELS: [(&str, &str, &str); 2] =
+    [("6.1", "pending priority 4", "777"), ("6.12", "waited priority 5", "0")];
+/// What is done there.
+const SCRIPT: &str = include_str!("systemd_boot.sh");
+/// What it prints.
+const EXPECTED: &str = "\
+installed 0 enabled disabled programs 0
+started 0 health ok
+runs watching threads several with capabilities 0
+attached many
+socket 660 root krcu
+watchdog 30s knows 1
+verdict VERDICT unit krcu.service name krcu
+fields krcu_pending krcu_pending rmmod OUTSTANDING 0 0
+reloaded 0
+reloaded 0
+reloaded 0
+metrics.connections: takes effect with the next start
+/etc/krcu/agent.toml: there is no key `log.levle`, did you mean `log.level`?; the configuration stays as it was
+the configuration was read again
+reloads pid same restarts 0 health ok
+stopped 0 success 0 inactive programs 0
+stopped: some events, some lost; nothing is attached
+left  traces krcu-000001.krcu
+started 0 health ok
+frozen 1 results 1 now active traces 3
+removed 0 inactive inactive programs 0 links 0
+";
+/// What shows nothing: the kernel did not run a probe within another.
+const OPEN: &str = "verdict inconclusive";
+/// The root lies in memory twice while it is unpacked.
+const MEMORY_MIB: u32 = 3072;
+/// How long a machine may run.
+const SECONDS: u64 = 300;
+
+/// Runs the test on each chosen kernel, side by side.
+///
+/// # Errors
+///
+/// When the package or the root cannot be made.
+pub(crate) fn run(choice: &Choice, tally: &mut Tally) -> Result<()> {
+    let chosen = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
+    let kernels: Vec<(&str, &str, &str)> = KERNELS
+        .into_iter()
+        .filter(|(series, ..)| chosen(&choice.series, series) && chosen(&choice.names, NAME) && !choice.kept)
+        .collect();
+    if kernels.is_empty() {
+        return Ok(());
+    }
+    let (_, package) = install::pack()?;
+    let root = clean_root::fresh("systemd-root", &package)?;
+    // A root without one asks the console who it is.
+    cache::write_file(&root.join("etc/machine-id"), b"0123456789abcdef0123456789abcdef\n")?;
+    let outcomes: Vec<Result<()>> = thread::scope(|scope| {
+        let boots: Vec<_> = kernels
+            .iter()
+            .map(|kernel| {
+                let root = &root;
+                scope.spawn(move || boot(*kernel, root))
+            })
+            .collect();
+        boots
+            .into_iter()
+            .map(|boot| boot.join().unwrap_or_else(|_| Err(anyhow!("its thread panicked"))))
+            .collect()
+    });
+    for ((series, ..), outcome) in kernels.iter().zip(outcomes) {
+        tally.add(&format!("{series} {NAME}"), outcome);
+    }
+    clean_root::remove(&root)
+}
+
+fn boot((series, verdict, outstanding): (&str, &str, &str), root: &Path) -> Result<()> {
+    let parsed: Series = series.parse().with_context(|| format!("there is no kernel {series}"))?;
+    say(&format!("{series}: booting a Debian with systemd"));
+    let run = Run {
+        modules: vec![machine::repository().join("modules/krcu_pending")],
+        debian: Some(root.to_path_buf()),
+        memory_mib: MEMORY_MIB,
+        timeout: Duration::from_secs(SECONDS),
+        ..Run::new(parsed, SCRIPT)
+    };
+    let mut outcome = run.run()?;
+    if outcome.stdout.contains(OPEN) {
+        say(&format!("{series}: once more, since a probe's run was skipped"));
+        outcome = run.run()?;
+    }
+    say(&format!("{}: systemd in {:.1} s", outcome.release, outcome.total.as_secs_f32()));
+    let kept = machine::target_folder().join("kernel-tests").join(series).join(NAME);
+    for (kind, text) in [("stdout", &outcome.stdout), ("stderr", &outcome.stderr)] {
+        cache::write_file(&kept.with_extension(kind), text.as_bytes())?;
+    }
+    let expected = EXPECTED.replace("VERDICT", verdict).replace("OUTSTANDING", outstanding);
+    if outcome.stdout == expected {
+        return Ok(());
+    }
+    let found: Vec<&str> = outcome.stdout.lines().collect();
+    let wrong = expected.lines().enumerate().find(|(place, line)| found.get(*place) != Some(line));
+    let (place, line) = wrong.unwrap_or((expected.lines().count(), "nothing more"));
+    bail!(
+        "expected: {line}\n  but it is: {}\n  it said:\n{}\n  its files: {}.*",
+        found.get(place).unwrap_or(&"nothing"),
+        tail_of(&outcome.stderr, 20),
+        kept.display()
+    )
+}
