@@ -62,19 +62,20 @@ struct Account {
 /// # Errors
 /// When no approach has that name, or the workload cannot be run.
 pub fn ask(asked: &Asked, question: &Question) -> Result<Answer, WhatIfError> {
-    let (mut rows, others): (Vec<Box<dyn Approach>>, Vec<Box<dyn Approach>>) =
-        approach::all().into_iter().partition(|row| {
-            question.approach.as_ref().is_none_or(|part| row_name(row.as_ref()).contains(part.as_str()))
-        });
+    let is_asked = |row: &dyn Approach| {
+        question.approach.as_ref().is_none_or(|part| row_name(row).contains(part.as_str()))
+    };
+    let (mut rows, others): (Vec<_>, Vec<_>) =
+        approach::all().into_iter().partition(|row| is_asked(row.as_ref()));
     if rows.is_empty() {
         return Err(WhatIfError::NoApproach(question.approach.clone().unwrap_or_default()));
     }
     let mut accounts: Vec<Account> = rows.iter().map(|_| Account::default()).collect();
     let is_measured = asked.destroys.iter().any(|destroy| destroy.wait.is_some());
-    let is_upstream = |row: &Box<dyn Approach>| row_name(row.as_ref()) == asked.upstream;
+    let is_upstream = |row: &dyn Approach| row_name(row) == asked.upstream;
     if is_measured {
         // It is run for the back-test, whatever was asked.
-        rows.extend(others.into_iter().find(is_upstream));
+        rows.extend(others.into_iter().find(|row| is_upstream(row.as_ref())));
     }
     let mut tested = BackTest::default();
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
@@ -92,7 +93,7 @@ pub fn ask(asked: &Asked, question: &Question) -> Result<Answer, WhatIfError> {
         for part in &parts {
             for (place, row) in rows.iter().enumerate() {
                 let Some(outcome) = outcomes.next() else { continue };
-                if is_measured && is_upstream(row) {
+                if is_measured && is_upstream(row.as_ref()) {
                     tested.extend(back_test(&outcome, &part.waits));
                 }
                 if let Some(account) = accounts.get_mut(place) {
