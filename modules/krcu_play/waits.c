@@ -25,7 +25,7 @@
 #include "play.h"
 
 /* Well below the time after which the kernel calls it a stall. */
-#define PLAY_HOLD_MS 5000
+#define PLAY_HOLD_MS 15000
 
 static unsigned long hold_until;
 static bool holding, let_go;
@@ -109,7 +109,7 @@ static int play_hold(char **words, unsigned int count)
 	if (ms < 0)
 		return ms;
 	if (ms > PLAY_HOLD_MS)
-		return play_wrong(words[1], "is longer than five seconds");
+		return play_wrong(words[1], "is longer than fifteen seconds");
 	if (count > 2 && strcmp(words[2], "flushed"))
 		return play_wrong(words[2], "is no way to hold");
 	play_release();

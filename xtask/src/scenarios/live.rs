@@ -191,12 +191,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         )],
     ),
     // More happens than it can read, and goes on while it is told to stop: it ends by itself, within its time, and the trace
-    // has its end.
+    // has its end. An emulated processor under such a load takes seconds to detach.
     scenario(
         "agent_loaded",
         &["krcu_play"],
         live!(
-            "start --record /tmp/loaded --set probes.ring_bytes=64K 2>/tmp/loaded.log
+            "start --record /tmp/loaded --set probes.ring_bytes=64K --set stop.deadline=60s 2>/tmp/loaded.log
              play 'create loaded'
              while [ ! -e /tmp/enough ]; do play 'alloc loaded 5000; call loaded 5000' || exit 97; done & load=$!
              reaches krcu_lost_events_total{reason=\\\"ring_full\\\"} 1

@@ -56,7 +56,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             &["krcu_play"],
             seen!(
                 "shows 'attached .* ago'; shows 'no slab cache was destroyed yet'
-                     play 'create a; alloc a 700; hold 5000; queue a 300'
+                     play 'create a; alloc a 700; hold 15000; queue a 300'
                      shows '^ outstanding +300 '; capture growing
                      press 2; shows '^ *a +300 '; say few outstanding 300
                      play 'queue a 400'; shows '^ *a +700 '; say many outstanding 700
