@@ -143,6 +143,9 @@ fn is_left_open(case: &Case, booted: &BTreeMap<String, bool>) -> bool {
         return true;
     }
     let out = &folder(case.series);
+    if screens::shows_a_skipped_run(out, case.scenario.name) {
+        return true;
+    }
     let read = |kind: &str| {
         String::from_utf8_lossy(&fs::read(file(out, case.scenario, kind)).unwrap_or_default()).into_owned()
     };

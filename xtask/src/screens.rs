@@ -57,6 +57,12 @@ pub(crate) fn disagreements(out: &Path, series: &str, scenario: &str) -> Vec<Str
     found
 }
 
+/// Whether a screen of a scenario says that the kernel skipped a run of a probe: it is like no other then.
+pub(crate) fn shows_a_skipped_run(out: &Path, scenario: &str) -> bool {
+    let screens = captured(out, scenario).into_iter();
+    screens.filter_map(|(_, path)| fs::read_to_string(path).ok()).any(|shown| shown.contains("probe missed"))
+}
+
 /// The screens that a scenario has left: of which step, and where.
 fn captured(out: &Path, scenario: &str) -> Vec<(String, PathBuf)> {
     let entries = fs::read_dir(out).into_iter().flatten().flatten();
