@@ -62,6 +62,16 @@ impl Choice {
     pub(crate) fn is_partial(&self) -> bool {
         !(self.series.is_empty() && self.names.is_empty())
     }
+
+    /// Whether a kernel is among the chosen ones.
+    pub(crate) fn has_series(&self, series: &str) -> bool {
+        self.series.is_empty() || self.series.iter().any(|chosen| chosen == series)
+    }
+
+    /// Whether a scenario is.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|chosen| chosen == name)
+    }
 }
 
 /// A scenario on one kernel.
@@ -93,12 +103,11 @@ pub(crate) fn run(
     choice: &Choice,
     tally: &mut Tally,
 ) -> Result<Vec<Judged>> {
-    let chosen = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
     let mut waiting = VecDeque::new();
-    for series in SERIES.into_iter().filter(|series| chosen(&choice.series, series)) {
+    for series in SERIES.into_iter().filter(|series| choice.has_series(series)) {
         let cases: Vec<Case> = scenarios
             .iter()
-            .filter(|scenario| chosen(&choice.names, scenario.name))
+            .filter(|scenario| choice.has_name(scenario.name))
             .filter_map(|&scenario| {
                 let expectation = scenario.expectations.iter().find(|one| one.series.contains(&series))?;
                 Some(Case { series, scenario, expectation })

@@ -67,15 +67,11 @@ const SECONDS: u64 = 300;
 ///
 /// When the package or the root cannot be made.
 pub(crate) fn run(choice: &Choice, tally: &mut Tally) -> Result<()> {
-    let is_named = choice.names.iter().any(|name| name == NAME);
-    let is_chosen = |series: &str| match choice.series.as_slice() {
-        [] => is_named || series == ALWAYS,
-        chosen => chosen.iter().any(|wanted| wanted == series),
-    };
-    let kernels: Vec<(&str, &str, &str)> = KERNELS
-        .into_iter()
-        .filter(|(series, ..)| is_chosen(series) && (is_named || choice.names.is_empty()) && !choice.kept)
-        .collect();
+    let is_left_out = choice.kept || !choice.has_name(NAME);
+    let is_chosen =
+        |series: &str| if choice.is_partial() { choice.has_series(series) } else { series == ALWAYS };
+    let kernels: Vec<(&str, &str, &str)> =
+        KERNELS.into_iter().filter(|(series, ..)| !is_left_out && is_chosen(series)).collect();
     if kernels.is_empty() {
         return Ok(());
     }

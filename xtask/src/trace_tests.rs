@@ -142,14 +142,13 @@ fn replay(trace: &Path, format: &str) -> Result<Replayed> {
 ///
 /// When the programs that open traces cannot be installed or built.
 pub(crate) fn run(choice: &Choice, tally: &mut Tally) -> Result<()> {
-    let chosen = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
     let of_formats: Vec<&str> = SERIES
         .into_iter()
-        .filter(|series| chosen(&choice.series, series) && chosen(&choice.names, "trace_formats"))
+        .filter(|series| choice.has_series(series) && choice.has_name("trace_formats"))
         .collect();
     let peers = if of_formats.is_empty() { None } else { Some(Peers::ready()?) };
     // Where a destroy waits: on the others each loaded module leaves a broken cache behind.
-    let is_killed = chosen(&choice.series, "6.12") && chosen(&choice.names, "trace_killed");
+    let is_killed = choice.has_series("6.12") && choice.has_name("trace_killed");
     let (formatted, killed) = thread::scope(|scope| {
         let killed = is_killed.then(|| scope.spawn(|| killed("6.12")));
         let formatted: Vec<(String, Result<()>)> = of_formats

@@ -156,10 +156,15 @@ fn outstanding(state: &State) -> Vec<Deferred> {
 }
 
 impl Kept {
+    /// Where a stretch begins; the first has no cut before it.
+    fn cut_before(&self, number: usize) -> Option<&Cut> {
+        self.cuts.get(number.checked_sub(1)?)
+    }
+
     /// The rows of a stretch: the first, and how many.
     fn rows_of(&self, number: usize) -> (u64, u64) {
+        let begin = self.cut_before(number).map_or(0, |cut| cut.rows);
         let end = self.cuts.get(number).map_or(self.rows, |cut| cut.rows);
-        let begin = number.checked_sub(1).and_then(|before| self.cuts.get(before)).map_or(0, |cut| cut.rows);
         (begin, end - begin)
     }
 
@@ -233,7 +238,7 @@ impl Asked {
     pub(super) fn part(&self, number: usize) -> Result<Part, WhatIfError> {
         let is_in = |time: Time| self.stretch_at(time) == number;
         let queued = self.kept.read(number).map_err(TablesError::Polars)?;
-        let begin = match number.checked_sub(1).and_then(|before| self.kept.cuts.get(before)) {
+        let begin = match self.kept.cut_before(number) {
             Some(cut) => queued.first().map_or(cut.after, |first| first.at.min(cut.after)),
             None => self.begin,
         };
