@@ -235,7 +235,7 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
         Until::Told(limit) => (until_told(&mut run, *limit).await?, 0),
     };
     let end = now()?;
-    let Finished { state, losses, without_site, accounts, kept, .. } = run.finish(None).await?;
+    let Finished { state, losses, without_site, accounts, kept, .. } = run.finish(None).await?.finished;
     if let Some(error) = &kept.cut_short {
         eprintln!("krcu: {error}");
     }

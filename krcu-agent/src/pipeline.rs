@@ -54,6 +54,8 @@ pub struct Finished {
     pub without_site: u64,
     /// What became of everything that was seen.
     pub accounts: Vec<Account>,
+    /// What the kernel has counted.
+    pub reading: Reading,
     /// What became of the events that were to be kept.
     pub kept: Kept,
     /// The maker of reports, if there was one.
@@ -176,25 +178,29 @@ impl Pipeline {
         Ok(self.state.events() + lost >= numbered)
     }
 
-    /// The probes are detached and the ring is empty: closes the account with the kernel's counters.
+    /// Closes the account with the kernel's counters. `is_whole` says that the probes are detached and that all
+    /// they have written was taken; otherwise nobody knows what came last, and nothing is concluded from that.
     ///
     /// # Errors
     /// When the counters or the clock cannot be read.
-    pub fn finish(mut self, probes: &Probes, now: Clock) -> anyhow::Result<Finished> {
+    pub fn finish(mut self, probes: &Probes, is_whole: bool, now: Clock) -> anyhow::Result<Finished> {
         let end = now()?;
         let reading = read(probes, true)?;
         let gaps = self.ledger.take(&reading, end, end);
         self.gaps(gaps);
         let losses = reading.losses();
-        let attached = self.state.watch().attached;
-        // What has a number and was not counted as lost was written and never came.
-        let numbered: u64 = probes.sequences()?.iter().sum();
-        self.gaps(missing(numbered, self.state.events() + losses.ring_full, attached, end));
+        if is_whole {
+            // What has a number and was not counted as lost was written and never came.
+            let numbered: u64 = probes.sequences()?.iter().sum();
+            let attached = self.state.watch().attached;
+            self.gaps(missing(numbered, self.state.events() + losses.ring_full, attached, end));
+        }
         Ok(Finished {
             state: self.state,
             losses,
             without_site: reading.all(Fate::NoSite),
             accounts: accounts(&reading.counters),
+            reading,
             kept: self.sinks.finish(),
             reporter: self.reporter,
         })

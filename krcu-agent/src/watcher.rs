@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 
 use anyhow::Context as _;
 use krcu_model::{Watch, event::Time};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     diagnostics::ProbeLog,
@@ -112,6 +112,17 @@ pub(crate) fn now() -> anyhow::Result<Time> {
     Ok(Time(u64::try_from(ns).unwrap_or(u64::MAX)))
 }
 
+/// The end of a watch.
+pub(crate) struct Ended {
+    pub(crate) finished: Finished,
+    /// Whether every event was taken; if not, the deadline came first.
+    pub(crate) is_whole: bool,
+    /// Probes that the kernel has still to take away.
+    pub(crate) attached: usize,
+    /// For what they have counted.
+    pub(crate) probes: Probes,
+}
+
 /// What reads, and what it reads into.
 pub(crate) struct Watcher {
     pub(crate) probes: Probes,
@@ -167,21 +178,35 @@ impl Watcher {
         self.source.used_bytes()
     }
 
-    /// Detaches, takes the last events, and closes the account. Past the deadline, what is still in the ring
-    /// counts as lost.
+    /// Detaches, takes what comes meanwhile and what is there in the end, and closes the account. Past the
+    /// deadline it is closed as it stands: how many probes are still attached is in what it gives.
     ///
     /// # Errors
-    /// When a counter or the clock cannot be read. Nothing stays attached.
-    pub(crate) async fn finish(mut self, deadline: Option<Instant>) -> anyhow::Result<Finished> {
-        self.probes.detach()?;
+    /// When a counter or the clock cannot be read.
+    pub(crate) async fn finish(mut self, deadline: Option<Instant>) -> anyhow::Result<Ended> {
+        let mut attached = self.probes.detach();
         let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        while *attached.borrow() > 0 && !is_over() {
+            if !self.take_some()? {
+                tokio::task::yield_now().await;
+                continue;
+            }
+            tokio::select! {
+                _ = attached.wait_for(|attached| *attached == 0) => {}
+                ready = self.source.readable() => ready?,
+                () = sleep(LOOK_EVERY) => {}
+            }
+        }
         for _ in 0..LAST_LOOKS {
             while !is_over() && !self.drain()? {}
-            if is_over() || self.pipeline.has_all(&self.probes)? {
+            if self.pipeline.has_all(&self.probes)? || is_over() {
                 break;
             }
-            sleep_until(Instant::now() + LOOK_EVERY).await;
+            sleep(LOOK_EVERY).await;
         }
-        self.pipeline.finish(&self.probes, now)
+        let attached = *attached.borrow();
+        let is_whole = attached == 0 && (self.pipeline.has_all(&self.probes)? || !is_over());
+        let finished = self.pipeline.finish(&self.probes, is_whole, now)?;
+        Ok(Ended { finished, is_whole, attached, probes: self.probes })
     }
 }

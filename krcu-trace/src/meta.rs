@@ -120,7 +120,7 @@ pub enum How {
     Signal,
     /// The time that was asked for was over.
     Duration,
-    /// The events could not be written: they are not all here.
+    /// The events could not be written, or the last of them not waited for: they are not all here.
     CutShort,
 }
 

@@ -94,6 +94,6 @@ fn ending(how: Option<How>) -> &'static str {
         Some(How::Exit) => "the command ended",
         Some(How::Signal) => "krcu was told to end",
         Some(How::Duration) => "the time that was asked for was over",
-        Some(How::CutShort) => "the events could not be written: they are not all here",
+        Some(How::CutShort) => "not every event could be written, or waited for: they are not all here",
     }
 }

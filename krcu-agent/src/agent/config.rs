@@ -106,7 +106,7 @@ pub struct Log {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Stop {
-    /// How long stopping may take.
+    /// How long stopping may take. For each function that is probed the kernel waits a grace period of Tasks RCU.
     #[serde(deserialize_with = "span")]
     pub deadline: Duration,
 }
@@ -168,7 +168,7 @@ impl Default for Log {
 
 impl Default for Stop {
     fn default() -> Stop {
-        Stop { deadline: Duration::from_secs(10) }
+        Stop { deadline: Duration::from_secs(30) }
     }
 }
 

@@ -83,8 +83,9 @@ pub const KEYS: &[Key] = &[
     ),
     reloaded(
         "stop.deadline",
-        "\"10s\"",
-        "How long stopping may take; what is not finished by then is given up.",
+        "\"30s\"",
+        "How long stopping may take: half of it detaching, where the kernel waits for each probed function; what is not \
+         finished by then is given up.",
     ),
 ];
 

@@ -32,7 +32,7 @@ use crate::{
     memory,
     pipeline::{Finished, Pipeline},
     signals::{Came, Signals},
-    watcher::{Watcher, now},
+    watcher::{Ended, Watcher, now},
 };
 
 /// How often the ring is looked at even if no probe asks for it; when there is much in it, they do.
@@ -43,7 +43,7 @@ const UNWATCHED: Duration = Duration::from_secs(1);
 const MANY_DESTROYS: usize = 64;
 /// How often memory that is free is given back: after a rush, the allocator would keep what that took.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
-/// Of the time that stopping may take, the part in which the last events are taken.
+/// Of the time that stopping may take, the part in which the kernel detaches and the last events are taken.
 const DRAIN_SHARE: u32 = 2;
 /// How long it may take to say that stopping took too long.
 const SAY_WITHIN: Duration = Duration::from_millis(500);
@@ -229,32 +229,43 @@ impl Owner {
         let within = self.config.stop.deadline;
         give_up_after(within);
         let drained_by = Instant::now() + within / DRAIN_SHARE;
-        let (how, said, status) = match why {
+        let (mut how, said, status) = match why {
             Why::Signal(signal) => (How::Signal, format!("{signal}: stopping"), 0),
             Why::Error(error) => (How::CutShort, format!("{error:#}: stopping"), 1),
         };
         let level = if status == 0 { Level::Info } else { Level::Error };
         self.log.say(level, said);
-        let rows = self.health.rows(self.log.dropped(), self.has);
-        let last = Pipeline::reading(&self.watcher.probes).ok();
-        let outside = last.as_ref().map(|reading| self.outside.outside(&self.watcher.probes, reading, rows));
         match self.watcher.finish(Some(drained_by)).await {
-            Ok(Finished { state, losses, kept, reporter, .. }) => {
+            Ok(Ended { finished, is_whole, attached, probes }) => {
+                let Finished { state, losses, reading, kept, reporter, .. } = finished;
                 let at = now().unwrap_or_default();
                 let events = state.events();
-                if let (Some(trace), Some(recorder), Some(reading)) = (kept.trace, &mut self.recorder, &last)
-                {
-                    recorder.close(trace, how, at, reading);
+                if !is_whole {
+                    how = How::CutShort;
+                }
+                if let (Some(trace), Some(recorder)) = (kept.trace, &mut self.recorder) {
+                    recorder.close(trace, how, at, &reading);
                 }
                 if let Some(mut reporter) = reporter {
-                    let report = reporter.report(&state, at, outside.unwrap_or_default(), Bounds::ALL);
+                    let rows = self.health.rows(self.log.dropped(), self.has);
+                    let outside = self.outside.outside(&probes, &reading, rows);
+                    let report = reporter.report(&state, at, outside, Bounds::ALL);
                     let news = self.known.news(reporter.verdicts(), self.config.log.strict);
                     news.into_iter().for_each(|told| self.log.verdict(told));
                     self.newest.send_replace(Some(Arc::new(Published::new(report))));
                 }
-                let lost = losses.total();
-                self.log
-                    .say(Level::Info, format!("stopped: {events} events, {lost} lost; nothing is attached"));
+                let stopped = format!("stopped: {events} events, {} lost", losses.total());
+                if !is_whole {
+                    let words = "what came last could not be waited for and is not known";
+                    self.log.say(Level::Warn, words);
+                }
+                if attached == 0 {
+                    self.log.say(Level::Info, format!("{stopped}; nothing is attached"));
+                } else {
+                    let words =
+                        "probes are still attached: the kernel detaches them, and then the process is gone";
+                    self.log.say(Level::Warn, format!("{stopped}; {attached} {words}"));
+                }
                 status
             }
             Err(error) => {

@@ -71,14 +71,6 @@ pub enum LoadError {
         /// What aya says.
         cause: Box<ProgramError>,
     },
-    /// A program could not be detached on its own; ending the process detaches it.
-    #[error("probe {program} cannot be detached: {}", chain(cause))]
-    Detach {
-        /// The program.
-        program: &'static str,
-        /// What aya says.
-        cause: Box<ProgramError>,
-    },
     /// A map could not be read.
     #[error("the probes' map {name} cannot be read: {}", chain(cause))]
     Map {

@@ -1,20 +1,14 @@
-//! The kinds of program and of link that krcu uses, behind one function for each step.
+//! The kinds of program that krcu uses, behind one function for each step, and what holds them in their places.
+
+use std::mem;
+use std::thread;
 
 use aya::Btf;
-use aya::programs::fentry::FEntryLinkId;
-use aya::programs::fexit::FExitLinkId;
-use aya::programs::tp_btf::BtfTracePointLinkId;
+use aya::programs::links::FdLink;
 use aya::programs::{Program, ProgramError};
+use tokio::sync::watch;
 
-/// What holds one program in its place.
-pub(super) enum LinkId {
-    /// Of a program at a function's entry.
-    Fentry(FEntryLinkId),
-    /// Of a program at a function's return.
-    Fexit(FExitLinkId),
-    /// Of a program at a tracepoint.
-    BtfTracepoint(BtfTracePointLinkId),
-}
+use crate::kernel::catalog::leaving;
 
 /// Hands a program to the kernel's verifier.
 pub(super) fn load(program: &mut Program, target: &str, btf: &Btf) -> Result<(), ProgramError> {
@@ -26,22 +20,57 @@ pub(super) fn load(program: &mut Program, target: &str, btf: &Btf) -> Result<(),
     }
 }
 
-/// Puts a loaded program in its place.
-pub(super) fn attach(program: &mut Program) -> Result<LinkId, ProgramError> {
+/// Puts a loaded program in its place, where it stays for as long as the link is kept.
+pub(super) fn attach(program: &mut Program) -> Result<FdLink, ProgramError> {
     match program {
-        Program::FEntry(program) => program.attach().map(LinkId::Fentry),
-        Program::FExit(program) => program.attach().map(LinkId::Fexit),
-        Program::BtfTracePoint(program) => program.attach().map(LinkId::BtfTracepoint),
+        Program::FEntry(program) => program.attach().and_then(|id| program.take_link(id)).map(FdLink::from),
+        Program::FExit(program) => program.attach().and_then(|id| program.take_link(id)).map(FdLink::from),
+        Program::BtfTracePoint(program) => {
+            program.attach().and_then(|id| program.take_link(id)).map(FdLink::from)
+        }
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
 
-/// Takes a program from its place; it stays loaded.
-pub(super) fn detach(program: &mut Program, link: LinkId) -> Result<(), ProgramError> {
-    match (program, link) {
-        (Program::FEntry(program), LinkId::Fentry(link)) => program.detach(link),
-        (Program::FExit(program), LinkId::Fexit(link)) => program.detach(link),
-        (Program::BtfTracePoint(program), LinkId::BtfTracepoint(link)) => program.detach(link),
-        _ => Err(ProgramError::UnexpectedProgramType),
+/// What holds the programs in their places. Dropping it takes them away, in the order of [`leaving`], and
+/// returns when the kernel has.
+pub(super) struct Links {
+    by_program: Vec<(&'static str, FdLink)>,
+    /// How many there are.
+    left: watch::Sender<usize>,
+}
+
+impl Links {
+    pub(super) fn new() -> Links {
+        Links { by_program: Vec::new(), left: watch::Sender::new(0) }
+    }
+
+    pub(super) fn push(&mut self, program: &'static str, link: FdLink) {
+        self.by_program.push((program, link));
+        self.left.send_modify(|left| *left += 1);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_program.len()
+    }
+
+    /// Drops them in a thread of their own: for each function the kernel waits a grace period of Tasks RCU, which
+    /// is as long as the longest that any task does not sleep.
+    pub(super) fn release(&mut self) -> watch::Receiver<usize> {
+        let links = mem::replace(self, Links::new());
+        let left = links.left.subscribe();
+        // Where no thread can be had, they are dropped here.
+        let _ = thread::Builder::new().name("krcu-detach".to_owned()).spawn(move || drop(links));
+        left
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        self.by_program.sort_by_key(|(program, _)| std::cmp::Reverse(leaving(program)));
+        while let Some((_, link)) = self.by_program.pop() {
+            drop(link);
+            self.left.send_modify(|left| *left -= 1);
+        }
     }
 }

@@ -17,16 +17,17 @@ use aya_log::EbpfLogger;
 use krcu_common::count::{LINE_WORDS, LINES, ROW_WORDS, ROWS, SEQUENCE, counter, delivered, known};
 use krcu_common::{Fate, Kind};
 use log::Log;
+use tokio::sync::watch;
 use zerocopy::IntoBytes;
 
-use crate::kernel::{Plan, catalog::leaving};
+use crate::kernel::Plan;
 
 mod error;
 mod link;
 mod patch;
 
 pub use error::LoadError;
-use link::LinkId;
+use link::Links;
 
 /// The compiled probes; `build.rs` says where they come from.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KRCU_EBPF_OBJECT"));
@@ -89,9 +90,9 @@ impl Default for LoadOptions {
 
 /// The probes in the kernel. Dropping them detaches them.
 pub struct Probes {
-    ebpf: Ebpf,
     /// What is attached.
-    attached: Vec<(&'static str, LinkId)>,
+    links: Links,
+    ebpf: Ebpf,
     plan: Plan,
     withdrawn: Vec<LoadError>,
 }
@@ -107,15 +108,15 @@ impl Probes {
         }
         let btf = Btf::from_sys_fs().map_err(|cause| LoadError::Btf { cause: Box::new(cause) })?;
         let ebpf = load_object(&plan, options, &btf)?;
-        let mut probes = Probes { ebpf, attached: Vec::new(), plan, withdrawn: Vec::new() };
+        let mut probes = Probes { links: Links::new(), ebpf, plan, withdrawn: Vec::new() };
         probes.each_planned(|ebpf, _, job| {
             let program = job.program_of(ebpf)?;
             link::load(program, job.target, &btf).map_err(|cause| job.failed(cause))
         })?;
-        probes.each_planned(|ebpf, attached, job| {
+        probes.each_planned(|ebpf, links, job| {
             let program = job.program_of(ebpf)?;
             let link = link::attach(program).map_err(|cause| job.failed(cause))?;
-            attached.push((job.program, link));
+            links.push(job.program, link);
             Ok(())
         })?;
         crate::memory::not_needed(OBJECT);
@@ -125,7 +126,7 @@ impl Probes {
     /// Does one step for every probe of the plan; an optional one that fails is withdrawn from it.
     fn each_planned(
         &mut self,
-        mut step: impl FnMut(&mut Ebpf, &mut Vec<(&'static str, LinkId)>, Job) -> Result<(), LoadError>,
+        mut step: impl FnMut(&mut Ebpf, &mut Links, Job) -> Result<(), LoadError>,
     ) -> Result<(), LoadError> {
         let planned: Vec<(Job, bool)> = self
             .plan
@@ -137,7 +138,7 @@ impl Probes {
             })
             .collect();
         for (job, required) in planned {
-            match step(&mut self.ebpf, &mut self.attached, job) {
+            match step(&mut self.ebpf, &mut self.links, job) {
                 Ok(()) => {}
                 Err(error) if required => return Err(error),
                 Err(error) => {
@@ -164,7 +165,7 @@ impl Probes {
     /// How many programs are attached.
     #[must_use]
     pub fn attached(&self) -> usize {
-        self.attached.len()
+        self.links.len()
     }
 
     /// Takes the ring, once. It stays readable after the probes are detached, and implements `AsRawFd`
@@ -291,29 +292,11 @@ impl Probes {
         PerCpuArray::try_from(map).map_err(|cause| LoadError::Map { name, cause: Box::new(cause) })
     }
 
-    /// Detaches every probe, in the order of [`leaving`]. Programs and maps stay, so that
-    /// the ring can be drained and the counters read after the last event.
-    ///
-    /// # Errors
-    /// The first that failed; the others are detached all the same.
-    pub fn detach(&mut self) -> Result<(), LoadError> {
-        let mut first = Ok(());
-        self.attached.sort_by_key(|(program, _)| std::cmp::Reverse(leaving(program)));
-        while let Some((name, link)) = self.attached.pop() {
-            let Some(program) = self.ebpf.program_mut(name) else { continue };
-            if let Err(cause) = link::detach(program, link) {
-                let error = LoadError::Detach { program: name, cause: Box::new(cause) };
-                first = first.and(Err(error));
-            }
-        }
-        first
-    }
-}
-
-impl Drop for Probes {
-    fn drop(&mut self) {
-        // Closing the descriptors, which comes next, detaches whatever this could not.
-        let _ = self.detach();
+    /// Begins to detach every probe, in the order of [`leaving`](crate::kernel::catalog::leaving); gives how many are
+    /// still attached, which takes the kernel tens of milliseconds each, and seconds each where some task does not
+    /// sleep. Programs and maps stay, so that the ring can be drained and the counters read after the last event.
+    pub fn detach(&mut self) -> watch::Receiver<usize> {
+        self.links.release()
     }
 }
 

@@ -60,7 +60,7 @@ pub const EXIT_FAILED: u8 = 1;
 pub enum Incomplete {
     /// Its recorder was killed, or is still at work.
     NoGoodbye,
-    /// What came could not be written any more.
+    /// What came could not be written any more, or what came last not waited for.
     CutShort,
 }
 
@@ -73,7 +73,7 @@ impl Incomplete {
                 "the trace ends without a goodbye: its recorder was killed or is still at work, and what came after is not known"
             }
             Incomplete::CutShort => {
-                "the trace is cut short: its recorder could not write any more, and what came after is not known"
+                "the trace is cut short: its recorder could not write, or not wait, any longer, and what came after is not known"
             }
         }
     }

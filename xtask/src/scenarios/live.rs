@@ -191,12 +191,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         )],
     ),
     // More happens than it can read, and goes on while it is told to stop: it ends by itself, within its time, and the trace
-    // has its end. An emulated processor under such a load takes seconds to detach.
+    // has its end. Under such a load the kernel takes seconds to detach.
     scenario(
         "agent_loaded",
         &["krcu_play"],
         live!(
-            "start --record /tmp/loaded --set probes.ring_bytes=64K --set stop.deadline=60s 2>/tmp/loaded.log
+            "start --record /tmp/loaded --set probes.ring_bytes=64K 2>/tmp/loaded.log
              play 'create loaded'
              while [ ! -e /tmp/enough ]; do play 'alloc loaded 5000; call loaded 5000' || exit 97; done & load=$!
              reaches krcu_lost_events_total{reason=\\\"ring_full\\\"} 1
@@ -217,6 +217,38 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 step("load", &[("ended", Want::Number(0))]),
                 step("log", &[("ended", Want::Number(1)), ("late", Want::Number(0))]),
                 step("replay", &[("status", Want::Number(0)), ("incomplete", Want::Number(0))]),
+            ],
+        )],
+    ),
+    // A task that does not sleep holds up Tasks RCU, and so each detaching. The agent does not wait for it longer than half of
+    // its time: the trace gets an end that says what is not known, everybody is told, and the kernel does the rest when it can.
+    scenario(
+        "agent_detach_hangs",
+        &["krcu_play"],
+        live!(
+            "start --record /tmp/held --set stop.deadline=8s 2>/tmp/held.log
+             play 'hold 15000'
+             kill -TERM $agent
+             until grep -q 'still attached' /tmp/held.log; do usleep 10000; done
+             say held programs $(programs) trace $(grep -c 'the trace krcu-000001.krcu ends' /tmp/held.log)
+             play 'release'
+             wait $agent; status=$?
+             cat /tmp/held.log >&2
+             say ended status $status programs $(programs) files $(ls /run/krcu | wc -l) late $(grep -c 'took longer' /tmp/held.log)
+             command krcu replay --format json /tmp/held/krcu-000001.krcu >/tmp/replay
+             say replay status $? incomplete $(grep -c '\"incomplete\":\"cut-short\"' /tmp/replay)"
+        ),
+        &[quiet(
+            BOTH,
+            &[
+                step("held", &[("programs", Want::AtLeast(10)), ("trace", Want::Number(1))]),
+                step("ended", &[
+                    ("status", Want::Number(0)),
+                    ("programs", Want::Number(0)),
+                    ("files", Want::Number(0)),
+                    ("late", Want::Number(0)),
+                ]),
+                step("replay", &[("status", Want::Number(1)), ("incomplete", Want::Number(1))]),
             ],
         )],
     ),
