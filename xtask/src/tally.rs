@@ -45,6 +45,12 @@ impl Tally {
         self.failed += count("failed");
     }
 
+    /// Adds what another has counted.
+    pub(crate) fn merge(&mut self, other: &Tally) {
+        self.passed += other.passed;
+        self.failed += other.failed;
+    }
+
     /// How many have failed so far.
     pub(crate) fn failures(&self) -> u64 {
         self.failed

@@ -2,8 +2,9 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 
 use crate::build;
 use crate::clean_root;
@@ -67,8 +68,16 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         if !parts.choice.is_partial() {
             truth::run::compare(&judged, &mut tally)?;
         }
-        trace_tests::run(&parts.choice, &mut tally)?;
-        systemd_boot::run(&parts.choice, &mut tally)?;
+        thread::scope(|scope| {
+            let systemd = scope.spawn(|| {
+                let mut tally = Tally::default();
+                systemd_boot::run(&parts.choice, &mut tally).map(|()| tally)
+            });
+            trace_tests::run(&parts.choice, &mut tally)?;
+            let systemd = systemd.join().map_err(|_| anyhow!("the thread of a machine panicked"))??;
+            tally.merge(&systemd);
+            anyhow::Ok(())
+        })?;
     }
     Ok(tally.close())
 }
