@@ -6,14 +6,14 @@ use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State,
     event::{CacheAddress, Cpu, ObjectAddress, Task, Time, What},
-    simulate::Wait,
+    simulate::{DeferredBy, Wait},
     state::{CacheId, Freer},
 };
 
 use super::{
     WhatIfError,
     delays::Delays,
-    stretch::{Asked, Deferred, Destroyed, How, Names, Stretches},
+    stretch::{Asked, Deferred, Destroyed, Names, Stretches},
 };
 use crate::tables::TablesError;
 
@@ -102,7 +102,7 @@ impl Gather {
         }
         match what {
             About::Queued(cache, form) => self.note(state, (time, cpu), cache, form.into()),
-            About::CallbackQueued(cache) => self.note(state, (time, cpu), cache, How::Callback),
+            About::CallbackQueued(cache) => self.note(state, (time, cpu), cache, DeferredBy::Callback),
             About::CallbackRuns(queued) => self.delays.callback_runs(cpu, time, queued),
             About::Freed(path, queued) => {
                 self.seen.sheaves |= path == FreePath::Sheaf;
@@ -139,12 +139,12 @@ impl Gather {
         }
     }
 
-    fn note(&mut self, state: &State, (at, cpu): (Time, Cpu), cache: CacheAddress, how: How) {
+    fn note(&mut self, state: &State, (at, cpu): (Time, Cpu), cache: CacheAddress, by: DeferredBy) {
         let Some(cache) = state.cache_at(cache) else { return };
         let id = cache.id;
         self.last_queued.insert(id, at);
         self.names.entry(id).or_insert_with(|| (cache.facts.name.clone(), cache.facts.object_size));
-        self.stretches.push(Deferred { at, cache: id, cpu, how }, state);
+        self.stretches.push(Deferred { at, cache: id, cpu, by }, state);
     }
 
     fn barrier_begins(&mut self, state: &State, (time, task, cpu): (Time, Task, Cpu), kind: BarrierKind) {

@@ -5,12 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use krcu_common::QueueForm;
 use krcu_model::{
     State,
     event::{Cpu, Task, Time},
     machine::CacheIndex,
-    simulate::{Action, CacheSpec, Caller, Measured, RecordedGrace, Wait, Workload},
+    simulate::{Action, CacheSpec, Caller, DeferredBy, Measured, RecordedGrace, Wait, Workload},
     state::CacheId,
 };
 use polars::prelude::*;
@@ -37,21 +36,7 @@ pub(super) struct Deferred {
     pub(super) at: Time,
     pub(super) cache: CacheId,
     pub(super) cpu: Cpu,
-    pub(super) how: How,
-}
-
-/// What it was deferred by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum How {
-    Head,
-    Headless,
-    Callback,
-}
-
-impl From<QueueForm> for How {
-    fn from(form: QueueForm) -> How {
-        if form == QueueForm::Headless { How::Headless } else { How::Head }
-    }
+    pub(super) by: DeferredBy,
 }
 
 /// One destroy that is simulated.
@@ -119,9 +104,9 @@ impl Stretches {
     }
 
     fn write(&mut self, deferred: Deferred) {
-        let Deferred { at, cache, cpu, how } = deferred;
+        let Deferred { at, cache, cpu, by } = deferred;
         self.rows += 1;
-        let row = Deferral { at_ns: at.0, cache: cache.0, cpu: u32::from(cpu.0), how: how as u32 };
+        let row = Deferral { at_ns: at.0, cache: cache.0, cpu: u32::from(cpu.0), deferred_by: by as u32 };
         self.has_failed |= !self.spill.push(row);
     }
 
@@ -143,14 +128,14 @@ fn outstanding(state: &State) -> Vec<Deferred> {
             at: object.queued.time,
             cache: cache.id,
             cpu: object.cpu,
-            how: object.form.into(),
+            by: object.form.into(),
         })
     });
     let waiting = state.callbacks_waiting().map(|waiting| Deferred {
         at: waiting.queued.time,
         cache: waiting.life,
         cpu: waiting.cpu,
-        how: How::Callback,
+        by: DeferredBy::Callback,
     });
     queued.chain(waiting).collect()
 }
@@ -175,15 +160,15 @@ impl Kept {
         let frame = collect(self.folder.scan(Deferrals::NAME)?.slice(first, rows))?;
         let number = |name: &str| -> PolarsResult<_> { Ok(frame.column(name)?.u32()?.into_no_null_iter()) };
         let at = frame.column("at_ns")?.u64()?.into_no_null_iter();
-        let rest = number("cache")?.zip(number("cpu")?).zip(number("how")?);
-        let deferred = at.zip(rest).map(|(at, ((cache, cpu), how))| Deferred {
+        let rest = number("cache")?.zip(number("cpu")?).zip(number("deferred_by")?);
+        let deferred = at.zip(rest).map(|(at, ((cache, cpu), by))| Deferred {
             at: Time(at),
             cache: CacheId(cache),
             cpu: Cpu(u16::try_from(cpu).unwrap_or(u16::MAX)),
-            how: match how {
-                how if how == How::Callback as u32 => How::Callback,
-                how if how == How::Headless as u32 => How::Headless,
-                _ => How::Head,
+            by: match by {
+                by if by == DeferredBy::Callback as u32 => DeferredBy::Callback,
+                by if by == DeferredBy::Headless as u32 => DeferredBy::Headless,
+                _ => DeferredBy::Head,
             },
         });
         Ok(deferred.collect())
@@ -249,14 +234,9 @@ impl Asked {
             asked: self,
             later: self.later(number),
         };
-        for Deferred { at, cache, cpu, how } in queued {
+        for Deferred { at, cache, cpu, by } in queued {
             let cache = Some(writing.cache(cache)?);
-            let action = match how {
-                How::Head => Action::Queue { cache, cpu },
-                How::Headless => Action::QueueHeadless { cache, cpu },
-                How::Callback => Action::CallRcu { cache, cpu },
-            };
-            writing.at(at, action);
+            writing.at(at, Action::deferred(by, cache, cpu));
         }
         let (mut waits, mut destroys) = (Vec::new(), Vec::new());
         for destroy in self.destroys.iter().filter(|destroy| is_in(destroy.at)) {

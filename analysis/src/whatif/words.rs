@@ -47,7 +47,7 @@ table! {
         /// The CPU on which it was queued.
         cpu: u32,
         /// By what it was deferred.
-        how: u32,
+        deferred_by: u32,
     }
 }
 

@@ -45,6 +45,8 @@ const MANY_DESTROYS: usize = 64;
 const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// Of the time that stopping may take, the part in which the kernel detaches and the last events are taken.
 const DRAIN_SHARE: u32 = 2;
+/// What becomes of probes that could not be waited for.
+const KERNEL_DETACHES: &str = "the kernel detaches them when it can, and then this process is gone";
 /// How long it may take to say that stopping took too long.
 const SAY_WITHIN: Duration = Duration::from_millis(500);
 
@@ -254,18 +256,15 @@ impl Owner {
                     news.into_iter().for_each(|told| self.log.verdict(told));
                     self.newest.send_replace(Some(Arc::new(Published::new(report))));
                 }
-                let stopped = format!("stopped: {events} events, {} lost", losses.total());
                 if !is_whole {
-                    let words = "what came last could not be waited for and is not known";
-                    self.log.say(Level::Warn, words);
+                    self.log.say(Level::Warn, "what came last could not be waited for, and is not known");
                 }
-                if attached == 0 {
-                    self.log.say(Level::Info, format!("{stopped}; nothing is attached"));
-                } else {
-                    let words =
-                        "probes are still attached: the kernel detaches them, and then the process is gone";
-                    self.log.say(Level::Warn, format!("{stopped}; {attached} {words}"));
+                if attached > 0 {
+                    self.log.say(Level::Warn, format!("{attached} probes are still attached: {KERNEL_DETACHES}"));
                 }
+                let lost = losses.total();
+                let attached = if attached == 0 { "; nothing is attached" } else { "" };
+                self.log.say(Level::Info, format!("stopped: {events} events, {lost} lost{attached}"));
                 status
             }
             Err(error) => {

@@ -7,10 +7,9 @@ use crate::{
     decide,
     event::{CacheAddress, Cpu, Event, Gap, Scope, Task, Time, What},
     machine::CacheIndex,
-    simulate::{Action, CacheSpec, Caller, Input, Measured, Workload},
+    simulate::{Action, CacheSpec, Caller, DeferredBy, Input, Measured, Workload},
     state::{Born, Destroy, State},
 };
-use krcu_common::QueueForm;
 
 /// Deferred frees that are kept: one and a half megabytes of them.
 const MOST_OBJECTS: usize = 1 << 16;
@@ -36,14 +35,7 @@ struct Deferred {
     at: Time,
     cache: CacheAddress,
     cpu: Cpu,
-    how: How,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum How {
-    Head,
-    Headless,
-    Callback,
+    by: DeferredBy,
 }
 
 /// Objects that one task frees in a row.
@@ -73,11 +65,10 @@ impl Recent {
         let Event { time, task, cpu, what } = event;
         match what {
             What::Queued { cache, form, .. } => {
-                let how = if *form == QueueForm::Headless { How::Headless } else { How::Head };
-                self.keep(Deferred { at: *time, cache: *cache, cpu: *cpu, how });
+                self.keep(Deferred { at: *time, cache: *cache, cpu: *cpu, by: (*form).into() });
             }
             What::CallbackQueued { cache, .. } => {
-                self.keep(Deferred { at: *time, cache: *cache, cpu: *cpu, how: How::Callback });
+                self.keep(Deferred { at: *time, cache: *cache, cpu: *cpu, by: DeferredBy::Callback });
             }
             What::Freed { .. } => match &mut self.freeing {
                 Some(row) if row.task == *task => row.objects += 1,
@@ -147,12 +138,7 @@ impl Recent {
         };
         for one in &newest {
             let (cache, cpu) = (index(one.cache).map(CacheIndex), one.cpu);
-            let action = match one.how {
-                How::Head => Action::Queue { cache, cpu },
-                How::Headless => Action::QueueHeadless { cache, cpu },
-                How::Callback => Action::CallRcu { cache, cpu },
-            };
-            workload.at(one.at.since(zero), action);
+            workload.at(one.at.since(zero), Action::deferred(one.by, cache, cpu));
         }
         let leaked = verdict.leaked.unwrap_or(0).min(MOST_SIMULATED as u64);
         for _ in 0..leaked {

@@ -41,7 +41,7 @@ mod workload;
 pub use back_test::{BackTest, Pair, Wait, back_test};
 pub use measured::{Input, InputKind, InputUse, Measured, Origin, RecordedGrace};
 pub use row::{Outcome, Row, Splat, Sum};
-pub use workload::{Action, CacheSpec, Caller, Timed, Workload, WorkloadError};
+pub use workload::{Action, CacheSpec, Caller, DeferredBy, Timed, Workload, WorkloadError};
 
 use crate::{
     approach::{Approach, rcu_barrier},

@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use krcu_common::QueueForm;
+
 use crate::{
     event::{Cpu, Time},
     machine::{CacheIndex, facts::Sizes},
@@ -53,6 +55,23 @@ pub struct Timed {
 /// One who destroys caches one after the other: a module's exit function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller(pub u32);
+
+/// What an object's free is deferred by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeferredBy {
+    /// `kfree_rcu()` of an object with an `rcu_head`.
+    Head,
+    /// The same of one without.
+    Headless,
+    /// `call_rcu()` with a callback that frees it.
+    Callback,
+}
+
+impl From<QueueForm> for DeferredBy {
+    fn from(form: QueueForm) -> DeferredBy {
+        if form == QueueForm::Headless { DeferredBy::Headless } else { DeferredBy::Head }
+    }
+}
 
 /// What somebody does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +125,18 @@ pub enum Action {
     },
     /// The shrinker calls the monitor of each CPU that has something queued, one after the other.
     Shrink,
+}
+
+impl Action {
+    /// An object's free is deferred.
+    #[must_use]
+    pub fn deferred(by: DeferredBy, cache: Option<CacheIndex>, cpu: Cpu) -> Action {
+        match by {
+            DeferredBy::Head => Action::Queue { cache, cpu },
+            DeferredBy::Headless => Action::QueueHeadless { cache, cpu },
+            DeferredBy::Callback => Action::CallRcu { cache, cpu },
+        }
+    }
 }
 
 /// Why a workload cannot be run.
