@@ -2,6 +2,8 @@
 
 use std::{
     ffi::{OsStr, OsString},
+    fmt::Display,
+    io::Write as _,
     process::ExitCode,
 };
 
@@ -26,7 +28,7 @@ fn main() -> ExitCode {
             };
         }
         Err(error) => {
-            eprintln!("krcu: {}", one_line(&error));
+            say(one_line(&error));
             return ExitCode::from(EXIT_USAGE);
         }
     };
@@ -46,17 +48,22 @@ fn main() -> ExitCode {
             Ok(true) => ExitCode::SUCCESS,
             Ok(false) => ExitCode::FAILURE,
             Err(error) => {
-                eprintln!("krcu: {error:#}");
+                say(format_args!("{error:#}"));
                 ExitCode::FAILURE
             }
         },
     }
 }
 
+/// Says what is wrong; who was to read it may be gone.
+fn say(what: impl Display) {
+    let _ = writeln!(std::io::stderr(), "krcu: {what}");
+}
+
 /// What another program gives, or why it does not run.
 fn other(verb: &OsStr, arguments: &[OsString]) -> ExitCode {
     let error = external::run(verb, arguments);
-    eprintln!("krcu: {:#}", anyhow::Error::from(error));
+    say(format_args!("{:#}", anyhow::Error::from(error)));
     ExitCode::from(EXIT_USAGE)
 }
 
@@ -65,7 +72,7 @@ fn status(outcome: Result<u8, CheckError>) -> ExitCode {
     match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            eprintln!("krcu: {error}");
+            say(&error);
             match error {
                 CheckError::Usage(_) => ExitCode::from(EXIT_USAGE),
                 CheckError::Failed(_) => ExitCode::FAILURE,

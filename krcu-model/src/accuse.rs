@@ -13,10 +13,30 @@ use crate::{
     verdict::{SiteCount, Verdict, VerdictKind},
 };
 
-/// The verdicts of broken promises, in the order in which they were found.
-pub(crate) fn of_promises(state: &State) -> impl Iterator<Item = Verdict> {
-    let violations = state.violations().iter().filter(|violation| is_proved(state, violation));
-    violations.filter_map(|violation| of_violation(state, violation))
+/// What the kernel is said to have broken.
+#[derive(Debug)]
+pub(crate) struct Accusation {
+    /// Which life of a cache it is about, where it is about one.
+    pub(crate) life: Option<CacheId>,
+    /// When it was found; of several, the last.
+    pub(crate) at: Time,
+    /// The verdict.
+    pub(crate) verdict: Verdict,
+}
+
+/// All that stand: the broken promises in the order in which they were found, then the double frees in the order in
+/// which their caches were met.
+pub(crate) fn all(state: &State) -> impl Iterator<Item = Accusation> {
+    let proved = state.violations().iter().filter(|violation| is_proved(state, violation));
+    let broken = proved.filter_map(|violation| {
+        let verdict = of_violation(state, violation)?;
+        Some(Accusation { life: violation.cache, at: violation.at, verdict })
+    });
+    let doubles = state.doubles.iter().filter_map(|(life, doubles)| {
+        let verdict = of_double(state, *life, doubles)?;
+        Some(Accusation { life: Some(*life), at: doubles.last(), verdict })
+    });
+    broken.chain(doubles)
 }
 
 /// Whether no event can be missing that would have shown that nothing was broken: a loss is known only
@@ -105,11 +125,6 @@ pub(crate) fn forget(state: &mut State, is_over: impl Fn(CacheId, Time) -> bool)
     let doubles = over.iter().filter_map(|(life, doubles)| of_double(state, *life, doubles));
     words.extend(doubles.map(|verdict| verdict.verdict));
     words
-}
-
-/// The verdicts of double frees, in the order in which their caches were met.
-pub(crate) fn of_doubles(state: &State) -> impl Iterator<Item = Verdict> {
-    state.doubles.iter().filter_map(|(cache, doubles)| of_double(state, *cache, doubles))
 }
 
 fn of_double(state: &State, cache: CacheId, doubles: &Doubles) -> Option<Verdict> {

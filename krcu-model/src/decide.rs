@@ -20,7 +20,7 @@ use crate::{
 #[must_use]
 pub fn verdicts(state: &State) -> Vec<Verdict> {
     let destroys = state.destroys.iter().map(|destroy| of_destroy(state, destroy));
-    destroys.chain(accuse::of_promises(state)).chain(accuse::of_doubles(state)).collect()
+    destroys.chain(accuse::all(state).map(|accusation| accusation.verdict)).collect()
 }
 
 /// What the kernel left behind, split by what is known of it.

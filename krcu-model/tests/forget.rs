@@ -89,3 +89,26 @@ fn who_forgets_comes_to_the_same_verdicts_and_stays_small() {
         assert!(row <= newest && row + 64 > newest, "{name}: the newest row is of {row}, not {newest}");
     }
 }
+
+#[test]
+fn what_is_destroyed_between_two_reports_is_shown_by_the_next_however_much_it_is() {
+    let script = trace("6.12-pending.script");
+    let span = script.events.iter().map(|event| event.time.0).max().unwrap() + 1_000_000_000;
+    let mut state = State::new(script.watch.clone());
+    let mut reporter = Reporter::default();
+    let mut shown = |times: std::ops::Range<u64>| -> Vec<u64> {
+        let until = Time(times.end * span);
+        for event in times.flat_map(|time| script.events.iter().map(move |event| later(event, time * span))) {
+            reporter.see(&event, &state);
+            state.step(event);
+        }
+        let report = reporter.report(&state, until, Outside::default(), Bounds::ALL);
+        assert_eq!(report.verdict_counts.values().sum::<u64>(), until.0 / span);
+        let mut destroys: Vec<u64> = reporter.verdicts().iter().filter_map(|row| row.destroy).collect();
+        destroys.sort_unstable();
+        destroys
+    };
+    assert_eq!(shown(0..TIMES), (0..TIMES).collect::<Vec<_>>());
+    // Of what was shown and is settled, the newest again, and what leaves them.
+    assert_eq!(shown(TIMES..TIMES + 2), (TIMES - 256..TIMES + 2).collect::<Vec<_>>());
+}

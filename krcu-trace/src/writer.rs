@@ -98,9 +98,16 @@ impl Writer {
                         "there is something of that name already",
                     ));
                 }
+                Writer::begin(folder, meta, limits)
             }
-            created => created?,
+            // What is no trace is not left there.
+            created => created.and_then(|()| {
+                Writer::begin(folder, meta, limits).inspect_err(|_| drop(fs::remove_dir_all(folder)))
+            }),
         }
+    }
+
+    fn begin(folder: &Path, meta: Meta, limits: Limits) -> io::Result<Writer> {
         meta.store(folder)?;
         let belongs = Belongs { trace: meta.trace.clone(), segment: 0, first_row: 0 };
         let segment = SegmentWriter::create(folder, &belongs)?;

@@ -13,6 +13,8 @@ use crate::{
 
 /// Where the file is, if none is named.
 pub const PATH: &str = "/etc/krcu/agent.toml";
+/// The longest that stopping may take.
+const LONGEST_STOP: Duration = Duration::from_secs(3600);
 
 /// All of it. What each key does is in [`keys::KEYS`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -229,8 +231,8 @@ impl Config {
         let wrong = |error: &toml::de::Error| wrong(from, text, error);
         let mut table: Table = text.parse().map_err(|error| wrong(&error))?;
         known(from, &table)?;
-        // By itself first, so that an error is told with its line.
-        let _: Config = toml::from_str(text).map_err(|error| wrong(&error))?;
+        // By itself first, so that an error is told with its line, and of the file only what is wrong in it.
+        toml::from_str::<Config>(text).map_err(|error| wrong(&error))?.check(from)?;
         for (key, value) in options {
             let from = format!("--set {key}={value}");
             set(&mut table, &from, key, value)?;
@@ -239,7 +241,7 @@ impl Config {
             let why = error.message().to_owned();
             ConfigError::Wrong { from: "the options".to_owned(), why }
         })?;
-        config.check(from)
+        config.check("the options")
     }
 
     fn check(self, from: &str) -> Result<Config, ConfigError> {
@@ -253,11 +255,13 @@ impl Config {
         if !(1..=1024).contains(&self.socket.clients) || !(1..=1024).contains(&self.metrics.connections) {
             return wrong("socket.clients and metrics.connections are numbers from 1 to 1024");
         }
-        if self.record.segment_bytes < 1 << 20 || self.record.total_bytes < self.record.segment_bytes {
-            return wrong("record.segment_bytes is at least 1M, and record.total_bytes no less than that");
+        // A trace may grow to twice its bound before it ends.
+        if self.record.segment_bytes < 1 << 20 || self.record.total_bytes / 2 < self.record.segment_bytes {
+            return wrong("record.segment_bytes is at least 1M, and record.total_bytes at least twice that");
         }
-        if self.stop.deadline < Duration::from_secs(1) || self.record.segment_time < Duration::from_secs(1) {
-            return wrong("stop.deadline and record.segment_time are at least 1s");
+        let second = Duration::from_secs(1);
+        if !(second..=LONGEST_STOP).contains(&self.stop.deadline) || self.record.segment_time < second {
+            return wrong("stop.deadline is a time from 1s to 1h, and record.segment_time at least 1s");
         }
         Ok(self)
     }
@@ -292,23 +296,29 @@ impl Config {
 fn known(from: &str, table: &Table) -> Result<(), ConfigError> {
     for (name, value) in table {
         match value {
-            Value::Table(inner) if keys::KEYS.iter().any(|key| key.path.split('.').next() == Some(name)) => {
+            Value::Table(inner) if keys::is_table(name) => {
                 for key in inner.keys() {
                     known_key(from, &format!("{name}.{key}"))?;
                 }
             }
-            _ => known_key(from, name)?,
+            _ => return Err(unknown(from, name)),
         }
     }
     Ok(())
 }
 
 fn known_key(from: &str, path: &str) -> Result<(), ConfigError> {
-    if keys::find(path).is_some() {
-        return Ok(());
+    if keys::find(path).is_some() { Ok(()) } else { Err(unknown(from, path)) }
+}
+
+fn unknown(from: &str, name: &str) -> ConfigError {
+    let from = from.to_owned();
+    if keys::is_table(name) {
+        return ConfigError::Wrong { from, why: format!("`{name}` is a table, [{name}], and no key") };
     }
-    let meant = keys::nearest(path);
-    Err(ConfigError::Unknown { from: from.to_owned(), key: path.to_owned(), meant })
+    // In quotation marks a point is part of a name.
+    let key = if keys::find(name).is_some() { format!("\"{name}\"") } else { name.to_owned() };
+    ConfigError::Unknown { from, key, meant: keys::nearest(name) }
 }
 
 /// Puts one value into its table; text needs no quotation marks.
@@ -410,6 +420,10 @@ mod tests {
             ("[sockets]\npath = \"/x\"\n", "there is no key `sockets`, did you mean `socket`?"),
             ("[log]\ndeadline = \"1s\"\n", "there is no key `log.deadline`, did you mean `stop.deadline`?"),
             ("[socket]\nzzzzzzzz = 1\n", "there is no key `socket.zzzzzzzz`"),
+            ("\"socket.path\" = \"/x\"\n", "there is no key `\"socket.path\"`, did you mean `socket.path`?"),
+            ("[\"socket.path\"]\n", "there is no key `\"socket.path\"`, did you mean `socket.path`?"),
+            ("socket = \"/x\"\n", "`socket` is a table, [socket], and no key"),
+            ("[[socket]]\npath = \"/x\"\n", "`socket` is a table, [socket], and no key"),
         ];
         for (text, expected) in cases {
             let said = of(text).unwrap_err().to_string();
@@ -429,10 +443,16 @@ mod tests {
             assert!(said.starts_with(&format!("agent.toml, line {line}: ")), "{said}");
             assert!(said.contains(has) && said.lines().count() == 1, "{said}");
         }
-        for (key, value) in [("socket.every", "1ms"), ("stop.deadline", "10ms"), ("record.total_bytes", "1K")]
-        {
-            assert!(set_to(key, value).is_err(), "{key}={value}");
+        for (key, value) in [
+            ("socket.every", "1ms"),
+            ("stop.deadline", "10ms"),
+            ("stop.deadline", "18446744073709551615s"),
+            ("record.total_bytes", "127M"),
+        ] {
+            let said = set_to(key, value).unwrap_err().to_string();
+            assert!(said.starts_with("the options: ") && said.contains(key), "{said}");
         }
+        assert!(of("[socket]\nevery = \"1ms\"\n").unwrap_err().to_string().starts_with("agent.toml: "));
     }
 
     #[test]

@@ -66,14 +66,16 @@ pub const KEYS: &[Key] = &[
     fixed(
         "record.folder",
         "\"\"",
-        "Keep traces in this folder, which `krcu replay` reads; empty for none. They grow by some four bytes for each object queued and each object freed.",
+        "Keep traces in this folder, which `krcu replay` reads; empty for none. It is written without any privilege, so it is \
+         to be a folder of the agent's own user. Traces grow by some four bytes for each object queued and each object freed.",
     ),
     reloaded("record.segment_bytes", "\"64M\"", "Begin a new trace when one is this large; with K, M or G."),
     reloaded("record.segment_time", "\"1h\"", "Begin a new trace when one covers this much time."),
     reloaded(
         "record.total_bytes",
         "\"1G\"",
-        "Delete the oldest traces of this folder when all together are larger; each is said in the log.",
+        "Delete the oldest traces of this folder when all together are larger; each is said in the log. At least twice \
+         segment_bytes.",
     ),
     reloaded("log.level", "\"info\"", "What is logged: error, warn, info or debug."),
     reloaded(
@@ -84,7 +86,7 @@ pub const KEYS: &[Key] = &[
     reloaded(
         "stop.deadline",
         "\"30s\"",
-        "How long stopping may take: half of it detaching, where the kernel waits for each probed function; what is not \
+        "How long stopping may take, from 1s to 1h: half of it detaching, where the kernel waits for each probed function; what is not \
          finished by then is given up.",
     ),
 ];
@@ -93,6 +95,12 @@ pub const KEYS: &[Key] = &[
 #[must_use]
 pub fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
+}
+
+/// Whether a table is called that.
+#[must_use]
+pub fn is_table(name: &str) -> bool {
+    KEYS.iter().any(|key| key.path.split('.').next() == Some(name))
 }
 
 /// The key or table that was probably meant.

@@ -2,11 +2,13 @@
 //! and nobody ever waits for it. Under systemd lines go to the journal with their fields, else to standard error.
 
 use std::{
-    io,
+    fs,
+    io::{self, Write},
+    os::unix::fs::MetadataExt as _,
     sync::{
         Arc,
         atomic::{AtomicU8, AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+        mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread,
     time::Duration,
@@ -51,6 +53,33 @@ struct Shared {
     dropped: AtomicU64,
 }
 
+impl Shared {
+    fn drop_one(&self) {
+        self.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Where lines are written; one that cannot be is counted, and the next is tried.
+struct Counted<Out> {
+    out: Out,
+    shared: Arc<Shared>,
+}
+
+impl<Out: Write> Write for Counted<Out> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// The whole of a line.
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.out.write_all(bytes).inspect_err(|_| self.shared.drop_one())
+    }
+}
+
 /// The log's far end.
 pub(super) struct Writer {
     done: Receiver<()>,
@@ -62,10 +91,15 @@ impl Log {
     /// # Errors
     /// When there is no thread to be had.
     pub(super) fn start(least: Level) -> io::Result<(Log, Writer)> {
-        Log::start_with(least, subscriber())
+        Log::start_with(least, subscriber)
     }
 
-    fn start_with(least: Level, subscriber: Dispatch) -> io::Result<(Log, Writer)> {
+    fn start_with(
+        least: Level,
+        subscriber: impl FnOnce(&Arc<Shared>) -> Dispatch,
+    ) -> io::Result<(Log, Writer)> {
+        let shared = Arc::new(Shared { least: AtomicU8::new(least as u8), dropped: AtomicU64::new(0) });
+        let subscriber = subscriber(&shared);
         let (lines, queue) = sync_channel(MOST_LINES);
         let (end, done) = sync_channel::<()>(0);
         let write = move || {
@@ -75,7 +109,6 @@ impl Log {
             drop(end);
         };
         thread::Builder::new().name("krcu-log".to_owned()).spawn(write)?;
-        let shared = Arc::new(Shared { least: AtomicU8::new(least as u8), dropped: AtomicU64::new(0) });
         Ok((Log { lines, shared }, Writer { done }))
     }
 
@@ -93,12 +126,12 @@ impl Log {
         if level as u8 > self.shared.least.load(Ordering::Relaxed) {
             return;
         }
-        if let Err(TrySendError::Full(_)) = self.lines.try_send(line()) {
-            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+        if self.lines.try_send(line()).is_err() {
+            self.shared.drop_one();
         }
     }
 
-    /// Lines that found no room.
+    /// Lines that found no room, in the queue or where it leads.
     pub(super) fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
@@ -118,19 +151,34 @@ impl Writer {
 }
 
 /// To the journal, where standard error leads there and it can be reached; else to standard error.
-fn subscriber() -> Dispatch {
+fn subscriber(shared: &Arc<Shared>) -> Dispatch {
     let registry = tracing_subscriber::registry();
-    if std::env::var_os("JOURNAL_STREAM").is_some()
+    if leads_to_journal()
         && let Ok(journal) = tracing_journald::layer()
     {
         return Dispatch::new(registry.with(journal.with_field_prefix(Some("KRCU".to_owned()))));
     }
-    let to_stderr = tracing_subscriber::fmt::layer()
-        .with_writer(io::stderr)
+    to_lines(shared, io::stderr)
+}
+
+/// A line each.
+fn to_lines<Out: Write>(shared: &Arc<Shared>, out: impl Fn() -> Out + Send + Sync + 'static) -> Dispatch {
+    let shared = Arc::clone(shared);
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(move || Counted { out: out(), shared: Arc::clone(&shared) })
+        // They would go to standard error, which may be what fails.
+        .log_internal_errors(false)
         .with_ansi(false)
         .with_target(false)
         .without_time();
-    Dispatch::new(registry.with(to_stderr))
+    Dispatch::new(tracing_subscriber::registry().with(lines))
+}
+
+/// Whether standard error is the stream that the manager has named: what it starts may have led it elsewhere.
+fn leads_to_journal() -> bool {
+    let named = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let stream = fs::metadata("/proc/self/fd/2").map(|meta| format!("{}:{}", meta.dev(), meta.ino()));
+    stream.is_ok_and(|stream| stream == named)
 }
 
 /// One macro of a level, chosen while running.
@@ -195,7 +243,7 @@ mod tests {
         gate: Arc<Barrier>,
     }
 
-    impl io::Write for Slow {
+    impl Write for Slow {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             if self.text.lock().unwrap().is_empty() {
                 self.gate.wait();
@@ -214,9 +262,8 @@ mod tests {
     fn a_log_that_does_not_move_holds_nobody_up_and_says_how_much_it_lost() {
         let slow = Slow { text: Arc::default(), gate: Arc::new(Barrier::new(2)) };
         let writer = slow.clone();
-        let layer = tracing_subscriber::fmt::layer().with_writer(move || writer.clone()).without_time();
         let (log, far) =
-            Log::start_with(Level::Info, Dispatch::new(tracing_subscriber::registry().with(layer))).unwrap();
+            Log::start_with(Level::Info, |shared| to_lines(shared, move || writer.clone())).unwrap();
         log.say(Level::Info, "first");
         // The first line is being written from here on, and the queue is empty.
         slow.gate.wait();
@@ -231,5 +278,42 @@ mod tests {
         let text = String::from_utf8(slow.text.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), MOST_LINES + 1);
         assert!(!text.contains("not of interest"));
+    }
+
+    /// A disk that is full for two lines.
+    #[derive(Clone, Default)]
+    struct Full {
+        text: Arc<Mutex<Vec<u8>>>,
+        lines: Arc<AtomicU8>,
+    }
+
+    impl Write for Full {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if self.lines.fetch_add(1, Ordering::Relaxed) < 2 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.text.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_counted_and_the_next_line_is_tried() {
+        let full = Full::default();
+        let writer = full.clone();
+        let (log, far) =
+            Log::start_with(Level::Info, |shared| to_lines(shared, move || writer.clone())).unwrap();
+        for number in 1..=3 {
+            log.say(Level::Warn, format!("line {number}"));
+        }
+        let shared = Arc::clone(&log.shared);
+        drop(log);
+        assert!(far.finish(Duration::from_secs(60)));
+        assert_eq!(shared.dropped.load(Ordering::Relaxed), 2);
+        assert_eq!(String::from_utf8(full.text.lock().unwrap().clone()).unwrap(), " WARN line 3\n");
     }
 }

@@ -153,19 +153,20 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
     for why in &attached.withdrawn {
         log.say(Level::Warn, format!("without an optional probe: {why}"));
     }
+    // Before anything else is opened: what can be written now can be written later.
+    if let Err(error) = privileges::give_up() {
+        log.say(Level::Warn, format!("{error:#}: the agent keeps its privileges"));
+    }
     let mut recorder = recorder(&config, &attached, &log, &health)?;
     let hello = Arc::new(hello(&config, &attached)?);
     let (release, probes, watch) = (attached.release(), attached.probes.attached(), attached.watch.clone());
     let mut sinks = Sinks { names: recorder.as_ref().map(|_| Names::default()), ..Sinks::default() };
     if let Some(recorder) = &mut recorder {
         let reading = Pipeline::reading(&attached.probes)?;
-        recorder.begin(&mut sinks, watch.attached, reading).context("cannot begin a trace")?;
+        recorder.begin_first(&mut sinks, watch.attached, reading)?;
     }
     let mut watcher = attached.begin(sinks);
     watcher.pipeline.report();
-    if let Err(error) = privileges::give_up() {
-        log.say(Level::Warn, format!("{error:#}: the agent keeps its privileges"));
-    }
     log.say(Level::Info, format!("watching Linux {release} with {probes} probes"));
     let (newest, receiver) = watch::channel(None);
     let (asks, asked) = mpsc::channel(MOST_ASKS);
@@ -183,7 +184,8 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
         let most = config.socket.clients;
         tokio::spawn(async move { socket::serve(&bound, most, serve).await })
     });
-    if let (Some(listener), Some(address)) = (metrics, config.metrics.listen) {
+    if let Some(listener) = metrics {
+        let address = listener.local_addr().context("cannot say where metrics are")?;
         log.say(Level::Info, format!("metrics are at http://{address}/metrics"));
         let answers = http::Answers { newest: receiver, health: Arc::clone(&health) };
         tokio::spawn(http::serve(listener, config.metrics.connections, answers));

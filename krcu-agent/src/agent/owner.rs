@@ -111,12 +111,15 @@ impl Owner {
                 Input::Ring => self.take().map(|is_empty| more = !is_empty),
                 Input::Publish => {
                     let is_watched = self.health.socket.clients.get() > 0;
-                    if is_watched || published.elapsed() >= UNWATCHED {
+                    let result = if is_watched || published.elapsed() >= UNWATCHED {
                         published = Clock::now();
                         self.publish()
                     } else {
                         Ok(())
-                    }
+                    };
+                    // From here on, and not from its beginning: a report that takes long leaves time for the ring.
+                    publish.reset();
+                    result
                 }
                 Input::Asked(asked) => {
                     let reporter = self.watcher.pipeline.reporter();
@@ -260,7 +263,8 @@ impl Owner {
                     self.log.say(Level::Warn, "what came last could not be waited for, and is not known");
                 }
                 if attached > 0 {
-                    self.log.say(Level::Warn, format!("{attached} probes are still attached: {KERNEL_DETACHES}"));
+                    self.log
+                        .say(Level::Warn, format!("{attached} probes are still attached: {KERNEL_DETACHES}"));
                 }
                 let lost = losses.total();
                 let attached = if attached == 0 { "; nothing is attached" } else { "" };

@@ -5,15 +5,17 @@
 //! that is waited for, within bounds. They are numbered; a clock that is set back changes nothing.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
     time::{Duration, Instant},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use krcu_model::{Watch, event::Time};
 use krcu_trace::{How, Limits, Meta, Writer, meta};
+use nix::fcntl::{Flock, FlockArg};
 
 use super::{config::Level, config::Record, health::Health, log::Log};
 use crate::{
@@ -41,6 +43,8 @@ pub(super) struct Recorder {
     base: Reading,
     looked: Option<Instant>,
     failed: Option<Instant>,
+    /// That the folder is this one's alone.
+    _lock: Flock<File>,
 }
 
 impl Recorder {
@@ -60,8 +64,16 @@ impl Recorder {
             format!("cannot keep traces in {}: name a folder that can be (record.folder)", folder.display())
         };
         fs::create_dir_all(&folder).with_context(named)?;
+        let lock = File::open(&folder).with_context(named)?;
+        let Ok(lock) = Flock::lock(lock, FlockArg::LockExclusiveNonblock) else {
+            bail!(
+                "another krcu keeps its traces in {}: name another folder (record.folder)",
+                folder.display()
+            );
+        };
         let number = traces(&folder).with_context(named)?.last().map_or(0, |(number, _)| *number);
         Ok(Recorder {
+            _lock: lock,
             limits: limits.clone(),
             meta,
             watch: watch.clone(),
@@ -81,21 +93,45 @@ impl Recorder {
         self.limits = limits.clone();
     }
 
+    /// Begins the first trace. A disk that is full now may have room later.
+    ///
+    /// # Errors
+    /// When it is not for want of room that it cannot be begun.
+    pub(super) fn begin_first(
+        &mut self,
+        sinks: &mut Sinks,
+        now: Time,
+        reading: Reading,
+    ) -> anyhow::Result<()> {
+        match self.begin(sinks, now, reading) {
+            Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                self.cannot_begin(&error);
+                Ok(())
+            }
+            outcome => outcome.with_context(|| {
+                let folder = self.folder.display();
+                format!("cannot keep traces in {folder}: name a folder of this user's (record.folder)")
+            }),
+        }
+    }
+
     /// Begins a trace; what was counted so far is not its own.
     ///
     /// # Errors
     /// When its folder cannot be made.
-    pub(super) fn begin(&mut self, sinks: &mut Sinks, now: Time, reading: Reading) -> io::Result<()> {
+    fn begin(&mut self, sinks: &mut Sinks, now: Time, reading: Reading) -> io::Result<()> {
         self.make_room();
-        self.number += 1;
-        let folder = self.folder.join(name(self.number));
+        let number = self.number + 1;
+        let folder = self.folder.join(name(number));
         let watch = Watch { attached: now, ..self.watch.clone() };
-        let trace = format!("{}-{}", self.meta.trace, self.number);
+        let trace = format!("{}-{number}", self.meta.trace);
         let meta = Meta { trace, watch: meta::Seen::of(&watch), ..self.meta.clone() };
         let writer = Writer::create(&folder, meta, Limits::default())?;
+        self.number = number;
         sinks.begin(writer, now, &reading);
         (self.began, self.base) = (now, reading);
         self.health.recorder.begun.one_more();
+        self.works();
         self.log.say(Level::Info, format!("a trace begins: {}", folder.display()));
         Ok(())
     }
@@ -118,9 +154,7 @@ impl Recorder {
             }
             let reading = reading()?;
             if let Err(error) = self.begin(sinks, now, reading) {
-                self.fails(&format!("no trace can be begun ({error})"));
-            } else {
-                self.works();
+                self.cannot_begin(&error);
             }
             return Ok(());
         };
@@ -137,7 +171,7 @@ impl Recorder {
             let reading = reading()?;
             self.end(sinks, How::Duration, now, &reading);
             if let Err(error) = self.begin(sinks, now, reading) {
-                self.fails(&format!("no trace can be begun ({error})"));
+                self.cannot_begin(&error);
             }
         }
         Ok(())
@@ -160,6 +194,10 @@ impl Recorder {
                 self.fails(&error.to_string());
             }
         }
+    }
+
+    fn cannot_begin(&mut self, error: &io::Error) {
+        self.fails(&format!("no trace can be begun ({error})"));
     }
 
     fn fails(&mut self, why: &str) {

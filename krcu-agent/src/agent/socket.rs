@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -37,7 +37,13 @@ const READ_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Bound {
     path: PathBuf,
+    /// Which file it is: another agent may have put its own there.
+    inode: Option<u64>,
     listener: UnixListener,
+}
+
+fn inode_of(path: &Path) -> Option<u64> {
+    fs::symlink_metadata(path).ok().map(|meta| meta.ino())
 }
 
 impl Bound {
@@ -48,7 +54,11 @@ impl Bound {
     pub(super) fn to(path: &Path, group: &str) -> anyhow::Result<Bound> {
         let named = || format!("cannot serve at {}", path.display());
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            fs::create_dir_all(folder).with_context(named)?;
+            if !folder.exists() {
+                fs::create_dir_all(folder).with_context(named)?;
+                // Whatever the umask says, the group has to get through it.
+                fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).with_context(named)?;
+            }
         }
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             anyhow::bail!(
@@ -70,10 +80,18 @@ impl Bound {
         let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
         let listener = UnixListener::bind(path);
         nix::sys::stat::umask(before);
-        let bound = Bound { path: path.to_owned(), listener: listener.with_context(named)? };
+        let listener = listener.with_context(named)?;
+        let bound = Bound { path: path.to_owned(), inode: inode_of(path), listener };
         let group = nix::unistd::Group::from_name(group).ok().flatten();
         if let Some(group) = &group {
-            nix::unistd::chown(path, None, Some(group.gid)).with_context(named)?;
+            nix::unistd::chown(path, None, Some(group.gid)).with_context(|| {
+                format!(
+                    "cannot give {} to the group {}: this user has to be one of it (under systemd by Group= or \
+                     SupplementaryGroups=), or socket.group another",
+                    path.display(),
+                    group.name
+                )
+            })?;
         }
         let mode = if group.is_some() { 0o660 } else { 0o600 };
         fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(named)?;
@@ -88,7 +106,9 @@ impl Bound {
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if self.inode == inode_of(&self.path) {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 

@@ -6,20 +6,22 @@ use krcu_model::{VerdictKind, report::VerdictRow};
 
 use super::{config::Level, log::Told};
 
-/// Accusations that are remembered.
-const MOST_ACCUSATIONS: usize = 1024;
+/// What the kernel is accused of: the word, and which life of which cache it is about.
+type Accusation = (VerdictKind, Option<u32>, String);
 
 /// What was told.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     destroys: BTreeMap<u64, VerdictKind>,
-    accusations: BTreeMap<(VerdictKind, String), u64>,
+    /// Of each, how many objects were told of, in the order in which it was found.
+    accusations: BTreeMap<Accusation, Vec<u64>>,
 }
 
 impl Known {
     /// What of these is new or has changed.
     pub(super) fn news(&mut self, rows: &[VerdictRow], strict: bool) -> Vec<Told> {
         let mut news = Vec::new();
+        let mut found: BTreeMap<Accusation, usize> = BTreeMap::new();
         // The oldest first, as they happened.
         for row in rows.iter().rev() {
             let kind = row.verdict.verdict;
@@ -29,17 +31,19 @@ impl Known {
                     before => before,
                 },
                 None => {
-                    let key = (kind, row.verdict.cache.clone());
+                    let accusation = (kind, row.life, row.verdict.cache.clone());
                     let objects = row.verdict.queued_by_kfree_rcu.max(row.verdict.queued_twice);
-                    let known = self.accusations.len();
-                    match self.accusations.get_mut(&key) {
-                        Some(told) if *told >= objects.max(1) => continue,
-                        Some(told) => *told = objects.max(1),
-                        None if known >= MOST_ACCUSATIONS => continue,
-                        None => {
-                            self.accusations.insert(key, objects.max(1));
+                    let place = found.entry(accusation.clone()).or_default();
+                    let told = self.accusations.entry(accusation).or_default();
+                    match told.get_mut(*place) {
+                        Some(known) if *known >= objects => {
+                            *place += 1;
+                            continue;
                         }
+                        Some(known) => *known = objects,
+                        None => told.push(objects),
                     }
+                    *place += 1;
                     None
                 }
             };
@@ -50,6 +54,7 @@ impl Known {
         if let Some(oldest) = rows.iter().filter_map(|row| row.destroy).min() {
             self.destroys = self.destroys.split_off(&oldest);
         }
+        self.accusations.retain(|accusation, _| found.contains_key(accusation));
         news
     }
 }
@@ -72,7 +77,7 @@ mod tests {
             queued_twice: 1,
             ..Verdict::of_nothing()
         };
-        VerdictRow { destroy, settled: false, verdict }
+        VerdictRow { destroy, life: None, at_ns: 0, settled: false, verdict }
     }
 
     fn told(
@@ -107,5 +112,25 @@ mod tests {
         assert_eq!(known.destroys.keys().copied().collect::<Vec<_>>(), [1, 2]);
         let rows = [row(Some(2), Pending)];
         assert_eq!(told(&mut known, &rows, false), [(Some(2), Pending, Some(Waited), Level::Warn)]);
+    }
+
+    #[test]
+    fn each_accusation_is_told_and_again_when_it_grows() {
+        use VerdictKind::DoubleFree;
+        let accused = |life: u32, objects: u64| {
+            let mut row = row(None, DoubleFree);
+            (row.life, row.verdict.queued_twice) = (Some(life), objects);
+            row
+        };
+        let once = (None, DoubleFree, None, Level::Warn);
+        let mut known = Known::default();
+        assert_eq!(told(&mut known, &[accused(3, 2)], false), [once]);
+        assert_eq!(told(&mut known, &[accused(3, 2)], false), []);
+        // The next life of a cache of that name, and one more of the same life; the newest is the first row.
+        assert_eq!(told(&mut known, &[accused(4, 1), accused(3, 1), accused(3, 2)], false), [once, once]);
+        assert_eq!(told(&mut known, &[accused(4, 2), accused(3, 1), accused(3, 2)], false), [once]);
+        // What the reporter does not show any more is forgotten.
+        assert_eq!(told(&mut known, &[accused(4, 2)], false), []);
+        assert_eq!(known.accusations.len(), 1);
     }
 }

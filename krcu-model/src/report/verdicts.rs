@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    accuse, decide,
+    accuse::{self, Accusation},
+    decide,
     state::State,
     verdict::{Verdict, VerdictKind},
 };
@@ -28,6 +29,11 @@ pub struct VerdictRow {
     /// The destroy's place among all, from 0: what a client asks about. Absent for an accusation of the kernel, which
     /// is about a cache.
     pub destroy: Option<u64>,
+    /// Of an accusation: which life of a cache it is about, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<u32>,
+    /// When the destroy began, or what the kernel is accused of was found last, from the moment the probes were attached.
+    pub at_ns: u64,
     /// Whether waiting longer cannot change it, unless a loss becomes known.
     pub settled: bool,
     /// The verdict, with its evidence.
@@ -58,36 +64,48 @@ impl Verdicts {
         self.at = at;
         let running = running(state);
         let unsettled = unsettled(state, &running);
-        let verdict_of = |place: usize| decide::of_destroy(state, &state.destroys[place]);
+        let row_of = |place: usize| {
+            let verdict = decide::of_destroy(state, &state.destroys[place]);
+            VerdictRow {
+                destroy: Some(state.destroys[place].number),
+                life: None,
+                at_ns: verdict.destroyed_at_ns,
+                settled: !unsettled.contains(&place),
+                verdict,
+            }
+        };
+        let mut settled: Vec<usize> = Vec::new();
         while state.destroys.len() - self.passed > NEWEST {
             if unsettled.contains(&self.passed) && self.open.len() < MOST_OPEN {
                 self.open.push(self.passed);
             } else {
-                *self.decided.entry(verdict_of(self.passed).verdict).or_default() += 1;
+                settled.push(self.passed);
             }
             self.passed += 1;
         }
-        let (open, settled): (Vec<usize>, Vec<usize>) =
-            self.open.iter().partition(|place| unsettled.contains(place));
-        for place in settled {
-            *self.decided.entry(verdict_of(place).verdict).or_default() += 1;
-        }
-        self.open = open;
+        settled.extend(self.open.extract_if(.., |place| !unsettled.contains(place)));
         let places = self.open.iter().copied().chain(self.passed..state.destroys.len());
-        let of_destroys = places.filter(|place| !running.contains(place)).map(|place| VerdictRow {
-            destroy: Some(state.destroys[place].number),
-            settled: !unsettled.contains(&place),
-            verdict: verdict_of(place),
+        let of_destroys = places.filter(|place| !running.contains(place)).map(row_of);
+        let of_kernel = accuse::all(state).map(|Accusation { life, at, verdict }| VerdictRow {
+            destroy: None,
+            life: life.map(|life| life.0),
+            at_ns: at.since(state.watch.attached),
+            settled: true,
+            verdict,
         });
-        let accusations = accuse::of_promises(state).chain(accuse::of_doubles(state));
-        let of_kernel = accusations.map(|verdict| VerdictRow { destroy: None, settled: true, verdict });
         self.rows = of_destroys.chain(of_kernel).collect();
+        let passing: Vec<VerdictRow> = settled.into_iter().map(row_of).collect();
+        for row in &passing {
+            *self.decided.entry(row.verdict.verdict).or_default() += 1;
+        }
         self.counts = self.decided.clone();
         for row in &self.rows {
             *self.counts.entry(row.verdict.verdict).or_default() += 1;
         }
+        // What is decided for good is shown once more: many may have come at once, and be gone by the next look.
+        self.rows.extend(passing);
         self.rows.reverse();
-        self.rows.sort_by_key(|row| std::cmp::Reverse(row.verdict.destroyed_at_ns));
+        self.rows.sort_by_key(|row| std::cmp::Reverse(row.at_ns));
     }
 
     /// The newest first.

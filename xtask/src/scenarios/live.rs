@@ -145,7 +145,8 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             ],
         )],
     ),
-    // A disk without room ends the trace, and not the agent: its other sinks go on, and it says so.
+    // A disk without room ends the trace, and not the agent: its other sinks go on, and it says so. It begins on a full disk,
+    // too, and leaves nothing there that is no trace.
     scenario(
         "agent_disk_full",
         &["krcu_pending"],
@@ -156,9 +157,55 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
              reaches krcu_traces_cut_short_total 1
              until [ \"$(metric 'krcu_sink_up{sink=\"recorder\"}')\" = 0 ]; do usleep 100000; done
              say full up $(metric 'krcu_sink_up{sink=\"recorder\"}') well $(fetch healthz | grep -c '^ok')
+             stop
+             cat /dev/zero >>/tmp/small/fill 2>/dev/null
+             start --record /tmp/small
+             say still up $(metric 'krcu_sink_up{sink=\"recorder\"}') well $(fetch healthz | grep -c '^ok') \
+                 traces $(ls -d /tmp/small/krcu-* | wc -l)
              stop; umount /tmp/small"
         ),
-        &[quiet(BOTH, &[step("full", &[("up", Want::Number(0)), ("well", Want::Number(1))]), STOPPED])],
+        &[quiet(
+            BOTH,
+            &[
+                step("full", &[("up", Want::Number(0)), ("well", Want::Number(1))]),
+                STOPPED,
+                step("still", &[("up", Want::Number(0)), ("well", Want::Number(1)), ("traces", Want::Number(1))]),
+                STOPPED,
+            ],
+        )],
+    ),
+    // What cannot be written without privileges is refused at once, and so is a folder in which another agent keeps traces.
+    scenario(
+        "agent_folders",
+        &[],
+        live!(
+            "mkdir /tmp/theirs; chown 1000:1000 /tmp/theirs
+             refused() { command krcu agent \"$@\" >&2 2>/tmp/said; status=$?; cat /tmp/said >&2; }
+             refused --record /tmp/theirs/traces
+             say foreign status $status told $(grep -c '/tmp/theirs/traces.*record.folder' /tmp/said) programs $(programs)
+             start --record /tmp/ours
+             refused --record /tmp/ours --socket /tmp/second.sock --metrics 127.0.0.1:9748
+             say second status $status told $(grep -c 'another krcu keeps its traces in /tmp/ours' /tmp/said) \
+                 traces $(ls /tmp/ours | wc -l) sockets $(ls /tmp/second.sock 2>/dev/null | wc -l)
+             stop"
+        ),
+        &[quiet(
+            BOTH,
+            &[
+                step("foreign", &[
+                    ("status", Want::Number(1)),
+                    ("told", Want::Number(1)),
+                    ("programs", Want::Number(0)),
+                ]),
+                step("second", &[
+                    ("status", Want::Number(1)),
+                    ("told", Want::Number(1)),
+                    ("traces", Want::Number(1)),
+                    ("sockets", Want::Number(0)),
+                ]),
+                STOPPED,
+            ],
+        )],
     ),
     // A reader that sleeps loses what finds no room. Nothing of that time is called anything but inconclusive, and what is
     // created and destroyed after it is decided. All of it would be clean: callbacks, and a barrier before the destroy.
