@@ -50,6 +50,7 @@ reloads pid same restarts 0 health ok
 stopped 0 success 0 inactive programs 0
 stopped: some events, some lost; nothing is attached
 left  traces krcu-000001.krcu
+wrong 1 exit-code 2 failed restarts 0
 started 0 health ok
 frozen 1 results 1 now active traces 3
 removed 0 inactive inactive programs 0 links 0

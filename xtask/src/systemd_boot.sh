@@ -60,6 +60,12 @@ echo "stopped $? $(shows Result) $(shows ExecMainStatus) $(systemctl is-active $
 said | tail -n 1 | sed 's/[0-9]* events, [0-9]* lost/some events, some lost/'
 echo "left $(ls -d /run/krcu 2>/dev/null) traces $(ls /var/lib/krcu)"
 
+# A wrong configuration ends the first start, and there is no second.
+configure '[log]' 'levle = "info"'
+systemctl start $unit >&2
+echo "wrong $? $(shows Result) $(shows ExecMainStatus) $(systemctl is-failed $unit) restarts $(shows NRestarts)"
+configure
+
 # One that lives says so; one that is frozen is ended, and another takes its place.
 mkdir -p /run/systemd/system/$unit.d
 printf '%s\n' '[Service]' 'WatchdogSec=4s' 'RestartSec=100ms' >/run/systemd/system/$unit.d/short.conf
