@@ -299,15 +299,31 @@ pub(crate) fn pack() -> Result<(PathBuf, PathBuf)> {
     Ok((tarball, package))
 }
 
-/// The service is not enabled by being installed: it attaches to the kernel, which is somebody's decision.
-const POSTINST: &str = "#!/bin/sh\nset -e\nif [ \"$1\" = configure ]; then\n\
-\tif command -v systemd-sysusers >/dev/null; then systemd-sysusers krcu.conf || true\n\
-\telse getent group krcu >/dev/null || groupadd --system krcu; fi\n\
-\tif [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi\nfi\n";
-const PRERM: &str = "#!/bin/sh\nset -e\nif [ \"$1\" = remove ] && [ -d /run/systemd/system ]; then\n\
-\tsystemctl disable --now krcu.service || true\nfi\n";
-const POSTRM: &str =
-    "#!/bin/sh\nset -e\nif [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi\n";
+/// The service is not enabled by being installed: it attaches to the kernel, which is somebody's decision. One that runs
+/// goes on with the new program.
+const POSTINST: &str = r#"#!/bin/sh
+set -e
+if [ "$1" = configure ]; then
+	if command -v systemd-sysusers >/dev/null; then systemd-sysusers krcu.conf || true
+	else getent group krcu >/dev/null || groupadd --system krcu; fi
+	if [ -d /run/systemd/system ]; then
+		systemctl daemon-reload || true
+		if [ -n "$2" ]; then systemctl try-restart krcu.service || true; fi
+	fi
+fi
+"#;
+const PRERM: &str = r#"#!/bin/sh
+set -e
+if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
+	systemctl disable --now krcu.service || true
+fi
+"#;
+/// The unit has these folders made: the configuration, and traces.
+const POSTRM: &str = r#"#!/bin/sh
+set -e
+if [ "$1" = purge ]; then rm -rf /etc/krcu /var/lib/krcu; fi
+if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
+"#;
 
 #[cfg(test)]
 mod tests {

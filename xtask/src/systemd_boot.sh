@@ -79,6 +79,14 @@ waits '[ "$(shows NRestarts)" = 1 ] && [ "$(fetch healthz)" = ok ]'
 waits '[ "$(programs)" = "$attached" ]'
 echo "frozen $(journal | grep -c 'Watchdog timeout') results $(journal | grep -c "Failed with result 'watchdog'") now $(systemctl is-active $unit) traces $(ls /var/lib/krcu | wc -l)"
 
-# The package goes, and the agent with it.
+# The package once more, over an agent that runs: it is the new one that runs then.
+pid=$(shows MainPID)
+dpkg -i /package.deb >&2
+echo "again $? pid $([ "$(shows MainPID)" = "$pid" ] || echo new) from $(readlink /proc/"$(shows MainPID)"/exe) now $(systemctl is-active $unit) health $(fetch healthz)"
+
+# The package goes, and the agent with it; the configuration and the traces go when they shall.
+kept() { ls -d /etc/krcu /var/lib/krcu 2>/dev/null | wc -l; }
 dpkg -r krcu >&2
-echo "removed $? $(systemctl is-active $unit) $(systemctl is-failed $unit) programs $(programs) links $(find /etc/systemd -name 'krcu*' | wc -l)"
+echo "removed $? $(systemctl is-active $unit) $(systemctl is-failed $unit) programs $(programs) links $(find /etc/systemd -name 'krcu*' | wc -l) kept $(kept)"
+dpkg --purge krcu >&2
+echo "purged $? kept $(kept)"
