@@ -125,13 +125,13 @@ enum Verb {
     Install {
         /// Below which folder.
         #[arg(long, value_name = "FOLDER", default_value = install::PREFIX)]
-        prefix: String,
+        prefix: PathBuf,
     },
-    /// Take away what `install` put there.
+    /// Stop the agent, and take away what `install` put there.
     Uninstall {
         /// Below which folder.
         #[arg(long, value_name = "FOLDER", default_value = install::PREFIX)]
-        prefix: String,
+        prefix: PathBuf,
     },
     /// A static tarball and a Debian package, in target/dist.
     Dist,

@@ -1,5 +1,5 @@
 //! The package under a real systemd: a Debian that boots in a machine installs it, starts its unit, reloads, freezes and
-//! stops it, and removes it again.
+//! stops it, installs it over itself, and removes it again.
 //!
 //! What `clean_root.rs` cannot see without a kernel of its own: that the unit's walls let the agent attach, that the manager
 //! hears what it is told, that the journal has what the log says.
@@ -50,9 +50,12 @@ reloads pid same restarts 0 health ok
 stopped 0 success 0 inactive programs 0
 stopped: some events, some lost; nothing is attached
 left  traces krcu-000001.krcu
+wrong 1 exit-code 2 failed restarts 0
 started 0 health ok
 frozen 1 results 1 now active traces 3
-removed 0 inactive inactive programs 0 links 0
+again 0 pid new from /usr/bin/krcu now active health ok
+removed 0 inactive inactive programs 0 links 0 kept 2
+purged 0 kept 0
 ";
 /// What shows nothing: the kernel did not run a probe within another.
 const OPEN: &str = "verdict inconclusive";

@@ -60,6 +60,12 @@ echo "stopped $? $(shows Result) $(shows ExecMainStatus) $(systemctl is-active $
 said | tail -n 1 | sed 's/[0-9]* events, [0-9]* lost/some events, some lost/'
 echo "left $(ls -d /run/krcu 2>/dev/null) traces $(ls /var/lib/krcu)"
 
+# A wrong configuration ends the first start, and there is no second.
+configure '[log]' 'levle = "info"'
+systemctl start $unit >&2
+echo "wrong $? $(shows Result) $(shows ExecMainStatus) $(systemctl is-failed $unit) restarts $(shows NRestarts)"
+configure
+
 # One that lives says so; one that is frozen is ended, and another takes its place.
 mkdir -p /run/systemd/system/$unit.d
 printf '%s\n' '[Service]' 'WatchdogSec=4s' 'RestartSec=100ms' >/run/systemd/system/$unit.d/short.conf
@@ -73,6 +79,14 @@ waits '[ "$(shows NRestarts)" = 1 ] && [ "$(fetch healthz)" = ok ]'
 waits '[ "$(programs)" = "$attached" ]'
 echo "frozen $(journal | grep -c 'Watchdog timeout') results $(journal | grep -c "Failed with result 'watchdog'") now $(systemctl is-active $unit) traces $(ls /var/lib/krcu | wc -l)"
 
-# The package goes, and the agent with it.
+# The package once more, over an agent that runs: it is the new one that runs then.
+pid=$(shows MainPID)
+dpkg -i /package.deb >&2
+echo "again $? pid $([ "$(shows MainPID)" = "$pid" ] || echo new) from $(readlink /proc/"$(shows MainPID)"/exe) now $(systemctl is-active $unit) health $(fetch healthz)"
+
+# The package goes, and the agent with it; the configuration and the traces go when they shall.
+kept() { ls -d /etc/krcu /var/lib/krcu 2>/dev/null | wc -l; }
 dpkg -r krcu >&2
-echo "removed $? $(systemctl is-active $unit) $(systemctl is-failed $unit) programs $(programs) links $(find /etc/systemd -name 'krcu*' | wc -l)"
+echo "removed $? $(systemctl is-active $unit) $(systemctl is-failed $unit) programs $(programs) links $(find /etc/systemd -name 'krcu*' | wc -l) kept $(kept)"
+dpkg --purge krcu >&2
+echo "purged $? kept $(kept)"
