@@ -99,7 +99,8 @@ pub fn completions(options: &Completions) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// The completions of a shell. What another program takes is not known here: a shell offers files.
+/// The completions of a shell. What another program takes, that program's own completions say; where it has none, a
+/// shell offers files.
 fn script(shell: Shell) -> Vec<u8> {
     let mut krcu = Cli::command();
     for verb in BESIDE {
@@ -110,7 +111,58 @@ fn script(shell: Shell) -> Vec<u8> {
     }
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut krcu, "krcu", &mut text);
+    match shell {
+        Shell::Bash => text.extend_from_slice(BASH_BESIDE.as_bytes()),
+        Shell::Fish => text.extend_from_slice(FISH_BESIDE.as_bytes()),
+        Shell::Zsh => {
+            let mut own = String::from_utf8_lossy(&text).into_owned();
+            for verb in BESIDE {
+                own = own.replace(&zsh_arm(verb, ZSH_NOTHING), &zsh_arm(verb, ZSH_BESIDE));
+            }
+            text = own.into_bytes();
+        }
+        _ => {}
+    }
     text
+}
+
+/// Hands the rest of the line to the function of the program that is named by the verb; its file lies beside this one.
+const BASH_BESIDE: &str = r#"
+_krcu_or_beside() {
+    local program="krcu-${COMP_WORDS[1]}"
+    case "${COMP_WORDS[1]}" in
+        tui|analyze)
+            if ((COMP_CWORD > 1)); then
+                complete -p "$program" &>/dev/null || source "${BASH_SOURCE[0]%/*}/$program" 2>/dev/null
+                [[ $(complete -p "$program" 2>/dev/null) =~ \ -F\ ([^ ]+) ]] || return 0
+                COMP_WORDS=("$program" "${COMP_WORDS[@]:2}")
+                COMP_CWORD=$((COMP_CWORD - 1))
+                "${BASH_REMATCH[1]}" "$program" "$2" "$3"
+                return
+            fi
+            ;;
+    esac
+    _krcu "$@"
+}
+complete -F _krcu_or_beside -o bashdefault -o default krcu
+"#;
+/// The same for fish.
+const FISH_BESIDE: &str = r#"
+function __fish_krcu_beside
+    set -l words (commandline -opc) (commandline -ct)
+    complete -C "krcu-$words[2] $words[3..]"
+end
+for verb in tui analyze
+    complete -c krcu -n "__fish_krcu_using_subcommand $verb" -f -a "(__fish_krcu_beside)"
+end
+"#;
+/// What zsh is told of a verb without options, and what it is told instead.
+const ZSH_NOTHING: &str = "_arguments \"${_arguments_options[@]}\" : \\\n&& ret=0\n";
+const ZSH_BESIDE: &str = "words[1]=krcu-$words[1]\n\
+    if (( $+functions[_$words[1]] )); then _$words[1] && ret=0; else _files && ret=0; fi\n";
+
+fn zsh_arm(verb: &str, does: &str) -> String {
+    format!("({verb})\n{does};;")
 }
 
 #[cfg(test)]
@@ -145,6 +197,12 @@ mod tests {
                 };
                 assert!(text.lines().any(is_offered), "{shell}: {verb}");
             }
+            let handed_on = match shell {
+                Shell::Zsh => BESIDE.map(|verb| zsh_arm(verb, ZSH_BESIDE)).to_vec(),
+                Shell::Bash => vec![BASH_BESIDE.to_owned()],
+                _ => vec![FISH_BESIDE.to_owned()],
+            };
+            assert!(handed_on.iter().all(|part| text.contains(part)), "{shell}");
             assert!(!text.contains("ARGUMENT"), "{shell} would offer a word that is a placeholder");
         }
         assert!(text(None).contains("krcu\\-tui(1)") && text(None).contains("krcu\\-analyze(1)"));

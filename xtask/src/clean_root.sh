@@ -32,20 +32,25 @@ man krcu-tui | grep -q replay || wrong "the page of krcu-tui has no option"
 
 # Completions, by each shell itself.
 bash -c '
-	completes() { # PROGRAM WORD EXPECTED
-		. "/usr/share/bash-completion/completions/$1"
-		COMP_WORDS=("$1" "$2") COMP_CWORD=1 COMPREPLY=()
-		"$(complete -p "$1" | sed "s/.*-F \([^ ]*\).*/\1/")" "$1" "$2" "$1"
-		[ "${COMPREPLY[*]}" = "$3" ] || { echo "bash completes $1 $2 to ${COMPREPLY[*]}"; exit 1; }
+	completes() { # EXPECTED PROGRAM WORD...
+		. "/usr/share/bash-completion/completions/$2"
+		expected=$1; shift
+		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+		"$(complete -p "$1" | sed "s/.*-F \([^ ]*\).*/\1/")" "$1" "${@: -1}" "${@: -2:1}"
+		[ "${COMPREPLY[*]}" = "$expected" ] || { echo "bash completes $* to ${COMPREPLY[*]}"; exit 1; }
 	}
-	completes krcu ch check
-	completes krcu tu tui
-	completes krcu an analyze
-	completes krcu-tui --rep --replay' >&2
+	completes check krcu ch
+	completes tui krcu tu
+	completes analyze krcu an
+	completes --settle krcu check --set
+	completes --replay krcu-tui --rep
+	completes --replay krcu tui --rep' >&2
 for verb in check tui analyze; do
 	fish -c "complete -C 'krcu ${verb%??}'" | grep -q "^$verb" || wrong "fish does not complete krcu ${verb%??}"
 done
-fish -c 'complete -C "krcu-tui --rep"' | grep -q '^--replay' || wrong "fish does not complete krcu-tui --rep"
+for program in krcu-tui 'krcu tui'; do
+	fish -c "complete -C '$program --rep'" | grep -q '^--replay' || wrong "fish does not complete $program --rep"
+done
 for name in krcu krcu-tui; do
 	# As zsh does it: the functions are found by their files' names.
 	zsh -f -c "fpath=(/usr/share/zsh/site-functions \$fpath); autoload -U compinit; compinit -u -D; (( \$+_comps[$name] ))" ||
@@ -54,6 +59,15 @@ done
 for verb in check tui analyze; do
 	grep -q "^'$verb:" /usr/share/zsh/site-functions/_krcu || wrong "zsh does not complete krcu $verb"
 done
+
+# The verb of another program is completed by that one's own: typed as by hand.
+timeout 60 zsh -f -c '
+	zmodload zsh/zpty
+	zpty shell zsh -f -i
+	zpty -w shell "PS1=; fpath=(/usr/share/zsh/site-functions \$fpath); autoload -U compinit; compinit -u -D; echo re\"\"ady"
+	zpty -r shell line "*ready*"
+	zpty -w -n shell "krcu tui --rep$(printf "\t")"
+	zpty -r shell line "*--replay*"' || wrong "zsh does not complete krcu tui --rep"
 
 # The unit and its users.
 systemd-analyze verify krcu.service >&2
