@@ -11,13 +11,15 @@ use ratatui::{
 
 use super::{
     Canvas, Theme,
-    table::{Field, Row, rest},
-    text::{clip, evidence, rate, short, span_of},
+    table::{Field, Row, rest, whole},
+    text::{brief, clip, evidence, narrow, rate},
 };
 use crate::state::{App, Column, cache_name, number};
 
 /// Columns from which on a table has the modules, too.
 const WIDE: u16 = 110;
+/// Columns of a name where there is little room.
+const LEAST_NAME: usize = 14;
 /// Rows about the selected cache.
 const ABOUT: u16 = 6;
 /// Narrowest sparkline that is drawn.
@@ -53,7 +55,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
 pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let is_wide = columns >= WIDE;
     let mut fields = vec![Field::text("", 1)];
-    fields.push(Field::text(Column::Name.heading(), if is_wide { 28 } else { 19 }).sorts(Column::Name));
+    let name = Field::text(Column::Name.heading(), if is_wide { 28 } else { 19 });
+    fields.push(name.least(LEAST_NAME).sorts(Column::Name));
     if is_wide {
         fields.push(Field::text("module", 16));
     }
@@ -68,7 +71,7 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
     if left >= LEAST_SPARK {
         fields.push(Field::text("so far", left));
     }
-    fields
+    whole(columns, fields)
 }
 
 /// A cache.
@@ -86,11 +89,11 @@ pub(crate) fn row(theme: Theme, app: &App, cache: &CacheRow, fields: &[Field]) -
         row.cells.push(match (field.heading, field.sorts) {
             ("module", _) => (cache.module.clone().unwrap_or_default(), style),
             (_, Some(Column::Name)) => (cache_name(cache), style),
-            (_, Some(Column::Outstanding)) => (count(cache.deferred()), style),
-            (_, Some(Column::Age)) => (cache.oldest_age_ns.map_or_else(|| "·".to_owned(), span_of), style),
+            (_, Some(Column::Outstanding)) => (narrow(cache.deferred(), field.columns), style),
+            (_, Some(Column::Age)) => (cache.oldest_age_ns.map_or_else(|| "·".to_owned(), brief), style),
             (_, Some(Column::QueueRate)) => (rate(queued), style),
             (_, Some(Column::FreeRate)) => (rate(freed), style),
-            (_, Some(Column::Queued)) => (short(cache.queued + cache.callbacks), style),
+            (_, Some(Column::Queued)) => (narrow(cache.queued + cache.callbacks, field.columns), style),
             _ => {
                 let samples = history.into_iter().flat_map(|h| &h.outstanding).map(|n| number(*n));
                 let samples: Vec<f64> = samples.collect();

@@ -27,7 +27,7 @@ use crate::{
     keys,
     state::{App, Column, Freshness, Screen},
 };
-use text::{clip, duration, span_of, width};
+use text::{brief, clip, duration, span_of, width};
 
 /// Columns and rows below which nothing is drawn but that there is no room.
 const LEAST: (u16, u16) = (60, 16);
@@ -234,8 +234,8 @@ fn tape(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         1000.. => format!("×{}", speed / 1000),
         _ => format!("×1/{}", 1000 / speed),
     };
-    let left = format!(" {state} {speed:<6} {:>8} ", span_of(replay.at_ns));
-    let right = format!(" {} · {}", span_of(replay.end_ns), replay.name);
+    let left = format!(" {state} {speed:<6} {:>8} ", brief(replay.at_ns));
+    let right = format!(" {} · {}", brief(replay.end_ns), replay.name);
     let right = clip(&right, usize::from(area.width) / 3);
     let bar = usize::from(area.width).saturating_sub(width(&left) + width(&right) + 1);
     let place = |columns: usize| {

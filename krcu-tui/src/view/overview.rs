@@ -12,7 +12,7 @@ use ratatui::{
 
 use super::{
     Canvas, Theme, barriers, caches,
-    text::{bytes, clip, left, rate, right, short, span_of, width},
+    text::{brief, bytes, clip, left, rate, right, short, span_of, width},
 };
 use crate::state::{App, number};
 
@@ -239,7 +239,7 @@ pub(crate) fn verdict(theme: Theme, verdict: &Verdict, columns: usize) -> Line<'
     /// Columns of a cache's name.
     const NAME: usize = 17;
     let (mark, word, style) = theme.verdict(verdict);
-    let when = right(&span_of(verdict.destroyed_at_ns), 9);
+    let when = right(&brief(verdict.destroyed_at_ns), 9);
     let head = format!("{mark} {word:<15} ");
     let room = columns.saturating_sub(width(&head) + NAME + 2 + width(&when));
     Line::from(vec![

@@ -8,8 +8,8 @@ use ratatui::{layout::Rect, text::Line};
 
 use super::{
     Canvas, Theme,
-    table::{Field, Row, rest},
-    text::{evidence, rate, short},
+    table::{Field, Row, rest, whole},
+    text::{evidence, narrow, rate},
 };
 use crate::state::App;
 
@@ -26,16 +26,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         canvas.line(area, 0, Line::styled(words, theme.quiet()));
         return;
     }
-    let mut fields = vec![
-        Field::text("", 1),
-        Field::text("program", 20),
-        Field::text("", 0),
-        Field::number("runs", 10),
-        Field::number("a second", 8),
-        Field::number("each", 7),
-        Field::number("% CPU", 6),
-    ];
-    fields[2] = Field::text("at", rest(area.width, &fields).min(60));
+    let fields = fields(area.width);
     canvas.headings(area, &fields, None);
     let about = if area.height > 2 * ABOUT { ABOUT } else { 0 };
     let body = Rect { y: area.y + 1, height: area.height - 1 - about, ..area };
@@ -61,6 +52,21 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     app.probes = list;
 }
 
+/// The columns of the table, for a screen so wide.
+pub(crate) fn fields(columns: u16) -> Vec<Field> {
+    let mut fields = vec![
+        Field::text("", 1),
+        Field::text("program", 20),
+        Field::text("at", 0),
+        Field::number("runs", 10),
+        Field::number("a second", 8),
+        Field::number("each", 7),
+        Field::number("% CPU", 6),
+    ];
+    fields[2] = Field::text("at", rest(columns, &fields).min(60));
+    whole(columns, fields)
+}
+
 fn row(theme: Theme, app: &App, probe: &ProbeRow, has_way: bool) -> Row {
     let (mark, style) = match probe.state {
         ProbeState::Attached if probe.missed > 0 => ('!', theme.bad()),
@@ -72,12 +78,17 @@ fn row(theme: Theme, app: &App, probe: &ProbeRow, has_way: bool) -> Row {
     let cost = app.histories.probe(&probe.program);
     let way = if probe.way.is_empty() || !has_way { String::new() } else { format!("{} ", probe.way) };
     let each = probe.runs.zip(probe.run_time_ns).and_then(|(runs, ns)| ns.checked_div(runs));
-    let share = if cost.share > 0.0 { format!("{:.2}", cost.share * 100.0) } else { "·".to_owned() };
+    let share = match cost.share * 100.0 {
+        hundredths if hundredths <= 0.0 => "·".to_owned(),
+        hundredths if hundredths < 999.0 => format!("{hundredths:.2}"),
+        // Of ten CPUs and more.
+        hundredths => format!("{hundredths:.0}"),
+    };
     let cells = vec![
         mark.to_string(),
         probe.program.clone(),
         format!("{way}{}", probe.function),
-        probe.runs.map_or_else(|| "·".to_owned(), short),
+        probe.runs.map_or_else(|| "·".to_owned(), |runs| narrow(runs, 10)),
         rate(cost.runs),
         each.map_or_else(|| "·".to_owned(), span),
         share,

@@ -9,8 +9,8 @@ use ratatui::{layout::Rect, text::Line};
 
 use super::{
     Canvas, Theme,
-    table::{Field, Row, rest},
-    text::{bytes, clip, evidence, span_of},
+    table::{Field, Row, rest, whole},
+    text::{brief, bytes, clip, evidence, narrow, span_of},
 };
 use crate::state::App;
 
@@ -106,7 +106,8 @@ fn name(input: InputKind) -> &'static str {
     }
 }
 
-fn fields(columns: u16) -> Vec<Field> {
+/// The columns of the table, for a screen so wide.
+pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let is_wide = columns >= WIDE;
     let mut numbers = vec![
         Field::number("waits", 9),
@@ -127,7 +128,7 @@ fn fields(columns: u16) -> Vec<Field> {
     let name = rest(columns, &taken).saturating_sub(1).min(64);
     fields.push(Field::text("approach", name));
     fields.extend(numbers);
-    fields
+    whole(columns, fields)
 }
 
 fn approach(theme: Theme, row: &WhatIfRow, fields: &[Field]) -> Row {
@@ -143,10 +144,10 @@ fn approach(theme: Theme, row: &WhatIfRow, fields: &[Field]) -> Row {
     };
     let ended = |ns: Option<u64>, never: &str| match ns {
         Some(0) => "·".to_owned(),
-        Some(ns) => span_of(ns),
+        Some(ns) => brief(ns),
         None => never.to_owned(),
     };
-    let some = |number: u64| if number == 0 { "·".to_owned() } else { count(number) };
+    let some = |number: u64| if number == 0 { "·".to_owned() } else { narrow(number, 7) };
     let cells = fields.iter().map(|field| match field.heading {
         "" => mark.to_string(),
         "approach" => row.approach.clone(),
