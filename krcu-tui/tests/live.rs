@@ -18,7 +18,7 @@ use krcu_model::{
     script,
 };
 use krcu_tui::{
-    connection::{Link, Notice, Why},
+    connection::{Link, Notice, Replay, Why},
     keys::Key,
     state::{App, Screen},
     view::Theme,
@@ -154,6 +154,62 @@ fn a_loss_is_red_and_says_so_without_colour_too() {
     assert_eq!(style_of(&mut app, Theme::new(false, true), 1_000, words), (Color::Reset, true, false));
     let clear = text(&draw(&mut live(Losses::default()), (80, 24), theme(), 1_000).0);
     assert!(!clear.contains("LOST"), "{clear}");
+}
+
+#[test]
+fn events_without_a_site_are_told_and_are_no_loss() {
+    let mut app = live(Losses::default());
+    let report = Report { without_site: 12, ..app.report.clone().unwrap() };
+    app.take(Notice::Report(Box::new(report)), 1_000);
+    let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
+    assert!(has(&shown, "lost nothing no site of 12 events: no room for their stacks"), "{shown}");
+    assert!(!shown.contains("LOST"), "{shown}");
+    // What has no count is lost all the same.
+    let losses = Losses { not_in_trace: true, ..Losses::default() };
+    let report = Report { losses, ..app.report.clone().unwrap() };
+    app.take(Notice::Report(Box::new(report)), 1_000);
+    let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
+    assert!(has(&shown, "lost LOST: the trace ends before its run"), "{shown}");
+}
+
+#[test]
+fn costs_that_are_not_counted_say_how_they_would_be() {
+    let mut app = live(Losses::default());
+    app.screen = Screen::Probes;
+    let mut report = app.report.clone().unwrap();
+    report.probes.iter_mut().for_each(|row| (row.runs, row.run_time_ns) = (None, None));
+    app.take(Notice::Report(Box::new(report)), 1_000);
+    for width in [60, 80, 160] {
+        let shown = text(&draw(&mut app, (width, 24), theme(), 1_000).0);
+        for words in
+            ["probes.statistics = true", "sysctl kernel.bpf_stats_enabled=1", "undecidable what goes"]
+        {
+            assert!(has(&shown, words), "{words}: {shown}");
+        }
+    }
+    app.take(Notice::Replay(Replay::default()), 1_000);
+    let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
+    assert!(has(&shown, "costs a trace has none") && !has(&shown, "sysctl"), "{shown}");
+}
+
+#[test]
+fn both_rates_of_the_selected_cache_have_their_past() {
+    let mut app = live(Losses::default());
+    app.press(Key::Char('2'));
+    let mut report = app.report.clone().unwrap();
+    // Queued faster and faster, freed slower and slower.
+    for (queued, freed) in [(100, 4_000), (300, 3_000), (700, 2_000), (1_500, 1_000)] {
+        report.at_ns += 1_000_000_000;
+        report.caches[0].queued += queued;
+        report.caches[0].freed += freed;
+        app.take(Notice::Report(Box::new(report.clone())), 1_000);
+    }
+    let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
+    assert!(has(&shown, "queued/s ▁▂▄█ freed/s █▆▄▂"), "{shown}");
+    // Where there is room, each cache has them.
+    let shown = text(&draw(&mut app, (170, 24), theme(), 1_000).0);
+    assert!(has(&shown, "queued/s so far freed/s so far"), "{shown}");
+    assert!(shown.lines().any(|line| line.contains("krcu_pending") && has(line, "▁▂▄█ █▆▄▂")), "{shown}");
 }
 
 #[test]

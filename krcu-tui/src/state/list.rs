@@ -112,7 +112,7 @@ impl Order {
     /// Sorts; rows that are alike in the column stay as they are.
     pub fn sort(self, rows: &mut [&CacheRow], histories: &Histories) {
         let rate = |row: &CacheRow, column| {
-            let (queued, freed) = histories.rates_of(row.id);
+            let (queued, freed) = histories.rates_of(row.id).unwrap_or((0.0, 0.0));
             if column == Column::QueueRate { queued } else { freed }
         };
         let compare = |a: &&CacheRow, b: &&CacheRow| -> Ordering {

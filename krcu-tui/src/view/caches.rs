@@ -12,18 +12,22 @@ use ratatui::{
 use super::{
     Canvas, Theme,
     table::{Field, Row, rest, whole},
-    text::{brief, clip, evidence, narrow, rate},
+    text::{brief, clip, evidence, left, narrow, rate},
 };
-use crate::state::{App, Column, cache_name, number};
+use crate::state::{App, CacheHistory, Column, cache_name, number};
 
 /// Columns from which on a table has the modules, too.
 const WIDE: u16 = 110;
 /// Columns of a name where there is little room.
 const LEAST_NAME: usize = 14;
 /// Rows about the selected cache.
-const ABOUT: u16 = 6;
+const ABOUT: u16 = 7;
 /// Narrowest sparkline that is drawn.
 const LEAST_SPARK: usize = 4;
+/// What was outstanding, and the rates, as sparklines; each column is as wide as the longest of these.
+const OUTSTANDING: &str = "so far";
+const QUEUED: &str = "queued/s so far";
+const FREED: &str = "freed/s so far";
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let theme = *canvas.theme;
@@ -46,7 +50,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, summary(theme, app, rows.len(), area.width));
     if let Some(cache) = app.selected_cache() {
-        let lines = about_one(theme, cache, area.width.into());
+        let mut lines = about_one(theme, cache, area.width.into());
+        lines.insert(1, rates(theme, app.histories.cache(cache.id), area.width.into()));
         canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
     }
 }
@@ -68,8 +73,16 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
         fields.push(Field::number(Column::Queued.heading(), 12).sorts(Column::Queued));
     }
     let left = rest(columns, &fields);
-    if left >= LEAST_SPARK {
-        fields.push(Field::text("so far", left));
+    let third = left.saturating_sub(2) / 3;
+    if third >= QUEUED.len() {
+        let rates = 2 * (third + 1);
+        fields.extend([
+            Field::text(OUTSTANDING, left - rates),
+            Field::text(QUEUED, third),
+            Field::text(FREED, third),
+        ]);
+    } else if left >= LEAST_SPARK {
+        fields.push(Field::text(OUTSTANDING, left));
     }
     whole(columns, fields)
 }
@@ -82,7 +95,9 @@ pub(crate) fn row(theme: Theme, app: &App, cache: &CacheRow, fields: &[Field]) -
         CachePhase::Failed => ('!', theme.bad()),
         CachePhase::Released => (theme.mark('×', 'x'), theme.quiet()),
     };
-    let (queued, freed) = app.histories.rates_of(cache.id);
+    // Nothing where it is not known yet.
+    let rates = app.histories.rates_of(cache.id);
+    let rate_of = |which: fn((f64, f64)) -> f64| rates.map_or_else(String::new, |rates| rate(which(rates)));
     let history = app.histories.cache(cache.id);
     let mut row = Row { cells: vec![(mark.to_string(), style)] };
     for field in &fields[1..] {
@@ -91,17 +106,42 @@ pub(crate) fn row(theme: Theme, app: &App, cache: &CacheRow, fields: &[Field]) -
             (_, Some(Column::Name)) => (cache_name(cache), style),
             (_, Some(Column::Outstanding)) => (narrow(cache.deferred(), field.columns), style),
             (_, Some(Column::Age)) => (cache.oldest_age_ns.map_or_else(|| "·".to_owned(), brief), style),
-            (_, Some(Column::QueueRate)) => (rate(queued), style),
-            (_, Some(Column::FreeRate)) => (rate(freed), style),
+            (_, Some(Column::QueueRate)) => (rate_of(|(queued, _)| queued), style),
+            (_, Some(Column::FreeRate)) => (rate_of(|(_, freed)| freed), style),
             (_, Some(Column::Queued)) => (narrow(cache.queued + cache.callbacks, field.columns), style),
-            _ => {
-                let samples = history.into_iter().flat_map(|h| &h.outstanding).map(|n| number(*n));
-                let samples: Vec<f64> = samples.collect();
-                (theme.spark(samples.into_iter(), field.columns), theme.good())
-            }
+            (what, None) => (spark(theme, history, what, field.columns), theme.good()),
         });
     }
     row
+}
+
+/// How something of a cache was.
+fn spark(theme: Theme, history: Option<&CacheHistory>, what: &str, columns: usize) -> String {
+    let samples: Vec<f64> = match (history, what) {
+        (None, _) => Vec::new(),
+        (Some(history), QUEUED) => history.queued.iter().copied().collect(),
+        (Some(history), FREED) => history.freed.iter().copied().collect(),
+        (Some(history), _) => history.outstanding.iter().copied().map(number).collect(),
+    };
+    theme.spark(samples.into_iter(), columns)
+}
+
+/// How both rates of the selected cache were, beside one another.
+fn rates(theme: Theme, history: Option<&CacheHistory>, columns: usize) -> Line<'static> {
+    /// Columns of a label.
+    const LABEL: usize = 14;
+    /// Columns between the two.
+    const GAP: usize = 2;
+    let room = columns.saturating_sub(2 * LABEL + GAP) / 2;
+    let half = |label: &str, what: &str| {
+        let spark = spark(theme, history, what, room);
+        [Span::styled(left(label, LABEL), theme.quiet()), Span::styled(spark, theme.good())]
+    };
+    let gap = Span::raw(" ".repeat(GAP));
+    Line::from(
+        [&half(Column::QueueRate.heading(), QUEUED)[..], &[gap], &half(Column::FreeRate.heading(), FREED)]
+            .concat(),
+    )
 }
 
 /// How many there are, and how many are shown.

@@ -105,6 +105,12 @@ fn state(theme: Theme, app: &App, report: &Report, columns: usize) -> Vec<Line<'
     lines.push(Line::from(
         [vec![label("lost")], losses(theme, report, columns.saturating_sub(LABEL))].concat(),
     ));
+    if report.without_site > 0 {
+        // Counted and judged all the same: nothing is lost.
+        let words = format!("of {}: no room for their stacks", objects(report.without_site, "event"));
+        lines
+            .push(Line::from(vec![label("no site"), Span::raw(clip(&words, columns.saturating_sub(LABEL)))]));
+    }
     if let Some(accounts) = report.accounts {
         let words = format!(
             "{} = {} delivered + {} filtered + {} lost",
@@ -135,14 +141,12 @@ fn losses(theme: Theme, report: &Report, columns: usize) -> Vec<Span<'static>> {
     if losses.not_in_trace {
         parts.push("the trace ends before its run".to_owned());
     }
-    if report.without_site > 0 {
-        parts.push(format!("{} without a site", count(report.without_site)));
-    }
     if parts.is_empty() {
         return vec![Span::raw("nothing")];
     }
     let ago = losses.last_at_ns.map(|at| format!(" · {} ago", span_of(report.at_ns.saturating_sub(at))));
-    let words = format!("{} LOST: {}{}", count(losses.total()), parts.join(", "), ago.unwrap_or_default());
+    let how_many = if losses.total() > 0 { format!("{} ", count(losses.total())) } else { String::new() };
+    let words = format!("{how_many}LOST: {}{}", parts.join(", "), ago.unwrap_or_default());
     vec![Span::styled(clip(&words, columns), theme.bad())]
 }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::state::App;
 
 /// Rows about the selected probe.
-const ABOUT: u16 = 6;
+const ABOUT: u16 = 7;
 /// Columns from which on it is said how each is attached.
 const WIDE: u16 = 100;
 
@@ -40,7 +40,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
             evidence(theme, &probe_state(probe), &about_one(probe), area.width.into()).into_iter().take(2),
         );
     }
-    lines.push(total(theme, app, &report.probes));
+    lines.extend(total(theme, app, &report.probes, area.width.into()));
     let undecidable = app.hello.iter().flat_map(|hello| &hello.undecidable);
     for (place, sentence) in undecidable.enumerate() {
         let label = if place == 0 { "undecidable" } else { "" };
@@ -118,18 +118,27 @@ fn about_one(probe: &ProbeRow) -> String {
     words
 }
 
-fn total(theme: Theme, app: &App, probes: &[ProbeRow]) -> Line<'static> {
+/// How many are attached, and what all of them cost; of costs that are not counted, how they would be.
+fn total(theme: Theme, app: &App, probes: &[ProbeRow], columns: usize) -> Vec<Line<'static>> {
     let attached = probes.iter().filter(|probe| probe.state == ProbeState::Attached).count();
     let missing = probes.iter().filter(|probe| probe.state == ProbeState::NotOffered).count();
     let mut words = format!("{attached} attached");
     if missing > 0 {
         words += &format!(", {missing} not offered by this kernel");
     }
-    if probes.iter().all(|probe| probe.runs.is_none()) {
-        words += " · their cost is counted by the kernel only while an agent asks it to";
-    } else {
+    let is_counted = probes.iter().any(|probe| probe.runs.is_some());
+    if is_counted {
         let share: f64 = probes.iter().map(|probe| app.histories.probe(&probe.program).share).sum();
         words += &format!(" · all together {:.2} % of one CPU", share * 100.0);
     }
-    Line::styled(words, theme.quiet())
+    let mut lines = vec![Line::styled(words, theme.quiet())];
+    let how = match (is_counted, app.replay.is_some()) {
+        (true, _) => return lines,
+        (false, true) => "a trace has none",
+        (false, false) => {
+            "counted while the agent runs with probes.statistics = true, or after sysctl kernel.bpf_stats_enabled=1"
+        }
+    };
+    lines.extend(evidence(theme, "costs", how, columns));
+    lines
 }
