@@ -4,6 +4,7 @@
 mod history;
 mod list;
 mod press;
+mod select;
 
 use krcu_model::report::{CacheRow, Detail, Hello, Report, VerdictRow, WhatIf};
 
@@ -13,6 +14,7 @@ pub use list::{Column, List, Order};
 pub use press::Command;
 
 use crate::connection::{Link, Notice, Replay};
+use select::{Chosen, Whole};
 
 /// An agent that promises nothing is missed after so long, in milliseconds.
 const PATIENCE_MS: u64 = 3_000;
@@ -114,8 +116,14 @@ pub struct App {
     pub what_if: List,
     /// The destroy that is asked about.
     pub asked: Option<u64>,
-    /// The last answer.
+    /// The last answer, which may be of another destroy.
     pub answer: Option<WhatIf>,
+    /// Whether the verdict that was selected is none any more.
+    pub is_verdict_gone: bool,
+    /// What is selected in the lists whose rows come and go.
+    chosen: Chosen,
+    /// Of which lists the newest report has all.
+    whole: Whole,
     /// The probes.
     pub probes: List,
     /// Whether the program ends.
@@ -138,7 +146,11 @@ impl App {
                 self.received_ms = Some(now_ms);
                 self.take_report(*report);
             }
-            Notice::Past(report) => self.histories.take(&report),
+            Notice::Past(report) => {
+                self.histories.take(&report);
+                // Rows that are sorted by their rates have others now.
+                self.find();
+            }
         }
     }
 
@@ -149,6 +161,7 @@ impl App {
                 == (hello.pid, hello.attached_unix_ns, &hello.boot)
         });
         if !is_same {
+            self.forget_chosen();
             self.histories = Histories::default();
             self.report = None;
             self.answer = None;
@@ -157,6 +170,7 @@ impl App {
     }
 
     fn take_report(&mut self, mut report: Report) {
+        self.whole = Whole::of(&report);
         // One that nobody has named or queued anything of: what freed what was queued before anybody looked.
         let all = report.caches.len();
         report.caches.retain(|row| !row.name.is_empty() || row.queued + row.callbacks + row.outstanding > 0);
@@ -165,39 +179,19 @@ impl App {
         if let Some(answer) = report.what_if.take() {
             self.take_answer(answer);
         }
-        let selected = self.selected_cache().map(|row| row.id);
-        let verdict = self.selected_verdict().map(identity);
-        let follows_newest = self.verdicts.selected == 0 && !self.evidence;
         self.report = Some(report);
         // What is selected stays so, wherever its row has gone.
-        if let Some(place) = selected.and_then(|id| self.cache_rows().iter().position(|row| row.id == id)) {
-            self.caches.selected = place;
+        self.find();
+        if self.screen == Screen::WhatIf && !self.has_chosen_verdict() {
+            self.ask();
         }
-        if let Some(place) = verdict
-            .filter(|_| !follows_newest)
-            .and_then(|known| self.verdict_rows().iter().position(|row| identity(row) == known))
-        {
-            self.verdicts.selected = place;
-        }
-        self.clamp();
     }
 
     fn take_answer(&mut self, answer: WhatIf) {
         if self.asked == Some(answer.destroy) {
             self.answer = Some(answer);
-            self.clamp();
+            self.find();
         }
-    }
-
-    /// Selections are of rows that there are.
-    pub(crate) fn clamp(&mut self) {
-        let caches = self.cache_rows().len();
-        self.caches.clamp(caches);
-        let report = self.report.as_ref();
-        self.barriers.clamp(report.map_or(0, |report| report.barriers_finished.len()));
-        self.verdicts.clamp(report.map_or(0, |report| report.verdicts.len()));
-        self.probes.clamp(report.map_or(0, |report| report.probes.len()));
-        self.what_if.clamp(self.answer.as_ref().map_or(0, |answer| answer.rows.len()));
     }
 
     /// Whether what is shown is how things are, at this time.
@@ -249,16 +243,22 @@ impl App {
         self.report.as_ref().map_or(&[], |report| report.verdicts.as_slice())
     }
 
-    /// The selected cache.
+    /// The selected cache, where the report has it.
     #[must_use]
     pub fn selected_cache(&self) -> Option<&CacheRow> {
-        self.cache_rows().get(self.caches.selected).copied()
+        self.cache_rows().get(self.caches.marked()?).copied()
     }
 
-    /// The selected verdict.
+    /// The selected verdict, where the report has it.
     #[must_use]
     pub fn selected_verdict(&self) -> Option<&VerdictRow> {
-        self.verdict_rows().get(self.verdicts.selected)
+        self.verdict_rows().get(self.verdicts.marked()?)
+    }
+
+    /// The last answer, where it is of the destroy that is asked about.
+    #[must_use]
+    pub fn shown_answer(&self) -> Option<&WhatIf> {
+        self.answer.as_ref().filter(|answer| self.asked == Some(answer.destroy))
     }
 }
 
@@ -266,9 +266,4 @@ impl App {
 #[must_use]
 pub fn cache_name(row: &CacheRow) -> String {
     if row.name.is_empty() { format!("cache {} (older)", row.id) } else { row.name.clone() }
-}
-
-/// What makes a verdict the same one in the next report.
-fn identity(row: &VerdictRow) -> (Option<u64>, u64, String) {
-    (row.destroy, row.verdict.destroyed_at_ns, row.verdict.cache.clone())
 }

@@ -1,8 +1,8 @@
 //! Overview: how things are, on one screen.
 
 use krcu_model::{
-    Verdict, VerdictKind,
-    report::{BarrierRow, EventWord, Report, SinkState},
+    VerdictKind,
+    report::{BarrierRow, EventWord, Report, SinkState, VerdictRow},
     words::{clause, count, objects},
 };
 use ratatui::{
@@ -233,17 +233,20 @@ fn verdicts(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) {
         spans.push(Span::styled("no slab cache was destroyed yet", theme.quiet()));
     }
     let mut lines = vec![Line::from(spans)];
-    let last = report.verdicts.iter().map(|row| verdict(theme, &row.verdict, area.width.into()));
+    let last = report.verdicts.iter().map(|row| verdict(theme, row, area.width.into()));
     lines.extend(last);
     canvas.lines(area, lines);
 }
 
 /// One verdict on one line.
-pub(crate) fn verdict(theme: Theme, verdict: &Verdict, columns: usize) -> Line<'static> {
+pub(crate) fn verdict(theme: Theme, row: &VerdictRow, columns: usize) -> Line<'static> {
     /// Columns of a cache's name.
     const NAME: usize = 17;
+    let verdict = &row.verdict;
     let (mark, word, style) = theme.verdict(verdict);
-    let when = right(&brief(verdict.destroyed_at_ns), 9);
+    // What the kernel is accused of is of no destroy; an agent may not tell when it was found.
+    let has_time = row.destroy.is_some() || row.at_ns > 0;
+    let when = right(&if has_time { brief(row.at_ns) } else { String::new() }, 9);
     let head = format!("{mark} {word:<15} ");
     let room = columns.saturating_sub(width(&head) + NAME + 2 + width(&when));
     Line::from(vec![

@@ -127,7 +127,7 @@ impl Canvas<'_, '_> {
         for (place, row) in rows.iter().enumerate().skip(top).take(area.height.into()) {
             let y = area.y + u16::try_from(place - top).unwrap_or(0);
             let line = Rect { y, height: 1, ..area };
-            let is_selected = place == list.selected;
+            let is_selected = list.marked() == Some(place);
             let over = is_selected.then(|| self.theme.selected());
             self.frame.render_widget(cells(fields, row, over), line);
             self.hits.add(line, Target::Row(place));

@@ -10,8 +10,19 @@ const WIDE: u16 = 140;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let theme = *canvas.theme;
+    let mut area = area;
+    if app.is_verdict_gone {
+        let words = "the verdict that was selected is no longer listed";
+        canvas.line(area, 0, Line::styled(clip(words, area.width.into()), theme.doubtful()));
+        area = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    }
     let Some(row) = app.selected_verdict() else {
-        canvas.line(area, 0, Line::styled("no slab cache was destroyed yet", theme.quiet()));
+        let words = if app.verdict_rows().is_empty() {
+            "no slab cache was destroyed yet"
+        } else {
+            "the whole list is waited for"
+        };
+        canvas.line(area, 0, Line::styled(words, theme.quiet()));
         return;
     };
     if app.evidence {
@@ -57,8 +68,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     for (place, row) in app.verdict_rows().iter().enumerate().skip(top).take(list.height.into()) {
         let y = list.y + u16::try_from(place - top).unwrap_or(0);
         let line = Rect { y, height: 1, ..list };
-        let mut drawn = overview::verdict(theme, &row.verdict, list.width.into());
-        if place == app.verdicts.selected {
+        let mut drawn = overview::verdict(theme, row, list.width.into());
+        if app.verdicts.marked() == Some(place) {
             let text: String = drawn.spans.iter().map(|span| span.content.as_ref()).collect();
             drawn = Line::styled(clip(&text, list.width.into()), theme.selected());
         }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
 #![allow(dead_code, reason = "each test uses some of it")]
 
+pub(crate) mod watch;
+
 use std::path::PathBuf;
 
 use krcu_tui::{
