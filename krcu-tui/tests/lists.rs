@@ -208,6 +208,40 @@ fn what_if_is_of_the_selected_destroy_and_of_no_other() {
     assert_eq!(watch.app.asked, Some(0));
 }
 
+#[test]
+fn lists_that_are_cut_say_of_how_many() {
+    let mut watch = Watch::new(300, 100);
+    watch.all.caches_total = 3_412;
+    let running = BarrierRow {
+        kind: WaitKind::RcuBarrier,
+        cache: None,
+        inside_destroy: false,
+        task: 1,
+        comm: None,
+        began_ns: 0,
+        since_ns: SECOND,
+        at_begin: 0,
+        own_outstanding: 0,
+        other_outstanding: 0,
+        end_may_be_unseen: false,
+    };
+    watch.all.barriers_running = (0..90).map(|task| BarrierRow { task, ..running.clone() }).collect();
+    watch.press(&[Key::Char('2')]);
+    assert!(watch.shown(80).contains("256 shown · 3,412 in the kernel now, 256 of them listed"));
+    watch.press(&[Key::Char('/')]);
+    watch.type_words("nobody");
+    let shown = watch.shown(80);
+    assert!(shown.contains("none of the 256 listed of 3,412: Esc takes the filter off"), "{shown}");
+    watch.press(&[Key::Escape, Key::Char('4')]);
+    for width in [80, 160] {
+        let shown = watch.shown(width);
+        assert!(shown.contains(" the newest 64 of 100 "), "{shown}");
+    }
+    watch.press(&[Key::Char('3')]);
+    let shown = watch.shown(80);
+    assert!(shown.contains("and at least 58 more"), "{shown}");
+}
+
 /// Words of the first line that has all of these.
 fn line_with<'a>(shown: &'a str, words: &[&str]) -> Vec<&'a str> {
     let line = shown.lines().find(|line| words.iter().all(|word| line.contains(word)));

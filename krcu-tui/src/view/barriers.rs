@@ -1,7 +1,7 @@
 //! Barriers: who waits in one and for what, and how long others have.
 
 use krcu_model::{
-    report::{BarrierRow, FinishedBarrier, Histogram, Report, WaitKind},
+    report::{BarrierRow, Bounds, FinishedBarrier, Histogram, Report, WaitKind},
     words::{count, objects},
 };
 use ratatui::{
@@ -91,11 +91,18 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
     canvas.still(below(area, 1), &fields, &rows);
     let mut used = 1 + u16::try_from(rows.len()).unwrap_or(0);
     if report.barriers_running.len() > rows.len() {
-        let words = format!("and {} more", report.barriers_running.len() - rows.len());
+        let words = more(report, report.barriers_running.len() - rows.len());
         canvas.line(below(area, used), 0, Line::styled(words, theme.quiet()));
         used += 1;
     }
     used + 1
+}
+
+/// So many that somebody waits in besides, or more where no report lists more.
+pub(crate) fn more(report: &Report, besides: usize) -> String {
+    let bounds = [Bounds::OVERVIEW.barriers, Bounds::ALL.barriers];
+    let is_cut = bounds.contains(&report.barriers_running.len());
+    format!("and {}{besides} more", if is_cut { "at least " } else { "" })
 }
 
 /// One that somebody waits in, as a sentence.

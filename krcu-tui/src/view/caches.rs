@@ -37,10 +37,12 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let body = Rect { y: area.y + 1, height: area.height - 1 - about, ..area };
     let rows: Vec<Row> = app.cache_rows().into_iter().map(|cache| row(theme, app, cache, &fields)).collect();
     if rows.is_empty() {
-        let words = if app.filter.is_empty() {
-            "no slab cache was seen yet"
-        } else {
-            "no cache has this in its name or module: Esc takes the filter off"
+        let words = match app.cut_caches() {
+            _ if app.filter.is_empty() => "no slab cache was seen yet".to_owned(),
+            None => "no cache has this in its name or module: Esc takes the filter off".to_owned(),
+            Some((listed, total)) => {
+                format!("none of the {} listed of {}: Esc takes the filter off", count(listed), count(total))
+            }
         };
         canvas.line(body, 0, Line::styled(words, theme.quiet()));
     }
@@ -148,6 +150,9 @@ fn rates(theme: Theme, history: Option<&CacheHistory>, columns: usize) -> Line<'
 fn summary(theme: Theme, app: &App, shown: usize, columns: u16) -> Line<'static> {
     let total = app.report.as_ref().map_or(0, |report| report.caches_total);
     let mut words = format!("{shown} shown · {} in the kernel now", count(total));
+    if let Some((listed, _)) = app.cut_caches() {
+        words += &format!(", {} of them listed", count(listed));
+    }
     if !app.filter.is_empty() {
         words += &format!(", filtered by \"{}\"", app.filter);
     }

@@ -193,7 +193,8 @@ fn waiting(theme: Theme, report: &Report, most: usize, columns: usize) -> Vec<Li
     };
     let mut lines: Vec<Line<'static>> = running.iter().copied().enumerate().take(most).map(line).collect();
     if running.len() > most {
-        lines.push(Line::styled(format!("{:LABEL$}and {} more", "", running.len() - most), theme.quiet()));
+        let more = barriers::more(report, running.len() - most);
+        lines.push(Line::styled(format!("{:LABEL$}{more}", ""), theme.quiet()));
     }
     lines
 }
