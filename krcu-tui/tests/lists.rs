@@ -3,12 +3,16 @@
 
 mod common;
 
-use common::watch::{SECOND, Watch, accusation, answer, barrier, cache, verdict};
+use common::{
+    draw, text, theme,
+    watch::{SECOND, Watch, accusation, answer, barrier, cache, verdict},
+};
 use krcu_model::report::{BarrierRow, Detail, Hello, Histogram, Report, WaitKind};
 use krcu_tui::{
     connection::Notice,
     keys::{Action, Key},
-    state::{Column, Histories, Order, Screen},
+    state::{App, Column, Histories, Order, Screen},
+    view::Target,
 };
 
 #[test]
@@ -318,4 +322,44 @@ fn a_narrow_list_of_verdicts_has_its_times() {
         let line = shown.lines().find(|line| line.contains("! PENDING")).unwrap();
         assert!(line.ends_with(words), "{shown}");
     }
+}
+
+#[test]
+fn help_is_left_by_the_mouse_and_scrolled_where_it_is_longer() {
+    let mut watch = Watch::new(3, 0);
+    watch.press(&[Key::Char('2'), Key::Char('/')]);
+    // While a filter is typed: keys are help's from then on.
+    watch.app.act(Action::Help);
+    assert!((watch.app.help, watch.app.is_typing) == (true, false));
+    watch.app.act(Action::Help);
+    assert!(!watch.app.help);
+    watch.app.act(Action::Help);
+    watch.app.act(Action::Show(Screen::Barriers));
+    assert_eq!((watch.app.help, watch.app.screen), (false, Screen::Barriers));
+    watch.press(&[Key::Char('?')]);
+    let low = |app: &mut App| text(&draw(app, (80, 16), theme(), 0).0);
+    let shown = low(&mut watch.app);
+    assert!(shown.contains("more below: ↓") && !shown.contains("to the end"), "{shown}");
+    watch.press(&[Key::PageDown]);
+    let shown = low(&mut watch.app);
+    assert!(shown.contains("to the end") && shown.contains("? cannot be decided"), "{shown}");
+    // What is drawn bounds it: one up is seen at once.
+    watch.press(&[Key::PageDown]);
+    low(&mut watch.app);
+    watch.app.act(Action::Move(-1));
+    assert!(low(&mut watch.app).contains("1 more below"));
+    watch.press(&[Key::Char('x')]);
+    assert!(!watch.app.help);
+}
+
+#[test]
+fn headings_can_be_pointed_at_where_they_sort_what_is_shown() {
+    let mut watch = Watch::new(3, 0);
+    let is_heading = |watch: &mut Watch| {
+        let (_, hits) = draw(&mut watch.app, (160, 50), theme(), 0);
+        (0..160).any(|x| (0..50).any(|y| matches!(hits.at(x, y), Some(Target::Column(_)))))
+    };
+    assert!(!is_heading(&mut watch), "the overview's caches are in an order of their own");
+    watch.press(&[Key::Char('2')]);
+    assert!(is_heading(&mut watch));
 }

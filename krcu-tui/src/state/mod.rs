@@ -94,6 +94,8 @@ pub struct App {
     pub screen: Screen,
     /// Whether help is shown on top.
     pub help: bool,
+    /// How far help is scrolled.
+    pub help_top: usize,
     /// What was so far.
     pub histories: Histories,
     /// The table of caches.

@@ -30,8 +30,11 @@ impl App {
         }
         let action = keys::action(key, self.screen, self.replay.is_some());
         if self.help && !matches!(action, Some(Action::Quit | Action::Redraw)) {
-            // Help is closed by whatever is pressed.
-            self.help = false;
+            // Help is closed by whatever is pressed but what scrolls it.
+            match scrolled(key) {
+                Some(by) => self.scroll_help(by),
+                None => self.help = false,
+            }
             return None;
         }
         self.act(action?)
@@ -66,8 +69,12 @@ impl App {
             Action::Show(screen) => self.show(screen),
             Action::NextScreen => self.show(neighbour(self.screen, 1)),
             Action::PreviousScreen => self.show(neighbour(self.screen, Screen::ALL.len() - 1)),
-            Action::Help => self.help = true,
+            Action::Help => {
+                self.keep_filter();
+                (self.help, self.help_top) = (!self.help, 0);
+            }
             Action::Redraw => self.redraw = true,
+            Action::Move(by) if self.help => self.scroll_help(by.into()),
             Action::Move(by) => self.go(i64::from(by)),
             Action::Page(by) => {
                 let rows = self.rows();
@@ -111,6 +118,7 @@ impl App {
 
     fn show(&mut self, screen: Screen) {
         self.keep_filter();
+        self.help = false;
         if screen == Screen::WhatIf {
             self.ask();
         }
@@ -231,6 +239,22 @@ impl App {
         if !self.has_chosen_verdict() {
             self.choose_verdict();
         }
+    }
+
+    fn scroll_help(&mut self, by: i64) {
+        let top = i64::try_from(self.help_top).unwrap_or(i64::MAX).saturating_add(by).max(0);
+        self.help_top = usize::try_from(top).unwrap_or(usize::MAX);
+    }
+}
+
+/// How far a key scrolls what is no list.
+fn scrolled(key: Key) -> Option<i64> {
+    match key {
+        Key::Up => Some(-1),
+        Key::Down => Some(1),
+        Key::PageUp => Some(-10),
+        Key::PageDown => Some(10),
+        _ => None,
     }
 }
 

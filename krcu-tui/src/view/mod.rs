@@ -106,7 +106,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, now_ms: u64, theme: &Theme, so
     let body = Rect { y: area.y + 3, height: area.height - 3 - foot, ..area };
     let inner = Rect { x: body.x + 1, width: body.width - 2, ..body };
     match (app.help, freshness, &app.report) {
-        (true, ..) => help::draw(&mut canvas, inner),
+        (true, ..) => help::draw(&mut canvas, inner, app),
         (false, Freshness::Nothing, _) | (false, _, None) => nobody::draw(&mut canvas, inner, app, socket),
         _ => match app.screen {
             Screen::Overview => overview::draw(&mut canvas, inner, app),

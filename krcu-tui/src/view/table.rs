@@ -97,7 +97,7 @@ pub(crate) fn rest(columns: u16, fields: &[Field]) -> usize {
 }
 
 impl Canvas<'_, '_> {
-    /// The headings; `sorted` is marked.
+    /// The headings; where rows can be sorted, `sorted` is marked, and each can be pointed at.
     pub(crate) fn headings(&mut self, area: Rect, fields: &[Field], sorted: Option<(Column, bool)>) {
         let mut row = Row { cells: Vec::new() };
         let mut x = area.x;
@@ -105,7 +105,7 @@ impl Canvas<'_, '_> {
             let columns = u16::try_from(field.columns + 1).unwrap_or(u16::MAX);
             let mut heading = field.heading.to_owned();
             let mut style = self.theme.quiet();
-            if let Some(column) = field.sorts {
+            if let Some(column) = field.sorts.filter(|_| sorted.is_some()) {
                 self.hits.add(Rect { x, width: columns, height: 1, ..area }, Target::Column(column));
                 if let Some((_, is_reversed)) = sorted.filter(|(by, _)| *by == column) {
                     let is_up = is_reversed != (column == Column::Name);
