@@ -53,7 +53,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<u8> {
         is_new |= app.link != Link::Connected || since >= FRAME * 5;
         if (is_pressed && since >= KEY_FRAME) || (is_new && since >= FRAME) {
             if std::mem::take(&mut app.redraw) {
-                taken.terminal.clear().context("cannot draw on the terminal")?;
+                taken.anew()?;
             }
             let frame =
                 taken.terminal.draw(|frame| hits = view::draw(frame, &mut app, now_ms(), &theme, &socket));

@@ -64,6 +64,18 @@ impl Taken {
         drawn.context("cannot draw on the terminal")?;
         taken.context("cannot draw on the terminal")
     }
+
+    /// Has the next frame drawn whole, at the size that the terminal has now.
+    ///
+    /// Never by [`Terminal::clear`]: that asks the terminal where its cursor is and waits for an answer, which not
+    /// every terminal gives.
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub fn anew(&mut self) -> anyhow::Result<()> {
+        let size = self.terminal.size();
+        size.and_then(|size| self.terminal.resize(size.into())).context("cannot draw on the terminal")
+    }
 }
 
 impl Drop for Taken {

@@ -30,8 +30,13 @@ use nix::{
 
 /// How long a test waits before it says that the program hangs: far more than it takes.
 const HANGS: Duration = Duration::from_secs(60);
-/// What switches back from the screen that a program draws on.
+/// What switches to the screen that a program draws on, and back from it.
+const THERE: &str = "\x1b[?1049h";
 const BACK: &str = "\x1b[?1049l";
+/// What a terminal is asked that is to say where its cursor is. That of this test answers nothing.
+const ASKED: &str = "\x1b[6n";
+/// What a program wipes the screen with.
+const WIPED: &str = "\x1b[2J";
 
 /// The program; one that a failed test leaves behind is ended.
 struct Program(Child);
@@ -67,8 +72,7 @@ impl Session {
         };
         let terminal = open(&ptsname_r(&master).unwrap()).unwrap();
         let end = || terminal.try_clone().unwrap();
-        let sized = Command::new("stty").args(["rows", "24", "cols", "80"]).stdin(end()).status().unwrap();
-        assert!(sized.success());
+        size(&terminal, 24, 80);
         let before = tcgetattr(&terminal).unwrap();
         let child = Command::new("setsid")
             .args(if leads { &["--ctty"][..] } else { &[] })
@@ -86,8 +90,13 @@ impl Session {
 
     /// Waits until this is drawn.
     fn until(&mut self, text: &str) {
+        self.since(0, text);
+    }
+
+    /// Waits until this is drawn behind so many bytes.
+    fn since(&mut self, begin: usize, text: &str) {
         let mut chunk = [0; 4096];
-        while !self.shown.contains(text) {
+        while !self.shown[begin..].contains(text) {
             let mut ours = [PollFd::new(self.ours.as_fd(), PollFlags::POLLIN)];
             let hangs = PollTimeout::try_from(HANGS).unwrap();
             assert_ne!(poll(&mut ours, hangs).unwrap(), 0, "{text:?} is not in {:?}", self.shown);
@@ -125,12 +134,28 @@ impl Session {
         assert_eq!(Session::end(child), (Some(128 + Signal::SIGHUP as i32), None));
     }
 
-    /// It ends with this status, and the terminal is as it was.
-    fn gives_back(mut self, status: i32) {
-        self.until(BACK);
-        assert_eq!(Session::end(self.child), (Some(status), None));
-        assert_eq!(tcgetattr(&self.terminal).unwrap(), self.before);
+    /// It ends with this status, and the terminal is as it was; what has been drawn until then.
+    fn gives_back(self, status: i32) -> String {
+        let Session { child, terminal, mut ours, before, mut shown } = self;
+        assert_eq!(Session::end(child), (Some(status), None), "{shown:?}");
+        assert_eq!(tcgetattr(&terminal).unwrap(), before);
+        // Nobody has it open any more: what is left comes, and then an error.
+        drop(terminal);
+        let mut rest = Vec::new();
+        let _ = ours.read_to_end(&mut rest);
+        shown.push_str(&String::from_utf8_lossy(&rest));
+        assert_eq!(shown.matches(BACK).count(), shown.matches(THERE).count(), "{shown:?}");
+        assert!(!shown.contains(ASKED), "{shown:?}");
+        shown
     }
+}
+
+/// Gives a terminal so many rows and columns.
+fn size(terminal: &File, rows: u16, columns: u16) {
+    let (rows, columns) = (rows.to_string(), columns.to_string());
+    let words = ["rows", &rows, "cols", &columns];
+    let sized = Command::new("stty").args(words).stdin(terminal.try_clone().unwrap()).status().unwrap();
+    assert!(sized.success());
 }
 
 fn trace() -> String {
@@ -153,6 +178,21 @@ fn q_gives_the_terminal_back() {
     for mut session in started(true) {
         session.press("q");
         session.gives_back(0);
+    }
+}
+
+#[test]
+fn another_size_is_drawn_whole_by_a_terminal_that_answers_nothing() {
+    for mut session in started(true) {
+        // The last of 30 rows; the kernel tells who leads the terminal.
+        size(&session.terminal, 30, 100);
+        session.until("\x1b[30;");
+        let begin = session.shown.len();
+        session.press("\x0c");
+        session.since(begin, WIPED);
+        session.press("q");
+        let shown = session.gives_back(0);
+        assert_eq!(shown.matches(BACK).count(), 1, "{shown:?}");
     }
 }
 
