@@ -42,7 +42,9 @@ pub enum Link {
     /// Nobody has tried yet.
     #[default]
     Idle,
-    /// It is.
+    /// Its socket has taken the connection, and nothing whole has come yet: whoever is frozen is like this, too.
+    Reached,
+    /// It has said who it is.
     Connected,
     /// It is not, and why; another attempt comes soon.
     Lost(Why),

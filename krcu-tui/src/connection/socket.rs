@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError, Sender},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
@@ -47,14 +47,14 @@ impl Default for Timing {
     }
 }
 
-/// An agent that is watched; dropped, it is no longer.
+/// An agent that is watched; dropped, it is no longer. Nobody waits for the thread: one whose agent is frozen may be
+/// stuck where it connects.
 #[derive(Debug)]
 pub struct Socket {
     detail: Arc<Mutex<Detail>>,
     is_over: Arc<AtomicBool>,
     /// Dropped, it wakes the thread between two attempts.
-    wake: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _wake: Sender<()>,
 }
 
 /// Watches the agent that listens there.
@@ -84,7 +84,7 @@ pub fn watch(path: &Path, detail: Detail, timing: Timing, inbox: &Inbox) -> Sock
     if let Err(error) = &thread {
         inbox.put(Notice::Link(Link::Lost(Why::Other(format!("no thread can be had: {error}")))));
     }
-    Socket { detail, is_over, wake: Some(wake), thread: thread.ok() }
+    Socket { detail, is_over, _wake: wake }
 }
 
 impl Source for Socket {
@@ -98,11 +98,6 @@ impl Source for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
-        self.wake = None;
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to say but that it panicked, which it has said itself.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -136,7 +131,7 @@ impl Reader {
         if let Err(error) = limits.and_then(|()| ask(&mut stream, asked)) {
             return (false, why(&error));
         }
-        let mut was_served = false;
+        let (mut was_served, mut is_silent) = (false, false);
         let mut lines = Lines::default();
         let mut chunk = vec![0; CHUNK_BYTES];
         while !self.is_over() {
@@ -148,7 +143,12 @@ impl Reader {
                         return (was_served, why);
                     }
                 }
-                Err(error) if is_silence(&error) => {}
+                // One that has nothing else to say than that it hangs up is not called silent on the way.
+                Err(error) if is_silence(&error) => {
+                    if !was_served && !std::mem::replace(&mut is_silent, true) {
+                        self.inbox.put(Notice::Link(Link::Reached));
+                    }
+                }
                 Err(error) => return (was_served, why(&error)),
             }
             let wish = self.wish();

@@ -107,7 +107,9 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, now_ms: u64, theme: &Theme, so
     let inner = Rect { x: body.x + 1, width: body.width - 2, ..body };
     match (app.help, freshness, &app.report) {
         (true, ..) => help::draw(&mut canvas, inner),
-        (false, Freshness::Nothing, _) | (false, _, None) => nobody::draw(&mut canvas, inner, app, socket),
+        (false, Freshness::Nothing, _) | (false, _, None) => {
+            nobody::draw(&mut canvas, inner, app, (freshness, socket));
+        }
         _ => match app.screen {
             Screen::Overview => overview::draw(&mut canvas, inner, app),
             Screen::Caches => caches::draw(&mut canvas, inner, app),
@@ -168,8 +170,9 @@ fn head(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, freshness: Freshness
     tabs(canvas, area, app);
     let rule = match (freshness, &app.link) {
         (Freshness::Frozen(age_ms), _) => Some(format!(
-            " the agent is there and has said nothing for {}: what is shown is as old",
-            duration(age_ms)
+            " the agent is there and has said nothing for {}{}",
+            duration(age_ms),
+            if app.report.is_some() { ": what is shown is as old" } else { "" }
         )),
         (Freshness::Lost(age_ms), Link::Lost(why)) => {
             Some(format!(" {why}; what is shown is {} old; it is tried again", duration(age_ms)))
