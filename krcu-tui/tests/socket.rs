@@ -173,10 +173,20 @@ fn a_server_that_says_nothing_is_reached_and_kept() {
 #[test]
 fn who_does_not_serve_is_told_with_his_reason() {
     let refused = Line::Refused(Refused { schema: SCHEMA, why: "64 clients are served".to_owned() });
+    let refused = serde_json::to_string(&refused).unwrap();
     let newer = Line::Hello(Hello { schema: SCHEMA + 1, ..Hello::default() });
+    let newer = serde_json::to_string(&newer).unwrap();
+    // Of a version that calls everything else by other names.
+    let renamed = r#"{"kind":"hello","schema":2,"program":"krcu 9"}"#.to_owned();
+    let unknown = r#"{"kind":"greeting","schema":3}"#.to_owned();
+    let nameless = r#"{"kind":"hello","pid":7}"#.to_owned();
+    let no_hello = Why::Garbage("missing field `schema`".to_owned());
     for (name, line, why) in [
         ("refused", refused, Why::Refused("64 clients are served".to_owned())),
         ("schema", newer, Why::Schema(SCHEMA + 1)),
+        ("renamed", renamed, Why::Schema(2)),
+        ("unknown", unknown, Why::Schema(3)),
+        ("nameless", nameless, no_hello),
     ] {
         let folder = Folder::new(name);
         let (inbox, mut app) = (Inbox::default(), App::default());
@@ -184,7 +194,7 @@ fn who_does_not_serve_is_told_with_his_reason() {
         let _socket = watch(&folder.socket(), Detail::Overview, QUICK, &inbox);
         let mut client = Client::of(&listener);
         client.asked();
-        client.say(&line);
+        client.0.get_mut().write_all((line + "\n").as_bytes()).unwrap();
         until(&inbox, &mut app, is_lost(&why));
     }
 }

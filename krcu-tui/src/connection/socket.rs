@@ -14,6 +14,7 @@ use std::{
 };
 
 use krcu_model::report::{Ask, Detail, Line, SCHEMA};
+use serde::Deserialize;
 
 use super::{Inbox, Link, Notice, Source, Why};
 use crate::state::Command;
@@ -163,10 +164,7 @@ impl Reader {
     }
 
     fn line(&self, line: &[u8], was_served: &mut bool) -> Result<(), Why> {
-        let line: Line = serde_json::from_slice(line).map_err(|error| Why::Garbage(error.to_string()))?;
-        match line {
-            Line::Hello(hello) if hello.schema != SCHEMA => return Err(Why::Schema(hello.schema)),
-            Line::Report(report) if report.schema != SCHEMA => return Err(Why::Schema(report.schema)),
+        match parse(line)? {
             Line::Refused(refused) => return Err(Why::Refused(refused.why)),
             Line::Hello(hello) => {
                 self.inbox.put(Notice::Link(Link::Connected));
@@ -176,6 +174,21 @@ impl Reader {
         }
         *was_served = true;
         Ok(())
+    }
+}
+
+/// What every line of every version has.
+#[derive(Deserialize)]
+struct Version {
+    schema: u32,
+}
+
+/// A line, if it is of this version: what another one has in it may have other members, or none of the same name.
+fn parse(line: &[u8]) -> Result<Line, Why> {
+    match serde_json::from_slice::<Version>(line) {
+        Ok(Version { schema }) if schema != SCHEMA => Err(Why::Schema(schema)),
+        // A line without a version is no better for that.
+        _ => serde_json::from_slice(line).map_err(|error| Why::Garbage(error.to_string())),
     }
 }
 
