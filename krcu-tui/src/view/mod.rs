@@ -178,6 +178,10 @@ fn head(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, freshness: Freshness
             Some(format!(" {why}; what is shown is {} old; it is tried again", duration(age_ms)))
         }
         (Freshness::Lost(age_ms), _) => Some(format!(" what is shown is {} old", duration(age_ms))),
+        (Freshness::Replay, _) => app.replay.as_ref().and_then(|replay| {
+            let error = replay.error.as_ref()?;
+            Some(format!(" behind {} it cannot be read: {error}", span_of(replay.end_ns)))
+        }),
         _ => None,
     };
     let line = match rule {
@@ -227,17 +231,14 @@ fn tabs(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
 fn tape(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = canvas.theme;
     let Some(replay) = &app.replay else { return };
-    if let Some(error) = &replay.error {
-        canvas.line(area, 0, Line::styled(clip(&format!(" {error}"), area.width.into()), theme.alarm()));
-        return;
-    }
     let state = if replay.is_playing { theme.mark('▶', '>') } else { theme.mark('⏸', '=') };
     let speed = SPEEDS.get(replay.speed).copied().unwrap_or(1000);
     let speed = match speed {
         1000.. => format!("×{}", speed / 1000),
         _ => format!("×1/{}", 1000 / speed),
     };
-    let left = format!(" {state} {speed:<6} {:>8} ", span_of(replay.at_ns));
+    let how = if replay.is_seeking { "seeking…".to_owned() } else { format!("{state} {speed:<6}") };
+    let left = format!(" {how} {:>8} ", span_of(replay.at_ns));
     let right = format!(" {} · {}", span_of(replay.end_ns), replay.name);
     let right = clip(&right, usize::from(area.width) / 3);
     let bar = usize::from(area.width).saturating_sub(width(&left) + width(&right) + 1);
