@@ -25,7 +25,7 @@ use nix::{
         signal::{Signal, kill},
         termios::{Termios, tcgetattr},
     },
-    unistd::Pid,
+    unistd::{Pid, tcgetpgrp},
 };
 
 /// How long a test waits before it says that the program hangs: far more than it takes.
@@ -63,6 +63,12 @@ impl Session {
     /// Starts it in a session of its own; with `leads` the terminal is its controlling one, as in a window, so that
     /// the kernel sends it SIGHUP.
     fn start(leads: bool, arguments: &[&str]) -> Session {
+        let program = [&[env!("CARGO_BIN_EXE_krcu-tui")], arguments].concat();
+        Session::of(leads, &program, &[])
+    }
+
+    /// The same of any program, in another environment.
+    fn of(leads: bool, program: &[&str], environment: &[(&str, &str)]) -> Session {
         // No other test's program may hold it open.
         let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -76,10 +82,11 @@ impl Session {
         let before = tcgetattr(&terminal).unwrap();
         let child = Command::new("setsid")
             .args(if leads { &["--ctty"][..] } else { &[] })
-            .arg(env!("CARGO_BIN_EXE_krcu-tui"))
-            .args(arguments)
+            .args(program)
             .env("LANG", "C.UTF-8")
+            .env("TERM", "xterm")
             .env_remove("NO_COLOR")
+            .envs(environment.iter().copied())
             .stdin(end())
             .stdout(end())
             .stderr(end())
@@ -111,6 +118,11 @@ impl Session {
 
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.0.id()).unwrap()), signal).unwrap();
+    }
+
+    /// The job that has the terminal.
+    fn foreground(&self) -> Pid {
+        tcgetpgrp(&self.ours).unwrap()
     }
 
     /// Waits for its end; gives its status, and the signal that it died of.
@@ -194,6 +206,69 @@ fn another_size_is_drawn_whole_by_a_terminal_that_answers_nothing() {
         let shown = session.gives_back(0);
         assert_eq!(shown.matches(BACK).count(), 1, "{shown:?}");
     }
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_once_and_is_read_then() {
+    for thread in ["drawing", "another"] {
+        let program = [env!("CARGO_BIN_EXE_krcu-tui"), "--replay", &trace()];
+        let mut session = Session::of(true, &program, &[("KRCU_TUI_PANIC", thread)]);
+        session.until("krcu_pending");
+        session.press("x");
+        let shown = session.gives_back(101);
+        assert_eq!(shown.matches(BACK).count(), 1, "{thread}: {shown:?}");
+        let (_, said) = shown.split_once(BACK).unwrap();
+        assert!(said.contains("KRCU_TUI_PANIC asks for it"), "{thread}: {shown:?}");
+        assert!(!said.contains("\x1b[H") && !said.contains("krcu_pending"), "{thread}: {shown:?}");
+    }
+}
+
+#[test]
+fn a_shell_stops_it_and_has_its_terminal_until_it_lets_it_go_on() {
+    let script = "set -m; \"$0\" --replay \"$1\"; echo stopped $?; read -r line; fg; echo status $?";
+    let program = ["sh", "-c", script, env!("CARGO_BIN_EXE_krcu-tui"), &trace()];
+    for by_key in [true, false] {
+        let mut session = Session::of(true, &program, &[]);
+        session.until("krcu_pending");
+        if by_key {
+            session.press("\x1a");
+        } else {
+            kill(session.foreground(), Signal::SIGTSTP).unwrap();
+        }
+        session.until("stopped 14");
+        assert_eq!(session.shown.matches(BACK).count(), 1, "{:?}", session.shown);
+        assert_eq!(tcgetattr(&session.terminal).unwrap(), session.before);
+        // It draws everything, not what has changed since.
+        let begin = session.shown.len();
+        session.press("\n");
+        session.since(begin, "krcu_pending");
+        session.press("q");
+        let shown = session.gives_back(0);
+        assert!(shown.ends_with("status 0\r\n"), "{shown:?}");
+        assert_eq!(shown.matches(BACK).count(), 2, "{shown:?}");
+    }
+}
+
+#[test]
+fn where_no_shell_could_let_it_go_on_it_does_not_stop() {
+    for mut session in started(true) {
+        session.press("\x1a");
+        session.signal(Signal::SIGTSTP);
+        session.press("q");
+        let shown = session.gives_back(0);
+        assert_eq!(shown.matches(BACK).count(), 1, "{shown:?}");
+    }
+}
+
+#[test]
+fn a_terminal_is_asked_for_no_more_than_it_has() {
+    let program = [env!("CARGO_BIN_EXE_krcu-tui"), "--replay", &trace()];
+    let shown = Session::of(true, &program, &[("TERM", "dumb")]).gives_back(1);
+    assert!(shown.contains("a dumb one") && !shown.contains(THERE), "{shown:?}");
+    let mut console = Session::of(true, &program, &[("TERM", "linux")]);
+    console.until("krcu_pending");
+    console.press("q");
+    assert!(console.gives_back(0).is_ascii());
 }
 
 #[test]

@@ -122,6 +122,8 @@ pub struct App {
     pub quit: bool,
     /// Whether the terminal is to be drawn anew.
     pub redraw: bool,
+    /// Whether the program is to be stopped, to go on later.
+    pub stop: bool,
     /// When the newest report came, in the milliseconds of whoever tells.
     received_ms: Option<u64>,
     /// When the agent was reached, or said who it is; before it was, the begin of all.

@@ -29,7 +29,7 @@ impl App {
             return None;
         }
         let action = keys::action(key, self.screen, self.replay.is_some());
-        if self.help && !matches!(action, Some(Action::Quit | Action::Redraw)) {
+        if self.help && !matches!(action, Some(Action::Quit | Action::Redraw | Action::Stop)) {
             // Help is closed by whatever is pressed.
             self.help = false;
             return None;
@@ -66,6 +66,7 @@ impl App {
             Action::PreviousScreen => self.show(neighbour(self.screen, Screen::ALL.len() - 1)),
             Action::Help => self.help = true,
             Action::Redraw => self.redraw = true,
+            Action::Stop => self.stop = true,
             Action::Move(by) => self.go(i64::from(by)),
             Action::Page(by) => {
                 let rows = self.rows();

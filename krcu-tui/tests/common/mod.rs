@@ -1,6 +1,6 @@
 //! What the tests of screens share: a golden trace played to some place, and what a terminal would show of it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
+#![expect(clippy::panic, reason = "a test's helpers fail as the test does")]
 #![allow(dead_code, reason = "each test uses some of it")]
 
 use std::path::PathBuf;
