@@ -20,7 +20,7 @@ use krcu_model::{
 use krcu_tui::{
     connection::{Link, Notice, Replay, Why},
     keys::Key,
-    state::{App, Screen},
+    state::{App, Freshness, Screen},
     view::Theme,
 };
 use ratatui::style::{Color, Modifier};
@@ -262,10 +262,12 @@ fn nobody_says_how_to_start_an_agent() {
         (Why::NobodyListens, "sudo krcu agent"),
         (Why::NotAllowed, "sudo usermod -aG krcu $USER"),
         (Why::Schema(9), "the agent speaks schema 9"),
+        (Why::Schema(9), "krcu --version; krcu-tui --version"),
+        (Why::Refused("32 clients are connected".to_owned()), "socket.clients"),
     ] {
         let mut app = App::default();
         app.take(Notice::Link(Link::Lost(why.clone())), 0);
-        let name = format!("nobody-{}", words.split(' ').nth(1).unwrap());
+        let name = format!("nobody-{}", words.split(' ').nth(1).unwrap_or_default());
         let shown = if matches!(why, Why::NoSocket | Why::NotAllowed) {
             is_kept(&name, &mut app, 0)
         } else {
@@ -276,6 +278,41 @@ fn nobody_says_how_to_start_an_agent() {
             assert!(has(&screen, "krcu tui --replay NAME.krcu"), "{screen}");
         }
     }
+}
+
+#[test]
+fn an_agent_that_is_frozen_before_it_is_watched_is_not_called_missing() {
+    let mut app = App::default();
+    // Where connecting takes as long, nobody has tried anything else.
+    assert_eq!((app.freshness(3_000), app.freshness(3_001)), (Freshness::Nothing, Freshness::Frozen(3_001)));
+    app.take(Notice::Link(Link::Lost(Why::NobodyListens)), 4_000);
+    assert_eq!(app.freshness(9_000), Freshness::Nothing);
+    app.take(Notice::Link(Link::Reached), 10_000);
+    assert_eq!(app.freshness(13_000), Freshness::Nothing);
+    let waits = text(&draw(&mut app, (80, 24), theme(), 13_000).0);
+    assert!(has(&waits, "its first word is waited for") && !has(&waits, "nobody listens"), "{waits}");
+    for screen in is_kept("nobody-silent", &mut app, 14_200) {
+        assert!(
+            has(&screen, "SILENT 4.20 s") && has(&screen, "the agent is there and says nothing"),
+            "{screen}"
+        );
+        assert!(has(&screen, "ps -o pid,stat,pcpu,args -C krcu"), "{screen}");
+    }
+    // It says who it is, and freezes then.
+    app.take(Notice::Link(Link::Connected), 20_000);
+    app.take(Notice::Hello(Hello { pid: 412, interval_ms: 2_000, ..Hello::default() }), 20_000);
+    assert_eq!(
+        (app.freshness(26_000), app.freshness(26_001)),
+        (Freshness::Nothing, Freshness::Frozen(6_001))
+    );
+    app.take(Notice::Report(Box::default()), 30_000);
+    assert_eq!(app.freshness(30_001), Freshness::Live);
+    // Another one is not as old as what its predecessor said.
+    app.take(Notice::Hello(Hello { pid: 413, interval_ms: 250, ..Hello::default() }), 40_000);
+    assert_eq!(
+        (app.freshness(40_001), app.freshness(43_001)),
+        (Freshness::Nothing, Freshness::Frozen(3_001))
+    );
 }
 
 #[test]

@@ -67,11 +67,11 @@ impl Screen {
 /// Whether what is shown is how things are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Nothing has come yet.
+    /// No report has come yet.
     Nothing,
     /// It is.
     Live,
-    /// The agent is there and silent for so many milliseconds.
+    /// The agent is there and silent for so many milliseconds, whether it has ever reported or not.
     Frozen(u64),
     /// The agent is not there; what is shown is so many milliseconds old.
     Lost(u64),
@@ -132,16 +132,28 @@ pub struct App {
     pub quit: bool,
     /// Whether the terminal is to be drawn anew.
     pub redraw: bool,
+    /// Whether the program is to be stopped, to go on later.
+    pub stop: bool,
     /// When the newest report came, in the milliseconds of whoever tells.
     received_ms: Option<u64>,
+    /// When the agent was reached, or said who it is; before it was, the begin of all.
+    reached_ms: u64,
 }
 
 impl App {
     /// Takes what came; says whether anything is to be drawn.
     pub fn take(&mut self, notice: Notice, now_ms: u64) {
         match notice {
-            Notice::Link(link) => self.link = link,
-            Notice::Hello(hello) => self.greet(hello),
+            Notice::Link(link) => {
+                if link == Link::Reached {
+                    self.reached_ms = now_ms;
+                }
+                self.link = link;
+            }
+            Notice::Hello(hello) => {
+                self.reached_ms = now_ms;
+                self.greet(hello);
+            }
             Notice::Replay(replay) => self.replay = Some(replay),
             Notice::Answer(answer) => self.take_answer(*answer),
             Notice::Report(report) => {
@@ -166,6 +178,7 @@ impl App {
             self.forget_chosen();
             self.histories = Histories::default();
             self.report = None;
+            self.received_ms = None;
             self.answer = None;
         }
         self.hello = Some(hello);
@@ -202,16 +215,14 @@ impl App {
         if self.replay.is_some() {
             return Freshness::Replay;
         }
-        let Some(received_ms) = self.received_ms else { return Freshness::Nothing };
-        let age_ms = now_ms.saturating_sub(received_ms);
-        if self.link != Link::Connected {
-            return Freshness::Lost(age_ms);
-        }
+        let age_ms = now_ms.saturating_sub(self.received_ms.unwrap_or(self.reached_ms));
         let promised = self.hello.as_ref().map_or(0, |hello| u64::from(hello.interval_ms));
-        if age_ms > PATIENCE_MS.max(promised * INTERVALS) {
-            Freshness::Frozen(age_ms)
-        } else {
-            Freshness::Live
+        match (&self.link, self.received_ms) {
+            (Link::Lost(_), None) => Freshness::Nothing,
+            (Link::Lost(_), Some(_)) => Freshness::Lost(age_ms),
+            _ if age_ms > PATIENCE_MS.max(promised * INTERVALS) => Freshness::Frozen(age_ms),
+            (_, None) => Freshness::Nothing,
+            (_, Some(_)) => Freshness::Live,
         }
     }
 

@@ -29,7 +29,7 @@ impl App {
             return None;
         }
         let action = keys::action(key, self.screen, self.replay.is_some());
-        if self.help && !matches!(action, Some(Action::Quit | Action::Redraw)) {
+        if self.help && !matches!(action, Some(Action::Quit | Action::Redraw | Action::Stop)) {
             // Help is closed by whatever is pressed but what scrolls it.
             match scrolled(key) {
                 Some(by) => self.scroll_help(by),
@@ -74,6 +74,7 @@ impl App {
                 (self.help, self.help_top) = (!self.help, 0);
             }
             Action::Redraw => self.redraw = true,
+            Action::Stop => self.stop = true,
             Action::Move(by) if self.help => self.scroll_help(by.into()),
             Action::Move(by) => self.go(i64::from(by)),
             Action::Page(by) => {
