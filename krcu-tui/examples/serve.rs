@@ -50,7 +50,7 @@ fn serve(tape: &Tape, mut client: UnixStream) -> anyhow::Result<()> {
     let interval_ms = u32::try_from(INTERVAL.as_millis())?;
     let hello = Hello { pid: process::id(), interval_ms, ..tape.label().hello.clone() };
     say(&mut client, &Line::Hello(hello))?;
-    let mut player = Player::new(tape)?;
+    let mut player = Player::new(tape);
     let (mut detail, mut before, begin) = (Detail::Overview, Instant::now(), Instant::now());
     loop {
         detail = wished.try_iter().last().unwrap_or(detail);
@@ -62,7 +62,7 @@ fn serve(tape: &Tape, mut client: UnixStream) -> anyhow::Result<()> {
         let at_ns = u64::try_from(begin.elapsed().as_nanos())?.max(report.at_ns);
         say(&mut client, &Line::Report(Box::new(Report { at_ns, ..report })))?;
         thread::sleep(INTERVAL);
-        player.play(u64::try_from(before.elapsed().as_nanos())?)?;
+        player.play(u64::try_from(before.elapsed().as_nanos())?);
         before = Instant::now();
     }
 }

@@ -18,7 +18,7 @@ pub struct Cli {
     /// Replay a trace (a folder NAME.krcu) or a script (what krcu check --events wrote), without an agent
     #[arg(long, value_name = "FILE", conflicts_with = "socket")]
     pub replay: Option<PathBuf>,
-    /// Draw with ASCII alone; so it is too where the locale is no UTF-8
+    /// Draw with ASCII alone; so it is too where the locale is no UTF-8, and on the Linux console, whose font has little
     #[arg(long)]
     pub ascii: bool,
     /// Use no colour; so it is too where NO_COLOR is set

@@ -37,11 +37,9 @@ const SIGNALLED: u8 = 128;
 /// How long the thread that draws may take to give the terminal back, once it is told to.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What the guard and the thread that draws tell each other.
+/// What the thread that draws and whoever ends the program tell each other.
 #[derive(Debug, Default)]
 pub struct Ending {
-    /// The signal that told the program to end; 0 is none.
-    signal: Mutex<u8>,
     is_told: AtomicBool,
     is_over: Mutex<bool>,
     over: Condvar,
@@ -54,29 +52,19 @@ impl Ending {
         self.is_told.load(Ordering::Relaxed)
     }
 
-    /// The status to end with: of somebody who quit, or of the signal.
-    #[must_use]
-    pub fn status(&self) -> u8 {
-        match *self.signal.lock().unwrap_or_else(PoisonError::into_inner) {
-            0 => 0,
-            signal => SIGNALLED + signal,
-        }
-    }
-
-    /// The terminal is given back: the guard has nothing left to do.
+    /// The terminal is given back. Where somebody has told the program to end, he ends it, and says why before.
     pub(crate) fn is_given_back(&self) {
         *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.over.notify_all();
+        while self.is_told() {
+            thread::park();
+        }
     }
 
-    /// The thread that draws is asked first: it gives the terminal back between two frames.
-    fn tell(&self, signal: u8) {
-        *self.signal.lock().unwrap_or_else(PoisonError::into_inner) = signal;
+    /// Has the thread that draws give the terminal back between two frames; whether that is done in time. Whoever asks
+    /// for it ends the program then.
+    pub(crate) fn ends(&self) -> bool {
         self.is_told.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether that is done in time.
-    fn waits(&self) -> bool {
         let over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.over.wait_timeout_while(over, PATIENCE, |over| !*over);
         *waited.unwrap_or_else(PoisonError::into_inner).0
@@ -93,7 +81,7 @@ pub fn put_up() -> anyhow::Result<Arc<Ending>> {
     for signal in SIGNALS {
         let (read, write) = UnixStream::pair().context("cannot catch signals")?;
         pipe::register(signal, write).context("cannot catch signals")?;
-        told.push((read, u8::try_from(signal).unwrap_or(u8::MAX)));
+        told.push((read, signalled(signal)));
     }
     let terminals = terminals().context("cannot watch the terminal")?;
     let guarded = Arc::clone(&ending);
@@ -102,6 +90,20 @@ pub fn put_up() -> anyhow::Result<Arc<Ending>> {
         .spawn(move || stand(&guarded, &told, &terminals))
         .context("no thread can be had")?;
     Ok(ending)
+}
+
+/// Ends the program if its terminal is gone: whoever failed for that has nobody to say so to, and what says so all the
+/// same panics for having failed.
+pub fn end_if_gone() {
+    let stdout = stdout();
+    let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    if poll(&mut watched, PollTimeout::ZERO).is_ok_and(|gone| gone > 0) {
+        exit(signalled(SIGHUP).into());
+    }
+}
+
+fn signalled(signal: i32) -> u8 {
+    SIGNALLED.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX))
 }
 
 /// The terminal that keys come from, and the one that is drawn on.
@@ -129,16 +131,15 @@ fn stand(ending: &Ending, told: &[(UnixStream, u8)], terminals: &[OwnedFd]) {
         let (signals, gone) = watched.split_at(told.len());
         if gone.iter().any(has) {
             // Nothing is to be given back to nobody.
-            exit(i32::from(SIGNALLED) + SIGHUP);
+            exit(signalled(SIGHUP).into());
         }
-        if let Some((_, (_, signal))) = signals.iter().zip(told).find(|(fd, _)| has(fd)) {
-            ending.tell(*signal);
-            if !ending.waits() {
+        if let Some((_, (_, status))) = signals.iter().zip(told).find(|(fd, _)| has(fd)) {
+            if !ending.ends() {
                 // It is stuck: in a terminal that takes no more output, or in one that is just going. What is left to
                 // be done without writing is done.
                 let _ = disable_raw_mode();
             }
-            exit(i32::from(ending.status()));
+            exit((*status).into());
         }
     }
 }

@@ -52,6 +52,8 @@ pub enum Action {
     Help,
     /// The terminal is drawn anew.
     Redraw,
+    /// The program is stopped, and its shell is there.
+    Stop,
     /// So many rows down, or up.
     Move(i32),
     /// A page down, or up.
@@ -181,6 +183,7 @@ pub const KEYS: &[Binding] = &[
     key(&[Key::Char('5')], "", Action::Show(Screen::WhatIf), Where::Everywhere, "", ""),
     key(&[Key::Char('6')], "", Action::Show(Screen::Probes), Where::Everywhere, "", ""),
     key(&[Key::Control('l')], "Ctrl-L", Action::Redraw, Where::Everywhere, "draw the terminal anew", ""),
+    key(&[Key::Control('z')], "Ctrl-Z", Action::Stop, Where::Everywhere, "to the shell; fg comes back", ""),
     key(&[Key::Escape], "Esc", Action::Back, Where::Everywhere, "back; take the filter off", ""),
     key(&[Key::Down, Key::Char('j')], "↓ j", Action::Move(1), Where::Lists, "down", ""),
     key(&[Key::Up, Key::Char('k')], "↑ k", Action::Move(-1), Where::Lists, "up", ""),

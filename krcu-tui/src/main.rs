@@ -1,7 +1,7 @@
 //! The command `krcu-tui`.
 
 use std::{
-    io::{Write as _, stdout},
+    io::{Write as _, stderr, stdout},
     process::ExitCode,
 };
 
@@ -11,15 +11,14 @@ use krcu_tui::{cli::Cli, manual, run};
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.print {
-        Some(what) => {
-            manual::text(what).and_then(|text| stdout().write_all(&text)).map(|()| 0).map_err(Into::into)
-        }
+        Some(what) => manual::text(what).and_then(|text| stdout().write_all(&text)).map_err(Into::into),
         None => run::run(&cli),
     };
     match done {
-        Ok(status) => ExitCode::from(status),
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("krcu tui: {error:#}");
+            // Where nobody hears it, it is as well.
+            let _ = writeln!(stderr(), "krcu tui: {error:#}");
             ExitCode::FAILURE
         }
     }

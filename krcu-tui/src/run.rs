@@ -2,6 +2,8 @@
 
 use std::{
     env,
+    io::{Write as _, stderr},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -10,7 +12,8 @@ use crossterm::event::{self, Event, MouseButton, MouseEvent, MouseEventKind};
 
 use crate::{
     cli::Cli,
-    connection::{Inbox, Link, Source, Timing, load, replay, watch},
+    connection::{Inbox, Link, Replay, Source, Timing, load, replay, watch},
+    guard,
     keys::Action,
     state::{App, Command},
     terminal::{Taken, key},
@@ -26,21 +29,41 @@ const LOOK: Duration = Duration::from_millis(50);
 /// Rows that the wheel turns.
 const WHEEL: i32 = 3;
 
-/// Runs until somebody quits, or the program is told to end; gives the status to end with.
+/// Runs until somebody quits, or the program is told to end.
 ///
 /// # Errors
 /// When there is no terminal, or the trace cannot be read.
-pub fn run(cli: &Cli) -> anyhow::Result<u8> {
+pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let inbox = Inbox::default();
     let mut app = App::default();
     // What cannot be replayed is said before the terminal is taken.
     let tape = cli.replay.as_ref().map(|path| load(path)).transpose()?;
-    let theme = Theme::new(!cli.no_color && has_colour(), !cli.ascii && is_utf8());
     let mut taken = Taken::take(!cli.no_mouse)?;
     let mut source: Box<dyn Source> = match tape {
         Some(tape) => replay(tape, &inbox),
         None => Box::new(watch(&cli.socket, app.detail(), Timing::default(), &inbox)),
     };
+    let done = show(cli, &mut app, &mut taken, (&inbox, source.as_mut()));
+    if done.is_err() {
+        guard::end_if_gone();
+    }
+    drop(taken);
+    done?;
+    if let Some(Replay { name, error: Some(error), .. }) = &app.replay {
+        // There was room for a part of it.
+        let _ = writeln!(stderr(), "krcu tui: {name} cannot be read to its end: {error}");
+    }
+    Ok(())
+}
+
+/// Until it is over.
+fn show(
+    cli: &Cli,
+    app: &mut App,
+    taken: &mut Taken,
+    (inbox, source): (&Inbox, &mut dyn Source),
+) -> anyhow::Result<()> {
+    let theme = Theme::new(!cli.no_color && has_colour(), !cli.ascii && is_utf8() && !is_console());
     let socket = cli.socket.display().to_string();
     let begin = Instant::now();
     let now_ms = || u64::try_from(begin.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -48,22 +71,22 @@ pub fn run(cli: &Cli) -> anyhow::Result<u8> {
     let (mut detail, mut drawn) = (app.detail(), None::<Instant>);
     let (mut is_pressed, mut is_new) = (true, true);
     while !app.quit && !taken.ending.is_told() {
+        is_pressed |= taken.may_stop(std::mem::take(&mut app.stop))?;
         let since = drawn.map_or(FRAME, |drawn| drawn.elapsed());
         // What is shown of a silent agent grows older too.
         is_new |= app.link != Link::Connected || since >= FRAME * 5;
         if (is_pressed && since >= KEY_FRAME) || (is_new && since >= FRAME) {
             if std::mem::take(&mut app.redraw) {
-                taken.terminal.clear().context("cannot draw on the terminal")?;
+                taken.anew()?;
             }
-            let frame =
-                taken.terminal.draw(|frame| hits = view::draw(frame, &mut app, now_ms(), &theme, &socket));
+            let frame = taken.terminal.draw(|frame| hits = view::draw(frame, app, now_ms(), &theme, &socket));
             frame.context("cannot draw on the terminal")?;
             drawn = Some(Instant::now());
             (is_pressed, is_new) = (false, false);
         }
         let mut wait = if is_pressed { KEY_FRAME } else { LOOK };
         while event::poll(wait).context("cannot read keys")? {
-            let command = take(&event::read().context("cannot read keys")?, &mut app, &hits);
+            let command = take(&event::read().context("cannot read keys")?, app, &hits);
             if let Some(command) = command {
                 source.command(command);
             }
@@ -79,13 +102,16 @@ pub fn run(cli: &Cli) -> anyhow::Result<u8> {
             source.want(detail);
         }
     }
-    Ok(taken.ending.status())
+    Ok(())
 }
 
 /// Takes what a person did; gives what is to be asked of a replay.
 fn take(event: &Event, app: &mut App, hits: &Hits) -> Option<Command> {
     match event {
-        Event::Key(pressed) => app.press(key(pressed)?),
+        Event::Key(pressed) => {
+            provoke();
+            app.press(key(pressed)?)
+        }
         Event::Mouse(mouse) => point(mouse, app, hits),
         Event::Resize(..) | Event::FocusGained => {
             app.redraw = matches!(event, Event::Resize(..));
@@ -127,4 +153,23 @@ fn is_utf8() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| env::var(name).ok());
     let locale = set.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// Whether it is the kernel's own terminal, whose font has no more than 512 signs.
+fn is_console() -> bool {
+    env::var_os("TERM").is_some_and(|name| name == "linux")
+}
+
+/// Where a test has the program panic when a key is pressed: `drawing` is the thread that draws, all else another one.
+const PANIC: &str = "KRCU_TUI_PANIC";
+
+/// Panics where a test asks for it.
+fn provoke() {
+    #[expect(clippy::panic, reason = "it is asked for")]
+    let panics = || panic!("{PANIC} asks for it");
+    match env::var(PANIC).as_deref() {
+        Ok("drawing") => panics(),
+        Ok(_) => drop(thread::spawn(panics)),
+        Err(_) => {}
+    }
 }

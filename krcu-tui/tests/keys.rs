@@ -89,6 +89,29 @@ fn from_a_cache_to_its_verdict_to_what_if_and_back() {
 }
 
 #[test]
+fn a_replay_that_goes_back_closes_the_evidence_of_what_has_not_happened() {
+    let tape = tape("6.1-two");
+    let mut deck = Deck::new(&tape);
+    deck.command(Command::Seek(1000));
+    deck.press(&[Key::Char('4'), Key::Char('w'), Key::Escape, Key::Enter]);
+    let newest = deck.app.selected_destroy();
+    assert_eq!((deck.app.evidence, deck.app.asked, newest), (true, newest, Some(1)));
+    // To the first destroy, on the screens that show few and on its own.
+    for screen in ['1', '4'] {
+        deck.command(Command::Seek(1000));
+        deck.press(&[Key::Char('4'), Key::Home, Key::Enter, Key::Char(screen)]);
+        deck.command(Command::Seek(0));
+        deck.command(Command::NextDestroy);
+        let verdict = deck.app.selected_verdict().map(|row| row.destroy);
+        assert_eq!((deck.app.evidence, deck.app.asked, verdict), (false, None, Some(Some(0))));
+    }
+    let shown = text(&draw(&mut deck.app, (80, 24), theme(), 0).0);
+    assert!(shown.contains("the verdict that was selected is no longer listed"), "{shown}");
+    deck.press(&[Key::Char('5')]);
+    assert_eq!(deck.app.shown_answer().map(|answer| answer.destroy), Some(0));
+}
+
+#[test]
 fn evidence_is_scrolled_to_its_end_and_no_further() {
     let tape = tape("truth/6.1-two_at_once");
     let mut deck = Deck::new(&tape);

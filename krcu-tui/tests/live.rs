@@ -18,9 +18,9 @@ use krcu_model::{
     script,
 };
 use krcu_tui::{
-    connection::{Link, Notice, Why},
+    connection::{Link, Notice, Replay, Why},
     keys::Key,
-    state::{App, Screen},
+    state::{App, Freshness, Screen},
     view::Theme,
 };
 use ratatui::style::{Color, Modifier};
@@ -157,6 +157,62 @@ fn a_loss_is_red_and_says_so_without_colour_too() {
 }
 
 #[test]
+fn events_without_a_site_are_told_and_are_no_loss() {
+    let mut app = live(Losses::default());
+    let report = Report { without_site: 12, ..app.report.clone().unwrap() };
+    app.take(Notice::Report(Box::new(report)), 1_000);
+    let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
+    assert!(has(&shown, "lost nothing no site of 12 events: no room for their stacks"), "{shown}");
+    assert!(!shown.contains("LOST"), "{shown}");
+    // What has no count is lost all the same.
+    let losses = Losses { not_in_trace: true, ..Losses::default() };
+    let report = Report { losses, ..app.report.clone().unwrap() };
+    app.take(Notice::Report(Box::new(report)), 1_000);
+    let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
+    assert!(has(&shown, "lost LOST: the trace ends before its run"), "{shown}");
+}
+
+#[test]
+fn costs_that_are_not_counted_say_how_they_would_be() {
+    let mut app = live(Losses::default());
+    app.screen = Screen::Probes;
+    let mut report = app.report.clone().unwrap();
+    report.probes.iter_mut().for_each(|row| (row.runs, row.run_time_ns) = (None, None));
+    app.take(Notice::Report(Box::new(report)), 1_000);
+    for width in [60, 80, 160] {
+        let shown = text(&draw(&mut app, (width, 24), theme(), 1_000).0);
+        for words in
+            ["probes.statistics = true", "sysctl kernel.bpf_stats_enabled=1", "undecidable what goes"]
+        {
+            assert!(has(&shown, words), "{words}: {shown}");
+        }
+    }
+    app.take(Notice::Replay(Replay::default()), 1_000);
+    let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
+    assert!(has(&shown, "costs a trace has none") && !has(&shown, "sysctl"), "{shown}");
+}
+
+#[test]
+fn both_rates_of_the_selected_cache_have_their_past() {
+    let mut app = live(Losses::default());
+    app.press(Key::Char('2'));
+    let mut report = app.report.clone().unwrap();
+    // Queued faster and faster, freed slower and slower.
+    for (queued, freed) in [(100, 4_000), (300, 3_000), (700, 2_000), (1_500, 1_000)] {
+        report.at_ns += 1_000_000_000;
+        report.caches[0].queued += queued;
+        report.caches[0].freed += freed;
+        app.take(Notice::Report(Box::new(report.clone())), 1_000);
+    }
+    let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
+    assert!(has(&shown, "queued/s ▁▂▄█ freed/s █▆▄▂"), "{shown}");
+    // Where there is room, each cache has them.
+    let shown = text(&draw(&mut app, (170, 24), theme(), 1_000).0);
+    assert!(has(&shown, "queued/s so far freed/s so far"), "{shown}");
+    assert!(shown.lines().any(|line| line.contains("krcu_pending") && has(line, "▁▂▄█ █▆▄▂")), "{shown}");
+}
+
+#[test]
 fn an_agent_that_is_silent_or_gone_is_seen_at_once_on_every_screen() {
     let mut app = live(Losses::default());
     let silent = is_kept("live-silent", &mut app, 5_200);
@@ -206,10 +262,12 @@ fn nobody_says_how_to_start_an_agent() {
         (Why::NobodyListens, "sudo krcu agent"),
         (Why::NotAllowed, "sudo usermod -aG krcu $USER"),
         (Why::Schema(9), "the agent speaks schema 9"),
+        (Why::Schema(9), "krcu --version; krcu-tui --version"),
+        (Why::Refused("32 clients are connected".to_owned()), "socket.clients"),
     ] {
         let mut app = App::default();
         app.take(Notice::Link(Link::Lost(why.clone())), 0);
-        let name = format!("nobody-{}", words.split(' ').nth(1).unwrap());
+        let name = format!("nobody-{}", words.split(' ').nth(1).unwrap_or_default());
         let shown = if matches!(why, Why::NoSocket | Why::NotAllowed) {
             is_kept(&name, &mut app, 0)
         } else {
@@ -220,6 +278,41 @@ fn nobody_says_how_to_start_an_agent() {
             assert!(has(&screen, "krcu tui --replay NAME.krcu"), "{screen}");
         }
     }
+}
+
+#[test]
+fn an_agent_that_is_frozen_before_it_is_watched_is_not_called_missing() {
+    let mut app = App::default();
+    // Where connecting takes as long, nobody has tried anything else.
+    assert_eq!((app.freshness(3_000), app.freshness(3_001)), (Freshness::Nothing, Freshness::Frozen(3_001)));
+    app.take(Notice::Link(Link::Lost(Why::NobodyListens)), 4_000);
+    assert_eq!(app.freshness(9_000), Freshness::Nothing);
+    app.take(Notice::Link(Link::Reached), 10_000);
+    assert_eq!(app.freshness(13_000), Freshness::Nothing);
+    let waits = text(&draw(&mut app, (80, 24), theme(), 13_000).0);
+    assert!(has(&waits, "its first word is waited for") && !has(&waits, "nobody listens"), "{waits}");
+    for screen in is_kept("nobody-silent", &mut app, 14_200) {
+        assert!(
+            has(&screen, "SILENT 4.20 s") && has(&screen, "the agent is there and says nothing"),
+            "{screen}"
+        );
+        assert!(has(&screen, "ps -o pid,stat,pcpu,args -C krcu"), "{screen}");
+    }
+    // It says who it is, and freezes then.
+    app.take(Notice::Link(Link::Connected), 20_000);
+    app.take(Notice::Hello(Hello { pid: 412, interval_ms: 2_000, ..Hello::default() }), 20_000);
+    assert_eq!(
+        (app.freshness(26_000), app.freshness(26_001)),
+        (Freshness::Nothing, Freshness::Frozen(6_001))
+    );
+    app.take(Notice::Report(Box::default()), 30_000);
+    assert_eq!(app.freshness(30_001), Freshness::Live);
+    // Another one is not as old as what its predecessor said.
+    app.take(Notice::Hello(Hello { pid: 413, interval_ms: 250, ..Hello::default() }), 40_000);
+    assert_eq!(
+        (app.freshness(40_001), app.freshness(43_001)),
+        (Freshness::Nothing, Freshness::Frozen(3_001))
+    );
 }
 
 #[test]

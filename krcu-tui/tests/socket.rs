@@ -148,12 +148,45 @@ fn what_is_wanted_later_is_asked_for_on_the_same_connection() {
 }
 
 #[test]
+fn a_server_that_says_nothing_is_reached_and_kept() {
+    let folder = Folder::new("silent");
+    let (inbox, mut app) = (Inbox::default(), App::default());
+    // It is frozen: the kernel takes the connection for it.
+    let listener = UnixListener::bind(folder.socket()).unwrap();
+    let _socket = watch(&folder.socket(), Detail::Overview, QUICK, &inbox);
+    until(&inbox, &mut app, |notice| *notice == Notice::Link(Link::Reached));
+    assert_eq!((app.freshness(3000), app.freshness(3001)), (Freshness::Nothing, Freshness::Frozen(3001)));
+    // It goes on, with half a line and then the other half, on the same connection.
+    let mut client = Client::of(&listener);
+    client.asked();
+    let line = serde_json::to_string(&hello(7)).unwrap() + "\n";
+    let (half, rest) = line.split_at(line.len() / 2);
+    client.0.get_mut().write_all(half.as_bytes()).unwrap();
+    client.0.get_mut().write_all(rest.as_bytes()).unwrap();
+    until(&inbox, &mut app, |notice| matches!(notice, Notice::Hello(hello) if hello.pid == 7));
+    assert_eq!((&app.link, app.freshness(3001)), (&Link::Connected, Freshness::Frozen(3001)));
+    client.say(&report(0, 1));
+    until(&inbox, &mut app, |notice| matches!(notice, Notice::Report(_)));
+    assert_eq!(app.freshness(3000), Freshness::Live);
+}
+
+#[test]
 fn who_does_not_serve_is_told_with_his_reason() {
     let refused = Line::Refused(Refused { schema: SCHEMA, why: "64 clients are served".to_owned() });
+    let refused = serde_json::to_string(&refused).unwrap();
     let newer = Line::Hello(Hello { schema: SCHEMA + 1, ..Hello::default() });
+    let newer = serde_json::to_string(&newer).unwrap();
+    // Of a version that calls everything else by other names.
+    let renamed = r#"{"kind":"hello","schema":2,"program":"krcu 9"}"#.to_owned();
+    let unknown = r#"{"kind":"greeting","schema":3}"#.to_owned();
+    let nameless = r#"{"kind":"hello","pid":7}"#.to_owned();
+    let no_hello = Why::Garbage("missing field `schema`".to_owned());
     for (name, line, why) in [
         ("refused", refused, Why::Refused("64 clients are served".to_owned())),
         ("schema", newer, Why::Schema(SCHEMA + 1)),
+        ("renamed", renamed, Why::Schema(2)),
+        ("unknown", unknown, Why::Schema(3)),
+        ("nameless", nameless, no_hello),
     ] {
         let folder = Folder::new(name);
         let (inbox, mut app) = (Inbox::default(), App::default());
@@ -161,7 +194,7 @@ fn who_does_not_serve_is_told_with_his_reason() {
         let _socket = watch(&folder.socket(), Detail::Overview, QUICK, &inbox);
         let mut client = Client::of(&listener);
         client.asked();
-        client.say(&line);
+        client.0.get_mut().write_all((line + "\n").as_bytes()).unwrap();
         until(&inbox, &mut app, is_lost(&why));
     }
 }

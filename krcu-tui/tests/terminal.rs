@@ -25,13 +25,18 @@ use nix::{
         signal::{Signal, kill},
         termios::{Termios, tcgetattr},
     },
-    unistd::Pid,
+    unistd::{Pid, tcgetpgrp},
 };
 
 /// How long a test waits before it says that the program hangs: far more than it takes.
 const HANGS: Duration = Duration::from_secs(60);
-/// What switches back from the screen that a program draws on.
+/// What switches to the screen that a program draws on, and back from it.
+const THERE: &str = "\x1b[?1049h";
 const BACK: &str = "\x1b[?1049l";
+/// What a terminal is asked that is to say where its cursor is. That of this test answers nothing.
+const ASKED: &str = "\x1b[6n";
+/// What a program wipes the screen with.
+const WIPED: &str = "\x1b[2J";
 
 /// The program; one that a failed test leaves behind is ended.
 struct Program(Child);
@@ -58,6 +63,12 @@ impl Session {
     /// Starts it in a session of its own; with `leads` the terminal is its controlling one, as in a window, so that
     /// the kernel sends it SIGHUP.
     fn start(leads: bool, arguments: &[&str]) -> Session {
+        let program = [&[env!("CARGO_BIN_EXE_krcu-tui")], arguments].concat();
+        Session::of(leads, &program, &[])
+    }
+
+    /// The same of any program, in another environment.
+    fn of(leads: bool, program: &[&str], environment: &[(&str, &str)]) -> Session {
         // No other test's program may hold it open.
         let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
         grantpt(&master).unwrap();
@@ -67,15 +78,15 @@ impl Session {
         };
         let terminal = open(&ptsname_r(&master).unwrap()).unwrap();
         let end = || terminal.try_clone().unwrap();
-        let sized = Command::new("stty").args(["rows", "24", "cols", "80"]).stdin(end()).status().unwrap();
-        assert!(sized.success());
+        size(&terminal, 24, 80);
         let before = tcgetattr(&terminal).unwrap();
         let child = Command::new("setsid")
             .args(if leads { &["--ctty"][..] } else { &[] })
-            .arg(env!("CARGO_BIN_EXE_krcu-tui"))
-            .args(arguments)
+            .args(program)
             .env("LANG", "C.UTF-8")
+            .env("TERM", "xterm")
             .env_remove("NO_COLOR")
+            .envs(environment.iter().copied())
             .stdin(end())
             .stdout(end())
             .stderr(end())
@@ -86,8 +97,13 @@ impl Session {
 
     /// Waits until this is drawn.
     fn until(&mut self, text: &str) {
+        self.since(0, text);
+    }
+
+    /// Waits until this is drawn behind so many bytes.
+    fn since(&mut self, begin: usize, text: &str) {
         let mut chunk = [0; 4096];
-        while !self.shown.contains(text) {
+        while !self.shown[begin..].contains(text) {
             let mut ours = [PollFd::new(self.ours.as_fd(), PollFlags::POLLIN)];
             let hangs = PollTimeout::try_from(HANGS).unwrap();
             assert_ne!(poll(&mut ours, hangs).unwrap(), 0, "{text:?} is not in {:?}", self.shown);
@@ -102,6 +118,11 @@ impl Session {
 
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(i32::try_from(self.child.0.id()).unwrap()), signal).unwrap();
+    }
+
+    /// The job that has the terminal.
+    fn foreground(&self) -> Pid {
+        tcgetpgrp(&self.ours).unwrap()
     }
 
     /// Waits for its end; gives its status, and the signal that it died of.
@@ -125,12 +146,28 @@ impl Session {
         assert_eq!(Session::end(child), (Some(128 + Signal::SIGHUP as i32), None));
     }
 
-    /// It ends with this status, and the terminal is as it was.
-    fn gives_back(mut self, status: i32) {
-        self.until(BACK);
-        assert_eq!(Session::end(self.child), (Some(status), None));
-        assert_eq!(tcgetattr(&self.terminal).unwrap(), self.before);
+    /// It ends with this status, and the terminal is as it was; what has been drawn until then.
+    fn gives_back(self, status: i32) -> String {
+        let Session { child, terminal, mut ours, before, mut shown } = self;
+        assert_eq!(Session::end(child), (Some(status), None), "{shown:?}");
+        assert_eq!(tcgetattr(&terminal).unwrap(), before);
+        // Nobody has it open any more: what is left comes, and then an error.
+        drop(terminal);
+        let mut rest = Vec::new();
+        let _ = ours.read_to_end(&mut rest);
+        shown.push_str(&String::from_utf8_lossy(&rest));
+        assert_eq!(shown.matches(BACK).count(), shown.matches(THERE).count(), "{shown:?}");
+        assert!(!shown.contains(ASKED), "{shown:?}");
+        shown
     }
+}
+
+/// Gives a terminal so many rows and columns.
+fn size(terminal: &File, rows: u16, columns: u16) {
+    let (rows, columns) = (rows.to_string(), columns.to_string());
+    let words = ["rows", &rows, "cols", &columns];
+    let sized = Command::new("stty").args(words).stdin(terminal.try_clone().unwrap()).status().unwrap();
+    assert!(sized.success());
 }
 
 fn trace() -> String {
@@ -154,6 +191,84 @@ fn q_gives_the_terminal_back() {
         session.press("q");
         session.gives_back(0);
     }
+}
+
+#[test]
+fn another_size_is_drawn_whole_by_a_terminal_that_answers_nothing() {
+    for mut session in started(true) {
+        // The last of 30 rows; the kernel tells who leads the terminal.
+        size(&session.terminal, 30, 100);
+        session.until("\x1b[30;");
+        let begin = session.shown.len();
+        session.press("\x0c");
+        session.since(begin, WIPED);
+        session.press("q");
+        let shown = session.gives_back(0);
+        assert_eq!(shown.matches(BACK).count(), 1, "{shown:?}");
+    }
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back_once_and_is_read_then() {
+    for thread in ["drawing", "another"] {
+        let program = [env!("CARGO_BIN_EXE_krcu-tui"), "--replay", &trace()];
+        let mut session = Session::of(true, &program, &[("KRCU_TUI_PANIC", thread)]);
+        session.until("krcu_pending");
+        session.press("x");
+        let shown = session.gives_back(101);
+        assert_eq!(shown.matches(BACK).count(), 1, "{thread}: {shown:?}");
+        let (_, said) = shown.split_once(BACK).unwrap();
+        assert!(said.contains("KRCU_TUI_PANIC asks for it"), "{thread}: {shown:?}");
+        assert!(!said.contains("\x1b[H") && !said.contains("krcu_pending"), "{thread}: {shown:?}");
+    }
+}
+
+#[test]
+fn a_shell_stops_it_and_has_its_terminal_until_it_lets_it_go_on() {
+    let script = "set -m; \"$0\" --replay \"$1\"; echo stopped $?; read -r line; fg; echo status $?";
+    let program = ["sh", "-c", script, env!("CARGO_BIN_EXE_krcu-tui"), &trace()];
+    for by_key in [true, false] {
+        let mut session = Session::of(true, &program, &[]);
+        session.until("krcu_pending");
+        if by_key {
+            session.press("\x1a");
+        } else {
+            kill(session.foreground(), Signal::SIGTSTP).unwrap();
+        }
+        session.until("stopped 14");
+        assert_eq!(session.shown.matches(BACK).count(), 1, "{:?}", session.shown);
+        assert_eq!(tcgetattr(&session.terminal).unwrap(), session.before);
+        // It draws everything, not what has changed since.
+        let begin = session.shown.len();
+        session.press("\n");
+        session.since(begin, "krcu_pending");
+        session.press("q");
+        let shown = session.gives_back(0);
+        assert!(shown.ends_with("status 0\r\n"), "{shown:?}");
+        assert_eq!(shown.matches(BACK).count(), 2, "{shown:?}");
+    }
+}
+
+#[test]
+fn where_no_shell_could_let_it_go_on_it_does_not_stop() {
+    for mut session in started(true) {
+        session.press("\x1a");
+        session.signal(Signal::SIGTSTP);
+        session.press("q");
+        let shown = session.gives_back(0);
+        assert_eq!(shown.matches(BACK).count(), 1, "{shown:?}");
+    }
+}
+
+#[test]
+fn a_terminal_is_asked_for_no_more_than_it_has() {
+    let program = [env!("CARGO_BIN_EXE_krcu-tui"), "--replay", &trace()];
+    let shown = Session::of(true, &program, &[("TERM", "dumb")]).gives_back(1);
+    assert!(shown.contains("a dumb one") && !shown.contains(THERE), "{shown:?}");
+    let mut console = Session::of(true, &program, &[("TERM", "linux")]);
+    console.until("krcu_pending");
+    console.press("q");
+    assert!(console.gives_back(0).is_ascii());
 }
 
 #[test]

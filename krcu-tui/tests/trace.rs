@@ -24,7 +24,7 @@ use krcu_trace::{
     meta::{self, Account, Clock, Kernel, Probe, Run, Seen},
 };
 use krcu_tui::{
-    connection::{Inbox, Player, load, replay},
+    connection::{Inbox, Notice, Player, load, replay},
     keys::Key,
     state::{App, Command, Screen},
 };
@@ -78,9 +78,21 @@ fn written(test: &str, script: &Script, end: impl FnOnce(Writer)) -> Folder {
     Folder(path)
 }
 
+/// Turns a bit over in this batch, which the index has a line of, behind that of the schema.
+fn spoil(folder: &Folder, batch: usize) {
+    let index = fs::read_to_string(folder.0.join("events-00000.index")).unwrap();
+    let ends: Vec<usize> =
+        index.lines().map(|line| usize::from_str_radix(&line[..16], 16).unwrap()).collect();
+    let stream = folder.0.join("events-00000.arrows");
+    let mut bytes = fs::read(&stream).unwrap();
+    let middle = usize::midpoint(ends[batch], ends[batch + 1]);
+    bytes[middle] ^= 1;
+    fs::write(&stream, bytes).unwrap();
+}
+
 /// The report at the end, without its number.
 fn at_end(player: &mut Player<'_>) -> Report {
-    player.command(Command::Seek(1000)).unwrap();
+    player.command(Command::Seek(1000));
     Report { seq: 0, ..player.report(Bounds::ALL) }
 }
 
@@ -103,9 +115,9 @@ fn a_trace_and_its_script_are_one_replay() {
     let folder = written("whole", &script, |writer| writer.finish(How::Exit, end, run).unwrap());
     let trace = load(&folder.0).unwrap();
     let of_script = tape("6.1-pending");
-    let (mut trace, mut of_script) = (Player::new(&trace).unwrap(), Player::new(&of_script).unwrap());
+    let (mut trace, mut of_script) = (Player::new(&trace), Player::new(&of_script));
     let middle = |player: &mut Player<'_>| {
-        player.command(Command::Seek(40)).unwrap();
+        player.command(Command::Seek(40));
         Report { seq: 0, probes: Vec::new(), ..player.report(Bounds::ALL) }
     };
     assert_eq!(middle(&mut trace), middle(&mut of_script));
@@ -130,11 +142,75 @@ fn a_trace_without_a_goodbye_is_undecided_where_nobody_knows() {
         drop(writer);
     });
     let trace = load(&folder.0).unwrap();
-    let mut player = Player::new(&trace).unwrap();
+    let mut player = Player::new(&trace);
     let told = at_end(&mut player);
     assert!(told.losses.not_in_trace && told.losses.total() == 0);
     let words: Vec<VerdictKind> = told.verdicts.iter().map(|row| row.verdict.verdict).collect();
     assert!(words.iter().all(|word| *word == VerdictKind::Inconclusive), "{words:?}");
+}
+
+#[test]
+fn a_trace_whose_first_batch_is_spoilt_is_refused() {
+    let script = pending();
+    let end = script.events.last().unwrap().time;
+    for (name, is_whole) in [("first-whole", true), ("first-killed", false)] {
+        let folder = written(name, &script, |writer| {
+            if is_whole {
+                writer.finish(How::Exit, end, Run::default()).unwrap();
+            }
+        });
+        spoil(&folder, 0);
+        let error = format!("{:#}", load(&folder.0).unwrap_err());
+        assert!(error.contains("batch 0: its bytes are not those that were written"), "{name}: {error}");
+    }
+}
+
+#[test]
+fn a_trace_with_a_spoilt_batch_is_replayed_up_to_it() {
+    let script = pending();
+    let end = Time(script.events.iter().map(|event| event.time.0).max().unwrap());
+    // Nine batches of 100 events: the cache is destroyed in them, and what was queued has not been freed.
+    let good = 900;
+    let last = script.events[..good].iter().map(|event| event.time).max().unwrap();
+    assert!(last < end);
+    let lost = meta::Losses { ring_full: 1, ..meta::Losses::default() };
+    for (name, finish, verdict) in [
+        ("middle-whole", Some(Run::default()), VerdictKind::Pending),
+        // What was lost is told in a gap that cannot be read, and may have been lost at any time.
+        ("middle-lossy", Some(Run { lost, ..Run::default() }), VerdictKind::Inconclusive),
+        ("middle-killed", None, VerdictKind::Inconclusive),
+    ] {
+        let is_ended = finish.is_some();
+        let folder = written(name, &script, |writer| {
+            if let Some(run) = finish {
+                writer.finish(How::Exit, end, run).unwrap();
+            }
+        });
+        spoil(&folder, 9);
+        let tape = load(&folder.0).unwrap();
+        let mut player = Player::new(&tape);
+        assert_eq!(player.status().error.is_none(), is_ended, "{name}: one without an end is read for it");
+        let told = at_end(&mut player);
+        let status = player.status();
+        let error = status.error.clone().unwrap();
+        assert!(error.starts_with("its bytes are not those that were written"), "{name}: {error}");
+        assert!(error.ends_with("(events-00000.arrows, batch 9)"), "{name}: {error}");
+        assert_eq!(status.end_ns, last.since(script.watch.attached), "{name}");
+        assert_eq!((status.at_ns, status.is_playing), (status.end_ns, false), "{name}");
+        assert!(told.losses.not_in_trace && told.accounts.is_none(), "{name}: the run's are of all of it");
+        let words: Vec<VerdictKind> = told.verdicts.iter().map(|row| row.verdict.verdict).collect();
+        assert_eq!(words, [verdict], "{name}");
+        let mut app = App::default();
+        app.take(Notice::Replay(status.clone()), 0);
+        app.take(Notice::Report(Box::new(told)), 0);
+        let shown = text(&draw(&mut app, (80, 24), theme(), 0).0);
+        assert!(shown.contains("it cannot be read: its bytes are not those that"), "{name}: {shown}");
+        assert!(shown.contains("×1 "), "{name}: where it is is shown, too: {shown}");
+        // What was read can still be gone to.
+        player.command(Command::Seek(500));
+        assert!(player.status().at_ns.abs_diff(status.end_ns / 2) <= 1, "{name}");
+        assert!(!player.report(Bounds::ALL).losses.not_in_trace, "{name}");
+    }
 }
 
 #[test]

@@ -42,7 +42,9 @@ pub enum Link {
     /// Nobody has tried yet.
     #[default]
     Idle,
-    /// It is.
+    /// Its socket has taken the connection, and nothing whole has come yet: whoever is frozen is like this, too.
+    Reached,
+    /// It has said who it is.
     Connected,
     /// It is not, and why; another attempt comes soon.
     Lost(Why),
@@ -99,9 +101,11 @@ pub struct Replay {
     pub is_playing: bool,
     /// How fast, by its place in [`SPEEDS`].
     pub speed: usize,
+    /// Whether it is on its way to another place.
+    pub is_seeking: bool,
     /// What a step has just taken.
     pub last: Option<String>,
-    /// Why it cannot go on, where it cannot.
+    /// Why it ends before its trace does, once it is known to.
     pub error: Option<String>,
 }
 

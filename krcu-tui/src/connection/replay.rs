@@ -13,6 +13,9 @@ use crate::state::Command;
 
 /// Between two reports while it plays.
 const TICK: Duration = Duration::from_millis(100);
+/// Most that has gone by between two: where events take longer than they did, or the program was stopped, the replay
+/// does not run after the clock.
+const MOST: Duration = Duration::from_millis(500);
 
 enum Wish {
     Detail(Detail),
@@ -35,10 +38,7 @@ pub fn replay(tape: Tape, inbox: &Inbox) -> Box<dyn Source> {
         inbox.put(Notice::Hello(tape.label().hello.clone()));
         // Before the first event is read a trace may be looked at as a whole: that it is one is said at once.
         inbox.put(Notice::Replay(Replay { name: tape.label().name.clone(), ..Replay::default() }));
-        if let Err(error) = drive(&tape, &wished, &inbox) {
-            let (name, error) = (tape.label().name.clone(), Some(format!("{error:#}")));
-            inbox.put(Notice::Replay(Replay { name, error, ..Replay::default() }));
-        }
+        drive(&tape, &wished, &inbox);
     });
     if let Err(error) = thread {
         failed.put(Notice::Link(Link::Lost(Why::Other(format!("no thread can be had: {error}")))));
@@ -47,8 +47,8 @@ pub fn replay(tape: Tape, inbox: &Inbox) -> Box<dyn Source> {
 }
 
 /// Until nobody wishes anything any more.
-fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) -> anyhow::Result<()> {
-    let mut player = Player::new(tape)?;
+fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) {
+    let mut player = Player::new(tape);
     let mut detail = Detail::Overview;
     let mut answered = None;
     let mut before = Instant::now();
@@ -58,34 +58,44 @@ fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) -> anyhow::Result<
             inbox.put(Notice::Replay(player.status()));
             inbox.put(Notice::Report(Box::new(player.report(detail.bounds()))));
         }
-        let wish = match wished.recv_timeout(TICK) {
+        // Whoever holds a key down wishes faster than it can be done: all that is wished by now is one way.
+        let wait = if player.is_going() { Duration::ZERO } else { TICK };
+        let mut wish = match wished.recv_timeout(wait) {
             Ok(wish) => Some(wish),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            Err(RecvTimeoutError::Disconnected) => return,
         };
-        let now = Instant::now();
-        let elapsed_ns = u64::try_from((now - before).as_nanos()).unwrap_or(u64::MAX);
-        before = now;
-        is_new = player.play(elapsed_ns)? || wish.is_some();
-        match wish {
-            Some(Wish::Command(command)) => {
-                for past in player.command(command)? {
-                    inbox.put(Notice::Past(Box::new(past)));
-                }
-                // Going elsewhere is no time that has gone by.
-                before = Instant::now();
+        is_new = wish.is_some();
+        while let Some(wished_now) = wish {
+            match wished_now {
+                Wish::Command(command) => player.start(command),
+                Wish::Detail(wanted) => detail = wanted,
             }
-            Some(Wish::Detail(wanted)) => detail = wanted,
-            None => {}
+            wish = wished.try_recv().ok();
         }
+        if player.is_going() {
+            inbox.put(Notice::Replay(player.status()));
+            if let Some(past) = player.go_on() {
+                inbox.put(Notice::Past(Box::new(past)));
+            }
+            is_new = !player.is_going();
+            // Going elsewhere is no time that has gone by.
+            before = Instant::now();
+            continue;
+        }
+        let now = Instant::now();
+        let elapsed_ns = u64::try_from((now - before).min(MOST).as_nanos()).unwrap_or(u64::MAX);
+        before = now;
+        is_new |= player.play(elapsed_ns);
         if let Detail::Destroy(destroy) = detail
             && answered != Some(destroy)
             && let Some(question) = player.question(destroy)
         {
-            answered = Some(destroy);
             let inbox = inbox.clone();
             let answer = move || inbox.put(Notice::Answer(Box::new(question.answer())));
-            thread::Builder::new().name("what-if".to_owned()).spawn(answer)?;
+            if thread::Builder::new().name("what-if".to_owned()).spawn(answer).is_ok() {
+                answered = Some(destroy);
+            }
         }
     }
 }

@@ -9,11 +9,12 @@ use std::{
         atomic::{AtomicBool, Ordering},
         mpsc::{self, RecvTimeoutError, Sender},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
 use krcu_model::report::{Ask, Detail, Line, SCHEMA};
+use serde::Deserialize;
 
 use super::{Inbox, Link, Notice, Source, Why};
 use crate::state::Command;
@@ -47,14 +48,14 @@ impl Default for Timing {
     }
 }
 
-/// An agent that is watched; dropped, it is no longer.
+/// An agent that is watched; dropped, it is no longer. Nobody waits for the thread: one whose agent is frozen may be
+/// stuck where it connects.
 #[derive(Debug)]
 pub struct Socket {
     detail: Arc<Mutex<Detail>>,
     is_over: Arc<AtomicBool>,
     /// Dropped, it wakes the thread between two attempts.
-    wake: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _wake: Sender<()>,
 }
 
 /// Watches the agent that listens there.
@@ -84,7 +85,7 @@ pub fn watch(path: &Path, detail: Detail, timing: Timing, inbox: &Inbox) -> Sock
     if let Err(error) = &thread {
         inbox.put(Notice::Link(Link::Lost(Why::Other(format!("no thread can be had: {error}")))));
     }
-    Socket { detail, is_over, wake: Some(wake), thread: thread.ok() }
+    Socket { detail, is_over, _wake: wake }
 }
 
 impl Source for Socket {
@@ -98,11 +99,6 @@ impl Source for Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::Relaxed);
-        self.wake = None;
-        if let Some(thread) = self.thread.take() {
-            // It has nothing to say but that it panicked, which it has said itself.
-            let _ = thread.join();
-        }
     }
 }
 
@@ -136,7 +132,7 @@ impl Reader {
         if let Err(error) = limits.and_then(|()| ask(&mut stream, asked)) {
             return (false, why(&error));
         }
-        let mut was_served = false;
+        let (mut was_served, mut is_silent) = (false, false);
         let mut lines = Lines::default();
         let mut chunk = vec![0; CHUNK_BYTES];
         while !self.is_over() {
@@ -148,7 +144,12 @@ impl Reader {
                         return (was_served, why);
                     }
                 }
-                Err(error) if is_silence(&error) => {}
+                // One that has nothing else to say than that it hangs up is not called silent on the way.
+                Err(error) if is_silence(&error) => {
+                    if !was_served && !std::mem::replace(&mut is_silent, true) {
+                        self.inbox.put(Notice::Link(Link::Reached));
+                    }
+                }
                 Err(error) => return (was_served, why(&error)),
             }
             let wish = self.wish();
@@ -163,10 +164,7 @@ impl Reader {
     }
 
     fn line(&self, line: &[u8], was_served: &mut bool) -> Result<(), Why> {
-        let line: Line = serde_json::from_slice(line).map_err(|error| Why::Garbage(error.to_string()))?;
-        match line {
-            Line::Hello(hello) if hello.schema != SCHEMA => return Err(Why::Schema(hello.schema)),
-            Line::Report(report) if report.schema != SCHEMA => return Err(Why::Schema(report.schema)),
+        match parse(line)? {
             Line::Refused(refused) => return Err(Why::Refused(refused.why)),
             Line::Hello(hello) => {
                 self.inbox.put(Notice::Link(Link::Connected));
@@ -176,6 +174,21 @@ impl Reader {
         }
         *was_served = true;
         Ok(())
+    }
+}
+
+/// What every line of every version has.
+#[derive(Deserialize)]
+struct Version {
+    schema: u32,
+}
+
+/// A line, if it is of this version: what another one has in it may have other members, or none of the same name.
+fn parse(line: &[u8]) -> Result<Line, Why> {
+    match serde_json::from_slice::<Version>(line) {
+        Ok(Version { schema }) if schema != SCHEMA => Err(Why::Schema(schema)),
+        // A line without a version is no better for that.
+        _ => serde_json::from_slice(line).map_err(|error| Why::Garbage(error.to_string())),
     }
 }
 

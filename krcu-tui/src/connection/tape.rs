@@ -5,11 +5,11 @@ use std::{fs, path::Path};
 use anyhow::Context as _;
 use krcu_model::{
     Event, Watch,
-    event::{Cpu, Task, Time, What},
+    event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
     report::{Accounts, Hello, Losses, Outside, ProbeRow, ProbeState, SCHEMA},
     script,
 };
-use krcu_trace::{Events, How, Meta, Reader};
+use krcu_trace::{Events, How, Meta, Reader, TraceError};
 
 /// What a replay needs besides events.
 #[derive(Clone, Debug, Default)]
@@ -36,12 +36,15 @@ pub enum Tape {
 /// Opens a folder as a trace, a file as a script.
 ///
 /// # Errors
-/// When it is neither.
+/// When it is neither, or its first event cannot be read.
 pub fn load(path: &Path) -> anyhow::Result<Tape> {
     let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
     if path.is_dir() {
         let reader = Reader::open(path)?;
         let label = of_meta(name, reader.meta())?;
+        if let Some(Err(error)) = reader.events().next() {
+            return Err(error.into());
+        }
         return Ok(Tape::Trace(Box::new(reader), Box::new(label)));
     }
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -117,23 +120,26 @@ fn attached_unix_ns(meta: &Meta) -> u64 {
     if clock.realtime_ns == 0 { 0 } else { base.saturating_add(meta.watch.attached_ns) }
 }
 
-/// The events from the begin on, with what a trace that ends before its run does not know.
+/// The events from the begin on, with what a trace that ends before its run does not know. One that cannot be read on
+/// ends there, as one whose recorder was killed.
 pub enum Rest<'a> {
-    /// Of a trace; the gaps come when it is at its end.
-    Trace {
-        /// The trace.
-        reader: &'a Reader,
-        /// Its events.
-        events: Box<Events<'a>>,
-        /// Gaps that its events had.
-        told: Vec<krcu_model::event::Gap>,
-        /// The last event's time.
-        last: Time,
-        /// What comes after all events, once it is known.
-        behind: Option<std::vec::IntoIter<Event>>,
-    },
+    /// Of a trace.
+    Trace(Box<Unread<'a>>),
     /// Of a script.
     Script(std::slice::Iter<'a, Event>),
+}
+
+/// What is left of a trace; the gaps come when it is at its end.
+pub struct Unread<'a> {
+    reader: &'a Reader,
+    events: Events<'a>,
+    /// Gaps that its events had.
+    told: Vec<Gap>,
+    /// The last event's time.
+    last: Time,
+    /// What comes after all events, once it is known.
+    behind: Option<std::vec::IntoIter<Event>>,
+    broken: Option<String>,
 }
 
 impl Tape {
@@ -149,68 +155,115 @@ impl Tape {
     #[must_use]
     pub fn rest(&self) -> Rest<'_> {
         match self {
-            Tape::Trace(reader, label) => Rest::Trace {
+            Tape::Trace(reader, label) => Rest::Trace(Box::new(Unread {
                 reader,
-                events: Box::new(reader.events()),
+                events: reader.events(),
                 told: Vec::new(),
                 last: label.watch.attached,
                 behind: None,
-            },
+                broken: None,
+            })),
             Tape::Script(events, _) => Rest::Script(events.iter()),
         }
     }
 
-    /// When the last event is; reads a trace to its end where nobody has written that down.
-    ///
-    /// # Errors
-    /// When the trace cannot be read to its end.
-    pub fn end(&self) -> anyhow::Result<Time> {
+    /// When the last event is, and why there is none behind it where there should be; reads a trace to its end where
+    /// nobody has written that down.
+    #[must_use]
+    pub fn end(&self) -> (Time, Option<String>) {
         if let Tape::Trace(reader, label) = self
             && let Some(end) = reader.meta().ended.as_ref()
         {
-            return Ok(Time(end.at_ns).max(label.watch.attached));
+            return (Time(end.at_ns).max(label.watch.attached), None);
         }
         let mut rest = self.rest();
         let mut end = self.label().watch.attached;
-        while let Some(event) = rest.next_event()? {
+        while let Some(event) = rest.next_event() {
             end = end.max(event.time);
         }
-        Ok(end)
+        (end, rest.broken().map(|(_, why)| why.to_owned()))
     }
 }
 
 impl Rest<'_> {
     /// The next event.
-    ///
-    /// # Errors
-    /// When the trace cannot be read.
-    pub fn next_event(&mut self) -> anyhow::Result<Option<Event>> {
+    pub fn next_event(&mut self) -> Option<Event> {
         match self {
-            Rest::Script(events) => Ok(events.next().cloned()),
-            Rest::Trace { reader, events, told, last, behind } => {
-                if behind.is_none() {
-                    if let Some(event) = events.next().transpose()? {
-                        if let What::Gap(gap) = &event.what {
-                            told.push(gap.clone());
-                        }
-                        *last = (*last).max(event.time);
-                        return Ok(Some(event));
-                    }
-                    *behind = Some(unaccounted(reader, told, *last)?.into_iter());
-                }
-                Ok(behind.as_mut().and_then(Iterator::next))
-            }
+            Rest::Script(events) => events.next().cloned(),
+            Rest::Trace(unread) => unread.next_event(),
+        }
+    }
+
+    /// The last event's time and why there is none behind it, once that is known of a trace that cannot be read on.
+    #[must_use]
+    pub fn broken(&self) -> Option<(Time, &str)> {
+        match self {
+            Rest::Script(_) => None,
+            Rest::Trace(unread) => unread.broken.as_deref().map(|why| (unread.last, why)),
         }
     }
 }
 
-/// What a trace that ends before its run did does not know, as gaps.
-fn unaccounted(reader: &Reader, told: &[krcu_model::event::Gap], at: Time) -> anyhow::Result<Vec<Event>> {
-    let meta = reader.meta();
-    if meta.ended.as_ref().is_some_and(|end| end.how != How::CutShort) {
-        return Ok(Vec::new());
+impl Unread<'_> {
+    fn next_event(&mut self) -> Option<Event> {
+        if self.behind.is_none() {
+            match self.events.next() {
+                Some(Ok(event)) => {
+                    if let What::Gap(gap) = &event.what {
+                        self.told.push(gap.clone());
+                    }
+                    self.last = self.last.max(event.time);
+                    return Some(event);
+                }
+                Some(Err(error)) => self.broken = Some(why(&error)),
+                None => {}
+            }
+            let events = self.unaccounted().into_iter().map(|gap| Event {
+                time: self.last,
+                task: Task(0),
+                cpu: Cpu(0),
+                what: What::Gap(gap),
+            });
+            self.behind = Some(events.collect::<Vec<_>>().into_iter());
+        }
+        self.behind.as_mut().and_then(Iterator::next)
     }
-    let gaps = reader.unaccounted(Time(meta.watch.attached_ns), told)?;
-    let event = |gap| Event { time: at, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) };
-    Ok(gaps.into_iter().map(event).collect())
+
+    /// What a trace that ends before its run did does not know, or one that cannot be read to its end.
+    fn unaccounted(&mut self) -> Vec<Gap> {
+        let attached = Time(self.reader.meta().watch.attached_ns);
+        let mut gaps = Vec::new();
+        // A gap may be told after what it is of: where not all have been, it may be of anything.
+        let mut from = attached;
+        match self.reader.meta().ended.as_ref().filter(|end| end.how != How::CutShort) {
+            Some(end) => {
+                let lost = end.run.lost;
+                let told: u64 = self.told.iter().map(|gap| gap.events).sum();
+                if told >= lost.ring_full + lost.probe_missed + lost.map_full {
+                    from = self.last;
+                }
+            }
+            None => match self.reader.unaccounted(attached, &self.told) {
+                Ok(known) => (gaps, from) = (known, self.last),
+                Err(error) => _ = self.broken.get_or_insert(why(&error)),
+            },
+        }
+        if self.broken.is_some() {
+            gaps.push(Gap {
+                reason: LossReason::NotInTrace,
+                events: 0,
+                from,
+                until: Time(u64::MAX),
+                scope: Scope::Everything,
+                programs: Vec::new(),
+            });
+        }
+        gaps
+    }
+}
+
+/// What is wrong with a trace, and then where: a line may have no room for both.
+fn why(error: &TraceError) -> String {
+    let file = error.file.file_name().unwrap_or(error.file.as_os_str());
+    format!("{} ({}{})", error.reason, file.to_string_lossy(), error.place)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use krcu_model::report::{EventWord, Report};
+use krcu_model::report::{CachePhase, CacheRow, EventWord, Report};
 
 /// Samples that are kept of everything.
 pub const SAMPLES: usize = 240;
@@ -31,8 +31,11 @@ pub struct CacheHistory {
     pub queued: VecDeque<f64>,
     /// Freed a second.
     pub freed: VecDeque<f64>,
-    /// Totals at the last report.
+    /// Queued and freed a second, by the last two reports that list it; absent before there are two.
+    rates: Option<(f64, f64)>,
+    /// Totals at the last report that lists it, and when that was.
     last: (u64, u64),
+    at_ns: u64,
 }
 
 /// What one probe costs now.
@@ -42,8 +45,9 @@ pub struct ProbeCost {
     pub runs: f64,
     /// Of one CPU, the part that it takes: 1 is all of it.
     pub share: f64,
-    /// Totals at the last report.
+    /// Totals at the last report that has them, and when that was.
     last: (u64, u64),
+    at_ns: u64,
 }
 
 /// The totals that rates are taken from.
@@ -52,6 +56,8 @@ struct Totals {
     at_ns: u64,
     events: [u64; EventWord::ALL.len()],
     lost: u64,
+    /// Whether every cache that there was is listed: one that is listed for the first time is new then.
+    lists_all: bool,
 }
 
 /// What was so far.
@@ -71,55 +77,70 @@ impl Histories {
             at_ns: report.at_ns,
             events: EventWord::ALL.map(|word| report.events.of(word)),
             lost: report.losses.total(),
+            lists_all: lists_all(report),
         };
         if self.last.is_some_and(|last| totals.at_ns < last.at_ns || totals.events[1] < last.events[1]) {
             *self = Histories::default();
         }
-        let Some(last) = self.last.replace(totals) else {
-            for row in &report.caches {
-                self.caches.entry(row.id).or_default().last = (row.queued + row.callbacks, row.freed);
-            }
-            for row in &report.probes {
-                let last = (row.runs.unwrap_or(0), row.run_time_ns.unwrap_or(0));
-                self.probes.insert(row.program.clone(), ProbeCost { last, ..ProbeCost::default() });
-            }
-            return;
-        };
-        if totals.at_ns == last.at_ns {
-            return;
+        let before = self.last.replace(totals);
+        for row in &report.caches {
+            self.take_cache(row, report.at_ns, before);
         }
-        let seconds = number(totals.at_ns - last.at_ns) / SECOND_NS;
-        let rate = |now: u64, before: u64| number(now.saturating_sub(before)) / seconds;
+        if self.caches.len() > MOST_CACHES {
+            self.caches.retain(|id, _| report.caches.iter().any(|row| row.id == *id));
+        }
+        self.take_probes(report);
+        let Some(last) = before.filter(|last| last.at_ns != totals.at_ns) else { return };
+        let rate = |now: u64, before: u64| a_second(now, before, totals.at_ns - last.at_ns);
         let mut rates = [0.0; EventWord::ALL.len()];
         for (place, value) in rates.iter_mut().enumerate() {
             *value = rate(totals.events[place], last.events[place]);
         }
         let outstanding = report.outstanding + report.callbacks_waiting.unwrap_or(0);
         push(&mut self.all, Sample { rates, outstanding, lost: rate(totals.lost, last.lost) });
-        for row in &report.caches {
-            let queued = row.queued + row.callbacks;
-            let is_new = !self.caches.contains_key(&row.id);
-            let history = self.caches.entry(row.id).or_default();
-            // Of one that is listed for the first time it is not known since when.
-            let before =
-                if is_new && !row.created_while_watched { (queued, row.freed) } else { history.last };
+    }
+
+    /// One more row of a cache. Not every report lists each: what it counts is since the last that did.
+    fn take_cache(&mut self, row: &CacheRow, at_ns: u64, before: Option<Totals>) {
+        let totals = (row.queued + row.callbacks, row.freed);
+        let since = match (self.caches.get(&row.id), before) {
+            (Some(known), _) => Some((known.last, known.at_ns)),
+            // It was not there when the report before was made.
+            (None, Some(before)) if before.lists_all && row.created_while_watched => {
+                Some(((0, 0), before.at_ns))
+            }
+            (None, _) => None,
+        };
+        let history = self.caches.entry(row.id).or_default();
+        if since.is_some_and(|(_, since_ns)| since_ns == at_ns) {
+            return;
+        }
+        if let Some((before, since_ns)) = since {
+            let rate = |now, before| a_second(now, before, at_ns - since_ns);
+            let rates = (rate(totals.0, before.0), rate(totals.1, before.1));
             push(&mut history.outstanding, row.deferred());
-            push(&mut history.queued, rate(queued, before.0));
-            push(&mut history.freed, rate(row.freed, before.1));
-            history.last = (queued, row.freed);
+            push(&mut history.queued, rates.0);
+            push(&mut history.freed, rates.1);
+            history.rates = Some(rates);
         }
+        (history.last, history.at_ns) = (totals, at_ns);
+    }
+
+    /// What each probe has cost since the last report that told; nothing of those of which this one does not tell.
+    fn take_probes(&mut self, report: &Report) {
         for row in &report.probes {
-            let (Some(runs), Some(run_time_ns)) = (row.runs, row.run_time_ns) else { continue };
-            let known = self.probes.get(&row.program).map_or((runs, run_time_ns), |cost| cost.last);
-            let cost = ProbeCost {
-                runs: rate(runs, known.0),
-                share: rate(run_time_ns, known.1) / SECOND_NS,
-                last: (runs, run_time_ns),
+            let (Some(runs), Some(run_time_ns)) = (row.runs, row.run_time_ns) else {
+                self.probes.remove(&row.program);
+                continue;
             };
-            self.probes.insert(row.program.clone(), cost);
-        }
-        if self.caches.len() > MOST_CACHES {
-            self.caches.retain(|id, _| report.caches.iter().any(|row| row.id == *id));
+            let (last, at_ns) = ((runs, run_time_ns), report.at_ns);
+            let first = ProbeCost { last, at_ns, ..ProbeCost::default() };
+            let cost = self.probes.entry(row.program.clone()).or_insert(first);
+            if cost.at_ns != at_ns {
+                let rate = |now, before| a_second(now, before, at_ns - cost.at_ns);
+                let (runs, share) = (rate(runs, cost.last.0), rate(run_time_ns, cost.last.1) / SECOND_NS);
+                *cost = ProbeCost { runs, share, last, at_ns };
+            }
         }
     }
 
@@ -129,11 +150,10 @@ impl Histories {
         self.caches.get(&id)
     }
 
-    /// Queued and freed a second, of a cache, by the last two reports.
+    /// Queued and freed a second, of a cache, by the last two reports that list it; absent before there are two.
     #[must_use]
-    pub fn rates_of(&self, id: u32) -> (f64, f64) {
-        let last = |samples: &VecDeque<f64>| samples.back().copied().unwrap_or(0.0);
-        self.caches.get(&id).map_or((0.0, 0.0), |history| (last(&history.queued), last(&history.freed)))
+    pub fn rates_of(&self, id: u32) -> Option<(f64, f64)> {
+        self.caches.get(&id)?.rates
     }
 
     /// What a probe costs, by the last two reports.
@@ -147,6 +167,17 @@ impl Histories {
     pub fn newest(&self) -> Sample {
         self.all.back().copied().unwrap_or_default()
     }
+}
+
+/// Whether a report lists every cache that there is.
+fn lists_all(report: &Report) -> bool {
+    let listed = report.caches.iter().filter(|row| row.phase != CachePhase::Released).count() as u64;
+    listed >= report.caches_total
+}
+
+/// What a total has risen by, a second.
+fn a_second(now: u64, before: u64, interval_ns: u64) -> f64 {
+    number(now.saturating_sub(before)) * SECOND_NS / number(interval_ns.max(1))
 }
 
 fn push<T>(samples: &mut VecDeque<T>, sample: T) {
@@ -164,7 +195,10 @@ pub(crate) fn number(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use krcu_model::report::Events;
+    use krcu_model::{
+        report::{Events, ProbeRow, ProbeState},
+        verdict::FreedBy,
+    };
 
     use super::*;
 
@@ -189,6 +223,92 @@ mod tests {
         }
         assert_eq!(queue_rates(&histories), [100.0, 100.0]);
         assert_eq!(histories.newest().outstanding, 250);
+    }
+
+    /// A cache that was created while it was watched, with so many queued and freed.
+    fn cache(id: u32, queued: u64, freed: u64) -> CacheRow {
+        CacheRow {
+            id,
+            name: String::new(),
+            module: None,
+            object_bytes: 0,
+            phase: CachePhase::Live,
+            created_while_watched: true,
+            counted: false,
+            queued,
+            callbacks: 0,
+            freed,
+            freed_by: FreedBy::default(),
+            outstanding: queued - freed,
+            being_freed: 0,
+            callbacks_waiting: 0,
+            oldest_age_ns: None,
+            last_activity_ns: 0,
+            destroy: None,
+        }
+    }
+
+    #[test]
+    fn a_cache_that_is_not_in_every_report_has_its_own_interval() {
+        let mut histories = Histories::default();
+        // At which second, how many caches there are, which are listed; then the rates of the second cache.
+        for (second, caches_total, caches, expected) in [
+            (0, 2, vec![cache(1, 0, 0), cache(2, 100, 0)], None),
+            // It is not among the first: its last rates stay.
+            (1, 2, vec![cache(1, 5, 0)], None),
+            (2, 2, vec![cache(1, 5, 0)], None),
+            // 400 in four seconds, not in one or two.
+            (4, 2, vec![cache(1, 5, 0), cache(2, 500, 40)], Some((100.0, 10.0))),
+            // The same moment again adds nothing.
+            (4, 2, vec![cache(2, 500, 40)], Some((100.0, 10.0))),
+            (5, 2, vec![cache(1, 5, 0), cache(2, 501, 40)], Some((1.0, 0.0))),
+        ] {
+            let at_ns = second * 1_000_000_000;
+            histories.take(&Report { at_ns, caches, caches_total, ..Report::default() });
+            assert_eq!(histories.rates_of(2), expected, "at {second} s");
+        }
+        let samples: Vec<f64> = histories.cache(2).into_iter().flat_map(|of| &of.queued).copied().collect();
+        assert_eq!(samples, [100.0, 1.0]);
+    }
+
+    #[test]
+    fn a_cache_that_is_new_counts_from_nothing_and_one_that_was_not_listed_from_nowhere() {
+        for (caches_total, expected) in [(1, Some((30.0, 6.0))), (9, None)] {
+            let mut histories = Histories::default();
+            // One is listed: of one it is all, of nine the others are not known.
+            let first = vec![cache(1, 0, 0)];
+            histories.take(&Report { caches: first, caches_total, ..Report::default() });
+            let caches = vec![cache(1, 0, 0), cache(7, 60, 12)];
+            histories.take(&Report { at_ns: 2_000_000_000, caches, caches_total, ..Report::default() });
+            assert_eq!(histories.rates_of(7), expected, "of {caches_total}");
+        }
+    }
+
+    #[test]
+    fn what_a_probe_costs_is_of_the_time_in_which_somebody_counted() {
+        let mut histories = Histories::default();
+        // Seconds, runs as far as they are counted, and runs a second.
+        for (second, runs, expected) in [
+            (0, None, 0.0),
+            (1, Some(5_000), 0.0),
+            (3, Some(5_200), 100.0),
+            (4, None, 0.0),
+            (9, Some(6_000), 0.0),
+        ] {
+            let row = ProbeRow {
+                program: "queued".to_owned(),
+                function: String::new(),
+                way: String::new(),
+                state: ProbeState::Attached,
+                why: None,
+                runs,
+                run_time_ns: runs.map(|runs| runs * 100),
+                missed: 0,
+            };
+            let at_ns = second * 1_000_000_000;
+            histories.take(&Report { at_ns, probes: vec![row], ..Report::default() });
+            assert_eq!(histories.probe("queued").runs, expected, "at {second} s");
+        }
     }
 
     #[test]

@@ -15,13 +15,30 @@ pub struct List {
     pub top: usize,
     /// Rows of a page, when it was last drawn.
     pub page: usize,
+    /// Whether what is selected is none of the rows that have come: then none of them is marked.
+    pub is_away: bool,
 }
 
 impl List {
-    /// The selected row is one of so many.
+    /// The selected row is one of so many, and no room is left below the last one for nothing.
     pub fn clamp(&mut self, rows: usize) {
         self.selected = self.selected.min(rows.saturating_sub(1));
-        self.top = self.top.min(self.selected);
+        self.top = self.top.min(self.selected).min(rows.saturating_sub(self.page));
+    }
+
+    /// At this one of so many rows, or at none of them: then its place is kept, for when there are more.
+    pub(super) fn put(&mut self, place: Option<usize>, rows: usize) {
+        self.is_away = place.is_none();
+        if let Some(place) = place {
+            self.selected = place;
+            self.clamp(rows);
+        }
+    }
+
+    /// The row that is marked.
+    #[must_use]
+    pub fn marked(&self) -> Option<usize> {
+        (!self.is_away).then_some(self.selected)
     }
 
     /// So many rows down, of so many that there are.
@@ -40,6 +57,9 @@ impl List {
     /// The first row on a screen of so many, so that the selected one is there.
     pub fn scroll(&mut self, page: usize) -> usize {
         self.page = page;
+        if self.is_away {
+            return 0;
+        }
         if self.selected < self.top {
             self.top = self.selected;
         } else if self.selected >= self.top + page.max(1) {
@@ -112,7 +132,7 @@ impl Order {
     /// Sorts; rows that are alike in the column stay as they are.
     pub fn sort(self, rows: &mut [&CacheRow], histories: &Histories) {
         let rate = |row: &CacheRow, column| {
-            let (queued, freed) = histories.rates_of(row.id);
+            let (queued, freed) = histories.rates_of(row.id).unwrap_or((0.0, 0.0));
             if column == Column::QueueRate { queued } else { freed }
         };
         let compare = |a: &&CacheRow, b: &&CacheRow| -> Ordering {
@@ -144,7 +164,7 @@ mod tests {
         list.go(i64::MAX, 100);
         assert_eq!((list.selected, list.scroll(5)), (99, 95));
         list.clamp(3);
-        assert_eq!((list.selected, list.scroll(5)), (2, 2));
+        assert_eq!((list.selected, list.scroll(5)), (2, 0));
         list.clamp(0);
         assert_eq!((list.selected, list.scroll(0)), (0, 0));
     }

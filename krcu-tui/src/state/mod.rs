@@ -4,6 +4,7 @@
 mod history;
 mod list;
 mod press;
+mod select;
 
 use krcu_model::report::{CacheRow, Detail, Hello, Report, VerdictRow, WhatIf};
 
@@ -13,6 +14,7 @@ pub use list::{Column, List, Order};
 pub use press::Command;
 
 use crate::connection::{Link, Notice, Replay};
+use select::{Chosen, Whole};
 
 /// An agent that promises nothing is missed after so long, in milliseconds.
 const PATIENCE_MS: u64 = 3_000;
@@ -65,11 +67,11 @@ impl Screen {
 /// Whether what is shown is how things are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Nothing has come yet.
+    /// No report has come yet.
     Nothing,
     /// It is.
     Live,
-    /// The agent is there and silent for so many milliseconds.
+    /// The agent is there and silent for so many milliseconds, whether it has ever reported or not.
     Frozen(u64),
     /// The agent is not there; what is shown is so many milliseconds old.
     Lost(u64),
@@ -92,6 +94,8 @@ pub struct App {
     pub screen: Screen,
     /// Whether help is shown on top.
     pub help: bool,
+    /// How far help is scrolled.
+    pub help_top: usize,
     /// What was so far.
     pub histories: Histories,
     /// The table of caches.
@@ -114,31 +118,53 @@ pub struct App {
     pub what_if: List,
     /// The destroy that is asked about.
     pub asked: Option<u64>,
-    /// The last answer.
+    /// The last answer, which may be of another destroy.
     pub answer: Option<WhatIf>,
+    /// Whether the verdict that was selected is none any more.
+    pub is_verdict_gone: bool,
+    /// What is selected in the lists whose rows come and go.
+    chosen: Chosen,
+    /// Of which lists the newest report has all.
+    whole: Whole,
     /// The probes.
     pub probes: List,
     /// Whether the program ends.
     pub quit: bool,
     /// Whether the terminal is to be drawn anew.
     pub redraw: bool,
+    /// Whether the program is to be stopped, to go on later.
+    pub stop: bool,
     /// When the newest report came, in the milliseconds of whoever tells.
     received_ms: Option<u64>,
+    /// When the agent was reached, or said who it is; before it was, the begin of all.
+    reached_ms: u64,
 }
 
 impl App {
     /// Takes what came; says whether anything is to be drawn.
     pub fn take(&mut self, notice: Notice, now_ms: u64) {
         match notice {
-            Notice::Link(link) => self.link = link,
-            Notice::Hello(hello) => self.greet(hello),
+            Notice::Link(link) => {
+                if link == Link::Reached {
+                    self.reached_ms = now_ms;
+                }
+                self.link = link;
+            }
+            Notice::Hello(hello) => {
+                self.reached_ms = now_ms;
+                self.greet(hello);
+            }
             Notice::Replay(replay) => self.replay = Some(replay),
             Notice::Answer(answer) => self.take_answer(*answer),
             Notice::Report(report) => {
                 self.received_ms = Some(now_ms);
                 self.take_report(*report);
             }
-            Notice::Past(report) => self.histories.take(&report),
+            Notice::Past(report) => {
+                self.histories.take(&report);
+                // Rows that are sorted by their rates have others now.
+                self.find();
+            }
         }
     }
 
@@ -149,14 +175,17 @@ impl App {
                 == (hello.pid, hello.attached_unix_ns, &hello.boot)
         });
         if !is_same {
+            self.forget_chosen();
             self.histories = Histories::default();
             self.report = None;
+            self.received_ms = None;
             self.answer = None;
         }
         self.hello = Some(hello);
     }
 
     fn take_report(&mut self, mut report: Report) {
+        self.whole = Whole::of(&report);
         // One that nobody has named or queued anything of: what freed what was queued before anybody looked.
         let all = report.caches.len();
         report.caches.retain(|row| !row.name.is_empty() || row.queued + row.callbacks + row.outstanding > 0);
@@ -165,39 +194,19 @@ impl App {
         if let Some(answer) = report.what_if.take() {
             self.take_answer(answer);
         }
-        let selected = self.selected_cache().map(|row| row.id);
-        let verdict = self.selected_verdict().map(identity);
-        let follows_newest = self.verdicts.selected == 0 && !self.evidence;
         self.report = Some(report);
         // What is selected stays so, wherever its row has gone.
-        if let Some(place) = selected.and_then(|id| self.cache_rows().iter().position(|row| row.id == id)) {
-            self.caches.selected = place;
+        self.find();
+        if self.screen == Screen::WhatIf && !self.has_chosen_verdict() {
+            self.ask();
         }
-        if let Some(place) = verdict
-            .filter(|_| !follows_newest)
-            .and_then(|known| self.verdict_rows().iter().position(|row| identity(row) == known))
-        {
-            self.verdicts.selected = place;
-        }
-        self.clamp();
     }
 
     fn take_answer(&mut self, answer: WhatIf) {
         if self.asked == Some(answer.destroy) {
             self.answer = Some(answer);
-            self.clamp();
+            self.find();
         }
-    }
-
-    /// Selections are of rows that there are.
-    pub(crate) fn clamp(&mut self) {
-        let caches = self.cache_rows().len();
-        self.caches.clamp(caches);
-        let report = self.report.as_ref();
-        self.barriers.clamp(report.map_or(0, |report| report.barriers_finished.len()));
-        self.verdicts.clamp(report.map_or(0, |report| report.verdicts.len()));
-        self.probes.clamp(report.map_or(0, |report| report.probes.len()));
-        self.what_if.clamp(self.answer.as_ref().map_or(0, |answer| answer.rows.len()));
     }
 
     /// Whether what is shown is how things are, at this time.
@@ -206,16 +215,14 @@ impl App {
         if self.replay.is_some() {
             return Freshness::Replay;
         }
-        let Some(received_ms) = self.received_ms else { return Freshness::Nothing };
-        let age_ms = now_ms.saturating_sub(received_ms);
-        if self.link != Link::Connected {
-            return Freshness::Lost(age_ms);
-        }
+        let age_ms = now_ms.saturating_sub(self.received_ms.unwrap_or(self.reached_ms));
         let promised = self.hello.as_ref().map_or(0, |hello| u64::from(hello.interval_ms));
-        if age_ms > PATIENCE_MS.max(promised * INTERVALS) {
-            Freshness::Frozen(age_ms)
-        } else {
-            Freshness::Live
+        match (&self.link, self.received_ms) {
+            (Link::Lost(_), None) => Freshness::Nothing,
+            (Link::Lost(_), Some(_)) => Freshness::Lost(age_ms),
+            _ if age_ms > PATIENCE_MS.max(promised * INTERVALS) => Freshness::Frozen(age_ms),
+            (_, None) => Freshness::Nothing,
+            (_, Some(_)) => Freshness::Live,
         }
     }
 
@@ -249,16 +256,22 @@ impl App {
         self.report.as_ref().map_or(&[], |report| report.verdicts.as_slice())
     }
 
-    /// The selected cache.
+    /// The selected cache, where the report has it.
     #[must_use]
     pub fn selected_cache(&self) -> Option<&CacheRow> {
-        self.cache_rows().get(self.caches.selected).copied()
+        self.cache_rows().get(self.caches.marked()?).copied()
     }
 
-    /// The selected verdict.
+    /// The selected verdict, where the report has it.
     #[must_use]
     pub fn selected_verdict(&self) -> Option<&VerdictRow> {
-        self.verdict_rows().get(self.verdicts.selected)
+        self.verdict_rows().get(self.verdicts.marked()?)
+    }
+
+    /// The last answer, where it is of the destroy that is asked about.
+    #[must_use]
+    pub fn shown_answer(&self) -> Option<&WhatIf> {
+        self.answer.as_ref().filter(|answer| self.asked == Some(answer.destroy))
     }
 }
 
@@ -266,9 +279,4 @@ impl App {
 #[must_use]
 pub fn cache_name(row: &CacheRow) -> String {
     if row.name.is_empty() { format!("cache {} (older)", row.id) } else { row.name.clone() }
-}
-
-/// What makes a verdict the same one in the next report.
-fn identity(row: &VerdictRow) -> (Option<u64>, u64, String) {
-    (row.destroy, row.verdict.destroyed_at_ns, row.verdict.cache.clone())
 }

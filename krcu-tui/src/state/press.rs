@@ -29,9 +29,12 @@ impl App {
             return None;
         }
         let action = keys::action(key, self.screen, self.replay.is_some());
-        if self.help && !matches!(action, Some(Action::Quit | Action::Redraw)) {
-            // Help is closed by whatever is pressed.
-            self.help = false;
+        if self.help && !matches!(action, Some(Action::Quit | Action::Redraw | Action::Stop)) {
+            // Help is closed by whatever is pressed but what scrolls it.
+            match scrolled(key) {
+                Some(by) => self.scroll_help(by),
+                None => self.help = false,
+            }
             return None;
         }
         self.act(action?)
@@ -44,7 +47,7 @@ impl App {
             Key::Backspace => {
                 self.filter.pop();
             }
-            Key::Enter => self.is_typing = false,
+            Key::Enter => self.keep_filter(),
             Key::Escape => {
                 self.is_typing = false;
                 self.filter.clear();
@@ -52,20 +55,27 @@ impl App {
             Key::Control('u') => self.filter.clear(),
             _ => return false,
         }
-        self.caches = List { page: self.caches.page, ..List::default() };
-        self.clamp();
+        self.find();
         true
     }
 
     /// Something is done; gives what is to be asked of a replay.
     pub fn act(&mut self, action: Action) -> Option<Command> {
+        if self.screen == Screen::Verdicts {
+            self.is_verdict_gone = false;
+        }
         match action {
             Action::Quit => self.quit = true,
             Action::Show(screen) => self.show(screen),
             Action::NextScreen => self.show(neighbour(self.screen, 1)),
             Action::PreviousScreen => self.show(neighbour(self.screen, Screen::ALL.len() - 1)),
-            Action::Help => self.help = true,
+            Action::Help => {
+                self.keep_filter();
+                (self.help, self.help_top) = (!self.help, 0);
+            }
             Action::Redraw => self.redraw = true,
+            Action::Stop => self.stop = true,
+            Action::Move(by) if self.help => self.scroll_help(by.into()),
             Action::Move(by) => self.go(i64::from(by)),
             Action::Page(by) => {
                 let rows = self.rows();
@@ -74,9 +84,14 @@ impl App {
                     self.go(i64::from(by) * page);
                 } else if let Some(list) = self.list() {
                     list.turn(by, rows);
+                    self.choose();
                 }
             }
-            Action::First => self.go(i64::MIN / 2),
+            Action::First if self.is_scrolled() => self.evidence_top = 0,
+            Action::First => {
+                self.go(i64::MIN / 2);
+                self.follow_first();
+            }
             Action::Last => self.go(i64::MAX / 2),
             Action::Open => self.open(),
             Action::Back => self.back(),
@@ -84,9 +99,13 @@ impl App {
             Action::Sort => {
                 self.order.by(self.order.column.next());
                 self.order.is_reversed = false;
+                self.find();
             }
-            Action::Reverse => self.order.is_reversed = !self.order.is_reversed,
-            Action::WhatIf => self.ask(),
+            Action::Reverse => {
+                self.order.is_reversed = !self.order.is_reversed;
+                self.find();
+            }
+            Action::WhatIf => self.show(Screen::WhatIf),
             Action::Play => return Some(Command::Play),
             Action::Step => return Some(Command::Step),
             Action::NextDestroy => return Some(Command::NextDestroy),
@@ -99,8 +118,9 @@ impl App {
     }
 
     fn show(&mut self, screen: Screen) {
-        self.is_typing = false;
-        if screen == Screen::WhatIf && self.asked.is_none() {
+        self.keep_filter();
+        self.help = false;
+        if screen == Screen::WhatIf {
             self.ask();
         }
         self.screen = screen;
@@ -113,16 +133,18 @@ impl App {
         if row >= rows {
             return;
         }
-        if list.selected == row {
+        if list.marked() == Some(row) {
             self.open();
         } else {
             list.selected = row;
+            self.choose();
         }
     }
 
     /// A heading was pointed at.
     pub fn sort_by(&mut self, column: Column) {
         self.order.by(column);
+        self.find();
     }
 
     fn is_scrolled(&self) -> bool {
@@ -138,6 +160,7 @@ impl App {
         let rows = self.rows();
         if let Some(list) = self.list() {
             list.go(by, rows);
+            self.choose();
         }
     }
 
@@ -159,7 +182,7 @@ impl App {
             Screen::Caches => self.cache_rows().len(),
             Screen::Barriers => report.map_or(0, |report| report.barriers_finished.len()),
             Screen::Verdicts => self.verdict_rows().len(),
-            Screen::WhatIf => self.answer.as_ref().map_or(0, |answer| answer.rows.len()),
+            Screen::WhatIf => self.shown_answer().map_or(0, |answer| answer.rows.len()),
             Screen::Probes => report.map_or(0, |report| report.probes.len()),
         }
     }
@@ -169,6 +192,9 @@ impl App {
             Screen::Verdicts => {
                 self.evidence = !self.evidence && self.selected_verdict().is_some();
                 self.evidence_top = 0;
+                if self.evidence {
+                    self.choose_verdict();
+                }
             }
             Screen::Caches => {
                 let destroy = self.selected_cache().filter(|row| row.phase >= CachePhase::Failed);
@@ -176,8 +202,12 @@ impl App {
                 let rows = self.verdict_rows();
                 if let Some(place) = rows.iter().position(|row| row.destroy == Some(destroy)) {
                     self.verdicts.selected = place;
+                    self.choose_verdict();
                     self.evidence = true;
                     self.evidence_top = 0;
+                    self.show(Screen::Verdicts);
+                } else if self.has_all_verdicts() {
+                    self.is_verdict_gone = true;
                     self.show(Screen::Verdicts);
                 }
             }
@@ -190,25 +220,42 @@ impl App {
             Screen::Verdicts if self.evidence => self.evidence = false,
             Screen::Caches if !self.filter.is_empty() => {
                 self.filter.clear();
-                self.clamp();
+                self.find();
             }
             Screen::WhatIf => self.show(Screen::Verdicts),
             _ => self.show(Screen::Overview),
         }
     }
 
-    /// Asks what else the selected destroy would have cost.
-    fn ask(&mut self) {
-        let Some(destroy) = self.selected_verdict().and_then(|row| row.destroy) else {
-            self.screen = Screen::WhatIf;
-            return;
-        };
-        if self.asked != Some(destroy) {
-            self.asked = Some(destroy);
-            self.answer = None;
-            self.what_if = List::default();
+    /// Asks what else the selected destroy would have cost; it stays selected.
+    pub(super) fn ask(&mut self) {
+        let destroy = self.selected_destroy();
+        if self.asked != destroy {
+            self.asked = destroy;
+            self.what_if = List { page: self.what_if.page, ..List::default() };
         }
-        self.screen = Screen::WhatIf;
+        if destroy.is_some() {
+            self.is_verdict_gone = false;
+        }
+        if !self.has_chosen_verdict() {
+            self.choose_verdict();
+        }
+    }
+
+    fn scroll_help(&mut self, by: i64) {
+        let top = i64::try_from(self.help_top).unwrap_or(i64::MAX).saturating_add(by).max(0);
+        self.help_top = usize::try_from(top).unwrap_or(usize::MAX);
+    }
+}
+
+/// How far a key scrolls what is no list.
+fn scrolled(key: Key) -> Option<i64> {
+    match key {
+        Key::Up => Some(-1),
+        Key::Down => Some(1),
+        Key::PageUp => Some(-10),
+        Key::PageDown => Some(10),
+        _ => None,
     }
 }
 

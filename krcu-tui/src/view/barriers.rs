@@ -1,7 +1,7 @@
 //! Barriers: who waits in one and for what, and how long others have.
 
 use krcu_model::{
-    report::{BarrierRow, FinishedBarrier, Histogram, Report, WaitKind},
+    report::{BarrierRow, Bounds, FinishedBarrier, Histogram, Report, WaitKind},
     words::{count, objects},
 };
 use ratatui::{
@@ -11,15 +11,21 @@ use ratatui::{
 
 use super::{
     Canvas, Theme,
-    table::{Field, Row, rest},
-    text::{left, right, short, span_of},
+    table::{Field, Row, rest, whole},
+    text::{brief, left, narrow, right, span_of},
 };
 use crate::state::{App, number};
 
 /// Columns of the longest function's name.
 const FUNCTION: usize = 27;
+/// The same where there is little room.
+const LEAST_FUNCTION: usize = 19;
+/// Narrowest column of a cache's name.
+const LEAST_CACHE: usize = 8;
 /// Columns of one bucket.
 const BUCKET: usize = 2;
+/// Columns below which the buckets are not drawn: without the longest waits they would say what is not so.
+const BARS: u16 = 78;
 /// Labels of the axis, and the buckets above which they begin.
 const LABELS: [(usize, &str); 6] =
     [(0, ".1ms"), (4, "10ms"), (7, "100ms"), (10, "1s"), (13, "10s"), (16, ">")];
@@ -38,7 +44,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         return;
     }
     canvas.headings(table, &fields, None);
-    let rows: Vec<Row> = report.barriers_finished.iter().map(|row| finished(theme, report, row)).collect();
+    let finished = |row| finished(theme, report, row, &fields);
+    let rows: Vec<Row> = report.barriers_finished.iter().map(finished).collect();
     let mut list = app.barriers;
     canvas.rows(below(table, 1), &fields, &rows, &mut list);
     app.barriers = list;
@@ -55,14 +62,7 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
         canvas.line(area, 0, Line::styled("nobody waits in a barrier or a destroy", theme.quiet()));
         return 2;
     }
-    let mut fields = vec![
-        Field::text("waits now in", FUNCTION),
-        Field::text("who", 14),
-        Field::number("for", 8),
-        Field::number("own", 6),
-        Field::number("others", 6),
-    ];
-    fields.push(Field::text("cache", rest(area.width, &fields)));
+    let fields = running_fields(area.width);
     // The history below has room for some lines, too.
     let most = usize::from(area.height / 3).max(1);
     let rows: Vec<Row> = report
@@ -79,9 +79,9 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
             let cells = vec![
                 name,
                 who(row.comm.as_deref(), row.task),
-                format!("{}{doubt}", span_of(row.since_ns)),
-                short(row.own_outstanding),
-                short(row.other_outstanding),
+                format!("{}{doubt}", brief(row.since_ns)),
+                narrow(row.own_outstanding, 6),
+                narrow(row.other_outstanding, 6),
                 row.cache.clone().unwrap_or_default(),
             ];
             Row::plain(cells, theme.bold())
@@ -91,11 +91,18 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
     canvas.still(below(area, 1), &fields, &rows);
     let mut used = 1 + u16::try_from(rows.len()).unwrap_or(0);
     if report.barriers_running.len() > rows.len() {
-        let words = format!("and {} more", report.barriers_running.len() - rows.len());
+        let words = more(report, report.barriers_running.len() - rows.len());
         canvas.line(below(area, used), 0, Line::styled(words, theme.quiet()));
         used += 1;
     }
     used + 1
+}
+
+/// So many that somebody waits in besides, or more where no report lists more.
+pub(crate) fn more(report: &Report, besides: usize) -> String {
+    let bounds = [Bounds::OVERVIEW.barriers, Bounds::ALL.barriers];
+    let is_cut = bounds.contains(&report.barriers_running.len());
+    format!("and {}{besides} more", if is_cut { "at least " } else { "" })
 }
 
 /// One that somebody waits in, as a sentence.
@@ -125,23 +132,26 @@ fn histogram(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
         heading += &format!("{:>9} ", "mean");
     }
     heading += &format!("{:>8}  ", "longest");
-    let axis = axis();
+    let axis = if area.width < BARS { String::new() } else { axis() };
     canvas.line(area, 0, Line::styled(format!("{heading}{axis}"), theme.quiet()));
     let kinds = WaitKind::ALL.into_iter().filter_map(|kind| Some((kind, report.waits.get(&kind)?)));
     let mut used = 1;
     for (kind, histogram) in kinds {
-        canvas.line(area, used, waits(theme, kind, histogram, is_wide));
+        canvas.line(area, used, waits(theme, kind, histogram, area.width));
         used += 1;
     }
     used + 1
 }
 
-fn waits(theme: Theme, kind: WaitKind, histogram: &Histogram, is_wide: bool) -> Line<'static> {
-    let mut head = format!("{} {:>6} ", left(kind.function(), FUNCTION), short(histogram.count));
-    if is_wide {
-        head += &format!("{} ", right(&span_of(histogram.sum_ns / histogram.count.max(1)), 9));
+fn waits(theme: Theme, kind: WaitKind, histogram: &Histogram, columns: u16) -> Line<'static> {
+    let mut head = format!("{} {:>6} ", left(kind.function(), FUNCTION), narrow(histogram.count, 6));
+    if columns >= WIDE {
+        head += &format!("{} ", right(&brief(histogram.sum_ns / histogram.count.max(1)), 9));
     }
-    head += &format!("{}  ", right(&span_of(histogram.longest_ns), 8));
+    head += &format!("{}  ", right(&brief(histogram.longest_ns), 8));
+    if columns < BARS {
+        return Line::raw(head);
+    }
     let counts = histogram.counts();
     // Each bar twice, so that it is as wide as its label's column.
     let doubled = counts.iter().flat_map(|count| [number(*count); BUCKET]);
@@ -158,32 +168,50 @@ fn axis() -> String {
     axis
 }
 
-fn fields(columns: u16) -> Vec<Field> {
+/// Of those that somebody waits in.
+pub(crate) fn running_fields(columns: u16) -> Vec<Field> {
     let mut fields = vec![
-        Field::number("ago", 9),
-        Field::text("waited in", FUNCTION),
-        Field::number("for", 9),
-        Field::number("met", 9),
-        Field::text("who", 16),
+        Field::text("waits now in", FUNCTION).least(LEAST_FUNCTION),
+        Field::text("who", 14),
+        Field::number("for", 8),
+        Field::number("own", 6),
+        Field::number("others", 6),
     ];
     let left = rest(columns, &fields);
-    if left >= 8 {
+    if left >= LEAST_CACHE {
+        fields.push(Field::text("cache", left));
+    }
+    whole(columns, fields)
+}
+
+/// Of those that are over.
+pub(crate) fn fields(columns: u16) -> Vec<Field> {
+    let mut fields = vec![
+        Field::number("ago", 9).least(8),
+        Field::text("waited in", FUNCTION).least(LEAST_FUNCTION),
+        Field::number("for", 9).least(8),
+        Field::number("met", 9).least(7),
+        Field::text("who", 16).least(12),
+    ];
+    let left = rest(columns, &fields);
+    if left >= LEAST_CACHE {
         fields.push(Field::text("cache", left));
     } else if let Some(who) = fields.last_mut() {
         who.columns = who.columns.saturating_add(left);
     }
-    fields
+    whole(columns, fields)
 }
 
-fn finished(theme: Theme, report: &Report, row: &FinishedBarrier) -> Row {
+fn finished(theme: Theme, report: &Report, row: &FinishedBarrier, fields: &[Field]) -> Row {
     let ago = report.at_ns.saturating_sub(row.began_ns.saturating_add(row.wait_ns));
     let name =
         if row.inside_destroy { format!(" {}", row.kind.function()) } else { row.kind.function().to_owned() };
+    let met = fields.iter().find(|field| field.heading == "met").map_or(0, |field| field.columns);
     let cells = vec![
-        span_of(ago),
+        brief(ago),
         name,
-        span_of(row.wait_ns),
-        short(row.at_begin),
+        brief(row.wait_ns),
+        narrow(row.at_begin, met),
         who(row.comm.as_deref(), row.task),
         row.cache.clone().unwrap_or_default(),
     ];

@@ -11,17 +11,23 @@ use ratatui::{
 
 use super::{
     Canvas, Theme,
-    table::{Field, Row, rest},
-    text::{clip, evidence, rate, short, span_of},
+    table::{Field, Row, rest, whole},
+    text::{brief, clip, evidence, left, narrow, rate},
 };
-use crate::state::{App, Column, cache_name, number};
+use crate::state::{App, CacheHistory, Column, cache_name, number};
 
 /// Columns from which on a table has the modules, too.
 const WIDE: u16 = 110;
+/// Columns of a name where there is little room.
+const LEAST_NAME: usize = 14;
 /// Rows about the selected cache.
-const ABOUT: u16 = 6;
+const ABOUT: u16 = 7;
 /// Narrowest sparkline that is drawn.
 const LEAST_SPARK: usize = 4;
+/// What was outstanding, and the rates, as sparklines; each column is as wide as the longest of these.
+const OUTSTANDING: &str = "so far";
+const QUEUED: &str = "queued/s so far";
+const FREED: &str = "freed/s so far";
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let theme = *canvas.theme;
@@ -31,10 +37,12 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let body = Rect { y: area.y + 1, height: area.height - 1 - about, ..area };
     let rows: Vec<Row> = app.cache_rows().into_iter().map(|cache| row(theme, app, cache, &fields)).collect();
     if rows.is_empty() {
-        let words = if app.filter.is_empty() {
-            "no slab cache was seen yet"
-        } else {
-            "no cache has this in its name or module: Esc takes the filter off"
+        let words = match app.cut_caches() {
+            _ if app.filter.is_empty() => "no slab cache was seen yet".to_owned(),
+            None => "no cache has this in its name or module: Esc takes the filter off".to_owned(),
+            Some((listed, total)) => {
+                format!("none of the {} listed of {}: Esc takes the filter off", count(listed), count(total))
+            }
         };
         canvas.line(body, 0, Line::styled(words, theme.quiet()));
     }
@@ -44,7 +52,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, summary(theme, app, rows.len(), area.width));
     if let Some(cache) = app.selected_cache() {
-        let lines = about_one(theme, cache, area.width.into());
+        let mut lines = about_one(theme, cache, area.width.into());
+        lines.insert(1, rates(theme, app.histories.cache(cache.id), area.width.into()));
         canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
     }
 }
@@ -53,7 +62,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
 pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let is_wide = columns >= WIDE;
     let mut fields = vec![Field::text("", 1)];
-    fields.push(Field::text(Column::Name.heading(), if is_wide { 28 } else { 19 }).sorts(Column::Name));
+    let name = Field::text(Column::Name.heading(), if is_wide { 28 } else { 19 });
+    fields.push(name.least(LEAST_NAME).sorts(Column::Name));
     if is_wide {
         fields.push(Field::text("module", 16));
     }
@@ -65,10 +75,18 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
         fields.push(Field::number(Column::Queued.heading(), 12).sorts(Column::Queued));
     }
     let left = rest(columns, &fields);
-    if left >= LEAST_SPARK {
-        fields.push(Field::text("so far", left));
+    let third = left.saturating_sub(2) / 3;
+    if third >= QUEUED.len() {
+        let rates = 2 * (third + 1);
+        fields.extend([
+            Field::text(OUTSTANDING, left - rates),
+            Field::text(QUEUED, third),
+            Field::text(FREED, third),
+        ]);
+    } else if left >= LEAST_SPARK {
+        fields.push(Field::text(OUTSTANDING, left));
     }
-    fields
+    whole(columns, fields)
 }
 
 /// A cache.
@@ -79,32 +97,62 @@ pub(crate) fn row(theme: Theme, app: &App, cache: &CacheRow, fields: &[Field]) -
         CachePhase::Failed => ('!', theme.bad()),
         CachePhase::Released => (theme.mark('×', 'x'), theme.quiet()),
     };
-    let (queued, freed) = app.histories.rates_of(cache.id);
+    // Nothing where it is not known yet.
+    let rates = app.histories.rates_of(cache.id);
+    let rate_of = |which: fn((f64, f64)) -> f64| rates.map_or_else(String::new, |rates| rate(which(rates)));
     let history = app.histories.cache(cache.id);
     let mut row = Row { cells: vec![(mark.to_string(), style)] };
     for field in &fields[1..] {
         row.cells.push(match (field.heading, field.sorts) {
             ("module", _) => (cache.module.clone().unwrap_or_default(), style),
             (_, Some(Column::Name)) => (cache_name(cache), style),
-            (_, Some(Column::Outstanding)) => (count(cache.deferred()), style),
-            (_, Some(Column::Age)) => (cache.oldest_age_ns.map_or_else(|| "·".to_owned(), span_of), style),
-            (_, Some(Column::QueueRate)) => (rate(queued), style),
-            (_, Some(Column::FreeRate)) => (rate(freed), style),
-            (_, Some(Column::Queued)) => (short(cache.queued + cache.callbacks), style),
-            _ => {
-                let samples = history.into_iter().flat_map(|h| &h.outstanding).map(|n| number(*n));
-                let samples: Vec<f64> = samples.collect();
-                (theme.spark(samples.into_iter(), field.columns), theme.good())
-            }
+            (_, Some(Column::Outstanding)) => (narrow(cache.deferred(), field.columns), style),
+            (_, Some(Column::Age)) => (cache.oldest_age_ns.map_or_else(|| "·".to_owned(), brief), style),
+            (_, Some(Column::QueueRate)) => (rate_of(|(queued, _)| queued), style),
+            (_, Some(Column::FreeRate)) => (rate_of(|(_, freed)| freed), style),
+            (_, Some(Column::Queued)) => (narrow(cache.queued + cache.callbacks, field.columns), style),
+            (what, None) => (spark(theme, history, what, field.columns), theme.good()),
         });
     }
     row
+}
+
+/// How something of a cache was.
+fn spark(theme: Theme, history: Option<&CacheHistory>, what: &str, columns: usize) -> String {
+    let samples: Vec<f64> = match (history, what) {
+        (None, _) => Vec::new(),
+        (Some(history), QUEUED) => history.queued.iter().copied().collect(),
+        (Some(history), FREED) => history.freed.iter().copied().collect(),
+        (Some(history), _) => history.outstanding.iter().copied().map(number).collect(),
+    };
+    theme.spark(samples.into_iter(), columns)
+}
+
+/// How both rates of the selected cache were, beside one another.
+fn rates(theme: Theme, history: Option<&CacheHistory>, columns: usize) -> Line<'static> {
+    /// Columns of a label.
+    const LABEL: usize = 14;
+    /// Columns between the two.
+    const GAP: usize = 2;
+    let room = columns.saturating_sub(2 * LABEL + GAP) / 2;
+    let half = |label: &str, what: &str| {
+        let spark = spark(theme, history, what, room);
+        [Span::styled(left(label, LABEL), theme.quiet()), Span::styled(spark, theme.good())]
+    };
+    let gap = Span::raw(" ".repeat(GAP));
+    Line::from(
+        [&half(Column::QueueRate.heading(), QUEUED)[..], &[gap], &half(Column::FreeRate.heading(), FREED)]
+            .concat(),
+    )
 }
 
 /// How many there are, and how many are shown.
 fn summary(theme: Theme, app: &App, shown: usize, columns: u16) -> Line<'static> {
     let total = app.report.as_ref().map_or(0, |report| report.caches_total);
     let mut words = format!("{shown} shown · {} in the kernel now", count(total));
+    if let Some((listed, _)) = app.cut_caches() {
+        words += &format!(", {} of them listed", count(listed));
+    }
     if !app.filter.is_empty() {
         words += &format!(", filtered by \"{}\"", app.filter);
     }

@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 
 use super::{
     Theme,
-    text::{clip, evidence, right, span_of},
+    text::{brief, clip, evidence, right, span_of},
 };
 
 /// Sites that are shown without their stacks.
@@ -129,7 +129,7 @@ fn timeline(theme: Theme, verdict: &Verdict, columns: usize) -> Vec<Line<'static
         } else {
             ""
         };
-        let at = span_of(u64::try_from(at.unsigned_abs()).unwrap_or(u64::MAX));
+        let at = brief(u64::try_from(at.unsigned_abs()).unwrap_or(u64::MAX));
         let label = if number == 0 { "timeline" } else { "" };
         let room = columns.saturating_sub(BEFORE + track + 1);
         Line::from(vec![

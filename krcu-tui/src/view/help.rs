@@ -6,14 +6,19 @@ use ratatui::{
 };
 
 use super::{Canvas, text::left};
-use crate::keys::{KEYS, Where};
+use crate::{
+    keys::{KEYS, Where},
+    state::App,
+};
 
 /// Columns of a key's label.
 const LABEL: usize = 11;
+/// What stands before verdicts, at the foot.
+const MARKS: &str = "! a fault   ~ a fault elsewhere, or by luck not here   ? cannot be decided";
 /// Lines of the first column, so that the second is about as long.
 const MOST: usize = 17;
 
-pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect) {
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let theme = *canvas.theme;
     let mut blocks: Vec<Vec<Line<'static>>> = Vec::new();
     for place in Where::ALL {
@@ -27,18 +32,27 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect) {
         blocks.push(block);
     }
     let (x, columns) = (area.x, area.width / 2);
-    let halves = [Rect { x, width: columns, ..area }, Rect { x: x + columns, width: columns, ..area }];
     // A block is in one column as a whole.
     let mut first: Vec<Line<'static>> = Vec::new();
     let mut second: Vec<Line<'static>> = Vec::new();
-    let most = usize::from(area.height).saturating_sub(2);
     for block in blocks {
-        let is_first = second.is_empty() && first.len() + block.len() <= most.min(MOST);
+        let is_first = second.is_empty() && first.len() + block.len() <= MOST;
         let column = if is_first { &mut first } else { &mut second };
         column.extend(block);
     }
-    let marks = "! a fault   ~ a fault elsewhere, or by luck not here   ? cannot be decided";
-    canvas.lines(halves[0], first);
-    canvas.lines(halves[1], second);
-    canvas.line(area, area.height.saturating_sub(1), Line::styled(marks, theme.quiet()));
+    // The last row is that of the marks, or of what there is below.
+    let height = area.height.saturating_sub(1);
+    let most = first.len().max(second.len()).saturating_sub(height.into());
+    app.help_top = app.help_top.min(most);
+    // A blank stands between the two.
+    let left = Rect { x, width: columns.saturating_sub(1), height, ..area };
+    let halves = [left, Rect { x: x + columns, width: columns, height, ..area }];
+    for (half, lines) in halves.into_iter().zip([first, second]) {
+        canvas.lines(half, lines.into_iter().skip(app.help_top).collect());
+    }
+    let last = match most - app.help_top {
+        0 => MARKS.to_owned(),
+        below => format!("{below} more below: ↓"),
+    };
+    canvas.line(area, height, Line::styled(last, theme.quiet()));
 }

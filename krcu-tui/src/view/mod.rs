@@ -27,7 +27,7 @@ use crate::{
     keys,
     state::{App, Column, Freshness, Screen},
 };
-use text::{clip, duration, span_of, width};
+use text::{brief, clip, duration, span_of, width};
 
 /// Columns and rows below which nothing is drawn but that there is no room.
 const LEAST: (u16, u16) = (60, 16);
@@ -106,8 +106,10 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, now_ms: u64, theme: &Theme, so
     let body = Rect { y: area.y + 3, height: area.height - 3 - foot, ..area };
     let inner = Rect { x: body.x + 1, width: body.width - 2, ..body };
     match (app.help, freshness, &app.report) {
-        (true, ..) => help::draw(&mut canvas, inner),
-        (false, Freshness::Nothing, _) | (false, _, None) => nobody::draw(&mut canvas, inner, app, socket),
+        (true, ..) => help::draw(&mut canvas, inner, app),
+        (false, Freshness::Nothing, _) | (false, _, None) => {
+            nobody::draw(&mut canvas, inner, app, (freshness, socket));
+        }
         _ => match app.screen {
             Screen::Overview => overview::draw(&mut canvas, inner, app),
             Screen::Caches => caches::draw(&mut canvas, inner, app),
@@ -168,13 +170,18 @@ fn head(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, freshness: Freshness
     tabs(canvas, area, app);
     let rule = match (freshness, &app.link) {
         (Freshness::Frozen(age_ms), _) => Some(format!(
-            " the agent is there and has said nothing for {}: what is shown is as old",
-            duration(age_ms)
+            " the agent is there and has said nothing for {}{}",
+            duration(age_ms),
+            if app.report.is_some() { ": what is shown is as old" } else { "" }
         )),
         (Freshness::Lost(age_ms), Link::Lost(why)) => {
             Some(format!(" {why}; what is shown is {} old; it is tried again", duration(age_ms)))
         }
         (Freshness::Lost(age_ms), _) => Some(format!(" what is shown is {} old", duration(age_ms))),
+        (Freshness::Replay, _) => app.replay.as_ref().and_then(|replay| {
+            let error = replay.error.as_ref()?;
+            Some(format!(" behind {} it cannot be read: {error}", span_of(replay.end_ns)))
+        }),
         _ => None,
     };
     let line = match rule {
@@ -224,18 +231,15 @@ fn tabs(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
 fn tape(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = canvas.theme;
     let Some(replay) = &app.replay else { return };
-    if let Some(error) = &replay.error {
-        canvas.line(area, 0, Line::styled(clip(&format!(" {error}"), area.width.into()), theme.alarm()));
-        return;
-    }
     let state = if replay.is_playing { theme.mark('▶', '>') } else { theme.mark('⏸', '=') };
     let speed = SPEEDS.get(replay.speed).copied().unwrap_or(1000);
     let speed = match speed {
         1000.. => format!("×{}", speed / 1000),
         _ => format!("×1/{}", 1000 / speed),
     };
-    let left = format!(" {state} {speed:<6} {:>8} ", span_of(replay.at_ns));
-    let right = format!(" {} · {}", span_of(replay.end_ns), replay.name);
+    let how = if replay.is_seeking { "seeking…".to_owned() } else { format!("{state} {speed:<6}") };
+    let left = format!(" {how} {:>8} ", brief(replay.at_ns));
+    let right = format!(" {} · {}", brief(replay.end_ns), replay.name);
     let right = clip(&right, usize::from(area.width) / 3);
     let bar = usize::from(area.width).saturating_sub(width(&left) + width(&right) + 1);
     let place = |columns: usize| {

@@ -1,8 +1,8 @@
 //! Overview: how things are, on one screen.
 
 use krcu_model::{
-    Verdict, VerdictKind,
-    report::{BarrierRow, EventWord, Report, SinkState},
+    VerdictKind,
+    report::{BarrierRow, EventWord, Report, SinkState, VerdictRow},
     words::{clause, count, objects},
 };
 use ratatui::{
@@ -12,7 +12,7 @@ use ratatui::{
 
 use super::{
     Canvas, Theme, barriers, caches,
-    text::{bytes, clip, left, rate, right, short, span_of, width},
+    text::{brief, bytes, clip, left, rate, right, short, span_of, width},
 };
 use crate::state::{App, number};
 
@@ -105,6 +105,12 @@ fn state(theme: Theme, app: &App, report: &Report, columns: usize) -> Vec<Line<'
     lines.push(Line::from(
         [vec![label("lost")], losses(theme, report, columns.saturating_sub(LABEL))].concat(),
     ));
+    if report.without_site > 0 {
+        // Counted and judged all the same: nothing is lost.
+        let words = format!("of {}: no room for their stacks", objects(report.without_site, "event"));
+        lines
+            .push(Line::from(vec![label("no site"), Span::raw(clip(&words, columns.saturating_sub(LABEL)))]));
+    }
     if let Some(accounts) = report.accounts {
         let words = format!(
             "{} = {} delivered + {} filtered + {} lost",
@@ -135,14 +141,12 @@ fn losses(theme: Theme, report: &Report, columns: usize) -> Vec<Span<'static>> {
     if losses.not_in_trace {
         parts.push("the trace ends before its run".to_owned());
     }
-    if report.without_site > 0 {
-        parts.push(format!("{} without a site", count(report.without_site)));
-    }
     if parts.is_empty() {
         return vec![Span::raw("nothing")];
     }
     let ago = losses.last_at_ns.map(|at| format!(" · {} ago", span_of(report.at_ns.saturating_sub(at))));
-    let words = format!("{} LOST: {}{}", count(losses.total()), parts.join(", "), ago.unwrap_or_default());
+    let how_many = if losses.total() > 0 { format!("{} ", count(losses.total())) } else { String::new() };
+    let words = format!("{how_many}LOST: {}{}", parts.join(", "), ago.unwrap_or_default());
     vec![Span::styled(clip(&words, columns), theme.bad())]
 }
 
@@ -189,7 +193,8 @@ fn waiting(theme: Theme, report: &Report, most: usize, columns: usize) -> Vec<Li
     };
     let mut lines: Vec<Line<'static>> = running.iter().copied().enumerate().take(most).map(line).collect();
     if running.len() > most {
-        lines.push(Line::styled(format!("{:LABEL$}and {} more", "", running.len() - most), theme.quiet()));
+        let more = barriers::more(report, running.len() - most);
+        lines.push(Line::styled(format!("{:LABEL$}{more}", ""), theme.quiet()));
     }
     lines
 }
@@ -229,17 +234,20 @@ fn verdicts(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) {
         spans.push(Span::styled("no slab cache was destroyed yet", theme.quiet()));
     }
     let mut lines = vec![Line::from(spans)];
-    let last = report.verdicts.iter().map(|row| verdict(theme, &row.verdict, area.width.into()));
+    let last = report.verdicts.iter().map(|row| verdict(theme, row, area.width.into()));
     lines.extend(last);
     canvas.lines(area, lines);
 }
 
 /// One verdict on one line.
-pub(crate) fn verdict(theme: Theme, verdict: &Verdict, columns: usize) -> Line<'static> {
+pub(crate) fn verdict(theme: Theme, row: &VerdictRow, columns: usize) -> Line<'static> {
     /// Columns of a cache's name.
     const NAME: usize = 17;
+    let verdict = &row.verdict;
     let (mark, word, style) = theme.verdict(verdict);
-    let when = right(&span_of(verdict.destroyed_at_ns), 9);
+    // What the kernel is accused of is of no destroy; an agent may not tell when it was found.
+    let has_time = row.destroy.is_some() || row.at_ns > 0;
+    let when = right(&if has_time { brief(row.at_ns) } else { String::new() }, 9);
     let head = format!("{mark} {word:<15} ");
     let room = columns.saturating_sub(width(&head) + NAME + 2 + width(&when));
     Line::from(vec![

@@ -8,13 +8,13 @@ use ratatui::{layout::Rect, text::Line};
 
 use super::{
     Canvas, Theme,
-    table::{Field, Row, rest},
-    text::{evidence, rate, short},
+    table::{Field, Row, rest, whole},
+    text::{evidence, narrow, rate},
 };
 use crate::state::App;
 
 /// Rows about the selected probe.
-const ABOUT: u16 = 6;
+const ABOUT: u16 = 7;
 /// Columns from which on it is said how each is attached.
 const WIDE: u16 = 100;
 
@@ -26,16 +26,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         canvas.line(area, 0, Line::styled(words, theme.quiet()));
         return;
     }
-    let mut fields = vec![
-        Field::text("", 1),
-        Field::text("program", 20),
-        Field::text("", 0),
-        Field::number("runs", 10),
-        Field::number("a second", 8),
-        Field::number("each", 7),
-        Field::number("% CPU", 6),
-    ];
-    fields[2] = Field::text("at", rest(area.width, &fields).min(60));
+    let fields = fields(area.width);
     canvas.headings(area, &fields, None);
     let about = if area.height > 2 * ABOUT { ABOUT } else { 0 };
     let body = Rect { y: area.y + 1, height: area.height - 1 - about, ..area };
@@ -49,7 +40,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
             evidence(theme, &probe_state(probe), &about_one(probe), area.width.into()).into_iter().take(2),
         );
     }
-    lines.push(total(theme, app, &report.probes));
+    lines.extend(total(theme, app, &report.probes, area.width.into()));
     let undecidable = app.hello.iter().flat_map(|hello| &hello.undecidable);
     for (place, sentence) in undecidable.enumerate() {
         let label = if place == 0 { "undecidable" } else { "" };
@@ -59,6 +50,21 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let mut list = app.probes;
     canvas.rows(body, &fields, &rows, &mut list);
     app.probes = list;
+}
+
+/// The columns of the table, for a screen so wide.
+pub(crate) fn fields(columns: u16) -> Vec<Field> {
+    let mut fields = vec![
+        Field::text("", 1),
+        Field::text("program", 20),
+        Field::text("at", 0),
+        Field::number("runs", 10),
+        Field::number("a second", 8),
+        Field::number("each", 7),
+        Field::number("% CPU", 6),
+    ];
+    fields[2] = Field::text("at", rest(columns, &fields).min(60));
+    whole(columns, fields)
 }
 
 fn row(theme: Theme, app: &App, probe: &ProbeRow, has_way: bool) -> Row {
@@ -72,12 +78,17 @@ fn row(theme: Theme, app: &App, probe: &ProbeRow, has_way: bool) -> Row {
     let cost = app.histories.probe(&probe.program);
     let way = if probe.way.is_empty() || !has_way { String::new() } else { format!("{} ", probe.way) };
     let each = probe.runs.zip(probe.run_time_ns).and_then(|(runs, ns)| ns.checked_div(runs));
-    let share = if cost.share > 0.0 { format!("{:.2}", cost.share * 100.0) } else { "·".to_owned() };
+    let share = match cost.share * 100.0 {
+        hundredths if hundredths <= 0.0 => "·".to_owned(),
+        hundredths if hundredths < 999.0 => format!("{hundredths:.2}"),
+        // Of ten CPUs and more.
+        hundredths => format!("{hundredths:.0}"),
+    };
     let cells = vec![
         mark.to_string(),
         probe.program.clone(),
         format!("{way}{}", probe.function),
-        probe.runs.map_or_else(|| "·".to_owned(), short),
+        probe.runs.map_or_else(|| "·".to_owned(), |runs| narrow(runs, 10)),
         rate(cost.runs),
         each.map_or_else(|| "·".to_owned(), span),
         share,
@@ -107,18 +118,27 @@ fn about_one(probe: &ProbeRow) -> String {
     words
 }
 
-fn total(theme: Theme, app: &App, probes: &[ProbeRow]) -> Line<'static> {
+/// How many are attached, and what all of them cost; of costs that are not counted, how they would be.
+fn total(theme: Theme, app: &App, probes: &[ProbeRow], columns: usize) -> Vec<Line<'static>> {
     let attached = probes.iter().filter(|probe| probe.state == ProbeState::Attached).count();
     let missing = probes.iter().filter(|probe| probe.state == ProbeState::NotOffered).count();
     let mut words = format!("{attached} attached");
     if missing > 0 {
         words += &format!(", {missing} not offered by this kernel");
     }
-    if probes.iter().all(|probe| probe.runs.is_none()) {
-        words += " · their cost is counted by the kernel only while an agent asks it to";
-    } else {
+    let is_counted = probes.iter().any(|probe| probe.runs.is_some());
+    if is_counted {
         let share: f64 = probes.iter().map(|probe| app.histories.probe(&probe.program).share).sum();
         words += &format!(" · all together {:.2} % of one CPU", share * 100.0);
     }
-    Line::styled(words, theme.quiet())
+    let mut lines = vec![Line::styled(words, theme.quiet())];
+    let how = match (is_counted, app.replay.is_some()) {
+        (true, _) => return lines,
+        (false, true) => "a trace has none",
+        (false, false) => {
+            "counted while the agent runs with probes.statistics = true, or after sysctl kernel.bpf_stats_enabled=1"
+        }
+    };
+    lines.extend(evidence(theme, "costs", how, columns));
+    lines
 }

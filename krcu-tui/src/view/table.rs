@@ -21,6 +21,8 @@ pub(crate) struct Field {
     pub(crate) columns: usize,
     /// Whether it is a number, which ends where the column does.
     pub(crate) is_number: bool,
+    /// Columns that it can do with, where there is little room.
+    pub(crate) least: usize,
     /// What a click on the heading sorts by.
     pub(crate) sorts: Option<Column>,
 }
@@ -28,17 +30,22 @@ pub(crate) struct Field {
 impl Field {
     /// A text.
     pub(crate) fn text(heading: &'static str, columns: usize) -> Field {
-        Field { heading, columns, is_number: false, sorts: None }
+        Field { heading, columns, is_number: false, least: columns, sorts: None }
     }
 
     /// A number.
     pub(crate) fn number(heading: &'static str, columns: usize) -> Field {
-        Field { heading, columns, is_number: true, sorts: None }
+        Field { heading, columns, is_number: true, least: columns, sorts: None }
     }
 
     /// The same, by which rows can be sorted.
     pub(crate) fn sorts(self, column: Column) -> Field {
         Field { sorts: Some(column), ..self }
+    }
+
+    /// The same, which can do with fewer columns.
+    pub(crate) fn least(self, least: usize) -> Field {
+        Field { least, ..self }
     }
 }
 
@@ -65,6 +72,24 @@ fn cells(fields: &[Field], row: &Row, over: Option<Style>) -> Line<'static> {
     Line::from(spans)
 }
 
+/// Fields that are on a screen as a whole: those that can are made narrower, and what still has no room is not there,
+/// since of a number that is cut the rest reads as another one.
+pub(crate) fn whole(columns: u16, mut fields: Vec<Field>) -> Vec<Field> {
+    let taken = |fields: &[Field]| fields.iter().map(|field| field.columns + 1).sum::<usize>();
+    // No blank is needed behind the last one.
+    let room = usize::from(columns) + 1;
+    let mut over = taken(&fields).saturating_sub(room);
+    for field in &mut fields {
+        let less = over.min(field.columns - field.least.min(field.columns));
+        field.columns -= less;
+        over -= less;
+    }
+    while taken(&fields) > room {
+        fields.pop();
+    }
+    fields
+}
+
 /// What is left of a width for the last column.
 pub(crate) fn rest(columns: u16, fields: &[Field]) -> usize {
     let taken: usize = fields.iter().map(|field| field.columns + 1).sum();
@@ -72,7 +97,7 @@ pub(crate) fn rest(columns: u16, fields: &[Field]) -> usize {
 }
 
 impl Canvas<'_, '_> {
-    /// The headings; `sorted` is marked.
+    /// The headings; where rows can be sorted, `sorted` is marked, and each can be pointed at.
     pub(crate) fn headings(&mut self, area: Rect, fields: &[Field], sorted: Option<(Column, bool)>) {
         let mut row = Row { cells: Vec::new() };
         let mut x = area.x;
@@ -80,7 +105,7 @@ impl Canvas<'_, '_> {
             let columns = u16::try_from(field.columns + 1).unwrap_or(u16::MAX);
             let mut heading = field.heading.to_owned();
             let mut style = self.theme.quiet();
-            if let Some(column) = field.sorts {
+            if let Some(column) = field.sorts.filter(|_| sorted.is_some()) {
                 self.hits.add(Rect { x, width: columns, height: 1, ..area }, Target::Column(column));
                 if let Some((_, is_reversed)) = sorted.filter(|(by, _)| *by == column) {
                     let is_up = is_reversed != (column == Column::Name);
@@ -102,7 +127,7 @@ impl Canvas<'_, '_> {
         for (place, row) in rows.iter().enumerate().skip(top).take(area.height.into()) {
             let y = area.y + u16::try_from(place - top).unwrap_or(0);
             let line = Rect { y, height: 1, ..area };
-            let is_selected = place == list.selected;
+            let is_selected = list.marked() == Some(place);
             let over = is_selected.then(|| self.theme.selected());
             self.frame.render_widget(cells(fields, row, over), line);
             self.hits.add(line, Target::Row(place));
@@ -113,6 +138,53 @@ impl Canvas<'_, '_> {
     pub(crate) fn still(&mut self, area: Rect, fields: &[Field], rows: &[Row]) {
         for (place, row) in (0..area.height).zip(rows) {
             self.line(area, place, cells(fields, row, None));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_narrower_is_and_what_has_no_room_is_not_there() {
+        let fields = || vec![Field::text("name", 20).least(10), Field::number("a", 8), Field::number("b", 8)];
+        for (columns, expected) in [
+            (100, vec![20, 8, 8]),
+            (38, vec![20, 8, 8]),
+            (37, vec![19, 8, 8]),
+            (28, vec![10, 8, 8]),
+            (27, vec![10, 8]),
+            (18, vec![10]),
+            (9, vec![]),
+        ] {
+            let columns_of: Vec<usize> = whole(columns, fields()).iter().map(|field| field.columns).collect();
+            assert_eq!(columns_of, expected, "of {columns}");
+        }
+    }
+
+    #[test]
+    fn no_field_of_any_table_passes_its_area() {
+        use super::super::{barriers, caches, probes, what_if};
+        type Fields = fn(u16) -> Vec<Field>;
+        let tables: [(Fields, &[&str]); 5] = [
+            (caches::fields, &["cache", "outstanding", "oldest", "queued/s", "freed/s"]),
+            (barriers::running_fields, &["waits now in", "who", "for", "own", "others"]),
+            (barriers::fields, &["ago", "waited in", "for", "met", "who"]),
+            (what_if::fields, &["approach", "waits", "lingers", "own", "others", "report"]),
+            (probes::fields, &["program", "runs", "a second", "each", "% CPU"]),
+        ];
+        // Terminals of 60 to 130 columns, without their margins; and halves of wide ones.
+        for columns in 58..=128 {
+            for (fields, headings) in tables {
+                let fields = fields(columns);
+                let taken: usize = fields.iter().map(|field| field.columns + 1).sum();
+                assert!(taken <= usize::from(columns) + 1, "{columns}: {fields:?}");
+                for heading in headings {
+                    let field = fields.iter().find(|field| field.heading == *heading).unwrap();
+                    assert!(field.columns >= field.least, "{columns}: {field:?}");
+                }
+            }
         }
     }
 }

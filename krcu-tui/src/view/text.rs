@@ -64,7 +64,21 @@ pub(crate) fn span_of(ns: u64) -> String {
     }
 }
 
-/// Milliseconds, the same.
+/// The same for a column of a table: eight columns at the most.
+pub(crate) fn brief(ns: u64) -> String {
+    const SECOND_NS: u64 = 1_000_000_000;
+    let seconds = ns / SECOND_NS;
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    match seconds {
+        0..60 => span(ns),
+        60..3600 => format!("{minutes}m{:02}s", seconds % 60),
+        3600..86_400 => format!("{hours}h{:02}m", minutes % 60),
+        _ if days < 10_000 => format!("{days}d{:02}h", hours % 24),
+        _ => format!("{days}d"),
+    }
+}
+
+/// Milliseconds, as a sentence has them.
 pub(crate) fn duration(ms: u64) -> String {
     span_of(ms.saturating_mul(1_000_000))
 }
@@ -74,7 +88,7 @@ pub(crate) fn rate(a_second: f64) -> String {
     match a_second {
         r if r <= 0.0 => "·".to_owned(),
         r if r < 10.0 => format!("{r:.1}"),
-        r if r < 1e6 => whole(r),
+        r if r < 999_999.5 => whole(r),
         r if r < 1e9 => format!("{:.1} M", r / 1e6),
         r => format!("{:.1} G", r / 1e9),
     }
@@ -93,12 +107,28 @@ pub(crate) fn short(number: u64) -> String {
     }
 }
 
+/// A count in so many columns: whole where it fits, else in the smallest unit in which it does.
+pub(crate) fn narrow(number: u64, columns: usize) -> String {
+    const UNITS: [(u64, char); 4] =
+        [(1_000, 'k'), (1_000_000, 'M'), (1_000_000_000, 'G'), (1_000_000_000_000, 'T')];
+    let whole = count(number);
+    if width(&whole) <= columns {
+        return whole;
+    }
+    let scaled = UNITS.iter().flat_map(|(of_unit, unit)| {
+        let (whole, tenth) = (number / of_unit, number % of_unit / (of_unit / 10));
+        [format!("{}.{tenth} {unit}", count(whole)), format!("{} {unit}", count(whole))]
+    });
+    scaled.into_iter().find(|words| width(words) <= columns).unwrap_or(whole)
+}
+
 /// Bytes.
 pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{} KiB", bytes / 1024),
-        _ => format!("{} MiB", count(bytes / 1_048_576)),
+        1_048_576..10_485_760_000 => format!("{} MiB", count(bytes / 1_048_576)),
+        _ => format!("{} GiB", count(bytes / 1_073_741_824)),
     }
 }
 
@@ -159,6 +189,43 @@ mod tests {
         assert_eq!(span_of(61_000_000_000), "1 min 01 s");
         assert_eq!(span_of(3_600_000_000_000), "1 h 00 min");
         assert_eq!((bytes(16 << 20), bytes(512)), ("16 MiB".to_owned(), "512 B".to_owned()));
+        for (number, columns, expected) in [
+            (999_999, 7, "999,999"),
+            (999_999, 6, "999 k"),
+            (1_234_567, 7, "1,234 k"),
+            (1_234_567, 6, "1.2 M"),
+            (1_234_567, 9, "1,234,567"),
+            (12_345, 5, "12 k"),
+            (9_876_543_210, 6, "9.8 G"),
+            (u64::MAX, 12, "18,446,744 T"),
+        ] {
+            assert_eq!(narrow(number, columns), expected);
+        }
+    }
+
+    #[test]
+    fn a_time_of_any_length_fits_its_column() {
+        const MINUTE: u64 = 60_000_000_000;
+        for (ns, expected) in [
+            (0, "0 ns"),
+            (59_999_999_999, "59.9 s"),
+            (MINUTE + 1_000_000_000, "1m01s"),
+            (60 * MINUTE - 1, "59m59s"),
+            (60 * MINUTE, "1h00m"),
+            (24 * 60 * MINUTE - 1, "23h59m"),
+            ((3 * 24 + 4) * 60 * MINUTE, "3d04h"),
+            (9_999 * 24 * 60 * MINUTE, "9999d00h"),
+            (10_000 * 24 * 60 * MINUTE, "10000d"),
+            (u64::MAX, "213503d"),
+        ] {
+            let words = brief(ns);
+            assert_eq!(words, expected);
+            assert!(width(&words) <= 8, "{words}");
+        }
+        // Each length between is no longer: those with the most digits of each unit are above and here.
+        for ns in (0..64).map(|bit| u64::MAX >> bit) {
+            assert!(width(&brief(ns)) <= 8, "{}", brief(ns));
+        }
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Verdicts: the list of them, and of the selected one what it rests on.
 
+use krcu_model::words::count;
 use ratatui::{layout::Rect, text::Line};
 
-use super::{Canvas, Target, evidence, overview, text::clip};
+use super::{
+    Canvas, Target, Theme, evidence, overview,
+    text::{clip, width},
+};
 use crate::state::App;
 
 /// Columns from which on the evidence is beside the list.
@@ -10,8 +14,19 @@ const WIDE: u16 = 140;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let theme = *canvas.theme;
+    let mut area = area;
+    if app.is_verdict_gone {
+        let words = "the verdict that was selected is no longer listed";
+        canvas.line(area, 0, Line::styled(clip(words, area.width.into()), theme.doubtful()));
+        area = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    }
     let Some(row) = app.selected_verdict() else {
-        canvas.line(area, 0, Line::styled("no slab cache was destroyed yet", theme.quiet()));
+        let words = if app.verdict_rows().is_empty() {
+            "no slab cache was destroyed yet"
+        } else {
+            "the whole list is waited for"
+        };
+        canvas.line(area, 0, Line::styled(words, theme.quiet()));
         return;
     };
     if app.evidence {
@@ -27,6 +42,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         return;
     }
     let rows = app.verdict_rows().len();
+    let cut = app.cut_verdicts();
+    let cut = cut.map(|(listed, total)| format!(" the newest {} of {} ", count(listed), count(total)));
     let (list, beside) = if area.width >= WIDE {
         let columns = area.width / 2;
         for row in 0..area.height {
@@ -34,14 +51,19 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
             canvas.line(place, 0, Line::styled(theme.mark('│', '|').to_string(), theme.quiet()));
         }
         let right = Rect { x: area.x + columns + 1, width: area.width - columns - 1, ..area };
-        (Rect { width: columns, ..area }, right)
+        let list = Rect { width: columns, ..area };
+        let list = Rect { height: list.height - u16::from(cut.is_some()), ..list };
+        if let Some(words) = cut {
+            canvas.line(Rect { y: list.bottom(), height: 1, ..list }, 0, Line::styled(words, theme.quiet()));
+        }
+        (list, right)
     } else {
         let height = u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, area.height / 3);
         let below = Rect { y: area.y + height + 1, height: area.height - height - 1, ..area };
         canvas.line(
             Rect { y: area.y + height, height: 1, ..area },
             0,
-            Line::styled(theme.rule(area.width), theme.quiet()),
+            Line::styled(rule(theme, &cut.unwrap_or_default(), area.width), theme.quiet()),
         );
         (Rect { height, ..area }, below)
     };
@@ -57,8 +79,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     for (place, row) in app.verdict_rows().iter().enumerate().skip(top).take(list.height.into()) {
         let y = list.y + u16::try_from(place - top).unwrap_or(0);
         let line = Rect { y, height: 1, ..list };
-        let mut drawn = overview::verdict(theme, &row.verdict, list.width.into());
-        if place == app.verdicts.selected {
+        let mut drawn = overview::verdict(theme, row, list.width.into());
+        if app.verdicts.marked() == Some(place) {
             let text: String = drawn.spans.iter().map(|span| span.content.as_ref()).collect();
             drawn = Line::styled(clip(&text, list.width.into()), theme.selected());
         }
@@ -73,4 +95,11 @@ fn more(canvas: &mut Canvas<'_, '_>, area: Rect, words: &str) {
     let corner =
         Rect { x: area.right() - columns, y: area.bottom().saturating_sub(1), width: columns, height: 1 };
     canvas.line(corner, 0, Line::styled(words.to_owned(), canvas.theme.selected()));
+}
+
+/// A rule with words in it.
+fn rule(theme: Theme, words: &str, columns: u16) -> String {
+    let before = if words.is_empty() { 0 } else { 2 };
+    let taken = u16::try_from(width(words)).unwrap_or(u16::MAX);
+    format!("{}{words}{}", theme.rule(before), theme.rule(columns.saturating_sub(taken + before)))
 }

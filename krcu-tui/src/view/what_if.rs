@@ -9,8 +9,8 @@ use ratatui::{layout::Rect, text::Line};
 
 use super::{
     Canvas, Theme,
-    table::{Field, Row, rest},
-    text::{bytes, clip, evidence, span_of},
+    table::{Field, Row, rest, whole},
+    text::{brief, bytes, clip, evidence, narrow, span_of},
 };
 use crate::state::App;
 
@@ -21,13 +21,8 @@ const WIDE: u16 = 120;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let theme = *canvas.theme;
-    let Some(answer) = &app.answer else {
-        let words = match app.asked {
-            None => "select a destroyed cache among the verdicts, and press w",
-            Some(_) if has_looked(app) => "it is simulated",
-            Some(_) => "this destroy never looked at its slabs: there is nothing to simulate",
-        };
-        canvas.lines(area, evidence(theme, "", words, area.width.into()));
+    let Some(answer) = app.shown_answer() else {
+        canvas.lines(area, evidence(theme, "", without_answer(app), area.width.into()));
         return;
     };
     let mut lines = evidence(theme, "what if", &about(answer), area.width.into());
@@ -46,7 +41,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let mut list = app.what_if;
     canvas.rows(body, &fields, &rows, &mut list);
     app.what_if = list;
-    let Some(answer) = &app.answer else { return };
+    let Some(answer) = app.shown_answer() else { return };
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
     let mut lines = Vec::new();
@@ -60,9 +55,22 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
 }
 
-fn has_looked(app: &App) -> bool {
+/// Why there is no table.
+fn without_answer(app: &App) -> &'static str {
+    const GONE: &str = "this destroy is no longer kept: select another one among the verdicts, and press w";
     let mut rows = app.verdict_rows().iter();
-    rows.find(|row| row.destroy == app.asked).is_none_or(|row| row.verdict.wait_ns.is_some())
+    match app.asked.map(|asked| rows.find(|row| row.destroy == Some(asked))) {
+        None if app.is_verdict_gone => GONE,
+        None if app.selected_verdict().is_some() => {
+            "this verdict is of no destroy: there is nothing to simulate"
+        }
+        None => "select a destroyed cache among the verdicts, and press w",
+        Some(None) if app.has_all_verdicts() => GONE,
+        Some(Some(row)) if row.verdict.wait_ns.is_none() => {
+            "this destroy never looked at its slabs: there is nothing to simulate"
+        }
+        Some(_) => "it is simulated",
+    }
 }
 
 fn about(answer: &WhatIf) -> String {
@@ -106,7 +114,8 @@ fn name(input: InputKind) -> &'static str {
     }
 }
 
-fn fields(columns: u16) -> Vec<Field> {
+/// The columns of the table, for a screen so wide.
+pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let is_wide = columns >= WIDE;
     let mut numbers = vec![
         Field::number("waits", 9),
@@ -127,7 +136,7 @@ fn fields(columns: u16) -> Vec<Field> {
     let name = rest(columns, &taken).saturating_sub(1).min(64);
     fields.push(Field::text("approach", name));
     fields.extend(numbers);
-    fields
+    whole(columns, fields)
 }
 
 fn approach(theme: Theme, row: &WhatIfRow, fields: &[Field]) -> Row {
@@ -143,10 +152,10 @@ fn approach(theme: Theme, row: &WhatIfRow, fields: &[Field]) -> Row {
     };
     let ended = |ns: Option<u64>, never: &str| match ns {
         Some(0) => "·".to_owned(),
-        Some(ns) => span_of(ns),
+        Some(ns) => brief(ns),
         None => never.to_owned(),
     };
-    let some = |number: u64| if number == 0 { "·".to_owned() } else { count(number) };
+    let some = |number: u64| if number == 0 { "·".to_owned() } else { narrow(number, 7) };
     let cells = fields.iter().map(|field| match field.heading {
         "" => mark.to_string(),
         "approach" => row.approach.clone(),

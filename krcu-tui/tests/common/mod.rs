@@ -1,7 +1,9 @@
 //! What the tests of screens share: a golden trace played to some place, and what a terminal would show of it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
+#![expect(clippy::panic, reason = "a test's helpers fail as the test does")]
 #![allow(dead_code, reason = "each test uses some of it")]
+
+pub(crate) mod watch;
 
 use std::path::PathBuf;
 
@@ -34,8 +36,8 @@ impl<'a> Deck<'a> {
         let mut app = App::default();
         app.take(Notice::Link(Link::Connected), 0);
         app.take(Notice::Hello(tape.label().hello.clone()), 0);
-        let mut player = Player::new(tape).unwrap();
-        player.command(Command::Play).unwrap();
+        let mut player = Player::new(tape);
+        player.command(Command::Play);
         let mut deck = Deck { player, app };
         deck.show();
         deck
@@ -48,7 +50,7 @@ impl<'a> Deck<'a> {
     }
 
     pub(crate) fn command(&mut self, command: Command) {
-        for past in self.player.command(command).unwrap() {
+        for past in self.player.command(command) {
             self.app.take(Notice::Past(Box::new(past)), 0);
         }
         self.show();
