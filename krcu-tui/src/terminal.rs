@@ -11,6 +11,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -22,7 +23,7 @@ use crossterm::{
 };
 use nix::{
     sys::signal::{Signal, kill},
-    unistd::{Pid, getpgrp, getsid},
+    unistd::{Pid, getpgrp, getsid, tcgetpgrp},
 };
 use ratatui::{Terminal, backend::CrosstermBackend};
 use signal_hook::{
@@ -37,6 +38,9 @@ use crate::{
 
 /// Status of a program that panicked, as Rust's own.
 const EXIT_PANIC: i32 = 101;
+
+/// How often one in the background looks whether it has the terminal.
+const BEHIND: Duration = Duration::from_millis(100);
 
 /// Whether the screen that is drawn on is there, to be left once.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
@@ -78,8 +82,6 @@ impl Taken {
         Ok(taken)
     }
 
-    /// The mode first: whoever may not have the terminal, since he was continued in the background, is stopped there,
-    /// before he has drawn.
     fn enter(&mut self) -> anyhow::Result<()> {
         enable_raw_mode().context("cannot take the terminal")?;
         if IS_TAKEN.swap(true, Ordering::SeqCst) {
@@ -107,6 +109,13 @@ impl Taken {
         }
         let is_on_again = self.is_on_again.swap(false, Ordering::SeqCst);
         if is_on_again {
+            // Let go on in the background: whoever sets the terminal there is stopped anew, and cannot be told to end.
+            while !is_in_front() {
+                if self.ending.is_told() {
+                    return Ok(false);
+                }
+                thread::sleep(BEHIND);
+            }
             // A shell has had it: what it has set is what it gets back.
             disable_raw_mode().context("cannot take the terminal")?;
             self.enter()?;
@@ -153,13 +162,23 @@ fn hook(ending: Arc<Ending>) {
     }));
 }
 
+/// Whether the terminal is this job's, and not that of a shell which has let it go on in the background. Of one that
+/// leads no session, as under some test, that cannot be asked.
+fn is_in_front() -> bool {
+    tcgetpgrp(stdout()).map_or(true, |group| group == getpgrp())
+}
+
 /// Whether there is a shell that could let a stopped program go on: the one that leads the session is not of this job.
 fn has_shell() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
-/// Once, whoever comes first: left twice, some terminals put the cursor back over what has been said since.
+/// Once, whoever comes first: left twice, some terminals put the cursor back over what has been said since. Not from the
+/// background: there the shell has set it as it wants it.
 fn give_back() {
+    if !is_in_front() {
+        return;
+    }
     if IS_TAKEN.swap(false, Ordering::SeqCst) {
         let _: io::Result<()> = execute!(stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
     }

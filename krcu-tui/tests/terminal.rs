@@ -250,6 +250,21 @@ fn a_shell_stops_it_and_has_its_terminal_until_it_lets_it_go_on() {
 }
 
 #[test]
+fn one_that_goes_on_in_the_background_leaves_the_terminal_alone_and_can_be_ended() {
+    let script =
+        "set -m; \"$0\" --replay \"$1\"; bg; echo background; read -r line; kill %1; wait %1; echo ended $?";
+    let program = ["sh", "-c", script, env!("CARGO_BIN_EXE_krcu-tui"), &trace()];
+    let mut session = Session::of(true, &program, &[]);
+    session.until("krcu_pending");
+    session.press("\x1a");
+    session.until("background");
+    session.press("\n");
+    let shown = session.gives_back(0);
+    assert!(shown.ends_with("ended 143\r\n"), "{shown:?}");
+    assert_eq!(shown.matches(THERE).count(), 1, "{shown:?}");
+}
+
+#[test]
 fn where_no_shell_could_let_it_go_on_it_does_not_stop() {
     for mut session in started(true) {
         session.press("\x1a");
