@@ -53,12 +53,12 @@ impl Bound {
     /// When it cannot be made, or another agent answers there.
     pub(super) fn to(path: &Path, group: &str) -> anyhow::Result<Bound> {
         let named = || format!("cannot serve at {}", path.display());
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            if !folder.exists() {
-                fs::create_dir_all(folder).with_context(named)?;
-                // Whatever the umask says, the group has to get through it.
-                fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).with_context(named)?;
-            }
+        if let Some(folder) =
+            path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
+        {
+            fs::create_dir_all(folder).with_context(named)?;
+            // Whatever the umask says, the group has to get through it.
+            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).with_context(named)?;
         }
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             anyhow::bail!(
