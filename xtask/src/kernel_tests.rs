@@ -3,6 +3,7 @@
 //! A scenario leaves four files: what it printed (`NAME.json`, `NAME.stderr`), its status, and the kernel's log of
 //! the time it ran; most leave the events as well, and are judged by their replay too. They stay in `target/kernel-tests/SERIES` to be read when a scenario fails.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
 use std::num::NonZero;
@@ -170,7 +171,9 @@ fn is_left_open(case: &Case, booted: &BTreeMap<String, bool>) -> bool {
 }
 
 /// Boots all machines, some at a time; of each case, whether its machine lived to its end.
-fn boot_all(waiting: VecDeque<Vec<Case>>) -> Result<BTreeMap<String, bool>> {
+fn boot_all(mut waiting: VecDeque<Vec<Case>>) -> Result<BTreeMap<String, bool>> {
+    // The longest first: none is to run by itself in the end.
+    waiting.make_contiguous().sort_by_key(|cases| Reverse(cases.len()));
     let waiting = Mutex::new(waiting);
     let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
     let work = || -> Result<BTreeMap<String, bool>> {

@@ -9,8 +9,9 @@ use super::{by_kfree_rcu, late, leaked, left, ordering, played, waited_for, wait
 
 /// No page is kept for pointers, as under memory pressure: what has an rcu_head goes to the list.
 const NO_PAGES: &str = "rcutree.rcu_min_cached_objs=0 slab_common.rcu_min_cached_objs=0";
-/// Every millisecond one allocation comes from KFENCE's pool.
-const KFENCE: &str = "kfence.sample_interval=1";
+/// Every millisecond one allocation comes from KFENCE's pool, a further one of the same place, too, when three quarters of
+/// the pool are taken (`should_skip_covered()`).
+const KFENCE: &str = "kfence.sample_interval=1 kfence.skip_covered_thresh=100";
 
 /// Its scenarios. `drain` has the batches leave at once, where five seconds would have to be waited for.
 pub(super) const SCENARIOS: &[Scenario] = &[
