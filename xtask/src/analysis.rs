@@ -35,7 +35,12 @@ impl Peers {
     /// When that fails.
     pub(crate) fn ready() -> Result<Peers> {
         let python = installed()?;
-        build::cargo(build::by_hand().args(["build", "--quiet", "-p", "analysis", "--bins"]))?;
+        // As the crates' tests are built: with fewer crates in view, polars would be built once more, in another way.
+        let mut tests = build::by_hand();
+        tests
+            .args(["test", "--quiet", "--workspace", "--no-run"])
+            .env("KRCU_EBPF_OBJECT", build::object_path());
+        build::cargo(&mut tests)?;
         Ok(Peers { python, analyze: machine::target_folder().join("debug/krcu-analyze") })
     }
 

@@ -147,18 +147,18 @@ pub(crate) fn run(choice: &Choice, tally: &mut Tally) -> Result<()> {
         .into_iter()
         .filter(|series| choice.has_series(series) && choice.has_name("trace_formats"))
         .collect();
-    let peers = if of_formats.is_empty() { None } else { Some(Peers::ready()?) };
     // Where a destroy waits: on the others each loaded module leaves a broken cache behind.
     let is_killed = choice.has_series("6.12") && choice.has_name("trace_killed");
     let (formatted, killed) = thread::scope(|scope| {
         let killed = is_killed.then(|| scope.spawn(|| killed("6.12")));
+        let peers = if of_formats.is_empty() { None } else { Some(Peers::ready()?) };
         let formatted: Vec<(String, Result<()>)> = of_formats
             .iter()
             .zip(peers.iter().cycle())
             .map(|(series, peers)| (format!("{series} trace_formats"), formats(series, peers)))
             .collect();
-        (formatted, killed.map(thread::ScopedJoinHandle::join))
-    });
+        anyhow::Ok((formatted, killed.map(thread::ScopedJoinHandle::join)))
+    })?;
     let killed = killed.map(|outcome| outcome.unwrap_or_else(|_| Err(anyhow!("its thread panicked"))));
     for (title, outcome) in
         formatted.into_iter().chain(killed.map(|outcome| ("6.12 trace_killed".to_owned(), outcome)))
