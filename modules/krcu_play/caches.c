@@ -200,7 +200,7 @@ static int play_alloc(char **words, unsigned int count)
 	while (number) {
 		struct play_object *object = kmem_cache_alloc(cache->cache, sleeps ? GFP_KERNEL : GFP_ATOMIC);
 
-		if (!object || refused > 2000) {
+		if (!object || refused > 8000) {
 			error = object ? -EAGAIN : -ENOMEM;
 			if (object)
 				kmem_cache_free(cache->cache, object);

@@ -62,7 +62,7 @@ const OPEN: &str = "verdict inconclusive";
 /// The root lies in memory twice while it is unpacked.
 const MEMORY_MIB: u32 = 3072;
 /// How long a machine may run.
-const SECONDS: u64 = 300;
+const SECONDS: u64 = 600;
 
 /// Runs the test on each chosen kernel, side by side; on both when it is chosen by its name alone.
 ///

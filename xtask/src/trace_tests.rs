@@ -3,7 +3,7 @@
 //! it has no goodbye.
 //!
 //! Every `krcu check` that an agent's scenario calls by that name keeps a trace as well ([`PRELUDE`]). A boot of its
-//! own runs each format of a report, and two kill fifty recorders.
+//! own runs each format of a report, and one kills fifty recorders.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,9 +25,8 @@ use crate::scenarios::SERIES;
 use crate::tally::Tally;
 use crate::vm::Run;
 
-/// Recorders that are killed, and the machines that they are divided among.
+/// Recorders that are killed.
 const KILLED: usize = 50;
-const MACHINES: usize = 2;
 /// How many of them must have come far enough to leave events, or the test shows nothing.
 const FAR_ENOUGH: usize = 30;
 /// The formats of a report, each of the run of a module; all of a module's objects are queued while krcu watches.
@@ -220,7 +219,7 @@ fn killed(series: &str) -> Result<()> {
         "mkdir -p /out\n\
          (while [ ! -e /tmp/enough ]; do insmod /modules/krcu_pending.ko objects=2000; rmmod krcu_pending; done) & loop=$!\n\
          i=0\n\
-         while [ $i -lt {} ]; do\n\
+         while [ $i -lt {KILLED} ]; do\n\
            krcu record -o /out/$i.krcu & krcu=$!\n\
            if [ $((i % 5)) != 0 ]; then\n\
              while [ ! -e /out/$i.krcu/meta.json ]; do usleep 50000; done\n\
@@ -230,31 +229,19 @@ fn killed(series: &str) -> Result<()> {
            wait $krcu\n\
            i=$((i + 1))\n\
          done 2>/dev/null\n\
-         touch /tmp/enough; wait $loop; true",
-        KILLED / MACHINES
+         touch /tmp/enough; wait $loop; true"
     );
-    let boot = |machine: usize| boot(series, &format!("trace_killed_{machine}"), &script, 600);
-    let outs: Vec<Result<PathBuf>> = thread::scope(|scope| {
-        let machines: Vec<_> = (0..MACHINES).map(|machine| scope.spawn(move || boot(machine))).collect();
-        machines
-            .into_iter()
-            .map(|machine| machine.join().unwrap_or_else(|_| Err(anyhow!("its thread panicked"))))
-            .collect()
-    });
+    let out = boot(series, "trace_killed", &script, 900)?;
     let mut found = Vec::new();
     let (mut not_begun, mut far_enough, mut decided) = (0, 0, 0);
-    for out in outs {
-        let out = out?;
-        for place in 0..KILLED / MACHINES {
-            let trace = out.join(format!("{place}.krcu"));
-            match fate(&trace) {
-                Ok(Fate::NotBegun) => not_begun += 1,
-                Ok(Fate::Recorded { events, verdicts }) => {
-                    far_enough += usize::from(events > 0);
-                    decided += verdicts;
-                }
-                Err(error) => found.push(format!("{}: {error:#}", trace.display())),
+    for place in 0..KILLED {
+        match fate(&out.join(format!("{place}.krcu"))) {
+            Ok(Fate::NotBegun) => not_begun += 1,
+            Ok(Fate::Recorded { events, verdicts }) => {
+                far_enough += usize::from(events > 0);
+                decided += verdicts;
             }
+            Err(error) => found.push(format!("recorder {place}: {error:#}")),
         }
     }
     say(&format!(

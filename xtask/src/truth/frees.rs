@@ -9,9 +9,10 @@ use super::{by_kfree_rcu, late, leaked, left, ordering, played, waited_for, wait
 
 /// No page is kept for pointers, as under memory pressure: what has an rcu_head goes to the list.
 const NO_PAGES: &str = "rcutree.rcu_min_cached_objs=0 slab_common.rcu_min_cached_objs=0";
-/// Every millisecond one allocation comes from KFENCE's pool, a further one of the same place, too, when three quarters of
-/// the pool are taken (`should_skip_covered()`).
-const KFENCE: &str = "kfence.sample_interval=1 kfence.skip_covered_thresh=100";
+/// An allocation comes from KFENCE's pool twice a second, and each millisecond where a scenario asks for it: were it so from
+/// the boot on, what stays allocated would fill the pool, and no place would get a second object of it
+/// (`should_skip_covered()`).
+const KFENCE: &str = "kfence.sample_interval=500";
 
 /// Its scenarios. `drain` has the batches leave at once, where five seconds would have to be waited for.
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -327,9 +328,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "kfence",
             "KFENCE's objects lie in its own pool and belong to the cache all the same: they are queued and waited for as the \
              others are. 6.1 is built without.",
-            "play 'create a; alloc a 20 slow; queue a 20; destroy a; drain'",
+            "often=/sys/module/kfence/parameters/sample_interval
+             echo 1 >$often && play 'create a; alloc a 20 fenced' && echo 500 >$often &&
+             play 'queue a 20; destroy a; drain'",
             &[Expectation {
-                log_has: &["truth cache=a kfence="],
+                log_has: &["truth cache=a kfence=20"],
                 ..quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20), by_kfree_rcu(0)])])
             }],
         )
@@ -341,7 +344,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "KFENCE's objects are on no slab, so a destroy with nothing else left succeeds (__kmem_cache_shutdown()) though their \
              callbacks are outstanding, and these run when the cache is gone: the one way in which a late free passes the \
              destroy's own check. KFENCE then reports each. 7.3's destroy waits for callbacks.",
-            "play 'create a checked; alloc a 3 fenced; hold 1000 flushed; call a 3; destroy a; release; called'",
+            "often=/sys/module/kfence/parameters/sample_interval
+             echo 1 >$often && play 'create a checked; alloc a 3 fenced' && echo 500 >$often &&
+             play 'hold 1000 flushed; call a 3; destroy a; release; called'",
             &[
                 Expectation {
                     log_has: &["KFENCE: invalid free in krcu_play_free_callback"],
