@@ -12,6 +12,7 @@ use std::{
 
 use anyhow::Context as _;
 use clap::Args;
+use krcu_common::Fate;
 use krcu_model::verdicts;
 use krcu_trace::{How, Limits, Writer};
 use tokio::{
@@ -21,7 +22,7 @@ use tokio::{
 
 use crate::{
     command::{self, CommandError},
-    pipeline::Finished,
+    pipeline::{Finished, accounts},
     probe::STACKS,
     recording::Recording,
     report::{Format, Policy, Report},
@@ -235,7 +236,7 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
         Until::Told(limit) => (until_told(&mut run, *limit).await?, 0),
     };
     let end = now()?;
-    let Finished { state, losses, without_site, accounts, kept, .. } = run.finish(None).await?.finished;
+    let Finished { state, reading, kept, .. } = run.finish(None).await?.finished;
     if let Some(error) = &kept.cut_short {
         eprintln!("krcu: {error}");
     }
@@ -244,9 +245,9 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
         release,
         probes: attached_probes,
         events: state.events(),
-        losses,
-        without_site,
-        accounts,
+        losses: reading.losses(),
+        without_site: reading.all(Fate::NoSite),
+        accounts: accounts(&reading.counters),
         attach_ns: watch.attached.since(begun),
         duration_ns: end.since(watch.attached),
         verdicts: verdicts(&state),

@@ -1,7 +1,7 @@
 //! One owner for the replay: bytes of the ring in, verdicts out.
 
 use anyhow::Context as _;
-use krcu_common::{Fate, decode::decode};
+use krcu_common::decode::decode;
 use krcu_model::{
     Event, State, Watch,
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
@@ -48,13 +48,7 @@ pub fn blind(plan: &Plan) -> Vec<Blind> {
 pub struct Finished {
     /// What is believed in the end.
     pub state: State,
-    /// What went unseen.
-    pub losses: Losses,
-    /// Events that have no site, because there was no room for their stack.
-    pub without_site: u64,
-    /// What became of everything that was seen.
-    pub accounts: Vec<Account>,
-    /// What the kernel has counted.
+    /// What the kernel has counted: what went unseen, and what became of everything that was seen.
     pub reading: Reading,
     /// What became of the events that were to be kept.
     pub kept: Kept,
@@ -188,22 +182,13 @@ impl Pipeline {
         let reading = read(probes, true)?;
         let gaps = self.ledger.take(&reading, end, end);
         self.gaps(gaps);
-        let losses = reading.losses();
         if is_whole {
             // What has a number and was not counted as lost was written and never came.
             let numbered: u64 = probes.sequences()?.iter().sum();
             let attached = self.state.watch().attached;
-            self.gaps(missing(numbered, self.state.events() + losses.ring_full, attached, end));
+            self.gaps(missing(numbered, self.state.events() + reading.losses().ring_full, attached, end));
         }
-        Ok(Finished {
-            state: self.state,
-            losses,
-            without_site: reading.all(Fate::NoSite),
-            accounts: accounts(&reading.counters),
-            reading,
-            kept: self.sinks.finish(),
-            reporter: self.reporter,
-        })
+        Ok(Finished { state: self.state, reading, kept: self.sinks.finish(), reporter: self.reporter })
     }
 }
 

@@ -242,7 +242,7 @@ impl Owner {
         self.log.say(level, said);
         match self.watcher.finish(Some(drained_by)).await {
             Ok(Ended { finished, is_whole, attached, probes }) => {
-                let Finished { state, losses, reading, kept, reporter, .. } = finished;
+                let Finished { state, reading, kept, reporter } = finished;
                 let at = now().unwrap_or_default();
                 let events = state.events();
                 if !is_whole {
@@ -266,7 +266,7 @@ impl Owner {
                     self.log
                         .say(Level::Warn, format!("{attached} probes are still attached: {KERNEL_DETACHES}"));
                 }
-                let lost = losses.total();
+                let lost = reading.losses().total();
                 let attached = if attached == 0 { "; nothing is attached" } else { "" };
                 self.log.say(Level::Info, format!("stopped: {events} events, {lost} lost{attached}"));
                 status

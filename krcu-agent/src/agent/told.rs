@@ -33,17 +33,15 @@ impl Known {
                 None => {
                     let accusation = (kind, row.life, row.verdict.cache.clone());
                     let objects = row.verdict.queued_by_kfree_rcu.max(row.verdict.queued_twice);
-                    let place = found.entry(accusation.clone()).or_default();
+                    let alike = found.entry(accusation.clone()).or_default();
+                    let place = *alike;
+                    *alike += 1;
                     let told = self.accusations.entry(accusation).or_default();
-                    match told.get_mut(*place) {
-                        Some(known) if *known >= objects => {
-                            *place += 1;
-                            continue;
-                        }
+                    match told.get_mut(place) {
+                        Some(known) if *known >= objects => continue,
                         Some(known) => *known = objects,
                         None => told.push(objects),
                     }
-                    *place += 1;
                     None
                 }
             };
