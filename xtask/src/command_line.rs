@@ -67,6 +67,9 @@ enum Verb {
         /// Only this series of kernels; several times for several.
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
+        /// Run nothing: print the list of all tests, one a line, which xtask/tests.txt holds.
+        #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "kernel", "names"])]
+        list: bool,
         /// Only these scenarios.
         #[arg(value_name = "SCENARIO")]
         names: Vec<String>,
@@ -233,7 +236,8 @@ impl Arguments {
             ),
             Verb::Run { arguments } => run::run(&arguments),
             Verb::Demo => demo::run(),
-            Verb::Test { no_kernels, kernels_only, kernel, names } => test::run(&Parts {
+            Verb::Test { list: true, .. } => done(test::list()),
+            Verb::Test { no_kernels, kernels_only, kernel, names, list: false } => test::run(&Parts {
                 no_kernels,
                 kernels_only,
                 choice: Choice { series: kernel, names, kept: false },

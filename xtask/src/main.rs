@@ -27,6 +27,7 @@ mod judge;
 mod kernel;
 mod kernel_tests;
 mod linker;
+mod listed;
 mod machine;
 mod model;
 mod module;

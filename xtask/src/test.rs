@@ -11,6 +11,7 @@ use crate::clean_root;
 use crate::contrib;
 use crate::install;
 use crate::kernel_tests::{self, Choice};
+use crate::listed;
 use crate::machine;
 use crate::model::{self, Extent};
 use crate::progress::{command_line, say};
@@ -80,6 +81,18 @@ pub(crate) fn run(parts: &Parts) -> Result<ExitCode> {
         })?;
     }
     Ok(tally.close())
+}
+
+/// Prints the list of all tests.
+///
+/// # Errors
+///
+/// When a crate's tests do not compile.
+pub(crate) fn list() -> Result<()> {
+    setup::ensure()?;
+    build::ebpf()?;
+    listed::all()?.iter().for_each(|line| println!("{line}"));
+    Ok(())
 }
 
 fn cargo(arguments: &[&str]) -> Command {
