@@ -13,7 +13,7 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use krcu_common::Fate;
-use krcu_model::verdicts;
+use krcu_model::{event::Time, verdicts};
 use krcu_trace::{How, Limits, Writer};
 use tokio::{
     process::{Child, Command},
@@ -29,8 +29,10 @@ use crate::{
     signals::Signals,
     sinks::Sinks,
     trace,
-    watcher::{self, Ask, LOOK_EVERY, Watcher, now},
+    watcher::{self, Ask, Attached, LOOK_EVERY, Watcher, now},
 };
+
+mod each;
 
 /// Runs a command and says, for every slab cache destroyed meanwhile, whether deferred frees were
 /// outstanding.
@@ -42,9 +44,16 @@ pub struct Options {
     /// How to write the report
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
-    /// Write the report to this file, not to standard output
+    /// Write the report to this file, not to standard output; with --each, the reports into this folder
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Attach once, and judge each command of this file by itself, as if krcu had been attached just before it; `-`
+    /// is standard input. A line is `NAME COMMAND`, or `NAME OPTIONS -- COMMAND` with --strict, --format, --settle
+    /// or --exit-flagged of its own; a shell runs the command. What comes of it is NAME.json (.txt, .tap, .xml) in the
+    /// folder of --report, NAME.events in that of --events and NAME.krcu in that of --output; `NAME STATUS` is
+    /// printed when they are there
+    #[arg(long, value_name = "FILE", requires = "report", conflicts_with = "command")]
+    pub each: Option<PathBuf>,
     /// Write every event to this file, as text, one a line: the verdicts follow from it, so it is what a
     /// bug report should carry. It grows by some 90 bytes for each object queued and each object freed
     #[arg(long, value_name = "FILE")]
@@ -81,7 +90,7 @@ pub struct Options {
     #[arg(long)]
     pub verbose: bool,
     /// The command and its arguments, after `--`
-    #[arg(required = true, last = true, value_name = "CMD")]
+    #[arg(required_unless_present = "each", last = true, value_name = "CMD")]
     pub command: Vec<OsString>,
 }
 
@@ -124,6 +133,9 @@ pub enum CheckError {
 /// # Errors
 /// See [`CheckError`]; nothing stays attached.
 pub fn run(options: &Options) -> Result<u8, CheckError> {
+    if let Some(list) = &options.each {
+        return each::run(options, list);
+    }
     let program = match options.command.first() {
         Some(word) => command::find(word)?,
         None => return Err(anyhow::anyhow!("there is no command to run: give one after `--`").into()),
@@ -194,17 +206,7 @@ pub(crate) fn watch_to_the_end(options: &Options, until: Until, keep: Keep<'_>) 
 }
 
 async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Result<Report> {
-    let attached = watcher::attach(Ask {
-        ring_bytes: options.ring_bytes,
-        stacks: options.stacks,
-        queue_stacks: !options.no_stacks,
-        alloc_stacks: options.alloc_stacks,
-        probe_log: options.probe_log,
-        verbose: options.verbose,
-    })?;
-    for why in &attached.withdrawn {
-        eprintln!("krcu: without an optional probe: {why}");
-    }
+    let attached = attach(options)?;
     let (release, begun, watch) = (attached.release(), attached.begun, attached.watch.clone());
     let mut sinks = Sinks { recording: keep.recording, ..Sinks::default() };
     if let Some(recording) = &mut sinks.recording {
@@ -236,25 +238,68 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
         Until::Told(limit) => (until_told(&mut run, *limit).await?, 0),
     };
     let end = now()?;
-    let Finished { state, reading, kept, .. } = run.finish(None).await?.finished;
+    let finished = run.finish(None).await?.finished;
+    let run = Run {
+        release,
+        probes: attached_probes,
+        attach_ns: watch.attached.since(begun),
+        end,
+        command_status,
+        policy: Policy { strict: options.strict, exit_flagged: options.exit_flagged },
+    };
+    report(run, finished, how, trace_error)
+}
+
+fn attach(options: &Options) -> anyhow::Result<Attached> {
+    let attached = watcher::attach(Ask {
+        ring_bytes: options.ring_bytes,
+        stacks: options.stacks,
+        queue_stacks: !options.no_stacks,
+        alloc_stacks: options.alloc_stacks,
+        probe_log: options.probe_log,
+        verbose: options.verbose,
+    })?;
+    for why in &attached.withdrawn {
+        eprintln!("krcu: without an optional probe: {why}");
+    }
+    Ok(attached)
+}
+
+/// What a report has besides what the replay came to.
+struct Run {
+    release: String,
+    probes: usize,
+    attach_ns: u64,
+    end: Time,
+    command_status: u8,
+    policy: Policy,
+}
+
+/// The report, and the end of the trace that has it.
+fn report(
+    run: Run,
+    finished: Finished,
+    how: How,
+    mut trace_error: Option<krcu_trace::CutShort>,
+) -> anyhow::Result<Report> {
+    let Finished { state, reading, kept, .. } = finished;
     if let Some(error) = &kept.cut_short {
         eprintln!("krcu: {error}");
     }
-
     let mut report = Report {
-        release,
-        probes: attached_probes,
+        release: run.release,
+        probes: run.probes,
         events: state.events(),
         losses: reading.losses(),
         without_site: reading.all(Fate::NoSite),
         accounts: accounts(&reading.counters),
-        attach_ns: watch.attached.since(begun),
-        duration_ns: end.since(watch.attached),
+        attach_ns: run.attach_ns,
+        duration_ns: run.end.since(state.watch().attached),
         verdicts: verdicts(&state),
-        command_status,
+        command_status: run.command_status,
         events_cut_short: kept.cut_short.is_some(),
         incomplete: None,
-        policy: Policy { strict: options.strict, exit_flagged: options.exit_flagged },
+        policy: run.policy,
     };
     if let Some(writer) = kept.trace {
         trace_error = writer.finish(how, now()?, trace::run(&report)).err();

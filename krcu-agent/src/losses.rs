@@ -5,6 +5,7 @@
 //! may be found by the next one, never twice.
 
 use std::collections::BTreeMap;
+use std::iter::repeat;
 
 use krcu_common::{
     Fate, Kind,
@@ -89,6 +90,32 @@ pub struct Reading {
 }
 
 impl Reading {
+    /// What was counted since an earlier reading.
+    #[must_use]
+    pub fn since(&self, before: &Reading) -> Reading {
+        let counters = self.counters.iter().enumerate().map(|(cpu, counters)| {
+            let before = before.counters.get(cpu).map_or(&[][..], Vec::as_slice).iter().chain(repeat(&0));
+            counters.iter().zip(before).map(|(now, before)| now.saturating_sub(*before)).collect()
+        });
+        let of = |key| before.lost.get(key).copied().unwrap_or(0);
+        let lost = self.lost.iter().map(|(key, events)| (*key, events.saturating_sub(of(key))));
+        let skipped = |program: &str| {
+            let mut known = before.misses.iter().flatten();
+            known.find(|(name, _)| *name == program).and_then(|(_, misses)| *misses).unwrap_or(0)
+        };
+        let misses = self.misses.as_ref().map(|misses| {
+            let since = misses.iter().map(|(program, misses)| {
+                (*program, misses.map(|misses| misses.saturating_sub(skipped(program))))
+            });
+            since.collect()
+        });
+        Reading {
+            counters: counters.collect(),
+            lost: lost.filter(|(_, events)| *events > 0).collect(),
+            misses,
+        }
+    }
+
     fn sum(&self, kind: Kind, fate: Fate) -> u64 {
         let place = counter(kind, fate) as usize;
         self.counters.iter().filter_map(|cpu| cpu.get(place)).sum()

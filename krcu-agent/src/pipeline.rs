@@ -1,7 +1,9 @@
 //! One owner for the replay: bytes of the ring in, verdicts out.
 
+use std::mem;
+
 use anyhow::Context as _;
-use krcu_common::decode::decode;
+use krcu_common::{Fate, decode::decode};
 use krcu_model::{
     Event, State, Watch,
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
@@ -11,7 +13,7 @@ use krcu_model::{
 
 use crate::{
     kernel::plan::{Offer, Plan},
-    losses::{Ledger, Reading},
+    losses::{Ledger, Misses, Reading},
     probe::Probes,
     sinks::{Kept, Sinks, accounted},
 };
@@ -63,9 +65,20 @@ pub struct Pipeline {
     ledger: Ledger,
     /// [`Probes::losses`] at the last reading.
     losses: u64,
+    /// What was counted before this replay began.
+    base: Base,
     sinks: Sinks,
     /// What reports of a running watch are made by, where they are wanted.
     reporter: Option<Box<Reporter>>,
+}
+
+/// What the probes had counted when a replay began.
+#[derive(Debug, Default)]
+struct Base {
+    /// Every counter.
+    reading: Reading,
+    /// How many events had a number.
+    numbered: u64,
 }
 
 /// Reads CLOCK_MONOTONIC.
@@ -79,7 +92,7 @@ impl Pipeline {
     #[must_use]
     pub fn new(watch: Watch, sinks: Sinks) -> Pipeline {
         let ledger = Ledger::new(watch.attached);
-        Pipeline { state: State::new(watch), ledger, losses: 0, sinks, reporter: None }
+        Pipeline { state: State::new(watch), ledger, losses: 0, base: Base::default(), sinks, reporter: None }
     }
 
     /// The one place from which the model takes events: what is kept is what was taken.
@@ -121,7 +134,7 @@ impl Pipeline {
             return Ok(());
         }
         self.losses = losses;
-        let reading = read(probes, misses_due)?;
+        let reading = self.read(probes, misses_due)?;
         let gaps = self.ledger.take(&reading, began, now()?);
         self.gaps(gaps);
         Ok(())
@@ -134,7 +147,7 @@ impl Pipeline {
     pub fn tick(&mut self, probes: &Probes, now: Time) -> anyhow::Result<()> {
         self.sinks.tick(now);
         if self.sinks.wants_account(now) {
-            let reading = read(probes, true)?;
+            let reading = self.read(probes, true)?;
             self.sinks.account(accounted(now, &reading));
         }
         Ok(())
@@ -161,15 +174,66 @@ impl Pipeline {
         &self.state
     }
 
+    /// The kernel's counts since this replay began.
+    fn read(&self, probes: &Probes, misses: bool) -> anyhow::Result<Reading> {
+        Ok(read(probes, misses)?.since(&self.base.reading))
+    }
+
     /// Whether every event that the probes have numbered was taken or is counted as lost. Right after
     /// detaching, a program may still be about to submit its last.
     ///
     /// # Errors
     /// When the counters cannot be read.
     pub fn has_all(&self, probes: &Probes) -> anyhow::Result<bool> {
-        let lost: u64 = accounts(&probes.counters()?).iter().map(|account| account.lost).sum();
-        let numbered: u64 = probes.sequences()?.iter().sum();
+        let lost = read(probes, false)?.since(&self.base.reading).losses().ring_full;
+        let numbered = numbered(probes)?.saturating_sub(self.base.numbered);
         Ok(self.state.events() + lost >= numbered)
+    }
+
+    /// The kernel's counts, but for those that come with the numbers of events: what [`Pipeline::part`] needs, and
+    /// read before it, since reading each of them makes an event.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    pub fn rows(&self, probes: &Probes, misses: &Misses) -> anyhow::Result<Reading> {
+        Ok(Reading { misses: Some(misses.clone()), counters: probes.rows()?, lost: probes.lost()? })
+    }
+
+    /// Ends this replay and begins another while the probes stay attached: the next knows nothing of this one, as
+    /// if the probes had been attached now. Nothing is done, and nothing comes of it, while an event that has a
+    /// number was neither taken nor counted as lost; unless it `must` be, and then what is missing is a gap.
+    /// `rows` was read by [`Pipeline::rows`], and the ring emptied since.
+    ///
+    /// # Errors
+    /// When the counters or the clock cannot be read.
+    pub fn part(
+        &mut self,
+        probes: &Probes,
+        rows: Reading,
+        must: bool,
+        now: Clock,
+    ) -> anyhow::Result<Option<Finished>> {
+        let at = now()?;
+        let (counters, numbered) = probes.with_lines(rows.counters)?;
+        let reading = Reading { counters, ..rows };
+        let since = reading.since(&self.base.reading);
+        let counted = since.all(Fate::Delivered);
+        let is_whole = counted == self.state.events()
+            && counted + since.losses().ring_full == numbered.saturating_sub(self.base.numbered);
+        if !is_whole && !must {
+            return Ok(None);
+        }
+        let next = Pipeline {
+            state: State::new(Watch { attached: at, ..self.state.watch().clone() }),
+            ledger: Ledger::new(at),
+            losses: probes.losses()?,
+            base: Base { reading, numbered },
+            sinks: Sinks::default(),
+            reporter: None,
+        };
+        let ended = mem::replace(self, next);
+        let numbered = numbered.saturating_sub(ended.base.numbered);
+        Ok(Some(ended.close(since, Some(numbered), at)))
     }
 
     /// Closes the account with the kernel's counters. `is_whole` says that the probes are detached and that all
@@ -177,18 +241,24 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the counters or the clock cannot be read.
-    pub fn finish(mut self, probes: &Probes, is_whole: bool, now: Clock) -> anyhow::Result<Finished> {
+    pub fn finish(self, probes: &Probes, is_whole: bool, now: Clock) -> anyhow::Result<Finished> {
         let end = now()?;
-        let reading = read(probes, true)?;
+        let reading = self.read(probes, true)?;
+        // What has a number and was not counted as lost was written and never came.
+        let numbered =
+            if is_whole { Some(numbered(probes)?.saturating_sub(self.base.numbered)) } else { None };
+        Ok(self.close(reading, numbered, end))
+    }
+
+    /// The last gaps, of what was counted, and of so many events that have a number, where that says anything.
+    fn close(mut self, reading: Reading, numbered: Option<u64>, end: Time) -> Finished {
         let gaps = self.ledger.take(&reading, end, end);
         self.gaps(gaps);
-        if is_whole {
-            // What has a number and was not counted as lost was written and never came.
-            let numbered: u64 = probes.sequences()?.iter().sum();
+        if let Some(numbered) = numbered {
             let attached = self.state.watch().attached;
             self.gaps(missing(numbered, self.state.events() + reading.losses().ring_full, attached, end));
         }
-        Ok(Finished { state: self.state, reading, kept: self.sinks.finish(), reporter: self.reporter })
+        Finished { state: self.state, reading, kept: self.sinks.finish(), reporter: self.reporter }
     }
 }
 
@@ -216,6 +286,11 @@ impl Pipeline {
     pub fn reading(probes: &Probes) -> anyhow::Result<Reading> {
         read(probes, true)
     }
+}
+
+/// How many events have a number.
+fn numbered(probes: &Probes) -> anyhow::Result<u64> {
+    Ok(probes.sequences()?.iter().sum())
 }
 
 /// Reads the kernel's counts, in the order that [`crate::losses`] asks for.

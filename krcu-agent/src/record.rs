@@ -77,6 +77,7 @@ impl Options {
             strict: false,
             format: Format::Text,
             report: None,
+            each: None,
             events: None,
             output: None,
             settle: self.settle,

@@ -23,6 +23,9 @@ pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Looks at the ring after detaching; what has not come by then counts as lost.
 const LAST_LOOKS: usize = 100;
 
+/// Looks at the ring when a replay ends and the probes stay; what has not come by then counts as lost.
+const LOOKS_BETWEEN: usize = 1000;
+
 /// What is asked of the probes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ask {
@@ -176,6 +179,29 @@ impl Watcher {
     /// The ring's fill.
     pub(crate) fn ring_used(&self) -> Option<u64> {
         self.source.used_bytes()
+    }
+
+    /// Ends a replay and begins the next, with the probes attached: the next knows nothing of what was before, as if
+    /// they had been attached now. What it takes goes into no sink yet.
+    ///
+    /// # Errors
+    /// When a counter or the clock cannot be read.
+    pub(crate) async fn part(&mut self) -> anyhow::Result<Finished> {
+        self.take().await?;
+        let misses = self.probes.recursion_misses();
+        for look in 1.. {
+            let rows = self.pipeline.rows(&self.probes, &misses)?;
+            while !self.drain()? {
+                tokio::task::yield_now().await;
+            }
+            let must = look >= LOOKS_BETWEEN;
+            if let Some(finished) = self.pipeline.part(&self.probes, rows, must, now)? {
+                self.probes.name_again()?;
+                return Ok(finished);
+            }
+            tokio::task::yield_now().await;
+        }
+        anyhow::bail!("the kernel's counts of events are never those of the ring")
     }
 
     /// Detaches, takes what comes meanwhile and what is there in the end, and closes the account. Past the

@@ -12,7 +12,7 @@
 //!
 //! Detaching takes seconds on a slow machine, and a destroy may begin meanwhile. So what anything is
 //! concluded from goes last, and what concludes goes first: a barrier that returns, or a destroy that looks,
-//! when frees are not seen any more, would find objects outstanding that are free. See [`leaving`].
+//! when frees are not seen any more, would find objects outstanding that are free. See [`Leaving`].
 
 use serde::Serialize;
 
@@ -228,20 +228,57 @@ const EXPEDITED: &[&str] = &["wait_rcu_exp_gp", "rcu_exp_wait_wake"];
 /// Creates caches unseen where `kmem_cache_create()` is the one that is probed.
 pub const CREATE_USERCOPY: &str = "kmem_cache_create_usercopy";
 
-/// The place of a program in the order of detaching: lowest first.
-///
-/// First the entry of a destroy, so that no other comes into the watch; then whatever a verdict follows
-/// from at once, ends before begins, so that a destroy that is running is one whose end was not seen;
-/// then the queueing, then the frees, and grace periods at the last.
+/// In which group a probe is detached. Groups go one after the other, in this order; those of one group go side by
+/// side, since none of them concludes anything from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leaving {
+    /// The entry of a destroy: no other destroy comes into the watch.
+    Destroy,
+    /// The ends of destroys and barriers, from which a verdict follows at once. They go before the begins, so that
+    /// what runs meanwhile is seen to have begun and not to have ended, which proves nothing; without its begin, an
+    /// end would be that of a call that is older than the probes.
+    Conclusion,
+    /// Their begins, and what happens within them.
+    Course,
+    /// The queueing, and what gives names: what is queued is seen to be freed, or is not seen at all.
+    Queueing,
+    /// The begins of frees. Until here each object that is outstanding is truly so. A batch that is seen to begin is
+    /// seen to end.
+    Free,
+    /// The ends of frees.
+    FreeEnd,
+    /// The begins of grace periods: every free that was seen had its grace period seen. One that is seen to begin is
+    /// seen to end.
+    Grace,
+    /// The ends of grace periods.
+    GraceEnd,
+}
+
+/// The group in which a program is detached.
 #[must_use]
-pub fn leaving(program: &str) -> usize {
-    let all = PROBES.len();
-    let place = PROBES.iter().position(|entry| entry.program == program).unwrap_or(0);
-    match PROBES.get(place).map(|entry| entry.word) {
-        _ if program == "destroy_begin" => 0,
-        Some(Word::Cache | Word::Barrier) | None => 1 + place,
-        Some(Word::Queue | Word::Free | Word::Module) => 1 + 2 * all - place,
-        Some(Word::Grace) => 1 + 3 * all - place,
+pub fn leaving(program: &str) -> Leaving {
+    let first = program.strip_suffix(NESTED_SUFFIX).unwrap_or(program);
+    let is_end = first.ends_with("_end") || first == "cache_released";
+    let word = PROBES.iter().find(|entry| entry.program == program).map(|entry| entry.word);
+    match word {
+        _ if first == "destroy_begin" => Leaving::Destroy,
+        Some(Word::Cache | Word::Barrier) | None if is_end => Leaving::Conclusion,
+        Some(Word::Cache | Word::Barrier) | None => Leaving::Course,
+        Some(Word::Queue | Word::Module) => Leaving::Queueing,
+        Some(Word::Free) => {
+            if is_end {
+                Leaving::FreeEnd
+            } else {
+                Leaving::Free
+            }
+        }
+        Some(Word::Grace) => {
+            if is_end {
+                Leaving::GraceEnd
+            } else {
+                Leaving::Grace
+            }
+        }
     }
 }
 
@@ -328,25 +365,48 @@ const fn instead_of(better: &'static str, program: &'static str, attach: Attach,
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{PROBES, Word, leaving};
+    use super::{Leaving, PROBES, Word, leaving};
 
     #[test]
     fn nothing_concludes_once_frees_go_unseen() {
-        let places: BTreeSet<usize> = PROBES.iter().map(|entry| leaving(entry.program)).collect();
-        assert_eq!(places.len(), PROBES.len(), "two programs share a place");
-        let last = |words: &[Word]| {
-            let of = PROBES.iter().filter(|entry| words.contains(&entry.word));
-            of.map(|entry| leaving(entry.program)).max()
+        let groups = |word: Word| -> BTreeSet<Leaving> {
+            PROBES.iter().filter(|entry| entry.word == word).map(|entry| leaving(entry.program)).collect()
         };
-        let first = |word: Word| {
-            PROBES.iter().filter(|entry| entry.word == word).map(|entry| leaving(entry.program)).min()
-        };
-        assert_eq!(leaving("destroy_begin"), 0);
-        assert!(leaving("shutdown_end") < leaving("shutdown_begin"));
-        assert!(leaving("shutdown_begin") < leaving("kvfree_barrier_end"));
-        assert!(last(&[Word::Cache, Word::Barrier]) < first(Word::Queue));
-        assert!(last(&[Word::Queue]) < first(Word::Free));
-        assert!(last(&[Word::Free]) < first(Word::Grace));
-        assert!(leaving("grace_begin") < leaving("grace_end"));
+        let all = |words: &[Word]| words.iter().flat_map(|word| groups(*word)).collect::<BTreeSet<_>>();
+        assert_eq!(
+            all(&[Word::Cache, Word::Barrier]),
+            [Leaving::Destroy, Leaving::Conclusion, Leaving::Course].into()
+        );
+        assert_eq!(all(&[Word::Queue, Word::Module]), [Leaving::Queueing].into());
+        assert_eq!(groups(Word::Free), [Leaving::Free, Leaving::FreeEnd].into());
+        assert_eq!(groups(Word::Grace), [Leaving::Grace, Leaving::GraceEnd].into());
+        assert!(Leaving::Course < Leaving::Queueing && Leaving::FreeEnd < Leaving::Grace);
+    }
+
+    #[test]
+    fn what_is_told_to_begin_is_told_to_end_as_its_argument_says() {
+        // A barrier or a look that runs as the probes go must not seem over; a batch and a grace period must be over.
+        for (begin, end) in [
+            ("shutdown_begin", "shutdown_end"),
+            ("rcu_barrier_begin", "rcu_barrier_end"),
+            ("kvfree_barrier_begin", "kvfree_barrier_end"),
+            ("kvfree_on_cache_begin", "kvfree_on_cache_end"),
+        ] {
+            assert!(leaving(end) < leaving(begin), "{end} goes after {begin}");
+        }
+        for (begin, end) in [
+            ("freed_bulk", "freed_bulk_end"),
+            ("freed_array", "freed_array_end"),
+            ("freed_array_nested", "freed_array_end_nested"),
+            ("freed_list_begin", "freed_list_end"),
+            ("freed_sheaf", "freed_sheaf_end"),
+            ("callback_runs", "callback_runs_end"),
+            ("grace_begin", "grace_end"),
+            ("expedited_begin", "expedited_end"),
+        ] {
+            assert!(leaving(begin) < leaving(end), "{begin} goes after {end}");
+        }
+        assert_eq!(leaving("destroy_begin_nested"), Leaving::Destroy);
+        assert_eq!(leaving("cache_released"), Leaving::Conclusion);
     }
 }

@@ -1,5 +1,6 @@
 //! The kinds of program that krcu uses, behind one function for each step, and what holds them in their places.
 
+use std::collections::BTreeMap;
 use std::mem;
 use std::thread;
 
@@ -8,7 +9,7 @@ use aya::programs::links::FdLink;
 use aya::programs::{Program, ProgramError};
 use tokio::sync::watch;
 
-use crate::kernel::catalog::leaving;
+use crate::kernel::catalog::{Leaving, leaving};
 
 /// Hands a program to the kernel's verifier.
 pub(super) fn load(program: &mut Program, target: &str, btf: &Btf) -> Result<(), ProgramError> {
@@ -32,8 +33,8 @@ pub(super) fn attach(program: &mut Program) -> Result<FdLink, ProgramError> {
     }
 }
 
-/// What holds the programs in their places. Dropping it takes them away, in the order of [`leaving`], and
-/// returns when the kernel has.
+/// What holds the programs in their places. Dropping it takes them away, group by group in the order of [`Leaving`],
+/// and returns when the kernel has.
 pub(super) struct Links {
     by_program: Vec<(&'static str, FdLink)>,
     /// How many there are.
@@ -67,10 +68,24 @@ impl Links {
 
 impl Drop for Links {
     fn drop(&mut self) {
-        self.by_program.sort_by_key(|(program, _)| std::cmp::Reverse(leaving(program)));
-        while let Some((_, link)) = self.by_program.pop() {
+        let mut groups: BTreeMap<Leaving, Vec<FdLink>> = BTreeMap::new();
+        for (program, link) in mem::take(&mut self.by_program) {
+            groups.entry(leaving(program)).or_default().push(link);
+        }
+        let left = &self.left;
+        let let_go = |link: FdLink| {
             drop(link);
-            self.left.send_modify(|left| *left -= 1);
+            left.send_modify(|left| *left -= 1);
+        };
+        for links in groups.into_values() {
+            thread::scope(|scope| {
+                for link in links {
+                    // Where no thread can be had, the closure is dropped with its link, and the kernel detaches it here.
+                    if thread::Builder::new().spawn_scoped(scope, move || let_go(link)).is_err() {
+                        left.send_modify(|left| *left -= 1);
+                    }
+                }
+            });
         }
     }
 }

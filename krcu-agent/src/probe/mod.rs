@@ -57,6 +57,10 @@ const LOST: &str = "LOST";
 const STACK_TABLE: &str = "STACKS";
 /// The hash map of the stacks whose frames were sent.
 const SITES: &str = "SITES";
+/// The array, of one element, of how often what an address means may have changed.
+const MODULE_EPOCH: &str = "MODULE_EPOCH";
+/// What the agent adds to the epoch: a module that goes at the same moment adds one, and no epoch comes twice.
+const NEW_EPOCH: u32 = 1 << 16;
 
 /// What a run asks of its probes.
 #[derive(Clone, Copy, Debug)]
@@ -193,6 +197,14 @@ impl Probes {
     /// # Errors
     /// When a map cannot be read.
     pub fn counters(&self) -> Result<Vec<Vec<u64>>, LoadError> {
+        self.with_lines(self.rows()?).map(|(counters, _)| counters)
+    }
+
+    /// The rows alone.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn rows(&self) -> Result<Vec<Vec<u64>>, LoadError> {
         let map = self.per_cpu::<[u64; ROW_WORDS as usize]>(COUNTS)?;
         let mut by_cpu: Vec<Vec<u64>> = Vec::new();
         for row in 0..ROWS {
@@ -203,7 +215,17 @@ impl Probes {
                 cpu.extend_from_slice(row);
             }
         }
-        for (cpu, line) in by_cpu.iter_mut().zip(self.lines()?.0) {
+        Ok(by_cpu)
+    }
+
+    /// Adds to the rows what is in the lines, and gives how many events had a number at that moment: the lines are
+    /// read at once.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub fn with_lines(&self, mut rows: Vec<Vec<u64>>) -> Result<(Vec<Vec<u64>>, u64), LoadError> {
+        let lines = self.lines()?;
+        for (cpu, line) in rows.iter_mut().zip(lines.0) {
             for kind in Kind::ALL {
                 let counts = [(Some(delivered(kind)), Fate::Delivered), (known(kind), Fate::FilteredKmalloc)];
                 for (word, fate) in counts {
@@ -214,7 +236,7 @@ impl Probes {
                 }
             }
         }
-        Ok(by_cpu)
+        Ok((rows, numbers(&lines).sum()))
     }
 
     /// For each CPU the number that its next event gets: how many there were.
@@ -222,7 +244,7 @@ impl Probes {
     /// # Errors
     /// When the map cannot be read.
     pub fn sequences(&self) -> Result<Vec<u64>, LoadError> {
-        Ok(self.lines()?.0.iter().filter_map(|line| line.get(SEQUENCE)).copied().collect())
+        Ok(numbers(&*self.lines()?).collect())
     }
 
     fn lines(&self) -> Result<Box<Lines>, LoadError> {
@@ -250,6 +272,19 @@ impl Probes {
         let map = self.ebpf.map(LOST).ok_or(LoadError::Absent { what: "map", name: LOST })?;
         let map: HashMap<&MapData, u64, u64> = HashMap::try_from(map).map_err(failed)?;
         map.iter().map(|entry| entry.map_err(failed)).collect()
+    }
+
+    /// Has the probes send the frames of each stack and the symbol of each callback anew with the next event from there.
+    ///
+    /// # Errors
+    /// When the map cannot be written.
+    pub fn name_again(&mut self) -> Result<(), LoadError> {
+        let failed = |cause| LoadError::Map { name: MODULE_EPOCH, cause: Box::new(cause) };
+        let map =
+            self.ebpf.map_mut(MODULE_EPOCH).ok_or(LoadError::Absent { what: "map", name: MODULE_EPOCH })?;
+        let mut map: Array<&mut MapData, u32> = Array::try_from(map).map_err(failed)?;
+        let epoch = map.get(&0, 0).map_err(failed)?;
+        map.set(0, epoch.wrapping_add(NEW_EPOCH), 0).map_err(failed)
     }
 
     /// How often the kernel did not run each program because it was running on that CPU already
@@ -292,12 +327,17 @@ impl Probes {
         PerCpuArray::try_from(map).map_err(|cause| LoadError::Map { name, cause: Box::new(cause) })
     }
 
-    /// Begins to detach every probe, in the order of [`leaving`](crate::kernel::catalog::leaving); gives how many are
+    /// Begins to detach every probe, in the groups of [`Leaving`](crate::kernel::catalog::Leaving); gives how many are
     /// still attached, which takes the kernel tens of milliseconds each, and seconds each where some task does not
     /// sleep. Programs and maps stay, so that the ring can be drained and the counters read after the last event.
     pub fn detach(&mut self) -> watch::Receiver<usize> {
         self.links.release()
     }
+}
+
+/// For each CPU how many events have a number.
+fn numbers(lines: &Lines) -> impl Iterator<Item = u64> {
+    lines.0.iter().filter_map(|line| line.get(SEQUENCE)).copied()
 }
 
 /// Has the kernel measure how long programs run, for as long as this is kept. Needs `CAP_SYS_ADMIN`.

@@ -24,6 +24,17 @@ pub enum Format {
 }
 
 impl Format {
+    /// How the name of a file in this format ends.
+    #[must_use]
+    pub fn ending(self) -> &'static str {
+        match self {
+            Format::Text => "txt",
+            Format::Json => "json",
+            Format::Tap => "tap",
+            Format::Junit => "xml",
+        }
+    }
+
     /// The report in this format.
     ///
     /// # Errors
