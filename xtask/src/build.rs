@@ -73,23 +73,54 @@ fn ebpf_cargo(verb: &[&str], rest: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
+/// What is built of the workspace for a purpose, static.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Programs {
+    /// `krcu` alone.
+    Agent,
+    /// What people run on a test host, and the replay of events that the tests ask for.
+    All,
+}
+
 /// Builds the eBPF object and the programs, static, and answers where the programs are.
 ///
 /// # Errors
 ///
 /// When one of them does not compile.
 pub(crate) fn all(profile: &str) -> Result<Vec<PathBuf>> {
+    build(profile, Programs::All)
+}
+
+/// The same, of some programs.
+///
+/// # Errors
+///
+/// When one of them does not compile.
+pub(crate) fn build(profile: &str, programs: Programs) -> Result<Vec<PathBuf>> {
     let object = ebpf()?;
     let host = Toolchain::in_use()?.host;
     let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
+    let mut command = Command::new("cargo");
+    command.args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent"]);
+    if programs == Programs::All {
+        command.args(["-p", "krcu-tui", "-p", "krcu-model", "--bins", "--example", "replay"]);
+    }
     cargo(
-        Command::new("cargo")
-            .args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent", "-p", "krcu-tui"])
+        command
             .env(variable, "-C target-feature=+crt-static")
             .env("KRCU_EBPF_OBJECT", &object)
             .current_dir(machine::repository()),
     )?;
     programs_of(profile)
+}
+
+/// The example of the model's crate that replays events, as the last build of all left it.
+///
+/// # Errors
+///
+/// When rustc does not say what its host is.
+pub(crate) fn replay() -> Result<PathBuf> {
+    Ok(folder_of("release")?.join("examples").join("replay"))
 }
 
 /// The programs that the last build left, for a machine's `/bin`.
@@ -102,13 +133,17 @@ pub(crate) fn programs() -> Result<Vec<PathBuf>> {
 }
 
 fn programs_of(profile: &str) -> Result<Vec<PathBuf>> {
+    let folder = folder_of(profile)?;
+    Ok(PROGRAMS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
+}
+
+fn folder_of(profile: &str) -> Result<PathBuf> {
     let folder = match profile {
         "dev" | "test" => "debug",
         "bench" => "release",
         other => other,
     };
-    let folder = machine::target_folder().join(Toolchain::in_use()?.host).join(folder);
-    Ok(PROGRAMS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
+    Ok(machine::target_folder().join(Toolchain::in_use()?.host).join(folder))
 }
 
 /// Builds the client of the agent's socket for test machines, one file without a crate, static.
@@ -135,11 +170,19 @@ pub(crate) fn peer() -> Result<PathBuf> {
     Ok(peer)
 }
 
+/// A program that leaves the processors to the machines that are emulated beside it: these have deadlines.
+#[must_use]
+pub(crate) fn in_the_background(program: &str) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "10", program]);
+    command
+}
+
 /// Cargo as it is by hand: a build script far below polars asks for variables that cargo has given to xtask, and all of
 /// polars would be compiled again each time that it is built by both in turns.
 #[must_use]
 pub(crate) fn by_hand() -> Command {
-    let mut command = Command::new("cargo");
+    let mut command = in_the_background("cargo");
     let is_given = |name: &OsString| {
         let name = name.to_string_lossy();
         name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")

@@ -2,14 +2,17 @@
 //!
 //! The folder is `$KRCU_CACHE`, else `$XDG_CACHE_HOME/krcu`, else `~/.cache/krcu`: never inside the checkout, so
 //! that `cargo clean` or a fresh clone costs no download. An entry appears by one rename of a finished folder:
-//! two runs at the same time may do the same work twice, but neither ever sees the other's half.
+//! two runs at the same time may do the same work twice, but neither ever sees the other's half. Threads of one run wait
+//! for each other.
 
+use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, anyhow};
@@ -64,6 +67,9 @@ pub(crate) fn create_folder(path: &Path) -> Result<()> {
 ///
 /// What `fill` says, or the rename.
 pub(crate) fn fill_once(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<bool> {
+    // Threads of this process wait for the one that fills it.
+    let being_filled = being_filled(path);
+    let _turn = being_filled.lock().unwrap_or_else(PoisonError::into_inner);
     if path.exists() {
         return Ok(false);
     }
@@ -83,6 +89,13 @@ pub(crate) fn fill_once(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> 
         }
         Err(error) => Err(error).with_context(|| format!("renaming to {}", path.display())),
     }
+}
+
+/// The lock of an entry among the threads of this process.
+fn being_filled(path: &Path) -> Arc<Mutex<()>> {
+    static ENTRIES: Mutex<BTreeMap<PathBuf, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+    let mut entries = ENTRIES.lock().unwrap_or_else(PoisonError::into_inner);
+    Arc::clone(entries.entry(path.to_owned()).or_default())
 }
 
 /// Writes a file by writing a sibling and renaming it.

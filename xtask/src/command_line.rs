@@ -23,7 +23,7 @@ use crate::progress::say;
 use crate::qemu::Acceleration;
 use crate::run;
 use crate::setup;
-use crate::test::{self, Parts};
+use crate::test::{self, Asked};
 use crate::traces;
 use crate::truth::{self, run::Extent};
 use crate::vm::Run;
@@ -64,14 +64,20 @@ enum Verb {
         /// Nothing but the kernels.
         #[arg(long)]
         kernels_only: bool,
+        /// What a change needs before it is worth a whole run: formatting, lints, crates' tests and one kernel's scenarios.
+        #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "kernel", "names"])]
+        quick: bool,
+        /// Check the model anew, though nothing that the check depends on has changed.
+        #[arg(long)]
+        force: bool,
         /// Only this series of kernels; several times for several.
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
         /// Run nothing: print the list of all tests, one a line, which xtask/tests.txt holds.
-        #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "kernel", "names"])]
+        #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "kernel", "names"])]
         list: bool,
-        /// Only these scenarios.
-        #[arg(value_name = "SCENARIO")]
+        /// Only these: scenarios, crates, checks, or tests with this in their name.
+        #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
     /// Every approach of "Waiting for kfree_rcu()", checked in every order of its steps.
@@ -237,11 +243,9 @@ impl Arguments {
             Verb::Run { arguments } => run::run(&arguments),
             Verb::Demo => demo::run(),
             Verb::Test { list: true, .. } => done(test::list()),
-            Verb::Test { no_kernels, kernels_only, kernel, names, list: false } => test::run(&Parts {
-                no_kernels,
-                kernels_only,
-                choice: Choice { series: kernel, names, kept: false },
-            }),
+            Verb::Test { no_kernels, kernels_only, quick, force, kernel, names, list: false } => {
+                test::run(&Asked { no_kernels, kernels_only, quick, force, series: kernel, names })
+            }
             Verb::Model { replay: Some(script), .. } => model::replay(&script),
             Verb::Model { deep, only, write, brief, replay: None } => {
                 model::run(&model::Extent { deep, only, write, brief })

@@ -5,7 +5,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::build;
+use crate::build::{self, Programs};
 use crate::kernel::Series;
 use crate::machine;
 use crate::progress::{say, tail_of};
@@ -42,7 +42,7 @@ const SCENES: [Scene; 2] = [
 /// When something cannot be built or booted, or krcu says something else than it must.
 pub(crate) fn run() -> Result<ExitCode> {
     setup::ensure()?;
-    build::all("release")?;
+    build::build("release", Programs::Agent)?;
     let modules: Vec<PathBuf> = vec![machine::repository().join("modules").join(MODULE)];
     let mut pages = Vec::new();
     for scene in &SCENES {

@@ -32,6 +32,15 @@ pub(crate) fn of_folder(folder: &Path, word: &str) -> Result<String> {
         let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
         listing.push_str(&format!("{} {name}\n", of_file(&path)?));
     }
+    of_text(&listing)
+}
+
+/// A short digest of a text.
+///
+/// # Errors
+///
+/// When `sha256sum` cannot be started.
+pub(crate) fn of_text(listing: &str) -> Result<String> {
     let mut child = Command::new("sha256sum")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

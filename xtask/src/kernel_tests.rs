@@ -1,31 +1,34 @@
-//! Runs scenarios on real kernels: one boot per kernel for all that can share one, each judged on the host.
+//! Runs scenarios on real kernels, each judged on the host.
+//!
+//! One krcu watches all scenarios of a machine, one after the other (`krcu check --each`): attaching and detaching take
+//! an emulated machine some five seconds. A scenario has a krcu of its own only where that is what it is about.
 //!
 //! A scenario leaves four files: what it printed (`NAME.json`, `NAME.stderr`), its status, and the kernel's log of
-//! the time it ran; most leave the events as well, and are judged by their replay too. They stay in `target/kernel-tests/SERIES` to be read when a scenario fails.
+//! the time it ran; most leave the events and a trace as well, and are judged by their replays too. They stay in
+//! `target/kernel-tests/SERIES` to be read when a scenario fails.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::num::NonZero;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 
 use crate::build;
 use crate::cache;
 use crate::contrib;
-use crate::judge::{self, Evidence, disagreements};
+use crate::judge::{self, Evidence, Judgement};
 use crate::kernel::{Kernel, Series};
 use crate::machine;
 use crate::owners::owners;
 use crate::packaged::files_for;
 use crate::progress::{say, tail_of};
 use crate::replay;
+use crate::retries::{self, MOST_REPEATS, Reason};
 use crate::scenarios::{Act, Expectation, OWNERS, SERIES, Scenario};
+use crate::schedule::{Part, Place};
 use crate::screens;
 use crate::tally::Tally;
 use crate::trace_tests;
@@ -39,17 +42,20 @@ const ALONE_SECONDS: u64 = 300;
 const MEAN_SECONDS: u64 = 30;
 /// How long a boot may take on a busy machine.
 const BOOT_SECONDS: u64 = 120;
-/// How many machines run at a time on two processors: an emulated one runs in one thread, which sleeps a third of the
-/// time, for what is tested is waiting.
-const MOST_MACHINES: usize = 3;
-/// How often a case that shows nothing yet is run again.
-const MOST_REPEATS: usize = 2;
+/// What a boot, a scenario that is watched with others and one with a krcu of its own take, reckoned.
+const RECKONED: (f32, f32, f32) = (20.0, 1.0, 8.0);
 /// Programs of the test machine, by where they are put.
 const PROGRAMS: [(&str, &str); 2] =
     [("/bin/play", include_str!("play.sh")), ("/bin/unload", include_str!("unload.sh"))];
+/// What `krcu_play` says in the kernel's log when what a script is about has not come about. A reader was let go by its
+/// time, before the script did: another waited for it, as the destroy of newer kernels does where anybody at all has
+/// queued something. A timer that somebody else had armed may have emptied the batches before the destroy, for a grace
+/// period had ended. Or a statement could not be done, as when KFENCE took none of many allocations.
+const NOT_DONE: [&str; 3] =
+    ["krcu_play: a hold ran out", "krcu_play: a grace period ended before the destroy", "krcu_play: `"];
 
 /// Which scenarios to run.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Choice {
     /// Series; all when empty.
     pub(crate) series: Vec<String>,
@@ -95,17 +101,44 @@ pub(crate) struct Judged {
     pub(crate) found: Vec<String>,
 }
 
-/// Runs every chosen scenario of a list on every chosen kernel.
-///
-/// # Errors
-///
-/// When the files of a scenario cannot be written or read here. What goes wrong in a machine is a failed test.
-pub(crate) fn run(
+/// A machine's cases.
+struct Boot {
+    cases: Vec<Case>,
+    /// Whether one krcu watches all of them.
+    is_watched: bool,
+}
+
+impl Boot {
+    /// What it is called, in a schedule and to people.
+    fn name(&self) -> String {
+        let Some(first) = self.cases.first() else { return String::new() };
+        let with = if first.scenario.append.is_empty() {
+            String::new()
+        } else {
+            format!(" with {}", first.scenario.append)
+        };
+        match (first.scenario.alone, self.is_watched) {
+            (true, _) => title(first),
+            (_, true) => format!("{} watched by one krcu{with}", first.series),
+            (_, false) => format!("{} watched each by its own{with}", first.series),
+        }
+    }
+
+    fn reckoned(&self) -> f32 {
+        let (boot, with_others, own) = RECKONED;
+        boot + self.cases.iter().map(|_| if self.is_watched { with_others } else { own }).sum::<f32>()
+    }
+}
+
+/// Every chosen scenario of a list on every chosen kernel, as parts of a run: a machine each. What came of each case is
+/// put into `judged`.
+pub(crate) fn parts<'a>(
     scenarios: &[&'static Scenario],
     choice: &Choice,
-    tally: &mut Tally,
-) -> Result<Vec<Judged>> {
-    let mut waiting = VecDeque::new();
+    tally: &'a Tally,
+    judged: &'a Mutex<Vec<Judged>>,
+) -> Vec<Part<'a>> {
+    let mut parts = Vec::new();
     for series in SERIES.into_iter().filter(|series| choice.has_series(series)) {
         let cases: Vec<Case> = scenarios
             .iter()
@@ -115,85 +148,15 @@ pub(crate) fn run(
                 Some(Case { series, scenario, expectation })
             })
             .collect();
-        waiting.extend(boots(&cases));
-    }
-    let boots: Vec<Vec<Case>> = waiting.iter().cloned().collect();
-    let mut booted = if choice.kept { BTreeMap::new() } else { boot_all(waiting)? };
-    for _ in 0..if choice.kept { 0 } else { MOST_REPEATS } {
-        let open: Vec<Case> =
-            boots.iter().flatten().filter(|case| is_left_open(case, &booted)).copied().collect();
-        if open.is_empty() {
-            break;
+        for boot in boots(&cases) {
+            let kept = choice.kept;
+            parts.push(Part::new(&boot.name(), Place::Machine, boot.reckoned(), move || {
+                let came = if kept { judge_kept(&boot.cases, tally) } else { run_to_the_end(boot, tally) };
+                judged.lock().unwrap_or_else(PoisonError::into_inner).extend(came);
+            }));
         }
-        let names: Vec<String> = open.iter().map(title).collect();
-        say(&format!(
-            "once more, since a probe's run was skipped, the kernel did not wait or a machine was lost: {}",
-            names.join(", ")
-        ));
-        booted.extend(boot_all(self::boots(&open).into())?);
     }
-    let mut judged = Vec::new();
-    for case in boots.iter().flatten() {
-        let lost = booted.get(&title(case)).is_some_and(|alive| !alive);
-        judged.push(judge(*case, lost, tally));
-    }
-    Ok(judged)
-}
-
-/// What `krcu_play` says when what a script is about has not come about. A reader was let go by its time, before the
-/// script did: another waited for it, as the destroy of newer kernels does where anybody at all has queued something. A
-/// timer that somebody else had armed may have emptied the batches before the destroy, for a grace period had ended. Or a
-/// statement could not be done, as when KFENCE took none of many allocations.
-const NOT_DONE: [&str; 3] =
-    ["krcu_play: a hold ran out", "krcu_play: a grace period ended before the destroy", "krcu_play: `"];
-
-/// Whether a case shows nothing yet: krcu says that it could not see everything, where it should have decided, or what
-/// the case is about did not come about, or the machine is gone. What krcu decides wrongly is not among these.
-fn is_left_open(case: &Case, booted: &BTreeMap<String, bool>) -> bool {
-    if booted.get(&title(case)) == Some(&false) {
-        return true;
-    }
-    let out = &folder(case.series);
-    if screens::shows_a_skipped_run(out, case.scenario.name) {
-        return true;
-    }
-    let read = |kind: &str| {
-        String::from_utf8_lossy(&fs::read(file(out, case.scenario, kind)).unwrap_or_default()).into_owned()
-    };
-    let evidence = Evidence {
-        status: read("status").trim().parse().unwrap_or(0),
-        stdout: read("json"),
-        log: read("log"),
-    };
-    let shows_nothing =
-        judge::is_left_open(&evidence.stdout) || NOT_DONE.iter().any(|line| evidence.log.contains(line));
-    shows_nothing && !disagreements(case.expectation, &evidence).is_empty()
-}
-
-/// Boots all machines, some at a time; of each case, whether its machine lived to its end.
-fn boot_all(mut waiting: VecDeque<Vec<Case>>) -> Result<BTreeMap<String, bool>> {
-    // The longest first: none is to run by itself in the end.
-    waiting.make_contiguous().sort_by_key(|cases| Reverse(cases.len()));
-    let waiting = Mutex::new(waiting);
-    let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
-    let work = || -> Result<BTreeMap<String, bool>> {
-        let mut ended = BTreeMap::new();
-        while let Some(cases) = next() {
-            let alive = run_boot(&cases)?;
-            ended.extend(cases.iter().map(|case| (title(case), alive)));
-        }
-        Ok(ended)
-    };
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let machines = (processors + processors / 2).min(MOST_MACHINES);
-    thread::scope(|scope| {
-        let workers: Vec<_> = (0..machines).map(|_| scope.spawn(work)).collect();
-        let mut all = BTreeMap::new();
-        for worker in workers {
-            all.extend(worker.join().map_err(|_| anyhow!("a machine's thread panicked"))??);
-        }
-        Ok(all)
-    })
+    parts
 }
 
 /// Where the files of a kernel's scenarios are.
@@ -201,18 +164,95 @@ pub(crate) fn folder(series: &str) -> PathBuf {
     machine::target_folder().join("kernel-tests").join(series)
 }
 
-/// Which cases share a machine: those of one command line, but for each that wants one of its own.
-fn boots(cases: &[Case]) -> Vec<Vec<Case>> {
-    let mut shared: BTreeMap<&str, Vec<Case>> = BTreeMap::new();
+/// Which cases share a machine: those of one command line that are watched alike, but for each that wants one of its own.
+fn boots(cases: &[Case]) -> Vec<Boot> {
+    let mut shared: BTreeMap<(&str, bool), Vec<Case>> = BTreeMap::new();
     for case in cases.iter().filter(|case| !case.scenario.alone) {
-        shared.entry(case.scenario.append).or_default().push(*case);
+        let key = (case.scenario.append, case.scenario.is_watched_with_others());
+        shared.entry(key).or_default().push(*case);
     }
-    let alone = cases.iter().filter(|case| case.scenario.alone).map(|case| vec![*case]);
-    shared.into_values().chain(alone).collect()
+    let shared = shared.into_iter().map(|((_, is_watched), cases)| Boot { cases, is_watched });
+    let alone = cases.iter().filter(|case| case.scenario.alone);
+    shared.chain(alone.map(|case| Boot { cases: vec![*case], is_watched: false })).collect()
+}
+
+/// What a try of a case came to.
+enum Outcome {
+    Right,
+    Wrong(Vec<String>),
+    /// It may be tried again, and this is what it lacks.
+    Open(Reason, Vec<String>),
+}
+
+/// Boots a machine for the cases, and again for those that may be tried again.
+fn run_to_the_end(mut boot: Boot, tally: &Tally) -> Vec<Judged> {
+    let mut judged = Vec::new();
+    let mut was_lost = false;
+    for tries in 0.. {
+        let alive = match run_boot(&boot) {
+            Ok(alive) => alive,
+            Err(error) => {
+                for case in &boot.cases {
+                    judged.push(told(
+                        *case,
+                        vec![format!("its machine cannot be made ready: {error:#}")],
+                        tally,
+                    ));
+                }
+                return judged;
+            }
+        };
+        let mut open = Vec::new();
+        for case in &boot.cases {
+            match (try_of(case, alive), tries) {
+                (Outcome::Right, _) => judged.push(told(*case, Vec::new(), tally)),
+                (Outcome::Open(Reason::Lost, _), _) if !was_lost => open.push((*case, Reason::Lost)),
+                (Outcome::Open(reason, _), tries) if reason != Reason::Lost && tries < MOST_REPEATS => {
+                    open.push((*case, reason));
+                }
+                (Outcome::Wrong(found) | Outcome::Open(_, found), _) => {
+                    judged.push(told(*case, found, tally))
+                }
+            }
+        }
+        if open.is_empty() {
+            break;
+        }
+        again(&open, tally);
+        was_lost |= !alive;
+        boot.cases = open.into_iter().map(|(case, _)| case).collect();
+    }
+    judged
+}
+
+/// Counts and tells that these are tried again; a lost machine is one try, whatever was to run in it.
+fn again(open: &[(Case, Reason)], tally: &Tally) {
+    let mut is_lost = false;
+    for (case, reason) in open {
+        let is_counted = *reason != Reason::Lost || !is_lost;
+        is_lost |= *reason == Reason::Lost;
+        if is_counted {
+            tally.tried_again(*reason);
+            if let Err(error) = retries::keep(&title(case), *reason) {
+                say(&format!("{error:#}"));
+            }
+        }
+        say(&format!("{} once more: {}", title(case), reason.words()));
+    }
+}
+
+/// Judges what the last run of these has left.
+fn judge_kept(cases: &[Case], tally: &Tally) -> Vec<Judged> {
+    let judge = |case: &Case| match try_of(case, true) {
+        Outcome::Right => told(*case, Vec::new(), tally),
+        Outcome::Wrong(found) | Outcome::Open(_, found) => told(*case, found, tally),
+    };
+    cases.iter().map(judge).collect()
 }
 
 /// Boots one machine for all of these; answers whether it lived to its end.
-fn run_boot(cases: &[Case]) -> Result<bool> {
+fn run_boot(boot: &Boot) -> Result<bool> {
+    let cases = &boot.cases;
     let Some(first) = cases.first() else { return Ok(true) };
     let series = first.series;
     let parsed: Series = series.parse().with_context(|| format!("the scenarios name the kernel {series}"))?;
@@ -257,14 +297,14 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
         // The kernel's log of a whole scenario has to fit.
         append: format!("log_buf_len=8M {append}"),
         timeout: Duration::from_secs(BOOT_SECONDS + cases.iter().map(seconds).max().unwrap_or(0) + all),
-        ..Run::new(parsed, &guest_script(cases))
+        ..Run::new(parsed, &guest_script(boot))
     };
-    let with = if append.is_empty() { String::new() } else { format!(" with {append}") };
-    say(&format!("{series}: running {} scenarios{with}", cases.len()));
+    let name = boot.name();
+    say(&format!("{name}: running {} scenarios", cases.len()));
     match run.run() {
         Ok(outcome) => {
             say(&format!(
-                "{}: {} scenarios{with} in {:.1} s",
+                "{name} ({}): {} scenarios in {:.1} s",
                 outcome.release,
                 cases.len(),
                 outcome.total.as_secs_f32()
@@ -272,7 +312,7 @@ fn run_boot(cases: &[Case]) -> Result<bool> {
             Ok(true)
         }
         Err(error) => {
-            say(&format!("{error:#}"));
+            say(&format!("{name}: {error:#}"));
             Ok(false)
         }
     }
@@ -317,51 +357,115 @@ fn seconds(case: &Case) -> u64 {
     if case.scenario.alone { ALONE_SECONDS } else { SCENARIO_SECONDS }
 }
 
+/// Starts the krcu that watches all scenarios. It is asked by one pipe and answers by another, whose end tells that it is
+/// gone; the shell has both ends of the first, so that writing to a krcu that is gone hurts nobody.
+const WATCH: &str = "mkfifo /tmp/ask /tmp/told
+exec 3<>/tmp/ask 4<>/tmp/told
+krcu check --each /tmp/ask --format json --report /out --events /out --output /out >/tmp/told 2>/out/WATCH.stderr 3<&- 4<&- &
+exec 5</tmp/told 4<&-
+";
+/// Has it detach.
+const END_WATCH: &str = "exec 3<&-\nwait\n";
+
 /// What the machine runs: each scenario with its own files and the kernel's log of just its time.
-fn guest_script(cases: &[Case]) -> String {
+fn guest_script(boot: &Boot) -> String {
+    let first = boot.cases.first().map_or("", |case| case.scenario.name);
     let mut script = String::from("mkdir -p /out\n");
-    for case in cases {
+    if boot.is_watched {
+        script.push_str(&WATCH.replace("WATCH", &format!("{first}.watch")));
+    }
+    for case in &boot.cases {
         let name = case.scenario.name;
         let seconds = seconds(case);
+        let run = match case.scenario.act {
+            Act::Watched { options, .. } if boot.is_watched => format!(
+                "echo '{name} {options} -- timeout {seconds} sh /scenarios/{name}.watched >/out/{name}.said 2>/out/{name}.stderr' >&3\n\
+                 status=; read -r told status <&5 && echo $status >/out/{name}.status\n\
+                 mv /out/{name}.json /out/{name}.report && cat /out/{name}.said /out/{name}.report >/out/{name}.json\n"
+            ),
+            _ => format!(
+                "timeout {seconds} sh /scenarios/{name}.sh >/out/{name}.json 2>/out/{name}.stderr\n\
+                 echo $? >/out/{name}.status\n"
+            ),
+        };
         script.push_str(&format!(
             "echo 'krcu-scenario {name}' >/dev/kmsg\ndmesg -c >/dev/null\n\
-             timeout {seconds} sh /scenarios/{name}.sh >/out/{name}.json 2>/out/{name}.stderr\n\
-             echo $? >/out/{name}.status\ndmesg -c >/out/{name}.log\n\
+             {run}dmesg -c >/out/{name}.log\n\
              [ -d /sys/module/krcu_play ] && rmmod krcu_play\n"
         ));
+    }
+    if boot.is_watched {
+        script.push_str(END_WATCH);
     }
     script
 }
 
-fn judge(case: Case, lost: bool, tally: &mut Tally) -> Judged {
+/// What a try of a case came to.
+fn try_of(case: &Case, alive: bool) -> Outcome {
     let out = &folder(case.series);
+    let scenario = case.scenario;
     let read = |kind: &str| {
-        String::from_utf8_lossy(&fs::read(file(out, case.scenario, kind)).unwrap_or_default()).into_owned()
+        String::from_utf8_lossy(&fs::read(file(out, scenario, kind)).unwrap_or_default()).into_owned()
     };
-    let title = title(&case);
     let Ok(status) = read("status").trim().parse() else {
-        let why = if lost { "the machine was lost (see above)" } else { "it left no status" };
-        tally.failed(&title, why);
-        return Judged { case, found: vec![why.to_owned()] };
+        if alive {
+            return Outcome::Wrong(vec!["it left no status".to_owned()]);
+        }
+        return Outcome::Open(Reason::Lost, vec!["the machine was lost (see above)".to_owned()]);
     };
     let evidence = Evidence { status, stdout: read("json"), log: read("log") };
-    let mut found = disagreements(case.expectation, &evidence);
-    if case.scenario.act.leaves_events() {
-        found.extend(replay::disagreements(&file(out, case.scenario, "events"), &evidence.stdout));
+    // What holds of every try.
+    let mut wrong = Vec::new();
+    if scenario.act.leaves_events() {
+        wrong.extend(replay::disagreements(&file(out, scenario, "events"), &evidence.stdout));
+        wrong.extend(judge::contradictions(&evidence));
     }
-    found.extend(trace_tests::disagreements(out, case.scenario.name).1);
-    found.extend(contrib::disagreements(out, case.scenario.name));
-    found.extend(screens::disagreements(out, case.series, case.scenario.name));
+    wrong.extend(trace_tests::disagreements(out, scenario.name).1);
+    wrong.extend(contrib::disagreements(out, scenario.name));
+    if NOT_DONE.iter().any(|line| evidence.log.contains(line)) {
+        let Judgement { wrong: found, open } = judge::judge(case.expectation, scenario.open_if, &evidence);
+        if wrong.is_empty() && found.is_empty() && open.is_empty() {
+            return Outcome::Right;
+        }
+        wrong.extend(judge::judge_without_premise(case.expectation, &evidence));
+        return if wrong.is_empty() {
+            Outcome::Open(Reason::Premise, found.into_iter().chain(open).collect())
+        } else {
+            Outcome::Wrong(wrong)
+        };
+    }
+    let judged = judge::judge(case.expectation, scenario.open_if, &evidence);
+    wrong.extend(judged.wrong);
+    let mut open = judged.open;
+    let screens = screens::judge(out, case.series, scenario.name);
+    if scenario.open_if.is_empty() {
+        wrong.extend(screens.open);
+    } else {
+        open.extend(screens.open);
+    }
+    wrong.extend(screens.wrong);
+    match (wrong.is_empty(), open.is_empty()) {
+        (true, true) => Outcome::Right,
+        (true, false) => Outcome::Open(Reason::Undecided, open),
+        (false, _) => Outcome::Wrong(wrong.into_iter().chain(open).collect()),
+    }
+}
+
+/// Counts and tells what came of a case.
+fn told(case: Case, found: Vec<String>, tally: &Tally) -> Judged {
+    let out = &folder(case.series);
+    let line = format!("kernel {}", title(&case));
     if found.is_empty() {
-        tally.passed(&title);
+        tally.passed(&line);
     } else {
         let mut text = found.join("\n  ");
-        let stderr = read("stderr");
+        let stderr = fs::read(file(out, case.scenario, "stderr")).unwrap_or_default();
+        let stderr = String::from_utf8_lossy(&stderr);
         if !stderr.trim().is_empty() {
             text.push_str(&format!("\n  it said:\n{}", tail_of(&stderr, 10)));
         }
         text.push_str(&format!("\n  its files: {}.*", out.join(case.scenario.name).display()));
-        tally.failed(&title, &text);
+        tally.failed(&line, &text);
     }
     Judged { case, found }
 }
@@ -376,31 +480,43 @@ fn file(out: &Path, scenario: &Scenario, kind: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{Case, boots, guest_script};
-    use crate::scenarios::{Scenario, agent};
+    use super::{Boot, Case, boots, guest_script};
+    use crate::scenarios::{Act, Scenario, agent};
 
     fn case(scenario: &'static Scenario) -> Case {
         Case { series: "6.1", scenario, expectation: &scenario.expectations[0] }
     }
 
+    fn leaked(scenario: Scenario) -> Case {
+        case(Box::leak(Box::new(scenario)))
+    }
+
     #[test]
     fn each_scenario_leaves_its_own_files() {
         let cases: Vec<_> = agent::SCENARIOS.iter().map(case).collect();
-        let script = guest_script(&cases);
-        for scenario in agent::SCENARIOS {
-            assert!(script.contains(&format!("echo $? >/out/{}.status\n", scenario.name)));
+        for is_watched in [false, true] {
+            let script = guest_script(&Boot { cases: cases.clone(), is_watched });
+            for scenario in agent::SCENARIOS {
+                assert!(script.contains(&format!(" >/out/{}.status\n", scenario.name)));
+            }
+            assert_eq!(script.contains("--each"), is_watched);
         }
     }
 
     #[test]
-    fn machines_are_shared_by_command_line() {
-        let [one, two, other, alone] =
-            [("", false), ("", false), ("slub_debug=F", false), ("", true)].map(|(append, alone)| {
-                let first = &agent::SCENARIOS[0];
-                let scenario = Scenario { append, alone, ..*first };
-                case(Box::leak(Box::new(scenario)))
-            });
-        let counts: Vec<usize> = boots(&[one, alone, other, two]).iter().map(Vec::len).collect();
-        assert_eq!(counts, [2, 1, 1]);
+    fn machines_are_shared_by_command_line_and_by_who_watches() {
+        let first = &agent::SCENARIOS[0];
+        let [one, two, other, alone] = [("", false), ("", false), ("slub_debug=F", false), ("", true)]
+            .map(|(append, alone)| leaked(Scenario { append, alone, ..*first }));
+        let watched = |before, options, own_watch| {
+            let act = Act::Watched { before, options, text: "" };
+            leaked(Scenario { act, own_watch, ..*first })
+        };
+        let with_others = [watched("", "", ""), watched("", "--strict", "")];
+        let own = [watched("before", "", ""), watched("", "--stacks 1", ""), watched("", "", "why")];
+        let cases = [&[one, alone, other, two][..], &with_others, &own].concat();
+        let counts: Vec<(usize, bool)> =
+            boots(&cases).iter().map(|boot| (boot.cases.len(), boot.is_watched)).collect();
+        assert_eq!(counts, [(5, false), (2, true), (1, false), (1, false)]);
     }
 }

@@ -4,20 +4,17 @@
 //! tree as it is; the file is the list that is agreed upon, so that a test that is lost is noticed.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::fs;
 
 use anyhow::{Context as _, Result};
-use serde_json::Value;
 
-use crate::build;
+use crate::crate_tests;
 use crate::machine;
-use crate::progress::output_of;
 use crate::scenarios::{SERIES, Scenario, agent, live, terminal};
 use crate::truth;
 
 /// What is neither a test of a crate nor a scenario.
-pub(crate) const CHECKS: [&str; 9] = [
+pub(crate) const CHECKS: [&str; 10] = [
     "formatting",
     "formatting of the probes",
     "lints",
@@ -27,10 +24,18 @@ pub(crate) const CHECKS: [&str; 9] = [
     "package",
     "approaches",
     "docs/truth.md",
+    "the list of tests",
 ];
+/// Those of them that a quick run has.
+pub(crate) const QUICK_CHECKS: [&str; 5] =
+    ["formatting", "formatting of the probes", "lints", "lints of the checker", "lints of the probes"];
+/// That every test of the list was run, and no other.
+pub(crate) const THE_LIST: &str = "check the list of tests";
 /// The tests of the model that are behind a feature.
 pub(crate) const CHECKER_TESTS: [&str; 7] =
     ["--release", "-p", "krcu-model", "--features", "check", "--test", "check"];
+/// What their lines begin with.
+pub(crate) const CHECKER_SOURCE: &str = "crate krcu-model/tests/check.rs ";
 /// Tests on kernels that are no scenarios.
 const MACHINES: [(&str, &str); 6] = [
     ("6.1", "trace_formats"),
@@ -46,6 +51,16 @@ pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS).chain(truth::scenarios())
 }
 
+/// The list that is agreed upon.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub(crate) fn kept() -> Result<String> {
+    let path = machine::repository().join("xtask/tests.txt");
+    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+}
+
 /// Every line, from the tree as it is.
 ///
 /// # Errors
@@ -59,40 +74,9 @@ pub(crate) fn all() -> Result<BTreeSet<String>> {
     }
     debug_assert!(MACHINES.iter().all(|(series, _)| SERIES.contains(series)));
     lines.extend(MACHINES.iter().map(|(series, name)| format!("kernel {series} {name}")));
-    lines.extend(of_crates(&["--workspace"])?);
-    lines.extend(of_crates(&CHECKER_TESTS)?);
-    Ok(lines)
-}
-
-/// The tests of what `cargo test` builds with these arguments, but for those in documentation.
-fn of_crates(arguments: &[&str]) -> Result<Vec<String>> {
-    let mut lines = Vec::new();
-    for (source, program) in programs(arguments)? {
-        let text = output_of(Command::new(program).args(["--list", "--format", "terse"]))?;
-        let names = text.lines().filter_map(|line| line.strip_suffix(": test"));
-        lines.extend(names.map(|name| format!("crate {} {name}", source.display())));
+    for arguments in [&["--workspace"][..], &CHECKER_TESTS] {
+        let names = crate_tests::names(arguments)?;
+        lines.extend(names.iter().map(|(source, name)| format!("crate {} {name}", source.display())));
     }
     Ok(lines)
-}
-
-/// The programs that hold tests, with the source file of each, from the repository's root.
-fn programs(arguments: &[&str]) -> Result<Vec<(PathBuf, PathBuf)>> {
-    let mut command = build::by_hand();
-    command
-        .args(["test", "--no-run", "--message-format=json"])
-        .args(arguments)
-        .env("KRCU_EBPF_OBJECT", build::object_path());
-    let text = output_of(&mut command)?;
-    let mut programs = Vec::new();
-    for line in text.lines() {
-        let message: Value = serde_json::from_str(line).context("reading what cargo says")?;
-        let is_test = message["profile"]["test"] == true;
-        let (source, program) = (&message["target"]["src_path"], &message["executable"]);
-        if let (true, Some(source), Some(program)) = (is_test, source.as_str(), program.as_str()) {
-            let source = Path::new(source);
-            let source = source.strip_prefix(machine::repository()).unwrap_or(source);
-            programs.push((source.to_owned(), PathBuf::from(program)));
-        }
-    }
-    Ok(programs)
 }

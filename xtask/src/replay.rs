@@ -3,15 +3,16 @@
 //! The replay is an example of the model's crate, run as a person with a bug report would run it.
 
 use std::path::Path;
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::model;
+use crate::build;
 use crate::progress::output_of;
 
 /// Every way in which the replay of `events` is not what the run printed; none when it is.
 pub(crate) fn disagreements(events: &Path, live: &str) -> Vec<String> {
-    let replayed = output_of(model::example("replay", &[]).arg(events));
+    let replayed = build::replay().and_then(|replay| output_of(Command::new(replay).arg(events)));
     match replayed {
         Ok(replayed) => compare(live, &replayed),
         Err(error) => vec![format!("its events cannot be replayed: {error:#}")],

@@ -2,13 +2,14 @@
 //! what `krcu analyze` counts in it is what others' programs count; and what a recorder leaves that is killed says that
 //! it has no goodbye.
 //!
-//! Every `krcu check` that an agent's scenario calls by that name keeps a trace as well ([`PRELUDE`]). A boot of its
-//! own runs each format of a report, and one kills fifty recorders.
+//! Every `krcu check` that an agent's scenario calls by that name keeps a trace as well ([`PRELUDE`]), and so does the krcu
+//! that watches the scenarios of a machine. A boot of its own runs each format of a report, and one kills fifty recorders.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, ensure};
@@ -22,6 +23,7 @@ use crate::kernel_tests::Choice;
 use crate::machine;
 use crate::progress::say;
 use crate::scenarios::SERIES;
+use crate::schedule::{Part, Place};
 use crate::tally::Tally;
 use crate::vm::Run;
 
@@ -68,6 +70,7 @@ fn kept(out: &Path, name: &str) -> Vec<PathBuf> {
 /// Takes away what an earlier run kept.
 pub(crate) fn clear(out: &Path, name: &str) {
     kept(out, name).iter().for_each(|folder| drop(fs::remove_dir_all(folder)));
+    drop(fs::remove_dir_all(part(out, name)));
 }
 
 /// Every way in which the replay of a kept trace is not what the run printed, and how many were replayed.
@@ -85,7 +88,37 @@ pub(crate) fn disagreements(out: &Path, name: &str) -> (usize, Vec<String>) {
             found.push(format!("{}: {error:#}", folder.display()));
         }
     }
+    if part(out, name).is_dir() {
+        replayed += 1;
+        if let Err(error) = compare_part(out, name, "json", &out.join(format!("{name}.report"))) {
+            found.push(format!("{}: {error:#}", part(out, name).display()));
+        }
+    }
     (replayed, found)
+}
+
+/// The trace of a scenario that was watched with others.
+fn part(out: &Path, name: &str) -> PathBuf {
+    out.join(format!("{name}.krcu"))
+}
+
+/// Holds such a trace against the report.
+fn compare_part(out: &Path, name: &str, format: &str, report: &Path) -> Result<()> {
+    let status = fs::read_to_string(out.join(format!("{name}.status"))).context("it left no status")?;
+    let live = fs::read(report).with_context(|| format!("reading {}", report.display()))?;
+    let replayed = replay(&part(out, name), format)?;
+    ensure!(
+        replayed.status.to_string() == status.trim(),
+        "the run ended with {}, its replay with {}: {}",
+        status.trim(),
+        replayed.status,
+        replayed.stderr.trim()
+    );
+    ensure!(
+        live == replayed.stdout && !live.is_empty(),
+        "its replay prints something else: compare with `krcu replay --format {format}`"
+    );
+    Ok(())
 }
 
 /// A krcu that leaves no trace is one that could not begin.
@@ -135,39 +168,41 @@ fn replay(trace: &Path, format: &str) -> Result<Replayed> {
     })
 }
 
-/// Runs the tests of this file that have a boot of their own: the killed recorders, which take longest, beside the
-/// others, since an emulated machine needs one processor.
-///
-/// # Errors
-///
-/// When the programs that open traces cannot be installed or built.
-pub(crate) fn run(choice: &Choice, tally: &mut Tally) -> Result<()> {
-    let of_formats: Vec<&str> = SERIES
-        .into_iter()
-        .filter(|series| choice.has_series(series) && choice.has_name("trace_formats"))
-        .collect();
-    // Where a destroy waits: on the others each loaded module leaves a broken cache behind.
-    let is_killed = choice.has_series("6.12") && choice.has_name("trace_killed");
-    let (formatted, killed) = thread::scope(|scope| {
-        let killed = is_killed.then(|| scope.spawn(|| killed("6.12")));
-        let peers = if of_formats.is_empty() { None } else { Some(Peers::ready()?) };
-        let formatted: Vec<(String, Result<()>)> = of_formats
-            .iter()
-            .zip(peers.iter().cycle())
-            .map(|(series, peers)| (format!("{series} trace_formats"), formats(series, peers)))
-            .collect();
-        anyhow::Ok((formatted, killed.map(thread::ScopedJoinHandle::join)))
-    })?;
-    let killed = killed.map(|outcome| outcome.unwrap_or_else(|_| Err(anyhow!("its thread panicked"))));
-    for (title, outcome) in
-        formatted.into_iter().chain(killed.map(|outcome| ("6.12 trace_killed".to_owned(), outcome)))
-    {
-        match outcome {
-            Ok(()) => tally.passed(&title),
-            Err(error) => tally.failed(&title, &format!("{error:#}")),
-        }
+/// The tests of this file that have a boot of their own, as parts of a run. What opens traces is built with the tests of
+/// the crates: `built` is the part that builds them.
+pub(crate) fn parts<'a>(
+    choice: &Choice,
+    tally: &'a Tally,
+    formatted: &'a Mutex<BTreeMap<&'static str, Result<PathBuf>>>,
+    built: &str,
+) -> Vec<Part<'a>> {
+    let mut parts = Vec::new();
+    if choice.kept {
+        return parts;
     }
-    Ok(())
+    for series in SERIES {
+        if !(choice.has_series(series) && choice.has_name("trace_formats")) {
+            continue;
+        }
+        let machine = format!("{series} trace_formats");
+        parts.push(Part::new(&machine, Place::Machine, 30.0, move || {
+            let booted = formats(series);
+            formatted.lock().unwrap_or_else(PoisonError::into_inner).insert(series, booted);
+        }));
+        let judged = Part::new(&format!("{machine}, judged"), Place::Host, 5.0, move || {
+            let booted = formatted.lock().unwrap_or_else(PoisonError::into_inner).remove(series);
+            let booted = booted.unwrap_or_else(|| Err(anyhow!("its machine did not run")));
+            tally.add(&format!("kernel {series} trace_formats"), booted.and_then(|out| agree(&out)));
+        });
+        parts.push(judged.after(&[&machine, built]));
+    }
+    // Where a destroy waits: on the others each loaded module leaves a broken cache behind.
+    if choice.has_series("6.12") && choice.has_name("trace_killed") {
+        parts.push(Part::new("6.12 trace_killed", Place::Machine, 400.0, move || {
+            tally.add("kernel 6.12 trace_killed", killed("6.12"));
+        }));
+    }
+    parts
 }
 
 /// A boot that leaves its files in a folder of this name.
@@ -187,28 +222,40 @@ fn boot(series: &str, name: &str, script: &str, seconds: u64) -> Result<PathBuf>
     Ok(out)
 }
 
-/// One run for each format, its replay held against it, and its trace opened by others.
-fn formats(series: &str, peers: &Peers) -> Result<()> {
+/// One run for each format, by one krcu.
+fn formats(series: &str) -> Result<PathBuf> {
     let runs: String = FORMATS
         .iter()
         .map(|(format, module)| {
-            format!("krcu check --format {format} -- sh -c 'insmod /modules/{module}.ko && rmmod {module}'\n")
+            format!("{format} --format {format} -- insmod /modules/{module}.ko && rmmod {module}\n")
         })
         .collect();
-    let script = format!("mkdir -p /out\n{}true", with_traces("formats", &runs));
-    let out = boot(series, "trace_formats", &script, 300)?;
-    let (replayed, mut found) = disagreements(&out, "formats");
-    for folder in kept(&out, "formats") {
-        if let Err(error) = peers.agree(&folder.join("t.krcu")) {
-            found.push(format!("{}: {error:#}", folder.display()));
+    let script = format!(
+        "mkdir -p /out\ncat >/tmp/list <<'LIST'\n{runs}LIST\n\
+         krcu check --each /tmp/list --report /out --output /out >/tmp/told\n\
+         while read -r name status; do echo $status >/out/$name.status; done </tmp/told"
+    );
+    boot(series, "trace_formats", &script, 300)
+}
+
+/// Holds each run's replay against it, and has its trace opened by others.
+fn agree(out: &Path) -> Result<()> {
+    let peers = Peers::ready()?;
+    let mut found = Vec::new();
+    for (format, _) in FORMATS {
+        let ending = match format {
+            "text" => "txt",
+            "junit" => "xml",
+            other => other,
+        };
+        let report = out.join(format!("{format}.{ending}"));
+        let agreed =
+            compare_part(out, format, format, &report).and_then(|()| peers.agree(&part(out, format)));
+        if let Err(error) = agreed {
+            found.push(format!("{}: {error:#}", part(out, format).display()));
         }
     }
-    ensure!(
-        replayed == FORMATS.len() && found.is_empty(),
-        "{replayed} of {} replayed; {}",
-        FORMATS.len(),
-        found.join("\n  ")
-    );
+    ensure!(found.is_empty(), "{}", found.join("\n  "));
     Ok(())
 }
 

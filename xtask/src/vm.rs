@@ -28,7 +28,7 @@ use crate::qemu::{Acceleration, Machine, Port};
 use crate::stream::{self, Received, Sink};
 
 /// Lines of the console that are shown when a machine is lost.
-const CONSOLE_LINES: usize = 40;
+const CONSOLE_LINES: usize = 50;
 /// Folders of runs are named by this and the number of the process.
 const RUN_FOLDER: &str = "krcu-vm-";
 /// How long the last bytes may take after the machine reported its status.

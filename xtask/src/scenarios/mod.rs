@@ -31,6 +31,11 @@ pub(crate) struct Scenario {
     pub(crate) act: Act,
     /// Added to the kernel's command line; scenarios of one text share a machine.
     pub(crate) append: &'static str,
+    /// Why it is not watched by the krcu that watches all scenarios of a machine, one after the other; empty where it is.
+    /// What krcu does before its first event and after its last needs no reason ([`Act::is_watched_with_others`]).
+    pub(crate) own_watch: &'static str,
+    /// For which reasons a verdict may be inconclusive here by bad luck: then the scenario is tried again.
+    pub(crate) open_if: &'static [&'static str],
     /// Whether it gets a machine of its own, because it leaves the kernel in a state that others would notice.
     pub(crate) alone: bool,
     /// What must come of it.
@@ -55,7 +60,22 @@ pub(crate) enum Act {
     },
 }
 
+impl Scenario {
+    /// Whether the krcu that watches all scenarios of a machine watches it.
+    pub(crate) fn is_watched_with_others(&self) -> bool {
+        self.own_watch.is_empty() && self.act.is_watched_with_others()
+    }
+}
+
 impl Act {
+    /// Whether it can be: it is about nothing that is decided as krcu attaches.
+    const fn is_watched_with_others(self) -> bool {
+        match self {
+            Self::Watched { before, options, .. } => before.is_empty() && is_of_one_command(options),
+            Self::Shell(_) | Self::Replayed(_) => false,
+        }
+    }
+
     /// Whether the scenario leaves its events.
     pub(crate) const fn leaves_events(self) -> bool {
         !matches!(self, Self::Shell(_))
@@ -68,6 +88,14 @@ impl Act {
         }
     }
 }
+
+/// Whether these options may differ between commands that one krcu watches.
+const fn is_of_one_command(options: &str) -> bool {
+    matches!(options.as_bytes(), b"" | b"--strict")
+}
+
+/// An interrupt may hit a run of a probe, and then the kernel skips the run that it would make.
+pub(crate) const SKIPPED_RUN: &[&str] = &["probe-missed"];
 
 /// What must come of a scenario on some kernels.
 pub(crate) struct Expectation {
@@ -175,7 +203,18 @@ pub(crate) const fn scenario(
     act: Act,
     expectations: &'static [Expectation],
 ) -> Scenario {
-    Scenario { name, why: "", modules, in_tree: &[], act, append: "", alone: false, expectations }
+    Scenario {
+        name,
+        why: "",
+        modules,
+        in_tree: &[],
+        act,
+        append: "",
+        own_watch: "",
+        open_if: SKIPPED_RUN,
+        alone: false,
+        expectations,
+    }
 }
 
 /// What the kernel says when a cache is destroyed with objects in it.

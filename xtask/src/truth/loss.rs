@@ -58,7 +58,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20)])]),
         ],
     ),
-    watched(
+    Scenario { own_watch: "it fills the probes' map of tasks that destroy", ..watched(
         "map_full",
         "On every kernel a destroy that only drops a reference leaves its task's entry in the map of those that destroy: 8,192 \
          such tasks fill it. `a`, destroyed by a task that finds no room, is undecided, for what its destroy waited for was \
@@ -79,7 +79,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 verdict("c", &[word("clean"), ordering("nothing-deferred")]),
             ],
         )],
-    ),
+    ) },
     watched(
         "queueing_unseen",
         "Five calls of kfree_rcu() come from inside a run of the probe at that function (the kernel skips a program on a processor \

@@ -14,7 +14,7 @@ mod real;
 pub(crate) mod run;
 mod table;
 
-use crate::scenarios::{Act, Expectation, Scenario, Want};
+use crate::scenarios::{Act, Expectation, SKIPPED_RUN, Scenario, Want};
 
 /// The scenarios of one topic.
 pub(crate) struct Topic {
@@ -54,6 +54,8 @@ const fn played(
         in_tree: &[],
         act: Act::Watched { before: "", options: "", text },
         append: "",
+        own_watch: "",
+        open_if: SKIPPED_RUN,
         alone: false,
         expectations,
     }

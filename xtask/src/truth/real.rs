@@ -4,7 +4,8 @@
 //! with others of their size unless `slab_nomerge` says otherwise, and the destroy of a merged one says nothing.
 
 use crate::scenarios::{
-    ALL, Act, Expectation, Line, OWNERS, SHEAVES, Scenario, WAITS, Want, quiet, step, summary, verdict, word,
+    ALL, Act, Expectation, Line, OWNERS, SHEAVES, SKIPPED_RUN, Scenario, WAITS, Want, quiet, step, summary,
+    verdict, word,
 };
 
 use super::{Field, ordering, waited_for};
@@ -21,7 +22,18 @@ const fn apart(
     expectations: &'static [Expectation],
 ) -> Scenario {
     let act = Act::Watched { before: "", options: "--strict", text };
-    Scenario { name, why, modules: &[], in_tree, act, append: APART, alone: false, expectations }
+    Scenario {
+        name,
+        why,
+        modules: &[],
+        in_tree,
+        act,
+        append: APART,
+        own_watch: "",
+        open_if: SKIPPED_RUN,
+        alone: false,
+        expectations,
+    }
 }
 
 /// Callbacks of `call_rcu()` whose heads lay in objects of the cache, all its life.
@@ -354,6 +366,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         in_tree: &[OWNERS],
         act: Act::Watched { before: "", options: "", text: SWEEP },
         append: APART,
+        own_watch: "",
+        open_if: SKIPPED_RUN,
         alone: true,
         expectations: &[quiet(
             ALL,

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result};
 
@@ -12,6 +13,7 @@ use crate::kernel_tests::{self, Choice, Judged};
 use crate::machine;
 use crate::progress::say;
 use crate::scenarios::{SERIES, Scenario};
+use crate::schedule;
 use crate::setup;
 use crate::tally::Tally;
 
@@ -36,8 +38,12 @@ pub(crate) struct Extent {
 pub(crate) fn run(extent: &Extent) -> Result<ExitCode> {
     setup::ensure()?;
     build::all("release")?;
-    let mut tally = Tally::default();
-    let judged = test(&extent.choice, &mut tally)?;
+    let tally = Tally::default();
+    let judged = Mutex::default();
+    let all: Vec<&'static Scenario> = scenarios().collect();
+    schedule::run(kernel_tests::parts(&all, &extent.choice, &tally, &judged));
+    let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
+    show(&judged);
     if extent.write {
         let kept = fs::read_to_string(document_path()).unwrap_or_default();
         let ran: Vec<_> = judged.iter().map(|one| (one.case.scenario.name, one.case.series)).collect();
@@ -48,27 +54,20 @@ pub(crate) fn run(extent: &Extent) -> Result<ExitCode> {
         say(&format!("wrote {}", document_path().display()));
         golden::write(&judged)?;
     } else if !extent.choice.is_partial() {
-        compare(&judged, &mut tally)?;
+        compare(&judged, &tally)?;
     }
     Ok(tally.close())
 }
 
-/// Runs the table as a part of the tests, and prints it.
-///
-/// # Errors
-///
-/// When the files of a scenario cannot be written or read here.
-pub(crate) fn test(choice: &Choice, tally: &mut Tally) -> Result<Vec<Judged>> {
-    let all: Vec<&'static Scenario> = scenarios().collect();
-    let judged = kernel_tests::run(&all, choice, tally)?;
+/// Prints the table of what was judged.
+pub(crate) fn show(judged: &[Judged]) {
     let ran = |scenario: &Scenario| judged.iter().any(|one| one.case.scenario.name == scenario.name);
-    let rows: Vec<&'static Scenario> = all.iter().copied().filter(|scenario| ran(scenario)).collect();
+    let rows: Vec<&'static Scenario> = scenarios().filter(|scenario| ran(scenario)).collect();
     let series: Vec<&'static str> =
         SERIES.into_iter().filter(|series| judged.iter().any(|one| one.case.series == *series)).collect();
     if !rows.is_empty() {
-        print!("\n{}\n", terminal(&rows, &series, &failures(&judged)));
+        print!("\n{}\n", terminal(&rows, &series, &failures(judged)));
     }
-    Ok(judged)
 }
 
 /// Holds a whole run against what is kept.
@@ -76,13 +75,13 @@ pub(crate) fn test(choice: &Choice, tally: &mut Tally) -> Result<Vec<Judged>> {
 /// # Errors
 ///
 /// When there is none.
-pub(crate) fn compare(judged: &[Judged], tally: &mut Tally) -> Result<()> {
+pub(crate) fn compare(judged: &[Judged], tally: &Tally) -> Result<()> {
     let path = document_path();
     let kept = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     if kept == document(&failures(judged)) {
-        tally.passed("docs/truth.md");
+        tally.passed("check docs/truth.md");
     } else {
-        tally.failed("docs/truth.md", "it is not what this run says: see `cargo xtask truth --write`");
+        tally.failed("check docs/truth.md", "it is not what this run says: see `cargo xtask truth --write`");
     }
     Ok(())
 }
