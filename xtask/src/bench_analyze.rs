@@ -41,9 +41,9 @@ pub(crate) fn run(events: &[u64]) -> Result<()> {
     let programs = build::all("release")?;
     let krcu = programs.iter().find(|path| path.ends_with("krcu")).context("krcu is not built")?;
     let python = analysis::installed()?;
-    let build = |arguments: &[&str]| {
-        build::cargo(build::by_hand().args(["build", "--release", "--quiet"]).args(arguments))
-    };
+    let build =
+        |arguments: &[&str]| build::cargo(build::by_hand().args(["build", "--release"]).args(arguments));
+    say("building krcu-analyze as people build it: polars takes ten minutes the first time");
     build(&["-p", "analysis", "--bins", "--examples"])?;
     build(&["-p", "krcu-trace", "--example", "generate"])?;
     let events = if events.is_empty() { &EVENTS } else { events };

@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
@@ -19,9 +20,11 @@ use crate::install;
 use crate::kernel::Series;
 use crate::kernel_tests::Choice;
 use crate::model;
+use crate::packaged;
 use crate::progress::say;
 use crate::qemu::Acceleration;
 use crate::run;
+use crate::scenarios::SERIES;
 use crate::setup;
 use crate::test::{self, Asked};
 use crate::traces;
@@ -180,9 +183,16 @@ enum VmVerb {
 /// Options of `vm run`.
 #[derive(Args)]
 struct VmRun {
-    /// The kernel's series: 6.1, 6.12, 6.18, or 7.x for the newest of 7.
+    /// The kernel's series: 6.1, 6.12, 6.18, or 7.x for the newest of 7; 6.12-rt or 6.12-generic for another of Debian's
+    /// flavours; `all` for these four, one after the other.
     #[arg(long, value_name = "SERIES")]
-    kernel: Series,
+    kernel: Kernels,
+    /// Build nothing: run what the last build has left.
+    #[arg(long)]
+    no_build: bool,
+    /// A Debian package whose programs are put into /bin, with libraries of their own; several times for several.
+    #[arg(long, value_name = "NAME")]
+    package: Vec<String>,
     /// A folder with an out-of-tree module (Kbuild and C sources); its NAME.ko is put at /modules/NAME.ko.
     #[arg(long, value_name = "DIR")]
     module: Vec<PathBuf>,
@@ -269,34 +279,72 @@ impl Arguments {
     }
 }
 
+/// Which kernels to boot.
+#[derive(Debug, Clone)]
+enum Kernels {
+    One(Series),
+    All,
+}
+
+impl FromStr for Kernels {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "all" { Ok(Self::All) } else { text.parse().map(Self::One) }
+    }
+}
+
 impl VmRun {
     fn run(self) -> Result<ExitCode> {
-        setup::ensure()?;
-        build::all("release")?;
-        let run = Run {
-            modules: self.module,
-            in_tree: self.in_tree,
-            files: self.file.iter().map(|text| file_and_place(text)).collect(),
-            out: self.out,
-            icount: self.icount,
-            memory_mib: self.memory,
-            cpus: self.cpus,
-            append: self.append,
-            timeout: Duration::from_secs(self.timeout),
-            acceleration: self.accel,
-            show: true,
-            ..Run::new(self.kernel, &self.command.join(" "))
+        if self.no_build {
+            if build::programs()?.is_empty() {
+                bail!("nothing is built yet: leave --no-build out");
+            }
+        } else {
+            setup::ensure()?;
+            build::all("release")?;
+        }
+        let mut files: Vec<_> = self.file.iter().map(|text| file_and_place(text)).collect();
+        for name in &self.package {
+            files.extend(packaged::package(name)?);
+        }
+        let series = match &self.kernel {
+            Kernels::One(series) => vec![series.clone()],
+            Kernels::All => SERIES.iter().map(|series| series.parse()).collect::<Result<_>>()?,
         };
-        let outcome = run.run()?;
-        say(&format!(
-            "{} ({}): up in {:.1} s, {:.1} s in all, status {}",
-            outcome.release,
-            outcome.acceleration.name(),
-            outcome.boot.as_secs_f32(),
-            outcome.total.as_secs_f32(),
-            outcome.status
-        ));
-        Ok(ExitCode::from(u8::try_from(outcome.status).context("a status is 0 to 255")?))
+        let mut status = 0;
+        for kernel in &series {
+            let out = self
+                .out
+                .as_ref()
+                .map(|out| if series.len() > 1 { out.join(kernel.to_string()) } else { out.clone() });
+            let run = Run {
+                modules: self.module.clone(),
+                in_tree: self.in_tree.clone(),
+                files: files.clone(),
+                out,
+                icount: self.icount,
+                memory_mib: self.memory,
+                cpus: self.cpus,
+                append: self.append.clone(),
+                timeout: Duration::from_secs(self.timeout),
+                acceleration: self.accel,
+                show: true,
+                ..Run::new(kernel.clone(), &self.command.join(" "))
+            };
+            let outcome = run.run()?;
+            say(&format!(
+                "{} ({}): up in {:.1} s, {:.1} s in all, status {}",
+                outcome.release,
+                outcome.acceleration.name(),
+                outcome.boot.as_secs_f32(),
+                outcome.total.as_secs_f32(),
+                outcome.status
+            ));
+            // Of several kernels the first status that is not 0.
+            status = if status == 0 { outcome.status } else { status };
+        }
+        Ok(ExitCode::from(u8::try_from(status).context("a status is 0 to 255")?))
     }
 }
 

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{self, Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
@@ -259,12 +260,23 @@ pub(crate) fn dist() -> Result<()> {
     Ok(())
 }
 
-/// Packs what was built; where the tarball and the package are.
+/// Packs what was built, once in a process; where the tarball and the package are.
 ///
 /// # Errors
 ///
 /// When something is not built or cannot be written, or tar or dpkg-deb is missing.
 pub(crate) fn pack() -> Result<(PathBuf, PathBuf)> {
+    static PACKED: Mutex<Option<(PathBuf, PathBuf)>> = Mutex::new(None);
+    let mut packed = PACKED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(files) = &*packed {
+        return Ok(files.clone());
+    }
+    let files = pack_now()?;
+    *packed = Some(files.clone());
+    Ok(files)
+}
+
+fn pack_now() -> Result<(PathBuf, PathBuf)> {
     let folder = machine::target_folder().join("dist");
     drop(fs::remove_dir_all(&folder));
     let version = env!("CARGO_PKG_VERSION");

@@ -27,34 +27,85 @@ const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where series are looked for, in this order.
 const FAMILIES: [Family; 2] = [BOOKWORM, TRIXIE];
 
-/// A kernel series: `6.12`, or `7.x` for the newest of a major version.
+/// A kernel series: `6.12`, or `7.x` for the newest of a major version; with a flavour behind it, `6.12-rt`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Series(String);
+pub(crate) struct Series {
+    number: String,
+    flavour: Flavour,
+}
+
+/// For what Debian builds a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Flavour {
+    /// Virtual machines: the one that is meant where none is named.
+    Cloud,
+    /// Any computer.
+    Generic,
+    /// PREEMPT_RT.
+    Rt,
+}
+
+impl Flavour {
+    const ALL: [Self; 3] = [Self::Cloud, Self::Generic, Self::Rt];
+
+    /// Its name here.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cloud => "cloud",
+            Self::Generic => "generic",
+            Self::Rt => "rt",
+        }
+    }
+
+    /// What is behind the version in the name of a kernel of it.
+    fn ending(self, architecture: &str) -> String {
+        match self {
+            Self::Generic => format!("-{architecture}"),
+            Self::Cloud | Self::Rt => format!("-{}-{architecture}", self.name()),
+        }
+    }
+
+    /// The version in the name of a kernel, if it is of this flavour.
+    fn version<'a>(self, name: &'a str, architecture: &str) -> Option<&'a str> {
+        let version = name.strip_suffix(&self.ending(architecture))?;
+        let named = [Self::Cloud, Self::Rt].map(Self::name);
+        let is_other =
+            self == Self::Generic && named.iter().any(|other| version.ends_with(&format!("-{other}")));
+        (!is_other).then_some(version)
+    }
+}
 
 impl FromStr for Series {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
+        let wrong = "a kernel is a series such as 6.1, 6.12 or 7.x, with -rt or -generic behind it for these flavours";
+        let (number, flavour) = text.split_once('-').unwrap_or((text, Flavour::Cloud.name()));
+        let flavour = Flavour::ALL.into_iter().find(|one| one.name() == flavour);
         let digits = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-        match text.split_once('.') {
-            Some((major, minor)) if digits(major) && (minor == "x" || digits(minor)) => {
-                Ok(Self(text.to_owned()))
+        match (number.split_once('.'), flavour) {
+            (Some((major, minor)), Some(flavour)) if digits(major) && (minor == "x" || digits(minor)) => {
+                Ok(Self { number: number.to_owned(), flavour })
             }
-            _ => bail!("a kernel series looks like 6.1, 6.12 or 7.x"),
+            _ => bail!("{wrong}"),
         }
     }
 }
 
 impl fmt::Display for Series {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.0)
+        formatter.write_str(&self.number)?;
+        match self.flavour {
+            Flavour::Cloud => Ok(()),
+            flavour => write!(formatter, "-{}", flavour.name()),
+        }
     }
 }
 
 impl Series {
     /// Whether a kernel version (`6.12.117+deb12`) belongs to this series.
     fn holds(&self, version: &str) -> bool {
-        let stem = self.0.strip_suffix(".x").unwrap_or(&self.0);
+        let stem = self.number.strip_suffix(".x").unwrap_or(&self.number);
         version.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'))
     }
 }
@@ -208,19 +259,20 @@ impl Image {
 }
 
 fn resolve(series: &Series) -> Result<Kernel> {
-    let flavour = format!("-cloud-{}", machine::debian_architecture()?);
+    let architecture = machine::debian_architecture()?;
+    let ending = series.flavour.ending(architecture);
     for family in FAMILIES {
         let view = View::open(family)?;
         let mut versions: Vec<String> = view
             .names("linux-image-")?
             .iter()
-            .filter_map(|name| name.strip_prefix("linux-image-")?.strip_suffix(&flavour))
+            .filter_map(|name| series.flavour.version(name.strip_prefix("linux-image-")?, architecture))
             .filter(|version| series.holds(version))
             .map(str::to_owned)
             .collect();
         versions.sort_by(|left, right| compare_versions(left, right));
         for version in versions.iter().rev() {
-            let release = format!("{version}{flavour}");
+            let release = format!("{version}{ending}");
             if let Some(image) = closure(&view, &format!("linux-image-{release}"), false)? {
                 let headers = closure(&view, &format!("linux-headers-{release}"), true)?.unwrap_or_default();
                 return Ok(Kernel { release, family: family.name.to_owned(), image, headers });
@@ -280,7 +332,25 @@ fn version_key(version: &str) -> Vec<(u64, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Series, compare_versions};
+    use super::{Flavour, Series, compare_versions};
+
+    #[test]
+    fn a_flavour_knows_its_own_names() {
+        let names = [
+            "6.12.117+deb12-cloud-amd64",
+            "6.12.117+deb12-amd64",
+            "6.12.117+deb12-rt-amd64",
+            "6.12.117-amd64-dbg",
+        ];
+        let found = |flavour: Flavour| -> Vec<usize> {
+            (0..names.len()).filter(|place| flavour.version(names[*place], "amd64").is_some()).collect()
+        };
+        assert_eq!(Flavour::ALL.map(found), [vec![0], vec![1], vec![2]]);
+        for text in ["6.12", "6.12-rt", "7.x-generic"] {
+            assert_eq!(text.parse::<Series>().unwrap().to_string(), text);
+        }
+        assert_eq!("6.1-cloud".parse::<Series>().unwrap().to_string(), "6.1");
+    }
 
     #[test]
     fn a_series_holds_its_own_versions_only() {
@@ -290,7 +360,7 @@ mod tests {
         let seven: Series = "7.x".parse().unwrap();
         assert!(seven.holds("7.3.4+deb13"));
         assert!(!seven.holds("6.7.1"));
-        for wrong in ["", "7", "7.", "x.1", "6.1.0", "6.1\n"] {
+        for wrong in ["", "7", "7.", "x.1", "6.1.0", "6.1\n", "6.1-", "6.1-rtx"] {
             assert!(wrong.parse::<Series>().is_err(), "{wrong:?} was taken for a series");
         }
     }

@@ -4,6 +4,8 @@
 //! program, its libraries and their loader lie below `/packages`, and a script in `/bin` starts them together, so that it
 //! does not matter which libraries the machine has otherwise.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -109,6 +111,89 @@ pub(crate) fn promtool() -> Result<Command> {
     Ok(command)
 }
 
+/// All programs of a package, with their libraries: files for a machine.
+///
+/// # Errors
+///
+/// When there is no such package, or no program in it.
+pub(crate) fn package(name: &str) -> Result<Vec<(PathBuf, String)>> {
+    let root = unpacked(&[name])?;
+    let alone = cache::folder("packages")?.join(format!("{}-{name}-alone", BOOKWORM.name));
+    cache::fill_once(&alone, |partial| {
+        let view = View::open(BOOKWORM)?;
+        let package = view.newest(name)?.ok_or_else(|| anyhow!("Debian has no package {name}"))?;
+        view.unpack(&[format!("{name}={}", package.version)], partial)
+    })?;
+    let mut names = Vec::new();
+    for folder in ["bin", "sbin", "usr/bin", "usr/sbin"] {
+        for entry in fs::read_dir(alone.join(folder)).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let program = root.join(folder).join(entry.file_name());
+            if fs::read(&program).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF")) {
+                names.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), program));
+            }
+        }
+    }
+    if names.is_empty() {
+        return Err(anyhow!("the package {name} has no program"));
+    }
+    // The name that Debian's alternatives give to what is called `iptables-nft`.
+    let chosen: Vec<(String, PathBuf)> = names
+        .iter()
+        .filter_map(|(name, path)| Some((name.strip_suffix("-nft")?.to_owned(), path.clone())))
+        .filter(|(name, _)| !names.iter().any(|(other, _)| other == name))
+        .collect();
+    names.extend(chosen);
+    let mut files = plugins(&root);
+    let mut listed: BTreeMap<PathBuf, Vec<(PathBuf, String)>> = BTreeMap::new();
+    for (name, program) in names {
+        let file = fs::canonicalize(&program).with_context(|| format!("reading {}", program.display()))?;
+        let starter = root.join(format!("start-{name}"));
+        write_starter(&starter, &name, &file.file_name().unwrap_or_default().to_string_lossy())?;
+        files.push((starter, format!("/bin/{name}")));
+        if let Entry::Vacant(vacant) = listed.entry(file) {
+            let of_program = with_libraries(&root, vacant.key())?;
+            vacant.insert(of_program);
+        }
+    }
+    files.extend(listed.into_values().flatten());
+    files.sort_by(|left, right| left.1.cmp(&right.1));
+    files.dedup_by(|left, right| left.1 == right.1);
+    Ok(files)
+}
+
+/// What programs open by name as they run, where a package has such.
+fn plugins(root: &Path) -> Vec<(PathBuf, String)> {
+    let folders = LIBRARIES.map(|folder| root.join(folder).join(PLUGINS));
+    let entries = folders.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    entries
+        .map(|entry| (entry.path(), format!("/packages/{PLUGINS}/{}", entry.file_name().to_string_lossy())))
+        .collect()
+}
+
+/// A program, and what its loader says that it needs.
+fn with_libraries(root: &Path, program: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let loader = find(root, LOADER)?;
+    let paths = LIBRARIES.map(|folder| root.join(folder).to_string_lossy().into_owned()).join(":");
+    let list = output_of(Command::new(&loader).args(["--library-path", &paths, "--list"]).arg(program))?;
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut files = vec![(program.to_path_buf(), format!("/packages/bin/{}", name(program)))];
+    for library in libraries_in(&list).chain([loader.as_path()]) {
+        files.push((library.to_path_buf(), format!("/packages/lib/{}", name(library))));
+    }
+    Ok(files)
+}
+
+/// Writes the script that starts a program under a name: some do what their name says.
+fn write_starter(path: &Path, name: &str, program: &str) -> Result<()> {
+    let text = format!(
+        "#!/bin/sh\nXTABLES_LIBDIR=/packages/{PLUGINS} exec /packages/lib/{LOADER} --argv0 {name} \
+         --library-path /packages/lib /packages/bin/{program} \"$@\"\n"
+    );
+    cache::write_file(path, text.as_bytes())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).context("setting a mode")
+}
+
 /// The folder with these packages and all that they depend on.
 fn unpacked(packages: &[&str]) -> Result<PathBuf> {
     let name = packages.first().copied().unwrap_or_default();
@@ -139,15 +224,10 @@ impl Program {
     fn files(&self) -> Result<Vec<(PathBuf, String)>> {
         let root = unpacked(self.packages)?;
         let starter = root.join(format!("start-{}", self.name));
-        cache::write_file(&starter, self.starter().as_bytes())?;
-        fs::set_permissions(&starter, fs::Permissions::from_mode(0o755)).context("setting a mode")?;
-        let folders = LIBRARIES.map(|folder| root.join(folder));
-        let loader = find(&root, LOADER)?;
         let program = root.join(self.path);
-        let mut files = vec![
-            (starter, format!("/bin/{}", self.name)),
-            (program.clone(), format!("/packages/bin/{}", self.name)),
-        ];
+        write_starter(&starter, self.name, &program.file_name().unwrap_or_default().to_string_lossy())?;
+        let mut files = with_libraries(&root, &program)?;
+        files.push((starter, format!("/bin/{}", self.name)));
         for plugin in self.plugins {
             files.push((
                 find(&root, &format!("{PLUGINS}/{plugin}"))?,
@@ -157,22 +237,7 @@ impl Program {
         for place in self.others {
             files.push((root.join(place), format!("/{place}")));
         }
-        let paths = folders.map(|folder| folder.to_string_lossy().into_owned()).join(":");
-        let list = output_of(Command::new(&loader).args(["--library-path", &paths, "--list"]).arg(&program))?;
-        for library in libraries_in(&list).chain([loader.as_path()]) {
-            let name = library.file_name().unwrap_or_default().to_string_lossy();
-            files.push((library.to_path_buf(), format!("/packages/lib/{name}")));
-        }
         Ok(files)
-    }
-
-    /// The script that starts the program.
-    fn starter(&self) -> String {
-        format!(
-            "#!/bin/sh\nXTABLES_LIBDIR=/packages/{PLUGINS} exec /packages/lib/{LOADER} --library-path /packages/lib \
-             /packages/bin/{} \"$@\"\n",
-            self.name
-        )
     }
 }
 

@@ -384,7 +384,9 @@ mod tests {
         assert_eq!(parts.checks.into_iter().collect::<Vec<_>>(), ["lints"]);
         assert!(!parts.checker_tests && !parts.is_whole);
         assert!(named(&["whole_steps_hide"]).parts().unwrap().checker_tests);
-        assert!(named(&["no_such_thing"]).parts().unwrap_err().to_string().contains("no_such_thing"));
+        assert!(
+            named(&["nothing_of_the_kind"]).parts().unwrap_err().to_string().contains("nothing_of_the_kind")
+        );
     }
 
     #[test]
