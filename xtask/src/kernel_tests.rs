@@ -101,11 +101,16 @@ pub(crate) struct Judged {
     pub(crate) found: Vec<String>,
 }
 
+/// Cases with a krcu of their own that share a machine, at the most: others run in another machine meanwhile.
+const MOST_OWN: usize = 12;
+
 /// A machine's cases.
 struct Boot {
     cases: Vec<Case>,
     /// Whether one krcu watches all of them.
     is_watched: bool,
+    /// Which it is of those that are alike.
+    number: usize,
 }
 
 impl Boot {
@@ -120,7 +125,7 @@ impl Boot {
         match (first.scenario.alone, self.is_watched) {
             (true, _) => title(first),
             (_, true) => format!("{} watched by one krcu{with}", first.series),
-            (_, false) => format!("{} watched each by its own{with}", first.series),
+            (_, false) => format!("{} watched each by its own, {}{with}", first.series, self.number),
         }
     }
 
@@ -171,9 +176,17 @@ fn boots(cases: &[Case]) -> Vec<Boot> {
         let key = (case.scenario.append, case.scenario.is_watched_with_others());
         shared.entry(key).or_default().push(*case);
     }
-    let shared = shared.into_iter().map(|((_, is_watched), cases)| Boot { cases, is_watched });
+    let mut boots = Vec::new();
+    for ((_, is_watched), cases) in shared {
+        // Machines of the same length, so that none is the last.
+        let most =
+            if is_watched { cases.len() } else { cases.len().div_ceil(cases.len().div_ceil(MOST_OWN)) };
+        let parts = cases.chunks(most.max(1)).enumerate();
+        boots.extend(parts.map(|(place, part)| Boot { cases: part.to_vec(), is_watched, number: place + 1 }));
+    }
     let alone = cases.iter().filter(|case| case.scenario.alone);
-    shared.chain(alone.map(|case| Boot { cases: vec![*case], is_watched: false })).collect()
+    boots.extend(alone.map(|case| Boot { cases: vec![*case], is_watched: false, number: 1 }));
+    boots
 }
 
 /// What a try of a case came to.
@@ -495,7 +508,7 @@ mod tests {
     fn each_scenario_leaves_its_own_files() {
         let cases: Vec<_> = agent::SCENARIOS.iter().map(case).collect();
         for is_watched in [false, true] {
-            let script = guest_script(&Boot { cases: cases.clone(), is_watched });
+            let script = guest_script(&Boot { cases: cases.clone(), is_watched, number: 1 });
             for scenario in agent::SCENARIOS {
                 assert!(script.contains(&format!(" >/out/{}.status\n", scenario.name)));
             }
@@ -518,5 +531,8 @@ mod tests {
         let counts: Vec<(usize, bool)> =
             boots(&cases).iter().map(|boot| (boot.cases.len(), boot.is_watched)).collect();
         assert_eq!(counts, [(5, false), (2, true), (1, false), (1, false)]);
+        let many: Vec<Case> = (0..30).map(|_| one).collect();
+        let counts: Vec<usize> = boots(&many).iter().map(|boot| boot.cases.len()).collect();
+        assert_eq!(counts, [10, 10, 10]);
     }
 }
