@@ -517,7 +517,7 @@ mod tests {
     }
 
     #[test]
-    fn machines_are_shared_by_command_line_and_by_who_watches() {
+    fn machines_are_shared_by_command_line() {
         let first = &agent::SCENARIOS[0];
         let [one, two, other, alone] = [("", false), ("", false), ("slub_debug=F", false), ("", true)]
             .map(|(append, alone)| leaked(Scenario { append, alone, ..*first }));

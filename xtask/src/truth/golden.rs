@@ -83,3 +83,127 @@ fn read_expected() -> Result<Vec<String>> {
 fn folder() -> PathBuf {
     machine::repository().join("krcu-model/tests/traces/truth")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::folder;
+    use crate::judge::{Evidence, Judgement, judge};
+    use crate::scenarios::{Expectation, Line, Scenario, Want};
+    use crate::truth::scenarios;
+
+    /// A cell whose verdicts are kept.
+    struct Cell {
+        scenario: &'static Scenario,
+        expectation: &'static Expectation,
+        /// The lines of its verdicts, with a summary where one is expected.
+        evidence: Evidence,
+    }
+
+    /// All of them in which verdicts alone are expected, and nothing that a module has printed.
+    fn cells() -> Vec<Cell> {
+        let mut cells = Vec::new();
+        for scenario in scenarios() {
+            for expectation in scenario.expectations {
+                let is_of_log = |want: &Want| {
+                    matches!(
+                        want,
+                        Want::Truth(_) | Want::TruthBetween(..) | Want::LogLines(_) | Want::Balanced
+                    )
+                };
+                let fields = || expectation.lines.iter().flat_map(|line| line.fields);
+                if expectation.lines.iter().any(|line| line.kind != "verdict")
+                    || fields().any(|(_, want)| is_of_log(want))
+                {
+                    continue;
+                }
+                for series in expectation.series {
+                    let kept = folder().join(format!("{series}-{}.json", scenario.name));
+                    let Ok(stdout) = fs::read_to_string(kept) else { continue };
+                    let log = expectation.log_has.join("\n");
+                    let evidence = Evidence { status: expectation.status, stdout, log };
+                    cells.push(Cell { scenario, expectation, evidence });
+                }
+            }
+        }
+        cells
+    }
+
+    /// The same field with something else wanted of it.
+    fn other(want: Want) -> Want {
+        match want {
+            Want::Text(_) => Want::Text("something else"),
+            Want::Has(_) => Want::Has("nothing of this name"),
+            Want::Number(number) | Want::NumberOrNothing(number) => Want::Number(number + 1),
+            Want::AtLeast(_) => Want::AtLeast(u64::MAX),
+            Want::Flag(flag) => Want::Flag(!flag),
+            Want::Nothing => Want::AtLeast(0),
+            other => other,
+        }
+    }
+
+    fn wrong(expectation: &Expectation, scenario: &Scenario, evidence: &Evidence) -> bool {
+        let Judgement { wrong, open } = judge(expectation, scenario.open_if, evidence);
+        !(wrong.is_empty() && open.is_empty())
+    }
+
+    fn with_lines(expectation: &Expectation, lines: Vec<Line>) -> Expectation {
+        let lines = Box::leak(lines.into_boxed_slice());
+        Expectation {
+            series: expectation.series,
+            status: expectation.status,
+            lines,
+            log_has: expectation.log_has,
+            log_lacks: expectation.log_lacks,
+        }
+    }
+
+    fn copy(line: &Line) -> Line {
+        Line { kind: line.kind, cache: line.cache, fields: line.fields }
+    }
+
+    #[test]
+    fn every_wrong_expectation_is_found() {
+        let cells = cells();
+        let mut changed = 0;
+        for Cell { scenario, expectation, evidence } in &cells {
+            let name = scenario.name;
+            assert!(!wrong(expectation, scenario, evidence), "{name} is not as it is kept");
+            let all = || expectation.lines.iter().map(copy).collect::<Vec<Line>>();
+            for (place, line) in expectation.lines.iter().enumerate() {
+                for (number, (field, want)) in line.fields.iter().enumerate() {
+                    let mut fields = line.fields.to_vec();
+                    fields[number] = (field, other(*want));
+                    let mut lines = all();
+                    lines[place].fields = Box::leak(fields.into_boxed_slice());
+                    assert!(wrong(&with_lines(expectation, lines), scenario, evidence), "{name}: {field}");
+                    changed += 1;
+                }
+                // A line too many is expected, and one too few.
+                let mut lines = all();
+                lines.push(copy(line));
+                assert!(wrong(&with_lines(expectation, lines), scenario, evidence), "{name}: twice");
+                let mut fewer: Vec<&str> = evidence.stdout.lines().collect();
+                fewer.remove(place.min(fewer.len() - 1));
+                let lacking = Evidence { stdout: fewer.join("\n"), log: evidence.log.clone(), ..*evidence };
+                assert!(wrong(expectation, scenario, &lacking), "{name}: a verdict is missing");
+                changed += 2;
+            }
+            let accused = format!(
+                "{}{{\"kind\":\"verdict\",\"cache\":\"other\",\"verdict\":\"barrier-early\",\"flagged\":true}}\n",
+                evidence.stdout
+            );
+            let accused = Evidence { stdout: accused, log: evidence.log.clone(), ..*evidence };
+            assert!(wrong(expectation, scenario, &accused), "{name}: an accusation too many");
+            let status = Evidence {
+                status: evidence.status + 1,
+                stdout: evidence.stdout.clone(),
+                log: evidence.log.clone(),
+            };
+            assert!(wrong(expectation, scenario, &status), "{name}: another status");
+            changed += 2;
+        }
+        assert!(cells.len() > 150 && changed > 1000, "{} cells, {changed} changes", cells.len());
+    }
+}
