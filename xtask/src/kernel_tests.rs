@@ -224,7 +224,7 @@ fn run_to_the_end(mut boot: Boot, tally: &Tally) -> Vec<Judged> {
                     open.push((*case, reason));
                 }
                 (Outcome::Wrong(found) | Outcome::Open(_, found), _) => {
-                    judged.push(told(*case, found, tally))
+                    judged.push(told(*case, found, tally));
                 }
             }
         }

@@ -132,7 +132,7 @@ pub(super) fn run(options: &Options, list: &Path) -> Result<u8, CheckError> {
     // A file is read before anything is attached, so that no command runs if one of them is wrong.
     if list.is_file() {
         let mut lines = Lines::open(list)?;
-        while lines.next().map_err(usage)?.is_some() {}
+        while lines.next().map_err(|error| usage(&error))?.is_some() {}
     }
     let lines = Lines::open(list)?;
     for folder in [&options.report, &options.events, &options.output].into_iter().flatten() {
@@ -147,7 +147,7 @@ pub(super) fn run(options: &Options, list: &Path) -> Result<u8, CheckError> {
     runtime.block_on(watch(options, lines))
 }
 
-fn usage(error: anyhow::Error) -> CheckError {
+fn usage(error: &anyhow::Error) -> CheckError {
     CheckError::Usage(CommandError::Config(format!("{error:#}")))
 }
 
@@ -280,7 +280,7 @@ async fn next(
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            line = told.recv() => return line.unwrap_or(Ok(None)).map_err(usage),
+            line = told.recv() => return line.unwrap_or(Ok(None)).map_err(|error| usage(&error)),
             _ = signals.next() => return Ok(None),
             ready = run.readable() => ready?,
             _ = look.tick() => {}
