@@ -43,7 +43,7 @@ still not make a reader crash or take unbounded memory.
 pub fn markdown() -> String {
     let mut text = format!(
         "# The format of a trace\n\nFormat {FORMAT}, ABI {}. Made from the schema in `krcu-trace/src/schema.rs`; \
-         a test holds it to that (`KRCU_WRITE_DOCS=1` writes it anew).\n\n{HEAD}",
+         a test holds it to that (`KRCU_BLESS=1` writes it anew).\n\n{HEAD}",
         krcu_common::ABI_VERSION
     );
     text += "## The table of events\n\n| column | type | null | unit | meaning | from |\n| --- | --- | --- | --- | --- | --- |\n";
@@ -99,7 +99,7 @@ mod tests {
     fn the_committed_description_is_that_of_the_schema() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/trace-format.md");
         let text = super::markdown();
-        if std::env::var_os("KRCU_WRITE_DOCS").is_some() {
+        if std::env::var_os("KRCU_BLESS").is_some() {
             fs::write(&path, &text).unwrap();
         }
         let committed = fs::read_to_string(&path).unwrap_or_default();

@@ -101,7 +101,7 @@ fn is_kept(name: &str, app: &mut App, now_ms: u64) -> Vec<String> {
         let screen = text(&draw(app, (width, height), theme(), now_ms).0);
         let file = format!("tests/screens/{name}-{width}x{height}.txt");
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(file);
-        if std::env::var_os("KRCU_WRITE_SCREENS").is_some() {
+        if std::env::var_os("KRCU_BLESS").is_some() {
             fs::write(&path, &screen).unwrap();
         }
         assert_eq!(screen, fs::read_to_string(&path).unwrap_or_default(), "{name}");

@@ -1,7 +1,7 @@
 //! Every screen at two sizes, of golden traces, compared with what is kept beside; and for each what must be on it for
 //! a reason of its own: the trace's module, the verdict that the kernel's run is kept with.
 //!
-//! `KRCU_WRITE_SCREENS=1 cargo test -p krcu-tui --test screens` writes them anew, after a change that is meant.
+//! `KRCU_BLESS=1 cargo test -p krcu-tui --test screens` writes them anew, after a change that is meant.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
@@ -26,7 +26,7 @@ fn screens(name: &str, app: &mut App) -> Vec<String> {
         let (buffer, _) = draw(app, (width, height), theme(), 0);
         let screen = text(&buffer);
         let path = folder.join(format!("{name}-{width}x{height}.txt"));
-        if env::var_os("KRCU_WRITE_SCREENS").is_some() {
+        if env::var_os("KRCU_BLESS").is_some() {
             fs::write(&path, &screen).unwrap();
         }
         let kept = fs::read_to_string(&path).unwrap_or_default();

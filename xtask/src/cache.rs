@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::process;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,7 +24,7 @@ use anyhow::{Context as _, Result, anyhow};
 /// When no variable names one and there is no home folder either.
 pub(crate) fn root() -> Result<PathBuf> {
     if let Some(path) = non_empty("KRCU_CACHE") {
-        return std::path::absolute(&path).context("reading KRCU_CACHE");
+        return path::absolute(&path).context("reading KRCU_CACHE");
     }
     if let Some(path) = non_empty("XDG_CACHE_HOME") {
         return Ok(path.join("krcu"));

@@ -10,26 +10,24 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
-use crate::bench_agent;
-use crate::bench_analyze;
-use crate::bench_kernel;
-use crate::build;
+use crate::check::choice::Choice;
+use crate::check::fuzz;
+use crate::check::model;
+use crate::check::scenarios::SERIES;
+use crate::check::test::{self, Asked};
+use crate::check::traces;
+use crate::check::truth;
+use crate::check::truth::run::Extent;
+use crate::debian::kernel::Series;
+use crate::debian::packaged;
 use crate::demo;
-use crate::fuzz;
-use crate::install;
-use crate::kernel::Series;
-use crate::kernel_tests::Choice;
-use crate::model;
-use crate::packaged;
+use crate::dist::install;
+use crate::guest::qemu::Acceleration;
+use crate::guest::vm::Run;
 use crate::progress::say;
-use crate::qemu::Acceleration;
 use crate::run;
-use crate::scenarios::SERIES;
-use crate::setup;
-use crate::test::{self, Asked};
-use crate::traces;
-use crate::truth::{self, run::Extent};
-use crate::vm::Run;
+use crate::toolchain::build;
+use crate::toolchain::setup;
 
 /// Set-up, builds, kernels in virtual machines, tests and benchmarks of krcu.
 #[derive(Parser)]
@@ -266,13 +264,13 @@ impl Arguments {
             Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Agent { kernel }) } => {
-                done(bench_agent::run(kernel.as_deref()))
+                done(bench::agent::run(kernel.as_deref()))
             }
-            Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench_kernel::run(&kernel)),
+            Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench::kernel::run(&kernel)),
             Verb::Install { prefix } => done(install::install(&prefix)),
             Verb::Uninstall { prefix } => done(install::uninstall(&prefix)),
             Verb::Dist => done(install::dist()),
-            Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench_analyze::run(&events)),
+            Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench::analyze::run(&events)),
             Verb::Traces => done(traces::run()),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }

@@ -5,12 +5,12 @@ use std::process::{Command, ExitCode, Stdio};
 
 use anyhow::{Result, bail};
 
-use crate::build::{self, Programs};
-use crate::kernel::Series;
-use crate::machine;
+use crate::debian::kernel::Series;
+use crate::guest::vm::Run;
+use crate::host;
 use crate::progress::{say, tail_of};
-use crate::setup;
-use crate::vm::Run;
+use crate::toolchain::build::{self, Programs};
+use crate::toolchain::setup;
 
 /// The module whose exit queues objects and destroys their cache at once.
 const MODULE: &str = "krcu_pending";
@@ -43,7 +43,7 @@ const SCENES: [Scene; 2] = [
 pub(crate) fn run() -> Result<ExitCode> {
     setup::ensure()?;
     build::build("release", Programs::Agent)?;
-    let modules: Vec<PathBuf> = vec![machine::repository().join("modules").join(MODULE)];
+    let modules: Vec<PathBuf> = vec![host::repository().join("modules").join(MODULE)];
     let mut pages = Vec::new();
     for scene in &SCENES {
         let series: Series = scene.series.parse()?;

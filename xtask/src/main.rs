@@ -2,59 +2,24 @@
 //!
 //! The only place of this repository that knows about toolchains, Debian's kernels and qemu. No crate depends on it
 //! and it depends on none of them: it builds and runs them as a person would.
+//!
+//! Each folder is about one thing, and uses only those before it: `debian`, `toolchain`, `guest`, `dist`, `check`, `bench`.
+//! Beside this file lie what all of them use (`cache`, `digest`, `host`, `progress`), the command line, and two verbs that
+//! belong to no folder (`demo`, `run`).
 
-mod analysis;
-mod archive;
 mod bench;
-mod bench_agent;
-mod bench_analyze;
-mod bench_kernel;
-mod bpftrace;
-mod build;
 mod cache;
-mod clean_root;
+mod check;
 mod command_line;
-mod contrib;
-mod core_source;
-mod cpio;
-mod crate_tests;
+mod debian;
 mod demo;
 mod digest;
-mod fuzz;
-mod initramfs;
-mod install;
-mod intree;
-mod judge;
-mod kernel;
-mod kernel_tests;
-mod known;
-mod linker;
-mod listed;
-mod machine;
-mod model;
-mod module;
-mod owners;
-mod packaged;
-mod pinned;
+mod dist;
+mod guest;
+mod host;
 mod progress;
-mod qemu;
-mod replay;
-mod retries;
 mod run;
-mod scenarios;
-mod schedule;
-mod screens;
-mod setup;
-mod stream;
-mod systemd_boot;
-mod tally;
-mod test;
 mod toolchain;
-mod trace_tests;
-mod traces;
-mod truth;
-mod userland;
-mod vm;
 
 use std::process::ExitCode;
 

@@ -3,10 +3,11 @@
 //! On a terminal a running command has one line with its elapsed seconds; elsewhere a plain line every fifteen
 //! seconds. A command that fails is shown with the last lines of its output and with what to do about it.
 
+use std::env;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{self, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -173,8 +174,8 @@ struct Scratch {
 impl Scratch {
     fn new() -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let stem = format!("krcu-xtask-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let folder = std::env::temp_dir();
+        let stem = format!("krcu-xtask-{}-{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let folder = env::temp_dir();
         Self { stdout: folder.join(format!("{stem}.stdout")), stderr: folder.join(format!("{stem}.stderr")) }
     }
 }

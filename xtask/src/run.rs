@@ -1,4 +1,4 @@
-//! `cargo xtask run`: builds, then runs `krcu` on this machine, by sudo where it is not root already.
+//! `cargo xtask run`: builds, then runs `krcu` on this computer, by sudo where it is not root already.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt as _;
@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use crate::build;
-use crate::machine;
+use crate::host;
+use crate::toolchain::build;
 
 /// Replaces this process by krcu, so that its status and its signals are its own.
 ///
@@ -20,6 +20,6 @@ pub(crate) fn run(arguments: &[OsString]) -> Result<ExitCode> {
         .iter()
         .find(|path| path.file_name().is_some_and(|name| name == "krcu"))
         .ok_or_else(|| anyhow!("the build left no program krcu"))?;
-    let error = machine::as_root(&krcu.to_string_lossy()).args(arguments).exec();
+    let error = host::as_root(&krcu.to_string_lossy()).args(arguments).exec();
     Err(error).with_context(|| format!("starting {}", krcu.display()))
 }

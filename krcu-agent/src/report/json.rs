@@ -108,7 +108,7 @@ mod tests {
     use super::{SummaryLine, VerdictLine};
 
     /// The committed schema is the one of the types. After a change that is meant, run the test with
-    /// `KRCU_WRITE_SCHEMA=1`, and raise `SCHEMA` if a field changed its meaning or went away.
+    /// `KRCU_BLESS=1`, and raise `SCHEMA` if a field changed its meaning or went away.
     #[test]
     fn the_committed_schema_is_that_of_the_lines() {
         let lines = [
@@ -118,7 +118,7 @@ mod tests {
         for (kind, schema) in lines {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("schema/{kind}.schema.json"));
             let text = serde_json::to_string_pretty(&schema).unwrap() + "\n";
-            if std::env::var_os("KRCU_WRITE_SCHEMA").is_some() {
+            if std::env::var_os("KRCU_BLESS").is_some() {
                 fs::write(&path, &text).unwrap();
             }
             let committed = fs::read_to_string(&path).unwrap_or_default();

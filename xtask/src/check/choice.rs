@@ -1,0 +1,29 @@
+//! Which scenarios a person has chosen, on which kernels.
+
+/// Which scenarios to run.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Choice {
+    /// Series; all when empty.
+    pub(crate) series: Vec<String>,
+    /// Names of scenarios; all when empty.
+    pub(crate) names: Vec<String>,
+    /// Boot nothing: judge what the last run of each scenario has left.
+    pub(crate) kept: bool,
+}
+
+impl Choice {
+    /// Whether it leaves out a kernel or a scenario.
+    pub(crate) fn is_partial(&self) -> bool {
+        !(self.series.is_empty() && self.names.is_empty())
+    }
+
+    /// Whether a kernel is among the chosen ones.
+    pub(crate) fn has_series(&self, series: &str) -> bool {
+        self.series.is_empty() || self.series.iter().any(|chosen| chosen == series)
+    }
+
+    /// Whether a scenario is among the chosen ones.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        self.names.is_empty() || self.names.iter().any(|chosen| chosen == name)
+    }
+}

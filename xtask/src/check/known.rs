@@ -1,0 +1,92 @@
+//! Results that are known: what a check found is kept in the cache by a digest of all that it depends on, and is not
+//! computed again while that is the same.
+//!
+//! Only what passed is kept. What is kept is what the check printed of itself: the counts it found.
+
+use std::env;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::cache;
+use crate::check::retries::date;
+use crate::digest;
+use crate::host;
+use crate::progress::output_of;
+
+/// What the model's checks depend on, from the repository's root: sources, what they are built with, what they are
+/// compared with.
+const MODEL: [&str; 10] = [
+    "Cargo.lock",
+    "Cargo.toml",
+    "docs/approaches.md",
+    "krcu-common/Cargo.toml",
+    "krcu-common/src",
+    "krcu-model/Cargo.toml",
+    "krcu-model/examples/check.rs",
+    "krcu-model/src",
+    "krcu-model/tests/check.rs",
+    "krcu-model/tests/counterexamples",
+];
+
+/// What a check found.
+#[derive(Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub(crate) struct Known {
+    /// When, in seconds since 1970.
+    at: u64,
+    /// What it printed of itself.
+    pub(crate) said: String,
+}
+
+impl Known {
+    /// The day.
+    pub(crate) fn day(&self) -> String {
+        date(self.at)
+    }
+}
+
+/// Where the result of one check of the model is kept.
+#[derive(Debug)]
+pub(crate) struct Place(PathBuf);
+
+impl Place {
+    /// The place for a check of the model with these arguments, which say how far it goes.
+    ///
+    /// # Errors
+    ///
+    /// When a source cannot be read, or the compiler does not say what it is.
+    pub(crate) fn of_model(name: &str, arguments: &[&str]) -> Result<Place> {
+        let compiler = output_of(Command::new("rustc").arg("-vV"))?;
+        let flags = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS"]
+            .map(|variable| env::var(variable).unwrap_or_default());
+        let mut text = format!("{compiler}\n{arguments:?}\n{flags:?}\n");
+        for source in MODEL {
+            let path = host::repository().join(source);
+            let digest =
+                if path.is_dir() { digest::of_folder(&path, source)? } else { digest::of_file(&path)? };
+            text.push_str(&format!("{digest} {source}\n"));
+        }
+        let name = format!("{name}-{}.json", digest::of_text(&text)?);
+        Ok(Place(cache::folder("known")?.join(name)))
+    }
+
+    /// What is kept there.
+    pub(crate) fn read(&self) -> Option<Known> {
+        serde_json::from_str(&fs::read_to_string(&self.0).ok()?).ok()
+    }
+
+    /// Keeps what a check that passed has found.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be written.
+    pub(crate) fn keep(&self, said: &str) -> Result<()> {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let known = serde_json::to_string(&Known { at, said: said.to_owned() })?;
+        cache::write_file(&self.0, known.as_bytes()).context("keeping what was found")
+    }
+}

@@ -1,0 +1,85 @@
+//! The list of all tests, `xtask/tests.txt`: what a whole run must have run, one a line.
+//!
+//! A line is `check NAME`, `crate SOURCE NAME` or `kernel SERIES SCENARIO`. `cargo xtask test --list` prints it from the
+//! tree as it is; the file is the list that is agreed upon, so that a test that is lost is noticed.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+use crate::check::crate_tests;
+use crate::check::scenarios::agent;
+use crate::check::scenarios::live;
+use crate::check::scenarios::terminal;
+use crate::check::scenarios::{SERIES, Scenario};
+use crate::check::truth;
+use crate::host;
+
+/// Checks: what is neither a test of a crate nor a scenario.
+pub(crate) const CHECKS: [&str; 10] = [
+    "formatting",
+    "formatting of the probes",
+    "lints",
+    "lints of the checker",
+    "lints of the probes",
+    "alert rules",
+    "package",
+    "approaches",
+    "docs/truth.md",
+    "the list of tests",
+];
+/// The checks of a quick run.
+pub(crate) const QUICK_CHECKS: [&str; 5] =
+    ["formatting", "formatting of the probes", "lints", "lints of the checker", "lints of the probes"];
+/// The check that every test of the list was run, and no other.
+pub(crate) const THE_LIST: &str = "check the list of tests";
+/// The tests of the model that are behind a feature.
+pub(crate) const CHECKER_TESTS: [&str; 7] =
+    ["--release", "-p", "krcu-model", "--features", "check", "--test", "check"];
+/// How their lines begin.
+pub(crate) const CHECKER_SOURCE: &str = "crate krcu-model/tests/check.rs ";
+/// Tests on kernels that are no scenarios.
+const MACHINES: [(&str, &str); 6] = [
+    ("6.1", "trace_formats"),
+    ("6.12", "trace_formats"),
+    ("6.18", "trace_formats"),
+    ("7.x", "trace_formats"),
+    ("6.12", "trace_killed"),
+    ("6.12", "systemd_unit"),
+];
+
+/// Every scenario that a whole run runs.
+pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS).chain(truth::scenarios())
+}
+
+/// The list that is agreed upon.
+///
+/// # Errors
+///
+/// When it cannot be read.
+pub(crate) fn kept() -> Result<String> {
+    let path = host::repository().join("xtask/tests.txt");
+    fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))
+}
+
+/// Every line, from the tree as it is.
+///
+/// # Errors
+///
+/// When a crate's tests do not compile.
+pub(crate) fn all() -> Result<BTreeSet<String>> {
+    let mut lines: BTreeSet<String> = CHECKS.iter().map(|name| format!("check {name}")).collect();
+    for scenario in scenarios() {
+        let expected = scenario.expectations.iter().flat_map(|expectation| expectation.series);
+        lines.extend(expected.map(|series| format!("kernel {series} {}", scenario.name)));
+    }
+    debug_assert!(MACHINES.iter().all(|(series, _)| SERIES.contains(series)));
+    lines.extend(MACHINES.iter().map(|(series, name)| format!("kernel {series} {name}")));
+    for arguments in [&["--workspace"][..], &CHECKER_TESTS] {
+        let names = crate_tests::names(arguments)?;
+        lines.extend(names.iter().map(|(source, name)| format!("crate {} {name}", source.display())));
+    }
+    Ok(lines)
+}

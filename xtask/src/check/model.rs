@@ -1,0 +1,87 @@
+//! `cargo xtask model`: every approach checked in every order of its steps, and the table that comes of it.
+//!
+//! The checker is an example of `krcu-model`, behind a feature: no program that people run has it inside.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use anyhow::{Context as _, Result};
+
+use crate::host;
+
+/// Where the table is kept, from the repository's root.
+const DOCS: &str = "docs/approaches.md";
+/// Where the counter-examples are kept.
+const SCRIPTS: &str = "krcu-model/tests/counterexamples";
+
+/// What to check.
+#[derive(Debug, Default)]
+pub(crate) struct Extent {
+    /// Larger worlds, for hours.
+    pub(crate) deep: bool,
+    /// Only rows with this in their name.
+    pub(crate) only: Option<String>,
+    /// Write the table and the counter-examples.
+    pub(crate) write: bool,
+    /// Print what is wrong, and nothing else.
+    pub(crate) brief: bool,
+}
+
+/// Checks, prints the table, and compares it with the kept one. The status says whether all is as it should be.
+///
+/// # Errors
+///
+/// When the checker does not build or cannot be started.
+pub(crate) fn run(extent: &Extent) -> Result<ExitCode> {
+    let status = checker(extent).status().context("starting cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The command that checks.
+pub(crate) fn checker(extent: &Extent) -> Command {
+    let mut command = example("check", &["--features", "check"]);
+    if extent.deep {
+        command.arg("--deep");
+    }
+    if extent.brief {
+        command.arg("--brief");
+    }
+    match &extent.only {
+        Some(name) => {
+            command.args(["--only", name]);
+        }
+        // What is kept is of all rows.
+        None if !extent.deep => {
+            let repository = host::repository();
+            command.arg("--docs").arg(repository.join(DOCS)).arg("--scripts").arg(repository.join(SCRIPTS));
+            if extent.write {
+                command.arg("--write");
+            }
+        }
+        None => {}
+    }
+    command
+}
+
+/// Replays a script: a counter-example, a bug report, what `krcu check --events` wrote.
+///
+/// # Errors
+///
+/// When the replay does not build or cannot be started.
+pub(crate) fn replay(script: &Path) -> Result<ExitCode> {
+    let script = env::current_dir().map_or_else(|_| PathBuf::from(script), |here| here.join(script));
+    let status = example("replay", &[]).arg(script).status().context("starting cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// An example of the model's crate, built as a user of the crate would build it. The caller adds its arguments.
+pub(crate) fn example(name: &str, options: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command
+        .args(["run", "--quiet", "--release", "-p", "krcu-model", "--example", name])
+        .args(options)
+        .arg("--")
+        .current_dir(host::repository());
+    command
+}

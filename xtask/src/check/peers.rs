@@ -1,0 +1,112 @@
+//! A trace opened by programs of other people, DuckDB and pandas, whose counts must be those of `krcu analyze`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::cache;
+use crate::host;
+use crate::progress::output_of;
+use crate::toolchain::build;
+
+/// Packages of the Python registry that open a trace, as the examples tell; pinned, so that a run means the same tomorrow.
+const PACKAGES: [&str; 3] = ["duckdb==2.0.0", "pandas==3.1.1", "pyarrow==26.0.1"];
+/// The folder in the cache that they are installed in, by what they are.
+const PEERS: &str = "analysis-peers-1";
+/// By what is counted, then by the name of the cache.
+type Counts = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// Programs that open a trace, to be asked the same.
+pub(crate) struct Peers {
+    python: PathBuf,
+    analyze: PathBuf,
+}
+
+impl Peers {
+    /// Installs and builds them.
+    ///
+    /// # Errors
+    ///
+    /// When that fails.
+    pub(crate) fn ready() -> Result<Peers> {
+        let python = installed()?;
+        // As the crates' tests are built: with fewer crates in view, polars would be built once more, in another way.
+        let mut tests = build::by_hand();
+        tests
+            .args(["test", "--quiet", "--workspace", "--no-run"])
+            .env("KRCU_EBPF_OBJECT", build::object_path());
+        build::cargo(&mut tests)?;
+        Ok(Peers { python, analyze: host::target_folder().join("debug/krcu-analyze") })
+    }
+
+    /// Has a trace opened by DuckDB, by pandas and by `krcu analyze`, and compares what they count of each cache. Of
+    /// caches that are created while krcu watches: of others a free may be of what nobody saw queued.
+    ///
+    /// # Errors
+    ///
+    /// When they differ, or count nothing.
+    pub(crate) fn agree(&self, trace: &Path) -> Result<()> {
+        let ask = |example: &str| -> Result<Counts> {
+            let example = host::repository().join("examples").join(example);
+            let text = output_of(Command::new(&self.python).arg(example).arg(trace))?;
+            serde_json::from_str(text.trim()).with_context(|| format!("reading what a peer says: {text}"))
+        };
+        let (duckdb, pandas) = (ask("trace_duckdb.py")?, ask("trace_pandas.py")?);
+        let lines = output_of(Command::new(&self.analyze).args(["caches", "--format", "json"]).arg(trace))?;
+        let ours = ours(&lines)?;
+        if duckdb != ours || pandas != ours {
+            bail!("krcu analyze: {ours:?}\n  DuckDB: {duckdb:?}\n  pandas: {pandas:?}");
+        }
+        if ours.get("queued").is_none_or(BTreeMap::is_empty) {
+            bail!("nothing was counted");
+        }
+        Ok(())
+    }
+}
+
+fn ours(lines: &str) -> Result<Counts> {
+    let mut counts: Counts =
+        ["queued", "freed", "destroys"].map(|name| (name.to_owned(), BTreeMap::new())).into();
+    for line in lines.lines() {
+        let row: Value = serde_json::from_str(line).with_context(|| format!("reading {line}"))?;
+        let cache = row["name"].as_str().context("a cache has a name")?;
+        for (name, counts) in &mut counts {
+            let count = row[name].as_u64().with_context(|| format!("{name} of {line}"))?;
+            if count > 0 {
+                *counts.entry(cache.to_owned()).or_default() += count;
+            }
+        }
+    }
+    Ok(counts)
+}
+
+/// A Python that has the packages.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub(crate) fn installed() -> Result<PathBuf> {
+    let folder = cache::folder(PEERS)?;
+    let (python, done) = (folder.join("bin/python"), folder.join("installed"));
+    if fs::read_to_string(&done).is_ok_and(|text| text == PACKAGES.join("\n")) {
+        return Ok(python);
+    }
+    succeed(with(Command::new("python3").args(["-m", "venv"]), &[&folder]), "making a Python environment")?;
+    let mut pip = Command::new(&python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
+    succeed(&mut pip, "installing DuckDB, pandas and pyarrow")?;
+    fs::write(&done, PACKAGES.join("\n")).with_context(|| format!("writing {}", done.display()))?;
+    Ok(python)
+}
+
+fn with<'a>(command: &'a mut Command, paths: &[&Path]) -> &'a mut Command {
+    command.args(paths)
+}
+
+fn succeed(command: &mut Command, what: &str) -> Result<()> {
+    output_of(command).map(|_text| ()).with_context(|| what.to_owned())
+}

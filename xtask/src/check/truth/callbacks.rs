@@ -1,0 +1,230 @@
+//! Objects freed by callbacks of `call_rcu()`: with a barrier, without one, and with one that came too early.
+
+use super::{
+    by_call_rcu, by_kfree_rcu, late, leaked, left, ordering, played, waited_for, waited_for_callbacks,
+};
+use crate::check::scenarios::{
+    ALL, BATCHES_WAIT, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, verdict, word,
+};
+
+/// Its destroy does not wait for callbacks.
+const NO_RCU_BARRIER: &[&str] = &["6.1", "6.12", "6.18"];
+
+/// Its scenarios. `flushed` empties the batches of the whole system where it can, so that the destroy of 6.12 and 6.18
+/// finds nothing to wait for, and `hold` keeps the callbacks from running.
+pub(super) const SCENARIOS: &[Scenario] = &[
+    played(
+        "callback_pending",
+        "No grace period can end while a reader is held, so no callback has run when the destroy looks. kmem_cache_destroy() of \
+         6.1 to 6.18 calls no rcu_barrier(); that of 7.3 does, always (kvfree_rcu_barrier_on_cache()).",
+        "play 'create a; alloc a 20; hold 1000 flushed; call a 20; destroy a; release'",
+        &[
+            reported(
+                NO_RCU_BARRIER,
+                &[verdict(
+                    "a",
+                    &[
+                        word("pending"),
+                        by_call_rcu(20),
+                        by_kfree_rcu(0),
+                        leaked(0),
+                        left(20),
+                        late(20),
+                        ("/callbacks/0/objects", Want::Number(20)),
+                        ("/callbacks/0/function", Want::Has("krcu_play_free_callback")),
+                        ("/callbacks/0/module", Want::Text("krcu_play")),
+                    ],
+                )],
+            ),
+            quiet(
+                SHEAVES,
+                &[verdict(
+                    "a",
+                    &[
+                        word("waited"),
+                        waited_for_callbacks(20),
+                        waited_for(0),
+                        ("waited_for_callbacks", Want::Flag(true)),
+                    ],
+                )],
+            ),
+        ],
+    ),
+    played(
+        "callback_pending_kfree",
+        "A callback may free an object of any cache by kfree(); what is outstanding is the same.",
+        "play 'create a; alloc a 12; hold 1000 flushed; call a 12 kfree; destroy a; release'",
+        &[
+            reported(
+                NO_RCU_BARRIER,
+                &[verdict(
+                    "a",
+                    &[
+                        word("pending"),
+                        by_call_rcu(12),
+                        leaked(0),
+                        left(12),
+                        ("/callbacks/0/function", Want::Has("krcu_play_kfree_callback")),
+                    ],
+                )],
+            ),
+            quiet(SHEAVES, &[verdict("a", &[word("waited"), waited_for_callbacks(12)])]),
+        ],
+    ),
+    played(
+        "callback_barrier",
+        "rcu_barrier() after the last call_rcu(): every callback has run when it returns.",
+        "play 'create a; alloc a 20; call a 20; barrier; destroy a'",
+        &[quiet(
+            ALL,
+            &[verdict(
+                "a",
+                &[word("clean"), ordering("ordered"), ("callbacks_ever", Want::Number(20)), leaked(0)],
+            )],
+        )],
+    ),
+    played(
+        "callback_barrier_other_cpu",
+        "rcu_barrier() waits for the callbacks of every processor, whoever queued them and wherever.",
+        "play 'create a; alloc a 20; cpu1: call a 10; irq: call a 5; bh: call a 5; barrier; destroy a'",
+        &[quiet(
+            ALL,
+            &[verdict("a", &[word("clean"), ordering("ordered"), ("callbacks_ever", Want::Number(20))])],
+        )],
+    ),
+    played(
+        "callback_lucky",
+        "All callbacks have run, and nothing made it so: the next run may be too early, and the callback's code may go with \
+         the module before it runs. On 7.3 the destroy's own rcu_barrier() orders them, and nothing else does: `waited`, for none.",
+        "play 'create a; alloc a 20; flush; call a 20; called; destroy a'",
+        &[
+            quiet(
+                NO_RCU_BARRIER,
+                &[verdict(
+                    "a",
+                    &[
+                        word("unordered"),
+                        ordering("unordered"),
+                        ("flagged", Want::Flag(false)),
+                        ("flagged_strictly", Want::Flag(true)),
+                        ("callbacks_ever", Want::Number(20)),
+                        ("/callbacks/0/objects", Want::Number(0)),
+                        ("/callbacks/0/function", Want::Has("krcu_play_free_callback")),
+                        ("/callbacks/0/module", Want::Text("krcu_play")),
+                    ],
+                )],
+            ),
+            quiet(
+                SHEAVES,
+                &[verdict(
+                    "a",
+                    &[
+                        word("waited"),
+                        ordering("ordered"),
+                        waited_for_callbacks(0),
+                        ("waited_for_callbacks", Want::Flag(true)),
+                    ],
+                )],
+            ),
+        ],
+    ),
+    played(
+        "callback_barrier_too_early",
+        "A barrier covers what was queued before it began: the ten before it, not the eleven after.",
+        "play 'create a; alloc a 21; call a 10; barrier; hold 1000 flushed; call a 11; destroy a; release'",
+        &[
+            reported(
+                NO_RCU_BARRIER,
+                &[verdict("a", &[word("pending"), by_call_rcu(11), leaked(0), left(11), late(11)])],
+            ),
+            quiet(SHEAVES, &[verdict("a", &[word("waited"), waited_for_callbacks(11)])]),
+        ],
+    ),
+    played(
+        "callback_from_interrupts",
+        "call_rcu() may be called from a hard interrupt, a softirq, and with interrupts off.",
+        "play 'create a; alloc a 20; hold 1000 flushed; irq: call a 9; bh: call a 6; off: call a 5; destroy a; release'",
+        &[
+            reported(
+                NO_RCU_BARRIER,
+                &[verdict("a", &[word("pending"), by_call_rcu(20), leaked(0), left(20)])],
+            ),
+            quiet(SHEAVES, &[verdict("a", &[word("waited"), waited_for_callbacks(20)])]),
+        ],
+    ),
+    played(
+        "callback_requeues",
+        "The callbacks hand their objects to kfree_rcu(). rcu_barrier() waits for the callbacks, and not for what they queue: \
+         6.1 does not wait for that at all, the others do in the destroy.",
+        "play 'create a; alloc a 20; call a 20 requeue; barrier; destroy a; drain'",
+        &[
+            reported(
+                NO_WAIT,
+                &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])],
+            ),
+            quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20)])]),
+        ],
+    ),
+    played(
+        "callback_requeues_pending",
+        "The same, and the callbacks have not run: outstanding by call_rcu(). On 7.3 the rcu_barrier() inside the destroy has \
+         them run, and its slab shutdown flushes and waits for the sheaves that they filled.",
+        "play 'create a; alloc a 20; hold 1000 flushed; call a 20 requeue; destroy a; release; called; drain'",
+        &[
+            reported(
+                NO_RCU_BARRIER,
+                &[verdict(
+                    "a",
+                    &[
+                        word("pending"),
+                        by_call_rcu(20),
+                        by_kfree_rcu(0),
+                        leaked(0),
+                        left(20),
+                        ("/callbacks/0/function", Want::Has("krcu_play_requeue_callback")),
+                    ],
+                )],
+            ),
+            quiet(SHEAVES, &[verdict("a", &[word("waited"), waited_for_callbacks(20)])]),
+        ],
+    ),
+    played(
+        "callback_two_caches",
+        "Each cache's callbacks are its own, and the two destroys begin at the same time.",
+        "play 'create a; create b; alloc a 20; alloc b 7; hold 1000 flushed; call a 20; call b 7; bg: destroy a; bg: destroy b; join; release'",
+        &[
+            reported(
+                NO_RCU_BARRIER,
+                &[
+                    verdict("a", &[word("pending"), by_call_rcu(20), leaked(0), left(20)]),
+                    verdict("b", &[word("pending"), by_call_rcu(7), leaked(0), left(7)]),
+                ],
+            ),
+            quiet(
+                SHEAVES,
+                &[
+                    verdict("a", &[word("waited"), waited_for_callbacks(20)]),
+                    verdict("b", &[word("waited"), waited_for_callbacks(7)]),
+                ],
+            ),
+        ],
+    ),
+    played(
+        "callback_queued_and_leaked",
+        "Ten by call_rcu(), twenty by kfree_rcu(), five forgotten. 6.1's destroy waits for nothing. That of the others waits for \
+         kfree_rcu(), hence for a grace period, and its own callback comes behind these ten on their processor: only what is \
+         forgotten is left.",
+        "play 'create a; alloc a 35; hold 500; call a 10; queue a 20; forget a; destroy a; release; drain'",
+        &[
+            reported(
+                NO_WAIT,
+                &[verdict(
+                    "a",
+                    &[word("pending"), by_call_rcu(10), by_kfree_rcu(20), leaked(5), left(35), late(30)],
+                )],
+            ),
+            reported(BATCHES_WAIT, &[verdict("a", &[word("leaked"), by_kfree_rcu(0), leaked(5), left(5)])]),
+            reported(SHEAVES, &[verdict("a", &[word("leaked"), by_kfree_rcu(0), leaked(5), left(5)])]),
+        ],
+    ),
+];

@@ -1,0 +1,120 @@
+//! The truth table: every way to free late and every way to be wrong, on every kernel, with what must come of it and why.
+//!
+//! Each scenario's expectation follows from the kernel's source, not from what krcu says of it. Most of them are
+//! a few words for the module `krcu_play`; `play` and `unload` are programs of the test machine that hand it a script.
+
+mod barriers;
+mod callbacks;
+mod destroys;
+mod frees;
+mod golden;
+mod leaks;
+mod loss;
+mod real;
+pub(crate) mod run;
+mod table;
+
+use crate::check::scenarios::{Act, Expectation, SKIPPED_RUN, Scenario, Want};
+
+/// The scenarios of one topic.
+pub(crate) struct Topic {
+    /// As a heading.
+    pub(crate) title: &'static str,
+    /// In the order in which they run.
+    pub(crate) scenarios: &'static [Scenario],
+}
+
+/// Every topic.
+pub(crate) const TOPICS: &[Topic] = &[
+    Topic { title: "Freed by call_rcu()", scenarios: callbacks::SCENARIOS },
+    Topic { title: "Freed by kfree_rcu()", scenarios: frees::SCENARIOS },
+    Topic { title: "Ways to destroy", scenarios: destroys::SCENARIOS },
+    Topic { title: "Barriers", scenarios: barriers::SCENARIOS },
+    Topic { title: "Leaked or deferred", scenarios: leaks::SCENARIOS },
+    Topic { title: "What was lost", scenarios: loss::SCENARIOS },
+    Topic { title: "Modules of the kernel's own", scenarios: real::SCENARIOS },
+];
+
+/// Every scenario of the table.
+pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    TOPICS.iter().flat_map(|topic| topic.scenarios)
+}
+
+/// A scenario that `krcu_play` plays under the eyes of krcu, which was there first.
+const fn played(
+    name: &'static str,
+    why: &'static str,
+    text: &'static str,
+    expectations: &'static [Expectation],
+) -> Scenario {
+    Scenario {
+        name,
+        why,
+        modules: &["krcu_play"],
+        in_tree: &[],
+        act: Act::Watched { before: "", options: "", text },
+        append: "",
+        own_watch: "",
+        open_if: SKIPPED_RUN,
+        alone: false,
+        expectations,
+    }
+}
+
+/// The same, with something done before krcu comes, and options for it.
+const fn watched(
+    name: &'static str,
+    why: &'static str,
+    act: Act,
+    expectations: &'static [Expectation],
+) -> Scenario {
+    Scenario { act, ..played(name, why, "", expectations) }
+}
+
+/// A field of a verdict, and what it must be.
+type Field = (&'static str, Want);
+
+/// Objects handed to `kfree_rcu()` and outstanding when the destroy looked.
+const fn by_kfree_rcu(objects: u64) -> Field {
+    ("queued_by_kfree_rcu", Want::Number(objects))
+}
+
+/// Objects whose callbacks were outstanding when the destroy looked.
+const fn by_call_rcu(objects: u64) -> Field {
+    ("queued_by_call_rcu", Want::Number(objects))
+}
+
+/// Objects left that nobody queued.
+const fn leaked(objects: u64) -> Field {
+    ("leaked", Want::Number(objects))
+}
+
+/// Objects left by the kernel's own counts.
+const fn left(objects: u64) -> Field {
+    ("kernel_objects_left", Want::Number(objects))
+}
+
+/// Deferred frees seen after the look.
+const fn late(objects: u64) -> Field {
+    ("late_frees", Want::Number(objects))
+}
+
+/// Objects handed to `kfree_rcu()` that the destroy waited for.
+const fn waited_for(objects: u64) -> Field {
+    ("waited_for_own", Want::Number(objects))
+}
+
+/// Callbacks that the destroy waited for.
+const fn waited_for_callbacks(objects: u64) -> Field {
+    ("waited_for_own_callbacks", Want::Number(objects))
+}
+
+/// How the deferred frees are ordered before the destroy.
+const fn ordering(word: &'static str) -> Field {
+    ("ordering", Want::Text(word))
+}
+
+/// Objects left of which nobody knows.
+const fn unknown(objects: u64) -> Field {
+    ("undecided", Want::Number(objects))
+}

@@ -1,0 +1,375 @@
+//! Debian's kernels: the newest package of a series, downloaded once into the cache folder, installed nowhere.
+//!
+//! Package names carry the ABI and change with every update, so a series (`6.1`, or `7.x` for the newest of 7) is
+//! resolved from the archive's index, and the answer remembered for a day. Debian packs a kernel in two ways: one
+//! `linux-image` package, or (since 7.2) `linux-binary`, `linux-modules` and `linux-base` that it merely names; both
+//! are followed by their dependencies.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::cache;
+use crate::debian::archive::{BOOKWORM, Family, TRIXIE, View};
+use crate::debian::pinned;
+use crate::host;
+use crate::progress::{Job, say};
+
+/// How long a resolved series is believed.
+const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
+/// Where series are looked for, in this order.
+const FAMILIES: [Family; 2] = [BOOKWORM, TRIXIE];
+
+/// A kernel series: `6.12`, or `7.x` for the newest of a major version; with a flavour behind it, `6.12-rt`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Series {
+    number: String,
+    flavour: Flavour,
+}
+
+/// For what Debian builds a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Flavour {
+    /// Virtual machines: the one that is meant where none is named.
+    Cloud,
+    /// Any computer.
+    Generic,
+    /// PREEMPT_RT.
+    Rt,
+}
+
+impl Flavour {
+    const ALL: [Self; 3] = [Self::Cloud, Self::Generic, Self::Rt];
+
+    /// Its name here.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Cloud => "cloud",
+            Self::Generic => "generic",
+            Self::Rt => "rt",
+        }
+    }
+
+    /// What is behind the version in the name of a kernel of it.
+    fn ending(self, architecture: &str) -> String {
+        match self {
+            Self::Generic => format!("-{architecture}"),
+            Self::Cloud | Self::Rt => format!("-{}-{architecture}", self.name()),
+        }
+    }
+
+    /// The version in the name of a kernel, if it is of this flavour.
+    fn version<'a>(self, name: &'a str, architecture: &str) -> Option<&'a str> {
+        let version = name.strip_suffix(&self.ending(architecture))?;
+        let named = [Self::Cloud, Self::Rt].map(Self::name);
+        let is_other =
+            self == Self::Generic && named.iter().any(|other| version.ends_with(&format!("-{other}")));
+        (!is_other).then_some(version)
+    }
+}
+
+impl FromStr for Series {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let wrong = "a kernel is a series such as 6.1, 6.12 or 7.x, with -rt or -generic behind it for these flavours";
+        let (number, flavour) = text.split_once('-').unwrap_or((text, Flavour::Cloud.name()));
+        let flavour = Flavour::ALL.into_iter().find(|one| one.name() == flavour);
+        let digits = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+        match (number.split_once('.'), flavour) {
+            (Some((major, minor)), Some(flavour)) if digits(major) && (minor == "x" || digits(minor)) => {
+                Ok(Self { number: number.to_owned(), flavour })
+            }
+            _ => bail!("{wrong}"),
+        }
+    }
+}
+
+impl fmt::Display for Series {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.number)?;
+        match self.flavour {
+            Flavour::Cloud => Ok(()),
+            flavour => write!(formatter, "-{}", flavour.name()),
+        }
+    }
+}
+
+impl Series {
+    /// Whether a kernel version (`6.12.117+deb12`) belongs to this series.
+    fn holds(&self, version: &str) -> bool {
+        let stem = self.number.strip_suffix(".x").unwrap_or(&self.number);
+        version.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'))
+    }
+}
+
+/// One kernel of Debian's, known by name; its files are fetched when they are asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Kernel {
+    /// What `uname -r` says: `6.1.0-56-cloud-amd64`.
+    pub(crate) release: String,
+    /// The Debian release it comes from.
+    family: String,
+    /// Packages of the kernel and its modules, as `name=version`.
+    image: Vec<String>,
+    /// Packages to build modules with, as `name=version`; empty when the archive's index has none.
+    headers: Vec<String>,
+}
+
+impl Kernel {
+    /// The newest kernel of a series.
+    ///
+    /// # Errors
+    ///
+    /// When neither the index nor an earlier answer has one.
+    pub(crate) fn newest(series: &Series) -> Result<Self> {
+        let remembered = cache::folder("kernels")?.join(format!("{series}.json"));
+        let known = fs::read(&remembered).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
+        if let Some(known) = &known
+            && cache::age(&remembered).is_some_and(|age| age < FRESH)
+        {
+            return Ok(known.clone());
+        }
+        match resolve(series) {
+            Ok(kernel) => {
+                let text = serde_json::to_vec_pretty(&kernel).context("writing a kernel's packages")?;
+                cache::write_file(&remembered, &text)?;
+                Ok(kernel)
+            }
+            Err(error) => match known {
+                Some(known) => {
+                    say(&format!("{series} not looked up afresh ({error:#}); using {}", known.release));
+                    Ok(known)
+                }
+                None => Err(error),
+            },
+        }
+    }
+
+    /// The Debian release that this kernel comes from.
+    ///
+    /// # Errors
+    ///
+    /// When an answer of another version of this program names one that is not known here.
+    pub(crate) fn family(&self) -> Result<Family> {
+        FAMILIES
+            .into_iter()
+            .find(|family| family.name == self.family)
+            .ok_or_else(|| anyhow!("{} comes from an unknown release {}", self.release, self.family))
+    }
+
+    /// The unpacked kernel and its modules.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be downloaded or unpacked.
+    pub(crate) fn image(&self) -> Result<Image> {
+        let folder = cache::folder("kernels")?.join(&self.release).join("image");
+        let fresh = cache::fill_once(&folder, |partial| {
+            View::open(self.family()?)?.unpack(&self.image, partial)?;
+            let modules = partial.join("lib/modules");
+            if !modules.exists() {
+                cache::create_folder(&partial.join("lib"))?;
+                symlink("../usr/lib/modules", &modules).context("linking lib/modules")?;
+            }
+            Job {
+                what: &format!("indexing the modules of {}", self.release),
+                advice: "install the package kmod",
+            }
+            .run(
+                Command::new(host::find_program("depmod").unwrap_or_else(|| "depmod".into()))
+                    .arg("-b")
+                    .arg(partial)
+                    .arg(&self.release),
+            )?;
+            Ok(())
+        })?;
+        if fresh {
+            say(&format!("kernel {} is in {}", self.release, folder.display()));
+        }
+        Ok(Image { modules: folder.join("lib/modules").join(&self.release), folder })
+    }
+
+    /// The unpacked headers: a folder `usr/src/linux-headers-RELEASE` below it is for `make -C`.
+    ///
+    /// # Errors
+    ///
+    /// When the archive has none for this kernel, or they cannot be downloaded.
+    pub(crate) fn headers(&self) -> Result<PathBuf> {
+        if self.headers.is_empty() && !pinned::knows(&self.release) {
+            bail!(
+                "Debian's archive has no headers for {} any more, so no module can be built for it; \
+                 use its own modules (--in-tree) or another series",
+                self.release
+            );
+        }
+        let folder = cache::folder("kernels")?.join(&self.release).join("headers");
+        cache::fill_once(&folder, |partial| {
+            if self.headers.is_empty() {
+                pinned::unpack_headers(&self.release, partial)?;
+            } else {
+                View::open(self.family()?)?.unpack(&self.headers, partial)?;
+            }
+            settle_paths(&partial.join("usr/src").join(self.headers_name()).join("Makefile"), &folder)
+        })?;
+        Ok(folder)
+    }
+
+    /// The name of the folder that modules are built against.
+    pub(crate) fn headers_name(&self) -> String {
+        format!("linux-headers-{}", self.release)
+    }
+}
+
+/// The Makefile of Debian's headers names the common ones by where they would be installed; name ours.
+fn settle_paths(makefile: &Path, folder: &Path) -> Result<()> {
+    let text = fs::read_to_string(makefile).with_context(|| format!("reading {}", makefile.display()))?;
+    let ours = format!("{}/usr/src/linux-headers-", folder.display());
+    cache::write_file(makefile, text.replace("/usr/src/linux-headers-", &ours).as_bytes())
+}
+
+/// An unpacked kernel.
+pub(crate) struct Image {
+    /// Everything that was in its packages.
+    folder: PathBuf,
+    /// Its modules' folder, with `modules.dep` and `modules.builtin`.
+    pub(crate) modules: PathBuf,
+}
+
+impl Image {
+    /// The kernel to boot.
+    ///
+    /// # Errors
+    ///
+    /// When the packages held none where Debian is known to put it.
+    pub(crate) fn vmlinuz(&self) -> Result<PathBuf> {
+        let release = self.modules.file_name().unwrap_or_default().to_string_lossy();
+        let places = [self.folder.join(format!("boot/vmlinuz-{release}")), self.modules.join("vmlinuz")];
+        places.into_iter().find(|path| path.exists()).ok_or_else(|| {
+            anyhow!("no vmlinuz in the packages of {release} (below {})", self.folder.display())
+        })
+    }
+}
+
+fn resolve(series: &Series) -> Result<Kernel> {
+    let architecture = host::debian_architecture()?;
+    let ending = series.flavour.ending(architecture);
+    for family in FAMILIES {
+        let view = View::open(family)?;
+        let mut versions: Vec<String> = view
+            .names("linux-image-")?
+            .iter()
+            .filter_map(|name| series.flavour.version(name.strip_prefix("linux-image-")?, architecture))
+            .filter(|version| series.holds(version))
+            .map(str::to_owned)
+            .collect();
+        versions.sort_by(|left, right| compare_versions(left, right));
+        for version in versions.iter().rev() {
+            let release = format!("{version}{ending}");
+            if let Some(image) = closure(&view, &format!("linux-image-{release}"), false)? {
+                let headers = closure(&view, &format!("linux-headers-{release}"), true)?.unwrap_or_default();
+                return Ok(Kernel { release, family: family.name.to_owned(), image, headers });
+            }
+        }
+    }
+    let names = FAMILIES.map(|family| family.name).join(" nor ");
+    bail!("no kernel of series {series} in Debian {names}")
+}
+
+/// A package and the kernel packages that it depends on, as `name=version`; `None` when the index lacks the first.
+fn closure(view: &View, first: &str, headers: bool) -> Result<Option<Vec<String>>> {
+    let wanted: &[&str] = if headers {
+        &["linux-headers-", "linux-kbuild-"]
+    } else {
+        &["linux-binary-", "linux-modules-", "linux-base-"]
+    };
+    let mut found: Vec<String> = Vec::new();
+    let mut waiting = vec![first.to_owned()];
+    while let Some(name) = waiting.pop() {
+        let Some(package) = view.newest(&name)? else {
+            // Backports drop parts of older kernels. Headers are of no use in parts; a kernel may still boot.
+            if name == first || headers {
+                return Ok(None);
+            }
+            continue;
+        };
+        for dependency in package.depends {
+            let seen = found.iter().any(|known| known.split('=').next() == Some(&dependency));
+            if !seen && wanted.iter().any(|prefix| dependency.starts_with(prefix)) {
+                waiting.push(dependency);
+            }
+        }
+        found.push(format!("{}={}", package.name, package.version));
+    }
+    Ok(Some(found))
+}
+
+/// Orders versions as people do: runs of digits by value, the rest by character.
+fn compare_versions(left: &str, right: &str) -> Ordering {
+    version_key(left).cmp(&version_key(right))
+}
+
+fn version_key(version: &str) -> Vec<(u64, String)> {
+    let mut key = Vec::new();
+    let mut rest = version;
+    while !rest.is_empty() {
+        let digits = rest.find(|character: char| !character.is_ascii_digit()).unwrap_or(rest.len());
+        let (number, after) = rest.split_at(digits);
+        let words = after.find(|character: char| character.is_ascii_digit()).unwrap_or(after.len());
+        let (word, after) = after.split_at(words);
+        key.push((number.parse().unwrap_or(0), word.to_owned()));
+        rest = after;
+    }
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Flavour, Series, compare_versions};
+
+    #[test]
+    fn a_flavour_knows_its_own_names() {
+        let names = [
+            "6.12.117+deb12-cloud-amd64",
+            "6.12.117+deb12-amd64",
+            "6.12.117+deb12-rt-amd64",
+            "6.12.117-amd64-dbg",
+        ];
+        let found = |flavour: Flavour| -> Vec<usize> {
+            (0..names.len()).filter(|place| flavour.version(names[*place], "amd64").is_some()).collect()
+        };
+        assert_eq!(Flavour::ALL.map(found), [vec![0], vec![1], vec![2]]);
+        for text in ["6.12", "6.12-rt", "7.x-generic"] {
+            assert_eq!(text.parse::<Series>().unwrap().to_string(), text);
+        }
+        assert_eq!("6.1-cloud".parse::<Series>().unwrap().to_string(), "6.1");
+    }
+
+    #[test]
+    fn a_series_holds_its_own_versions_only() {
+        let one: Series = "6.1".parse().unwrap();
+        assert!(one.holds("6.1.0-56"));
+        assert!(!one.holds("6.12.117+deb12"));
+        let seven: Series = "7.x".parse().unwrap();
+        assert!(seven.holds("7.3.4+deb13"));
+        assert!(!seven.holds("6.7.1"));
+        for wrong in ["", "7", "7.", "x.1", "6.1.0", "6.1\n", "6.1-", "6.1-rtx"] {
+            assert!(wrong.parse::<Series>().is_err(), "{wrong:?} was taken for a series");
+        }
+    }
+
+    #[test]
+    fn versions_order_by_value() {
+        let mut versions = ["6.1.0-9", "6.12.90+deb12.1", "6.1.0-56", "6.12.90+deb12", "6.12.117+deb12"];
+        versions.sort_by(|left, right| compare_versions(left, right));
+        assert_eq!(versions, ["6.1.0-9", "6.1.0-56", "6.12.90+deb12", "6.12.90+deb12.1", "6.12.117+deb12"]);
+    }
+}

@@ -1,0 +1,11 @@
+//! What comes from Debian's archive, kernels first of all, and what is read from it or built with it.
+
+pub(crate) mod archive;
+pub(crate) mod bpftrace;
+pub(crate) mod intree;
+pub(crate) mod kernel;
+pub(crate) mod module;
+pub(crate) mod owners;
+pub(crate) mod packaged;
+mod pinned;
+pub(crate) mod userland;

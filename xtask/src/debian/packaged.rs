@@ -1,0 +1,263 @@
+//! Programs of Debian's that a test machine gets: fetched into the cache, installed nowhere, with libraries of their own.
+//!
+//! A test machine has busybox and krcu. What a module of the kernel's needs beyond that to be of any use comes with it: a
+//! program, its libraries and their loader lie below `/packages`, and a script in `/bin` starts them together, so that it
+//! does not matter which libraries the machine has otherwise.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use crate::cache;
+use crate::debian::archive::{BOOKWORM, View};
+use crate::progress::{output_of, say};
+
+/// Which machines get a program.
+enum For {
+    /// Those with this module of the kernel's, which it is good for.
+    Module(&'static str),
+    /// Those of a scenario whose text calls it.
+    Caller,
+}
+
+/// A program.
+struct Program {
+    wanted: For,
+    /// What it is called in the machine; some programs do what their name says.
+    name: &'static str,
+    /// Its Debian packages; what they depend on comes with them.
+    packages: &'static [&'static str],
+    /// Where it lies in them.
+    path: &'static str,
+    /// Files that it opens by name as it runs.
+    plugins: &'static [&'static str],
+    /// Files or folders that it wants at their own places.
+    others: &'static [&'static str],
+}
+
+const PROGRAMS: [Program; 4] = [
+    Program {
+        wanted: For::Module("wireguard"),
+        name: "wg",
+        packages: &["wireguard-tools"],
+        path: "usr/bin/wg",
+        plugins: &[],
+        others: &[],
+    },
+    Program {
+        wanted: For::Module("xt_hashlimit"),
+        name: "iptables",
+        packages: &["iptables"],
+        path: "usr/sbin/xtables-nft-multi",
+        plugins: &["libxt_hashlimit.so", "libxt_conntrack.so", "libxt_standard.so", "libipt_icmp.so"],
+        others: &[],
+    },
+    // It does not start where there is no locale of UTF-8.
+    Program {
+        wanted: For::Caller,
+        name: "tmux",
+        packages: &["tmux", "libc-bin"],
+        path: "usr/bin/tmux",
+        plugins: &[],
+        others: &["usr/lib/locale/C.utf8"],
+    },
+    Program {
+        wanted: For::Caller,
+        name: "prometheus",
+        packages: &[PROMETHEUS],
+        path: "usr/bin/prometheus",
+        plugins: &[],
+        others: &[],
+    },
+];
+/// The package of prometheus and promtool.
+const PROMETHEUS: &str = "prometheus";
+/// Where libraries are in an unpacked package, before and after Debian moved all of them into /usr.
+const LIBRARIES: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
+/// The dynamic loader's name.
+const LOADER: &str = "ld-linux-x86-64.so.2";
+/// The folder of plugins, below the libraries', and in the machine.
+const PLUGINS: &str = "xtables";
+
+/// The files for a machine that has these modules and whose scenarios have this text: where they are here, and where they
+/// are put.
+///
+/// # Errors
+///
+/// When a package cannot be fetched, or lacks what is known to be in it.
+pub(crate) fn files_for(modules: &[String], text: &str) -> Result<Vec<(PathBuf, String)>> {
+    let mut files = Vec::new();
+    for program in PROGRAMS.iter().filter(|program| program.is_wanted(modules, text)) {
+        files.extend(program.files().with_context(|| format!("preparing the program {}", program.name))?);
+    }
+    Ok(files)
+}
+
+/// A command that runs promtool here.
+///
+/// # Errors
+///
+/// When its package cannot be fetched.
+pub(crate) fn promtool() -> Result<Command> {
+    let root = unpacked(&[PROMETHEUS])?;
+    let mut command = Command::new(find(&root, LOADER)?);
+    let paths = LIBRARIES.map(|folder| root.join(folder).to_string_lossy().into_owned()).join(":");
+    command.args(["--library-path", &paths]).arg(root.join("usr/bin/promtool"));
+    Ok(command)
+}
+
+/// All programs of a package, with their libraries: files for a machine.
+///
+/// # Errors
+///
+/// When there is no such package, or no program in it.
+pub(crate) fn package(name: &str) -> Result<Vec<(PathBuf, String)>> {
+    let root = unpacked(&[name])?;
+    let alone = cache::folder("packages")?.join(format!("{}-{name}-alone", BOOKWORM.name));
+    cache::fill_once(&alone, |partial| {
+        let view = View::open(BOOKWORM)?;
+        let package = view.newest(name)?.ok_or_else(|| anyhow!("Debian has no package {name}"))?;
+        view.unpack(&[format!("{name}={}", package.version)], partial)
+    })?;
+    let mut names = Vec::new();
+    for folder in ["bin", "sbin", "usr/bin", "usr/sbin"] {
+        for entry in fs::read_dir(alone.join(folder)).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let program = root.join(folder).join(entry.file_name());
+            if fs::read(&program).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF")) {
+                names.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), program));
+            }
+        }
+    }
+    if names.is_empty() {
+        return Err(anyhow!("the package {name} has no program"));
+    }
+    // The name that Debian's alternatives give to what is called `iptables-nft`.
+    let chosen: Vec<(String, PathBuf)> = names
+        .iter()
+        .filter_map(|(name, path)| Some((name.strip_suffix("-nft")?.to_owned(), path.clone())))
+        .filter(|(name, _)| !names.iter().any(|(other, _)| other == name))
+        .collect();
+    names.extend(chosen);
+    let mut files = plugins(&root);
+    let mut listed: BTreeMap<PathBuf, Vec<(PathBuf, String)>> = BTreeMap::new();
+    for (name, program) in names {
+        let file = fs::canonicalize(&program).with_context(|| format!("reading {}", program.display()))?;
+        let starter = root.join(format!("start-{name}"));
+        write_starter(&starter, &name, &file.file_name().unwrap_or_default().to_string_lossy())?;
+        files.push((starter, format!("/bin/{name}")));
+        if let Entry::Vacant(vacant) = listed.entry(file) {
+            let of_program = with_libraries(&root, vacant.key())?;
+            vacant.insert(of_program);
+        }
+    }
+    files.extend(listed.into_values().flatten());
+    files.sort_by(|left, right| left.1.cmp(&right.1));
+    files.dedup_by(|left, right| left.1 == right.1);
+    Ok(files)
+}
+
+/// What programs open by name as they run, if a package has such files.
+fn plugins(root: &Path) -> Vec<(PathBuf, String)> {
+    let folders = LIBRARIES.map(|folder| root.join(folder).join(PLUGINS));
+    let entries = folders.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+    entries
+        .map(|entry| (entry.path(), format!("/packages/{PLUGINS}/{}", entry.file_name().to_string_lossy())))
+        .collect()
+}
+
+/// A program, and what its loader says that it needs.
+fn with_libraries(root: &Path, program: &Path) -> Result<Vec<(PathBuf, String)>> {
+    let loader = find(root, LOADER)?;
+    let paths = LIBRARIES.map(|folder| root.join(folder).to_string_lossy().into_owned()).join(":");
+    let list = output_of(Command::new(&loader).args(["--library-path", &paths, "--list"]).arg(program))?;
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut files = vec![(program.to_path_buf(), format!("/packages/bin/{}", name(program)))];
+    for library in libraries_in(&list).chain([loader.as_path()]) {
+        files.push((library.to_path_buf(), format!("/packages/lib/{}", name(library))));
+    }
+    Ok(files)
+}
+
+/// Writes the script that starts a program under a name: some do what their name says.
+fn write_starter(path: &Path, name: &str, program: &str) -> Result<()> {
+    let text = format!(
+        "#!/bin/sh\nXTABLES_LIBDIR=/packages/{PLUGINS} exec /packages/lib/{LOADER} --argv0 {name} \
+         --library-path /packages/lib /packages/bin/{program} \"$@\"\n"
+    );
+    cache::write_file(path, text.as_bytes())?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).context("setting a mode")
+}
+
+/// The folder with these packages and all that they depend on.
+fn unpacked(packages: &[&str]) -> Result<PathBuf> {
+    let name = packages.first().copied().unwrap_or_default();
+    let root = cache::folder("packages")?.join(format!("{}-{name}", BOOKWORM.name));
+    if cache::fill_once(&root, |partial| View::open(BOOKWORM)?.unpack_with_dependencies(packages, partial))? {
+        say(&format!("the package {name} is in {}", root.display()));
+    }
+    Ok(root)
+}
+
+/// A file among the libraries below a root.
+fn find(root: &Path, name: &str) -> Result<PathBuf> {
+    LIBRARIES
+        .iter()
+        .map(|folder| root.join(folder).join(name))
+        .find(|path| path.is_file())
+        .ok_or_else(|| anyhow!("no {name} below {}", root.display()))
+}
+
+impl Program {
+    fn is_wanted(&self, modules: &[String], text: &str) -> bool {
+        match self.wanted {
+            For::Module(module) => modules.iter().any(|name| name == module),
+            For::Caller => text.split_whitespace().any(|word| word == self.name),
+        }
+    }
+
+    fn files(&self) -> Result<Vec<(PathBuf, String)>> {
+        let root = unpacked(self.packages)?;
+        let starter = root.join(format!("start-{}", self.name));
+        let program = root.join(self.path);
+        write_starter(&starter, self.name, &program.file_name().unwrap_or_default().to_string_lossy())?;
+        let mut files = with_libraries(&root, &program)?;
+        files.push((starter, format!("/bin/{}", self.name)));
+        for plugin in self.plugins {
+            files.push((
+                find(&root, &format!("{PLUGINS}/{plugin}"))?,
+                format!("/packages/{PLUGINS}/{plugin}"),
+            ));
+        }
+        for place in self.others {
+            files.push((root.join(place), format!("/{place}")));
+        }
+        Ok(files)
+    }
+}
+
+/// The paths that a loader lists: lines `NAME => PATH (ADDRESS)`.
+fn libraries_in(list: &str) -> impl Iterator<Item = &Path> {
+    list.lines()
+        .filter_map(|line| line.split_once(" => ")?.1.split_whitespace().next())
+        .filter(|path| path.starts_with('/'))
+        .map(Path::new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::libraries_in;
+
+    #[test]
+    fn a_loaders_list_gives_paths() {
+        let list = "\tlinux-vdso.so.1 (0x00007f)\n\tlibmnl.so.0 => /c/lib/libmnl.so.0 (0x00007f)\n\
+                    \t/c/lib/ld-linux-x86-64.so.2 (0x00007f)\n";
+        let found: Vec<_> = libraries_in(list).map(|path| path.to_string_lossy().into_owned()).collect();
+        assert_eq!(found, ["/c/lib/libmnl.so.0"]);
+    }
+}

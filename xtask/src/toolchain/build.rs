@@ -1,0 +1,219 @@
+//! Builds the eBPF object and, with it inside, the agent as one static file; and what runs beside it.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::cache;
+use crate::host;
+use crate::progress::command_line;
+use crate::toolchain::Toolchain;
+use crate::toolchain::core_source::{CARGO_VARIABLE, CoreSource};
+use crate::toolchain::linker;
+
+/// The crate of the probes, a workspace of its own.
+pub(crate) const EBPF_CRATE: &str = "krcu-ebpf";
+const EBPF_TARGET: &str = "bpfel-unknown-none";
+/// Programs for people, as the workspace builds them; those that do not exist yet are left out.
+pub(crate) const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", "krcu-analyze"];
+
+/// Where the eBPF object is put for the agent.
+pub(crate) fn object_path() -> PathBuf {
+    host::target_folder().join("krcu-ebpf.o")
+}
+
+/// Builds the eBPF object.
+///
+/// # Errors
+///
+/// When core's source or the linker cannot be had, or the probes do not compile.
+pub(crate) fn ebpf() -> Result<PathBuf> {
+    cargo(&mut ebpf_cargo(&["build"], &[])?)?;
+    let object = object_path();
+    let built = host::target_folder().join("ebpf").join(EBPF_TARGET).join("release").join(EBPF_CRATE);
+    copy_if_changed(&built, &object)?;
+    Ok(object)
+}
+
+/// The lints of the probes, for their own target.
+///
+/// # Errors
+///
+/// When core's source or the linker cannot be had.
+pub(crate) fn ebpf_lints() -> Result<Command> {
+    ebpf_cargo(&["clippy"], &["--", "-D", "warnings"])
+}
+
+fn ebpf_cargo(verb: &[&str], rest: &[&str]) -> Result<Command> {
+    let toolchain = Toolchain::in_use()?;
+    let source = CoreSource::find_or_fetch(&toolchain)?;
+    let linker = linker::find_or_build(&toolchain)?;
+    // debuginfo=2 is what the linker makes the type information from. The third BPF processor (every kernel since
+    // 5.12 has it) is the first whose atomic addition gives back the old value, which numbering events needs.
+    let linker = format!("linker={}", linker.display());
+    let flags = ["-C", "debuginfo=2", "-C", "target-cpu=v3", "-C", "link-arg=--btf", "-C", &linker];
+    let mut command = Command::new("cargo");
+    command
+        .args(verb)
+        .args(["--quiet", "--release", "--target", EBPF_TARGET, "-Z", "build-std=core", "--target-dir"])
+        .arg(host::target_folder().join("ebpf"))
+        .args(rest)
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env_remove("RUSTFLAGS")
+        .env_remove("CARGO_TARGET_DIR")
+        .current_dir(host::repository().join(EBPF_CRATE));
+    if let CoreSource::Folder(library) = &source {
+        command.env(CARGO_VARIABLE, library);
+    }
+    Ok(command)
+}
+
+/// Which programs of the workspace are built; all are linked statically.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Programs {
+    /// `krcu` alone.
+    Agent,
+    /// What people run on a test host, and the replay of events that the tests ask for.
+    All,
+}
+
+/// Builds the eBPF object and the programs, static, and answers where the programs are.
+///
+/// # Errors
+///
+/// When one of them does not compile.
+pub(crate) fn all(profile: &str) -> Result<Vec<PathBuf>> {
+    build(profile, Programs::All)
+}
+
+/// The same, of some programs.
+///
+/// # Errors
+///
+/// When one of them does not compile.
+pub(crate) fn build(profile: &str, programs: Programs) -> Result<Vec<PathBuf>> {
+    let object = ebpf()?;
+    let host = Toolchain::in_use()?.host;
+    let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
+    let mut command = Command::new("cargo");
+    command.args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent"]);
+    if programs == Programs::All {
+        command.args(["-p", "krcu-tui", "-p", "krcu-model", "--bins", "--example", "replay"]);
+    }
+    cargo(
+        command
+            .env(variable, "-C target-feature=+crt-static")
+            .env("KRCU_EBPF_OBJECT", &object)
+            .current_dir(host::repository()),
+    )?;
+    programs_of(profile)
+}
+
+/// The example of the model's crate that replays events, from the last build of all programs.
+///
+/// # Errors
+///
+/// When rustc does not say what its host is.
+pub(crate) fn replay() -> Result<PathBuf> {
+    Ok(folder_of("release")?.join("examples").join("replay"))
+}
+
+/// The programs that the last build left, for a machine's `/bin`.
+///
+/// # Errors
+///
+/// When rustc does not say what its host is.
+pub(crate) fn programs() -> Result<Vec<PathBuf>> {
+    programs_of("release")
+}
+
+fn programs_of(profile: &str) -> Result<Vec<PathBuf>> {
+    let folder = folder_of(profile)?;
+    Ok(PROGRAMS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
+}
+
+fn folder_of(profile: &str) -> Result<PathBuf> {
+    let folder = match profile {
+        "dev" | "test" => "debug",
+        "bench" => "release",
+        other => other,
+    };
+    Ok(host::target_folder().join(Toolchain::in_use()?.host).join(folder))
+}
+
+/// Builds the client of the agent's socket for test machines: one source file without a crate, linked statically.
+///
+/// # Errors
+///
+/// When it does not compile.
+pub(crate) fn peer() -> Result<PathBuf> {
+    // Machines that are made ready at the same time must not find it half written.
+    static IS_BUILT: Mutex<bool> = Mutex::new(false);
+    let mut is_built = IS_BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    let source = host::repository().join("xtask/src/guest/peer.rs");
+    let peer = host::target_folder().join("peer");
+    if *is_built {
+        return Ok(peer);
+    }
+    cargo(
+        Command::new("rustc")
+            .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-o"])
+            .arg(&peer)
+            .arg(&source),
+    )?;
+    *is_built = true;
+    Ok(peer)
+}
+
+/// A command of low priority: machines that are emulated beside it have deadlines.
+#[must_use]
+pub(crate) fn in_the_background(program: &str) -> Command {
+    let mut command = Command::new("nice");
+    command.args(["-n", "10", program]);
+    command
+}
+
+/// Cargo with the environment that a person gives it. Cargo has given variables to xtask, and a build script far below polars
+/// depends on them: with them, all of polars would be compiled again each time that a person and xtask build it in turns.
+#[must_use]
+pub(crate) fn by_hand() -> Command {
+    let mut command = in_the_background("cargo");
+    let is_given = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    for name in env::vars_os().map(|(name, _)| name).filter(is_given) {
+        command.env_remove(name);
+    }
+    command.current_dir(host::repository());
+    command
+}
+
+/// Runs cargo with its own progress in sight.
+///
+/// # Errors
+///
+/// When it cannot be started or fails; why, it has said itself.
+pub(crate) fn cargo(command: &mut Command) -> Result<()> {
+    let line = command_line(command);
+    let status = command.status().with_context(|| format!("starting `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` failed ({status}); its messages are above");
+    }
+    Ok(())
+}
+
+/// Leaves the file's time alone when nothing changed, so that cargo does not rebuild the agent for it.
+fn copy_if_changed(from: &Path, to: &Path) -> Result<()> {
+    let contents = fs::read(from).with_context(|| format!("reading {}", from.display()))?;
+    if fs::read(to).is_ok_and(|old| old == contents) {
+        return Ok(());
+    }
+    cache::write_file(to, &contents)
+}
