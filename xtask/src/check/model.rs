@@ -9,6 +9,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context as _, Result};
 
 use crate::host;
+use crate::toolchain::build;
 
 /// Where the table is kept, from the repository's root.
 const DOCS: &str = "docs/approaches.md";
@@ -77,7 +78,7 @@ pub(crate) fn replay(script: &Path) -> Result<ExitCode> {
 
 /// An example of the model's crate, built as a user of the crate would build it. The caller adds its arguments.
 pub(crate) fn example(name: &str, options: &[&str]) -> Command {
-    let mut command = Command::new("cargo");
+    let mut command = build::in_the_background("cargo");
     command
         .args(["run", "--quiet", "--release", "-p", "krcu-model", "--example", name])
         .args(options)

@@ -165,13 +165,14 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
         }
         build::all("release")
     })?;
-    let mut all = on_host(&parts, asked.force, &tally)?;
+    let mut all = on_host(&parts, &tally)?;
     if let Some(choice) = &parts.kernels {
         let scenarios: Vec<&'static Scenario> = listed::scenarios().collect();
         all.extend(kernel_tests::parts(&scenarios, choice, &tally, &judged));
         all.extend(systemd_boot::parts(choice, &tally, PACKAGE));
         all.extend(trace_tests::parts(choice, &tally, &formatted, CRATES));
     }
+    all.extend(of_model(&parts, asked.force, &tally));
     schedule::run(all);
     let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
     truth::run::show(&judged);
@@ -211,7 +212,7 @@ fn prepare(choice: &Choice) {
 }
 
 /// What runs here, in this order.
-fn on_host<'a>(parts: &Parts, force: bool, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
+fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
     let mut all = Vec::new();
     let has = |name: &str| parts.checks.contains(name);
     let mut command = |name: &'static str, command: Command| {
@@ -250,6 +251,17 @@ fn on_host<'a>(parts: &Parts, force: bool, tally: &'a Tally) -> Result<Vec<Part<
             }
         }));
     }
+    if has("alert rules") {
+        all.push(Part::new("alert rules", Place::Host, 5.0, move || {
+            tally.add("check alert rules", contrib::test_rules());
+        }));
+    }
+    Ok(all)
+}
+
+/// The checks of the model, which take both processors for minutes when their results are not known: they come last.
+fn of_model<'a>(parts: &Parts, force: bool, tally: &'a Tally) -> Vec<Part<'a>> {
+    let mut all = Vec::new();
     if parts.checker_tests {
         all.push(Part::new("tests of the checker", Place::Host, 100.0, move || {
             if let Err(error) = checker_tests(force, tally) {
@@ -257,17 +269,12 @@ fn on_host<'a>(parts: &Parts, force: bool, tally: &'a Tally) -> Result<Vec<Part<
             }
         }));
     }
-    if has("alert rules") {
-        all.push(Part::new("alert rules", Place::Host, 5.0, move || {
-            tally.add("check alert rules", contrib::test_rules());
-        }));
-    }
-    if has("approaches") {
+    if parts.checks.contains("approaches") {
         all.push(Part::new("approaches", Place::Host, 500.0, move || {
             tally.add("check approaches", approaches(force));
         }));
     }
-    Ok(all)
+    all
 }
 
 /// Runs the model's tests that are behind a feature, unless their result is known.
