@@ -14,8 +14,6 @@ use std::time::{Duration, Instant};
 use crate::cache;
 use crate::progress::say;
 
-/// How many parts run at a time on two processors.
-const MOST_AT_ONCE: usize = 3;
 /// How often it is said what runs.
 const SAY_EVERY: Duration = Duration::from_secs(30);
 /// The name of the times in the cache.
@@ -62,10 +60,13 @@ struct State<'a> {
     running: BTreeMap<String, (Instant, Place)>,
     over: BTreeSet<String>,
     times: BTreeMap<String, f32>,
+    /// How many machines run at a time.
+    most_machines: usize,
 }
 
 impl<'a> State<'a> {
-    /// The next part that may run: one of the host's if none of these runs, else the longest machine.
+    /// The next part that may run: one of the host's if none of these runs, else the longest machine if there is room
+    /// for one.
     fn next(&mut self) -> Option<Part<'a>> {
         let is_ready = |part: &Part<'_>| {
             // What nobody runs need not be waited for.
@@ -76,6 +77,8 @@ impl<'a> State<'a> {
             })
         };
         let host_is_busy = self.running.values().any(|(_, place)| *place == Place::Host);
+        let machines = self.running.values().filter(|(_, place)| *place == Place::Machine).count();
+        let has_room = machines < self.most_machines;
         let host = self.waiting.iter().position(|part| part.place == Place::Host && is_ready(part));
         let long = |part: &Part<'_>| self.times.get(&part.name).copied().unwrap_or(part.reckoned);
         let machines = self
@@ -84,7 +87,7 @@ impl<'a> State<'a> {
             .enumerate()
             .filter(|(_, part)| part.place == Place::Machine && is_ready(part));
         let machine = machines.max_by(|(_, a), (_, b)| long(a).total_cmp(&long(b))).map(|(place, _)| place);
-        let place = if host_is_busy { machine } else { host.or(machine) }?;
+        let place = host.filter(|_| !host_is_busy).or(machine.filter(|_| has_room))?;
         Some(self.waiting.remove(place))
     }
 }
@@ -92,9 +95,16 @@ impl<'a> State<'a> {
 /// Runs all parts; returns when they are over.
 pub(crate) fn run(parts: Vec<Part<'_>>) {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    let workers = (processors + processors / 2).max(1);
-    let workers = if processors <= 2 { workers.min(MOST_AT_ONCE) } else { workers };
-    let state = State { waiting: parts, running: BTreeMap::new(), over: BTreeSet::new(), times: times() };
+    // An emulated machine takes some sixty percent of one processor. What runs on the host takes what they leave.
+    let most_machines = processors + processors / 2;
+    let workers = most_machines + 1;
+    let state = State {
+        waiting: parts,
+        running: BTreeMap::new(),
+        over: BTreeSet::new(),
+        times: times(),
+        most_machines,
+    };
     let (state, changed) = (Mutex::new(state), Condvar::new());
     let lock = || -> MutexGuard<'_, State<'_>> { state.lock().unwrap_or_else(PoisonError::into_inner) };
     let work = || loop {
@@ -172,7 +182,7 @@ mod tests {
 
     fn state(waiting: Vec<Part<'static>>) -> State<'static> {
         let times = BTreeMap::from([("short".to_owned(), 5.0)]);
-        State { waiting, running: BTreeMap::new(), over: BTreeSet::new(), times }
+        State { waiting, running: BTreeMap::new(), over: BTreeSet::new(), times, most_machines: 2 }
     }
 
     #[test]
@@ -189,6 +199,8 @@ mod tests {
             order.push(next.name);
         }
         assert_eq!(order, ["lints", "long", "short"], "a measured time counts more than a reckoned one");
+        state.waiting.push(part("one too many", Place::Machine, 1.0));
+        assert!(state.next().is_none());
         state.running.remove("lints");
         assert_eq!(state.next().map(|part| part.name).as_deref(), Some("crates"));
     }
