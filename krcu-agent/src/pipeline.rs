@@ -7,9 +7,9 @@ use krcu_common::{Fate, decode::decode};
 use krcu_model::{
     Event, State, Watch,
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
-    report::Reporter,
     state::Blind,
 };
+use krcu_report::Reporter;
 
 use crate::{
     kernel::plan::{Offer, Plan},

@@ -15,18 +15,18 @@ use crate::{
 
 /// What the kernel is said to have broken.
 #[derive(Debug)]
-pub(crate) struct Accusation {
+pub struct Accusation {
     /// Which life of a cache it is about, where it is about one.
-    pub(crate) life: Option<CacheId>,
+    pub life: Option<CacheId>,
     /// When it was found; of several, the last.
-    pub(crate) at: Time,
+    pub at: Time,
     /// The verdict.
-    pub(crate) verdict: Verdict,
+    pub verdict: Verdict,
 }
 
 /// All that stand: the broken promises in the order in which they were found, then the double frees in the order in
 /// which their caches were met.
-pub(crate) fn all(state: &State) -> impl Iterator<Item = Accusation> {
+pub fn all(state: &State) -> impl Iterator<Item = Accusation> {
     let proved = state.violations().iter().filter(|violation| is_proved(state, violation));
     let broken = proved.filter_map(|violation| {
         let verdict = of_violation(state, violation)?;

@@ -38,7 +38,9 @@ struct Split {
     undecided: u64,
 }
 
-pub(crate) fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
+/// What follows for one destroy from what is believed now.
+#[must_use]
+pub fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
     let losses = Losses::of(state, destroy);
     let mut verdict = evidence::of(state, destroy);
     let mut kind = decide(state, destroy, &losses.open, losses.unseen_calls(), &mut verdict);

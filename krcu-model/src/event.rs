@@ -466,3 +466,21 @@ impl What {
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(wire::text(bytes)).into_owned()
 }
+
+/// What an object's free is deferred by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeferredBy {
+    /// `kfree_rcu()` of an object with an `rcu_head`.
+    Head,
+    /// The same of one without.
+    Headless,
+    /// `call_rcu()` with a callback that frees it.
+    Callback,
+}
+
+impl From<QueueForm> for DeferredBy {
+    fn from(form: QueueForm) -> DeferredBy {
+        if form == QueueForm::Headless { DeferredBy::Headless } else { DeferredBy::Head }
+    }
+}

@@ -22,7 +22,7 @@ const MOST_WAITING: usize = 4096;
 impl State {
     /// Forgets what the kernel is accused of about caches of which every destroy is about to be forgotten, in words that
     /// a later loss no more takes back than those of these destroys; gives the words.
-    pub(crate) fn forget_accusations(&mut self, passed: usize, open: &BTreeSet<usize>) -> Vec<VerdictKind> {
+    pub fn forget_accusations(&mut self, passed: usize, open: &BTreeSet<usize>) -> Vec<VerdictKind> {
         let Some(oldest) = self.destroys.get(passed).map(|destroy| destroy.begin.time) else {
             return Vec::new();
         };
@@ -36,7 +36,7 @@ impl State {
 
     /// Forgets the destroys before `passed`, by their place, but for those in `open`. Those that stay keep their
     /// order and their numbers, and move to the first places.
-    pub(crate) fn forget_destroys(&mut self, passed: usize, open: &BTreeSet<usize>) {
+    pub fn forget_destroys(&mut self, passed: usize, open: &BTreeSet<usize>) {
         let mut next = 0;
         let places: Vec<Option<usize>> = (0..self.destroys.len())
             .map(|place| {

@@ -59,22 +59,27 @@ pub struct End {
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     /// The last grace period that began, and has not ended.
-    pub(crate) grace_begun: Option<u64>,
+    pub grace_begun: Option<u64>,
     /// What was queued before this point has had a full grace period.
-    pub(crate) grace_reached: u64,
-    pub(crate) callbacks: BTreeMap<ObjectAddress, Waiting>,
-    pub(crate) readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
+    pub grace_reached: u64,
+    /// Callbacks of `call_rcu()` that have not run, by the address of their head.
+    pub callbacks: BTreeMap<ObjectAddress, Waiting>,
+    /// RCU readers by task, with the object that each holds and its cache, where it holds one.
+    pub readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
     /// Objects that were allocated and that nobody has queued or freed.
-    pub(crate) allocated: BTreeMap<ObjectAddress, Allocation>,
+    pub allocated: BTreeMap<ObjectAddress, Allocation>,
     /// Whether any allocation was ever told of.
-    pub(crate) sees_allocations: bool,
+    pub sees_allocations: bool,
     /// Normal grace periods that have ended.
-    pub(crate) graces_ended: u64,
-    /// When the call that queued an object returned.
-    pub(crate) returned: BTreeMap<ObjectAddress, u64>,
-    pub(crate) gone_modules: BTreeSet<String>,
-    pub(crate) ends: BTreeMap<CacheAddress, End>,
-    pub(crate) violations: Vec<Violation>,
+    pub graces_ended: u64,
+    /// The position at which the call that queued an object returned.
+    pub returned: BTreeMap<ObjectAddress, u64>,
+    /// Modules that were unloaded.
+    pub gone_modules: BTreeSet<String>,
+    /// How far the end of each cache is.
+    pub ends: BTreeMap<CacheAddress, End>,
+    /// The promises that were broken.
+    pub violations: Vec<Violation>,
 }
 
 impl Ledger {
@@ -102,7 +107,8 @@ impl Ledger {
     }
 
     /// Objects of a cache that were allocated and never queued or freed.
-    pub(crate) fn leaked(&self, cache: CacheAddress) -> u64 {
+    #[must_use]
+    pub fn leaked(&self, cache: CacheAddress) -> u64 {
         self.allocated.values().filter(|allocation| allocation.cache == cache).count() as u64
     }
 

@@ -177,7 +177,8 @@ impl ObjectTable {
     }
 
     /// How many were queued before.
-    pub(crate) fn older_than(&self, mark: Mark) -> u64 {
+    #[must_use]
+    pub fn older_than(&self, mark: Mark) -> u64 {
         self.iter().filter(|(_, entry)| entry.queued < mark).count() as u64
     }
 
@@ -197,7 +198,8 @@ impl ObjectTable {
     }
 
     /// The entry that was queued first.
-    pub(crate) fn oldest(&self) -> Option<(ObjectAddress, Outstanding)> {
+    #[must_use]
+    pub fn oldest(&self) -> Option<(ObjectAddress, Outstanding)> {
         self.iter().min_by_key(|(_, entry)| entry.queued)
     }
 

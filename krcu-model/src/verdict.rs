@@ -179,6 +179,14 @@ pub struct FreedBy {
 }
 
 impl FreedBy {
+    /// All of it.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.bulk + self.list + self.sheaf + self.callback + self.within_call
+    }
+}
+
+impl FreedBy {
     /// One more, by a path that is not the queueing call's own.
     pub(crate) fn count(&mut self, path: FreePath) {
         *match path {

@@ -1,13 +1,55 @@
-//! View: what a state believes, for who keeps records beside it and changes nothing.
+//! View: what a state believes, to be read by whoever keeps records beside it, compares states, or makes reports.
+
+use std::collections::BTreeMap;
 
 use crate::{
-    event::{CacheAddress, ObjectAddress, Task},
-    ledger::Waiting,
+    event::{CacheAddress, ObjectAddress, Task, Time},
+    ledger::{Ledger, Waiting},
     stack::StackId,
-    state::{Cache, Outstanding, State},
+    state::{Cache, OpenBarrier, Outstanding, State},
 };
 
+/// The insides of a state, which nobody but [`State::step`] changes.
+#[derive(Clone, Copy, Debug)]
+pub struct View<'a> {
+    /// Every cache that lives, by its address.
+    pub caches: &'a BTreeMap<CacheAddress, Cache>,
+    /// Objects of caches that were released while they were outstanding, with the place of their destroy in
+    /// [`State::destroys`].
+    pub orphans: &'a BTreeMap<ObjectAddress, usize>,
+    /// The last destroy that each task entered, by its place in [`State::destroys`], until it has finished looking.
+    pub open_destroys: &'a BTreeMap<Task, usize>,
+    /// The barriers that each task is inside of, the outermost first.
+    pub open_barriers: &'a BTreeMap<Task, Vec<OpenBarrier>>,
+    /// What the promises are held against.
+    pub ledger: &'a Ledger,
+}
+
 impl State {
+    /// What is believed, to be read.
+    #[must_use]
+    pub fn view(&self) -> View<'_> {
+        View {
+            caches: &self.caches,
+            orphans: &self.orphans,
+            open_destroys: &self.open_destroys,
+            open_barriers: &self.open_barriers,
+            ledger: &self.ledger,
+        }
+    }
+
+    /// The time of the newest event.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
+    }
+
+    /// The place of the newest event among all.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
     /// The cache that lives at this address now.
     #[must_use]
     pub fn cache_at(&self, address: CacheAddress) -> Option<&Cache> {

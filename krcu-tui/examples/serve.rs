@@ -16,7 +16,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use krcu_model::report::{Ask, Detail, Hello, Line, Report};
+use krcu_report::{Ask, Detail, Hello, Line, Report};
 use krcu_tui::connection::{Player, Tape, load};
 
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -52,11 +52,16 @@ fn serve(tape: &Tape, mut client: UnixStream) -> anyhow::Result<()> {
     say(&mut client, &Line::Hello(hello))?;
     let mut player = Player::new(tape);
     let (mut detail, mut before, begin) = (Detail::Overview, Instant::now(), Instant::now());
+    let mut asked = None;
     loop {
         detail = wished.try_iter().last().unwrap_or(detail);
-        let mut report = player.report(detail.bounds());
-        if let Detail::Destroy(destroy) = detail {
-            report.what_if = player.question(destroy).map(|question| question.answer());
+        let report = player.report(detail.bounds());
+        if let Detail::Destroy(destroy) = detail
+            && asked != Some(destroy)
+            && let Some(question) = player.question(destroy)
+        {
+            say(&mut client, &Line::Question(Box::new(question)))?;
+            asked = Some(destroy);
         }
         // Behind the end of the trace nothing happens, but time goes on.
         let at_ns = u64::try_from(begin.elapsed().as_nanos())?.max(report.at_ns);

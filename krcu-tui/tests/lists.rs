@@ -7,7 +7,7 @@ use common::{
     draw, text, theme,
     watch::{SECOND, Watch, accusation, answer, barrier, cache, verdict},
 };
-use krcu_model::report::{BarrierRow, Detail, Hello, Histogram, Report, WaitKind};
+use krcu_report::{BarrierRow, Detail, Hello, Histogram, Report, WaitKind};
 use krcu_tui::{
     connection::Notice,
     keys::{Action, Key},

@@ -8,14 +8,10 @@ mod common;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use common::{draw, text, theme, traces};
-use krcu_model::{
-    State,
-    event::Time,
-    report::{
-        Accounts, Bounds, Hello, Losses, Outside, ProbeRow, ProbeState, Report, Reporter, Ring, SCHEMA,
-        SinkRow, SinkState,
-    },
-    script,
+use krcu_model::{State, event::Time, script};
+use krcu_report::{
+    Accounts, Bounds, Hello, Losses, Outside, ProbeRow, ProbeState, Report, Reporter, Ring, SCHEMA, SinkRow,
+    SinkState,
 };
 use krcu_tui::{
     connection::{Link, Notice, Replay, Why},

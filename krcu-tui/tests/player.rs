@@ -6,9 +6,9 @@ use common::{Deck, tape, traces};
 use krcu_model::{
     Event,
     event::{Cpu, Task, Time, What},
-    report::{Bounds, Report},
     script,
 };
+use krcu_report::{Bounds, Report};
 use krcu_tui::{
     connection::{Player, SPEEDS, Tape},
     state::Command,

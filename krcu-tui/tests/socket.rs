@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use krcu_model::report::{Detail, Hello, Line, Refused, Report, SCHEMA};
+use krcu_report::{Detail, Hello, Line, Refused, Report, SCHEMA};
 use krcu_tui::{
     connection::{Inbox, Link, Notice, Source as _, Timing, Why, watch},
     state::{App, Freshness},
@@ -109,7 +109,7 @@ fn an_agent_that_comes_later_is_found_and_one_that_comes_back_is_another() {
 
     let listener = UnixListener::bind(folder.socket()).unwrap();
     let mut client = Client::of(&listener);
-    assert_eq!(client.asked(), "{\"kind\":\"hello\",\"schema\":1,\"detail\":\"overview\"}\n");
+    assert_eq!(client.asked(), "{\"kind\":\"hello\",\"schema\":2,\"detail\":\"overview\"}\n");
     client.say(&hello(7));
     client.say(&report(0, 1_000_000_000));
     client.say(&report(1, 2_000_000_000));
@@ -144,7 +144,7 @@ fn what_is_wanted_later_is_asked_for_on_the_same_connection() {
     client.say(&hello(7));
     until(&inbox, &mut app, |notice| matches!(notice, Notice::Hello(_)));
     socket.want(Detail::Destroy(3));
-    assert_eq!(client.asked(), "{\"kind\":\"hello\",\"schema\":1,\"detail\":{\"destroy\":3}}\n");
+    assert_eq!(client.asked(), "{\"kind\":\"hello\",\"schema\":2,\"detail\":{\"destroy\":3}}\n");
 }
 
 #[test]
@@ -177,14 +177,16 @@ fn who_does_not_serve_is_told_with_his_reason() {
     let newer = Line::Hello(Hello { schema: SCHEMA + 1, ..Hello::default() });
     let newer = serde_json::to_string(&newer).unwrap();
     // Of a version that calls everything else by other names.
-    let renamed = r#"{"kind":"hello","schema":2,"program":"krcu 9"}"#.to_owned();
+    let renamed = r#"{"kind":"hello","schema":9,"program":"krcu 9"}"#.to_owned();
+    let older = r#"{"kind":"hello","schema":1,"krcu":"0.1.0"}"#.to_owned();
     let unknown = r#"{"kind":"greeting","schema":3}"#.to_owned();
     let nameless = r#"{"kind":"hello","pid":7}"#.to_owned();
     let no_hello = Why::Garbage("missing field `schema`".to_owned());
     for (name, line, why) in [
         ("refused", refused, Why::Refused("64 clients are served".to_owned())),
         ("schema", newer, Why::Schema(SCHEMA + 1)),
-        ("renamed", renamed, Why::Schema(2)),
+        ("renamed", renamed, Why::Schema(9)),
+        ("older", older, Why::Schema(1)),
         ("unknown", unknown, Why::Schema(3)),
         ("nameless", nameless, no_hello),
     ] {

@@ -16,9 +16,9 @@ use common::{draw, tape, text, theme, traces};
 use krcu_model::{
     VerdictKind,
     event::Time,
-    report::{Bounds, Detail, Losses, ProbeState, Report},
     script::{self, Script},
 };
+use krcu_report::{Bounds, Detail, Losses, ProbeState, Report};
 use krcu_trace::{
     Accounted, FORMAT, How, Limits, Meta, Writer,
     meta::{self, Account, Clock, Kernel, Probe, Run, Seen},

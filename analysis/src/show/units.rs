@@ -1,7 +1,7 @@
 //! Numbers as a person reads them.
 
-pub use krcu_model::words::count;
-use krcu_model::words::span as short_span;
+pub use krcu_report::words::count;
+use krcu_report::words::span as short_span;
 
 /// A span of time in the unit that leaves one to three digits before the point; of seconds as many as there are.
 #[must_use]

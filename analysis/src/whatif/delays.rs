@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use krcu_common::FreePath;
 use krcu_model::{
     event::{Cpu, Task, Time},
-    simulate::{Input, Measured, RecordedGrace},
     state::Freer,
 };
+use krcu_reference::simulate::{Input, Measured, RecordedGrace};
 
 use super::samples::Samples;
 

@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State,
-    event::{CacheAddress, Cpu, ObjectAddress, Task, Time, What},
-    simulate::{DeferredBy, Wait},
+    event::{CacheAddress, Cpu, DeferredBy, ObjectAddress, Task, Time, What},
     state::{CacheId, Freer},
 };
+use krcu_reference::simulate::Wait;
 
 use super::{
     WhatIfError,

@@ -39,7 +39,7 @@ pub enum WhatIfError {
     Tables(#[from] crate::tables::TablesError),
     /// The machine refuses the workload.
     #[error("the workload of this trace cannot be run")]
-    Workload(#[from] krcu_model::simulate::WorkloadError),
+    Workload(#[from] krcu_reference::simulate::WorkloadError),
     /// No approach has such a name.
     #[error("no approach is called {0:?}: `--approach` takes a part of a name that the table prints")]
     NoApproach(String),

@@ -9,7 +9,7 @@ use std::{
     thread,
 };
 
-use krcu_model::{
+use krcu_reference::{
     approach::{self, Approach, row_name},
     simulate::{
         BackTest, InputKind, InputUse, Origin, Outcome, Row, Scenario, Splat, Sum, WorkloadError, back_test,

@@ -7,10 +7,12 @@ use std::collections::BTreeMap;
 
 use krcu_model::{
     State,
-    event::{Cpu, Task, Time},
-    machine::CacheIndex,
-    simulate::{Action, CacheSpec, Caller, DeferredBy, Measured, RecordedGrace, Wait, Workload},
+    event::{Cpu, DeferredBy, Task, Time},
     state::CacheId,
+};
+use krcu_reference::{
+    machine::CacheIndex,
+    simulate::{Action, CacheSpec, Caller, Measured, RecordedGrace, Wait, Workload},
 };
 use polars::prelude::*;
 

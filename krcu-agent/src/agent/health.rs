@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use krcu_model::report::{SinkRow, SinkState};
+use krcu_report::{SinkRow, SinkState};
 
 /// A number that only rises, or that goes up and down.
 #[derive(Debug, Default)]

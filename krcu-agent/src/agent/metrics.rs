@@ -2,10 +2,8 @@
 
 use std::{fmt, sync::Arc};
 
-use krcu_model::{
-    VerdictKind,
-    report::{BOUNDS_NS, CachePhase, EventWord, Report, SinkState},
-};
+use krcu_model::VerdictKind;
+use krcu_report::{BOUNDS_NS, CachePhase, EventWord, Report, SinkState};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _, MetricEncoder, text::encode},

@@ -12,8 +12,8 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use krcu_common::ABI_VERSION;
-use krcu_model::report::{Hello, SCHEMA};
-use tokio::sync::{Semaphore, mpsc, watch};
+use krcu_report::{Hello, SCHEMA};
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     check::CheckError,
@@ -174,13 +174,7 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
         health::Sinks { socket: socket.is_some(), metrics: metrics.is_some(), recorder: recorder.is_some() };
     let clients = socket.map(|bound| {
         log.say(Level::Info, format!("krcu tui --socket {} shows it", bound.path().display()));
-        let serve = socket::Serve {
-            hello,
-            newest: receiver.clone(),
-            asks,
-            answers: Arc::new(Semaphore::new(1)),
-            health: Arc::clone(&health),
-        };
+        let serve = socket::Serve { hello, newest: receiver.clone(), asks, health: Arc::clone(&health) };
         let most = config.socket.clients;
         tokio::spawn(async move { socket::serve(&bound, most, serve).await })
     });

@@ -3,7 +3,7 @@
 use std::{fs, os::fd::OwnedFd, time::Instant};
 
 use krcu_common::Fate;
-use krcu_model::report::{Accounts, Losses, Outside, ProbeRow, ProbeState, Ring, SinkRow};
+use krcu_report::{Accounts, Losses, Outside, ProbeRow, ProbeState, Ring, SinkRow};
 
 use crate::{
     kernel::plan::{Offer, Plan},

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant as Clock},
 };
 
-use krcu_model::report::{Bounds, Detail};
+use krcu_report::{Bounds, Detail};
 use krcu_trace::How;
 use tokio::{
     sync::{mpsc, watch},

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use krcu_model::report::{Bounds, Detail, Line, Question, Report};
+use krcu_report::{Bounds, Detail, Line, Question, Report};
 use tokio::sync::{oneshot, watch};
 
 /// A report, and its lines, made when the first client wants one.
@@ -23,11 +23,11 @@ pub(super) struct Published {
 /// Where the newest is.
 pub(super) type Newest = watch::Receiver<Option<Arc<Published>>>;
 
-/// A client asks what each approach would have cost a destroy.
+/// A client asks for what a simulation of a destroy needs.
 pub(super) struct Asked {
     /// Its number.
     pub(super) destroy: u64,
-    /// Where the question goes, with all that answering it needs; nothing where there is no such destroy.
+    /// Where the question goes; nothing where there is no such destroy.
     pub(super) reply: oneshot::Sender<Option<Question>>,
 }
 

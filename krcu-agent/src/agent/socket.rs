@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use krcu_model::report::{Ask, Detail, Hello, Line, MOST_ASK_BYTES, Refused, SCHEMA, WhatIf};
+use krcu_report::{Ask, Detail, Hello, Line, MOST_ASK_BYTES, Question, Refused, SCHEMA};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -119,10 +119,8 @@ pub(super) struct Serve {
     pub(super) hello: Arc<Hello>,
     /// The newest report; none any more once the agent stops.
     pub(super) newest: Newest,
-    /// Who is asked what a destroy would have cost.
+    /// Who is asked for what a simulation of a destroy needs.
     pub(super) asks: mpsc::Sender<Asked>,
-    /// One answer is worked out at a time.
-    pub(super) answers: Arc<Semaphore>,
     pub(super) health: Arc<Health>,
 }
 
@@ -177,6 +175,8 @@ enum End {
     Gone,
     SlowHello,
     Garbage,
+    /// It speaks this version of the lines.
+    OtherVersion(u32),
     Oversized,
     Stalled,
 }
@@ -186,7 +186,7 @@ async fn client(stream: UnixStream, serve: &Serve) {
     match converse(stream, serve).await {
         End::Gone => {}
         End::SlowHello => health.slow_hello.one_more(),
-        End::Garbage => health.garbage.one_more(),
+        End::Garbage | End::OtherVersion(_) => health.garbage.one_more(),
         End::Oversized => health.oversized.one_more(),
         End::Stalled => health.stalled.one_more(),
     }
@@ -201,21 +201,27 @@ async fn converse(stream: UnixStream, serve: &Serve) -> End {
     }
     let mut detail = match timeout(HELLO_WITHIN, asks.next()).await {
         Ok(Ok(detail)) => detail,
-        Ok(Err(end)) => return end,
+        Ok(Err(end)) => return told_why(&mut write, end).await,
         Err(_) => return End::SlowHello,
     };
     serve.health.socket.served.one_more();
     let mut newest = serve.newest.clone();
     let mut told: Option<u64> = None;
-    let mut what_if = Answer::default();
+    let mut wanted = Wanted::default();
     newest.mark_changed();
     loop {
         tokio::select! {
             // What was asked for holds from the next report on, however often it is asked.
-            asked = asks.next() => match asked {
-                Ok(asked) => detail = asked,
-                Err(end) => return end,
+            again = asks.next() => match again {
+                Ok(again) => detail = again,
+                Err(end) => return told_why(&mut write, end).await,
             },
+            question = wanted.question() => {
+                let line = published::line(&Line::Question(Box::new(question)));
+                if let Err(end) = put(&mut write, line.as_bytes()).await {
+                    return end;
+                }
+            }
             changed = newest.changed() => {
                 let Some(report) = newest.borrow_and_update().clone() else {
                     if changed.is_err() { return End::Gone } else { continue }
@@ -226,16 +232,10 @@ async fn converse(stream: UnixStream, serve: &Serve) -> End {
                     let lost = told.map_or(0, |before| seq.saturating_sub(before + 1));
                     serve.health.socket.reports_lost.add(lost);
                     told = Some(seq);
-                    let line = match detail {
-                        Detail::Destroy(destroy) => match what_if.to(destroy, serve) {
-                            Some(answer) => {
-                                let what_if = Some(answer);
-                                published::text(krcu_model::report::Report { what_if, ..report.report.clone() })
-                            }
-                            None => report.line(detail),
-                        },
-                        _ => report.line(detail),
-                    };
+                    if let Detail::Destroy(destroy) = detail {
+                        wanted.want(destroy, serve);
+                    }
+                    let line = report.line(detail);
                     if let Err(end) = put(&mut write, line.as_bytes()).await {
                         return end;
                     }
@@ -246,6 +246,19 @@ async fn converse(stream: UnixStream, serve: &Serve) -> End {
             }
         }
     }
+}
+
+/// Tells a client of another version why it is let go.
+async fn told_why(write: &mut OwnedWriteHalf, end: End) -> End {
+    if let End::OtherVersion(schema) = end {
+        let why = format!(
+            "this agent speaks version {SCHEMA} of its lines, and the terminal version {schema}: use a krcu-tui of \
+             the agent's own release"
+        );
+        // It may have gone.
+        let _ = put(write, published::line(&Line::Refused(Refused { schema: SCHEMA, why })).as_bytes()).await;
+    }
+    end
 }
 
 async fn put(write: &mut OwnedWriteHalf, line: &[u8]) -> Result<(), End> {
@@ -275,7 +288,7 @@ impl Asks {
                 self.buffer.copy_within(end + 1..self.filled, 0);
                 self.filled -= end + 1;
                 self.has_asked = true;
-                return detail.ok_or(End::Garbage);
+                return detail;
             }
             let room = self.buffer.get_mut(self.filled..).unwrap_or_default();
             if room.is_empty() {
@@ -293,53 +306,54 @@ impl Asks {
     }
 }
 
-fn parse(line: &[u8]) -> Option<Detail> {
-    let Ask::Hello { schema, detail } = serde_json::from_slice(line).ok()?;
-    (schema == SCHEMA).then_some(detail)
+/// What every line of every version has.
+#[derive(serde::Deserialize)]
+struct Version {
+    schema: u32,
 }
 
-/// What a destroy would have cost, once it is worked out.
-#[derive(Default)]
-struct Answer {
-    destroy: Option<u64>,
-    waiting: Option<oneshot::Receiver<Option<WhatIf>>>,
-    known: Option<WhatIf>,
-}
-
-impl Answer {
-    /// The answer for this destroy, if it is there; asks for it otherwise.
-    fn to(&mut self, destroy: u64, serve: &Serve) -> Option<WhatIf> {
-        if self.destroy != Some(destroy) {
-            *self = Answer { destroy: Some(destroy), waiting: None, known: None };
+fn parse(line: &[u8]) -> Result<Detail, End> {
+    match serde_json::from_slice::<Version>(line) {
+        Ok(Version { schema }) if schema != SCHEMA => Err(End::OtherVersion(schema)),
+        _ => {
+            let Ask::Hello { detail, .. } = serde_json::from_slice(line).map_err(|_| End::Garbage)?;
+            Ok(detail)
         }
-        if let Some(waiting) = &mut self.waiting {
-            match waiting.try_recv() {
-                Ok(known) => (self.known, self.waiting) = (known, None),
-                Err(oneshot::error::TryRecvError::Empty) => {}
-                Err(oneshot::error::TryRecvError::Closed) => self.waiting = None,
-            }
-        } else if self.known.is_none() {
-            self.waiting = ask(destroy, serve);
-        }
-        self.known.clone()
     }
 }
 
-/// Has it worked out; nothing if too many wait for that.
-fn ask(destroy: u64, serve: &Serve) -> Option<oneshot::Receiver<Option<WhatIf>>> {
-    let answers = Arc::clone(&serve.answers).try_acquire_owned().ok()?;
-    let (reply, question) = oneshot::channel();
-    serve.asks.try_send(Asked { destroy, reply }).ok()?;
-    let (told, answer) = oneshot::channel();
-    tokio::spawn(async move {
-        if let Ok(Some(question)) = question.await {
-            let worked_out = tokio::task::spawn_blocking(move || question.answer()).await;
-            // Whoever asked may have gone.
-            let _ = told.send(worked_out.ok());
+/// The question that a client wants: asked for once, and sent when the owner of the replay has gathered it.
+#[derive(Default)]
+struct Wanted {
+    destroy: Option<u64>,
+    waiting: Option<oneshot::Receiver<Option<Question>>>,
+}
+
+impl Wanted {
+    /// Asks for the question of a destroy, unless that was done.
+    fn want(&mut self, destroy: u64, serve: &Serve) {
+        if self.destroy == Some(destroy) {
+            return;
         }
-        drop(answers);
-    });
-    Some(answer)
+        let (reply, waiting) = oneshot::channel();
+        // Where too many ask, the next report asks again.
+        if serve.asks.try_send(Asked { destroy, reply }).is_ok() {
+            *self = Wanted { destroy: Some(destroy), waiting: Some(waiting) };
+        }
+    }
+
+    /// Waits for the question. A destroy that cannot be asked about yet is asked about again.
+    async fn question(&mut self) -> Question {
+        if let Some(waiting) = &mut self.waiting {
+            let question = waiting.await;
+            self.waiting = None;
+            match question {
+                Ok(Some(question)) => return question,
+                _ => self.destroy = None,
+            }
+        }
+        std::future::pending().await
+    }
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use krcu_model::{VerdictKind, report::VerdictRow};
+use krcu_model::VerdictKind;
+use krcu_report::VerdictRow;
 
 use super::{config::Level, log::Told};
 

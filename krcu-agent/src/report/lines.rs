@@ -1,6 +1,6 @@
 //! Lines: one line of evidence each, which the text and the other formats share.
 
-pub(super) use krcu_model::words::{callback, kernel, ordering, queued_by, site};
+pub(super) use krcu_report::words::{callback, kernel, ordering, queued_by, site};
 
 #[cfg(test)]
 mod tests {

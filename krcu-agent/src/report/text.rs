@@ -2,14 +2,12 @@
 
 use std::fmt::Write as _;
 
-use krcu_model::{
-    Verdict, VerdictKind,
-    words::{count, span},
-};
+use krcu_model::{Verdict, VerdictKind};
+use krcu_report::words::{count, span};
 
 use super::{Incomplete, Report, lines};
 
-pub(super) use krcu_model::words::{clause, objects};
+pub(super) use krcu_report::words::{clause, objects};
 
 /// Columns that a line may take.
 const WIDTH: usize = 100;

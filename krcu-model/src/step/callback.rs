@@ -127,7 +127,8 @@ impl State {
     }
 
     /// Whether it is told when callbacks run.
-    pub(crate) fn sees_callbacks_run(&self) -> bool {
+    #[must_use]
+    pub fn sees_callbacks_run(&self) -> bool {
         !self.watch.blind.contains(&Blind::CallbackRuns)
     }
 }

@@ -41,7 +41,7 @@ impl Inbox {
 
 #[cfg(test)]
 mod tests {
-    use krcu_model::report::Report;
+    use krcu_report::Report;
 
     use super::*;
     use crate::connection::Link;

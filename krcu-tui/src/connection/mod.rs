@@ -9,7 +9,7 @@ mod tape;
 
 use std::fmt;
 
-use krcu_model::report::{Hello, Report, WhatIf};
+use krcu_report::{Hello, Report};
 
 pub use inbox::Inbox;
 pub use player::{Player, SPEEDS};
@@ -17,7 +17,7 @@ pub use replay::replay;
 pub use socket::{DEFAULT_SOCKET, Socket, Timing, watch};
 pub use tape::{Tape, load};
 
-use crate::state::Command;
+use crate::{state::Command, what_if::WhatIf};
 
 /// Something that came.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,7 +112,7 @@ pub struct Replay {
 /// Whoever brings reports, to be asked for something.
 pub trait Source {
     /// How much is wanted.
-    fn want(&mut self, detail: krcu_model::report::Detail);
+    fn want(&mut self, detail: krcu_report::Detail);
 
     /// Something of a replay.
     fn command(&mut self, command: Command);

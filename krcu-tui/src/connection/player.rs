@@ -4,9 +4,9 @@
 use krcu_model::{
     Event, State,
     event::{Time, What},
-    report::{Bounds, Outside, Question, Report, Reporter},
     script,
 };
+use krcu_report::{Bounds, Outside, Question, Report, Reporter};
 
 use super::{
     Replay,

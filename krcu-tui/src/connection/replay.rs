@@ -6,10 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use krcu_model::report::Detail;
+use krcu_report::Detail;
 
 use super::{Inbox, Link, Notice, Player, Replay, Source, Tape, Why};
-use crate::state::Command;
+use crate::{state::Command, what_if};
 
 /// Between two reports while it plays.
 const TICK: Duration = Duration::from_millis(100);
@@ -92,7 +92,7 @@ fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) {
             && let Some(question) = player.question(destroy)
         {
             let inbox = inbox.clone();
-            let answer = move || inbox.put(Notice::Answer(Box::new(question.answer())));
+            let answer = move || inbox.put(Notice::Answer(Box::new(what_if::answer(&question))));
             if thread::Builder::new().name("what-if".to_owned()).spawn(answer).is_ok() {
                 answered = Some(destroy);
             }

@@ -13,11 +13,11 @@ use std::{
     time::Duration,
 };
 
-use krcu_model::report::{Ask, Detail, Line, SCHEMA};
+use krcu_report::{Ask, Detail, Line, SCHEMA};
 use serde::Deserialize;
 
 use super::{Inbox, Link, Notice, Source, Why};
-use crate::state::Command;
+use crate::{state::Command, what_if};
 
 /// Where an agent listens, unless it is told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/krcu/krcu.sock";
@@ -171,6 +171,12 @@ impl Reader {
                 self.inbox.put(Notice::Hello(hello));
             }
             Line::Report(report) => self.inbox.put(Notice::Report(report)),
+            Line::Question(question) => {
+                let inbox = self.inbox.clone();
+                let answer = move || inbox.put(Notice::Answer(Box::new(what_if::answer(&question))));
+                // Where no thread can be had there is no answer, and it can be asked for again.
+                let _ = thread::Builder::new().name("what-if".to_owned()).spawn(answer);
+            }
         }
         *was_served = true;
         Ok(())

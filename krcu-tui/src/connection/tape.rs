@@ -6,9 +6,9 @@ use anyhow::Context as _;
 use krcu_model::{
     Event, Watch,
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
-    report::{Accounts, Hello, Losses, Outside, ProbeRow, ProbeState, SCHEMA},
     script,
 };
+use krcu_report::{Accounts, Hello, Losses, Outside, ProbeRow, ProbeState, SCHEMA};
 use krcu_trace::{Events, How, Meta, Reader, TraceError};
 
 /// What a replay needs besides events.

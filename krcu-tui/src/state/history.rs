@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use krcu_model::report::{CachePhase, CacheRow, EventWord, Report};
+use krcu_report::{CachePhase, CacheRow, EventWord, Report};
 
 /// Samples that are kept of everything.
 pub const SAMPLES: usize = 240;
@@ -195,10 +195,8 @@ pub(crate) fn number(count: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use krcu_model::{
-        report::{Events, ProbeRow, ProbeState},
-        verdict::FreedBy,
-    };
+    use krcu_model::verdict::FreedBy;
+    use krcu_report::{Events, ProbeRow, ProbeState};
 
     use super::*;
 

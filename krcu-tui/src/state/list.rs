@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use krcu_model::report::CacheRow;
+use krcu_report::CacheRow;
 
 use super::{Histories, cache_name};
 

@@ -6,14 +6,17 @@ mod list;
 mod press;
 mod select;
 
-use krcu_model::report::{CacheRow, Detail, Hello, Report, VerdictRow, WhatIf};
+use krcu_report::{CacheRow, Detail, Hello, Report, VerdictRow};
 
 pub(crate) use history::number;
 pub use history::{CacheHistory, Histories, ProbeCost, SAMPLES, Sample};
 pub use list::{Column, List, Order};
 pub use press::Command;
 
-use crate::connection::{Link, Notice, Replay};
+use crate::{
+    connection::{Link, Notice, Replay},
+    what_if::WhatIf,
+};
 use select::{Chosen, Whole};
 
 /// An agent that promises nothing is missed after so long, in milliseconds.
@@ -191,9 +194,6 @@ impl App {
         report.caches.retain(|row| !row.name.is_empty() || row.queued + row.callbacks + row.outstanding > 0);
         report.caches_total = report.caches_total.saturating_sub((all - report.caches.len()) as u64);
         self.histories.take(&report);
-        if let Some(answer) = report.what_if.take() {
-            self.take_answer(answer);
-        }
         self.report = Some(report);
         // What is selected stays so, wherever its row has gone.
         self.find();

@@ -1,6 +1,6 @@
 //! Press: what an action changes, and what it asks of whoever brings the reports.
 
-use krcu_model::report::CachePhase;
+use krcu_report::CachePhase;
 
 use super::{App, Column, List, Screen};
 use crate::keys::{self, Action, Key};

@@ -1,10 +1,8 @@
 //! Select: which rows are selected, by what they are and not by where they stand. Rows change their places with each
 //! report, and with an order or a filter; and a report that was asked for by a screen that needs few has few.
 
-use krcu_model::{
-    VerdictKind,
-    report::{Bounds, CachePhase, FinishedBarrier, Report, VerdictRow, WaitKind},
-};
+use krcu_model::VerdictKind;
+use krcu_report::{Bounds, CachePhase, FinishedBarrier, Report, VerdictRow, WaitKind};
 
 use super::{App, List, Screen};
 

@@ -1,7 +1,7 @@
 //! Barriers: who waits in one and for what, and how long others have.
 
-use krcu_model::{
-    report::{BarrierRow, Bounds, FinishedBarrier, Histogram, Report, WaitKind},
+use krcu_report::{
+    BarrierRow, Bounds, FinishedBarrier, Histogram, Report, WaitKind,
     words::{count, objects},
 };
 use ratatui::{
@@ -224,7 +224,7 @@ fn who(comm: Option<&str>, task: u32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use krcu_model::report::BOUNDS_NS;
+    use krcu_report::BOUNDS_NS;
 
     use super::*;
 

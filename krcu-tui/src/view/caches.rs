@@ -1,9 +1,6 @@
 //! Caches: a table, sorted and filtered, and more of the selected one.
 
-use krcu_model::{
-    report::{CachePhase, CacheRow},
-    words::count,
-};
+use krcu_report::{CachePhase, CacheRow, words::count};
 use ratatui::{
     layout::Rect,
     text::{Line, Span},

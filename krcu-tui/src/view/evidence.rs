@@ -1,9 +1,8 @@
 //! Evidence: what one verdict rests on, with its stacks and what happened when.
 
-use krcu_model::{
-    Verdict,
-    report::VerdictRow,
-    verdict::SiteCount,
+use krcu_model::{Verdict, verdict::SiteCount};
+use krcu_report::{
+    VerdictRow,
     words::{callback, clause, count, kernel, objects, ordering, queued_by, site},
 };
 use ratatui::text::{Line, Span};

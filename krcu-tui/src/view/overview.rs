@@ -1,8 +1,8 @@
 //! Overview: how things are, on one screen.
 
-use krcu_model::{
-    VerdictKind,
-    report::{BarrierRow, EventWord, Report, SinkState, VerdictRow},
+use krcu_model::VerdictKind;
+use krcu_report::{
+    BarrierRow, EventWord, Report, SinkState, VerdictRow,
     words::{clause, count, objects},
 };
 use ratatui::{

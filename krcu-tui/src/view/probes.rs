@@ -1,7 +1,7 @@
 //! Probes: the plan, and what each costs by the kernel's own statistics.
 
-use krcu_model::{
-    report::{ProbeRow, ProbeState},
+use krcu_report::{
+    ProbeRow, ProbeState,
     words::{count, span},
 };
 use ratatui::{layout::Rect, text::Line};

@@ -1,6 +1,6 @@
 //! Text: numbers as a screen shows them, and lines that fit.
 
-use krcu_model::words::{count, span};
+use krcu_report::words::{count, span};
 use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 

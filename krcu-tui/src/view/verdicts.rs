@@ -1,6 +1,6 @@
 //! Verdicts: the list of them, and of the selected one what it rests on.
 
-use krcu_model::words::count;
+use krcu_report::words::count;
 use ratatui::{layout::Rect, text::Line};
 
 use super::{

@@ -1,10 +1,7 @@
 //! What if: each approach of "Waiting for kfree_rcu()" on the workload of one destroy.
 
-use krcu_model::{
-    report::{WhatIf, WhatIfRow},
-    simulate::{InputKind, Origin, Splat},
-    words::count,
-};
+use krcu_reference::simulate::{InputKind, Origin, Splat};
+use krcu_report::words::count;
 use ratatui::{layout::Rect, text::Line};
 
 use super::{
@@ -12,7 +9,10 @@ use super::{
     table::{Field, Row, rest, whole},
     text::{brief, bytes, clip, evidence, narrow, span_of},
 };
-use crate::state::App;
+use crate::{
+    state::App,
+    what_if::{WhatIf, WhatIfRow},
+};
 
 /// Rows about the selected approach.
 const ABOUT: u16 = 5;

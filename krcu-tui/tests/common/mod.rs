@@ -12,6 +12,7 @@ use krcu_tui::{
     keys::Key,
     state::{App, Command},
     view::{self, Hits, Theme},
+    what_if,
 };
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
 
@@ -65,7 +66,7 @@ impl<'a> Deck<'a> {
             self.show();
         }
         if let Some(question) = self.app.asked.and_then(|destroy| self.player.question(destroy)) {
-            self.app.take(Notice::Answer(Box::new(question.answer())), 0);
+            self.app.take(Notice::Answer(Box::new(what_if::answer(&question))), 0);
         }
     }
 }

@@ -1,17 +1,13 @@
 //! A watch whose rows are made up, each report with what an agent would send of them to the screen that is shown.
 
-use krcu_model::{
-    Verdict, VerdictKind,
-    report::{
-        Bounds, CachePhase, CacheRow, FinishedBarrier, Hello, Report, VerdictRow, WaitKind, WhatIf, WhatIfRow,
-    },
-    simulate::Splat,
-    verdict::FreedBy,
-};
+use krcu_model::{Verdict, VerdictKind, verdict::FreedBy};
+use krcu_reference::simulate::Splat;
+use krcu_report::{Bounds, CachePhase, CacheRow, FinishedBarrier, Hello, Report, VerdictRow, WaitKind};
 use krcu_tui::{
     connection::{Link, Notice},
     keys::Key,
     state::App,
+    what_if::{WhatIf, WhatIfRow},
 };
 
 use super::{draw, text, theme};

@@ -51,9 +51,9 @@ pub(crate) fn run() -> Result<()> {
     let idle = in_machine(IDLE)?;
     let words: Vec<&str> = idle.stdout.split_whitespace().collect();
     print("memory while attached and idle", &words.join(" "));
-    build::cargo(&mut model::example("throughput", &[]))?;
+    build::cargo(&mut model::example("krcu-report", "step", &[]))?;
     println!();
-    build::cargo(&mut model::example("simulate", &[]))
+    build::cargo(&mut model::example("krcu-reference", "simulate", &[]))
 }
 
 fn in_machine(command: &str) -> Result<Outcome> {

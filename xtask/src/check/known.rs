@@ -20,17 +20,19 @@ use crate::progress::output_of;
 
 /// What the model's checks depend on, from the repository's root: sources, what they are built with, what they are
 /// compared with.
-const MODEL: [&str; 10] = [
+const MODEL: [&str; 12] = [
     "Cargo.lock",
     "Cargo.toml",
     "docs/approaches.md",
     "krcu-common/Cargo.toml",
     "krcu-common/src",
     "krcu-model/Cargo.toml",
-    "krcu-model/examples/check.rs",
     "krcu-model/src",
-    "krcu-model/tests/check.rs",
-    "krcu-model/tests/counterexamples",
+    "krcu-reference/Cargo.toml",
+    "krcu-reference/examples/check.rs",
+    "krcu-reference/src",
+    "krcu-reference/tests/check.rs",
+    "krcu-reference/tests/counterexamples",
 ];
 
 /// What a check found.

@@ -36,9 +36,9 @@ pub(crate) const QUICK_CHECKS: [&str; 5] =
 pub(crate) const THE_LIST: &str = "check the list of tests";
 /// The tests of the model that are behind a feature.
 pub(crate) const CHECKER_TESTS: [&str; 7] =
-    ["--release", "-p", "krcu-model", "--features", "check", "--test", "check"];
+    ["--release", "-p", "krcu-reference", "--features", "check", "--test", "check"];
 /// How their lines begin.
-pub(crate) const CHECKER_SOURCE: &str = "crate krcu-model/tests/check.rs ";
+pub(crate) const CHECKER_SOURCE: &str = "crate krcu-reference/tests/check.rs ";
 /// Tests on kernels that are no scenarios.
 const MACHINES: [(&str, &str); 6] = [
     ("6.1", "trace_formats"),

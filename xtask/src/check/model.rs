@@ -1,6 +1,6 @@
 //! `cargo xtask model`: every approach checked in every order of its steps, and the table that comes of it.
 //!
-//! The checker is an example of `krcu-model`, behind a feature: no program that people run has it inside.
+//! The checker is an example of `krcu-reference`, behind a feature: no program that people run has it inside.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -13,8 +13,10 @@ use crate::toolchain::build;
 
 /// Where the table is kept, from the repository's root.
 const DOCS: &str = "docs/approaches.md";
+/// The crate of the reference implementation.
+const REFERENCE: &str = "krcu-reference";
 /// Where the counter-examples are kept.
-const SCRIPTS: &str = "krcu-model/tests/counterexamples";
+const SCRIPTS: &str = "krcu-reference/tests/counterexamples";
 
 /// What to check.
 #[derive(Debug, Default)]
@@ -41,7 +43,7 @@ pub(crate) fn run(extent: &Extent) -> Result<ExitCode> {
 
 /// The command that checks.
 pub(crate) fn checker(extent: &Extent) -> Command {
-    let mut command = example("check", &["--features", "check"]);
+    let mut command = example(REFERENCE, "check", &["--features", "check"]);
     if extent.deep {
         command.arg("--deep");
     }
@@ -72,15 +74,15 @@ pub(crate) fn checker(extent: &Extent) -> Command {
 /// When the replay does not build or cannot be started.
 pub(crate) fn replay(script: &Path) -> Result<ExitCode> {
     let script = env::current_dir().map_or_else(|_| PathBuf::from(script), |here| here.join(script));
-    let status = example("replay", &[]).arg(script).status().context("starting cargo")?;
+    let status = example("krcu-model", "replay", &[]).arg(script).status().context("starting cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// An example of the model's crate, built as a user of the crate would build it. The caller adds its arguments.
-pub(crate) fn example(name: &str, options: &[&str]) -> Command {
+/// An example of a crate, built as a user of the crate would build it. The caller adds its arguments.
+pub(crate) fn example(of: &str, name: &str, options: &[&str]) -> Command {
     let mut command = build::in_the_background("cargo");
     command
-        .args(["run", "--quiet", "--release", "-p", "krcu-model", "--example", name])
+        .args(["run", "--quiet", "--release", "-p", of, "--example", name])
         .args(options)
         .arg("--")
         .current_dir(host::repository());

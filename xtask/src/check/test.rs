@@ -240,7 +240,10 @@ fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
         }
     };
     command("lints", linted(&["--workspace", "--all-targets"]));
-    command("lints of the checker", linted(&["-p", "krcu-model", "--features", "check", "--all-targets"]));
+    command(
+        "lints of the checker",
+        linted(&["-p", "krcu-reference", "--features", "check", "--all-targets"]),
+    );
     command("lints of the probes", build::ebpf_lints()?);
     if let Some(filter) = &parts.crates {
         let filter = filter.clone();

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-const HELLO: &[u8] = b"{\"kind\":\"hello\",\"schema\":1,\"detail\":\"all\"}\n";
+const HELLO: &[u8] = b"{\"kind\":\"hello\",\"schema\":2,\"detail\":\"all\"}\n";
 const WITHIN: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {

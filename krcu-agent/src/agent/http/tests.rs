@@ -1,9 +1,7 @@
 //! The metrics' port against what may come to it.
 
-use krcu_model::{
-    VerdictKind,
-    report::{Report, Ring, SCHEMA},
-};
+use krcu_model::VerdictKind;
+use krcu_report::{Report, Ring, SCHEMA};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,

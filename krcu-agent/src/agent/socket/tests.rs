@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use krcu_model::report::{Report, WaitKind};
+use krcu_report::{Report, WaitKind};
 use tokio::{io::AsyncBufReadExt as _, io::BufReader, sync::watch};
 
 use super::*;
@@ -25,18 +25,17 @@ impl Server {
         let (asks, asked) = mpsc::channel(1);
         let health = Arc::new(Health::default());
         let hello = Arc::new(Hello { schema: SCHEMA, host: "here".to_owned(), ..Hello::default() });
-        let answers = Arc::new(Semaphore::new(1));
-        let serve = Serve { hello, newest: receiver, asks, answers, health: Arc::clone(&health) };
+        let serve = Serve { hello, newest: receiver, asks, health: Arc::clone(&health) };
         let task = tokio::spawn(async move { super::serve(&bound, most, serve).await });
         Server { path, newest: Some(newest), health, task, asked }
     }
 
     fn publish(&self, seq: u64) {
         // More than a socket's buffer holds, so that who does not read is written to no further.
-        let waits = [(WaitKind::Destroy, krcu_model::report::Histogram::default())].into();
+        let waits = [(WaitKind::Destroy, krcu_report::Histogram::default())].into();
         let why = Some("x".repeat(1 << 20));
-        let state = krcu_model::report::SinkState::Working;
-        let row = krcu_model::report::SinkRow { name: "log".to_owned(), state, dropped: 0, why };
+        let state = krcu_report::SinkState::Working;
+        let row = krcu_report::SinkRow { name: "log".to_owned(), state, dropped: 0, why };
         let report = Report { schema: SCHEMA, seq, waits, sinks: vec![row], ..Report::default() };
         self.newest.as_ref().unwrap().send_replace(Some(Arc::new(Published::new(report))));
     }
@@ -49,7 +48,7 @@ impl Server {
     async fn client(&self) -> Peer {
         let mut peer = self.connect().await;
         assert!(matches!(peer.line().await, Some(Line::Hello(hello)) if hello.host == "here"));
-        peer.say(b"{\"kind\":\"hello\",\"schema\":1,\"detail\":\"overview\"}\n").await;
+        peer.say(b"{\"kind\":\"hello\",\"schema\":2,\"detail\":\"overview\"}\n").await;
         peer
     }
 
@@ -126,11 +125,10 @@ async fn what_is_no_hello_ends_the_conversation() {
     let server = Server::start("garbage", 4);
     let oversized = vec![b' '; MOST_ASK_BYTES];
     type Counted = fn(&SocketHealth) -> u64;
-    let cases: [(&[u8], Counted); 6] = [
+    let cases: [(&[u8], Counted); 5] = [
         (b"GET / HTTP/1.1\r\n\r\n", |health| health.garbage.get()),
         (b"\xff\x00\n", |health| health.garbage.get()),
-        (b"{\"kind\":\"hello\",\"schema\":2,\"detail\":\"all\"}\n", |health| health.garbage.get()),
-        (b"{\"kind\":\"hello\",\"schema\":1,\"detail\":\"everything\"}\n", |health| health.garbage.get()),
+        (b"{\"kind\":\"hello\",\"schema\":2,\"detail\":\"everything\"}\n", |health| health.garbage.get()),
         (b"\n", |health| health.garbage.get()),
         (&oversized, |health| health.oversized.get()),
     ];
@@ -204,7 +202,7 @@ async fn who_asks_about_a_destroy_that_is_not_there_gets_reports_without_an_answ
     server.publish(0);
     let mut client = server.client().await;
     assert_eq!(client.seq().await, Some(0));
-    client.say(b"{\"kind\":\"hello\",\"schema\":1,\"detail\":{\"destroy\":7}}\n").await;
+    client.say(b"{\"kind\":\"hello\",\"schema\":2,\"detail\":{\"destroy\":7}}\n").await;
     let mut seq = 0;
     let asked = loop {
         seq += 1;
@@ -218,4 +216,43 @@ async fn who_asks_about_a_destroy_that_is_not_there_gets_reports_without_an_answ
     asked.reply.send(None).unwrap();
     server.publish(seq + 1);
     assert_eq!(client.seq().await, Some(seq + 1));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_terminal_of_another_version_is_told_so() {
+    let server = Server::start("version", 2);
+    for schema in [1, SCHEMA + 1] {
+        let before = server.health.socket.garbage.get();
+        let mut peer = server.connect().await;
+        peer.say(format!("{{\"kind\":\"hello\",\"schema\":{schema},\"detail\":\"all\"}}\n").as_bytes()).await;
+        assert!(matches!(peer.line().await, Some(Line::Hello(_))));
+        let Some(Line::Refused(refused)) = peer.line().await else { panic!("it is not refused") };
+        assert!(refused.why.contains(&format!("the terminal version {schema}")), "{}", refused.why);
+        assert!(peer.line().await.is_none());
+        assert_eq!(server.health.socket.garbage.get(), before + 1);
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_question_of_a_destroy_is_sent_once() {
+    let mut server = Server::start("question", 2);
+    server.publish(0);
+    let mut client = server.client().await;
+    assert_eq!(client.seq().await, Some(0));
+    client.say(b"{\"kind\":\"hello\",\"schema\":2,\"detail\":{\"destroy\":7}}\n").await;
+    let mut seq = 0;
+    let asked = loop {
+        seq += 1;
+        server.publish(seq);
+        assert_eq!(client.seq().await, Some(seq));
+        if let Ok(asked) = server.asked.try_recv() {
+            break asked;
+        }
+    };
+    asked.reply.send(Some(Question { destroy: 7, ..Question::default() })).unwrap();
+    let Some(Line::Question(question)) = client.line().await else { panic!("there is no question") };
+    assert_eq!(question.destroy, 7);
+    server.publish(seq + 1);
+    assert_eq!(client.seq().await, Some(seq + 1));
+    assert!(server.asked.try_recv().is_err(), "it is asked for once");
 }

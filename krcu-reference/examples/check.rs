@@ -1,0 +1,107 @@
+//! Checks every approach exhaustively and prints the table; `cargo xtask model` runs it.
+//!
+//! `check [--deep] [--only NAME] [--brief] [--docs FILE --scripts DIR [--write]]`: with `--docs` and `--scripts`, what was found is
+//! held against what lies there, or written there. The status says whether all is as it should be.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Instant,
+};
+
+use krcu_reference::check::{
+    table::{self, Extent, Table},
+    workload::Depth,
+};
+
+// Most of the time of an exploration goes into copies of small states.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+#[derive(Default)]
+struct Arguments {
+    deep: bool,
+    only: String,
+    docs: Option<PathBuf>,
+    scripts: Option<PathBuf>,
+    write: bool,
+    brief: bool,
+}
+
+fn arguments() -> Result<Arguments, Box<dyn Error>> {
+    let mut given = std::env::args().skip(1);
+    let mut arguments = Arguments::default();
+    while let Some(word) = given.next() {
+        let mut value = || given.next().ok_or_else(|| format!("`{word}` needs a value"));
+        match word.as_str() {
+            "--deep" => arguments.deep = true,
+            "--write" => arguments.write = true,
+            "--brief" => arguments.brief = true,
+            "--only" => arguments.only = value()?,
+            "--docs" => arguments.docs = Some(value()?.into()),
+            "--scripts" => arguments.scripts = Some(value()?.into()),
+            _ => return Err(format!("there is no option `{word}`").into()),
+        }
+    }
+    Ok(arguments)
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments = arguments()?;
+    let depth = if arguments.deep { Depth::Deep } else { Depth::Bounded };
+    let threads = std::thread::available_parallelism()?.get();
+    let begin = Instant::now();
+    let table = table::run(Extent { depth, only: &arguments.only, threads }, |line| {
+        if !arguments.brief {
+            eprintln!("{line}");
+        }
+    });
+    if !arguments.brief {
+        println!("{}", table.text());
+    }
+    println!("{}; {:.0} s on {threads} threads", table.totals(), begin.elapsed().as_secs_f64());
+    let mut complaints = table.complaints();
+    if let (Some(docs), Some(scripts)) = (&arguments.docs, &arguments.scripts) {
+        if arguments.write {
+            write(&table, docs, scripts)?;
+        } else {
+            complaints.extend(differences(&table, docs, scripts)?);
+        }
+    }
+    complaints.iter().for_each(|complaint| println!("NOT AS IT SHOULD BE: {complaint}"));
+    Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn write(table: &Table, docs: &Path, scripts: &Path) -> Result<(), Box<dyn Error>> {
+    if scripts.exists() {
+        fs::remove_dir_all(scripts)?;
+    }
+    fs::create_dir_all(scripts)?;
+    for example in table.counterexamples() {
+        fs::write(scripts.join(example.file), example.script)?;
+    }
+    Ok(fs::write(docs, table.markdown())?)
+}
+
+/// What lies there and is not what was found, or does not lie there.
+fn differences(table: &Table, docs: &Path, scripts: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+    let hint = "`cargo xtask model --write` writes it anew, if the change is meant";
+    let mut found = Vec::new();
+    if fs::read_to_string(docs).ok().as_deref() != Some(table.markdown().as_str()) {
+        found.push(format!("{} is not what the check finds: {hint}", docs.display()));
+    }
+    let mut expected: BTreeMap<String, String> =
+        table.counterexamples().into_iter().map(|example| (example.file, example.script)).collect();
+    for entry in fs::read_dir(scripts)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if expected.remove(&name) != fs::read_to_string(&path).ok() {
+            found.push(format!("{} is not what the check finds: {hint}", path.display()));
+        }
+    }
+    found.extend(expected.into_keys().map(|name| format!("{name} is missing: {hint}")));
+    Ok(found)
+}

@@ -1,0 +1,119 @@
+//! Approach: the ways of "Waiting for kfree_rcu()" to destroy a cache whose frees are deferred.
+//!
+//! An approach says what a module's exit path calls for a cache, as the [`Op`]s that the calls are made
+//! of, and which promises the document expects it to break. A new idea is one new file here: a type,
+//! its ops, its line in [`all`]. What it needs of `kfree_rcu()` itself is in the
+//! [machine](crate::machine).
+//!
+//! A row is an approach with one choice of what the document leaves open.
+
+mod counted;
+mod destroy_lingers;
+mod destroy_lingers_typesafe;
+mod destroy_once_fully_freed;
+mod destroy_rcu;
+mod destroy_rcu_barrier;
+mod destroy_rcu_cookie;
+mod destroy_wait;
+mod free_barrier;
+mod kfree_rcu_barrier;
+mod rcu_barrier_waits;
+mod status_quo;
+mod steps;
+mod upstream;
+
+use crate::machine::{CacheIndex, ObjectIndex, facts::Generation, op::Op};
+use krcu_model::promise::Promise;
+
+pub use steps::rcu_barrier;
+
+/// One way to destroy a cache whose frees are deferred.
+pub trait Approach: Send + Sync {
+    /// Its name in tables.
+    fn id(&self) -> &'static str;
+
+    /// Which of the open choices; empty for the plain one.
+    fn option(&self) -> &'static str {
+        ""
+    }
+
+    /// The document's heading for it.
+    fn section(&self) -> &'static str;
+
+    /// What lies below `kfree_rcu()`.
+    fn generation(&self) -> Generation {
+        Generation::COOKIES
+    }
+
+    /// How a module frees an object.
+    fn free(&self, object: ObjectIndex) -> Op {
+        Op::Queue(object)
+    }
+
+    /// What a module's exit path does for one cache, up to and with the destroy.
+    fn exit(&self, cache: CacheIndex) -> Vec<Op>;
+
+    /// What the second module does; the same, unless the row is about something else.
+    fn second(&self, cache: CacheIndex) -> Vec<Op> {
+        self.exit(cache)
+    }
+
+    /// What [`Op::Release`] is in [`Approach::exit`] where the cache is `SLAB_TYPESAFE_BY_RCU`: its slabs
+    /// go back through `call_rcu()` and need the cache until then. Unless the approach says otherwise, the
+    /// work item of 657dc2f97220 waits for all such caches together, as in 6.1.
+    fn release_type_safe(&self, cache: CacheIndex) -> Vec<Op> {
+        vec![Op::ReleaseLater(cache)]
+    }
+
+    /// What `rcu_barrier()` is to those who have nothing to do with it.
+    fn bystander(&self) -> Vec<Op> {
+        rcu_barrier()
+    }
+
+    /// Whether the row needs a `SLAB_TYPESAFE_BY_RCU` cache to show what it is about.
+    fn has_type_safe_cache(&self) -> bool {
+        false
+    }
+
+    /// Whether the row needs the shrinker to show what it is about.
+    fn has_shrinker(&self) -> bool {
+        false
+    }
+
+    /// The promises that it breaks, as the document or the kernel's history says, and why.
+    fn breaks(&self) -> &'static [(Promise, &'static str)] {
+        &[]
+    }
+
+    /// What a module's source would have to say.
+    fn api_changes(&self) -> &'static str;
+}
+
+/// Every row of the table, in the order of the document.
+#[must_use]
+pub fn all() -> Vec<Box<dyn Approach>> {
+    let mut rows: Vec<Box<dyn Approach>> = Vec::new();
+    rows.extend(status_quo::rows());
+    rows.extend(rcu_barrier_waits::rows());
+    rows.extend(kfree_rcu_barrier::rows());
+    rows.extend(destroy_lingers::rows());
+    rows.extend(destroy_lingers_typesafe::rows());
+    rows.extend(destroy_rcu::rows());
+    rows.extend(free_barrier::rows());
+    rows.extend(destroy_wait::rows());
+    rows.extend(destroy_rcu_barrier::rows());
+    rows.extend(destroy_rcu_cookie::rows());
+    rows.extend(destroy_once_fully_freed::rows());
+    rows.extend(upstream::rows());
+    rows.extend(counted::rows());
+    rows
+}
+
+/// Name of a row: the approach, and its option.
+#[must_use]
+pub fn row_name(row: &dyn Approach) -> String {
+    match row.option() {
+        "" => row.id().to_owned(),
+        option => format!("{} ({option})", row.id()),
+    }
+}

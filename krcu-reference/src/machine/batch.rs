@@ -1,0 +1,222 @@
+//! Batch: how what is queued comes to wait for a grace period together.
+//!
+//! Some time after the first object is queued the monitor of that CPU runs. Where pages carry cookies
+//! it frees at once what has had its grace period. The rest it puts into one of two batches, if one is
+//! empty, and the batch goes to `queue_rcu_work()`: a callback, and after its grace period a worker.
+//! If both are full the monitor comes again. A batch counts as empty as soon as the worker has taken
+//! its lists off, while it is still freeing what was on them.
+
+use super::{
+    Freer, Machine, Move, ObjectIndex,
+    facts::{FREE_N_CHANNELS, KFREE_N_BATCHES},
+    fault::Fault,
+    free::Freeing,
+    grace::{Callback, Duty},
+    queue::{Monitor, Page},
+};
+use krcu_model::event::Cpu;
+
+/// A batch (`struct kfree_rcu_cpu_work`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Krw {
+    /// Pages by channel (`bulk_head_free`), oldest first.
+    pub pages: [Vec<Page>; FREE_N_CHANNELS],
+    /// The fallback list (`head_free`).
+    pub head: Vec<ObjectIndex>,
+    /// How far its work is.
+    pub work: Work,
+    /// What its worker has taken off and not freed.
+    pub running: Option<Freeing>,
+    /// Times that the work was queued.
+    pub requested: u32,
+    /// Times that it has ended.
+    pub finished: u32,
+}
+
+/// The `rcu_work` of a batch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Work {
+    /// Not pending.
+    #[default]
+    Idle,
+    /// Its callback waits for a grace period.
+    Waiting,
+    /// It is on the workqueue.
+    Ready,
+}
+
+impl Krw {
+    /// Whether its lists are empty, so that it can be filled.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.head.is_empty() && self.pages.iter().all(Vec::is_empty)
+    }
+
+    /// Whether nothing is in it and nobody works for it.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.is_empty() && self.work == Work::Idle && self.running.is_none()
+    }
+
+    /// Whether whatever was queued up to `requested` has been worked off.
+    pub(crate) fn is_flushed(&self, requested: u32) -> bool {
+        self.finished >= requested
+    }
+
+    fn put(&mut self, pages: [Vec<Page>; FREE_N_CHANNELS], head: Vec<ObjectIndex>) {
+        self.pages = pages;
+        self.head = head;
+    }
+}
+
+impl Machine {
+    pub(crate) fn batch_moves(&self, cpu: Cpu, moves: &mut Vec<Move>) {
+        let krc = &self.cpu(cpu).krc;
+        match &krc.monitor {
+            Monitor::Idle => {}
+            Monitor::Armed { .. } => moves.push(Move::Monitor(cpu)),
+            Monitor::Running(_) => moves.push(Move::Free(Freer::Monitor(cpu))),
+        }
+        for (slot, krw) in (0..).zip(&krc.krw) {
+            if krw.running.is_some() {
+                moves.push(Move::Free(Freer::Work(cpu, slot)));
+            } else if krw.work == Work::Ready {
+                moves.push(Move::Work(cpu, slot));
+            }
+        }
+        if krc.fill {
+            moves.push(Move::FillPages(cpu));
+        }
+        if self.pressure && self.shrinks_left > 0 && self.shrinker.is_none() && krc.has_queued() {
+            moves.push(Move::Shrink(cpu));
+        }
+    }
+
+    /// `schedule_delayed_monitor_work()`: later only ever becomes sooner.
+    pub(crate) fn arm_monitor(&mut self, cpu: Cpu) {
+        let entries = self.setup.sizes.bulk_entries;
+        let krc = &mut self.cpu_mut(cpu).krc;
+        let soon = krc.queued() >= entries;
+        match &mut krc.monitor {
+            Monitor::Idle => krc.monitor = Monitor::Armed { soon },
+            Monitor::Armed { soon: already } => *already |= soon,
+            // Queued again while it runs: it looks whether anything is left before it ends.
+            Monitor::Running(_) => {}
+        }
+    }
+
+    /// `kfree_rcu_monitor()` as a work item.
+    pub(crate) fn monitor_runs(&mut self, cpu: Cpu) {
+        let ready = self.drain_ready(cpu);
+        if ready.parts.is_empty() {
+            self.monitor_ends(cpu);
+        } else {
+            self.cpu_mut(cpu).krc.monitor = Monitor::Running(ready);
+        }
+    }
+
+    /// What is left of the monitor once it has freed what was ready.
+    pub(crate) fn monitor_ends(&mut self, cpu: Cpu) {
+        self.cpu_mut(cpu).krc.monitor = Monitor::Idle;
+        self.queue_batch(cpu);
+        if self.cpu(cpu).krc.has_queued() && !self.has_fault(Fault::MonitorNotRearmed) {
+            self.arm_monitor(cpu);
+        }
+    }
+
+    /// Whether a CPU's lists hold anything that has had its grace period.
+    #[cfg(feature = "check")]
+    pub(crate) fn has_ready(&self, cpu: Cpu) -> bool {
+        let krc = &self.cpu(cpu).krc;
+        self.setup.generation.pages_have_cookies
+            && (krc
+                .bulk
+                .iter()
+                .any(|pages| pages.first().is_some_and(|page| self.grace.is_done(page.cookie)))
+                || (!krc.head.is_empty() && self.grace.is_done(krc.head_cookie)))
+    }
+
+    /// `kvfree_rcu_drain_ready()`: takes off what has had its grace period, oldest pages first.
+    pub(crate) fn drain_ready(&mut self, cpu: Cpu) -> Freeing {
+        if !self.setup.generation.pages_have_cookies {
+            return Freeing::default();
+        }
+        let grace = self.grace;
+        let krc = &mut self.cpu_mut(cpu).krc;
+        let pages = krc.bulk.each_mut().map(|channel| {
+            let ready = channel.iter().take_while(|page| grace.is_done(page.cookie)).count();
+            channel.drain(..ready).collect::<Vec<Page>>()
+        });
+        let head = if grace.is_done(krc.head_cookie) { std::mem::take(&mut krc.head) } else { Vec::new() };
+        Freeing::of(pages, head)
+    }
+
+    /// `kvfree_rcu_queue_batch()`: everything goes into the first empty batch; whether there was one.
+    pub(crate) fn queue_batch(&mut self, cpu: Cpu) -> bool {
+        let krc = &mut self.cpu_mut(cpu).krc;
+        if !krc.has_queued() {
+            return false;
+        }
+        let Some(slot) = krc.krw.iter().position(Krw::is_empty) else { return false };
+        let (pages, head) = (std::mem::take(&mut krc.bulk), std::mem::take(&mut krc.head));
+        krc.krw[slot].put(pages, head);
+        self.queue_rcu_work(cpu, slot);
+        true
+    }
+
+    /// `queue_rcu_work()`: not twice while it is pending.
+    fn queue_rcu_work(&mut self, cpu: Cpu, slot: usize) {
+        let at_once = self.has_fault(Fault::WorkWithoutGrace);
+        let krw = &mut self.cpu_mut(cpu).krc.krw[slot];
+        if krw.work != Work::Idle {
+            return;
+        }
+        krw.requested += 1;
+        if at_once {
+            krw.work = Work::Ready;
+            return;
+        }
+        krw.work = Work::Waiting;
+        let cookie = self.ask();
+        let slot = u8::try_from(slot).unwrap_or(u8::MAX);
+        let on = self.callback_cpu(cpu);
+        self.cpu_mut(on).callbacks.push_back(Callback { duty: Duty::Work(cpu, slot), cookie });
+    }
+
+    /// `kfree_rcu_work()` begins: takes the lists off its batch.
+    pub(crate) fn work_runs(&mut self, cpu: Cpu, slot: u8) {
+        let krw = &mut self.cpu_mut(cpu).krc.krw[usize::from(slot)];
+        krw.work = Work::Idle;
+        let freeing = Freeing::of(std::mem::take(&mut krw.pages), std::mem::take(&mut krw.head));
+        if freeing.parts.is_empty() {
+            krw.finished += 1;
+        } else {
+            krw.running = Some(freeing);
+        }
+    }
+
+    /// The shrinker empties a page cache and calls the monitor of a CPU, not as a work item.
+    pub(crate) fn shrink(&mut self, cpu: Cpu) {
+        self.shrinks_left -= 1;
+        self.cpu_mut(cpu).krc.cached_pages = 0;
+        let ready = self.drain_ready(cpu);
+        if ready.parts.is_empty() {
+            self.queue_batch(cpu);
+        } else {
+            self.shrinker = Some((cpu, ready));
+        }
+    }
+
+    /// Whether the batches of a CPU are flushed up to these counts of requests.
+    pub(crate) fn are_flushed(&self, cpu: Cpu, requested: [u32; KFREE_N_BATCHES]) -> bool {
+        let skips_pending = self.has_fault(Fault::FlushSkipsPending);
+        self.cpu(cpu).krc.krw.iter().zip(requested).all(|(krw, requested)| {
+            if skips_pending { krw.running.is_none() } else { krw.is_flushed(requested) }
+        })
+    }
+
+    /// How often the work of each batch of a CPU has been queued.
+    pub(crate) fn requests(&self, cpu: Cpu) -> [u32; KFREE_N_BATCHES] {
+        self.cpu(cpu).krc.krw.each_ref().map(|krw| krw.requested)
+    }
+}

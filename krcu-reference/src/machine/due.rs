@@ -1,0 +1,75 @@
+//! Due: what a simulation asks of a machine between two moves, each in constant time.
+//!
+//! [`Machine::moves`] looks at everything there is, which is right for a checker whose machines are
+//! small. A simulation knows what the last move may have changed and asks for that alone.
+
+use super::{CacheIndex, Life, Machine, ObjectIndex, TaskIndex, free::Freeing, grace::Duty};
+use krcu_model::event::{CacheAddress, Cpu, ObjectAddress};
+
+impl Machine {
+    /// Whether a task can take its next step.
+    pub(crate) fn can_step(&self, task: TaskIndex) -> bool {
+        self.next_op(task).is_some_and(|op| self.is_enabled(task, op))
+    }
+
+    /// The CPU on which a task takes its next step, or about which, where an op goes over all of them.
+    pub(crate) fn next_cpu(&self, task: TaskIndex) -> Cpu {
+        let turn = self.next_op(task).filter(|op| op.goes_over_all());
+        turn.and_then(|op| self.turns(task, op).next()).unwrap_or(self.task(task).cpu)
+    }
+
+    /// Takes off a task's list what it need not wait for any more, as far as that is at its end. What a
+    /// task waits for is a set, so nobody can tell.
+    pub(crate) fn forget_done(&mut self, task: TaskIndex) {
+        let last = |machine: &Machine| machine.task(task).noted.last().copied();
+        while last(self).is_some_and(|object| self.life(object) == Life::Free) {
+            self.task_mut(task).noted.pop();
+        }
+        let last = |machine: &Machine| machine.task(task).noted_caches.last().copied();
+        while last(self).is_some_and(|cache| self.is_settled(cache)) {
+            self.task_mut(task).noted_caches.pop();
+        }
+    }
+
+    /// Whether the grace period in flight may end: nobody reads who read at its beginning.
+    pub(crate) fn can_end_grace(&self) -> bool {
+        self.grace.is_in_flight() && self.blocking_readers.is_empty()
+    }
+
+    /// Objects that the next callback of a CPU frees, if it may run.
+    pub(crate) fn next_callback(&self, cpu: Cpu) -> Option<usize> {
+        let first = self.cpu(cpu).callbacks.front().filter(|first| self.grace.is_done(first.cookie))?;
+        Some(match &first.duty {
+            Duty::Module(_) => 1,
+            Duty::Sheaf(_, objects) | Duty::Page(objects) => objects.len(),
+            Duty::Work(..) | Duty::Barrier | Duty::Slabs(_) | Duty::Release(_) => 0,
+        })
+    }
+
+    /// Tells a machine that memory is short, or no longer.
+    pub(crate) fn set_pressure(&mut self, is_short: bool) {
+        self.pressure = is_short;
+    }
+
+    /// Lets the shrinker call one monitor more.
+    pub(crate) fn allow_shrink(&mut self) {
+        self.shrinks_left = self.shrinks_left.saturating_add(1);
+    }
+
+    /// The object that events name so.
+    pub(crate) fn object_at(address: ObjectAddress) -> Option<ObjectIndex> {
+        u32::try_from(address.0.checked_sub(1)?).ok().map(ObjectIndex)
+    }
+
+    /// The cache that events name so; `None` for memory of none.
+    pub(crate) fn cache_at(address: CacheAddress) -> Option<CacheIndex> {
+        u16::try_from(address.0.checked_sub(1)?).ok().map(CacheIndex)
+    }
+}
+
+impl Freeing {
+    /// Objects that the next call frees.
+    pub(crate) fn next_objects(&self) -> usize {
+        self.parts.front().map_or(0, |part| part.objects.len())
+    }
+}

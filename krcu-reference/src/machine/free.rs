@@ -1,0 +1,151 @@
+//! Free: what takes objects off the lists for good.
+//!
+//! A worker that has taken its pages off the lists frees them one by one, in a call each. Until then
+//! the objects are on no list, and their slabs hold them still. What can happen while such a call runs
+//! can happen right before it as well, so a call is one move.
+
+use std::collections::VecDeque;
+
+use krcu_common::FreePath;
+
+use super::{
+    Freer, Life, Machine, ObjectIndex, Seen,
+    facts::FREE_N_CHANNELS,
+    queue::{Monitor, Page},
+};
+use krcu_model::event::{Cpu, Task, What};
+
+/// Several frees that one worker makes one after the other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Freeing {
+    /// What is still to do, next first.
+    pub parts: VecDeque<Part>,
+}
+
+/// What one call frees.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// The objects.
+    pub objects: Vec<ObjectIndex>,
+    /// How.
+    pub path: FreePath,
+}
+
+impl Freeing {
+    /// Pages of the first channel, then the second, newest first, then the list: the order of `kfree_rcu_work()`.
+    pub(crate) fn of(pages: [Vec<Page>; FREE_N_CHANNELS], head: Vec<ObjectIndex>) -> Freeing {
+        let bulk = pages
+            .into_iter()
+            .flat_map(|channel| channel.into_iter().rev())
+            .map(|page| Part { objects: page.objects, path: FreePath::Bulk });
+        let list =
+            head.into_iter().rev().map(|object| Part { objects: vec![object], path: FreePath::Single });
+        Freeing { parts: bulk.chain(list).collect() }
+    }
+}
+
+impl Machine {
+    /// Whoever frees here: one call for the next part, and with the last part he has done.
+    pub(crate) fn free_goes_on(&mut self, freer: Freer, seen: &mut Seen) {
+        let Some(mut freeing) = self.take_freeing(freer) else { return };
+        if let Some(part) = freeing.parts.pop_front() {
+            self.free_whole(&part.objects, part.path, Machine::freer_number(freer), freer.cpu(), seen);
+            self.give_page_back(&part, freer);
+        }
+        if freeing.parts.is_empty() {
+            self.freer_ends(freer);
+        } else {
+            self.give_freeing_back(freer, freeing);
+        }
+    }
+
+    /// The page goes back to its CPU's cache, if there is room.
+    fn give_page_back(&mut self, part: &Part, freer: Freer) {
+        let room = self.setup.sizes.cached_pages;
+        let krc = &mut self.cpu_mut(freer.cpu()).krc;
+        if part.path == FreePath::Bulk && krc.cached_pages < room {
+            krc.cached_pages += 1;
+        }
+    }
+
+    /// Whether somebody has taken objects off the lists and not freed them.
+    pub(crate) fn is_freeing(&self, freer: Freer) -> bool {
+        match freer {
+            Freer::Monitor(cpu) => self.is_monitor_running(cpu),
+            Freer::Work(cpu, slot) => self.cpu(cpu).krc.krw[usize::from(slot)].running.is_some(),
+            Freer::Shrinker => self.shrinker.is_some(),
+        }
+    }
+
+    fn take_freeing(&mut self, freer: Freer) -> Option<Freeing> {
+        match freer {
+            Freer::Monitor(cpu) => match &mut self.cpu_mut(cpu).krc.monitor {
+                Monitor::Running(freeing) => Some(std::mem::take(freeing)),
+                Monitor::Idle | Monitor::Armed { .. } => None,
+            },
+            Freer::Work(cpu, slot) => self.cpu_mut(cpu).krc.krw[usize::from(slot)].running.take(),
+            Freer::Shrinker => self.shrinker.as_mut().map(|(_, freeing)| std::mem::take(freeing)),
+        }
+    }
+
+    fn give_freeing_back(&mut self, freer: Freer, freeing: Freeing) {
+        match freer {
+            Freer::Monitor(cpu) => self.cpu_mut(cpu).krc.monitor = Monitor::Running(freeing),
+            Freer::Work(cpu, slot) => {
+                self.cpu_mut(cpu).krc.krw[usize::from(slot)].running = Some(freeing);
+            }
+            Freer::Shrinker => {
+                if let Some((_, place)) = &mut self.shrinker {
+                    *place = freeing;
+                }
+            }
+        }
+    }
+
+    fn freer_ends(&mut self, freer: Freer) {
+        match freer {
+            Freer::Monitor(cpu) => self.monitor_ends(cpu),
+            Freer::Work(cpu, slot) => self.cpu_mut(cpu).krc.krw[usize::from(slot)].finished += 1,
+            Freer::Shrinker => {
+                if let Some((cpu, _)) = self.shrinker.take() {
+                    self.queue_batch(cpu);
+                    if self.cpu(cpu).krc.has_queued() {
+                        self.arm_monitor(cpu);
+                    }
+                }
+            }
+        }
+    }
+
+    /// One call frees all of these, from its entry to its return.
+    pub(crate) fn free_whole(
+        &mut self,
+        objects: &[ObjectIndex],
+        path: FreePath,
+        task: Task,
+        cpu: Cpu,
+        seen: &mut Seen,
+    ) {
+        for object in objects {
+            let what = What::Freed {
+                object: self.object_address(*object),
+                cache: self.cache_address_of(*object),
+                path,
+            };
+            self.say(seen, task, cpu, what);
+            self.set_life(*object, Life::Free);
+        }
+        self.say(seen, task, cpu, What::BatchFreed { path });
+    }
+}
+
+impl Freer {
+    /// The CPU whose objects these are.
+    #[must_use]
+    pub fn cpu(self) -> Cpu {
+        match self {
+            Freer::Monitor(cpu) | Freer::Work(cpu, _) => cpu,
+            Freer::Shrinker => Cpu(0),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Grace: grace periods, the readers that they wait for, and callbacks that wait for them.
+//!
+//! One grace period at a time: it begins when anybody needs one, and ends when every reader that was in
+//! a read-side critical section at its beginning has left it. A callback runs on its CPU, in the order
+//! in which that CPU was given them, no earlier than its grace period has ended, and any time later.
+
+use krcu_common::FreePath;
+
+use super::{
+    CacheIndex, Machine, Move, ObjectIndex, Seen,
+    fault::Fault,
+    queue::{Krc, Page},
+    sequence::Cookie,
+};
+use krcu_model::event::{Cpu, Task, What};
+
+/// Something that waits for a grace period on a CPU's list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callback {
+    /// What it does.
+    pub duty: Duty,
+    /// When it may.
+    pub cookie: Cookie,
+}
+
+/// What a callback does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Duty {
+    /// A module's own: frees the object that its head lies in.
+    Module(ObjectIndex),
+    /// Puts the work of a batch on the workqueue (`rcu_work_rcufn()`).
+    Work(Cpu, u8),
+    /// Frees what is in a sheaf (`rcu_free_sheaf()`, `rcu_free_sheaf_nobarn()`).
+    Sheaf(CacheIndex, Vec<ObjectIndex>),
+    /// Frees what is on a page, or one object of a fallback list: the document's callback.
+    Page(Vec<ObjectIndex>),
+    /// Counts down for `rcu_barrier()` (`rcu_barrier_callback()`).
+    Barrier,
+    /// Gives the slabs of a type-safe cache back (`rcu_free_slab()`).
+    Slabs(CacheIndex),
+    /// Counts down for the work item that releases a type-safe cache.
+    Release(CacheIndex),
+}
+
+/// The number by which events name the softirq of a CPU.
+pub(super) const SOFTIRQ: u32 = 500;
+
+impl Machine {
+    pub(crate) fn grace_moves(&self, moves: &mut Vec<Move>) {
+        if self.grace.is_in_flight() {
+            if self.blocking_readers.is_empty() || self.has_fault(Fault::GraceIgnoresReaders) {
+                moves.push(Move::GraceEnd);
+            }
+        } else if self.needs_grace() {
+            moves.push(Move::GraceBegin);
+        }
+    }
+
+    /// Whether anybody needs a grace period. For those whose cookies are only polled nobody starts one,
+    /// but somebody else may.
+    fn needs_grace(&self) -> bool {
+        let is_open = |cookie: Cookie| !self.grace.is_done(cookie);
+        let are_open = |pages: &[Vec<Page>]| pages.iter().flatten().any(|page| is_open(page.cookie));
+        let is_polled = |krc: &Krc| are_open(&krc.bulk) || (!krc.head.is_empty() && is_open(krc.head_cookie));
+        self.tasks.iter().any(|task| task.waiting.is_some_and(is_open))
+            || self.cpus.iter().any(|cpu| cpu.callbacks.iter().any(|callback| is_open(callback.cookie)))
+            || (self.setup.disturbances.others_graces && self.cpus.iter().any(|cpu| is_polled(&cpu.krc)))
+    }
+
+    pub(crate) fn grace_begins(&mut self, seen: &mut Seen) {
+        self.grace.begin();
+        self.blocking_readers = self.task_indices().filter(|task| self.task(*task).is_reading()).collect();
+        self.say(seen, Task(0), Cpu(0), What::GraceBegin { expedited: false });
+    }
+
+    pub(crate) fn grace_ends(&mut self, seen: &mut Seen) {
+        self.grace.end();
+        self.blocking_readers.clear();
+        self.say(seen, Task(0), Cpu(0), What::GraceEnd { expedited: false });
+    }
+
+    /// The CPU whose list takes a callback from here: the same, while it is online.
+    pub(crate) fn callback_cpu(&self, cpu: Cpu) -> Cpu {
+        if self.cpu(cpu).offline { self.online_cpus().next().unwrap_or(cpu) } else { cpu }
+    }
+
+    /// `call_rcu()`.
+    pub(crate) fn call_rcu(&mut self, cpu: Cpu, duty: Duty) {
+        let (cookie, cpu) = (self.ask(), self.callback_cpu(cpu));
+        self.cpu_mut(cpu).callbacks.push_back(Callback { duty, cookie });
+    }
+
+    /// Puts a callback behind the last one of a CPU; whether there was one. It needs no grace period of its
+    /// own, and where nothing waits there is nothing to wait for.
+    pub(crate) fn follow_callbacks(&mut self, cpu: Cpu, duty: Duty) -> bool {
+        let callbacks = &mut self.cpu_mut(cpu).callbacks;
+        let Some(cookie) = callbacks.back().map(|last| last.cookie) else { return false };
+        callbacks.push_back(Callback { duty, cookie });
+        true
+    }
+
+    /// The oldest callback of a CPU runs.
+    pub(crate) fn invoke_callback(&mut self, cpu: Cpu, seen: &mut Seen) {
+        let Some(callback) = self.cpu_mut(cpu).callbacks.pop_front() else { return };
+        let task = Task(SOFTIRQ + u32::from(cpu.0));
+        match callback.duty {
+            Duty::Module(object) => {
+                let module = self.object_setup(object).owner.map(|cache| self.module_name(cache));
+                let what = What::CallbackRan { object: self.object_address(object), text: module };
+                self.say(seen, task, cpu, what);
+                self.set_life(object, super::Life::Free);
+            }
+            Duty::Work(of, slot) => {
+                self.cpu_mut(of).krc.krw[usize::from(slot)].work = super::batch::Work::Ready;
+            }
+            Duty::Sheaf(_, objects) => self.free_whole(&objects, FreePath::Sheaf, task, cpu, seen),
+            Duty::Page(objects) => self.free_whole(&objects, FreePath::Bulk, task, cpu, seen),
+            Duty::Barrier => self.barrier_callbacks = self.barrier_callbacks.saturating_sub(1),
+            Duty::Slabs(cache) => {
+                self.say(seen, task, cpu, What::SlabsFreed { cache: self.cache_address(cache) });
+            }
+            Duty::Release(cache) => self.release_callback(cache, task, cpu, seen),
+        }
+    }
+}

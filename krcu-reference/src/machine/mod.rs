@@ -1,0 +1,459 @@
+//! Machine: what lies below `kfree_rcu()`, as a deterministic state machine that invents events.
+//!
+//! A [`Machine`] is a kernel as far as deferred frees go: CPUs with their lists, batches, sheaves and
+//! callbacks; one grace period at a time; caches; and tasks that work through a list of [`Op`]s. In
+//! each state [`Machine::moves`] says what may happen next, and [`Machine::apply`] makes one of these
+//! happen and tells what a watcher would see of it. The checker takes every move, the simulation the
+//! one that is due, and both give the events to [`State::step`](krcu_model::State::step), which is also what
+//! takes the events of a real kernel.
+//!
+//! A move is what one lock, one atomic operation or one wait makes indivisible in the kernel. Where
+//! two steps of a task cannot be told apart by anybody else they are one move (a wait and the return
+//! after it, the entry of a function and its first look). No move fails: one that is not enabled
+//! changes nothing.
+//!
+//! One file a word: [`queue`] the lists of a CPU and its sheaves, [`batch`] monitors and batches,
+//! [`grace`] grace periods, readers and callbacks, [`free`] what frees, [`barrier`] who waits,
+//! [`cache`] slabs and their end; [`task`] whose turn it is, `run` what an op does, [`hotplug`] takes a CPU away.
+//!
+//! Not modelled: memory ordering (each move is seen by all at once), the pages of the page allocator,
+//! `kfree_rcu_nolock()` and its irq_work, expedited grace periods, callbacks that are not offloaded
+//! beside ones that are, NUMA nodes and the barn of full sheaves (an object in it is free).
+
+pub mod barrier;
+pub mod batch;
+pub mod cache;
+mod due;
+pub mod facts;
+pub mod fault;
+pub mod free;
+pub mod grace;
+pub mod hotplug;
+pub mod op;
+pub mod queue;
+mod run;
+pub mod sequence;
+pub mod task;
+mod words;
+
+use std::{collections::VecDeque, sync::Arc};
+
+use cache::Cache;
+use facts::{Generation, Sizes};
+use fault::Fault;
+use free::Freeing;
+use grace::Callback;
+use krcu_model::event::{CacheAddress, Cpu, Event, ObjectAddress, Site, Task, Time, What};
+use op::Op;
+use queue::{Krc, Sheaf};
+use sequence::Sequence;
+use task::Thread;
+
+/// An object, by its place in [`Setup::objects`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectIndex(pub u32);
+
+/// A cache, by its place in [`Setup::caches`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CacheIndex(pub u16);
+
+/// A task, by its place in [`Setup::tasks`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskIndex(pub u16);
+
+/// An object, as it is for its whole life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectSetup {
+    /// Its cache; `None` for `vmalloc()` memory.
+    pub cache: Option<CacheIndex>,
+    /// The cache whose module has it: another where caches are merged.
+    pub owner: Option<CacheIndex>,
+    /// Its slab, by any number.
+    pub slab: u32,
+}
+
+/// A cache, as it is for its whole life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheSetup {
+    /// Its name, and that of the module that owns it.
+    pub name: String,
+    /// Whether it is `SLAB_TYPESAFE_BY_RCU`.
+    pub type_safe: bool,
+    /// How many have created it: more than one when it is merged.
+    pub users: u16,
+    /// Objects that a slab holds.
+    pub slab_objects: u32,
+}
+
+/// A task and what it has to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskSetup {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub program: Vec<Op>,
+    /// The CPU that it queues on; any, if none.
+    pub cpu: Option<Cpu>,
+}
+
+/// What may disturb a run, and how often.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Disturbances {
+    /// CPUs that go offline.
+    pub offline: u8,
+    /// Whether memory is short in the beginning.
+    pub pressure: bool,
+    /// Whether that may end.
+    pub pressure_ends: bool,
+    /// Whether somebody else may start a grace period that is only polled for.
+    pub others_graces: bool,
+    /// Runs of the shrinker, which calls a monitor directly, while memory is short.
+    pub shrinks: u8,
+}
+
+/// Everything that does not change while a machine runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setup {
+    /// What the kernel is like.
+    pub generation: Generation,
+    /// How large its parts are.
+    pub sizes: Sizes,
+    /// How many CPUs there are.
+    pub cpus: u16,
+    /// The caches.
+    pub caches: Vec<CacheSetup>,
+    /// The objects, all allocated in the beginning.
+    pub objects: Vec<ObjectSetup>,
+    /// The tasks.
+    pub tasks: Vec<TaskSetup>,
+    /// What may go wrong.
+    pub disturbances: Disturbances,
+    /// What is wrong with the machine itself: for mutants.
+    pub fault: Option<Fault>,
+}
+
+/// How far an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Life {
+    /// Allocated, and in use or lost.
+    Allocated,
+    /// Its free is deferred.
+    Queued,
+    /// Free.
+    Free,
+}
+
+/// One processor.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Processor {
+    /// Whether it is gone.
+    pub offline: bool,
+    /// Its `struct kfree_rcu_cpu`.
+    pub krc: Krc,
+    /// Its callbacks, oldest first (`rdp->cblist`).
+    pub callbacks: VecDeque<Callback>,
+    /// For each cache, the sheaf that `kfree_rcu()` fills (`pcs->rcu_free`).
+    pub sheaves: Vec<Sheaf>,
+}
+
+/// A kernel, as far as deferred frees go.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) grace: Sequence,
+    /// Tasks in a read-side critical section that the grace period in flight waits for.
+    pub(crate) blocking_readers: Vec<TaskIndex>,
+    pub(crate) cpus: Vec<Processor>,
+    pub(crate) caches: Vec<Cache>,
+    pub(crate) objects: Vec<Life>,
+    pub(crate) tasks: Vec<Thread>,
+    /// What the shrinker has found ready and is freeing, and the CPU whose monitor it called.
+    pub(crate) shrinker: Option<(Cpu, Freeing)>,
+    pub(crate) rcu_barrier: Sequence,
+    pub(crate) kfree_rcu_barrier: Sequence,
+    /// Callbacks of the `rcu_barrier()` in flight that have not run (`barrier_cpu_count`).
+    pub(crate) barrier_callbacks: u16,
+    pub(crate) lock_owners: [Option<TaskIndex>; 2],
+    /// The CPU that is going offline, under `cpus_write_lock()`.
+    pub(crate) going_offline: Option<Cpu>,
+    pub(crate) cpus_readers: u16,
+    pub(crate) pressure: bool,
+    pub(crate) offline_left: u8,
+    pub(crate) shrinks_left: u8,
+}
+
+/// Something that may happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Move {
+    /// A task takes its next step, on this CPU.
+    Task(TaskIndex, Cpu),
+    /// A grace period begins.
+    GraceBegin,
+    /// It ends.
+    GraceEnd,
+    /// The monitor of a CPU runs (`kfree_rcu_monitor()`).
+    Monitor(Cpu),
+    /// A batch of a CPU is taken up (`kfree_rcu_work()`).
+    Work(Cpu, u8),
+    /// Whoever frees here frees the next page of his.
+    Free(Freer),
+    /// A CPU invokes its oldest callback.
+    Callback(Cpu),
+    /// The page cache of a CPU is filled (`fill_page_cache_func()`).
+    FillPages(Cpu),
+    /// The shrinker calls the monitor of a CPU.
+    Shrink(Cpu),
+    /// There is memory again.
+    PressureEnds,
+    /// A CPU leaves the online ones.
+    Offline(Cpu),
+    /// What it left behind is taken care of (`slub_cpu_dead()`).
+    Dead(Cpu),
+    /// A lingering cache is looked at.
+    LingerCheck(CacheIndex),
+    /// Its 21 s are over.
+    LingerTimeout(CacheIndex),
+    /// The work item that releases type-safe caches begins its `rcu_barrier()`.
+    ReleaseWork(CacheIndex),
+}
+
+/// Who frees what he took off a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Freer {
+    /// The monitor of a CPU.
+    Monitor(Cpu),
+    /// A batch of a CPU.
+    Work(Cpu, u8),
+    /// The shrinker.
+    Shrinker,
+}
+
+/// Task numbers that the events of a machine carry: its tasks count from 1, workers from here.
+const WORKERS: u32 = 1000;
+
+/// Above the number of any worker.
+const MORE_TASKS: u32 = 1 << 20;
+
+/// What a move shows, in order.
+pub type Seen = Vec<Event>;
+
+impl Machine {
+    /// Everything allocated, nothing queued, every CPU online.
+    #[must_use]
+    pub fn new(setup: Arc<Setup>) -> Machine {
+        let processor =
+            Processor { sheaves: vec![Sheaf::default(); setup.caches.len()], ..Processor::default() };
+        let mut caches: Vec<Cache> = setup.caches.iter().map(|cache| Cache::new(cache.users)).collect();
+        for cache in setup.objects.iter().filter_map(|object| object.cache) {
+            caches[usize::from(cache.0)].allocated += 1;
+        }
+        Machine {
+            grace: Sequence::default(),
+            blocking_readers: Vec::new(),
+            cpus: vec![processor; usize::from(setup.cpus)],
+            caches,
+            objects: vec![Life::Allocated; setup.objects.len()],
+            tasks: setup.tasks.iter().map(|task| Thread::on(task.cpu.unwrap_or_default())).collect(),
+            shrinker: None,
+            rcu_barrier: Sequence::default(),
+            kfree_rcu_barrier: Sequence::default(),
+            barrier_callbacks: 0,
+            lock_owners: [None; 2],
+            going_offline: None,
+            cpus_readers: 0,
+            pressure: setup.disturbances.pressure,
+            offline_left: setup.disturbances.offline,
+            shrinks_left: setup.disturbances.shrinks,
+            setup,
+        }
+    }
+
+    /// What the watcher is told before anything moves: the caches and their objects.
+    #[must_use]
+    pub fn introduction(&self) -> Seen {
+        let mut seen = Seen::new();
+        for (place, cache) in self.setup.caches.iter().enumerate() {
+            let index = CacheIndex(u16::try_from(place).unwrap_or(u16::MAX));
+            self.say(
+                &mut seen,
+                Task(0),
+                Cpu(0),
+                What::CacheCreated {
+                    cache: self.cache_address(index),
+                    facts: self.cache_facts(index),
+                    asked_name: cache.name.clone(),
+                    site: Site(0),
+                },
+            );
+        }
+        for (place, object) in self.setup.objects.iter().enumerate() {
+            let index = ObjectIndex(u32::try_from(place).unwrap_or(u32::MAX));
+            if let Some(cache) = object.cache {
+                let (object, cache) = (self.object_address(index), self.cache_address(cache));
+                let what = What::Allocated { object, cache, site: Site(0) };
+                self.say(&mut seen, Task(0), Cpu(0), what);
+            }
+        }
+        seen
+    }
+
+    /// Everything that may happen next, in an order that only depends on the state.
+    pub fn moves(&self, moves: &mut Vec<Move>) {
+        self.task_moves(moves);
+        self.grace_moves(moves);
+        for cpu in self.cpu_numbers() {
+            self.batch_moves(cpu, moves);
+            let processor = self.cpu(cpu);
+            if !processor.offline
+                && processor.callbacks.front().is_some_and(|first| self.grace.is_done(first.cookie))
+            {
+                moves.push(Move::Callback(cpu));
+            }
+        }
+        if self.shrinker.is_some() {
+            moves.push(Move::Free(Freer::Shrinker));
+        }
+        self.cache_moves(moves);
+        self.hotplug_moves(moves);
+        if self.pressure && self.setup.disturbances.pressure_ends {
+            moves.push(Move::PressureEnds);
+        }
+    }
+
+    /// Makes one of [`Machine::moves`] happen; gives what can be seen of it.
+    pub fn apply(&mut self, chosen: Move, seen: &mut Seen) {
+        match chosen {
+            Move::Task(task, cpu) => self.task_step(task, cpu, seen),
+            Move::GraceBegin => self.grace_begins(seen),
+            Move::GraceEnd => self.grace_ends(seen),
+            Move::Monitor(cpu) => self.monitor_runs(cpu),
+            Move::Work(cpu, slot) => self.work_runs(cpu, slot),
+            Move::Free(freer) => self.free_goes_on(freer, seen),
+            Move::Callback(cpu) => self.invoke_callback(cpu, seen),
+            Move::FillPages(cpu) => self.fill_pages(cpu),
+            Move::Shrink(cpu) => self.shrink(cpu),
+            Move::PressureEnds => self.pressure = false,
+            Move::Offline(cpu) => self.goes_offline(cpu),
+            Move::Dead(cpu) => self.is_dead(cpu),
+            Move::LingerCheck(cache) => self.linger_check(cache, seen),
+            Move::LingerTimeout(cache) => self.linger_timeout(cache, seen),
+            Move::ReleaseWork(cache) => self.release_work(cache, seen),
+        }
+    }
+
+    /// What was set up.
+    #[must_use]
+    pub fn setup(&self) -> &Setup {
+        &self.setup
+    }
+
+    /// How far each object is.
+    #[must_use]
+    pub fn objects(&self) -> &[Life] {
+        &self.objects
+    }
+
+    /// How far each cache is.
+    #[must_use]
+    pub fn caches(&self) -> &[Cache] {
+        &self.caches
+    }
+
+    /// Whether a task has done all it had to do.
+    #[must_use]
+    pub fn is_finished(&self, task: TaskIndex) -> bool {
+        let program = &self.setup.tasks[usize::from(task.0)].program;
+        self.tasks[usize::from(task.0)].next as usize >= program.len()
+    }
+
+    pub(crate) fn has_fault(&self, fault: Fault) -> bool {
+        self.setup.fault == Some(fault)
+    }
+
+    pub(crate) fn cpu_numbers(&self) -> impl Iterator<Item = Cpu> + use<> {
+        (0..self.setup.cpus).map(Cpu)
+    }
+
+    pub(crate) fn online_cpus(&self) -> impl Iterator<Item = Cpu> + '_ {
+        self.cpu_numbers().filter(|cpu| !self.cpu(*cpu).offline)
+    }
+
+    pub(crate) fn cpu(&self, cpu: Cpu) -> &Processor {
+        &self.cpus[usize::from(cpu.0)]
+    }
+
+    pub(crate) fn cpu_mut(&mut self, cpu: Cpu) -> &mut Processor {
+        &mut self.cpus[usize::from(cpu.0)]
+    }
+
+    pub(crate) fn object_setup(&self, object: ObjectIndex) -> ObjectSetup {
+        self.setup.objects[object.0 as usize]
+    }
+
+    pub(crate) fn life(&self, object: ObjectIndex) -> Life {
+        self.objects[object.0 as usize]
+    }
+
+    pub(crate) fn set_life(&mut self, object: ObjectIndex, life: Life) {
+        let before = std::mem::replace(&mut self.objects[object.0 as usize], life);
+        if let Some(cache) = self.object_setup(object).cache {
+            self.cache_mut(cache).count(before, life);
+        }
+    }
+
+    /// Objects of a cache, and how far they are.
+    pub(crate) fn objects_of(&self, cache: CacheIndex) -> impl Iterator<Item = (ObjectIndex, Life)> + '_ {
+        (0u32..).zip(self.setup.objects.iter().zip(&self.objects)).filter_map(
+            move |(index, (setup, life))| (setup.cache == Some(cache)).then_some((ObjectIndex(index), *life)),
+        )
+    }
+
+    /// The address by which events name an object.
+    #[must_use]
+    pub fn object_address(&self, object: ObjectIndex) -> ObjectAddress {
+        ObjectAddress(u64::from(object.0) + 1)
+    }
+
+    /// The address by which events name a cache; 0 for memory of none.
+    #[must_use]
+    pub fn cache_address(&self, cache: CacheIndex) -> CacheAddress {
+        CacheAddress(u64::from(cache.0) + 1)
+    }
+
+    pub(crate) fn cache_address_of(&self, object: ObjectIndex) -> CacheAddress {
+        self.object_setup(object).cache.map_or(CacheAddress(0), |cache| self.cache_address(cache))
+    }
+
+    /// The number by which events name a task.
+    #[must_use]
+    pub fn task_number(task: TaskIndex) -> Task {
+        let number = u32::from(task.0) + 1;
+        // A simulation has more tasks than there are numbers below those of softirqs and workers.
+        Task(if number < grace::SOFTIRQ { number } else { number + MORE_TASKS })
+    }
+
+    /// The number by which events name the worker that frees.
+    #[must_use]
+    pub fn freer_number(freer: Freer) -> Task {
+        Task(match freer {
+            Freer::Shrinker => WORKERS,
+            Freer::Monitor(cpu) => WORKERS + 10 + u32::from(cpu.0) * 10,
+            Freer::Work(cpu, slot) => WORKERS + 11 + u32::from(cpu.0) * 10 + u32::from(slot),
+        })
+    }
+
+    pub(crate) fn say(&self, seen: &mut Seen, task: Task, cpu: Cpu, what: What) {
+        seen.push(Event { time: Time(0), task, cpu, what });
+    }
+
+    /// Whether anything whose free is deferred is kept on a CPU.
+    #[must_use]
+    pub fn holds_objects(&self, cpu: Cpu) -> bool {
+        let processor = self.cpu(cpu);
+        let krc = &processor.krc;
+        krc.has_queued()
+            || krc.krw.iter().any(|krw| !krw.is_idle())
+            || processor.sheaves.iter().any(|sheaf| !sheaf.objects.is_empty())
+            || processor.callbacks.iter().any(|callback| matches!(callback.duty, grace::Duty::Module(_)))
+    }
+}

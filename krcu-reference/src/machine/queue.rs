@@ -1,0 +1,208 @@
+//! Queue: where `kfree_rcu()` puts an object, under the lock of the CPU that it runs on.
+//!
+//! First a sheaf of the object's cache, where the kernel has them: an array that goes to `call_rcu()`
+//! as a whole when it is full, and that *nothing* flushes before, but a barrier, the cache's shutdown
+//! or the CPU going away. Then the CPU's `krc`: the newest page of pointers of the object's channel, if
+//! it has room or a cached page can take its place. Else the fallback list, linked through the objects'
+//! own heads; or, without a head, a wait for a grace period within the call.
+
+use super::{
+    CacheIndex, Life, Machine, ObjectIndex, Seen,
+    batch::Krw,
+    facts::{FREE_N_CHANNELS, KFREE_N_BATCHES},
+    fault::Fault,
+    free::Freeing,
+    grace::{Callback, Duty},
+    sequence::Cookie,
+};
+use krcu_common::QueueForm;
+use krcu_model::event::{Cpu, Site, Task, What};
+
+/// A page of pointers (`struct kvfree_rcu_bulk_data`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// What is in it, oldest first.
+    pub objects: Vec<ObjectIndex>,
+    /// The grace period that all of it waits for; taken anew with each object (`gp_snap`).
+    pub cookie: Cookie,
+}
+
+/// What a CPU has queued (`struct kfree_rcu_cpu`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Krc {
+    /// The fallback list (`head`), oldest first.
+    pub head: Vec<ObjectIndex>,
+    /// Its cookie (`head_gp_snap`).
+    pub head_cookie: Cookie,
+    /// Pages by channel (`bulk_head`), oldest first.
+    pub bulk: [Vec<Page>; FREE_N_CHANNELS],
+    /// The delayed work (`monitor_work`).
+    pub monitor: Monitor,
+    /// Batches that wait for a grace period or are worked off (`krw_arr`).
+    pub krw: [Krw; KFREE_N_BATCHES],
+    /// Empty pages at hand (`nr_bkv_objs`).
+    pub cached_pages: u16,
+    /// Whether somebody is on the way to fetch some (`work_in_progress`).
+    pub fill: bool,
+}
+
+/// The monitor of a CPU.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Monitor {
+    /// Not queued.
+    #[default]
+    Idle,
+    /// Its timer runs; `soon` when a page is full.
+    Armed {
+        /// One jiffy, not five seconds.
+        soon: bool,
+    },
+    /// It frees what it found ready.
+    Running(Freeing),
+}
+
+/// An array of objects of one cache, with one head for all (`struct slab_sheaf`).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sheaf {
+    /// What is in it.
+    pub objects: Vec<ObjectIndex>,
+    /// Whether there is one at all: it is allocated with its first object.
+    pub present: bool,
+}
+
+impl Krc {
+    /// Whether the lists hold anything (`need_offload_krc()`).
+    #[must_use]
+    pub fn has_queued(&self) -> bool {
+        !self.head.is_empty() || self.bulk.iter().any(|pages| !pages.is_empty())
+    }
+
+    /// Objects on the lists (`krc_count()`).
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.head.len() + self.bulk.iter().flatten().map(|page| page.objects.len()).sum::<usize>()
+    }
+}
+
+/// What became of a pointer that was to be queued.
+pub(crate) enum Put {
+    /// It is in a sheaf, on a page or on the list.
+    Queued,
+    /// There is no room, and no head to make a list of: the call itself has to wait.
+    MustWait,
+}
+
+impl Machine {
+    /// `kvfree_call_rcu()` up to the point where a call without memory would wait.
+    pub(crate) fn put(
+        &mut self,
+        object: ObjectIndex,
+        task: Task,
+        cpu: Cpu,
+        headless: bool,
+        seen: &mut Seen,
+    ) -> Put {
+        let what = What::Queued {
+            object: self.object_address(object),
+            cache: self.cache_address_of(object),
+            site: Site(0),
+            form: QueueForm::of(headless),
+        };
+        self.say(seen, task, cpu, what);
+        self.set_life(object, Life::Queued);
+        if self.put_in_sheaf(object, cpu) {
+            return Put::Queued;
+        }
+        let added = self.put_on_page(object, cpu, headless);
+        if !added {
+            self.cpu_mut(cpu).krc.fill = true;
+            if headless {
+                return Put::MustWait;
+            }
+            let cookie = self.ask();
+            let keep = self.has_fault(Fault::FirstListCookieKept);
+            let krc = &mut self.cpu_mut(cpu).krc;
+            if !keep || krc.head.is_empty() {
+                krc.head_cookie = cookie;
+            }
+            krc.head.push(object);
+        }
+        self.arm_monitor(cpu);
+        Put::Queued
+    }
+
+    /// The queueing call returns.
+    pub(crate) fn say_returned(&self, object: ObjectIndex, task: Task, cpu: Cpu, seen: &mut Seen) {
+        self.say(seen, task, cpu, What::QueueReturned { object: self.object_address(object) });
+    }
+
+    /// `kfree_rcu_sheaf()`: whether a sheaf took it.
+    fn put_in_sheaf(&mut self, object: ObjectIndex, cpu: Cpu) -> bool {
+        let Some(cache) = self.object_setup(object).cache.filter(|_| self.setup.generation.has_sheaves)
+        else {
+            return false;
+        };
+        let (pressure, capacity) = (self.pressure, self.setup.sizes.sheaf_capacity);
+        let sheaf = &mut self.cpu_mut(cpu).sheaves[usize::from(cache.0)];
+        if !sheaf.present && pressure {
+            return false;
+        }
+        sheaf.present = true;
+        sheaf.objects.push(object);
+        if sheaf.objects.len() >= capacity {
+            self.detach_sheaf(cpu, cache, cpu);
+        }
+        true
+    }
+
+    /// Takes a CPU's sheaf of a cache off it and hands it to `call_rcu()` on that or another CPU.
+    pub(crate) fn detach_sheaf(&mut self, cpu: Cpu, cache: CacheIndex, on: Cpu) {
+        let sheaf = std::mem::take(&mut self.cpu_mut(cpu).sheaves[usize::from(cache.0)]);
+        if sheaf.present {
+            let cookie =
+                if self.has_fault(Fault::SheafWithoutGrace) { Cookie::default() } else { self.ask() };
+            self.cpu_mut(on)
+                .callbacks
+                .push_back(Callback { duty: Duty::Sheaf(cache, sheaf.objects), cookie });
+        }
+    }
+
+    /// `add_ptr_to_bulk_krc_lock()`.
+    fn put_on_page(&mut self, object: ObjectIndex, cpu: Cpu, headless: bool) -> bool {
+        let channel = usize::from(self.object_setup(object).cache.is_none());
+        let (entries, pressure) = (self.setup.sizes.bulk_entries, self.pressure);
+        let cookie = self.ask();
+        let keep = self.has_fault(Fault::FirstCookieKept);
+        let krc = &mut self.cpu_mut(cpu).krc;
+        let has_room = krc.bulk[channel].last().is_some_and(|page| page.objects.len() < entries);
+        if !has_room {
+            if krc.cached_pages > 0 {
+                krc.cached_pages -= 1;
+            } else if !headless || pressure {
+                return false;
+            }
+            krc.bulk[channel].push(Page { objects: Vec::new(), cookie });
+        }
+        let Some(page) = krc.bulk[channel].last_mut() else { return false };
+        if !keep {
+            page.cookie = cookie;
+        }
+        page.objects.push(object);
+        true
+    }
+
+    /// The cookie of one who asks for a grace period now (`get_state_synchronize_rcu()`).
+    pub(crate) fn ask(&self) -> Cookie {
+        if self.has_fault(Fault::HalfAGrace) { self.grace.half_a_snap() } else { self.grace.snap() }
+    }
+
+    /// `fill_page_cache_func()`.
+    pub(crate) fn fill_pages(&mut self, cpu: Cpu) {
+        let (pressure, target) = (self.pressure, self.setup.sizes.cached_pages);
+        let krc = &mut self.cpu_mut(cpu).krc;
+        krc.fill = false;
+        if !pressure {
+            krc.cached_pages = krc.cached_pages.max(target);
+        }
+    }
+}

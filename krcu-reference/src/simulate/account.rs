@@ -1,0 +1,251 @@
+//! Account: what is written down of each exit path and of each cache's end while a simulation runs.
+
+use std::collections::VecDeque;
+
+use super::program::{Exit, Plan, Scope};
+use crate::machine::{
+    CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
+    cache::End,
+    free::Freeing,
+    grace::Duty,
+    queue::{Krc, Monitor, Page},
+    sequence::Cookie,
+};
+use krcu_model::event::{Event, Time, What};
+
+/// What is known of one exit path.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Account {
+    pub(super) entered: Option<Time>,
+    pub(super) looked: Option<Time>,
+    pub(super) returned: Option<Time>,
+    pub(super) left: Option<Time>,
+    pub(super) is_alias: bool,
+    /// What was outstanding at the entry and has to be waited for.
+    covered: Vec<ObjectIndex>,
+    pub(super) own: u64,
+    pub(super) other: u64,
+    pub(super) forced: u64,
+}
+
+/// What is known of the end of a cache.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ending {
+    /// The exit path that looked at its slabs.
+    exit: Option<usize>,
+    pub(super) slabs_freed: Option<Time>,
+    pub(super) released: Option<Time>,
+    pub(super) reported: Option<Time>,
+    pub(super) given_up: Option<Time>,
+}
+
+/// What is written down.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    pub(super) exits: Vec<Exit>,
+    /// Exit paths of each task that have not ended, by their place among all.
+    ahead: Vec<VecDeque<usize>>,
+    pub(super) accounts: Vec<Account>,
+    pub(super) endings: Vec<Ending>,
+    pub(super) freed_at: Vec<Option<Time>>,
+    pub(super) objects_of: Vec<Vec<ObjectIndex>>,
+    /// The last grace period that somebody asked for who was in no exit path.
+    natural: Cookie,
+    /// Those that exit paths asked for and that have not begun.
+    forced: VecDeque<(Cookie, usize)>,
+    /// The last that anybody asked for.
+    asked: Cookie,
+}
+
+impl Accounts {
+    pub(super) fn new(plan: &mut Plan) -> Accounts {
+        let mut ahead = vec![VecDeque::new(); plan.setup.tasks.len()];
+        for (place, exit) in plan.exits.iter().enumerate() {
+            ahead[usize::from(exit.task.0)].push_back(place);
+        }
+        Accounts {
+            accounts: vec![Account::default(); plan.exits.len()],
+            exits: std::mem::take(&mut plan.exits),
+            ahead,
+            endings: vec![Ending::default(); plan.setup.caches.len()],
+            freed_at: vec![None; plan.setup.objects.len()],
+            objects_of: std::mem::take(&mut plan.objects_of),
+            natural: Cookie::default(),
+            forced: VecDeque::new(),
+            asked: Cookie::default(),
+        }
+    }
+
+    /// The exit path in which a task's next step is.
+    pub(super) fn exit_of(&self, task: TaskIndex) -> Option<usize> {
+        self.ahead[usize::from(task.0)].front().copied()
+    }
+
+    /// The exit path that began the end of a cache.
+    pub(super) fn exit_of_cache(&self, cache: CacheIndex) -> Option<usize> {
+        self.endings[usize::from(cache.0)].exit
+    }
+
+    /// The cache that an exit path is of.
+    pub(super) fn cache_of(&self, exit: usize) -> CacheIndex {
+        self.exits[exit].cache
+    }
+
+    /// Objects that a cache ever has.
+    pub(super) fn objects_of(&self, cache: CacheIndex) -> usize {
+        self.objects_of[usize::from(cache.0)].len()
+    }
+
+    /// A task is about to take a step.
+    pub(super) fn before_step(&mut self, machine: &Machine, task: TaskIndex, now: Time) {
+        let Some(place) = self.exit_of(task) else { return };
+        if self.accounts[place].entered.is_none() {
+            let exit = self.exits[place];
+            self.accounts[place].covered = self.outstanding(machine, exit.cache, exit.scope);
+            self.accounts[place].entered = Some(now);
+        }
+    }
+
+    /// It has taken it.
+    pub(super) fn after_step(&mut self, machine: &Machine, task: TaskIndex, now: Time) {
+        let Some(place) = self.exit_of(task) else { return };
+        let (exit, next) = (self.exits[place], machine.task(task).next);
+        let cache = machine.cache(exit.cache);
+        if cache.end != End::Alive {
+            self.endings[usize::from(exit.cache.0)].exit.get_or_insert(place);
+        }
+        let account = &mut self.accounts[place];
+        if next >= exit.looks {
+            account.looked.get_or_insert(now);
+        }
+        if next >= exit.returned && account.returned.is_none() {
+            account.returned = Some(now);
+            account.is_alias = cache.end == End::Alive;
+        }
+        if next >= exit.end {
+            account.left = Some(now);
+            let free =
+                std::mem::take(&mut account.covered).into_iter().filter(|o| machine.life(*o) == Life::Free);
+            let (own, other): (Vec<_>, Vec<_>) =
+                free.partition(|object| machine.object_setup(*object).cache == Some(exit.cache));
+            (account.own, account.other) = (own.len() as u64, other.len() as u64);
+            self.ahead[usize::from(task.0)].pop_front();
+        }
+    }
+
+    /// Somebody asked for a grace period.
+    pub(super) fn ask(&mut self, cookie: Cookie, exit: Option<usize>) {
+        self.asked = self.asked.max(cookie);
+        match exit {
+            Some(exit) => self.forced.push_back((cookie, exit)),
+            None => self.natural = self.natural.max(cookie),
+        }
+    }
+
+    /// The last grace period that anybody asked for.
+    pub(super) fn asked(&self) -> Cookie {
+        self.asked
+    }
+
+    /// A grace period begins, for those who asked or for others.
+    pub(super) fn grace_begins(&mut self, begun: Cookie, for_others: bool) {
+        if self.natural < begun
+            && !for_others
+            && let Some((_, exit)) = self.forced.iter().find(|(cookie, _)| *cookie >= begun)
+        {
+            self.accounts[*exit].forced += 1;
+        }
+        self.forced.retain(|(cookie, _)| *cookie > begun);
+    }
+
+    /// A watcher sees an event.
+    pub(super) fn see(&mut self, event: &Event) {
+        let now = event.time;
+        let ending = |address| Machine::cache_at(address).map(|cache| usize::from(cache.0));
+        match &event.what {
+            What::Freed { object, .. } | What::CallbackRan { object, .. } => {
+                if let Some(object) = Machine::object_at(*object) {
+                    self.freed_at[object.0 as usize] = Some(now);
+                }
+            }
+            What::SlabsFreed { cache } => {
+                if let Some(place) = ending(*cache) {
+                    self.endings[place].slabs_freed = Some(now);
+                }
+            }
+            What::CacheReleased { cache } => {
+                if let Some(place) = ending(*cache) {
+                    self.endings[place].released = Some(now);
+                }
+            }
+            What::Reported { cache } => {
+                if let Some(place) = ending(*cache) {
+                    self.endings[place].reported.get_or_insert(now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The shutdown of a cache has failed.
+    pub(super) fn gives_up(&mut self, cache: CacheIndex, now: Time) {
+        let ending = &mut self.endings[usize::from(cache.0)];
+        ending.given_up.get_or_insert(now);
+        ending.reported.get_or_insert(now);
+    }
+
+    /// What is outstanding and is waited for.
+    fn outstanding(&self, machine: &Machine, cache: CacheIndex, scope: Scope) -> Vec<ObjectIndex> {
+        let mut objects = Vec::new();
+        let queued_of = |cache: CacheIndex| {
+            let all = self.objects_of[usize::from(cache.0)].iter().copied();
+            all.filter(|object| machine.life(*object) == Life::Queued)
+        };
+        if scope.own {
+            objects.extend(queued_of(cache));
+        }
+        if scope.lingering {
+            let lingering = machine.lingering().into_iter().filter(|other| *other != cache);
+            objects.extend(lingering.flat_map(queued_of));
+        }
+        for processor in &machine.cpus {
+            if scope.sheaves && !scope.own {
+                let sheaf = processor.sheaves.get(usize::from(cache.0));
+                objects.extend(sheaf.iter().flat_map(|sheaf| &sheaf.objects));
+            }
+            if scope.lists {
+                lists(&processor.krc, &mut objects);
+            }
+            for callback in processor.callbacks.iter().filter(|_| scope.callbacks) {
+                match &callback.duty {
+                    Duty::Module(object) => objects.push(*object),
+                    Duty::Sheaf(_, freed) | Duty::Page(freed) => objects.extend(freed),
+                    Duty::Work(..) | Duty::Barrier | Duty::Slabs(_) | Duty::Release(_) => {}
+                }
+            }
+        }
+        objects
+    }
+}
+
+/// Whatever a CPU has on lists, in batches, and in the hands of its monitor and workers.
+fn lists(krc: &Krc, objects: &mut Vec<ObjectIndex>) {
+    fn pages(pages: &[Vec<Page>], objects: &mut Vec<ObjectIndex>) {
+        objects.extend(pages.iter().flatten().flat_map(|page| &page.objects));
+    }
+    fn freeing(freeing: &Freeing, objects: &mut Vec<ObjectIndex>) {
+        objects.extend(freeing.parts.iter().flat_map(|part| &part.objects));
+    }
+    pages(&krc.bulk, objects);
+    objects.extend(&krc.head);
+    if let Monitor::Running(ready) = &krc.monitor {
+        freeing(ready, objects);
+    }
+    for krw in &krc.krw {
+        pages(&krw.pages, objects);
+        objects.extend(&krw.head);
+        if let Some(running) = &krw.running {
+            freeing(running, objects);
+        }
+    }
+}

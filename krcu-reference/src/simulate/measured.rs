@@ -1,0 +1,264 @@
+//! Measured: how long things take, as samples that were observed or constants that are assumed.
+//!
+//! A simulation draws a sample each time that something takes time, by a generator of its own for each
+//! kind of input: that one kind is drawn more often changes nothing of the others.
+
+use serde::{Deserialize, Serialize};
+
+use crate::machine::facts::{FULL_PAGE_DRAIN_NS, KFREE_DRAIN_NS, LINGER_TIMEOUT_NS};
+use krcu_model::event::Time;
+
+/// Where an input comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Origin {
+    /// It was measured, on the kernel whose workload is simulated.
+    Observed,
+    /// It was not, and is what the source says.
+    Assumed,
+}
+
+/// Nanoseconds that something takes: samples, each as likely as the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Input {
+    samples: Vec<u64>,
+    origin: Origin,
+    source: String,
+}
+
+impl Input {
+    /// Always the same, for a reason that `source` names.
+    #[must_use]
+    pub fn assumed(ns: u64, source: &str) -> Input {
+        Input { samples: vec![ns], origin: Origin::Assumed, source: source.to_owned() }
+    }
+
+    /// What was observed, and where; `None` when nothing was.
+    #[must_use]
+    pub fn observed(samples: Vec<u64>, source: &str) -> Option<Input> {
+        (!samples.is_empty()).then(|| Input { samples, origin: Origin::Observed, source: source.to_owned() })
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+}
+
+/// What takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InputKind {
+    /// A grace period, from its beginning to its end.
+    Grace,
+    /// From the end of a grace period to the beginning of the next that others need.
+    BetweenGrace,
+    /// The free of one object.
+    Free,
+    /// From the queueing of a work item to its beginning.
+    WorkerDelay,
+    /// From the moment at which a callback may run to its beginning, when none ran before it.
+    SoftirqDelay,
+    /// From the first object of a CPU's lists to its monitor.
+    Drain,
+    /// The same when a page is full.
+    FullPageDrain,
+    /// From a lingering destroy to the report of what is left.
+    LingerTimeout,
+    /// From the moment at which somebody asks for a grace period, while none is in flight, to its beginning.
+    GraceStart,
+}
+
+impl InputKind {
+    /// All of them.
+    pub const ALL: [InputKind; 9] = [
+        InputKind::Grace,
+        InputKind::BetweenGrace,
+        InputKind::Free,
+        InputKind::WorkerDelay,
+        InputKind::SoftirqDelay,
+        InputKind::Drain,
+        InputKind::FullPageDrain,
+        InputKind::LingerTimeout,
+        InputKind::GraceStart,
+    ];
+}
+
+/// A grace period of the run whose workload is simulated, in nanoseconds from the workload's beginning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordedGrace {
+    /// When it began.
+    pub begin_ns: u64,
+    /// When it ended.
+    pub end_ns: u64,
+}
+
+/// How long things take, in nanoseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// The grace periods as they came, one after the other, where that is known. While they last, a simulated
+    /// one takes as long as that which began nearest to it, and others need one when one had begun: a grace
+    /// period is long because of what runs meanwhile, and more is queued and waited for in long ones than in
+    /// short ones. After the last, `grace` and `between_grace` are drawn.
+    pub recorded: Vec<RecordedGrace>,
+    /// A grace period, from its beginning to its end.
+    pub grace: Input,
+    /// From the moment at which somebody asks for one, while none is in flight, to its beginning: a request is seen to
+    /// at the next tick. What is asked for earlier begins when the one before it ends.
+    pub grace_start: Input,
+    /// From the end of one to the beginning of the next that somebody else needs, who is not in the
+    /// workload; `None` when there is nobody else: then those who only poll for one wait until it is
+    /// needed by others or by a batch.
+    pub between_grace: Option<Input>,
+    /// The free of one object, whoever frees it.
+    pub free: Input,
+    /// A work item, from its queueing to its beginning.
+    pub worker_delay: Input,
+    /// Callbacks, from the moment at which the first may run to its beginning.
+    pub softirq_delay: Input,
+    /// From the first object on a CPU's lists to its monitor (`KFREE_DRAIN_JIFFIES`).
+    pub drain: Input,
+    /// The same when a page is full: one jiffy.
+    pub full_page_drain: Input,
+    /// How long a lingering destroy waits before it reports what is left.
+    pub linger_timeout: Input,
+}
+
+impl Measured {
+    /// The kernel's own delays, with a grace period and the free of an object as given, and workers and
+    /// softirqs that begin at once.
+    #[must_use]
+    pub fn assuming(grace: Input, free: Input) -> Measured {
+        Measured {
+            recorded: Vec::new(),
+            grace,
+            grace_start: Input::assumed(0, "a grace period begins when it is asked for"),
+            between_grace: None,
+            free,
+            worker_delay: Input::assumed(0, "workers begin at once"),
+            softirq_delay: Input::assumed(0, "softirqs begin at once"),
+            drain: Input::assumed(KFREE_DRAIN_NS, "KFREE_DRAIN_JIFFIES"),
+            full_page_drain: Input::assumed(FULL_PAGE_DRAIN_NS, "one jiffy at 250 Hz"),
+            linger_timeout: Input::assumed(LINGER_TIMEOUT_NS, "the document's 21 s"),
+        }
+    }
+
+    /// How long a grace period takes that begins then, by the recorded ones; `None` after the last.
+    pub(super) fn recorded_length(&self, begin: Time) -> Option<u64> {
+        let Time(begin_ns) = begin;
+        let later = self.recorded.partition_point(|grace| grace.begin_ns < begin_ns);
+        let before = later.checked_sub(1).and_then(|place| self.recorded.get(place));
+        let nearest = match (before, self.recorded.get(later)) {
+            (Some(before), Some(after)) if begin_ns - before.begin_ns < after.begin_ns - begin_ns => before,
+            (Some(before), None) if begin_ns < before.end_ns => before,
+            (_, after) => after?,
+        };
+        Some(nearest.end_ns.saturating_sub(nearest.begin_ns))
+    }
+
+    /// When the next recorded grace period begins, after then.
+    pub(super) fn next_recorded(&self, after: Time) -> Option<Time> {
+        let place = self.recorded.partition_point(|grace| grace.begin_ns <= after.0);
+        self.recorded.get(place).map(|grace| Time(grace.begin_ns))
+    }
+
+    fn input(&self, kind: InputKind) -> Option<&Input> {
+        match kind {
+            InputKind::Grace => Some(&self.grace),
+            InputKind::GraceStart => Some(&self.grace_start),
+            InputKind::BetweenGrace => self.between_grace.as_ref(),
+            InputKind::Free => Some(&self.free),
+            InputKind::WorkerDelay => Some(&self.worker_delay),
+            InputKind::SoftirqDelay => Some(&self.softirq_delay),
+            InputKind::Drain => Some(&self.drain),
+            InputKind::FullPageDrain => Some(&self.full_page_drain),
+            InputKind::LingerTimeout => Some(&self.linger_timeout),
+        }
+    }
+}
+
+/// An input that a row rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InputUse {
+    /// Of what.
+    pub input: InputKind,
+    /// Whether it was observed.
+    pub origin: Origin,
+    /// Where it comes from.
+    pub source: String,
+    /// Samples that there are.
+    pub samples: u64,
+    /// How often one was drawn, or taken from its place: an input that never was has no part in the row.
+    pub draws: u64,
+}
+
+/// Draws samples.
+#[derive(Debug)]
+pub(super) struct Dice<'a> {
+    measured: &'a Measured,
+    seeds: [u64; InputKind::ALL.len()],
+    draws: [u64; InputKind::ALL.len()],
+}
+
+impl<'a> Dice<'a> {
+    pub(super) fn new(measured: &'a Measured, seed: u64) -> Dice<'a> {
+        let seeds = InputKind::ALL.map(|kind| mix(seed ^ mix(kind as u64)));
+        Dice { measured, seeds, draws: [0; InputKind::ALL.len()] }
+    }
+
+    /// A sample, in nanoseconds; `None` where there is no such input.
+    pub(super) fn draw(&mut self, kind: InputKind) -> Option<u64> {
+        let samples = &self.measured.input(kind)?.samples;
+        let place = kind as usize;
+        self.draws[place] += 1;
+        if let [only] = samples.as_slice() {
+            return Some(*only);
+        }
+        self.seeds[place] = self.seeds[place].wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let chosen = (u128::from(mix(self.seeds[place])) * samples.len() as u128) >> u64::BITS;
+        samples.get(usize::try_from(chosen).unwrap_or(0)).copied()
+    }
+
+    /// One was taken from where it stood, not drawn.
+    pub(super) fn note(&mut self, kind: InputKind) {
+        self.draws[kind as usize] += 1;
+    }
+
+    pub(super) fn uses(&self) -> Vec<InputUse> {
+        let used = InputKind::ALL.into_iter().filter_map(|kind| Some((kind, self.measured.input(kind)?)));
+        used.map(|(kind, input)| InputUse {
+            input: kind,
+            origin: input.origin,
+            source: input.source.clone(),
+            samples: input.samples.len() as u64,
+            draws: self.draws[kind as usize],
+        })
+        .collect()
+    }
+}
+
+/// The finalizer of splitmix64: every bit of the result depends on every bit of the number.
+fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_grace_period_is_as_long_as_the_recorded_one_that_began_nearest() {
+        let grace = |begin_ns, end_ns| RecordedGrace { begin_ns, end_ns };
+        let measured = Measured {
+            recorded: vec![grace(100, 130), grace(200, 207)],
+            ..Measured::assuming(Input::assumed(1, "a test"), Input::assumed(1, "a test"))
+        };
+        let lengths = [0, 100, 149, 151, 200, 206, 207].map(|begin| measured.recorded_length(Time(begin)));
+        assert_eq!(lengths, [Some(30), Some(30), Some(30), Some(7), Some(7), Some(7), None]);
+        let next = [0, 99, 100, 200].map(|after| measured.next_recorded(Time(after)).map(|time| time.0));
+        assert_eq!(next, [Some(100), Some(100), Some(200), None]);
+    }
+}

@@ -1,0 +1,286 @@
+//! Program: a workload and an approach, as the tasks of a machine and the times of their steps.
+//!
+//! For each CPU one task queues what is queued there, and some others take the calls without a head,
+//! each of which may have to wait; each caller has a task that goes through his exit paths, and so has
+//! each of those who have nothing to do with it.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+};
+
+use super::{
+    agenda::Due,
+    workload::{Action, Caller, Workload, WorkloadError},
+};
+use crate::{
+    approach::Approach,
+    machine::{
+        CacheIndex, CacheSetup, Disturbances, ObjectIndex, ObjectSetup, Setup, TaskIndex, TaskSetup, op::Op,
+    },
+};
+use krcu_model::event::{Cpu, Time};
+
+/// Calls without a head that may wait on one CPU at the same time.
+const SLEEPERS: usize = 256;
+
+/// A step of a task that does not come before its time.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Start {
+    pub(super) op: u32,
+    pub(super) at: Time,
+    /// The place of its action.
+    pub(super) position: u64,
+}
+
+/// The exit path of a cache, within the program of its caller.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exit {
+    pub(super) cache: CacheIndex,
+    pub(super) task: TaskIndex,
+    /// The op at which the destroy has dropped its reference and looks at its slabs.
+    pub(super) looks: u32,
+    /// The op at which the destroy itself has returned.
+    pub(super) returned: u32,
+    pub(super) end: u32,
+    pub(super) scope: Scope,
+}
+
+/// What an exit path waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Scope {
+    /// Whatever `kfree_rcu()` has on lists and in batches.
+    pub(super) lists: bool,
+    /// Whatever callbacks free.
+    pub(super) callbacks: bool,
+    /// Whatever is in sheaves of this cache.
+    pub(super) sheaves: bool,
+    /// Whatever is queued of this cache, wherever it is.
+    pub(super) own: bool,
+    /// Whatever is queued of lingering caches.
+    pub(super) lingering: bool,
+}
+
+impl Scope {
+    fn of(ops: &[Op]) -> Scope {
+        let has = |wanted: fn(&Op) -> bool| ops.iter().any(wanted);
+        let callbacks = has(|op| *op == Op::AwaitCallbacks);
+        Scope {
+            lists: has(|op| matches!(op, Op::Drain | Op::FlushWorks | Op::PassPagesToCallRcu { .. })),
+            callbacks,
+            sheaves: callbacks && has(|op| matches!(op, Op::FlushSheaves(_) | Op::ShutdownFlush(_))),
+            own: has(|op| matches!(op, Op::AwaitNoted | Op::AwaitDestroyed(_) | Op::AwaitLingering)),
+            lingering: has(|op| *op == Op::AwaitLingering),
+        }
+    }
+}
+
+/// A workload under an approach.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) setup: Arc<Setup>,
+    /// For each task, its steps that wait for their time.
+    pub(super) starts: Vec<VecDeque<Start>>,
+    /// Whether a task only queues, and never waits.
+    pub(super) queuers: Vec<bool>,
+    /// In the order of their actions.
+    pub(super) exits: Vec<Exit>,
+    /// Those who call `rcu_barrier()` for other reasons, in the order of their actions.
+    pub(super) bystanders: Vec<TaskIndex>,
+    pub(super) others: Vec<(Time, u64, Due)>,
+    pub(super) objects_of: Vec<Vec<ObjectIndex>>,
+    pub(super) actions: u64,
+}
+
+/// Tasks as they come into being.
+#[derive(Default)]
+struct Tasks {
+    setups: Vec<TaskSetup>,
+    starts: Vec<VecDeque<Start>>,
+    queuers: Vec<bool>,
+}
+
+impl Tasks {
+    fn add(&mut self, name: &'static str, cpu: Cpu, is_queuer: bool) -> Result<TaskIndex, WorkloadError> {
+        let index = u16::try_from(self.setups.len()).map_err(|_| WorkloadError::TooMany)?;
+        self.setups.push(TaskSetup { name, program: Vec::new(), cpu: Some(cpu) });
+        self.starts.push(VecDeque::new());
+        self.queuers.push(is_queuer);
+        Ok(TaskIndex(index))
+    }
+
+    /// Adds ops that begin at a time; gives the places of the first and of what follows them.
+    fn extend(
+        &mut self,
+        task: TaskIndex,
+        when: (Time, u64),
+        ops: &[Op],
+    ) -> Result<(u32, u32), WorkloadError> {
+        let program = &mut self.setups[usize::from(task.0)].program;
+        let place = |program: &Vec<Op>| u32::try_from(program.len()).map_err(|_| WorkloadError::TooMany);
+        let begin = place(program)?;
+        program.extend_from_slice(ops);
+        let end = place(program)?;
+        self.starts[usize::from(task.0)].push_back(Start { op: begin, at: when.0, position: when.1 });
+        Ok((begin, end))
+    }
+}
+
+impl Plan {
+    pub(super) fn new(
+        approach: &dyn Approach,
+        workload: &Workload,
+        bystander: &[Op],
+    ) -> Result<Plan, WorkloadError> {
+        check(workload)?;
+        let mut actions = workload.actions.clone();
+        actions.sort_by_key(|timed| timed.at);
+        let mut users: BTreeMap<CacheIndex, u16> = BTreeMap::new();
+        for timed in &actions {
+            if let Action::Destroy { cache, .. } = timed.action {
+                *users.entry(cache).or_default() += 1;
+            }
+        }
+
+        let mut tasks = Tasks::default();
+        let mut objects: Vec<ObjectSetup> = Vec::new();
+        let mut objects_of: Vec<Vec<ObjectIndex>> = vec![Vec::new(); workload.caches.len()];
+        let mut queuers: BTreeMap<Cpu, TaskIndex> = BTreeMap::new();
+        let mut sleepers: BTreeMap<Cpu, VecDeque<TaskIndex>> = BTreeMap::new();
+        let mut callers: BTreeMap<Caller, TaskIndex> = BTreeMap::new();
+        let (mut exits, mut bystanders, mut others) = (Vec::new(), Vec::new(), Vec::new());
+        for (position, timed) in (0u64..).zip(&actions) {
+            let when = (timed.at, position);
+            let object = ObjectIndex(u32::try_from(objects.len()).map_err(|_| WorkloadError::TooMany)?);
+            if timed.action.has_object() {
+                let cache = timed.action.cache();
+                let slab = cache.map_or(0, |cache| {
+                    let place = usize::from(cache.0);
+                    objects_of[place].push(object);
+                    let before = u32::try_from(objects_of[place].len() - 1).unwrap_or(u32::MAX);
+                    before / workload.caches[place].slab_objects.max(1)
+                });
+                objects.push(ObjectSetup { cache, owner: cache, slab });
+            }
+            let is_destroyed = timed.action.cache().is_some_and(|cache| {
+                users.contains_key(&cache) || workload.caches[usize::from(cache.0)].other_users > 0
+            });
+            let freed = if is_destroyed { approach.free(object) } else { Op::Queue(object) };
+            match timed.action {
+                Action::Queue { cpu, .. }
+                | Action::CallRcu { cpu, .. }
+                | Action::QueueHeadless { cpu, .. } => {
+                    let op = match timed.action {
+                        Action::CallRcu { .. } => Op::CallRcu(object),
+                        Action::QueueHeadless { .. } if matches!(freed, Op::Queue(_)) => {
+                            Op::QueueHeadless(object)
+                        }
+                        _ => freed,
+                    };
+                    let task = if matches!(op, Op::QueueHeadless(_)) {
+                        let lane = sleepers.entry(cpu).or_default();
+                        let next = if lane.len() < SLEEPERS { None } else { lane.pop_front() };
+                        let task = next.map_or_else(|| tasks.add("sleeper", cpu, false), Ok)?;
+                        lane.push_back(task);
+                        task
+                    } else {
+                        queuer(&mut queuers, &mut tasks, cpu)?
+                    };
+                    tasks.extend(task, when, &[op])?;
+                }
+                Action::Leak { .. } => {}
+                Action::Destroy { cache, caller, cpu } => {
+                    let task = match callers.get(&caller) {
+                        Some(task) => *task,
+                        None => tasks.add("exit", cpu, false)?,
+                    };
+                    callers.insert(caller, task);
+                    let ops = exit(approach, cache, workload.caches[usize::from(cache.0)].type_safe);
+                    let (begin, end) = tasks.extend(task, when, &ops)?;
+                    let behind = |wanted: fn(&Op) -> bool| {
+                        let ops = ops.iter().position(wanted).and_then(|op| u32::try_from(op + 1).ok());
+                        ops.map_or(end, |ops| begin + ops)
+                    };
+                    let looks = behind(|op| matches!(op, Op::DropReference(_)));
+                    let returned = behind(|op| matches!(op, Op::Release(_) | Op::ReleaseLater(_)));
+                    exits.push(Exit { cache, task, looks, returned, end, scope: Scope::of(&ops) });
+                }
+                Action::RcuBarrier { cpu } => {
+                    let task = tasks.add("bystander", cpu, false)?;
+                    tasks.extend(task, when, bystander)?;
+                    bystanders.push(task);
+                }
+                Action::Pressure { is_short } => others.push((timed.at, position, Due::Pressure(is_short))),
+                Action::Shrink => others.push((timed.at, position, Due::Shrink(Cpu(0)))),
+            }
+        }
+        let cache_setup = |(index, spec): (CacheIndex, &super::CacheSpec)| CacheSetup {
+            name: spec.name.clone(),
+            type_safe: spec.type_safe,
+            users: users.get(&index).copied().unwrap_or(0).saturating_add(spec.other_users).max(1),
+            slab_objects: spec.slab_objects,
+        };
+        let setup = Setup {
+            generation: approach.generation(),
+            sizes: workload.sizes,
+            cpus: workload.cpus,
+            caches: (0..).map(CacheIndex).zip(&workload.caches).map(cache_setup).collect(),
+            objects,
+            tasks: tasks.setups,
+            disturbances: Disturbances::default(),
+            fault: None,
+        };
+        Ok(Plan {
+            setup: Arc::new(setup),
+            starts: tasks.starts,
+            queuers: tasks.queuers,
+            exits,
+            bystanders,
+            others,
+            objects_of,
+            actions: actions.len() as u64,
+        })
+    }
+}
+
+fn queuer(
+    queuers: &mut BTreeMap<Cpu, TaskIndex>,
+    tasks: &mut Tasks,
+    cpu: Cpu,
+) -> Result<TaskIndex, WorkloadError> {
+    let task = match queuers.get(&cpu) {
+        Some(task) => *task,
+        None => tasks.add("queuer", cpu, true)?,
+    };
+    queuers.insert(cpu, task);
+    Ok(task)
+}
+
+/// The approach's exit path, for the cache that it is.
+fn exit(approach: &dyn Approach, cache: CacheIndex, type_safe: bool) -> Vec<Op> {
+    let ops = approach.exit(cache).into_iter();
+    ops.flat_map(|op| match op {
+        Op::Release(released) if type_safe => approach.release_type_safe(released),
+        op => vec![op],
+    })
+    .collect()
+}
+
+fn check(workload: &Workload) -> Result<(), WorkloadError> {
+    if workload.cpus == 0 {
+        return Err(WorkloadError::NoCpu);
+    }
+    if workload.caches.len() > usize::from(u16::MAX) {
+        return Err(WorkloadError::TooMany);
+    }
+    for timed in &workload.actions {
+        if let Some(cpu) = timed.action.cpu().filter(|cpu| cpu.0 >= workload.cpus) {
+            return Err(WorkloadError::UnknownCpu(cpu));
+        }
+        let is_unknown = |cache: &CacheIndex| usize::from(cache.0) >= workload.caches.len();
+        if let Some(cache) = timed.action.cache().filter(is_unknown) {
+            return Err(WorkloadError::UnknownCache(cache));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,352 @@
+//! Run: takes what is due, makes the machine do it, and tells the watcher.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::{
+    Scenario,
+    account::Accounts,
+    agenda::{Agenda, Due},
+    measured::{Dice, InputKind},
+    poll::CpuPlan,
+    program::{Plan, Start},
+    row::Outcome,
+};
+use crate::{
+    approach::Approach,
+    machine::{CacheIndex, Freer, Machine, Move, Seen, TaskIndex, cache::End, grace::Duty, sequence::Cookie},
+};
+use krcu_model::{
+    State, Watch,
+    event::{Cpu, Event, Task, Time, What},
+};
+
+/// A machine, its watcher and its clock.
+pub(super) struct Simulation<'a> {
+    scenario: &'a Scenario<'a>,
+    watcher: &'a mut dyn FnMut(&Event),
+    pub(super) machine: Machine,
+    state: State,
+    pub(super) now: Time,
+    /// When something last happened.
+    last: Time,
+    pub(super) agenda: Agenda,
+    pub(super) dice: Dice<'a>,
+    pub(super) accounts: Accounts,
+    pub(super) cpus: Vec<CpuPlan>,
+    starts: Vec<VecDeque<Start>>,
+    queuers: Vec<bool>,
+    /// Tasks that wait for something, in the order in which they began to.
+    pub(super) blocked: Vec<TaskIndex>,
+    bystanders: Vec<TaskIndex>,
+    /// For each task, when it began and when it had done all.
+    spans: Vec<(Option<Time>, Option<Time>)>,
+    others: Vec<(Time, u64, Due)>,
+    pub(super) begins_grace: bool,
+    /// When the last grace period ended.
+    pub(super) grace_ended: Option<Time>,
+    pub(super) shrinker_frees: bool,
+    /// The CPU with which the shrinker goes on when it has freed what it took off.
+    pub(super) shrinks_next: Option<Cpu>,
+    /// Caches of which an object was freed by the last move, or that began to linger.
+    pub(super) touched: Vec<CacheIndex>,
+    /// Whether a look at a lingering cache is due.
+    pub(super) looks: Vec<bool>,
+    /// Type-safe caches that the work item has not taken up.
+    pub(super) to_release: VecDeque<CacheIndex>,
+    /// Those that it waits for.
+    pub(super) releasing: BTreeSet<CacheIndex>,
+    pub(super) release_due: bool,
+    /// Operations of `rcu_barrier()` that no task made.
+    pub(super) barriers: u64,
+    graces: u64,
+    seen: Seen,
+    lengths: Vec<usize>,
+}
+
+impl<'a> Simulation<'a> {
+    pub(super) fn new(
+        mut plan: Plan,
+        scenario: &'a Scenario<'a>,
+        watcher: &'a mut dyn FnMut(&Event),
+    ) -> Simulation<'a> {
+        let machine = Machine::new(plan.setup.clone());
+        let possible_cpus = u32::from(plan.setup.cpus);
+        let tasks = plan.setup.tasks.len();
+        Simulation {
+            scenario,
+            watcher,
+            state: State::new(Watch { attached: Time(0), possible_cpus, blind: Vec::new() }),
+            now: Time(0),
+            last: Time(0),
+            agenda: Agenda::new(plan.actions),
+            dice: Dice::new(scenario.measured, scenario.seed),
+            accounts: Accounts::new(&mut plan),
+            cpus: vec![CpuPlan::default(); usize::from(plan.setup.cpus)],
+            starts: plan.starts,
+            queuers: plan.queuers,
+            blocked: Vec::new(),
+            bystanders: plan.bystanders,
+            spans: vec![(None, None); tasks],
+            others: plan.others,
+            begins_grace: false,
+            grace_ended: None,
+            shrinker_frees: false,
+            shrinks_next: None,
+            touched: Vec::new(),
+            looks: vec![false; plan.setup.caches.len()],
+            to_release: VecDeque::new(),
+            releasing: BTreeSet::new(),
+            release_due: false,
+            barriers: 0,
+            graces: 0,
+            seen: Seen::new(),
+            lengths: vec![0; usize::from(plan.setup.cpus)],
+            machine,
+        }
+    }
+
+    /// From the first action until nothing more is due.
+    pub(super) fn run(mut self, approach: &dyn Approach) -> Outcome {
+        self.begin();
+        while let Some((at, due)) = self.agenda.take() {
+            self.now = at;
+            self.perform(due);
+        }
+        self.seen.push(Event { time: Time(0), task: Task(0), cpu: Cpu(0), what: What::Quiet });
+        self.now = self.last;
+        self.observe();
+        self.outcome(approach)
+    }
+
+    /// The watcher is told what there is, and the first of everything is due.
+    pub(super) fn begin(&mut self) {
+        self.seen = self.machine.introduction();
+        self.observe();
+        for (at, position, due) in std::mem::take(&mut self.others) {
+            self.agenda.put_action(at, position, due);
+        }
+        for task in self.machine.task_indices() {
+            self.schedule(task);
+        }
+        self.expect_others_grace();
+    }
+
+    fn outcome(self, approach: &dyn Approach) -> Outcome {
+        let violations = self.state.violations().to_vec();
+        let workload = self.scenario.workload;
+        let (rows, mut sum) = self.accounts.rows(workload, approach, &violations, self.dice.uses());
+        sum.grace_periods = self.graces;
+        sum.rcu_barriers = self.barriers + u64::from(self.machine.rcu_barrier.snap().0 - 1);
+        sum.events = self.state.events();
+        sum.simulated_ns = self.last.0;
+        let waits = self.bystanders.iter().map(|task| {
+            let (begin, end) = self.spans[usize::from(task.0)];
+            Some(end?.since(begin?))
+        });
+        Outcome { rows, sum, bystander_waits_ns: waits.collect(), violations }
+    }
+
+    pub(super) fn perform(&mut self, due: Due) {
+        match due {
+            Due::Task(task) => self.task_is_due(task),
+            Due::GraceBegin => {
+                self.begins_grace = false;
+                if !self.machine.grace.is_in_flight() {
+                    self.grace_begins(false);
+                }
+            }
+            Due::OthersGrace(begun) => {
+                // With nothing else to come, nobody would notice.
+                let is_next = self.machine.grace.snap().0 == begun + 1 && !self.machine.grace.is_in_flight();
+                if is_next && self.agenda.has_more() {
+                    self.grace_begins(true);
+                }
+            }
+            Due::GraceEnd => {
+                if self.machine.can_end_grace() {
+                    self.grace_ended = Some(self.now);
+                    self.apply(Move::GraceEnd, None);
+                    self.expect_others_grace();
+                }
+            }
+            Due::Monitor(cpu) => {
+                let plan = &mut self.cpus[usize::from(cpu.0)];
+                if plan.armed.is_some_and(|(_, at)| at == self.now) {
+                    plan.armed = None;
+                    self.apply(Move::Monitor(cpu), None);
+                }
+            }
+            Due::Work(cpu, slot) => {
+                self.cpus[usize::from(cpu.0)].works[usize::from(slot)] = false;
+                self.apply(Move::Work(cpu, slot), None);
+            }
+            Due::Free(freer) => {
+                match freer {
+                    Freer::Monitor(cpu) => self.cpus[usize::from(cpu.0)].monitor_frees = false,
+                    Freer::Work(cpu, slot) => {
+                        self.cpus[usize::from(cpu.0)].work_frees[usize::from(slot)] = false;
+                    }
+                    Freer::Shrinker => self.shrinker_frees = false,
+                }
+                if self.machine.is_freeing(freer) {
+                    self.apply(Move::Free(freer), None);
+                }
+                if let Some(cpu) = self.shrinks_next.take_if(|_| self.machine.shrinker.is_none()) {
+                    self.agenda.put(self.now, Due::Shrink(cpu));
+                }
+            }
+            Due::Callback(cpu) => {
+                let plan = &mut self.cpus[usize::from(cpu.0)];
+                (plan.calls, plan.in_softirq) = (false, true);
+                self.apply(Move::Callback(cpu), None);
+            }
+            Due::FillPages(cpu) => {
+                self.cpus[usize::from(cpu.0)].fills = false;
+                self.apply(Move::FillPages(cpu), None);
+            }
+            Due::LingerLook(cache) => self.linger_look(cache),
+            Due::LingerTimer(cache) => self.linger_timer(cache),
+            Due::ReleaseWork => self.release_work(),
+            Due::Pressure(is_short) => {
+                self.last = self.now;
+                self.machine.set_pressure(is_short);
+            }
+            Due::Shrink(cpu) => self.shrink(cpu),
+        }
+    }
+
+    /// Makes the machine move; what it asks for is on the account of an exit path, if of one.
+    pub(super) fn apply(&mut self, chosen: Move, exit: Option<usize>) {
+        #[cfg(test)]
+        assert!(self.is_enabled(chosen), "{chosen:?} at {:?}", self.now);
+        self.last = self.now;
+        for (length, cpu) in self.lengths.iter_mut().zip(&self.machine.cpus) {
+            *length = cpu.callbacks.len();
+        }
+        self.machine.apply(chosen, &mut self.seen);
+        for (length, cpu) in self.lengths.iter().zip(&self.machine.cpus) {
+            // What follows another's callback asks for nothing.
+            let asks = |duty: &Duty| !matches!(duty, Duty::Barrier | Duty::Release(_));
+            for callback in cpu.callbacks.iter().skip(*length).filter(|callback| asks(&callback.duty)) {
+                self.accounts.ask(callback.cookie, exit);
+            }
+        }
+        let mut is_plain = false;
+        if let Move::Task(task, _) = chosen {
+            is_plain = self.queuers[usize::from(task.0)];
+            if let Some(cookie) = self.machine.task(task).waiting {
+                self.accounts.ask(cookie, exit);
+            }
+        }
+        self.observe();
+        self.poll(!is_plain);
+    }
+
+    /// Tells the watcher what the last move has shown.
+    fn observe(&mut self) {
+        let mut seen = std::mem::take(&mut self.seen);
+        for mut event in seen.drain(..) {
+            event.time = self.now;
+            (self.watcher)(&event);
+            self.accounts.see(&event);
+            match &event.what {
+                What::Freed { cache, .. } => self.touched.extend(Machine::cache_at(*cache)),
+                What::CallbackRan { object, .. } => {
+                    let object = Machine::object_at(*object);
+                    self.touched.extend(object.and_then(|object| self.machine.object_setup(object).cache));
+                }
+                What::Lingers { cache } => {
+                    if let Some(cache) = Machine::cache_at(*cache) {
+                        self.touched.push(cache);
+                        self.set_linger_timer(cache);
+                    }
+                }
+                What::CacheReleased { cache } => {
+                    if let Some(cache) = Machine::cache_at(*cache) {
+                        self.releasing.remove(&cache);
+                    }
+                }
+                _ => {}
+            }
+            self.state.step(event);
+        }
+        self.seen = seen;
+    }
+
+    fn grace_begins(&mut self, for_others: bool) {
+        self.graces += 1;
+        let begins = self.machine.grace.snap();
+        self.accounts.grace_begins(begins, for_others);
+        let ends = match self.scenario.measured.recorded_length(self.now) {
+            Some(length_ns) => {
+                self.dice.note(InputKind::Grace);
+                Time(self.now.0.saturating_add(length_ns))
+            }
+            None => self.after(InputKind::Grace),
+        };
+        self.agenda.put(ends, Due::GraceEnd);
+        self.apply(Move::GraceBegin, None);
+    }
+
+    fn expect_others_grace(&mut self) {
+        let at = match self.scenario.measured.next_recorded(self.now) {
+            Some(at) => {
+                self.dice.note(InputKind::BetweenGrace);
+                Some(at)
+            }
+            None => {
+                let gap_ns = self.dice.draw(InputKind::BetweenGrace);
+                gap_ns.map(|gap_ns| Time(self.now.0.saturating_add(gap_ns)))
+            }
+        };
+        if let Some(at) = at {
+            let Cookie(next) = self.machine.grace.snap();
+            self.agenda.put(at, Due::OthersGrace(next - 1));
+        }
+    }
+
+    fn task_is_due(&mut self, task: TaskIndex) {
+        let place = usize::from(task.0);
+        let next = self.machine.task(task).next;
+        if self.starts[place].front().is_some_and(|start| start.op == next) {
+            self.starts[place].pop_front();
+            self.spans[place].0.get_or_insert(self.now);
+        }
+        self.accounts.before_step(&self.machine, task, self.now);
+        if !self.machine.can_step(task) {
+            self.blocked.push(task);
+            return;
+        }
+        let exit = self.accounts.exit_of(task);
+        let cpu = self.machine.next_cpu(task);
+        self.apply(Move::Task(task, cpu), exit);
+        self.accounts.after_step(&self.machine, task, self.now);
+        if let Some(cache) = exit.map(|exit| self.accounts.cache_of(exit)) {
+            match self.machine.cache(cache).end {
+                End::GivenUp => self.accounts.gives_up(cache, self.now),
+                End::AwaitsWork => self.release_later(cache),
+                _ => {}
+            }
+        }
+        if self.machine.is_finished(task) {
+            self.spans[place].1 = Some(self.now);
+        } else {
+            self.schedule(task);
+        }
+    }
+
+    /// A task's next step is due at its time, or now, or when it can be taken.
+    fn schedule(&mut self, task: TaskIndex) {
+        let next = self.machine.task(task).next;
+        match self.starts[usize::from(task.0)].front().filter(|start| start.op == next) {
+            Some(start) => self.agenda.put_action(start.at.max(self.now), start.position, Due::Task(task)),
+            None if self.machine.can_step(task) => self.agenda.put(self.now, Due::Task(task)),
+            None => self.blocked.push(task),
+        }
+    }
+
+    /// So much later as the next sample says.
+    pub(super) fn after(&mut self, kind: InputKind) -> Time {
+        Time(self.now.0.saturating_add(self.dice.draw(kind).unwrap_or(0)))
+    }
+}

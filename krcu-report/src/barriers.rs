@@ -1,0 +1,261 @@
+//! Barriers: who waits in one, for what, and how long it took others.
+//!
+//! A destroy is one of them: from its entry to its look at the slabs it may wait too, whether or not a function of
+//! a barrier is called inside.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use krcu_common::BarrierKind;
+use serde::{Deserialize, Serialize};
+
+use super::Histogram;
+use krcu_model::{
+    event::{CacheAddress, Event, Gap, Scope, Task, Time, What},
+    state::{CacheId, Destroy, Mark, State},
+};
+
+/// Finished ones that are kept.
+const MOST_FINISHED: usize = 64;
+/// Running ones that are kept: of more, the oldest are forgotten.
+const MOST_OPEN: usize = 256;
+
+/// In what somebody waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WaitKind {
+    /// `rcu_barrier()`.
+    RcuBarrier,
+    /// `kvfree_rcu_barrier()`.
+    KvfreeRcuBarrier,
+    /// `kvfree_rcu_barrier_on_cache()`.
+    KvfreeRcuBarrierOnCache,
+    /// `kmem_cache_destroy()`, until it looks at its slabs.
+    Destroy,
+}
+
+/// One that somebody waits in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BarrierRow {
+    /// In what.
+    pub kind: WaitKind,
+    /// The cache of the destroy that it is, or that it is inside of.
+    pub cache: Option<String>,
+    /// Whether it is inside a destroy, in the same task.
+    pub inside_destroy: bool,
+    /// The task.
+    pub task: u32,
+    /// Its name, where a destroy has told it.
+    pub comm: Option<String>,
+    /// When it began, in nanoseconds as the report's `at_ns`.
+    pub began_ns: u64,
+    /// How long it has been waiting, in nanoseconds.
+    pub since_ns: u64,
+    /// What could be waited for when it began: deferred frees of all caches; callbacks for `rcu_barrier()`.
+    pub at_begin: u64,
+    /// Of that cache, what was queued before it began and is still outstanding.
+    pub own_outstanding: u64,
+    /// The same of all other caches.
+    pub other_outstanding: u64,
+    /// Whether it may be over: something was lost since, and that may have been its end.
+    pub end_may_be_unseen: bool,
+}
+
+/// One that is over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FinishedBarrier {
+    /// In what.
+    pub kind: WaitKind,
+    /// The cache that it was for, or of the destroy that it was inside of.
+    pub cache: Option<String>,
+    /// Whether it was inside a destroy, in the same task.
+    pub inside_destroy: bool,
+    /// The task.
+    pub task: u32,
+    /// Its name, where a destroy has told it.
+    pub comm: Option<String>,
+    /// When it began, in nanoseconds as the report's `at_ns`.
+    pub began_ns: u64,
+    /// How long it took, in nanoseconds.
+    pub wait_ns: u64,
+    /// What could be waited for when it began, as in [`BarrierRow::at_begin`].
+    pub at_begin: u64,
+}
+
+impl WaitKind {
+    /// All of them.
+    pub const ALL: [WaitKind; 4] = [
+        WaitKind::RcuBarrier,
+        WaitKind::KvfreeRcuBarrier,
+        WaitKind::KvfreeRcuBarrierOnCache,
+        WaitKind::Destroy,
+    ];
+
+    /// The function, as the kernel calls it.
+    #[must_use]
+    pub fn function(self) -> &'static str {
+        match self {
+            WaitKind::RcuBarrier => "rcu_barrier",
+            WaitKind::KvfreeRcuBarrier => "kvfree_rcu_barrier",
+            WaitKind::KvfreeRcuBarrierOnCache => "kvfree_rcu_barrier_on_cache",
+            WaitKind::Destroy => "kmem_cache_destroy",
+        }
+    }
+}
+
+impl From<BarrierKind> for WaitKind {
+    fn from(kind: BarrierKind) -> WaitKind {
+        match kind {
+            BarrierKind::Rcu => WaitKind::RcuBarrier,
+            BarrierKind::Kvfree => WaitKind::KvfreeRcuBarrier,
+            BarrierKind::KvfreeOnCache => WaitKind::KvfreeRcuBarrierOnCache,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    kind: WaitKind,
+    task: Task,
+    begin: Mark,
+    at_begin: u64,
+}
+
+/// What is kept of barriers.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waits {
+    open: VecDeque<Open>,
+    finished: VecDeque<FinishedBarrier>,
+    histograms: BTreeMap<WaitKind, Histogram>,
+    /// No end of a barrier is lost after this.
+    lost_until: Option<Time>,
+}
+
+impl Waits {
+    /// An event of a barrier or a destroy, before the state takes it.
+    pub(super) fn see(&mut self, event: &Event, state: &State) {
+        let (task, mark) = (event.task, Mark { position: state.position() + 1, time: event.time });
+        match &event.what {
+            What::BarrierBegin { barrier, .. } => self.begins((*barrier).into(), task, mark, state),
+            What::DestroyBegin { facts, .. } if facts.refcount == 1 => {
+                self.begins(WaitKind::Destroy, task, mark, state);
+            }
+            What::BarrierEnd { barrier, cache } => self.ends((*barrier).into(), event, *cache, state),
+            What::ShutdownBegin { cache, .. } => self.ends(WaitKind::Destroy, event, Some(*cache), state),
+            _ => {}
+        }
+    }
+
+    /// Something went unseen.
+    pub(super) fn see_gap(&mut self, gap: &Gap) {
+        if matches!(gap.scope, Scope::Everything | Scope::Barriers) {
+            self.lost_until = self.lost_until.max(Some(gap.until));
+        }
+    }
+
+    fn begins(&mut self, kind: WaitKind, task: Task, begin: Mark, state: &State) {
+        // Of an older one of this kind in this task, the end went unseen.
+        self.open.retain(|open| open.kind != kind || open.task != task);
+        if self.open.len() == MOST_OPEN {
+            self.open.pop_front();
+        }
+        let at_begin = match kind {
+            WaitKind::RcuBarrier => state.view().ledger.callbacks.len() as u64,
+            WaitKind::KvfreeRcuBarrier | WaitKind::KvfreeRcuBarrierOnCache | WaitKind::Destroy => {
+                state.outstanding()
+            }
+        };
+        self.open.push_back(Open { kind, task, begin, at_begin });
+    }
+
+    fn ends(&mut self, kind: WaitKind, event: &Event, address: Option<CacheAddress>, state: &State) {
+        let is_it = |open: &Open| open.kind == kind && open.task == event.task;
+        let Some(place) = self.open.iter().rposition(is_it) else { return };
+        let Some(Open { begin, at_begin, .. }) = self.open.remove(place) else { return };
+        let wait_ns = event.time.since(begin.time);
+        self.histograms.entry(kind).or_default().add(wait_ns);
+        let destroy = around(state, event.task, begin);
+        let of_address = || address.and_then(|address| state.view().caches.get(&address));
+        let name = destroy.map(|destroy| &destroy.facts.name).or_else(|| of_address().map(|c| &c.facts.name));
+        self.finished.push_front(FinishedBarrier {
+            kind,
+            cache: name.cloned(),
+            inside_destroy: destroy.is_some() && kind != WaitKind::Destroy,
+            task: event.task.0,
+            comm: destroy.map(|destroy| destroy.comm.clone()),
+            began_ns: begin.time.since(state.watch().attached),
+            wait_ns,
+            at_begin,
+        });
+        self.finished.truncate(MOST_FINISHED);
+    }
+
+    /// Those that somebody waits in now, the oldest first.
+    pub(super) fn running(&self, state: &State, now: Time, most: usize) -> Vec<BarrierRow> {
+        self.open
+            .iter()
+            .filter(|open| !is_over(open, state))
+            .take(most)
+            .map(|o| self.row(o, state, now))
+            .collect()
+    }
+
+    fn row(&self, open: &Open, state: &State, now: Time) -> BarrierRow {
+        let Open { kind, task, begin, at_begin } = open;
+        let destroy = around(state, *task, *begin);
+        let (own_outstanding, other_outstanding) = outstanding(*kind, *begin, destroy, state);
+        BarrierRow {
+            kind: *kind,
+            cache: destroy.map(|destroy| destroy.facts.name.clone()),
+            inside_destroy: destroy.is_some() && *kind != WaitKind::Destroy,
+            task: task.0,
+            comm: destroy.map(|destroy| destroy.comm.clone()),
+            began_ns: begin.time.since(state.watch().attached),
+            since_ns: now.since(begin.time),
+            at_begin: *at_begin,
+            own_outstanding,
+            other_outstanding,
+            end_may_be_unseen: self.lost_until.is_some_and(|lost| lost >= begin.time),
+        }
+    }
+
+    /// Those that are over, the newest first.
+    pub(super) fn finished(&self, most: usize) -> Vec<FinishedBarrier> {
+        self.finished.iter().take(most).cloned().collect()
+    }
+
+    /// Calls of `rcu_barrier()` outside of destroys that began within a span.
+    pub(super) fn bystanders(&self, from_ns: u64, until_ns: u64) -> impl Iterator<Item = u64> {
+        let unrelated = self.finished.iter().filter(|b| b.kind == WaitKind::RcuBarrier && !b.inside_destroy);
+        unrelated.map(|barrier| barrier.began_ns).filter(move |began| (from_ns..until_ns).contains(began))
+    }
+
+    pub(super) fn histograms(&self) -> BTreeMap<WaitKind, Histogram> {
+        self.histograms.clone()
+    }
+}
+
+/// The destroy that this task is in, when something began: it, or the one that it is inside of.
+fn around(state: &State, task: Task, begin: Mark) -> Option<&Destroy> {
+    let destroy = &state.destroys()[*state.view().open_destroys.get(&task)?];
+    (destroy.look.is_none() && destroy.begin <= begin).then_some(destroy)
+}
+
+/// Whether a destroy has ended without a look that was seen.
+fn is_over(open: &Open, state: &State) -> bool {
+    open.kind == WaitKind::Destroy && around(state, open.task, open.begin).is_none()
+}
+
+/// What was queued before it began and is still outstanding: of the destroy's own cache, and of others.
+fn outstanding(kind: WaitKind, begin: Mark, destroy: Option<&Destroy>, state: &State) -> (u64, u64) {
+    let own: Option<CacheId> = destroy.map(|destroy| destroy.cache);
+    if kind == WaitKind::RcuBarrier {
+        let before = state.view().ledger.callbacks.values().filter(|waiting| waiting.queued < begin);
+        return before.fold((0, 0), |(of_own, of_others), waiting| {
+            if Some(waiting.life) == own { (of_own + 1, of_others) } else { (of_own, of_others + 1) }
+        });
+    }
+    state.view().caches.values().fold((0, 0), |(of_own, of_others), cache| {
+        let before = cache.outstanding.older_than(begin);
+        if Some(cache.id) == own { (of_own + before, of_others) } else { (of_own, of_others + before) }
+    })
+}

@@ -1,0 +1,228 @@
+//! Caches: a row for each, from what is outstanding of it now.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
+
+use serde::{Deserialize, Serialize};
+
+use krcu_model::{
+    event::{ObjectAddress, Time},
+    stack::StackId,
+    state::{Born, Cache, CacheId, Destroy, Mark, State},
+    verdict::FreedBy,
+};
+
+/// Rows of caches that are gone.
+const MOST_GONE: usize = 16;
+
+/// A cache. Totals are since the probes were attached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheRow {
+    /// Which: an address may be another cache's next, this number is not used again.
+    pub id: u32,
+    /// Its name; empty of a cache that is older than the probes, until somebody destroys it.
+    pub name: String,
+    /// The module whose cache it is, where known.
+    pub module: Option<String>,
+    /// Bytes of an object; 0 when not known.
+    pub object_bytes: u32,
+    /// How far its life is.
+    pub phase: CachePhase,
+    /// Whether it was created while the probes were attached: what was queued before is not known of others.
+    pub created_while_watched: bool,
+    /// Whether its objects are counted, not followed one by one.
+    pub counted: bool,
+    /// Objects handed to `kfree_rcu()`.
+    pub queued: u64,
+    /// Callbacks in its objects handed to `call_rcu()`.
+    pub callbacks: u64,
+    /// Deferred objects that were freed.
+    pub freed: u64,
+    /// The same, by how.
+    pub freed_by: FreedBy,
+    /// Objects handed to `kfree_rcu()` whose free has not begun.
+    pub outstanding: u64,
+    /// Objects whose free has begun, in a call that has not returned.
+    pub being_freed: u64,
+    /// Callbacks that have not begun to run; 0 where that is not seen.
+    pub callbacks_waiting: u64,
+    /// Age of the oldest that is outstanding or waiting, in nanoseconds.
+    pub oldest_age_ns: Option<u64>,
+    /// When anything of it was last queued or freed, in nanoseconds as the report's `at_ns`.
+    pub last_activity_ns: u64,
+    /// The destroy that failed to empty it, or that released it: its place among all destroys.
+    pub destroy: Option<u64>,
+}
+
+/// How far a cache's life is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CachePhase {
+    /// In use.
+    Live,
+    /// Somebody is destroying it.
+    Destroying,
+    /// Its destroy failed, and it is there for ever.
+    Failed,
+    /// It is gone.
+    Released,
+}
+
+impl CacheRow {
+    /// All that is deferred and not done: objects and callbacks.
+    #[must_use]
+    pub fn deferred(&self) -> u64 {
+        self.outstanding + self.callbacks_waiting
+    }
+}
+
+/// The oldest of each cache. What is queued later is never older, so one that is still there needs no new search.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Oldest {
+    frees: BTreeMap<CacheId, (ObjectAddress, Mark)>,
+    callbacks: BTreeMap<CacheId, (ObjectAddress, Mark)>,
+}
+
+impl Oldest {
+    /// Looks where the one that was known is gone.
+    pub(super) fn update(&mut self, state: &State) {
+        let waiting = state.view().caches.values().filter(|cache| !cache.outstanding.is_empty());
+        let frees = waiting.filter_map(|cache| {
+            let known = self.frees.get(&cache.id).filter(|(object, queued)| {
+                cache.outstanding.get(*object).is_some_and(|entry| entry.queued == *queued)
+            });
+            let found = || cache.outstanding.oldest().map(|(object, entry)| (object, entry.queued));
+            Some((cache.id, known.copied().or_else(found)?))
+        });
+        self.frees = frees.collect();
+        let callbacks = &state.view().ledger.callbacks;
+        let is_there = |(head, queued): &(ObjectAddress, Mark)| {
+            callbacks.get(head).is_some_and(|waiting| waiting.queued == *queued)
+        };
+        let has_some = |id: &CacheId| self.callbacks.get(id).is_some_and(is_there);
+        let lives =
+            state.view().caches.values().filter(|cache| cache.callbacks_waiting > 0).map(|cache| cache.id);
+        let lives: BTreeSet<CacheId> = lives.collect();
+        if !lives.iter().all(has_some) {
+            self.callbacks.clear();
+            for (head, waiting) in callbacks {
+                let oldest = self.callbacks.entry(waiting.life).or_insert((*head, waiting.queued));
+                if waiting.queued < oldest.1 {
+                    *oldest = (*head, waiting.queued);
+                }
+            }
+        }
+        self.callbacks.retain(|life, _| lives.contains(life));
+    }
+
+    fn of(&self, id: CacheId) -> Option<Time> {
+        let both = [self.frees.get(&id), self.callbacks.get(&id)];
+        both.into_iter().flatten().map(|(_, queued)| queued.time).min()
+    }
+
+    /// Of all caches.
+    pub(super) fn of_all(&self) -> Option<Time> {
+        self.frees.values().chain(self.callbacks.values()).map(|(_, queued)| queued.time).min()
+    }
+}
+
+/// At most so many rows, of the caches that there are and of the last that are gone.
+pub(super) fn rows(state: &State, oldest: &Oldest, now: Time, most: usize) -> Vec<CacheRow> {
+    let mut order: Vec<&Cache> = state.view().caches.values().collect();
+    let rank = |cache: &&Cache| {
+        (Reverse(cache.outstanding.len() + cache.callbacks_waiting), Reverse(last_activity(cache)), cache.id)
+    };
+    order.sort_by_cached_key(rank);
+    let destroying: BTreeSet<CacheId> = state
+        .view()
+        .open_destroys
+        .values()
+        .map(|place| &state.destroys()[*place])
+        .filter(|destroy| destroy.look.is_some() || destroy.facts.refcount == 1)
+        .map(|destroy| destroy.cache)
+        .collect();
+    let mut rows: Vec<CacheRow> = order
+        .into_iter()
+        .take(most)
+        .map(|cache| row(state, cache, oldest, now, destroying.contains(&cache.id)))
+        .collect();
+    let room = most.saturating_sub(rows.len()).min(MOST_GONE);
+    let gone = state.destroys().iter().enumerate().rev().filter(|(_, destroy)| destroy.released);
+    rows.extend(gone.take(room).map(|(place, destroy)| row_of_gone(state, place, destroy)));
+    rows
+}
+
+fn row(state: &State, cache: &Cache, oldest: &Oldest, now: Time, is_destroying: bool) -> CacheRow {
+    let (created, created_while_watched) = match &cache.born {
+        Born::Watched { stack, .. } => (*stack, true),
+        Born::BeforeAttach => (StackId::default(), false),
+    };
+    let phase = match (is_destroying, cache.failed) {
+        (true, _) => CachePhase::Destroying,
+        (false, Some(_)) => CachePhase::Failed,
+        (false, None) => CachePhase::Live,
+    };
+    CacheRow {
+        id: cache.id.0,
+        name: cache.facts.name.clone(),
+        module: module_of(state, [created, cache.last_queued_stack, cache.last_callback_stack]),
+        object_bytes: cache.facts.object_size,
+        phase,
+        created_while_watched,
+        counted: cache.counted,
+        queued: cache.queued,
+        callbacks: cache.callbacks,
+        freed: cache.freed_by.total(),
+        freed_by: cache.freed_by,
+        outstanding: cache.outstanding.len(),
+        being_freed: cache.being_freed,
+        callbacks_waiting: cache.callbacks_waiting,
+        oldest_age_ns: oldest.of(cache.id).map(|queued| now.since(queued)),
+        last_activity_ns: last_activity(cache).since(state.watch().attached),
+        destroy: cache.failed.map(|place| state.destroys()[place].number),
+    }
+}
+
+fn row_of_gone(state: &State, place: usize, destroy: &Destroy) -> CacheRow {
+    let (created, created_while_watched) = match &destroy.born {
+        Born::Watched { stack, .. } => (*stack, true),
+        Born::BeforeAttach => (StackId::default(), false),
+    };
+    let last =
+        destroy.last_late.max(destroy.last_freed).unwrap_or(destroy.begin.time).max(destroy.begin.time);
+    let stacks = [created, destroy.stack, destroy.last_queued_stack];
+    CacheRow {
+        id: destroy.cache.0,
+        name: destroy.facts.name.clone(),
+        module: module_of(state, stacks).or_else(|| destroy.module_going.clone()),
+        object_bytes: destroy.facts.object_size,
+        phase: CachePhase::Released,
+        created_while_watched,
+        counted: destroy.counted,
+        queued: destroy.queued,
+        callbacks: destroy.callbacks,
+        freed: destroy.freed_by.total() + destroy.late,
+        freed_by: destroy.freed_by,
+        outstanding: state.view().orphans.values().filter(|orphan| **orphan == place).count() as u64,
+        being_freed: 0,
+        callbacks_waiting: 0,
+        oldest_age_ns: None,
+        last_activity_ns: last.since(state.watch().attached),
+        destroy: Some(destroy.number),
+    }
+}
+
+fn last_activity(cache: &Cache) -> Time {
+    let born = match &cache.born {
+        Born::Watched { at, .. } => Some(at.time),
+        Born::BeforeAttach => None,
+    };
+    let queued = cache.last_queued.max(cache.last_callback).map(|mark| mark.time);
+    born.max(queued).max(cache.last_freed).unwrap_or_default()
+}
+
+fn module_of(state: &State, stacks: [StackId; 3]) -> Option<String> {
+    stacks.into_iter().find_map(|stack| state.stack(stack).module().map(str::to_owned))
+}

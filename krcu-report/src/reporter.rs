@@ -1,0 +1,130 @@
+//! Reporter: sees each event before the state takes it, and makes reports of the state.
+
+use super::{
+    Bounds, EventWord, Events, Losses, Outside, Question, Report, SCHEMA, VerdictRow,
+    barriers::Waits,
+    caches::{self, Oldest},
+    verdicts::Verdicts,
+    workload::Recent,
+};
+use krcu_model::{
+    event::{Event, Gap, LossReason, Time, What},
+    state::State,
+};
+
+/// What reports need and the state does not keep. Bounded, but for a number for each cache with something outstanding.
+///
+/// ```
+/// use krcu_model::{State, Watch, event::{Cpu, Event, Task, Time, What}};
+/// use krcu_report::{Bounds, Outside, Reporter};
+///
+/// let (mut state, mut reporter) = (State::new(Watch::default()), Reporter::default());
+/// let event = Event { time: Time(7), task: Task(1), cpu: Cpu(0), what: What::GraceBegin { expedited: false } };
+/// reporter.see(&event, &state);
+/// state.step(event);
+/// let report = reporter.report(&state, Time(9), Outside::default(), Bounds::OVERVIEW);
+/// assert_eq!((report.at_ns, report.events.grace), (9, 1));
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Reporter {
+    seq: u64,
+    events: Events,
+    /// What the gaps count.
+    losses: Losses,
+    oldest: Oldest,
+    waits: Waits,
+    recent: Recent,
+    verdicts: Verdicts,
+}
+
+impl Reporter {
+    /// An event that the state takes next: to be called before each [`State::step`], with the state as it is.
+    pub fn see(&mut self, event: &Event, state: &State) {
+        if let What::Gap(gap) = &event.what {
+            return self.see_gap(gap, state);
+        }
+        let Some(word) = EventWord::of(&event.what) else { return };
+        self.events.count(word);
+        match word {
+            EventWord::Cache | EventWord::Barrier => self.waits.see(event, state),
+            EventWord::Queue | EventWord::Free | EventWord::Batch | EventWord::Grace => {
+                self.recent.see(event);
+            }
+            EventWord::Other => {}
+        }
+    }
+
+    #[cold]
+    fn see_gap(&mut self, gap: &Gap, state: &State) {
+        match gap.reason {
+            LossReason::RingFull => self.losses.ring_full += gap.events,
+            LossReason::ProbeMissed => self.losses.probe_missed += gap.events,
+            LossReason::MapFull => self.losses.map_full += gap.events,
+            LossReason::NotInTrace => self.losses.not_in_trace = true,
+        }
+        // One without an end is noticed when it is told.
+        let noticed = if gap.until == Time(u64::MAX) { state.now() } else { gap.until };
+        self.losses.last_at_ns = self.losses.last_at_ns.max(Some(noticed.since(state.watch().attached)));
+        self.waits.see_gap(gap);
+        self.recent.see_gap(gap);
+    }
+
+    /// How things are at this time. A search for the oldest looks at each outstanding object once, at the most.
+    pub fn report(&mut self, state: &State, now: Time, outside: Outside, bounds: Bounds) -> Report {
+        self.oldest.update(state);
+        self.verdicts.update(state);
+        let seq = self.seq;
+        self.seq += 1;
+        let losses = match outside.losses {
+            Some(counted) => Losses {
+                not_in_trace: self.losses.not_in_trace,
+                last_at_ns: counted.last_at_ns.or(self.losses.last_at_ns),
+                ..counted
+            },
+            None => self.losses,
+        };
+        Report {
+            schema: SCHEMA,
+            seq,
+            at_ns: now.since(state.watch().attached),
+            events: self.events,
+            accounts: outside.accounts,
+            losses,
+            ring: outside.ring,
+            outstanding: state.outstanding(),
+            callbacks_waiting: state
+                .sees_callbacks_run()
+                .then_some(state.view().ledger.callbacks.len() as u64),
+            oldest_age_ns: self.oldest.of_all().map(|queued| now.since(queued)),
+            without_site: outside.without_site,
+            probes: outside.probes,
+            caches: caches::rows(state, &self.oldest, now, bounds.caches),
+            caches_total: state.view().caches.len() as u64,
+            barriers_running: self.waits.running(state, now, bounds.barriers),
+            barriers_finished: self.waits.finished(bounds.barriers),
+            waits: self.waits.histograms(),
+            verdict_counts: self.verdicts.counts().clone(),
+            verdicts: self.verdicts.rows(bounds.verdicts),
+            sinks: outside.sinks,
+        }
+    }
+
+    /// Every verdict that may still change, as of the last report, the newest first.
+    #[must_use]
+    pub fn verdicts(&self) -> &[VerdictRow] {
+        self.verdicts.all()
+    }
+
+    /// Has the state forget what is decided for good: to be called after [`Reporter::report`] by whoever watches
+    /// for long.
+    pub fn forget(&mut self, state: &mut State) {
+        self.verdicts.forget(state);
+    }
+
+    /// What is to be simulated of a destroy, by its place among all; nothing where there is no such destroy, or where
+    /// it never looked at its slabs.
+    #[must_use]
+    pub fn question(&self, state: &State, destroy: u64) -> Option<Question> {
+        self.recent.question(state, &self.waits, destroy)
+    }
+}

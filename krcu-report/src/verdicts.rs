@@ -1,0 +1,165 @@
+//! Verdicts: the last ones whole, and how many there were of each word.
+//!
+//! A verdict may change until its destroy has settled, and when a loss becomes known. The newest destroys are
+//! decided anew each time something has happened; an older one keeps the word that it had when it left them, once it
+//! had settled. A destroy that still waits has none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use krcu_model::{
+    accuse::{self, Accusation},
+    of_destroy,
+    state::State,
+    verdict::{Verdict, VerdictKind},
+};
+
+/// Destroys that are decided anew.
+const NEWEST: usize = 256;
+/// Older ones that have not settled.
+const MOST_OPEN: usize = 256;
+
+/// Destroys that are decided for good before they are forgotten, all at once.
+const MOST_FORGETTABLE: usize = 64;
+
+/// A verdict, and of which destroy.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VerdictRow {
+    /// The destroy's place among all, from 0: what a client asks about. Absent for an accusation of the kernel, which
+    /// is about a cache.
+    pub destroy: Option<u64>,
+    /// Of an accusation: which life of a cache it is about, where it is about one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub life: Option<u32>,
+    /// When the destroy began, or what the kernel is accused of was found last, from the moment the probes were attached.
+    pub at_ns: u64,
+    /// Whether waiting longer cannot change it, unless a loss becomes known.
+    pub settled: bool,
+    /// The verdict, with its evidence.
+    pub verdict: Verdict,
+}
+
+/// What is kept of verdicts.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Verdicts {
+    /// Of destroys that are decided for good, and of what the kernel was accused of about their caches.
+    decided: BTreeMap<VerdictKind, u64>,
+    /// Destroys before this one are decided for good, or in `open`.
+    passed: usize,
+    open: Vec<usize>,
+    /// Events and gaps at the last look.
+    at: Option<(u64, usize)>,
+    rows: Vec<VerdictRow>,
+    counts: BTreeMap<VerdictKind, u64>,
+}
+
+impl Verdicts {
+    /// Decides again, if anything has happened.
+    pub(super) fn update(&mut self, state: &State) {
+        let at = Some((state.events(), state.gaps().len()));
+        if at == self.at {
+            return;
+        }
+        self.at = at;
+        let running = running(state);
+        let unsettled = unsettled(state, &running);
+        let row_of = |place: usize| {
+            let verdict = of_destroy(state, &state.destroys()[place]);
+            VerdictRow {
+                destroy: Some(state.destroys()[place].number),
+                life: None,
+                at_ns: verdict.destroyed_at_ns,
+                settled: !unsettled.contains(&place),
+                verdict,
+            }
+        };
+        let mut settled: Vec<usize> = Vec::new();
+        while state.destroys().len() - self.passed > NEWEST {
+            if unsettled.contains(&self.passed) && self.open.len() < MOST_OPEN {
+                self.open.push(self.passed);
+            } else {
+                settled.push(self.passed);
+            }
+            self.passed += 1;
+        }
+        settled.extend(self.open.extract_if(.., |place| !unsettled.contains(place)));
+        let places = self.open.iter().copied().chain(self.passed..state.destroys().len());
+        let of_destroys = places.filter(|place| !running.contains(place)).map(row_of);
+        let of_kernel = accuse::all(state).map(|Accusation { life, at, verdict }| VerdictRow {
+            destroy: None,
+            life: life.map(|life| life.0),
+            at_ns: at.since(state.watch().attached),
+            settled: true,
+            verdict,
+        });
+        self.rows = of_destroys.chain(of_kernel).collect();
+        let passing: Vec<VerdictRow> = settled.into_iter().map(row_of).collect();
+        for row in &passing {
+            *self.decided.entry(row.verdict.verdict).or_default() += 1;
+        }
+        self.counts = self.decided.clone();
+        for row in &self.rows {
+            *self.counts.entry(row.verdict.verdict).or_default() += 1;
+        }
+        // What is decided for good is shown once more: many may have come at once, and be gone by the next look.
+        self.rows.extend(passing);
+        self.rows.reverse();
+        self.rows.sort_by_key(|row| std::cmp::Reverse(row.at_ns));
+    }
+
+    /// The newest first.
+    pub(super) fn rows(&self, most: usize) -> Vec<VerdictRow> {
+        self.rows.iter().take(most).cloned().collect()
+    }
+
+    pub(super) fn all(&self) -> &[VerdictRow] {
+        &self.rows
+    }
+
+    /// Has the state forget the destroys that are decided for good.
+    pub(super) fn forget(&mut self, state: &mut State) {
+        if self.passed < self.open.len() + MOST_FORGETTABLE {
+            return;
+        }
+        let open: BTreeSet<usize> = self.open.iter().copied().collect();
+        for word in state.forget_accusations(self.passed, &open) {
+            *self.decided.entry(word).or_default() += 1;
+        }
+        state.forget_destroys(self.passed, &open);
+        self.passed = open.len();
+        self.open = (0..open.len()).collect();
+        self.at = None;
+    }
+
+    pub(super) fn counts(&self) -> &BTreeMap<VerdictKind, u64> {
+        &self.counts
+    }
+}
+
+/// Destroys that somebody waits in. One whose end may have been lost, or whose module is gone, is none of them.
+fn running(state: &State) -> BTreeSet<usize> {
+    let is_running = |place: &&usize| {
+        let destroy = &state.destroys()[**place];
+        let is_one = destroy.look.is_some() || destroy.facts.refcount == 1;
+        let may_be_over = destroy.released
+            || destroy.module_going.is_some()
+            || state.gaps().iter().any(|gap| gap.until >= destroy.begin.time);
+        is_one && !may_be_over
+    };
+    state.view().open_destroys.values().filter(is_running).copied().collect()
+}
+
+/// Destroys of which more may be seen: that run, or that have left behind what is still to be freed.
+fn unsettled(state: &State, running: &BTreeSet<usize>) -> BTreeSet<usize> {
+    let mut unsettled = running.clone();
+    unsettled.extend(state.view().orphans.values());
+    unsettled.extend(state.view().ledger.callbacks.values().filter_map(|waiting| waiting.late_for));
+    let left = state
+        .view()
+        .caches
+        .values()
+        .filter(|cache| !cache.outstanding.is_empty() || cache.callbacks_waiting > 0);
+    unsettled.extend(left.filter_map(|cache| cache.failed));
+    unsettled
+}

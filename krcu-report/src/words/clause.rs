@@ -1,0 +1,86 @@
+//! Clause: what a verdict says of its cache, behind the word.
+
+use super::{
+    lines::undecided,
+    units::{objects, span},
+};
+use krcu_model::{Verdict, VerdictKind, reason::Reason, verdict::Ordering};
+
+/// What, in one clause that follows the cache's name; empty where the word says it all.
+#[must_use]
+pub fn clause(verdict: &Verdict) -> String {
+    match verdict.verdict {
+        VerdictKind::Clean if verdict.ordering == Ordering::Unknown => match verdict.reasons.first() {
+            Some(Reason::LateAttach) | None => "nothing was left; it is older than the probes",
+            Some(_) => "nothing was left; how that was ordered is not known",
+        }
+        .to_owned(),
+        VerdictKind::Clean => String::new(),
+        VerdictKind::Repeated => verdict.notes.join("; "),
+        VerdictKind::Alias if verdict.aliases.is_empty() => verdict.notes.join("; "),
+        VerdictKind::Alias => {
+            format!("has {} merged into it: only a reference was dropped", verdict.aliases.join(", "))
+        }
+        VerdictKind::Waited => {
+            format!("the destroy waited {} for {}", span(verdict.wait_ns.unwrap_or(0)), waited_for(verdict))
+        }
+        VerdictKind::Pending => format!("destroyed with {} outstanding", outstanding(verdict)),
+        VerdictKind::Leaked => match verdict.leaked {
+            Some(leaked) => format!("destroyed with {} that nobody queued", objects(leaked, "object")),
+            None => "destroyed with objects that nobody queued".to_owned(),
+        },
+        VerdictKind::LateFree => {
+            format!("{} ran after the cache was gone", objects(verdict.late_frees, "deferred free"))
+        }
+        VerdictKind::Unordered => {
+            let margin = verdict.margin_ns.map_or_else(|| "an unknown margin".to_owned(), span);
+            let last = match (verdict.callbacks.is_empty(), verdict.queued_ever) {
+                (true, _) => "free",
+                (false, 0) => "callback",
+                (false, _) => "free or callback",
+            };
+            format!("nothing outstanding, by luck: the last {last} was {margin} before")
+        }
+        VerdictKind::BarrierEarly => {
+            format!(
+                "a barrier returned with {} that it covers still queued",
+                objects(verdict.queued_by_kfree_rcu, "object")
+            )
+        }
+        VerdictKind::FreedEarly => {
+            let freed = objects(verdict.queued_by_kfree_rcu, "object");
+            format!("{freed} freed before a grace period had passed")
+        }
+        VerdictKind::DoubleFree => {
+            let were = if verdict.queued_twice == 1 { "was" } else { "were" };
+            let freed = objects(verdict.queued_twice, "object");
+            format!("{freed} {were} handed over to be freed while queued already")
+        }
+        VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
+        VerdictKind::Inconclusive => undecided(verdict),
+    }
+}
+
+/// What was outstanding when a destroy looked, by what deferred it.
+fn outstanding(verdict: &Verdict) -> String {
+    let callbacks = verdict.queued_by_call_rcu.unwrap_or(0);
+    match (verdict.queued_by_kfree_rcu, callbacks) {
+        (frees, 0) => objects(frees, "deferred free"),
+        (0, callbacks) => objects(callbacks, "callback"),
+        (frees, callbacks) => {
+            format!("{} and {}", objects(frees, "deferred free"), objects(callbacks, "callback"))
+        }
+    }
+}
+
+/// What a destroy waited for.
+fn waited_for(verdict: &Verdict) -> String {
+    match (verdict.waited_for_own, verdict.waited_for_own_callbacks) {
+        (0, 0) => "callbacks of call_rcu()".to_owned(),
+        (0, callbacks) => format!("{} of call_rcu()", objects(callbacks, "callback")),
+        (frees, 0) => objects(frees, "deferred free"),
+        (frees, callbacks) => {
+            format!("{} and {}", objects(frees, "deferred free"), objects(callbacks, "callback"))
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Lines: one line of evidence each.
+
+use std::fmt::Write as _;
+
+use super::units::{count, objects, span};
+use krcu_model::{
+    Verdict, VerdictKind,
+    reason::Reason,
+    verdict::{CallbackCount, KernelResult},
+};
+
+/// Frames shown of one site.
+const FRAMES: usize = 3;
+
+/// `12 × my_free [my_module]`.
+#[must_use]
+pub fn callback(callback: &CallbackCount) -> String {
+    let module = callback.module.as_ref().map_or_else(String::new, |module| format!(" [{module}]"));
+    let name = format!("{}{module}", callback.function);
+    if callback.objects > 0 { format!("{} × {name}", count(callback.objects)) } else { name }
+}
+
+/// By what, when and on which CPUs what is outstanding was deferred.
+#[must_use]
+pub fn queued_by(verdict: &Verdict) -> Option<String> {
+    if matches!(verdict.verdict, VerdictKind::BarrierEarly | VerdictKind::FreedEarly) {
+        // The clause has the number, which may be of callbacks.
+        return None;
+    }
+    let mut parts = Vec::new();
+    let outstanding = verdict.queued_by_kfree_rcu.max(verdict.waited_for_own);
+    if outstanding > 0 {
+        parts.push(format!("kfree_rcu  {}", count(outstanding)));
+    } else if verdict.queued_ever > 0 {
+        parts.push(format!("kfree_rcu  {} in all", count(verdict.queued_ever)));
+    }
+    let callbacks = verdict.queued_by_call_rcu.unwrap_or(0).max(verdict.waited_for_own_callbacks);
+    let is_about_callbacks = verdict.queued_by_call_rcu.is_none() || !verdict.callbacks.is_empty();
+    if callbacks > 0 {
+        parts.push(format!("call_rcu  {}", count(callbacks)));
+    } else if is_about_callbacks && verdict.callbacks_ever > 0 {
+        parts.push(format!("call_rcu  {} in all", count(verdict.callbacks_ever)));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    if let Some(leaked) = verdict.leaked.filter(|leaked| *leaked > 0) {
+        parts.push(format!("nobody  {}", count(leaked)));
+    }
+    if let Some(age) = verdict.oldest_age_ns {
+        parts.push(format!("oldest {}", span(age)));
+    }
+    if !verdict.cpus.is_empty() {
+        let cpus: Vec<String> =
+            verdict.cpus.iter().map(|cpu| format!("CPU {}: {}", cpu.cpu.0, count(cpu.objects))).collect();
+        parts.push(cpus.join(", "));
+    }
+    Some(parts.join("   "))
+}
+
+/// `777 × my_flush+0x51 ← my_exit+0x37f [my_module]`: a module is named once for frames in a row.
+#[must_use]
+pub fn site(objects: u64, stack: &[String]) -> String {
+    // As far as the module's own code goes, and its caller where it has none.
+    let own = stack.iter().rposition(|frame| frame.contains(" [")).map_or(FRAMES, |last| last + 1);
+    let shown: Vec<&String> = stack.iter().take(own.min(FRAMES)).collect();
+    let mut frames = Vec::new();
+    for (place, frame) in shown.iter().enumerate() {
+        let module = |frame: &str| frame.split_once(" [").map(|(_, module)| module.to_owned());
+        let repeats =
+            shown.get(place + 1).is_some_and(|next| module(frame).is_some() && module(next) == module(frame));
+        frames.push(if repeats { frame.split(" [").next().unwrap_or(frame) } else { frame.as_str() });
+    }
+    let chain = if frames.is_empty() { "an unknown place".to_owned() } else { frames.join(" ← ") };
+    if objects > 0 { format!("{} × {chain}", count(objects)) } else { format!("last from {chain}") }
+}
+
+/// That it is undecided, and why: a word each, with the programs where runs of probes were skipped.
+#[must_use]
+pub fn undecided(verdict: &Verdict) -> String {
+    let reason = |reason: &Reason| match reason {
+        Reason::ProbeMissed if !verdict.missed_programs.is_empty() => {
+            format!("{} ({})", reason.word(), verdict.missed_programs.join(", "))
+        }
+        _ => reason.word().to_owned(),
+    };
+    let reasons: Vec<String> = verdict.reasons.iter().map(reason).collect();
+    match reasons.as_slice() {
+        [] => "cannot be decided".to_owned(),
+        reasons => format!("cannot be decided: {}", reasons.join(", ")),
+    }
+}
+
+/// What stands between the deferred frees and the destroy.
+#[must_use]
+pub fn ordering(verdict: &Verdict) -> Option<String> {
+    let barrier_before = verdict.rcu_barrier_before_ns.map(span);
+    let by_call_rcu = !verdict.callbacks.is_empty();
+    Some(match verdict.verdict {
+        VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => {
+            "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned()
+        }
+        VerdictKind::Pending if verdict.barrier_inside => {
+            "the barrier inside the destroy does not cover what was queued after it began".to_owned()
+        }
+        VerdictKind::Pending => match barrier_before {
+            Some(before) => format!(
+                "no barrier that covers kfree_rcu() stands before the destroy; the rcu_barrier() {before} before it does not cover it"
+            ),
+            None => "no barrier that covers kfree_rcu() stands before the destroy".to_owned(),
+        },
+        VerdictKind::Unordered if by_call_rcu => {
+            "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned()
+        }
+        VerdictKind::Unordered => match barrier_before {
+            Some(before) => format!(
+                "no barrier that covers kfree_rcu() stands between; the rcu_barrier() {before} before does not cover it"
+            ),
+            None => {
+                "no barrier that covers kfree_rcu() stands between the last one and the destroy".to_owned()
+            }
+        },
+        VerdictKind::Waited => {
+            let barrier = match (verdict.waited_for_own, verdict.waited_for_callbacks) {
+                (0, _) => "by the rcu_barrier() inside the destroy, and by none before it",
+                (_, false) => "by the barrier inside the destroy",
+                (_, true) => "by the barriers inside the destroy, rcu_barrier() among them",
+            };
+            let mut line = barrier.to_owned();
+            if let Some(graces) = verdict.waited_grace_periods {
+                let _ = write!(line, "; {} ended meanwhile", objects(graces, "grace period"));
+            }
+            if verdict.waited_for_other > 0 {
+                let others = objects(verdict.waited_for_other, "deferred free");
+                let _ = write!(line, "; it waited for {others} of other watched caches as well");
+            }
+            line
+        }
+        _ => return None,
+    })
+}
+
+/// The kernel's own word.
+#[must_use]
+pub fn kernel(verdict: &Verdict) -> Option<String> {
+    let mut line = match verdict.kernel_result {
+        KernelResult::ObjectsRemain => match (verdict.kernel_objects_left, verdict.kernel_objects_listed) {
+            (Some(left), Some(listed)) if listed < left => format!(
+                "counts {} left; its report lists the {} on partial slabs",
+                objects(left, "object"),
+                count(listed)
+            ),
+            (Some(left), _) => format!("counts {} left", objects(left, "object")),
+            (None, _) => "says that objects remain".to_owned(),
+        },
+        KernelResult::Empty => "found every slab empty".to_owned(),
+        KernelResult::ReferenceDropped => return None,
+        KernelResult::Unseen => "was not seen to finish".to_owned(),
+    };
+    if verdict.late_frees > 0 {
+        let _ = write!(line, "; {} landed later", objects(verdict.late_frees, "deferred free"));
+        if let Some(after) = verdict.last_late_free_ns {
+            let _ = write!(line, ", the last {} after", span(after));
+        }
+    }
+    Some(line)
+}

@@ -1,0 +1,180 @@
+//! What if: what each approach would have cost a destroy, by a simulation of the agent's question.
+
+use std::collections::BTreeMap;
+
+use krcu_model::event::Cpu;
+use krcu_reference::{
+    approach::{self, Approach},
+    machine::CacheIndex,
+    simulate::{
+        Action, CacheSpec, Caller, Input, InputKind, Measured, Origin, Scenario, Splat, Workload, simulate,
+    },
+};
+use krcu_report::Question;
+
+/// From which samples are drawn: the same question has the same answer.
+const SEED: u64 = 1;
+/// Bytes of a slab, which the events do not tell: one page.
+const SLAB_BYTES: u32 = 4096;
+/// An object of unknown size.
+const UNKNOWN_BYTES: u32 = 64;
+/// A grace period where none was seen, and the free of an object: what the golden traces' kernels took, about.
+const GRACE_NS: u64 = 20_000_000;
+const FREE_NS: u64 = 500;
+
+/// What each approach would have cost.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WhatIf {
+    /// The destroy, by its place among all.
+    pub destroy: u64,
+    /// Its cache.
+    pub cache: String,
+    /// Deferred frees of this cache that were simulated.
+    pub own_objects: u64,
+    /// The same of other caches.
+    pub other_objects: u64,
+    /// Deferred frees of this cache that were not kept, and so not simulated: the oldest.
+    pub own_left_out: u64,
+    /// Whether some of other caches were not.
+    pub others_left_out: bool,
+    /// How long the destroy took until it looked at its slabs, on the kernel that was watched.
+    pub measured_wait_ns: u64,
+    /// Every approach, in the order of the document.
+    pub rows: Vec<WhatIfRow>,
+    /// What the times rest on.
+    pub inputs: Vec<InputRow>,
+    /// Why there are no rows, where there are none.
+    pub refused: Option<String>,
+}
+
+/// What one approach would have cost.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WhatIfRow {
+    /// The approach, and its option.
+    pub approach: String,
+    /// Whether memory was given back, or the cache given up, with an object queued, in this run.
+    pub is_unsafe: bool,
+    /// Nanoseconds that the caller waits, with barriers before and after the destroy; absent when it never ends.
+    pub caller_wait_ns: Option<u64>,
+    /// Nanoseconds from its return until everything was given back; absent when that never comes.
+    pub linger_ns: Option<u64>,
+    /// Objects of the cache that it waits for by its design.
+    pub waited_for_own: u64,
+    /// The same of other caches.
+    pub waited_for_other: u64,
+    /// Grace periods that began because of it.
+    pub grace_periods_forced: u64,
+    /// Nanoseconds that unrelated callers of `rcu_barrier()` wait longer.
+    pub bystander_wait_ns: u64,
+    /// Bytes of slabs that are never given back.
+    pub kept_bytes: u64,
+    /// What would be reported of the cache.
+    pub splat: Splat,
+    /// What a module's source would have to say.
+    pub api_changes: String,
+}
+
+/// What the times of the rows rest on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputRow {
+    /// Of what.
+    pub input: InputKind,
+    /// Whether it was observed.
+    pub origin: Origin,
+    /// Where it comes from.
+    pub source: String,
+    /// Samples that there are.
+    pub samples: u64,
+}
+
+/// Simulates every approach. May take a second.
+#[must_use]
+pub fn answer(question: &Question) -> WhatIf {
+    let mut answer = WhatIf {
+        destroy: question.destroy,
+        cache: question.cache.clone(),
+        own_objects: question.own_objects,
+        other_objects: question.other_objects,
+        own_left_out: question.own_left_out,
+        others_left_out: question.others_left_out,
+        measured_wait_ns: question.measured_wait_ns,
+        ..WhatIf::default()
+    };
+    let (workload, measured) = (workload(question), measured(question));
+    let scenario = Scenario { workload: &workload, measured: &measured, seed: SEED };
+    let mut inputs = BTreeMap::new();
+    for approach in approach::all() {
+        let place = question.destroys.len().saturating_sub(1);
+        match row(approach.as_ref(), &scenario, place, &mut inputs) {
+            Ok(row) => answer.rows.extend(row),
+            Err(refused) => answer.refused = Some(refused),
+        }
+    }
+    answer.inputs = inputs.into_values().collect();
+    answer
+}
+
+fn row(
+    approach: &dyn Approach,
+    scenario: &Scenario<'_>,
+    place: usize,
+    inputs: &mut BTreeMap<InputKind, InputRow>,
+) -> Result<Option<WhatIfRow>, String> {
+    let outcome = simulate(approach, scenario).map_err(|error| error.to_string())?;
+    let Some(row) = outcome.rows.into_iter().nth(place) else { return Ok(None) };
+    for used in row.inputs.iter().filter(|used| used.draws > 0) {
+        let (input, origin, samples) = (used.input, used.origin, used.samples);
+        let row = || InputRow { input, origin, source: used.source.clone(), samples };
+        inputs.entry(input).or_insert_with(row);
+    }
+    Ok(Some(WhatIfRow {
+        approach: row.approach,
+        is_unsafe: row.is_unsafe,
+        caller_wait_ns: row.caller_wait_ns,
+        linger_ns: row.linger_ns,
+        waited_for_own: row.waited_for_own,
+        waited_for_other: row.waited_for_other,
+        grace_periods_forced: row.grace_periods_forced,
+        bystander_wait_ns: outcome.sum.bystander_wait_ns,
+        kept_bytes: row.kept_bytes,
+        splat: row.splat,
+        api_changes: row.api_changes.to_owned(),
+    }))
+}
+
+fn workload(question: &Question) -> Workload {
+    let mut workload = Workload::new(question.cpus);
+    for cache in &question.caches {
+        let object_bytes = if cache.object_bytes == 0 { UNKNOWN_BYTES } else { cache.object_bytes };
+        let slab_objects = (SLAB_BYTES / object_bytes).max(1);
+        let name = cache.name.clone();
+        workload.cache(CacheSpec { name, object_bytes, type_safe: false, slab_objects, other_users: 0 });
+    }
+    for free in &question.deferred {
+        workload.at(free.0, Action::deferred(free.3, Some(CacheIndex(free.2)), Cpu(free.1)));
+    }
+    for _ in 0..question.leaked {
+        workload.at(0, Action::Leak { cache: CacheIndex(0) });
+    }
+    for at_ns in &question.bystanders_ns {
+        workload.at(*at_ns, Action::RcuBarrier { cpu: Cpu(0) });
+    }
+    for destroy in &question.destroys {
+        let (cache, caller) = (CacheIndex(destroy.cache), Caller(destroy.caller));
+        workload.at(destroy.at_ns, Action::Destroy { cache, caller, cpu: Cpu(0) });
+    }
+    workload
+}
+
+fn measured(question: &Question) -> Measured {
+    let observed = |samples: &[u64], source| Input::observed(samples.to_vec(), source);
+    let grace = observed(&question.grace_ns, "the last grace periods that were seen");
+    let free = observed(&question.free_ns, "the last calls that freed");
+    Measured {
+        between_grace: observed(&question.between_grace_ns, "the last grace periods that were seen"),
+        ..Measured::assuming(
+            grace.unwrap_or_else(|| Input::assumed(GRACE_NS, "20 ms: none was seen")),
+            free.unwrap_or_else(|| Input::assumed(FREE_NS, "500 ns: none was seen")),
+        )
+    }
+}
