@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
 
 use anyhow::{Result, bail};
 
-use crate::debian::kernel::Series;
-use crate::guest::vm::Run;
+use crate::guest::vm::{Outcome, Run};
 use crate::host;
 use crate::progress::{say, tail_of};
 use crate::toolchain::build::{self, Programs};
@@ -41,14 +41,29 @@ const SCENES: [Scene; 2] = [
 ///
 /// When something cannot be built or booted, or krcu says something else than it must.
 pub(crate) fn run() -> Result<ExitCode> {
-    setup::ensure()?;
-    build::build("release", Programs::Agent)?;
     let modules: Vec<PathBuf> = vec![host::repository().join("modules").join(MODULE)];
+    let runs = SCENES
+        .iter()
+        .map(|scene| Ok(Run { modules: modules.clone(), ..Run::new(scene.series.parse()?, COMMAND) }))
+        .collect::<Result<Vec<Run>>>()?;
+    setup::ensure_packages()?;
+    thread::scope(|scope| {
+        // What the machines need besides krcu comes while that is compiled; what fails is told when they are booted.
+        scope.spawn(|| runs.iter().for_each(|run| drop(run.prepare())));
+        setup::ensure()?;
+        build::build("release", Programs::Agent)
+    })?;
+    say("booting the newest kernels of 6.1 and 6.12");
+    let outcomes: Vec<Result<Outcome>> = thread::scope(|scope| {
+        let machines: Vec<_> = runs.iter().map(|run| scope.spawn(|| run.run())).collect();
+        machines
+            .into_iter()
+            .map(|machine| machine.join().unwrap_or_else(|_| bail!("a machine's thread panicked")))
+            .collect()
+    });
     let mut pages = Vec::new();
-    for scene in &SCENES {
-        let series: Series = scene.series.parse()?;
-        say(&format!("booting the newest {series} kernel"));
-        let outcome = Run { modules: modules.clone(), ..Run::new(series, COMMAND) }.run()?;
+    for (scene, outcome) in SCENES.iter().zip(outcomes) {
+        let outcome = outcome?;
         if outcome.status != scene.status {
             bail!(
                 "krcu check exited with {} on {}, not {}\n{}\n{}",

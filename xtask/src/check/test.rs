@@ -20,11 +20,10 @@ use crate::check::systemd_boot;
 use crate::check::tally::Tally;
 use crate::check::trace_tests;
 use crate::check::truth;
-use crate::debian::kernel::{Kernel, Series};
-use crate::debian::module;
 use crate::dist::clean_root;
 use crate::dist::contrib;
 use crate::dist::install;
+use crate::guest::vm::Run;
 use crate::host;
 use crate::progress::{command_line, say};
 use crate::toolchain::build;
@@ -155,7 +154,7 @@ impl Asked {
 /// When the set-up or the build fails: then nothing can be tested.
 pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
     let parts = asked.parts()?;
-    setup::ensure()?;
+    setup::ensure_packages()?;
     let tally = Tally::default();
     let (judged, formatted) = (Mutex::default(), Mutex::default());
     thread::scope(|scope| {
@@ -163,6 +162,7 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
         if let Some(choice) = &parts.kernels {
             scope.spawn(|| prepare(choice));
         }
+        setup::ensure()?;
         build::all("release")
     })?;
     let mut all = on_host(&parts, &tally)?;
@@ -194,19 +194,13 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
 /// Fetches kernels and builds modules. A failure is not reported here: the machine that needs the kernel or module reports it.
 fn prepare(choice: &Choice) {
     for series in SERIES.into_iter().filter(|series| choice.has_series(series)) {
-        let ready = || -> Result<()> {
-            let kernel = Kernel::newest(&series.parse::<Series>()?)?;
-            kernel.image()?;
-            let modules: BTreeSet<&str> = listed::scenarios()
-                .filter(|scenario| choice.has_name(scenario.name))
-                .flat_map(|scenario| scenario.modules)
-                .copied()
-                .collect();
-            for name in modules {
-                module::build(&host::repository().join("modules").join(name), &kernel)?;
-            }
-            Ok(())
-        };
+        let modules: BTreeSet<&str> = listed::scenarios()
+            .filter(|scenario| choice.has_name(scenario.name))
+            .flat_map(|scenario| scenario.modules)
+            .copied()
+            .collect();
+        let modules = modules.into_iter().map(|name| host::repository().join("modules").join(name)).collect();
+        let ready = || Run { modules, ..Run::new(series.parse()?, "") }.prepare();
         drop(ready());
     }
 }

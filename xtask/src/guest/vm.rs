@@ -108,6 +108,21 @@ impl Run {
         }
     }
 
+    /// Fetches the kernel, builds the modules, and finds out whether KVM is usable: all that the machine needs besides the
+    /// programs.
+    ///
+    /// # Errors
+    ///
+    /// When one of these cannot be had.
+    pub(crate) fn prepare(&self) -> Result<()> {
+        let kernel = &Kernel::newest(&self.kernel)?;
+        let vmlinuz = kernel.image()?.vmlinuz()?;
+        if !self.icount {
+            self.acceleration.settle(&vmlinuz)?;
+        }
+        self.modules.iter().try_for_each(|source| module::build(source, kernel).map(drop))
+    }
+
     /// Boots the machine and waits for its end.
     ///
     /// # Errors

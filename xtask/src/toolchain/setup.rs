@@ -41,6 +41,16 @@ pub(crate) fn ensure() -> Result<()> {
     Ok(())
 }
 
+/// The first step alone: the packages.
+///
+/// # Errors
+///
+/// When one cannot be installed.
+pub(crate) fn ensure_packages() -> Result<()> {
+    host::debian_architecture()?;
+    packages().map(drop)
+}
+
 /// Does every step; a second run does nothing but say so.
 ///
 /// # Errors
