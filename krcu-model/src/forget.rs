@@ -20,8 +20,8 @@ const MOST_CACHES: usize = 64;
 const MOST_WAITING: usize = 4096;
 
 impl State {
-    /// Forgets what the kernel is accused of about caches of which every destroy is about to be forgotten, in words that
-    /// a later loss no more takes back than those of these destroys; gives the words.
+    /// Forgets what the kernel is accused of about caches of which every destroy is about to be forgotten. Gives the kinds
+    /// of these accusations, to be counted: no later loss takes them back, as none takes back the verdicts of those destroys.
     pub fn forget_accusations(&mut self, passed: usize, open: &BTreeSet<usize>) -> Vec<VerdictKind> {
         let Some(oldest) = self.destroys.get(passed).map(|destroy| destroy.begin.time) else {
             return Vec::new();
