@@ -45,7 +45,7 @@ pub(crate) fn find_or_build(toolchain: &Toolchain) -> Result<PathBuf> {
         let work = cache::folder("bpf-linker/work")?;
         Job {
             what: &format!(
-                "building bpf-linker {VERSION} for LLVM {} (a minute or two, once)",
+                "building bpf-linker {VERSION} for LLVM {} (half a minute, once)",
                 toolchain.llvm_major
             ),
             advice: "it needs a C compiler, a registry of crates that cargo can reach, and a rustc \
@@ -53,7 +53,9 @@ pub(crate) fn find_or_build(toolchain: &Toolchain) -> Result<PathBuf> {
         }
         .run(
             Command::new("cargo")
-                .args(["install", "bpf-linker", "--version", VERSION, "--no-default-features", "--features"])
+                // Its work is done by LLVM, which is built already: what is compiled here need not be optimized.
+                .args(["install", "--debug", "bpf-linker", "--version", VERSION])
+                .args(["--no-default-features", "--features"])
                 .arg(format!("llvm-{}", toolchain.llvm_major))
                 .arg("--root")
                 .arg(partial)
