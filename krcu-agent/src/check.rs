@@ -51,7 +51,7 @@ pub struct Options {
     /// is standard input. A line is `NAME COMMAND`, or `NAME OPTIONS -- COMMAND` with --strict, --format, --settle
     /// or --exit-flagged of its own; a shell runs the command. What comes of it is NAME.json (.txt, .tap, .xml) in the
     /// folder of --report, NAME.events in that of --events and NAME.krcu in that of --output; `NAME STATUS` is
-    /// printed when they are there
+    /// printed when they are there. The commands read nothing from standard input. All of them share the room of --stacks
     #[arg(long, value_name = "FILE", requires = "report", conflicts_with = "command")]
     pub each: Option<PathBuf>,
     /// Write every event to this file, as text, one a line: the verdicts follow from it, so it is what a

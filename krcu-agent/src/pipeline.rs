@@ -79,6 +79,17 @@ struct Base {
     reading: Reading,
     /// How many events had a number.
     numbered: u64,
+    /// Events that were counted by then and had not been taken: this replay takes them.
+    owed: u64,
+}
+
+/// What [`Pipeline::part`] needs, read before it.
+#[derive(Debug)]
+pub struct Rows {
+    /// [`Probes::losses`], read first: a loss that happens during the reading is found by the next look.
+    losses: u64,
+    /// The counts, but for those that come with the numbers of events.
+    reading: Reading,
 }
 
 /// Reads CLOCK_MONOTONIC.
@@ -190,13 +201,15 @@ impl Pipeline {
         Ok(self.state.events() + lost >= numbered)
     }
 
-    /// The kernel's counts, but for those that come with the numbers of events: what [`Pipeline::part`] needs, and
-    /// read before it, since reading each of them makes an event.
+    /// Reads what [`Pipeline::part`] needs. To be followed by emptying the ring, since reading makes events.
     ///
     /// # Errors
     /// When the counters cannot be read.
-    pub fn rows(&self, probes: &Probes, misses: &Misses) -> anyhow::Result<Reading> {
-        Ok(Reading { misses: Some(misses.clone()), counters: probes.rows()?, lost: probes.lost()? })
+    pub fn rows(&self, probes: &Probes, misses: &Misses) -> anyhow::Result<Rows> {
+        let losses = probes.losses()?;
+        let reading =
+            Reading { misses: Some(misses.clone()), counters: probes.rows()?, lost: probes.lost()? };
+        Ok(Rows { losses, reading })
     }
 
     /// Ends this replay and begins another while the probes stay attached: the next knows nothing of this one, as
@@ -209,15 +222,16 @@ impl Pipeline {
     pub fn part(
         &mut self,
         probes: &Probes,
-        rows: Reading,
+        rows: Rows,
         must: bool,
         now: Clock,
     ) -> anyhow::Result<Option<Finished>> {
         let at = now()?;
-        let (counters, numbered) = probes.with_lines(rows.counters)?;
-        let reading = Reading { counters, ..rows };
+        let (counters, numbered) = probes.with_lines(rows.reading.counters)?;
+        let reading = Reading { counters, ..rows.reading };
         let since = reading.since(&self.base.reading);
-        let counted = since.all(Fate::Delivered);
+        let counted = since.all(Fate::Delivered) + self.base.owed;
+        let owed = counted.saturating_sub(self.state.events());
         let is_whole = counted == self.state.events()
             && counted + since.losses().ring_full == numbered.saturating_sub(self.base.numbered);
         if !is_whole && !must {
@@ -226,8 +240,8 @@ impl Pipeline {
         let next = Pipeline {
             state: State::new(Watch { attached: at, ..self.state.watch().clone() }),
             ledger: Ledger::new(at),
-            losses: probes.losses()?,
-            base: Base { reading, numbered },
+            losses: rows.losses,
+            base: Base { reading, numbered: numbered.saturating_sub(owed), owed },
             sinks: Sinks::default(),
             reporter: None,
         };

@@ -46,6 +46,20 @@ impl Signals {
 }
 
 impl Came {
+    /// Hands it on to every process of a command that leads a group of its own.
+    pub(crate) fn forward_to_group(&self, child: &Child) {
+        use nix::sys::signal::{Signal, killpg};
+        let signal = match self {
+            Came::Interrupt => Signal::SIGINT,
+            Came::Terminate => Signal::SIGTERM,
+            Came::Hangup => Signal::SIGHUP,
+        };
+        if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
+            // All of them may have ended meanwhile, which is what was asked for.
+            let _ = killpg(nix::unistd::Pid::from_raw(id), signal);
+        }
+    }
+
     /// Hands it on to a command.
     pub(crate) fn forward(&self, child: &Child) {
         use nix::sys::signal::{Signal, kill};

@@ -330,7 +330,16 @@ impl VmRun {
                 show: true,
                 ..Run::new(kernel.clone(), &self.command.join(" "))
             };
-            let outcome = run.run()?;
+            let outcome = match run.run() {
+                Ok(outcome) => outcome,
+                // The other kernels are run all the same.
+                Err(error) if series.len() > 1 => {
+                    say(&format!("{kernel}: {error:#}"));
+                    status = if status == 0 { 1 } else { status };
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             say(&format!(
                 "{} ({}): up in {:.1} s, {:.1} s in all, status {}",
                 outcome.release,

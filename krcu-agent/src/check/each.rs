@@ -9,6 +9,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
+    process::{ExitStatus, Stdio},
     thread,
     time::Duration,
 };
@@ -17,16 +18,16 @@ use anyhow::{Context as _, anyhow};
 use clap::Parser;
 use krcu_trace::{CutShort, How, Limits, Writer};
 use tokio::{
-    process::Command,
+    process::{Child, Command},
     sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
 
-use super::{CheckError, Options, Run, attach, parse_span, report, settle, until_exit};
+use super::{CheckError, Options, Run, attach, parse_span, report, settle};
 use crate::{
     command::{self, CommandError},
     recording::Recording,
-    report::{EXIT_INCONCLUSIVE, Format, Policy},
+    report::{EXIT_FAILED, EXIT_INCONCLUSIVE, Format, Policy},
     signals::Signals,
     sinks::Sinks,
     trace,
@@ -79,6 +80,9 @@ fn read(line: &str) -> Result<Option<Line>, String> {
         format!("{name}: {}", first.trim_start_matches("error: "))
     })?;
     let command = command.trim();
+    if command.starts_with("--") {
+        return Err(format!("{name}: options end with `--`: a line is `NAME OPTIONS -- COMMAND`"));
+    }
     if command.is_empty() {
         return Err(format!("{name} has no command: a line is `NAME COMMAND`"));
     }
@@ -195,22 +199,38 @@ impl Session<'_> {
         loop {
             // Whoever was to hear it has ended with an error, which comes next.
             let _ = ask.send(()).await;
-            let Some(line) = next(run, &mut told, &mut signals).await? else { break };
-            let status = self.one(run, &line, &mut worst).await?;
+            let Some(line) = next(run, &mut told, &mut signals, &mut worst).await? else { break };
+            let status = self.one(run, &line, &mut signals, &mut worst).await?;
             println!("{} {status}", line.name);
+            worst.ran += 1;
+            if worst.is_interrupted {
+                break;
+            }
+        }
+        if worst.is_interrupted {
+            eprintln!("krcu: a signal ended the list after {} of its commands", worst.ran);
         }
         Ok(worst.status(self.options.exit_flagged))
     }
 
     /// Runs one command and writes what comes of it; gives the status that `krcu check` would exit with.
-    async fn one(&self, run: &mut Watcher, line: &Line, worst: &mut Worst) -> anyhow::Result<u8> {
+    async fn one(
+        &self,
+        run: &mut Watcher,
+        line: &Line,
+        signals: &mut Signals,
+        worst: &mut Worst,
+    ) -> anyhow::Result<u8> {
         run.part().await?;
         let trace_error = self.keep(run, line)?;
+        // The list may be what this program reads, and a signal has to reach all that the command has started.
         let child = Command::new("/bin/sh")
             .args([OsString::from("-c"), line.command.clone().into()])
+            .stdin(Stdio::null())
+            .process_group(0)
             .spawn()
             .context("cannot start /bin/sh")?;
-        let status = until_exit(run, child).await?;
+        let status = until_exit(run, child, signals, worst).await?;
         settle(run, line.own.settle.unwrap_or(self.options.settle)).await?;
         let end = now()?;
         let finished = run.part().await?;
@@ -270,18 +290,46 @@ impl Session<'_> {
     }
 }
 
+/// Reads events until a command has ended. A signal to end krcu goes to all processes of the command instead, and no
+/// command comes after this one.
+async fn until_exit(
+    run: &mut Watcher,
+    mut child: Child,
+    signals: &mut Signals,
+    worst: &mut Worst,
+) -> anyhow::Result<ExitStatus> {
+    let mut look = interval(LOOK_EVERY);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            status = child.wait() => return status.context("cannot wait for the command"),
+            ready = run.readable() => ready?,
+            _ = look.tick() => {}
+            signal = signals.next() => {
+                signal.forward_to_group(&child);
+                worst.is_interrupted = true;
+            }
+        }
+        run.take().await?;
+    }
+}
+
 /// Takes what comes meanwhile; none when the list or krcu is told to end.
 async fn next(
     run: &mut Watcher,
     told: &mut mpsc::Receiver<anyhow::Result<Option<Line>>>,
     signals: &mut Signals,
+    worst: &mut Worst,
 ) -> Result<Option<Line>, CheckError> {
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             line = told.recv() => return line.unwrap_or(Ok(None)).map_err(|error| usage(&error)),
-            _ = signals.next() => return Ok(None),
+            _ = signals.next() => {
+                worst.is_interrupted = true;
+                return Ok(None);
+            }
             ready = run.readable() => ready?,
             _ = look.tick() => {}
         }
@@ -296,6 +344,10 @@ struct Worst {
     is_open: bool,
     /// The status of the last command that did not end with 0.
     last: u8,
+    /// Whether a signal ended the list.
+    is_interrupted: bool,
+    /// Commands that ran.
+    ran: usize,
 }
 
 impl Worst {
@@ -303,6 +355,7 @@ impl Worst {
         match self {
             Worst { is_flagged: true, .. } => exit_flagged,
             Worst { is_open: true, .. } => EXIT_INCONCLUSIVE,
+            Worst { is_interrupted: true, last: 0, .. } => EXIT_FAILED,
             Worst { last, .. } => *last,
         }
     }
@@ -345,6 +398,7 @@ mod tests {
             (".one true", "cannot name a file"),
             ("one --strct -- true", "--strct"),
             ("one --settle 1h -- true", "1h"),
+            ("one --strict true", "options end with"),
         ] {
             let error = read(line).unwrap_err();
             assert!(error.contains(said) && error.lines().count() == 1, "{line}: {error}");
@@ -367,6 +421,7 @@ mod tests {
         assert_eq!(Worst::default().status(10), 0);
         assert_eq!(Worst { last: 7, ..Worst::default() }.status(10), 7);
         assert_eq!(Worst { is_open: true, last: 7, ..Worst::default() }.status(10), 11);
-        assert_eq!(Worst { is_flagged: true, is_open: true, last: 7 }.status(42), 42);
+        assert_eq!(Worst { is_flagged: true, is_open: true, last: 7, ..Worst::default() }.status(42), 42);
+        assert_eq!(Worst { is_interrupted: true, ..Worst::default() }.status(10), 1);
     }
 }

@@ -70,25 +70,35 @@ pub(crate) fn seconds(scenario: &Scenario) -> u64 {
 const WATCH: &str = "mkfifo /tmp/ask /tmp/told
 exec 3<>/tmp/ask 4<>/tmp/told
 krcu check --each /tmp/ask --format json --report /out --events /out --output /out >/tmp/told 2>/out/WATCH.stderr 3<&- 4<&- &
+watch=$!
 exec 5</tmp/told 4<&-
 ";
 /// Ends the commands, so that krcu detaches.
-const END_WATCH: &str = "exec 3<&-\nwait\n";
+const END_WATCH: &str = "exec 3<&-\nwait $watch\necho $? >/out/WATCH.status\n";
+/// How long krcu may take beyond what a command may: it settles for fifteen seconds at the most.
+const SETTLE_SECONDS: u64 = 60;
+
+/// The files of the krcu that watches all of these: how it ended, and what it said.
+pub(crate) fn watch_name(scenarios: &[&Scenario]) -> String {
+    format!("{}.watch", scenarios.first().map_or("", |scenario| scenario.name))
+}
 
 /// The script that the machine runs: each scenario, with files of its own and the part of the kernel's log that is its own.
 pub(crate) fn guest_script(scenarios: &[&Scenario], is_watched: bool) -> String {
-    let first = scenarios.first().map_or("", |scenario| scenario.name);
+    let watch = watch_name(scenarios);
     let mut script = String::from("mkdir -p /out\n");
     if is_watched {
-        script.push_str(&WATCH.replace("WATCH", &format!("{first}.watch")));
+        script.push_str(&WATCH.replace("WATCH", &watch));
     }
     for scenario in scenarios {
         let name = scenario.name;
         let seconds = seconds(scenario);
+        let limit = seconds + SETTLE_SECONDS;
         let run = match scenario.act {
             Act::Watched { options, .. } if is_watched => format!(
                 "echo '{name} {options} -- timeout {seconds} sh /scenarios/{name}.watched >/out/{name}.said 2>/out/{name}.stderr' >&3\n\
-                 status=; read -r told status <&5 && echo $status >/out/{name}.status\n\
+                 told=; status=; read -t {limit} -r told status <&5 || kill -9 $watch\n\
+                 [ \"$told\" = {name} ] && echo $status >/out/{name}.status\n\
                  mv /out/{name}.json /out/{name}.report && cat /out/{name}.said /out/{name}.report >/out/{name}.json\n"
             ),
             _ => format!(
@@ -103,7 +113,7 @@ pub(crate) fn guest_script(scenarios: &[&Scenario], is_watched: bool) -> String 
         ));
     }
     if is_watched {
-        script.push_str(END_WATCH);
+        script.push_str(&END_WATCH.replace("WATCH", &watch));
     }
     script
 }

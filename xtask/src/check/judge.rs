@@ -35,7 +35,13 @@ pub(crate) struct Judgement {
 pub(crate) fn judge(expected: &Expectation, open_if: &[&str], evidence: &Evidence) -> Judgement {
     let mut found = Judgement::default();
     let objects = objects(evidence, &mut found.wrong);
-    let has_open = objects.iter().any(|object| is_open(object, open_if));
+    // What is expected to be inconclusive is no excuse: it is judged as any verdict is.
+    let is_meant = |object: &Value| {
+        let mut lines = expected.lines.iter().filter(|line| is_inconclusive(line));
+        lines.any(|line| line.cache.is_none_or(|cache| object["cache"] == *cache))
+    };
+    let is_excuse = |object: &Value| is_open(object, open_if) && !is_meant(object);
+    let has_open = objects.iter().any(is_excuse);
     if evidence.status != expected.status {
         let text = format!("exit status {}, expected {}", evidence.status, expected.status);
         // What was left open has a status of its own, where nothing is flagged beside it.
@@ -50,8 +56,13 @@ pub(crate) fn judge(expected: &Expectation, open_if: &[&str], evidence: &Evidenc
         let alike = |lines: &[Line]| lines.iter().filter(|other| alike(other, line)).count();
         let (before, all) = (alike(before), alike(before) + alike(after));
         for (field, text) in judge_line(line, before, all, &objects, &evidence.log) {
-            let object = matching(line, &objects).get(before).copied();
-            let excused = object.is_some_and(|object| is_open(object, open_if))
+            let told = matching(line, &objects);
+            let excused = match field {
+                Some(_) => told.get(before).is_some_and(|object| is_excuse(object)),
+                // Of another number of verdicts than expected, each has to be open.
+                None => !told.is_empty() && told.iter().all(|object| is_excuse(object)),
+            };
+            let excused = excused
                 || (has_open
                     && line.kind == "summary"
                     && field.is_some_and(|field| OF_OPEN.contains(&field)));
@@ -61,6 +72,11 @@ pub(crate) fn judge(expected: &Expectation, open_if: &[&str], evidence: &Evidenc
     }
     found.wrong.extend(wrong_log(expected, &evidence.log));
     found
+}
+
+/// Whether a line is expected to be inconclusive.
+fn is_inconclusive(line: &Line) -> bool {
+    line.fields.iter().any(|(field, want)| *field == "verdict" && matches!(want, Want::Text("inconclusive")))
 }
 
 /// Judges a try of which the module says that its premise did not come about: only what holds whatever happened.
@@ -431,11 +447,27 @@ mod tests {
         assert_eq!(fault.wrong, ["verdict of d: verdict is \"clean\", expected Text(\"pending\")"]);
         let events = try_of(format!("{OPEN}\n{right}\n{}", summary.replace('3', "4")), 10);
         assert_eq!(events.wrong.len(), 1, "{events:?}");
+        // A decided verdict of the same cache is not excused by the open one before it.
+        let twice = try_of(format!("{OPEN}\n{}\n{right}\n{summary}", LINE.replace("pending", "clean")), 10);
+        assert_ne!(twice.wrong, Vec::<String>::new());
         for other in [r#"["ring-full"]"#, r#"["probe-missed","ring-full"]"#, "[]"] {
             let lost = OPEN.replace(r#"["probe-missed"]"#, other);
             let lost = try_of(format!("{lost}\n{right}\n{summary}"), 10);
             assert_ne!(lost.wrong, Vec::<String>::new(), "{other} excuses nothing");
         }
+    }
+
+    #[test]
+    fn what_is_expected_to_be_inconclusive_is_judged_as_any_verdict_is() {
+        const MEANT: &[Line] = &[Line {
+            kind: "verdict",
+            cache: Some("c"),
+            fields: &[("verdict", Want::Text("inconclusive")), ("n", Want::Number(5))],
+        }];
+        let expected = Expectation { series: &[], status: 11, lines: MEANT, log_has: &[], log_lacks: &[] };
+        let evidence = Evidence { status: 11, stdout: OPEN.to_owned(), log: String::new() };
+        let judged = super::judge(&expected, &["probe-missed"], &evidence);
+        assert_eq!((judged.wrong.len(), judged.open.len()), (1, 0), "{judged:?}");
     }
 
     #[test]

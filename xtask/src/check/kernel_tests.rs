@@ -39,6 +39,8 @@ use crate::toolchain::build;
 const MEAN_SECONDS: u64 = 30;
 /// How long a boot may take on a busy machine.
 const BOOT_SECONDS: u64 = 120;
+/// How the error of a machine begins whose time ran out.
+const TIME_RAN_OUT: &str = "the machine was ended after";
 /// Estimated seconds of a boot, of a scenario that is watched with others, and of one with a krcu of its own.
 const RECKONED: (f32, f32, f32) = (20.0, 1.0, 8.0);
 /// What `krcu_play` says in the kernel's log when the premise of a script did not come about. In this order:
@@ -171,8 +173,8 @@ fn run_to_the_end(mut boot: Boot, tally: &Tally) -> Vec<Judged> {
     let mut judged = Vec::new();
     let mut was_lost = false;
     for tries in 0.. {
-        let alive = match run_boot(&boot) {
-            Ok(alive) => alive,
+        let end = match run_boot(&boot) {
+            Ok(end) => end,
             Err(error) => {
                 for case in &boot.cases {
                     judged.push(told(
@@ -185,8 +187,13 @@ fn run_to_the_end(mut boot: Boot, tally: &Tally) -> Vec<Judged> {
             }
         };
         let mut open = Vec::new();
+        let mut of_watch = if end == End::Well { wrong_watch(&boot) } else { None };
         for case in &boot.cases {
-            match (try_of(case, alive), tries) {
+            let mut outcome = try_of(case, end);
+            if let Some(why) = of_watch.take() {
+                outcome = Outcome::Wrong(vec![why]);
+            }
+            match (outcome, tries) {
                 (Outcome::Right, _) => judged.push(told(*case, Vec::new(), tally)),
                 (Outcome::Open(Reason::Lost, _), _) if !was_lost => open.push((*case, Reason::Lost)),
                 (Outcome::Open(reason, _), tries) if reason != Reason::Lost && tries < MOST_REPEATS => {
@@ -201,7 +208,7 @@ fn run_to_the_end(mut boot: Boot, tally: &Tally) -> Vec<Judged> {
             break;
         }
         again(&open, tally);
-        was_lost |= !alive;
+        was_lost |= end == End::Lost;
         boot.cases = open.into_iter().map(|(case, _)| case).collect();
     }
     judged
@@ -225,16 +232,27 @@ fn again(open: &[(Case, Reason)], tally: &Tally) {
 
 /// Judges what the last run of these has left.
 fn judge_kept(cases: &[Case], tally: &Tally) -> Vec<Judged> {
-    let judge = |case: &Case| match try_of(case, true) {
+    let judge = |case: &Case| match try_of(case, End::Well) {
         Outcome::Right => told(*case, Vec::new(), tally),
         Outcome::Wrong(found) | Outcome::Open(_, found) => told(*case, found, tally),
     };
     cases.iter().map(judge).collect()
 }
 
-/// Boots one machine for all of these; returns whether it lived to its end.
-fn run_boot(boot: &Boot) -> Result<bool> {
-    let Some(first) = boot.cases.first() else { return Ok(true) };
+/// How a machine ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// It ran to its end.
+    Well,
+    /// It panicked or went away.
+    Lost,
+    /// Its time ran out: something in it hangs, and that is never tried again.
+    Hung,
+}
+
+/// Boots one machine for all of these; returns how it ended.
+fn run_boot(boot: &Boot) -> Result<End> {
+    let Some(first) = boot.cases.first() else { return Ok(End::Well) };
     let run = made_ready(boot, first)?;
     let (name, count) = (boot.name(), boot.cases.len());
     say(&format!("{name}: running {count} scenarios"));
@@ -245,13 +263,30 @@ fn run_boot(boot: &Boot) -> Result<bool> {
                 outcome.release,
                 outcome.total.as_secs_f32()
             ));
-            Ok(true)
+            Ok(End::Well)
         }
         Err(error) => {
-            say(&format!("{name}: {error:#}"));
-            Ok(false)
+            let text = format!("{error:#}");
+            say(&format!("{name}: {text}"));
+            Ok(if text.starts_with(TIME_RAN_OUT) { End::Hung } else { End::Lost })
         }
     }
+}
+
+/// What is wrong with the krcu that watched all cases of a machine: it failed, or complains of something.
+fn wrong_watch(boot: &Boot) -> Option<String> {
+    let first = boot.cases.first().filter(|_| boot.is_watched)?;
+    let scenarios: Vec<&Scenario> = boot.cases.iter().map(|case| case.scenario).collect();
+    let name = guest_script::watch_name(&scenarios);
+    let read = |kind: &str| {
+        fs::read_to_string(folder(first.series).join(format!("{name}.{kind}"))).unwrap_or_default()
+    };
+    let (status, said) = (read("status"), read("stderr"));
+    let complains = said.lines().any(|line| !line.starts_with("krcu: without an optional probe"));
+    let ended = !status.trim().is_empty() && status.trim() != "137";
+    (complains || !ended).then(|| {
+        format!("the krcu that watches this machine ended with `{}`:\n{}", status.trim(), tail_of(&said, 10))
+    })
 }
 
 /// Makes the run of a machine: removes what an earlier run left, and writes what this one needs.
@@ -265,7 +300,7 @@ fn made_ready(boot: &Boot, first: &Case) -> Result<Run> {
     drop(fs::remove_dir_all(&scripts));
     cache::create_folder(&scripts)?;
     for case in cases {
-        for kind in ["json", "stderr", "status", "log", "events", "metrics"] {
+        for kind in ["json", "stderr", "status", "log", "events", "metrics", "said", "report"] {
             drop(fs::remove_file(file(&out, case.scenario, kind)));
         }
         trace_tests::clear(&out, case.scenario.name);
@@ -307,17 +342,18 @@ fn made_ready(boot: &Boot, first: &Case) -> Result<Run> {
 }
 
 /// Judges one try of a case.
-fn try_of(case: &Case, alive: bool) -> Outcome {
+fn try_of(case: &Case, end: End) -> Outcome {
     let out = &folder(case.series);
     let scenario = case.scenario;
     let read = |kind: &str| {
         String::from_utf8_lossy(&fs::read(file(out, scenario, kind)).unwrap_or_default()).into_owned()
     };
     let Ok(status) = read("status").trim().parse() else {
-        if alive {
-            return Outcome::Wrong(vec!["it left no status".to_owned()]);
-        }
-        return Outcome::Open(Reason::Lost, vec!["the machine was lost (see above)".to_owned()]);
+        return match end {
+            End::Well => Outcome::Wrong(vec!["it left no status".to_owned()]),
+            End::Hung => Outcome::Wrong(vec!["its machine's time ran out (see above)".to_owned()]),
+            End::Lost => Outcome::Open(Reason::Lost, vec!["the machine was lost (see above)".to_owned()]),
+        };
     };
     let evidence = Evidence { status, stdout: read("json"), log: read("log") };
     // What holds of every try.
@@ -330,6 +366,8 @@ fn try_of(case: &Case, alive: bool) -> Outcome {
     wrong.extend(contrib::disagreements(out, scenario.name));
     if NOT_DONE.iter().any(|line| evidence.log.contains(line)) {
         let Judgement { wrong: found, open } = judge::judge(case.expectation, scenario.open_if, &evidence);
+        let screens = screens::judge(out, case.series, scenario.name);
+        let found: Vec<String> = found.into_iter().chain(screens.wrong).chain(screens.open).collect();
         if wrong.is_empty() && found.is_empty() && open.is_empty() {
             return Outcome::Right;
         }

@@ -20,7 +20,8 @@ use crate::progress::output_of;
 
 /// What the model's checks depend on, from the repository's root: sources, what they are built with, what they are
 /// compared with.
-const MODEL: [&str; 12] = [
+const MODEL: [&str; 13] = [
+    ".cargo/config.toml",
     "Cargo.lock",
     "Cargo.toml",
     "docs/approaches.md",
@@ -53,7 +54,11 @@ impl Known {
 
 /// Where the result of one check of the model is kept.
 #[derive(Debug)]
-pub(crate) struct Place(PathBuf);
+pub(crate) struct Place {
+    path: PathBuf,
+    name: String,
+    arguments: Vec<String>,
+}
 
 impl Place {
     /// The place for a check of the model with these arguments, which say how far it goes.
@@ -63,8 +68,9 @@ impl Place {
     /// When a source cannot be read, or the compiler does not say what it is.
     pub(crate) fn of_model(name: &str, arguments: &[&str]) -> Result<Place> {
         let compiler = output_of(Command::new("rustc").arg("-vV"))?;
-        let flags = ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS"]
-            .map(|variable| env::var(variable).unwrap_or_default());
+        let is_flag = |name: &str| name.contains("RUSTFLAGS") || name.starts_with("CARGO_PROFILE_RELEASE_");
+        let mut flags: Vec<(String, String)> = env::vars().filter(|(name, _)| is_flag(name)).collect();
+        flags.sort();
         let mut text = format!("{compiler}\n{arguments:?}\n{flags:?}\n");
         for source in MODEL {
             let path = host::repository().join(source);
@@ -72,23 +78,28 @@ impl Place {
                 if path.is_dir() { digest::of_folder(&path, source)? } else { digest::of_file(&path)? };
             text.push_str(&format!("{digest} {source}\n"));
         }
-        let name = format!("{name}-{}.json", digest::of_text(&text)?);
-        Ok(Place(cache::folder("known")?.join(name)))
+        let path = cache::folder("known")?.join(format!("{name}-{}.json", digest::of_text(&text)?));
+        let arguments = arguments.iter().map(|argument| (*argument).to_owned()).collect();
+        Ok(Place { path, name: name.to_owned(), arguments })
     }
 
     /// What is kept there.
     pub(crate) fn read(&self) -> Option<Known> {
-        serde_json::from_str(&fs::read_to_string(&self.0).ok()?).ok()
+        serde_json::from_str(&fs::read_to_string(&self.path).ok()?).ok()
     }
 
-    /// Keeps what a check that passed has found.
+    /// Keeps what a check that passed has found; nothing, if what the check depends on has changed meanwhile.
     ///
     /// # Errors
     ///
     /// When it cannot be written.
     pub(crate) fn keep(&self, said: &str) -> Result<()> {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        if Self::of_model(&self.name, &arguments)?.path != self.path {
+            return Ok(());
+        }
         let at = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let known = serde_json::to_string(&Known { at, said: said.to_owned() })?;
-        cache::write_file(&self.0, known.as_bytes()).context("keeping what was found")
+        cache::write_file(&self.path, known.as_bytes()).context("keeping what was found")
     }
 }

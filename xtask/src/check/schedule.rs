@@ -92,8 +92,8 @@ impl<'a> State<'a> {
     }
 }
 
-/// Runs all parts; returns when they are over.
-pub(crate) fn run(parts: Vec<Part<'_>>) {
+/// Runs all parts; returns when they are over. The times of a whole run are kept for the next one.
+pub(crate) fn run(parts: Vec<Part<'_>>, keep_times: bool) {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     // An emulated machine takes some sixty percent of one processor. What runs on the host takes what they leave.
     let most_machines = processors + processors / 2;
@@ -106,6 +106,7 @@ pub(crate) fn run(parts: Vec<Part<'_>>) {
         most_machines,
     };
     let (state, changed) = (Mutex::new(state), Condvar::new());
+    let panicked = Mutex::new(None);
     let lock = || -> MutexGuard<'_, State<'_>> { state.lock().unwrap_or_else(PoisonError::into_inner) };
     let work = || loop {
         let mut guard = lock();
@@ -129,8 +130,9 @@ pub(crate) fn run(parts: Vec<Part<'_>>) {
         guard.over.insert(part.name);
         drop(guard);
         changed.notify_all();
-        if let Err(panic) = outcome {
-            panic::resume_unwind(panic);
+        if let Err(cause) = outcome {
+            // The others go on; who started them hears of it in the end.
+            panicked.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(cause);
         }
     };
     thread::scope(|scope| {
@@ -157,8 +159,11 @@ pub(crate) fn run(parts: Vec<Part<'_>>) {
             }
         });
     });
+    if let Some(cause) = panicked.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        panic::resume_unwind(cause);
+    }
     let times = state.into_inner().unwrap_or_else(PoisonError::into_inner).times;
-    if let (Ok(root), Ok(text)) = (cache::root(), serde_json::to_string_pretty(&times)) {
+    if let (true, Ok(root), Ok(text)) = (keep_times, cache::root(), serde_json::to_string_pretty(&times)) {
         // Without them the next run begins in another order, which is no worse than the first.
         drop(cache::write_file(&root.join(TIMES), text.as_bytes()));
     }

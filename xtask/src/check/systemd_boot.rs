@@ -11,7 +11,6 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::cache;
 use crate::check::choice::Choice;
-use crate::check::retries::{self, Reason};
 use crate::check::schedule::{Part, Place};
 use crate::check::tally::Tally;
 use crate::debian::kernel::Series;
@@ -58,8 +57,6 @@ again 0 pid new from /usr/bin/krcu now active health ok
 removed 0 inactive inactive programs 0 links 0 kept 2
 purged 0 kept 0
 ";
-/// What the line of the verdict begins with where the kernel skipped a run of a probe: it may be tried again.
-const OPEN: &str = "verdict inconclusive";
 /// The root lies in memory twice while it is unpacked.
 const MEMORY_MIB: u32 = 3072;
 /// How long a machine may run.
@@ -76,7 +73,7 @@ pub(crate) fn parts<'a>(choice: &Choice, tally: &'a Tally, packed: &str) -> Vec<
         .map(|kernel| {
             let (series, ..) = kernel;
             let part = Part::new(&format!("{series} {NAME}"), Place::Machine, 150.0, move || {
-                tally.add(&format!("kernel {series} {NAME}"), run(kernel, tally));
+                tally.add(&format!("kernel {series} {NAME}"), run(kernel));
             });
             part.after(&[packed])
         })
@@ -84,18 +81,18 @@ pub(crate) fn parts<'a>(choice: &Choice, tally: &'a Tally, packed: &str) -> Vec<
 }
 
 /// Makes a root with the package, and boots it.
-fn run(kernel: (&str, &str, &str), tally: &Tally) -> Result<()> {
+fn run(kernel: (&str, &str, &str)) -> Result<()> {
     let (series, ..) = kernel;
     let (_, package) = install::pack()?;
     let root = clean_root::fresh(&format!("systemd-root-{series}"), &package)?;
     // A root without one asks the console who it is.
     cache::write_file(&root.join("etc/machine-id"), b"0123456789abcdef0123456789abcdef\n")?;
-    let outcome = boot(kernel, &root, tally);
+    let outcome = boot(kernel, &root);
     clean_root::remove(&root)?;
     outcome
 }
 
-fn boot((series, verdict, outstanding): (&str, &str, &str), root: &Path, tally: &Tally) -> Result<()> {
+fn boot((series, verdict, outstanding): (&str, &str, &str), root: &Path) -> Result<()> {
     let expected = EXPECTED.replace("VERDICT", verdict).replace("OUTSTANDING", outstanding);
     let parsed: Series = series.parse().with_context(|| format!("there is no kernel {series}"))?;
     say(&format!("{series}: booting a Debian with systemd"));
@@ -106,13 +103,7 @@ fn boot((series, verdict, outstanding): (&str, &str, &str), root: &Path, tally: 
         timeout: Duration::from_secs(SECONDS),
         ..Run::new(parsed, SCRIPT)
     };
-    let mut outcome = run.run()?;
-    if is_open(&outcome.stdout, &expected) {
-        tally.tried_again(Reason::Undecided);
-        retries::keep(&format!("{series} {NAME}"), Reason::Undecided)?;
-        say(&format!("{series} {NAME} once more: {}", Reason::Undecided.words()));
-        outcome = run.run()?;
-    }
+    let outcome = run.run()?;
     say(&format!("{}: systemd in {:.1} s", outcome.release, outcome.total.as_secs_f32()));
     let kept = host::target_folder().join("kernel-tests").join(series).join(NAME);
     for (kind, text) in [("stdout", &outcome.stdout), ("stderr", &outcome.stderr)] {
@@ -130,26 +121,4 @@ fn boot((series, verdict, outstanding): (&str, &str, &str), root: &Path, tally: 
         tail_of(&outcome.stderr, 20),
         kept.display()
     )
-}
-
-/// Whether the only difference is a verdict that was left open; the line with its fields may then differ as well.
-fn is_open(said: &str, expected: &str) -> bool {
-    let is_of_verdict = |line: &str| line.starts_with("verdict ") || line.starts_with("fields ");
-    let lines: Vec<(&str, &str)> = said.lines().zip(expected.lines()).collect();
-    said.lines().any(|line| line.starts_with(OPEN))
-        && said.lines().count() == expected.lines().count()
-        && lines.iter().all(|(said, expected)| said == expected || is_of_verdict(expected))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{EXPECTED, is_open};
-
-    #[test]
-    fn an_open_verdict_excuses_nothing_else() {
-        let open = EXPECTED.replace("verdict VERDICT", "verdict inconclusive");
-        assert!(is_open(&open, EXPECTED));
-        assert!(!is_open(&open.replace("purged 0", "purged 1"), EXPECTED));
-        assert!(!is_open(&EXPECTED.replace("verdict VERDICT", "verdict clean"), EXPECTED));
-    }
 }

@@ -70,6 +70,9 @@ struct Parts {
 
 impl Asked {
     fn parts(&self) -> Result<Parts> {
+        if let Some(unknown) = self.series.iter().find(|series| !SERIES.contains(&series.as_str())) {
+            bail!("no scenario runs on the kernel {unknown}: name one of {}", SERIES.join(", "));
+        }
         let kernels = || Choice { series: self.series.clone(), ..Choice::default() };
         if !self.names.is_empty() {
             return self.named(kernels());
@@ -173,7 +176,7 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
         all.extend(trace_tests::parts(choice, &tally, &formatted, CRATES));
     }
     all.extend(of_model(&parts, asked.force, &tally));
-    schedule::run(all);
+    schedule::run(all, parts.is_whole);
     let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
     truth::run::show(&judged);
     if parts.is_whole {
@@ -293,7 +296,7 @@ fn checker_tests(force: bool, tally: &Tally) -> Result<()> {
 
 /// Checks every approach, unless the result is known.
 fn approaches(force: bool) -> Result<()> {
-    let place = KnownPlace::of_model("approaches", &[])?;
+    let place = KnownPlace::of_model("approaches", &["check", "--brief"])?;
     if let Some(known) = place.read().filter(|_| !force) {
         println!("approaches: unchanged since {}: {}", known.day(), known.said);
         return Ok(());

@@ -41,7 +41,7 @@ pub(crate) fn run(extent: &Extent) -> Result<ExitCode> {
     let tally = Tally::default();
     let judged = Mutex::default();
     let all: Vec<&'static Scenario> = scenarios().collect();
-    schedule::run(kernel_tests::parts(&all, &extent.choice, &tally, &judged));
+    schedule::run(kernel_tests::parts(&all, &extent.choice, &tally, &judged), false);
     let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
     show(&judged);
     if extent.write {
