@@ -28,10 +28,63 @@ pub(crate) struct Judgement {
     pub(crate) wrong: Vec<String>,
     /// Where krcu left something open, for reasons that the scenario's data calls possible: it may be tried again.
     pub(crate) open: Vec<String>,
+    /// Where it differs because the scenario's premise did not come about: it may be tried again.
+    pub(crate) premise: Vec<String>,
 }
 
+/// What the module says in the kernel's log when what a script is about did not come about.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unmet<'a> {
+    /// All of it: a reader was let go by its time before the script let it go, since another waited for it, as the destroy
+    /// of newer kernels does where anybody at all has queued something; or a statement could not be done, as when KFENCE
+    /// took none of many allocations.
+    all: bool,
+    /// Of these caches objects may have been freed before the destroy, since a grace period had ended: a timer that
+    /// somebody else had armed may have emptied the batches.
+    caches: Vec<&'a str>,
+}
+
+/// Whether the module says in the kernel's log that something of what is expected did not come about.
+pub(crate) fn is_premise_unmet(expected: &Expectation, log: &str) -> bool {
+    Unmet::of(expected, log).is_any()
+}
+
+impl<'a> Unmet<'a> {
+    /// What a kernel's log says. That objects were freed early matters where they are expected to be outstanding.
+    fn of(expected: &Expectation, log: &'a str) -> Unmet<'a> {
+        let outstanding = |cache: &str| {
+            let mut lines = expected.lines.iter().filter(|line| line.cache == Some(cache));
+            lines.any(|line| word_of(line).is_some_and(|word| OUTSTANDING.contains(&word)))
+        };
+        let ended =
+            log.lines().filter_map(|line| line.split_once(GRACE_ENDED)).map(|(_, cache)| cache.trim());
+        Unmet {
+            all: NOT_DONE.iter().any(|text| log.contains(text)),
+            caches: ended.filter(|cache| outstanding(cache)).collect(),
+        }
+    }
+
+    fn is_any(&self) -> bool {
+        self.all || !self.caches.is_empty()
+    }
+
+    /// Whether it explains what is told of a line.
+    fn explains(&self, line: &Line) -> bool {
+        self.all
+            || line.cache.is_some_and(|cache| self.caches.contains(&cache))
+            || (line.kind == "summary" && self.is_any())
+    }
+}
+
+/// What `krcu_play` says of a script that could not be done as it is written.
+const NOT_DONE: [&str; 2] = ["krcu_play: a hold ran out", "krcu_play: `"];
+/// What it says of a cache before whose destroy a grace period ended; its name follows.
+const GRACE_ENDED: &str = "krcu_play: a grace period ended before the destroy of ";
+/// Verdicts that are about objects that are outstanding when the destroy begins.
+const OUTSTANDING: [&str; 3] = ["pending", "waited", "late-free"];
+
 /// Judges a try: each decided verdict as if nothing else had been lost beside it. `open_if` are the reasons for which a
-/// verdict may be inconclusive.
+/// verdict may be inconclusive. What the scenario's premise explains is told apart.
 pub(crate) fn judge(expected: &Expectation, open_if: &[&str], evidence: &Evidence) -> Judgement {
     let mut found = Judgement::default();
     let objects = objects(evidence, &mut found.wrong);
@@ -42,12 +95,12 @@ pub(crate) fn judge(expected: &Expectation, open_if: &[&str], evidence: &Evidenc
     };
     let is_excuse = |object: &Value| is_open(object, open_if) && !is_meant(object);
     let has_open = objects.iter().any(is_excuse);
+    let unmet = Unmet::of(expected, &evidence.log);
     if evidence.status != expected.status {
         let text = format!("exit status {}, expected {}", evidence.status, expected.status);
         // What was left open has a status of its own, where nothing is flagged beside it.
         let is_excused = has_open && evidence.status == INCONCLUSIVE;
-        let list = if is_excused { &mut found.open } else { &mut found.wrong };
-        list.push(text);
+        found.add(text, is_excused, unmet.is_any());
     }
     found.wrong.extend(accusations(&objects));
     found.wrong.extend(alarms(expected, &objects));
@@ -66,26 +119,38 @@ pub(crate) fn judge(expected: &Expectation, open_if: &[&str], evidence: &Evidenc
                 || (has_open
                     && line.kind == "summary"
                     && field.is_some_and(|field| OF_OPEN.contains(&field)));
-            let list = if excused { &mut found.open } else { &mut found.wrong };
-            list.push(text);
+            found.add(text, excused, unmet.explains(line));
         }
     }
-    found.wrong.extend(wrong_log(expected, &evidence.log));
+    for text in wrong_log(expected, &evidence.log) {
+        found.add(text, false, unmet.is_any());
+    }
     found
+}
+
+impl Judgement {
+    /// Puts a disagreement where it belongs.
+    fn add(&mut self, text: String, is_open: bool, is_unmet: bool) {
+        let list = match (is_open, is_unmet) {
+            (true, _) => &mut self.open,
+            (false, true) => &mut self.premise,
+            (false, false) => &mut self.wrong,
+        };
+        list.push(text);
+    }
+}
+
+/// The verdict that is expected.
+fn word_of(line: &Line) -> Option<&'static str> {
+    line.fields.iter().find_map(|(field, want)| match want {
+        Want::Text(word) if *field == "verdict" => Some(*word),
+        _ => None,
+    })
 }
 
 /// Whether a line is expected to be inconclusive.
 fn is_inconclusive(line: &Line) -> bool {
-    line.fields.iter().any(|(field, want)| *field == "verdict" && matches!(want, Want::Text("inconclusive")))
-}
-
-/// Judges a try of which the module says that its premise did not come about: only what holds whatever happened.
-pub(crate) fn judge_without_premise(expected: &Expectation, evidence: &Evidence) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let objects = objects(evidence, &mut wrong);
-    wrong.extend(accusations(&objects));
-    wrong.extend(alarms(expected, &objects));
-    wrong
+    word_of(line) == Some("inconclusive")
 }
 
 /// The status of a run that left something open.
@@ -304,7 +369,7 @@ fn truth_of(log: &str, cache: &str, key: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Evidence, Judgement, contradictions, judge_without_premise};
+    use super::{Evidence, Judgement, contradictions};
     use crate::check::scenarios::{Expectation, Line, Want};
 
     const LOG: &str = "[  1.0] m: truth cache=c queued=777 leaked=0 outstanding=777 outstanding_min=770\n";
@@ -323,8 +388,8 @@ mod tests {
 
     /// What is wrong, where nothing may be left open.
     fn wrong(expected: &Expectation, evidence: &Evidence) -> Vec<String> {
-        let Judgement { wrong, open } = super::judge(expected, &[], evidence);
-        assert_eq!(open, Vec::<String>::new());
+        let Judgement { wrong, open, premise } = super::judge(expected, &[], evidence);
+        assert_eq!((open.len(), premise.len()), (0, 0), "{open:?} {premise:?}");
         wrong
     }
 
@@ -471,17 +536,24 @@ mod tests {
     }
 
     #[test]
-    fn without_its_premise_a_try_still_accuses_nobody() {
+    fn a_premise_that_did_not_come_about_explains_what_is_about_it_and_nothing_else() {
         let expected = Expectation { series: &[], status: 10, lines: BOTH, log_has: &[], log_lacks: &[] };
-        let judge = |stdout: &str| {
-            judge_without_premise(
-                &expected,
-                &Evidence { status: 0, stdout: stdout.to_owned(), log: String::new() },
-            )
+        let judge = |stdout: String, log: &str| {
+            super::judge(&expected, &[], &Evidence { status: 10, stdout, log: log.to_owned() })
         };
-        assert_eq!(judge(LINE), Vec::<String>::new());
-        assert_eq!(judge(&LINE.replace("pending", "freed-early")).len(), 1);
-        assert_eq!(judge("no JSON").len(), 1);
+        let summary = r#"{"kind":"summary","flagged":2,"events":3}"#;
+        let (c, d) = (LINE.replace("pending", "clean"), LINE.replace("\"c\"", "\"d\""));
+        let ended = "krcu_play: a grace period ended before the destroy of c";
+        let unmet = judge(format!("{c}\n{d}\n{summary}"), ended);
+        assert_eq!((unmet.wrong.len(), unmet.premise.len()), (0, 1), "{unmet:?}");
+        // A wrong verdict of the other cache is found at this try.
+        let beside = judge(format!("{c}\n{}\n{summary}", d.replace("pending", "clean")), ended);
+        assert_eq!((beside.wrong.len(), beside.premise.len()), (1, 1), "{beside:?}");
+        let held =
+            judge(format!("{c}\n{}\n{summary}", d.replace("pending", "clean")), "krcu_play: a hold ran out");
+        assert_eq!((held.wrong.len(), held.premise.len()), (0, 2), "{held:?}");
+        let accused = judge(format!("{c}\n{d}\n{}\n{summary}", c.replace("clean", "freed-early")), ended);
+        assert!(accused.wrong.iter().any(|text| text.contains("accused")), "{accused:?}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result};
 use crate::cache;
 use crate::check::choice::Choice;
 use crate::check::guest_script::{self, guest_script, seconds};
-use crate::check::judge::{self, Evidence, Judgement};
+use crate::check::judge::{self, Evidence};
 use crate::check::replay;
 use crate::check::retries::{self, MOST_REPEATS, Reason};
 use crate::check::scenarios::{Expectation, OWNERS, SERIES, Scenario};
@@ -43,14 +43,6 @@ const BOOT_SECONDS: u64 = 120;
 const TIME_RAN_OUT: &str = "the machine was ended after";
 /// Estimated seconds of a boot, of a scenario that is watched with others, and of one with a krcu of its own.
 const RECKONED: (f32, f32, f32) = (20.0, 1.0, 8.0);
-/// What `krcu_play` says in the kernel's log when the premise of a script did not come about. In this order:
-///
-/// - A reader's time was over before the script let it go: somebody waited for it, as the destroy of newer kernels does if
-///   anybody at all has queued something.
-/// - A grace period had ended before the destroy: a timer that somebody else had armed may have emptied the batches.
-/// - A statement could not be done, as when KFENCE took none of many allocations.
-const NOT_DONE: [&str; 3] =
-    ["krcu_play: a hold ran out", "krcu_play: a grace period ended before the destroy", "krcu_play: `"];
 
 /// A scenario on one kernel.
 #[derive(Clone, Copy)]
@@ -364,20 +356,6 @@ fn try_of(case: &Case, end: End) -> Outcome {
     }
     wrong.extend(trace_tests::disagreements(out, scenario.name).1);
     wrong.extend(contrib::disagreements(out, scenario.name));
-    if NOT_DONE.iter().any(|line| evidence.log.contains(line)) {
-        let Judgement { wrong: found, open } = judge::judge(case.expectation, scenario.open_if, &evidence);
-        let screens = screens::judge(out, case.series, scenario.name);
-        let found: Vec<String> = found.into_iter().chain(screens.wrong).chain(screens.open).collect();
-        if wrong.is_empty() && found.is_empty() && open.is_empty() {
-            return Outcome::Right;
-        }
-        wrong.extend(judge::judge_without_premise(case.expectation, &evidence));
-        return if wrong.is_empty() {
-            Outcome::Open(Reason::Premise, found.into_iter().chain(open).collect())
-        } else {
-            Outcome::Wrong(wrong)
-        };
-    }
     let judged = judge::judge(case.expectation, scenario.open_if, &evidence);
     wrong.extend(judged.wrong);
     let mut open = judged.open;
@@ -387,11 +365,15 @@ fn try_of(case: &Case, end: End) -> Outcome {
     } else {
         open.extend(screens.open);
     }
-    wrong.extend(screens.wrong);
-    match (wrong.is_empty(), open.is_empty()) {
-        (true, true) => Outcome::Right,
-        (true, false) => Outcome::Open(Reason::Undecided, open),
-        (false, _) => Outcome::Wrong(wrong.into_iter().chain(open).collect()),
+    let mut premise = judged.premise;
+    let is_unmet = judge::is_premise_unmet(case.expectation, &evidence.log);
+    let list = if is_unmet { &mut premise } else { &mut wrong };
+    list.extend(screens.wrong);
+    match (wrong.is_empty(), open.is_empty(), premise.is_empty()) {
+        (true, true, true) => Outcome::Right,
+        (true, false, _) => Outcome::Open(Reason::Undecided, open.into_iter().chain(premise).collect()),
+        (true, true, false) => Outcome::Open(Reason::Premise, premise),
+        (false, ..) => Outcome::Wrong(wrong.into_iter().chain(open).chain(premise).collect()),
     }
 }
 

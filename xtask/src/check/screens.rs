@@ -62,7 +62,7 @@ pub(crate) fn judge(out: &Path, series: &str, scenario: &str) -> Judgement {
             found.push(format!("it left no screen `{step}`"));
         }
     }
-    Judgement { wrong: found, open }
+    Judgement { wrong: found, open, premise: Vec::new() }
 }
 
 /// Whether a skipped run of a probe explains all that differs from the wanted screen.

@@ -144,8 +144,8 @@ mod tests {
     }
 
     fn wrong(expectation: &Expectation, scenario: &Scenario, evidence: &Evidence) -> bool {
-        let Judgement { wrong, open } = judge(expectation, scenario.open_if, evidence);
-        !(wrong.is_empty() && open.is_empty())
+        let Judgement { wrong, open, premise } = judge(expectation, scenario.open_if, evidence);
+        !(wrong.is_empty() && open.is_empty() && premise.is_empty())
     }
 
     fn with_lines(expectation: &Expectation, lines: Vec<Line>) -> Expectation {
