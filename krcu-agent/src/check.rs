@@ -26,7 +26,7 @@ use crate::{
     probe::STACKS,
     recording::Recording,
     report::{Format, Policy, Report},
-    signals::Signals,
+    signals::{Came, Signals},
     sinks::Sinks,
     trace,
     watcher::{self, Ask, Attached, LOOK_EVERY, Watcher, now},
@@ -231,7 +231,7 @@ async fn watch(options: &Options, until: Until, keep: Keep<'_>) -> anyhow::Resul
                 .args(options.command.iter().skip(1))
                 .spawn()
                 .with_context(|| format!("cannot start {}", program.display()))?;
-            let status = until_exit(&mut run, child).await?;
+            let status = until_exit(&mut run, child, &mut Signals::new()?, Came::forward).await?;
             settle(&mut run, options.settle).await?;
             (How::Exit, command::shell_status(status))
         }
@@ -330,18 +330,22 @@ async fn until_told(run: &mut Watcher, limit: Option<Duration>) -> anyhow::Resul
     }
 }
 
-/// Reads events until the command has ended. A signal to end krcu goes to the command instead; the
-/// verdict follows when that has obeyed.
-async fn until_exit(run: &mut Watcher, mut child: Child) -> anyhow::Result<ExitStatus> {
+/// Reads events until the command has ended. A signal to end krcu is handed on instead; the verdict follows when
+/// the command has obeyed.
+async fn until_exit(
+    run: &mut Watcher,
+    mut child: Child,
+    signals: &mut Signals,
+    mut hand_on: impl FnMut(&Came, &Child),
+) -> anyhow::Result<ExitStatus> {
     let mut look = interval(LOOK_EVERY);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut signals = Signals::new()?;
     loop {
         tokio::select! {
             status = child.wait() => return status.context("cannot wait for the command"),
             ready = run.readable() => ready?,
             _ = look.tick() => {}
-            signal = signals.next() => signal.forward(&child),
+            signal = signals.next() => hand_on(&signal, &child),
         }
         run.take().await?;
     }

@@ -1,6 +1,10 @@
 //! Signals: those that ask krcu to end, or to read its configuration again.
 
 use anyhow::Context as _;
+use nix::{
+    sys::signal::{self, kill, killpg},
+    unistd::Pid,
+};
 use tokio::{
     process::Child,
     signal::unix::{Signal, SignalKind, signal},
@@ -48,29 +52,25 @@ impl Signals {
 impl Came {
     /// Hands it on to every process of a command that leads a group of its own.
     pub(crate) fn forward_to_group(&self, child: &Child) {
-        use nix::sys::signal::{Signal, killpg};
-        let signal = match self {
-            Came::Interrupt => Signal::SIGINT,
-            Came::Terminate => Signal::SIGTERM,
-            Came::Hangup => Signal::SIGHUP,
-        };
-        if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
-            // All of them may have ended meanwhile, which is what was asked for.
-            let _ = killpg(nix::unistd::Pid::from_raw(id), signal);
+        self.hand_on(child, killpg);
+    }
+
+    /// Hands it on to a command. An interrupt comes from the terminal, and the command has it as well.
+    pub(crate) fn forward(&self, child: &Child) {
+        if !matches!(self, Came::Interrupt) {
+            self.hand_on(child, kill);
         }
     }
 
-    /// Hands it on to a command.
-    pub(crate) fn forward(&self, child: &Child) {
-        use nix::sys::signal::{Signal, kill};
+    fn hand_on(&self, child: &Child, kill: fn(Pid, Option<signal::Signal>) -> nix::Result<()>) {
         let signal = match self {
-            Came::Interrupt => return,
-            Came::Terminate => Signal::SIGTERM,
-            Came::Hangup => Signal::SIGHUP,
+            Came::Interrupt => signal::Signal::SIGINT,
+            Came::Terminate => signal::Signal::SIGTERM,
+            Came::Hangup => signal::Signal::SIGHUP,
         };
         if let Some(id) = child.id().and_then(|id| i32::try_from(id).ok()) {
             // It may have ended meanwhile, which is what was asked for.
-            let _ = kill(nix::unistd::Pid::from_raw(id), signal);
+            let _ = kill(Pid::from_raw(id), Some(signal));
         }
     }
 }

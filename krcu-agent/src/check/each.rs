@@ -9,7 +9,7 @@ use std::{
     fs::{self, File},
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{ExitStatus, Stdio},
+    process::Stdio,
     thread,
     time::Duration,
 };
@@ -18,12 +18,12 @@ use anyhow::{Context as _, anyhow};
 use clap::Parser;
 use krcu_trace::{CutShort, How, Limits, Writer};
 use tokio::{
-    process::{Child, Command},
+    process::Command,
     sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
 
-use super::{CheckError, Options, Run, attach, parse_span, report, settle};
+use super::{CheckError, Options, Run, attach, parse_span, report, settle, until_exit};
 use crate::{
     command::{self, CommandError},
     recording::Recording,
@@ -230,7 +230,12 @@ impl Session<'_> {
             .process_group(0)
             .spawn()
             .context("cannot start /bin/sh")?;
-        let status = until_exit(run, child, signals, worst).await?;
+        let is_interrupted = &mut worst.is_interrupted;
+        let status = until_exit(run, child, signals, |signal, child| {
+            signal.forward_to_group(child);
+            *is_interrupted = true;
+        })
+        .await?;
         settle(run, line.own.settle.unwrap_or(self.options.settle)).await?;
         let end = now()?;
         let finished = run.part().await?;
@@ -287,30 +292,6 @@ impl Session<'_> {
         }
         *run.pipeline.sinks() = sinks;
         Ok(trace_error)
-    }
-}
-
-/// Reads events until a command has ended. A signal to end krcu goes to all processes of the command instead, and no
-/// command comes after this one.
-async fn until_exit(
-    run: &mut Watcher,
-    mut child: Child,
-    signals: &mut Signals,
-    worst: &mut Worst,
-) -> anyhow::Result<ExitStatus> {
-    let mut look = interval(LOOK_EVERY);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            status = child.wait() => return status.context("cannot wait for the command"),
-            ready = run.readable() => ready?,
-            _ = look.tick() => {}
-            signal = signals.next() => {
-                signal.forward_to_group(&child);
-                worst.is_interrupted = true;
-            }
-        }
-        run.take().await?;
     }
 }
 

@@ -54,7 +54,7 @@ impl<'a> Unmet<'a> {
     fn of(expected: &Expectation, log: &'a str) -> Unmet<'a> {
         let outstanding = |cache: &str| {
             let mut lines = expected.lines.iter().filter(|line| line.cache == Some(cache));
-            lines.any(|line| word_of(line).is_some_and(|word| OUTSTANDING.contains(&word)))
+            lines.any(|line| line.word().is_some_and(|word| OUTSTANDING.contains(&word)))
         };
         let ended =
             log.lines().filter_map(|line| line.split_once(GRACE_ENDED)).map(|(_, cache)| cache.trim());
@@ -140,17 +140,9 @@ impl Judgement {
     }
 }
 
-/// The verdict that is expected.
-fn word_of(line: &Line) -> Option<&'static str> {
-    line.fields.iter().find_map(|(field, want)| match want {
-        Want::Text(word) if *field == "verdict" => Some(*word),
-        _ => None,
-    })
-}
-
 /// Whether a line is expected to be inconclusive.
 fn is_inconclusive(line: &Line) -> bool {
-    word_of(line) == Some("inconclusive")
+    line.word() == Some("inconclusive")
 }
 
 /// The status of a run that left something open.

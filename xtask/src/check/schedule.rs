@@ -77,8 +77,8 @@ impl<'a> State<'a> {
             })
         };
         let host_is_busy = self.running.values().any(|(_, place)| *place == Place::Host);
-        let machines = self.running.values().filter(|(_, place)| *place == Place::Machine).count();
-        let has_room = machines < self.most_machines;
+        let running = self.running.values().filter(|(_, place)| *place == Place::Machine).count();
+        let has_room = running < self.most_machines;
         let host = self.waiting.iter().position(|part| part.place == Place::Host && is_ready(part));
         let long = |part: &Part<'_>| self.times.get(&part.name).copied().unwrap_or(part.reckoned);
         let machines = self

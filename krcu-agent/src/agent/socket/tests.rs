@@ -52,6 +52,22 @@ impl Server {
         peer
     }
 
+    /// A client that asks about destroy 7, what the owner is asked for it, and the report after which it was.
+    async fn client_of_destroy(&mut self) -> (Peer, Asked, u64) {
+        self.publish(0);
+        let mut client = self.client().await;
+        assert_eq!(client.seq().await, Some(0));
+        client.say(b"{\"kind\":\"hello\",\"schema\":2,\"detail\":{\"destroy\":7}}\n").await;
+        for seq in 1.. {
+            self.publish(seq);
+            assert_eq!(client.seq().await, Some(seq));
+            if let Ok(asked) = self.asked.try_recv() {
+                return (client, asked, seq);
+            }
+        }
+        unreachable!("there is always another report")
+    }
+
     /// Until this count is so high: everything else that could happen has.
     async fn until(&self, count: fn(&SocketHealth) -> u64, at_least: u64) {
         while count(&self.health.socket) < at_least {
@@ -199,19 +215,7 @@ async fn a_file_left_by_one_that_was_killed_is_taken_over_and_one_that_answers_i
 #[tokio::test(flavor = "current_thread")]
 async fn who_asks_about_a_destroy_that_is_not_there_gets_reports_without_an_answer() {
     let mut server = Server::start("destroy", 2);
-    server.publish(0);
-    let mut client = server.client().await;
-    assert_eq!(client.seq().await, Some(0));
-    client.say(b"{\"kind\":\"hello\",\"schema\":2,\"detail\":{\"destroy\":7}}\n").await;
-    let mut seq = 0;
-    let asked = loop {
-        seq += 1;
-        server.publish(seq);
-        assert_eq!(client.seq().await, Some(seq));
-        if let Ok(asked) = server.asked.try_recv() {
-            break asked;
-        }
-    };
+    let (mut client, asked, seq) = server.client_of_destroy().await;
     assert_eq!(asked.destroy, 7);
     asked.reply.send(None).unwrap();
     server.publish(seq + 1);
@@ -236,19 +240,7 @@ async fn a_terminal_of_another_version_is_told_so() {
 #[tokio::test(flavor = "current_thread")]
 async fn the_question_of_a_destroy_is_sent_once() {
     let mut server = Server::start("question", 2);
-    server.publish(0);
-    let mut client = server.client().await;
-    assert_eq!(client.seq().await, Some(0));
-    client.say(b"{\"kind\":\"hello\",\"schema\":2,\"detail\":{\"destroy\":7}}\n").await;
-    let mut seq = 0;
-    let asked = loop {
-        seq += 1;
-        server.publish(seq);
-        assert_eq!(client.seq().await, Some(seq));
-        if let Ok(asked) = server.asked.try_recv() {
-            break asked;
-        }
-    };
+    let (mut client, asked, seq) = server.client_of_destroy().await;
     asked.reply.send(Some(Question { destroy: 7, ..Question::default() })).unwrap();
     let Some(Line::Question(question)) = client.line().await else { panic!("there is no question") };
     assert_eq!(question.destroy, 7);

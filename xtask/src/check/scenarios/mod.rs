@@ -121,6 +121,16 @@ pub(crate) struct Line {
     pub(crate) fields: &'static [(&'static str, Want)],
 }
 
+impl Line {
+    /// The verdict that is expected.
+    pub(crate) fn word(&self) -> Option<&'static str> {
+        self.fields.iter().find_map(|(field, want)| match want {
+            Want::Text(word) if *field == "verdict" => Some(*word),
+            _ => None,
+        })
+    }
+}
+
 /// What a field must be.
 #[derive(Debug, Clone, Copy)]
 #[allow(dead_code, reason = "a vocabulary: which of its words the scenarios use changes with them")]

@@ -9,7 +9,6 @@ use anyhow::{Context as _, Result};
 
 use crate::cache;
 use crate::check::kernel_tests::{self, Judged};
-use crate::check::scenarios::Want;
 use crate::host;
 use crate::progress::say;
 
@@ -55,11 +54,7 @@ pub(super) fn write(judged: &[Judged]) -> Result<()> {
         fs::copy(&events, &script).with_context(|| format!("copying {}", events.display()))?;
         bytes += metadata.len();
         for line in one.case.expectation.lines.iter().filter(|line| line.kind == "verdict") {
-            let word = line.fields.iter().find_map(|(field, want)| match want {
-                Want::Text(word) if *field == "verdict" => Some(*word),
-                _ => None,
-            });
-            if let (Some(cache), Some(word)) = (line.cache, word) {
+            if let (Some(cache), Some(word)) = (line.cache, line.word()) {
                 expected.push(format!("{key}{cache} {word}"));
             }
         }
