@@ -1,7 +1,7 @@
 //! How the program behaves on real kernels: what it prints, what it leaves, what it refuses, whatever a cache's truth may be.
 
 use super::{
-    ALL, Act, Expectation, Line, NO_WAIT, SKIPPED_RUN, Scenario, WAITS, Want, quiet, reported, scenario,
+    ALL, Act, Expectation, Line, MAY_BE_OPEN, NO_WAIT, Scenario, WAITS, Want, quiet, reported, scenario,
     step, summary, verdict, word,
 };
 
@@ -326,7 +326,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
              exit $status"),
         append: "",
         own_watch: "",
-        open_if: SKIPPED_RUN,
+        open_if: MAY_BE_OPEN,
         alone: false,
         expectations: &[quiet(
             ALL,

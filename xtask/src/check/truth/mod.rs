@@ -14,7 +14,7 @@ mod real;
 pub(crate) mod run;
 mod table;
 
-use crate::check::scenarios::{Act, Expectation, SKIPPED_RUN, Scenario, Want};
+use crate::check::scenarios::{Act, Expectation, MAY_BE_OPEN, Scenario, Want};
 
 /// The scenarios of one topic.
 pub(crate) struct Topic {
@@ -55,7 +55,7 @@ const fn played(
         act: Act::Watched { before: "", options: "", text },
         append: "",
         own_watch: "",
-        open_if: SKIPPED_RUN,
+        open_if: MAY_BE_OPEN,
         alone: false,
         expectations,
     }

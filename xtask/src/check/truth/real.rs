@@ -5,7 +5,7 @@
 
 use super::{Field, ordering, waited_for};
 use crate::check::scenarios::{
-    ALL, Act, Expectation, Line, OWNERS, SHEAVES, SKIPPED_RUN, Scenario, WAITS, Want, quiet, step, summary,
+    ALL, Act, Expectation, Line, MAY_BE_OPEN, OWNERS, SHEAVES, Scenario, WAITS, Want, quiet, step, summary,
     verdict, word,
 };
 
@@ -29,7 +29,7 @@ const fn apart(
         act,
         append: APART,
         own_watch: "",
-        open_if: SKIPPED_RUN,
+        open_if: MAY_BE_OPEN,
         alone: false,
         expectations,
     }
@@ -366,7 +366,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         act: Act::Watched { before: "", options: "", text: SWEEP },
         append: APART,
         own_watch: "",
-        open_if: SKIPPED_RUN,
+        open_if: MAY_BE_OPEN,
         alone: true,
         expectations: &[quiet(
             ALL,
