@@ -20,4 +20,4 @@ pub use decode::{DecodeError, decode};
 pub use wire::{BarrierKind, FreePath, Kind, QueueForm};
 
 /// Version of the event layout and of [`Config`]; the agent refuses a probe object of another one.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;

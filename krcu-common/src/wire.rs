@@ -194,6 +194,16 @@ pub enum BarrierKind {
 }
 
 impl BarrierKind {
+    /// The kernel's function.
+    #[must_use]
+    pub fn function(self) -> &'static str {
+        match self {
+            BarrierKind::Rcu => "rcu_barrier",
+            BarrierKind::Kvfree => "kvfree_rcu_barrier",
+            BarrierKind::KvfreeOnCache => "kvfree_rcu_barrier_on_cache",
+        }
+    }
+
     /// The barrier with this number, if there is one.
     #[must_use]
     pub fn from_number(number: u32) -> Option<BarrierKind> {
@@ -384,6 +394,12 @@ pub struct Barrier {
     /// Calls of `flush_rcu_work()` that this task has made inside a destroy, 0 outside of one. Such a
     /// call runs an `rcu_barrier()` of its own when it meets a batch that waits, and only then.
     pub rcu_works_flushed: u32,
+    /// Of its begin: site of the caller, 0 when unknown.
+    pub site: u32,
+    /// Zero.
+    pub reserved: u32,
+    /// Of its begin: name of the calling task.
+    pub comm: [u8; COMM_BYTES],
 }
 
 /// Body of [`Kind::GraceBegin`] and [`Kind::GraceEnd`].
@@ -498,7 +514,7 @@ const _: () = {
     assert!(size_of::<CallbackQueued>() == 32);
     assert!(size_of::<Freed>() == 24);
     assert!(size_of::<BatchFreed>() == 8);
-    assert!(size_of::<Barrier>() == 16);
+    assert!(size_of::<Barrier>() == 40);
     assert!(size_of::<Grace>() == 16);
     assert!(size_of::<CallbackRuns>() == 16);
     assert!(size_of::<Function>() == 104);

@@ -11,9 +11,10 @@ use crate::{
     event::{Gap, LossReason},
     evidence,
     loss::Losses,
+    reach::Cover,
     reason::Reason,
     state::{Blind, Born, Destroy, Shutdown, State},
-    verdict::{Ordering, Verdict, VerdictKind},
+    verdict::{LuckyBarrier, Ordering, Verdict, VerdictKind},
 };
 
 /// Every verdict: the destroys in the order of their entry, then the broken promises, then the double frees.
@@ -226,6 +227,50 @@ fn of_failed(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut 
     }
 }
 
+/// No barrier of the teardown covers what was deferred last: somebody else's may, or none does.
+fn of_unordered(
+    state: &State,
+    destroy: &Destroy,
+    unordered_frees: bool,
+    verdict: &mut Verdict,
+) -> VerdictKind {
+    let module = verdict.module.clone();
+    let frees = unordered_frees.then(|| destroy.frees_cover(module.as_deref()));
+    let callbacks = destroy.has_open_callbacks().then(|| destroy.callbacks_cover(module.as_deref()));
+    let covers: Vec<Cover<'_>> = frees.into_iter().chain(callbacks).collect();
+    let lucky =
+        covers.iter().find_map(|cover| if let Cover::Luck(reach) = cover { Some(*reach) } else { None });
+    if lucky.is_none() && !covers.contains(&Cover::Nobody) {
+        let note = if covers.iter().any(|cover| matches!(cover, Cover::Unknown(_))) {
+            verdict.reasons.push(Reason::BarrierCallerUnknown);
+            "another task called the barrier that covers what was deferred last, and who called it is not known"
+        } else {
+            verdict.reasons.push(Reason::HelperUnawaited);
+            "the module's own code called the barrier that covers what was deferred last, in another task, and whether the destroying task has waited for that task is not seen"
+        };
+        verdict.notes.push(note.to_owned());
+        return VerdictKind::Inconclusive;
+    }
+    verdict.ordering = Ordering::Unordered;
+    if !covers.contains(&Cover::Nobody)
+        && let Some(reach) = lucky
+    {
+        let look = destroy.look.unwrap_or(destroy.begin).time;
+        verdict.notes.push(
+            "a barrier that somebody else called happened to run before the destroy: this teardown did not ask for it"
+                .to_owned(),
+        );
+        verdict.lucky_barrier = Some(LuckyBarrier {
+            function: reach.barrier.function().to_owned(),
+            comm: reach.comm.clone(),
+            task: reach.task.0,
+            stack: evidence::frames(state, reach.stack),
+            before_ns: look.since(reach.returned),
+        });
+    }
+    VerdictKind::Unordered
+}
+
 /// Whether anything of the cache was ever deferred. What was freed within the call that took it was not.
 fn is_deferred(destroy: &Destroy) -> bool {
     let queued = destroy.queued.saturating_sub(destroy.within_call);
@@ -335,8 +380,7 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
         if !sees_rcu_barrier && !unordered_frees {
             return open(verdict, Reason::BlindRcuBarrier, "this kernel does not let rcu_barrier() be seen");
         }
-        verdict.ordering = Ordering::Unordered;
-        return VerdictKind::Unordered;
+        return of_unordered(state, destroy, unordered_frees, verdict);
     }
     verdict.ordering = if is_deferred(destroy) { Ordering::Ordered } else { Ordering::NothingDeferred };
     let unknown_callbacks = destroy.unknown_callbacks_while_waiting;

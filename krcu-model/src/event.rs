@@ -244,6 +244,10 @@ pub enum What {
         barrier: BarrierKind,
         /// Calls of `flush_rcu_work()` that this task has made inside a destroy.
         rcu_works_flushed: u32,
+        /// Where from.
+        site: Site,
+        /// Name of the calling task; empty where that is not known.
+        comm: String,
     },
     /// A barrier returned, in the task that entered it.
     BarrierEnd {
@@ -440,9 +444,12 @@ impl What {
                 What::Freed { object: ObjectAddress(b.object), cache: CacheAddress(b.cache), path: *path }
             }
             Body::BatchFreed(_, path) => What::BatchFreed { path: *path },
-            Body::BarrierBegin(b, barrier) => {
-                What::BarrierBegin { barrier: *barrier, rcu_works_flushed: b.rcu_works_flushed }
-            }
+            Body::BarrierBegin(b, barrier) => What::BarrierBegin {
+                barrier: *barrier,
+                rcu_works_flushed: b.rcu_works_flushed,
+                site: Site(b.site),
+                comm: text(&b.comm),
+            },
             Body::BarrierEnd(b, barrier) => {
                 let cache = (b.cache != 0).then_some(CacheAddress(b.cache));
                 What::BarrierEnd { barrier: *barrier, cache }

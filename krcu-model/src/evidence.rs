@@ -68,6 +68,7 @@ pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
         ordering: Ordering::Unknown,
         margin_ns: destroy.last_freed.map(|freed| look.since(freed)),
         rcu_barrier_before_ns: destroy.rcu_barrier_before.map(|barrier| destroy.begin.time.since(barrier)),
+        lucky_barrier: None,
         late_frees: destroy.late,
         last_late_free_ns: destroy.last_late.map(|late| late.since(look)),
         reasons: Vec::new(),

@@ -15,7 +15,7 @@
 //!
 //! [`event`] what the kernel said · [`script`] the same as text · [`order`] what was not delivered ·
 //! [`state`] what is believed · [`ledger`] what the promises are held against · [`mod@step`] how an event
-//! changes both · [`function`] the callbacks' names · [`view`] what may be read of it · `double` what was handed over twice · [`promise`] what is owed ·
+//! changes both · [`function`] the callbacks' names · [`view`] what may be read of it · `double` what was handed over twice · [`promise`] what is owed · [`reach`] whose barriers count ·
 //! `decide` what follows for a destroy · `accuse` for whoever broke something · [`reason`] why it does not follow ·
 //! [`verdict`] the kinds of it.
 //!
@@ -39,6 +39,7 @@ mod object_index;
 pub mod object_table;
 pub mod order;
 pub mod promise;
+pub mod reach;
 pub mod reason;
 pub mod script;
 pub mod stack;

@@ -35,6 +35,11 @@ pub enum Reason {
     InexactCount,
     /// How the destroy ended was not seen.
     EndUnseen,
+    /// Another task called the only barrier that covers what was deferred last, and its caller is not known.
+    BarrierCallerUnknown,
+    /// A helper of the module's own called that barrier, and whether the destroying task has waited for the helper is
+    /// not seen.
+    HelperUnawaited,
 }
 
 impl Reason {
@@ -55,6 +60,8 @@ impl Reason {
             Reason::BlindKvfreeBarrier => "blind-kvfree-barrier",
             Reason::InexactCount => "inexact-count",
             Reason::EndUnseen => "end-unseen",
+            Reason::BarrierCallerUnknown => "barrier-caller-unknown",
+            Reason::HelperUnawaited => "helper-unawaited",
         }
     }
 
@@ -102,6 +109,8 @@ mod tests {
             Reason::BlindKvfreeBarrier,
             Reason::InexactCount,
             Reason::EndUnseen,
+            Reason::BarrierCallerUnknown,
+            Reason::HelperUnawaited,
         ] {
             assert_eq!(serde_json::to_string(&reason).unwrap(), format!("\"{}\"", reason.word()));
         }

@@ -91,7 +91,12 @@ mod tests {
             What::FreedAtOnce { object, cache },
             What::Freed { object, cache, path: FreePath::Sheaf },
             What::BatchFreed { path: FreePath::Bulk },
-            What::BarrierBegin { barrier: BarrierKind::Rcu, rcu_works_flushed: 1 },
+            What::BarrierBegin {
+                barrier: BarrierKind::Rcu,
+                rcu_works_flushed: 1,
+                site: Site(7),
+                comm: "rmmod".to_owned(),
+            },
             What::BarrierEnd { barrier: BarrierKind::KvfreeOnCache, cache: Some(cache) },
             What::ModuleLoaded { name: "mod".to_owned() },
             What::ModuleFreed { name: "mod".to_owned() },

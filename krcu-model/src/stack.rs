@@ -54,7 +54,7 @@ pub struct Stack {
 }
 
 /// Functions of the kernel that stand between a module and what is watched.
-const WATCHED: [&str; 17] = [
+const WATCHED: [&str; 20] = [
     "kmem_cache_alloc",
     "kmem_cache_alloc_noprof",
     "kmem_cache_alloc_bulk",
@@ -72,6 +72,9 @@ const WATCHED: [&str; 17] = [
     "__kmem_cache_create",
     "__kmem_cache_shutdown",
     "slab_kmem_cache_release",
+    "rcu_barrier",
+    "kvfree_rcu_barrier",
+    "kvfree_rcu_barrier_on_cache",
 ];
 
 /// The stack that nobody took.
@@ -93,6 +96,17 @@ impl Stack {
     #[must_use]
     pub fn module(&self) -> Option<&str> {
         self.frames.iter().find_map(|frame| frame.module.as_deref())
+    }
+
+    /// Every module that a frame is in, the innermost first.
+    pub fn modules(&self) -> impl Iterator<Item = &str> {
+        self.frames.iter().filter_map(|frame| frame.module.as_deref())
+    }
+
+    /// Whether a frame is of this function.
+    #[must_use]
+    pub fn is_within(&self, function: &str) -> bool {
+        self.frames.iter().any(|frame| frame.function() == function)
     }
 
     /// Whether a module was being unloaded.

@@ -17,6 +17,7 @@ use crate::{
     ledger::{Ledger, Waiting},
     object_table::ObjectTable,
     promise::Violation,
+    reach::{Cover, Others, Reaches},
     stack::{NO_STACK, Stack, StackId},
     verdict::FreedBy,
 };
@@ -140,9 +141,9 @@ pub struct Cache {
     pub unexplained: u64,
     /// Deferred objects that were freed, by how.
     pub freed_by: FreedBy,
-    /// Everything queued before this point had been freed when a barrier for this cache returned.
-    pub covered: u64,
-    /// The same, if a barrier ran inside a destroy of which it is not known whether one did.
+    /// How far barriers for this cache alone reach.
+    pub(crate) barriers: Reaches,
+    /// How far a barrier reaches, if one ran inside a destroy of which it is not known whether one did.
     pub maybe_covered: u64,
     /// Whether a barrier for this cache has returned whose begin was not seen.
     pub after_older_barrier: bool,
@@ -155,7 +156,7 @@ pub struct Cache {
 }
 
 /// A barrier that has been entered.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct OpenBarrier {
     /// Which.
     pub barrier: BarrierKind,
@@ -163,6 +164,10 @@ pub struct OpenBarrier {
     pub begin: Mark,
     /// Whether another function called it, and only because it met a batch that waited.
     pub by_chance: bool,
+    /// Where from.
+    pub stack: StackId,
+    /// Name of the task; empty where that is not known.
+    pub comm: String,
 }
 
 /// Who runs a free: a task, or the idle task of one CPU, for those all have the same number.
@@ -304,16 +309,20 @@ pub struct Destroy {
     pub unexplained: u64,
     /// The same for runs of unknown callbacks.
     pub callbacks_unknown: u64,
-    /// How far barriers for `kfree_rcu()` reached that had returned at the entry, or that ran inside.
+    /// How far barriers for `kfree_rcu()` reached that the same task had called before the entry, or inside.
     pub covered: u64,
+    /// How far those of others reached at the look.
+    pub covered_by_others: Others,
     /// The same, if a barrier ran inside where it is not known whether one did.
     pub maybe_covered: u64,
     /// Whether a barrier for it returned before the look that was running when the probes were attached.
     pub after_older_barrier: bool,
-    /// How far `rcu_barrier()` reached at the entry.
+    /// How far an `rcu_barrier()` reached that the same task had called before the entry.
     pub callbacks_covered_before: u64,
     /// The same, or how far one that ran inside reached.
     pub callbacks_covered: u64,
+    /// How far those of others reached at the look.
+    pub callbacks_covered_by_others: Others,
     /// The last `rcu_barrier()` of the same task before the entry: when it returned.
     pub rcu_barrier_before: Option<Time>,
     /// Objects ever handed to `kfree_rcu()`.
@@ -332,28 +341,6 @@ pub struct Destroy {
     pub last_late: Option<Time>,
     /// Whether the memory of the cache was given back.
     pub released: bool,
-}
-
-/// Tasks kept of those that have called `rcu_barrier()`.
-const TASKS: usize = 64;
-
-/// When each of the last tasks that did something did it: as many as tell who prepared a destroy.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct RecentTasks(BTreeMap<Task, Time>);
-
-impl RecentTasks {
-    pub(crate) fn get(&self, task: Task) -> Option<Time> {
-        self.0.get(&task).copied()
-    }
-
-    pub(crate) fn insert(&mut self, task: Task, time: Time) {
-        self.0.insert(task, time);
-        if self.0.len() > TASKS
-            && let Some(oldest) = self.0.iter().min_by_key(|(_, time)| **time).map(|(task, _)| *task)
-        {
-            self.0.remove(&oldest);
-        }
-    }
 }
 
 /// What the model believes.
@@ -375,14 +362,12 @@ pub struct State {
     /// Destroys of a task whose module's end has not been seen.
     pub(crate) unattributed: BTreeMap<Task, Vec<usize>>,
     pub(crate) open_barriers: BTreeMap<Task, Vec<OpenBarrier>>,
-    /// Everything that any `kfree_rcu()` queued before this point has been freed.
-    pub(crate) covered: u64,
+    /// How far barriers for every `kfree_rcu()` reach.
+    pub(crate) barriers: Reaches,
     /// Whether a barrier for every `kfree_rcu()` has returned whose begin was not seen.
     pub(crate) after_older_barrier: bool,
-    /// Every callback queued before this point has run.
-    pub(crate) callbacks_covered: u64,
-    /// When the last `rcu_barrier()` of a task returned, for the tasks that called it last.
-    pub(crate) last_rcu_barrier: RecentTasks,
+    /// How far `rcu_barrier()` reaches.
+    pub(crate) rcu_barriers: Reaches,
     pub(crate) freeing: Freeing,
     pub(crate) outstanding: u64,
     pub(crate) stacks: Vec<Stack>,
@@ -533,6 +518,16 @@ impl Destroy {
     #[must_use]
     pub fn has_uncovered_frees(&self) -> bool {
         self.last_queued.is_some_and(|last| last.position >= self.covered.max(self.sheaves_covered))
+    }
+
+    /// By whom `kfree_rcu()` of this cache is covered where the destroying task's own barriers do not cover it.
+    pub(crate) fn frees_cover(&self, module: Option<&str>) -> Cover<'_> {
+        self.covered_by_others.cover(self.last_queued.map_or(0, |last| last.position), module)
+    }
+
+    /// The same of callbacks.
+    pub(crate) fn callbacks_cover(&self, module: Option<&str>) -> Cover<'_> {
+        self.callbacks_covered_by_others.cover(self.last_callback.map_or(0, |last| last.position), module)
     }
 
     /// Whether a barrier inside a destroy may order what nothing else is known to order.

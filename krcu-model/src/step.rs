@@ -9,7 +9,7 @@ mod barrier;
 mod cache;
 mod callback;
 
-use krcu_common::{BarrierKind, FreePath, QueueForm};
+use krcu_common::{FreePath, QueueForm};
 
 use self::callback::CallbackQueued;
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, What},
     ledger::Allocation,
     stack::{Stack, StackId},
-    state::{Blind, Born, Cache, CacheId, Freer, Mark, OpenBarrier, Outstanding, Shutdown, State},
+    state::{Blind, Born, Cache, CacheId, Freer, Mark, Outstanding, Shutdown, State},
 };
 
 impl State {
@@ -73,11 +73,9 @@ impl State {
                 self.shutdown_end(mark, task, shutdown);
             }
             What::CacheReleased { cache } => self.cache_released(mark, cache),
-            What::BarrierBegin { barrier, rcu_works_flushed } => {
-                let open = self.open_barriers.entry(task).or_default();
-                // flush_rcu_work() calls rcu_barrier() when it meets a batch that waits.
-                let by_chance = barrier == BarrierKind::Rcu && (rcu_works_flushed > 0 || !open.is_empty());
-                open.push(OpenBarrier { barrier, begin: mark, by_chance });
+            What::BarrierBegin { barrier, rcu_works_flushed, site, comm } => {
+                let stack = self.stack_of(site);
+                self.barrier_begin(mark, task, barrier, rcu_works_flushed, stack, comm);
             }
             What::BarrierEnd { barrier, cache } => self.barrier_end(mark, task, barrier, cache),
             What::ModuleLoaded { .. } => {}

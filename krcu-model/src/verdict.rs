@@ -210,6 +210,22 @@ pub struct DestroyedBy {
     pub stack: Vec<String>,
 }
 
+/// The barrier that ordered everything by luck: somebody else called it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct LuckyBarrier {
+    /// The function.
+    pub function: String,
+    /// Name of the task that called it; empty where that is not known.
+    pub comm: String,
+    /// Its thread id.
+    pub task: u32,
+    /// The frames, caller first.
+    pub stack: Vec<String>,
+    /// From its return to the destroy's look, in nanoseconds.
+    pub before_ns: u64,
+}
+
 /// One verdict, with its evidence. Counts are of objects, times in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -290,6 +306,9 @@ pub struct Verdict {
     pub margin_ns: Option<u64>,
     /// From the return of the task's last `rcu_barrier()` to the destroy.
     pub rcu_barrier_before_ns: Option<u64>,
+    /// The barrier of somebody else that happened to cover all that was deferred, where the teardown's own do not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lucky_barrier: Option<LuckyBarrier>,
     /// Deferred frees and callbacks seen after the look.
     pub late_frees: u64,
     /// From the look to the last of them.
@@ -346,6 +365,7 @@ impl Verdict {
             ordering: Ordering::Unknown,
             margin_ns: None,
             rcu_barrier_before_ns: None,
+            lucky_barrier: None,
             late_frees: 0,
             last_late_free_ns: None,
             reasons: Vec::new(),

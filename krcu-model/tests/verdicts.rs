@@ -101,7 +101,15 @@ fn a_slab_that_is_freed_into_after_the_flush_is_no_leak() {
 fn a_barrier_inside_the_destroy_makes_it_waited() {
     let seen = |run: Run| run.created(CACHE).queued(EXIT, 0..4).destroy_begin();
     let by_function = seen(Run::new())
-        .then(EXIT, What::BarrierBegin { barrier: BarrierKind::Kvfree, rcu_works_flushed: 0 })
+        .then(
+            EXIT,
+            What::BarrierBegin {
+                barrier: BarrierKind::Kvfree,
+                rcu_works_flushed: 0,
+                site: Site(0),
+                comm: String::new(),
+            },
+        )
         .freed(0..4, FreePath::Bulk)
         .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Kvfree, cache: None })
         .look(0)
@@ -124,7 +132,15 @@ fn what_is_queued_after_the_barrier_inside_began_is_not_covered_by_it() {
     let run = Run::new()
         .created(CACHE)
         .destroy_begin()
-        .then(EXIT, What::BarrierBegin { barrier: BarrierKind::Kvfree, rcu_works_flushed: 0 })
+        .then(
+            EXIT,
+            What::BarrierBegin {
+                barrier: BarrierKind::Kvfree,
+                rcu_works_flushed: 0,
+                site: Site(0),
+                comm: String::new(),
+            },
+        )
         .queued(30, 0..1)
         .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Kvfree, cache: None })
         .look(0);
@@ -204,7 +220,15 @@ fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
     // flush_rcu_work() calls rcu_barrier() only if it meets a batch that waits.
     let by_chance = queue()
         .destroy_begin()
-        .then(EXIT, What::BarrierBegin { barrier: BarrierKind::Rcu, rcu_works_flushed: 1 })
+        .then(
+            EXIT,
+            What::BarrierBegin {
+                barrier: BarrierKind::Rcu,
+                rcu_works_flushed: 1,
+                site: Site(0),
+                comm: String::new(),
+            },
+        )
         .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None })
         .look(4)
         .emptied();
@@ -518,7 +542,15 @@ fn what_somebody_else_waits_for_meanwhile_is_not_waited_for_by_the_destroy() {
     let nested = around(nested, EXIT, BarrierKind::Kvfree, |run| {
         let on_cache = BarrierKind::KvfreeOnCache;
         run.queued(30, 0..1)
-            .then(EXIT, What::BarrierBegin { barrier: on_cache, rcu_works_flushed: 0 })
+            .then(
+                EXIT,
+                What::BarrierBegin {
+                    barrier: on_cache,
+                    rcu_works_flushed: 0,
+                    site: Site(0),
+                    comm: String::new(),
+                },
+            )
             .freed(0..1, FreePath::Bulk)
             .then(EXIT, What::BarrierEnd { barrier: on_cache, cache: Some(CACHE) })
     });

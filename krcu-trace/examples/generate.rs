@@ -81,7 +81,11 @@ impl Run {
             self.free(cache, ARRAYS - 1);
         } else {
             let barrier = BarrierKind::Kvfree;
-            self.says(watcher, 1, What::BarrierBegin { barrier, rcu_works_flushed: 0 });
+            self.says(
+                watcher,
+                1,
+                What::BarrierBegin { barrier, rcu_works_flushed: 0, site: Site(0), comm: String::new() },
+            );
             self.grace();
             self.free(cache, ARRAYS - 1);
             self.says(watcher, 1, What::BarrierEnd { barrier, cache: None });

@@ -345,9 +345,13 @@ impl Row<'_> {
             Kind::FreedAtOnce => What::FreedAtOnce { object: self.object()?, cache: self.cache()? },
             Kind::Freed => What::Freed { object: self.object()?, cache: self.cache()?, path: self.path()? },
             Kind::BatchFreed => What::BatchFreed { path: self.path()? },
-            Kind::BarrierBegin => {
-                What::BarrierBegin { barrier: self.barrier()?, rcu_works_flushed: self.rcu_works_flushed()? }
-            }
+            Kind::BarrierBegin => What::BarrierBegin {
+                barrier: self.barrier()?,
+                rcu_works_flushed: self.rcu_works_flushed()?,
+                site: self.site(),
+                // Traces of older versions have neither.
+                comm: text(&self.batch.comm, self.row).unwrap_or_default(),
+            },
             Kind::BarrierEnd => What::BarrierEnd { barrier: self.barrier()?, cache: self.cache_if_any() },
             Kind::GraceBegin => What::GraceBegin { expedited: self.expedited()? },
             Kind::GraceEnd => What::GraceEnd { expedited: self.expedited()? },

@@ -196,9 +196,13 @@ impl Columns {
                 self.cache(*cache);
             }
             What::BatchFreed { path } => number(&mut self.path, self.rows, key_of(*path)),
-            What::BarrierBegin { barrier, rcu_works_flushed } => {
+            What::BarrierBegin { barrier, rcu_works_flushed, site, comm } => {
                 number(&mut self.barrier, self.rows, key_of(*barrier));
                 number(&mut self.rcu_works_flushed, self.rows, *rcu_works_flushed);
+                self.site(*site);
+                if !comm.is_empty() {
+                    text(&mut self.comm, self.rows, &mut self.text_bytes, comm);
+                }
             }
             What::BarrierEnd { barrier, cache } => {
                 number(&mut self.barrier, self.rows, key_of(*barrier));

@@ -77,7 +77,7 @@ impl<S: Sink> Replay<S> {
                 let keep = self.state.outstanding() > 0;
                 self.sink.grace(self.graces.ends(attached, mark, *expedited, keep));
             }
-            What::BarrierBegin { barrier, rcu_works_flushed } => {
+            What::BarrierBegin { barrier, rcu_works_flushed, .. } => {
                 let kind = (*barrier, *rcu_works_flushed);
                 self.barriers.begins(&self.state, &event, (mark, self.graces.ended()), kind);
             }

@@ -86,7 +86,12 @@ impl Translate {
             },
             "rcu_invoke_callback" => What::CallbackRuns { object: head()?, cache: UNTOLD },
             "rcu_barrier" => match told.word(1)? {
-                "Begin" => What::BarrierBegin { barrier: BarrierKind::Rcu, rcu_works_flushed: 0 },
+                "Begin" => What::BarrierBegin {
+                    barrier: BarrierKind::Rcu,
+                    rcu_works_flushed: 0,
+                    site: Site(0),
+                    comm: String::new(),
+                },
                 // After the wait; or at once, when another's had done it all.
                 "Inc2" | "EarlyExit" => What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None },
                 _ => return Ok(None),

@@ -21,7 +21,12 @@ mod tests {
 
     const CACHE: CacheAddress = CacheAddress(1);
     const FUNCTION: FunctionAddress = FunctionAddress(0xffff_ffff_c000_0000);
-    const BEGIN: What = What::BarrierBegin { barrier: BarrierKind::Rcu, rcu_works_flushed: 0 };
+    const BEGIN: What = What::BarrierBegin {
+        barrier: BarrierKind::Rcu,
+        rcu_works_flushed: 0,
+        site: Site(0),
+        comm: String::new(),
+    };
     const END: What = What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None };
     const EMPTY: What = What::ShutdownEnd { empty: Some(true), left: None };
 

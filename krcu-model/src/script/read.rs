@@ -130,6 +130,8 @@ fn what(verb: &str, fields: &mut Fields) -> Result<What, String> {
         "barrier_begin" => What::BarrierBegin {
             barrier: fields.word("barrier")?,
             rcu_works_flushed: fields.number_or("rcu_works_flushed", 0)?,
+            site: fields.site()?,
+            comm: fields.take("comm").unwrap_or_default(),
         },
         "barrier_end" => {
             What::BarrierEnd { cache: fields.cache_if_given()?, barrier: fields.word("barrier")? }

@@ -160,9 +160,10 @@ impl Line {
                 self.verb("freed").object(*object).cache(*cache).field("path", path.word())
             }
             What::BatchFreed { path } => self.verb("batch_freed").field("path", path.word()),
-            What::BarrierBegin { barrier, rcu_works_flushed } => {
+            What::BarrierBegin { barrier, rcu_works_flushed, site, comm } => {
                 let line = self.verb("barrier_begin").field("barrier", barrier.word());
-                line.number("rcu_works_flushed", *rcu_works_flushed)
+                line.number("rcu_works_flushed", *rcu_works_flushed).site(*site);
+                if comm.is_empty() { line } else { line.quoted("comm", comm) }
             }
             What::BarrierEnd { barrier, cache } => {
                 let line = self.verb("barrier_end").field("barrier", barrier.word());

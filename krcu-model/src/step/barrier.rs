@@ -6,10 +6,33 @@ use crate::{
     event::{CacheAddress, ObjectAddress, Task},
     ledger::Waiting,
     promise::{self, Promise, Violation},
+    reach::Reach,
+    stack::{NO_STACK, StackId},
     state::{Blind, CacheId, Mark, OpenBarrier, State},
 };
 
 impl State {
+    pub(super) fn barrier_begin(
+        &mut self,
+        begin: Mark,
+        task: Task,
+        barrier: BarrierKind,
+        rcu_works_flushed: u32,
+        stack: StackId,
+        comm: String,
+    ) {
+        // flush_rcu_work() calls rcu_barrier() when it meets a batch that waits. Where the stack is not known, the
+        // works that the task has flushed tell that it is inside of the destroy's own wait.
+        let is_flush = if stack == StackId::default() {
+            rcu_works_flushed > 0 || self.open_barriers.get(&task).is_some_and(|open| !open.is_empty())
+        } else {
+            self.stack(stack).is_within("flush_rcu_work")
+        };
+        let by_chance = barrier == BarrierKind::Rcu && is_flush;
+        let open = self.open_barriers.entry(task).or_default();
+        open.push(OpenBarrier { barrier, begin, by_chance, stack, comm });
+    }
+
     pub(super) fn barrier_end(
         &mut self,
         end: Mark,
@@ -22,12 +45,19 @@ impl State {
         let (Some(open), Some(place)) = (&mut open, place) else {
             return self.older_barrier_ends(barrier, address);
         };
-        let ended = open[place];
-        open.truncate(place);
+        open.truncate(place + 1);
+        let Some(ended) = open.pop() else { return };
         if open.is_empty() {
             self.open_barriers.remove(&task);
         }
         let reach = ended.begin.position;
+        let OpenBarrier { by_chance, stack, .. } = ended;
+        let returned =
+            Reach { until: reach, barrier, task, comm: ended.comm.clone(), stack, returned: end.time };
+        if let (BarrierKind::KvfreeOnCache, Some(address)) = (barrier, address) {
+            self.cache(address);
+        }
+        let stack = self.stacks.get(stack.0 as usize).unwrap_or(&NO_STACK);
         // The destroy that it is inside of. What somebody else calls meanwhile orders nothing before the look.
         let inside = self.open_destroys.get(&task).copied().filter(|place| {
             let destroy = &self.destroys[*place];
@@ -35,9 +65,8 @@ impl State {
         });
         match barrier {
             BarrierKind::Rcu => {
-                if !ended.by_chance {
-                    self.callbacks_covered = self.callbacks_covered.max(reach);
-                    self.last_rcu_barrier.insert(task, end.time);
+                self.rcu_barriers.returned(returned, stack, by_chance);
+                if !by_chance {
                     self.sheaves_are_covered(task, reach);
                     if let Some(place) = inside {
                         let covered = &mut self.destroys[place].callbacks_covered;
@@ -48,7 +77,7 @@ impl State {
                 return;
             }
             BarrierKind::Kvfree => {
-                self.covered = self.covered.max(reach);
+                self.barriers.returned(returned, stack, false);
                 if let Some(place) = inside {
                     self.destroys[place].is_covered(reach);
                 }
@@ -56,8 +85,8 @@ impl State {
             BarrierKind::KvfreeOnCache => {
                 // For which cache could not be read: it covers nothing that is known.
                 let Some(address) = address else { return };
-                let cache = self.cache(address);
-                cache.covered = cache.covered.max(reach);
+                let Some(cache) = self.caches.get_mut(&address) else { return };
+                cache.barriers.returned(returned, stack, false);
                 let id = cache.id;
                 if let Some(place) = inside.filter(|place| self.destroys[*place].cache == id) {
                     self.destroys[place].is_covered(reach);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use krcu_common::wire::FLUSHES_UNKNOWN;
+use krcu_common::{BarrierKind, wire::FLUSHES_UNKNOWN};
 
 use crate::{
     event::{CacheAddress, CacheFacts, ObjectAddress, Site, Task, Time},
@@ -10,7 +10,8 @@ use crate::{
     ledger::Ledger,
     object_table::ObjectTable,
     promise::Promise,
-    stack::StackId,
+    reach::{Others, Reach, Reaches},
+    stack::{NO_STACK, StackId},
     state::{Born, Cache, CacheId, Destroy, Mark, Shutdown, Snapshot, State},
     verdict::FreedBy,
 };
@@ -66,8 +67,10 @@ impl State {
         let stack = self.stack_of(site);
         let all = self.outstanding;
         let graces_ended = self.ledger.graces_ended;
-        let (all_covered, callbacks_covered) = (self.covered, self.callbacks_covered);
-        let rcu_barrier_before = self.last_rcu_barrier.get(task);
+        let all_covered = self.barriers.of(task).map_or(0, |reach| reach.until);
+        let rcu_barrier = self.rcu_barriers.of(task);
+        let callbacks_covered = rcu_barrier.map_or(0, |reach| reach.until);
+        let rcu_barrier_before = rcu_barrier.map(|reach| reach.returned);
         let cache = self.cache(address);
         cache.counted = counted;
         cache.facts = facts.clone();
@@ -120,11 +123,13 @@ impl State {
             freed_unknown: 0,
             unexplained: 0,
             callbacks_unknown: 0,
-            covered: cache.covered.max(all_covered),
+            covered: cache.barriers.of(task).map_or(0, |reach| reach.until).max(all_covered),
+            covered_by_others: Others::default(),
             maybe_covered: 0,
             after_older_barrier: false,
             callbacks_covered_before: callbacks_covered,
             callbacks_covered,
+            callbacks_covered_by_others: Others::default(),
             rcu_barrier_before,
             queued: cache.queued,
             within_call: cache.freed_by.within_call,
@@ -173,7 +178,17 @@ impl State {
         destroy.after_older_barrier = after_older_barrier || cache.after_older_barrier;
         cache.looking = Some(place);
         if flushed_every_cpu {
-            cache.covered = cache.covered.max(begin.position);
+            // The barrier is that of the whole kernel, called by the destroy itself.
+            let reach = Reach {
+                until: begin.position,
+                barrier: BarrierKind::KvfreeOnCache,
+                task,
+                comm: destroy.comm.clone(),
+                stack: destroy.stack,
+                returned: look.time,
+            };
+            let stack = self.stacks.get(destroy.stack.0 as usize).unwrap_or(&NO_STACK);
+            cache.barriers.returned(reach, stack, false);
             destroy.is_covered(begin.position);
         }
         if !is_known {
@@ -182,6 +197,9 @@ impl State {
         destroy.maybe_covered = cache.maybe_covered;
         destroy.barrier_inside = destroy.covered >= begin.position;
         destroy.at_look = at_look;
+        destroy.covered_by_others = self.barriers.others().clone();
+        destroy.covered_by_others.join(cache.barriers.others());
+        destroy.callbacks_covered_by_others = self.rcu_barriers.others().clone();
         destroy.last_freed = cache.last_freed;
         destroy.freed_by = cache.freed_by;
         destroy.graces_at_look = self.ledger.graces_ended;
@@ -308,7 +326,7 @@ impl Cache {
             freed_unknown: 0,
             unexplained: 0,
             freed_by: FreedBy::default(),
-            covered: 0,
+            barriers: Reaches::default(),
             maybe_covered: 0,
             after_older_barrier: false,
             failed: None,

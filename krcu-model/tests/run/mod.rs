@@ -94,8 +94,11 @@ impl Run {
     }
 
     pub(crate) fn barrier(self, task: u32, barrier: BarrierKind) -> Run {
-        self.then(task, What::BarrierBegin { barrier, rcu_works_flushed: 0 })
-            .then(task, What::BarrierEnd { barrier, cache: None })
+        self.then(
+            task,
+            What::BarrierBegin { barrier, rcu_works_flushed: 0, site: Site(0), comm: String::new() },
+        )
+        .then(task, What::BarrierEnd { barrier, cache: None })
     }
 
     pub(crate) fn destroy_begin(self) -> Run {
@@ -164,7 +167,10 @@ pub(crate) fn freed(object: u64, path: FreePath) -> What {
 
 /// A barrier of one task from begin to end, with what another does in between.
 pub(crate) fn around(run: Run, task: u32, barrier: BarrierKind, inner: impl FnOnce(Run) -> Run) -> Run {
-    let run = inner(run.then(task, What::BarrierBegin { barrier, rcu_works_flushed: 0 }));
+    let run = inner(run.then(
+        task,
+        What::BarrierBegin { barrier, rcu_works_flushed: 0, site: Site(0), comm: String::new() },
+    ));
     run.then(task, What::BarrierEnd { barrier, cache: None })
 }
 

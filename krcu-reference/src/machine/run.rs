@@ -63,7 +63,12 @@ impl Machine {
             Op::Enter(call) => {
                 let barrier = barrier_kind(call).0;
                 let rcu_works_flushed = self.task(task).flushed;
-                self.say(seen, number, cpu, What::BarrierBegin { barrier, rcu_works_flushed });
+                self.say(
+                    seen,
+                    number,
+                    cpu,
+                    What::BarrierBegin { barrier, rcu_works_flushed, site: Site(0), comm: String::new() },
+                );
                 self.advance(task);
             }
             Op::Leave(call) => {

@@ -260,7 +260,7 @@ impl<'a> Naive<'a> {
                 self.run_returns(event, *path, place);
                 self.call_returns(task, cpu, *path, place);
             }
-            What::BarrierBegin { barrier, rcu_works_flushed } => {
+            What::BarrierBegin { barrier, rcu_works_flushed, .. } => {
                 let is_inside_another = self.barriers.iter().any(|b| b.task == task && b.is_open());
                 self.barriers.push(Barrier {
                     kind: *barrier,

@@ -6,7 +6,7 @@ use super::units::{count, objects, span};
 use krcu_model::{
     Verdict, VerdictKind,
     reason::Reason,
-    verdict::{CallbackCount, KernelResult},
+    verdict::{CallbackCount, KernelResult, LuckyBarrier},
 };
 
 /// Frames shown of one site.
@@ -94,6 +94,9 @@ pub fn undecided(verdict: &Verdict) -> String {
 /// What stands between the deferred frees and the destroy.
 #[must_use]
 pub fn ordering(verdict: &Verdict) -> Option<String> {
+    if let (VerdictKind::Unordered, Some(lucky)) = (verdict.verdict, &verdict.lucky_barrier) {
+        return Some(lucky_barrier(lucky));
+    }
     let barrier_before = verdict.rcu_barrier_before_ns.map(span);
     let by_call_rcu = !verdict.callbacks.is_empty();
     Some(match verdict.verdict {
@@ -138,6 +141,17 @@ pub fn ordering(verdict: &Verdict) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// Whose barrier it was that nobody here had asked for.
+fn lucky_barrier(lucky: &LuckyBarrier) -> String {
+    let LuckyBarrier { function, comm, task, stack, before_ns } = lucky;
+    let by = if comm.is_empty() { format!("task {task}") } else { format!("{comm} (task {task})") };
+    let from = stack.first().map_or_else(String::new, |frame| format!(" from {frame}"));
+    format!(
+        "only by a {function}() that {by} called{from}; it returned {} before, and is no part of this teardown",
+        span(*before_ns)
+    )
 }
 
 /// The kernel's own word.

@@ -279,7 +279,11 @@ impl Kernel {
         let rcu_works_flushed = self.threads[thread].flushed;
         let begun = self.happened;
         self.threads[thread].barriers.push((barrier, slot, begun));
-        self.say(number, cpu, What::BarrierBegin { barrier, rcu_works_flushed });
+        self.say(
+            number,
+            cpu,
+            What::BarrierBegin { barrier, rcu_works_flushed, site: Site(0), comm: String::new() },
+        );
     }
 
     fn inside_barrier(&mut self, thread: usize, number: u32, cpu: u16) {
@@ -387,7 +391,16 @@ impl Kernel {
         let Doing::Looks(slot) = self.threads[thread].doing else { return };
         let begun = self.happened;
         self.threads[thread].barriers.push((BarrierKind::Rcu, slot, begun));
-        self.say(number, cpu, What::BarrierBegin { barrier: BarrierKind::Rcu, rcu_works_flushed: 0 });
+        self.say(
+            number,
+            cpu,
+            What::BarrierBegin {
+                barrier: BarrierKind::Rcu,
+                rcu_works_flushed: 0,
+                site: Site(0),
+                comm: String::new(),
+            },
+        );
     }
 
     /// The memory of what is still queued in a cache that was given back is another's now, or nobody's.
