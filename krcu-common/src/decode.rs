@@ -285,7 +285,8 @@ mod tests {
     fn numbers_that_stand_for_nothing_are_refused() {
         let error = decode(&bytes_of(0, &[])).unwrap_err();
         assert_eq!(error, DecodeError::UnknownKind { kind: 0 });
-        let barrier = Barrier { cache: 0, barrier: 4, rcu_works_flushed: 0, site: 0, reserved: 0, comm: [0; _] };
+        let barrier =
+            Barrier { cache: 0, barrier: 4, rcu_works_flushed: 0, site: 0, reserved: 0, comm: [0; _] };
         let error = decode(&bytes_of(Kind::BarrierEnd as u8, barrier.as_bytes())).unwrap_err();
         assert_eq!(error, DecodeError::UnknownChoice { kind: Kind::BarrierEnd, value: 4 });
     }

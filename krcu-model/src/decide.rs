@@ -11,7 +11,7 @@ use crate::{
     event::{Gap, LossReason},
     evidence,
     loss::Losses,
-    reach::Cover,
+    reach::{Cover, Reach},
     reason::Reason,
     state::{Blind, Born, Destroy, Shutdown, State},
     verdict::{LuckyBarrier, Ordering, Verdict, VerdictKind},
@@ -235,40 +235,66 @@ fn of_unordered(
     verdict: &mut Verdict,
 ) -> VerdictKind {
     let module = verdict.module.clone();
-    let frees = unordered_frees.then(|| destroy.frees_cover(module.as_deref()));
-    let callbacks = destroy.has_open_callbacks().then(|| destroy.callbacks_cover(module.as_deref()));
+    let doubt = unordered_frees.then(|| doubt_of_frees(state, destroy)).flatten();
+    let frees = (unordered_frees && doubt.is_none()).then(|| destroy.frees_cover(module.as_deref()));
+    let sees_rcu_barrier = !state.watch.blind.contains(&Blind::RcuBarrier);
+    let callbacks = (destroy.has_open_callbacks() && sees_rcu_barrier)
+        .then(|| destroy.callbacks_cover(module.as_deref()));
     let covers: Vec<Cover<'_>> = frees.into_iter().chain(callbacks).collect();
     let lucky =
         covers.iter().find_map(|cover| if let Cover::Luck(reach) = cover { Some(*reach) } else { None });
-    if lucky.is_none() && !covers.contains(&Cover::Nobody) {
-        let note = if covers.iter().any(|cover| matches!(cover, Cover::Unknown(_))) {
-            verdict.reasons.push(Reason::BarrierCallerUnknown);
-            "another task called the barrier that covers what was deferred last, and who called it is not known"
-        } else {
-            verdict.reasons.push(Reason::HelperUnawaited);
-            "the module's own code called the barrier that covers what was deferred last, in another task, and whether the destroying task has waited for that task is not seen"
-        };
-        verdict.notes.push(note.to_owned());
-        return VerdictKind::Inconclusive;
+    let is_nobodys = covers.contains(&Cover::Nobody);
+    if is_nobodys || lucky.is_some() {
+        verdict.ordering = Ordering::Unordered;
+        if let Some(reach) = lucky.filter(|_| !is_nobodys) {
+            is_lucky(state, destroy, reach, verdict);
+        }
+        return VerdictKind::Unordered;
     }
-    verdict.ordering = Ordering::Unordered;
-    if !covers.contains(&Cover::Nobody)
-        && let Some(reach) = lucky
-    {
-        let look = destroy.look.unwrap_or(destroy.begin).time;
-        verdict.notes.push(
-            "a barrier that somebody else called happened to run before the destroy: this teardown did not ask for it"
-                .to_owned(),
-        );
-        verdict.lucky_barrier = Some(LuckyBarrier {
-            function: reach.barrier.function().to_owned(),
-            comm: reach.comm.clone(),
-            task: reach.task.0,
-            stack: evidence::frames(state, reach.stack),
-            before_ns: look.since(reach.returned),
-        });
+    if covers.iter().any(|cover| matches!(cover, Cover::Unknown(_))) {
+        let note = "another task called the barrier that covers what was deferred last, and who called it is not known";
+        return open(verdict, Reason::BarrierCallerUnknown, note);
     }
-    VerdictKind::Unordered
+    if !covers.is_empty() {
+        let note = "the module's own code called the barrier that covers what was deferred last, in another task, and whether the destroying task has waited for that task is not seen";
+        return open(verdict, Reason::HelperUnawaited, note);
+    }
+    match doubt {
+        Some((reason, note)) => open(verdict, reason, note),
+        None => open(verdict, Reason::BlindRcuBarrier, "this kernel does not let rcu_barrier() be seen"),
+    }
+}
+
+/// Why it is not known that no barrier orders the last `kfree_rcu()`.
+fn doubt_of_frees(state: &State, destroy: &Destroy) -> Option<(Reason, &'static str)> {
+    if state.watch.blind.contains(&Blind::KvfreeBarrier) {
+        let note = "this kernel does not let its barrier for kfree_rcu() be seen";
+        return Some((Reason::BlindKvfreeBarrier, note));
+    }
+    if destroy.may_be_covered() {
+        let note = "a map of the probes was full, so whether the destroy waited is not known";
+        return Some((Reason::MapFull, note));
+    }
+    (!destroy.has_uncovered_frees() && destroy.after_older_barrier).then_some((
+        Reason::LateAttach,
+        "a barrier that was running when the probes were attached may order what was queued before them",
+    ))
+}
+
+/// Tells of the barrier of somebody else that happened to run.
+fn is_lucky(state: &State, destroy: &Destroy, reach: &Reach, verdict: &mut Verdict) {
+    let look = destroy.look.unwrap_or(destroy.begin).time;
+    verdict.notes.push(
+        "a barrier that somebody else called happened to run before the destroy: this teardown did not ask for it"
+            .to_owned(),
+    );
+    verdict.lucky_barrier = Some(LuckyBarrier {
+        function: reach.barrier.function().to_owned(),
+        comm: reach.comm.clone(),
+        task: reach.task.0,
+        stack: evidence::frames(state, reach.stack),
+        before_ns: look.since(reach.returned),
+    });
 }
 
 /// Whether anything of the cache was ever deferred. What was freed within the call that took it was not.
@@ -356,30 +382,9 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
         );
         return open(verdict, Reason::ProbeMissed, &note);
     }
-    let sees_rcu_barrier = !state.watch.blind.contains(&Blind::RcuBarrier);
     let unseen_queue_before = destroy.freed_unknown > 0 && destroy.covered == 0;
     let unordered_frees = destroy.has_uncovered_frees() || unseen_queue_before;
     if unordered_frees || destroy.has_open_callbacks() {
-        let callbacks_prove = destroy.has_open_callbacks() && sees_rcu_barrier;
-        if state.watch.blind.contains(&Blind::KvfreeBarrier) && unordered_frees && !callbacks_prove {
-            let note = "this kernel does not let its barrier for kfree_rcu() be seen";
-            return open(verdict, Reason::BlindKvfreeBarrier, note);
-        }
-        if unordered_frees && destroy.may_be_covered() && !callbacks_prove {
-            let note = "a map of the probes was full, so whether the destroy waited is not known";
-            return open(verdict, Reason::MapFull, note);
-        }
-        if unordered_frees
-            && !destroy.has_uncovered_frees()
-            && destroy.after_older_barrier
-            && !callbacks_prove
-        {
-            let note = "a barrier that was running when the probes were attached may order what was queued before them";
-            return open(verdict, Reason::LateAttach, note);
-        }
-        if !sees_rcu_barrier && !unordered_frees {
-            return open(verdict, Reason::BlindRcuBarrier, "this kernel does not let rcu_barrier() be seen");
-        }
         return of_unordered(state, destroy, unordered_frees, verdict);
     }
     verdict.ordering = if is_deferred(destroy) { Ordering::Ordered } else { Ordering::NothingDeferred };

@@ -234,7 +234,8 @@ fn a_callback_that_nobody_saw_queued_is_call_srcus_or_older_than_the_probes() {
     let old = Run::live().ran(0..1).destroy_begin().look(4).emptied().verdict();
     assert_eq!((old.verdict, old.ordering), (VerdictKind::Clean, Ordering::Unknown));
     // An rcu_barrier() that was called since covers it.
-    let old = Run::live().ran(0..1).barrier(30, BarrierKind::Rcu).destroy_begin().look(4).emptied().verdict();
+    let old =
+        Run::live().ran(0..1).barrier(EXIT, BarrierKind::Rcu).destroy_begin().look(4).emptied().verdict();
     assert_eq!((old.verdict, old.ordering), (VerdictKind::Clean, Ordering::Ordered));
     // Inside the destroy's own it was waited for.
     let old = around(Run::live().destroy_begin(), EXIT, BarrierKind::Rcu, |run| run.ran(0..1));

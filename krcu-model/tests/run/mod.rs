@@ -101,11 +101,28 @@ impl Run {
         .then(task, What::BarrierEnd { barrier, cache: None })
     }
 
+    /// From here on, this number stands for these frames.
+    pub(crate) fn site(self, site: u32, frames: &[&str]) -> Run {
+        let frames = frames.iter().map(|frame| (*frame).to_owned()).collect();
+        self.then(EXIT, What::Site { site: Site(site), frames })
+    }
+
+    /// A barrier whose caller is known, from begin to end.
+    pub(crate) fn barrier_from(self, task: u32, barrier: BarrierKind, site: u32) -> Run {
+        let (site, comm) = (Site(site), "somebody".to_owned());
+        self.then(task, What::BarrierBegin { barrier, rcu_works_flushed: 0, site, comm })
+            .then(task, What::BarrierEnd { barrier, cache: None })
+    }
+
     pub(crate) fn destroy_begin(self) -> Run {
+        self.destroy_begin_from(0)
+    }
+
+    pub(crate) fn destroy_begin_from(self, site: u32) -> Run {
         let what = What::DestroyBegin {
             cache: CACHE,
             facts: facts(1),
-            site: Site(0),
+            site: Site(site),
             comm: "rmmod".to_owned(),
             counted: false,
         };

@@ -9,7 +9,7 @@ use super::{
     queue::Put,
 };
 use krcu_common::{BarrierKind, FreePath};
-use krcu_model::event::{Cpu, What};
+use krcu_model::event::{Cpu, Site, What};
 
 fn barrier_kind(call: Call) -> (BarrierKind, Option<CacheIndex>) {
     match call {

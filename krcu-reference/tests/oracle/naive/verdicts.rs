@@ -237,6 +237,23 @@ impl Naive<'_> {
         let callbacks_prove = !open.is_empty() && self.sees(Blind::RcuBarrier);
         let frees_prove = (has_sure_luck || has_sure_unknown_luck) && self.sees(Blind::KvfreeBarrier);
         if callbacks_prove || frees_prove {
+            // A barrier of another task counts neither way: nobody says who called it.
+            let last_free = self.deferred.iter().filter(of_life).map(|e| e.queued).max();
+            let last_callback = open.iter().map(|callback| callback.queued).max();
+            let by_others = |is_for_it: &dyn Fn(&Barrier) -> bool, last: Option<Place>| {
+                self.barriers.iter().any(|b| {
+                    is_for_it(b) && last.is_none_or(|last| b.begin > last) && b.end.is_some_and(|e| e < look)
+                })
+            };
+            let is_rcu = |b: &Barrier| b.kind == BarrierKind::Rcu && !b.by_chance;
+            let callbacks_may = !callbacks_prove || by_others(&is_rcu, last_callback);
+            let by_another_destroy = self.destroys_until(destroy).any(|other| {
+                self.flushes_every_cpu(other) && last_free.is_none_or(|last| other.begin > last)
+            });
+            let frees_may = !frees_prove || by_another_destroy || by_others(&|b| b.is_for(life), last_free);
+            if callbacks_may && frees_may {
+                return Expected { reasons: vec![Reason::BarrierCallerUnknown], ..unknown };
+            }
             return Expected { kind: VerdictKind::Unordered, ordering: Ordering::Unordered, ..unknown };
         }
         if has_luck || has_unknown_luck {
@@ -318,17 +335,16 @@ impl Naive<'_> {
             && destroy.works_flushed >= 2 * self.watch.possible_cpus
     }
 
-    /// Barriers that stand between `kfree_rcu()` or `call_rcu()` and the look of a destroy: those that
-    /// returned before the destroy was called, and its own.
+    /// Barriers that the destroying task has called and that returned before the look of a destroy.
     fn standing(&self, kind: BarrierKind, destroy: &Destroy, look: Place) -> impl Iterator<Item = &Barrier> {
-        let (task, begin, life) = (destroy.task, destroy.begin, destroy.life);
+        let (task, life) = (destroy.task, destroy.life);
         self.barriers.iter().filter(move |barrier| {
-            let is_before = |end: Place| end < begin || (barrier.task == task && end < look);
             let is_for_it = match kind {
                 BarrierKind::Rcu => barrier.kind == BarrierKind::Rcu && !barrier.by_chance,
                 BarrierKind::Kvfree | BarrierKind::KvfreeOnCache => barrier.is_for(life),
             };
-            is_for_it && barrier.end.is_some_and(is_before)
+            // What another task has called is no part of this teardown.
+            is_for_it && barrier.task == task && barrier.end.is_some_and(|end| end < look)
         })
     }
 
@@ -361,7 +377,8 @@ impl Naive<'_> {
 
     /// Destroys of the same cache with an inlined barrier that stands between: its own, and earlier ones.
     fn inlined(&self, destroy: &Destroy) -> impl Iterator<Item = &Destroy> {
-        self.destroys_until(destroy).filter(|other| self.flushes_every_cpu(other))
+        let task = destroy.task;
+        self.destroys_until(destroy).filter(move |other| other.task == task && self.flushes_every_cpu(other))
     }
 
     /// Those of which it is not known whether they have one.

@@ -1,0 +1,103 @@
+//! Whose barrier counts: that of the teardown itself; anybody else's was luck, or nobody knows.
+
+mod run;
+
+use krcu_common::BarrierKind::{Kvfree, Rcu};
+use krcu_common::FreePath;
+use krcu_model::{VerdictKind, reason::Reason};
+use run::{CACHE, EXIT, Run};
+
+/// Calls of the cache's module, of another module, and of the kernel's own.
+const TEARDOWN: u32 = 1;
+const OWN_HELPER: u32 = 2;
+const OTHERS: u32 = 3;
+const KERNELS: u32 = 4;
+const UNKNOWN: u32 = 0;
+/// Somebody else.
+const OTHER: u32 = 30;
+
+fn begun() -> Run {
+    Run::live()
+        .site(TEARDOWN, &["kmem_cache_destroy+0x5/0x150", "mine_exit+0x10/0x20 [mine]"])
+        .site(
+            OWN_HELPER,
+            &["rcu_barrier+0x5/0x150", "mine_work+0x10/0x20 [mine]", "process_one_work+0x1/0x2"],
+        )
+        .site(OTHERS, &["rcu_barrier+0x5/0x150", "theirs_exit+0x10/0x20 [theirs]"])
+        .site(KERNELS, &["rcu_barrier+0x5/0x150", "netdev_run_todo+0x10/0x20"])
+        .created(CACHE)
+}
+
+/// What a destroy finds for which nothing is outstanding.
+fn destroyed(run: Run) -> (VerdictKind, Vec<Reason>, Option<(u32, String)>) {
+    let verdict = run.destroy_begin_from(TEARDOWN).look(0).emptied().verdict();
+    let lucky = verdict.lucky_barrier.map(|lucky| (lucky.task, lucky.stack.join(" ")));
+    (verdict.verdict, verdict.reasons, lucky)
+}
+
+#[test]
+fn a_barrier_counts_for_the_teardown_that_called_it() {
+    use VerdictKind::{Clean, Inconclusive, Unordered};
+    let luck = |frame: &str| Some((OTHER, frame.to_owned()));
+    let callbacks = || begun().callbacks(EXIT, 0..2).ran(0..2);
+    let frees = || begun().queued(EXIT, 0..2).freed(0..2, FreePath::Bulk);
+    for (barrier, deferred) in [(Rcu, &callbacks as &dyn Fn() -> Run), (Kvfree, &frees)] {
+        let from = |task, site| destroyed(deferred().barrier_from(task, barrier, site));
+        // The task that destroys has called it, whoever's code that was.
+        for site in [TEARDOWN, OTHERS, KERNELS, UNKNOWN] {
+            assert_eq!(from(EXIT, site), (Clean, vec![], None), "{barrier:?} {site}");
+        }
+        assert_eq!(from(OTHER, OTHERS), (Unordered, vec![], luck("theirs_exit+0x10 [theirs]")));
+        assert_eq!(from(OTHER, KERNELS), (Unordered, vec![], luck("netdev_run_todo+0x10")));
+        assert_eq!(from(OTHER, OWN_HELPER), (Inconclusive, vec![Reason::HelperUnawaited], None));
+        assert_eq!(from(OTHER, UNKNOWN), (Inconclusive, vec![Reason::BarrierCallerUnknown], None));
+        // Its own among others, before and after.
+        let among = deferred().barrier_from(OTHER, barrier, KERNELS).barrier_from(EXIT, barrier, TEARDOWN);
+        assert_eq!(destroyed(among.barrier_from(OTHER, barrier, UNKNOWN)), (Clean, vec![], None));
+        // Nobody's.
+        assert_eq!(destroyed(deferred()), (Unordered, vec![], None));
+    }
+}
+
+#[test]
+fn a_barrier_orders_what_was_deferred_before_it() {
+    // The teardown's own came too early, and somebody else's came later.
+    let early = begun()
+        .callbacks(EXIT, 0..2)
+        .ran(0..2)
+        .barrier_from(EXIT, Rcu, TEARDOWN)
+        .callbacks(EXIT, 2..3)
+        .ran(2..3);
+    let (verdict, _, lucky) = destroyed(early.barrier_from(OTHER, Rcu, KERNELS));
+    assert_eq!((verdict, lucky.map(|(task, _)| task)), (VerdictKind::Unordered, Some(OTHER)));
+    // Somebody else's came too early as well: it is not what was lucky.
+    let early = begun().barrier_from(OTHER, Rcu, KERNELS).callbacks(EXIT, 0..1).ran(0..1);
+    assert_eq!(destroyed(early), (VerdictKind::Unordered, vec![], None));
+    // A barrier for callbacks is none for kfree_rcu().
+    let other = begun().queued(EXIT, 0..1).freed(0..1, FreePath::Bulk).barrier_from(EXIT, Rcu, TEARDOWN);
+    assert_eq!(destroyed(other), (VerdictKind::Unordered, vec![], None));
+}
+
+#[test]
+fn an_rcu_barrier_that_flush_rcu_work_calls_is_luck_and_any_other_is_meant() {
+    let flush = 5;
+    let begun = || {
+        begun()
+            .site(flush, &["rcu_barrier+0x5/0x150", "flush_rcu_work+0x20/0x40", "mine_exit+0x10/0x20 [mine]"])
+    };
+    let ran = || begun().callbacks(EXIT, 0..1).ran(0..1);
+    let (verdict, _, lucky) = destroyed(ran().barrier_from(EXIT, Rcu, flush));
+    assert_eq!((verdict, lucky.map(|(task, _)| task)), (VerdictKind::Unordered, Some(EXIT)));
+    // The works that an earlier destroy of this task has flushed say nothing of a barrier whose caller is known.
+    let what = |site| krcu_model::event::What::BarrierBegin {
+        barrier: Rcu,
+        rcu_works_flushed: 1,
+        site: krcu_model::event::Site(site),
+        comm: String::new(),
+    };
+    let end = || krcu_model::event::What::BarrierEnd { barrier: Rcu, cache: None };
+    let own = ran().then(EXIT, what(TEARDOWN)).then(EXIT, end());
+    assert_eq!(destroyed(own), (VerdictKind::Clean, vec![], None));
+    let unknown = ran().then(EXIT, what(UNKNOWN)).then(EXIT, end());
+    assert_eq!(destroyed(unknown).0, VerdictKind::Unordered);
+}
