@@ -110,6 +110,10 @@ pub struct Config {
     pub module_name_offset: u32,
     /// Offset in `struct rcu_cblist` of `head`.
     pub callback_head_offset: u32,
+    /// Offset in `struct callback_head`, which is `struct rcu_head`, of `func`.
+    pub callback_function_offset: u32,
+    /// Zero.
+    pub reserved: u32,
     /// 1 to take the stack of each queueing call.
     pub queue_stacks: u32,
     /// 1 to write the probes' own diagnostics.
@@ -160,6 +164,8 @@ impl Config {
         sheaf_objects_offset: 0,
         module_name_offset: 0,
         callback_head_offset: 0,
+        callback_function_offset: 0,
+        reserved: 0,
         queue_stacks: 0,
         probe_log: 0,
         wake_bytes: 0,

@@ -343,13 +343,17 @@ pub struct Queued {
     pub form: u32,
 }
 
+/// [`CallbackQueued::cache`], [`CallbackRuns::cache`]: the head lies in no object that is streamed, and the callback in a
+/// module's text.
+pub const ELSEWHERE: u64 = 0;
+
 /// Body of [`Kind::CallbackQueued`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CallbackQueued {
-    /// Address of the `rcu_head`, which lies inside an object.
+    /// Address of the `rcu_head`.
     pub head: u64,
-    /// Address of the object's cache.
+    /// Address of the cache of the object that it lies in, or [`ELSEWHERE`].
     pub cache: u64,
     /// Address of the callback function.
     pub function: u64,
@@ -427,7 +431,7 @@ pub struct Grace {
 pub struct CallbackRuns {
     /// Address of the `rcu_head`, as it was queued.
     pub head: u64,
-    /// Address of the cache of the object that it lies in.
+    /// Address of the cache of the object that it lies in, or [`ELSEWHERE`].
     pub cache: u64,
 }
 

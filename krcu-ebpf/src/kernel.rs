@@ -11,7 +11,7 @@ use krcu_common::{
     wire::NAME_BYTES,
 };
 
-use crate::maps::PARTIAL_WALK;
+use crate::maps::{FOLLOWED, PARTIAL_WALK};
 
 /// The running kernel; filled in by the agent before the programs are loaded, read-only after.
 #[unsafe(no_mangle)]
@@ -329,10 +329,31 @@ pub fn classify(cache: u64) -> Owner {
     if cache_flags(cache) & config!(kmalloc_flag) != 0 {
         return Owner::Kmalloc;
     }
-    if has_builtin_name(cache) {
+    if is_counted(cache) {
         return Owner::Builtin;
     }
     Owner::Streamed(cache)
+}
+
+/// How many of the caches of built-in code are followed: nearly always none, and then [`FOLLOWED`] is not asked.
+static FOLLOWING: Cell<u64> = Cell::new(0);
+
+/// Whether the objects of this cache are only counted: built-in code created it, and nobody else shares it.
+#[inline(always)]
+pub fn is_counted(cache: u64) -> bool {
+    // SAFETY: the map's value is not looked at.
+    has_builtin_name(cache) && (FOLLOWING.get() == 0 || unsafe { FOLLOWED.get(cache) }.is_none())
+}
+
+/// From now on the objects of this cache are streamed, since somebody who may destroy it shares it. A kmalloc cache
+/// stays one.
+#[inline(always)]
+pub fn follow(cache: u64) -> Result<(), i32> {
+    if cache_flags(cache) & config!(kmalloc_flag) == 0 && is_counted(cache) {
+        FOLLOWED.insert(cache, 1, 0)?;
+        FOLLOWING.set(FOLLOWING.get() + 1);
+    }
+    Ok(())
 }
 
 /// Whether built-in code created this cache under a literal name. `kmem_cache_create()` keeps such a
@@ -341,6 +362,13 @@ pub fn classify(cache: u64) -> Owner {
 pub fn has_builtin_name(cache: u64) -> bool {
     let name = cache_name(cache);
     name >= config!(rodata_start) && name < config!(rodata_end)
+}
+
+/// Whether an address is that of a module's text: the kernel's own lies below its read-only data, modules above.
+#[inline(always)]
+pub fn is_module_text(function: u64) -> bool {
+    let end = config!(rodata_end);
+    end != 0 && function >= end
 }
 
 /// Address of the cache's name, 0 when it cannot be read.

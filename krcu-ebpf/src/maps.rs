@@ -55,6 +55,10 @@ pub static DESTROYING: HashMap<u32, u32> = HashMap::with_max_entries(8192, 0);
 #[map]
 pub static SHUTTING_DOWN: HashMap<u32, u64> = HashMap::with_max_entries(64, 0);
 
+/// Caches of built-in code into which others were merged while the probes were there: these are followed.
+#[map]
+pub static FOLLOWED: HashMap<u64, u8> = HashMap::with_max_entries(256, 0);
+
 /// Callbacks whose symbol has been sent, with the module epoch in which it was. Least recently used: what
 /// is forgotten is sent once more.
 #[map]

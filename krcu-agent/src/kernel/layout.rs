@@ -65,6 +65,9 @@ pub struct Layout {
     pub module_name: Option<u32>,
     /// `rcu_cblist.head`.
     pub callback_list_head: Option<u32>,
+    /// `callback_head.func`.
+    #[serde(default)]
+    pub callback_function: Option<u32>,
     /// `rcu_state.gp_seq`.
     pub rcu_gp_seq: Option<u32>,
     /// `rcu_state.expedited_sequence`.
@@ -123,6 +126,7 @@ impl Layout {
             sheaf_objects: at("slab_sheaf", "objects"),
             module_name: at("module", "name"),
             callback_list_head: at("rcu_cblist", "head"),
+            callback_function: at("callback_head", "func"),
             rcu_gp_seq: at("rcu_state", "gp_seq"),
             rcu_expedited_sequence: at("rcu_state", "expedited_sequence"),
             read_only_cast: btf.function_number(READ_ONLY_CAST),

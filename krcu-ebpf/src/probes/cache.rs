@@ -41,6 +41,10 @@ fn created(context: &FExitContext) {
     if cache == 0 {
         return;
     }
+    let refcount = kernel::cache_refcount(cache);
+    if refcount > 1 && kernel::follow(cache).is_err() {
+        lose(cache, Kind::CacheCreated, Fate::MapFull);
+    }
     let asked_name = argument(context, 0);
     let site = site(context, Kind::CacheCreated);
     emit::<CacheCreated>(Kind::CacheCreated, Wake::Now, |body| {
@@ -48,7 +52,7 @@ fn created(context: &FExitContext) {
             cache,
             flags: kernel::cache_flags(cache),
             object_size: kernel::cache_object_size(cache),
-            refcount: kernel::cache_refcount(cache),
+            refcount,
             site,
             name: [0; _],
             asked_name: [0; _],
@@ -86,7 +90,7 @@ fn destroy(context: &FEntryContext) {
             object_size: kernel::cache_object_size(cache),
             refcount: kernel::cache_refcount(cache),
             site,
-            counted: u32::from(kernel::has_builtin_name(cache)),
+            counted: u32::from(kernel::is_counted(cache)),
             reserved: 0,
             name: [0; _],
             comm: bpf_get_current_comm().unwrap_or_default(),

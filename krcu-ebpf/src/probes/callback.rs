@@ -6,11 +6,14 @@
 //! off by the same function: such a callback was never seen to be queued.
 
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
-use krcu_common::{Fate, FreePath, Kind, wire::CallbackRuns};
+use krcu_common::{
+    Fate, FreePath, Kind,
+    wire::{CallbackRuns, ELSEWHERE},
+};
 
 use super::{
     Hot, argument, first,
-    free::{batch_freed, batch_key},
+    free::{SEVERAL, batch_freed, batch_key},
     nested,
 };
 use crate::{
@@ -49,12 +52,20 @@ fn runs(context: &FEntryContext) {
     }
     let cache = match kernel::owner(head) {
         Owner::Streamed(cache) => cache,
-        other => return count_filtered(Kind::CallbackRuns, &other),
+        other => {
+            let function = read(head + u64::from(config!(callback_function_offset))).unwrap_or(0);
+            if !kernel::is_module_text(function) {
+                return count_filtered(Kind::CallbackRuns, &other);
+            }
+            ELSEWHERE
+        }
     };
     emit_of::<CallbackRuns>(cache, Kind::CallbackRuns, Wake::Later, |body| {
         body.write(CallbackRuns { head, cache });
     });
-    if BATCHES.insert(batch_key(FreePath::Callback), cache, NEW).is_ok() {
+    // Of a callback that is of no cache it is told all the same that it has returned.
+    let of = if cache == ELSEWHERE { SEVERAL } else { cache };
+    if BATCHES.insert(batch_key(FreePath::Callback), of, NEW).is_ok() {
         running(1);
     } else {
         lose(cache, Kind::BatchFreed, Fate::MapFull);

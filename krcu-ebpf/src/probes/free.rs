@@ -168,7 +168,7 @@ fn free_sheaf(sheaf: u64) -> i32 {
 /// A call has freed no object that is streamed.
 const NO_CACHE: u64 = 0;
 /// A call has freed objects of several caches. No cache has this address.
-const SEVERAL: u64 = 1;
+pub(super) const SEVERAL: u64 = 1;
 
 /// Whose objects a call has freed, after one more.
 #[inline(always)]

@@ -7,7 +7,7 @@ use aya_ebpf::{EbpfContext, macros::fentry, programs::FEntryContext};
 use krcu_common::{
     Kind, QueueForm,
     config::OBJECT_IS_POINTER,
-    wire::{CallbackQueued, Queued},
+    wire::{CallbackQueued, ELSEWHERE, Queued},
 };
 
 use super::{address_argument, argument, untyped_argument};
@@ -86,7 +86,7 @@ pub fn callback_queued_hurry(context: FEntryContext) -> i32 {
 #[inline(always)]
 fn callback(context: &FEntryContext) -> i32 {
     match kernel::known_owner(|| address_argument(context, 0)) {
-        Some(Owner::Kmalloc) => not_streamed(Kind::CallbackQueued, &Owner::Kmalloc),
+        Some(Owner::Kmalloc) => queue_elsewhere(context, &Owner::Kmalloc),
         Some(Owner::Streamed(cache)) => stream_callback(context.as_ptr(), cache),
         _ => queue_callback(context.as_ptr()),
     }
@@ -97,15 +97,25 @@ fn callback(context: &FEntryContext) -> i32 {
 fn queue_callback(context: *mut c_void) -> i32 {
     match kernel::owner(address_argument(&FEntryContext::new(context), 0)) {
         Owner::Streamed(cache) => stream_callback(context, cache),
-        other => not_streamed(Kind::CallbackQueued, &other),
+        other => queue_elsewhere(&FEntryContext::new(context), &other),
     }
+}
+
+/// The head lies in no object that is streamed. A callback in a module's text is streamed all the same: the text goes
+/// with the module, and the callback may free objects of the module's caches.
+#[inline(always)]
+fn queue_elsewhere(context: &FEntryContext, owner: &Owner) -> i32 {
+    if kernel::is_module_text(argument(context, 1)) {
+        return stream_callback(context.as_ptr(), ELSEWHERE);
+    }
+    not_streamed(Kind::CallbackQueued, owner)
 }
 
 #[inline(never)]
 fn stream_callback(context: *mut c_void, cache: u64) -> i32 {
     let context = FEntryContext::new(context);
     let (head, function) = (address_argument(&context, 0), argument(&context, 1));
-    if !kernel::is_in_direct_map(head) {
+    if cache != ELSEWHERE && !kernel::is_in_direct_map(head) {
         return not_streamed(Kind::CallbackQueued, &Owner::NotSlab);
     }
     name(function);
