@@ -13,7 +13,7 @@
 //!
 //! # The rooms
 //!
-//! [`event`] what the kernel said · [`script`] the same as text · [`order`] what was not delivered ·
+//! [`event`] what the kernel said · [`script`] the same as text ·
 //! [`state`] what is believed · [`ledger`] what the promises are held against · [`mod@step`] how an event
 //! changes both · [`function`] the callbacks' names · [`view`] what may be read of it · `double` what was handed over twice · [`promise`] what is owed ·
 //! `decide` what follows for a destroy · `accuse` for whoever broke something · [`reason`] why it does not follow ·
@@ -37,7 +37,6 @@ pub mod ledger;
 mod loss;
 mod object_index;
 pub mod object_table;
-pub mod order;
 pub mod promise;
 pub mod reason;
 pub mod script;
@@ -49,6 +48,5 @@ pub mod view;
 
 pub use decide::{of_destroy, verdicts};
 pub use event::Event;
-pub use order::Order;
 pub use state::{State, Watch};
 pub use verdict::{Verdict, VerdictKind};
