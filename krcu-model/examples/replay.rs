@@ -104,7 +104,7 @@ fn lines(script: &Script) -> serde_json::Result<String> {
 }
 
 fn broken<'a>(state: &'a State, violation: &Violation) -> BrokenLine<'a> {
-    let destroy = state.destroys().iter().find(|destroy| Some(destroy.cache) == violation.cache);
+    let destroy = state.destroys().find(|destroy| Some(destroy.cache) == violation.cache);
     BrokenLine {
         kind: "broken_promise",
         promise: violation.promise.name(),

@@ -103,8 +103,7 @@ fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
 
 /// What is known of a cache, whether it lives or not.
 fn facts_of(state: &State, cache: CacheId) -> CacheFacts {
-    let destroyed =
-        state.destroys.iter().rfind(|destroy| destroy.cache == cache).map(|destroy| &destroy.facts);
+    let destroyed = state.destroys().rfind(|destroy| destroy.cache == cache).map(|destroy| &destroy.facts);
     let alive = state.caches.values().find(|life| life.id == cache).map(|life| &life.facts);
     alive.or(destroyed).cloned().unwrap_or_default()
 }

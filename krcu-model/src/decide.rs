@@ -19,7 +19,7 @@ use crate::{
 /// Every verdict: the destroys in the order of their entry, then the broken promises, then the double frees.
 #[must_use]
 pub fn verdicts(state: &State) -> Vec<Verdict> {
-    let destroys = state.destroys.iter().map(|destroy| of_destroy(state, destroy));
+    let destroys = state.destroys().map(|destroy| of_destroy(state, destroy));
     destroys.chain(accuse::all(state).map(|accusation| accusation.verdict)).collect()
 }
 

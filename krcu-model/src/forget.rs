@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use crate::{
     accuse,
     event::{Gap, Scope},
-    state::{CacheId, State},
+    state::{CacheId, DestroyId, State},
     verdict::VerdictKind,
 };
 
@@ -20,65 +20,46 @@ const MOST_CACHES: usize = 64;
 const MOST_WAITING: usize = 4096;
 
 impl State {
-    /// Forgets what the kernel is accused of about caches of which every destroy is about to be forgotten. Gives the kinds
-    /// of these accusations, to be counted: no later loss takes them back, as none takes back the verdicts of those destroys.
-    pub fn forget_accusations(&mut self, passed: usize, open: &BTreeSet<usize>) -> Vec<VerdictKind> {
-        let Some(oldest) = self.destroys.get(passed).map(|destroy| destroy.begin.time) else {
+    /// Forgets what the kernel is accused of about caches of which every destroy is about to be forgotten, as
+    /// [`State::forget_destroys`] forgets them. Gives the kinds of these accusations, to be counted: no later loss takes
+    /// them back, as none takes back the verdicts of those destroys.
+    pub fn forget_accusations(&mut self, before: DestroyId, open: &BTreeSet<DestroyId>) -> Vec<VerdictKind> {
+        let Some(oldest) = self.destroy(before).map(|destroy| destroy.begin.time) else {
             return Vec::new();
         };
-        let stays = |place: usize| place >= passed || open.contains(&place);
-        let alive = self.caches.values().filter(|cache| cache.failed.is_none_or(stays));
-        let destroyed = self.destroys.iter().enumerate().filter(|(place, _)| stays(*place));
+        let stays = |id: &DestroyId| *id >= before || open.contains(id);
+        let alive = self.caches.values().filter(|cache| cache.failed.as_ref().is_none_or(stays));
+        let destroyed = self.destroys().filter(|destroy| stays(&destroy.id));
         let known: BTreeSet<CacheId> =
-            alive.map(|cache| cache.id).chain(destroyed.map(|(_, destroy)| destroy.cache)).collect();
+            alive.map(|cache| cache.id).chain(destroyed.map(|destroy| destroy.cache)).collect();
         accuse::forget(self, |life, at| at < oldest && !known.contains(&life))
     }
 
-    /// Forgets the destroys before `passed`, by their place, but for those in `open`. Those that stay keep their
-    /// order and their numbers, and move to the first places.
-    pub fn forget_destroys(&mut self, passed: usize, open: &BTreeSet<usize>) {
-        let mut next = 0;
-        let places: Vec<Option<usize>> = (0..self.destroys.len())
-            .map(|place| {
-                let stays = place >= passed || open.contains(&place);
-                let new = stays.then_some(next);
-                next += usize::from(stays);
-                new
-            })
-            .collect();
-        let new_place = |place: usize| places.get(place).copied().flatten();
-        let mut place = 0;
-        self.destroys.retain(|_| {
-            place += 1;
-            new_place(place - 1).is_some()
-        });
+    /// Forgets the destroys before `before`, but for those in `open`, and what is known of them alone.
+    pub fn forget_destroys(&mut self, before: DestroyId, open: &BTreeSet<DestroyId>) {
+        self.destroys.retain(|id, _| *id >= before || open.contains(id));
+        let known = &self.destroys;
+        let is_known = |id: &DestroyId| known.contains_key(id);
         let orphans = self.orphans.len();
-        self.orphans = std::mem::take(&mut self.orphans)
-            .into_iter()
-            .filter_map(|(object, place)| Some((object, new_place(place)?)))
-            .collect();
+        self.orphans.retain(|_, id| is_known(id));
         self.outstanding -= (orphans - self.orphans.len()) as u64;
-        self.open_destroys = std::mem::take(&mut self.open_destroys)
-            .into_iter()
-            .filter_map(|(task, place)| Some((task, new_place(place)?)))
-            .collect();
-        for places in self.unattributed.values_mut() {
-            *places = places.iter().filter_map(|place| new_place(*place)).collect();
+        self.open_destroys.retain(|_, id| is_known(id));
+        for ids in self.unattributed.values_mut() {
+            ids.retain(is_known);
         }
-        self.unattributed.retain(|_, places| !places.is_empty());
+        self.unattributed.retain(|_, ids| !ids.is_empty());
         for waiting in self.ledger.callbacks.values_mut() {
-            waiting.late_for = waiting.late_for.and_then(new_place);
+            waiting.late_for = waiting.late_for.filter(is_known);
         }
         let mut given_up = 0;
         self.caches.retain(|_, cache| {
-            let is_over = cache.failed.is_some_and(|place| new_place(place).is_none());
+            let is_over = cache.failed.is_some_and(|id| !is_known(&id));
             if is_over {
                 // The kernel keeps it for ever, and nobody can use it.
                 given_up += cache.outstanding.len();
             }
-            cache.failed = cache.failed.and_then(new_place);
-            cache.looking = cache.looking.and_then(new_place);
-            cache.looked = cache.looked.and_then(new_place);
+            cache.looking = cache.looking.filter(is_known);
+            cache.looked = cache.looked.filter(is_known);
             !is_over
         });
         self.outstanding -= given_up;
@@ -163,7 +144,7 @@ mod tests {
             for address in [alive, gone] {
                 state.ledger.ends.entry(address).or_default().looked_by = Some(Task(1));
             }
-            state.forget_destroys(0, &BTreeSet::new());
+            state.forget_destroys(DestroyId(0), &BTreeSet::new());
             assert_eq!(state.ledger.ends.len(), kept);
             assert!(state.ledger.ends.contains_key(&alive));
         }

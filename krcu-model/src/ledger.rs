@@ -11,7 +11,7 @@ use crate::{
     function::FunctionId,
     promise::{Promise, Violation},
     stack::StackId,
-    state::{Blind, CacheId, Mark, State},
+    state::{Blind, CacheId, DestroyId, Mark, State},
 };
 
 /// A callback of `call_rcu()` that has not run.
@@ -32,7 +32,7 @@ pub struct Waiting {
     /// The callback.
     pub function: FunctionId,
     /// The destroy that gave its object's memory back before it ran.
-    pub late_for: Option<usize>,
+    pub late_for: Option<DestroyId>,
 }
 
 /// An object that was allocated and that nobody has queued or freed.

@@ -57,6 +57,11 @@ pub enum Blind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheId(pub u32);
 
+/// One call of `kmem_cache_destroy()`, counted from 0 in the order of their entry. It stays the same when older ones
+/// are forgotten.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DestroyId(pub u64);
+
 /// A point in the stream: the place of an event, and its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
@@ -147,11 +152,11 @@ pub struct Cache {
     /// Whether a barrier for this cache has returned whose begin was not seen.
     pub after_older_barrier: bool,
     /// The destroy that failed to empty it.
-    pub failed: Option<usize>,
+    pub failed: Option<DestroyId>,
     /// The last destroy that began to look at it.
-    pub looking: Option<usize>,
+    pub looking: Option<DestroyId>,
     /// The last destroy whose look at it is over.
-    pub looked: Option<usize>,
+    pub looked: Option<DestroyId>,
 }
 
 /// A barrier that has been entered.
@@ -215,8 +220,8 @@ pub enum Shutdown {
 /// One call of `kmem_cache_destroy()`.
 #[derive(Clone, Debug)]
 pub struct Destroy {
-    /// Its place among all of the watch, from 0.
-    pub number: u64,
+    /// Which.
+    pub id: DestroyId,
     /// The cache.
     pub cache: CacheId,
     /// Its address.
@@ -365,15 +370,14 @@ pub struct State {
     pub(crate) next_cache: u32,
     pub(crate) caches: BTreeMap<CacheAddress, Cache>,
     /// Objects of caches that were released while they were outstanding, by their destroy.
-    pub(crate) orphans: BTreeMap<ObjectAddress, usize>,
-    pub(crate) destroys: Vec<Destroy>,
-    /// The number of the next one.
-    pub(crate) next_destroy: u64,
+    pub(crate) orphans: BTreeMap<ObjectAddress, DestroyId>,
+    pub(crate) destroys: BTreeMap<DestroyId, Destroy>,
+    pub(crate) next_destroy: DestroyId,
     /// The last destroy that each task entered, until it has finished looking. One that only drops a
     /// reference never looks, and what the count was at the entry does not prove which it is.
-    pub(crate) open_destroys: BTreeMap<Task, usize>,
+    pub(crate) open_destroys: BTreeMap<Task, DestroyId>,
     /// Destroys of a task whose module's end has not been seen.
-    pub(crate) unattributed: BTreeMap<Task, Vec<usize>>,
+    pub(crate) unattributed: BTreeMap<Task, Vec<DestroyId>>,
     pub(crate) open_barriers: BTreeMap<Task, Vec<OpenBarrier>>,
     /// Everything that any `kfree_rcu()` queued before this point has been freed.
     pub(crate) covered: u64,
@@ -426,10 +430,15 @@ impl State {
         self.ledger.callbacks.values().filter(|waiting| waiting.cache == cache).count() as u64
     }
 
-    /// Every call of `kmem_cache_destroy()`, in the order of their entry.
+    /// Every call of `kmem_cache_destroy()` that is not forgotten, in the order of their entry.
+    pub fn destroys(&self) -> impl DoubleEndedIterator<Item = &Destroy> + ExactSizeIterator {
+        self.destroys.values()
+    }
+
+    /// One of them; none when it is forgotten.
     #[must_use]
-    pub fn destroys(&self) -> &[Destroy] {
-        &self.destroys
+    pub fn destroy(&self, id: DestroyId) -> Option<&Destroy> {
+        self.destroys.get(&id)
     }
 
     /// What went unseen.
@@ -460,19 +469,16 @@ impl State {
     /// behind whose deferred free is still to be seen.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
-        let is_running = |place: &usize| {
-            let destroy = &self.destroys[*place];
-            destroy.look.is_some() || destroy.facts.refcount == 1
-        };
+        let is_running = |destroy: &Destroy| destroy.look.is_some() || destroy.facts.refcount == 1;
         let is_orphan = |waiting: &Waiting| waiting.late_for.is_some();
-        if self.open_destroys.values().any(is_running)
+        if self.open_destroys.values().filter_map(|id| self.destroy(*id)).any(is_running)
             || !self.orphans.is_empty()
             || self.ledger.callbacks.values().any(is_orphan)
         {
             return true;
         }
         self.caches.values().any(|cache| {
-            let Some(destroy) = cache.failed.map(|place| &self.destroys[place]) else { return false };
+            let Some(destroy) = cache.failed.and_then(|id| self.destroy(id)) else { return false };
             // Of a cache that is older than the probes, objects may land that nobody saw queued.
             let known = destroy.frees_after() + destroy.callbacks_after();
             let unexplained = destroy.born == Born::BeforeAttach

@@ -82,8 +82,10 @@ impl State {
             What::BarrierEnd { barrier, cache } => self.barrier_end(mark, task, barrier, cache),
             What::ModuleLoaded { .. } => {}
             What::ModuleFreed { name } => {
-                for place in self.unattributed.remove(&task).unwrap_or_default() {
-                    self.destroys[place].module_going = Some(name.clone());
+                for id in self.unattributed.remove(&task).unwrap_or_default() {
+                    if let Some(destroy) = self.destroys.get_mut(&id) {
+                        destroy.module_going = Some(name.clone());
+                    }
                 }
                 if !self.watch.blind.contains(&Blind::CallbackRuns) {
                     self.ledger.gone_modules.insert(name);
@@ -123,8 +125,10 @@ impl State {
                 self.ledger.readers.remove(&task);
             }
             What::Lingers { cache } => {
-                if let Some(place) = self.open_destroys.remove(&task) {
-                    self.destroys[place].lingers = true;
+                if let Some(destroy) =
+                    self.open_destroys.remove(&task).and_then(|id| self.destroys.get_mut(&id))
+                {
+                    destroy.lingers = true;
                 }
                 self.ledger.ends.entry(cache).or_default().looked_by = Some(task);
             }
@@ -234,10 +238,12 @@ impl State {
         path: FreePath,
     ) {
         if !self.orphans.is_empty()
-            && let Some(place) = self.orphans.remove(&object)
+            && let Some(late_for) = self.orphans.remove(&object)
         {
             self.outstanding -= 1;
-            self.destroys[place].late_free(mark.time);
+            if let Some(destroy) = self.destroys.get_mut(&late_for) {
+                destroy.late_free(mark.time);
+            }
             return;
         }
         if !self.ledger.allocated.is_empty() {
@@ -289,12 +295,12 @@ impl State {
             self.ledger.returned.remove(&object);
         }
         self.freeing.begin((freer, path), address);
-        if let Some(place) = looked {
-            self.destroys[place].late_free(mark.time);
-            self.destroys[place].late_unknown += u64::from(queued.is_none());
+        if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id)) {
+            destroy.late_free(mark.time);
+            destroy.late_unknown += u64::from(queued.is_none());
         }
-        for place in self.open_destroys.values() {
-            let destroy = &mut self.destroys[*place];
+        for open in self.open_destroys.values() {
+            let Some(destroy) = self.destroys.get_mut(open) else { continue };
             match queued {
                 None => destroy.unknown_while_waiting += u64::from(destroy.cache == id),
                 Some(entry) => {

@@ -6,7 +6,7 @@ use crate::{
     event::{CacheAddress, ObjectAddress, Task, Time},
     ledger::{Ledger, Waiting},
     stack::StackId,
-    state::{Cache, OpenBarrier, Outstanding, State},
+    state::{Cache, DestroyId, OpenBarrier, Outstanding, State},
 };
 
 /// The insides of a state, which nobody but [`State::step`] changes.
@@ -14,11 +14,10 @@ use crate::{
 pub struct View<'a> {
     /// Every cache that lives, by its address.
     pub caches: &'a BTreeMap<CacheAddress, Cache>,
-    /// Objects of caches that were released while they were outstanding, with the place of their destroy in
-    /// [`State::destroys`].
-    pub orphans: &'a BTreeMap<ObjectAddress, usize>,
-    /// The last destroy that each task entered, by its place in [`State::destroys`], until it has finished looking.
-    pub open_destroys: &'a BTreeMap<Task, usize>,
+    /// Objects of caches that were released while they were outstanding, by their destroy.
+    pub orphans: &'a BTreeMap<ObjectAddress, DestroyId>,
+    /// The last destroy that each task entered, until it has finished looking.
+    pub open_destroys: &'a BTreeMap<Task, DestroyId>,
     /// The barriers that each task is inside of, the outermost first.
     pub open_barriers: &'a BTreeMap<Task, Vec<OpenBarrier>>,
     /// What the promises are held against.
@@ -72,9 +71,9 @@ impl State {
         self.ledger.callbacks.values()
     }
 
-    /// The destroy that this task has entered, by its place in [`State::destroys`], until it has finished looking.
+    /// The destroy that this task has entered, until it has finished looking.
     #[must_use]
-    pub fn open_destroy_of(&self, task: Task) -> Option<usize> {
+    pub fn open_destroy_of(&self, task: Task) -> Option<DestroyId> {
         self.open_destroys.get(&task).copied()
     }
 

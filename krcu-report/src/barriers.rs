@@ -236,7 +236,7 @@ impl Waits {
 
 /// The destroy that this task is in, when something began: it, or the one that it is inside of.
 fn around(state: &State, task: Task, begin: Mark) -> Option<&Destroy> {
-    let destroy = &state.destroys()[*state.view().open_destroys.get(&task)?];
+    let destroy = state.destroy(state.open_destroy_of(task)?)?;
     (destroy.look.is_none() && destroy.begin <= begin).then_some(destroy)
 }
 

@@ -139,7 +139,7 @@ pub(super) fn rows(state: &State, oldest: &Oldest, now: Time, most: usize) -> Ve
         .view()
         .open_destroys
         .values()
-        .map(|place| &state.destroys()[*place])
+        .filter_map(|id| state.destroy(*id))
         .filter(|destroy| destroy.look.is_some() || destroy.facts.refcount == 1)
         .map(|destroy| destroy.cache)
         .collect();
@@ -149,8 +149,8 @@ pub(super) fn rows(state: &State, oldest: &Oldest, now: Time, most: usize) -> Ve
         .map(|cache| row(state, cache, oldest, now, destroying.contains(&cache.id)))
         .collect();
     let room = most.saturating_sub(rows.len()).min(MOST_GONE);
-    let gone = state.destroys().iter().enumerate().rev().filter(|(_, destroy)| destroy.released);
-    rows.extend(gone.take(room).map(|(place, destroy)| row_of_gone(state, place, destroy)));
+    let gone = state.destroys().rev().filter(|destroy| destroy.released);
+    rows.extend(gone.take(room).map(|destroy| row_of_gone(state, destroy)));
     rows
 }
 
@@ -181,11 +181,11 @@ fn row(state: &State, cache: &Cache, oldest: &Oldest, now: Time, is_destroying: 
         callbacks_waiting: cache.callbacks_waiting,
         oldest_age_ns: oldest.of(cache.id).map(|queued| now.since(queued)),
         last_activity_ns: last_activity(cache).since(state.watch().attached),
-        destroy: cache.failed.map(|place| state.destroys()[place].number),
+        destroy: cache.failed.map(|id| id.0),
     }
 }
 
-fn row_of_gone(state: &State, place: usize, destroy: &Destroy) -> CacheRow {
+fn row_of_gone(state: &State, destroy: &Destroy) -> CacheRow {
     let (created, created_while_watched) = match &destroy.born {
         Born::Watched { stack, .. } => (*stack, true),
         Born::BeforeAttach => (StackId::default(), false),
@@ -205,12 +205,12 @@ fn row_of_gone(state: &State, place: usize, destroy: &Destroy) -> CacheRow {
         callbacks: destroy.callbacks,
         freed: destroy.freed_by.total() + destroy.late,
         freed_by: destroy.freed_by,
-        outstanding: state.view().orphans.values().filter(|orphan| **orphan == place).count() as u64,
+        outstanding: state.view().orphans.values().filter(|orphan| **orphan == destroy.id).count() as u64,
         being_freed: 0,
         callbacks_waiting: 0,
         oldest_age_ns: None,
         last_activity_ns: last.since(state.watch().attached),
-        destroy: Some(destroy.number),
+        destroy: Some(destroy.id.0),
     }
 }
 

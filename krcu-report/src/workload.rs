@@ -10,7 +10,7 @@ use super::{
 use krcu_model::{
     event::{CacheAddress, Cpu, DeferredBy, Event, Gap, Scope, Task, Time, What},
     of_destroy,
-    state::{Born, Destroy, State},
+    state::{Born, Destroy, DestroyId, State},
 };
 
 /// Deferred frees that are kept: one and a half megabytes of them.
@@ -107,9 +107,8 @@ impl Recent {
 
     /// Everything that the simulation of a destroy needs; nothing where there is no such destroy, or where it only
     /// dropped a reference.
-    pub(super) fn question(&self, state: &State, waits: &Waits, place: u64) -> Option<Question> {
-        let found = state.destroys().binary_search_by_key(&place, |destroy| destroy.number).ok()?;
-        let destroy = state.destroys().get(found)?;
+    pub(super) fn question(&self, state: &State, waits: &Waits, id: DestroyId) -> Option<Question> {
+        let destroy = state.destroy(id)?;
         let look = destroy.look?.time;
         let born = match &destroy.born {
             Born::Watched { at, .. } => at.time,
@@ -139,7 +138,7 @@ impl Recent {
         destroys.push(AskedDestroy { at_ns: destroy.begin.time.since(zero), cache: 0, caller: 0 });
         Some(Question {
             schema: SCHEMA,
-            destroy: place,
+            destroy: id.0,
             cache: destroy.facts.name.clone(),
             own_objects,
             other_objects: newest.len() as u64 - own_objects,
@@ -180,7 +179,7 @@ fn earlier(state: &State, destroy: &Destroy, zero: Time, caches: &[CacheAddress]
     let mut callers: Vec<Task> = vec![destroy.task];
     let mut gone: Vec<CacheAddress> = vec![destroy.address];
     let mut destroys = Vec::new();
-    let before = state.destroys().iter().rev().filter(|other| other.begin < destroy.begin);
+    let before = state.destroys().rev().filter(|other| other.begin < destroy.begin);
     for other in before.take_while(|other| other.begin.time >= zero).filter(|other| other.look.is_some()) {
         let Some(place) = caches.iter().position(|known| *known == other.address) else { continue };
         if gone.contains(&other.address) || callers.len() > MOST_CALLERS {

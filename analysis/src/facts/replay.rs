@@ -151,8 +151,8 @@ impl<S: Sink> Replay<S> {
             let over = self.over_since(life.queued.queued);
             self.sink.object(lives::row(attached, &life, over, None, ("outstanding", None)));
         }
-        for (place, destroy) in self.state.destroys().iter().enumerate() {
-            self.sink.destroy(verdicts::destroy(attached, place, destroy));
+        for destroy in self.state.destroys() {
+            self.sink.destroy(verdicts::destroy(attached, destroy));
         }
         for verdict in verdicts::all(&self.state) {
             self.sink.verdict(verdict);

@@ -9,7 +9,7 @@ use krcu_model::{
 use super::{since_attach, words};
 
 /// The row of a destroy.
-pub(super) fn destroy(attached: Time, place: usize, destroy: &Destroy) -> words::Destroy {
+pub(super) fn destroy(attached: Time, destroy: &Destroy) -> words::Destroy {
     let at = |mark: krcu_model::state::Mark| since_attach(attached, mark.time);
     let sum = |snapshot: &Snapshot| snapshot.outstanding + snapshot.being_freed;
     let (empty, left) = match destroy.shutdown {
@@ -18,7 +18,7 @@ pub(super) fn destroy(attached: Time, place: usize, destroy: &Destroy) -> words:
         None => (None, None),
     };
     words::Destroy {
-        destroy: u32::try_from(place).unwrap_or(u32::MAX),
+        destroy: u32::try_from(destroy.id.0).unwrap_or(u32::MAX),
         cache: destroy.cache.0,
         task: destroy.task.0,
         comm: destroy.comm.clone(),

@@ -6,7 +6,7 @@ use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State,
     event::{CacheAddress, Cpu, DeferredBy, ObjectAddress, Task, Time, What},
-    state::{CacheId, Freer},
+    state::{CacheId, Destroy, DestroyId, Freer},
 };
 use krcu_reference::simulate::Wait;
 
@@ -120,7 +120,10 @@ impl Gather {
             About::Look => {
                 self.delays.flush_ends(task);
                 // The state has just taken the look: the destroy is still open.
-                let exit = state.open_destroy_of(task).and_then(|place| self.exits.get_mut(place));
+                let exit = state
+                    .open_destroy_of(task)
+                    .and_then(place_of)
+                    .and_then(|place| self.exits.get_mut(place));
                 if let Some(exit) = exit {
                     exit.last_freed = self.last_freed;
                 }
@@ -171,17 +174,16 @@ impl Gather {
     pub fn finish(self, state: &State) -> Result<Asked, WhatIfError> {
         let attached = state.watch().attached;
         let begin = self.first.unwrap_or(attached).min(attached);
-        let places = simulated(state);
-        if places.is_empty() {
+        let simulated = simulated(state);
+        if simulated.is_empty() {
             return Err(WhatIfError::NoDestroy);
         }
         let cpus = self.cpus(state);
         let mut names = self.names;
         let verdicts = krcu_model::verdicts(state);
-        let callers: BTreeSet<Task> = state.destroys().iter().map(|destroy| destroy.task).collect();
+        let callers: BTreeSet<Task> = state.destroys().map(|destroy| destroy.task).collect();
         let mut destroys = Vec::new();
-        for place in places {
-            let destroy = &state.destroys()[place];
+        for (place, destroy) in simulated {
             names.insert(destroy.cache, (destroy.facts.name.clone(), destroy.facts.object_size));
             let leaked = verdicts.get(place).and_then(|verdict| verdict.leaked).unwrap_or(0);
             if leaked > MOST_LEAKED {
@@ -237,9 +239,14 @@ impl Gather {
     }
 }
 
-/// The destroys that a machine can do: those that looked at their slabs, and those that dropped a reference before.
-fn simulated(state: &State) -> Vec<usize> {
-    let destroys = state.destroys();
+/// The place of a destroy among all, of which a replay forgets none.
+fn place_of(id: DestroyId) -> Option<usize> {
+    usize::try_from(id.0).ok()
+}
+
+/// The destroys that a machine can do, each with its place among all: those that looked at their slabs, and those that dropped a reference before.
+fn simulated(state: &State) -> Vec<(usize, &Destroy)> {
+    let destroys: Vec<&Destroy> = state.destroys().collect();
     let places = destroys.iter().enumerate().filter(|(place, destroy)| {
         destroy.look.is_some()
             || (destroy.facts.refcount > 1
@@ -251,7 +258,7 @@ fn simulated(state: &State) -> Vec<usize> {
     let mut looked = BTreeSet::new();
     places
         .filter(|(_, destroy)| destroy.look.is_none() || looked.insert(destroy.cache))
-        .map(|(place, _)| place)
+        .map(|(place, destroy)| (place, *destroy))
         .collect()
 }
 

@@ -29,38 +29,37 @@ impl State {
         }
         let reach = ended.begin.position;
         // The destroy that it is inside of. What somebody else calls meanwhile orders nothing before the look.
-        let inside = self.open_destroys.get(&task).copied().filter(|place| {
-            let destroy = &self.destroys[*place];
-            destroy.look.is_none() && reach > destroy.begin.position
-        });
+        let inside = self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id));
+        let inside = inside.filter(|destroy| destroy.look.is_none() && reach > destroy.begin.position);
         match barrier {
             BarrierKind::Rcu => {
                 if !ended.by_chance {
+                    if let Some(destroy) = inside {
+                        destroy.callbacks_covered = destroy.callbacks_covered.max(reach);
+                    }
                     self.callbacks_covered = self.callbacks_covered.max(reach);
                     self.last_rcu_barrier.insert(task, end.time);
                     self.sheaves_are_covered(task, reach);
-                    if let Some(place) = inside {
-                        let covered = &mut self.destroys[place].callbacks_covered;
-                        *covered = (*covered).max(reach);
-                    }
                 }
                 self.check_rcu_barrier(end, task, &ended);
                 return;
             }
             BarrierKind::Kvfree => {
                 self.covered = self.covered.max(reach);
-                if let Some(place) = inside {
-                    self.destroys[place].is_covered(reach);
+                if let Some(destroy) = inside {
+                    destroy.is_covered(reach);
                 }
             }
             BarrierKind::KvfreeOnCache => {
                 // For which cache could not be read: it covers nothing that is known.
                 let Some(address) = address else { return };
+                let of = inside.as_ref().map(|destroy| destroy.id);
                 let cache = self.cache(address);
                 cache.covered = cache.covered.max(reach);
-                let id = cache.id;
-                if let Some(place) = inside.filter(|place| self.destroys[*place].cache == id) {
-                    self.destroys[place].is_covered(reach);
+                let life = cache.id;
+                let inside = of.and_then(|id| self.destroys.get_mut(&id));
+                if let Some(destroy) = inside.filter(|destroy| destroy.cache == life) {
+                    destroy.is_covered(reach);
                 }
             }
         }
@@ -78,8 +77,7 @@ impl State {
 
     /// While it looks, a destroy calls `rcu_barrier()` only where it has flushed its cache's sheaves before.
     fn sheaves_are_covered(&mut self, task: Task, reach: u64) {
-        if let Some(place) = self.open_destroys.get(&task)
-            && let destroy = &mut self.destroys[*place]
+        if let Some(destroy) = self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id))
             && destroy.look.is_some_and(|look| reach > look.position)
         {
             destroy.sheaves_covered = destroy.sheaves_covered.max(reach);

@@ -11,7 +11,7 @@ use crate::{
     object_table::ObjectTable,
     promise::Promise,
     stack::StackId,
-    state::{Born, Cache, CacheId, Destroy, Mark, Shutdown, Snapshot, State},
+    state::{Born, Cache, CacheId, Destroy, DestroyId, Mark, Shutdown, Snapshot, State},
     verdict::FreedBy,
 };
 
@@ -73,10 +73,10 @@ impl State {
         cache.facts = facts.clone();
         let id = cache.id;
         let at_begin = self.snapshot(address);
-        let number = self.next_destroy;
+        let destroy_id = self.next_destroy;
         let cache = self.cache(address);
         let destroy = Destroy {
-            number,
+            id: destroy_id,
             cache: id,
             address,
             facts,
@@ -140,11 +140,10 @@ impl State {
             let found = self.violation(Promise::MemoryOutlivesObjects, Some(address), begin);
             self.ledger.broken(found);
         }
-        let place = self.destroys.len();
-        self.destroys.push(destroy);
-        self.next_destroy += 1;
-        self.unattributed.entry(task).or_default().push(place);
-        self.open_destroys.insert(task, place);
+        self.destroys.insert(destroy_id, destroy);
+        self.next_destroy = DestroyId(destroy_id.0 + 1);
+        self.unattributed.entry(task).or_default().push(destroy_id);
+        self.open_destroys.insert(task, destroy_id);
     }
 
     pub(super) fn shutdown_begin(
@@ -154,9 +153,9 @@ impl State {
         address: CacheAddress,
         rcu_works_flushed: u32,
     ) {
-        let Some(place) = self.open_destroys.get(&task).copied() else { return };
-        let (begin, id) = (self.destroys[place].begin, self.destroys[place].cache);
-        if self.cache(address).id != id {
+        let Some(destroy) = self.open_destroy(task) else { return };
+        let (begin, id, life) = (destroy.begin, destroy.id, destroy.cache);
+        if self.cache(address).id != life {
             return;
         }
         // Newer kernels inline the barrier into the destroy; the works that it flushes prove it.
@@ -167,11 +166,12 @@ impl State {
         self.ledger.ends.entry(address).or_default().looked_by = Some(task);
         let at_look = self.snapshot(address);
         let after_older_barrier = self.after_older_barrier;
-        let Some(cache) = self.caches.get_mut(&address) else { return };
-        let destroy = &mut self.destroys[place];
+        let (Some(cache), Some(destroy)) = (self.caches.get_mut(&address), self.destroys.get_mut(&id)) else {
+            return;
+        };
         destroy.look = Some(look);
         destroy.after_older_barrier = after_older_barrier || cache.after_older_barrier;
-        cache.looking = Some(place);
+        cache.looking = Some(id);
         if flushed_every_cpu {
             cache.covered = cache.covered.max(begin.position);
             destroy.is_covered(begin.position);
@@ -190,13 +190,10 @@ impl State {
     }
 
     pub(super) fn shutdown_end(&mut self, end: Mark, task: Task, shutdown: Option<Shutdown>) {
-        let Some(place) = self.open_destroys.get(&task).copied() else { return };
-        if self.destroys[place].look.is_none() {
-            return;
-        }
+        let Some(destroy) = self.open_destroy(task).filter(|destroy| destroy.look.is_some()) else { return };
+        let (id, life) = (destroy.id, destroy.cache);
         self.open_destroys.remove(&task);
-        let id = self.destroys[place].cache;
-        let address = self.caches.iter().find(|(_, cache)| cache.id == id).map(|(address, _)| *address);
+        let address = self.caches.iter().find(|(_, cache)| cache.id == life).map(|(address, _)| *address);
         if let (Some(address), Some(Shutdown::Left(_))) = (address, shutdown) {
             self.check_memory(end, address);
             if self.tells_all() {
@@ -204,17 +201,17 @@ impl State {
             }
         }
         let sees_runs = self.sees_callbacks_run();
-        let destroy = &mut self.destroys[place];
+        let Some(destroy) = self.destroys.get_mut(&id) else { return };
         destroy.end = Some(end);
         destroy.shutdown = shutdown;
         let Some(cache) = address.and_then(|address| self.caches.get_mut(&address)) else { return };
         if let Some(Shutdown::Left(_)) = shutdown {
-            cache.failed = Some(place);
+            cache.failed = Some(id);
             if self.ledger.sees_allocations {
                 destroy.allocated = self.ledger.leaked_by_stack(destroy.address);
             }
         }
-        cache.looked = Some(place);
+        cache.looked = Some(id);
         destroy.look_is_over(cache, &self.ledger, sees_runs);
     }
 
@@ -244,13 +241,14 @@ impl State {
         // A call that is still freeing has nothing to tell the next cache that has the address.
         self.freeing.forget(address);
         // Of several destroys that meet, the one that looks at the slabs destroys.
-        let last = || self.destroys.iter().rposition(|destroy| destroy.cache == cache.id);
-        let Some(place) = cache.looking.or_else(last) else {
+        let last = || self.destroys().rfind(|destroy| destroy.cache == cache.id).map(|destroy| destroy.id);
+        let by = cache.looking.or_else(last);
+        let sees_runs = self.sees_callbacks_run();
+        let Some(destroy) = by.and_then(|id| self.destroys.get_mut(&id)) else {
             self.outstanding -= cache.outstanding.len();
             return;
         };
-        let sees_runs = self.sees_callbacks_run();
-        let destroy = &mut self.destroys[place];
+        let id = destroy.id;
         destroy.released = true;
         if destroy.look.is_some() && destroy.end.is_none() {
             if destroy.lingers {
@@ -259,7 +257,7 @@ impl State {
             } else {
                 // The end of its look went unseen.
                 destroy.look_is_over(&cache, &self.ledger, sees_runs);
-                self.open_destroys.retain(|_, open| *open != place);
+                self.open_destroys.retain(|_, open| *open != id);
             }
         }
         if destroy.look.is_some() && destroy.shutdown.is_none() {
@@ -267,15 +265,20 @@ impl State {
             destroy.shutdown = Some(Shutdown::Empty);
         }
         for (object, _) in cache.outstanding.iter() {
-            if self.orphans.insert(object, place).is_some() {
+            if self.orphans.insert(object, id).is_some() {
                 // One of a cache that had this memory before: one address is one object.
                 self.outstanding -= 1;
             }
         }
         if cache.callbacks_waiting > 0 {
             let of_cache = self.ledger.callbacks.values_mut().filter(|waiting| waiting.life == cache.id);
-            of_cache.for_each(|waiting| waiting.late_for = Some(place));
+            of_cache.for_each(|waiting| waiting.late_for = Some(id));
         }
+    }
+
+    /// The destroy that this task has entered.
+    fn open_destroy(&self, task: Task) -> Option<&Destroy> {
+        self.destroy(*self.open_destroys.get(&task)?)
     }
 
     /// What is outstanding of the cache that lives at this address.

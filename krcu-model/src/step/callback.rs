@@ -89,8 +89,8 @@ impl State {
             }
             None => waiting.late_for,
         };
-        if let Some(place) = late_for {
-            self.destroys[place].late_free(at.time);
+        if let Some(destroy) = late_for.and_then(|id| self.destroys.get_mut(&id)) {
+            destroy.late_free(at.time);
         }
         Some(waiting)
     }
@@ -114,13 +114,12 @@ impl State {
         cache.last_freed = Some(at.time);
         let (looked, id) = (cache.looked, cache.id);
         self.freeing.begin((freer, FreePath::Callback), address);
-        if let Some(place) = looked {
-            let destroy = &mut self.destroys[place];
+        if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id)) {
             destroy.late_free(at.time);
             destroy.late_unknown_callbacks += 1;
         }
-        for place in self.open_destroys.values() {
-            let destroy = &mut self.destroys[*place];
+        for open in self.open_destroys.values() {
+            let Some(destroy) = self.destroys.get_mut(open) else { continue };
             destroy.unknown_callbacks_while_waiting +=
                 u64::from(destroy.cache == id && destroy.look.is_none());
         }
