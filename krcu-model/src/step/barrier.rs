@@ -3,10 +3,14 @@
 use krcu_common::BarrierKind;
 
 use crate::{
-    event::{CacheAddress, ObjectAddress, Task},
-    ledger::Waiting,
+    event::{Blind, CacheAddress, ObjectAddress, Task},
     promise::{self, Promise, Violation},
-    state::{Blind, CacheId, Mark, OpenBarrier, State},
+    state::{
+        State,
+        barriers::OpenBarrier,
+        deferred::Waiting,
+        id::{CacheId, Mark},
+    },
 };
 
 impl State {

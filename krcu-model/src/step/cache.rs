@@ -6,13 +6,17 @@ use krcu_common::wire::FLUSHES_UNKNOWN;
 
 use crate::{
     event::{CacheAddress, CacheFacts, ObjectAddress, Site, Task, Time},
-    function::Recent,
-    ledger::Ledger,
-    object_table::ObjectTable,
-    promise::Promise,
-    stack::StackId,
-    state::{Born, Cache, CacheId, Destroy, DestroyId, Mark, Shutdown, Snapshot, State},
-    verdict::FreedBy,
+    promise::{Promise, ledger::Ledger},
+    state::{
+        State,
+        cache::{Born, Cache},
+        destroy::{Destroy, Shutdown, Snapshot},
+        freed_by::FreedBy,
+        function::Recent,
+        id::{CacheId, DestroyId, Mark},
+        object_table::ObjectTable,
+        stack::StackId,
+    },
 };
 
 /// Calls of `flush_rcu_work()` that the barrier inside the destroy makes for each possible CPU: one for

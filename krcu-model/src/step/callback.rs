@@ -3,10 +3,14 @@
 use krcu_common::FreePath;
 
 use crate::{
-    double::Double,
-    event::{CacheAddress, Cpu, FunctionAddress, ObjectAddress, Site, Task},
-    ledger::Waiting,
-    state::{Blind, Born, Freer, Mark, State},
+    event::{Blind, CacheAddress, Cpu, FunctionAddress, ObjectAddress, Site, Task},
+    promise::doubles::Double,
+    state::{
+        State,
+        cache::Born,
+        deferred::Waiting,
+        id::{Freer, Mark},
+    },
 };
 
 /// The fields of one event.

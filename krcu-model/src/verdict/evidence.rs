@@ -1,12 +1,17 @@
 //! What is known of a destroy, in the words of a verdict, before it is decided.
 
 use crate::{
-    event::{Gap, Scope},
-    function::FunctionId,
-    stack::StackId,
-    state::{Blind, Born, Destroy, Shutdown, Snapshot, State},
+    event::{Blind, Gap, Scope},
+    state::{
+        State,
+        cache::Born,
+        destroy::{Destroy, Shutdown, Snapshot},
+        function::FunctionId,
+        stack::StackId,
+    },
     verdict::{
-        CallbackCount, CpuCount, DestroyedBy, KernelResult, Ordering, SiteCount, Verdict, VerdictKind,
+        kind::{KernelResult, Ordering, VerdictKind},
+        line::{CallbackCount, CpuCount, DestroyedBy, SiteCount, Verdict},
     },
 };
 

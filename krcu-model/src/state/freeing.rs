@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use krcu_common::FreePath;
 
-use crate::{event::CacheAddress, state::Freer};
+use crate::{event::CacheAddress, state::id::Freer};
 
 /// Who frees, and how: of one path, a task is in one call at a time.
 pub(crate) type Call = (Freer, FreePath);

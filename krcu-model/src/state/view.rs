@@ -4,9 +4,15 @@ use std::collections::BTreeMap;
 
 use crate::{
     event::{CacheAddress, ObjectAddress, Task, Time},
-    ledger::{Ledger, Waiting},
-    stack::StackId,
-    state::{Cache, DestroyId, OpenBarrier, Outstanding, State},
+    promise::ledger::Ledger,
+    state::{
+        State,
+        barriers::OpenBarrier,
+        cache::Cache,
+        deferred::{Outstanding, Waiting},
+        id::DestroyId,
+        stack::StackId,
+    },
 };
 
 /// The insides of a state, which nobody but [`State::step`] changes.

@@ -1,134 +1,15 @@
-//! Verdict: the words for what follows from a destroy, and the evidence that comes with them.
-//!
-//! `decide` chooses the word, `evidence` gathers the rest.
+//! Line: a verdict with the evidence that comes with it.
 
-use krcu_common::FreePath;
 use serde::{Deserialize, Serialize};
 
-use crate::{event::Cpu, reason::Reason};
-
-/// The verdicts of the design.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum VerdictKind {
-    /// Nothing of this cache was queued or allocated when it was destroyed.
-    Clean,
-    /// The destroy itself waited for deferred frees.
-    Waited,
-    /// The destroy failed, or gave memory back, with deferred frees outstanding.
-    Pending,
-    /// Objects that nobody queued.
-    Leaked,
-    /// A deferred free ran after its cache was gone.
-    LateFree,
-    /// Nothing was outstanding this time, but no barrier stands between.
-    Unordered,
-    /// The cache is shared; a reference was dropped.
-    Alias,
-    /// The cache was destroyed before, which failed: this call changed nothing.
-    Repeated,
-    /// A barrier returned while something that it covers was queued.
-    BarrierEarly,
-    /// An object was freed before a grace period had passed since it was queued.
-    FreedEarly,
-    /// An object was handed over to be freed while it was queued already.
-    DoubleFree,
-    /// The kernel's own result and ours cannot both be right.
-    ModelDisagrees,
-    /// It cannot be decided.
-    Inconclusive,
-}
-
-impl VerdictKind {
-    /// All of them.
-    pub const ALL: [VerdictKind; 13] = [
-        VerdictKind::Clean,
-        VerdictKind::Waited,
-        VerdictKind::Pending,
-        VerdictKind::Leaked,
-        VerdictKind::LateFree,
-        VerdictKind::Unordered,
-        VerdictKind::Alias,
-        VerdictKind::Repeated,
-        VerdictKind::BarrierEarly,
-        VerdictKind::FreedEarly,
-        VerdictKind::DoubleFree,
-        VerdictKind::ModelDisagrees,
-        VerdictKind::Inconclusive,
-    ];
-
-    /// The word, as it is printed.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            VerdictKind::Clean => "clean",
-            VerdictKind::Waited => "waited",
-            VerdictKind::Pending => "pending",
-            VerdictKind::Leaked => "leaked",
-            VerdictKind::LateFree => "late-free",
-            VerdictKind::Unordered => "unordered",
-            VerdictKind::Alias => "alias",
-            VerdictKind::Repeated => "repeated",
-            VerdictKind::BarrierEarly => "barrier-early",
-            VerdictKind::FreedEarly => "freed-early",
-            VerdictKind::DoubleFree => "double-free",
-            VerdictKind::ModelDisagrees => "model-disagrees",
-            VerdictKind::Inconclusive => "inconclusive",
-        }
-    }
-
-    /// Whether it is a fault, on this kernel and on this run.
-    #[must_use]
-    pub fn is_flagged(self) -> bool {
-        matches!(
-            self,
-            VerdictKind::Pending
-                | VerdictKind::Leaked
-                | VerdictKind::LateFree
-                | VerdictKind::BarrierEarly
-                | VerdictKind::FreedEarly
-                | VerdictKind::DoubleFree
-                | VerdictKind::ModelDisagrees
-        )
-    }
-
-    /// Whether it is a fault on some kernel or on some run: what `--strict` asks.
-    #[must_use]
-    pub fn is_flagged_strictly(self) -> bool {
-        self.is_flagged() || matches!(self, VerdictKind::Waited | VerdictKind::Unordered)
-    }
-}
-
-/// What the slab shutdown returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum KernelResult {
-    /// Every slab was given back.
-    Empty,
-    /// Objects remain.
-    ObjectsRemain,
-    /// There was none: the destroy dropped a reference.
-    ReferenceDropped,
-    /// It was not seen.
-    Unseen,
-}
-
-/// Whether every deferred free of the cache's life is ordered before its destruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Ordering {
-    /// Nothing was ever deferred.
-    NothingDeferred,
-    /// A barrier that covers it stands between.
-    Ordered,
-    /// No such barrier.
-    Unordered,
-    /// What was deferred before the probes were attached is not known.
-    Unknown,
-}
+use crate::{
+    event::Cpu,
+    state::freed_by::FreedBy,
+    verdict::{
+        kind::{KernelResult, Ordering, VerdictKind},
+        reason::Reason,
+    },
+};
 
 /// Deferred frees of one queueing site.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -160,42 +41,6 @@ pub struct CallbackCount {
     pub function: String,
     /// The module in whose text it lies; absent for the kernel's own.
     pub module: Option<String>,
-}
-
-/// Deferred objects that were freed, by how.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct FreedBy {
-    /// As one of an array of pointers.
-    pub bulk: u64,
-    /// One by one, off the list that takes what finds no room in an array.
-    pub list: u64,
-    /// With a sheaf.
-    pub sheaf: u64,
-    /// By a callback of `call_rcu()`.
-    pub callback: u64,
-    /// By the call of `kfree_rcu_mightsleep()` itself.
-    pub within_call: u64,
-}
-
-impl FreedBy {
-    /// All of it.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.bulk + self.list + self.sheaf + self.callback + self.within_call
-    }
-}
-
-impl FreedBy {
-    /// One more, by a path that is not the queueing call's own.
-    pub(crate) fn count(&mut self, path: FreePath) {
-        *match path {
-            FreePath::Bulk => &mut self.bulk,
-            FreePath::Single => &mut self.list,
-            FreePath::Sheaf => &mut self.sheaf,
-            FreePath::Callback => &mut self.callback,
-        } += 1;
-    }
 }
 
 /// Who destroyed the cache.

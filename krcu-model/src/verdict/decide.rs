@@ -7,13 +7,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    accuse, advice,
-    event::{Gap, LossReason},
-    evidence,
-    loss::Losses,
-    reason::Reason,
-    state::{Blind, Born, Destroy, Shutdown, State},
-    verdict::{Ordering, Verdict, VerdictKind},
+    event::{Blind, Gap, LossReason},
+    state::{
+        State,
+        cache::Born,
+        destroy::{Destroy, Shutdown},
+    },
+    verdict::{
+        accuse, advice, evidence,
+        kind::{Ordering, VerdictKind},
+        line::Verdict,
+        loss::Losses,
+        reason::Reason,
+    },
 };
 
 /// Every verdict: the destroys in the order of their entry, then the broken promises, then the double frees.

@@ -7,9 +7,16 @@
 //! kernel is accused of breaking a promise only where the return is proved: by an event that says so,
 //! or by program order, when the task that queued the object is the one that called the barrier.
 
+pub(crate) mod doubles;
+pub mod ledger;
+
 use crate::{
-    event::{CacheAddress, ObjectAddress, Task, Time},
-    state::{CacheId, Mark, OpenBarrier, Outstanding},
+    event::{CacheAddress, Gap, ObjectAddress, Scope, Task, Time},
+    state::{
+        barriers::OpenBarrier,
+        deferred::Outstanding,
+        id::{CacheId, Mark},
+    },
 };
 
 /// What an approach owes, by the names of the promises.
@@ -161,4 +168,19 @@ pub struct Violation {
     pub objects: u64,
     /// When the oldest of them was queued.
     pub oldest: Time,
+}
+
+impl Gap {
+    /// Whether it may be this loss that makes something look broken which was queued, or begun, at `since`:
+    /// about a cache, and by the grace periods where that needs them.
+    pub(crate) fn may_explain(&self, cache: Option<CacheAddress>, needs_grace: bool, since: Time) -> bool {
+        let is_about = match self.scope {
+            Scope::Everything | Scope::Freeing | Scope::Barriers => true,
+            Scope::Cache(address) => cache.is_none_or(|cache| cache == address),
+            Scope::Grace => needs_grace,
+            // Accused is what was seen to be queued, and not what was not.
+            Scope::Queueing => false,
+        };
+        is_about && self.until >= since
+    }
 }

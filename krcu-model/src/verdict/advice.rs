@@ -1,6 +1,9 @@
 //! Advice: one sentence a verdict, for the person who has to change something.
 
-use crate::verdict::{Ordering, Verdict, VerdictKind};
+use crate::verdict::{
+    kind::{Ordering, VerdictKind},
+    line::Verdict,
+};
 
 /// What to do about a verdict.
 #[must_use]

@@ -6,10 +6,12 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    accuse,
     event::{Gap, Scope},
-    state::{CacheId, DestroyId, State},
-    verdict::VerdictKind,
+    state::{
+        State,
+        id::{CacheId, DestroyId},
+    },
+    verdict::{accuse, kind::VerdictKind},
 };
 
 /// Losses that are kept one by one; of more, the older half is merged.

@@ -21,11 +21,14 @@ mod fields;
 mod read;
 mod write;
 
+use crate::{
+    event::{Event, Watch},
+    state::State,
+};
+
 pub use fields::Word;
 pub use read::{ScriptError, read};
 pub use write::{line, write, write_with};
-
-use crate::{Event, State, Watch};
 
 /// What a script holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,9 +48,6 @@ impl Script {
         state
     }
 }
-
-/// The first line, with the version of the notation.
-const HEADING: &str = "krcu-script 1";
 
 #[cfg(test)]
 mod tests {

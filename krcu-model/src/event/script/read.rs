@@ -1,14 +1,15 @@
 //! Text to events. Nothing is guessed: what is unknown, missing or given twice is an error with its line.
 
-use super::{HEADING, Script, fields::Word};
-use crate::{
-    Event, Watch,
-    event::{
-        CacheAddress, CacheFacts, Cpu, FunctionAddress, Gap, Leftover, ObjectAddress, Scope, Site, Task,
-        Time, What,
-    },
-};
 use krcu_common::QueueForm;
+
+use super::{
+    Script,
+    fields::{HEADING, Word},
+};
+use crate::event::{
+    CacheAddress, CacheFacts, Cpu, Event, FunctionAddress, Gap, Leftover, ObjectAddress, Scope, Site, Task,
+    Time, Watch, What,
+};
 
 /// Why a text is no script.
 #[derive(Clone, Debug, PartialEq, Eq)]

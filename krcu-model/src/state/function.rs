@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::{event::FunctionAddress, stack::Frame, state::Mark};
+use crate::{
+    event::FunctionAddress,
+    state::{id::Mark, stack::Frame},
+};
 
 /// Number of a function in the state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -4,9 +4,9 @@
 //! seen it, and the verdict is none that could follow from that.
 
 use crate::{
-    event::{Gap, Scope},
-    state::{Blind, Born, Destroy, State},
-    verdict::VerdictKind,
+    event::{Blind, Gap, Scope},
+    state::{State, cache::Born, destroy::Destroy},
+    verdict::kind::VerdictKind,
 };
 
 /// What went unseen in the life of a cache, by what it does to its verdict.

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use super::{HEADING, fields::Word};
-use crate::{
-    Event, Watch,
-    event::{CacheAddress, CacheFacts, FunctionAddress, ObjectAddress, Scope, Site, What},
-};
 use krcu_common::QueueForm;
+
+use super::fields::{HEADING, Word};
+use crate::event::{
+    CacheAddress, CacheFacts, Event, FunctionAddress, ObjectAddress, Scope, Site, Watch, What,
+};
 
 /// A script of a watch that sees everything, from the first moment.
 #[must_use]

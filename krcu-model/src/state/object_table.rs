@@ -10,9 +10,7 @@ use krcu_common::QueueForm;
 
 use crate::{
     event::{Cpu, ObjectAddress, Task, Time},
-    object_index::ObjectIndex,
-    stack::StackId,
-    state::{Mark, Outstanding},
+    state::{deferred::Outstanding, id::Mark, object_index::ObjectIndex, stack::StackId},
 };
 
 /// Slots for which a table keeps room once it has had it: a few batches.

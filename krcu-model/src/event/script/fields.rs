@@ -2,7 +2,10 @@
 
 use krcu_common::{BarrierKind, FreePath, QueueForm};
 
-use crate::{event::LossReason, state::Blind};
+use crate::event::{Blind, LossReason};
+
+/// The first line, with the version of the notation.
+pub(super) const HEADING: &str = "krcu-script 1";
 
 /// A kind of value that is one of a few words.
 pub trait Word: Copy + PartialEq + 'static {

@@ -8,17 +8,27 @@
 mod barrier;
 mod cache;
 mod callback;
+mod doubles;
+mod free;
+mod promises;
+mod queue;
 
-use krcu_common::{BarrierKind, FreePath, QueueForm};
+use krcu_common::{BarrierKind, FreePath};
+
+use crate::{
+    event::{Blind, CacheAddress, CacheFacts, Event, Site, Task, What},
+    promise::ledger::Allocation,
+    state::{
+        State,
+        barriers::OpenBarrier,
+        cache::{Born, Cache},
+        destroy::Shutdown,
+        id::{CacheId, Freer, Mark},
+        stack::{Stack, StackId},
+    },
+};
 
 use self::callback::CallbackQueued;
-use crate::{
-    double::Double,
-    event::{CacheAddress, CacheFacts, Cpu, Event, ObjectAddress, Site, Task, What},
-    ledger::Allocation,
-    stack::{Stack, StackId},
-    state::{Blind, Born, Cache, CacheId, Freer, Mark, OpenBarrier, Outstanding, Shutdown, State},
-};
 
 impl State {
     /// Takes one event.
@@ -151,176 +161,6 @@ impl State {
             self.next_cache += 1;
             Cache::new(id, CacheFacts::default(), Born::BeforeAttach)
         })
-    }
-
-    #[expect(clippy::too_many_arguments, reason = "the fields of one event")]
-    fn queued(
-        &mut self,
-        mark: Mark,
-        task: Task,
-        cpu: Cpu,
-        object: ObjectAddress,
-        address: CacheAddress,
-        site: Site,
-        form: QueueForm,
-    ) {
-        let stack = self.stack_of(site);
-        let cache = self.cache(address);
-        cache.queued += 1;
-        cache.last_queued_stack = stack;
-        if form != QueueForm::Headless {
-            cache.last_queued = Some(mark);
-        }
-        let before = cache.outstanding.insert(object, Outstanding { queued: mark, task, cpu, stack, form });
-        if let Some(before) = before {
-            self.queued_again(mark, object, address, &before);
-        } else {
-            self.outstanding += 1;
-        }
-        if !self.ledger.callbacks.is_empty()
-            && let Some(first) = self.callback_in(address, object)
-        {
-            self.handed_over_twice(address, Double { first, second: (mark, Some(stack)) });
-        }
-        if !self.ledger.allocated.is_empty() {
-            self.ledger.allocated.remove(&object);
-        }
-        if !self.ledger.returned.is_empty() {
-            // What returned was the call for an object that had this address before.
-            self.ledger.returned.remove(&object);
-        }
-    }
-
-    /// What is queued was so already.
-    #[cold]
-    fn queued_again(
-        &mut self,
-        mark: Mark,
-        object: ObjectAddress,
-        address: CacheAddress,
-        before: &Outstanding,
-    ) {
-        let Some(cache) = self.caches.get_mut(&address) else { return };
-        let Some(now) = cache.outstanding.get(object) else { return };
-        if before.form == QueueForm::Nolock && now.form == QueueForm::Head {
-            // It found no room then, and has been queued from an interrupt for it.
-            cache.queued -= 1;
-        } else if !self.watch.blind.contains(&Blind::Frees) {
-            let (first, second) = ((before.queued, before.stack), (mark, Some(now.stack)));
-            self.handed_over_twice(address, Double { first, second });
-        }
-    }
-
-    fn handed_over_twice(&mut self, address: CacheAddress, double: Double) {
-        let life = self.cache(address).id;
-        self.keep_double(address, life, double);
-    }
-
-    /// An object is freed by whoever has it.
-    fn freed_at_once(&mut self, mark: Mark, object: ObjectAddress, address: CacheAddress) {
-        self.ledger.allocated.remove(&object);
-        if self.watch.blind.contains(&Blind::Frees) {
-            return;
-        }
-        let Some(cache) = self.caches.get(&address) else { return };
-        if let Some(entry) = cache.outstanding.get(object) {
-            let (first, second) = ((entry.queued, entry.stack), (mark, None));
-            self.handed_over_twice(address, Double { first, second });
-        }
-    }
-
-    fn freed(
-        &mut self,
-        mark: Mark,
-        freer: Freer,
-        object: ObjectAddress,
-        address: CacheAddress,
-        path: FreePath,
-    ) {
-        if !self.orphans.is_empty()
-            && let Some(late_for) = self.orphans.remove(&object)
-        {
-            self.outstanding -= 1;
-            if let Some(destroy) = self.destroys.get_mut(&late_for) {
-                destroy.late_free(mark.time);
-            }
-            return;
-        }
-        if !self.ledger.allocated.is_empty() {
-            self.ledger.allocated.remove(&object);
-        }
-        let cache = self.cache(address);
-        let queued = cache.outstanding.remove(object);
-        let mut deferred = None;
-        match queued {
-            Some(entry) => {
-                // The form without a head may free within its call, and then nothing was deferred.
-                let within_call = entry.form == QueueForm::Headless
-                    && path == FreePath::Single
-                    && freer == Freer::of(entry.task, entry.cpu);
-                if entry.form == QueueForm::Headless && !within_call {
-                    cache.last_queued = cache.last_queued.max(Some(entry.queued));
-                }
-                if within_call {
-                    cache.freed_by.within_call += 1;
-                } else {
-                    cache.freed_by.count(path);
-                    cache.last_freed = Some(mark.time);
-                    // Within its call it may be freed after a `synchronize_rcu()` that had nobody to wait for.
-                    deferred = Some(entry.queued);
-                }
-            }
-            // A free of what nobody queued is the module's own, by kvfree() or kfree_bulk(). Only of a cache
-            // that is older than the probes may an array hold objects that were queued before them.
-            None if path == FreePath::Single || cache.born != Born::BeforeAttach => {
-                cache.unexplained += 1;
-                return;
-            }
-            None => {
-                cache.freed_unknown += 1;
-                cache.freed_by.count(path);
-                cache.last_freed = Some(mark.time);
-            }
-        }
-        cache.being_freed += 1;
-        let (looked, id) = (cache.looked, cache.id);
-        self.outstanding -= u64::from(queued.is_some());
-        if let Some(queued) = deferred {
-            self.check_grace(mark, object, (address, id), queued);
-        }
-        if !self.ledger.readers.is_empty() {
-            self.check_readers(mark, object, (address, id));
-        }
-        if !self.ledger.returned.is_empty() {
-            self.ledger.returned.remove(&object);
-        }
-        self.freeing.begin((freer, path), address);
-        if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id)) {
-            destroy.late_free(mark.time);
-            destroy.late_unknown += u64::from(queued.is_none());
-        }
-        for open in self.open_destroys.values() {
-            let Some(destroy) = self.destroys.get_mut(open) else { continue };
-            match queued {
-                None => destroy.unknown_while_waiting += u64::from(destroy.cache == id),
-                Some(entry) => {
-                    let is_waited_for = destroy.look.is_none() && entry.queued < destroy.begin;
-                    destroy.waited_for_others += u64::from(is_waited_for && destroy.cache != id);
-                }
-            }
-        }
-    }
-
-    fn batch_freed(&mut self, freer: Freer, path: FreePath) {
-        for (address, count) in self.freeing.end((freer, path)) {
-            if let Some(cache) = self.caches.get_mut(&address) {
-                let running = match path {
-                    FreePath::Callback => &mut cache.callbacks_running,
-                    FreePath::Bulk | FreePath::Single | FreePath::Sheaf => &mut cache.being_freed,
-                };
-                *running = running.saturating_sub(count);
-            }
-        }
     }
 
     /// Whether the one who tells the events tells everything: a machine, or a script.

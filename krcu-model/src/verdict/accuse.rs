@@ -3,14 +3,17 @@
 use std::{collections::BTreeMap, mem::take};
 
 use crate::{
-    advice,
-    double::{AllDoubles, Doubles},
-    event::{CacheAddress, CacheFacts, Gap, Scope, Time},
-    evidence,
-    promise::{Promise, Violation},
-    stack::StackId,
-    state::{CacheId, State},
-    verdict::{SiteCount, Verdict, VerdictKind},
+    event::{CacheFacts, Time},
+    promise::{
+        Promise, Violation,
+        doubles::{AllDoubles, Doubles},
+    },
+    state::{State, id::CacheId, stack::StackId},
+    verdict::{
+        advice, evidence,
+        kind::VerdictKind,
+        line::{SiteCount, Verdict},
+    },
 };
 
 /// What the kernel is said to have broken.
@@ -45,21 +48,6 @@ fn is_proved(state: &State, violation: &Violation) -> bool {
     let Violation { promise, address, oldest, at, .. } = violation;
     let needs_grace = *promise == Promise::GracePeriodKept;
     !state.gaps.iter().any(|gap| gap.may_explain(*address, needs_grace, *oldest) && gap.from <= *at)
-}
-
-impl Gap {
-    /// Whether it may be this loss that makes something look broken which was queued, or begun, at `since`:
-    /// about a cache, and by the grace periods where that needs them.
-    pub(crate) fn may_explain(&self, cache: Option<CacheAddress>, needs_grace: bool, since: Time) -> bool {
-        let is_about = match self.scope {
-            Scope::Everything | Scope::Freeing | Scope::Barriers => true,
-            Scope::Cache(address) => cache.is_none_or(|cache| cache == address),
-            Scope::Grace => needs_grace,
-            // Accused is what was seen to be queued, and not what was not.
-            Scope::Queueing => false,
-        };
-        is_about && self.until >= since
-    }
 }
 
 /// A broken promise, told of the cache that it concerns; none where the verdict of a destroy says it.
@@ -127,7 +115,7 @@ pub(crate) fn forget(state: &mut State, is_over: impl Fn(CacheId, Time) -> bool)
 }
 
 fn of_double(state: &State, cache: CacheId, doubles: &Doubles) -> Option<Verdict> {
-    let (objects, proved) = doubles.proved(state);
+    let (objects, proved) = doubles.proved(&state.gaps);
     let first = proved.first()?;
     let mut pairs: BTreeMap<(Option<StackId>, StackId), u64> = BTreeMap::new();
     for double in &proved {

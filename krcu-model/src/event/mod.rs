@@ -10,6 +10,11 @@ use krcu_common::{
 };
 use serde::{Deserialize, Serialize};
 
+pub mod script;
+mod watch;
+
+pub use watch::{Blind, Watch};
+
 /// CLOCK_MONOTONIC in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Time(pub u64);

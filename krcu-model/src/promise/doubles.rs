@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    event::{CacheAddress, ObjectAddress, Time},
-    stack::StackId,
-    state::{Blind, CacheId, Mark, State},
+    event::{CacheAddress, Gap, Time},
+    state::{
+        id::{CacheId, Mark},
+        stack::StackId,
+    },
 };
 
 /// Doubles of one cache that are kept one by one.
@@ -33,7 +35,7 @@ pub(crate) struct Doubles {
 }
 
 impl Doubles {
-    fn add(&mut self, double: Double) {
+    pub(crate) fn add(&mut self, double: Double) {
         if self.known.len() < KEPT {
             self.known.push(double);
             return;
@@ -51,9 +53,9 @@ impl Doubles {
     }
 
     /// Those that no loss can explain: how many, and each of those that were kept.
-    pub(crate) fn proved(&self, state: &State) -> (u64, Vec<Double>) {
+    pub(crate) fn proved(&self, gaps: &[Gap]) -> (u64, Vec<Double>) {
         let is_proved = |double: &Double| {
-            !state.gaps.iter().any(|gap| {
+            !gaps.iter().any(|gap| {
                 gap.may_explain(Some(self.address), false, double.first.0.time)
                     && gap.from <= double.second.0.time
             })
@@ -66,47 +68,3 @@ impl Doubles {
 
 /// By the life of the cache.
 pub(crate) type AllDoubles = BTreeMap<CacheId, Doubles>;
-
-impl State {
-    /// Objects of a cache's life that surely were handed over twice.
-    pub(crate) fn queued_twice(&self, life: CacheId) -> u64 {
-        self.doubles.get(&life).map_or(0, |doubles| doubles.proved(self).0)
-    }
-
-    /// An object was handed over again, `first` being what it was queued by before.
-    pub(crate) fn keep_double(&mut self, address: CacheAddress, life: CacheId, double: Double) {
-        let doubles = self.doubles.entry(life).or_default();
-        doubles.address = address;
-        doubles.add(double);
-    }
-
-    /// The callback that waits in an object.
-    pub(crate) fn callback_in(
-        &self,
-        address: CacheAddress,
-        object: ObjectAddress,
-    ) -> Option<(Mark, StackId)> {
-        let cache = self.caches.get(&address).filter(|cache| cache.callbacks_waiting > 0)?;
-        let end = object.0.saturating_add(u64::from(cache.facts.object_size.max(1)));
-        let mut inside = self.ledger.callbacks.range(object..ObjectAddress(end));
-        let waiting = inside.find(|(_, waiting)| waiting.life == cache.id)?.1;
-        Some((waiting.queued, waiting.stack))
-    }
-
-    /// The `kfree_rcu()` of the object that a head lies in.
-    pub(crate) fn queued_around(
-        &self,
-        address: CacheAddress,
-        head: ObjectAddress,
-    ) -> Option<(Mark, StackId)> {
-        let cache = self.caches.get(&address).filter(|cache| !cache.outstanding.is_empty())?;
-        if self.watch.blind.contains(&Blind::Frees) {
-            return None;
-        }
-        // Both lie at addresses that a pointer divides.
-        let size = u64::from(cache.facts.object_size.max(1));
-        let starts = (0..size).step_by(size_of::<u64>()).map_while(|offset| head.0.checked_sub(offset));
-        let mut found = starts.filter_map(|start| cache.outstanding.get(ObjectAddress(start)));
-        found.next().map(|entry| (entry.queued, entry.stack))
-    }
-}
