@@ -156,9 +156,9 @@ impl Verdicts {
 /// Destroys that somebody waits in. One whose end may have been lost, or whose module is gone, is none of them.
 fn running(state: &State) -> BTreeSet<DestroyId> {
     let is_running = |destroy: &&Destroy| {
-        let is_one = destroy.look.is_some() || destroy.facts.refcount == 1;
+        let is_one = destroy.look.is_some() || destroy.life.facts.refcount == 1;
         let may_be_over = destroy.released
-            || destroy.module_going.is_some()
+            || destroy.caller.module_going.is_some()
             || state.gaps().iter().any(|gap| gap.until >= destroy.begin.time);
         is_one && !may_be_over
     };

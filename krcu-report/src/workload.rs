@@ -110,7 +110,7 @@ impl Recent {
     pub(super) fn question(&self, state: &State, waits: &Waits, id: DestroyId) -> Option<Question> {
         let destroy = state.destroy(id)?;
         let look = destroy.look?.time;
-        let born = match &destroy.born {
+        let born = match &destroy.life.born {
             Born::Watched { at, .. } => at.time,
             Born::BeforeAttach => Time(0),
         };
@@ -139,10 +139,11 @@ impl Recent {
         Some(Question {
             schema: SCHEMA,
             destroy: id.0,
-            cache: destroy.facts.name.clone(),
+            cache: destroy.life.facts.name.clone(),
             own_objects,
             other_objects: newest.len() as u64 - own_objects,
-            own_left_out: (destroy.queued + destroy.callbacks).saturating_sub(own_objects),
+            own_left_out: (destroy.latest().frees.ever + destroy.latest().callbacks.ever)
+                .saturating_sub(own_objects),
             others_left_out: newest.len() == MOST_SIMULATED || self.is_cut_since(others_from),
             measured_wait_ns: look.since(destroy.begin.time),
             cpus: cpus(state, &newest),
@@ -176,7 +177,7 @@ fn cpus(state: &State, deferred: &[&Deferred]) -> u16 {
 
 /// The destroys of other caches before this one, which may have waited for what this one would wait for.
 fn earlier(state: &State, destroy: &Destroy, zero: Time, caches: &[CacheAddress]) -> Vec<AskedDestroy> {
-    let mut callers: Vec<Task> = vec![destroy.task];
+    let mut callers: Vec<Task> = vec![destroy.caller.task];
     let mut gone: Vec<CacheAddress> = vec![destroy.address];
     let mut destroys = Vec::new();
     let before = state.destroys().rev().filter(|other| other.begin < destroy.begin);
@@ -186,8 +187,8 @@ fn earlier(state: &State, destroy: &Destroy, zero: Time, caches: &[CacheAddress]
             continue;
         }
         gone.push(other.address);
-        let caller = callers.iter().position(|task| *task == other.task).unwrap_or_else(|| {
-            callers.push(other.task);
+        let caller = callers.iter().position(|task| *task == other.caller.task).unwrap_or_else(|| {
+            callers.push(other.caller.task);
             callers.len() - 1
         });
         let (Ok(cache), Ok(caller)) = (u16::try_from(place), u32::try_from(caller)) else { continue };
@@ -209,9 +210,9 @@ fn caches(destroy: &Destroy, deferred: &[&Deferred]) -> Vec<CacheAddress> {
 
 fn asked(state: &State, destroy: &Destroy, address: CacheAddress) -> AskedCache {
     let facts = if address == destroy.address {
-        Some(&destroy.facts)
+        Some(&destroy.life.facts)
     } else {
-        state.view().caches.get(&address).map(|cache| &cache.facts)
+        state.view().caches.get(&address).map(|cache| &cache.life.facts)
     };
     facts.map_or_else(AskedCache::default, |facts| AskedCache {
         name: facts.name.clone(),

@@ -94,7 +94,7 @@ impl Barriers {
             // This one is seen as itself: none is inlined.
             destroying.by_chance = true;
         }
-        let of = cache.and_then(|address| state.cache_at(address)).map(|cache| cache.id);
+        let of = cache.and_then(|address| state.cache_at(address)).map(|cache| cache.life.id);
         let mut end = Some((event.time, graces));
         let rows = ended.into_iter().map(|open| {
             let of = if end.is_some() { of } else { None };
@@ -108,7 +108,7 @@ impl Barriers {
     pub(super) fn looks(&mut self, state: &State, event: &Event, graces: u64) -> Option<Barrier> {
         let open = self.destroys.remove(&event.task)?;
         let destroy = state.destroy(open.destroy?)?;
-        let inlined = destroy.barrier_inside && !open.by_chance;
+        let inlined = destroy.coverage.inside && !open.by_chance;
         let own = open.own;
         inlined.then(|| {
             let mut open = open;
@@ -146,7 +146,7 @@ impl Open {
         destroy: Option<DestroyId>,
         by_chance: bool,
     ) -> Open {
-        let by_cache = state.caches().map(|(_, cache)| (cache.id, cache.outstanding.len()));
+        let by_cache = state.caches().map(|(_, cache)| (cache.life.id, cache.outstanding.len()));
         Open {
             kind,
             cpu,
@@ -154,7 +154,7 @@ impl Open {
             by_chance,
             destroy,
             outstanding: state.outstanding(),
-            own: destroy.and_then(|id| state.destroy(id)).map(|destroy| destroy.cache),
+            own: destroy.and_then(|id| state.destroy(id)).map(|destroy| destroy.life.id),
             by_cache: by_cache.filter(|(_, outstanding)| *outstanding > 0).collect(),
             freed: BTreeMap::new(),
             graces,

@@ -144,9 +144,9 @@ impl Gather {
 
     fn note(&mut self, state: &State, (at, cpu): (Time, Cpu), cache: CacheAddress, by: DeferredBy) {
         let Some(cache) = state.cache_at(cache) else { return };
-        let id = cache.id;
+        let id = cache.life.id;
         self.last_queued.insert(id, at);
-        self.names.entry(id).or_insert_with(|| (cache.facts.name.clone(), cache.facts.object_size));
+        self.names.entry(id).or_insert_with(|| (cache.life.facts.name.clone(), cache.life.facts.object_size));
         self.stretches.push(Deferred { at, cache: id, cpu, by }, state);
     }
 
@@ -181,10 +181,10 @@ impl Gather {
         let cpus = self.cpus(state);
         let mut names = self.names;
         let verdicts = krcu_model::verdicts(state);
-        let callers: BTreeSet<Task> = state.destroys().map(|destroy| destroy.task).collect();
+        let callers: BTreeSet<Task> = state.destroys().map(|destroy| destroy.caller.task).collect();
         let mut destroys = Vec::new();
         for (place, destroy) in simulated {
-            names.insert(destroy.cache, (destroy.facts.name.clone(), destroy.facts.object_size));
+            names.insert(destroy.life.id, (destroy.life.facts.name.clone(), destroy.life.facts.object_size));
             let leaked = verdicts.get(place).and_then(|verdict| verdict.leaked).unwrap_or(0);
             if leaked > MOST_LEAKED {
                 return Err(WhatIfError::TooMany {
@@ -194,12 +194,12 @@ impl Gather {
                 });
             }
             let exit = self.exits.get(place).copied().unwrap_or_default();
-            let last_queued = self.last_queued.get(&destroy.cache).copied().unwrap_or_default();
+            let last_queued = self.last_queued.get(&destroy.life.id).copied().unwrap_or_default();
             // The exit path begins with its own barrier, when that comes after all that it is for.
             let entered = destroy.begin.time;
             let own = exit.own_barrier.filter(|barrier| barrier.begin >= last_queued);
             let own = own.unwrap_or(Span { begin: entered, end: entered });
-            let look = destroy.look.filter(|_| destroy.barrier_inside);
+            let look = destroy.look.filter(|_| destroy.coverage.inside);
             let wait = look.map(|look| Wait {
                 destroy: 0,
                 wait_ns: own.end.since(own.begin) + look.time.since(entered),
@@ -209,8 +209,8 @@ impl Gather {
             destroys.push(Destroyed {
                 at: own.begin,
                 place,
-                cache: destroy.cache,
-                task: destroy.task,
+                cache: destroy.life.id,
+                task: destroy.caller.task,
                 cpu: self.destroy_cpus.get(place).copied().unwrap_or_default(),
                 leaked,
                 wait,
@@ -249,15 +249,15 @@ fn simulated(state: &State) -> Vec<(usize, &Destroy)> {
     let destroys: Vec<&Destroy> = state.destroys().collect();
     let places = destroys.iter().enumerate().filter(|(place, destroy)| {
         destroy.look.is_some()
-            || (destroy.facts.refcount > 1
+            || (destroy.life.facts.refcount > 1
                 && destroys[*place + 1..]
                     .iter()
-                    .any(|later| later.cache == destroy.cache && later.look.is_some()))
+                    .any(|later| later.life.id == destroy.life.id && later.look.is_some()))
     });
     // A second look at a cache that a failed destroy left is none that an approach would have.
     let mut looked = BTreeSet::new();
     places
-        .filter(|(_, destroy)| destroy.look.is_none() || looked.insert(destroy.cache))
+        .filter(|(_, destroy)| destroy.look.is_none() || looked.insert(destroy.life.id))
         .map(|(place, destroy)| (place, *destroy))
         .collect()
 }

@@ -5,11 +5,11 @@
 //! that call has returned.
 
 use crate::{
-    event::{CacheFacts, Time},
+    event::{CacheFacts, ObjectAddress},
+    promise::ledger::Ledger,
     state::{
-        freed_by::FreedBy,
-        function::Recent,
         id::{CacheId, DestroyId, Mark},
+        moment::{Counts, Moment, Past},
         object_table::ObjectTable,
         stack::StackId,
     },
@@ -29,12 +29,12 @@ pub enum Born {
     BeforeAttach,
 }
 
-/// A slab cache.
+/// Which cache it is.
 #[derive(Clone, Debug)]
-pub struct Cache {
-    /// Which life.
+pub struct Life {
+    /// Its number.
     pub id: CacheId,
-    /// What it is.
+    /// What the kernel tells of it.
     pub facts: CacheFacts,
     /// Other names under which it was asked for.
     pub aliases: Vec<String>,
@@ -42,48 +42,120 @@ pub struct Cache {
     pub born: Born,
     /// Whether its objects are counted, not streamed.
     pub counted: bool,
-    /// Deferred frees that have not begun.
+}
+
+impl Life {
+    /// Whether objects may have been queued before the probes, or are not told one by one.
+    #[must_use]
+    pub fn has_unseen_past(&self) -> bool {
+        self.born == Born::BeforeAttach || self.counted
+    }
+}
+
+/// How far the barriers for `kfree_rcu()` reached that have returned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Everything queued before this point had been freed when one returned.
+    pub covered: u64,
+    /// The same, if one ran inside a destroy of which it is not known whether one did.
+    pub maybe_covered: u64,
+    /// Whether one has returned whose begin was not seen: it was running when the probes were attached.
+    pub after_older_barrier: bool,
+}
+
+impl Reach {
+    /// A barrier reached so far.
+    pub(crate) fn extend(&mut self, reach: u64) {
+        self.covered = self.covered.max(reach);
+    }
+}
+
+/// A slab cache.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// Which it is.
+    pub life: Life,
+    /// Objects of `kfree_rcu()` whose free has not begun.
     pub outstanding: ObjectTable,
-    /// Deferred frees that have begun, in calls that have not returned.
+    /// How many frees have begun, in calls that have not returned.
     pub being_freed: u64,
     /// Callbacks of `call_rcu()` that have not begun to run, where it is told when they do.
     pub callbacks_waiting: u64,
     /// Callbacks that have begun and not returned.
     pub callbacks_running: u64,
-    /// Runs of callbacks that were queued before anything was seen of them.
-    pub callbacks_unknown: u64,
-    /// Objects ever handed to `kfree_rcu()`.
-    pub queued: u64,
-    /// Callbacks ever handed to `call_rcu()` with a head in an object.
-    pub callbacks: u64,
-    /// The last `kfree_rcu()` that no program order ends: one that freed within its call is not here.
-    pub last_queued: Option<Mark>,
-    /// The last `call_rcu()`.
-    pub last_callback: Option<Mark>,
-    /// Stack of the last `call_rcu()`.
-    pub last_callback_stack: StackId,
-    /// The functions of the last ones.
-    pub functions: Recent,
-    /// Stack of the last `kfree_rcu()`.
-    pub last_queued_stack: StackId,
-    /// The last free of a deferred object.
-    pub last_freed: Option<Time>,
-    /// Frees of objects that were queued before anything was seen of them.
-    pub freed_unknown: u64,
-    /// Frees and runs of callbacks of what nobody was seen to queue, and that may be the module's own.
-    pub unexplained: u64,
-    /// Deferred objects that were freed, by how.
-    pub freed_by: FreedBy,
-    /// Everything queued before this point had been freed when a barrier for this cache returned.
-    pub covered: u64,
-    /// The same, if a barrier ran inside a destroy of which it is not known whether one did.
-    pub maybe_covered: u64,
-    /// Whether a barrier for this cache has returned whose begin was not seen.
-    pub after_older_barrier: bool,
+    /// What was ever deferred.
+    pub past: Past,
+    /// How far the barriers for it alone reached.
+    pub reach: Reach,
     /// The destroy that failed to empty it.
     pub failed: Option<DestroyId>,
     /// The last destroy that began to look at it.
     pub looking: Option<DestroyId>,
     /// The last destroy whose look at it is over.
     pub looked: Option<DestroyId>,
+}
+
+impl Cache {
+    pub(crate) fn new(id: CacheId, facts: CacheFacts, born: Born) -> Cache {
+        Cache {
+            life: Life { id, facts, aliases: Vec::new(), born, counted: false },
+            outstanding: ObjectTable::default(),
+            being_freed: 0,
+            callbacks_waiting: 0,
+            callbacks_running: 0,
+            past: Past::default(),
+            reach: Reach::default(),
+            failed: None,
+            looking: None,
+            looked: None,
+        }
+    }
+
+    /// How many deferred frees have not returned.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            outstanding: self.outstanding.len(),
+            being_freed: self.being_freed,
+            callbacks_waiting: self.callbacks_waiting,
+            callbacks_running: self.callbacks_running,
+        }
+    }
+
+    /// What is deferred now, without what is known of each object.
+    pub(crate) fn numbers(&self, ledger: &Ledger) -> Moment {
+        Moment {
+            counts: self.counts(),
+            past: self.past.clone(),
+            graces_ended: ledger.graces_ended,
+            ..Moment::default()
+        }
+    }
+
+    /// What is deferred now.
+    pub(crate) fn moment(&self, ledger: &Ledger) -> Moment {
+        let mut moment = self.numbers(ledger);
+        let mut oldest: Option<Mark> = None;
+        for (_, entry) in self.outstanding.iter() {
+            oldest = Some(oldest.map_or(entry.queued, |oldest| oldest.min(entry.queued)));
+            *moment.stacks.entry(entry.stack).or_default() += 1;
+            *moment.cpus.entry(entry.cpu).or_default() += 1;
+        }
+        if self.callbacks_waiting > 0 {
+            let mut head_before: Option<ObjectAddress> = None;
+            for (head, waiting) in ledger.callbacks.iter().filter(|(_, waiting)| waiting.life == self.life.id)
+            {
+                oldest = Some(oldest.map_or(waiting.queued, |oldest| oldest.min(waiting.queued)));
+                *moment.stacks.entry(waiting.stack).or_default() += 1;
+                *moment.cpus.entry(waiting.cpu).or_default() += 1;
+                *moment.functions.entry(waiting.function).or_default() += 1;
+                // Heads at one place of their objects lie further apart than an object is long.
+                let size = u64::from(self.life.facts.object_size);
+                moment.shares_objects |= head_before.is_some_and(|before| head.0 - before.0 < size);
+                head_before = Some(*head);
+            }
+        }
+        moment.oldest = oldest.map(|oldest| oldest.time);
+        moment
+    }
 }

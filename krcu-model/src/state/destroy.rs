@@ -3,38 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    event::{CacheAddress, CacheFacts, Cpu, Leftover, Task, Time},
+    event::{CacheAddress, Leftover, Task, Time},
     state::{
-        cache::Born,
-        freed_by::FreedBy,
-        function::{FunctionId, Recent},
-        id::{CacheId, DestroyId, Mark},
+        cache::{Life, Reach},
+        id::{DestroyId, Mark},
+        moment::{Moment, Past},
         stack::StackId,
     },
 };
-
-/// What was outstanding at one moment, for a person to read.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Deferred frees by `kfree_rcu()` that had not begun.
-    pub outstanding: u64,
-    /// Deferred frees that had begun and not returned.
-    pub being_freed: u64,
-    /// Callbacks of `call_rcu()` that had not begun to run.
-    pub callbacks_waiting: u64,
-    /// Callbacks that had begun and not returned.
-    pub callbacks_running: u64,
-    /// How many of those that waited by their function.
-    pub functions: BTreeMap<FunctionId, u64>,
-    /// Whether two heads of those that waited lie so close that they may be in one object.
-    pub shares_objects: bool,
-    /// When the oldest was queued.
-    pub oldest: Option<Time>,
-    /// How many by stack.
-    pub stacks: BTreeMap<StackId, u64>,
-    /// How many by the CPU that queued them.
-    pub cpus: BTreeMap<Cpu, u64>,
-}
 
 /// What `__kmem_cache_shutdown()` said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,23 +21,9 @@ pub enum Shutdown {
     Left(Option<Leftover>),
 }
 
-/// One call of `kmem_cache_destroy()`.
+/// Who called it.
 #[derive(Clone, Debug)]
-pub struct Destroy {
-    /// Which.
-    pub id: DestroyId,
-    /// The cache.
-    pub cache: CacheId,
-    /// Its address.
-    pub address: CacheAddress,
-    /// What it was, before the call.
-    pub facts: CacheFacts,
-    /// Other names under which it was asked for.
-    pub aliases: Vec<String>,
-    /// How it came into the watch.
-    pub born: Born,
-    /// Whether its objects were counted, not streamed.
-    pub counted: bool,
+pub struct Caller {
     /// The task.
     pub task: Task,
     /// Its name.
@@ -70,159 +32,155 @@ pub struct Destroy {
     pub stack: StackId,
     /// The module whose exit ran in that task, when its end was seen.
     pub module_going: Option<String>,
+    /// The last `rcu_barrier()` of the same task before the entry: when it returned.
+    pub rcu_barrier_before: Option<Time>,
+}
+
+/// How far the barriers reached that stand before the look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Coverage {
+    /// Those for `kfree_rcu()` that had returned at the entry, or that ran inside.
+    pub frees: Reach,
+    /// Whether one for `kfree_rcu()` ran inside, in the same task, before the look.
+    pub inside: bool,
+    /// An `rcu_barrier()` that ran while it looked: it waits for the sheaves that the look flushes.
+    pub sheaves: u64,
+    /// The `rcu_barrier()`s that had returned at the entry.
+    pub callbacks_before: u64,
+    /// The same, and those that ran inside.
+    pub callbacks: u64,
+}
+
+/// What happened between the entry and the end of the look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meanwhile {
+    /// Deferred frees of other watched caches at the entry.
+    pub others_at_begin: u64,
+    /// Of these, what began to be freed before the look, while its cache lived.
+    pub others_freed: u64,
+    /// Frees of unknown objects of this cache.
+    pub unknown_frees: u64,
+    /// Runs of unknown callbacks of this cache, before the look.
+    pub unknown_callbacks: u64,
+    /// Whether objects were queued while it looked: some may have been allocated after their slab was flushed, and the
+    /// kernel's counts take such a slab for a full one.
+    pub queued_while_looking: bool,
+}
+
+/// Deferred frees, and callbacks, that were seen after the look was over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Late {
+    /// All of them.
+    pub frees: u64,
+    /// Of these, frees of objects that were queued before anything was seen of them.
+    pub unknown_frees: u64,
+    /// And callbacks of which nothing was seen before.
+    pub unknown_callbacks: u64,
+    /// The last of them.
+    pub last: Option<Time>,
+}
+
+/// One call of `kmem_cache_destroy()`.
+#[derive(Clone, Debug)]
+pub struct Destroy {
+    /// Which.
+    pub id: DestroyId,
+    /// The cache, as it was before the call.
+    pub life: Life,
+    /// Its address.
+    pub address: CacheAddress,
+    /// Who called it.
+    pub caller: Caller,
     /// When it was entered.
     pub begin: Mark,
     /// When it looked at its slabs.
     pub look: Option<Mark>,
     /// When that look was over.
     pub end: Option<Mark>,
-    /// Whether it returned and left the cache to be given back later.
-    pub lingers: bool,
     /// What the look found.
     pub shutdown: Option<Shutdown>,
-    /// Whether a barrier for `kfree_rcu()` ran inside, in the same task, before the look.
-    pub barrier_inside: bool,
-    /// Outstanding at the entry.
-    pub at_begin: Snapshot,
-    /// Objects that had been freed with sheaves at the entry.
-    pub from_sheaves_at_begin: u64,
-    /// Deferred objects that were freed before the look, by how.
-    pub freed_by: FreedBy,
-    /// Normal grace periods that had ended at the entry.
-    pub graces_at_begin: u64,
-    /// The same at the look.
-    pub graces_at_look: u64,
-    /// Objects that were allocated and neither queued nor freed when the look was over, by stack.
-    pub allocated: BTreeMap<StackId, u64>,
-    /// Deferred frees of other watched caches at the entry.
-    pub others_at_begin: u64,
-    /// Of these, what began to be freed before the look, while its cache lived.
-    pub waited_for_others: u64,
-    /// Frees of this cache by batches, at the entry.
-    pub from_batches_at_begin: u64,
-    /// How far an `rcu_barrier()` reached that ran while it looked: it waits for the sheaves that the look flushes.
-    pub sheaves_covered: u64,
-    /// Frees of unknown objects of this cache while the destroy waited.
-    pub unknown_while_waiting: u64,
-    /// The same for callbacks of `call_rcu()`.
-    pub unknown_callbacks_while_waiting: u64,
-    /// Outstanding at the look; at its end, when objects were queued meanwhile.
-    pub at_look: Snapshot,
-    /// Outstanding when the look was over and its slabs were counted.
-    pub outstanding_after: u64,
-    /// Deferred frees that had begun and not returned at that time.
-    pub being_freed_after: u64,
-    /// Callbacks of `call_rcu()` that had not begun to run at that time.
-    pub callbacks_waiting_after: u64,
-    /// Callbacks that had begun and not returned.
-    pub callbacks_running_after: u64,
-    /// Whether objects were queued while it looked: some may have been allocated after their slab was
-    /// flushed, and the kernel's counts take such a slab for a full one.
-    pub queued_during: bool,
-    /// The last deferred free until the look was over: when it was queued.
-    pub last_queued: Option<Mark>,
-    /// The last callback.
-    pub last_callback: Option<Mark>,
-    /// Stack of what is not covered.
-    pub last_queued_stack: StackId,
-    /// Stack of the callback that is not covered.
-    pub last_callback_stack: StackId,
-    /// The functions of the last callbacks.
-    pub functions: Recent,
-    /// The last free of a deferred object, before the look.
-    pub last_freed: Option<Time>,
-    /// Frees of unknown objects before the look was over.
-    pub freed_unknown: u64,
-    /// Frees and runs of callbacks until then of what nobody was seen to queue.
-    pub unexplained: u64,
-    /// The same for runs of unknown callbacks.
-    pub callbacks_unknown: u64,
-    /// How far barriers for `kfree_rcu()` reached that had returned at the entry, or that ran inside.
-    pub covered: u64,
-    /// The same, if a barrier ran inside where it is not known whether one did.
-    pub maybe_covered: u64,
-    /// Whether a barrier for it returned before the look that was running when the probes were attached.
-    pub after_older_barrier: bool,
-    /// How far `rcu_barrier()` reached at the entry.
-    pub callbacks_covered_before: u64,
-    /// The same, or how far one that ran inside reached.
-    pub callbacks_covered: u64,
-    /// The last `rcu_barrier()` of the same task before the entry: when it returned.
-    pub rcu_barrier_before: Option<Time>,
-    /// Objects ever handed to `kfree_rcu()`.
-    pub queued: u64,
-    /// Of these, objects that the call itself freed.
-    pub within_call: u64,
-    /// Callbacks ever handed to `call_rcu()`.
-    pub callbacks: u64,
-    /// Deferred frees, and callbacks, seen after the look was over.
-    pub late: u64,
-    /// Of these, frees of objects that were queued before anything was seen of them.
-    pub late_unknown: u64,
-    /// And callbacks of which nothing was seen before.
-    pub late_unknown_callbacks: u64,
-    /// The last of them.
-    pub last_late: Option<Time>,
+    /// Whether it returned and left the cache to be given back later.
+    pub lingers: bool,
     /// Whether the memory of the cache was given back.
     pub released: bool,
-}
-
-impl Snapshot {
-    /// Deferred frees by `kfree_rcu()` that had not returned.
-    #[must_use]
-    pub fn frees(&self) -> u64 {
-        self.outstanding + self.being_freed
-    }
-
-    /// Callbacks of `call_rcu()` that had not returned.
-    #[must_use]
-    pub fn callbacks(&self) -> u64 {
-        self.callbacks_waiting + self.callbacks_running
-    }
+    /// What was deferred at the entry.
+    pub at_begin: Moment,
+    /// What was deferred at the look.
+    pub at_look: Moment,
+    /// What was deferred when the look was over and its slabs were counted. Until that is known its past is that of the look;
+    /// what is known of each object is here only where objects were queued while it looked.
+    pub after: Moment,
+    /// How far the barriers reached that stand before the look.
+    pub coverage: Coverage,
+    /// What happened until the look was over.
+    pub meanwhile: Meanwhile,
+    /// Objects that were allocated and neither queued nor freed when the look was over, by stack.
+    pub allocated: BTreeMap<StackId, u64>,
+    /// What was seen after the look was over.
+    pub late: Late,
 }
 
 impl Destroy {
+    /// The moment that its verdict is about: the look, or its end where objects were queued meanwhile.
+    #[must_use]
+    pub fn judged_at(&self) -> &Moment {
+        if self.meanwhile.queued_while_looking { &self.after } else { &self.at_look }
+    }
+
+    /// What was ever deferred until the look was over, as far as that is known; nothing where it has not looked.
+    #[must_use]
+    pub fn past(&self) -> &Past {
+        &self.after.past
+    }
+
+    /// What was ever deferred at the last moment that is known: the entry, where it has not looked.
+    #[must_use]
+    pub fn latest(&self) -> &Past {
+        if self.look.is_some() { &self.after.past } else { &self.at_begin.past }
+    }
+
     /// Deferred frees by `kfree_rcu()` that had not returned when the look was over.
     #[must_use]
     pub fn frees_after(&self) -> u64 {
-        self.outstanding_after + self.being_freed_after + self.late_unknown
+        self.after.counts.frees() + self.late.unknown_frees
     }
 
     /// The same of callbacks of `call_rcu()`.
     #[must_use]
     pub fn callbacks_after(&self) -> u64 {
-        self.callbacks_waiting_after + self.callbacks_running_after + self.late_unknown_callbacks
+        self.after.counts.callbacks() + self.late.unknown_callbacks
     }
 
     /// Whether a callback of this cache is ordered before the destroy by no `rcu_barrier()`.
     #[must_use]
     pub fn has_open_callbacks(&self) -> bool {
-        self.last_callback.is_some_and(|last| last.position >= self.callbacks_covered)
+        self.past().callbacks.last.is_some_and(|last| last.position >= self.coverage.callbacks)
     }
 
     /// Whether only the `rcu_barrier()` inside the destroy ordered a callback of this cache before it.
     #[must_use]
     pub fn waited_for_callbacks(&self) -> bool {
-        !self.has_open_callbacks()
-            && self.last_callback.is_some_and(|last| last.position >= self.callbacks_covered_before)
+        let last = self.past().callbacks.last;
+        !self.has_open_callbacks() && last.is_some_and(|last| last.position >= self.coverage.callbacks_before)
     }
 
     /// Whether an `rcu_barrier()` ran inside the destroy, in the same task, before the look.
     #[must_use]
     pub fn rcu_barrier_inside(&self) -> bool {
-        self.callbacks_covered > self.begin.position
+        self.coverage.callbacks > self.begin.position
     }
 
     /// Whether a `kfree_rcu()` of this cache is ordered before the look by no barrier.
     #[must_use]
     pub fn has_uncovered_frees(&self) -> bool {
-        self.last_queued.is_some_and(|last| last.position >= self.covered.max(self.sheaves_covered))
+        let Coverage { frees, sheaves, .. } = self.coverage;
+        self.past().frees.last.is_some_and(|last| last.position >= frees.covered.max(sheaves))
     }
 
     /// Whether a barrier inside a destroy may order what nothing else is known to order.
     #[must_use]
     pub fn may_be_covered(&self) -> bool {
-        self.maybe_covered > self.covered
-            && self.last_queued.is_none_or(|last| last.position < self.maybe_covered)
+        let Reach { covered, maybe_covered, .. } = self.coverage.frees;
+        maybe_covered > covered && self.past().frees.last.is_none_or(|last| last.position < maybe_covered)
     }
 }

@@ -33,7 +33,7 @@ impl State {
         let alive = self.caches.values().filter(|cache| cache.failed.as_ref().is_none_or(stays));
         let destroyed = self.destroys().filter(|destroy| stays(&destroy.id));
         let known: BTreeSet<CacheId> =
-            alive.map(|cache| cache.id).chain(destroyed.map(|destroy| destroy.cache)).collect();
+            alive.map(|cache| cache.life.id).chain(destroyed.map(|destroy| destroy.life.id)).collect();
         accuse::forget(self, |life, at| at < oldest && !known.contains(&life))
     }
 

@@ -17,11 +17,12 @@ use crate::{
 
 pub use self::{
     barriers::OpenBarrier,
-    cache::{Born, Cache},
+    cache::{Born, Cache, Life, Reach},
     deferred::{Outstanding, Waiting},
-    destroy::{Destroy, Shutdown, Snapshot},
+    destroy::{Caller, Coverage, Destroy, Late, Meanwhile, Shutdown},
     freed_by::FreedBy,
     id::{CacheId, DestroyId, Freer, Mark},
+    moment::{Counts, Moment, Past, Queued, Unknown},
 };
 pub use crate::event::{Blind, Watch};
 
@@ -34,6 +35,7 @@ pub(crate) mod freed_by;
 pub(crate) mod freeing;
 pub mod function;
 pub(crate) mod id;
+pub(crate) mod moment;
 mod object_index;
 pub mod object_table;
 pub mod stack;
@@ -147,7 +149,7 @@ impl State {
     /// behind whose deferred free is still to be seen.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
-        let is_running = |destroy: &Destroy| destroy.look.is_some() || destroy.facts.refcount == 1;
+        let is_running = |destroy: &Destroy| destroy.look.is_some() || destroy.life.facts.refcount == 1;
         let is_orphan = |waiting: &Waiting| waiting.late_for.is_some();
         if self.open_destroys.values().filter_map(|id| self.destroy(*id)).any(is_running)
             || !self.orphans.is_empty()
@@ -159,8 +161,8 @@ impl State {
             let Some(destroy) = cache.failed.and_then(|id| self.destroy(id)) else { return false };
             // Of a cache that is older than the probes, objects may land that nobody saw queued.
             let known = destroy.frees_after() + destroy.callbacks_after();
-            let unexplained = destroy.born == Born::BeforeAttach
-                && !destroy.counted
+            let unexplained = destroy.life.born == Born::BeforeAttach
+                && !destroy.life.counted
                 && matches!(destroy.shutdown, Some(Shutdown::Left(Some(left))) if left.objects > known);
             unexplained || !cache.outstanding.is_empty() || cache.callbacks_waiting > 0
         })

@@ -39,7 +39,7 @@ impl State {
             BarrierKind::Rcu => {
                 if !ended.by_chance {
                     if let Some(destroy) = inside {
-                        destroy.callbacks_covered = destroy.callbacks_covered.max(reach);
+                        destroy.coverage.callbacks = destroy.coverage.callbacks.max(reach);
                     }
                     self.callbacks_covered = self.callbacks_covered.max(reach);
                     self.last_rcu_barrier.insert(task, end.time);
@@ -51,7 +51,7 @@ impl State {
             BarrierKind::Kvfree => {
                 self.covered = self.covered.max(reach);
                 if let Some(destroy) = inside {
-                    destroy.is_covered(reach);
+                    destroy.coverage.frees.extend(reach);
                 }
             }
             BarrierKind::KvfreeOnCache => {
@@ -59,11 +59,11 @@ impl State {
                 let Some(address) = address else { return };
                 let of = inside.as_ref().map(|destroy| destroy.id);
                 let cache = self.cache(address);
-                cache.covered = cache.covered.max(reach);
-                let life = cache.id;
+                cache.reach.extend(reach);
+                let life = cache.life.id;
                 let inside = of.and_then(|id| self.destroys.get_mut(&id));
-                if let Some(destroy) = inside.filter(|destroy| destroy.cache == life) {
-                    destroy.is_covered(reach);
+                if let Some(destroy) = inside.filter(|destroy| destroy.life.id == life) {
+                    destroy.coverage.frees.extend(reach);
                 }
             }
         }
@@ -74,7 +74,9 @@ impl State {
     fn older_barrier_ends(&mut self, barrier: BarrierKind, address: Option<CacheAddress>) {
         match (barrier, address) {
             (BarrierKind::Kvfree, _) => self.after_older_barrier = true,
-            (BarrierKind::KvfreeOnCache, Some(address)) => self.cache(address).after_older_barrier = true,
+            (BarrierKind::KvfreeOnCache, Some(address)) => {
+                self.cache(address).reach.after_older_barrier = true
+            }
             (BarrierKind::Rcu | BarrierKind::KvfreeOnCache, _) => {}
         }
     }
@@ -84,7 +86,7 @@ impl State {
         if let Some(destroy) = self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id))
             && destroy.look.is_some_and(|look| reach > look.position)
         {
-            destroy.sheaves_covered = destroy.sheaves_covered.max(reach);
+            destroy.coverage.sheaves = destroy.coverage.sheaves.max(reach);
         }
     }
 
@@ -110,7 +112,7 @@ impl State {
                 if promise::surely_covers(barrier, task, &entry)
                     || returned.is_some_and(|returned| *returned < barrier.begin.position)
                 {
-                    missed.push((entry.queued, *cache_address, cache.id, object));
+                    missed.push((entry.queued, *cache_address, cache.life.id, object));
                 }
             }
         }

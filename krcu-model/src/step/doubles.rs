@@ -30,9 +30,9 @@ impl State {
         object: ObjectAddress,
     ) -> Option<(Mark, StackId)> {
         let cache = self.caches.get(&address).filter(|cache| cache.callbacks_waiting > 0)?;
-        let end = object.0.saturating_add(u64::from(cache.facts.object_size.max(1)));
+        let end = object.0.saturating_add(u64::from(cache.life.facts.object_size.max(1)));
         let mut inside = self.ledger.callbacks.range(object..ObjectAddress(end));
-        let waiting = inside.find(|(_, waiting)| waiting.life == cache.id)?.1;
+        let waiting = inside.find(|(_, waiting)| waiting.life == cache.life.id)?.1;
         Some((waiting.queued, waiting.stack))
     }
 
@@ -47,7 +47,7 @@ impl State {
             return None;
         }
         // Both lie at addresses that a pointer divides.
-        let size = u64::from(cache.facts.object_size.max(1));
+        let size = u64::from(cache.life.facts.object_size.max(1));
         let starts = (0..size).step_by(size_of::<u64>()).map_while(|offset| head.0.checked_sub(offset));
         let mut found = starts.filter_map(|start| cache.outstanding.get(ObjectAddress(start)));
         found.next().map(|entry| (entry.queued, entry.stack))

@@ -39,7 +39,7 @@ impl State {
         {
             self.outstanding -= 1;
             if let Some(destroy) = self.destroys.get_mut(&late_for) {
-                destroy.late_free(mark.time);
+                destroy.late.free(mark.time);
             }
             return;
         }
@@ -56,31 +56,31 @@ impl State {
                     && path == FreePath::Single
                     && freer == Freer::of(entry.task, entry.cpu);
                 if entry.form == QueueForm::Headless && !within_call {
-                    cache.last_queued = cache.last_queued.max(Some(entry.queued));
+                    cache.past.frees.last = cache.past.frees.last.max(Some(entry.queued));
                 }
                 if within_call {
-                    cache.freed_by.within_call += 1;
+                    cache.past.freed_by.within_call += 1;
                 } else {
-                    cache.freed_by.count(path);
-                    cache.last_freed = Some(mark.time);
+                    cache.past.freed_by.count(path);
+                    cache.past.last_freed = Some(mark.time);
                     // Within its call it may be freed after a `synchronize_rcu()` that had nobody to wait for.
                     deferred = Some(entry.queued);
                 }
             }
             // A free of what nobody queued is the module's own, by kvfree() or kfree_bulk(). Only of a cache
             // that is older than the probes may an array hold objects that were queued before them.
-            None if path == FreePath::Single || cache.born != Born::BeforeAttach => {
-                cache.unexplained += 1;
+            None if path == FreePath::Single || cache.life.born != Born::BeforeAttach => {
+                cache.past.unknown.unexplained += 1;
                 return;
             }
             None => {
-                cache.freed_unknown += 1;
-                cache.freed_by.count(path);
-                cache.last_freed = Some(mark.time);
+                cache.past.unknown.frees += 1;
+                cache.past.freed_by.count(path);
+                cache.past.last_freed = Some(mark.time);
             }
         }
         cache.being_freed += 1;
-        let (looked, id) = (cache.looked, cache.id);
+        let (looked, id) = (cache.looked, cache.life.id);
         self.outstanding -= u64::from(queued.is_some());
         if let Some(queued) = deferred {
             self.check_grace(mark, object, (address, id), queued);
@@ -93,16 +93,16 @@ impl State {
         }
         self.freeing.begin((freer, path), address);
         if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id)) {
-            destroy.late_free(mark.time);
-            destroy.late_unknown += u64::from(queued.is_none());
+            destroy.late.free(mark.time);
+            destroy.late.unknown_frees += u64::from(queued.is_none());
         }
         for open in self.open_destroys.values() {
             let Some(destroy) = self.destroys.get_mut(open) else { continue };
             match queued {
-                None => destroy.unknown_while_waiting += u64::from(destroy.cache == id),
+                None => destroy.meanwhile.unknown_frees += u64::from(destroy.life.id == id),
                 Some(entry) => {
                     let is_waited_for = destroy.look.is_none() && entry.queued < destroy.begin;
-                    destroy.waited_for_others += u64::from(is_waited_for && destroy.cache != id);
+                    destroy.meanwhile.others_freed += u64::from(is_waited_for && destroy.life.id != id);
                 }
             }
         }

@@ -94,7 +94,7 @@ impl State {
             What::ModuleFreed { name } => {
                 for id in self.unattributed.remove(&task).unwrap_or_default() {
                     if let Some(destroy) = self.destroys.get_mut(&id) {
-                        destroy.module_going = Some(name.clone());
+                        destroy.caller.module_going = Some(name.clone());
                     }
                 }
                 if !self.watch.blind.contains(&Blind::CallbackRuns) {

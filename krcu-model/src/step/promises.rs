@@ -13,7 +13,7 @@ impl State {
     pub(super) fn violation(&self, promise: Promise, cache: Option<CacheAddress>, at: Mark) -> Violation {
         Violation {
             promise,
-            cache: cache.and_then(|cache| self.caches.get(&cache)).map(|cache| cache.id),
+            cache: cache.and_then(|cache| self.caches.get(&cache)).map(|cache| cache.life.id),
             address: cache,
             object: None,
             begin: at.time,

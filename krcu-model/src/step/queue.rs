@@ -22,10 +22,10 @@ impl State {
     ) {
         let stack = self.stack_of(site);
         let cache = self.cache(address);
-        cache.queued += 1;
-        cache.last_queued_stack = stack;
+        cache.past.frees.ever += 1;
+        cache.past.frees.stack = stack;
         if form != QueueForm::Headless {
-            cache.last_queued = Some(mark);
+            cache.past.frees.last = Some(mark);
         }
         let before = cache.outstanding.insert(object, Outstanding { queued: mark, task, cpu, stack, form });
         if let Some(before) = before {
@@ -60,7 +60,7 @@ impl State {
         let Some(now) = cache.outstanding.get(object) else { return };
         if before.form == QueueForm::Nolock && now.form == QueueForm::Head {
             // It found no room then, and has been queued from an interrupt for it.
-            cache.queued -= 1;
+            cache.past.frees.ever -= 1;
         } else if !self.watch.blind.contains(&Blind::Frees) {
             let (first, second) = ((before.queued, before.stack), (mark, Some(now.stack)));
             self.handed_over_twice(address, Double { first, second });
@@ -68,7 +68,7 @@ impl State {
     }
 
     pub(super) fn handed_over_twice(&mut self, address: CacheAddress, double: Double) {
-        let life = self.cache(address).id;
+        let life = self.cache(address).life.id;
         self.keep_double(address, life, double);
     }
 }

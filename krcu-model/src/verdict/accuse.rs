@@ -91,8 +91,9 @@ fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
 
 /// What is known of a cache, whether it lives or not.
 fn facts_of(state: &State, cache: CacheId) -> CacheFacts {
-    let destroyed = state.destroys().rfind(|destroy| destroy.cache == cache).map(|destroy| &destroy.facts);
-    let alive = state.caches.values().find(|life| life.id == cache).map(|life| &life.facts);
+    let destroyed =
+        state.destroys().rfind(|destroy| destroy.life.id == cache).map(|destroy| &destroy.life.facts);
+    let alive = state.caches.values().find(|alive| alive.life.id == cache).map(|alive| &alive.life.facts);
     alive.or(destroyed).cloned().unwrap_or_default()
 }
 

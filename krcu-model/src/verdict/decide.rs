@@ -85,14 +85,14 @@ fn decide(
     unseen_calls: u64,
     verdict: &mut Verdict,
 ) -> VerdictKind {
-    if destroy.facts.refcount < 1 && destroy.look.is_none() && losses.is_empty() {
+    if destroy.life.facts.refcount < 1 && destroy.look.is_none() && losses.is_empty() {
         verdict
             .notes
             .push("the cache was destroyed before, which failed: this call changes nothing".to_owned());
         return VerdictKind::Repeated;
     }
-    if destroy.facts.refcount != 1 && destroy.look.is_none() && losses.is_empty() {
-        verdict.notes.push(match destroy.facts.refcount - 1 {
+    if destroy.life.facts.refcount != 1 && destroy.look.is_none() && losses.is_empty() {
+        verdict.notes.push(match destroy.life.facts.refcount - 1 {
             1 => "the cache is merged with another and stays for it; this dropped a reference".to_owned(),
             others => format!(
                 "the cache is merged with others and stays for {others} users; this dropped a reference"
@@ -107,14 +107,14 @@ fn decide(
     if !losses.is_empty() {
         return VerdictKind::Inconclusive;
     }
-    if state.watch.blind.contains(&Blind::Frees) && destroy.queued > 0 {
+    if state.watch.blind.contains(&Blind::Frees) && destroy.latest().frees.ever > 0 {
         return open(verdict, Reason::BlindFrees, "this kernel does not let every deferred free be seen");
     }
-    if shutdown == Shutdown::Empty && destroy.late > 0 {
+    if shutdown == Shutdown::Empty && destroy.late.frees > 0 {
         // Only now: were a free unseen, that of another object at the same address would look like this.
         verdict.notes.push(format!(
             "{} deferred frees ran after the memory of the cache was given back",
-            destroy.late
+            destroy.late.frees
         ));
         return VerdictKind::LateFree;
     }
@@ -152,10 +152,10 @@ fn open(verdict: &mut Verdict, reason: Reason, note: &str) -> VerdictKind {
 /// The kernel says that objects remain: whose are they?
 fn of_failed(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut Verdict) -> VerdictKind {
     let left = verdict.kernel_objects_left;
-    if let Some(left) = left.filter(|left| destroy.outstanding_after > *left) {
+    if let Some(left) = left.filter(|left| destroy.after.counts.outstanding > *left) {
         verdict.notes.push(format!(
             "{} deferred frees are outstanding by our count, and the kernel counts {left} objects",
-            destroy.outstanding_after,
+            destroy.after.counts.outstanding,
         ));
         return VerdictKind::ModelDisagrees;
     }
@@ -185,7 +185,7 @@ fn of_failed(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut 
                 .to_owned(),
         );
     }
-    if destroy.callbacks > 0 && split.leaked.is_some_and(|leaked| leaked > 0) {
+    if destroy.latest().callbacks.ever > 0 && split.leaked.is_some_and(|leaked| leaked > 0) {
         verdict.notes.push(if split.callbacks > 0 {
             "what a callback of call_rcu() hands to a work item or a timer is not followed".to_owned()
         } else {
@@ -193,13 +193,13 @@ fn of_failed(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut 
         });
     }
     if split.undecided > 0 {
-        if destroy.born == Born::BeforeAttach {
+        if destroy.life.born == Born::BeforeAttach {
             verdict.reasons.push(Reason::LateAttach);
             verdict.notes.push(format!(
                 "{} of the objects left were allocated before the probes were attached: attach before the module is loaded to know whether they were queued",
                 split.undecided
             ));
-        } else if destroy.counted {
+        } else if destroy.life.counted {
             verdict.reasons.push(Reason::Counted);
             verdict.notes.push("deferred frees of a built-in cache are counted, not followed".to_owned());
         } else if unseen_calls > 0 {
@@ -225,24 +225,18 @@ fn of_failed(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut 
     } else if split.undecided > 0 || is_inexact {
         VerdictKind::Inconclusive
     } else {
-        if !is_deferred(destroy) {
+        if !destroy.past().is_deferred() {
             verdict.ordering = Ordering::NothingDeferred;
         }
         VerdictKind::Leaked
     }
 }
 
-/// Whether anything of the cache was ever deferred. What was freed within the call that took it was not.
-fn is_deferred(destroy: &Destroy) -> bool {
-    let queued = destroy.queued.saturating_sub(destroy.within_call);
-    queued + destroy.callbacks + destroy.freed_unknown + destroy.callbacks_unknown > 0
-}
-
 fn split(state: &State, destroy: &Destroy, unseen_calls: u64, left: Option<u64>) -> Split {
     // What was outstanding at the look; an object whose free was running then may have been free
     // already, and counts only if the kernel found something.
-    let frees = destroy.at_look.frees() + destroy.late_unknown;
-    let callbacks = destroy.at_look.callbacks() + destroy.late_unknown_callbacks;
+    let frees = destroy.judged_at().counts.frees() + destroy.late.unknown_frees;
+    let callbacks = destroy.judged_at().counts.callbacks() + destroy.late.unknown_callbacks;
     let unknown_past = unseen_calls > 0 || has_unknown_past(state, destroy);
     let Some(left) = left else {
         // Without the kernel's count, how many more are left is not known.
@@ -251,9 +245,9 @@ fn split(state: &State, destroy: &Destroy, unseen_calls: u64, left: Option<u64>)
     };
     // Objects of `kfree_rcu()` that have not begun to be freed are surely left; two heads of `call_rcu()` may
     // lie in one object, and an object that somebody else has freed is not left at all.
-    let waiting = destroy.callbacks_waiting_after + destroy.late_unknown_callbacks;
-    let excess = waiting.saturating_sub(left.saturating_sub(destroy.outstanding_after));
-    let is_one_each = excess == 0 && !(waiting > 0 && destroy.at_look.shares_objects);
+    let waiting = destroy.after.counts.callbacks_waiting + destroy.late.unknown_callbacks;
+    let excess = waiting.saturating_sub(left.saturating_sub(destroy.after.counts.outstanding));
+    let is_one_each = excess == 0 && !(waiting > 0 && destroy.judged_at().shares_objects);
     let split =
         Split { frees, callbacks: callbacks.saturating_sub(excess), excess, is_one_each, ..Split::default() };
     // The slabs were counted when the look was over, and are held against what was outstanding then:
@@ -266,30 +260,30 @@ fn split(state: &State, destroy: &Destroy, unseen_calls: u64, left: Option<u64>)
     // allocated meanwhile make a slab look full: then the rest says nothing.
     // So does what is freed between the look's flush and its count: the slab may go to a CPU's own list and
     // is then counted as a full one, though nothing may be left in it. Slabs on the node's list are exact.
-    let running_after = destroy.being_freed_after + destroy.callbacks_running_after;
-    let after = destroy.outstanding_after + destroy.callbacks_waiting_after + running_after;
-    let freed_during = destroy.at_look.frees() + destroy.at_look.callbacks() > after;
+    let running_after = destroy.after.counts.being_freed + destroy.after.counts.callbacks_running;
+    let after = destroy.after.counts.outstanding + destroy.after.counts.callbacks_waiting + running_after;
+    let freed_during = destroy.judged_at().counts.frees() + destroy.judged_at().counts.callbacks() > after;
     let all_listed =
         matches!(destroy.shutdown, Some(Shutdown::Left(Some(left))) if left.listed >= left.objects);
     let may_be_counted_full = freed_during && !all_listed && rest > 0;
-    let is_exact = running_after == 0 && !destroy.queued_during && !may_be_counted_full && is_one_each;
+    let is_exact =
+        running_after == 0 && !destroy.meanwhile.queued_while_looking && !may_be_counted_full && is_one_each;
     Split { leaked: is_exact.then_some(rest), ..split }
 }
 
 /// Whether objects may have been queued of which nothing was seen.
 fn has_unknown_past(state: &State, destroy: &Destroy) -> bool {
-    destroy.born == Born::BeforeAttach
-        || destroy.counted
+    destroy.life.has_unseen_past()
         || (destroy.has_open_callbacks() && !state.sees_callbacks_run())
         || state.watch.blind.contains(&Blind::Callbacks)
 }
 
 /// The kernel found nothing left: by order, or by luck?
 fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut Verdict) -> VerdictKind {
-    if destroy.outstanding_after > 0 {
+    if destroy.after.counts.outstanding > 0 {
         verdict.notes.push(format!(
             "{} deferred frees are outstanding by our count, and the kernel found nothing left",
-            destroy.outstanding_after
+            destroy.after.counts.outstanding
         ));
         return VerdictKind::ModelDisagrees;
     }
@@ -297,19 +291,19 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
     // What was being freed at the look was free when the slabs were looked at.
     verdict.queued_by_kfree_rcu = 0;
     if state.sees_callbacks_run() && verdict.queued_by_call_rcu.is_some() {
-        verdict.queued_by_call_rcu = Some(destroy.callbacks_waiting_after);
+        verdict.queued_by_call_rcu = Some(destroy.after.counts.callbacks_waiting);
     }
-    if destroy.callbacks_waiting_after > 0 {
+    if destroy.after.counts.callbacks_waiting > 0 {
         verdict.ordering = Ordering::Unordered;
         verdict.notes.push(format!(
             "nothing was left, and {} callbacks of call_rcu() had not run: somebody else has freed their objects, and they will run on memory that is gone",
-            destroy.callbacks_waiting_after
+            destroy.after.counts.callbacks_waiting
         ));
         return VerdictKind::Pending;
     }
     // Nothing was left, so what an unseen call queued has been freed. Where each free was of something that was
     // seen to be queued, there was no such call for this cache.
-    let unexplained = destroy.unexplained + destroy.freed_unknown + destroy.callbacks_unknown;
+    let unexplained = destroy.past().unknown.total();
     if unseen_calls > 0 && unexplained > 0 {
         let note = format!(
             "{unexplained} objects were freed that nobody was seen to queue, and {unseen_calls} calls of kfree_rcu() and call_rcu() were {}",
@@ -318,7 +312,7 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
         return open(verdict, Reason::ProbeMissed, &note);
     }
     let sees_rcu_barrier = !state.watch.blind.contains(&Blind::RcuBarrier);
-    let unseen_queue_before = destroy.freed_unknown > 0 && destroy.covered == 0;
+    let unseen_queue_before = destroy.past().unknown.frees > 0 && destroy.coverage.frees.covered == 0;
     let unordered_frees = destroy.has_uncovered_frees() || unseen_queue_before;
     if unordered_frees || destroy.has_open_callbacks() {
         let callbacks_prove = destroy.has_open_callbacks() && sees_rcu_barrier;
@@ -332,7 +326,7 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
         }
         if unordered_frees
             && !destroy.has_uncovered_frees()
-            && destroy.after_older_barrier
+            && destroy.coverage.frees.after_older_barrier
             && !callbacks_prove
         {
             let note = "a barrier that was running when the probes were attached may order what was queued before them";
@@ -344,17 +338,19 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
         verdict.ordering = Ordering::Unordered;
         return VerdictKind::Unordered;
     }
-    verdict.ordering = if is_deferred(destroy) { Ordering::Ordered } else { Ordering::NothingDeferred };
-    let unknown_callbacks = destroy.unknown_callbacks_while_waiting;
+    verdict.ordering =
+        if destroy.past().is_deferred() { Ordering::Ordered } else { Ordering::NothingDeferred };
+    let unknown_callbacks = destroy.meanwhile.unknown_callbacks;
     let waited_for_unknown = destroy.rcu_barrier_inside() && unknown_callbacks > 0;
     verdict.waited_for_callbacks = destroy.waited_for_callbacks() || waited_for_unknown;
-    let waited_for_own = destroy.at_begin.frees();
-    let waited_for_frees = destroy.barrier_inside && waited_for_own + destroy.unknown_while_waiting > 0;
+    let waited_for_own = destroy.at_begin.counts.frees();
+    let waited_for_frees = destroy.coverage.inside && waited_for_own + destroy.meanwhile.unknown_frees > 0;
     if waited_for_frees || verdict.waited_for_callbacks {
         verdict.ordering = Ordering::Ordered;
-        verdict.waited_for_own = waited_for_own + destroy.unknown_while_waiting;
-        verdict.waited_for_other = destroy.waited_for_others;
-        let from_sheaves = destroy.freed_by.sheaf.saturating_sub(destroy.from_sheaves_at_begin);
+        verdict.waited_for_own = waited_for_own + destroy.meanwhile.unknown_frees;
+        verdict.waited_for_other = destroy.meanwhile.others_freed;
+        let from_sheaves =
+            destroy.at_look.past.freed_by.sheaf.saturating_sub(destroy.at_begin.past.freed_by.sheaf);
         verdict.in_sheaves = from_sheaves.min(verdict.waited_for_own);
         if verdict.in_sheaves > 0 {
             verdict.notes.push(format!(
@@ -363,7 +359,7 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
             ));
         }
         if verdict.waited_for_callbacks {
-            verdict.waited_for_own_callbacks = destroy.at_begin.callbacks() + unknown_callbacks;
+            verdict.waited_for_own_callbacks = destroy.at_begin.counts.callbacks() + unknown_callbacks;
         }
         return VerdictKind::Waited;
     }
@@ -371,21 +367,21 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
         let note = "the destroy was under way when the probes were attached, so what it may have waited for was not seen";
         return open(verdict, Reason::LateAttach, note);
     }
-    let before_attach = destroy.born == Born::BeforeAttach || destroy.counted;
+    let before_attach = destroy.life.has_unseen_past();
     // Of callbacks that were queued before the probes it is known only what an rcu_barrier() since then covers.
-    let unknown_callbacks = destroy.callbacks_unknown > 0 && destroy.callbacks_covered == 0;
+    let unknown_callbacks = destroy.past().unknown.callbacks > 0 && destroy.coverage.callbacks == 0;
     let is_unclear =
-        verdict.ordering == Ordering::NothingDeferred || !destroy.barrier_inside || unknown_callbacks;
+        verdict.ordering == Ordering::NothingDeferred || !destroy.coverage.inside || unknown_callbacks;
     if before_attach && is_unclear {
         verdict.ordering = Ordering::Unknown;
-        verdict.reasons.push(if destroy.counted { Reason::Counted } else { Reason::LateAttach });
+        verdict.reasons.push(if destroy.life.counted { Reason::Counted } else { Reason::LateAttach });
     }
     if state.watch.blind.contains(&Blind::Callbacks) {
         verdict.ordering = Ordering::Unknown;
         verdict.reasons.push(Reason::BlindCallbacks);
         verdict.notes.push("nothing was left, but this kernel does not let call_rcu() be seen".to_owned());
     }
-    if before_attach && (!destroy.barrier_inside || unknown_callbacks) {
+    if before_attach && (!destroy.coverage.inside || unknown_callbacks) {
         verdict.notes.push(
             "nothing was left, but what was queued before the probes were attached is not known to be ordered: attach before the module is loaded to know"
                 .to_owned(),

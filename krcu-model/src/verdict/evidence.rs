@@ -5,8 +5,9 @@ use crate::{
     state::{
         State,
         cache::Born,
-        destroy::{Destroy, Shutdown, Snapshot},
+        destroy::{Destroy, Shutdown},
         function::FunctionId,
+        moment::Moment,
         stack::StackId,
     },
     verdict::{
@@ -22,7 +23,7 @@ pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
         Some(Shutdown::Left(left)) => left,
         Some(Shutdown::Empty) | None => None,
     };
-    let (site_stack, created_while_watched) = match &destroy.born {
+    let (site_stack, created_while_watched) = match &destroy.life.born {
         Born::Watched { stack, .. } => (Some(*stack), true),
         Born::BeforeAttach => (None, false),
     };
@@ -30,39 +31,39 @@ pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
         verdict: VerdictKind::Inconclusive,
         flagged: false,
         flagged_strictly: false,
-        cache: destroy.facts.name.clone(),
-        aliases: destroy.aliases.clone(),
+        cache: destroy.life.facts.name.clone(),
+        aliases: destroy.life.aliases.clone(),
         module: module_of(state, destroy, site_stack),
-        object_bytes: destroy.facts.object_size,
+        object_bytes: destroy.life.facts.object_size,
         created_while_watched,
         destroyed_by: DestroyedBy {
-            comm: destroy.comm.clone(),
-            task: destroy.task.0,
-            stack: frames(state, destroy.stack),
+            comm: destroy.caller.comm.clone(),
+            task: destroy.caller.task.0,
+            stack: frames(state, destroy.caller.stack),
         },
         destroyed_at_ns: destroy.begin.time.since(state.watch.attached),
-        queued_by_kfree_rcu: destroy.at_look.frees(),
+        queued_by_kfree_rcu: destroy.judged_at().counts.frees(),
         queued_by_call_rcu: queued_by_call_rcu(state, destroy),
         callbacks: Vec::new(),
         leaked: None,
-        queued_twice: state.queued_twice(destroy.cache),
+        queued_twice: state.queued_twice(destroy.life.id),
         undecided: 0,
         kernel_result: match destroy.shutdown {
             Some(Shutdown::Empty) => KernelResult::Empty,
             Some(Shutdown::Left(_)) => KernelResult::ObjectsRemain,
-            None if destroy.facts.refcount != 1 => KernelResult::ReferenceDropped,
+            None if destroy.life.facts.refcount != 1 => KernelResult::ReferenceDropped,
             None => KernelResult::Unseen,
         },
         kernel_objects_left: left.map(|left| left.objects),
         kernel_objects_listed: left.map(|left| left.listed),
-        oldest_age_ns: destroy.at_look.oldest.map(|oldest| look.since(oldest)),
+        oldest_age_ns: destroy.judged_at().oldest.map(|oldest| look.since(oldest)),
         sites: sites(state, destroy),
-        cpus: cpus(&destroy.at_look),
-        queued_ever: destroy.queued,
-        callbacks_ever: destroy.callbacks,
-        freed_by: destroy.freed_by,
+        cpus: cpus(destroy.judged_at()),
+        queued_ever: destroy.latest().frees.ever,
+        callbacks_ever: destroy.latest().callbacks.ever,
+        freed_by: destroy.at_look.past.freed_by,
         leak_sites: Vec::new(),
-        barrier_inside: destroy.barrier_inside,
+        barrier_inside: destroy.coverage.inside,
         wait_ns: destroy.look.map(|look| look.time.since(destroy.begin.time)),
         waited_for_own: 0,
         waited_for_other: 0,
@@ -71,10 +72,13 @@ pub(crate) fn of(state: &State, destroy: &Destroy) -> Verdict {
         in_sheaves: 0,
         waited_for_own_callbacks: 0,
         ordering: Ordering::Unknown,
-        margin_ns: destroy.last_freed.map(|freed| look.since(freed)),
-        rcu_barrier_before_ns: destroy.rcu_barrier_before.map(|barrier| destroy.begin.time.since(barrier)),
-        late_frees: destroy.late,
-        last_late_free_ns: destroy.last_late.map(|late| late.since(look)),
+        margin_ns: destroy.at_look.past.last_freed.map(|freed| look.since(freed)),
+        rcu_barrier_before_ns: destroy
+            .caller
+            .rcu_barrier_before
+            .map(|barrier| destroy.begin.time.since(barrier)),
+        late_frees: destroy.late.frees,
+        last_late_free_ns: destroy.late.last.map(|late| late.since(look)),
         reasons: Vec::new(),
         missed_programs: Vec::new(),
         notes: Vec::new(),
@@ -91,7 +95,7 @@ fn waited_grace_periods(state: &State, destroy: &Destroy) -> Option<u64> {
             && gap.until >= destroy.begin.time
     };
     let sees_all = !state.watch.blind.contains(&Blind::Grace) && !state.gaps.iter().any(is_lost);
-    sees_all.then(|| destroy.graces_at_look.saturating_sub(destroy.graces_at_begin))
+    sees_all.then(|| destroy.at_look.graces_ended.saturating_sub(destroy.at_begin.graces_ended))
 }
 
 /// Where leaked objects were allocated, and what is not known of it.
@@ -106,7 +110,7 @@ pub(crate) fn leaks(state: &State, destroy: &Destroy, verdict: &mut Verdict) {
     let seen: u64 = destroy.allocated.values().sum();
     if seen < leaked {
         let unseen = leaked - seen;
-        verdict.notes.push(match destroy.born {
+        verdict.notes.push(match destroy.life.born {
             Born::BeforeAttach => {
                 format!("{unseen} of the leaked objects were allocated before the probes were attached")
             }
@@ -127,7 +131,7 @@ fn queued_by_call_rcu(state: &State, destroy: &Destroy) -> Option<u64> {
     if state.watch.blind.contains(&Blind::Callbacks) {
         None
     } else if state.sees_callbacks_run() {
-        Some(destroy.at_look.callbacks())
+        Some(destroy.judged_at().counts.callbacks())
     } else {
         (!destroy.has_open_callbacks()).then_some(0)
     }
@@ -142,7 +146,7 @@ pub(crate) fn callbacks(state: &State, destroy: &Destroy, verdict: &Verdict) -> 
     let waiting = if verdict.verdict == VerdictKind::Waited && verdict.waited_for_callbacks {
         &destroy.at_begin.functions
     } else {
-        &destroy.at_look.functions
+        &destroy.judged_at().functions
     };
     let is_by_count = match verdict.verdict {
         VerdictKind::Pending | VerdictKind::LateFree | VerdictKind::Inconclusive => true,
@@ -155,12 +159,13 @@ pub(crate) fn callbacks(state: &State, destroy: &Destroy, verdict: &Verdict) -> 
         callbacks.sort_by_key(|callback| core::cmp::Reverse(callback.objects));
     }
     let uncovered = match verdict.verdict {
-        VerdictKind::Unordered | VerdictKind::LateFree => Some(destroy.callbacks_covered),
-        VerdictKind::Waited if verdict.waited_for_callbacks => Some(destroy.callbacks_covered_before),
+        VerdictKind::Unordered | VerdictKind::LateFree => Some(destroy.coverage.callbacks),
+        VerdictKind::Waited if verdict.waited_for_callbacks => Some(destroy.coverage.callbacks_before),
         _ => None,
     };
     if let Some(covered) = uncovered.filter(|_| callbacks.is_empty()) {
-        callbacks.extend(destroy.functions.since(covered).into_iter().map(|function| count(function, 0)));
+        callbacks
+            .extend(destroy.past().functions.since(covered).into_iter().map(|function| count(function, 0)));
     }
     callbacks
 }
@@ -185,12 +190,16 @@ fn module_of(state: &State, destroy: &Destroy, created: Option<StackId>) -> Opti
     let of_stack = |id: StackId| state.stack(id).module().map(str::to_owned);
     created
         .and_then(of_stack)
-        .or_else(|| of_stack(destroy.stack))
+        .or_else(|| of_stack(destroy.caller.stack))
         .or_else(|| {
-            state.stack(destroy.stack).is_module_exit().then(|| destroy.module_going.clone()).flatten()
+            state
+                .stack(destroy.caller.stack)
+                .is_module_exit()
+                .then(|| destroy.caller.module_going.clone())
+                .flatten()
         })
-        .or_else(|| of_stack(destroy.last_queued_stack))
-        .or_else(|| of_stack(destroy.last_callback_stack))
+        .or_else(|| of_stack(destroy.past().frees.stack))
+        .or_else(|| of_stack(destroy.past().callbacks.stack))
 }
 
 pub(crate) fn frames(state: &State, id: StackId) -> Vec<String> {
@@ -200,23 +209,23 @@ pub(crate) fn frames(state: &State, id: StackId) -> Vec<String> {
 /// The sites of what was left at the look, or of what the destroy waited for; else the site of the last
 /// deferred free.
 fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
-    let is_waited_for = destroy.barrier_inside || destroy.waited_for_callbacks();
+    let is_waited_for = destroy.coverage.inside || destroy.waited_for_callbacks();
     let taken = match destroy.shutdown {
-        Some(Shutdown::Empty) if destroy.callbacks_waiting_after > 0 => Some(&destroy.at_look),
+        Some(Shutdown::Empty) if destroy.after.counts.callbacks_waiting > 0 => Some(destroy.judged_at()),
         Some(Shutdown::Empty) if is_waited_for => Some(&destroy.at_begin),
         Some(Shutdown::Empty) => None,
-        Some(Shutdown::Left(_)) | None => Some(&destroy.at_look),
+        Some(Shutdown::Left(_)) | None => Some(destroy.judged_at()),
     };
     let mut sites: Vec<SiteCount> = taken
         .into_iter()
-        .flat_map(|snapshot| &snapshot.stacks)
+        .flat_map(|moment| &moment.stacks)
         .map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) })
         .collect();
     if sites.is_empty() {
         let last = if destroy.has_open_callbacks() {
-            destroy.last_callback_stack
+            destroy.past().callbacks.stack
         } else {
-            destroy.last_queued_stack
+            destroy.past().frees.stack
         };
         if last != StackId::default() {
             sites.push(SiteCount { objects: 0, stack: frames(state, last) });
@@ -226,6 +235,6 @@ fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
     sites
 }
 
-fn cpus(snapshot: &Snapshot) -> Vec<CpuCount> {
-    snapshot.cpus.iter().map(|(cpu, objects)| CpuCount { cpu: *cpu, objects: *objects }).collect()
+fn cpus(moment: &Moment) -> Vec<CpuCount> {
+    moment.cpus.iter().map(|(cpu, objects)| CpuCount { cpu: *cpu, objects: *objects }).collect()
 }

@@ -24,7 +24,7 @@ impl<'a> Losses<'a> {
         let mut losses = Losses { open: Vec::new(), calls: Vec::new(), one_sided: Vec::new() };
         let sees_all = !state.watch.blind.contains(&Blind::Frees) && state.sees_callbacks_run();
         // What was deferred before the probes shows by a free or a barrier alone.
-        let sees_past = destroy.born != Born::BeforeAttach && !destroy.counted;
+        let sees_past = !destroy.life.has_unseen_past();
         for gap in state.gaps.iter().filter(|gap| touches(state, destroy, gap)) {
             match gap.scope {
                 Scope::Queueing if sees_all => losses.calls.push(gap),
@@ -63,7 +63,7 @@ fn touches(state: &State, destroy: &Destroy, gap: &Gap) -> bool {
         Scope::Cache(address) => address == destroy.address,
         Scope::Grace => false,
     };
-    let born = match &destroy.born {
+    let born = match &destroy.life.born {
         Born::Watched { at, .. } => at.time,
         Born::BeforeAttach => state.watch.attached,
     };
@@ -75,13 +75,11 @@ fn touches(state: &State, destroy: &Destroy, gap: &Gap) -> bool {
 /// Whether a free, or its end, that went unseen could be why the verdict is this one: something is outstanding, or
 /// being freed, that may not be. Where each object that was queued is seen to be freed once, none was missed.
 fn seems_outstanding(state: &State, destroy: &Destroy, kind: VerdictKind) -> bool {
-    let after = destroy.outstanding_after + destroy.callbacks_waiting_after;
-    let running_after = destroy.being_freed_after + destroy.callbacks_running_after;
-    let running_before =
-        [&destroy.at_begin, &destroy.at_look].map(|at| at.being_freed + at.callbacks_running);
+    let running_before = [&destroy.at_begin, destroy.judged_at()].map(|moment| moment.counts.running());
+    let after = destroy.after.counts;
     let is_decided = !matches!(kind, VerdictKind::Inconclusive | VerdictKind::Alias | VerdictKind::Repeated);
-    let is_left = after + running_after + running_before.iter().sum::<u64>() > 0;
-    is_decided && (is_left || kind == VerdictKind::LateFree || state.doubles.contains_key(&destroy.cache))
+    let is_left = after.waiting() + after.running() + running_before.iter().sum::<u64>() > 0;
+    is_decided && (is_left || kind == VerdictKind::LateFree || state.doubles.contains_key(&destroy.life.id))
 }
 
 /// Whether a barrier of which something went unseen could be why the verdict is this one. One whose begin or end is
@@ -90,8 +88,8 @@ fn seems_outstanding(state: &State, destroy: &Destroy, kind: VerdictKind) -> boo
 fn seems_unordered(destroy: &Destroy, kind: VerdictKind) -> bool {
     match kind {
         VerdictKind::Unordered => true,
-        VerdictKind::Clean => destroy.callbacks > 0 || destroy.at_begin.frees() > 0,
-        VerdictKind::Waited => destroy.callbacks > 0 || destroy.at_begin.frees() == 0,
+        VerdictKind::Clean => destroy.latest().callbacks.ever > 0 || destroy.at_begin.counts.frees() > 0,
+        VerdictKind::Waited => destroy.latest().callbacks.ever > 0 || destroy.at_begin.counts.frees() == 0,
         _ => false,
     }
 }
