@@ -104,11 +104,11 @@ fn lines(script: &Script) -> serde_json::Result<String> {
 }
 
 fn broken<'a>(state: &'a State, violation: &Violation) -> BrokenLine<'a> {
-    let destroy = state.destroys().iter().find(|destroy| Some(destroy.cache) == violation.cache);
+    let destroy = state.destroys().find(|destroy| Some(destroy.life.id) == violation.cache);
     BrokenLine {
         kind: "broken_promise",
         promise: violation.promise.name(),
-        cache: destroy.map(|destroy| destroy.facts.name.as_str()),
+        cache: destroy.map(|destroy| destroy.life.facts.name.as_str()),
         cache_address: violation.address.map(|address| format!("{:#x}", address.0)),
         object: violation.object.map(|object| format!("{:#x}", object.0)),
         objects: violation.objects,

@@ -13,43 +13,26 @@
 //!
 //! # The rooms
 //!
-//! [`event`] what the kernel said · [`script`] the same as text · [`order`] what was not delivered ·
-//! [`state`] what is believed · [`ledger`] what the promises are held against · [`mod@step`] how an event
-//! changes both · [`function`] the callbacks' names · [`view`] what may be read of it · `double` what was handed over twice · [`promise`] what is owed · [`reach`] whose barriers count ·
-//! `decide` what follows for a destroy · `accuse` for whoever broke something · [`reason`] why it does not follow ·
-//! [`verdict`] the kinds of it.
+//! | folder | what is in it | what it knows of the others |
+//! | --- | --- | --- |
+//! | [`event`] | what the kernel said, and the same as text ([`script`]) | nothing |
+//! | [`state`] | what is believed: caches, destroys, what is deferred; [`view`] is what may be read of it | events |
+//! | [`promise`] | what a kernel owes, and what that is held against ([`ledger`], doubles) | events, ids of the state |
+//! | [`mod@step`] | how an event changes the state: a file for each word | all of the above |
+//! | [`verdict`] | what follows for a destroy, or for whoever broke a promise | all but the steps |
 //!
-//! What is absent here: anything of aya, of files and of clocks; iteration over a hash table; and any
-//! knowledge of kernel versions, since events show what a kernel does.
+//! What is absent here: sentences for people, anything of aya, of files and of clocks; iteration over a hash table; and
+//! any knowledge of kernel versions, since events show what a kernel does.
 
 #![forbid(unsafe_code)]
 
-pub mod accuse;
-mod advice;
-mod decide;
-mod double;
 pub mod event;
-mod evidence;
-mod forget;
-mod freeing;
-pub mod function;
-pub mod ledger;
-mod loss;
-mod object_index;
-pub mod object_table;
-pub mod order;
 pub mod promise;
-pub mod reach;
-pub mod reason;
-pub mod script;
-pub mod stack;
 pub mod state;
 pub mod step;
 pub mod verdict;
-pub mod view;
 
-pub use decide::{of_destroy, verdicts};
-pub use event::Event;
-pub use order::Order;
-pub use state::{State, Watch};
-pub use verdict::{Verdict, VerdictKind};
+pub use event::{Event, script};
+pub use promise::ledger;
+pub use state::{State, Watch, function, object_table, stack, view};
+pub use verdict::{Verdict, VerdictKind, accuse, of_destroy, reason, verdicts};

@@ -751,7 +751,7 @@ fn a_callback_accuses_the_cache_that_it_was_queued_for() {
         .emptied()
         .created(CACHE)
         .then(30, What::CallbackRan { object: ObjectAddress(99), text: None });
-    let cache = run.state.destroys()[0].cache;
+    let cache = run.state.destroys().next().unwrap().life.id;
     let accused: Vec<_> = run
         .state
         .violations()

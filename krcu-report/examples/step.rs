@@ -1,4 +1,4 @@
-//! How fast events become beliefs: decode, order and step on one core, at growing numbers of
+//! How fast events become beliefs: decode and step on one core, as the agent's pipeline calls them, at growing numbers of
 //! outstanding objects, beside a bare hash table that is told the same objects.
 //!
 //! A benchmark, not a test. `cargo xtask bench` runs it; the budget is the design's.
@@ -16,7 +16,7 @@ use krcu_common::{
     decode::{Body, decode},
     wire::{BatchFreed, Freed, Grace, Header, Queued},
 };
-use krcu_model::{Event, Order, State, Watch, event::Time};
+use krcu_model::{Event, State, Watch, event::Time};
 use krcu_report::{Bounds, Outside, Reporter};
 use zerocopy::IntoBytes;
 
@@ -186,12 +186,9 @@ static ALLOCATOR: Counting = Counting;
 fn model(stream: &Stream) -> Result<(f64, State), Box<dyn std::error::Error>> {
     // Nothing is out of sight, so every promise is held against every event.
     let watch = Watch { attached: Time(0), possible_cpus: 4, blind: Vec::new() };
-    let (mut order, mut state) = (Order::new(Time(0)), State::new(watch));
+    let mut state = State::new(watch);
     let event_ns = measured(stream, |record| {
         let (header, body) = decode(record)?;
-        if order.accept(header.cpu, header.sequence, Time(header.time_ns))?.is_some() {
-            return Err("the synthetic stream has a hole".into());
-        }
         state.step(Event::from_wire(&header, &body));
         Ok(())
     })?;
@@ -280,7 +277,7 @@ fn line(outstanding: u64, layout: Layout) -> Result<(), Box<dyn std::error::Erro
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    println!("decode + order + step on one core, best of {RUNS}; budget {:.0} M events/s", BUDGET / 1e6);
+    println!("decode + step on one core, best of {RUNS}; budget {:.0} M events/s", BUDGET / 1e6);
     println!(
         "peer: decode, and insert and remove in a std HashMap; memory: what the model has allocated, by a counting allocator"
     );

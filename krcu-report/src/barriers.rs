@@ -175,13 +175,15 @@ impl Waits {
         self.histograms.entry(kind).or_default().add(wait_ns);
         let destroy = around(state, event.task, begin);
         let of_address = || address.and_then(|address| state.view().caches.get(&address));
-        let name = destroy.map(|destroy| &destroy.facts.name).or_else(|| of_address().map(|c| &c.facts.name));
+        let name = destroy
+            .map(|destroy| &destroy.life.facts.name)
+            .or_else(|| of_address().map(|c| &c.life.facts.name));
         self.finished.push_front(FinishedBarrier {
             kind,
             cache: name.cloned(),
             inside_destroy: destroy.is_some() && kind != WaitKind::Destroy,
             task: event.task.0,
-            comm: destroy.map(|destroy| destroy.comm.clone()),
+            comm: destroy.map(|destroy| destroy.caller.comm.clone()),
             began_ns: begin.time.since(state.watch().attached),
             wait_ns,
             at_begin,
@@ -205,10 +207,10 @@ impl Waits {
         let (own_outstanding, other_outstanding) = outstanding(*kind, *begin, destroy, state);
         BarrierRow {
             kind: *kind,
-            cache: destroy.map(|destroy| destroy.facts.name.clone()),
+            cache: destroy.map(|destroy| destroy.life.facts.name.clone()),
             inside_destroy: destroy.is_some() && *kind != WaitKind::Destroy,
             task: task.0,
-            comm: destroy.map(|destroy| destroy.comm.clone()),
+            comm: destroy.map(|destroy| destroy.caller.comm.clone()),
             began_ns: begin.time.since(state.watch().attached),
             since_ns: now.since(begin.time),
             at_begin: *at_begin,
@@ -236,7 +238,7 @@ impl Waits {
 
 /// The destroy that this task is in, when something began: it, or the one that it is inside of.
 fn around(state: &State, task: Task, begin: Mark) -> Option<&Destroy> {
-    let destroy = &state.destroys()[*state.view().open_destroys.get(&task)?];
+    let destroy = state.destroy(state.open_destroy_of(task)?)?;
     (destroy.look.is_none() && destroy.begin <= begin).then_some(destroy)
 }
 
@@ -247,7 +249,7 @@ fn is_over(open: &Open, state: &State) -> bool {
 
 /// What was queued before it began and is still outstanding: of the destroy's own cache, and of others.
 fn outstanding(kind: WaitKind, begin: Mark, destroy: Option<&Destroy>, state: &State) -> (u64, u64) {
-    let own: Option<CacheId> = destroy.map(|destroy| destroy.cache);
+    let own: Option<CacheId> = destroy.map(|destroy| destroy.life.id);
     if kind == WaitKind::RcuBarrier {
         let before = state.view().ledger.callbacks.values().filter(|waiting| waiting.queued < begin);
         return before.fold((0, 0), |(of_own, of_others), waiting| {
@@ -256,6 +258,6 @@ fn outstanding(kind: WaitKind, begin: Mark, destroy: Option<&Destroy>, state: &S
     }
     state.view().caches.values().fold((0, 0), |(of_own, of_others), cache| {
         let before = cache.outstanding.older_than(begin);
-        if Some(cache.id) == own { (of_own + before, of_others) } else { (of_own, of_others + before) }
+        if Some(cache.life.id) == own { (of_own + before, of_others) } else { (of_own, of_others + before) }
     })
 }

@@ -90,11 +90,11 @@ impl Oldest {
     pub(super) fn update(&mut self, state: &State) {
         let waiting = state.view().caches.values().filter(|cache| !cache.outstanding.is_empty());
         let frees = waiting.filter_map(|cache| {
-            let known = self.frees.get(&cache.id).filter(|(object, queued)| {
+            let known = self.frees.get(&cache.life.id).filter(|(object, queued)| {
                 cache.outstanding.get(*object).is_some_and(|entry| entry.queued == *queued)
             });
             let found = || cache.outstanding.oldest().map(|(object, entry)| (object, entry.queued));
-            Some((cache.id, known.copied().or_else(found)?))
+            Some((cache.life.id, known.copied().or_else(found)?))
         });
         self.frees = frees.collect();
         let callbacks = &state.view().ledger.callbacks;
@@ -102,8 +102,12 @@ impl Oldest {
             callbacks.get(head).is_some_and(|waiting| waiting.queued == *queued)
         };
         let has_some = |id: &CacheId| self.callbacks.get(id).is_some_and(is_there);
-        let lives =
-            state.view().caches.values().filter(|cache| cache.callbacks_waiting > 0).map(|cache| cache.id);
+        let lives = state
+            .view()
+            .caches
+            .values()
+            .filter(|cache| cache.callbacks_waiting > 0)
+            .map(|cache| cache.life.id);
         let lives: BTreeSet<CacheId> = lives.collect();
         if !lives.iter().all(has_some) {
             self.callbacks.clear();
@@ -132,30 +136,34 @@ impl Oldest {
 pub(super) fn rows(state: &State, oldest: &Oldest, now: Time, most: usize) -> Vec<CacheRow> {
     let mut order: Vec<&Cache> = state.view().caches.values().collect();
     let rank = |cache: &&Cache| {
-        (Reverse(cache.outstanding.len() + cache.callbacks_waiting), Reverse(last_activity(cache)), cache.id)
+        (
+            Reverse(cache.outstanding.len() + cache.callbacks_waiting),
+            Reverse(last_activity(cache)),
+            cache.life.id,
+        )
     };
     order.sort_by_cached_key(rank);
     let destroying: BTreeSet<CacheId> = state
         .view()
         .open_destroys
         .values()
-        .map(|place| &state.destroys()[*place])
-        .filter(|destroy| destroy.look.is_some() || destroy.facts.refcount == 1)
-        .map(|destroy| destroy.cache)
+        .filter_map(|id| state.destroy(*id))
+        .filter(|destroy| destroy.look.is_some() || destroy.life.facts.refcount == 1)
+        .map(|destroy| destroy.life.id)
         .collect();
     let mut rows: Vec<CacheRow> = order
         .into_iter()
         .take(most)
-        .map(|cache| row(state, cache, oldest, now, destroying.contains(&cache.id)))
+        .map(|cache| row(state, cache, oldest, now, destroying.contains(&cache.life.id)))
         .collect();
     let room = most.saturating_sub(rows.len()).min(MOST_GONE);
-    let gone = state.destroys().iter().enumerate().rev().filter(|(_, destroy)| destroy.released);
-    rows.extend(gone.take(room).map(|(place, destroy)| row_of_gone(state, place, destroy)));
+    let gone = state.destroys().rev().filter(|destroy| destroy.released);
+    rows.extend(gone.take(room).map(|destroy| row_of_gone(state, destroy)));
     rows
 }
 
 fn row(state: &State, cache: &Cache, oldest: &Oldest, now: Time, is_destroying: bool) -> CacheRow {
-    let (created, created_while_watched) = match &cache.born {
+    let (created, created_while_watched) = match &cache.life.born {
         Born::Watched { stack, .. } => (*stack, true),
         Born::BeforeAttach => (StackId::default(), false),
     };
@@ -165,62 +173,66 @@ fn row(state: &State, cache: &Cache, oldest: &Oldest, now: Time, is_destroying: 
         (false, None) => CachePhase::Live,
     };
     CacheRow {
-        id: cache.id.0,
-        name: cache.facts.name.clone(),
-        module: module_of(state, [created, cache.last_queued_stack, cache.last_callback_stack]),
-        object_bytes: cache.facts.object_size,
+        id: cache.life.id.0,
+        name: cache.life.facts.name.clone(),
+        module: module_of(state, [created, cache.past.frees.stack, cache.past.callbacks.stack]),
+        object_bytes: cache.life.facts.object_size,
         phase,
         created_while_watched,
-        counted: cache.counted,
-        queued: cache.queued,
-        callbacks: cache.callbacks,
-        freed: cache.freed_by.total(),
-        freed_by: cache.freed_by,
+        counted: cache.life.counted,
+        queued: cache.past.frees.ever,
+        callbacks: cache.past.callbacks.ever,
+        freed: cache.past.freed_by.total(),
+        freed_by: cache.past.freed_by,
         outstanding: cache.outstanding.len(),
         being_freed: cache.being_freed,
         callbacks_waiting: cache.callbacks_waiting,
-        oldest_age_ns: oldest.of(cache.id).map(|queued| now.since(queued)),
+        oldest_age_ns: oldest.of(cache.life.id).map(|queued| now.since(queued)),
         last_activity_ns: last_activity(cache).since(state.watch().attached),
-        destroy: cache.failed.map(|place| state.destroys()[place].number),
+        destroy: cache.failed.map(|id| id.0),
     }
 }
 
-fn row_of_gone(state: &State, place: usize, destroy: &Destroy) -> CacheRow {
-    let (created, created_while_watched) = match &destroy.born {
+fn row_of_gone(state: &State, destroy: &Destroy) -> CacheRow {
+    let (created, created_while_watched) = match &destroy.life.born {
         Born::Watched { stack, .. } => (*stack, true),
         Born::BeforeAttach => (StackId::default(), false),
     };
-    let last =
-        destroy.last_late.max(destroy.last_freed).unwrap_or(destroy.begin.time).max(destroy.begin.time);
-    let stacks = [created, destroy.stack, destroy.last_queued_stack];
+    let last = destroy
+        .late
+        .last
+        .max(destroy.at_look.past.last_freed)
+        .unwrap_or(destroy.begin.time)
+        .max(destroy.begin.time);
+    let stacks = [created, destroy.caller.stack, destroy.past().frees.stack];
     CacheRow {
-        id: destroy.cache.0,
-        name: destroy.facts.name.clone(),
-        module: module_of(state, stacks).or_else(|| destroy.module_going.clone()),
-        object_bytes: destroy.facts.object_size,
+        id: destroy.life.id.0,
+        name: destroy.life.facts.name.clone(),
+        module: module_of(state, stacks).or_else(|| destroy.caller.module_going.clone()),
+        object_bytes: destroy.life.facts.object_size,
         phase: CachePhase::Released,
         created_while_watched,
-        counted: destroy.counted,
-        queued: destroy.queued,
-        callbacks: destroy.callbacks,
-        freed: destroy.freed_by.total() + destroy.late,
-        freed_by: destroy.freed_by,
-        outstanding: state.view().orphans.values().filter(|orphan| **orphan == place).count() as u64,
+        counted: destroy.life.counted,
+        queued: destroy.latest().frees.ever,
+        callbacks: destroy.latest().callbacks.ever,
+        freed: destroy.at_look.past.freed_by.total() + destroy.late.frees,
+        freed_by: destroy.at_look.past.freed_by,
+        outstanding: state.view().orphans.values().filter(|orphan| **orphan == destroy.id).count() as u64,
         being_freed: 0,
         callbacks_waiting: 0,
         oldest_age_ns: None,
         last_activity_ns: last.since(state.watch().attached),
-        destroy: Some(destroy.number),
+        destroy: Some(destroy.id.0),
     }
 }
 
 fn last_activity(cache: &Cache) -> Time {
-    let born = match &cache.born {
+    let born = match &cache.life.born {
         Born::Watched { at, .. } => Some(at.time),
         Born::BeforeAttach => None,
     };
-    let queued = cache.last_queued.max(cache.last_callback).map(|mark| mark.time);
-    born.max(queued).max(cache.last_freed).unwrap_or_default()
+    let queued = cache.past.frees.last.max(cache.past.callbacks.last).map(|mark| mark.time);
+    born.max(queued).max(cache.past.last_freed).unwrap_or_default()
 }
 
 fn module_of(state: &State, stacks: [StackId; 3]) -> Option<String> {

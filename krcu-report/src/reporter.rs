@@ -9,7 +9,7 @@ use super::{
 };
 use krcu_model::{
     event::{Event, Gap, LossReason, Time, What},
-    state::State,
+    state::{DestroyId, State},
 };
 
 /// What reports need and the state does not keep. Bounded, but for a number for each cache with something outstanding.
@@ -121,10 +121,10 @@ impl Reporter {
         self.verdicts.forget(state);
     }
 
-    /// What is to be simulated of a destroy, by its place among all; nothing where there is no such destroy, or where
+    /// What is to be simulated of a destroy, by its number; nothing where there is no such destroy, or where
     /// it never looked at its slabs.
     #[must_use]
     pub fn question(&self, state: &State, destroy: u64) -> Option<Question> {
-        self.recent.question(state, &self.waits, destroy)
+        self.recent.question(state, &self.waits, DestroyId(destroy))
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use krcu_model::{
     accuse::{self, Accusation},
     of_destroy,
-    state::State,
+    state::{Destroy, DestroyId, State},
     verdict::{Verdict, VerdictKind},
 };
 
@@ -26,7 +26,7 @@ const MOST_FORGETTABLE: usize = 64;
 /// A verdict, and of which destroy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerdictRow {
-    /// The destroy's place among all, from 0: what a client asks about. Absent for an accusation of the kernel, which
+    /// The destroy's number, from 0: what a client asks about. Absent for an accusation of the kernel, which
     /// is about a cache.
     pub destroy: Option<u64>,
     /// Of an accusation: which life of a cache it is about, where it is about one.
@@ -46,8 +46,8 @@ pub(super) struct Verdicts {
     /// Of destroys that are decided for good, and of what the kernel was accused of about their caches.
     decided: BTreeMap<VerdictKind, u64>,
     /// Destroys before this one are decided for good, or in `open`.
-    passed: usize,
-    open: Vec<usize>,
+    passed: DestroyId,
+    open: Vec<DestroyId>,
     /// Events and gaps at the last look.
     at: Option<(u64, usize)>,
     rows: Vec<VerdictRow>,
@@ -64,28 +64,44 @@ impl Verdicts {
         self.at = at;
         let running = running(state);
         let unsettled = unsettled(state, &running);
-        let row_of = |place: usize| {
-            let verdict = of_destroy(state, &state.destroys()[place]);
+        let row_of = |destroy: &Destroy| {
+            let verdict = of_destroy(state, destroy);
             VerdictRow {
-                destroy: Some(state.destroys()[place].number),
+                destroy: Some(destroy.id.0),
                 life: None,
                 at_ns: verdict.destroyed_at_ns,
-                settled: !unsettled.contains(&place),
+                settled: !unsettled.contains(&destroy.id),
                 verdict,
             }
         };
-        let mut settled: Vec<usize> = Vec::new();
-        while state.destroys().len() - self.passed > NEWEST {
-            if unsettled.contains(&self.passed) && self.open.len() < MOST_OPEN {
-                self.open.push(self.passed);
+        let mut passing: Vec<DestroyId> = state
+            .destroys()
+            .rev()
+            .skip(NEWEST)
+            .map(|destroy| destroy.id)
+            .take_while(|id| *id >= self.passed)
+            .collect();
+        passing.reverse();
+        let mut settled: Vec<DestroyId> = Vec::new();
+        for id in passing {
+            if unsettled.contains(&id) && self.open.len() < MOST_OPEN {
+                self.open.push(id);
             } else {
-                settled.push(self.passed);
+                settled.push(id);
             }
-            self.passed += 1;
+            self.passed = DestroyId(id.0 + 1);
         }
-        settled.extend(self.open.extract_if(.., |place| !unsettled.contains(place)));
-        let places = self.open.iter().copied().chain(self.passed..state.destroys().len());
-        let of_destroys = places.filter(|place| !running.contains(place)).map(row_of);
+        settled.extend(self.open.extract_if(.., |id| !unsettled.contains(id)));
+        let mut newest: Vec<&Destroy> =
+            state.destroys().rev().take_while(|destroy| destroy.id >= self.passed).collect();
+        newest.reverse();
+        let of_destroys = self
+            .open
+            .iter()
+            .filter_map(|id| state.destroy(*id))
+            .chain(newest)
+            .filter(|destroy| !running.contains(&destroy.id))
+            .map(row_of);
         let of_kernel = accuse::all(state).map(|Accusation { life, at, verdict }| VerdictRow {
             destroy: None,
             life: life.map(|life| life.0),
@@ -94,7 +110,8 @@ impl Verdicts {
             verdict,
         });
         self.rows = of_destroys.chain(of_kernel).collect();
-        let passing: Vec<VerdictRow> = settled.into_iter().map(row_of).collect();
+        let passing: Vec<VerdictRow> =
+            settled.into_iter().filter_map(|id| state.destroy(id)).map(row_of).collect();
         for row in &passing {
             *self.decided.entry(row.verdict.verdict).or_default() += 1;
         }
@@ -119,16 +136,15 @@ impl Verdicts {
 
     /// Has the state forget the destroys that are decided for good.
     pub(super) fn forget(&mut self, state: &mut State) {
-        if self.passed < self.open.len() + MOST_FORGETTABLE {
+        let passed = state.destroys().take_while(|destroy| destroy.id < self.passed).count();
+        if passed < self.open.len() + MOST_FORGETTABLE {
             return;
         }
-        let open: BTreeSet<usize> = self.open.iter().copied().collect();
+        let open: BTreeSet<DestroyId> = self.open.iter().copied().collect();
         for word in state.forget_accusations(self.passed, &open) {
             *self.decided.entry(word).or_default() += 1;
         }
         state.forget_destroys(self.passed, &open);
-        self.passed = open.len();
-        self.open = (0..open.len()).collect();
         self.at = None;
     }
 
@@ -138,20 +154,20 @@ impl Verdicts {
 }
 
 /// Destroys that somebody waits in. One whose end may have been lost, or whose module is gone, is none of them.
-fn running(state: &State) -> BTreeSet<usize> {
-    let is_running = |place: &&usize| {
-        let destroy = &state.destroys()[**place];
-        let is_one = destroy.look.is_some() || destroy.facts.refcount == 1;
+fn running(state: &State) -> BTreeSet<DestroyId> {
+    let is_running = |destroy: &&Destroy| {
+        let is_one = destroy.look.is_some() || destroy.life.facts.refcount == 1;
         let may_be_over = destroy.released
-            || destroy.module_going.is_some()
+            || destroy.caller.module_going.is_some()
             || state.gaps().iter().any(|gap| gap.until >= destroy.begin.time);
         is_one && !may_be_over
     };
-    state.view().open_destroys.values().filter(is_running).copied().collect()
+    let open = state.view().open_destroys.values().filter_map(|id| state.destroy(*id));
+    open.filter(is_running).map(|destroy| destroy.id).collect()
 }
 
 /// Destroys of which more may be seen: that run, or that have left behind what is still to be freed.
-fn unsettled(state: &State, running: &BTreeSet<usize>) -> BTreeSet<usize> {
+fn unsettled(state: &State, running: &BTreeSet<DestroyId>) -> BTreeSet<DestroyId> {
     let mut unsettled = running.clone();
     unsettled.extend(state.view().orphans.values());
     unsettled.extend(state.view().ledger.callbacks.values().filter_map(|waiting| waiting.late_for));

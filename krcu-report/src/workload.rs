@@ -10,7 +10,7 @@ use super::{
 use krcu_model::{
     event::{CacheAddress, Cpu, DeferredBy, Event, Gap, Scope, Task, Time, What},
     of_destroy,
-    state::{Born, Destroy, State},
+    state::{Born, Destroy, DestroyId, State},
 };
 
 /// Deferred frees that are kept: one and a half megabytes of them.
@@ -107,11 +107,10 @@ impl Recent {
 
     /// Everything that the simulation of a destroy needs; nothing where there is no such destroy, or where it only
     /// dropped a reference.
-    pub(super) fn question(&self, state: &State, waits: &Waits, place: u64) -> Option<Question> {
-        let found = state.destroys().binary_search_by_key(&place, |destroy| destroy.number).ok()?;
-        let destroy = state.destroys().get(found)?;
+    pub(super) fn question(&self, state: &State, waits: &Waits, id: DestroyId) -> Option<Question> {
+        let destroy = state.destroy(id)?;
         let look = destroy.look?.time;
-        let born = match &destroy.born {
+        let born = match &destroy.life.born {
             Born::Watched { at, .. } => at.time,
             Born::BeforeAttach => Time(0),
         };
@@ -139,11 +138,12 @@ impl Recent {
         destroys.push(AskedDestroy { at_ns: destroy.begin.time.since(zero), cache: 0, caller: 0 });
         Some(Question {
             schema: SCHEMA,
-            destroy: place,
-            cache: destroy.facts.name.clone(),
+            destroy: id.0,
+            cache: destroy.life.facts.name.clone(),
             own_objects,
             other_objects: newest.len() as u64 - own_objects,
-            own_left_out: (destroy.queued + destroy.callbacks).saturating_sub(own_objects),
+            own_left_out: (destroy.latest().frees.ever + destroy.latest().callbacks.ever)
+                .saturating_sub(own_objects),
             others_left_out: newest.len() == MOST_SIMULATED || self.is_cut_since(others_from),
             measured_wait_ns: look.since(destroy.begin.time),
             cpus: cpus(state, &newest),
@@ -177,18 +177,18 @@ fn cpus(state: &State, deferred: &[&Deferred]) -> u16 {
 
 /// The destroys of other caches before this one, which may have waited for what this one would wait for.
 fn earlier(state: &State, destroy: &Destroy, zero: Time, caches: &[CacheAddress]) -> Vec<AskedDestroy> {
-    let mut callers: Vec<Task> = vec![destroy.task];
+    let mut callers: Vec<Task> = vec![destroy.caller.task];
     let mut gone: Vec<CacheAddress> = vec![destroy.address];
     let mut destroys = Vec::new();
-    let before = state.destroys().iter().rev().filter(|other| other.begin < destroy.begin);
+    let before = state.destroys().rev().filter(|other| other.begin < destroy.begin);
     for other in before.take_while(|other| other.begin.time >= zero).filter(|other| other.look.is_some()) {
         let Some(place) = caches.iter().position(|known| *known == other.address) else { continue };
         if gone.contains(&other.address) || callers.len() > MOST_CALLERS {
             continue;
         }
         gone.push(other.address);
-        let caller = callers.iter().position(|task| *task == other.task).unwrap_or_else(|| {
-            callers.push(other.task);
+        let caller = callers.iter().position(|task| *task == other.caller.task).unwrap_or_else(|| {
+            callers.push(other.caller.task);
             callers.len() - 1
         });
         let (Ok(cache), Ok(caller)) = (u16::try_from(place), u32::try_from(caller)) else { continue };
@@ -210,9 +210,9 @@ fn caches(destroy: &Destroy, deferred: &[&Deferred]) -> Vec<CacheAddress> {
 
 fn asked(state: &State, destroy: &Destroy, address: CacheAddress) -> AskedCache {
     let facts = if address == destroy.address {
-        Some(&destroy.facts)
+        Some(&destroy.life.facts)
     } else {
-        state.view().caches.get(&address).map(|cache| &cache.facts)
+        state.view().caches.get(&address).map(|cache| &cache.life.facts)
     };
     facts.map_or_else(AskedCache::default, |facts| AskedCache {
         name: facts.name.clone(),

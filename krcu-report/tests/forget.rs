@@ -78,8 +78,8 @@ fn who_forgets_comes_to_the_same_verdicts_and_stays_small() {
         assert!(all >= usize::try_from(TIMES).unwrap(), "{name}: {all} destroys");
         // The newest and the open ones, and what comes between two times of forgetting.
         assert!(most <= 256 + 256 + 128, "{name}: {most} of {all} destroys were kept");
-        let newest = whole.destroys().last().unwrap().number;
-        assert_eq!(short.destroys().last().unwrap().number, newest, "{name}");
+        let newest = whole.destroys().next_back().unwrap().id.0;
+        assert_eq!(short.destroys().next_back().unwrap().id.0, newest, "{name}");
         // What the kernel is accused of goes with the last destroy of its cache, and has that cache's name until then.
         let accusations: Vec<_> = report.verdicts.iter().filter(|row| row.destroy.is_none()).collect();
         assert!(accusations.len() <= most, "{name}: {} accusations", accusations.len());

@@ -6,7 +6,7 @@ use krcu_common::BarrierKind;
 use krcu_model::{
     State,
     event::{CacheAddress, Cpu, Event, Task, Time},
-    state::{CacheId, Mark},
+    state::{CacheId, DestroyId, Mark},
 };
 
 use super::{since_attach, words::Barrier};
@@ -17,7 +17,7 @@ struct Open {
     cpu: Cpu,
     begin: Mark,
     by_chance: bool,
-    destroy: Option<usize>,
+    destroy: Option<DestroyId>,
     outstanding: u64,
     own: Option<CacheId>,
     /// Outstanding at the entry, by cache: for which of them it is, only its end says.
@@ -45,8 +45,9 @@ impl Barriers {
     ) {
         let open = self.open.entry(event.task).or_default();
         let by_chance = kind == BarrierKind::Rcu && (works_flushed > 0 || !open.is_empty());
-        let destroy =
-            state.open_destroy_of(event.task).filter(|place| state.destroys()[*place].look.is_none());
+        let destroy = state
+            .open_destroy_of(event.task)
+            .filter(|id| state.destroy(*id).is_some_and(|destroy| destroy.look.is_none()));
         open.push(Open::new(state, event.cpu, (mark, graces), kind, destroy, by_chance));
     }
 
@@ -93,7 +94,7 @@ impl Barriers {
             // This one is seen as itself: none is inlined.
             destroying.by_chance = true;
         }
-        let of = cache.and_then(|address| state.cache_at(address)).map(|cache| cache.id);
+        let of = cache.and_then(|address| state.cache_at(address)).map(|cache| cache.life.id);
         let mut end = Some((event.time, graces));
         let rows = ended.into_iter().map(|open| {
             let of = if end.is_some() { of } else { None };
@@ -106,8 +107,8 @@ impl Barriers {
     /// A destroy looks at its slabs, and the state says whether a barrier ran inside; its row, if one was inlined.
     pub(super) fn looks(&mut self, state: &State, event: &Event, graces: u64) -> Option<Barrier> {
         let open = self.destroys.remove(&event.task)?;
-        let destroy = &state.destroys()[open.destroy?];
-        let inlined = destroy.barrier_inside && !open.by_chance;
+        let destroy = state.destroy(open.destroy?)?;
+        let inlined = destroy.coverage.inside && !open.by_chance;
         let own = open.own;
         inlined.then(|| {
             let mut open = open;
@@ -142,10 +143,10 @@ impl Open {
         cpu: Cpu,
         (begin, graces): (Mark, u64),
         kind: BarrierKind,
-        destroy: Option<usize>,
+        destroy: Option<DestroyId>,
         by_chance: bool,
     ) -> Open {
-        let by_cache = state.caches().map(|(_, cache)| (cache.id, cache.outstanding.len()));
+        let by_cache = state.caches().map(|(_, cache)| (cache.life.id, cache.outstanding.len()));
         Open {
             kind,
             cpu,
@@ -153,7 +154,7 @@ impl Open {
             by_chance,
             destroy,
             outstanding: state.outstanding(),
-            own: destroy.map(|place| state.destroys()[place].cache),
+            own: destroy.and_then(|id| state.destroy(id)).map(|destroy| destroy.life.id),
             by_cache: by_cache.filter(|(_, outstanding)| *outstanding > 0).collect(),
             freed: BTreeMap::new(),
             graces,
@@ -183,7 +184,7 @@ impl Open {
             begin_at_ns: since_attach(attached, self.begin.time),
             end_at_ns: end.map(|(end, _)| since_attach(attached, end)),
             wait_ns: end.map(|(end, _)| end.since(self.begin.time)),
-            destroy: self.destroy.and_then(|place| u32::try_from(place).ok()),
+            destroy: self.destroy.and_then(|id| u32::try_from(id.0).ok()),
             cache: of.map(|of| of.0),
             cause: cause.to_owned(),
             outstanding: self.outstanding,

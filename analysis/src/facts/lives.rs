@@ -43,7 +43,7 @@ impl Orphans {
         }
         let cache = state.cache_at(cache)?;
         let queued = cache.outstanding.get(object)?;
-        Some(Life { object, cache: cache.id, queued, late: false })
+        Some(Life { object, cache: cache.life.id, queued, late: false })
     }
 
     /// A cache was released with these objects; gives what was known of others at these addresses.

@@ -141,7 +141,7 @@ impl<S: Sink> Replay<S> {
             let mut objects: Vec<_> = cache.outstanding_objects().collect();
             objects.sort_unstable_by_key(|(_, entry)| entry.queued);
             for (object, queued) in objects {
-                let life = Life { object, cache: cache.id, queued, late: false };
+                let life = Life { object, cache: cache.life.id, queued, late: false };
                 let over = self.over_since(queued.queued);
                 self.sink.object(lives::row(attached, &life, over, None, ("outstanding", None)));
             }
@@ -151,8 +151,8 @@ impl<S: Sink> Replay<S> {
             let over = self.over_since(life.queued.queued);
             self.sink.object(lives::row(attached, &life, over, None, ("outstanding", None)));
         }
-        for (place, destroy) in self.state.destroys().iter().enumerate() {
-            self.sink.destroy(verdicts::destroy(attached, place, destroy));
+        for destroy in self.state.destroys() {
+            self.sink.destroy(verdicts::destroy(attached, destroy));
         }
         for verdict in verdicts::all(&self.state) {
             self.sink.verdict(verdict);
@@ -169,7 +169,7 @@ impl<S: Sink> Replay<S> {
     fn is_queued(&mut self, at: Time, object: ObjectAddress, cache: CacheAddress) {
         let Some(cache) = self.state.cache_at(cache) else { return };
         let Some(queued) = cache.outstanding.get(object) else { return };
-        let life = Life { object, cache: cache.id, queued, late: false };
+        let life = Life { object, cache: cache.life.id, queued, late: false };
         let over = self.over_since(queued.queued);
         self.sink.object(lives::row(self.state.watch().attached, &life, over, None, ("requeued", Some(at))));
     }
@@ -203,11 +203,11 @@ impl<S: Sink> Replay<S> {
         };
         let cache = self.state.cache_at(address)?;
         let row = cache_row(self.state.watch().attached, address, cache, Some(event.time));
-        Some(Before { address, row, id: cache.id, objects: cache.outstanding_objects().collect() })
+        Some(Before { address, row, id: cache.life.id, objects: cache.outstanding_objects().collect() })
     }
 
     fn is_released(&mut self, before: Before) {
-        if self.state.cache_at(before.address).is_some_and(|cache| cache.id == before.id) {
+        if self.state.cache_at(before.address).is_some_and(|cache| cache.life.id == before.id) {
             return;
         }
         self.sink.cache(before.row);
@@ -259,22 +259,22 @@ impl WithoutText for Event {
 }
 
 fn cache_row(attached: Time, address: CacheAddress, cache: &Cache, released: Option<Time>) -> words::Cache {
-    let (created_at_ns, site) = match &cache.born {
+    let (created_at_ns, site) = match &cache.life.born {
         Born::Watched { at, stack } => (Some(since_attach(attached, at.time)), stack.0),
         Born::BeforeAttach => (None, 0),
     };
     words::Cache {
-        cache: cache.id.0,
+        cache: cache.life.id.0,
         address: address.0,
-        name: cache.facts.name.clone(),
-        aliases: cache.aliases.join(","),
-        object_bytes: cache.facts.object_size,
+        name: cache.life.facts.name.clone(),
+        aliases: cache.life.aliases.join(","),
+        object_bytes: cache.life.facts.object_size,
         created_at_ns,
         site,
         released_at_ns: released.map(|released| since_attach(attached, released)),
-        counted: cache.counted,
-        queued: cache.queued,
-        callbacks: cache.callbacks,
+        counted: cache.life.counted,
+        queued: cache.past.frees.ever,
+        callbacks: cache.past.callbacks.ever,
         outstanding: cache.outstanding.len(),
     }
 }

@@ -3,38 +3,37 @@
 use krcu_model::{
     State, Verdict,
     event::{Gap, LossReason, Scope, Time},
-    state::{Destroy, Shutdown, Snapshot},
+    state::{Destroy, Shutdown},
 };
 
 use super::{since_attach, words};
 
 /// The row of a destroy.
-pub(super) fn destroy(attached: Time, place: usize, destroy: &Destroy) -> words::Destroy {
+pub(super) fn destroy(attached: Time, destroy: &Destroy) -> words::Destroy {
     let at = |mark: krcu_model::state::Mark| since_attach(attached, mark.time);
-    let sum = |snapshot: &Snapshot| snapshot.outstanding + snapshot.being_freed;
     let (empty, left) = match destroy.shutdown {
         Some(Shutdown::Empty) => (Some(true), None),
         Some(Shutdown::Left(left)) => (Some(false), left.map(|left| left.objects)),
         None => (None, None),
     };
     words::Destroy {
-        destroy: u32::try_from(place).unwrap_or(u32::MAX),
-        cache: destroy.cache.0,
-        task: destroy.task.0,
-        comm: destroy.comm.clone(),
-        site: destroy.stack.0,
+        destroy: u32::try_from(destroy.id.0).unwrap_or(u32::MAX),
+        cache: destroy.life.id.0,
+        task: destroy.caller.task.0,
+        comm: destroy.caller.comm.clone(),
+        site: destroy.caller.stack.0,
         begin_at_ns: at(destroy.begin),
         look_at_ns: destroy.look.map(at),
         end_at_ns: destroy.end.map(at),
         wait_ns: destroy.look.map(|look| look.time.since(destroy.begin.time)),
-        refcount: destroy.facts.refcount,
-        barrier_inside: destroy.barrier_inside,
-        outstanding_at_begin: sum(&destroy.at_begin),
-        others_at_begin: destroy.others_at_begin,
-        outstanding_at_look: sum(&destroy.at_look),
+        refcount: destroy.life.facts.refcount,
+        barrier_inside: destroy.coverage.inside,
+        outstanding_at_begin: destroy.at_begin.counts.frees(),
+        others_at_begin: destroy.meanwhile.others_at_begin,
+        outstanding_at_look: destroy.judged_at().counts.frees(),
         empty,
         left,
-        late: destroy.late,
+        late: destroy.late.frees,
     }
 }
 

@@ -6,7 +6,7 @@ use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State,
     event::{CacheAddress, Cpu, DeferredBy, ObjectAddress, Task, Time, What},
-    state::{CacheId, Freer},
+    state::{CacheId, Destroy, DestroyId, Freer},
 };
 use krcu_reference::simulate::Wait;
 
@@ -120,7 +120,10 @@ impl Gather {
             About::Look => {
                 self.delays.flush_ends(task);
                 // The state has just taken the look: the destroy is still open.
-                let exit = state.open_destroy_of(task).and_then(|place| self.exits.get_mut(place));
+                let exit = state
+                    .open_destroy_of(task)
+                    .and_then(place_of)
+                    .and_then(|place| self.exits.get_mut(place));
                 if let Some(exit) = exit {
                     exit.last_freed = self.last_freed;
                 }
@@ -141,9 +144,9 @@ impl Gather {
 
     fn note(&mut self, state: &State, (at, cpu): (Time, Cpu), cache: CacheAddress, by: DeferredBy) {
         let Some(cache) = state.cache_at(cache) else { return };
-        let id = cache.id;
+        let id = cache.life.id;
         self.last_queued.insert(id, at);
-        self.names.entry(id).or_insert_with(|| (cache.facts.name.clone(), cache.facts.object_size));
+        self.names.entry(id).or_insert_with(|| (cache.life.facts.name.clone(), cache.life.facts.object_size));
         self.stretches.push(Deferred { at, cache: id, cpu, by }, state);
     }
 
@@ -171,18 +174,17 @@ impl Gather {
     pub fn finish(self, state: &State) -> Result<Asked, WhatIfError> {
         let attached = state.watch().attached;
         let begin = self.first.unwrap_or(attached).min(attached);
-        let places = simulated(state);
-        if places.is_empty() {
+        let simulated = simulated(state);
+        if simulated.is_empty() {
             return Err(WhatIfError::NoDestroy);
         }
         let cpus = self.cpus(state);
         let mut names = self.names;
         let verdicts = krcu_model::verdicts(state);
-        let callers: BTreeSet<Task> = state.destroys().iter().map(|destroy| destroy.task).collect();
+        let callers: BTreeSet<Task> = state.destroys().map(|destroy| destroy.caller.task).collect();
         let mut destroys = Vec::new();
-        for place in places {
-            let destroy = &state.destroys()[place];
-            names.insert(destroy.cache, (destroy.facts.name.clone(), destroy.facts.object_size));
+        for (place, destroy) in simulated {
+            names.insert(destroy.life.id, (destroy.life.facts.name.clone(), destroy.life.facts.object_size));
             let leaked = verdicts.get(place).and_then(|verdict| verdict.leaked).unwrap_or(0);
             if leaked > MOST_LEAKED {
                 return Err(WhatIfError::TooMany {
@@ -192,12 +194,12 @@ impl Gather {
                 });
             }
             let exit = self.exits.get(place).copied().unwrap_or_default();
-            let last_queued = self.last_queued.get(&destroy.cache).copied().unwrap_or_default();
+            let last_queued = self.last_queued.get(&destroy.life.id).copied().unwrap_or_default();
             // The exit path begins with its own barrier, when that comes after all that it is for.
             let entered = destroy.begin.time;
             let own = exit.own_barrier.filter(|barrier| barrier.begin >= last_queued);
             let own = own.unwrap_or(Span { begin: entered, end: entered });
-            let look = destroy.look.filter(|_| destroy.barrier_inside);
+            let look = destroy.look.filter(|_| destroy.coverage.inside);
             let wait = look.map(|look| Wait {
                 destroy: 0,
                 wait_ns: own.end.since(own.begin) + look.time.since(entered),
@@ -207,8 +209,8 @@ impl Gather {
             destroys.push(Destroyed {
                 at: own.begin,
                 place,
-                cache: destroy.cache,
-                task: destroy.task,
+                cache: destroy.life.id,
+                task: destroy.caller.task,
                 cpu: self.destroy_cpus.get(place).copied().unwrap_or_default(),
                 leaked,
                 wait,
@@ -237,21 +239,26 @@ impl Gather {
     }
 }
 
-/// The destroys that a machine can do: those that looked at their slabs, and those that dropped a reference before.
-fn simulated(state: &State) -> Vec<usize> {
-    let destroys = state.destroys();
+/// The place of a destroy among all, of which a replay forgets none.
+fn place_of(id: DestroyId) -> Option<usize> {
+    usize::try_from(id.0).ok()
+}
+
+/// The destroys that a machine can do, each with its place among all: those that looked at their slabs, and those that dropped a reference before.
+fn simulated(state: &State) -> Vec<(usize, &Destroy)> {
+    let destroys: Vec<&Destroy> = state.destroys().collect();
     let places = destroys.iter().enumerate().filter(|(place, destroy)| {
         destroy.look.is_some()
-            || (destroy.facts.refcount > 1
+            || (destroy.life.facts.refcount > 1
                 && destroys[*place + 1..]
                     .iter()
-                    .any(|later| later.cache == destroy.cache && later.look.is_some()))
+                    .any(|later| later.life.id == destroy.life.id && later.look.is_some()))
     });
     // A second look at a cache that a failed destroy left is none that an approach would have.
     let mut looked = BTreeSet::new();
     places
-        .filter(|(_, destroy)| destroy.look.is_none() || looked.insert(destroy.cache))
-        .map(|(place, _)| place)
+        .filter(|(_, destroy)| destroy.look.is_none() || looked.insert(destroy.life.id))
+        .map(|(place, destroy)| (place, *destroy))
         .collect()
 }
 

@@ -128,7 +128,7 @@ fn outstanding(state: &State) -> Vec<Deferred> {
     let queued = state.caches().flat_map(|(_, cache)| {
         cache.outstanding_objects().map(|(_, object)| Deferred {
             at: object.queued.time,
-            cache: cache.id,
+            cache: cache.life.id,
             cpu: object.cpu,
             by: object.form.into(),
         })

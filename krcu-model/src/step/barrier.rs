@@ -3,12 +3,15 @@
 use krcu_common::BarrierKind;
 
 use crate::{
-    event::{CacheAddress, ObjectAddress, Task},
-    ledger::Waiting,
+    event::{Blind, CacheAddress, ObjectAddress, Task},
     promise::{self, Promise, Violation},
-    reach::Reach,
-    stack::{NO_STACK, StackId},
-    state::{Blind, CacheId, Mark, OpenBarrier, State},
+    state::{
+        State,
+        barriers::{OpenBarrier, Returned},
+        deferred::Waiting,
+        id::{CacheId, Mark},
+        stack::{NO_STACK, StackId},
+    },
 };
 
 impl State {
@@ -52,34 +55,37 @@ impl State {
         }
         let reach = ended.begin.position;
         let OpenBarrier { by_chance, stack, .. } = ended;
-        let returned =
-            Reach { until: reach, barrier, task, comm: ended.comm.clone(), stack, returned: end.time };
+        let returned = Returned {
+            until: reach,
+            kind: barrier,
+            task,
+            comm: ended.comm.clone(),
+            stack,
+            returned: end.time,
+        };
         if let (BarrierKind::KvfreeOnCache, Some(address)) = (barrier, address) {
             self.cache(address);
         }
         let stack = self.stacks.get(stack.0 as usize).unwrap_or(&NO_STACK);
         // The destroy that it is inside of. What somebody else calls meanwhile orders nothing before the look.
-        let inside = self.open_destroys.get(&task).copied().filter(|place| {
-            let destroy = &self.destroys[*place];
-            destroy.look.is_none() && reach > destroy.begin.position
-        });
+        let inside = self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id));
+        let inside = inside.filter(|destroy| destroy.look.is_none() && reach > destroy.begin.position);
         match barrier {
             BarrierKind::Rcu => {
                 self.rcu_barriers.returned(returned, stack, by_chance);
                 if !by_chance {
-                    self.sheaves_are_covered(task, reach);
-                    if let Some(place) = inside {
-                        let covered = &mut self.destroys[place].callbacks_covered;
-                        *covered = (*covered).max(reach);
+                    if let Some(destroy) = inside {
+                        destroy.coverage.callbacks = destroy.coverage.callbacks.max(reach);
                     }
+                    self.sheaves_are_covered(task, reach);
                 }
                 self.check_rcu_barrier(end, task, &ended);
                 return;
             }
             BarrierKind::Kvfree => {
                 self.barriers.returned(returned, stack, false);
-                if let Some(place) = inside {
-                    self.destroys[place].is_covered(reach);
+                if let Some(destroy) = inside {
+                    destroy.coverage.frees = destroy.coverage.frees.max(reach);
                 }
             }
             BarrierKind::KvfreeOnCache => {
@@ -87,9 +93,9 @@ impl State {
                 let Some(address) = address else { return };
                 let Some(cache) = self.caches.get_mut(&address) else { return };
                 cache.barriers.returned(returned, stack, false);
-                let id = cache.id;
-                if let Some(place) = inside.filter(|place| self.destroys[*place].cache == id) {
-                    self.destroys[place].is_covered(reach);
+                let life = cache.life.id;
+                if let Some(destroy) = inside.filter(|destroy| destroy.life.id == life) {
+                    destroy.coverage.frees = destroy.coverage.frees.max(reach);
                 }
             }
         }
@@ -100,18 +106,19 @@ impl State {
     fn older_barrier_ends(&mut self, barrier: BarrierKind, address: Option<CacheAddress>) {
         match (barrier, address) {
             (BarrierKind::Kvfree, _) => self.after_older_barrier = true,
-            (BarrierKind::KvfreeOnCache, Some(address)) => self.cache(address).after_older_barrier = true,
+            (BarrierKind::KvfreeOnCache, Some(address)) => {
+                self.cache(address).doubt.after_older_barrier = true
+            }
             (BarrierKind::Rcu | BarrierKind::KvfreeOnCache, _) => {}
         }
     }
 
     /// While it looks, a destroy calls `rcu_barrier()` only where it has flushed its cache's sheaves before.
     fn sheaves_are_covered(&mut self, task: Task, reach: u64) {
-        if let Some(place) = self.open_destroys.get(&task)
-            && let destroy = &mut self.destroys[*place]
+        if let Some(destroy) = self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id))
             && destroy.look.is_some_and(|look| reach > look.position)
         {
-            destroy.sheaves_covered = destroy.sheaves_covered.max(reach);
+            destroy.coverage.sheaves = destroy.coverage.sheaves.max(reach);
         }
     }
 
@@ -137,7 +144,7 @@ impl State {
                 if promise::surely_covers(barrier, task, &entry)
                     || returned.is_some_and(|returned| *returned < barrier.begin.position)
                 {
-                    missed.push((entry.queued, *cache_address, cache.id, object));
+                    missed.push((entry.queued, *cache_address, cache.life.id, object));
                 }
             }
         }

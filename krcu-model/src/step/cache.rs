@@ -5,15 +5,18 @@ use std::collections::BTreeMap;
 use krcu_common::{BarrierKind, wire::FLUSHES_UNKNOWN};
 
 use crate::{
-    event::{CacheAddress, CacheFacts, ObjectAddress, Site, Task, Time},
-    function::Recent,
-    ledger::Ledger,
-    object_table::ObjectTable,
-    promise::Promise,
-    reach::{Others, Reach, Reaches},
-    stack::{NO_STACK, StackId},
-    state::{Born, Cache, CacheId, Destroy, Mark, Shutdown, Snapshot, State},
-    verdict::FreedBy,
+    event::{CacheAddress, CacheFacts, Site, Task, Time},
+    promise::{Promise, ledger::Ledger},
+    state::{
+        State,
+        barriers::Returned,
+        cache::{Born, Cache},
+        destroy::{Caller, Coverage, Destroy, Late, Meanwhile, Shutdown},
+        freed_by::FreedBy,
+        id::{CacheId, DestroyId, Mark},
+        moment::Moment,
+        stack::NO_STACK,
+    },
 };
 
 /// Calls of `flush_rcu_work()` that the barrier inside the destroy makes for each possible CPU: one for
@@ -33,7 +36,7 @@ impl State {
         if facts.refcount > 1 {
             // Merged: the caller got a cache that exists already.
             let cache = self.cache(address);
-            cache.facts = facts;
+            cache.life.facts = facts;
             cache.is_asked_for_as(asked_name);
             return;
         }
@@ -65,91 +68,54 @@ impl State {
         counted: bool,
     ) {
         let stack = self.stack_of(site);
-        let all = self.outstanding;
-        let graces_ended = self.ledger.graces_ended;
-        let all_covered = self.barriers.of(task).map_or(0, |reach| reach.until);
+        let outstanding = self.outstanding;
+        let covered = self.barriers.of(task).map_or(0, |barrier| barrier.until);
         let rcu_barrier = self.rcu_barriers.of(task);
-        let callbacks_covered = rcu_barrier.map_or(0, |reach| reach.until);
-        let rcu_barrier_before = rcu_barrier.map(|reach| reach.returned);
+        let callbacks_covered = rcu_barrier.map_or(0, |barrier| barrier.until);
+        let rcu_barrier_before = rcu_barrier.map(|barrier| barrier.returned);
         let cache = self.cache(address);
-        cache.counted = counted;
-        cache.facts = facts.clone();
-        let id = cache.id;
-        let at_begin = self.snapshot(address);
-        let number = self.next_destroy;
-        let cache = self.cache(address);
+        cache.life.counted = counted;
+        cache.life.facts = facts;
+        let frees = cache.barriers.of(task).map_or(0, |barrier| barrier.until).max(covered);
+        let life = cache.life.clone();
+        let at_begin = self.moment(address);
+        let id = self.next_destroy;
         let destroy = Destroy {
-            number,
-            cache: id,
+            id,
+            life,
             address,
-            facts,
-            aliases: cache.aliases.clone(),
-            born: cache.born.clone(),
-            counted,
-            task,
-            comm,
-            stack,
-            module_going: None,
+            caller: Caller { task, comm, stack, module_going: None, rcu_barrier_before },
             begin,
             look: None,
             end: None,
-            lingers: false,
             shutdown: None,
-            barrier_inside: false,
-            from_sheaves_at_begin: cache.freed_by.sheaf,
-            freed_by: FreedBy::default(),
-            graces_at_begin: graces_ended,
-            graces_at_look: graces_ended,
-            allocated: BTreeMap::new(),
-            others_at_begin: all - at_begin.outstanding,
-            waited_for_others: 0,
-            from_batches_at_begin: cache.freed_by.bulk + cache.freed_by.list,
-            sheaves_covered: 0,
-            at_begin,
-            unknown_while_waiting: 0,
-            unknown_callbacks_while_waiting: 0,
-            at_look: Snapshot::default(),
-            outstanding_after: 0,
-            being_freed_after: 0,
-            callbacks_waiting_after: 0,
-            callbacks_running_after: 0,
-            queued_during: false,
-            last_queued: None,
-            last_callback: None,
-            last_queued_stack: StackId::default(),
-            last_callback_stack: StackId::default(),
-            functions: Recent::default(),
-            last_freed: None,
-            freed_unknown: 0,
-            unexplained: 0,
-            callbacks_unknown: 0,
-            covered: cache.barriers.of(task).map_or(0, |reach| reach.until).max(all_covered),
-            covered_by_others: Others::default(),
-            maybe_covered: 0,
-            after_older_barrier: false,
-            callbacks_covered_before: callbacks_covered,
-            callbacks_covered,
-            callbacks_covered_by_others: Others::default(),
-            rcu_barrier_before,
-            queued: cache.queued,
-            within_call: cache.freed_by.within_call,
-            callbacks: cache.callbacks,
-            late: 0,
-            late_unknown: 0,
-            late_unknown_callbacks: 0,
-            last_late: None,
+            lingers: false,
             released: false,
+            meanwhile: Meanwhile {
+                others_at_begin: outstanding - at_begin.counts.outstanding,
+                ..Meanwhile::default()
+            },
+            at_begin,
+            at_look: Moment::default(),
+            after: Moment::default(),
+            coverage: Coverage {
+                frees,
+                callbacks_before: callbacks_covered,
+                callbacks: callbacks_covered,
+                ..Coverage::default()
+            },
+            allocated: BTreeMap::new(),
+            late: Late::default(),
         };
         if self.ledger.ends.get(&address).is_some_and(|end| end.released) {
             // Somebody else has given back what this caller still has.
             let found = self.violation(Promise::MemoryOutlivesObjects, Some(address), begin);
             self.ledger.broken(found);
         }
-        let place = self.destroys.len();
-        self.destroys.push(destroy);
-        self.next_destroy += 1;
-        self.unattributed.entry(task).or_default().push(place);
-        self.open_destroys.insert(task, place);
+        self.destroys.insert(id, destroy);
+        self.next_destroy = DestroyId(id.0 + 1);
+        self.unattributed.entry(task).or_default().push(id);
+        self.open_destroys.insert(task, id);
     }
 
     pub(super) fn shutdown_begin(
@@ -159,9 +125,9 @@ impl State {
         address: CacheAddress,
         rcu_works_flushed: u32,
     ) {
-        let Some(place) = self.open_destroys.get(&task).copied() else { return };
-        let (begin, id) = (self.destroys[place].begin, self.destroys[place].cache);
-        if self.cache(address).id != id {
+        let Some(destroy) = self.open_destroy(task) else { return };
+        let (begin, id, life) = (destroy.begin, destroy.id, destroy.life.id);
+        if self.cache(address).life.id != life {
             return;
         }
         // Newer kernels inline the barrier into the destroy; the works that it flushes prove it.
@@ -170,51 +136,42 @@ impl State {
             && self.watch.possible_cpus > 0
             && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
         self.ledger.ends.entry(address).or_default().looked_by = Some(task);
-        let at_look = self.snapshot(address);
+        let at_look = self.moment(address);
         let after_older_barrier = self.after_older_barrier;
-        let Some(cache) = self.caches.get_mut(&address) else { return };
-        let destroy = &mut self.destroys[place];
-        destroy.look = Some(look);
-        destroy.after_older_barrier = after_older_barrier || cache.after_older_barrier;
-        cache.looking = Some(place);
+        let (Some(cache), Some(destroy)) = (self.caches.get_mut(&address), self.destroys.get_mut(&id)) else {
+            return;
+        };
+        cache.looking = Some(id);
         if flushed_every_cpu {
             // The barrier is that of the whole kernel, called by the destroy itself.
-            let reach = Reach {
+            let returned = Returned {
                 until: begin.position,
-                barrier: BarrierKind::KvfreeOnCache,
+                kind: BarrierKind::KvfreeOnCache,
                 task,
-                comm: destroy.comm.clone(),
-                stack: destroy.stack,
+                comm: destroy.caller.comm.clone(),
+                stack: destroy.caller.stack,
                 returned: look.time,
             };
-            let stack = self.stacks.get(destroy.stack.0 as usize).unwrap_or(&NO_STACK);
-            cache.barriers.returned(reach, stack, false);
-            destroy.is_covered(begin.position);
+            let stack = self.stacks.get(returned.stack.0 as usize).unwrap_or(&NO_STACK);
+            cache.barriers.returned(returned, stack, false);
+            destroy.coverage.frees = destroy.coverage.frees.max(begin.position);
         }
         if !is_known {
-            cache.maybe_covered = begin.position;
+            cache.doubt.maybe_covered = begin.position;
         }
-        destroy.maybe_covered = cache.maybe_covered;
-        destroy.barrier_inside = destroy.covered >= begin.position;
-        destroy.at_look = at_look;
-        destroy.covered_by_others = self.barriers.others().clone();
-        destroy.covered_by_others.join(cache.barriers.others());
-        destroy.callbacks_covered_by_others = self.rcu_barriers.others().clone();
-        destroy.last_freed = cache.last_freed;
-        destroy.freed_by = cache.freed_by;
-        destroy.graces_at_look = self.ledger.graces_ended;
-        destroy.takes_note_of(cache);
-        destroy.last_queued = cache.last_queued.max(cache.outstanding.newest_headless());
+        destroy.coverage.doubt.after_older_barrier = after_older_barrier || cache.doubt.after_older_barrier;
+        destroy.coverage.frees_by_others = self.barriers.others().clone();
+        destroy.coverage.frees_by_others.join(cache.barriers.others());
+        destroy.coverage.callbacks_by_others = self.rcu_barriers.others().clone();
+        destroy.looks(look, cache, at_look);
     }
 
     pub(super) fn shutdown_end(&mut self, end: Mark, task: Task, shutdown: Option<Shutdown>) {
-        let Some(place) = self.open_destroys.get(&task).copied() else { return };
-        if self.destroys[place].look.is_none() {
-            return;
-        }
+        let Some(destroy) = self.open_destroy(task).filter(|destroy| destroy.look.is_some()) else { return };
+        let (id, life) = (destroy.id, destroy.life.id);
         self.open_destroys.remove(&task);
-        let id = self.destroys[place].cache;
-        let address = self.caches.iter().find(|(_, cache)| cache.id == id).map(|(address, _)| *address);
+        let address =
+            self.caches.iter().find(|(_, cache)| cache.life.id == life).map(|(address, _)| *address);
         if let (Some(address), Some(Shutdown::Left(_))) = (address, shutdown) {
             self.check_memory(end, address);
             if self.tells_all() {
@@ -222,17 +179,17 @@ impl State {
             }
         }
         let sees_runs = self.sees_callbacks_run();
-        let destroy = &mut self.destroys[place];
+        let Some(destroy) = self.destroys.get_mut(&id) else { return };
         destroy.end = Some(end);
         destroy.shutdown = shutdown;
         let Some(cache) = address.and_then(|address| self.caches.get_mut(&address)) else { return };
         if let Some(Shutdown::Left(_)) = shutdown {
-            cache.failed = Some(place);
+            cache.failed = Some(id);
             if self.ledger.sees_allocations {
                 destroy.allocated = self.ledger.leaked_by_stack(destroy.address);
             }
         }
-        cache.looked = Some(place);
+        cache.looked = Some(id);
         destroy.look_is_over(cache, &self.ledger, sees_runs);
     }
 
@@ -262,22 +219,24 @@ impl State {
         // A call that is still freeing has nothing to tell the next cache that has the address.
         self.freeing.forget(address);
         // Of several destroys that meet, the one that looks at the slabs destroys.
-        let last = || self.destroys.iter().rposition(|destroy| destroy.cache == cache.id);
-        let Some(place) = cache.looking.or_else(last) else {
+        let last =
+            || self.destroys().rfind(|destroy| destroy.life.id == cache.life.id).map(|destroy| destroy.id);
+        let by = cache.looking.or_else(last);
+        let sees_runs = self.sees_callbacks_run();
+        let Some(destroy) = by.and_then(|id| self.destroys.get_mut(&id)) else {
             self.outstanding -= cache.outstanding.len();
             return;
         };
-        let sees_runs = self.sees_callbacks_run();
-        let destroy = &mut self.destroys[place];
+        let id = destroy.id;
         destroy.released = true;
         if destroy.look.is_some() && destroy.end.is_none() {
             if destroy.lingers {
-                destroy.outstanding_after = cache.outstanding.len();
-                destroy.callbacks_waiting_after = cache.callbacks_waiting;
+                destroy.after.counts.outstanding = cache.outstanding.len();
+                destroy.after.counts.callbacks_waiting = cache.callbacks_waiting;
             } else {
                 // The end of its look went unseen.
                 destroy.look_is_over(&cache, &self.ledger, sees_runs);
-                self.open_destroys.retain(|_, open| *open != place);
+                self.open_destroys.retain(|_, open| *open != id);
             }
         }
         if destroy.look.is_some() && destroy.shutdown.is_none() {
@@ -285,135 +244,69 @@ impl State {
             destroy.shutdown = Some(Shutdown::Empty);
         }
         for (object, _) in cache.outstanding.iter() {
-            if self.orphans.insert(object, place).is_some() {
+            if self.orphans.insert(object, id).is_some() {
                 // One of a cache that had this memory before: one address is one object.
                 self.outstanding -= 1;
             }
         }
         if cache.callbacks_waiting > 0 {
-            let of_cache = self.ledger.callbacks.values_mut().filter(|waiting| waiting.life == cache.id);
-            of_cache.for_each(|waiting| waiting.late_for = Some(place));
+            let of_cache = self.ledger.callbacks.values_mut().filter(|waiting| waiting.life == cache.life.id);
+            of_cache.for_each(|waiting| waiting.late_for = Some(id));
         }
     }
 
+    /// The destroy that this task has entered.
+    fn open_destroy(&self, task: Task) -> Option<&Destroy> {
+        self.destroy(*self.open_destroys.get(&task)?)
+    }
+
     /// What is outstanding of the cache that lives at this address.
-    fn snapshot(&self, address: CacheAddress) -> Snapshot {
-        self.caches.get(&address).map_or_else(Snapshot::default, |cache| cache.snapshot(&self.ledger))
+    fn moment(&self, address: CacheAddress) -> Moment {
+        self.caches.get(&address).map_or_else(Moment::default, |cache| cache.moment(&self.ledger))
     }
 }
 
 impl Cache {
-    pub(crate) fn new(id: CacheId, facts: CacheFacts, born: Born) -> Cache {
-        Cache {
-            id,
-            facts,
-            aliases: Vec::new(),
-            born,
-            counted: false,
-            outstanding: ObjectTable::default(),
-            being_freed: 0,
-            callbacks_waiting: 0,
-            callbacks_running: 0,
-            callbacks_unknown: 0,
-            queued: 0,
-            callbacks: 0,
-            last_queued: None,
-            last_callback: None,
-            last_callback_stack: StackId::default(),
-            functions: Recent::default(),
-            last_queued_stack: StackId::default(),
-            last_freed: None,
-            freed_unknown: 0,
-            unexplained: 0,
-            freed_by: FreedBy::default(),
-            barriers: Reaches::default(),
-            maybe_covered: 0,
-            after_older_barrier: false,
-            failed: None,
-            looking: None,
-            looked: None,
-        }
-    }
-
     /// One more user got it, by this name: once each, however often it comes and goes.
     fn is_asked_for_as(&mut self, name: String) {
-        if !self.aliases.contains(&name) {
-            self.aliases.push(name);
+        if !self.life.aliases.contains(&name) {
+            self.life.aliases.push(name);
         }
-    }
-
-    fn snapshot(&self, ledger: &Ledger) -> Snapshot {
-        let mut snapshot = Snapshot {
-            outstanding: self.outstanding.len(),
-            being_freed: self.being_freed,
-            callbacks_waiting: self.callbacks_waiting,
-            callbacks_running: self.callbacks_running,
-            ..Snapshot::default()
-        };
-        let mut oldest: Option<Mark> = None;
-        for (_, entry) in self.outstanding.iter() {
-            oldest = Some(oldest.map_or(entry.queued, |oldest| oldest.min(entry.queued)));
-            *snapshot.stacks.entry(entry.stack).or_default() += 1;
-            *snapshot.cpus.entry(entry.cpu).or_default() += 1;
-        }
-        if self.callbacks_waiting > 0 {
-            let mut head_before: Option<ObjectAddress> = None;
-            for (head, waiting) in ledger.callbacks.iter().filter(|(_, waiting)| waiting.life == self.id) {
-                oldest = Some(oldest.map_or(waiting.queued, |oldest| oldest.min(waiting.queued)));
-                *snapshot.stacks.entry(waiting.stack).or_default() += 1;
-                *snapshot.cpus.entry(waiting.cpu).or_default() += 1;
-                *snapshot.functions.entry(waiting.function).or_default() += 1;
-                // Heads at one place of their objects lie further apart than an object is long.
-                let size = u64::from(self.facts.object_size);
-                snapshot.shares_objects |= head_before.is_some_and(|before| head.0 - before.0 < size);
-                head_before = Some(*head);
-            }
-        }
-        snapshot.oldest = oldest.map(|oldest| oldest.time);
-        snapshot
     }
 }
 
 impl Destroy {
-    /// How its cache's deferred frees are, as far as its verdict asks.
-    pub(super) fn takes_note_of(&mut self, cache: &Cache) {
-        self.last_queued = cache.last_queued;
-        self.last_callback = cache.last_callback;
-        self.last_queued_stack = cache.last_queued_stack;
-        self.last_callback_stack = cache.last_callback_stack;
-        self.functions = cache.functions.clone();
-        self.freed_unknown = cache.freed_unknown;
-        self.unexplained = cache.unexplained;
-        self.callbacks_unknown = cache.callbacks_unknown;
-        self.queued = cache.queued;
-        self.within_call = cache.freed_by.within_call;
-        self.callbacks = cache.callbacks;
-    }
-
-    /// A barrier that ran inside reached so far.
-    pub(super) fn is_covered(&mut self, reach: u64) {
-        self.covered = self.covered.max(reach);
+    /// Its look at the slabs begins.
+    fn looks(&mut self, look: Mark, cache: &Cache, at_look: Moment) {
+        self.look = Some(look);
+        self.coverage.doubt.maybe_covered = cache.doubt.maybe_covered;
+        self.coverage.inside = self.coverage.frees >= self.begin.position;
+        self.at_look = at_look;
+        let newest = cache.outstanding.newest_headless();
+        self.after.past = self.at_look.past.clone();
+        self.after.past.frees.last = self.after.past.frees.last.max(newest);
     }
 
     /// What was deferred while it looked was ordered by nothing either.
-    pub(super) fn look_is_over(&mut self, cache: &Cache, ledger: &Ledger, sees_runs: bool) {
-        self.outstanding_after = cache.outstanding.len();
-        self.being_freed_after = cache.being_freed;
-        self.callbacks_waiting_after = cache.callbacks_waiting;
-        self.callbacks_running_after = cache.callbacks_running;
-        if cache.queued != self.queued || (sees_runs && cache.callbacks != self.callbacks) {
-            self.queued_during = true;
-            self.at_look = cache.snapshot(ledger);
-        }
-        if cache.freed_by.bulk + cache.freed_by.list != self.from_batches_at_begin {
+    fn look_is_over(&mut self, cache: &Cache, ledger: &Ledger, sees_runs: bool) {
+        let (before, now) = (&self.at_look.past, &cache.past);
+        let is_queued = before.frees.ever != now.frees.ever;
+        self.meanwhile.queued_while_looking =
+            is_queued || (sees_runs && before.callbacks.ever != now.callbacks.ever);
+        self.after =
+            if self.meanwhile.queued_while_looking { cache.moment(ledger) } else { cache.numbers(ledger) };
+        let from_batches = |freed_by: &FreedBy| freed_by.bulk + freed_by.list;
+        if from_batches(&cache.past.freed_by) != from_batches(&self.at_begin.past.freed_by) {
             // Not all that the destroy's own wait had callbacks queue lay in sheaves.
-            self.sheaves_covered = 0;
+            self.coverage.sheaves = 0;
         }
-        self.takes_note_of(cache);
     }
+}
 
-    pub(super) fn late_free(&mut self, time: Time) {
-        self.late += 1;
-        self.last_late = Some(time);
+impl Late {
+    /// One more.
+    pub(super) fn free(&mut self, time: Time) {
+        self.frees += 1;
+        self.last = Some(time);
     }
 }

@@ -3,10 +3,15 @@
 use krcu_common::FreePath;
 
 use crate::{
-    double::Double,
-    event::{CacheAddress, Cpu, FunctionAddress, ObjectAddress, Site, Task},
-    ledger::Waiting,
-    state::{Blind, Born, Freer, Mark, State},
+    event::{Blind, CacheAddress, Cpu, FunctionAddress, ObjectAddress, Site, Task},
+    promise::doubles::Double,
+    state::{
+        State,
+        cache::Born,
+        deferred::Waiting,
+        id::{Freer, Mark},
+        moment::Queued,
+    },
 };
 
 /// The fields of one event.
@@ -24,11 +29,9 @@ impl State {
         let function = self.functions.at(what.function, what.text);
         let sees_runs = self.sees_callbacks_run();
         let cache = self.cache(what.cache);
-        cache.callbacks += 1;
-        cache.last_callback = Some(queued);
-        cache.last_callback_stack = stack;
-        cache.functions.queued(function, queued);
-        let object_size = cache.facts.object_size;
+        cache.past.callbacks = Queued { ever: cache.past.callbacks.ever + 1, last: Some(queued), stack };
+        cache.past.functions.queued(function, queued);
+        let object_size = cache.life.facts.object_size;
         if !self.ledger.allocated.is_empty() {
             self.ledger.allocation_is_handed_over(what.head, object_size);
         }
@@ -37,7 +40,7 @@ impl State {
         }
         let cache = self.cache(what.cache);
         cache.callbacks_waiting += 1;
-        let life = cache.id;
+        let life = cache.life.id;
         self.ledger.returned.remove(&what.head);
         let second = (queued, Some(stack));
         if let Some(first) = self.queued_around(what.cache, what.head) {
@@ -45,7 +48,8 @@ impl State {
         }
         let waiting = Waiting { cache: what.cache, life, queued, task, cpu, stack, function, late_for: None };
         if let Some(before) = self.ledger.callbacks.insert(what.head, waiting)
-            && let Some(cache) = self.caches.get_mut(&before.cache).filter(|cache| cache.id == before.life)
+            && let Some(cache) =
+                self.caches.get_mut(&before.cache).filter(|cache| cache.life.id == before.life)
         {
             // Its run went unseen, or there is none: one head waits once.
             cache.callbacks_waiting -= 1;
@@ -67,7 +71,8 @@ impl State {
         let Some(waiting) = self.callback_begins(at, head) else {
             return self.unknown_callback_runs(at, freer, head, address);
         };
-        if let Some(cache) = self.caches.get_mut(&waiting.cache).filter(|cache| cache.id == waiting.life) {
+        if let Some(cache) = self.caches.get_mut(&waiting.cache).filter(|cache| cache.life.id == waiting.life)
+        {
             cache.callbacks_running += 1;
             self.freeing.begin((freer, FreePath::Callback), waiting.cache);
         }
@@ -80,17 +85,18 @@ impl State {
         let owner = (waiting.cache, waiting.life);
         self.check_grace(at, head, owner, waiting.queued);
         self.check_readers(at, head, owner);
-        let late_for = match self.caches.get_mut(&waiting.cache).filter(|cache| cache.id == waiting.life) {
+        let late_for = match self.caches.get_mut(&waiting.cache).filter(|cache| cache.life.id == waiting.life)
+        {
             Some(cache) => {
                 cache.callbacks_waiting -= 1;
-                cache.freed_by.count(FreePath::Callback);
-                cache.last_freed = Some(at.time);
+                cache.past.freed_by.count(FreePath::Callback);
+                cache.past.last_freed = Some(at.time);
                 cache.looked
             }
             None => waiting.late_for,
         };
-        if let Some(place) = late_for {
-            self.destroys[place].late_free(at.time);
+        if let Some(destroy) = late_for.and_then(|id| self.destroys.get_mut(&id)) {
+            destroy.late.free(at.time);
         }
         Some(waiting)
     }
@@ -100,29 +106,27 @@ impl State {
     fn unknown_callback_runs(&mut self, at: Mark, freer: Freer, head: ObjectAddress, address: CacheAddress) {
         let sees_runs = self.sees_callbacks_run();
         if !self.ledger.allocated.is_empty() {
-            let size = self.caches.get(&address).map_or(0, |cache| cache.facts.object_size);
+            let size = self.caches.get(&address).map_or(0, |cache| cache.life.facts.object_size);
             self.ledger.allocation_is_handed_over(head, size);
         }
         let cache = self.cache(address);
-        if cache.born != Born::BeforeAttach || !sees_runs {
-            cache.unexplained += 1;
+        if cache.life.born != Born::BeforeAttach || !sees_runs {
+            cache.past.unknown.unexplained += 1;
             return;
         }
-        cache.callbacks_unknown += 1;
+        cache.past.unknown.callbacks += 1;
         cache.callbacks_running += 1;
-        cache.freed_by.count(FreePath::Callback);
-        cache.last_freed = Some(at.time);
-        let (looked, id) = (cache.looked, cache.id);
+        cache.past.freed_by.count(FreePath::Callback);
+        cache.past.last_freed = Some(at.time);
+        let (looked, id) = (cache.looked, cache.life.id);
         self.freeing.begin((freer, FreePath::Callback), address);
-        if let Some(place) = looked {
-            let destroy = &mut self.destroys[place];
-            destroy.late_free(at.time);
-            destroy.late_unknown_callbacks += 1;
+        if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id)) {
+            destroy.late.free(at.time);
+            destroy.late.unknown_callbacks += 1;
         }
-        for place in self.open_destroys.values() {
-            let destroy = &mut self.destroys[*place];
-            destroy.unknown_callbacks_while_waiting +=
-                u64::from(destroy.cache == id && destroy.look.is_none());
+        for open in self.open_destroys.values() {
+            let Some(destroy) = self.destroys.get_mut(open) else { continue };
+            destroy.meanwhile.unknown_callbacks += u64::from(destroy.life.id == id && destroy.look.is_none());
         }
     }
 

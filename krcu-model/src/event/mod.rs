@@ -1,0 +1,498 @@
+//! Event: what the kernel said, in the words of the model.
+//!
+//! [`Event::from_wire`] turns a decoded record into one of these; a test or a bug report writes them
+//! directly. Addresses, tasks and times are newtypes, so that one cannot pass for another.
+
+use krcu_common::{
+    BarrierKind, FreePath, QueueForm,
+    decode::Body,
+    wire::{self, Header},
+};
+use serde::{Deserialize, Serialize};
+
+pub mod script;
+mod watch;
+
+pub use watch::{Blind, Watch};
+
+/// CLOCK_MONOTONIC in nanoseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Time(pub u64);
+
+impl Time {
+    /// Nanoseconds from `earlier` to here; 0 when it is later.
+    #[must_use]
+    pub fn since(self, earlier: Time) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+/// A thread id; 0 is the idle task of any CPU.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Task(pub u32);
+
+/// A CPU's number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Cpu(pub u16);
+
+/// Address of a `struct kmem_cache`: two caches may have it, one after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct CacheAddress(pub u64);
+
+/// Address of an object, which is used again as soon as it is free.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct ObjectAddress(pub u64);
+
+/// Number by which events refer to a stack; 0 when there is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Site(pub u32);
+
+/// Address of a callback of `call_rcu()`; 0 when not known. What is loaded there may change with the next
+/// module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct FunctionAddress(pub u64);
+
+/// What `kmem_cache_destroy()` and its kin tell of a cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CacheFacts {
+    /// Its name: for a merged cache, that of its first creator.
+    pub name: String,
+    /// Bytes of an object as its user sees it.
+    pub object_size: u32,
+    /// Users of the cache.
+    pub refcount: i32,
+}
+
+/// Objects that a failed shutdown left, by the kernel's own counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Leftover {
+    /// Objects still allocated.
+    pub objects: u64,
+    /// Of these, objects on partial slabs: the kernel's report lists no others.
+    pub listed: u64,
+}
+
+/// Why something went unseen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LossReason {
+    /// The ring had no room.
+    RingFull,
+    /// The kernel skipped a probe, because it was running on that CPU already.
+    ProbeMissed,
+    /// A map of the probes had no room.
+    MapFull,
+    /// A trace ends before its run did, because its recorder was killed or its disk was full. How many
+    /// events came after is not known; such a gap counts none.
+    NotInTrace,
+}
+
+impl LossReason {
+    /// The reason in words, to follow a count of events.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            LossReason::RingFull => "lost because the ring was full",
+            LossReason::MapFull => "not followed because a map of the probes was full",
+            LossReason::NotInTrace => "not in the trace, which ends before its run did",
+            LossReason::ProbeMissed => "missed because the probe was already running on that CPU",
+        }
+    }
+}
+
+/// What a loss concerns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum Scope {
+    /// Anything.
+    #[default]
+    Everything,
+    /// Objects of the cache that had this address at the time.
+    Cache(CacheAddress),
+    /// Grace periods: no verdict of a destroy depends on them.
+    Grace,
+    /// Calls of `kfree_rcu()` and `call_rcu()`. What such a call queued shows all the same: it is freed, or its
+    /// callback runs, without that anybody was seen to queue it, or it is left.
+    Queueing,
+    /// Frees, runs of callbacks, and the ends of either: what is free may seem outstanding.
+    Freeing,
+    /// Entries and returns of barriers: what is ordered may seem not to be.
+    Barriers,
+}
+
+/// Events that were not seen, and when that was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// Why.
+    pub reason: LossReason,
+    /// How many.
+    pub events: u64,
+    /// Not before this.
+    pub from: Time,
+    /// Not after this.
+    pub until: Time,
+    /// What they would have told of.
+    pub scope: Scope,
+    /// The programs whose runs were skipped, where that is why.
+    pub programs: Vec<String>,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    /// `kmem_cache_create()` returned this cache.
+    CacheCreated {
+        /// The cache.
+        cache: CacheAddress,
+        /// What it is.
+        facts: CacheFacts,
+        /// The name that this caller asked for.
+        asked_name: String,
+        /// Where from.
+        site: Site,
+    },
+    /// `kmem_cache_destroy()` was entered.
+    DestroyBegin {
+        /// The cache.
+        cache: CacheAddress,
+        /// What it is, before this call.
+        facts: CacheFacts,
+        /// Where from.
+        site: Site,
+        /// Name of the task.
+        comm: String,
+        /// Whether its objects are counted, not streamed.
+        counted: bool,
+    },
+    /// `__kmem_cache_shutdown()` was entered: the destroy looks at its slabs.
+    ShutdownBegin {
+        /// The cache.
+        cache: CacheAddress,
+        /// Calls of `flush_rcu_work()` by this task since the destroy was entered.
+        rcu_works_flushed: u32,
+    },
+    /// `__kmem_cache_shutdown()` has returned, in the task that entered it.
+    ShutdownEnd {
+        /// Whether every slab was given back, where that could be read.
+        empty: Option<bool>,
+        /// What was left, where the kernel's counts could be read.
+        left: Option<Leftover>,
+    },
+    /// `slab_kmem_cache_release()` was entered: the address may belong to another cache next.
+    CacheReleased {
+        /// The cache.
+        cache: CacheAddress,
+    },
+    /// `kvfree_call_rcu()` was entered.
+    Queued {
+        /// The object.
+        object: ObjectAddress,
+        /// Its cache.
+        cache: CacheAddress,
+        /// Where from.
+        site: Site,
+        /// In which form.
+        form: QueueForm,
+    },
+    /// `call_rcu()` was entered with a head that lies in an object.
+    CallbackQueued {
+        /// The head, which stands for its object.
+        object: ObjectAddress,
+        /// The object's cache.
+        cache: CacheAddress,
+        /// The callback.
+        function: FunctionAddress,
+        /// The module in whose text the callback lies, where that is known.
+        text: Option<String>,
+        /// Where from.
+        site: Site,
+    },
+    /// A callback of `call_rcu()` begins to run; it has ended when its task's path
+    /// [`FreePath::Callback`] is [`What::BatchFreed`].
+    CallbackRuns {
+        /// The head, which stands for its object.
+        object: ObjectAddress,
+        /// The cache that owns its slab now.
+        cache: CacheAddress,
+    },
+    /// From here on, what lies at this address is this function.
+    Function {
+        /// The address.
+        function: FunctionAddress,
+        /// As the kernel's `%pS` prints it.
+        symbol: String,
+    },
+    /// An object is freed at once: nobody had deferred it.
+    FreedAtOnce {
+        /// The object.
+        object: ObjectAddress,
+        /// Its cache.
+        cache: CacheAddress,
+    },
+    /// The free of an object begins.
+    Freed {
+        /// The object.
+        object: ObjectAddress,
+        /// The cache that owns its slab now.
+        cache: CacheAddress,
+        /// How.
+        path: FreePath,
+    },
+    /// The call that freed this task's objects by that path returned.
+    BatchFreed {
+        /// How.
+        path: FreePath,
+    },
+    /// A barrier was entered.
+    BarrierBegin {
+        /// Which.
+        barrier: BarrierKind,
+        /// Calls of `flush_rcu_work()` that this task has made inside a destroy.
+        rcu_works_flushed: u32,
+        /// Where from.
+        site: Site,
+        /// Name of the calling task; empty where that is not known.
+        comm: String,
+    },
+    /// A barrier returned, in the task that entered it.
+    BarrierEnd {
+        /// Which.
+        barrier: BarrierKind,
+        /// The cache that it is for, in the per-cache form.
+        cache: Option<CacheAddress>,
+    },
+    /// A grace period has begun: what is queued before this event is covered by it.
+    GraceBegin {
+        /// Whether it is an expedited one.
+        expedited: bool,
+    },
+    /// A grace period ends, or has ended.
+    GraceEnd {
+        /// Whether it is an expedited one.
+        expedited: bool,
+    },
+    /// A module was loaded.
+    ModuleLoaded {
+        /// Its name.
+        name: String,
+    },
+    /// A module's exit function has returned.
+    ModuleFreed {
+        /// Its name.
+        name: String,
+    },
+    /// From here on, this number stands for these frames.
+    Site {
+        /// The number.
+        site: Site,
+        /// The frames, innermost first, as the kernel's `%pS` prints them.
+        frames: Vec<String>,
+    },
+    /// Something went unseen.
+    Gap(Gap),
+    // What follows no probe sees: a machine says it of itself, a script of what its author knows.
+    /// An object was allocated.
+    Allocated {
+        /// The object.
+        object: ObjectAddress,
+        /// Its cache.
+        cache: CacheAddress,
+        /// Where from.
+        site: Site,
+    },
+    /// The call that queued an object returned.
+    QueueReturned {
+        /// The object.
+        object: ObjectAddress,
+    },
+    /// A callback of `call_rcu()` ran, and freed the object that its head lies in.
+    CallbackRan {
+        /// The object.
+        object: ObjectAddress,
+        /// The module in whose text the callback lies, if in one.
+        text: Option<String>,
+    },
+    /// `rcu_read_lock()`, and what the reader found.
+    ReadLock {
+        /// The object that it holds, if it found one.
+        object: Option<ObjectAddress>,
+        /// Its cache.
+        cache: Option<CacheAddress>,
+    },
+    /// `rcu_read_unlock()`.
+    ReadUnlock,
+    /// A destroy returned and left the cache to be given back later.
+    Lingers {
+        /// The cache.
+        cache: CacheAddress,
+    },
+    /// What is left in a lingering cache was reported.
+    Reported {
+        /// The cache.
+        cache: CacheAddress,
+    },
+    /// A barrier for destructions returned.
+    DestructionAwaited {
+        /// The cache that it was for; all that its caller had destroyed before, if none.
+        cache: Option<CacheAddress>,
+    },
+    /// The slabs of a cache were given back.
+    SlabsFreed {
+        /// The cache.
+        cache: CacheAddress,
+    },
+    /// Nothing more will happen by itself.
+    Quiet,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// When.
+    pub time: Time,
+    /// In which task.
+    pub task: Task,
+    /// On which CPU.
+    pub cpu: Cpu,
+    /// What.
+    pub what: What,
+}
+
+impl Event {
+    /// The event that a decoded record is.
+    #[must_use]
+    #[inline]
+    pub fn from_wire(header: &Header, body: &Body<'_>) -> Event {
+        Event {
+            time: Time(header.time_ns),
+            task: Task(header.task),
+            cpu: Cpu(header.cpu),
+            what: What::from_wire(body),
+        }
+    }
+}
+
+impl What {
+    // Written where it stays: what is copied in other pieces than it was written in waits for memory.
+    #[inline(never)]
+    fn from_wire(body: &Body<'_>) -> What {
+        match body {
+            Body::CacheCreated(b) => {
+                let b = b.get();
+                What::CacheCreated {
+                    cache: CacheAddress(b.cache),
+                    facts: CacheFacts {
+                        name: text(&b.name),
+                        object_size: b.object_size,
+                        refcount: b.refcount,
+                    },
+                    asked_name: text(&b.asked_name),
+                    site: Site(b.site),
+                }
+            }
+            Body::DestroyBegin(b) => {
+                let b = b.get();
+                What::DestroyBegin {
+                    cache: CacheAddress(b.cache),
+                    facts: CacheFacts {
+                        name: text(&b.name),
+                        object_size: b.object_size,
+                        refcount: b.refcount,
+                    },
+                    site: Site(b.site),
+                    comm: text(&b.comm),
+                    counted: b.counted != 0,
+                }
+            }
+            Body::ShutdownBegin(b) => {
+                What::ShutdownBegin { cache: CacheAddress(b.cache), rcu_works_flushed: b.rcu_works_flushed }
+            }
+            Body::ShutdownEnd(b) => What::ShutdownEnd {
+                empty: match b.result {
+                    wire::SHUTDOWN_EMPTY => Some(true),
+                    wire::SHUTDOWN_LEFT => Some(false),
+                    _ => None,
+                },
+                left: (b.counted != 0)
+                    .then_some(Leftover { objects: b.objects_left, listed: b.objects_listed }),
+            },
+            Body::CacheReleased(b) => What::CacheReleased { cache: CacheAddress(b.cache) },
+            Body::Queued(b, form) => What::Queued {
+                object: ObjectAddress(b.object),
+                cache: CacheAddress(b.cache),
+                site: Site(b.site),
+                form: *form,
+            },
+            Body::CallbackQueued(b) => What::CallbackQueued {
+                object: ObjectAddress(b.head),
+                cache: CacheAddress(b.cache),
+                function: FunctionAddress(b.function),
+                text: None,
+                site: Site(b.site),
+            },
+            Body::CallbackRuns(b) => {
+                What::CallbackRuns { object: ObjectAddress(b.head), cache: CacheAddress(b.cache) }
+            }
+            Body::Function(b) => {
+                let b = b.get();
+                What::Function { function: FunctionAddress(b.address), symbol: text(&b.symbol) }
+            }
+            Body::Allocated(b) => What::Allocated {
+                object: ObjectAddress(b.object),
+                cache: CacheAddress(b.cache),
+                site: Site(b.site),
+            },
+            Body::FreedAtOnce(b) => {
+                What::FreedAtOnce { object: ObjectAddress(b.object), cache: CacheAddress(b.cache) }
+            }
+            Body::Freed(b, path) => {
+                What::Freed { object: ObjectAddress(b.object), cache: CacheAddress(b.cache), path: *path }
+            }
+            Body::BatchFreed(_, path) => What::BatchFreed { path: *path },
+            Body::BarrierBegin(b, barrier) => What::BarrierBegin {
+                barrier: *barrier,
+                rcu_works_flushed: b.rcu_works_flushed,
+                site: Site(b.site),
+                comm: text(&b.comm),
+            },
+            Body::BarrierEnd(b, barrier) => {
+                let cache = (b.cache != 0).then_some(CacheAddress(b.cache));
+                What::BarrierEnd { barrier: *barrier, cache }
+            }
+            Body::GraceBegin(b) => What::GraceBegin { expedited: b.expedited != 0 },
+            Body::GraceEnd(b) => What::GraceEnd { expedited: b.expedited != 0 },
+            Body::ModuleLoaded(b) => What::ModuleLoaded { name: text(&b.name) },
+            Body::ModuleFreed(b) => What::ModuleFreed { name: text(&b.name) },
+            Body::Site(b) => {
+                let frames = usize::try_from(b.frames).unwrap_or(usize::MAX);
+                What::Site {
+                    site: Site(b.site),
+                    frames: b.frame.iter().take(frames).map(|frame| text(frame)).collect(),
+                }
+            }
+        }
+    }
+}
+
+/// A name as far as it was kept; bytes that are no UTF-8 are shown as such.
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(wire::text(bytes)).into_owned()
+}
+
+/// What an object's free is deferred by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeferredBy {
+    /// `kfree_rcu()` of an object with an `rcu_head`.
+    Head,
+    /// The same of one without.
+    Headless,
+    /// `call_rcu()` with a callback that frees it.
+    Callback,
+}
+
+impl From<QueueForm> for DeferredBy {
+    fn from(form: QueueForm) -> DeferredBy {
+        if form == QueueForm::Headless { DeferredBy::Headless } else { DeferredBy::Head }
+    }
+}

@@ -1,0 +1,71 @@
+//! The words of the notation: names of values, the same in both directions, here and in a trace.
+
+use krcu_common::{BarrierKind, FreePath, QueueForm};
+
+use crate::event::{Blind, LossReason};
+
+/// The first line, with the version of the notation.
+pub(super) const HEADING: &str = "krcu-script 1";
+
+/// A kind of value that is one of a few words.
+pub trait Word: Copy + PartialEq + 'static {
+    /// All of them, each with its word.
+    const WORDS: &'static [(Self, &'static str)];
+
+    /// Its word.
+    fn word(self) -> &'static str {
+        Self::WORDS.iter().find(|(value, _)| *value == self).map_or("", |(_, word)| word)
+    }
+
+    /// The one with this word.
+    fn of_word(text: &str) -> Option<Self> {
+        Self::WORDS.iter().find(|(_, word)| *word == text).map(|(value, _)| *value)
+    }
+}
+
+impl Word for FreePath {
+    const WORDS: &'static [(FreePath, &'static str)] = &[
+        (FreePath::Bulk, "bulk"),
+        (FreePath::Single, "single"),
+        (FreePath::Sheaf, "sheaf"),
+        (FreePath::Callback, "callback"),
+    ];
+}
+
+impl Word for BarrierKind {
+    const WORDS: &'static [(BarrierKind, &'static str)] = &[
+        (BarrierKind::Rcu, "rcu"),
+        (BarrierKind::Kvfree, "kvfree"),
+        (BarrierKind::KvfreeOnCache, "kvfree_on_cache"),
+    ];
+}
+
+impl Word for QueueForm {
+    const WORDS: &'static [(QueueForm, &'static str)] =
+        &[(QueueForm::Head, "head"), (QueueForm::Headless, "headless"), (QueueForm::Nolock, "nolock")];
+}
+
+impl Word for LossReason {
+    const WORDS: &'static [(LossReason, &'static str)] = &[
+        (LossReason::RingFull, "ring_full"),
+        (LossReason::ProbeMissed, "probe_missed"),
+        (LossReason::MapFull, "map_full"),
+        (LossReason::NotInTrace, "not_in_trace"),
+    ];
+}
+
+impl Word for Blind {
+    const WORDS: &'static [(Blind, &'static str)] = &[
+        (Blind::Frees, "frees"),
+        (Blind::Callbacks, "callbacks"),
+        (Blind::RcuBarrier, "rcu_barrier"),
+        (Blind::KvfreeBarrier, "kvfree_barrier"),
+        (Blind::CallbackRuns, "callback_runs"),
+        (Blind::Grace, "grace"),
+        (Blind::Inside, "inside"),
+    ];
+}
+
+impl Word for bool {
+    const WORDS: &'static [(bool, &'static str)] = &[(false, "no"), (true, "yes")];
+}

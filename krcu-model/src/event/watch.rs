@@ -1,0 +1,35 @@
+//! Watch: what the watcher knew when it began, and what it cannot see.
+
+use crate::event::Time;
+
+/// What the watcher knew when it began, and what it cannot see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// When the last probe was attached.
+    pub attached: Time,
+    /// CPUs that the kernel could ever have; 0 when not known.
+    pub possible_cpus: u32,
+    /// What this kernel does not let be seen.
+    pub blind: Vec<Blind>,
+}
+
+/// Something that is out of sight for the whole watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Blind {
+    /// Some way by which deferred frees run.
+    Frees,
+    /// Callbacks given to `call_rcu()`.
+    Callbacks,
+    /// `rcu_barrier()`.
+    RcuBarrier,
+    /// The barriers that wait for `kfree_rcu()`, where the kernel has them.
+    KvfreeBarrier,
+    /// When callbacks given to `call_rcu()` run.
+    CallbackRuns,
+    /// When grace periods begin and end.
+    Grace,
+    /// What no probe sees and only a machine says of itself: readers, when a queueing call returned, who has
+    /// which objects. Every live watch is blind to it.
+    Inside,
+}

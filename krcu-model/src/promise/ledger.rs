@@ -1,0 +1,135 @@
+//! Ledger: what the promises are held against, beside what is outstanding.
+//!
+//! Grace periods, readers, callbacks, allocations and the ends of caches, as far as events tell of
+//! them. Of a real kernel they tell of grace periods; a machine and a script tell all of it. What is
+//! not told is not held against anybody.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    event::{CacheAddress, ObjectAddress, Task},
+    promise::Violation,
+    state::{deferred::Waiting, id::Mark, stack::StackId},
+};
+
+/// An object that was allocated and that nobody has queued or freed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allocation {
+    /// Its cache.
+    pub cache: CacheAddress,
+    /// Where from.
+    pub stack: StackId,
+}
+
+/// How far the end of a cache is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct End {
+    /// The task whose destroy has looked at it last.
+    pub looked_by: Option<Task>,
+    /// What was left was reported.
+    pub reported: bool,
+    /// Nothing is left of it.
+    pub released: bool,
+}
+
+/// What the promises are held against.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    /// The last grace period that began, and has not ended.
+    pub grace_begun: Option<u64>,
+    /// What was queued before this point has had a full grace period.
+    pub grace_reached: u64,
+    /// Callbacks of `call_rcu()` that have not run, by the address of their head.
+    pub callbacks: BTreeMap<ObjectAddress, Waiting>,
+    /// RCU readers by task, with the object that each holds and its cache, where it holds one.
+    pub readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
+    /// Objects that were allocated and that nobody has queued or freed.
+    pub allocated: BTreeMap<ObjectAddress, Allocation>,
+    /// Whether any allocation was ever told of.
+    pub sees_allocations: bool,
+    /// Normal grace periods that have ended.
+    pub graces_ended: u64,
+    /// The position at which the call that queued an object returned.
+    pub returned: BTreeMap<ObjectAddress, u64>,
+    /// Modules that were unloaded.
+    pub gone_modules: BTreeSet<String>,
+    /// How far the end of each cache is.
+    pub ends: BTreeMap<CacheAddress, End>,
+    /// The promises that were broken.
+    pub violations: Vec<Violation>,
+}
+
+impl Ledger {
+    /// A normal grace period covers what was queued before it began, once it has ended. Of an expedited
+    /// one it is only known that it was in flight somewhere between its two events: either covers what
+    /// was queued before.
+    pub(crate) fn grace_begins(&mut self, position: u64, expedited: bool) {
+        if expedited {
+            self.grace_reached = self.grace_reached.max(position);
+        } else {
+            self.grace_begun = Some(position);
+        }
+    }
+
+    pub(crate) fn grace_ends(&mut self, position: u64, expedited: bool) {
+        self.graces_ended += u64::from(!expedited);
+        let covered = if expedited { Some(position) } else { self.grace_begun.take() };
+        self.grace_reached = self.grace_reached.max(covered.unwrap_or(0));
+    }
+
+    /// Whether no full grace period can have passed since then.
+    #[must_use]
+    pub fn is_too_early(&self, queued: Mark) -> bool {
+        queued.position >= self.grace_reached
+    }
+
+    /// Objects of a cache that were allocated and never queued or freed.
+    #[must_use]
+    pub fn leaked(&self, cache: CacheAddress) -> u64 {
+        self.allocated.values().filter(|allocation| allocation.cache == cache).count() as u64
+    }
+
+    /// The same by stack.
+    pub(crate) fn leaked_by_stack(&self, cache: CacheAddress) -> BTreeMap<StackId, u64> {
+        let mut stacks = BTreeMap::new();
+        for allocation in self.allocated.values().filter(|allocation| allocation.cache == cache) {
+            *stacks.entry(allocation.stack).or_default() += 1;
+        }
+        stacks
+    }
+
+    /// The object that a head lies in is nobody's any more.
+    pub(crate) fn allocation_is_handed_over(&mut self, head: ObjectAddress, object_size: u32) {
+        let before = self.allocated.range(..=head).next_back().map(|(object, _)| *object);
+        let size = u64::from(object_size.max(1));
+        if let Some(object) = before.filter(|object| head.0 - object.0 < size) {
+            self.allocated.remove(&object);
+        }
+    }
+
+    pub(crate) fn held_by_reader(&self, cache: CacheAddress) -> Option<ObjectAddress> {
+        self.readers.values().flatten().find(|(_, owner)| *owner == cache).map(|(object, _)| *object)
+    }
+
+    pub(crate) fn reader_of(&self, object: ObjectAddress) -> bool {
+        self.readers.values().flatten().any(|(held, _)| *held == object)
+    }
+
+    /// The promises that were broken.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// Adds to what is known of a broken promise, or begins it.
+    pub(crate) fn broken(&mut self, found: Violation) {
+        let same = |known: &&mut Violation| known.promise == found.promise && known.cache == found.cache;
+        match self.violations.iter_mut().find(same) {
+            Some(known) => {
+                known.objects += found.objects;
+                known.oldest = known.oldest.min(found.oldest);
+            }
+            None => self.violations.push(found),
+        }
+    }
+}

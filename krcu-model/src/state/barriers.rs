@@ -1,0 +1,164 @@
+//! Barriers: those that tasks are inside of, and how far those reach that have returned, by their caller.
+//!
+//! A barrier orders a destroy when the teardown itself called it: the destroying task, before the destroy or inside of
+//! it. A barrier of anybody else happened to run. It covers the same objects, and it is not there the next time.
+
+use std::collections::BTreeMap;
+
+use krcu_common::BarrierKind;
+
+use crate::{
+    event::{Task, Time},
+    state::{
+        id::Mark,
+        stack::{Stack, StackId},
+    },
+};
+
+/// A barrier that has been entered.
+#[derive(Clone, Debug)]
+pub struct OpenBarrier {
+    /// Which.
+    pub barrier: BarrierKind,
+    /// When.
+    pub begin: Mark,
+    /// Whether another function called it, and only because it met a batch that waited.
+    pub by_chance: bool,
+    /// Where from.
+    pub stack: StackId,
+    /// Name of the task; empty where that is not known.
+    pub comm: String,
+}
+
+/// Tasks kept of those that have called a barrier.
+const TASKS: usize = 64;
+/// Modules kept whose code has called one.
+const MODULES: usize = 64;
+
+/// A barrier that has returned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Returned {
+    /// It covers what was queued before this position.
+    pub until: u64,
+    /// Which.
+    pub kind: BarrierKind,
+    /// The task that called it.
+    pub task: Task,
+    /// Its name; empty where that is not known.
+    pub comm: String,
+    /// Where from; the stack that nobody took where that is not known.
+    pub stack: StackId,
+    /// When it returned.
+    pub returned: Time,
+}
+
+/// By whom what was deferred last is covered, seen from a destroy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cover<'a> {
+    /// By no barrier.
+    Nobody,
+    /// By a barrier of somebody else: luck.
+    Luck(&'a Returned),
+    /// By a barrier that the module's own code called in another task. Whether the destroying task has waited for that
+    /// task is not seen.
+    Helper(&'a Returned),
+    /// By a barrier of another task whose caller is not known.
+    Unknown(&'a Returned),
+}
+
+/// How far the barriers of one kind reach that have returned, the furthest of each caller.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Callers {
+    by_task: BTreeMap<Task, Returned>,
+    others: Others,
+}
+
+/// The furthest that barriers of others reach.
+#[derive(Clone, Debug, Default)]
+pub struct Others {
+    by_module: BTreeMap<String, Returned>,
+    unknown: Option<Returned>,
+    anybody: Option<Returned>,
+}
+
+impl Callers {
+    /// One returned. `by_chance` says that another function called it, and only because it met work that waited.
+    pub(crate) fn returned(&mut self, barrier: Returned, stack: &Stack, by_chance: bool) {
+        further(&mut self.others.anybody, &barrier);
+        if by_chance {
+            return;
+        }
+        if barrier.stack == StackId::default() {
+            further(&mut self.others.unknown, &barrier);
+        }
+        for module in stack.modules() {
+            self.others.of_module(module, &barrier);
+        }
+        let known = self.by_task.entry(barrier.task).or_insert_with(|| barrier.clone());
+        if known.until <= barrier.until {
+            *known = barrier;
+        }
+        if self.by_task.len() > TASKS
+            && let Some(oldest) = self.by_task.values().min_by_key(|barrier| barrier.returned)
+            && let Some(oldest) = self.by_task.remove(&oldest.task.clone())
+        {
+            // Should this task destroy, nobody knows any more that it called one.
+            further(&mut self.others.unknown, &oldest);
+        }
+    }
+
+    /// The furthest of this task's own.
+    pub(crate) fn of(&self, task: Task) -> Option<&Returned> {
+        self.by_task.get(&task)
+    }
+
+    /// The furthest of everybody.
+    pub(crate) fn others(&self) -> &Others {
+        &self.others
+    }
+}
+
+impl Others {
+    fn of_module(&mut self, module: &str, barrier: &Returned) {
+        if let Some(known) = self.by_module.get_mut(module) {
+            if known.until < barrier.until {
+                *known = barrier.clone();
+            }
+        } else if self.by_module.len() < MODULES {
+            self.by_module.insert(module.to_owned(), barrier.clone());
+        } else {
+            further(&mut self.unknown, barrier);
+        }
+    }
+
+    /// Takes over what reaches further.
+    pub(crate) fn join(&mut self, others: &Others) {
+        for (module, barrier) in &others.by_module {
+            self.of_module(module, barrier);
+        }
+        for (known, other) in [(&mut self.unknown, &others.unknown), (&mut self.anybody, &others.anybody)] {
+            if let Some(other) = other {
+                further(known, other);
+            }
+        }
+    }
+
+    /// By whom what was queued at this position is covered, for a cache of this module.
+    pub(crate) fn cover(&self, position: u64, module: Option<&str>) -> Cover<'_> {
+        let covers = |barrier: &&Returned| barrier.until > position;
+        let helper = module.and_then(|module| self.by_module.get(module)).filter(covers);
+        if let Some(barrier) = helper {
+            return Cover::Helper(barrier);
+        }
+        if let Some(barrier) = self.unknown.as_ref().filter(covers) {
+            return Cover::Unknown(barrier);
+        }
+        self.anybody.as_ref().filter(covers).map_or(Cover::Nobody, Cover::Luck)
+    }
+}
+
+fn further(known: &mut Option<Returned>, barrier: &Returned) {
+    if known.as_ref().is_none_or(|known| known.until < barrier.until) {
+        *known = Some(barrier.clone());
+    }
+}

@@ -1,0 +1,157 @@
+//! Cache: what is believed of one that lives.
+//!
+//! A cache is a life, not an address: the address is used again, the [`CacheId`] is not. An object is in its cache's
+//! [`ObjectTable`] from the call that queues it until the call that frees it begins, and counts as *being freed* until
+//! that call has returned.
+
+use crate::{
+    event::{CacheFacts, ObjectAddress},
+    promise::ledger::Ledger,
+    state::{
+        barriers::Callers,
+        id::{CacheId, DestroyId, Mark},
+        moment::{Counts, Moment, Past},
+        object_table::ObjectTable,
+        stack::StackId,
+    },
+};
+
+/// How a cache came into the watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Born {
+    /// Created while the probes were attached.
+    Watched {
+        /// When.
+        at: Mark,
+        /// Where from.
+        stack: StackId,
+    },
+    /// It is older than the probes: what was queued before them is unknown.
+    BeforeAttach,
+}
+
+/// Which cache it is.
+#[derive(Clone, Debug)]
+pub struct Life {
+    /// Its number.
+    pub id: CacheId,
+    /// What the kernel tells of it.
+    pub facts: CacheFacts,
+    /// Other names under which it was asked for.
+    pub aliases: Vec<String>,
+    /// How it came into the watch.
+    pub born: Born,
+    /// Whether its objects are counted, not streamed.
+    pub counted: bool,
+}
+
+impl Life {
+    /// Whether objects may have been queued before the probes, or are not told one by one.
+    #[must_use]
+    pub fn has_unseen_past(&self) -> bool {
+        self.born == Born::BeforeAttach || self.counted
+    }
+}
+
+/// What may have ordered `kfree_rcu()` without being seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Doubt {
+    /// Everything queued before this point had been freed, if a barrier ran inside a destroy of which it is not known
+    /// whether one did.
+    pub maybe_covered: u64,
+    /// Whether one has returned whose begin was not seen: it was running when the probes were attached.
+    pub after_older_barrier: bool,
+}
+
+/// A slab cache.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// Which it is.
+    pub life: Life,
+    /// Objects of `kfree_rcu()` whose free has not begun.
+    pub outstanding: ObjectTable,
+    /// How many frees have begun, in calls that have not returned.
+    pub being_freed: u64,
+    /// Callbacks of `call_rcu()` that have not begun to run, where it is told when they do.
+    pub callbacks_waiting: u64,
+    /// Callbacks that have begun and not returned.
+    pub callbacks_running: u64,
+    /// What was ever deferred.
+    pub past: Past,
+    /// How far the barriers for it alone reached, by their caller.
+    pub(crate) barriers: Callers,
+    /// What may have ordered its frees unseen.
+    pub doubt: Doubt,
+    /// The destroy that failed to empty it.
+    pub failed: Option<DestroyId>,
+    /// The last destroy that began to look at it.
+    pub looking: Option<DestroyId>,
+    /// The last destroy whose look at it is over.
+    pub looked: Option<DestroyId>,
+}
+
+impl Cache {
+    pub(crate) fn new(id: CacheId, facts: CacheFacts, born: Born) -> Cache {
+        Cache {
+            life: Life { id, facts, aliases: Vec::new(), born, counted: false },
+            outstanding: ObjectTable::default(),
+            being_freed: 0,
+            callbacks_waiting: 0,
+            callbacks_running: 0,
+            past: Past::default(),
+            barriers: Callers::default(),
+            doubt: Doubt::default(),
+            failed: None,
+            looking: None,
+            looked: None,
+        }
+    }
+
+    /// How many deferred frees have not returned.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        Counts {
+            outstanding: self.outstanding.len(),
+            being_freed: self.being_freed,
+            callbacks_waiting: self.callbacks_waiting,
+            callbacks_running: self.callbacks_running,
+        }
+    }
+
+    /// What is deferred now, without what is known of each object.
+    pub(crate) fn numbers(&self, ledger: &Ledger) -> Moment {
+        Moment {
+            counts: self.counts(),
+            past: self.past.clone(),
+            graces_ended: ledger.graces_ended,
+            ..Moment::default()
+        }
+    }
+
+    /// What is deferred now.
+    pub(crate) fn moment(&self, ledger: &Ledger) -> Moment {
+        let mut moment = self.numbers(ledger);
+        let mut oldest: Option<Mark> = None;
+        for (_, entry) in self.outstanding.iter() {
+            oldest = Some(oldest.map_or(entry.queued, |oldest| oldest.min(entry.queued)));
+            *moment.stacks.entry(entry.stack).or_default() += 1;
+            *moment.cpus.entry(entry.cpu).or_default() += 1;
+        }
+        if self.callbacks_waiting > 0 {
+            let mut head_before: Option<ObjectAddress> = None;
+            for (head, waiting) in ledger.callbacks.iter().filter(|(_, waiting)| waiting.life == self.life.id)
+            {
+                oldest = Some(oldest.map_or(waiting.queued, |oldest| oldest.min(waiting.queued)));
+                *moment.stacks.entry(waiting.stack).or_default() += 1;
+                *moment.cpus.entry(waiting.cpu).or_default() += 1;
+                *moment.functions.entry(waiting.function).or_default() += 1;
+                // Heads at one place of their objects lie further apart than an object is long.
+                let size = u64::from(self.life.facts.object_size);
+                moment.shares_objects |= head_before.is_some_and(|before| head.0 - before.0 < size);
+                head_before = Some(*head);
+            }
+        }
+        moment.oldest = oldest.map(|oldest| oldest.time);
+        moment
+    }
+}

@@ -1,0 +1,48 @@
+//! Deferred: one free that waits for its grace period, by `kfree_rcu()` or by a callback.
+
+use krcu_common::QueueForm;
+
+use crate::{
+    event::{CacheAddress, Cpu, Task},
+    state::{
+        function::FunctionId,
+        id::{CacheId, DestroyId, Mark},
+        stack::StackId,
+    },
+};
+
+/// A deferred free that has not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outstanding {
+    /// When the call that queued it was entered.
+    pub queued: Mark,
+    /// The task that queued it.
+    pub task: Task,
+    /// The CPU on which.
+    pub cpu: Cpu,
+    /// Where from.
+    pub stack: StackId,
+    /// In which form.
+    pub form: QueueForm,
+}
+
+/// A callback of `call_rcu()` that has not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The cache of the object that its head lies in.
+    pub cache: CacheAddress,
+    /// Which life of that address, which may have ended.
+    pub life: CacheId,
+    /// When it was queued.
+    pub queued: Mark,
+    /// The task that queued it.
+    pub task: Task,
+    /// The CPU on which.
+    pub cpu: Cpu,
+    /// Where from.
+    pub stack: StackId,
+    /// The callback.
+    pub function: FunctionId,
+    /// The destroy that gave its object's memory back before it ran.
+    pub late_for: Option<DestroyId>,
+}

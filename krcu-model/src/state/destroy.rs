@@ -1,0 +1,206 @@
+//! Destroy: what is believed of one call of `kmem_cache_destroy()`.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    event::{CacheAddress, Leftover, Task, Time},
+    state::{
+        barriers::{Cover, Others},
+        cache::{Doubt, Life},
+        id::{DestroyId, Mark},
+        moment::{Moment, Past},
+        stack::StackId,
+    },
+};
+
+/// What `__kmem_cache_shutdown()` said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// Every slab was given back.
+    Empty,
+    /// Objects remain.
+    Left(Option<Leftover>),
+}
+
+/// Who called it.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// The task.
+    pub task: Task,
+    /// Its name.
+    pub comm: String,
+    /// Where from.
+    pub stack: StackId,
+    /// The module whose exit ran in that task, when its end was seen.
+    pub module_going: Option<String>,
+    /// The last `rcu_barrier()` of the same task before the entry: when it returned.
+    pub rcu_barrier_before: Option<Time>,
+}
+
+/// How far the barriers reached that stand before the look.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    /// Those for `kfree_rcu()` that the same task had called before the entry, or inside.
+    pub frees: u64,
+    /// Those of others, at the look.
+    pub frees_by_others: Others,
+    /// What may have ordered `kfree_rcu()` unseen.
+    pub doubt: Doubt,
+    /// Whether one for `kfree_rcu()` ran inside, in the same task, before the look.
+    pub inside: bool,
+    /// An `rcu_barrier()` that ran while it looked: it waits for the sheaves that the look flushes.
+    pub sheaves: u64,
+    /// The `rcu_barrier()`s that the same task had called before the entry.
+    pub callbacks_before: u64,
+    /// The same, and those that ran inside.
+    pub callbacks: u64,
+    /// Those of others, at the look.
+    pub callbacks_by_others: Others,
+}
+
+/// What happened between the entry and the end of the look.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Meanwhile {
+    /// Deferred frees of other watched caches at the entry.
+    pub others_at_begin: u64,
+    /// Of these, what began to be freed before the look, while its cache lived.
+    pub others_freed: u64,
+    /// Frees of unknown objects of this cache.
+    pub unknown_frees: u64,
+    /// Runs of unknown callbacks of this cache, before the look.
+    pub unknown_callbacks: u64,
+    /// Whether objects were queued while it looked: some may have been allocated after their slab was flushed, and the
+    /// kernel's counts take such a slab for a full one.
+    pub queued_while_looking: bool,
+}
+
+/// Deferred frees, and callbacks, that were seen after the look was over.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Late {
+    /// All of them.
+    pub frees: u64,
+    /// Of these, frees of objects that were queued before anything was seen of them.
+    pub unknown_frees: u64,
+    /// And callbacks of which nothing was seen before.
+    pub unknown_callbacks: u64,
+    /// The last of them.
+    pub last: Option<Time>,
+}
+
+/// One call of `kmem_cache_destroy()`.
+#[derive(Clone, Debug)]
+pub struct Destroy {
+    /// Which.
+    pub id: DestroyId,
+    /// The cache, as it was before the call.
+    pub life: Life,
+    /// Its address.
+    pub address: CacheAddress,
+    /// Who called it.
+    pub caller: Caller,
+    /// When it was entered.
+    pub begin: Mark,
+    /// When it looked at its slabs.
+    pub look: Option<Mark>,
+    /// When that look was over.
+    pub end: Option<Mark>,
+    /// What the look found.
+    pub shutdown: Option<Shutdown>,
+    /// Whether it returned and left the cache to be given back later.
+    pub lingers: bool,
+    /// Whether the memory of the cache was given back.
+    pub released: bool,
+    /// What was deferred at the entry.
+    pub at_begin: Moment,
+    /// What was deferred at the look.
+    pub at_look: Moment,
+    /// What was deferred when the look was over and its slabs were counted. Until that is known its past is that of the look;
+    /// what is known of each object is here only where objects were queued while it looked.
+    pub after: Moment,
+    /// How far the barriers reached that stand before the look.
+    pub coverage: Coverage,
+    /// What happened until the look was over.
+    pub meanwhile: Meanwhile,
+    /// Objects that were allocated and neither queued nor freed when the look was over, by stack.
+    pub allocated: BTreeMap<StackId, u64>,
+    /// What was seen after the look was over.
+    pub late: Late,
+}
+
+impl Destroy {
+    /// The moment that its verdict is about: the look, or its end where objects were queued meanwhile.
+    #[must_use]
+    pub fn judged_at(&self) -> &Moment {
+        if self.meanwhile.queued_while_looking { &self.after } else { &self.at_look }
+    }
+
+    /// What was ever deferred until the look was over, as far as that is known; nothing where it has not looked.
+    #[must_use]
+    pub fn past(&self) -> &Past {
+        &self.after.past
+    }
+
+    /// What was ever deferred at the last moment that is known: the entry, where it has not looked.
+    #[must_use]
+    pub fn latest(&self) -> &Past {
+        if self.look.is_some() { &self.after.past } else { &self.at_begin.past }
+    }
+
+    /// Deferred frees by `kfree_rcu()` that had not returned when the look was over.
+    #[must_use]
+    pub fn frees_after(&self) -> u64 {
+        self.after.counts.frees() + self.late.unknown_frees
+    }
+
+    /// The same of callbacks of `call_rcu()`.
+    #[must_use]
+    pub fn callbacks_after(&self) -> u64 {
+        self.after.counts.callbacks() + self.late.unknown_callbacks
+    }
+
+    /// Whether a callback of this cache is ordered before the destroy by no `rcu_barrier()`.
+    #[must_use]
+    pub fn has_open_callbacks(&self) -> bool {
+        self.past().callbacks.last.is_some_and(|last| last.position >= self.coverage.callbacks)
+    }
+
+    /// Whether only the `rcu_barrier()` inside the destroy ordered a callback of this cache before it.
+    #[must_use]
+    pub fn waited_for_callbacks(&self) -> bool {
+        let last = self.past().callbacks.last;
+        !self.has_open_callbacks() && last.is_some_and(|last| last.position >= self.coverage.callbacks_before)
+    }
+
+    /// Whether an `rcu_barrier()` ran inside the destroy, in the same task, before the look.
+    #[must_use]
+    pub fn rcu_barrier_inside(&self) -> bool {
+        self.coverage.callbacks > self.begin.position
+    }
+
+    /// Whether a `kfree_rcu()` of this cache is ordered before the look by no barrier.
+    #[must_use]
+    pub fn has_uncovered_frees(&self) -> bool {
+        let reach = self.coverage.frees.max(self.coverage.sheaves);
+        self.past().frees.last.is_some_and(|last| last.position >= reach)
+    }
+
+    /// By whom `kfree_rcu()` of this cache is covered where the destroying task's own barriers do not cover it.
+    pub(crate) fn frees_cover(&self, module: Option<&str>) -> Cover<'_> {
+        let last = self.past().frees.last.map_or(0, |last| last.position);
+        self.coverage.frees_by_others.cover(last, module)
+    }
+
+    /// The same of callbacks.
+    pub(crate) fn callbacks_cover(&self, module: Option<&str>) -> Cover<'_> {
+        let last = self.past().callbacks.last.map_or(0, |last| last.position);
+        self.coverage.callbacks_by_others.cover(last, module)
+    }
+
+    /// Whether a barrier inside a destroy may order what nothing else is known to order.
+    #[must_use]
+    pub fn may_be_covered(&self) -> bool {
+        let maybe_covered = self.coverage.doubt.maybe_covered;
+        maybe_covered > self.coverage.frees
+            && self.past().frees.last.is_none_or(|last| last.position < maybe_covered)
+    }
+}

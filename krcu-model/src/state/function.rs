@@ -1,0 +1,129 @@
+//! Functions: the callbacks of `call_rcu()`, by what the kernel calls them.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    event::FunctionAddress,
+    state::{id::Mark, stack::Frame},
+};
+
+/// Number of a function in the state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FunctionId(pub u32);
+
+/// A callback of `call_rcu()`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its symbol; the bare address where no symbol is known, and `unknown` without an address.
+    pub name: String,
+    /// The module in whose text it lies; `None` for the kernel's own, or where that is not known.
+    pub module: Option<String>,
+}
+
+/// Functions kept of one cache: those of its newest callbacks.
+const KEPT: usize = 16;
+
+/// All functions that events have named. What lies at an address changes with the modules.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Functions {
+    all: Vec<Function>,
+    here: BTreeMap<FunctionAddress, FunctionId>,
+}
+
+impl Functions {
+    /// From here on, this lies at that address.
+    pub(crate) fn is_at(&mut self, address: FunctionAddress, symbol: &str) {
+        let Frame { symbol, module } = Frame::parse(symbol);
+        let name = symbol.strip_suffix("+0x0").unwrap_or(&symbol).to_owned();
+        let id = self.number(Function { name, module });
+        self.here.insert(address, id);
+    }
+
+    /// What lies at that address, in the text of this module where that is said.
+    pub(crate) fn at(&mut self, address: FunctionAddress, text: Option<&String>) -> FunctionId {
+        let known = self.here.get(&address).copied();
+        if let Some(id) = known.filter(|id| text.is_none() || self.get(*id).module.as_ref() == text) {
+            return id;
+        }
+        let name = if address.0 == 0 { "unknown".to_owned() } else { format!("{:#x}", address.0) };
+        let id = self.number(Function { name, module: text.cloned() });
+        self.here.insert(address, id);
+        id
+    }
+
+    pub(crate) fn get(&self, id: FunctionId) -> &Function {
+        static UNKNOWN: Function = Function { name: String::new(), module: None };
+        self.all.get(id.0 as usize).unwrap_or(&UNKNOWN)
+    }
+
+    fn number(&mut self, function: Function) -> FunctionId {
+        let place = self.all.iter().position(|known| *known == function).unwrap_or_else(|| {
+            self.all.push(function);
+            self.all.len() - 1
+        });
+        FunctionId(u32::try_from(place).unwrap_or(u32::MAX))
+    }
+}
+
+/// The functions of a cache's newest callbacks, each with the last that it was queued by.
+#[derive(Clone, Debug, Default)]
+pub struct Recent(Vec<(FunctionId, Mark)>);
+
+impl Recent {
+    pub(crate) fn queued(&mut self, function: FunctionId, at: Mark) {
+        if let Some(known) = self.0.iter_mut().find(|known| known.0 == function) {
+            known.1 = at;
+            return;
+        }
+        if self.0.len() == KEPT
+            && let Some(oldest) = (0..KEPT).min_by_key(|place| self.0[*place].1)
+        {
+            self.0.swap_remove(oldest);
+        }
+        self.0.push((function, at));
+    }
+
+    /// Those of which a callback was queued at this position or later, in the order of their last one.
+    pub(crate) fn since(&self, position: u64) -> Vec<FunctionId> {
+        let mut since: Vec<_> = self.0.iter().filter(|(_, last)| last.position >= position).collect();
+        since.sort_unstable_by_key(|(_, last)| *last);
+        since.into_iter().map(|(function, _)| *function).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Time;
+
+    #[test]
+    fn an_address_is_what_was_last_said_to_lie_there() {
+        let mut functions = Functions::default();
+        let address = FunctionAddress(0xffff_ffff_c000_0010);
+        let bare = functions.at(address, None);
+        assert_eq!(functions.get(bare).name, "0xffffffffc0000010");
+        functions.is_at(address, "one_free+0x0/0x20 [one]");
+        let one = functions.at(address, None);
+        functions.is_at(address, "two_free+0x0/0x20 [two]");
+        let two = functions.at(address, None);
+        let named = |id: FunctionId| (functions.get(id).name.as_str(), functions.get(id).module.as_deref());
+        assert_eq!(named(one), ("one_free", Some("one")));
+        assert_eq!(named(two), ("two_free", Some("two")));
+    }
+
+    #[test]
+    fn of_more_functions_than_are_kept_the_newest_are() {
+        let mut recent = Recent::default();
+        let at = |position| Mark { position, time: Time(0) };
+        for number in 0..20 {
+            recent.queued(FunctionId(number), at(u64::from(number)));
+        }
+        recent.queued(FunctionId(4), at(20));
+        let kept = recent.since(0);
+        assert_eq!(
+            (kept.len(), kept.first(), kept.last()),
+            (KEPT, Some(&FunctionId(5)), Some(&FunctionId(4)))
+        );
+        assert_eq!(recent.since(19), [FunctionId(19), FunctionId(4)]);
+    }
+}

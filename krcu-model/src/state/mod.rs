@@ -1,0 +1,168 @@
+//! State: what the model believes of the kernel, after the events so far.
+//!
+//! Barriers leave behind only how far they reach, so memory follows the objects that are outstanding, not the events.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    event::{CacheAddress, Gap, ObjectAddress, Site, Task, Time},
+    promise::{Violation, doubles::AllDoubles, ledger::Ledger},
+    state::{
+        barriers::Callers,
+        freeing::Freeing,
+        function::Functions,
+        stack::{NO_STACK, Stack, StackId},
+    },
+};
+
+pub use self::{
+    barriers::{Cover, OpenBarrier, Others, Returned},
+    cache::{Born, Cache, Doubt, Life},
+    deferred::{Outstanding, Waiting},
+    destroy::{Caller, Coverage, Destroy, Late, Meanwhile, Shutdown},
+    freed_by::FreedBy,
+    id::{CacheId, DestroyId, Freer, Mark},
+    moment::{Counts, Moment, Past, Queued, Unknown},
+};
+pub use crate::event::{Blind, Watch};
+
+pub(crate) mod barriers;
+pub(crate) mod cache;
+pub(crate) mod deferred;
+pub(crate) mod destroy;
+mod forget;
+pub(crate) mod freed_by;
+pub(crate) mod freeing;
+pub mod function;
+pub(crate) mod id;
+pub(crate) mod moment;
+mod object_index;
+pub mod object_table;
+pub mod stack;
+pub mod view;
+
+/// What the model believes.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    pub(crate) watch: Watch,
+    pub(crate) position: u64,
+    pub(crate) now: Time,
+    pub(crate) next_cache: u32,
+    pub(crate) caches: BTreeMap<CacheAddress, Cache>,
+    /// Objects of caches that were released while they were outstanding, by their destroy.
+    pub(crate) orphans: BTreeMap<ObjectAddress, DestroyId>,
+    pub(crate) destroys: BTreeMap<DestroyId, Destroy>,
+    pub(crate) next_destroy: DestroyId,
+    /// The last destroy that each task entered, until it has finished looking. One that only drops a
+    /// reference never looks, and what the count was at the entry does not prove which it is.
+    pub(crate) open_destroys: BTreeMap<Task, DestroyId>,
+    /// Destroys of a task whose module's end has not been seen.
+    pub(crate) unattributed: BTreeMap<Task, Vec<DestroyId>>,
+    pub(crate) open_barriers: BTreeMap<Task, Vec<OpenBarrier>>,
+    /// How far barriers for every `kfree_rcu()` reach.
+    pub(crate) barriers: Callers,
+    /// Whether a barrier for every `kfree_rcu()` has returned whose begin was not seen.
+    pub(crate) after_older_barrier: bool,
+    /// How far `rcu_barrier()` reaches.
+    pub(crate) rcu_barriers: Callers,
+    pub(crate) freeing: Freeing,
+    pub(crate) outstanding: u64,
+    pub(crate) stacks: Vec<Stack>,
+    pub(crate) sites: BTreeMap<Site, StackId>,
+    pub(crate) functions: Functions,
+    pub(crate) gaps: Vec<Gap>,
+    pub(crate) ledger: Ledger,
+    pub(crate) doubles: AllDoubles,
+    pub(crate) events: u64,
+}
+
+impl State {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(watch: Watch) -> State {
+        State { now: watch.attached, watch, stacks: vec![Stack::default()], ..State::default() }
+    }
+
+    /// Events taken so far, without gaps.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Deferred frees that have not begun, of all watched caches.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.outstanding
+    }
+
+    /// The same for the cache that has this address.
+    #[must_use]
+    pub fn outstanding_of(&self, cache: CacheAddress) -> u64 {
+        self.caches.get(&cache).map_or(0, |cache| cache.outstanding.len())
+    }
+
+    /// Callbacks of `call_rcu()` that have not run, of the cache with this address, where it is told
+    /// when they run.
+    #[must_use]
+    pub fn callbacks_waiting_of(&self, cache: CacheAddress) -> u64 {
+        self.ledger.callbacks.values().filter(|waiting| waiting.cache == cache).count() as u64
+    }
+
+    /// Every call of `kmem_cache_destroy()` that is not forgotten, in the order of their entry.
+    pub fn destroys(&self) -> impl DoubleEndedIterator<Item = &Destroy> + ExactSizeIterator {
+        self.destroys.values()
+    }
+
+    /// One of them; none when it is forgotten.
+    #[must_use]
+    pub fn destroy(&self, id: DestroyId) -> Option<&Destroy> {
+        self.destroys.get(&id)
+    }
+
+    /// What went unseen.
+    #[must_use]
+    pub fn gaps(&self) -> &[Gap] {
+        &self.gaps
+    }
+
+    /// The promises that the kernel broke.
+    #[must_use]
+    pub fn violations(&self) -> &[Violation] {
+        self.ledger.violations()
+    }
+
+    /// The watch that this state is of.
+    #[must_use]
+    pub fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    /// The frames of a stack.
+    #[must_use]
+    pub fn stack(&self, id: StackId) -> &Stack {
+        self.stacks.get(id.0 as usize).unwrap_or(&NO_STACK)
+    }
+
+    /// Whether waiting longer may still change a verdict: a destroy is running, or has left objects
+    /// behind whose deferred free is still to be seen.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        let is_running = |destroy: &Destroy| destroy.look.is_some() || destroy.life.facts.refcount == 1;
+        let is_orphan = |waiting: &Waiting| waiting.late_for.is_some();
+        if self.open_destroys.values().filter_map(|id| self.destroy(*id)).any(is_running)
+            || !self.orphans.is_empty()
+            || self.ledger.callbacks.values().any(is_orphan)
+        {
+            return true;
+        }
+        self.caches.values().any(|cache| {
+            let Some(destroy) = cache.failed.and_then(|id| self.destroy(id)) else { return false };
+            // Of a cache that is older than the probes, objects may land that nobody saw queued.
+            let known = destroy.frees_after() + destroy.callbacks_after();
+            let unexplained = destroy.life.born == Born::BeforeAttach
+                && !destroy.life.counted
+                && matches!(destroy.shutdown, Some(Shutdown::Left(Some(left))) if left.objects > known);
+            unexplained || !cache.outstanding.is_empty() || cache.callbacks_waiting > 0
+        })
+    }
+}

@@ -1,0 +1,122 @@
+//! Free: an object is freed, and the call that freed it returns.
+
+use krcu_common::{FreePath, QueueForm};
+
+use crate::{
+    event::{Blind, CacheAddress, ObjectAddress},
+    promise::doubles::Double,
+    state::{
+        State,
+        cache::Born,
+        id::{Freer, Mark},
+    },
+};
+
+impl State {
+    /// An object is freed by whoever has it.
+    pub(super) fn freed_at_once(&mut self, mark: Mark, object: ObjectAddress, address: CacheAddress) {
+        self.ledger.allocated.remove(&object);
+        if self.watch.blind.contains(&Blind::Frees) {
+            return;
+        }
+        let Some(cache) = self.caches.get(&address) else { return };
+        if let Some(entry) = cache.outstanding.get(object) {
+            let (first, second) = ((entry.queued, entry.stack), (mark, None));
+            self.handed_over_twice(address, Double { first, second });
+        }
+    }
+
+    pub(super) fn freed(
+        &mut self,
+        mark: Mark,
+        freer: Freer,
+        object: ObjectAddress,
+        address: CacheAddress,
+        path: FreePath,
+    ) {
+        if !self.orphans.is_empty()
+            && let Some(late_for) = self.orphans.remove(&object)
+        {
+            self.outstanding -= 1;
+            if let Some(destroy) = self.destroys.get_mut(&late_for) {
+                destroy.late.free(mark.time);
+            }
+            return;
+        }
+        if !self.ledger.allocated.is_empty() {
+            self.ledger.allocated.remove(&object);
+        }
+        let cache = self.cache(address);
+        let queued = cache.outstanding.remove(object);
+        let mut deferred = None;
+        match queued {
+            Some(entry) => {
+                // The form without a head may free within its call, and then nothing was deferred.
+                let within_call = entry.form == QueueForm::Headless
+                    && path == FreePath::Single
+                    && freer == Freer::of(entry.task, entry.cpu);
+                if entry.form == QueueForm::Headless && !within_call {
+                    cache.past.frees.last = cache.past.frees.last.max(Some(entry.queued));
+                }
+                if within_call {
+                    cache.past.freed_by.within_call += 1;
+                } else {
+                    cache.past.freed_by.count(path);
+                    cache.past.last_freed = Some(mark.time);
+                    // Within its call it may be freed after a `synchronize_rcu()` that had nobody to wait for.
+                    deferred = Some(entry.queued);
+                }
+            }
+            // A free of what nobody queued is the module's own, by kvfree() or kfree_bulk(). Only of a cache
+            // that is older than the probes may an array hold objects that were queued before them.
+            None if path == FreePath::Single || cache.life.born != Born::BeforeAttach => {
+                cache.past.unknown.unexplained += 1;
+                return;
+            }
+            None => {
+                cache.past.unknown.frees += 1;
+                cache.past.freed_by.count(path);
+                cache.past.last_freed = Some(mark.time);
+            }
+        }
+        cache.being_freed += 1;
+        let (looked, id) = (cache.looked, cache.life.id);
+        self.outstanding -= u64::from(queued.is_some());
+        if let Some(queued) = deferred {
+            self.check_grace(mark, object, (address, id), queued);
+        }
+        if !self.ledger.readers.is_empty() {
+            self.check_readers(mark, object, (address, id));
+        }
+        if !self.ledger.returned.is_empty() {
+            self.ledger.returned.remove(&object);
+        }
+        self.freeing.begin((freer, path), address);
+        if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id)) {
+            destroy.late.free(mark.time);
+            destroy.late.unknown_frees += u64::from(queued.is_none());
+        }
+        for open in self.open_destroys.values() {
+            let Some(destroy) = self.destroys.get_mut(open) else { continue };
+            match queued {
+                None => destroy.meanwhile.unknown_frees += u64::from(destroy.life.id == id),
+                Some(entry) => {
+                    let is_waited_for = destroy.look.is_none() && entry.queued < destroy.begin;
+                    destroy.meanwhile.others_freed += u64::from(is_waited_for && destroy.life.id != id);
+                }
+            }
+        }
+    }
+
+    pub(super) fn batch_freed(&mut self, freer: Freer, path: FreePath) {
+        for (address, count) in self.freeing.end((freer, path)) {
+            if let Some(cache) = self.caches.get_mut(&address) {
+                let running = match path {
+                    FreePath::Callback => &mut cache.callbacks_running,
+                    FreePath::Bulk | FreePath::Single | FreePath::Sheaf => &mut cache.being_freed,
+                };
+                *running = running.saturating_sub(count);
+            }
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Step: one event changes the state.
+//!
+//! The checker and the simulation invent events, the agent receives them, a script or a trace is read:
+//! all call [`State::step`], and what it finds broken is broken for all of them. An event that the state
+//! has no use for (the end of a barrier that began before the watch, the free of an object that
+//! nobody queued) changes nothing but the counts: it is not an error, it is what is unknown.
+
+mod barrier;
+mod cache;
+mod callback;
+mod doubles;
+mod free;
+mod promises;
+mod queue;
+
+use krcu_common::FreePath;
+
+use crate::{
+    event::{Blind, CacheAddress, CacheFacts, Event, Site, Task, What},
+    promise::ledger::Allocation,
+    state::{
+        State,
+        cache::{Born, Cache},
+        destroy::Shutdown,
+        id::{CacheId, Freer, Mark},
+        stack::{Stack, StackId},
+    },
+};
+
+use self::callback::CallbackQueued;
+
+impl State {
+    /// Takes one event.
+    pub fn step(&mut self, event: Event) {
+        let Event { time, task, cpu, what } = event;
+        if let What::Gap(gap) = what {
+            self.gaps.push(gap);
+            return;
+        }
+        self.position += 1;
+        self.events += 1;
+        self.now = self.now.max(time);
+        let mark = Mark { position: self.position, time };
+        let is_free =
+            matches!(what, What::Freed { .. } | What::BatchFreed { .. } | What::CallbackRuns { .. });
+        if !self.freeing.is_empty() && !is_free {
+            // Whatever this task frees one by one it has freed: it does something else now. A callback may run
+            // on top of any task.
+            self.batch_freed(Freer::of(task, cpu), FreePath::Single);
+        }
+        match what {
+            What::Queued { object, cache, site, form } => {
+                self.queued(mark, task, cpu, object, cache, site, form);
+            }
+            What::Freed { object, cache, path } => {
+                self.freed(mark, Freer::of(task, cpu), object, cache, path);
+            }
+            What::BatchFreed { path } => self.batch_freed(Freer::of(task, cpu), path),
+            What::CallbackQueued { object: head, cache, function, text, site } => {
+                let text = text.as_ref();
+                self.callback_queued(mark, task, cpu, &CallbackQueued { head, cache, function, text, site });
+            }
+            What::CallbackRuns { object, cache } => {
+                self.callback_runs(mark, Freer::of(task, cpu), object, cache);
+            }
+            What::CallbackRan { object, text } => {
+                let cache = self.callback_begins(mark, object).map(|waiting| waiting.cache);
+                self.check_unload(mark, object, cache, text.as_ref());
+            }
+            What::Function { function, symbol } => self.functions.is_at(function, &symbol),
+            What::CacheCreated { cache, facts, asked_name, site } => {
+                self.created(mark, cache, facts, asked_name, site);
+            }
+            What::DestroyBegin { cache, facts, site, comm, counted } => {
+                self.destroy_begin(mark, task, cache, facts, site, comm, counted);
+            }
+            What::ShutdownBegin { cache, rcu_works_flushed } => {
+                self.shutdown_begin(mark, task, cache, rcu_works_flushed);
+            }
+            What::ShutdownEnd { empty, left } => {
+                let shutdown = empty.map(|empty| if empty { Shutdown::Empty } else { Shutdown::Left(left) });
+                self.shutdown_end(mark, task, shutdown);
+            }
+            What::CacheReleased { cache } => self.cache_released(mark, cache),
+            What::BarrierBegin { barrier, rcu_works_flushed, site, comm } => {
+                let stack = self.stack_of(site);
+                self.barrier_begin(mark, task, barrier, rcu_works_flushed, stack, comm);
+            }
+            What::BarrierEnd { barrier, cache } => self.barrier_end(mark, task, barrier, cache),
+            What::ModuleLoaded { .. } => {}
+            What::ModuleFreed { name } => {
+                for id in self.unattributed.remove(&task).unwrap_or_default() {
+                    if let Some(destroy) = self.destroys.get_mut(&id) {
+                        destroy.caller.module_going = Some(name.clone());
+                    }
+                }
+                if !self.watch.blind.contains(&Blind::CallbackRuns) {
+                    self.ledger.gone_modules.insert(name);
+                }
+            }
+            // Names are sent anew after each module that went, and are seldom others.
+            What::Site { site, frames } if *self.stack(self.stack_of(site)) == Stack::from_probe(&frames) => {
+            }
+            What::Site { site, frames } => {
+                let id = StackId(u32::try_from(self.stacks.len()).unwrap_or(0));
+                if id.0 != 0 {
+                    self.stacks.push(Stack::from_probe(&frames));
+                    self.sites.insert(site, id);
+                }
+            }
+            What::GraceBegin { expedited } => self.ledger.grace_begins(mark.position, expedited),
+            What::GraceEnd { expedited } => self.ledger.grace_ends(mark.position, expedited),
+            What::FreedAtOnce { object, cache } => self.freed_at_once(mark, object, cache),
+            What::Allocated { object, cache, site } => {
+                let stack = self.stack_of(site);
+                self.ledger.sees_allocations = true;
+                self.ledger.allocated.insert(object, Allocation { cache, stack });
+            }
+            What::QueueReturned { object } => {
+                // A call may return when another has queued what was allocated there since.
+                let is_his = |queuer: Task| queuer == task;
+                if self.ledger.callbacks.get(&object).is_some_and(|waiting| is_his(waiting.task))
+                    || self.caches.values().any(|c| c.outstanding.get(object).is_some_and(|e| is_his(e.task)))
+                {
+                    self.ledger.returned.insert(object, mark.position);
+                }
+            }
+            What::ReadLock { object, cache } => {
+                self.ledger.readers.insert(task, object.zip(cache));
+            }
+            What::ReadUnlock => {
+                self.ledger.readers.remove(&task);
+            }
+            What::Lingers { cache } => {
+                if let Some(destroy) =
+                    self.open_destroys.remove(&task).and_then(|id| self.destroys.get_mut(&id))
+                {
+                    destroy.lingers = true;
+                }
+                self.ledger.ends.entry(cache).or_default().looked_by = Some(task);
+            }
+            What::Reported { cache } => self.check_report(mark, cache),
+            What::DestructionAwaited { cache } => self.check_destruction(mark, task, cache),
+            What::SlabsFreed { cache } => self.slabs_freed(mark, cache),
+            What::Quiet => self.quiet(mark),
+            What::Gap(_) => {}
+        }
+    }
+
+    fn stack_of(&self, site: Site) -> StackId {
+        self.sites.get(&site).copied().unwrap_or_default()
+    }
+
+    /// The cache that lives at this address; one that nobody introduced is older than the probes.
+    fn cache(&mut self, address: CacheAddress) -> &mut Cache {
+        self.caches.entry(address).or_insert_with(|| {
+            let id = CacheId(self.next_cache);
+            self.next_cache += 1;
+            Cache::new(id, CacheFacts::default(), Born::BeforeAttach)
+        })
+    }
+
+    /// Whether the one who tells the events tells everything: a machine, or a script.
+    pub(crate) fn tells_all(&self) -> bool {
+        !self.watch.blind.iter().any(|blind| matches!(blind, Blind::CallbackRuns | Blind::Inside))
+    }
+}

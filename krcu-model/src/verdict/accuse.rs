@@ -1,0 +1,153 @@
+//! Accusations: what the kernel is said to have broken, and when nothing unseen can explain it.
+
+use std::{collections::BTreeMap, mem::take};
+
+use crate::{
+    event::{CacheFacts, Time},
+    promise::{
+        Promise, Violation,
+        doubles::{AllDoubles, Doubles},
+    },
+    state::{State, id::CacheId, stack::StackId},
+    verdict::{
+        advice, evidence,
+        kind::VerdictKind,
+        line::{SiteCount, Verdict},
+    },
+};
+
+/// What the kernel is said to have broken.
+#[derive(Debug)]
+pub struct Accusation {
+    /// Which life of a cache it is about, where it is about one.
+    pub life: Option<CacheId>,
+    /// When it was found; of several, the last.
+    pub at: Time,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// All that stand: the broken promises in the order in which they were found, then the double frees in the order in
+/// which their caches were met.
+pub fn all(state: &State) -> impl Iterator<Item = Accusation> {
+    let proved = state.violations().iter().filter(|violation| is_proved(state, violation));
+    let broken = proved.filter_map(|violation| {
+        let verdict = of_violation(state, violation)?;
+        Some(Accusation { life: violation.cache, at: violation.at, verdict })
+    });
+    let doubles = state.doubles.iter().filter_map(|(life, doubles)| {
+        let verdict = of_double(state, *life, doubles)?;
+        Some(Accusation { life: Some(*life), at: doubles.last(), verdict })
+    });
+    broken.chain(doubles)
+}
+
+/// Whether no event can be missing that would have shown that nothing was broken: a loss is known only
+/// some events after it happened.
+fn is_proved(state: &State, violation: &Violation) -> bool {
+    let Violation { promise, address, oldest, at, .. } = violation;
+    let needs_grace = *promise == Promise::GracePeriodKept;
+    !state.gaps.iter().any(|gap| gap.may_explain(*address, needs_grace, *oldest) && gap.from <= *at)
+}
+
+/// A broken promise, told of the cache that it concerns; none where the verdict of a destroy says it.
+fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
+    let Violation { promise, cache, begin, at, objects, oldest, .. } = violation;
+    let took = at.since(*begin);
+    let (objects_were, objects_had) =
+        if *objects == 1 { ("object was", "object that had") } else { ("objects were", "objects that had") };
+    let (kind, note, wait_ns) = match promise {
+        Promise::BarrierCovers => (
+            VerdictKind::BarrierEarly,
+            format!(
+                "a barrier returned after {took} ns without the free of {objects} {objects_had} been queued before it"
+            ),
+            Some(took),
+        ),
+        Promise::GracePeriodKept => (
+            VerdictKind::FreedEarly,
+            format!(
+                "{objects} {objects_were} freed before a grace period had passed since they were queued, the first after {took} ns"
+            ),
+            None,
+        ),
+        _ => return None,
+    };
+    let facts = cache.map(|cache| facts_of(state, cache)).unwrap_or_default();
+    let mut verdict = Verdict {
+        verdict: kind,
+        flagged: kind.is_flagged(),
+        flagged_strictly: kind.is_flagged_strictly(),
+        cache: facts.name,
+        queued_by_kfree_rcu: *objects,
+        oldest_age_ns: Some(at.since(*oldest)),
+        wait_ns,
+        notes: vec![note],
+        ..Verdict::of_nothing()
+    };
+    verdict.advice = advice::of(&verdict);
+    Some(verdict)
+}
+
+/// What is known of a cache, whether it lives or not.
+fn facts_of(state: &State, cache: CacheId) -> CacheFacts {
+    let destroyed =
+        state.destroys().rfind(|destroy| destroy.life.id == cache).map(|destroy| &destroy.life.facts);
+    let alive = state.caches.values().find(|alive| alive.life.id == cache).map(|alive| &alive.life.facts);
+    alive.or(destroyed).cloned().unwrap_or_default()
+}
+
+/// Forgets what is told of the lives of caches that `is_over` names, with the time when it was last found; gives the
+/// words that stay of it.
+pub(crate) fn forget(state: &mut State, is_over: impl Fn(CacheId, Time) -> bool) -> Vec<VerdictKind> {
+    let (over, kept): (Vec<_>, Vec<_>) = take(&mut state.ledger.violations)
+        .into_iter()
+        .partition(|violation| violation.cache.is_some_and(|life| is_over(life, violation.at)));
+    state.ledger.violations = kept;
+    let proved = over.iter().filter(|violation| is_proved(state, violation));
+    let mut words: Vec<VerdictKind> =
+        proved.filter_map(|violation| Some(of_violation(state, violation)?.verdict)).collect();
+    let (over, kept): (AllDoubles, AllDoubles) =
+        take(&mut state.doubles).into_iter().partition(|(life, doubles)| is_over(*life, doubles.last()));
+    state.doubles = kept;
+    let doubles = over.iter().filter_map(|(life, doubles)| of_double(state, *life, doubles));
+    words.extend(doubles.map(|verdict| verdict.verdict));
+    words
+}
+
+fn of_double(state: &State, cache: CacheId, doubles: &Doubles) -> Option<Verdict> {
+    let (objects, proved) = doubles.proved(&state.gaps);
+    let first = proved.first()?;
+    let mut pairs: BTreeMap<(Option<StackId>, StackId), u64> = BTreeMap::new();
+    for double in &proved {
+        *pairs.entry((double.second.1, double.first.1)).or_default() += 1;
+    }
+    let mut pairs: Vec<_> = pairs.into_iter().collect();
+    pairs.sort_by_key(|(_, objects)| core::cmp::Reverse(*objects));
+    let stacks = pairs.iter().flat_map(|((second, first), objects)| {
+        let both = [*second, Some(*first)].into_iter().flatten();
+        both.filter(|stack| *stack != StackId::default()).map(|stack| (*objects, stack))
+    });
+    let module = stacks.clone().find_map(|(_, stack)| state.stack(stack).module().map(str::to_owned));
+    let sites = stacks.map(|(objects, stack)| SiteCount { objects, stack: evidence::frames(state, stack) });
+    let kind = VerdictKind::DoubleFree;
+    let CacheFacts { name, object_size, .. } = facts_of(state, cache);
+    let after = first.second.0.time.since(first.first.0.time);
+    let (were, they) = if objects == 1 { ("object was", "it was") } else { ("objects were", "they were") };
+    let mut verdict = Verdict {
+        verdict: kind,
+        flagged: kind.is_flagged(),
+        flagged_strictly: kind.is_flagged_strictly(),
+        cache: name,
+        module,
+        object_bytes: object_size,
+        queued_twice: objects,
+        sites: sites.collect(),
+        notes: vec![format!(
+            "{objects} {were} handed over to be freed while {they} queued already, the first {after} ns after it was queued"
+        )],
+        ..Verdict::of_nothing()
+    };
+    verdict.advice = advice::of(&verdict);
+    Some(verdict)
+}

@@ -1,0 +1,53 @@
+//! Advice: one sentence a verdict, for the person who has to change something.
+
+use crate::verdict::{
+    kind::{Ordering, VerdictKind},
+    line::Verdict,
+};
+
+/// What to do about a verdict.
+#[must_use]
+pub(crate) fn of(verdict: &Verdict) -> String {
+    match verdict.verdict {
+        VerdictKind::Clean if verdict.ordering == Ordering::Unknown => {
+            "nothing to do for this run; with --strict, attach before the module is loaded"
+        }
+        VerdictKind::Clean | VerdictKind::Alias => "nothing to do",
+        VerdictKind::Repeated => "a cache whose destroy has failed stays as it is: see to the first destroy",
+        VerdictKind::Waited if verdict.waited_for_own == 0 => {
+            "safe here; on kernels whose kmem_cache_destroy() does not call rcu_barrier() this is a race: call rcu_barrier() before destroying"
+        }
+        VerdictKind::Waited => {
+            "safe here; this exit path needs a kernel whose kmem_cache_destroy() waits (mainline: 6.12 and later)"
+        }
+        VerdictKind::Pending if verdict.barrier_inside && verdict.queued_by_kfree_rcu > 0 => {
+            "the destroy waited, so these were queued after it began: stop whatever still calls kfree_rcu() before destroying"
+        }
+        VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => {
+            "nothing here waits for call_rcu(): call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu()"
+        }
+        VerdictKind::Pending => {
+            "this kernel's kmem_cache_destroy() does not wait for kfree_rcu(): free with call_rcu() and call rcu_barrier() before destroying"
+        }
+        VerdictKind::Leaked => "nobody queued these objects by kfree_rcu() or call_rcu(): free every object before destroying its cache",
+        VerdictKind::LateFree => {
+            "memory was freed into a cache that was gone: stop whatever still defers frees, then wait, then destroy"
+        }
+        VerdictKind::Unordered if !verdict.callbacks.is_empty() => {
+            "the race exists and was won by luck: call rcu_barrier() before kmem_cache_destroy()"
+        }
+        VerdictKind::Unordered => {
+            "the race exists and was won by luck: no barrier on this path covers kfree_rcu(); free with call_rcu() and call rcu_barrier() before destroying, or need a kernel whose destroy waits"
+        }
+        VerdictKind::DoubleFree => {
+            "each of these will be freed twice: find which of the places that hand it over does not own it"
+        }
+        VerdictKind::BarrierEarly | VerdictKind::FreedEarly | VerdictKind::ModelDisagrees => {
+            "the kernel and its reference disagree: report this with what --events writes of the run"
+        }
+        VerdictKind::Inconclusive => {
+            "decide it by a run that sees everything: attach before the module is loaded, and with a larger --ring-bytes if events were lost"
+        }
+    }
+    .to_owned()
+}
