@@ -271,6 +271,16 @@ fn of_unordered(
     }
 }
 
+/// Whether nothing of `call_rcu()` was outstanding at the entry, and the module's helper, or nobody knows who, had called
+/// a barrier that covers it: then the barrier inside the destroy is not known to be the only one.
+fn may_be_ordered_before(destroy: &Destroy, verdict: &Verdict) -> bool {
+    let cover = destroy.callbacks_cover(verdict.module.as_deref());
+    let is_before = destroy.past().callbacks.last.is_some_and(|last| last < destroy.begin);
+    is_before
+        && destroy.at_begin.counts.callbacks() == 0
+        && matches!(cover, Cover::Helper(_) | Cover::Unknown(_))
+}
+
 /// Why it is not known that no barrier orders the last `kfree_rcu()`.
 fn doubt_of_frees(state: &State, destroy: &Destroy) -> Option<(Reason, &'static str)> {
     if state.watch.blind.contains(&Blind::KvfreeBarrier) {
@@ -391,7 +401,8 @@ fn of_emptied(state: &State, destroy: &Destroy, unseen_calls: u64, verdict: &mut
         if destroy.past().is_deferred() { Ordering::Ordered } else { Ordering::NothingDeferred };
     let unknown_callbacks = destroy.meanwhile.unknown_callbacks;
     let waited_for_unknown = destroy.rcu_barrier_inside() && unknown_callbacks > 0;
-    verdict.waited_for_callbacks = destroy.waited_for_callbacks() || waited_for_unknown;
+    let waited_for_known = destroy.waited_for_callbacks() && !may_be_ordered_before(destroy, verdict);
+    verdict.waited_for_callbacks = waited_for_known || waited_for_unknown;
     let waited_for_own = destroy.at_begin.counts.frees();
     let waited_for_frees = destroy.coverage.inside && waited_for_own + destroy.meanwhile.unknown_frees > 0;
     if waited_for_frees || verdict.waited_for_callbacks {

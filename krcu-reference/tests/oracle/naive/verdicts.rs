@@ -282,7 +282,17 @@ impl Naive<'_> {
             self.barriers.iter().any(|b| is_own(b) && b.kind == BarrierKind::Rcu && !b.by_chance);
         let unknown_runs = self.unknown_runs(life, destroy.begin, look);
         // Whether a callback would be open without what the destroy itself did.
-        let waited_for_callbacks = !self.open_callbacks(destroy, destroy.begin, over).is_empty()
+        let at_begin = self.waiting(life, destroy.begin).len() as u64 + self.running(life, destroy.begin);
+        let last =
+            self.callbacks.iter().filter(|c| c.life == life && c.queued < over).map(|c| c.queued).max();
+        let may_be_ordered_before = at_begin == 0
+            && last.is_some_and(|last| last < destroy.begin)
+            && self.barriers.iter().any(|b| {
+                let is_others = b.kind == BarrierKind::Rcu && !b.by_chance && b.task != destroy.task;
+                is_others && last.is_some_and(|last| b.begin > last) && b.end.is_some_and(|end| end < look)
+            });
+        let waited_for_callbacks = (!self.open_callbacks(destroy, destroy.begin, over).is_empty()
+            && !may_be_ordered_before)
             || (is_rcu_inside && unknown_runs > 0);
         if (is_inside && own > 0) || waited_for_callbacks {
             let callbacks = self.waiting(life, destroy.begin).len() as u64
