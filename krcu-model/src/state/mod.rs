@@ -11,6 +11,7 @@ use crate::{
         barriers::Callers,
         freeing::Freeing,
         function::Functions,
+        module::Modules,
         stack::{NO_STACK, Stack, StackId},
     },
 };
@@ -22,6 +23,7 @@ pub use self::{
     destroy::{Caller, Coverage, Destroy, Late, Meanwhile, Shutdown},
     freed_by::FreedBy,
     id::{CacheId, DestroyId, Freer, Mark},
+    module::{Text, Unload},
     moment::{Counts, Moment, Past, Queued, Unknown},
 };
 pub use crate::event::{Blind, Watch};
@@ -35,6 +37,7 @@ pub(crate) mod freed_by;
 pub(crate) mod freeing;
 pub mod function;
 pub(crate) mod id;
+pub(crate) mod module;
 pub(crate) mod moment;
 mod object_index;
 pub mod object_table;
@@ -70,6 +73,7 @@ pub struct State {
     pub(crate) stacks: Vec<Stack>,
     pub(crate) sites: BTreeMap<Site, StackId>,
     pub(crate) functions: Functions,
+    pub(crate) modules: Modules,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) ledger: Ledger,
     pub(crate) doubles: AllDoubles,
@@ -117,6 +121,12 @@ impl State {
     #[must_use]
     pub fn destroy(&self, id: DestroyId) -> Option<&Destroy> {
         self.destroys.get(&id)
+    }
+
+    /// The unloads of modules that have queued callbacks in their own text, in their order.
+    #[must_use]
+    pub fn unloads(&self) -> &[Unload] {
+        &self.modules.unloads
     }
 
     /// What went unseen.

@@ -14,6 +14,8 @@ use crate::{
     },
 };
 
+use super::module::{ELSEWHERE, NO_LIFE};
+
 /// The fields of one event.
 pub(super) struct CallbackQueued<'a> {
     pub(super) head: ObjectAddress,
@@ -28,6 +30,15 @@ impl State {
         let stack = self.stack_of(what.site);
         let function = self.functions.at(what.function, what.text);
         let sees_runs = self.sees_callbacks_run();
+        self.text_has_callback(queued, function, stack);
+        if what.cache == ELSEWHERE {
+            if sees_runs {
+                let (cache, life) = (what.cache, NO_LIFE);
+                let waiting = Waiting { cache, life, queued, task, cpu, stack, function, late_for: None };
+                self.callback_waits(what.head, waiting);
+            }
+            return;
+        }
         let cache = self.cache(what.cache);
         cache.past.callbacks = Queued { ever: cache.past.callbacks.ever + 1, last: Some(queued), stack };
         cache.past.functions.queued(function, queued);
@@ -47,17 +58,19 @@ impl State {
             self.keep_double(what.cache, life, Double { first, second });
         }
         let waiting = Waiting { cache: what.cache, life, queued, task, cpu, stack, function, late_for: None };
-        if let Some(before) = self.ledger.callbacks.insert(what.head, waiting)
-            && let Some(cache) =
-                self.caches.get_mut(&before.cache).filter(|cache| cache.life.id == before.life)
-        {
-            // Its run went unseen, or there is none: one head waits once.
-            cache.callbacks_waiting -= 1;
-            if before.life == life {
-                let first = (before.queued, before.stack);
-                self.keep_double(what.cache, life, Double { first, second });
-            }
+        if let Some(before) = self.callback_waits(what.head, waiting).filter(|before| before.life == life) {
+            let first = (before.queued, before.stack);
+            self.keep_double(what.cache, life, Double { first, second });
         }
+    }
+
+    /// One more callback waits; gives what the same head waited for.
+    fn callback_waits(&mut self, head: ObjectAddress, waiting: Waiting) -> Option<Waiting> {
+        let before = self.ledger.callbacks.insert(head, waiting)?;
+        // Its run went unseen, or there is none: one head waits once.
+        let cache = self.caches.get_mut(&before.cache).filter(|cache| cache.life.id == before.life)?;
+        cache.callbacks_waiting -= 1;
+        Some(before)
     }
 
     /// A callback begins to run; its return is told by another event.
@@ -69,8 +82,12 @@ impl State {
         address: CacheAddress,
     ) {
         let Some(waiting) = self.callback_begins(at, head) else {
-            return self.unknown_callback_runs(at, freer, head, address);
+            if address != ELSEWHERE {
+                self.unknown_callback_runs(at, freer, head, address);
+            }
+            return;
         };
+        self.text_runs(freer, waiting.function);
         if let Some(cache) = self.caches.get_mut(&waiting.cache).filter(|cache| cache.life.id == waiting.life)
         {
             cache.callbacks_running += 1;

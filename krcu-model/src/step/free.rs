@@ -109,6 +109,9 @@ impl State {
     }
 
     pub(super) fn batch_freed(&mut self, freer: Freer, path: FreePath) {
+        if path == FreePath::Callback {
+            self.modules.running.remove(&freer);
+        }
         for (address, count) in self.freeing.end((freer, path)) {
             if let Some(cache) = self.caches.get_mut(&address) {
                 let running = match path {

@@ -10,6 +10,7 @@ mod cache;
 mod callback;
 mod doubles;
 mod free;
+mod module;
 mod promises;
 mod queue;
 
@@ -87,13 +88,14 @@ impl State {
                 self.barrier_begin(mark, task, barrier, rcu_works_flushed, stack, comm);
             }
             What::BarrierEnd { barrier, cache } => self.barrier_end(mark, task, barrier, cache),
-            What::ModuleLoaded { .. } => {}
+            What::ModuleLoaded { name } => self.module_loaded(mark, name),
             What::ModuleFreed { name } => {
                 for id in self.unattributed.remove(&task).unwrap_or_default() {
                     if let Some(destroy) = self.destroys.get_mut(&id) {
                         destroy.caller.module_going = Some(name.clone());
                     }
                 }
+                self.module_freed(mark, task, &name);
                 if !self.watch.blind.contains(&Blind::CallbackRuns) {
                     self.ledger.gone_modules.insert(name);
                 }

@@ -1,0 +1,81 @@
+//! Modules: loaded, and gone with what their text had left to do.
+
+use crate::{
+    event::{CacheAddress, Task},
+    state::{
+        State,
+        function::FunctionId,
+        id::{CacheId, Freer, Mark},
+        module::{Text, Unload},
+        moment::{Counts, Moment},
+        stack::StackId,
+    },
+};
+
+/// The head of a callback lies in no object that is followed.
+pub(super) const ELSEWHERE: CacheAddress = CacheAddress(krcu_common::wire::ELSEWHERE);
+/// No cache's life.
+pub(super) const NO_LIFE: CacheId = CacheId(u32::MAX);
+
+impl State {
+    pub(super) fn module_loaded(&mut self, at: Mark, name: String) {
+        self.modules.loaded.insert(name, Text { loaded: Some(at), ..Text::default() });
+    }
+
+    /// A callback was queued: its function's module has one more.
+    pub(super) fn text_has_callback(&mut self, queued: Mark, function: FunctionId, stack: StackId) {
+        let Some(module) = &self.functions.get(function).module else { return };
+        if !self.modules.loaded.contains_key(module) {
+            self.modules.loaded.insert(module.clone(), Text::default());
+        }
+        let Some(text) = self.modules.loaded.get_mut(module) else { return };
+        text.callbacks.ever += 1;
+        text.callbacks.last = Some(queued);
+        text.callbacks.stack = stack;
+        text.functions.queued(function, queued);
+    }
+
+    /// A thread begins to run a callback.
+    pub(super) fn text_runs(&mut self, freer: Freer, function: FunctionId) {
+        if let Some(module) = &self.functions.get(function).module {
+            self.modules.running.insert(freer, module.clone());
+        }
+    }
+
+    pub(super) fn module_freed(&mut self, at: Mark, task: Task, name: &str) {
+        let text = self.modules.loaded.remove(name).unwrap_or_default();
+        if text.callbacks.ever == 0 {
+            return;
+        }
+        let left = self.left_of(name);
+        let unload = Unload {
+            number: self.modules.next,
+            module: name.to_owned(),
+            task,
+            at,
+            text,
+            left,
+            covered: self.rcu_barriers.of(task).map_or(0, |barrier| barrier.until),
+            covered_by_others: self.rcu_barriers.others().clone(),
+        };
+        self.modules.has_gone(unload);
+    }
+
+    /// The callbacks in a module's text that have not returned.
+    fn left_of(&self, module: &str) -> Moment {
+        let mut left = Moment::default();
+        let is_its = |function: FunctionId| self.functions.get(function).module.as_deref() == Some(module);
+        let mut oldest = None;
+        for waiting in self.ledger.callbacks.values().filter(|waiting| is_its(waiting.function)) {
+            left.counts.callbacks_waiting += 1;
+            *left.functions.entry(waiting.function).or_default() += 1;
+            *left.stacks.entry(waiting.stack).or_default() += 1;
+            *left.cpus.entry(waiting.cpu).or_default() += 1;
+            oldest = Some(oldest.map_or(waiting.queued, |oldest: Mark| oldest.min(waiting.queued)));
+        }
+        let running = self.modules.running.values().filter(|of| *of == module).count() as u64;
+        left.counts = Counts { callbacks_running: running, ..left.counts };
+        left.oldest = oldest.map(|oldest| oldest.time);
+        left
+    }
+}
