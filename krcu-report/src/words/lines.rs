@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::units::{count, objects, span};
+use crate::FlatVerdict;
 use krcu_model::{
-    Verdict, VerdictKind,
+    VerdictKind,
     reason::Reason,
     verdict::{CallbackCount, KernelResult},
 };
@@ -22,7 +23,7 @@ pub fn callback(callback: &CallbackCount) -> String {
 
 /// By what, when and on which CPUs what is outstanding was deferred.
 #[must_use]
-pub fn queued_by(verdict: &Verdict) -> Option<String> {
+pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
     if matches!(verdict.verdict, VerdictKind::BarrierEarly | VerdictKind::FreedEarly) {
         // The clause has the number, which may be of callbacks.
         return None;
@@ -77,7 +78,7 @@ pub fn site(objects: u64, stack: &[String]) -> String {
 
 /// That it is undecided, and why: a word each, with the programs where runs of probes were skipped.
 #[must_use]
-pub fn undecided(verdict: &Verdict) -> String {
+pub fn undecided(verdict: &FlatVerdict) -> String {
     let reason = |reason: &Reason| match reason {
         Reason::ProbeMissed if !verdict.missed_programs.is_empty() => {
             format!("{} ({})", reason.word(), verdict.missed_programs.join(", "))
@@ -93,7 +94,7 @@ pub fn undecided(verdict: &Verdict) -> String {
 
 /// What stands between the deferred frees and the destroy.
 #[must_use]
-pub fn ordering(verdict: &Verdict) -> Option<String> {
+pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     let barrier_before = verdict.rcu_barrier_before_ns.map(span);
     let by_call_rcu = !verdict.callbacks.is_empty();
     Some(match verdict.verdict {
@@ -142,7 +143,7 @@ pub fn ordering(verdict: &Verdict) -> Option<String> {
 
 /// The kernel's own word.
 #[must_use]
-pub fn kernel(verdict: &Verdict) -> Option<String> {
+pub fn kernel(verdict: &FlatVerdict) -> Option<String> {
     let mut line = match verdict.kernel_result {
         KernelResult::ObjectsRemain => match (verdict.kernel_objects_left, verdict.kernel_objects_listed) {
             (Some(left), Some(listed)) if listed < left => format!(
