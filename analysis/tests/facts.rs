@@ -120,7 +120,7 @@ fn a_quantile_is_the_age_of_an_object_and_at_most_the_width_of_a_class_above_the
 fn verdicts_are_those_of_the_live_run() {
     for path in traces() {
         let script = krcu_model::script::read(&fs::read_to_string(&path).unwrap()).unwrap();
-        let expected: Vec<(String, u64, u64)> = krcu_model::verdicts(&script.replay())
+        let expected: Vec<(String, u64, u64)> = krcu_report::verdicts(&script.replay())
             .into_iter()
             .map(|verdict| {
                 (verdict.verdict.word().to_owned(), verdict.queued_by_kfree_rcu, verdict.late_frees)

@@ -13,7 +13,8 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use krcu_common::Fate;
-use krcu_model::{event::Time, verdicts};
+use krcu_model::event::Time;
+use krcu_report::verdicts;
 use krcu_trace::{How, Limits, Writer};
 use tokio::{
     process::{Child, Command},

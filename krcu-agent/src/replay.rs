@@ -12,8 +12,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use krcu_model::{
     Event, State,
     event::{Cpu, Task, What},
-    verdicts,
 };
+use krcu_report::verdicts;
 use krcu_trace::{
     How, Reader,
     meta::{self, Run},

@@ -4,7 +4,8 @@ use std::{fs, path::Path};
 
 use anyhow::Context as _;
 use krcu_common::{ABI_VERSION, Kind};
-use krcu_model::{State, Verdict, Watch, event::Time};
+use krcu_model::{State, Watch, event::Time};
+use krcu_report::FlatVerdict;
 use krcu_trace::{
     FORMAT, Meta,
     meta::{self, Btf, Clock, Kernel, Probe, Run, Seen},
@@ -127,7 +128,7 @@ pub fn run(report: &Report) -> Run {
 ///
 /// # Errors
 /// When it has an account of something that this version does not know.
-pub fn report(meta: &Meta, run: &Run, state: &State, verdicts: Vec<Verdict>) -> anyhow::Result<Report> {
+pub fn report(meta: &Meta, run: &Run, state: &State, verdicts: Vec<FlatVerdict>) -> anyhow::Result<Report> {
     let account = |account: &meta::Account| -> anyhow::Result<Account> {
         let kind = Kind::ALL.into_iter().find(|kind| kind.name() == account.kind);
         let kind = kind.with_context(|| format!("there is no kind of event `{}`", account.kind))?;

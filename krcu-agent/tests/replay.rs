@@ -19,8 +19,8 @@ use krcu_model::{
     State,
     event::{Time, What},
     script::{self, Script},
-    verdicts,
 };
+use krcu_report::verdicts;
 use krcu_trace::{
     Accounted, FORMAT, How, Limits, Meta, Reader, Writer,
     meta::{Clock, Kernel, Seen},

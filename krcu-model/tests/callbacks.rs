@@ -12,7 +12,7 @@ use krcu_model::{
     event::{FunctionAddress, ObjectAddress, Site, What},
     reason::Reason,
     state::Blind,
-    verdict::{CallbackCount, Ordering},
+    verdict::{CallbackCount, Note, Ordering},
 };
 use run::*;
 
@@ -33,6 +33,10 @@ fn names(run: Run) -> Run {
     run.then(EXIT, What::Function { function: FUNCTION, symbol: "my_free+0x0/0x20 [my_module]".to_owned() })
 }
 
+fn in_module() -> Note {
+    Note::CallbackInModule { function: "my_free".to_owned(), module: "my_module".to_owned() }
+}
+
 fn count(objects: u64) -> CallbackCount {
     CallbackCount { objects, function: "my_free".to_owned(), module: Some("my_module".to_owned()) }
 }
@@ -46,16 +50,15 @@ fn callbacks_that_wait_at_the_look_are_pending_and_run_late() {
     let run = (0..5).fold(run, |run, object| run.then(SOFTIRQ, runs(object * 64)).then(SOFTIRQ, RETURNED));
     assert!(!run.state.is_unsettled());
     let verdict = run.verdict();
-    assert_eq!((verdict.verdict, verdict.queued_by_call_rcu), (VerdictKind::Pending, Some(5)));
-    assert_eq!((verdict.queued_by_kfree_rcu, verdict.leaked, verdict.undecided), (0, Some(0), 0));
-    assert_eq!((verdict.late_frees, verdict.callbacks), (5, vec![count(5)]));
-    // The first was queued at 2 µs, the look was at 8 µs.
-    assert_eq!(verdict.oldest_age_ns, Some(6_000));
-    assert!(
-        verdict.notes.iter().any(|note| note.contains("after the module is gone")),
-        "{:?}",
-        verdict.notes
+    assert_eq!((verdict.decision.kind, verdict.decision.left.callbacks), (VerdictKind::Pending, Some(5)));
+    assert_eq!(
+        (verdict.decision.left.frees, verdict.decision.left.leaked, verdict.decision.left.undecided),
+        (0, Some(0), 0)
     );
+    assert_eq!((verdict.evidence.late.frees, verdict.evidence.deferred.callbacks), (5, vec![count(5)]));
+    // The first was queued at 2 µs, the look was at 8 µs.
+    assert_eq!(verdict.evidence.deferred.oldest_age_ns, Some(6_000));
+    assert!(verdict.decision.notes.contains(&in_module()), "{:?}", verdict.decision.notes);
 }
 
 #[test]
@@ -65,8 +68,8 @@ fn what_is_left_is_split_one_by_one() {
     let run = run.callbacks(EXIT, 0..1).callbacks(EXIT, 64..65).callbacks(EXIT, 128..129);
     let run = run.destroy_begin().look(0).left(9);
     let verdict = run.verdict();
-    assert_eq!((verdict.verdict, verdict.queued_by_kfree_rcu), (VerdictKind::Pending, 2));
-    assert_eq!((verdict.queued_by_call_rcu, verdict.leaked), (Some(3), Some(4)));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.frees), (VerdictKind::Pending, 2));
+    assert_eq!((verdict.decision.left.callbacks, verdict.decision.left.leaked), (Some(3), Some(4)));
 }
 
 #[test]
@@ -75,15 +78,15 @@ fn a_callback_that_runs_at_the_look_is_pending_if_the_kernel_found_something() {
         || Run::live().created(CACHE).callbacks(EXIT, 0..1).then(SOFTIRQ, runs(0)).destroy_begin().look(0);
     // It may have freed its object, and then another is left: that much is not known.
     let verdict = looks().left(1).verdict();
-    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Pending, None));
-    assert_eq!(verdict.queued_by_call_rcu, Some(1));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Pending, None));
+    assert_eq!(verdict.decision.left.callbacks, Some(1));
     // Once it has returned it has nothing to do with what is left.
     let returned = Run::live().created(CACHE).callbacks(EXIT, 0..1).ran(0..1).destroy_begin().look(0);
     let verdict = returned.left(1).verdict();
-    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Leaked, Some(1)));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Leaked, Some(1)));
     // If nothing was left, all was freed in time, by luck.
     let verdict = looks().emptied().verdict();
-    assert_eq!((verdict.verdict, verdict.queued_by_call_rcu), (VerdictKind::Unordered, Some(0)));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.callbacks), (VerdictKind::Unordered, Some(0)));
 }
 
 #[test]
@@ -100,35 +103,37 @@ fn a_callback_runs_on_top_of_a_task_and_says_nothing_of_what_that_does() {
         .destroy_begin()
         .look(0);
     let verdict = run.left(1).verdict();
-    assert_eq!((verdict.verdict, verdict.queued_by_kfree_rcu), (VerdictKind::Pending, 1));
-    assert_eq!(verdict.queued_by_call_rcu, Some(0));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.frees), (VerdictKind::Pending, 1));
+    assert_eq!(verdict.decision.left.callbacks, Some(0));
 }
 
 #[test]
 fn callbacks_that_happened_to_finish_are_unordered_and_named() {
     let queue = || names(Run::live().created(CACHE)).then(EXIT, named(0));
     let verdict = queue().at(100).ran(0..1).at(300).destroy_begin().look(0).emptied().verdict();
-    assert_eq!((verdict.verdict, verdict.ordering), (VerdictKind::Unordered, Ordering::Unordered));
-    assert_eq!((verdict.callbacks, verdict.queued_by_call_rcu), (vec![count(0)], Some(0)));
-    assert_eq!(verdict.margin_ns, Some(201_000));
-    assert!(verdict.flagged_strictly && !verdict.flagged);
-    assert!(
-        verdict.notes.iter().any(|note| note.contains("after the module is gone")),
-        "{:?}",
-        verdict.notes
+    assert_eq!(
+        (verdict.decision.kind, verdict.decision.ordering),
+        (VerdictKind::Unordered, Ordering::Unordered)
     );
-    assert_eq!(verdict.reasons, []);
+    assert_eq!(
+        (verdict.evidence.deferred.callbacks, verdict.decision.left.callbacks),
+        (vec![count(0)], Some(0))
+    );
+    assert_eq!(verdict.evidence.destroyed.margin_ns, Some(201_000));
+    assert!(verdict.decision.kind.is_flagged_strictly() && !verdict.decision.kind.is_flagged());
+    assert!(verdict.decision.notes.contains(&in_module()), "{:?}", verdict.decision.notes);
+    assert_eq!(verdict.decision.reasons, []);
     // With the barrier it is right, and nothing of it is left to be said.
     let ordered = queue().ran(0..1).barrier(EXIT, BarrierKind::Rcu).destroy_begin().look(0).emptied();
     let verdict = ordered.verdict();
-    assert_eq!((verdict.verdict, verdict.ordering), (VerdictKind::Clean, Ordering::Ordered));
-    assert_eq!((verdict.callbacks, verdict.notes), (vec![], vec![]));
+    assert_eq!((verdict.decision.kind, verdict.decision.ordering), (VerdictKind::Clean, Ordering::Ordered));
+    assert_eq!((verdict.evidence.deferred.callbacks, verdict.decision.notes), (vec![], vec![]));
     // One before the last was queued does not order it.
     let early = Run::live().created(CACHE).barrier(EXIT, BarrierKind::Rcu).callbacks(EXIT, 0..1).ran(0..1);
-    assert_eq!(early.destroy_begin().look(0).emptied().verdict().verdict, VerdictKind::Unordered);
+    assert_eq!(early.destroy_begin().look(0).emptied().verdict().decision.kind, VerdictKind::Unordered);
     // Nor does the barrier for kfree_rcu().
     let other = queue().ran(0..1).barrier(EXIT, BarrierKind::Kvfree).destroy_begin().look(0).emptied();
-    assert_eq!(other.verdict().verdict, VerdictKind::Unordered);
+    assert_eq!(other.verdict().decision.kind, VerdictKind::Unordered);
 }
 
 #[test]
@@ -151,9 +156,12 @@ fn only_functions_that_no_barrier_covers_are_named() {
         .ran(0..1);
     let verdict = run.destroy_begin().look(0).emptied().verdict();
     let kernels = CallbackCount { objects: 0, function: "kernel_free".to_owned(), module: None };
-    assert_eq!((verdict.verdict, verdict.callbacks), (VerdictKind::Unordered, vec![kernels]));
+    assert_eq!(
+        (verdict.decision.kind, verdict.evidence.deferred.callbacks),
+        (VerdictKind::Unordered, vec![kernels])
+    );
     // The kernel's own text stays.
-    assert_eq!(verdict.notes, [""; 0]);
+    assert_eq!(verdict.decision.notes, []);
 }
 
 #[test]
@@ -161,15 +169,15 @@ fn the_destroys_own_rcu_barrier_is_waited_for() {
     let run = names(Run::live().created(CACHE)).then(EXIT, named(0)).then(EXIT, named(64)).destroy_begin();
     let run = around(run, EXIT, BarrierKind::Rcu, |run| run.ran(0..1).ran(64..65));
     let verdict = run.look(4).emptied().verdict();
-    assert_eq!((verdict.verdict, verdict.ordering), (VerdictKind::Waited, Ordering::Ordered));
-    assert!(verdict.waited_for_callbacks);
-    assert_eq!((verdict.waited_for_own_callbacks, verdict.waited_for_own), (2, 0));
-    assert_eq!(verdict.callbacks, [count(2)]);
+    assert_eq!((verdict.decision.kind, verdict.decision.ordering), (VerdictKind::Waited, Ordering::Ordered));
+    assert!(verdict.decision.waited.for_callbacks);
+    assert_eq!((verdict.decision.waited.own_callbacks, verdict.decision.waited.own_frees), (2, 0));
+    assert_eq!(verdict.evidence.deferred.callbacks, [count(2)]);
     // One that ran before was not waited for; but nothing else orders it.
     let run = names(Run::live().created(CACHE)).then(EXIT, named(0)).ran(0..1).destroy_begin();
     let verdict = run.barrier(EXIT, BarrierKind::Rcu).look(4).emptied().verdict();
-    assert_eq!((verdict.verdict, verdict.waited_for_own_callbacks), (VerdictKind::Waited, 0));
-    assert_eq!(verdict.callbacks, [count(0)]);
+    assert_eq!((verdict.decision.kind, verdict.decision.waited.own_callbacks), (VerdictKind::Waited, 0));
+    assert_eq!(verdict.evidence.deferred.callbacks, [count(0)]);
 }
 
 #[test]
@@ -178,16 +186,16 @@ fn more_callbacks_than_objects_left_is_no_disagreement() {
     let run =
         Run::live().created(CACHE).callbacks(EXIT, 8..9).callbacks(EXIT, 24..25).destroy_begin().look(0);
     let verdict = run.left(1).verdict();
-    assert_eq!((verdict.verdict, verdict.queued_by_call_rcu), (VerdictKind::Pending, Some(1)));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.callbacks), (VerdictKind::Pending, Some(1)));
     // With more left than callbacks wait, each may be in an object of its own, or not.
     let run =
         Run::live().created(CACHE).callbacks(EXIT, 8..9).callbacks(EXIT, 24..25).destroy_begin().look(0);
     let verdict = run.left(3).verdict();
-    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Pending, None));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Pending, None));
     // Heads as far apart as an object is long lie in two.
     let run =
         Run::live().created(CACHE).callbacks(EXIT, 8..9).callbacks(EXIT, 72..73).destroy_begin().look(0);
-    assert_eq!(run.left(3).verdict().leaked, Some(1));
+    assert_eq!(run.left(3).verdict().decision.left.leaked, Some(1));
 }
 
 #[test]
@@ -195,11 +203,11 @@ fn a_callback_whose_object_somebody_freed_will_run_on_memory_that_is_gone() {
     let run = Run::live().created(CACHE).callbacks(EXIT, 0..1).destroy_begin().look(0).emptied();
     assert!(run.state.is_unsettled(), "the callback is still to run");
     let verdict = run.verdict();
-    assert_eq!((verdict.verdict, verdict.queued_by_call_rcu), (VerdictKind::Pending, Some(1)));
-    assert_eq!((verdict.leaked, verdict.ordering), (Some(0), Ordering::Unordered));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.callbacks), (VerdictKind::Pending, Some(1)));
+    assert_eq!((verdict.decision.left.leaked, verdict.decision.ordering), (Some(0), Ordering::Unordered));
     let run = run.ran(0..1);
     assert!(!run.state.is_unsettled());
-    assert_eq!((run.verdict().verdict, run.verdict().late_frees), (VerdictKind::LateFree, 1));
+    assert_eq!((run.verdict().decision.kind, run.verdict().evidence.late.frees), (VerdictKind::LateFree, 1));
 }
 
 #[test]
@@ -223,42 +231,48 @@ fn a_late_callback_is_of_the_cache_that_it_was_queued_for() {
 fn a_callback_that_nobody_saw_queued_is_call_srcus_or_older_than_the_probes() {
     // Of a cache that was watched from its creation: something that is not followed.
     let watched = Run::live().created(CACHE).ran(0..1).destroy_begin().look(0).emptied().verdict();
-    assert_eq!((watched.verdict, watched.ordering), (VerdictKind::Clean, Ordering::NothingDeferred));
+    assert_eq!(
+        (watched.decision.kind, watched.decision.ordering),
+        (VerdictKind::Clean, Ordering::NothingDeferred)
+    );
     let watched = Run::live().created(CACHE).destroy_begin().look(0).left(1).ran(0..1).verdict();
-    assert_eq!((watched.verdict, watched.late_frees), (VerdictKind::Leaked, 0));
+    assert_eq!((watched.decision.kind, watched.evidence.late.frees), (VerdictKind::Leaked, 0));
     // Of an older one: it was queued before, and that is all that is known of its order.
     let old = Run::live().ran(0..1).destroy_begin().look(0).emptied().verdict();
-    assert_eq!((old.verdict, old.ordering), (VerdictKind::Clean, Ordering::Unknown));
-    assert_eq!(old.reasons, [Reason::LateAttach]);
+    assert_eq!((old.decision.kind, old.decision.ordering), (VerdictKind::Clean, Ordering::Unknown));
+    assert_eq!(old.decision.reasons, [Reason::LateAttach]);
     // A barrier for kfree_rcu() inside the destroy orders no callback.
     let old = Run::live().ran(0..1).destroy_begin().look(4).emptied().verdict();
-    assert_eq!((old.verdict, old.ordering), (VerdictKind::Clean, Ordering::Unknown));
+    assert_eq!((old.decision.kind, old.decision.ordering), (VerdictKind::Clean, Ordering::Unknown));
     // An rcu_barrier() that was called since covers it.
     let old =
         Run::live().ran(0..1).barrier(EXIT, BarrierKind::Rcu).destroy_begin().look(4).emptied().verdict();
-    assert_eq!((old.verdict, old.ordering), (VerdictKind::Clean, Ordering::Ordered));
+    assert_eq!((old.decision.kind, old.decision.ordering), (VerdictKind::Clean, Ordering::Ordered));
     // Inside the destroy's own it was waited for.
     let old = around(Run::live().destroy_begin(), EXIT, BarrierKind::Rcu, |run| run.ran(0..1));
     let old = old.look(4).emptied().verdict();
-    assert_eq!((old.verdict, old.waited_for_own_callbacks), (VerdictKind::Waited, 1));
+    assert_eq!((old.decision.kind, old.decision.waited.own_callbacks), (VerdictKind::Waited, 1));
     // After a destroy that failed, it proves that what was left was pending.
     let left = Run::live().destroy_begin().look(0).left(2);
-    assert_eq!(left.verdict().verdict, VerdictKind::Inconclusive);
-    assert_eq!(left.verdict().reasons, [Reason::LateAttach]);
+    assert_eq!(left.verdict().decision.kind, VerdictKind::Inconclusive);
+    assert_eq!(left.verdict().decision.reasons, [Reason::LateAttach]);
     assert!(left.state.is_unsettled());
     let landed = left.ran(0..1).ran(64..65);
     assert!(!landed.state.is_unsettled());
     let verdict = landed.verdict();
-    assert_eq!((verdict.verdict, verdict.queued_by_call_rcu), (VerdictKind::Pending, Some(2)));
-    assert_eq!((verdict.leaked, verdict.undecided, verdict.reasons), (Some(0), 0, vec![]));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.callbacks), (VerdictKind::Pending, Some(2)));
+    assert_eq!(
+        (verdict.decision.left.leaked, verdict.decision.left.undecided, verdict.decision.reasons),
+        (Some(0), 0, vec![])
+    );
 }
 
 #[test]
 fn without_sight_of_runs_a_barrier_alone_tells_that_callbacks_have_run() {
     let run = Run::with(vec![Blind::Inside]).created(CACHE).callbacks(EXIT, 0..1).destroy_begin().look(0);
     let verdict = run.left(1).verdict();
-    assert_eq!((verdict.verdict, verdict.queued_by_call_rcu), (VerdictKind::Inconclusive, None));
-    assert_eq!(verdict.reasons, [Reason::BlindCallbackRuns]);
+    assert_eq!((verdict.decision.kind, verdict.decision.left.callbacks), (VerdictKind::Inconclusive, None));
+    assert_eq!(verdict.decision.reasons, [Reason::BlindCallbackRuns]);
 }
 
 #[test]
@@ -266,10 +280,13 @@ fn callbacks_queued_while_it_looks_are_ordered_by_nothing() {
     let looks = || Run::live().created(CACHE).destroy_begin().look(0);
     let verdict = looks().callbacks(30, 0..1).left(1).verdict();
     // The slab may be counted as full: no leak, and none is excluded.
-    assert_eq!((verdict.verdict, verdict.queued_by_call_rcu), (VerdictKind::Pending, Some(1)));
-    assert_eq!(verdict.leaked, None);
+    assert_eq!((verdict.decision.kind, verdict.decision.left.callbacks), (VerdictKind::Pending, Some(1)));
+    assert_eq!(verdict.decision.left.leaked, None);
     let verdict = looks().callbacks(30, 0..1).ran(0..1).emptied().verdict();
-    assert_eq!((verdict.verdict, verdict.ordering), (VerdictKind::Unordered, Ordering::Unordered));
+    assert_eq!(
+        (verdict.decision.kind, verdict.decision.ordering),
+        (VerdictKind::Unordered, Ordering::Unordered)
+    );
 }
 
 #[test]

@@ -21,8 +21,8 @@ fn freed_at_once(object: u64) -> What {
 
 fn doubles(run: &Run) -> u64 {
     let all = verdicts(&run.state);
-    let found = all.iter().filter(|verdict| verdict.verdict == VerdictKind::DoubleFree);
-    found.map(|verdict| verdict.queued_twice).sum()
+    let found = all.iter().filter(|verdict| verdict.decision.kind == VerdictKind::DoubleFree);
+    found.map(|verdict| verdict.evidence.deferred.queued_twice).sum()
 }
 
 fn one(run: Run, what: What) -> Run {
@@ -39,17 +39,21 @@ fn an_object_that_is_queued_twice_is_a_double_free_with_both_stacks() {
     let run = one(one(run, queue(64, QueueForm::Head, 1)), queue(64, QueueForm::Head, 2));
     // Even of a cache that is never destroyed.
     let verdict: Verdict = run.verdict();
-    assert_eq!((verdict.verdict, verdict.queued_twice), (VerdictKind::DoubleFree, 1));
-    assert_eq!((verdict.cache.as_str(), verdict.module.as_deref()), ("cache", Some("my_module")));
-    let stacks: Vec<_> = verdict.sites.iter().map(|site| (site.objects, site.stack.clone())).collect();
+    assert_eq!((verdict.decision.kind, verdict.evidence.deferred.queued_twice), (VerdictKind::DoubleFree, 1));
+    assert_eq!((verdict.cache.name.as_str(), verdict.cache.module.as_deref()), ("cache", Some("my_module")));
+    let stacks: Vec<_> =
+        verdict.evidence.deferred.sites.iter().map(|site| (site.objects, site.stack.clone())).collect();
     let stack = |frame: &str| (1, vec![frame.to_owned()]);
     assert_eq!(stacks, [stack("second+0x2 [my_module]"), stack("first+0x1 [my_module]")]);
-    assert!(verdict.flagged);
+    assert!(verdict.decision.kind.is_flagged());
     // The destroy says it too, and counts the object once.
     let run = run.destroy_begin().look(0).left(1);
     assert_eq!(run.kinds(), [VerdictKind::Pending, VerdictKind::DoubleFree]);
     let destroy = verdicts(&run.state).remove(0);
-    assert_eq!((destroy.queued_by_kfree_rcu, destroy.queued_twice, destroy.leaked), (1, 1, Some(0)));
+    assert_eq!(
+        (destroy.decision.left.frees, destroy.evidence.deferred.queued_twice, destroy.decision.left.leaked),
+        (1, 1, Some(0))
+    );
 }
 
 #[test]
@@ -80,7 +84,10 @@ fn what_found_no_room_is_queued_again_by_the_kernel_itself() {
     // It is one object.
     let run = one(Run::live().created(CACHE), queue(64, QueueForm::Nolock, 0));
     let run = one(run, queue(64, QueueForm::Head, 0)).destroy_begin().look(0).left(1);
-    assert_eq!((run.verdict().queued_ever, run.verdict().leaked), (1, Some(0)));
+    assert_eq!(
+        (run.verdict().evidence.deferred.queued_ever, run.verdict().decision.left.leaked),
+        (1, Some(0))
+    );
 }
 
 #[test]

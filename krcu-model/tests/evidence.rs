@@ -9,7 +9,7 @@ use krcu_model::{
     event::{CacheAddress, Gap, LossReason, ObjectAddress, Scope, Site, Time, What},
     promise::Promise,
     state::Blind,
-    verdict::{FreedBy, SiteCount},
+    verdict::{FreedBy, Note, OfLeft, SiteCount},
 };
 use run::*;
 
@@ -43,10 +43,13 @@ fn grace_periods_that_end_while_a_destroy_waits_are_counted() {
     };
     let looks = |run: Run| run.look(4).emptied().then(9, BEGINS).then(9, ENDS);
     let verdict = looks(waits(vec![Blind::Inside])).verdict();
-    assert_eq!((verdict.verdict, verdict.waited_grace_periods), (VerdictKind::Waited, Some(2)));
+    assert_eq!(
+        (verdict.decision.kind, verdict.evidence.destroyed.grace_periods),
+        (VerdictKind::Waited, Some(2))
+    );
     // Not where they are not seen, or may not all have been.
     let blind = looks(waits(vec![Blind::Inside, Blind::Grace])).verdict();
-    assert_eq!((blind.verdict, blind.waited_grace_periods), (VerdictKind::Waited, None));
+    assert_eq!((blind.decision.kind, blind.evidence.destroyed.grace_periods), (VerdictKind::Waited, None));
     let lost = |from, until| {
         let (from, until) = (Time(from), Time(until));
         let gap = Gap {
@@ -58,7 +61,7 @@ fn grace_periods_that_end_while_a_destroy_waits_are_counted() {
             programs: Vec::new(),
         };
         let verdict = looks(waits(vec![Blind::Inside]).then(0, What::Gap(gap))).verdict();
-        (verdict.verdict, verdict.waited_grace_periods)
+        (verdict.decision.kind, verdict.evidence.destroyed.grace_periods)
     };
     // The destroy is entered at 5 µs.
     assert_eq!(lost(6_000, 6_500), (VerdictKind::Waited, None));
@@ -86,17 +89,24 @@ fn deferred_frees_are_counted_by_their_path_until_the_look() {
         .left(1)
         .freed(9..10, FreePath::Bulk);
     let freed_by = FreedBy { bulk: 3, list: 2, sheaf: 5, callback: 1, within_call: 1 };
-    assert_eq!(run.verdict().freed_by, freed_by);
+    assert_eq!(run.verdict().evidence.deferred.freed_by, freed_by);
 }
 
 #[test]
 fn what_lay_in_sheaves_is_said_of_a_destroy_that_waited_for_it() {
     let run = || Run::live().created(CACHE).queued(EXIT, 0..6).freed(0..1, FreePath::Sheaf).destroy_begin();
     let verdict = run().freed(1..4, FreePath::Sheaf).freed(4..6, FreePath::Bulk).look(4).emptied().verdict();
-    assert_eq!((verdict.verdict, verdict.waited_for_own, verdict.in_sheaves), (VerdictKind::Waited, 5, 3));
-    assert!(verdict.notes.iter().any(|note| note.contains("sheaves")), "{:?}", verdict.notes);
+    assert_eq!(
+        (verdict.decision.kind, verdict.decision.waited.own_frees, verdict.decision.waited.in_sheaves),
+        (VerdictKind::Waited, 5, 3)
+    );
+    assert!(
+        verdict.decision.notes.contains(&Note::LayInSheaves { objects: 3 }),
+        "{:?}",
+        verdict.decision.notes
+    );
     let none = run().freed(1..6, FreePath::Bulk).look(4).emptied().verdict();
-    assert_eq!((none.in_sheaves, none.notes), (0, vec![]));
+    assert_eq!((none.decision.waited.in_sheaves, none.decision.notes), (0, vec![]));
 }
 
 #[test]
@@ -116,9 +126,9 @@ fn leaked_objects_are_told_by_where_they_were_allocated() {
         .look(0)
         .left(5);
     let verdict = run.verdict();
-    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Pending, Some(3)));
-    assert_eq!(verdict.leak_sites, [site(1, 2), site(2, 1)]);
-    assert_eq!((verdict.queued_by_kfree_rcu, verdict.queued_by_call_rcu), (1, Some(1)));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Pending, Some(3)));
+    assert_eq!(verdict.evidence.leak_sites, [site(1, 2), site(2, 1)]);
+    assert_eq!((verdict.decision.left.frees, verdict.decision.left.callbacks), (1, Some(1)));
     // Of a live watch nobody is accused of what only a machine could tell.
     let broken = run.state.violations().iter().filter(|broken| broken.promise == Promise::NoFalseSplat);
     assert_eq!(broken.count(), 0);
@@ -128,18 +138,21 @@ fn leaked_objects_are_told_by_where_they_were_allocated() {
 fn leaked_objects_whose_allocation_was_not_seen_are_said_to_be_so() {
     let left = |run: Run| run.destroy_begin().look(0).left(3).verdict();
     let watched = left(sites(Run::live()).created(CACHE).then(EXIT, allocated(0, CACHE, 1)));
-    assert_eq!((watched.leaked, watched.leak_sites), (Some(3), vec![site(1, 1)]));
-    assert!(watched.notes.iter().any(|note| note.contains("where 2 of")), "{:?}", watched.notes);
+    assert_eq!((watched.decision.left.leaked, watched.evidence.leak_sites), (Some(3), vec![site(1, 1)]));
+    assert_eq!(watched.decision.notes, [OfLeft::LeaksFromUnseen { objects: 2 }.into()]);
     // Where nobody asked for allocations there is nothing to say.
     let unasked = left(Run::live().created(CACHE));
-    assert_eq!((unasked.leaked, unasked.leak_sites, unasked.notes), (Some(3), vec![], vec![]));
+    assert_eq!(
+        (unasked.decision.left.leaked, unasked.evidence.leak_sites, unasked.decision.notes),
+        (Some(3), vec![], vec![])
+    );
     // More than are left, so that some were freed unseen.
     let run = (0..4).fold(sites(Run::live()).created(CACHE), |run, object| {
         run.then(EXIT, allocated(object * 64, CACHE, 2))
     });
     let more = left(run);
-    assert_eq!((more.leaked, more.leak_sites), (Some(3), vec![site(2, 4)]));
-    assert!(more.notes.iter().any(|note| note.contains("1 more than are left")), "{:?}", more.notes);
+    assert_eq!((more.decision.left.leaked, more.evidence.leak_sites), (Some(3), vec![site(2, 4)]));
+    assert_eq!(more.decision.notes, [OfLeft::MoreAllocated { allocated: 4, excess: 1 }.into()]);
 }
 
 #[test]
@@ -152,10 +165,10 @@ fn what_was_allocated_goes_with_the_memory_of_its_cache() {
         .emptied();
     let run = run.created(CACHE).then(EXIT, allocated(64, CACHE, 2)).destroy_begin().look(0).left(1);
     let verdicts = krcu_model::verdicts(&run.state);
-    assert_eq!(verdicts[1].leak_sites, [site(2, 1)]);
+    assert_eq!(verdicts[1].evidence.leak_sites, [site(2, 1)]);
     // And one that was freed and allocated again is where it was allocated last.
     let run = sites(Run::live()).created(CACHE).then(EXIT, allocated(0, CACHE, 1));
     let run = run.queued(EXIT, 0..1).freed(0..1, FreePath::Bulk).barrier(EXIT, BarrierKind::Kvfree);
     let run = run.then(EXIT, allocated(0, CACHE, 2)).destroy_begin().look(0).left(1);
-    assert_eq!(run.verdict().leak_sites, [site(2, 1)]);
+    assert_eq!(run.verdict().evidence.leak_sites, [site(2, 1)]);
 }

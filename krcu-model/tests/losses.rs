@@ -26,7 +26,7 @@ fn a_loss_of_one_cache_touches_its_destroys_and_no_others() {
     let destroyed = |scope, from, until| {
         let run = Run::live().at(100).created(CACHE).at(200).destroy_begin().look(0).emptied();
         let verdict = lost(run, LossReason::MapFull, scope, from, until).verdict();
-        (verdict.verdict, verdict.reasons)
+        (verdict.decision.kind, verdict.decision.reasons)
     };
     let (clean, unclear) = ((VerdictKind::Clean, vec![]), (VerdictKind::Inconclusive, vec![Reason::MapFull]));
     assert_eq!(destroyed(Scope::Cache(CACHE), 150, 160), unclear);
@@ -73,7 +73,7 @@ fn a_lost_grace_period_takes_back_only_that_one_was_too_short() {
 fn flushed_works_that_were_not_counted_matter_only_where_nothing_else_decides() {
     let look = |run: Run| {
         let verdict = run.look(FLUSHES_UNKNOWN).emptied().verdict();
-        (verdict.verdict, verdict.reasons)
+        (verdict.decision.kind, verdict.decision.reasons)
     };
     let unclear = (VerdictKind::Inconclusive, vec![Reason::MapFull]);
     let queued = || Run::live().created(CACHE).queued(EXIT, 0..1);
@@ -93,17 +93,18 @@ fn flushed_works_that_were_not_counted_matter_only_where_nothing_else_decides() 
     assert_eq!(look(callbacks), (VerdictKind::Unordered, vec![]));
     // What is left is left.
     let left = queued().destroy_begin().look(FLUSHES_UNKNOWN).left(1).verdict();
-    assert_eq!((left.verdict, left.leaked), (VerdictKind::Pending, Some(0)));
+    assert_eq!((left.decision.kind, left.decision.left.leaked), (VerdictKind::Pending, Some(0)));
 }
 
 #[test]
 fn each_reason_is_named_where_it_decides_and_nowhere_else() {
     let reasons = |run: Run| {
         let verdict = run.verdict();
-        let is_open = verdict.verdict == VerdictKind::Inconclusive
-            || (verdict.verdict == VerdictKind::Clean && verdict.ordering == Ordering::Unknown);
-        assert_eq!(is_open, !verdict.reasons.is_empty(), "{verdict:#?}");
-        verdict.reasons
+        let is_open = verdict.decision.kind == VerdictKind::Inconclusive
+            || (verdict.decision.kind == VerdictKind::Clean
+                && verdict.decision.ordering == Ordering::Unknown);
+        assert_eq!(is_open, !verdict.decision.reasons.is_empty(), "{verdict:#?}");
+        verdict.decision.reasons
     };
     let blind = |blind| Run::seeing(vec![blind, Blind::Grace, Blind::Inside]).created(CACHE);
     let freed =
@@ -134,7 +135,7 @@ fn the_last_rcu_barrier_is_known_of_the_last_tasks_that_called_one() {
     let before = |others: u32| {
         let run = Run::live().created(CACHE).barrier(EXIT, BarrierKind::Rcu);
         let run = (0..others).fold(run, |run, other| run.barrier(1000 + other, BarrierKind::Rcu));
-        run.destroy_begin().look(0).emptied().verdict().rcu_barrier_before_ns.is_some()
+        run.destroy_begin().look(0).emptied().verdict().evidence.destroyed.rcu_barrier_before_ns.is_some()
     };
     assert!(before(63));
     assert!(!before(64));
@@ -146,25 +147,34 @@ fn a_call_that_was_not_seen_shows_by_what_it_queued() {
     let begun = || Run::live().at(100).created(CACHE).at(200);
     // Nothing was freed of which nobody knows who queued it: the call was of another cache.
     let clean = missed(begun().destroy_begin().look(0).emptied());
-    assert_eq!((clean.verdict, clean.reasons), (VerdictKind::Clean, vec![]));
+    assert_eq!((clean.decision.kind, clean.decision.reasons), (VerdictKind::Clean, vec![]));
     // Something was.
     let freed = begun().freed(0..1, FreePath::Bulk);
     let open = missed(freed.destroy_begin().look(0).emptied());
-    assert_eq!((open.verdict, open.reasons), (VerdictKind::Inconclusive, vec![Reason::ProbeMissed]));
+    assert_eq!(
+        (open.decision.kind, open.decision.reasons),
+        (VerdictKind::Inconclusive, vec![Reason::ProbeMissed])
+    );
     // All that is left is known to be queued; or one more object is left, which may be its.
     let pending = missed(begun().queued(EXIT, 0..2).destroy_begin().look(0).left(2));
-    assert_eq!((pending.verdict, pending.leaked), (VerdictKind::Pending, Some(0)));
+    assert_eq!((pending.decision.kind, pending.decision.left.leaked), (VerdictKind::Pending, Some(0)));
     let one_more = missed(begun().queued(EXIT, 0..2).destroy_begin().look(0).left(3));
-    assert_eq!((one_more.verdict, one_more.leaked, one_more.undecided), (VerdictKind::Pending, None, 1));
+    assert_eq!(
+        (one_more.decision.kind, one_more.decision.left.leaked, one_more.decision.left.undecided),
+        (VerdictKind::Pending, None, 1)
+    );
     let left = missed(begun().destroy_begin().look(0).left(1));
-    assert_eq!((left.verdict, left.reasons), (VerdictKind::Inconclusive, vec![Reason::ProbeMissed]));
+    assert_eq!(
+        (left.decision.kind, left.decision.reasons),
+        (VerdictKind::Inconclusive, vec![Reason::ProbeMissed])
+    );
 }
 
 #[test]
 fn a_free_that_was_not_seen_leaves_open_only_what_seems_outstanding() {
     let missed = |run: Run| {
         let verdict = lost(run, LossReason::ProbeMissed, Scope::Freeing, 150, 160).verdict();
-        (verdict.verdict, verdict.reasons, verdict.missed_programs)
+        (verdict.decision.kind, verdict.decision.reasons, verdict.decision.missed_programs)
     };
     let stands = |kind| (kind, vec![], vec![]);
     let open = (VerdictKind::Inconclusive, vec![Reason::ProbeMissed], vec!["freed_single".to_owned()]);
@@ -194,7 +204,7 @@ fn a_free_that_was_not_seen_leaves_open_only_what_seems_outstanding() {
 fn a_barrier_that_was_not_seen_leaves_open_only_what_seems_unordered() {
     let missed = |run: Run| {
         let verdict = lost(run, LossReason::ProbeMissed, Scope::Barriers, 150, 160).verdict();
-        (verdict.verdict, verdict.ordering, verdict.reasons)
+        (verdict.decision.kind, verdict.decision.ordering, verdict.decision.reasons)
     };
     let open = (VerdictKind::Inconclusive, Ordering::Unknown, vec![Reason::ProbeMissed]);
     let begun = || Run::live().at(100).created(CACHE).at(200);
@@ -215,6 +225,9 @@ fn a_barrier_that_was_not_seen_leaves_open_only_what_seems_unordered() {
 fn a_destroy_that_was_under_way_when_the_probes_came_may_have_waited() {
     let destroyed = |begin| Run::attached(500).at(begin).destroy_begin().at(600).look(4).emptied().verdict();
     let (before, after) = (destroyed(499), destroyed(500));
-    assert_eq!((before.verdict, before.reasons), (VerdictKind::Inconclusive, vec![Reason::LateAttach]));
-    assert_eq!((after.verdict, after.ordering), (VerdictKind::Clean, Ordering::Unknown));
+    assert_eq!(
+        (before.decision.kind, before.decision.reasons),
+        (VerdictKind::Inconclusive, vec![Reason::LateAttach])
+    );
+    assert_eq!((after.decision.kind, after.decision.ordering), (VerdictKind::Clean, Ordering::Unknown));
 }

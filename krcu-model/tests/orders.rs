@@ -31,8 +31,8 @@ fn begun() -> Run {
 /// What a destroy finds for which nothing is outstanding.
 fn destroyed(run: Run) -> (VerdictKind, Vec<Reason>, Option<(u32, String)>) {
     let verdict = run.destroy_begin_from(TEARDOWN).look(0).emptied().verdict();
-    let lucky = verdict.lucky_barrier.map(|lucky| (lucky.task, lucky.stack.join(" ")));
-    (verdict.verdict, verdict.reasons, lucky)
+    let lucky = verdict.decision.lucky.map(|lucky| (lucky.task, lucky.stack.join(" ")));
+    (verdict.decision.kind, verdict.decision.reasons, lucky)
 }
 
 #[test]

@@ -24,11 +24,14 @@ fn what_is_queued_at_the_look_is_pending_and_lands_late() {
     let run = run.freed(0..7, FreePath::Bulk);
     assert!(!run.state.is_unsettled());
     let verdict = run.verdict();
-    assert_eq!(verdict.verdict, VerdictKind::Pending);
-    assert_eq!((verdict.queued_by_kfree_rcu, verdict.leaked, verdict.late_frees), (7, Some(0), 7));
+    assert_eq!(verdict.decision.kind, VerdictKind::Pending);
+    assert_eq!(
+        (verdict.decision.left.frees, verdict.decision.left.leaked, verdict.evidence.late.frees),
+        (7, Some(0), 7)
+    );
     // Queued at 1 µs (the creation is at 0), looked at 9 µs.
-    assert_eq!(verdict.oldest_age_ns, Some(8_000));
-    assert!(verdict.flagged);
+    assert_eq!(verdict.evidence.deferred.oldest_age_ns, Some(8_000));
+    assert!(verdict.decision.kind.is_flagged());
 }
 
 #[test]
@@ -44,8 +47,8 @@ fn a_free_that_runs_at_the_look_is_still_pending_if_the_kernel_found_it() {
         .left(1);
     let verdict = run.verdict();
     // Or the free had ended, and what is left was leaked: that much is not known.
-    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Pending, None));
-    assert_eq!(verdict.queued_by_kfree_rcu, 1);
+    assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Pending, None));
+    assert_eq!(verdict.decision.left.frees, 1);
 }
 
 #[test]
@@ -53,13 +56,13 @@ fn what_nobody_queued_is_leaked_also_beside_what_is_pending() {
     let leak = Run::new().created(CACHE).destroy_begin().look(0).left(5);
     assert!(!leak.state.is_unsettled(), "nothing will free a leak");
     let verdict = leak.verdict();
-    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Leaked, Some(5)));
-    assert_eq!(verdict.queued_by_kfree_rcu, 0);
+    assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Leaked, Some(5)));
+    assert_eq!(verdict.decision.left.frees, 0);
 
     let mixed = Run::new().created(CACHE).queued(EXIT, 0..3).destroy_begin().look(0).left(8);
     let verdict = mixed.verdict();
-    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Pending, Some(5)));
-    assert_eq!(verdict.queued_by_kfree_rcu, 3);
+    assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Pending, Some(5)));
+    assert_eq!(verdict.decision.left.frees, 3);
 }
 
 #[test]
@@ -73,8 +76,8 @@ fn frees_between_the_look_and_its_end_make_no_leak_and_hide_none() {
         .freed(0..2, FreePath::Bulk)
         .left(3);
     let verdict = run.verdict();
-    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Pending, Some(2)));
-    assert_eq!(verdict.queued_by_kfree_rcu, 3);
+    assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Pending, Some(2)));
+    assert_eq!(verdict.decision.left.frees, 3);
 }
 
 /// Seen on 6.1: all of 1,465 objects were freed during the look, and eight slabs of thirty that lay on no
@@ -90,7 +93,7 @@ fn a_slab_that_is_freed_into_after_the_flush_is_no_leak() {
             .freed(0..60, FreePath::Bulk)
             .then(EXIT, What::ShutdownEnd { empty: Some(false), left: Some(Leftover { objects, listed }) });
         let verdict = run.verdict();
-        (verdict.verdict, verdict.queued_by_kfree_rcu, verdict.leaked)
+        (verdict.decision.kind, verdict.decision.left.frees, verdict.decision.left.leaked)
     };
     assert_eq!(seen(30, 0), (VerdictKind::Pending, 60, None));
     // What lies on a node's list is allocated, whatever was freed meanwhile.
@@ -118,13 +121,16 @@ fn a_barrier_inside_the_destroy_makes_it_waited() {
     let by_works = seen(Run::new()).freed(0..4, FreePath::Sheaf).look(4).emptied();
     for run in [by_function, by_works] {
         let verdict = run.verdict();
-        assert_eq!(verdict.verdict, VerdictKind::Waited);
-        assert_eq!((verdict.waited_for_own, verdict.ordering), (4, Ordering::Ordered));
-        assert_eq!((verdict.flagged, verdict.flagged_strictly), (false, true));
+        assert_eq!(verdict.decision.kind, VerdictKind::Waited);
+        assert_eq!((verdict.decision.waited.own_frees, verdict.decision.ordering), (4, Ordering::Ordered));
+        assert_eq!(
+            (verdict.decision.kind.is_flagged(), verdict.decision.kind.is_flagged_strictly()),
+            (false, true)
+        );
     }
     // Three are fewer than the barrier makes: the frees were luck.
     let too_few = seen(Run::new()).freed(0..4, FreePath::Bulk).look(3).emptied();
-    assert_eq!(too_few.verdict().verdict, VerdictKind::Unordered);
+    assert_eq!(too_few.verdict().decision.kind, VerdictKind::Unordered);
 }
 
 #[test]
@@ -145,7 +151,10 @@ fn what_is_queued_after_the_barrier_inside_began_is_not_covered_by_it() {
         .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Kvfree, cache: None })
         .look(0);
     let verdict = run.left(1).verdict();
-    assert_eq!((verdict.verdict, verdict.barrier_inside), (VerdictKind::Pending, true));
+    assert_eq!(
+        (verdict.decision.kind, verdict.evidence.destroyed.barrier_inside),
+        (VerdictKind::Pending, true)
+    );
 }
 
 #[test]
@@ -160,10 +169,16 @@ fn frees_that_all_ended_without_a_barrier_are_unordered() {
         .look(0)
         .emptied();
     let verdict = run.verdict();
-    assert_eq!((verdict.verdict, verdict.ordering), (VerdictKind::Unordered, Ordering::Unordered));
+    assert_eq!(
+        (verdict.decision.kind, verdict.decision.ordering),
+        (VerdictKind::Unordered, Ordering::Unordered)
+    );
     // Freed at 100 µs, looked at 901 µs.
-    assert_eq!(verdict.margin_ns, Some(801_000));
-    assert_eq!((verdict.flagged, verdict.flagged_strictly), (false, true));
+    assert_eq!(verdict.evidence.destroyed.margin_ns, Some(801_000));
+    assert_eq!(
+        (verdict.decision.kind.is_flagged(), verdict.decision.kind.is_flagged_strictly()),
+        (false, true)
+    );
 }
 
 #[test]
@@ -179,10 +194,10 @@ fn only_the_barrier_for_kfree_rcu_orders_kfree_rcu() {
             .emptied()
             .verdict()
     };
-    assert_eq!(after(BarrierKind::Kvfree).verdict, VerdictKind::Clean);
-    assert_eq!(after(BarrierKind::Kvfree).ordering, Ordering::Ordered);
-    assert_eq!(after(BarrierKind::Rcu).verdict, VerdictKind::Unordered);
-    assert!(after(BarrierKind::Rcu).rcu_barrier_before_ns.is_some());
+    assert_eq!(after(BarrierKind::Kvfree).decision.kind, VerdictKind::Clean);
+    assert_eq!(after(BarrierKind::Kvfree).decision.ordering, Ordering::Ordered);
+    assert_eq!(after(BarrierKind::Rcu).decision.kind, VerdictKind::Unordered);
+    assert!(after(BarrierKind::Rcu).evidence.destroyed.rcu_barrier_before_ns.is_some());
     // And only what was queued before it.
     let too_early = Run::new()
         .created(CACHE)
@@ -192,7 +207,7 @@ fn only_the_barrier_for_kfree_rcu_orders_kfree_rcu() {
         .destroy_begin()
         .look(0)
         .emptied();
-    assert_eq!(too_early.verdict().verdict, VerdictKind::Unordered);
+    assert_eq!(too_early.verdict().decision.kind, VerdictKind::Unordered);
 }
 
 #[test]
@@ -207,13 +222,13 @@ fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
     let queue = || Run::new().created(CACHE).then(EXIT, callback.clone());
     let ordered = queue().barrier(EXIT, BarrierKind::Rcu).destroy_begin().look(0).emptied();
     assert_eq!(
-        (ordered.verdict().verdict, ordered.verdict().queued_by_call_rcu),
+        (ordered.verdict().decision.kind, ordered.verdict().decision.left.callbacks),
         (VerdictKind::Clean, Some(0))
     );
 
     let without = queue().destroy_begin().look(0).emptied();
     assert_eq!(
-        (without.verdict().verdict, without.verdict().queued_by_call_rcu),
+        (without.verdict().decision.kind, without.verdict().decision.left.callbacks),
         (VerdictKind::Unordered, None)
     );
 
@@ -232,12 +247,12 @@ fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
         .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None })
         .look(4)
         .emptied();
-    assert_eq!(by_chance.verdict().verdict, VerdictKind::Unordered);
+    assert_eq!(by_chance.verdict().decision.kind, VerdictKind::Unordered);
 
     // The destroy's own, which newer kernels call before they flush any work, does count: there.
     let own = queue().destroy_begin().barrier(EXIT, BarrierKind::Rcu).look(4).emptied().verdict();
-    assert_eq!((own.verdict, own.ordering), (VerdictKind::Waited, Ordering::Ordered));
-    assert!(own.waited_for_callbacks && own.flagged_strictly);
+    assert_eq!((own.decision.kind, own.decision.ordering), (VerdictKind::Waited, Ordering::Ordered));
+    assert!(own.decision.waited.for_callbacks && own.decision.kind.is_flagged_strictly());
 }
 
 #[test]
@@ -251,8 +266,8 @@ fn objects_left_beside_open_callbacks_are_not_called_leaked() {
     };
     let run = Run::new().created(CACHE).then(EXIT, callback).destroy_begin().look(0).left(1);
     let verdict = run.verdict();
-    assert_eq!((verdict.verdict, verdict.leaked), (VerdictKind::Inconclusive, None));
-    assert_eq!((verdict.undecided, verdict.queued_by_call_rcu), (1, None));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Inconclusive, None));
+    assert_eq!((verdict.decision.left.undecided, verdict.decision.left.callbacks), (1, None));
 }
 
 #[test]
@@ -264,7 +279,7 @@ fn an_object_that_its_own_call_freed_was_never_deferred() {
         .destroy_begin()
         .look(0)
         .emptied();
-    assert_eq!(run.verdict().verdict, VerdictKind::Clean);
+    assert_eq!(run.verdict().decision.kind, VerdictKind::Clean);
     // The same form, freed by a worker, was.
     let run = Run::new()
         .created(CACHE)
@@ -273,7 +288,7 @@ fn an_object_that_its_own_call_freed_was_never_deferred() {
         .destroy_begin()
         .look(0)
         .emptied();
-    assert_eq!(run.verdict().verdict, VerdictKind::Unordered);
+    assert_eq!(run.verdict().decision.kind, VerdictKind::Unordered);
 }
 
 #[test]
@@ -304,7 +319,8 @@ fn a_cache_that_is_found_again_after_a_failed_destroy_keeps_its_objects() {
         .look(0)
         .left(3);
     let verdicts = verdicts(&run.state);
-    let counts: Vec<_> = verdicts.iter().map(|v| (v.verdict, v.queued_by_kfree_rcu, v.leaked)).collect();
+    let counts: Vec<_> =
+        verdicts.iter().map(|v| (v.decision.kind, v.decision.left.frees, v.decision.left.leaked)).collect();
     assert_eq!(counts, [(VerdictKind::Pending, 3, Some(0)); 2]);
 }
 
@@ -320,18 +336,18 @@ fn counts_of_no_one_moment_make_no_leak() {
         .look(0)
         .left(3)
         .verdict();
-    assert_eq!((freeing.verdict, freeing.leaked), (VerdictKind::Pending, None));
+    assert_eq!((freeing.decision.kind, freeing.decision.left.leaked), (VerdictKind::Pending, None));
     // Another CPU allocates and queues during the look: its new slab counts as a full one.
     let racing = Run::new().created(CACHE).destroy_begin().look(0).queued(30, 0..2).left(32).verdict();
-    assert_eq!((racing.verdict, racing.leaked), (VerdictKind::Pending, None));
-    assert_eq!(racing.queued_by_kfree_rcu, 2);
+    assert_eq!((racing.decision.kind, racing.decision.left.leaked), (VerdictKind::Pending, None));
+    assert_eq!(racing.decision.left.frees, 2);
 }
 
 #[test]
 fn an_array_of_objects_that_nobody_queued_is_the_modules_own_free() {
     let run = Run::new().created(CACHE).freed(0..3, FreePath::Bulk).destroy_begin().look(0).emptied();
     assert_eq!(
-        (run.verdict().verdict, run.verdict().ordering),
+        (run.verdict().decision.kind, run.verdict().decision.ordering),
         (VerdictKind::Clean, Ordering::NothingDeferred)
     );
 }
@@ -348,7 +364,7 @@ fn a_shared_cache_only_loses_a_reference() {
     let run = Run::new().then(EXIT, what);
     let verdict = run.verdict();
     assert_eq!(
-        (verdict.verdict, verdict.kernel_result),
+        (verdict.decision.kind, verdict.evidence.kernel.result),
         (VerdictKind::Alias, KernelResult::ReferenceDropped)
     );
     assert!(!run.state.is_unsettled());
@@ -358,27 +374,30 @@ fn a_shared_cache_only_loses_a_reference() {
 fn a_cache_older_than_the_probes_is_decided_as_far_as_it_can_be() {
     // Emptied: nothing was left, so nothing was pending; how it was ordered before is not known.
     let emptied = Run::new().destroy_begin().look(0).emptied().verdict();
-    assert_eq!((emptied.verdict, emptied.ordering), (VerdictKind::Clean, Ordering::Unknown));
+    assert_eq!((emptied.decision.kind, emptied.decision.ordering), (VerdictKind::Clean, Ordering::Unknown));
     // With a barrier inside the destroy, that covers the unknown too.
     let covered = Run::new().destroy_begin().look(4).emptied().verdict();
-    assert_eq!((covered.verdict, covered.ordering), (VerdictKind::Clean, Ordering::Unknown));
-    assert_eq!(covered.notes, [""; 0]);
+    assert_eq!((covered.decision.kind, covered.decision.ordering), (VerdictKind::Clean, Ordering::Unknown));
+    assert_eq!(covered.decision.notes, []);
     // A deferred free of an object that was queued before is seen, and no barrier after it.
     let freed_before = Run::new().freed(0..1, FreePath::Bulk).destroy_begin().look(0).emptied().verdict();
-    assert_eq!(freed_before.verdict, VerdictKind::Unordered);
+    assert_eq!(freed_before.decision.kind, VerdictKind::Unordered);
     // The same inside a destroy that waits.
     let waited = Run::new().destroy_begin().freed(0..2, FreePath::Bulk).look(4).emptied().verdict();
-    assert_eq!((waited.verdict, waited.waited_for_own), (VerdictKind::Waited, 2));
+    assert_eq!((waited.decision.kind, waited.decision.waited.own_frees), (VerdictKind::Waited, 2));
 
     // Objects left: queued before, or leaked? Not known, until their frees land.
     let left = Run::new().destroy_begin().look(0).left(2);
-    assert_eq!((left.verdict().verdict, left.verdict().undecided), (VerdictKind::Inconclusive, 2));
+    assert_eq!(
+        (left.verdict().decision.kind, left.verdict().decision.left.undecided),
+        (VerdictKind::Inconclusive, 2)
+    );
     assert!(left.state.is_unsettled());
     let landed = left.freed(0..2, FreePath::Bulk);
     assert!(!landed.state.is_unsettled());
     let verdict = landed.verdict();
-    assert_eq!((verdict.verdict, verdict.queued_by_kfree_rcu), (VerdictKind::Pending, 2));
-    assert_eq!((verdict.undecided, verdict.leaked), (0, Some(0)));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.frees), (VerdictKind::Pending, 2));
+    assert_eq!((verdict.decision.left.undecided, verdict.decision.left.leaked), (0, Some(0)));
 }
 
 #[test]
@@ -432,12 +451,12 @@ fn the_destroy_of_one_cache_is_not_touched_by_the_queue_of_another() {
 #[test]
 fn results_that_cannot_both_be_right_are_said_so() {
     let nothing_left = Run::new().created(CACHE).queued(EXIT, 0..1).destroy_begin().look(0).emptied();
-    assert_eq!(nothing_left.verdict().verdict, VerdictKind::ModelDisagrees);
+    assert_eq!(nothing_left.verdict().decision.kind, VerdictKind::ModelDisagrees);
     let fewer_left = Run::new().created(CACHE).queued(EXIT, 0..3).destroy_begin().look(0).left(2);
-    assert_eq!(fewer_left.verdict().verdict, VerdictKind::ModelDisagrees);
+    assert_eq!(fewer_left.verdict().decision.kind, VerdictKind::ModelDisagrees);
     // And if the free then runs after all, into memory that was given back:
     let late = nothing_left.freed(0..1, FreePath::Bulk).verdict();
-    assert_eq!((late.verdict, late.late_frees), (VerdictKind::LateFree, 1));
+    assert_eq!((late.decision.kind, late.evidence.late.frees), (VerdictKind::LateFree, 1));
 }
 
 #[test]
@@ -473,8 +492,8 @@ fn an_object_must_not_be_freed_before_a_whole_grace_period() {
     assert_eq!(found_late, []);
     // The evidence: two objects, queued at 1 and 2 µs, freed from 3 µs on.
     let verdict = queue().freed(0..2, FreePath::Bulk).verdict();
-    assert_eq!((verdict.queued_by_kfree_rcu, verdict.oldest_age_ns), (2, Some(2_000)));
-    assert!(verdict.flagged);
+    assert_eq!((verdict.decision.left.frees, verdict.evidence.deferred.oldest_age_ns), (2, Some(2_000)));
+    assert!(verdict.decision.kind.is_flagged());
 }
 
 #[test]
@@ -486,12 +505,12 @@ fn what_cannot_be_seen_is_not_called_clean() {
         .look(4)
         .emptied()
         .verdict();
-    assert_eq!(frees.verdict, VerdictKind::Inconclusive);
+    assert_eq!(frees.decision.kind, VerdictKind::Inconclusive);
     let callbacks =
         Run::with(vec![Blind::Callbacks]).created(CACHE).destroy_begin().look(0).left(1).verdict();
-    assert_eq!((callbacks.verdict, callbacks.undecided), (VerdictKind::Inconclusive, 1));
+    assert_eq!((callbacks.decision.kind, callbacks.decision.left.undecided), (VerdictKind::Inconclusive, 1));
     let unseen_end = Run::new().created(CACHE).destroy_begin().look(0).verdict();
-    assert_eq!(unseen_end.verdict, VerdictKind::Inconclusive);
+    assert_eq!(unseen_end.decision.kind, VerdictKind::Inconclusive);
 }
 
 #[test]
@@ -512,16 +531,16 @@ fn a_module_is_named_by_who_created_queued_or_is_going() {
         .then(EXIT, destroy.clone())
         .look(0)
         .emptied();
-    assert_eq!(tail_call.verdict().module, None);
+    assert_eq!(tail_call.verdict().cache.module, None);
     let gone = tail_call.then(EXIT, What::ModuleFreed { name: "my_module".to_owned() });
-    assert_eq!(gone.verdict().module.as_deref(), Some("my_module"));
+    assert_eq!(gone.verdict().cache.module.as_deref(), Some("my_module"));
 
     let frame = site(Run::new(), &["kmem_cache_destroy+0x5/0x150", "my_exit+0x10/0x20 [my_module]"])
         .then(EXIT, destroy)
         .look(0)
         .emptied();
-    assert_eq!(frame.verdict().module.as_deref(), Some("my_module"));
-    assert_eq!(frame.verdict().destroyed_by.stack, ["my_exit+0x10 [my_module]"]);
+    assert_eq!(frame.verdict().cache.module.as_deref(), Some("my_module"));
+    assert_eq!(frame.verdict().evidence.destroyed.by.stack, ["my_exit+0x10 [my_module]"]);
 }
 
 #[test]
@@ -530,10 +549,16 @@ fn what_somebody_else_waits_for_meanwhile_is_not_waited_for_by_the_destroy() {
     let frees = Run::new().created(CACHE).queued(EXIT, 0..1).destroy_begin();
     let frees = around(frees, 30, BarrierKind::Kvfree, |run| run.freed(0..1, FreePath::Bulk));
     let verdict = frees.look(0).emptied().verdict();
-    assert_eq!((verdict.verdict, verdict.barrier_inside), (VerdictKind::Inconclusive, false));
+    assert_eq!(
+        (verdict.decision.kind, verdict.evidence.destroyed.barrier_inside),
+        (VerdictKind::Inconclusive, false)
+    );
     let callbacks = Run::new().created(CACHE).then(EXIT, callback(99)).destroy_begin();
     let verdict = callbacks.barrier(30, BarrierKind::Rcu).look(0).emptied().verdict();
-    assert_eq!((verdict.verdict, verdict.waited_for_callbacks), (VerdictKind::Inconclusive, false));
+    assert_eq!(
+        (verdict.decision.kind, verdict.decision.waited.for_callbacks),
+        (VerdictKind::Inconclusive, false)
+    );
     // A barrier that returned inside another reaches further than the other.
     let nested = Run::new().created(CACHE).destroy_begin();
     let nested = around(nested, EXIT, BarrierKind::Kvfree, |run| {
@@ -551,7 +576,7 @@ fn what_somebody_else_waits_for_meanwhile_is_not_waited_for_by_the_destroy() {
             .freed(0..1, FreePath::Bulk)
             .then(EXIT, What::BarrierEnd { barrier: on_cache, cache: Some(CACHE) })
     });
-    assert_eq!(nested.look(0).emptied().verdict().ordering, Ordering::Ordered);
+    assert_eq!(nested.look(0).emptied().verdict().decision.ordering, Ordering::Ordered);
 }
 
 #[test]
@@ -577,7 +602,7 @@ fn a_destroy_of_a_cache_that_was_given_up_is_told_from_one_that_drops_a_referenc
 fn a_leak_of_a_cache_of_which_nothing_was_deferred_says_so() {
     let leaked = |run: Run| {
         let verdict = run.destroy_begin().look(0).left(1).verdict();
-        (verdict.verdict, verdict.ordering)
+        (verdict.decision.kind, verdict.decision.ordering)
     };
     assert_eq!(leaked(Run::live().created(CACHE)), (VerdictKind::Leaked, Ordering::NothingDeferred));
     let freed = Run::live().created(CACHE).queued(EXIT, 0..1).freed(0..1, FreePath::Bulk);
@@ -588,7 +613,7 @@ fn a_leak_of_a_cache_of_which_nothing_was_deferred_says_so() {
 fn a_barrier_that_is_older_than_the_probes_may_order_what_is_older_too() {
     let destroyed = |run: Run| {
         let verdict = run.destroy_begin().look(0).emptied().verdict();
-        (verdict.verdict, verdict.reasons)
+        (verdict.decision.kind, verdict.decision.reasons)
     };
     let ends = |barrier, cache| What::BarrierEnd { barrier, cache };
     let old = || Run::live().freed(0..1, FreePath::Bulk);
@@ -614,24 +639,27 @@ fn a_cache_that_is_asked_for_by_one_name_again_and_again_has_it_once() {
     };
     let run =
         ["b", "c", "b", "c"].iter().fold(Run::live().created(CACHE), |run, name| run.then(EXIT, asked(name)));
-    assert_eq!(run.destroy_begin().look(0).emptied().verdict().aliases, ["b", "c"]);
+    assert_eq!(run.destroy_begin().look(0).emptied().verdict().cache.aliases, ["b", "c"]);
 }
 
 #[test]
 fn what_is_deferred_while_the_destroy_looks_is_ordered_by_nothing() {
     let looks = || Run::new().created(CACHE).destroy_begin().look(0);
     let freed = looks().queued(30, 0..1).freed(0..1, FreePath::Bulk).emptied().verdict();
-    assert_eq!((freed.verdict, freed.ordering), (VerdictKind::Unordered, Ordering::Unordered));
+    assert_eq!((freed.decision.kind, freed.decision.ordering), (VerdictKind::Unordered, Ordering::Unordered));
     // One that its own call has freed by then was not deferred.
     let within = Run::new().created(CACHE).then(30, queued(1, true)).destroy_begin().look(0);
     let within = within.then(30, freed_by_its_call(1)).emptied().verdict();
-    assert_eq!((within.verdict, within.ordering), (VerdictKind::Clean, Ordering::NothingDeferred));
+    assert_eq!(
+        (within.decision.kind, within.decision.ordering),
+        (VerdictKind::Clean, Ordering::NothingDeferred)
+    );
     // A callback may hold what is left.
     let callback = looks().then(30, callback(99)).left(1).verdict();
-    assert_eq!((callback.verdict, callback.undecided), (VerdictKind::Inconclusive, 1));
+    assert_eq!((callback.decision.kind, callback.decision.left.undecided), (VerdictKind::Inconclusive, 1));
     // So it is with what was queued before the probes.
     let unknown = Run::new().destroy_begin().look(0).freed(0..1, FreePath::Bulk).emptied().verdict();
-    assert_eq!(unknown.verdict, VerdictKind::Unordered);
+    assert_eq!(unknown.decision.kind, VerdictKind::Unordered);
 }
 
 #[test]
@@ -639,7 +667,7 @@ fn a_free_is_late_as_soon_as_the_slabs_are_given_back() {
     let emptied = What::ShutdownEnd { empty: Some(true), left: None };
     let run = Run::new().created(CACHE).queued(EXIT, 0..1).destroy_begin().look(0).then(EXIT, emptied);
     let verdict = run.freed(0..1, FreePath::Bulk).verdict();
-    assert_eq!((verdict.verdict, verdict.late_frees), (VerdictKind::LateFree, 1));
+    assert_eq!((verdict.decision.kind, verdict.evidence.late.frees), (VerdictKind::LateFree, 1));
 }
 
 #[test]
@@ -647,9 +675,9 @@ fn a_free_that_may_be_of_another_object_is_not_called_late() {
     let queue = |blind| Run::with(blind).created(CACHE).at(100).queued(EXIT, 0..1);
     let destroy = |run: Run| run.destroy_begin().look(0).emptied().freed(0..1, FreePath::Bulk).verdict();
     // The object's own free was lost, and its address used again.
-    assert_eq!(destroy(queue(vec![]).gap(101, 102)).verdict, VerdictKind::Inconclusive);
-    assert_eq!(destroy(queue(vec![Blind::Frees])).verdict, VerdictKind::Inconclusive);
-    assert_eq!(destroy(queue(vec![])).verdict, VerdictKind::LateFree);
+    assert_eq!(destroy(queue(vec![]).gap(101, 102)).decision.kind, VerdictKind::Inconclusive);
+    assert_eq!(destroy(queue(vec![Blind::Frees])).decision.kind, VerdictKind::Inconclusive);
+    assert_eq!(destroy(queue(vec![])).decision.kind, VerdictKind::LateFree);
 }
 
 #[test]
@@ -657,10 +685,10 @@ fn a_release_tells_how_a_look_ended_that_nobody_saw_end() {
     let looks = || Run::new().created(CACHE).queued(EXIT, 0..2).destroy_begin().look(4);
     let released = |run: Run| run.then(EXIT, What::CacheReleased { cache: CACHE });
     let run = released(looks().freed(0..1, FreePath::Bulk));
-    assert_eq!(run.verdict().verdict, VerdictKind::ModelDisagrees);
-    assert_eq!(run.freed(1..2, FreePath::Bulk).verdict().verdict, VerdictKind::LateFree);
+    assert_eq!(run.verdict().decision.kind, VerdictKind::ModelDisagrees);
+    assert_eq!(run.freed(1..2, FreePath::Bulk).verdict().decision.kind, VerdictKind::LateFree);
     let run = released(looks().freed(0..2, FreePath::Bulk));
-    assert_eq!(run.verdict().verdict, VerdictKind::Waited);
+    assert_eq!(run.verdict().decision.kind, VerdictKind::Waited);
     assert!(!run.state.is_unsettled());
 }
 
@@ -677,7 +705,7 @@ fn of_destroys_that_meet_the_one_that_looks_has_the_evidence() {
     let waited = Run::new().then(5, begin()).destroy_begin().freed(0..2, FreePath::Bulk).look(4).emptied();
     let verdicts = verdicts(&waited.state);
     assert_eq!(waited.kinds(), [VerdictKind::Alias, VerdictKind::Waited]);
-    assert_eq!(verdicts[1].waited_for_own, 2);
+    assert_eq!(verdicts[1].decision.waited.own_frees, 2);
     // The other comes later, and the free is late for the one that has given the memory back.
     let late =
         Run::new().created(CACHE).queued(EXIT, 0..1).destroy_begin().then(5, begin()).look(0).emptied();
@@ -688,7 +716,7 @@ fn of_destroys_that_meet_the_one_that_looks_has_the_evidence() {
 fn a_barrier_that_is_seen_decides_where_another_is_not() {
     let both = |blind| {
         let run = Run::with(blind).created(CACHE).queued(EXIT, 0..1).then(EXIT, callback(99));
-        run.freed(0..1, FreePath::Bulk).destroy_begin().look(0).emptied().verdict().verdict
+        run.freed(0..1, FreePath::Bulk).destroy_begin().look(0).emptied().verdict().decision.kind
     };
     assert_eq!(both(vec![Blind::KvfreeBarrier]), VerdictKind::Unordered);
     assert_eq!(both(vec![Blind::RcuBarrier]), VerdictKind::Unordered);
@@ -775,7 +803,7 @@ fn of_calls_without_a_head_the_last_one_decides_what_is_ordered() {
         .then(EXIT, What::Lingers { cache: CACHE })
         .freed(1..3, FreePath::Bulk)
         .then(0, What::CacheReleased { cache: CACHE });
-    assert_eq!(run.verdict().verdict, VerdictKind::Unordered);
+    assert_eq!(run.verdict().decision.kind, VerdictKind::Unordered);
 }
 
 #[test]

@@ -16,6 +16,7 @@
 
 mod barriers;
 mod caches;
+mod flat;
 mod hello;
 mod histogram;
 mod question;
@@ -28,6 +29,7 @@ mod workload;
 
 pub use barriers::{BarrierRow, FinishedBarrier, WaitKind};
 pub use caches::{CachePhase, CacheRow};
+pub use flat::{FlatVerdict, verdicts};
 pub use hello::{Ask, Bounds, Detail, Hello, Line, MOST_ASK_BYTES, Refused, SCHEMA};
 pub use histogram::{BOUNDS_NS, Histogram};
 pub use question::{AskedCache, AskedDestroy, DeferredFree, Question};

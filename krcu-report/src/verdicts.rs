@@ -8,11 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
+use crate::FlatVerdict;
 use krcu_model::{
     accuse::{self, Accusation},
     of_destroy,
     state::{Destroy, DestroyId, State},
-    verdict::{Verdict, VerdictKind},
+    verdict::VerdictKind,
 };
 
 /// Destroys that are decided anew.
@@ -37,7 +38,7 @@ pub struct VerdictRow {
     /// Whether waiting longer cannot change it, unless a loss becomes known.
     pub settled: bool,
     /// The verdict, with its evidence.
-    pub verdict: Verdict,
+    pub verdict: FlatVerdict,
 }
 
 /// What is kept of verdicts.
@@ -65,7 +66,7 @@ impl Verdicts {
         let running = running(state);
         let unsettled = unsettled(state, &running);
         let row_of = |destroy: &Destroy| {
-            let verdict = of_destroy(state, destroy);
+            let verdict = FlatVerdict::from(of_destroy(state, destroy));
             VerdictRow {
                 destroy: Some(destroy.id.0),
                 life: None,
@@ -107,7 +108,7 @@ impl Verdicts {
             life: life.map(|life| life.0),
             at_ns: at.since(state.watch().attached),
             settled: true,
-            verdict,
+            verdict: verdict.into(),
         });
         self.rows = of_destroys.chain(of_kernel).collect();
         let passing: Vec<VerdictRow> =

@@ -149,7 +149,7 @@ impl Recent {
             cpus: cpus(state, &newest),
             caches: caches.iter().map(|address| asked(state, destroy, *address)).collect(),
             deferred: deferred.collect(),
-            leaked: verdict.leaked.unwrap_or(0).min(MOST_SIMULATED as u64),
+            leaked: verdict.decision.left.leaked.unwrap_or(0).min(MOST_SIMULATED as u64),
             bystanders_ns: waits.bystanders(span.0, span.1).map(|began_ns| began_ns - span.0).collect(),
             destroys,
             grace_ns: self.grace_ns.iter().copied().collect(),

@@ -8,9 +8,9 @@ use std::{collections::BTreeMap, fs, path::PathBuf};
 use krcu_model::{
     Event, State, VerdictKind,
     event::{Time, What},
-    script, verdicts,
+    script,
 };
-use krcu_report::{Bounds, Outside, Reporter};
+use krcu_report::{Bounds, Outside, Reporter, verdicts};
 
 /// How often a trace is told: more destroys than are kept.
 const TIMES: u64 = 400;

@@ -5,10 +5,10 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use krcu_model::{State, Verdict, VerdictKind, event::Time, script, verdicts};
+use krcu_model::{State, VerdictKind, event::Time, script};
 use krcu_report::{
-    Accounts, Ask, BOUNDS_NS, Bounds, CachePhase, Detail, Histogram, Line, Losses, Outside, Report, Reporter,
-    WaitKind,
+    Accounts, Ask, BOUNDS_NS, Bounds, CachePhase, Detail, FlatVerdict, Histogram, Line, Losses, Outside,
+    Report, Reporter, WaitKind, verdicts,
 };
 
 fn folder() -> PathBuf {
@@ -133,7 +133,7 @@ fn waits_that_are_over_are_as_long_as_the_trace_says() {
 }
 
 /// The verdicts that a file has, one a line.
-fn kept(name: &str) -> Vec<Verdict> {
+fn kept(name: &str) -> Vec<FlatVerdict> {
     let text = fs::read_to_string(folder().join(format!("{name}.json"))).unwrap();
     let lines = text.lines().filter(|line| line.contains("\"kind\":\"verdict\""));
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -152,11 +152,11 @@ fn every_kept_run_reports_the_verdicts_that_it_is_kept_with() {
         let mut counts: BTreeMap<VerdictKind, u64> = BTreeMap::new();
         kept.iter().for_each(|verdict| *counts.entry(verdict.verdict).or_default() += 1);
         assert_eq!(report.verdict_counts, counts, "{name}");
-        let sorted = |mut all: Vec<Verdict>| {
+        let sorted = |mut all: Vec<FlatVerdict>| {
             all.sort_by_key(|verdict| (verdict.destroyed_at_ns, verdict.cache.clone(), verdict.verdict));
             all
         };
-        let told: Vec<Verdict> = report.verdicts.iter().map(|row| row.verdict.clone()).collect();
+        let told: Vec<FlatVerdict> = report.verdicts.iter().map(|row| row.verdict.clone()).collect();
         assert_eq!(sorted(told), sorted(kept), "{name}");
         assert_eq!(report.verdicts.len(), verdicts(&state).len(), "{name}");
         let of_rows: u64 = report.caches.iter().map(|row| row.outstanding).sum();

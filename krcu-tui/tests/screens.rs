@@ -10,7 +10,7 @@ mod common;
 use std::{env, fs, path::PathBuf};
 
 use common::{Deck, draw, tape, text, theme, traces};
-use krcu_model::Verdict;
+use krcu_report::FlatVerdict;
 use krcu_tui::{
     keys::Key,
     state::{App, Command},
@@ -47,7 +47,7 @@ fn all_have(screens: &[String], words: &[&str]) {
 }
 
 /// The verdicts that a run on a real kernel is kept with.
-fn kept(name: &str) -> Vec<Verdict> {
+fn kept(name: &str) -> Vec<FlatVerdict> {
     let text = fs::read_to_string(traces().join(format!("{name}.json"))).unwrap();
     let lines = text.lines().filter(|line| line.contains("\"kind\":\"verdict\""));
     lines.map(|line| serde_json::from_str(line).unwrap()).collect()

@@ -1,10 +1,11 @@
 //! Verdicts: the rows of `destroys`, `verdicts` and `gaps`, which the state itself keeps.
 
 use krcu_model::{
-    State, Verdict,
+    State,
     event::{Gap, LossReason, Scope, Time},
     state::{Destroy, Shutdown},
 };
+use krcu_report::FlatVerdict;
 
 use super::{since_attach, words};
 
@@ -40,11 +41,11 @@ pub(super) fn destroy(attached: Time, destroy: &Destroy) -> words::Destroy {
 /// The rows of every verdict: of the destroys in the order of their entry, then of the broken promises.
 pub(super) fn all(state: &State) -> Vec<words::VerdictRow> {
     let destroys = state.destroys().len();
-    let rows = krcu_model::verdicts(state).into_iter().enumerate();
+    let rows = krcu_report::verdicts(state).into_iter().enumerate();
     rows.map(|(place, verdict)| row((place < destroys).then_some(place), verdict)).collect()
 }
 
-fn row(place: Option<usize>, verdict: Verdict) -> words::VerdictRow {
+fn row(place: Option<usize>, verdict: FlatVerdict) -> words::VerdictRow {
     let site = verdict.sites.first().filter(|site| !site.stack.is_empty());
     words::VerdictRow {
         destroy: place.and_then(|place| u32::try_from(place).ok()),

@@ -185,7 +185,7 @@ impl Gather {
         let mut destroys = Vec::new();
         for (place, destroy) in simulated {
             names.insert(destroy.life.id, (destroy.life.facts.name.clone(), destroy.life.facts.object_size));
-            let leaked = verdicts.get(place).and_then(|verdict| verdict.leaked).unwrap_or(0);
+            let leaked = verdicts.get(place).and_then(|verdict| verdict.decision.left.leaked).unwrap_or(0);
             if leaked > MOST_LEAKED {
                 return Err(WhatIfError::TooMany {
                     what: "leaked objects",

@@ -14,7 +14,8 @@ use std::{
     time::Duration,
 };
 
-use krcu_model::{Verdict, VerdictKind};
+use krcu_model::VerdictKind;
+use krcu_report::FlatVerdict;
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -36,7 +37,7 @@ pub(super) struct Told {
     pub(super) level: Level,
     /// The destroy's number; none for what the kernel is accused of.
     pub(super) destroy: Option<u64>,
-    pub(super) verdict: Verdict,
+    pub(super) verdict: FlatVerdict,
     /// What it was before.
     pub(super) before: Option<VerdictKind>,
 }

@@ -66,15 +66,15 @@ fn level(row: &VerdictRow, strict: bool) -> Level {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use krcu_model::Verdict;
+    use krcu_report::FlatVerdict;
 
     fn row(destroy: Option<u64>, kind: VerdictKind) -> VerdictRow {
-        let verdict = Verdict {
+        let verdict = FlatVerdict {
             verdict: kind,
             flagged: kind.is_flagged(),
             flagged_strictly: kind.is_flagged_strictly(),
             queued_twice: 1,
-            ..Verdict::of_nothing()
+            ..FlatVerdict::default()
         };
         VerdictRow { destroy, life: None, at_ns: 0, settled: false, verdict }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use krcu_model::Verdict;
+use krcu_report::FlatVerdict;
 use serde::Serialize;
 
 use super::{Incomplete, Report};
@@ -21,7 +21,7 @@ struct VerdictLine<'a> {
     #[cfg_attr(test, schemars(extend("const" = "verdict")))]
     kind: &'static str,
     #[serde(flatten)]
-    verdict: &'a Verdict,
+    verdict: &'a FlatVerdict,
 }
 
 #[derive(Serialize)]

@@ -6,7 +6,7 @@
 
 use std::fmt::Write as _;
 
-use krcu_model::Verdict;
+use krcu_report::FlatVerdict;
 
 use super::{Report, text};
 
@@ -58,7 +58,7 @@ fn properties(report: &Report) -> String {
     xml + "    </properties>\n"
 }
 
-fn of_verdict(report: &Report, verdict: &Verdict) -> String {
+fn of_verdict(report: &Report, verdict: &FlatVerdict) -> String {
     let class = verdict.module.as_ref().map_or_else(|| "krcu".to_owned(), |module| format!("krcu.{module}"));
     let evidence = || text::block(report, verdict);
     let found = |kind| result(kind, text::word(report, verdict), &text::clause(verdict), &evidence());

@@ -11,8 +11,8 @@ mod tests {
             CacheAddress, CacheFacts, Cpu, FunctionAddress, Leftover, ObjectAddress, Site, Task, Time, What,
         },
         state::Blind,
-        verdicts,
     };
+    use krcu_report::verdicts;
 
     use crate::{
         pipeline::Losses,

@@ -1,6 +1,7 @@
 //! Report: what people and programs see of a run.
 
-use krcu_model::{Verdict, VerdictKind, verdict::Ordering};
+use krcu_model::{VerdictKind, verdict::Ordering};
+use krcu_report::FlatVerdict;
 
 use crate::pipeline::{Account, Losses};
 
@@ -110,7 +111,7 @@ pub struct Report {
     /// From there to the start of detaching.
     pub duration_ns: u64,
     /// One for each destroy, then the broken promises.
-    pub verdicts: Vec<Verdict>,
+    pub verdicts: Vec<FlatVerdict>,
     /// Status of the command, as a shell reports it.
     pub command_status: u8,
     /// Whether the events were to be written to a file and are not all there.
@@ -124,13 +125,13 @@ pub struct Report {
 impl Report {
     /// Whether a verdict is a fault under this run's policy.
     #[must_use]
-    pub fn is_flagged(&self, verdict: &Verdict) -> bool {
+    pub fn is_flagged(&self, verdict: &FlatVerdict) -> bool {
         if self.policy.strict { verdict.flagged_strictly } else { verdict.flagged }
     }
 
     /// Whether a verdict leaves open what this run asks.
     #[must_use]
-    pub fn is_open(&self, verdict: &Verdict) -> bool {
+    pub fn is_open(&self, verdict: &FlatVerdict) -> bool {
         let order_unknown = verdict.verdict == VerdictKind::Clean && verdict.ordering == Ordering::Unknown;
         verdict.verdict == VerdictKind::Inconclusive || (self.policy.strict && order_unknown)
     }

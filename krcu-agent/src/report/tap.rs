@@ -6,7 +6,8 @@
 
 use std::fmt::Write as _;
 
-use krcu_model::{Verdict, VerdictKind};
+use krcu_model::VerdictKind;
+use krcu_report::FlatVerdict;
 
 use super::{Report, lines, text};
 
@@ -51,7 +52,7 @@ fn point(is_ok: bool, number: usize, name: &str) -> String {
 }
 
 /// `my_cache: pending (my_module)`.
-fn name(report: &Report, verdict: &Verdict) -> String {
+fn name(report: &Report, verdict: &FlatVerdict) -> String {
     let module = verdict.module.as_ref().map_or_else(String::new, |module| format!(" ({module})"));
     format!("{}: {}{module}", verdict.cache, text::word(report, verdict))
 }
@@ -70,7 +71,7 @@ fn escaped(name: &str) -> String {
 }
 
 /// The evidence as YAML: the names of the JSON lines, without what is unknown.
-fn diagnostics(report: &Report, verdict: &Verdict) -> String {
+fn diagnostics(report: &Report, verdict: &FlatVerdict) -> String {
     let mut block = "  ---\n".to_owned();
     let clause = text::clause(verdict);
     if !clause.is_empty() {

@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
-use krcu_model::{Verdict, VerdictKind};
-use krcu_report::words::{count, span};
+use krcu_model::VerdictKind;
+use krcu_report::{
+    FlatVerdict,
+    words::{count, span},
+};
 
 use super::{Incomplete, Report, lines};
 
@@ -28,7 +31,7 @@ pub fn render(report: &Report) -> String {
         let _ = writeln!(text, "      {loss}");
     }
     text.push('\n');
-    let (quiet, loud): (Vec<&Verdict>, Vec<&Verdict>) =
+    let (quiet, loud): (Vec<&FlatVerdict>, Vec<&FlatVerdict>) =
         report.verdicts.iter().partition(|verdict| is_quiet(report, verdict));
     for verdict in loud {
         text += &block(report, verdict);
@@ -83,18 +86,18 @@ pub(super) fn losses(report: &Report) -> Vec<String> {
 }
 
 /// Whether a verdict needs one line only.
-pub(super) fn is_quiet(report: &Report, verdict: &Verdict) -> bool {
+pub(super) fn is_quiet(report: &Report, verdict: &FlatVerdict) -> bool {
     matches!(verdict.verdict, VerdictKind::Clean | VerdictKind::Alias | VerdictKind::Repeated)
         && !report.is_open(verdict)
 }
 
 /// The verdict in one word, as far as it answers what this run asks.
-pub(super) fn word(report: &Report, verdict: &Verdict) -> &'static str {
+pub(super) fn word(report: &Report, verdict: &FlatVerdict) -> &'static str {
     if report.is_open(verdict) { VerdictKind::Inconclusive.word() } else { verdict.verdict.word() }
 }
 
 /// What, of which cache, in one clause, and whose: on one line, or the clause below where it has no room.
-fn title(report: &Report, verdict: &Verdict) -> String {
+fn title(report: &Report, verdict: &FlatVerdict) -> String {
     let loud = report.is_flagged(verdict) || verdict.verdict == VerdictKind::Unordered;
     let word = word(report, verdict);
     let word = if loud { word.to_uppercase() } else { word.to_owned() };
@@ -115,7 +118,7 @@ fn with_module(line: &str, module: &str) -> String {
     format!("{}\n", format!("{line}{:gap$}{module}", "").trim_end())
 }
 
-pub(super) fn block(report: &Report, verdict: &Verdict) -> String {
+pub(super) fn block(report: &Report, verdict: &FlatVerdict) -> String {
     let mut text = title(report, verdict);
     for (place, note) in verdict.notes.iter().enumerate() {
         text += &evidence(if place == 0 { "why" } else { "" }, note);
@@ -182,7 +185,7 @@ fn wrapped(head: String, words: &str) -> String {
     text
 }
 
-fn destroyed_by(verdict: &Verdict) -> String {
+fn destroyed_by(verdict: &FlatVerdict) -> String {
     let by = &verdict.destroyed_by;
     let place = match (by.stack.first(), &verdict.module) {
         (Some(frame), Some(module)) if !frame.contains('[') && is_module_exit(&by.stack) => {
@@ -242,8 +245,8 @@ mod tests {
             What,
         },
         state::Blind,
-        verdicts,
     };
+    use krcu_report::verdicts;
 
     use super::{Report, WIDTH, render};
     use crate::{

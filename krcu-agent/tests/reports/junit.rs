@@ -1,7 +1,7 @@
 //! JUnit: whole files, beside the reports that they are of.
 
 use krcu_agent::report::junit::render;
-use krcu_model::Verdict;
+use krcu_report::FlatVerdict;
 
 use crate::samples::{clean, inconclusive, leaked, older, report, report_with_losses, strict, waited};
 
@@ -100,7 +100,7 @@ inconclusive  my_cache  cannot be decided                                       
 
 #[test]
 fn names_from_the_kernel_cannot_break_the_file() {
-    let hostile = Verdict { cache: "</testcase>\u{1b}\"&\n".to_owned(), ..clean("", "a<b") };
+    let hostile = FlatVerdict { cache: "</testcase>\u{1b}\"&\n".to_owned(), ..clean("", "a<b") };
     let case = "    <testcase classname=\"krcu.a&lt;b\" name=\"&lt;/testcase&gt;\u{fffd}&quot;&amp;&#10;\" time=\"0.000\"/>\n";
     let file = render(&report(vec![hostile]));
     assert!(file.contains(case), "{file}");

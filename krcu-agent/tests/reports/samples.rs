@@ -5,11 +5,11 @@ use krcu_agent::{
     report::{Policy, Report},
 };
 use krcu_model::{
-    Event, State, Verdict, VerdictKind, Watch,
+    Event, State, VerdictKind, Watch,
     event::{CacheAddress, CacheFacts, Cpu, Task, Time, What},
     verdict::{CpuCount, DestroyedBy, KernelResult, Ordering, SiteCount},
-    verdicts,
 };
+use krcu_report::{FlatVerdict, verdicts};
 
 /// The advice for `pending`, as the model words it.
 const DEFER_OTHERWISE: &str = "this kernel's kmem_cache_destroy() does not wait for kfree_rcu(): free with \
@@ -20,7 +20,7 @@ fn strings(texts: &[&str]) -> Vec<String> {
 }
 
 /// A cache of 64 bytes that `rmmod` destroyed 1.2 s into the run, with nothing left and nothing deferred.
-pub(crate) fn clean(cache: &str, module: &str) -> Verdict {
+pub(crate) fn clean(cache: &str, module: &str) -> FlatVerdict {
     let mut state = State::new(Watch { attached: Time(0), possible_cpus: 2, blind: Vec::new() });
     let address = CacheAddress(1);
     let facts = CacheFacts { name: cache.to_owned(), object_size: 64, refcount: 1 };
@@ -43,9 +43,9 @@ pub(crate) fn clean(cache: &str, module: &str) -> Verdict {
 }
 
 /// 777 deferred frees at the look, on a kernel that does not wait; all land while krcu settles.
-pub(crate) fn pending() -> Verdict {
+pub(crate) fn pending() -> FlatVerdict {
     let site = |objects, frames: &[&str]| SiteCount { objects, stack: strings(frames) };
-    Verdict {
+    FlatVerdict {
         verdict: VerdictKind::Pending,
         flagged: true,
         flagged_strictly: true,
@@ -70,8 +70,8 @@ pub(crate) fn pending() -> Verdict {
 }
 
 /// The destroy waited for its own 10,000 and three of another cache.
-pub(crate) fn waited() -> Verdict {
-    Verdict {
+pub(crate) fn waited() -> FlatVerdict {
+    FlatVerdict {
         verdict: VerdictKind::Waited,
         flagged_strictly: true,
         queued_ever: 10_000,
@@ -91,8 +91,8 @@ pub(crate) fn waited() -> Verdict {
 }
 
 /// One deferred free that happened to end 400 ms before the destroy.
-pub(crate) fn unordered() -> Verdict {
-    Verdict {
+pub(crate) fn unordered() -> FlatVerdict {
+    FlatVerdict {
         verdict: VerdictKind::Unordered,
         flagged_strictly: true,
         queued_ever: 1,
@@ -107,8 +107,8 @@ pub(crate) fn unordered() -> Verdict {
 }
 
 /// Events were lost while the cache lived.
-pub(crate) fn inconclusive() -> Verdict {
-    Verdict {
+pub(crate) fn inconclusive() -> FlatVerdict {
+    FlatVerdict {
         verdict: VerdictKind::Inconclusive,
         queued_ever: 23,
         ordering: Ordering::Unknown,
@@ -125,8 +125,8 @@ pub(crate) fn inconclusive() -> Verdict {
 }
 
 /// Five objects that nobody queued, of a cache whose module is not known.
-pub(crate) fn leaked() -> Verdict {
-    Verdict {
+pub(crate) fn leaked() -> FlatVerdict {
+    FlatVerdict {
         verdict: VerdictKind::Leaked,
         flagged: true,
         flagged_strictly: true,
@@ -141,8 +141,8 @@ pub(crate) fn leaked() -> Verdict {
 }
 
 /// A reference to a merged cache was dropped.
-pub(crate) fn alias() -> Verdict {
-    Verdict {
+pub(crate) fn alias() -> FlatVerdict {
+    FlatVerdict {
         verdict: VerdictKind::Alias,
         aliases: strings(&["my_inode"]),
         kernel_result: KernelResult::ReferenceDropped,
@@ -153,8 +153,8 @@ pub(crate) fn alias() -> Verdict {
 }
 
 /// A cache that is older than the probes and was found empty.
-pub(crate) fn older() -> Verdict {
-    Verdict {
+pub(crate) fn older() -> FlatVerdict {
+    FlatVerdict {
         created_while_watched: false,
         ordering: Ordering::Unknown,
         notes: strings(&[
@@ -167,7 +167,7 @@ pub(crate) fn older() -> Verdict {
 }
 
 /// A run of 3.2 s on Debian 6.1 in which the command succeeded and nothing was lost.
-pub(crate) fn report(verdicts: Vec<Verdict>) -> Report {
+pub(crate) fn report(verdicts: Vec<FlatVerdict>) -> Report {
     Report {
         release: "6.1.0-56-cloud-amd64".to_owned(),
         probes: 16,
@@ -186,7 +186,7 @@ pub(crate) fn report(verdicts: Vec<Verdict>) -> Report {
 }
 
 /// The same with losses of every sort, one destroy among them.
-pub(crate) fn report_with_losses(verdicts: Vec<Verdict>) -> Report {
+pub(crate) fn report_with_losses(verdicts: Vec<FlatVerdict>) -> Report {
     Report {
         losses: Losses { ring_full: 1_200, probe_missed: 3, destroys: 1, ..Losses::default() },
         ..report(verdicts)

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use krcu_agent::report::{Report, json};
-use krcu_model::Verdict;
+use krcu_report::FlatVerdict;
 use serde_json::{Value, json};
 
 use crate::samples::{
@@ -101,7 +101,7 @@ fn lines(report: &Report) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect()
 }
 
-fn every_verdict() -> Vec<Verdict> {
+fn every_verdict() -> Vec<FlatVerdict> {
     let clean = clean("other_cache", "my_module");
     vec![pending(), waited(), unordered(), inconclusive(), leaked(), alias(), older(), clean]
 }

@@ -1,7 +1,7 @@
 //! Screens: the whole text of a report, as a person sees it, beside the report that it is of.
 
 use krcu_agent::report::{Report, text::render};
-use krcu_model::Verdict;
+use krcu_report::FlatVerdict;
 
 use crate::samples::{
     alias, clean, inconclusive, leaked, older, pending, report, report_with_losses, strict, unordered, waited,
@@ -191,8 +191,8 @@ no slab cache was seen to be destroyed · 1 destroy unseen · exit status 11 (th
 
 #[test]
 fn a_clause_that_finds_no_room_goes_below() {
-    let shared = Verdict { aliases: Vec::new(), ..alias() };
-    let long = Verdict { cache: "a_cache_of_a_driver_with_a_long_name".to_owned(), ..unordered() };
+    let shared = FlatVerdict { aliases: Vec::new(), ..alias() };
+    let long = FlatVerdict { cache: "a_cache_of_a_driver_with_a_long_name".to_owned(), ..unordered() };
     let text = render(&report(vec![shared, long]));
     for expected in [
         "

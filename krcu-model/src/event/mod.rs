@@ -88,19 +88,6 @@ pub enum LossReason {
     NotInTrace,
 }
 
-impl LossReason {
-    /// The reason in words, to follow a count of events.
-    #[must_use]
-    pub fn words(self) -> &'static str {
-        match self {
-            LossReason::RingFull => "lost because the ring was full",
-            LossReason::MapFull => "not followed because a map of the probes was full",
-            LossReason::NotInTrace => "not in the trace, which ends before its run did",
-            LossReason::ProbeMissed => "missed because the probe was already running on that CPU",
-        }
-    }
-}
-
 /// What a loss concerns.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Scope {

@@ -52,7 +52,9 @@ pub struct Coverage {
     pub sheaves: u64,
     /// The `rcu_barrier()`s that the same task had called before the entry.
     pub callbacks_before: u64,
-    /// The same, and those that ran inside.
+    /// Those of others that had returned at the entry.
+    pub callbacks_before_by_others: Others,
+    /// Those of the same task, and those that ran inside.
     pub callbacks: u64,
     /// Those of others, at the look.
     pub callbacks_by_others: Others,
@@ -190,7 +192,13 @@ impl Destroy {
         self.coverage.frees_by_others.cover(last, module)
     }
 
-    /// The same of callbacks.
+    /// By whom callbacks were covered at the entry, where the destroying task's own barriers did not cover them.
+    pub(crate) fn callbacks_cover_before(&self, module: Option<&str>) -> Cover<'_> {
+        let last = self.past().callbacks.last.map_or(0, |last| last.position);
+        self.coverage.callbacks_before_by_others.cover(last, module)
+    }
+
+    /// By whom callbacks were covered at the look.
     pub(crate) fn callbacks_cover(&self, module: Option<&str>) -> Cover<'_> {
         let last = self.past().callbacks.last.map_or(0, |last| last.position);
         self.coverage.callbacks_by_others.cover(last, module)

@@ -72,6 +72,7 @@ impl State {
         let covered = self.barriers.of(task).map_or(0, |barrier| barrier.until);
         let rcu_barrier = self.rcu_barriers.of(task);
         let callbacks_covered = rcu_barrier.map_or(0, |barrier| barrier.until);
+        let callbacks_before_by_others = self.rcu_barriers.others().clone();
         let rcu_barrier_before = rcu_barrier.map(|barrier| barrier.returned);
         let cache = self.cache(address);
         cache.life.counted = counted;
@@ -101,6 +102,7 @@ impl State {
             coverage: Coverage {
                 frees,
                 callbacks_before: callbacks_covered,
+                callbacks_before_by_others,
                 callbacks: callbacks_covered,
                 ..Coverage::default()
             },

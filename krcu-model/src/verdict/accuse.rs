@@ -10,9 +10,11 @@ use crate::{
     },
     state::{State, id::CacheId, stack::StackId},
     verdict::{
-        advice, evidence,
+        decision::{Decision, Left, Verdict},
+        evidence::{AboutCache, DeferredFrees, Destroyed, Evidence, SiteCount},
+        gather::frames,
         kind::VerdictKind,
-        line::{SiteCount, Verdict},
+        note::Note,
     },
 };
 
@@ -53,40 +55,28 @@ fn is_proved(state: &State, violation: &Violation) -> bool {
 /// A broken promise, told of the cache that it concerns; none where the verdict of a destroy says it.
 fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
     let Violation { promise, cache, begin, at, objects, oldest, .. } = violation;
-    let took = at.since(*begin);
-    let (objects_were, objects_had) =
-        if *objects == 1 { ("object was", "object that had") } else { ("objects were", "objects that had") };
+    let (objects, took_ns) = (*objects, at.since(*begin));
     let (kind, note, wait_ns) = match promise {
-        Promise::BarrierCovers => (
-            VerdictKind::BarrierEarly,
-            format!(
-                "a barrier returned after {took} ns without the free of {objects} {objects_had} been queued before it"
-            ),
-            Some(took),
-        ),
-        Promise::GracePeriodKept => (
-            VerdictKind::FreedEarly,
-            format!(
-                "{objects} {objects_were} freed before a grace period had passed since they were queued, the first after {took} ns"
-            ),
-            None,
-        ),
+        Promise::BarrierCovers => {
+            (VerdictKind::BarrierEarly, Note::BarrierEarly { objects, took_ns }, Some(took_ns))
+        }
+        Promise::GracePeriodKept => {
+            (VerdictKind::FreedEarly, Note::FreedEarly { objects, after_ns: took_ns }, None)
+        }
         _ => return None,
     };
     let facts = cache.map(|cache| facts_of(state, cache)).unwrap_or_default();
-    let mut verdict = Verdict {
-        verdict: kind,
-        flagged: kind.is_flagged(),
-        flagged_strictly: kind.is_flagged_strictly(),
-        cache: facts.name,
-        queued_by_kfree_rcu: *objects,
-        oldest_age_ns: Some(at.since(*oldest)),
-        wait_ns,
-        notes: vec![note],
-        ..Verdict::of_nothing()
-    };
-    verdict.advice = advice::of(&verdict);
-    Some(verdict)
+    let left = Left { frees: objects, ..Left::default() };
+    let oldest_age_ns = Some(at.since(*oldest));
+    Some(Verdict {
+        cache: AboutCache { name: facts.name, ..AboutCache::default() },
+        decision: Decision { left, ..Decision::default() }.is(kind).note(note),
+        evidence: Evidence {
+            destroyed: Destroyed { wait_ns, ..Destroyed::default() },
+            deferred: DeferredFrees { oldest_age_ns, ..DeferredFrees::default() },
+            ..Evidence::default()
+        },
+    })
 }
 
 /// What is known of a cache, whether it lives or not.
@@ -106,12 +96,12 @@ pub(crate) fn forget(state: &mut State, is_over: impl Fn(CacheId, Time) -> bool)
     state.ledger.violations = kept;
     let proved = over.iter().filter(|violation| is_proved(state, violation));
     let mut words: Vec<VerdictKind> =
-        proved.filter_map(|violation| Some(of_violation(state, violation)?.verdict)).collect();
+        proved.filter_map(|violation| Some(of_violation(state, violation)?.kind())).collect();
     let (over, kept): (AllDoubles, AllDoubles) =
         take(&mut state.doubles).into_iter().partition(|(life, doubles)| is_over(*life, doubles.last()));
     state.doubles = kept;
     let doubles = over.iter().filter_map(|(life, doubles)| of_double(state, *life, doubles));
-    words.extend(doubles.map(|verdict| verdict.verdict));
+    words.extend(doubles.map(|verdict| verdict.kind()));
     words
 }
 
@@ -129,25 +119,15 @@ fn of_double(state: &State, cache: CacheId, doubles: &Doubles) -> Option<Verdict
         both.filter(|stack| *stack != StackId::default()).map(|stack| (*objects, stack))
     });
     let module = stacks.clone().find_map(|(_, stack)| state.stack(stack).module().map(str::to_owned));
-    let sites = stacks.map(|(objects, stack)| SiteCount { objects, stack: evidence::frames(state, stack) });
-    let kind = VerdictKind::DoubleFree;
+    let sites = stacks.map(|(objects, stack)| SiteCount { objects, stack: frames(state, stack) });
     let CacheFacts { name, object_size, .. } = facts_of(state, cache);
-    let after = first.second.0.time.since(first.first.0.time);
-    let (were, they) = if objects == 1 { ("object was", "it was") } else { ("objects were", "they were") };
-    let mut verdict = Verdict {
-        verdict: kind,
-        flagged: kind.is_flagged(),
-        flagged_strictly: kind.is_flagged_strictly(),
-        cache: name,
-        module,
-        object_bytes: object_size,
-        queued_twice: objects,
-        sites: sites.collect(),
-        notes: vec![format!(
-            "{objects} {were} handed over to be freed while {they} queued already, the first {after} ns after it was queued"
-        )],
-        ..Verdict::of_nothing()
-    };
-    verdict.advice = advice::of(&verdict);
-    Some(verdict)
+    let after_ns = first.second.0.time.since(first.first.0.time);
+    let note = Note::HandedOverTwice { objects, after_ns };
+    let deferred =
+        DeferredFrees { queued_twice: objects, sites: sites.collect(), ..DeferredFrees::default() };
+    Some(Verdict {
+        cache: AboutCache { name, module, object_bytes: object_size, ..AboutCache::default() },
+        decision: Decision::default().is(VerdictKind::DoubleFree).note(note),
+        evidence: Evidence { deferred, ..Evidence::default() },
+    })
 }

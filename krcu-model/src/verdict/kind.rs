@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The verdicts of the design.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum VerdictKind {
@@ -32,6 +32,7 @@ pub enum VerdictKind {
     /// The kernel's own result and ours cannot both be right.
     ModelDisagrees,
     /// It cannot be decided.
+    #[default]
     Inconclusive,
 }
 
@@ -88,7 +89,7 @@ impl VerdictKind {
         )
     }
 
-    /// Whether it is a fault on some kernel or on some run: what `--strict` asks.
+    /// Whether it is a fault on some kernel or on some run.
     #[must_use]
     pub fn is_flagged_strictly(self) -> bool {
         self.is_flagged() || matches!(self, VerdictKind::Waited | VerdictKind::Unordered)
@@ -96,7 +97,7 @@ impl VerdictKind {
 }
 
 /// What the slab shutdown returned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelResult {
@@ -107,11 +108,12 @@ pub enum KernelResult {
     /// There was none: the destroy dropped a reference.
     ReferenceDropped,
     /// It was not seen.
+    #[default]
     Unseen,
 }
 
 /// Whether every deferred free of the cache's life is ordered before its destruction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Ordering {
@@ -122,5 +124,6 @@ pub enum Ordering {
     /// No such barrier.
     Unordered,
     /// What was deferred before the probes were attached is not known.
+    #[default]
     Unknown,
 }

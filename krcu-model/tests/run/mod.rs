@@ -166,7 +166,7 @@ impl Run {
     }
 
     pub(crate) fn kinds(&self) -> Vec<VerdictKind> {
-        verdicts(&self.state).iter().map(|verdict| verdict.verdict).collect()
+        verdicts(&self.state).iter().map(|verdict| verdict.decision.kind).collect()
     }
 }
 

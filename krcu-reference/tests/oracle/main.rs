@@ -20,7 +20,7 @@ use krcu_model::{
     promise::Promise,
     script,
     state::Blind,
-    verdict::KernelResult,
+    verdict::{KernelResult, Note, OfLeft},
     verdicts,
 };
 use naive::{Accusation, Expected, Naive};
@@ -39,22 +39,22 @@ type Broken = (Promise, Option<CacheAddress>, u64, u64);
 fn said(state: &State) -> (Vec<Expected>, Vec<Broken>, Vec<VerdictKind>) {
     let all = verdicts(state);
     let destroys = all.iter().take(state.destroys().len()).map(|verdict| Expected {
-        kind: verdict.verdict,
-        queued_by_kfree_rcu: verdict.queued_by_kfree_rcu,
-        leaked: verdict.leaked,
-        undecided: verdict.undecided,
-        late_frees: verdict.late_frees,
-        waited_for_own: verdict.waited_for_own,
-        waited_for_other: verdict.waited_for_other,
-        ordering: verdict.ordering,
-        queued_by_call_rcu: verdict.queued_by_call_rcu,
-        waited_for_callbacks: verdict.waited_for_callbacks,
-        waited_for_own_callbacks: verdict.waited_for_own_callbacks,
-        reasons: verdict.reasons.clone(),
-        queued_twice: verdict.queued_twice,
-        freed_by: verdict.freed_by,
-        waited_grace_periods: verdict.waited_grace_periods,
-        in_sheaves: verdict.in_sheaves,
+        kind: verdict.decision.kind,
+        queued_by_kfree_rcu: verdict.decision.left.frees,
+        leaked: verdict.decision.left.leaked,
+        undecided: verdict.decision.left.undecided,
+        late_frees: verdict.evidence.late.frees,
+        waited_for_own: verdict.decision.waited.own_frees,
+        waited_for_other: verdict.decision.waited.other_frees,
+        ordering: verdict.decision.ordering,
+        queued_by_call_rcu: verdict.decision.left.callbacks,
+        waited_for_callbacks: verdict.decision.waited.for_callbacks,
+        waited_for_own_callbacks: verdict.decision.waited.own_callbacks,
+        reasons: verdict.decision.reasons.clone(),
+        queued_twice: verdict.evidence.deferred.queued_twice,
+        freed_by: verdict.evidence.deferred.freed_by,
+        waited_grace_periods: verdict.evidence.destroyed.grace_periods,
+        in_sheaves: verdict.decision.waited.in_sheaves,
     });
     let mut broken: Vec<Broken> = state
         .violations()
@@ -64,7 +64,7 @@ fn said(state: &State) -> (Vec<Expected>, Vec<Broken>, Vec<VerdictKind>) {
         .collect();
     broken.sort_unstable();
     let mut words: Vec<VerdictKind> =
-        all.iter().skip(state.destroys().len()).map(|verdict| verdict.verdict).collect();
+        all.iter().skip(state.destroys().len()).map(|verdict| verdict.decision.kind).collect();
     words.sort_unstable();
     (destroys.collect(), broken, words)
 }
@@ -167,22 +167,19 @@ impl Tally {
         let mut state = State::new(watch.clone());
         events.iter().for_each(|event| state.step(event.clone()));
         for verdict in verdicts(&state) {
-            self.add(verdict.verdict.word());
-            let is_pending = verdict.verdict == VerdictKind::Pending;
-            let by_call_rcu = verdict.queued_by_call_rcu.is_some_and(|callbacks| callbacks > 0);
-            let is_emptied = verdict.kernel_result == KernelResult::Empty;
+            self.add(verdict.decision.kind.word());
+            let is_pending = verdict.decision.kind == VerdictKind::Pending;
+            let by_call_rcu = verdict.decision.left.callbacks.is_some_and(|callbacks| callbacks > 0);
+            let is_emptied = verdict.evidence.kernel.result == KernelResult::Empty;
+            let has = |is: &dyn Fn(&OfLeft) -> bool| {
+                verdict.decision.notes.iter().any(|note| matches!(note, Note::Left(note) if is(note)))
+            };
             let cases = [
                 ("pending callback", is_pending && by_call_rcu && !is_emptied),
                 ("callback after its memory", is_pending && is_emptied),
-                ("waited for callbacks", verdict.waited_for_own_callbacks > 0),
-                (
-                    "fewer objects than callbacks",
-                    verdict.notes.iter().any(|note| note.contains("more callbacks")),
-                ),
-                (
-                    "callbacks that may share an object",
-                    verdict.notes.iter().any(|note| note.contains("may lie in one")),
-                ),
+                ("waited for callbacks", verdict.decision.waited.own_callbacks > 0),
+                ("fewer objects than callbacks", has(&|note| matches!(note, OfLeft::MoreCallbacks { .. }))),
+                ("callbacks that may share an object", has(&|note| *note == OfLeft::CallbacksMayShare)),
             ];
             cases.into_iter().filter(|(_, is_so)| *is_so).for_each(|(what, _)| self.add(what));
         }
@@ -326,7 +323,7 @@ fn what_is_believed_of_a_machine_is_so() {
 fn output(watch: &Watch, events: &[Event]) -> String {
     let mut state = State::new(watch.clone());
     events.iter().for_each(|event| state.step(event.clone()));
-    format!("{}\n{:?}", serde_json::to_string(&verdicts(&state)).unwrap(), state.violations())
+    format!("{:?}\n{:?}", verdicts(&state), state.violations())
 }
 
 #[test]

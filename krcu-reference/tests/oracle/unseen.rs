@@ -73,7 +73,7 @@ fn without_some(events: &[Event], kinds: &[Kind], random: &mut Random) -> Option
 fn kinds(watch: &Watch, events: &[Event]) -> Vec<VerdictKind> {
     let mut state = State::new(watch.clone());
     events.iter().for_each(|event| state.step(event.clone()));
-    verdicts(&state).iter().take(state.destroys().len()).map(|verdict| verdict.verdict).collect()
+    verdicts(&state).iter().take(state.destroys().len()).map(|verdict| verdict.decision.kind).collect()
 }
 
 /// How many verdicts stand without some events, each of which is that of all events, and how many are open.

@@ -4,11 +4,12 @@ use super::{
     lines::undecided,
     units::{objects, span},
 };
-use krcu_model::{Verdict, VerdictKind, reason::Reason, verdict::Ordering};
+use crate::FlatVerdict;
+use krcu_model::{VerdictKind, reason::Reason, verdict::Ordering};
 
 /// What, in one clause that follows the cache's name; empty where the word says it all.
 #[must_use]
-pub fn clause(verdict: &Verdict) -> String {
+pub fn clause(verdict: &FlatVerdict) -> String {
     match verdict.verdict {
         VerdictKind::Clean if verdict.ordering == Ordering::Unknown => match verdict.reasons.first() {
             Some(Reason::LateAttach) | None => "nothing was left; it is older than the probes",
@@ -62,7 +63,7 @@ pub fn clause(verdict: &Verdict) -> String {
 }
 
 /// What was outstanding when a destroy looked, by what deferred it.
-fn outstanding(verdict: &Verdict) -> String {
+fn outstanding(verdict: &FlatVerdict) -> String {
     let callbacks = verdict.queued_by_call_rcu.unwrap_or(0);
     match (verdict.queued_by_kfree_rcu, callbacks) {
         (frees, 0) => objects(frees, "deferred free"),
@@ -74,7 +75,7 @@ fn outstanding(verdict: &Verdict) -> String {
 }
 
 /// What a destroy waited for.
-fn waited_for(verdict: &Verdict) -> String {
+fn waited_for(verdict: &FlatVerdict) -> String {
     match (verdict.waited_for_own, verdict.waited_for_own_callbacks) {
         (0, 0) => "callbacks of call_rcu()".to_owned(),
         (0, callbacks) => format!("{} of call_rcu()", objects(callbacks, "callback")),

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::units::{count, objects, span};
+use crate::FlatVerdict;
 use krcu_model::{
-    Verdict, VerdictKind,
+    VerdictKind,
     reason::Reason,
     verdict::{CallbackCount, KernelResult, LuckyBarrier},
 };
@@ -22,7 +23,7 @@ pub fn callback(callback: &CallbackCount) -> String {
 
 /// By what, when and on which CPUs what is outstanding was deferred.
 #[must_use]
-pub fn queued_by(verdict: &Verdict) -> Option<String> {
+pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
     if matches!(verdict.verdict, VerdictKind::BarrierEarly | VerdictKind::FreedEarly) {
         // The clause has the number, which may be of callbacks.
         return None;
@@ -77,7 +78,7 @@ pub fn site(objects: u64, stack: &[String]) -> String {
 
 /// That it is undecided, and why: a word each, with the programs where runs of probes were skipped.
 #[must_use]
-pub fn undecided(verdict: &Verdict) -> String {
+pub fn undecided(verdict: &FlatVerdict) -> String {
     let reason = |reason: &Reason| match reason {
         Reason::ProbeMissed if !verdict.missed_programs.is_empty() => {
             format!("{} ({})", reason.word(), verdict.missed_programs.join(", "))
@@ -93,7 +94,7 @@ pub fn undecided(verdict: &Verdict) -> String {
 
 /// What stands between the deferred frees and the destroy.
 #[must_use]
-pub fn ordering(verdict: &Verdict) -> Option<String> {
+pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     if let (VerdictKind::Unordered, Some(lucky)) = (verdict.verdict, &verdict.lucky_barrier) {
         return Some(lucky_barrier(lucky));
     }
@@ -148,15 +149,15 @@ fn lucky_barrier(lucky: &LuckyBarrier) -> String {
     let LuckyBarrier { function, comm, task, stack, before_ns } = lucky;
     let by = if comm.is_empty() { format!("task {task}") } else { format!("{comm} (task {task})") };
     let from = stack.first().map_or_else(String::new, |frame| format!(" from {frame}"));
+    let before = span(*before_ns);
     format!(
-        "only by a {function}() that {by} called{from}; it returned {} before, and is no part of this teardown",
-        span(*before_ns)
+        "only by a {function}() that {by} called{from}: it returned {before} before, and is no part of this teardown"
     )
 }
 
 /// The kernel's own word.
 #[must_use]
-pub fn kernel(verdict: &Verdict) -> Option<String> {
+pub fn kernel(verdict: &FlatVerdict) -> Option<String> {
     let mut line = match verdict.kernel_result {
         KernelResult::ObjectsRemain => match (verdict.kernel_objects_left, verdict.kernel_objects_listed) {
             (Some(left), Some(listed)) if listed < left => format!(

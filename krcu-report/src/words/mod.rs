@@ -1,9 +1,13 @@
 //! Words: a verdict as a person reads it, the same on every page and screen.
 
+mod advice;
 mod clause;
 mod lines;
+mod notes;
 mod units;
 
+pub use advice::advice;
 pub use clause::clause;
 pub use lines::{callback, kernel, ordering, queued_by, site, undecided};
+pub use notes::note;
 pub use units::{count, objects, span};

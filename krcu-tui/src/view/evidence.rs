@@ -1,8 +1,8 @@
 //! Evidence: what one verdict rests on, with its stacks and what happened when.
 
-use krcu_model::{Verdict, verdict::SiteCount};
+use krcu_model::verdict::SiteCount;
 use krcu_report::{
-    VerdictRow,
+    FlatVerdict, VerdictRow,
     words::{callback, clause, count, kernel, objects, ordering, queued_by, site},
 };
 use ratatui::text::{Line, Span};
@@ -90,7 +90,7 @@ fn sites(tell: &mut dyn FnMut(&str, &str), label: &str, sites: &[SiteCount], is_
 }
 
 /// What happened when, from the entry of the destroy on: nanoseconds, and what.
-pub(crate) fn moments(verdict: &Verdict) -> Vec<(i128, &'static str)> {
+pub(crate) fn moments(verdict: &FlatVerdict) -> Vec<(i128, &'static str)> {
     if verdict.destroyed_by.comm.is_empty() {
         return Vec::new();
     }
@@ -108,7 +108,7 @@ pub(crate) fn moments(verdict: &Verdict) -> Vec<(i128, &'static str)> {
 }
 
 /// The same as a picture: a line each, with its place between the first and the last.
-fn timeline(theme: Theme, verdict: &Verdict, columns: usize) -> Vec<Line<'static>> {
+fn timeline(theme: Theme, verdict: &FlatVerdict, columns: usize) -> Vec<Line<'static>> {
     /// Columns before the picture: the label, and a time.
     const BEFORE: usize = 14 + 10 + 2;
     /// Columns of the longest of the words.

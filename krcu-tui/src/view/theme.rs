@@ -2,7 +2,8 @@
 //! red from green, and without colour nothing is missing. The colours are the terminal's own, so that they suit its
 //! background.
 
-use krcu_model::{Verdict, VerdictKind};
+use krcu_model::VerdictKind;
+use krcu_report::FlatVerdict;
 use ratatui::style::{Color, Modifier, Style};
 
 /// How things are drawn.
@@ -77,7 +78,7 @@ impl Theme {
     }
 
     /// The mark, the word and the style of a verdict.
-    pub(crate) fn verdict(self, verdict: &Verdict) -> (char, String, Style) {
+    pub(crate) fn verdict(self, verdict: &FlatVerdict) -> (char, String, Style) {
         let kind = verdict.verdict;
         let (mark, style) = match kind {
             _ if verdict.flagged => ('!', self.bad()),

@@ -1,8 +1,10 @@
 //! A watch whose rows are made up, each report with what an agent would send of them to the screen that is shown.
 
-use krcu_model::{Verdict, VerdictKind, verdict::FreedBy};
+use krcu_model::{VerdictKind, verdict::FreedBy};
 use krcu_reference::simulate::Splat;
-use krcu_report::{Bounds, CachePhase, CacheRow, FinishedBarrier, Hello, Report, VerdictRow, WaitKind};
+use krcu_report::{
+    Bounds, CachePhase, CacheRow, FinishedBarrier, FlatVerdict, Hello, Report, VerdictRow, WaitKind,
+};
 use krcu_tui::{
     connection::{Link, Notice},
     keys::Key,
@@ -38,25 +40,25 @@ pub(crate) fn cache(id: u32, outstanding: u64) -> CacheRow {
 
 /// Of the destroy with this number, which looked a second after it began.
 pub(crate) fn verdict(destroy: u64) -> VerdictRow {
-    let of_it = Verdict {
+    let of_it = FlatVerdict {
         verdict: VerdictKind::Pending,
         flagged: true,
         cache: format!("cache_{destroy}"),
         destroyed_at_ns: destroy * SECOND,
         wait_ns: Some(SECOND),
-        ..Verdict::of_nothing()
+        ..FlatVerdict::default()
     };
     VerdictRow { destroy: Some(destroy), life: None, at_ns: destroy * SECOND, settled: true, verdict: of_it }
 }
 
 /// Of so many double frees in a life of a cache that all lives are called alike.
 pub(crate) fn accusation(life: u32, objects: u64) -> VerdictRow {
-    let of_it = Verdict {
+    let of_it = FlatVerdict {
         verdict: VerdictKind::DoubleFree,
         flagged: true,
         cache: "twice".to_owned(),
         queued_twice: objects,
-        ..Verdict::of_nothing()
+        ..FlatVerdict::default()
     };
     VerdictRow { destroy: None, life: Some(life), at_ns: 0, settled: true, verdict: of_it }
 }

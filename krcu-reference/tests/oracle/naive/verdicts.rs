@@ -289,7 +289,9 @@ impl Naive<'_> {
             && last.is_some_and(|last| last < destroy.begin)
             && self.barriers.iter().any(|b| {
                 let is_others = b.kind == BarrierKind::Rcu && !b.by_chance && b.task != destroy.task;
-                is_others && last.is_some_and(|last| b.begin > last) && b.end.is_some_and(|end| end < look)
+                is_others
+                    && last.is_some_and(|last| b.begin > last)
+                    && b.end.is_some_and(|end| end < destroy.begin)
             });
         let waited_for_callbacks = (!self.open_callbacks(destroy, destroy.begin, over).is_empty()
             && !may_be_ordered_before)

@@ -1,80 +1,21 @@
-//! Line: a verdict with the evidence that comes with it.
+//! Flat: a verdict as it is written, one line of JSON: every field by its name, and the sentences.
 
-use serde::{Deserialize, Serialize};
-
-use crate::{
-    event::Cpu,
-    state::freed_by::FreedBy,
+use krcu_model::{
+    State, Verdict, VerdictKind,
+    reason::Reason,
     verdict::{
-        kind::{KernelResult, Ordering, VerdictKind},
-        reason::Reason,
+        CallbackCount, CpuCount, DestroyedBy, Evidence, FreedBy, KernelResult, LuckyBarrier, Ordering,
+        SiteCount,
     },
 };
+use serde::{Deserialize, Serialize};
 
-/// Deferred frees of one queueing site.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct SiteCount {
-    /// How many.
-    pub objects: u64,
-    /// The frames, caller first.
-    pub stack: Vec<String>,
-}
-
-/// Deferred frees that one CPU queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct CpuCount {
-    /// The CPU.
-    pub cpu: Cpu,
-    /// How many.
-    pub objects: u64,
-}
-
-/// Objects whose head waits with one callback of `call_rcu()`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct CallbackCount {
-    /// How many; 0 for a callback of which none waits.
-    pub objects: u64,
-    /// The callback's symbol; its address where that has no name, `unknown` where neither was seen.
-    pub function: String,
-    /// The module in whose text it lies; absent for the kernel's own.
-    pub module: Option<String>,
-}
-
-/// Who destroyed the cache.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct DestroyedBy {
-    /// Name of the task.
-    pub comm: String,
-    /// Its thread id.
-    pub task: u32,
-    /// The frames, caller first.
-    pub stack: Vec<String>,
-}
-
-/// The barrier that ordered everything by luck: somebody else called it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct LuckyBarrier {
-    /// The function.
-    pub function: String,
-    /// Name of the task that called it; empty where that is not known.
-    pub comm: String,
-    /// Its thread id.
-    pub task: u32,
-    /// The frames, caller first.
-    pub stack: Vec<String>,
-    /// From its return to the destroy's look, in nanoseconds.
-    pub before_ns: u64,
-}
+use crate::words;
 
 /// One verdict, with its evidence. Counts are of objects, times in nanoseconds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-pub struct Verdict {
+pub struct FlatVerdict {
     /// What it is.
     pub verdict: VerdictKind,
     /// Whether it is a fault.
@@ -168,55 +109,62 @@ pub struct Verdict {
     pub advice: String,
 }
 
-impl Verdict {
-    /// What a verdict says where it says nothing.
-    #[must_use]
-    pub fn of_nothing() -> Verdict {
-        Verdict {
-            verdict: VerdictKind::Inconclusive,
-            flagged: false,
-            flagged_strictly: false,
-            cache: String::new(),
-            aliases: Vec::new(),
-            module: None,
-            object_bytes: 0,
-            created_while_watched: false,
-            destroyed_by: DestroyedBy { comm: String::new(), task: 0, stack: Vec::new() },
-            destroyed_at_ns: 0,
-            queued_by_kfree_rcu: 0,
-            queued_by_call_rcu: None,
-            callbacks: Vec::new(),
-            leaked: None,
-            queued_twice: 0,
-            undecided: 0,
-            kernel_result: KernelResult::Unseen,
-            kernel_objects_left: None,
-            kernel_objects_listed: None,
-            oldest_age_ns: None,
-            sites: Vec::new(),
-            cpus: Vec::new(),
-            queued_ever: 0,
-            callbacks_ever: 0,
-            freed_by: FreedBy::default(),
-            leak_sites: Vec::new(),
-            barrier_inside: false,
-            wait_ns: None,
-            waited_for_own: 0,
-            waited_for_other: 0,
-            waited_for_callbacks: false,
-            waited_grace_periods: None,
-            in_sheaves: 0,
-            waited_for_own_callbacks: 0,
-            ordering: Ordering::Unknown,
-            margin_ns: None,
-            rcu_barrier_before_ns: None,
-            lucky_barrier: None,
-            late_frees: 0,
-            last_late_free_ns: None,
-            reasons: Vec::new(),
-            missed_programs: Vec::new(),
-            notes: Vec::new(),
-            advice: String::new(),
+/// Every verdict, in the order of the judge.
+#[must_use]
+pub fn verdicts(state: &State) -> Vec<FlatVerdict> {
+    krcu_model::verdicts(state).into_iter().map(FlatVerdict::from).collect()
+}
+
+impl From<Verdict> for FlatVerdict {
+    fn from(verdict: Verdict) -> FlatVerdict {
+        let advice = words::advice(&verdict).to_owned();
+        let Verdict { cache, decision, evidence } = verdict;
+        let Evidence { destroyed, kernel, deferred, late, leak_sites } = evidence;
+        FlatVerdict {
+            verdict: decision.kind,
+            flagged: decision.kind.is_flagged(),
+            flagged_strictly: decision.kind.is_flagged_strictly(),
+            cache: cache.name,
+            aliases: cache.aliases,
+            module: cache.module,
+            object_bytes: cache.object_bytes,
+            created_while_watched: cache.created_while_watched,
+            destroyed_by: destroyed.by,
+            destroyed_at_ns: destroyed.at_ns,
+            queued_by_kfree_rcu: decision.left.frees,
+            queued_by_call_rcu: decision.left.callbacks,
+            callbacks: deferred.callbacks,
+            leaked: decision.left.leaked,
+            queued_twice: deferred.queued_twice,
+            undecided: decision.left.undecided,
+            kernel_result: kernel.result,
+            kernel_objects_left: kernel.left.map(|left| left.objects),
+            kernel_objects_listed: kernel.left.map(|left| left.listed),
+            oldest_age_ns: deferred.oldest_age_ns,
+            sites: deferred.sites,
+            cpus: deferred.cpus,
+            queued_ever: deferred.queued_ever,
+            callbacks_ever: deferred.callbacks_ever,
+            freed_by: deferred.freed_by,
+            leak_sites,
+            barrier_inside: destroyed.barrier_inside,
+            wait_ns: destroyed.wait_ns,
+            waited_for_own: decision.waited.own_frees,
+            waited_for_other: decision.waited.other_frees,
+            waited_for_callbacks: decision.waited.for_callbacks,
+            waited_grace_periods: destroyed.grace_periods,
+            in_sheaves: decision.waited.in_sheaves,
+            waited_for_own_callbacks: decision.waited.own_callbacks,
+            ordering: decision.ordering,
+            margin_ns: destroyed.margin_ns,
+            rcu_barrier_before_ns: destroyed.rcu_barrier_before_ns,
+            lucky_barrier: decision.lucky,
+            late_frees: late.frees,
+            last_late_free_ns: late.last_ns,
+            reasons: decision.reasons,
+            missed_programs: decision.missed_programs,
+            notes: decision.notes.iter().map(words::note).collect(),
+            advice,
         }
     }
 }

@@ -1,39 +1,42 @@
 //! Advice: one sentence a verdict, for the person who has to change something.
 
-use crate::verdict::{
-    kind::{Ordering, VerdictKind},
-    line::Verdict,
+use krcu_model::{
+    Verdict, VerdictKind,
+    verdict::{Decision, Ordering},
 };
 
 /// What to do about a verdict.
 #[must_use]
-pub(crate) fn of(verdict: &Verdict) -> String {
-    match verdict.verdict {
-        VerdictKind::Clean if verdict.ordering == Ordering::Unknown => {
+pub fn advice(verdict: &Verdict) -> &'static str {
+    let Decision { kind, ordering, left, waited, .. } = &verdict.decision;
+    match kind {
+        VerdictKind::Clean if *ordering == Ordering::Unknown => {
             "nothing to do for this run; with --strict, attach before the module is loaded"
         }
         VerdictKind::Clean | VerdictKind::Alias => "nothing to do",
         VerdictKind::Repeated => "a cache whose destroy has failed stays as it is: see to the first destroy",
-        VerdictKind::Waited if verdict.waited_for_own == 0 => {
+        VerdictKind::Waited if waited.own_frees == 0 => {
             "safe here; on kernels whose kmem_cache_destroy() does not call rcu_barrier() this is a race: call rcu_barrier() before destroying"
         }
         VerdictKind::Waited => {
             "safe here; this exit path needs a kernel whose kmem_cache_destroy() waits (mainline: 6.12 and later)"
         }
-        VerdictKind::Pending if verdict.barrier_inside && verdict.queued_by_kfree_rcu > 0 => {
+        VerdictKind::Pending if verdict.evidence.destroyed.barrier_inside && left.frees > 0 => {
             "the destroy waited, so these were queued after it began: stop whatever still calls kfree_rcu() before destroying"
         }
-        VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => {
+        VerdictKind::Pending if left.frees == 0 => {
             "nothing here waits for call_rcu(): call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu()"
         }
         VerdictKind::Pending => {
             "this kernel's kmem_cache_destroy() does not wait for kfree_rcu(): free with call_rcu() and call rcu_barrier() before destroying"
         }
-        VerdictKind::Leaked => "nobody queued these objects by kfree_rcu() or call_rcu(): free every object before destroying its cache",
+        VerdictKind::Leaked => {
+            "nobody queued these objects by kfree_rcu() or call_rcu(): free every object before destroying its cache"
+        }
         VerdictKind::LateFree => {
             "memory was freed into a cache that was gone: stop whatever still defers frees, then wait, then destroy"
         }
-        VerdictKind::Unordered if !verdict.callbacks.is_empty() => {
+        VerdictKind::Unordered if !verdict.evidence.deferred.callbacks.is_empty() => {
             "the race exists and was won by luck: call rcu_barrier() before kmem_cache_destroy()"
         }
         VerdictKind::Unordered => {
@@ -49,5 +52,4 @@ pub(crate) fn of(verdict: &Verdict) -> String {
             "decide it by a run that sees everything: attach before the module is loaded, and with a larger --ring-bytes if events were lost"
         }
     }
-    .to_owned()
 }

@@ -1,7 +1,7 @@
 //! Replays a file of events and prints what follows from it, one JSON object a line.
 //!
 //! ```text
-//! cargo run --release -p krcu-model --example replay -- FILE
+//! cargo run --release -p krcu-report --example replay -- FILE
 //! ```
 //!
 //! FILE is what `krcu check --events FILE` writes, or a script written by hand. The lines of kind
@@ -12,18 +12,18 @@
 use std::process::ExitCode;
 
 use krcu_model::{
-    State, Verdict,
+    State,
     promise::Violation,
     script::{self, Script},
-    verdicts,
 };
+use krcu_report::{FlatVerdict, verdicts};
 use serde::Serialize;
 
 #[derive(Serialize)]
 struct VerdictLine<'a> {
     kind: &'static str,
     #[serde(flatten)]
-    verdict: &'a Verdict,
+    verdict: &'a FlatVerdict,
 }
 
 #[derive(Serialize)]

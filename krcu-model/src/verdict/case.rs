@@ -1,0 +1,56 @@
+//! Case: a destroy that is to be decided, and what the rules ask of it.
+
+use crate::{
+    event::Blind,
+    state::{State, destroy::Destroy},
+    verdict::{
+        decision::{Decision, Left},
+        gather,
+    },
+};
+
+/// What a rule looks at.
+#[derive(Clone, Copy)]
+pub(crate) struct Case<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) destroy: &'a Destroy,
+    /// Calls that queue, and that went unseen.
+    pub(crate) unseen_calls: u64,
+}
+
+impl Case<'_> {
+    /// Whether something is out of sight.
+    pub(crate) fn is_blind(&self, blind: Blind) -> bool {
+        self.state.watch.blind.contains(&blind)
+    }
+
+    /// The module whose cache it is, where known.
+    pub(crate) fn module(&self) -> Option<String> {
+        gather::about(self.state, self.destroy).module
+    }
+
+    /// What is known before anything is decided.
+    pub(crate) fn undecided(&self) -> Decision {
+        let frees = self.destroy.judged_at().counts.frees();
+        Decision {
+            left: Left { frees, callbacks: self.callbacks_left(), ..Left::default() },
+            ..Decision::default()
+        }
+    }
+
+    /// Callbacks that had not run. Without sight of their runs, a barrier alone tells that they have.
+    fn callbacks_left(&self) -> Option<u64> {
+        if self.is_blind(Blind::Callbacks) {
+            None
+        } else if self.state.sees_callbacks_run() {
+            Some(self.destroy.judged_at().counts.callbacks())
+        } else {
+            (!self.destroy.has_open_callbacks()).then_some(0)
+        }
+    }
+
+    /// So many callbacks are left, where that can be told.
+    pub(crate) fn callbacks_if_known(&self, left: &Left, callbacks: u64) -> Option<u64> {
+        if self.state.sees_callbacks_run() { left.callbacks.map(|_| callbacks) } else { left.callbacks }
+    }
+}

@@ -1,0 +1,102 @@
+//! Decision: what a rule decides, as a value. A [`Verdict`] is a decision and the evidence for it.
+//!
+//! A new rule gives one of these; what it has to tell beside the word is a [`Reason`], a [`Note`] or a number here. A new
+//! note makes the compiler ask for its sentence where verdicts are reported, and nowhere else.
+
+use crate::verdict::{
+    evidence::{AboutCache, Evidence, LuckyBarrier},
+    kind::{Ordering, VerdictKind},
+    note::Note,
+    reason::Reason,
+};
+
+/// What was left when a destroy looked, by whose it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Objects handed to `kfree_rcu()`.
+    pub frees: u64,
+    /// Objects whose callback of `call_rcu()` had not run; none when that is not known.
+    pub callbacks: Option<u64>,
+    /// Objects that nobody queued; none when that is not known.
+    pub leaked: Option<u64>,
+    /// Objects of which it is not known whether they were queued.
+    pub undecided: u64,
+}
+
+/// What a destroy waited for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waited {
+    /// Deferred frees of its cache.
+    pub own_frees: u64,
+    /// Deferred frees of other watched caches.
+    pub other_frees: u64,
+    /// Callbacks of its cache that had not run at the entry.
+    pub own_callbacks: u64,
+    /// Whether only the `rcu_barrier()` inside ordered callbacks before it.
+    pub for_callbacks: bool,
+    /// Of its own deferred frees, objects that lay in sheaves.
+    pub in_sheaves: u64,
+}
+
+/// What is decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// The word.
+    pub kind: VerdictKind,
+    /// How the deferred frees are ordered before the destroy.
+    pub ordering: Ordering,
+    /// What was left.
+    pub left: Left,
+    /// What the destroy waited for.
+    pub waited: Waited,
+    /// The barrier of somebody else that happened to cover all that was deferred, where the teardown's own do not.
+    pub lucky: Option<LuckyBarrier>,
+    /// Why it cannot be decided; of a `clean` whose ordering is not known, why not.
+    pub reasons: Vec<Reason>,
+    /// Where runs of probes were skipped and that is why: of which programs.
+    pub missed_programs: Vec<String>,
+    /// Why it cannot be decided, or what else to know.
+    pub notes: Vec<Note>,
+}
+
+impl Decision {
+    /// The same with this word.
+    #[must_use]
+    pub(crate) fn is(mut self, kind: VerdictKind) -> Decision {
+        self.kind = kind;
+        self
+    }
+
+    /// The same with this to know.
+    #[must_use]
+    pub(crate) fn note(mut self, note: impl Into<Note>) -> Decision {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// The same with this reason, and with what there is to know of it.
+    #[must_use]
+    pub(crate) fn because(mut self, reason: Reason, note: impl Into<Note>) -> Decision {
+        self.reasons.push(reason);
+        self.note(note)
+    }
+}
+
+/// One verdict.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// The cache that it is about.
+    pub cache: AboutCache,
+    /// What is decided.
+    pub decision: Decision,
+    /// What is known beside it.
+    pub evidence: Evidence,
+}
+
+impl Verdict {
+    /// The word.
+    #[must_use]
+    pub fn kind(&self) -> VerdictKind {
+        self.decision.kind
+    }
+}

@@ -1,0 +1,183 @@
+//! Emptied: the kernel found nothing left. By order, or by luck?
+
+use crate::{
+    event::{Blind, Time},
+    state::{
+        State,
+        barriers::{Cover, Returned},
+    },
+    verdict::{
+        case::Case,
+        decision::{Decision, Left, Waited},
+        evidence::LuckyBarrier,
+        gather,
+        kind::{Ordering, VerdictKind},
+        note::{Note, OfLeft, Unseen},
+        reason::Reason,
+    },
+};
+
+/// What follows from a look that found every slab empty.
+pub(crate) fn decide(case: &Case<'_>) -> Decision {
+    let destroy = case.destroy;
+    let after = destroy.after.counts;
+    let mut decision = case.undecided();
+    if after.outstanding > 0 {
+        let note = OfLeft::MoreThanKernelCounts { outstanding: after.outstanding, left: None };
+        return decision.is(VerdictKind::ModelDisagrees).note(note);
+    }
+    // What was being freed at the look was free when the slabs were looked at.
+    let callbacks = case.callbacks_if_known(&decision.left, after.callbacks_waiting);
+    decision.left = Left { frees: 0, callbacks, leaked: Some(0), undecided: 0 };
+    if after.callbacks_waiting > 0 {
+        decision.ordering = Ordering::Unordered;
+        let note = Note::CallbacksOutliveMemory { callbacks: after.callbacks_waiting };
+        return decision.is(VerdictKind::Pending).note(note);
+    }
+    // Nothing was left, so what an unseen call queued has been freed. Where each free was of something that was
+    // seen to be queued, there was no such call for this cache.
+    let (objects, calls) = (destroy.past().unknown.total(), case.unseen_calls);
+    if calls > 0 && objects > 0 {
+        return decision.because(Reason::ProbeMissed, Unseen::FreedMaybeQueued { objects, calls });
+    }
+    let unseen_queue_before = destroy.past().unknown.frees > 0 && destroy.coverage.frees == 0;
+    let unordered_frees = destroy.has_uncovered_frees() || unseen_queue_before;
+    if unordered_frees || destroy.has_open_callbacks() {
+        return unordered(case, unordered_frees, decision);
+    }
+    let is_deferred = destroy.past().is_deferred();
+    decision.ordering = if is_deferred { Ordering::Ordered } else { Ordering::NothingDeferred };
+    if let Some(waited) = waited(case) {
+        decision.ordering = Ordering::Ordered;
+        decision.waited = waited;
+        if waited.in_sheaves > 0 {
+            decision = decision.note(Note::LayInSheaves { objects: waited.in_sheaves });
+        }
+        return decision.is(VerdictKind::Waited);
+    }
+    if destroy.begin.time < case.state.watch.attached {
+        return decision.because(Reason::LateAttach, Unseen::UnderWayAtAttach);
+    }
+    clean(case, decision)
+}
+
+/// No barrier of the teardown covers what was deferred last: somebody else's may, or none does.
+fn unordered(case: &Case<'_>, unordered_frees: bool, mut decision: Decision) -> Decision {
+    let destroy = case.destroy;
+    let module = case.module();
+    let doubt = unordered_frees.then(|| doubt_of_frees(case)).flatten();
+    let frees = (unordered_frees && doubt.is_none()).then(|| destroy.frees_cover(module.as_deref()));
+    let callbacks_prove = destroy.has_open_callbacks() && !case.is_blind(Blind::RcuBarrier);
+    let callbacks = callbacks_prove.then(|| destroy.callbacks_cover(module.as_deref()));
+    let covers: Vec<Cover<'_>> = frees.into_iter().chain(callbacks).collect();
+    if !covers.is_empty() {
+        return by_others(case, &covers, decision);
+    }
+    decision = match doubt {
+        Some((reason, unseen)) => decision.because(reason, unseen),
+        None => decision.because(Reason::BlindRcuBarrier, Unseen::BlindRcuBarrier),
+    };
+    decision
+}
+
+/// Whether barriers of others were luck, or are not known to be none. What no barrier covers proves the first.
+fn by_others(case: &Case<'_>, covers: &[Cover<'_>], mut decision: Decision) -> Decision {
+    let lucky = covers.iter().find_map(|cover| match cover {
+        Cover::Luck(barrier) => Some(*barrier),
+        _ => None,
+    });
+    let is_nobodys = covers.contains(&Cover::Nobody);
+    if is_nobodys || lucky.is_some() {
+        decision.ordering = Ordering::Unordered;
+        if let Some(barrier) = lucky.filter(|_| !is_nobodys) {
+            let look = case.destroy.look.unwrap_or(case.destroy.begin).time;
+            decision.lucky = Some(lucky_barrier(case.state, barrier, look));
+            decision = decision.note(Note::LuckyBarrier);
+        }
+        return decision.is(VerdictKind::Unordered);
+    }
+    if covers.iter().any(|cover| matches!(cover, Cover::Unknown(_))) {
+        return decision.because(Reason::BarrierCallerUnknown, Unseen::BarrierCaller);
+    }
+    decision.because(Reason::HelperUnawaited, Unseen::HelperAwaited)
+}
+
+/// The barrier of somebody else that happened to run before a moment.
+pub(crate) fn lucky_barrier(state: &State, barrier: &Returned, moment: Time) -> LuckyBarrier {
+    LuckyBarrier {
+        function: barrier.kind.function().to_owned(),
+        comm: barrier.comm.clone(),
+        task: barrier.task.0,
+        stack: gather::frames(state, barrier.stack),
+        before_ns: moment.since(barrier.returned),
+    }
+}
+
+/// Why it is not known that no barrier orders the last `kfree_rcu()`.
+fn doubt_of_frees(case: &Case<'_>) -> Option<(Reason, Unseen)> {
+    if case.is_blind(Blind::KvfreeBarrier) {
+        return Some((Reason::BlindKvfreeBarrier, Unseen::BlindKvfreeBarrier));
+    }
+    if case.destroy.may_be_covered() {
+        return Some((Reason::MapFull, Unseen::WaitUnknown));
+    }
+    let is_after_older =
+        !case.destroy.has_uncovered_frees() && case.destroy.coverage.doubt.after_older_barrier;
+    is_after_older.then_some((Reason::LateAttach, Unseen::OlderBarrierMayOrder))
+}
+
+/// Whether nothing of `call_rcu()` was outstanding at the entry, and the module's helper, or nobody knows who, had called
+/// a barrier that covers it: then the barrier inside the destroy is not known to be the only one.
+fn may_be_ordered_before(case: &Case<'_>) -> bool {
+    let destroy = case.destroy;
+    let is_before = destroy.past().callbacks.last.is_some_and(|last| last < destroy.begin);
+    is_before
+        && destroy.at_begin.counts.callbacks() == 0
+        && matches!(
+            destroy.callbacks_cover_before(case.module().as_deref()),
+            Cover::Helper(_) | Cover::Unknown(_)
+        )
+}
+
+/// What the destroy itself waited for; none where it waited for nothing.
+fn waited(case: &Case<'_>) -> Option<Waited> {
+    let destroy = case.destroy;
+    let unknown_callbacks = destroy.meanwhile.unknown_callbacks;
+    let for_known = destroy.waited_for_callbacks() && !may_be_ordered_before(case);
+    let for_callbacks = for_known || (destroy.rcu_barrier_inside() && unknown_callbacks > 0);
+    let own_frees = destroy.at_begin.counts.frees() + destroy.meanwhile.unknown_frees;
+    if !for_callbacks && !(destroy.coverage.inside && own_frees > 0) {
+        return None;
+    }
+    let sheaves_before = destroy.at_begin.past.freed_by.sheaf;
+    let from_sheaves = destroy.at_look.past.freed_by.sheaf.saturating_sub(sheaves_before);
+    let callbacks = destroy.at_begin.counts.callbacks() + unknown_callbacks;
+    Some(Waited {
+        own_frees,
+        other_frees: destroy.meanwhile.others_freed,
+        own_callbacks: if for_callbacks { callbacks } else { 0 },
+        for_callbacks,
+        in_sheaves: from_sheaves.min(own_frees),
+    })
+}
+
+/// Nothing is known to be wrong; how much of it is known?
+fn clean(case: &Case<'_>, mut decision: Decision) -> Decision {
+    let destroy = case.destroy;
+    let has_unseen_past = destroy.life.has_unseen_past();
+    // Of callbacks that were queued before the probes it is known only what an rcu_barrier() since then covers.
+    let unknown_callbacks = destroy.past().unknown.callbacks > 0 && destroy.coverage.callbacks == 0;
+    let may_be_unordered = !destroy.coverage.inside || unknown_callbacks;
+    if has_unseen_past && (may_be_unordered || decision.ordering == Ordering::NothingDeferred) {
+        decision.ordering = Ordering::Unknown;
+        decision.reasons.push(if destroy.life.counted { Reason::Counted } else { Reason::LateAttach });
+    }
+    if case.is_blind(Blind::Callbacks) {
+        decision.ordering = Ordering::Unknown;
+        decision = decision.because(Reason::BlindCallbacks, Unseen::BlindCallbacks);
+    }
+    if has_unseen_past && may_be_unordered {
+        decision = decision.note(Unseen::PastUnordered);
+    }
+    decision.is(VerdictKind::Clean)
+}

@@ -1,0 +1,141 @@
+//! Failed: the kernel says that objects remain. Whose are they?
+
+use crate::{
+    event::{Blind, Leftover},
+    state::cache::Born,
+    verdict::{
+        case::Case,
+        decision::{Decision, Left},
+        kind::{Ordering, VerdictKind},
+        note::{OfLeft, Unseen},
+        reason::Reason,
+    },
+};
+
+/// What the kernel left behind, split by what is known of it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Split {
+    /// Objects of `kfree_rcu()`.
+    frees: u64,
+    /// Objects of `call_rcu()`.
+    callbacks: u64,
+    /// Callbacks that wait beyond what is left.
+    excess: u64,
+    /// Whether each callback that waits has an object of its own among what is left.
+    is_one_each: bool,
+    leaked: Option<u64>,
+    undecided: u64,
+}
+
+/// What follows from a look that left objects, as many as the kernel counts.
+pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
+    let destroy = case.destroy;
+    let left = leftover.map(|leftover| leftover.objects);
+    let mut decision = case.undecided();
+    let outstanding = destroy.after.counts.outstanding;
+    if left.is_some_and(|left| outstanding > left) {
+        return decision
+            .is(VerdictKind::ModelDisagrees)
+            .note(OfLeft::MoreThanKernelCounts { outstanding, left });
+    }
+    let split = Split::of(case, leftover);
+    decision.left = Left {
+        frees: split.frees,
+        callbacks: case.callbacks_if_known(&decision.left, split.callbacks),
+        leaked: split.leaked,
+        undecided: split.undecided,
+    };
+    if split.excess > 0 {
+        decision = decision.note(OfLeft::MoreCallbacks { excess: split.excess });
+    } else if !split.is_one_each && split.leaked.is_none() {
+        decision = decision.note(OfLeft::CallbacksMayShare);
+    }
+    let is_inexact = left.is_some() && split.leaked.is_none() && split.undecided == 0;
+    if is_inexact && split.is_one_each {
+        decision = decision.because(Reason::InexactCount, OfLeft::CountOfSeveralMoments);
+    }
+    if destroy.latest().callbacks.ever > 0 && split.leaked.is_some_and(|leaked| leaked > 0) {
+        decision = decision.note(OfLeft::CallbacksHandOn { some_wait: split.callbacks > 0 });
+    }
+    if split.undecided > 0 {
+        decision = whose(case, split.undecided, decision);
+    }
+    if split.frees + split.callbacks > 0 {
+        decision.is(VerdictKind::Pending)
+    } else if split.undecided > 0 || is_inexact {
+        decision
+    } else {
+        if !destroy.past().is_deferred() {
+            decision.ordering = Ordering::NothingDeferred;
+        }
+        decision.is(VerdictKind::Leaked)
+    }
+}
+
+/// Why it is not known of so many objects whether they were queued.
+fn whose(case: &Case<'_>, objects: u64, mut decision: Decision) -> Decision {
+    let life = &case.destroy.life;
+    let calls = case.unseen_calls;
+    if life.born == Born::BeforeAttach {
+        decision.because(Reason::LateAttach, OfLeft::OlderThanProbes { objects })
+    } else if life.counted {
+        decision.because(Reason::Counted, Unseen::Counted)
+    } else if calls > 0 {
+        decision.because(Reason::ProbeMissed, OfLeft::MaybeQueued { objects, calls })
+    } else {
+        let hidden = [Blind::Callbacks, Blind::CallbackRuns];
+        let hidden = hidden.into_iter().filter(|blind| case.is_blind(*blind));
+        decision.reasons.extend(hidden.filter_map(Reason::of_blind));
+        decision.left.callbacks = None;
+        decision.note(OfLeft::MaybeCallbacks { objects })
+    }
+}
+
+impl Split {
+    fn of(case: &Case<'_>, leftover: Option<Leftover>) -> Split {
+        let destroy = case.destroy;
+        let (at_look, after) = (destroy.judged_at(), destroy.after.counts);
+        // What was outstanding at the look; an object whose free was running then may have been free
+        // already, and counts only if the kernel found something.
+        let frees = at_look.counts.frees() + destroy.late.unknown_frees;
+        let callbacks = at_look.counts.callbacks() + destroy.late.unknown_callbacks;
+        let unknown_past = case.unseen_calls > 0 || has_unknown_past(case);
+        let Some(Leftover { objects: left, listed }) = leftover else {
+            // Without the kernel's count, how many more are left is not known.
+            let undecided = u64::from(frees + callbacks == 0 && unknown_past);
+            return Split { frees, callbacks, undecided, is_one_each: true, ..Split::default() };
+        };
+        // Objects of `kfree_rcu()` that have not begun to be freed are surely left; two heads of `call_rcu()` may
+        // lie in one object, and an object that somebody else has freed is not left at all.
+        let waiting = after.callbacks_waiting + destroy.late.unknown_callbacks;
+        let excess = waiting.saturating_sub(left.saturating_sub(after.outstanding));
+        let is_one_each = excess == 0 && !(waiting > 0 && at_look.shares_objects);
+        let callbacks = callbacks.saturating_sub(excess);
+        let split = Split { frees, callbacks, excess, is_one_each, ..Split::default() };
+        // The slabs were counted when the look was over, and are held against what was outstanding then:
+        // frees that ran in between are in neither.
+        let rest = left.saturating_sub(destroy.frees_after() + destroy.callbacks_after());
+        if rest > 0 && unknown_past {
+            return Split { undecided: rest, ..split };
+        }
+        // Frees that were running may have ended while the slabs were counted, and objects that were
+        // allocated meanwhile make a slab look full: then the rest says nothing.
+        // So does what is freed between the look's flush and its count: the slab may go to a CPU's own list and
+        // is then counted as a full one, though nothing may be left in it. Slabs on the node's list are exact.
+        let freed_during =
+            at_look.counts.frees() + at_look.counts.callbacks() > after.waiting() + after.running();
+        let may_be_counted_full = freed_during && listed < left && rest > 0;
+        let is_exact = after.running() == 0
+            && !destroy.meanwhile.queued_while_looking
+            && !may_be_counted_full
+            && is_one_each;
+        Split { leaked: is_exact.then_some(rest), ..split }
+    }
+}
+
+/// Whether objects may have been queued of which nothing was seen.
+fn has_unknown_past(case: &Case<'_>) -> bool {
+    case.destroy.life.has_unseen_past()
+        || (case.destroy.has_open_callbacks() && !case.state.sees_callbacks_run())
+        || case.is_blind(Blind::Callbacks)
+}

@@ -1,0 +1,228 @@
+//! Gather: the evidence for what is decided of a destroy.
+
+use crate::{
+    event::{Blind, Gap, Scope},
+    state::{
+        State,
+        cache::Born,
+        destroy::{Destroy, Shutdown},
+        function::FunctionId,
+        stack::StackId,
+    },
+    verdict::{
+        decision::{Decision, Verdict},
+        evidence::{
+            AboutCache, CallbackCount, CpuCount, DeferredFrees, Destroyed, DestroyedBy, Evidence, KernelSaid,
+            LateFrees, SiteCount,
+        },
+        kind::{KernelResult, VerdictKind},
+        note::{Note, OfLeft},
+    },
+};
+
+/// The verdict: what is decided, and what is known beside it.
+pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) -> Verdict {
+    let callbacks = callbacks(state, destroy, &decision);
+    decision.notes.extend(in_modules(decision.kind, &callbacks));
+    let leaked = decision.left.leaked.filter(|leaked| *leaked > 0 && state.ledger.sees_allocations);
+    decision.notes.extend(leaked.and_then(|leaked| allocated_elsewhere(destroy, leaked)).map(Note::from));
+    let left = match destroy.shutdown {
+        Some(Shutdown::Left(left)) => left,
+        Some(Shutdown::Empty) | None => None,
+    };
+    let look = destroy.look.unwrap_or(destroy.begin).time;
+    let moment = destroy.judged_at();
+    let evidence = Evidence {
+        destroyed: destroyed(state, destroy),
+        kernel: KernelSaid { result: kernel_result(destroy), left },
+        deferred: DeferredFrees {
+            queued_ever: destroy.latest().frees.ever,
+            callbacks_ever: destroy.latest().callbacks.ever,
+            queued_twice: state.queued_twice(destroy.life.id),
+            oldest_age_ns: moment.oldest.map(|oldest| look.since(oldest)),
+            sites: sites(state, destroy),
+            cpus: moment
+                .cpus
+                .iter()
+                .map(|(cpu, objects)| CpuCount { cpu: *cpu, objects: *objects })
+                .collect(),
+            callbacks,
+            freed_by: destroy.at_look.past.freed_by,
+        },
+        late: LateFrees {
+            frees: destroy.late.frees,
+            last_ns: destroy.late.last.map(|late| late.since(look)),
+        },
+        leak_sites: leaked.map(|_| leak_sites(state, destroy)).unwrap_or_default(),
+    };
+    Verdict { cache: about(state, destroy), decision, evidence }
+}
+
+pub(crate) fn about(state: &State, destroy: &Destroy) -> AboutCache {
+    let (created, created_while_watched) = match &destroy.life.born {
+        Born::Watched { stack, .. } => (Some(*stack), true),
+        Born::BeforeAttach => (None, false),
+    };
+    AboutCache {
+        name: destroy.life.facts.name.clone(),
+        aliases: destroy.life.aliases.clone(),
+        module: module_of(state, destroy, created),
+        object_bytes: destroy.life.facts.object_size,
+        created_while_watched,
+    }
+}
+
+fn destroyed(state: &State, destroy: &Destroy) -> Destroyed {
+    let Destroy { caller, begin, look, .. } = destroy;
+    let looked = look.unwrap_or(*begin).time;
+    Destroyed {
+        by: DestroyedBy {
+            comm: caller.comm.clone(),
+            task: caller.task.0,
+            stack: frames(state, caller.stack),
+        },
+        at_ns: begin.time.since(state.watch.attached),
+        wait_ns: look.map(|look| look.time.since(begin.time)),
+        grace_periods: waited_grace_periods(state, destroy),
+        barrier_inside: destroy.coverage.inside,
+        rcu_barrier_before_ns: caller.rcu_barrier_before.map(|barrier| begin.time.since(barrier)),
+        margin_ns: destroy.at_look.past.last_freed.map(|freed| looked.since(freed)),
+    }
+}
+
+fn kernel_result(destroy: &Destroy) -> KernelResult {
+    match destroy.shutdown {
+        Some(Shutdown::Empty) => KernelResult::Empty,
+        Some(Shutdown::Left(_)) => KernelResult::ObjectsRemain,
+        None if destroy.life.facts.refcount != 1 => KernelResult::ReferenceDropped,
+        None => KernelResult::Unseen,
+    }
+}
+
+/// Grace periods that ended while the destroy waited, where all were seen.
+fn waited_grace_periods(state: &State, destroy: &Destroy) -> Option<u64> {
+    let look = destroy.look?;
+    let is_lost = |gap: &Gap| {
+        matches!(gap.scope, Scope::Everything | Scope::Grace)
+            && gap.from <= look.time
+            && gap.until >= destroy.begin.time
+    };
+    let sees_all = !state.watch.blind.contains(&Blind::Grace) && !state.gaps.iter().any(is_lost);
+    sees_all.then(|| destroy.at_look.graces_ended.saturating_sub(destroy.at_begin.graces_ended))
+}
+
+/// Where leaked objects were allocated.
+fn leak_sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
+    let sites = destroy.allocated.iter();
+    let mut sites: Vec<SiteCount> =
+        sites.map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) }).collect();
+    sites.sort_by_key(|site| core::cmp::Reverse(site.objects));
+    sites
+}
+
+/// What is not known of where so many leaked objects were allocated.
+fn allocated_elsewhere(destroy: &Destroy, leaked: u64) -> Option<OfLeft> {
+    let allocated: u64 = destroy.allocated.values().sum();
+    let objects = leaked.saturating_sub(allocated);
+    match destroy.life.born {
+        Born::BeforeAttach if objects > 0 => Some(OfLeft::LeaksOlderThanProbes { objects }),
+        Born::Watched { .. } if objects > 0 => Some(OfLeft::LeaksFromUnseen { objects }),
+        _ if allocated > leaked => Some(OfLeft::MoreAllocated { allocated, excess: allocated - leaked }),
+        _ => None,
+    }
+}
+
+/// The callbacks that a verdict is about, most objects first.
+fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<CallbackCount> {
+    let count = |function: FunctionId, objects| {
+        let function = state.functions.get(function);
+        CallbackCount { objects, function: function.name.clone(), module: function.module.clone() }
+    };
+    let waiting = if decision.kind == VerdictKind::Waited && decision.waited.for_callbacks {
+        &destroy.at_begin.functions
+    } else {
+        &destroy.judged_at().functions
+    };
+    let is_by_count = match decision.kind {
+        VerdictKind::Pending | VerdictKind::LateFree | VerdictKind::Inconclusive => true,
+        VerdictKind::Waited => decision.waited.for_callbacks,
+        _ => false,
+    };
+    let mut callbacks: Vec<CallbackCount> = Vec::new();
+    if is_by_count {
+        callbacks.extend(waiting.iter().map(|(function, objects)| count(*function, *objects)));
+        callbacks.sort_by_key(|callback| core::cmp::Reverse(callback.objects));
+    }
+    let uncovered = match decision.kind {
+        VerdictKind::Unordered | VerdictKind::LateFree => Some(destroy.coverage.callbacks),
+        VerdictKind::Waited if decision.waited.for_callbacks => Some(destroy.coverage.callbacks_before),
+        _ => None,
+    };
+    if let Some(covered) = uncovered.filter(|_| callbacks.is_empty()) {
+        callbacks
+            .extend(destroy.past().functions.since(covered).into_iter().map(|function| count(function, 0)));
+    }
+    callbacks
+}
+
+/// A callback that nothing waits for may run when its own code is gone.
+fn in_modules(kind: VerdictKind, callbacks: &[CallbackCount]) -> Vec<Note> {
+    if !matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {
+        return Vec::new();
+    }
+    let note = |callback: &CallbackCount| {
+        let (function, module) = (callback.function.clone(), callback.module.clone()?);
+        Some(Note::CallbackInModule { function, module })
+    };
+    callbacks.iter().filter_map(note).collect()
+}
+
+/// Whose cache: who created it, else whose code destroyed it, whose exit ran, or who queued into it.
+fn module_of(state: &State, destroy: &Destroy, created: Option<StackId>) -> Option<String> {
+    let of_stack = |id: StackId| state.stack(id).module().map(str::to_owned);
+    created
+        .and_then(of_stack)
+        .or_else(|| of_stack(destroy.caller.stack))
+        .or_else(|| {
+            state
+                .stack(destroy.caller.stack)
+                .is_module_exit()
+                .then(|| destroy.caller.module_going.clone())
+                .flatten()
+        })
+        .or_else(|| of_stack(destroy.past().frees.stack))
+        .or_else(|| of_stack(destroy.past().callbacks.stack))
+}
+
+pub(crate) fn frames(state: &State, id: StackId) -> Vec<String> {
+    state.stack(id).frames.iter().map(ToString::to_string).collect()
+}
+
+/// The sites of what was left at the look, or of what the destroy waited for; else the site of the last
+/// deferred free.
+fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
+    let is_waited_for = destroy.coverage.inside || destroy.waited_for_callbacks();
+    let taken = match destroy.shutdown {
+        Some(Shutdown::Empty) if destroy.after.counts.callbacks_waiting > 0 => Some(destroy.judged_at()),
+        Some(Shutdown::Empty) if is_waited_for => Some(&destroy.at_begin),
+        Some(Shutdown::Empty) => None,
+        Some(Shutdown::Left(_)) | None => Some(destroy.judged_at()),
+    };
+    let mut sites: Vec<SiteCount> = taken
+        .into_iter()
+        .flat_map(|moment| &moment.stacks)
+        .map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) })
+        .collect();
+    if sites.is_empty() {
+        let last = if destroy.has_open_callbacks() {
+            destroy.past().callbacks.stack
+        } else {
+            destroy.past().frees.stack
+        };
+        if last != StackId::default() {
+            sites.push(SiteCount { objects: 0, stack: frames(state, last) });
+        }
+    }
+    sites.sort_by_key(|site| core::cmp::Reverse(site.objects));
+    sites
+}

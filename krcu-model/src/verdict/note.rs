@@ -1,0 +1,182 @@
+//! Note: why something cannot be decided, or what else there is to know. Values only: who reports a verdict makes
+//! sentences of them.
+
+use crate::event::LossReason;
+
+/// What the watch did not see, and that something hangs on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unseen {
+    /// Events went unseen.
+    Lost {
+        /// Why.
+        reason: LossReason,
+        /// How many; 0 where nobody counted them.
+        events: u64,
+        /// Of which programs, where runs of them were skipped.
+        programs: Vec<String>,
+    },
+    /// How the destroy ended was not seen.
+    EndUnseen,
+    /// Some way by which deferred frees run is out of sight.
+    BlindFrees,
+    /// `call_rcu()` is out of sight.
+    BlindCallbacks,
+    /// `rcu_barrier()` is out of sight.
+    BlindRcuBarrier,
+    /// The kernel's barrier for `kfree_rcu()` is out of sight.
+    BlindKvfreeBarrier,
+    /// A map of the probes was full, so whether the destroy waited is not known.
+    WaitUnknown,
+    /// A barrier that is older than the probes may order what was queued before them.
+    OlderBarrierMayOrder,
+    /// The destroy began before the probes were attached.
+    UnderWayAtAttach,
+    /// Nothing was left; what was queued before the probes is not known to be ordered.
+    PastUnordered,
+    /// Objects were freed that nobody was seen to queue, and calls that queue went unseen.
+    FreedMaybeQueued {
+        /// How many objects.
+        objects: u64,
+        /// Calls that went unseen.
+        calls: u64,
+    },
+    /// The objects of this cache are counted, not followed.
+    Counted,
+    /// Another task called the barrier that covers what was deferred last, and its caller is not known.
+    BarrierCaller,
+    /// The module's own code called that barrier in another task, for which the destroying task may have waited.
+    HelperAwaited,
+}
+
+/// What there is to know of objects that are left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OfLeft {
+    /// More is outstanding than the kernel counts.
+    MoreThanKernelCounts {
+        /// Deferred frees that are outstanding.
+        outstanding: u64,
+        /// Objects left, by the kernel's count; none where it found nothing.
+        left: Option<u64>,
+    },
+    /// More callbacks wait than objects are left.
+    MoreCallbacks {
+        /// How many more.
+        excess: u64,
+    },
+    /// Two callbacks that wait may lie in one object.
+    CallbacksMayShare,
+    /// The kernel's count mixes several moments.
+    CountOfSeveralMoments,
+    /// Objects are left that nobody queued, and what a callback hands on is not followed.
+    CallbacksHandOn {
+        /// Whether any callback still waits.
+        some_wait: bool,
+    },
+    /// Of the objects left, some are older than the probes.
+    OlderThanProbes {
+        /// How many.
+        objects: u64,
+    },
+    /// Of the objects left, some may have been queued by calls that went unseen.
+    MaybeQueued {
+        /// How many.
+        objects: u64,
+        /// Calls that went unseen.
+        calls: u64,
+    },
+    /// Of the objects left, some may belong to callbacks for which no `rcu_barrier()` has waited.
+    MaybeCallbacks {
+        /// How many.
+        objects: u64,
+    },
+    /// Of the leaked objects, some were allocated before the probes were attached.
+    LeaksOlderThanProbes {
+        /// How many.
+        objects: u64,
+    },
+    /// Where some of the leaked objects were allocated was not seen.
+    LeaksFromUnseen {
+        /// How many.
+        objects: u64,
+    },
+    /// More objects were allocated and neither queued nor freed than are left.
+    MoreAllocated {
+        /// Objects that were allocated.
+        allocated: u64,
+        /// Of these, more than are left.
+        excess: u64,
+    },
+}
+
+/// One thing to know of a verdict, with its numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// Something went unseen.
+    Unseen(Unseen),
+    /// Of the objects that are left.
+    Left(OfLeft),
+    /// The cache was destroyed before, which failed.
+    DestroyedBefore,
+    /// The cache is merged with others and stays for so many.
+    Merged {
+        /// Users that still have it.
+        others: u32,
+    },
+    /// Deferred frees ran after the memory of the cache was given back.
+    FreedAfterRelease {
+        /// How many.
+        frees: u64,
+    },
+    /// Nothing was left, and callbacks had not run: they will run on memory that is gone.
+    CallbacksOutliveMemory {
+        /// How many.
+        callbacks: u64,
+    },
+    /// Some of what the destroy waited for lay in sheaves.
+    LayInSheaves {
+        /// How many.
+        objects: u64,
+    },
+    /// A barrier that somebody else called happened to run before the destroy.
+    LuckyBarrier,
+    /// A callback lies in the text of a module, and may run after that is gone.
+    CallbackInModule {
+        /// Its function.
+        function: String,
+        /// The module.
+        module: String,
+    },
+    /// A barrier returned while something that it covers was queued.
+    BarrierEarly {
+        /// Objects.
+        objects: u64,
+        /// How long the barrier took.
+        took_ns: u64,
+    },
+    /// Objects were freed before a grace period had passed.
+    FreedEarly {
+        /// Objects.
+        objects: u64,
+        /// How long after it was queued the first was.
+        after_ns: u64,
+    },
+    /// Objects were handed over to be freed while they were queued already.
+    HandedOverTwice {
+        /// Objects.
+        objects: u64,
+        /// How long after it was queued the first was.
+        after_ns: u64,
+    },
+}
+
+impl From<Unseen> for Note {
+    fn from(note: Unseen) -> Note {
+        Note::Unseen(note)
+    }
+}
+
+impl From<OfLeft> for Note {
+    fn from(note: OfLeft) -> Note {
+        Note::Left(note)
+    }
+}
