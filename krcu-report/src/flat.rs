@@ -4,7 +4,7 @@ use krcu_model::{
     State, Verdict, VerdictKind,
     reason::Reason,
     verdict::{
-        CallbackCount, CpuCount, DestroyedBy, Evidence, FreedBy, KernelResult, LuckyBarrier, Ordering,
+        About, CallbackCount, CpuCount, DestroyedBy, Evidence, FreedBy, KernelResult, LuckyBarrier, Ordering,
         SiteCount,
     },
 };
@@ -22,7 +22,10 @@ pub struct FlatVerdict {
     pub flagged: bool,
     /// Whether `--strict` calls it one.
     pub flagged_strictly: bool,
-    /// Name of the cache.
+    /// What it is about; absent for a cache.
+    #[serde(default, skip_serializing_if = "is_cache")]
+    pub about: About,
+    /// Name of the cache; empty of a module, whose name is below.
     pub cache: String,
     /// Other names under which it was asked for.
     pub aliases: Vec<String>,
@@ -109,6 +112,21 @@ pub struct FlatVerdict {
     pub advice: String,
 }
 
+fn is_cache(about: &About) -> bool {
+    *about == About::Cache
+}
+
+impl FlatVerdict {
+    /// What it is about, by name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self.about {
+            About::Cache => &self.cache,
+            About::Module => self.module.as_deref().unwrap_or_default(),
+        }
+    }
+}
+
 /// Every verdict, in the order of the judge.
 #[must_use]
 pub fn verdicts(state: &State) -> Vec<FlatVerdict> {
@@ -118,12 +136,13 @@ pub fn verdicts(state: &State) -> Vec<FlatVerdict> {
 impl From<Verdict> for FlatVerdict {
     fn from(verdict: Verdict) -> FlatVerdict {
         let advice = words::advice(&verdict).to_owned();
-        let Verdict { cache, decision, evidence } = verdict;
+        let Verdict { about, cache, decision, evidence } = verdict;
         let Evidence { destroyed, kernel, deferred, late, leak_sites } = evidence;
         FlatVerdict {
             verdict: decision.kind,
             flagged: decision.kind.is_flagged(),
             flagged_strictly: decision.kind.is_flagged_strictly(),
+            about,
             cache: cache.name,
             aliases: cache.aliases,
             module: cache.module,

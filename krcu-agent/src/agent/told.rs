@@ -7,7 +7,7 @@ use krcu_report::VerdictRow;
 
 use super::{config::Level, log::Told};
 
-/// What the kernel is accused of: the word, and which life of which cache it is about.
+/// What no destroy is behind: the word, and which life of which cache, or which module, it is about.
 type Accusation = (VerdictKind, Option<u32>, String);
 
 /// What was told.
@@ -32,7 +32,7 @@ impl Known {
                     before => before,
                 },
                 None => {
-                    let accusation = (kind, row.life, row.verdict.cache.clone());
+                    let accusation = (kind, row.life, row.verdict.name().to_owned());
                     let objects = row.verdict.queued_by_kfree_rcu.max(row.verdict.queued_twice);
                     let alike = found.entry(accusation.clone()).or_default();
                     let place = *alike;

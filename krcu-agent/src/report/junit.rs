@@ -71,7 +71,7 @@ fn of_verdict(report: &Report, verdict: &FlatVerdict) -> String {
     } else {
         Some(format!("      <system-out>\n{}</system-out>\n", escaped(&evidence())))
     };
-    case(&class, &verdict.cache, verdict.wait_ns.unwrap_or(0), body.as_deref())
+    case(&class, verdict.name(), verdict.wait_ns.unwrap_or(0), body.as_deref())
 }
 
 fn case(class: &str, name: &str, ns: u64, body: Option<&str>) -> String {

@@ -54,7 +54,7 @@ fn point(is_ok: bool, number: usize, name: &str) -> String {
 /// `my_cache: pending (my_module)`.
 fn name(report: &Report, verdict: &FlatVerdict) -> String {
     let module = verdict.module.as_ref().map_or_else(String::new, |module| format!(" ({module})"));
-    format!("{}: {}{module}", verdict.cache, text::word(report, verdict))
+    format!("{}: {}{module}", verdict.name(), text::word(report, verdict))
 }
 
 /// A description: a `#` would begin a directive, and a line break another line.

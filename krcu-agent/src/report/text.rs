@@ -101,7 +101,7 @@ fn title(report: &Report, verdict: &FlatVerdict) -> String {
     let loud = report.is_flagged(verdict) || verdict.verdict == VerdictKind::Unordered;
     let word = word(report, verdict);
     let word = if loud { word.to_uppercase() } else { word.to_owned() };
-    let (head, clause) = (format!("{word:NAME_COLUMN$}{}", verdict.cache), clause(verdict));
+    let (head, clause) = (format!("{word:NAME_COLUMN$}{}", verdict.name()), clause(verdict));
     let module = verdict.module.as_deref().unwrap_or_default();
     let one_line = format!("{head}  {clause}");
     // Two blanks stand between the clause and the module.

@@ -69,7 +69,7 @@ pub(crate) struct Modules {
 }
 
 /// Unloads kept of the newest: of a watch that goes on for weeks the older ones are forgotten.
-const MOST: usize = 256;
+const MOST: usize = 1024;
 
 impl Modules {
     pub(crate) fn has_gone(&mut self, unload: Unload) {

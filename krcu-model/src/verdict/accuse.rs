@@ -10,7 +10,7 @@ use crate::{
     },
     state::{State, id::CacheId, stack::StackId},
     verdict::{
-        decision::{Decision, Left, Verdict},
+        decision::{About, Decision, Left, Verdict},
         evidence::{AboutCache, DeferredFrees, Destroyed, Evidence, SiteCount},
         gather::frames,
         kind::VerdictKind,
@@ -69,6 +69,7 @@ fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
     let left = Left { frees: objects, ..Left::default() };
     let oldest_age_ns = Some(at.since(*oldest));
     Some(Verdict {
+        about: About::Cache,
         cache: AboutCache { name: facts.name, ..AboutCache::default() },
         decision: Decision { left, ..Decision::default() }.is(kind).note(note),
         evidence: Evidence {
@@ -126,6 +127,7 @@ fn of_double(state: &State, cache: CacheId, doubles: &Doubles) -> Option<Verdict
     let deferred =
         DeferredFrees { queued_twice: objects, sites: sites.collect(), ..DeferredFrees::default() };
     Some(Verdict {
+        about: About::Cache,
         cache: AboutCache { name, module, object_bytes: object_size, ..AboutCache::default() },
         decision: Decision::default().is(VerdictKind::DoubleFree).note(note),
         evidence: Evidence { deferred, ..Evidence::default() },

@@ -3,6 +3,8 @@
 //! A new rule gives one of these; what it has to tell beside the word is a [`Reason`], a [`Note`] or a number here. A new
 //! note makes the compiler ask for its sentence where verdicts are reported, and nowhere else.
 
+use serde::{Deserialize, Serialize};
+
 use crate::verdict::{
     evidence::{AboutCache, Evidence, LuckyBarrier},
     kind::{Ordering, VerdictKind},
@@ -82,10 +84,24 @@ impl Decision {
     }
 }
 
+/// What a verdict is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum About {
+    /// A cache.
+    #[default]
+    Cache,
+    /// The text of a module that goes.
+    Module,
+}
+
 /// One verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
-    /// The cache that it is about.
+    /// What it is about.
+    pub about: About,
+    /// The cache that it is about; of a module, its name.
     pub cache: AboutCache,
     /// What is decided.
     pub decision: Decision,

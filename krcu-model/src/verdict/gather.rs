@@ -10,7 +10,7 @@ use crate::{
         stack::StackId,
     },
     verdict::{
-        decision::{Decision, Verdict},
+        decision::{About, Decision, Verdict},
         evidence::{
             AboutCache, CallbackCount, CpuCount, DeferredFrees, Destroyed, DestroyedBy, Evidence, KernelSaid,
             LateFrees, SiteCount,
@@ -55,7 +55,7 @@ pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) 
         },
         leak_sites: leaked.map(|_| leak_sites(state, destroy)).unwrap_or_default(),
     };
-    Verdict { cache: about(state, destroy), decision, evidence }
+    Verdict { about: About::Cache, cache: about(state, destroy), decision, evidence }
 }
 
 pub(crate) fn about(state: &State, destroy: &Destroy) -> AboutCache {

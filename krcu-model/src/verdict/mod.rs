@@ -15,15 +15,17 @@ pub(crate) mod kind;
 mod loss;
 mod note;
 pub mod reason;
+mod unload;
 
 pub use self::{
     decide::{of_destroy, verdicts},
-    decision::{Decision, Left, Verdict, Waited},
+    decision::{About, Decision, Left, Verdict, Waited},
     evidence::{
         AboutCache, CallbackCount, CpuCount, DeferredFrees, Destroyed, DestroyedBy, Evidence, KernelSaid,
         LateFrees, LuckyBarrier, SiteCount,
     },
     kind::{KernelResult, Ordering, VerdictKind},
     note::{Note, OfLeft, Unseen},
+    unload::of_unload,
 };
 pub use crate::state::freed_by::FreedBy;

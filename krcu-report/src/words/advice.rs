@@ -2,13 +2,16 @@
 
 use krcu_model::{
     Verdict, VerdictKind,
-    verdict::{Decision, Ordering},
+    verdict::{About, Decision, Ordering},
 };
 
 /// What to do about a verdict.
 #[must_use]
 pub fn advice(verdict: &Verdict) -> &'static str {
     let Decision { kind, ordering, left, waited, .. } = &verdict.decision;
+    if verdict.about == About::Module && matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {
+        return "call rcu_barrier() in the module's exit function, after the last call_rcu(): a callback that runs later runs in text that is gone";
+    }
     match kind {
         VerdictKind::Clean if *ordering == Ordering::Unknown => {
             "nothing to do for this run; with --strict, attach before the module is loaded"

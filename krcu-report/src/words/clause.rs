@@ -5,11 +5,18 @@ use super::{
     units::{objects, span},
 };
 use crate::FlatVerdict;
-use krcu_model::{VerdictKind, reason::Reason, verdict::Ordering};
+use krcu_model::{
+    VerdictKind,
+    reason::Reason,
+    verdict::{About, Ordering},
+};
 
 /// What, in one clause that follows the cache's name; empty where the word says it all.
 #[must_use]
 pub fn clause(verdict: &FlatVerdict) -> String {
+    if verdict.about == About::Module {
+        return of_module(verdict);
+    }
     match verdict.verdict {
         VerdictKind::Clean if verdict.ordering == Ordering::Unknown => match verdict.reasons.first() {
             Some(Reason::LateAttach) | None => "nothing was left; it is older than the probes",
@@ -59,6 +66,20 @@ pub fn clause(verdict: &FlatVerdict) -> String {
         }
         VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
         VerdictKind::Inconclusive => undecided(verdict),
+    }
+}
+
+/// What is said of a module whose text goes.
+fn of_module(verdict: &FlatVerdict) -> String {
+    let of_text = objects(verdict.callbacks_ever, "callback");
+    match verdict.verdict {
+        VerdictKind::Pending => format!(
+            "unloaded with {} in its text outstanding",
+            objects(verdict.queued_by_call_rcu.unwrap_or(0), "callback")
+        ),
+        VerdictKind::Unordered => format!("unloaded after {of_text} in its text had run, by luck"),
+        VerdictKind::Inconclusive => undecided(verdict),
+        _ => format!("unloaded after {of_text} in its text had run"),
     }
 }
 

@@ -1,0 +1,140 @@
+//! Unload: a module's text goes. Had every callback in it run, by order of its own teardown?
+
+use crate::{
+    event::{Blind, Gap, LossReason, Scope},
+    state::{State, barriers::Cover, function::FunctionId, module::Unload, stack::StackId},
+    verdict::{
+        decision::{About, Decision, Left, Verdict},
+        emptied::lucky_barrier,
+        evidence::{
+            AboutCache, CallbackCount, CpuCount, DeferredFrees, Destroyed, DestroyedBy, Evidence, SiteCount,
+        },
+        gather::frames,
+        kind::{Ordering, VerdictKind},
+        note::{Note, Unseen},
+        reason::Reason,
+    },
+};
+
+/// What follows for one unload from what is believed now.
+#[must_use]
+pub fn of_unload(state: &State, unload: &Unload) -> Verdict {
+    let mut decision = decide(state, unload);
+    let callbacks = callbacks(state, unload, decision.kind);
+    if matches!(decision.kind, VerdictKind::Pending | VerdictKind::Unordered) {
+        decision.notes.extend(callbacks.iter().filter_map(|callback| {
+            let (function, module) = (callback.function.clone(), callback.module.clone()?);
+            Some(Note::CallbackInModule { function, module })
+        }));
+    }
+    let evidence = Evidence {
+        destroyed: Destroyed {
+            by: DestroyedBy { task: unload.task.0, ..DestroyedBy::default() },
+            at_ns: unload.at.time.since(state.watch.attached),
+            ..Destroyed::default()
+        },
+        deferred: DeferredFrees {
+            callbacks_ever: unload.text.callbacks.ever,
+            oldest_age_ns: unload.left.oldest.map(|oldest| unload.at.time.since(oldest)),
+            sites: sites(state, unload),
+            cpus: unload
+                .left
+                .cpus
+                .iter()
+                .map(|(cpu, objects)| CpuCount { cpu: *cpu, objects: *objects })
+                .collect(),
+            callbacks,
+            ..DeferredFrees::default()
+        },
+        ..Evidence::default()
+    };
+    let cache = AboutCache {
+        module: Some(unload.module.clone()),
+        created_while_watched: unload.text.loaded.is_some(),
+        ..AboutCache::default()
+    };
+    Verdict { about: About::Module, cache, decision, evidence }
+}
+
+fn decide(state: &State, unload: &Unload) -> Decision {
+    let left = unload.left.counts.callbacks();
+    let known = state.sees_callbacks_run().then_some(left);
+    let mut decision = Decision { left: Left { callbacks: known, ..Left::default() }, ..Decision::default() };
+    let losses = losses(state, unload);
+    if !losses.is_empty() {
+        for gap in losses {
+            let Gap { reason, events, programs, .. } = gap;
+            let note = Unseen::Lost { reason: *reason, events: *events, programs: programs.clone() };
+            decision = decision.because((*reason).into(), note);
+        }
+        return decision;
+    }
+    if known.is_some_and(|left| left > 0) {
+        decision.ordering = Ordering::Unordered;
+        return decision.is(VerdictKind::Pending);
+    }
+    if !unload.has_open_callbacks() {
+        decision.ordering = Ordering::Ordered;
+        return decision.is(VerdictKind::Clean);
+    }
+    if state.watch.blind.contains(&Blind::RcuBarrier) {
+        return decision.because(Reason::BlindRcuBarrier, Unseen::BlindRcuBarrier);
+    }
+    match unload.cover() {
+        Cover::Helper(_) => decision.because(Reason::HelperUnawaited, Unseen::HelperAwaited),
+        Cover::Unknown(_) => decision.because(Reason::BarrierCallerUnknown, Unseen::BarrierCaller),
+        Cover::Luck(barrier) => {
+            decision.ordering = Ordering::Unordered;
+            decision.lucky = Some(lucky_barrier(state, barrier, unload.at.time));
+            decision.note(Note::LuckyBarrier).is(VerdictKind::Unordered)
+        }
+        Cover::Nobody => {
+            decision.ordering = Ordering::Unordered;
+            decision.is(VerdictKind::Unordered)
+        }
+    }
+}
+
+/// What went unseen while the module was there, and may have told of its callbacks.
+fn losses<'a>(state: &'a State, unload: &Unload) -> Vec<&'a Gap> {
+    let since = unload.text.loaded.map_or(state.watch.attached, |loaded| loaded.time);
+    let is_about = |gap: &&Gap| {
+        let by_scope = match gap.scope {
+            Scope::Everything | Scope::Queueing | Scope::Freeing | Scope::Barriers => true,
+            Scope::Cache(_) => gap.reason == LossReason::RingFull,
+            Scope::Grace => false,
+        };
+        by_scope && gap.until >= since && gap.from <= unload.at.time
+    };
+    state.gaps.iter().filter(is_about).collect()
+}
+
+/// The callbacks that are left, most first; else those that no barrier of the teardown orders before the text goes.
+fn callbacks(state: &State, unload: &Unload, kind: VerdictKind) -> Vec<CallbackCount> {
+    let count = |function: FunctionId, objects| {
+        let function = state.functions.get(function);
+        CallbackCount { objects, function: function.name.clone(), module: function.module.clone() }
+    };
+    let left = unload.left.functions.iter();
+    let mut callbacks: Vec<CallbackCount> =
+        left.map(|(function, objects)| count(*function, *objects)).collect();
+    callbacks.sort_by_key(|callback| core::cmp::Reverse(callback.objects));
+    if callbacks.is_empty() && matches!(kind, VerdictKind::Unordered | VerdictKind::Inconclusive) {
+        let open = unload.text.functions.since(unload.covered);
+        callbacks.extend(open.into_iter().map(|function| count(function, 0)));
+    }
+    callbacks
+}
+
+/// Where what is left was queued; else where the last callback was, unless it is ordered.
+fn sites(state: &State, unload: &Unload) -> Vec<SiteCount> {
+    let left = unload.left.stacks.iter();
+    let mut sites: Vec<SiteCount> =
+        left.map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) }).collect();
+    sites.sort_by_key(|site| core::cmp::Reverse(site.objects));
+    let last = unload.text.callbacks.stack;
+    if sites.is_empty() && unload.has_open_callbacks() && last != StackId::default() {
+        sites.push(SiteCount { objects: 0, stack: frames(state, last) });
+    }
+    sites
+}

@@ -1,0 +1,121 @@
+//! Unloads: what a module's text had left to do when it went, and whether its own teardown had waited for that.
+
+mod run;
+
+use krcu_common::BarrierKind::Rcu;
+use krcu_model::{
+    VerdictKind,
+    event::{CacheAddress, FunctionAddress, LossReason, ObjectAddress, Scope, Site, What},
+    reason::Reason,
+    verdict::{About, Verdict},
+    verdicts,
+};
+use run::{CACHE, EXIT, Run};
+
+/// The head lies in no object that is followed.
+const ELSEWHERE: CacheAddress = CacheAddress(0);
+const OTHER: u32 = 30;
+const EXITS: u32 = 1;
+const THEIRS: u32 = 2;
+
+fn begun() -> Run {
+    Run::live()
+        .site(EXITS, &["rcu_barrier+0x5/0x150", "mine_exit+0x10/0x20 [mine]"])
+        .site(THEIRS, &["rcu_barrier+0x5/0x150", "theirs_exit+0x10/0x20 [theirs]"])
+        .then(EXIT, What::ModuleLoaded { name: "mine".to_owned() })
+        .then(
+            EXIT,
+            What::Function { function: FunctionAddress(7), symbol: "mine_free+0x0/0x20 [mine]".to_owned() },
+        )
+        .then(
+            EXIT,
+            What::Function { function: FunctionAddress(8), symbol: "kernel_free+0x0/0x20".to_owned() },
+        )
+}
+
+fn queued(run: Run, heads: std::ops::Range<u64>, cache: CacheAddress, function: u64) -> Run {
+    heads.fold(run, |run, head| {
+        let (object, function) = (ObjectAddress(head * 64), FunctionAddress(function));
+        run.then(EXIT, What::CallbackQueued { object, cache, function, text: None, site: Site(0) })
+    })
+}
+
+fn ran(run: Run, heads: std::ops::Range<u64>, cache: CacheAddress) -> Run {
+    heads.fold(run, |run, head| {
+        run.then(run::SOFTIRQ, What::CallbackRuns { object: ObjectAddress(head * 64), cache })
+            .then(run::SOFTIRQ, run::RETURNED)
+    })
+}
+
+fn gone(run: Run) -> Vec<Verdict> {
+    let run = run.then(EXIT, What::ModuleFreed { name: "mine".to_owned() });
+    let all = verdicts(&run.state);
+    all.into_iter().filter(|verdict| verdict.about == About::Module).collect()
+}
+
+/// The word, the callbacks left, and the reasons of the only verdict about the module.
+fn said(run: Run) -> (VerdictKind, Option<u64>, Vec<Reason>) {
+    let all = gone(run);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    assert_eq!(all[0].cache.module.as_deref(), Some("mine"));
+    (all[0].decision.kind, all[0].decision.left.callbacks, all[0].decision.reasons.clone())
+}
+
+#[test]
+fn a_module_must_wait_for_its_callbacks_wherever_their_heads_lie() {
+    use VerdictKind::{Clean, Inconclusive, Pending, Unordered};
+    for cache in [ELSEWHERE, CACHE] {
+        let used = || queued(begun().created(CACHE), 0..3, cache, 7);
+        let all_ran = || ran(used(), 0..3, cache);
+        assert_eq!(said(ran(used(), 0..1, cache)), (Pending, Some(2), vec![]), "{cache:?}");
+        assert_eq!(said(all_ran()), (Unordered, Some(0), vec![]));
+        assert_eq!(said(all_ran().barrier_from(EXIT, Rcu, EXITS)), (Clean, Some(0), vec![]));
+        assert_eq!(said(all_ran().barrier_from(OTHER, Rcu, THEIRS)), (Unordered, Some(0), vec![]));
+        let helper = all_ran().barrier_from(OTHER, Rcu, EXITS);
+        assert_eq!(said(helper), (Inconclusive, Some(0), vec![Reason::HelperUnawaited]));
+        let unknown = all_ran().barrier_from(OTHER, Rcu, 0);
+        assert_eq!(said(unknown), (Inconclusive, Some(0), vec![Reason::BarrierCallerUnknown]));
+        // One that was queued after the barrier is not covered by it.
+        let again = queued(all_ran().barrier_from(EXIT, Rcu, EXITS), 5..6, cache, 7);
+        assert_eq!(said(ran(again, 5..6, cache)), (Unordered, Some(0), vec![]));
+    }
+}
+
+#[test]
+fn a_callback_that_runs_is_left_until_it_returns() {
+    let runs =
+        |run: Run| run.then(run::SOFTIRQ, What::CallbackRuns { object: ObjectAddress(0), cache: ELSEWHERE });
+    let running = runs(queued(begun(), 0..1, ELSEWHERE, 7));
+    assert_eq!(said(running).0, VerdictKind::Pending);
+    let returned = runs(queued(begun(), 0..1, ELSEWHERE, 7)).then(run::SOFTIRQ, run::RETURNED);
+    assert_eq!(said(returned).0, VerdictKind::Unordered);
+}
+
+#[test]
+fn what_is_no_callback_of_its_text_is_not_told() {
+    // A callback in the kernel's text stays, and a module that has queued none has nothing to be told of.
+    assert_eq!(gone(queued(begun().created(CACHE), 0..1, CACHE, 8)), []);
+    assert_eq!(gone(begun()), []);
+    // It is loaded again: what the first had queued is not the second's.
+    let again = ran(queued(begun(), 0..1, ELSEWHERE, 7), 0..1, ELSEWHERE).barrier_from(EXIT, Rcu, EXITS);
+    let again = again.then(EXIT, What::ModuleFreed { name: "mine".to_owned() });
+    assert_eq!(gone(again.then(EXIT, What::ModuleLoaded { name: "mine".to_owned() })).len(), 1);
+}
+
+#[test]
+fn a_loss_while_it_was_loaded_leaves_it_open() {
+    let lost = |run: Run| {
+        let gap = krcu_model::event::Gap {
+            reason: LossReason::ProbeMissed,
+            events: 1,
+            from: krcu_model::event::Time(0),
+            until: krcu_model::event::Time(1_000_000),
+            scope: Scope::Queueing,
+            programs: vec![],
+        };
+        run.then(EXIT, What::Gap(gap))
+    };
+    let used = queued(begun(), 0..1, ELSEWHERE, 7);
+    let (kind, _, reasons) = said(lost(ran(used, 0..1, ELSEWHERE).barrier_from(EXIT, Rcu, EXITS)));
+    assert_eq!((kind, reasons), (VerdictKind::Inconclusive, vec![Reason::ProbeMissed]));
+}
