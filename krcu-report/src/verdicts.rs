@@ -13,7 +13,7 @@ use krcu_model::{
     accuse::{self, Accusation},
     of_destroy,
     state::{Destroy, DestroyId, State},
-    verdict::VerdictKind,
+    verdict::{VerdictKind, of_unload},
 };
 
 /// Destroys that are decided anew.
@@ -110,7 +110,14 @@ impl Verdicts {
             settled: true,
             verdict: verdict.into(),
         });
-        self.rows = of_destroys.chain(of_kernel).collect();
+        let of_modules = state.unloads().iter().map(|unload| VerdictRow {
+            destroy: None,
+            life: None,
+            at_ns: unload.at.time.since(state.watch().attached),
+            settled: true,
+            verdict: of_unload(state, unload).into(),
+        });
+        self.rows = of_destroys.chain(of_modules).chain(of_kernel).collect();
         let passing: Vec<VerdictRow> =
             settled.into_iter().filter_map(|id| state.destroy(id)).map(row_of).collect();
         for row in &passing {
