@@ -12,7 +12,7 @@ use crate::{
     engine::{self, AttachOptions, Job, Keep, Until},
     error::VerbError,
     outcome::{EXIT_FLAGGED, Policy},
-    probe::STACKS,
+    probe::{LoadOptions, STACKS},
     quantity,
     report::Format,
 };
@@ -118,11 +118,13 @@ impl Options {
     /// What they ask of the probes.
     fn attach(&self) -> AttachOptions {
         AttachOptions {
-            ring_bytes: self.ring_bytes,
-            stacks: self.stacks,
-            queue_stacks: !self.no_stacks,
+            load: LoadOptions {
+                ring_bytes: self.ring_bytes,
+                stacks: self.stacks,
+                queue_stacks: !self.no_stacks,
+                probe_log: self.probe_log,
+            },
             alloc_stacks: self.alloc_stacks,
-            probe_log: self.probe_log,
             verbose: self.verbose,
         }
     }

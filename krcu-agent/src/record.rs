@@ -10,7 +10,7 @@ use crate::{
     engine::{self, AttachOptions, Job, Keep, Until},
     error::VerbError,
     outcome::{EXIT_FAILED, Outcome, Policy},
-    probe::STACKS,
+    probe::{LoadOptions, STACKS},
     quantity,
 };
 
@@ -72,11 +72,13 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
     };
     let outcome = engine::run(Job {
         attach: AttachOptions {
-            ring_bytes: options.ring_bytes,
-            stacks: options.stacks,
-            queue_stacks: !options.no_stacks,
+            load: LoadOptions {
+                ring_bytes: options.ring_bytes,
+                stacks: options.stacks,
+                queue_stacks: !options.no_stacks,
+                probe_log: false,
+            },
             alloc_stacks: options.alloc_stacks,
-            probe_log: false,
             verbose: options.verbose,
         },
         until,

@@ -20,6 +20,7 @@ use crate::{
     error::VerbError,
     memory,
     pipeline::Pipeline,
+    probe::LoadOptions,
     signals::Signals,
     sinks::{Names, Sinks},
 };
@@ -141,11 +142,13 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
     };
     let outside = outside::Reader::new(config.probes.ring_bytes, config.probes.statistics)?;
     let attached = attach(AttachOptions {
-        ring_bytes: config.probes.ring_bytes,
-        stacks: config.probes.stacks,
-        queue_stacks: config.probes.queue_stacks,
+        load: LoadOptions {
+            ring_bytes: config.probes.ring_bytes,
+            stacks: config.probes.stacks,
+            queue_stacks: config.probes.queue_stacks,
+            probe_log: false,
+        },
         alloc_stacks: config.probes.alloc_stacks,
-        probe_log: false,
         verbose: options.verbose,
     })?;
     for why in &attached.withdrawn {

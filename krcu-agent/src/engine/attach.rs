@@ -21,16 +21,10 @@ use crate::{
 /// What is asked of the probes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttachOptions {
-    /// As in [`LoadOptions`].
-    pub(crate) ring_bytes: u32,
-    /// Stacks that there is room for.
-    pub(crate) stacks: u32,
-    /// Whether each queueing call's stack is taken.
-    pub(crate) queue_stacks: bool,
+    /// Of every probe; their own diagnostics go to standard error.
+    pub(crate) load: LoadOptions,
     /// Whether each object is followed from its allocation.
     pub(crate) alloc_stacks: bool,
-    /// Whether the probes' own diagnostics go to standard error.
-    pub(crate) probe_log: bool,
     /// Whether the whole of the verifier's log is told when it refuses.
     pub(crate) verbose: bool,
 }
@@ -55,23 +49,14 @@ pub(crate) struct Attached {
 pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<Attached> {
     let begun = now()?;
     let facts = Facts::gather(Path::new("/"));
-    let mut probes = Probes::load(
-        Plan::asked(&facts, options.alloc_stacks),
-        LoadOptions {
-            ring_bytes: options.ring_bytes,
-            wake_bytes: (options.ring_bytes / 8).min(256 << 10),
-            queue_stacks: options.queue_stacks,
-            probe_log: options.probe_log,
-            stacks: options.stacks,
-        },
-    )
-    .map_err(|error| explain(error, options.verbose))?;
+    let plan = Plan::asked(&facts, options.alloc_stacks);
+    let mut probes = Probes::load(plan, options.load).map_err(|error| explain(error, options.verbose))?;
     memory::give_back();
     let words = |error: &LoadError| if options.verbose { error.to_string() } else { error.headline() };
     let withdrawn = probes.withdrawn().iter().map(words).collect();
     let attached = now()?;
     let source = Source::of(probes.take_ring()?)?;
-    let log = if options.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
+    let log = if options.load.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
     let possible_cpus = facts.possible_cpus.unwrap_or(0);
     let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
     Ok(Attached { probes, watch, begun, withdrawn, facts, source, log })

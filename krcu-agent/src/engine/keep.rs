@@ -16,7 +16,7 @@ use crate::{events_file::EventsFile, sinks::Sinks};
 pub(crate) struct Keep {
     events: Option<EventsFile>,
     /// The folder of a trace, in which nothing is yet.
-    trace: Option<PathBuf>,
+    pub(super) trace: Option<PathBuf>,
     limits: Limits,
 }
 
@@ -39,11 +39,6 @@ impl Keep {
             })?;
         }
         Ok(Keep { events, trace: trace.map(Path::to_owned), limits })
-    }
-
-    /// The folder of the trace.
-    pub(super) fn trace(&self) -> Option<PathBuf> {
-        self.trace.clone()
     }
 
     /// Begins both, and says why there is no trace where one was to be: a disk without room ends no run.

@@ -96,7 +96,7 @@ pub(crate) fn event_loop() -> anyhow::Result<Runtime> {
 /// # Errors
 /// When krcu failed; nothing stays attached.
 pub(crate) fn run(job: Job) -> anyhow::Result<Outcome> {
-    let folder = job.keep.trace();
+    let folder = job.keep.trace.clone();
     let outcome = event_loop().and_then(|event_loop| event_loop.block_on(watch(job)));
     if let (Err(_), Some(folder)) = (&outcome, folder) {
         // It stays where something is in it.
