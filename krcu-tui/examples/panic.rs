@@ -8,7 +8,7 @@ use krcu_tui::terminal::Taken;
 
 fn main() -> anyhow::Result<()> {
     let mut taken = Taken::take(true)?;
-    taken.terminal.draw(|frame| frame.render_widget("a key makes it panic", frame.area()))?;
+    taken.terminal.draw(|frame| frame.render_widget("waiting", frame.area()))?;
     event::read()?;
     if env::args().nth(1).as_deref() == Some("another") {
         thread::spawn(panics);
