@@ -1,8 +1,8 @@
 //! Quantities: a span of time and a size, as a person writes them on the command line and in the configuration.
 //!
-//! `humantime` reads spans: it depends on nothing, is kept up, and was among our dependencies before. `parse-size`
-//! reads sizes: it depends on nothing, counts in whole numbers, and can take K, M and G for powers of 1024, as krcu
-//! always has.
+//! `humantime` reads spans: it has no dependencies, is maintained, and other crates here use it already. `parse-size`
+//! reads sizes: it has no dependencies, computes in integers, and can read K, M and G as powers of 1024, which krcu
+//! always did.
 
 use std::time::Duration;
 
@@ -11,9 +11,9 @@ use parse_size::Config;
 
 /// Digits of the largest number of 64 bits.
 const MOST_DIGITS: usize = 20;
-/// A page: the smallest room for events, and the smallest file that one after another is begun at.
+/// A page: the smallest ring, and the smallest size at which another file is begun.
 const LEAST_BYTES: u64 = 4 << 10;
-/// The largest room for events.
+/// The largest ring.
 const MOST_RING_BYTES: u64 = 1 << 30;
 
 /// Reads a span of time; a number alone is seconds.
@@ -50,14 +50,14 @@ pub fn span(text: &str) -> Result<Duration, String> {
 /// What is wrong, and how a size is written.
 pub fn size(text: &str) -> Result<u64, String> {
     let text = unsigned(text);
-    // With more digits than a number can have, `parse-size` may count wrong.
+    // `parse-size` may overflow on more digits than 64 bits can hold.
     let can_be = text.bytes().filter(u8::is_ascii_digit).count() <= MOST_DIGITS;
     let read =
         Some(text).filter(|_| can_be).and_then(|text| Config::new().with_binary().parse_size(text).ok());
     read.ok_or_else(|| format!("`{text}` is no size: write a number with K, M or G, as in 64M"))
 }
 
-/// Reads the room for events that wait to be read.
+/// Reads the size of the ring.
 ///
 /// # Errors
 /// What is wrong, and which sizes there are.
@@ -78,7 +78,7 @@ pub fn file_bytes(text: &str) -> Result<u64, String> {
     is_enough.then_some(bytes).ok_or_else(|| format!("`{text}` is too small: write at least 4K, as in 64M"))
 }
 
-/// A number may have its sign before it.
+/// A number may begin with a plus sign.
 fn unsigned(text: &str) -> &str {
     text.strip_prefix('+').unwrap_or(text)
 }

@@ -1,4 +1,4 @@
-//! Attach: the probes that were asked for, at their functions; from here on the kernel writes events.
+//! Attach: loads the probes and attaches them to their functions. From then on the kernel writes events.
 
 use std::{path::Path, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 /// What is asked of the probes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttachOptions {
-    /// Of every probe; their own diagnostics go to standard error.
+    /// What the probes are loaded with.
     pub(crate) load: LoadOptions,
     /// Whether each object is followed from its allocation.
     pub(crate) alloc_stacks: bool,

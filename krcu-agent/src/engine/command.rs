@@ -9,8 +9,8 @@ use super::Watcher;
 use crate::signals::{Came, Signals};
 
 impl Watcher {
-    /// Starts a command and takes what comes until it has ended; gives its status as a shell reports it. A signal to
-    /// end krcu is handed on instead: the verdict follows when the command has obeyed.
+    /// Starts a command and takes events until it has ended; gives its status as a shell reports it. A signal that asks
+    /// krcu to end is handed on to the command: krcu ends when the command has obeyed.
     ///
     /// # Errors
     /// When it cannot be started or waited for, or as [`Watcher::take`].

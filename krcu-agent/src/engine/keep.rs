@@ -1,4 +1,4 @@
-//! Keep: the files that a run leaves besides its report, claimed before anything is attached.
+//! Keep: the files that a run writes besides its report. They are created before anything is attached.
 
 use std::{
     fs,
@@ -15,16 +15,16 @@ use crate::{events_file::EventsFile, sinks::Sinks};
 #[derive(Debug)]
 pub(crate) struct Keep {
     events: Option<EventsFile>,
-    /// The folder of a trace, in which nothing is yet.
+    /// The folder of a trace, still empty.
     pub(super) trace: Option<PathBuf>,
     limits: Limits,
 }
 
 impl Keep {
-    /// Creates the file of the events and the folder of the trace, those that are named.
+    /// Creates the file of the events and the folder of the trace, where they are named.
     ///
     /// # Errors
-    /// When one of them cannot be made, or the folder is there.
+    /// When one of them cannot be created, or the folder exists.
     pub(crate) fn claim(events: Option<&Path>, trace: Option<&Path>, limits: Limits) -> anyhow::Result<Keep> {
         let events = events.map(|path| {
             let file = EventsFile::create(path);
@@ -41,10 +41,10 @@ impl Keep {
         Ok(Keep { events, trace: trace.map(Path::to_owned), limits })
     }
 
-    /// Begins both, and says why there is no trace where one was to be: a disk without room ends no run.
+    /// Begins both. If the trace cannot be begun, gives why: a full disk does not end the run.
     ///
     /// # Errors
-    /// When it cannot be said what the trace begins with.
+    /// When a clock cannot be read for the head of the trace.
     pub(crate) fn begin(
         self,
         watch: &Watch,

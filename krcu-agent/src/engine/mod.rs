@@ -1,7 +1,7 @@
-//! Engine: one run under the probes: attach, watch, settle, finish, and what came of it, an [`Outcome`].
+//! Engine: one run from begin to end: attach, watch, settle, finish. It ends with an [`Outcome`].
 //!
-//! `check` and `record` hand it a [`Job`]. `check --each` attaches once, and takes a run from it for each command. The
-//! agent has its own loop, and takes from here how the probes are attached, read and detached.
+//! `check` and `record` hand the engine a [`Job`]. `check --each` attaches once, and uses the parts of the engine for
+//! each command. The agent has a loop of its own; it attaches, reads and detaches by [`attach`] and [`Watcher`].
 //!
 //! What is absent here: command lines, formats of a report, and the socket.
 
@@ -45,20 +45,20 @@ pub(crate) struct Job {
 /// When a run ends.
 #[derive(Debug)]
 pub(crate) enum Until {
-    /// A command has ended, and no verdict depends on what is still to come.
+    /// A command has ended, and no verdict waits for a deferred free.
     Exit {
         /// The file that is run.
         program: PathBuf,
         /// The command as it was typed, its first word included.
         words: Vec<OsString>,
-        /// The longest that is waited for what is still to come.
+        /// The longest that the run waits for deferred frees after the command.
         settle: Duration,
     },
     /// A signal came, or this time is over, if any was given.
     Told(Option<Duration>),
 }
 
-/// What is the same of every run under the same probes.
+/// What all runs under the same probes share.
 #[derive(Debug)]
 pub(crate) struct Probed {
     /// The kernel's release.
@@ -91,7 +91,7 @@ pub(crate) fn event_loop() -> anyhow::Result<Runtime> {
     builder.enable_all().build().context("cannot start the event loop")
 }
 
-/// Does one job to its end. A trace's folder in which nothing came to be is taken away again.
+/// Does one job to its end. If krcu fails, it removes the folder of the trace, unless a file is in it.
 ///
 /// # Errors
 /// When krcu failed; nothing stays attached.
@@ -99,7 +99,7 @@ pub(crate) fn run(job: Job) -> anyhow::Result<Outcome> {
     let folder = job.keep.trace.clone();
     let outcome = event_loop().and_then(|event_loop| event_loop.block_on(watch(job)));
     if let (Err(_), Some(folder)) = (&outcome, folder) {
-        // It stays where something is in it.
+        // A folder with a file in it stays.
         let _ = fs::remove_dir(folder);
     }
     outcome
@@ -130,7 +130,7 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
     probed.outcome(finished, end)
 }
 
-/// Attaches, and says which optional probes are not there.
+/// Attaches, and prints which optional probes are missing.
 ///
 /// # Errors
 /// As [`attach`].
@@ -142,7 +142,7 @@ pub(crate) fn attach_aloud(options: AttachOptions) -> anyhow::Result<Attached> {
     Ok(attached)
 }
 
-/// Takes what comes until a signal comes or the time is over.
+/// Takes events until a signal comes or the time is over.
 async fn told(watcher: &mut Watcher, limit: Option<Duration>) -> anyhow::Result<How> {
     let mut signals = Signals::new()?;
     let over = async {
@@ -169,7 +169,7 @@ impl Probed {
         }
     }
 
-    /// What came of a run, and the end of the trace that has it.
+    /// Gives the outcome of a run, and closes its trace with it.
     ///
     /// # Errors
     /// When the clock cannot be read.

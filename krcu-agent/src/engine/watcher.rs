@@ -90,7 +90,7 @@ impl Watcher {
         self.source.used_bytes()
     }
 
-    /// Takes what comes until something else has come, and gives that.
+    /// Takes events until the future is done, and gives its value.
     ///
     /// # Errors
     /// As [`Watcher::take`].
@@ -108,7 +108,7 @@ impl Watcher {
         }
     }
 
-    /// Takes what comes until no verdict depends on what is still to come, or the time is over.
+    /// Takes events until no verdict depends on a later one, or the time is over.
     ///
     /// # Errors
     /// As [`Watcher::take`].
