@@ -27,7 +27,7 @@ pub const KEYS: &[Key] = &[
     fixed(
         "probes.ring_bytes",
         "\"4M\"",
-        "Room for events that wait to be read; a power of two of pages, with K or M. What finds none is counted as lost. The system counts it twice in the agent's resident memory, for it is mapped twice.",
+        "Room for events that wait to be read; a power of two of pages, with K, M or G. What finds none is counted as lost. The system counts it twice in the agent's resident memory, for it is mapped twice.",
     ),
     fixed(
         "probes.stacks",

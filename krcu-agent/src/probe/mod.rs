@@ -67,8 +67,6 @@ const NEW_EPOCH: u32 = 1 << 16;
 pub struct LoadOptions {
     /// Bytes of the ring; rounded up to a power of two of pages.
     pub ring_bytes: u32,
-    /// Bytes waiting in the ring at which its reader is woken for events that can wait.
-    pub wake_bytes: u32,
     /// Whether each queueing call's stack is taken.
     pub queue_stacks: bool,
     /// Whether the probes write diagnostics of their own.
@@ -79,18 +77,6 @@ pub struct LoadOptions {
 
 /// Stacks that there is room for, where nothing else is asked for.
 pub const STACKS: u32 = 4096;
-
-impl Default for LoadOptions {
-    fn default() -> Self {
-        LoadOptions {
-            ring_bytes: 16 << 20,
-            wake_bytes: 64 << 10,
-            queue_stacks: true,
-            probe_log: false,
-            stacks: STACKS,
-        }
-    }
-}
 
 /// The probes in the kernel. Dropping them detaches them.
 pub struct Probes {
@@ -370,7 +356,8 @@ fn load_object(plan: &Plan, options: LoadOptions, btf: &Btf) -> Result<Ebpf, Loa
     let mut config = plan.config;
     config.queue_stacks = u32::from(options.queue_stacks);
     config.probe_log = u32::from(options.probe_log);
-    config.wake_bytes = options.wake_bytes;
+    // So many bytes wake the reader for events that can wait.
+    config.wake_bytes = (options.ring_bytes / 8).min(256 << 10);
     let patched = patch::object(OBJECT, &config);
     let object = patched.as_bytes().get(..OBJECT.len()).unwrap_or(OBJECT);
     EbpfLoader::new()

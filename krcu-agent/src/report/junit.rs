@@ -8,11 +8,12 @@ use std::fmt::Write as _;
 
 use krcu_report::FlatVerdict;
 
-use super::{Report, text};
+use super::text;
+use crate::outcome::Outcome;
 
 /// The report as a JUnit file.
 #[must_use]
-pub fn render(report: &Report) -> String {
+pub fn render(report: &Outcome) -> String {
     let unseen = report.losses.destroys;
     let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
     let tests = report.verdicts.len() + usize::from(unseen > 0);
@@ -39,7 +40,7 @@ pub fn render(report: &Report) -> String {
     xml + "  </testsuite>\n</testsuites>\n"
 }
 
-fn properties(report: &Report) -> String {
+fn properties(report: &Outcome) -> String {
     let mut xml = "    <properties>\n".to_owned();
     let properties = [
         ("kernel_release", report.release.clone()),
@@ -58,7 +59,7 @@ fn properties(report: &Report) -> String {
     xml + "    </properties>\n"
 }
 
-fn of_verdict(report: &Report, verdict: &FlatVerdict) -> String {
+fn of_verdict(report: &Outcome, verdict: &FlatVerdict) -> String {
     let class = verdict.module.as_ref().map_or_else(|| "krcu".to_owned(), |module| format!("krcu.{module}"));
     let evidence = || text::block(report, verdict);
     let found = |kind| result(kind, text::word(report, verdict), &text::clause(verdict), &evidence());

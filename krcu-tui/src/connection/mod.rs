@@ -33,7 +33,7 @@ pub enum Notice {
     /// What else a destroy would have cost.
     Answer(Box<WhatIf>),
     /// How the replay stands.
-    Replay(Replay),
+    Replay(ReplayStatus),
 }
 
 /// How the agent is reached.
@@ -88,7 +88,7 @@ impl fmt::Display for Why {
 
 /// How a replay stands.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Replay {
+pub struct ReplayStatus {
     /// The file.
     pub name: String,
     /// Where it is, in nanoseconds since the last probe was attached.

@@ -9,7 +9,7 @@ use krcu_model::{
 use krcu_report::{Bounds, Outside, Question, Report, Reporter};
 
 use super::{
-    Replay,
+    ReplayStatus,
     tape::{Rest, Tape},
 };
 use crate::state::Command;
@@ -292,9 +292,9 @@ impl<'a> Player<'a> {
 
     /// How it stands.
     #[must_use]
-    pub fn status(&self) -> Replay {
+    pub fn status(&self) -> ReplayStatus {
         let label = self.tape.label();
-        Replay {
+        ReplayStatus {
             name: label.name.clone(),
             at_ns: self.now.since(label.watch.attached),
             end_ns: self.end.since(label.watch.attached),

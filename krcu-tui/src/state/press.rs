@@ -2,7 +2,7 @@
 
 use krcu_report::CachePhase;
 
-use super::{App, Column, List, Screen};
+use super::{App, Column, List, Screen, Scrolled};
 use crate::keys::{self, Action, Key};
 
 /// What is asked of a replay.
@@ -139,6 +139,15 @@ impl App {
             list.selected = row;
             self.choose();
         }
+    }
+
+    /// It was drawn: what is pressed next moves from there.
+    pub fn drawn(&mut self, scrolled: Scrolled) {
+        if let (Some(list), Some(drawn)) = (self.list(), scrolled.list) {
+            *list = drawn;
+        }
+        self.evidence_top = scrolled.evidence_top.unwrap_or(self.evidence_top);
+        self.help_top = scrolled.help_top.unwrap_or(self.help_top);
     }
 
     /// A heading was pointed at.
