@@ -17,7 +17,8 @@ use crate::check::truth;
 use crate::host;
 
 /// Checks: what is neither a test of a crate nor a scenario.
-pub(crate) const CHECKS: [&str; 10] = [
+pub(crate) const CHECKS: [&str; 11] = [
+    "tidy",
     "formatting",
     "formatting of the probes",
     "lints",
@@ -30,8 +31,14 @@ pub(crate) const CHECKS: [&str; 10] = [
     "the list of tests",
 ];
 /// The checks of a quick run.
-pub(crate) const QUICK_CHECKS: [&str; 5] =
-    ["formatting", "formatting of the probes", "lints", "lints of the checker", "lints of the probes"];
+pub(crate) const QUICK_CHECKS: [&str; 6] = [
+    "tidy",
+    "formatting",
+    "formatting of the probes",
+    "lints",
+    "lints of the checker",
+    "lints of the probes",
+];
 /// The check that every test of the list was run, and no other.
 pub(crate) const THE_LIST: &str = "check the list of tests";
 /// The tests of the model that are behind a feature.

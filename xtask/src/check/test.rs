@@ -18,6 +18,7 @@ use crate::check::scenarios::{SERIES, Scenario};
 use crate::check::schedule::{self, Part, Place};
 use crate::check::systemd_boot;
 use crate::check::tally::Tally;
+use crate::check::tidy;
 use crate::check::trace_tests;
 use crate::check::truth;
 use crate::dist::clean_root;
@@ -66,6 +67,16 @@ struct Parts {
     kernels: Option<Choice>,
     /// Whether it is everything.
     is_whole: bool,
+}
+
+impl Parts {
+    /// Whether it is more than a look at the sources.
+    fn need_programs(&self) -> bool {
+        let looks = ["tidy", "formatting", "formatting of the probes"];
+        self.crates.is_some()
+            || self.kernels.is_some()
+            || !self.checks.iter().all(|check| looks.contains(check))
+    }
 }
 
 impl Asked {
@@ -157,17 +168,19 @@ impl Asked {
 /// When the set-up or the build fails: then nothing can be tested.
 pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
     let parts = asked.parts()?;
-    setup::ensure_packages()?;
     let tally = Tally::default();
     let (judged, formatted) = (Mutex::default(), Mutex::default());
-    thread::scope(|scope| {
-        // What machines need from the archive comes while the programs are compiled.
-        if let Some(choice) = &parts.kernels {
-            scope.spawn(|| prepare(choice));
-        }
-        setup::ensure()?;
-        build::all("release")
-    })?;
+    if parts.need_programs() {
+        setup::ensure_packages()?;
+        thread::scope(|scope| {
+            // What machines need from the archive comes while the programs are compiled.
+            if let Some(choice) = &parts.kernels {
+                scope.spawn(|| prepare(choice));
+            }
+            setup::ensure()?;
+            build::all("release")
+        })?;
+    }
     let mut all = on_host(&parts, &tally)?;
     if let Some(choice) = &parts.kernels {
         let scenarios: Vec<&'static Scenario> = listed::scenarios().collect();
@@ -212,6 +225,9 @@ fn prepare(choice: &Choice) {
 fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
     let mut all = Vec::new();
     let has = |name: &str| parts.checks.contains(name);
+    if has("tidy") {
+        all.push(Part::new("tidy", Place::Host, 1.0, move || tally.add("check tidy", tidy::run())));
+    }
     let mut command = |name: &'static str, command: Command| {
         if has(name) {
             all.push(Part::new(name, Place::Host, 10.0, move || check(tally, name, command)));
@@ -241,7 +257,9 @@ fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
         "lints of the checker",
         linted(&["-p", "krcu-reference", "--features", "check", "--all-targets"]),
     );
-    command("lints of the probes", build::ebpf_lints()?);
+    if has("lints of the probes") {
+        command("lints of the probes", build::ebpf_lints()?);
+    }
     if let Some(filter) = &parts.crates {
         let filter = filter.clone();
         all.push(Part::new(CRATES, Place::Host, 200.0, move || {
