@@ -12,10 +12,10 @@ use crossterm::event::{self, Event, MouseButton, MouseEvent, MouseEventKind};
 
 use crate::{
     cli::Cli,
-    connection::{Inbox, Link, Replay, Source, Timing, load, replay, watch},
+    connection::{Command, Inbox, Link, Source, Standing, Timing, load, replay, watch},
     guard,
     keys::Action,
-    state::{App, Command},
+    state::App,
     terminal::{Taken, key},
     view::{self, Hits, Target, Theme},
 };
@@ -49,7 +49,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     }
     drop(taken);
     done?;
-    if let Some(Replay { name, error: Some(error), .. }) = &app.replay {
+    if let Some(Standing { name, error: Some(error), .. }) = &app.replay {
         // There was room for a part of it.
         let _ = writeln!(stderr(), "krcu tui: {name} cannot be read to its end: {error}");
     }

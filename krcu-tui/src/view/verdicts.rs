@@ -41,7 +41,6 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         }
         return;
     }
-    let rows = app.verdict_rows().len();
     let cut = app.cut_verdicts();
     let cut = cut.map(|(listed, total)| format!(" the newest {} of {} ", count(listed), count(total)));
     let (list, beside) = if area.width >= WIDE {
@@ -58,7 +57,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         }
         (list, right)
     } else {
-        let height = u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, area.height / 3);
+        let height = u16::try_from(app.verdict_rows().len()).unwrap_or(u16::MAX).clamp(1, area.height / 3);
         let below = Rect { y: area.y + height + 1, height: area.height - height - 1, ..area };
         canvas.line(
             Rect { y: area.y + height, height: 1, ..area },
@@ -73,6 +72,12 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     if is_cut {
         more(canvas, beside, " Enter: all of it ");
     }
+    rows(canvas, list, app);
+}
+
+/// The list, scrolled so that the selected row is there.
+fn rows(canvas: &mut Canvas<'_, '_>, list: Rect, app: &mut App) {
+    let theme = *canvas.theme;
     let mut scrolled = app.verdicts;
     let top = scrolled.scroll(list.height.into());
     app.verdicts = scrolled;

@@ -17,9 +17,10 @@ use crate::check::truth;
 use crate::host;
 
 /// Checks: what is neither a test of a crate nor a scenario.
-pub(crate) const CHECKS: [&str; 12] = [
+pub(crate) const CHECKS: [&str; 13] = [
     "tidy",
     "packages of the libraries",
+    "documentation of the libraries",
     "formatting",
     "formatting of the probes",
     "lints",
