@@ -23,7 +23,7 @@ const FOLDERS: &[(&str, &str, &[&str])] = &[
     ("krcu-common", "wire", &["config", "count", "decode"]),
     ("krcu-ebpf", "kernel", &["probes", "ring", "site"]),
     ("krcu-ebpf", "ring", &["probes", "site"]),
-    ("krcu-model", "event", &["decide", "promise", "script", "state", "step", "verdict"]),
+    ("krcu-model", "event", &["decide", "promise", "step", "verdict"]),
     ("krcu-model", "state", &["decide", "script", "step"]),
     ("krcu-model", "promise", &["decide", "script", "step", "verdict"]),
     ("krcu-model", "script", &["decide", "step", "verdict"]),
