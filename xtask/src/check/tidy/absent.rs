@@ -1,5 +1,7 @@
 //! What is absent where: the column of ARCHITECTURE.md's table of crates, as data.
 
+use std::collections::BTreeMap;
+
 use super::arrows::is_below_src;
 use super::source::Source;
 use super::{Complaint, Tree};
@@ -74,12 +76,13 @@ const ABSENT: &[Absent] = &[
 pub(super) fn from_crates(tree: &Tree) -> Vec<Complaint> {
     let mut found = Vec::new();
     for source in tree.sources.iter().filter(|source| !source.is_test() && source.path.contains("/src/")) {
-        let paths: Vec<(usize, String)> =
-            source.paths().iter().map(|path| (path.at, path.segments.join("::"))).collect();
+        let paths = whole_paths(source);
         let said = ABSENT.iter().filter(|absent| absent.is_said_of(source));
         for (absent, name) in said.flat_map(|absent| absent.names.iter().map(move |name| (absent, *name))) {
             let is_below = |path: &str| {
-                path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
+                let is_all = path.strip_suffix('*').is_some_and(|module| name.starts_with(module));
+                is_all
+                    || path.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"))
             };
             let mut places: Vec<usize> = if name.contains("::") {
                 paths.iter().filter(|(_, path)| is_below(path)).map(|(at, _)| *at).collect()
@@ -94,6 +97,21 @@ pub(super) fn from_crates(tree: &Tree) -> Vec<Complaint> {
         }
     }
     found
+}
+
+/// Every path of a source, whole where it begins with a name that a `use` binds; `*` stands for all that a module has.
+fn whole_paths(source: &Source) -> Vec<(usize, String)> {
+    let paths = source.paths();
+    let bound: BTreeMap<&str, &[&str]> =
+        paths.iter().filter_map(|path| Some((path.bound?, path.segments.as_slice()))).collect();
+    let whole = paths.iter().map(|path| {
+        let begin = bound.get(path.segments[0]).filter(|_| path.bound.is_none());
+        let segments =
+            begin.map_or_else(|| path.segments.clone(), |begin| [*begin, &path.segments[1..]].concat());
+        let all = if path.bound == Some("*") { "::*" } else { "" };
+        (path.at, segments.join("::") + all)
+    });
+    whole.collect()
 }
 
 impl Absent {

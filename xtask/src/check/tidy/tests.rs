@@ -35,6 +35,12 @@ const OFFENCES: &[Offence] = &[
         ],
     ),
     ("absent", 2, &[("krcu-model/src/step.rs", "//! Step.\nuse std::{fmt, time::{Duration, Instant}};\n")]),
+    (
+        "absent",
+        3,
+        &[("krcu-model/src/step.rs", "//! Step.\nuse std::time;\nfn f() { time::Instant::now(); }\n")],
+    ),
+    ("absent", 2, &[("krcu-model/src/step.rs", "//! Step.\nuse std::time::*;\n")]),
     ("absent", 3, &[("krcu-model/src/step.rs", "//! Step.\nfn f() {\n    std::fs::read(\"a\");\n}\n")]),
     ("absent", 2, &[("krcu-reference/src/lib.rs", "//! Root.\nfn f() { unsafe { g() } }\n")]),
     ("absent", 2, &[("krcu-agent/src/pipeline.rs", "//! Way.\nuse aya::Ebpf;\n")]),
