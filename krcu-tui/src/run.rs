@@ -11,10 +11,10 @@ use crossterm::event::{self, Event, MouseButton, MouseEvent, MouseEventKind};
 
 use crate::{
     cli::Cli,
-    connection::{Inbox, Link, ReplayStatus, Source, Timing, load, replay, watch},
+    connection::{Command, Inbox, Link, ReplayStatus, Source, Timing, load, replay, watch},
     guard,
     keys::Action,
-    state::{App, Command},
+    state::App,
     terminal::{Taken, key},
     view::{self, Drawn, Hits, Target, Theme},
 };

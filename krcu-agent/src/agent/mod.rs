@@ -1,7 +1,7 @@
 //! `krcu agent`: watches until it is told to stop, and tells whoever asks: people by a socket, machines by
 //! metrics, later readers by traces, and everybody by the log.
 //!
-//! One task owns the replay ([`owner`]); every other is given copies, by queues that are bounded.
+//! One task owns the replay (`owner`); every other is given copies, by queues that are bounded.
 
 use std::{
     path::PathBuf,

@@ -8,8 +8,8 @@ use std::{
 
 use krcu_report::Detail;
 
-use super::{Inbox, Link, Notice, Player, ReplayStatus, Source, Tape, Why};
-use crate::{state::Command, what_if};
+use super::{Command, Inbox, Link, Notice, Player, ReplayStatus, Source, Tape, Why};
+use crate::what_if;
 
 /// Between two reports while it plays.
 const TICK: Duration = Duration::from_millis(100);

@@ -15,8 +15,8 @@ use std::{
 
 use krcu_report::{Ask, Detail, Line, SCHEMA, Version};
 
-use super::{Inbox, Link, Notice, Source, Why};
-use crate::{state::Command, what_if};
+use super::{Command, Inbox, Link, Notice, Source, Why};
+use crate::what_if;
 
 /// Where an agent listens, unless it is told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/krcu/krcu.sock";

@@ -11,7 +11,6 @@ use krcu_report::{CacheRow, Detail, Hello, Report, VerdictRow};
 pub(crate) use history::number;
 pub use history::{CacheHistory, Histories, ProbeCost, SAMPLES, Sample};
 pub use list::{Column, List, Order, Scrolled};
-pub use press::Command;
 
 use crate::{
     connection::{Link, Notice, ReplayStatus},

@@ -3,24 +3,10 @@
 use krcu_report::CachePhase;
 
 use super::{App, Column, List, Screen, Scrolled};
-use crate::keys::{self, Action, Key};
-
-/// What is asked of a replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Plays, or pauses.
-    Play,
-    /// One event.
-    Step,
-    /// To the next destroy.
-    NextDestroy,
-    /// Faster, or slower.
-    Speed(i32),
-    /// So many thousandths of the run on, or back.
-    Skip(i32),
-    /// To this many thousandths of the run.
-    Seek(u16),
-}
+use crate::{
+    connection::Command,
+    keys::{self, Action, Key},
+};
 
 impl App {
     /// A key was pressed; gives what is to be asked of a replay.

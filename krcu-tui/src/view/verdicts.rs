@@ -42,7 +42,6 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         }
         return;
     }
-    let rows = app.verdict_rows().len();
     let cut = app.cut_verdicts();
     let cut = cut.map(|(listed, total)| format!(" the newest {} of {} ", count(listed), count(total)));
     let (list, beside) = if area.width >= WIDE {
@@ -59,7 +58,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         }
         (list, right)
     } else {
-        let height = u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, area.height / 3);
+        let height = u16::try_from(app.verdict_rows().len()).unwrap_or(u16::MAX).clamp(1, area.height / 3);
         let below = Rect { y: area.y + height + 1, height: area.height - height - 1, ..area };
         canvas.line(
             Rect { y: area.y + height, height: 1, ..area },

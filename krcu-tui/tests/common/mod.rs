@@ -8,9 +8,9 @@ pub(crate) mod watch;
 use std::path::PathBuf;
 
 use krcu_tui::{
-    connection::{Link, Notice, Player, Tape, load},
+    connection::{Command, Link, Notice, Player, Tape, load},
     keys::Key,
-    state::{App, Command},
+    state::App,
     view::{self, Drawn, Hits, Theme},
     what_if,
 };
