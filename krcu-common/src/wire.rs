@@ -21,111 +21,6 @@ pub const FRAME_BYTES: usize = 96;
 /// Frames kept of a stack, innermost first; the probe's own frames are among them.
 pub const SITE_FRAMES: usize = 16;
 
-/// What an event says, and so which body follows its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Kind {
-    /// A slab cache was created, or an existing one was shared ([`CacheCreated`]).
-    CacheCreated = 1,
-    /// `kmem_cache_destroy()` was entered ([`DestroyBegin`]).
-    DestroyBegin = 2,
-    /// `__kmem_cache_shutdown()` was entered: the destroy looks at its slabs ([`ShutdownBegin`]).
-    ShutdownBegin = 3,
-    /// `__kmem_cache_shutdown()` has returned ([`ShutdownEnd`]).
-    ShutdownEnd = 4,
-    /// `slab_kmem_cache_release()` was entered: the address may be used again ([`CacheOnly`]).
-    CacheReleased = 5,
-    /// An object was handed to `kvfree_call_rcu()` ([`Queued`]).
-    Queued = 6,
-    /// The free of a queued object is about to run ([`Freed`]).
-    Freed = 7,
-    /// A call that freed several objects returned: those of this task are free now ([`BatchFreed`]).
-    BatchFreed = 8,
-    /// A barrier was entered ([`Barrier`]).
-    BarrierBegin = 9,
-    /// A barrier returned ([`Barrier`]).
-    BarrierEnd = 10,
-    /// A module is loaded and its init function is about to run ([`Module`]).
-    ModuleLoaded = 11,
-    /// A module's exit function has returned and its memory is about to be freed ([`Module`]).
-    ModuleFreed = 12,
-    /// The stack behind a site number, symbolised while its modules are loaded ([`Site`]).
-    Site = 13,
-    /// A callback in an object was handed to `call_rcu()` ([`CallbackQueued`]).
-    CallbackQueued = 14,
-    /// A grace period has begun, for all to see, or an expedited one is about to end ([`Grace`]).
-    GraceBegin = 15,
-    /// A grace period is about to end, or an expedited one has ended ([`Grace`]).
-    GraceEnd = 16,
-    /// A callback of `call_rcu()` whose head lies in an object is about to run ([`CallbackRuns`]).
-    CallbackRuns = 17,
-    /// The symbol of a callback, taken while its module is loaded ([`Function`]).
-    Function = 18,
-    /// An object was allocated; only where that was asked for ([`Allocated`]).
-    Allocated = 19,
-    /// An object is freed at once, deferred by nothing; only where that was asked for ([`FreedAtOnce`]).
-    FreedAtOnce = 20,
-}
-
-impl Kind {
-    /// Every kind, in the order of its number.
-    pub const ALL: [Kind; 20] = [
-        Kind::CacheCreated,
-        Kind::DestroyBegin,
-        Kind::ShutdownBegin,
-        Kind::ShutdownEnd,
-        Kind::CacheReleased,
-        Kind::Queued,
-        Kind::Freed,
-        Kind::BatchFreed,
-        Kind::BarrierBegin,
-        Kind::BarrierEnd,
-        Kind::ModuleLoaded,
-        Kind::ModuleFreed,
-        Kind::Site,
-        Kind::CallbackQueued,
-        Kind::GraceBegin,
-        Kind::GraceEnd,
-        Kind::CallbackRuns,
-        Kind::Function,
-        Kind::Allocated,
-        Kind::FreedAtOnce,
-    ];
-
-    /// The kind with this number, if there is one.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| *kind as u8 == number)
-    }
-
-    /// The name used in counters and messages.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::CacheCreated => "cache_created",
-            Kind::DestroyBegin => "destroy_begin",
-            Kind::ShutdownBegin => "shutdown_begin",
-            Kind::ShutdownEnd => "shutdown_end",
-            Kind::CacheReleased => "cache_released",
-            Kind::Queued => "queued",
-            Kind::Freed => "freed",
-            Kind::BatchFreed => "batch_freed",
-            Kind::BarrierBegin => "barrier_begin",
-            Kind::BarrierEnd => "barrier_end",
-            Kind::ModuleLoaded => "module_loaded",
-            Kind::ModuleFreed => "module_freed",
-            Kind::Site => "site",
-            Kind::CallbackQueued => "callback_queued",
-            Kind::GraceBegin => "grace_begin",
-            Kind::GraceEnd => "grace_end",
-            Kind::CallbackRuns => "callback_runs",
-            Kind::Function => "function",
-            Kind::Allocated => "allocated",
-            Kind::FreedAtOnce => "freed_at_once",
-        }
-    }
-}
-
 /// How an object came to be freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
@@ -137,7 +32,7 @@ pub enum FreePath {
     /// With its sheaf: `rcu_free_sheaf()` or `rcu_free_sheaf_nobarn()`.
     Sheaf = 3,
     /// By its callback of `call_rcu()`. No object is said to be freed so: that its callback runs is an event
-    /// of its own, and the end of the run is a [`Kind::BatchFreed`] of this path.
+    /// of its own, and the end of the run is a [`Kind::BatchFreed`](crate::Kind::BatchFreed) of this path.
     Callback = 4,
 }
 
@@ -222,7 +117,7 @@ pub struct Header {
     pub reserved: u8,
 }
 
-/// Body of [`Kind::CacheCreated`]: what `kmem_cache_create()` returned.
+/// Body of [`Kind::CacheCreated`](crate::Kind::CacheCreated): what `kmem_cache_create()` returned.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CacheCreated {
@@ -244,7 +139,7 @@ pub struct CacheCreated {
     pub comm: [u8; COMM_BYTES],
 }
 
-/// Body of [`Kind::DestroyBegin`].
+/// Body of [`Kind::DestroyBegin`](crate::Kind::DestroyBegin).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DestroyBegin {
@@ -271,7 +166,7 @@ pub struct DestroyBegin {
 /// [`ShutdownBegin::rcu_works_flushed`]: the map that counts them had no room for this destroy.
 pub const FLUSHES_UNKNOWN: u32 = u32::MAX;
 
-/// Body of [`Kind::ShutdownBegin`].
+/// Body of [`Kind::ShutdownBegin`](crate::Kind::ShutdownBegin).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ShutdownBegin {
@@ -300,7 +195,7 @@ pub const SHUTDOWN_LEFT: i32 = 1;
 /// [`ShutdownEnd::result`]: the kernel's counts could not be read.
 pub const SHUTDOWN_UNKNOWN: i32 = -1;
 
-/// Body of [`Kind::ShutdownEnd`].
+/// Body of [`Kind::ShutdownEnd`](crate::Kind::ShutdownEnd).
 ///
 /// The counts are the kernel's own, read after a shutdown that failed: its per-CPU slabs are flushed
 /// by then, so an allocated object is either on a partial slab or on a full one.
@@ -319,7 +214,7 @@ pub struct ShutdownEnd {
     pub objects_listed: u64,
 }
 
-/// Body of [`Kind::Queued`].
+/// Body of [`Kind::Queued`](crate::Kind::Queued).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Queued {
@@ -333,7 +228,7 @@ pub struct Queued {
     pub form: u32,
 }
 
-/// Body of [`Kind::CallbackQueued`].
+/// Body of [`Kind::CallbackQueued`](crate::Kind::CallbackQueued).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CallbackQueued {
@@ -349,7 +244,7 @@ pub struct CallbackQueued {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::Freed`].
+/// Body of [`Kind::Freed`](crate::Kind::Freed).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Freed {
@@ -363,7 +258,7 @@ pub struct Freed {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::BatchFreed`].
+/// Body of [`Kind::BatchFreed`](crate::Kind::BatchFreed).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct BatchFreed {
@@ -373,7 +268,7 @@ pub struct BatchFreed {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::BarrierBegin`] and [`Kind::BarrierEnd`].
+/// Body of [`Kind::BarrierBegin`](crate::Kind::BarrierBegin) and [`Kind::BarrierEnd`](crate::Kind::BarrierEnd).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Barrier {
@@ -386,7 +281,7 @@ pub struct Barrier {
     pub rcu_works_flushed: u32,
 }
 
-/// Body of [`Kind::GraceBegin`] and [`Kind::GraceEnd`].
+/// Body of [`Kind::GraceBegin`](crate::Kind::GraceBegin) and [`Kind::GraceEnd`](crate::Kind::GraceEnd).
 ///
 /// Where these are seen is chosen so that an object freed after its grace period is never taken for one
 /// freed early. What is queued before a normal grace period is queued before its begin here, and what it
@@ -405,7 +300,7 @@ pub struct Grace {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::CallbackRuns`].
+/// Body of [`Kind::CallbackRuns`](crate::Kind::CallbackRuns).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CallbackRuns {
@@ -415,7 +310,7 @@ pub struct CallbackRuns {
     pub cache: u64,
 }
 
-/// Body of [`Kind::Function`].
+/// Body of [`Kind::Function`](crate::Kind::Function).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Function {
@@ -425,7 +320,7 @@ pub struct Function {
     pub symbol: [u8; FRAME_BYTES],
 }
 
-/// Body of [`Kind::Allocated`].
+/// Body of [`Kind::Allocated`](crate::Kind::Allocated).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Allocated {
@@ -439,7 +334,7 @@ pub struct Allocated {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::FreedAtOnce`].
+/// Body of [`Kind::FreedAtOnce`](crate::Kind::FreedAtOnce).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FreedAtOnce {
@@ -449,7 +344,7 @@ pub struct FreedAtOnce {
     pub cache: u64,
 }
 
-/// Body of [`Kind::ModuleLoaded`] and [`Kind::ModuleFreed`].
+/// Body of [`Kind::ModuleLoaded`](crate::Kind::ModuleLoaded) and [`Kind::ModuleFreed`](crate::Kind::ModuleFreed).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Module {
@@ -457,7 +352,7 @@ pub struct Module {
     pub name: [u8; NAME_BYTES],
 }
 
-/// Body of [`Kind::Site`].
+/// Body of [`Kind::Site`](crate::Kind::Site).
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Site {

@@ -5,10 +5,16 @@
 
 use krcu_common::{
     BarrierKind, FreePath, QueueForm,
-    decode::Body,
+    decode::{Body, Chosen},
     wire::{self, Header},
 };
 use serde::{Deserialize, Serialize};
+
+use crate::script::Word;
+
+mod fields;
+
+pub use fields::{ReadFields, WriteFields};
 
 /// CLOCK_MONOTONIC in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -113,6 +119,23 @@ pub enum Scope {
     Freeing,
     /// Entries and returns of barriers: what is ordered may seem not to be.
     Barriers,
+}
+
+impl Scope {
+    /// Its word; that of any cache for a cache.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Word::word(self.of_any_cache())
+    }
+
+    /// The same, of no cache in particular.
+    #[must_use]
+    pub fn of_any_cache(self) -> Scope {
+        match self {
+            Scope::Cache(_) => Scope::Cache(CacheAddress(0)),
+            other => other,
+        }
+    }
 }
 
 /// Events that were not seen, and when that was.
@@ -408,7 +431,7 @@ impl What {
                     .then_some(Leftover { objects: b.objects_left, listed: b.objects_listed }),
             },
             Body::CacheReleased(b) => What::CacheReleased { cache: CacheAddress(b.cache) },
-            Body::Queued(b, form) => What::Queued {
+            Body::Queued(Chosen(b, form)) => What::Queued {
                 object: ObjectAddress(b.object),
                 cache: CacheAddress(b.cache),
                 site: Site(b.site),
@@ -436,22 +459,23 @@ impl What {
             Body::FreedAtOnce(b) => {
                 What::FreedAtOnce { object: ObjectAddress(b.object), cache: CacheAddress(b.cache) }
             }
-            Body::Freed(b, path) => {
+            Body::Freed(Chosen(b, path)) => {
                 What::Freed { object: ObjectAddress(b.object), cache: CacheAddress(b.cache), path: *path }
             }
-            Body::BatchFreed(_, path) => What::BatchFreed { path: *path },
-            Body::BarrierBegin(b, barrier) => {
+            Body::BatchFreed(Chosen(_, path)) => What::BatchFreed { path: *path },
+            Body::BarrierBegin(Chosen(b, barrier)) => {
                 What::BarrierBegin { barrier: *barrier, rcu_works_flushed: b.rcu_works_flushed }
             }
-            Body::BarrierEnd(b, barrier) => {
+            Body::BarrierEnd(Chosen(b, barrier)) => {
                 let cache = (b.cache != 0).then_some(CacheAddress(b.cache));
                 What::BarrierEnd { barrier: *barrier, cache }
             }
             Body::GraceBegin(b) => What::GraceBegin { expedited: b.expedited != 0 },
             Body::GraceEnd(b) => What::GraceEnd { expedited: b.expedited != 0 },
-            Body::ModuleLoaded(b) => What::ModuleLoaded { name: text(&b.name) },
-            Body::ModuleFreed(b) => What::ModuleFreed { name: text(&b.name) },
+            Body::ModuleLoaded(b) => What::ModuleLoaded { name: text(&b.get().name) },
+            Body::ModuleFreed(b) => What::ModuleFreed { name: text(&b.get().name) },
             Body::Site(b) => {
+                let b = b.get();
                 let frames = usize::try_from(b.frames).unwrap_or(usize::MAX);
                 What::Site {
                     site: Site(b.site),

@@ -2,7 +2,10 @@
 
 use krcu_common::{BarrierKind, FreePath, QueueForm};
 
-use crate::{event::LossReason, state::Blind};
+use crate::{
+    event::{CacheAddress, LossReason, Scope},
+    state::Blind,
+};
 
 /// A kind of value that is one of a few words.
 pub trait Word: Copy + PartialEq + 'static {
@@ -48,6 +51,18 @@ impl Word for LossReason {
         (LossReason::ProbeMissed, "probe_missed"),
         (LossReason::MapFull, "map_full"),
         (LossReason::NotInTrace, "not_in_trace"),
+    ];
+}
+
+/// The value of any cache stands for all: see [`Scope::of_any_cache`].
+impl Word for Scope {
+    const WORDS: &'static [(Scope, &'static str)] = &[
+        (Scope::Everything, "everything"),
+        (Scope::Cache(CacheAddress(0)), "cache"),
+        (Scope::Grace, "grace"),
+        (Scope::Queueing, "queueing"),
+        (Scope::Freeing, "freeing"),
+        (Scope::Barriers, "barriers"),
     ];
 }
 
