@@ -270,7 +270,9 @@ mod tests {
             for length in 0..whole.len() {
                 let bytes = bytes_of(kind as u8, whole.get(..length).unwrap());
                 match decode(&bytes) {
-                    Ok(_) | Err(DecodeError::UnknownChoice { .. }) => assert_eq!(Some(length), body_bytes(kind)),
+                    Ok(_) | Err(DecodeError::UnknownChoice { .. }) => {
+                        assert_eq!(Some(length), body_bytes(kind))
+                    }
                     Err(error) => assert_eq!(error, DecodeError::BodyLength { kind, bytes: length }),
                 }
             }

@@ -1,6 +1,6 @@
 //! The words of the notation: names of values, the same in both directions, here and in a trace.
 
-use krcu_common::{BarrierKind, FreePath, QueueForm};
+use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
 
 use crate::{
     event::{CacheAddress, LossReason, Scope},
@@ -17,11 +17,30 @@ pub trait Word: Copy + PartialEq + 'static {
         Self::WORDS.iter().find(|(value, _)| *value == self).map_or("", |(_, word)| word)
     }
 
+    /// Its place among all of them.
+    fn place(self) -> usize {
+        Self::WORDS.iter().position(|(value, _)| *value == self).unwrap_or(0)
+    }
+
     /// The one with this word.
     fn of_word(text: &str) -> Option<Self> {
         Self::WORDS.iter().find(|(_, word)| *word == text).map(|(value, _)| *value)
     }
 }
+
+macro_rules! kinds {
+    ($($kind:ident { $number:literal, $word:literal, $($rest:tt)* })*) => {
+        impl Word for Kind {
+            const WORDS: &'static [(Kind, &'static str)] = &[$((Kind::$kind, $word)),*];
+
+            fn place(self) -> usize {
+                usize::from(Kind::place(self))
+            }
+        }
+    };
+}
+
+krcu_common::kinds!(kinds);
 
 impl Word for FreePath {
     const WORDS: &'static [(FreePath, &'static str)] = &[

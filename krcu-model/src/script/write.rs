@@ -72,7 +72,6 @@ impl Line {
         self.0.push('"');
         self
     }
-
 }
 
 impl WriteFields for Line {
