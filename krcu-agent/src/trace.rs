@@ -129,11 +129,11 @@ pub fn run(report: &Report) -> Run {
 /// When it has an account of something that this version does not know.
 pub fn report(meta: &Meta, run: &Run, state: &State, verdicts: Vec<Verdict>) -> anyhow::Result<Report> {
     let account = |account: &meta::Account| -> anyhow::Result<Account> {
-        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == account.kind);
+        let kind = Kind::of_word(&account.kind).filter(|kind| kind.is_probed());
         let kind = kind.with_context(|| format!("there is no kind of event `{}`", account.kind))?;
         Ok(Account {
             cpu: usize::try_from(account.cpu).unwrap_or(usize::MAX),
-            kind: kind.name(),
+            kind: kind.word(),
             seen: account.seen,
             delivered: account.delivered,
             lost: account.lost,
