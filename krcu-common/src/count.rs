@@ -30,7 +30,7 @@ pub enum Fate {
 
 impl Fate {
     /// Every fate, in the order of its number.
-    pub const ALL: [Fate; 8] = [
+    pub const ALL: [Fate; ROW_WORDS as usize] = [
         Fate::Delivered,
         Fate::LostRing,
         Fate::FilteredKmalloc,
@@ -43,9 +43,9 @@ impl Fate {
 }
 
 /// Rows of counters: one for each kind that probes say, whose numbers begin at 1; row 0 stays empty.
-pub const ROWS: u32 = 1 + Kind::PROBED_COUNT as u32;
+pub const ROWS: u32 = 1 + Kind::PROBED_COUNT;
 /// Words of a row: a counter for each fate, whose numbers begin at 0.
-pub const ROW_WORDS: u32 = Fate::ALL.len() as u32;
+pub const ROW_WORDS: u32 = 8;
 
 /// Words that a CPU has: all rows.
 pub const COUNTERS: u32 = ROWS * ROW_WORDS;

@@ -131,12 +131,12 @@ macro_rules! bodies {
                     kind => return Err(DecodeError::UnknownKind { kind }),
                 })
             }
-        }
 
-        /// Bytes of a kind's body.
-        #[cfg(test)]
-        fn body_bytes<'a>(kind: Kind) -> Option<usize> {
-            match kind { $($(Kind::$kind => Some(<$body as FromBody<'a>>::BYTES),)?)* _ => None }
+            /// Bytes of a kind's body.
+            #[cfg(test)]
+            fn bytes(kind: Kind) -> Option<usize> {
+                match kind { $($(Kind::$kind => Some(<$body as FromBody<'a>>::BYTES),)?)* _ => None }
+            }
         }
     };
 }
@@ -271,7 +271,7 @@ mod tests {
                 let bytes = bytes_of(kind as u8, whole.get(..length).unwrap());
                 match decode(&bytes) {
                     Ok(_) | Err(DecodeError::UnknownChoice { .. }) => {
-                        assert_eq!(Some(length), body_bytes(kind))
+                        assert_eq!(Some(length), Body::bytes(kind));
                     }
                     Err(error) => assert_eq!(error, DecodeError::BodyLength { kind, bytes: length }),
                 }

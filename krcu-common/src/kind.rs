@@ -1,4 +1,5 @@
-//! Kind: the one table of the kinds of event. Numbers, words, bodies, counters, and a trace's keys follow from it.
+//! Kind: the one table of the kinds of event. Their numbers, words, bodies and counters follow from it, and their keys in a
+//! trace.
 //!
 //! A row is `Kind { number, word, concern, [body], meaning, source }`:
 //!
@@ -157,18 +158,18 @@ kinds!(define);
 
 impl Kind {
     /// How many kinds probes say.
-    pub const PROBED_COUNT: usize = {
+    pub const PROBED_COUNT: u32 = {
         let (mut count, mut place) = (0, 0);
         while place < Kind::ALL.len() {
-            count += Kind::ALL[place].is_probed() as usize;
+            count += Kind::ALL[place].is_probed() as u32;
             place += 1;
         }
         count
     };
 
     /// Every kind that probes say, in the order of its number.
-    pub const PROBED: [Kind; Kind::PROBED_COUNT] = {
-        let mut kinds = [Kind::CacheCreated; Kind::PROBED_COUNT];
+    pub const PROBED: [Kind; Kind::PROBED_COUNT as usize] = {
+        let mut kinds = [Kind::CacheCreated; Kind::PROBED_COUNT as usize];
         let mut place = 0;
         while place < Kind::ALL.len() {
             let kind = Kind::ALL[place];

@@ -10,6 +10,7 @@ use super::{CacheAddress, CacheFacts, FunctionAddress, Gap, Leftover, ObjectAddr
 macro_rules! ways {
     ($($way:ident $holds:ty, $meaning:literal;)*) => {
         /// Takes the fields of an event, one after the other.
+        #[expect(clippy::ptr_arg, reason = "each field comes as the event has it")]
         pub trait WriteFields {
             $(#[doc = $meaning] fn $way(&mut self, $way: &$holds);)*
         }
