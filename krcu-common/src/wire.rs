@@ -5,6 +5,8 @@
 //! are the six words of the design (cache, queue, batch, grace, free, barrier), then what gives them
 //! names: modules and sites.
 
+#[cfg(doc)]
+use crate::Kind;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Longest cache or module name kept, in bytes, with its terminating NUL when there is one.
@@ -32,7 +34,7 @@ pub enum FreePath {
     /// With its sheaf: `rcu_free_sheaf()` or `rcu_free_sheaf_nobarn()`.
     Sheaf = 3,
     /// By its callback of `call_rcu()`. No object is said to be freed so: that its callback runs is an event
-    /// of its own, and the end of the run is a [`Kind::BatchFreed`](crate::Kind::BatchFreed) of this path.
+    /// of its own, and the end of the run is a [`Kind::BatchFreed`] of this path.
     Callback = 4,
 }
 
@@ -117,7 +119,7 @@ pub struct Header {
     pub reserved: u8,
 }
 
-/// Body of [`Kind::CacheCreated`](crate::Kind::CacheCreated): what `kmem_cache_create()` returned.
+/// Body of [`Kind::CacheCreated`]: what `kmem_cache_create()` returned.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CacheCreated {
@@ -139,7 +141,7 @@ pub struct CacheCreated {
     pub comm: [u8; COMM_BYTES],
 }
 
-/// Body of [`Kind::DestroyBegin`](crate::Kind::DestroyBegin).
+/// Body of [`Kind::DestroyBegin`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct DestroyBegin {
@@ -166,7 +168,7 @@ pub struct DestroyBegin {
 /// [`ShutdownBegin::rcu_works_flushed`]: the map that counts them had no room for this destroy.
 pub const FLUSHES_UNKNOWN: u32 = u32::MAX;
 
-/// Body of [`Kind::ShutdownBegin`](crate::Kind::ShutdownBegin).
+/// Body of [`Kind::ShutdownBegin`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ShutdownBegin {
@@ -195,7 +197,7 @@ pub const SHUTDOWN_LEFT: i32 = 1;
 /// [`ShutdownEnd::result`]: the kernel's counts could not be read.
 pub const SHUTDOWN_UNKNOWN: i32 = -1;
 
-/// Body of [`Kind::ShutdownEnd`](crate::Kind::ShutdownEnd).
+/// Body of [`Kind::ShutdownEnd`].
 ///
 /// The counts are the kernel's own, read after a shutdown that failed: its per-CPU slabs are flushed
 /// by then, so an allocated object is either on a partial slab or on a full one.
@@ -214,7 +216,7 @@ pub struct ShutdownEnd {
     pub objects_listed: u64,
 }
 
-/// Body of [`Kind::Queued`](crate::Kind::Queued).
+/// Body of [`Kind::Queued`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Queued {
@@ -228,7 +230,7 @@ pub struct Queued {
     pub form: u32,
 }
 
-/// Body of [`Kind::CallbackQueued`](crate::Kind::CallbackQueued).
+/// Body of [`Kind::CallbackQueued`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CallbackQueued {
@@ -244,7 +246,7 @@ pub struct CallbackQueued {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::Freed`](crate::Kind::Freed).
+/// Body of [`Kind::Freed`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Freed {
@@ -258,7 +260,7 @@ pub struct Freed {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::BatchFreed`](crate::Kind::BatchFreed).
+/// Body of [`Kind::BatchFreed`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct BatchFreed {
@@ -268,7 +270,7 @@ pub struct BatchFreed {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::BarrierBegin`](crate::Kind::BarrierBegin) and [`Kind::BarrierEnd`](crate::Kind::BarrierEnd).
+/// Body of [`Kind::BarrierBegin`] and [`Kind::BarrierEnd`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Barrier {
@@ -281,7 +283,7 @@ pub struct Barrier {
     pub rcu_works_flushed: u32,
 }
 
-/// Body of [`Kind::GraceBegin`](crate::Kind::GraceBegin) and [`Kind::GraceEnd`](crate::Kind::GraceEnd).
+/// Body of [`Kind::GraceBegin`] and [`Kind::GraceEnd`].
 ///
 /// Where these are seen is chosen so that an object freed after its grace period is never taken for one
 /// freed early. What is queued before a normal grace period is queued before its begin here, and what it
@@ -300,7 +302,7 @@ pub struct Grace {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::CallbackRuns`](crate::Kind::CallbackRuns).
+/// Body of [`Kind::CallbackRuns`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CallbackRuns {
@@ -310,7 +312,7 @@ pub struct CallbackRuns {
     pub cache: u64,
 }
 
-/// Body of [`Kind::Function`](crate::Kind::Function).
+/// Body of [`Kind::Function`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Function {
@@ -320,7 +322,7 @@ pub struct Function {
     pub symbol: [u8; FRAME_BYTES],
 }
 
-/// Body of [`Kind::Allocated`](crate::Kind::Allocated).
+/// Body of [`Kind::Allocated`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Allocated {
@@ -334,7 +336,7 @@ pub struct Allocated {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::FreedAtOnce`](crate::Kind::FreedAtOnce).
+/// Body of [`Kind::FreedAtOnce`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FreedAtOnce {
@@ -344,7 +346,7 @@ pub struct FreedAtOnce {
     pub cache: u64,
 }
 
-/// Body of [`Kind::ModuleLoaded`](crate::Kind::ModuleLoaded) and [`Kind::ModuleFreed`](crate::Kind::ModuleFreed).
+/// Body of [`Kind::ModuleLoaded`] and [`Kind::ModuleFreed`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Module {
@@ -352,7 +354,7 @@ pub struct Module {
     pub name: [u8; NAME_BYTES],
 }
 
-/// Body of [`Kind::Site`](crate::Kind::Site).
+/// Body of [`Kind::Site`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Site {

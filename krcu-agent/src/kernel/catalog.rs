@@ -93,7 +93,8 @@ const MODULE_NAME: &[Reads] = &[Reads { offset: |layout| layout.module_name, nam
 macro_rules! probes {
     ($(
         $program:ident: $attach:ident $targets:expr, $need:ident $($better:literal)?, absent $absence:ident,
-        $word:ident, leaves $leaves:ident, $skipped:ident $($of:ident)?, without $without:ident $(, reads $reads:ident)?;
+        $word:ident, leaves $leaves:ident, $skipped:ident $($of:ident)?,
+        without $without:ident $(, reads $reads:ident)?;
     )*) => {
         /// Every probe, in the order of attaching.
         pub const PROBES: &[Entry] = &[$(Entry {
@@ -137,6 +138,7 @@ probes! {
         Barrier, leaves Conclusion, Misses BarrierEnd, without ON_CACHE;
     kvfree_on_cache_begin: Fentry &["kvfree_rcu_barrier_on_cache"], Optional, absent NothingToSee,
         Barrier, leaves Course, Misses BarrierBegin, without ON_CACHE;
+    // The event of the look tells how often a destroy flushed: a missed flush makes that event wrong.
     rcu_work_flushed_nested: Fentry &["flush_rcu_work"], Optional, absent NothingToSee,
         Barrier, leaves Course, SecondOf rcu_work_flushed, without NESTED;
     rcu_work_flushed: Fentry &["flush_rcu_work"], Optional, absent NothingToSee,

@@ -2,12 +2,12 @@
 //! be decided. Pure, and total: a kernel on which nothing works has a plan too, which says so.
 
 use krcu_common::Config;
+use krcu_model::state::Blind;
 use serde::Serialize;
 
 use super::catalog::{self, Absence, Attach, Entry, Leaving, Need, Skipped, Word};
 use super::facts::{Facts, Function};
 use crate::error::Refusal;
-use krcu_model::state::Blind;
 
 mod configure;
 mod refuse;

@@ -1,7 +1,7 @@
 //! Fields: what each kind of event says, once for all that write events and read them.
 //!
-//! A script and a trace say how a field looks on their side ([`WriteFields`], [`ReadFields`]). Which fields a kind has, and in
-//! which order, stands in the second table here.
+//! The first table has every field, the second which of them each kind has, in the order of a script. Scripts
+//! and traces each say once how they write a field and how they read it ([`WriteFields`], [`ReadFields`]).
 
 use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
 
@@ -40,7 +40,7 @@ ways! {
     site_of_frames Site, "The number of a stack, which is never left out.";
     function FunctionAddress, "A callback; 0 is left out.";
     facts CacheFacts, "What a cache is.";
-    asked_name String, "The name that was asked for. Comes after the facts; a script leaves it out where it is the same.";
+    asked_name String, "The name that was asked for. The facts come before it: a script may leave it out.";
     comm String, "Name of a task.";
     counted bool, "Whether objects are counted.";
     rcu_works_flushed u32, "Calls of `flush_rcu_work()`.";

@@ -119,8 +119,8 @@ pub enum Skipped {
     Misses(Kind),
     /// Nothing that a verdict depends on.
     Nothing,
-    /// The program is the second copy of this one, and runs where the kernel skips the first. Of what both miss, the
-    /// first one's count tells.
+    /// The program is the second copy of this one, and runs where the kernel skips the first. The first one's
+    /// count tells what both miss.
     SecondOf(&'static str),
 }
 
