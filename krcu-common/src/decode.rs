@@ -6,7 +6,7 @@ use zerocopy::{FromBytes, Immutable, KnownLayout, Unalign};
 
 use crate::{
     Kind, kinds,
-    wire::{self, Header},
+    wire::{self, Choice, Header},
 };
 
 /// A large body that is read where it lies, at any alignment. Were it copied out, the body of every
@@ -35,13 +35,10 @@ pub struct Chosen<T: Choosing>(pub T, pub T::Choice);
 /// A body with a number that stands for a choice.
 pub trait Choosing: Copy {
     /// What is chosen.
-    type Choice: Copy + fmt::Debug;
+    type Choice: Choice;
 
     /// The number.
     fn number(&self) -> u32;
-
-    /// What the number stands for, if for anything.
-    fn choice(&self) -> Option<Self::Choice>;
 }
 
 macro_rules! choosing {
@@ -49,13 +46,9 @@ macro_rules! choosing {
         $(impl Choosing for wire::$body {
             type Choice = wire::$choice;
 
+            #[inline(always)]
             fn number(&self) -> u32 {
                 self.$field
-            }
-
-            #[inline(always)]
-            fn choice(&self) -> Option<wire::$choice> {
-                wire::$choice::from_number(self.$field)
             }
         })*
     };
@@ -107,7 +100,8 @@ impl<T: FromBytes + Choosing> FromBody<'_> for Chosen<T> {
     #[inline(always)]
     fn from_body(kind: Kind, bytes: &[u8]) -> Result<Chosen<T>, DecodeError> {
         let body = T::from_body(kind, bytes)?;
-        let choice = body.choice().ok_or(DecodeError::UnknownChoice { kind, value: body.number() })?;
+        let value = body.number();
+        let choice = T::Choice::from_number(value).ok_or(DecodeError::UnknownChoice { kind, value })?;
         Ok(Chosen(body, choice))
     }
 }

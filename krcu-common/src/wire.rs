@@ -23,43 +23,74 @@ pub const FRAME_BYTES: usize = 96;
 /// Frames kept of a stack, innermost first; the probe's own frames are among them.
 pub const SITE_FRAMES: usize = 16;
 
-/// How an object came to be freed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
-pub enum FreePath {
-    /// As one of an array of pointers: `kvfree_rcu_bulk()`, or `kmem_cache_free_bulk(NULL, …)`.
-    Bulk = 1,
-    /// One by one, by `kvfree()`: the fallback list, or `kvfree_rcu_mightsleep()` itself.
-    Single = 2,
-    /// With its sheaf: `rcu_free_sheaf()` or `rcu_free_sheaf_nobarn()`.
-    Sheaf = 3,
-    /// By its callback of `call_rcu()`. No object is said to be freed so: that its callback runs is an event
-    /// of its own, and the end of the run is a [`Kind::BatchFreed`] of this path.
-    Callback = 4,
+/// A number in a body that stands for one of a few things.
+pub trait Choice: Copy + core::fmt::Debug {
+    /// What the number stands for, if for anything.
+    fn from_number(number: u32) -> Option<Self>;
 }
 
-impl FreePath {
-    /// The path with this number, if there is one.
-    #[must_use]
-    pub fn from_number(number: u32) -> Option<FreePath> {
-        [FreePath::Bulk, FreePath::Single, FreePath::Sheaf, FreePath::Callback]
-            .into_iter()
-            .find(|path| *path as u32 == number)
+macro_rules! choices {
+    ($(
+        $(#[$about:meta])*
+        $choice:ident { $($(#[$meaning:meta])* $value:ident = $number:literal $word:literal,)* }
+    )*) => {
+        $(
+            $(#[$about])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+            #[repr(u32)]
+            pub enum $choice { $($(#[$meaning])* $value = $number,)* }
+
+            impl $choice {
+                /// All of them, each with its word in a script and in a trace, where its place is its key.
+                pub const WORDS: &'static [($choice, &'static str)] = &[$(($choice::$value, $word)),*];
+            }
+
+            impl Choice for $choice {
+                #[inline]
+                fn from_number(number: u32) -> Option<$choice> {
+                    match number { $($number => Some($choice::$value),)* _ => None }
+                }
+            }
+        )*
+    };
+}
+
+choices! {
+    /// How an object came to be freed.
+    FreePath {
+        /// As one of an array of pointers: `kvfree_rcu_bulk()`, or `kmem_cache_free_bulk(NULL, …)`.
+        Bulk = 1 "bulk",
+        /// One by one, by `kvfree()`: the fallback list, or `kvfree_rcu_mightsleep()` itself.
+        Single = 2 "single",
+        /// With its sheaf: `rcu_free_sheaf()` or `rcu_free_sheaf_nobarn()`.
+        Sheaf = 3 "sheaf",
+        /// By its callback of `call_rcu()`. No object is said to be freed so: that its callback runs is an event
+        /// of its own, and the end of the run is a [`Kind::BatchFreed`] of this path.
+        Callback = 4 "callback",
     }
-}
 
-/// Which form of `kfree_rcu()` queued an object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
-pub enum QueueForm {
-    /// With a head inside the object.
-    #[default]
-    Head = 0,
-    /// Without one, which may free before it returns: `kfree_rcu_mightsleep()`.
-    Headless = 1,
-    /// For contexts in which no lock may be taken: `kfree_rcu_nolock()`. What finds no room there is queued
-    /// once more, by [`QueueForm::Head`], from an interrupt that is sent for it.
-    Nolock = 2,
+    /// Which form of `kfree_rcu()` queued an object.
+    #[derive(Default)]
+    QueueForm {
+        /// With a head inside the object.
+        #[default]
+        Head = 0 "head",
+        /// Without one, which may free before it returns: `kfree_rcu_mightsleep()`.
+        Headless = 1 "headless",
+        /// For contexts in which no lock may be taken: `kfree_rcu_nolock()`. What finds no room there is queued
+        /// once more, by [`QueueForm::Head`], from an interrupt that is sent for it.
+        Nolock = 2 "nolock",
+    }
+
+    /// Which barrier function an event is of.
+    BarrierKind {
+        /// `rcu_barrier()`: every callback that `call_rcu()` had queued.
+        Rcu = 1 "rcu",
+        /// `kvfree_rcu_barrier()`: every deferred free of every cache.
+        Kvfree = 2 "kvfree",
+        /// `kvfree_rcu_barrier_on_cache()`: every deferred free of one cache, at least.
+        KvfreeOnCache = 3 "kvfree_on_cache",
+    }
 }
 
 impl QueueForm {
@@ -67,36 +98,6 @@ impl QueueForm {
     #[must_use]
     pub fn of(headless: bool) -> QueueForm {
         if headless { QueueForm::Headless } else { QueueForm::Head }
-    }
-
-    /// The form with this number, if there is one.
-    #[must_use]
-    pub fn from_number(number: u32) -> Option<QueueForm> {
-        [QueueForm::Head, QueueForm::Headless, QueueForm::Nolock]
-            .into_iter()
-            .find(|form| *form as u32 == number)
-    }
-}
-
-/// Which barrier function an event is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
-pub enum BarrierKind {
-    /// `rcu_barrier()`: every callback that `call_rcu()` had queued.
-    Rcu = 1,
-    /// `kvfree_rcu_barrier()`: every deferred free of every cache.
-    Kvfree = 2,
-    /// `kvfree_rcu_barrier_on_cache()`: every deferred free of one cache, at least.
-    KvfreeOnCache = 3,
-}
-
-impl BarrierKind {
-    /// The barrier with this number, if there is one.
-    #[must_use]
-    pub fn from_number(number: u32) -> Option<BarrierKind> {
-        [BarrierKind::Rcu, BarrierKind::Kvfree, BarrierKind::KvfreeOnCache]
-            .into_iter()
-            .find(|kind| *kind as u32 == number)
     }
 }
 

@@ -10,8 +10,6 @@ use krcu_common::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::script::Word;
-
 mod fields;
 
 pub use fields::{ReadFields, WriteFields};
@@ -119,23 +117,6 @@ pub enum Scope {
     Freeing,
     /// Entries and returns of barriers: what is ordered may seem not to be.
     Barriers,
-}
-
-impl Scope {
-    /// Its word; that of any cache for a cache.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        Word::word(self.of_any_cache())
-    }
-
-    /// The same, of no cache in particular.
-    #[must_use]
-    pub fn of_any_cache(self) -> Scope {
-        match self {
-            Scope::Cache(_) => Scope::Cache(CacheAddress(0)),
-            other => other,
-        }
-    }
 }
 
 /// Events that were not seen, and when that was.

@@ -28,8 +28,14 @@ pub(crate) trait Held {
 
 /// A column that is being filled.
 pub(crate) trait Filled: Default {
+    /// What goes into a row.
+    type Value;
+
     /// Nulls until it has this many rows.
     fn fill(&mut self, rows: usize);
+
+    /// One more row; gives the bytes of its text.
+    fn append(&mut self, value: &Self::Value) -> usize;
 
     /// The column; what comes next is another one.
     fn finish(&mut self) -> Result<ArrayRef, ArrowError>;
@@ -95,13 +101,20 @@ macro_rules! held_words {
 held_words! { Kind FreePath QueueForm BarrierKind LossReason Scope }
 
 macro_rules! filled {
-    ($([$($of:tt)*] $builder:ty;)*) => {
+    ($([$($of:tt)*] $builder:ty, $value:ty, $append:expr;)*) => {
         $(impl$($of)* Filled for $builder {
+            type Value = $value;
+
             fn fill(&mut self, rows: usize) {
                 let missing = rows.saturating_sub(self.len());
                 if missing > 0 {
                     self.append_nulls(missing);
                 }
+            }
+
+            fn append(&mut self, value: &$value) -> usize {
+                let append: fn(&mut Self, &$value) -> usize = $append;
+                append(self, value)
             }
 
             fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -112,10 +125,23 @@ macro_rules! filled {
 }
 
 filled! {
-    [] BooleanBuilder;
-    [] StringBuilder;
-    [] ListBuilder<StringBuilder>;
-    [<T: ArrowPrimitiveType>] PrimitiveBuilder<T>;
+    [] BooleanBuilder, bool, |flags, value| {
+        flags.append_value(*value);
+        0
+    };
+    [<T: ArrowPrimitiveType>] PrimitiveBuilder<T>, T::Native, |numbers, value| {
+        numbers.append_value(*value);
+        0
+    };
+    [] StringBuilder, String, |texts, value| {
+        texts.append_value(value);
+        value.len()
+    };
+    [] ListBuilder<StringBuilder>, Vec<String>, |lists, value| {
+        value.iter().for_each(|text| lists.values().append_value(text));
+        lists.append(true);
+        value.iter().map(String::len).sum()
+    };
 }
 
 /// A column of words: the place of each among the words of its type.
@@ -135,20 +161,21 @@ impl<T: Word> Default for Keys<T> {
     }
 }
 
-impl<T: Word> Keys<T> {
-    pub(crate) fn append(&mut self, value: T) {
-        self.keys.append_value(key_of(value));
-    }
-}
-
 /// The key of a value in its column's dictionary.
 fn key_of<T: Word>(value: T) -> u8 {
     u8::try_from(value.place()).unwrap_or(u8::MAX)
 }
 
 impl<T: Word> Filled for Keys<T> {
+    type Value = T;
+
     fn fill(&mut self, rows: usize) {
         Filled::fill(&mut self.keys, rows);
+    }
+
+    fn append(&mut self, value: &T) -> usize {
+        self.keys.append_value(key_of(*value));
+        0
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
@@ -161,40 +188,26 @@ fn downcast<A: Array + Clone + 'static>(column: &ArrayRef) -> Option<A> {
     column.as_any().downcast_ref::<A>().cloned()
 }
 
-impl<T: ArrowPrimitiveType> Cells for PrimitiveArray<T> {
-    type Value = T::Native;
+macro_rules! cells {
+    ($([$($of:tt)*] $cells:ty, $value:ty;)*) => {
+        $(impl$($of)* Cells for $cells {
+            type Value = $value;
 
-    fn of(column: &ArrayRef, _name: &'static str) -> Result<Option<Self>, Reason> {
-        Ok(downcast(column))
-    }
+            fn of(column: &ArrayRef, _name: &'static str) -> Result<Option<Self>, Reason> {
+                Ok(downcast(column))
+            }
 
-    fn at(&self, row: usize) -> Option<T::Native> {
-        self.is_valid(row).then(|| self.value(row))
-    }
+            fn at(&self, row: usize) -> Option<$value> {
+                self.is_valid(row).then(|| self.value(row).into())
+            }
+        })*
+    };
 }
 
-impl Cells for BooleanArray {
-    type Value = bool;
-
-    fn of(column: &ArrayRef, _name: &'static str) -> Result<Option<Self>, Reason> {
-        Ok(downcast(column))
-    }
-
-    fn at(&self, row: usize) -> Option<bool> {
-        self.is_valid(row).then(|| self.value(row))
-    }
-}
-
-impl Cells for StringArray {
-    type Value = String;
-
-    fn of(column: &ArrayRef, _name: &'static str) -> Result<Option<Self>, Reason> {
-        Ok(downcast(column))
-    }
-
-    fn at(&self, row: usize) -> Option<String> {
-        self.is_valid(row).then(|| self.value(row).to_owned())
-    }
+cells! {
+    [] BooleanArray, bool;
+    [] StringArray, String;
+    [<T: ArrowPrimitiveType>] PrimitiveArray<T>, T::Native;
 }
 
 impl Cells for ListArray {

@@ -89,8 +89,23 @@ struct Row<'a> {
     kind: Kind,
 }
 
+/// Reads the columns that are fields of their own.
+macro_rules! fields {
+    ($($name:ident $holds:ty, $null:ident, $($described:literal),*;)*) => {
+        $(fields!(@$null $name $holds);)*
+    };
+    (@field $name:ident $holds:ty) => {
+        fn $name(&mut self) -> Result<$holds, Reason> {
+            need!(self.$name)
+        }
+    };
+    (@$other:ident $name:ident $holds:ty) => {};
+}
+
 impl ReadFields for Row<'_> {
     type Error = Reason;
+
+    columns!(fields);
 
     fn cache(&mut self) -> Result<CacheAddress, Reason> {
         need!(self.cache).map(CacheAddress)
@@ -128,22 +143,6 @@ impl ReadFields for Row<'_> {
         })
     }
 
-    fn asked_name(&mut self) -> Result<String, Reason> {
-        need!(self.asked_name)
-    }
-
-    fn comm(&mut self) -> Result<String, Reason> {
-        need!(self.comm)
-    }
-
-    fn counted(&mut self) -> Result<bool, Reason> {
-        need!(self.counted)
-    }
-
-    fn rcu_works_flushed(&mut self) -> Result<u32, Reason> {
-        need!(self.rcu_works_flushed)
-    }
-
     fn empty(&mut self) -> Result<Option<bool>, Reason> {
         Ok(self.batch.empty.at(self.row))
     }
@@ -155,36 +154,8 @@ impl ReadFields for Row<'_> {
         }
     }
 
-    fn form(&mut self) -> Result<QueueForm, Reason> {
-        need!(self.form)
-    }
-
     fn text(&mut self) -> Result<Option<String>, Reason> {
         Ok(self.batch.text.at(self.row))
-    }
-
-    fn symbol(&mut self) -> Result<String, Reason> {
-        need!(self.symbol)
-    }
-
-    fn path(&mut self) -> Result<FreePath, Reason> {
-        need!(self.path)
-    }
-
-    fn barrier(&mut self) -> Result<BarrierKind, Reason> {
-        need!(self.barrier)
-    }
-
-    fn expedited(&mut self) -> Result<bool, Reason> {
-        need!(self.expedited)
-    }
-
-    fn name(&mut self) -> Result<String, Reason> {
-        need!(self.name)
-    }
-
-    fn frames(&mut self) -> Result<Vec<String>, Reason> {
-        need!(self.frames)
     }
 
     fn gap(&mut self) -> Result<Gap, Reason> {

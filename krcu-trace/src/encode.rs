@@ -3,11 +3,7 @@
 //! A column is touched only by events that have something to say in it: what lies between is filled with
 //! nulls when the next value comes. So an event costs what it holds, not the width of the table.
 
-use arrow_array::{
-    RecordBatch,
-    builder::{BooleanBuilder, ListBuilder, PrimitiveBuilder, StringBuilder},
-    types::ArrowPrimitiveType,
-};
+use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
 use krcu_model::{
@@ -16,11 +12,10 @@ use krcu_model::{
         CacheAddress, CacheFacts, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress, Scope, Site,
         WriteFields,
     },
-    script::Word,
 };
 
 use crate::{
-    column::{Filled, Held, Keys},
+    column::{Filled, Held},
     schema::columns,
 };
 
@@ -49,6 +44,14 @@ macro_rules! filled {
 
 columns!(filled);
 
+/// Puts a value into a column of the row that is being written.
+macro_rules! put {
+    ($columns:ident.$column:ident, $value:expr) => {{
+        $columns.$column.fill($columns.rows);
+        $columns.text_bytes += Filled::append(&mut $columns.$column, $value);
+    }};
+}
+
 impl Columns {
     /// Rows so far.
     pub(crate) fn rows(&self) -> usize {
@@ -62,18 +65,33 @@ impl Columns {
 
     /// The next row.
     pub(crate) fn push(&mut self, event: &Event) {
-        self.time_ns.append_value(event.time.0);
-        self.task.append_value(event.task.0);
-        self.cpu.append_value(event.cpu.0);
-        self.kind.append(event.what.kind());
+        put!(self.time_ns, &event.time.0);
+        put!(self.task, &event.task.0);
+        put!(self.cpu, &event.cpu.0);
+        put!(self.kind, &event.what.kind());
         event.what.write(self);
         self.rows += 1;
     }
 }
 
+/// Writes the columns that are fields of their own.
+macro_rules! fields {
+    ($($name:ident $holds:ty, $null:ident, $($described:literal),*;)*) => {
+        $(fields!(@$null $name $holds);)*
+    };
+    (@field $name:ident $holds:ty) => {
+        fn $name(&mut self, value: &$holds) {
+            put!(self.$name, value);
+        }
+    };
+    (@$other:ident $name:ident $holds:ty) => {};
+}
+
 impl WriteFields for Columns {
+    columns!(fields);
+
     fn cache(&mut self, cache: &CacheAddress) {
-        number(&mut self.cache, self.rows, cache.0);
+        put!(self.cache, &cache.0);
     }
 
     fn cache_if_any(&mut self, cache: &Option<CacheAddress>) {
@@ -81,7 +99,7 @@ impl WriteFields for Columns {
     }
 
     fn object(&mut self, object: &ObjectAddress) {
-        number(&mut self.object, self.rows, object.0);
+        put!(self.object, &object.0);
     }
 
     fn object_if_any(&mut self, object: &Option<ObjectAddress>) {
@@ -90,7 +108,7 @@ impl WriteFields for Columns {
 
     fn site(&mut self, site: &Site) {
         if site.0 != 0 {
-            number(&mut self.site, self.rows, site.0);
+            put!(self.site, &site.0);
         }
     }
 
@@ -100,118 +118,44 @@ impl WriteFields for Columns {
 
     fn function(&mut self, function: &FunctionAddress) {
         if function.0 != 0 {
-            number(&mut self.function, self.rows, function.0);
+            put!(self.function, &function.0);
         }
     }
 
     fn facts(&mut self, facts: &CacheFacts) {
-        self.name(&facts.name);
-        number(&mut self.object_size, self.rows, facts.object_size);
-        number(&mut self.refcount, self.rows, facts.refcount);
-    }
-
-    fn asked_name(&mut self, name: &String) {
-        text(&mut self.asked_name, self.rows, &mut self.text_bytes, name);
-    }
-
-    fn comm(&mut self, comm: &String) {
-        text(&mut self.comm, self.rows, &mut self.text_bytes, comm);
-    }
-
-    fn counted(&mut self, counted: &bool) {
-        flag(&mut self.counted, self.rows, *counted);
-    }
-
-    fn rcu_works_flushed(&mut self, calls: &u32) {
-        number(&mut self.rcu_works_flushed, self.rows, *calls);
+        put!(self.name, &facts.name);
+        put!(self.object_size, &facts.object_size);
+        put!(self.refcount, &facts.refcount);
     }
 
     fn empty(&mut self, empty: &Option<bool>) {
         if let Some(empty) = empty {
-            flag(&mut self.empty, self.rows, *empty);
+            put!(self.empty, empty);
         }
     }
 
     fn left(&mut self, left: &Option<Leftover>) {
         if let Some(left) = left {
-            number(&mut self.objects_left, self.rows, left.objects);
-            number(&mut self.objects_listed, self.rows, left.listed);
+            put!(self.objects_left, &left.objects);
+            put!(self.objects_listed, &left.listed);
         }
     }
 
-    fn form(&mut self, form: &QueueForm) {
-        word(&mut self.form, self.rows, *form);
-    }
-
-    fn text(&mut self, module: &Option<String>) {
-        if let Some(module) = module {
-            text(&mut self.text, self.rows, &mut self.text_bytes, module);
+    fn text(&mut self, text: &Option<String>) {
+        if let Some(text) = text {
+            put!(self.text, text);
         }
-    }
-
-    fn symbol(&mut self, symbol: &String) {
-        text(&mut self.symbol, self.rows, &mut self.text_bytes, symbol);
-    }
-
-    fn path(&mut self, path: &FreePath) {
-        word(&mut self.path, self.rows, *path);
-    }
-
-    fn barrier(&mut self, barrier: &BarrierKind) {
-        word(&mut self.barrier, self.rows, *barrier);
-    }
-
-    fn expedited(&mut self, expedited: &bool) {
-        flag(&mut self.expedited, self.rows, *expedited);
-    }
-
-    fn name(&mut self, name: &String) {
-        text(&mut self.name, self.rows, &mut self.text_bytes, name);
-    }
-
-    fn frames(&mut self, frames: &Vec<String>) {
-        texts(&mut self.frames, self.rows, &mut self.text_bytes, frames);
     }
 
     fn gap(&mut self, gap: &Gap) {
-        word(&mut self.reason, self.rows, gap.reason);
-        number(&mut self.lost_events, self.rows, gap.events);
-        number(&mut self.from_ns, self.rows, gap.from.0);
-        number(&mut self.until_ns, self.rows, gap.until.0);
-        word(&mut self.scope, self.rows, gap.scope.of_any_cache());
+        put!(self.reason, &gap.reason);
+        put!(self.lost_events, &gap.events);
+        put!(self.from_ns, &gap.from.0);
+        put!(self.until_ns, &gap.until.0);
+        put!(self.scope, &gap.scope.of_any_cache());
         if let Scope::Cache(cache) = gap.scope {
             self.cache(&cache);
         }
-        texts(&mut self.programs, self.rows, &mut self.text_bytes, &gap.programs);
+        put!(self.programs, &gap.programs);
     }
-}
-
-fn word<T: Word>(column: &mut Keys<T>, row: usize, value: T) {
-    column.fill(row);
-    column.append(value);
-}
-
-fn number<T: ArrowPrimitiveType>(column: &mut PrimitiveBuilder<T>, row: usize, value: T::Native) {
-    column.fill(row);
-    column.append_value(value);
-}
-
-fn flag(column: &mut BooleanBuilder, row: usize, value: bool) {
-    column.fill(row);
-    column.append_value(value);
-}
-
-fn text(column: &mut StringBuilder, row: usize, bytes: &mut usize, value: &str) {
-    column.fill(row);
-    column.append_value(value);
-    *bytes += value.len();
-}
-
-fn texts(column: &mut ListBuilder<StringBuilder>, row: usize, bytes: &mut usize, values: &[String]) {
-    column.fill(row);
-    for value in values {
-        *bytes += value.len();
-        column.values().append_value(value);
-    }
-    column.append(true);
 }

@@ -53,6 +53,9 @@ pub struct Column {
 }
 
 /// Gives every column of the table of events, in its order, to another macro.
+///
+/// A column is never null (`always`), or may be (`sometimes`), or is the field of its name of an event (`field`)
+/// and null for kinds that have no such field.
 macro_rules! columns {
     ($then:ident) => {
         $then! {
@@ -73,20 +76,20 @@ macro_rules! columns {
     function u64, sometimes, "kernel address",
         "The callback: the row of kind `function` before or after this one has its symbol. Null when not known.",
         "second argument of call_rcu()";
-    path FreePath, sometimes, "word", "How objects are freed.", "which function was entered";
-    form QueueForm, sometimes, "word", "Which form of kfree_rcu() queued the object.",
+    path FreePath, field, "word", "How objects are freed.", "which function was entered";
+    form QueueForm, field, "word", "Which form of kfree_rcu() queued the object.",
         "first argument of kvfree_call_rcu(); which function was entered";
-    barrier BarrierKind, sometimes, "word", "Which barrier.", "which function was entered";
-    expedited bool, sometimes, "-", "Whether the grace period is an expedited one.",
+    barrier BarrierKind, field, "word", "Which barrier.", "which function was entered";
+    expedited bool, field, "-", "Whether the grace period is an expedited one.",
         "which function was entered";
-    rcu_works_flushed u32, sometimes, "calls",
+    rcu_works_flushed u32, field, "calls",
         "Calls of flush_rcu_work() that this task has made since it entered the destroy: the barrier inside newer destroys \
          makes two for each possible CPU. 4294967295 when the count was lost.", "flush_rcu_work()";
     object_size u32, sometimes, "bytes", "Bytes of an object as its user sees it.",
         "kmem_cache.object_size";
     refcount i32, sometimes, "users", "Users of the cache: after a creation, before a destroy.",
         "kmem_cache.refcount";
-    counted bool, sometimes, "-",
+    counted bool, field, "-",
         "Whether the objects of the cache were counted, not streamed: then no `queued` or `freed` row is of it.",
         "whether kmem_cache.name lies in the kernel's read-only data";
     empty bool, sometimes, "-",
@@ -107,17 +110,17 @@ macro_rules! columns {
          that queue, frees, or barriers.", "krcu's own accounts";
     programs Vec<String>, sometimes, "texts",
         "Of `gap`: the probes' programs whose runs were skipped, where that is why.", "bpf_prog_info.recursion_misses";
-    name String, sometimes, "text",
+    name String, field, "text",
         "Name of the cache (of a merged one, that of its first creator), or of the module that came or went. At most 56 bytes.",
         "kmem_cache.name, module.name";
-    asked_name String, sometimes, "text", "Of `cache_created`: the name that this caller asked for.",
+    asked_name String, field, "text", "Of `cache_created`: the name that this caller asked for.",
         "first argument of kmem_cache_create()";
-    comm String, sometimes, "text", "Of `destroy_begin`: name of the task.", "task_struct.comm";
+    comm String, field, "text", "Of `destroy_begin`: name of the task.", "task_struct.comm";
     text String, sometimes, "text", "The module in whose text a callback lies, where that is known.",
         "none: said by a simulated kernel";
-    symbol String, sometimes, "text", "Of `function`: as the kernel prints it, taken while its module was loaded.",
+    symbol String, field, "text", "Of `function`: as the kernel prints it, taken while its module was loaded.",
         "bpf_snprintf(\"%pS\")";
-    frames Vec<String>, sometimes, "texts",
+    frames Vec<String>, field, "texts",
         "Of `site`: the frames, innermost first, as the kernel prints them, taken while their modules were loaded.",
         "bpf_snprintf(\"%pS\")";
         }
@@ -138,7 +141,7 @@ macro_rules! described {
         }),*];
     };
     (@always) => { false };
-    (@sometimes) => { true };
+    (@$sometimes:ident) => { true };
 }
 
 columns!(described);

@@ -42,27 +42,15 @@ macro_rules! kinds {
 
 krcu_common::kinds!(kinds);
 
-impl Word for FreePath {
-    const WORDS: &'static [(FreePath, &'static str)] = &[
-        (FreePath::Bulk, "bulk"),
-        (FreePath::Single, "single"),
-        (FreePath::Sheaf, "sheaf"),
-        (FreePath::Callback, "callback"),
-    ];
+macro_rules! of_the_wire {
+    ($($choice:ident)*) => {
+        $(impl Word for $choice {
+            const WORDS: &'static [($choice, &'static str)] = $choice::WORDS;
+        })*
+    };
 }
 
-impl Word for BarrierKind {
-    const WORDS: &'static [(BarrierKind, &'static str)] = &[
-        (BarrierKind::Rcu, "rcu"),
-        (BarrierKind::Kvfree, "kvfree"),
-        (BarrierKind::KvfreeOnCache, "kvfree_on_cache"),
-    ];
-}
-
-impl Word for QueueForm {
-    const WORDS: &'static [(QueueForm, &'static str)] =
-        &[(QueueForm::Head, "head"), (QueueForm::Headless, "headless"), (QueueForm::Nolock, "nolock")];
-}
+of_the_wire! { FreePath BarrierKind QueueForm }
 
 impl Word for LossReason {
     const WORDS: &'static [(LossReason, &'static str)] = &[
@@ -71,6 +59,20 @@ impl Word for LossReason {
         (LossReason::MapFull, "map_full"),
         (LossReason::NotInTrace, "not_in_trace"),
     ];
+}
+
+impl Scope {
+    /// Its word; that of any cache for a cache.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Word::word(self.of_any_cache())
+    }
+
+    /// The same, of no cache in particular.
+    #[must_use]
+    pub fn of_any_cache(self) -> Scope {
+        if matches!(self, Scope::Cache(_)) { Scope::Cache(CacheAddress(0)) } else { self }
+    }
 }
 
 /// The value of any cache stands for all: see [`Scope::of_any_cache`].

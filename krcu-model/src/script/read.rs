@@ -173,8 +173,26 @@ impl Fields {
     }
 }
 
+/// Fields of the name that they have in an event.
+macro_rules! named {
+    ($($field:ident $holds:ty = $how:ident;)*) => {
+        $(fn $field(&mut self) -> Result<$holds, String> {
+            self.$how(stringify!($field))
+        })*
+    };
+}
+
 impl ReadFields for Fields {
     type Error = String;
+
+    named! {
+        counted bool = flag;
+        symbol String = need;
+        path FreePath = word;
+        barrier BarrierKind = word;
+        expedited bool = flag;
+        name String = need;
+    }
 
     fn cache(&mut self) -> Result<CacheAddress, String> {
         self.number("cache").map(CacheAddress)
@@ -221,10 +239,6 @@ impl ReadFields for Fields {
         Ok(self.take("comm").unwrap_or_default())
     }
 
-    fn counted(&mut self) -> Result<bool, String> {
-        self.flag("counted")
-    }
-
     fn rcu_works_flushed(&mut self) -> Result<u32, String> {
         self.number_or("rcu_works_flushed", 0)
     }
@@ -250,26 +264,6 @@ impl ReadFields for Fields {
 
     fn text(&mut self) -> Result<Option<String>, String> {
         Ok(self.take("text"))
-    }
-
-    fn symbol(&mut self) -> Result<String, String> {
-        self.need("symbol")
-    }
-
-    fn path(&mut self) -> Result<FreePath, String> {
-        self.word("path")
-    }
-
-    fn barrier(&mut self) -> Result<BarrierKind, String> {
-        self.word("barrier")
-    }
-
-    fn expedited(&mut self) -> Result<bool, String> {
-        self.flag("expedited")
-    }
-
-    fn name(&mut self) -> Result<String, String> {
-        self.need("name")
     }
 
     fn frames(&mut self) -> Result<Vec<String>, String> {

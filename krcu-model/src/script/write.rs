@@ -52,12 +52,16 @@ impl Line {
     }
 
     /// A field that is left out when it says nothing.
-    fn number(&mut self, name: &str, value: impl std::fmt::Display + Default + PartialEq) -> &mut Line {
-        if value == Default::default() { self } else { self.field(name, value) }
+    fn number<T: std::fmt::Display + Default + PartialEq>(&mut self, name: &str, value: &T) -> &mut Line {
+        if *value == T::default() { self } else { self.field(name, value) }
     }
 
-    fn flag(&mut self, name: &str, value: bool) -> &mut Line {
-        if value { self.field(name, value.word()) } else { self }
+    fn flag(&mut self, name: &str, value: &bool) -> &mut Line {
+        if *value { self.word(name, value) } else { self }
+    }
+
+    fn word<T: Word>(&mut self, name: &str, value: &T) -> &mut Line {
+        self.field(name, value.word())
     }
 
     fn quoted(&mut self, name: &str, value: &str) -> &mut Line {
@@ -74,7 +78,28 @@ impl Line {
     }
 }
 
+/// Fields of the name that they have in an event.
+macro_rules! named {
+    ($($field:ident $holds:ty = $how:ident;)*) => {
+        $(fn $field(&mut self, value: &$holds) {
+            self.$how(stringify!($field), value);
+        })*
+    };
+}
+
 impl WriteFields for Line {
+    named! {
+        asked_name String = quoted;
+        comm String = quoted;
+        counted bool = flag;
+        rcu_works_flushed u32 = number;
+        symbol String = quoted;
+        path FreePath = word;
+        barrier BarrierKind = word;
+        expedited bool = flag;
+        name String = quoted;
+    }
+
     fn cache(&mut self, cache: &CacheAddress) {
         self.field("cache", format_args!("{:#x}", cache.0));
     }
@@ -92,7 +117,7 @@ impl WriteFields for Line {
     }
 
     fn site(&mut self, site: &Site) {
-        self.number("site", site.0);
+        self.number("site", &site.0);
     }
 
     fn site_of_frames(&mut self, site: &Site) {
@@ -107,28 +132,12 @@ impl WriteFields for Line {
 
     fn facts(&mut self, facts: &CacheFacts) {
         self.name(&facts.name);
-        self.number("object_size", facts.object_size).number("refcount", facts.refcount);
-    }
-
-    fn asked_name(&mut self, name: &String) {
-        self.quoted("asked_name", name);
-    }
-
-    fn comm(&mut self, comm: &String) {
-        self.quoted("comm", comm);
-    }
-
-    fn counted(&mut self, counted: &bool) {
-        self.flag("counted", *counted);
-    }
-
-    fn rcu_works_flushed(&mut self, calls: &u32) {
-        self.number("rcu_works_flushed", *calls);
+        self.number("object_size", &facts.object_size).number("refcount", &facts.refcount);
     }
 
     fn empty(&mut self, empty: &Option<bool>) {
         if let Some(empty) = empty {
-            self.field("empty", empty.word());
+            self.word("empty", empty);
         }
     }
 
@@ -140,7 +149,7 @@ impl WriteFields for Line {
 
     fn form(&mut self, form: &QueueForm) {
         if *form != QueueForm::Head {
-            self.flag(form.word(), true);
+            self.flag(form.word(), &true);
         }
     }
 
@@ -148,26 +157,6 @@ impl WriteFields for Line {
         if let Some(text) = text {
             self.quoted("text", text);
         }
-    }
-
-    fn symbol(&mut self, symbol: &String) {
-        self.quoted("symbol", symbol);
-    }
-
-    fn path(&mut self, path: &FreePath) {
-        self.field("path", path.word());
-    }
-
-    fn barrier(&mut self, barrier: &BarrierKind) {
-        self.field("barrier", barrier.word());
-    }
-
-    fn expedited(&mut self, expedited: &bool) {
-        self.flag("expedited", *expedited);
-    }
-
-    fn name(&mut self, name: &String) {
-        self.quoted("name", name);
     }
 
     fn frames(&mut self, frames: &Vec<String>) {
@@ -178,13 +167,13 @@ impl WriteFields for Line {
 
     /// The scope is left out for a loss that concerns everything.
     fn gap(&mut self, gap: &Gap) {
-        self.field("reason", gap.reason.word()).field("events", gap.events);
+        self.word("reason", &gap.reason).field("events", gap.events);
         self.field("from", gap.from.0).field("until", gap.until.0);
         match gap.scope {
             Scope::Everything => {}
             Scope::Cache(cache) => self.cache(&cache),
             scope => {
-                self.flag(scope.word(), true);
+                self.flag(scope.word(), &true);
             }
         }
         if !gap.programs.is_empty() {
