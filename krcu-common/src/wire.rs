@@ -323,7 +323,7 @@ pub struct Function {
     pub symbol: [u8; FRAME_BYTES],
 }
 
-/// Body of [`Kind::Allocated`].
+/// Body of [`Kind::Allocated`], which is said only where that was asked for.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Allocated {
@@ -337,7 +337,7 @@ pub struct Allocated {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::FreedAtOnce`].
+/// Body of [`Kind::FreedAtOnce`], which is said only where that was asked for.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FreedAtOnce {
