@@ -130,11 +130,11 @@ pub fn run(outcome: &Outcome) -> Run {
 /// When it has an account of something that this version does not know.
 pub fn outcome(meta: &Meta, run: &Run, state: &State, verdicts: Vec<FlatVerdict>) -> anyhow::Result<Outcome> {
     let account = |account: &meta::Account| -> anyhow::Result<Account> {
-        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == account.kind);
+        let kind = Kind::of_word(&account.kind).filter(|kind| kind.is_probed());
         let kind = kind.with_context(|| format!("there is no kind of event `{}`", account.kind))?;
         Ok(Account {
             cpu: usize::try_from(account.cpu).unwrap_or(usize::MAX),
-            kind: kind.name(),
+            kind: kind.word(),
             seen: account.seen,
             delivered: account.delivered,
             lost: account.lost,

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use krcu_common::Kind;
+
 use crate::{
-    FORMAT, Kind,
+    FORMAT,
     schema::{COLUMNS, Type},
 };
 

@@ -12,16 +12,15 @@
 //! What is absent here: a clock, a thread, an opinion on what an event means, polars and aya.
 
 mod accounted;
+mod column;
 mod decode;
 pub mod dictionary;
 mod encode;
 pub mod error;
 mod guard;
 mod index;
-pub mod kind;
 mod layout;
 pub mod meta;
-mod names;
 mod reader;
 pub mod schema;
 mod segment;
@@ -30,7 +29,6 @@ mod writer;
 pub use accounted::Accounted;
 pub use decode::Batch;
 pub use error::{Place, Reason, TraceError};
-pub use kind::Kind;
 pub use meta::{End, How, Meta};
 pub use reader::{Batches, Events, Reader};
 pub use writer::{CutShort, Limits, Writer};

@@ -21,6 +21,8 @@ use tokio::sync::watch;
 use zerocopy::IntoBytes;
 
 use crate::kernel::Plan;
+use crate::kernel::catalog::{Attach, Leaving};
+use crate::kernel::plan::Probe;
 
 mod error;
 mod link;
@@ -106,7 +108,7 @@ impl Probes {
         probes.each_planned(|ebpf, links, job| {
             let program = job.program_of(ebpf)?;
             let link = link::attach(program).map_err(|cause| job.failed(cause))?;
-            links.push(job.program, link);
+            links.push(job.leaves, link);
             Ok(())
         })?;
         crate::memory::not_needed(OBJECT);
@@ -124,7 +126,8 @@ impl Probes {
             .iter()
             .filter(|probe| probe.is_planned())
             .map(|probe| {
-                (Job { program: probe.program, target: probe.target, attach: probe.attach }, probe.required)
+                let Probe { program, target, attach, leaves, required, .. } = *probe;
+                (Job { program, target, attach, leaves }, required)
             })
             .collect();
         for (job, required) in planned {
@@ -212,7 +215,7 @@ impl Probes {
     pub fn with_lines(&self, mut rows: Vec<Vec<u64>>) -> Result<(Vec<Vec<u64>>, u64), LoadError> {
         let lines = self.lines()?;
         for (cpu, line) in rows.iter_mut().zip(lines.0) {
-            for kind in Kind::ALL {
+            for kind in Kind::PROBED {
                 let counts = [(Some(delivered(kind)), Fate::Delivered), (known(kind), Fate::FilteredKmalloc)];
                 for (word, fate) in counts {
                     let count = word.and_then(|word| line.get(word)).copied().unwrap_or(0);
@@ -313,7 +316,7 @@ impl Probes {
         PerCpuArray::try_from(map).map_err(|cause| LoadError::Map { name, cause: Box::new(cause) })
     }
 
-    /// Begins to detach every probe, in the groups of [`Leaving`](crate::kernel::catalog::Leaving); gives how many are
+    /// Begins to detach every probe, in the groups of [`Leaving`]; gives how many are
     /// still attached, which takes the kernel tens of milliseconds each, and seconds each where some task does not
     /// sleep. Programs and maps stay, so that the ring can be drained and the counters read after the last event.
     pub fn detach(&mut self) -> watch::Receiver<usize> {
@@ -339,7 +342,8 @@ pub fn statistics() -> Result<OwnedFd, LoadError> {
 struct Job {
     program: &'static str,
     target: &'static str,
-    attach: crate::kernel::catalog::Attach,
+    attach: Attach,
+    leaves: Leaving,
 }
 
 impl Job {
