@@ -38,13 +38,13 @@ impl Format {
     /// The report in this format.
     ///
     /// # Errors
-    /// When a value cannot be put into JSON, which none can fail to be.
-    pub fn render(self, report: &Report) -> serde_json::Result<String> {
+    /// When a value cannot be put into JSON or XML, which none can fail to be.
+    pub fn render(self, report: &Report) -> anyhow::Result<String> {
         match self {
             Format::Text => Ok(text::render(report)),
-            Format::Json => json::render(report),
+            Format::Json => Ok(json::render(report)?),
             Format::Tap => Ok(tap::render(report)),
-            Format::Junit => Ok(junit::render(report)),
+            Format::Junit => Ok(junit::render(report)?),
         }
     }
 }
