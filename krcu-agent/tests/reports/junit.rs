@@ -115,7 +115,9 @@ fn names_from_the_kernel_cannot_break_the_file() {
 #[test]
 fn strictness_decides_what_passes() {
     let run = report(vec![older()]);
-    assert!(render(&run).unwrap().contains("name=\"old_cache\" classname=\"krcu.my_module\" time=\"0.000\"/>"));
+    assert!(
+        render(&run).unwrap().contains("name=\"old_cache\" classname=\"krcu.my_module\" time=\"0.000\"/>")
+    );
     let file = render(&strict(run)).unwrap();
     assert!(file.contains("tests=\"1\" skipped=\"0\" errors=\"1\" failures=\"0\""), "{file}");
     assert!(
