@@ -115,7 +115,7 @@ impl Page {
             @if shown.lines.is_empty() {
                 p { "Nothing was deferred in this trace." }
             } @else {
-                (figure(|size| charts::outstanding(shown, size), &self.key, html! {
+                (figure(|size| charts::outstanding(shown, size), &self.key, &html! {
                     "Objects handed to kfree_rcu() and not freed, from the first to the last of them; \
                      0 is the moment at which the probes were attached."
                     @if !shown.destroys.is_empty() { " Lines with a dot: destroys, red where flagged." }
@@ -125,7 +125,7 @@ impl Page {
             }
             @if !self.classes.is_empty() {
                 h2 { "From queueing to free" }
-                (figure(|size| charts::distribution(&self.classes, size), &self.key, html! {
+                (figure(|size| charts::distribution(&self.classes, size), &self.key, &html! {
                     "Objects by the time that their free took; each column is a quarter of a doubling."
                 }))
             }
@@ -133,7 +133,7 @@ impl Page {
             @if self.waits.is_empty() {
                 p { "No barrier was seen in this trace." }
             } @else {
-                (figure(|size| charts::bars(&self.waits, "Barrier waits by cause", size), &[], html! {
+                (figure(|size| charts::bars(&self.waits, "Barrier waits by cause", size), &[], &html! {
                     "The sum of the waits; bars grow with the logarithm."
                 }))
             }
@@ -146,7 +146,7 @@ impl Page {
             @if let Some(reason) = &self.no_approaches {
                 p { (reason) }
             } @else {
-                (figure(waits, &[], html! {
+                (figure(waits, &[], &html! {
                     "How long the destroying tasks would have waited, all together; lighter: how long caches linger \
                      after that. Red: memory would have been given back, or a cache given up, with objects outstanding. \
                      Bars grow with the logarithm. Simulated by the reference machine from this trace's own measurements."
@@ -173,7 +173,7 @@ fn part_ns(shown: &Outstanding) -> u64 {
     u64::try_from((shown.span_ns.1 - shown.span_ns.0) / shown.parts.max(1)).unwrap_or(0)
 }
 
-fn figure(chart: impl Fn(Size) -> Markup, key: &[(String, usize)], caption: Markup) -> Markup {
+fn figure(chart: impl Fn(Size) -> Markup, key: &[(String, usize)], caption: &Markup) -> Markup {
     html! {
         figure {
             div.wide { (chart(WIDE)) }
