@@ -1,4 +1,6 @@
 //! The command that is watched: found before anything is attached, run as it would be without krcu.
+//!
+//! The search is written here because the crate `which` does not tell a missing file from one that may not be run.
 
 use std::{
     env,
