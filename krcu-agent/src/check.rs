@@ -105,7 +105,7 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
         keep: Keep::claim(options.events.as_deref(), options.output.as_deref(), Limits::default())?,
         policy: Policy { strict: options.strict, exit_flagged: options.exit_flagged },
     })?;
-    let text = options.format.render(&outcome).context("cannot write the report as JSON")?;
+    let text = options.format.render(&outcome).context("cannot write the report in its format")?;
     match report {
         Some(mut file) => file.write_all(text.as_bytes()),
         None => std::io::stdout().lock().write_all(text.as_bytes()),

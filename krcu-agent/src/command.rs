@@ -1,4 +1,6 @@
 //! The program that a command names: found before anything else is done.
+//!
+//! The search is written here because the crate `which` does not tell a missing file from one that may not be run.
 
 use std::{
     env,

@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     let mut outcome = replay(&Reader::open(&options.trace)?)?;
     outcome.policy.strict |= options.strict;
     outcome.policy.exit_flagged = options.exit_flagged.unwrap_or(outcome.policy.exit_flagged);
-    let text = options.format.render(&outcome).context("cannot write the report as JSON")?;
+    let text = options.format.render(&outcome).context("cannot write the report in its format")?;
     match &options.report {
         Some(path) => File::create(path)
             .and_then(|mut file| file.write_all(text.as_bytes()))

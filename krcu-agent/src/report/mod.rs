@@ -35,13 +35,13 @@ impl Format {
     /// The report of a run in this format.
     ///
     /// # Errors
-    /// When a value cannot be put into JSON, which none can fail to be.
-    pub fn render(self, outcome: &Outcome) -> serde_json::Result<String> {
+    /// When a value cannot be put into JSON or XML, which none can fail to be.
+    pub fn render(self, outcome: &Outcome) -> anyhow::Result<String> {
         match self {
             Format::Text => Ok(text::render(outcome)),
-            Format::Json => json::render(outcome),
+            Format::Json => Ok(json::render(outcome)?),
             Format::Tap => Ok(tap::render(outcome)),
-            Format::Junit => Ok(junit::render(outcome)),
+            Format::Junit => Ok(junit::render(outcome)?),
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Version 13, which every harness knows, with the escapes that version 14 wrote down. A point is `not ok`
 //! when its verdict is a fault under this run's policy, and also when it cannot be decided: neither `SKIP`
 //! nor `TODO`, for both would let a blind run pass. Destroys that were not seen have a point of their own.
+//!
+//! It is written here because a point is one line, and its evidence is names with one value or one list each.
 
 use std::fmt::Write as _;
 
