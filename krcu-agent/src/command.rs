@@ -1,11 +1,12 @@
-//! The command that is watched: found before anything is attached, run as it would be without krcu.
+//! The program that a command names: found before anything else is done.
+//!
+//! The search is written here because the crate `which` does not tell a missing file from one that may not be run.
 
 use std::{
     env,
     ffi::OsString,
-    os::unix::{fs::PermissionsExt as _, process::ExitStatusExt as _},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::ExitStatus,
 };
 
 /// Why a command cannot be run, known before it is tried.
@@ -20,9 +21,6 @@ pub enum CommandError {
     /// The file may not be run.
     #[error("{0:?} is not an executable file: make it one with chmod +x")]
     NotExecutable(PathBuf),
-    /// A configuration that is wrong; why.
-    #[error("{0}")]
-    Config(String),
 }
 
 /// Finds the file that a command's first word names, as a shell does.
@@ -49,13 +47,6 @@ fn is_executable(file: &Path) -> bool {
     file.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
-/// The status that a shell would report: 128 plus the signal for a command that was killed.
-#[must_use]
-pub fn shell_status(status: ExitStatus) -> u8 {
-    let number = status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(255);
-    u8::try_from(number).unwrap_or(255)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,12 +57,5 @@ mod tests {
         assert_eq!(find(&"./no/such".into()), Err(CommandError::NoFile("./no/such".into())));
         assert_eq!(find(&"/etc/passwd".into()), Err(CommandError::NotExecutable("/etc/passwd".into())));
         assert_eq!(find(&"/bin/sh".into()), Ok("/bin/sh".into()));
-    }
-
-    #[test]
-    fn a_killed_command_has_the_status_that_a_shell_reports() {
-        for (raw, expected) in [(0, 0), (7 << 8, 7), (9, 137), (15, 143)] {
-            assert_eq!(shell_status(ExitStatus::from_raw(raw)), expected);
-        }
     }
 }

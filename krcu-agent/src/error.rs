@@ -1,8 +1,28 @@
-//! Why krcu refuses to run on this kernel or for this user: one line each, which says what to do.
+//! Why a verb gives no status of its own, and why krcu refuses to run on this kernel or for this user: one line each,
+//! which says what to do.
 
 use krcu_common::count::LINES;
 use serde::Serialize;
 use thiserror::Error;
+
+use crate::command::CommandError;
+
+/// Why a verb did not get to its end.
+#[derive(Debug, Error)]
+pub enum VerbError {
+    /// What was asked for cannot be: nothing was attached.
+    #[error("{0}")]
+    Usage(String),
+    /// krcu failed.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<CommandError> for VerbError {
+    fn from(error: CommandError) -> VerbError {
+        VerbError::Usage(error.to_string())
+    }
+}
 
 /// Something without which nothing can be watched.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]

@@ -1,5 +1,5 @@
 //! The agent: facts → plan → load → attach → ring → decode → order → replay → verdict → report. The
-//! binary `krcu` is made of this library.
+//! binary `krcu` is made of this library. One run from attaching to its outcome is in `engine`.
 //!
 //! What is absent here: any file but `probe`, `source` and `diagnostics` that knows aya, any version number
 //! that is compared, and any rule that decides a verdict.
@@ -10,20 +10,22 @@ pub mod cli;
 pub mod command;
 pub mod diagnostics;
 pub mod doctor;
+mod engine;
 pub mod error;
+pub mod events_file;
 pub mod external;
 pub mod kernel;
 pub mod losses;
 pub mod manual;
 pub mod memory;
+pub mod outcome;
 pub mod pipeline;
 pub mod probe;
+pub mod quantity;
 pub mod record;
-pub mod recording;
 pub mod replay;
 pub mod report;
 mod signals;
 pub mod sinks;
 pub mod source;
 pub mod trace;
-mod watcher;

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use std::iter::repeat;
 
 use krcu_common::{
-    Fate, Kind,
+    Concern, Fate, Kind,
     count::{counter, of_loss_key},
 };
 use krcu_model::event::{CacheAddress, Gap, LossReason, Scope, Time};
 
-use crate::kernel::catalog::NESTED_SUFFIX;
+use crate::kernel::catalog::{self, Skipped};
 
 /// Events that were lost or missed, by what the kernel's counters say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -61,12 +61,12 @@ pub struct Account {
 pub fn accounts(counters: &[Vec<u64>]) -> Vec<Account> {
     let mut accounts = Vec::new();
     for (cpu, counters) in counters.iter().enumerate() {
-        for kind in Kind::ALL {
+        for kind in Kind::PROBED {
             let of = |fate| counters.get(counter(kind, fate) as usize).copied().unwrap_or(0);
             let (delivered, lost) = (of(Fate::Delivered), of(Fate::LostRing));
             let filtered = of(Fate::FilteredKmalloc) + of(Fate::FilteredBuiltin) + of(Fate::FilteredNotSlab);
             let seen = delivered + lost + filtered;
-            let account = Account { cpu, kind: kind.name(), seen, delivered, lost, filtered };
+            let account = Account { cpu, kind: kind.word(), seen, delivered, lost, filtered };
             if account.seen > 0 {
                 accounts.push(account);
             }
@@ -124,7 +124,7 @@ impl Reading {
     /// All of one fate.
     #[must_use]
     pub fn all(&self, fate: Fate) -> u64 {
-        Kind::ALL.into_iter().map(|kind| self.sum(kind, fate)).sum()
+        Kind::PROBED.into_iter().map(|kind| self.sum(kind, fate)).sum()
     }
 
     /// Runs that the kernel skipped and that matter, by the kind of event that they would have made.
@@ -158,12 +158,11 @@ impl Reading {
                 }
             }
             let (mut of_grace, mut of_names) = (0, 0);
-            for kind in Kind::ALL {
-                match kind {
-                    Kind::GraceBegin | Kind::GraceEnd => of_grace += self.sum(kind, fate),
-                    // Sent once more with the next event that refers to them.
-                    Kind::Site | Kind::Function => of_names += self.sum(kind, fate),
-                    _ => {}
+            for kind in Kind::PROBED {
+                match kind.concern() {
+                    Concern::Grace => of_grace += self.sum(kind, fate),
+                    Concern::Names => of_names += self.sum(kind, fate),
+                    Concern::Everything | Concern::Queueing | Concern::Freeing | Concern::Barriers => {}
                 }
             }
             let rest = self.all(fate).saturating_sub(of_caches + of_grace + of_names);
@@ -199,40 +198,20 @@ impl Reading {
 /// The kind of event that a program's run makes or changes; `None` where nothing is decided by it, and for
 /// second copies.
 fn kind_of(program: &str) -> Option<Kind> {
-    if program.ends_with(NESTED_SUFFIX) {
-        return None;
+    match catalog::of(program)?.skipped {
+        Skipped::Misses(kind) => Some(kind),
+        Skipped::Nothing | Skipped::SecondOf(_) => None,
     }
-    Some(match program {
-        "cache_created" => Kind::CacheCreated,
-        "destroy_begin" => Kind::DestroyBegin,
-        // How often a destroy flushed is told by the event of its look.
-        "shutdown_begin" | "rcu_work_flushed" => Kind::ShutdownBegin,
-        "shutdown_end" => Kind::ShutdownEnd,
-        "cache_released" => Kind::CacheReleased,
-        "queued" | "queued_nolock" => Kind::Queued,
-        "callback_queued" | "callback_queued_hurry" => Kind::CallbackQueued,
-        "callback_runs" => Kind::CallbackRuns,
-        "freed_bulk" | "freed_array" | "freed_single" | "freed_sheaf" | "freed_sheaf_nobarn" => Kind::Freed,
-        "freed_list_begin" | "callback_runs_end" => Kind::BatchFreed,
-        name if name.starts_with("freed_") && name.ends_with("_end") => Kind::BatchFreed,
-        "rcu_barrier_begin" | "kvfree_barrier_begin" | "kvfree_on_cache_begin" => Kind::BarrierBegin,
-        "rcu_barrier_end" | "kvfree_barrier_end" | "kvfree_on_cache_end" => Kind::BarrierEnd,
-        "grace_begin" | "expedited_begin" => Kind::GraceBegin,
-        "grace_end" | "expedited_end" => Kind::GraceEnd,
-        "allocated" | "allocated_bulk" => Kind::Allocated,
-        "freed_at_once" | "freed_at_once_kfree" | "freed_at_once_bulk" => Kind::FreedAtOnce,
-        _ => return None,
-    })
 }
 
 /// What a skipped run of a program that makes such events concerns.
 fn missed_of(kind: Kind) -> Scope {
-    match kind {
-        Kind::GraceBegin | Kind::GraceEnd => Scope::Grace,
-        Kind::Queued | Kind::CallbackQueued => Scope::Queueing,
-        Kind::Freed | Kind::BatchFreed | Kind::CallbackRuns => Scope::Freeing,
-        Kind::BarrierBegin | Kind::BarrierEnd => Scope::Barriers,
-        _ => Scope::Everything,
+    match kind.concern() {
+        Concern::Grace => Scope::Grace,
+        Concern::Queueing => Scope::Queueing,
+        Concern::Freeing => Scope::Freeing,
+        Concern::Barriers => Scope::Barriers,
+        Concern::Everything | Concern::Names => Scope::Everything,
     }
 }
 

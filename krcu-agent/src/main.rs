@@ -9,10 +9,11 @@ use std::{
 
 use clap::{Parser as _, error::ErrorKind};
 use krcu_agent::{
-    agent,
-    check::{self, CheckError},
+    agent, check,
     cli::{Cli, Verb},
-    doctor, external, manual, record, replay,
+    doctor,
+    error::VerbError,
+    external, manual, record, replay,
 };
 
 /// Status when what was asked for cannot be.
@@ -35,10 +36,10 @@ fn main() -> ExitCode {
     match cli.verb {
         Verb::Check(options) => status(check::run(&options)),
         Verb::Record(options) => status(record::run(&options)),
-        Verb::Replay(options) => status(replay::run(&options).map_err(CheckError::Failed)),
+        Verb::Replay(options) => status(replay::run(&options).map_err(VerbError::Failed)),
         Verb::Agent(options) => status(agent::run(&options)),
-        Verb::Man(options) => status(manual::man(&options).map_err(CheckError::Failed)),
-        Verb::Completions(options) => status(manual::completions(&options).map_err(CheckError::Failed)),
+        Verb::Man(options) => status(manual::man(&options).map_err(VerbError::Failed)),
+        Verb::Completions(options) => status(manual::completions(&options).map_err(VerbError::Failed)),
         Verb::Tui(words) => other("tui".as_ref(), &words.words),
         Verb::Analyze(words) => other("analyze".as_ref(), &words.words),
         Verb::External(words) => {
@@ -68,14 +69,14 @@ fn other(verb: &OsStr, arguments: &[OsString]) -> ExitCode {
 }
 
 /// The status that a verb gave, or what kept it from giving one.
-fn status(outcome: Result<u8, CheckError>) -> ExitCode {
+fn status(outcome: Result<u8, VerbError>) -> ExitCode {
     match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
             say(&error);
             match error {
-                CheckError::Usage(_) => ExitCode::from(EXIT_USAGE),
-                CheckError::Failed(_) => ExitCode::FAILURE,
+                VerbError::Usage(_) => ExitCode::from(EXIT_USAGE),
+                VerbError::Failed(_) => ExitCode::FAILURE,
             }
         }
     }

@@ -27,17 +27,7 @@ pub fn blind(plan: &Plan) -> Vec<Blind> {
         .probes
         .iter()
         .filter(|probe| matches!(probe.offer, Offer::NotOffered(_)))
-        .filter_map(|probe| match probe.program {
-            "freed_bulk" | "freed_array" | "freed_single" | "freed_sheaf" | "freed_sheaf_nobarn" => {
-                Some(Blind::Frees)
-            }
-            "callback_queued" | "callback_queued_hurry" => Some(Blind::Callbacks),
-            "rcu_barrier_begin" | "rcu_barrier_end" => Some(Blind::RcuBarrier),
-            "kvfree_barrier_begin" | "kvfree_barrier_end" | "rcu_work_flushed" => Some(Blind::KvfreeBarrier),
-            "callback_runs" | "callback_runs_end" => Some(Blind::CallbackRuns),
-            "grace_begin" | "grace_end" | "expedited_begin" | "expedited_end" => Some(Blind::Grace),
-            _ => None,
-        })
+        .filter_map(|probe| probe.blind)
         .collect();
     blind.push(Blind::Inside);
     blind.sort_unstable();

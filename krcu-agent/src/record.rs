@@ -6,10 +6,12 @@ use clap::Args;
 use krcu_trace::Limits;
 
 use crate::{
-    check::{self, CheckError, Keep, Until, parse_bytes, parse_span, watch_to_the_end},
     command,
-    probe::STACKS,
-    report::{EXIT_FAILED, Format, Report},
+    engine::{self, AttachOptions, Job, Keep, Until},
+    error::VerbError,
+    outcome::{EXIT_FAILED, Outcome, Policy},
+    probe::{LoadOptions, STACKS},
+    quantity,
 };
 
 /// Writes a trace until the command has ended, the time is over, or a signal comes.
@@ -19,19 +21,19 @@ pub struct Options {
     #[arg(long, short, value_name = "TRACE")]
     pub output: PathBuf,
     /// How long to record; until a signal comes, if not given
-    #[arg(long, value_name = "TIME", value_parser = parse_span, conflicts_with = "command")]
+    #[arg(long, value_name = "TIME", value_parser = quantity::span, conflicts_with = "command")]
     pub duration: Option<Duration>,
-    /// Begin a new file of the trace when one is this large; a power of two, with K or M
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
-    pub rotate_bytes: Option<u32>,
+    /// Begin a new file of the trace when one is this large; at least 4K, with K, M or G
+    #[arg(long, value_name = "BYTES", value_parser = quantity::file_bytes)]
+    pub rotate_bytes: Option<u64>,
     /// Begin a new file of the trace when one covers this much time
-    #[arg(long, value_name = "TIME", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", value_parser = quantity::span)]
     pub rotate_time: Option<Duration>,
     /// How long to wait, after the command, for deferred frees that are still outstanding
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_span)]
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = quantity::span)]
     pub settle: Duration,
-    /// Room for events that wait to be read; a power of two of pages, with K or M
-    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = parse_bytes)]
+    /// Room for events that wait to be read; a power of two of pages, with K, M or G
+    #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = quantity::ring_bytes)]
     pub ring_bytes: u32,
     /// Do not take the stack of each queueing call: cheaper, and the trace names no site
     #[arg(long)]
@@ -53,51 +55,45 @@ pub struct Options {
 /// Runs `record`; gives the status to exit with, which is the command's own unless the trace is cut short.
 ///
 /// # Errors
-/// See [`CheckError`]; nothing stays attached.
-pub fn run(options: &Options) -> Result<u8, CheckError> {
+/// See [`VerbError`]; nothing stays attached.
+pub fn run(options: &Options) -> Result<u8, VerbError> {
     let until = match options.command.first() {
-        Some(word) => Until::Exit(command::find(word)?),
+        Some(word) => Until::Exit {
+            program: command::find(word)?,
+            words: options.command.clone(),
+            settle: options.settle,
+        },
         None => Until::Told(options.duration),
     };
     let limits = Limits {
-        segment_bytes: options.rotate_bytes.map(u64::from),
+        segment_bytes: options.rotate_bytes,
         segment_time: options.rotate_time,
         ..Limits::default()
     };
-    let keep = Keep { recording: None, output: Some(&options.output), limits };
-    let report = watch_to_the_end(&options.of_check(), until, keep)?;
-    eprintln!("{}", summary(&report, options));
-    Ok(if report.events_cut_short { EXIT_FAILED } else { report.command_status })
+    let outcome = engine::run(Job {
+        attach: AttachOptions {
+            load: LoadOptions {
+                ring_bytes: options.ring_bytes,
+                stacks: options.stacks,
+                queue_stacks: !options.no_stacks,
+                probe_log: false,
+            },
+            alloc_stacks: options.alloc_stacks,
+            verbose: options.verbose,
+        },
+        until,
+        keep: Keep::claim(None, Some(&options.output), limits)?,
+        policy: Policy::default(),
+    })?;
+    eprintln!("{}", summary(&outcome, options));
+    Ok(if outcome.events_cut_short { EXIT_FAILED } else { outcome.command_status })
 }
 
-impl Options {
-    /// The same, as `check` has them.
-    fn of_check(&self) -> check::Options {
-        check::Options {
-            strict: false,
-            format: Format::Text,
-            report: None,
-            each: None,
-            events: None,
-            output: None,
-            settle: self.settle,
-            exit_flagged: 10,
-            ring_bytes: self.ring_bytes,
-            no_stacks: self.no_stacks,
-            alloc_stacks: self.alloc_stacks,
-            stacks: self.stacks,
-            probe_log: false,
-            verbose: self.verbose,
-            command: self.command.clone(),
-        }
-    }
-}
-
-fn summary(report: &Report, options: &Options) -> String {
+fn summary(outcome: &Outcome, options: &Options) -> String {
     let trace = options.output.display();
     format!(
         "krcu: {} events in {trace}, {} lost: see `krcu replay {trace}`",
-        report.events,
-        report.losses.total()
+        outcome.events,
+        outcome.losses.total()
     )
 }

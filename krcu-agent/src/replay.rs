@@ -20,7 +20,8 @@ use krcu_trace::{
 };
 
 use crate::{
-    report::{Format, Incomplete, Report},
+    outcome::{EXIT_FLAGGED, Incomplete, Outcome},
+    report::Format,
     trace,
 };
 
@@ -52,27 +53,27 @@ const LONG_BYTES: u64 = 8 << 20;
 /// # Errors
 /// When the trace cannot be read to its end, or the report cannot be written.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
-    let mut report = replay(&Reader::open(&options.trace)?)?;
-    report.policy.strict |= options.strict;
-    report.policy.exit_flagged = options.exit_flagged.unwrap_or(report.policy.exit_flagged);
-    let text = options.format.render(&report).context("cannot write the report as JSON")?;
+    let mut outcome = replay(&Reader::open(&options.trace)?)?;
+    outcome.policy.strict |= options.strict;
+    outcome.policy.exit_flagged = options.exit_flagged.unwrap_or(outcome.policy.exit_flagged);
+    let text = options.format.render(&outcome).context("cannot write the report in its format")?;
     match &options.report {
         Some(path) => File::create(path)
             .and_then(|mut file| file.write_all(text.as_bytes()))
             .with_context(|| format!("cannot write the report to {}", path.display()))?,
         None => std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write the report")?,
     }
-    Ok(report.exit_status())
+    Ok(outcome.exit_status())
 }
 
-/// The report of a trace.
+/// The outcome of the run whose trace this is.
 ///
 /// A trace that ends before its run did has a gap from the moment up to which everything is accounted for:
 /// whatever could have come then, came or did not, and what depends on it is inconclusive.
 ///
 /// # Errors
 /// When the trace cannot be read to its end.
-pub fn replay(reader: &Reader) -> anyhow::Result<Report> {
+pub fn replay(reader: &Reader) -> anyhow::Result<Outcome> {
     let meta = reader.meta();
     let watch = meta.watch()?;
     let mut state = State::new(watch.clone());
@@ -92,7 +93,7 @@ pub fn replay(reader: &Reader) -> anyhow::Result<Report> {
     progress.finish_and_clear();
     let whole = meta.ended.as_ref().filter(|ended| ended.how != How::CutShort);
     if let Some(ended) = whole {
-        return trace::report(meta, &ended.run, &state, verdicts(&state));
+        return trace::outcome(meta, &ended.run, &state, verdicts(&state));
     }
     for gap in reader.unaccounted(watch.attached, state.gaps())? {
         state.step(Event { time: last, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
@@ -110,13 +111,16 @@ pub fn replay(reader: &Reader) -> anyhow::Result<Report> {
                 map_full: known.map_full,
                 destroys: 0,
             };
-            (Incomplete::NoGoodbye, Run { probes, duration_ns, lost, exit_flagged: 10, ..Run::default() })
+            (
+                Incomplete::NoGoodbye,
+                Run { probes, duration_ns, lost, exit_flagged: EXIT_FLAGGED, ..Run::default() },
+            )
         }
     };
-    let mut report = trace::report(meta, &run, &state, verdicts(&state))?;
-    report.events_cut_short |= incomplete == Incomplete::CutShort;
-    report.incomplete = Some(incomplete);
-    Ok(report)
+    let mut outcome = trace::outcome(meta, &run, &state, verdicts(&state))?;
+    outcome.events_cut_short |= incomplete == Incomplete::CutShort;
+    outcome.incomplete = Some(incomplete);
+    Ok(outcome)
 }
 
 /// A bar for a long trace, on a terminal.

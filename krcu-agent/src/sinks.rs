@@ -9,15 +9,15 @@ use krcu_model::{
 use krcu_trace::{Accounted, Writer};
 
 use crate::{
+    events_file::{CutShort, EventsFile},
     losses::Reading,
-    recording::{CutShort, Recording},
 };
 
 /// Where events go besides the model.
 #[derive(Debug, Default)]
 pub struct Sinks {
     /// As text, one line each.
-    pub recording: Option<Recording>,
+    pub events: Option<EventsFile>,
     /// As a trace.
     pub trace: Option<Writer>,
     /// An account that was taken, and is written when all events before it are: with the next one.
@@ -73,8 +73,8 @@ impl Sinks {
         if let Some(names) = &mut self.names {
             names.see(event);
         }
-        if let Some(recording) = &mut self.recording {
-            recording.event(event);
+        if let Some(events) = &mut self.events {
+            events.event(event);
         }
         if let Some(trace) = &mut self.trace {
             trace.event(event);
@@ -126,7 +126,7 @@ impl Sinks {
     /// There are no more events.
     #[must_use]
     pub fn finish(self) -> Kept {
-        let cut_short = self.recording.and_then(|recording| recording.finish().err());
+        let cut_short = self.events.and_then(|events| events.finish().err());
         Kept { cut_short, trace: self.trace }
     }
 }

@@ -1,10 +1,10 @@
 //! Trace: what a run puts into one besides its events, and what a replay takes out of it.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use anyhow::Context as _;
 use krcu_common::{ABI_VERSION, Kind};
-use krcu_model::{State, Watch, event::Time};
+use krcu_model::{State, Watch};
 use krcu_report::FlatVerdict;
 use krcu_trace::{
     FORMAT, Meta,
@@ -20,15 +20,15 @@ use crate::{
         facts::Facts,
         plan::{Offer, Plan},
     },
+    outcome::{Outcome, Policy},
     pipeline::{Account, Losses},
-    report::{Policy, Report},
 };
 
-/// What a trace begins with.
+/// What a trace begins with; it names no command.
 ///
 /// # Errors
 /// When a clock cannot be read.
-pub fn meta(facts: &Facts, plan: &Plan, watch: &Watch, command: &[String]) -> anyhow::Result<Meta> {
+pub fn meta(facts: &Facts, plan: &Plan, watch: &Watch) -> anyhow::Result<Meta> {
     let clock = clock()?;
     let boot_id = word_of("/proc/sys/kernel/random/boot_id");
     let boot = boot_id.as_deref().unwrap_or("unknown-boot");
@@ -51,7 +51,7 @@ pub fn meta(facts: &Facts, plan: &Plan, watch: &Watch, command: &[String]) -> an
         watch: Seen::of(watch),
         probes: plan.probes.iter().map(probe).collect(),
         undecidable: plan.undecidable.clone(),
-        command: command.to_vec(),
+        command: Vec::new(),
         ended: None,
     })
 }
@@ -96,7 +96,7 @@ fn probe(probe: &crate::kernel::plan::Probe) -> Probe {
 
 /// What a run reports besides what follows from its events.
 #[must_use]
-pub fn run(report: &Report) -> Run {
+pub fn run(outcome: &Outcome) -> Run {
     let account = |account: &Account| meta::Account {
         cpu: account.cpu as u64,
         kind: account.kind.to_owned(),
@@ -106,42 +106,42 @@ pub fn run(report: &Report) -> Run {
         filtered: account.filtered,
     };
     Run {
-        probes: report.probes as u64,
-        attach_ns: report.attach_ns,
-        duration_ns: report.duration_ns,
+        probes: outcome.probes as u64,
+        attach_ns: outcome.attach_ns,
+        duration_ns: outcome.duration_ns,
         lost: meta::Losses {
-            ring_full: report.losses.ring_full,
-            probe_missed: report.losses.probe_missed,
-            map_full: report.losses.map_full,
-            destroys: report.losses.destroys,
+            ring_full: outcome.losses.ring_full,
+            probe_missed: outcome.losses.probe_missed,
+            map_full: outcome.losses.map_full,
+            destroys: outcome.losses.destroys,
         },
-        without_site: report.without_site,
-        accounts: report.accounts.iter().map(account).collect(),
-        command_status: report.command_status,
-        strict: report.policy.strict,
-        exit_flagged: report.policy.exit_flagged,
-        events_cut_short: report.events_cut_short,
+        without_site: outcome.without_site,
+        accounts: outcome.accounts.iter().map(account).collect(),
+        command_status: outcome.command_status,
+        strict: outcome.policy.strict,
+        exit_flagged: outcome.policy.exit_flagged,
+        events_cut_short: outcome.events_cut_short,
     }
 }
 
-/// The report of a run, from what it said of itself and from what its events come to.
+/// The outcome of a run, from what it said of itself and from what its events come to.
 ///
 /// # Errors
 /// When it has an account of something that this version does not know.
-pub fn report(meta: &Meta, run: &Run, state: &State, verdicts: Vec<FlatVerdict>) -> anyhow::Result<Report> {
+pub fn outcome(meta: &Meta, run: &Run, state: &State, verdicts: Vec<FlatVerdict>) -> anyhow::Result<Outcome> {
     let account = |account: &meta::Account| -> anyhow::Result<Account> {
-        let kind = Kind::ALL.into_iter().find(|kind| kind.name() == account.kind);
+        let kind = Kind::of_word(&account.kind).filter(|kind| kind.is_probed());
         let kind = kind.with_context(|| format!("there is no kind of event `{}`", account.kind))?;
         Ok(Account {
             cpu: usize::try_from(account.cpu).unwrap_or(usize::MAX),
-            kind: kind.name(),
+            kind: kind.word(),
             seen: account.seen,
             delivered: account.delivered,
             lost: account.lost,
             filtered: account.filtered,
         })
     };
-    Ok(Report {
+    Ok(Outcome {
         release: meta.kernel.release.clone(),
         probes: usize::try_from(run.probes).unwrap_or(usize::MAX),
         events: state.events(),
@@ -161,23 +161,4 @@ pub fn report(meta: &Meta, run: &Run, state: &State, verdicts: Vec<FlatVerdict>)
         incomplete: None,
         policy: Policy { strict: run.strict, exit_flagged: run.exit_flagged },
     })
-}
-
-/// Makes sure of a place for a trace before anything is attached.
-///
-/// # Errors
-/// When it cannot be made, or something is there.
-pub fn claim(folder: &Path) -> anyhow::Result<()> {
-    match fs::create_dir(folder) {
-        Ok(()) => Ok(()),
-        Err(error) => Err(error).with_context(|| {
-            format!("cannot write the trace to {}: name a folder that can be made", folder.display())
-        }),
-    }
-}
-
-/// The moment of an event, in what a report counts in.
-#[must_use]
-pub fn duration_until(watch: &Watch, last: Time) -> u64 {
-    last.since(watch.attached)
 }

@@ -9,9 +9,10 @@ use std::{
 };
 
 use krcu_agent::{
+    outcome::{Incomplete, Outcome, Policy},
     pipeline::{Account, Losses},
     replay::replay,
-    report::{Format, Incomplete, Policy, Report},
+    report::Format,
     trace,
 };
 use krcu_common::ABI_VERSION;
@@ -33,13 +34,13 @@ fn two() -> Script {
     script::read(&fs::read_to_string(path).unwrap()).unwrap()
 }
 
-/// Any report that such a run could have given besides its events.
-fn live(script: &Script) -> Report {
+/// Any outcome that such a run could have given besides its events.
+fn live(script: &Script) -> Outcome {
     live_of(&script.replay())
 }
 
-fn live_of(state: &State) -> Report {
-    Report {
+fn live_of(state: &State) -> Outcome {
+    Outcome {
         release: "6.1.0-test".to_owned(),
         probes: 23,
         events: state.events(),
@@ -90,7 +91,7 @@ fn written(name: &str, script: &Script, then: impl FnOnce(Writer)) -> Folder {
     Folder(path)
 }
 
-fn replayed(folder: &Folder) -> Report {
+fn replayed(folder: &Folder) -> Outcome {
     replay(&Reader::open(&folder.0).unwrap()).unwrap()
 }
 
@@ -149,8 +150,8 @@ fn every_golden_run_prints_the_same_after_a_trace() {
 #[test]
 fn without_a_goodbye_what_ended_before_the_last_account_is_decided() {
     let script = two();
-    let words = |report: &Report| -> Vec<&str> {
-        report.verdicts.iter().map(|verdict| verdict.verdict.word()).collect()
+    let words = |outcome: &Outcome| -> Vec<&str> {
+        outcome.verdicts.iter().map(|verdict| verdict.verdict.word()).collect()
     };
     let told = words(&live(&script));
     assert_eq!(told.len(), 2, "the module has two caches");
@@ -172,16 +173,16 @@ fn without_a_goodbye_what_ended_before_the_last_account_is_decided() {
                 writer.account(Accounted { at, ..Accounted::default() });
             }
         });
-        let report = replayed(&trace);
-        assert_eq!(report.incomplete, Some(Incomplete::NoGoodbye));
-        let words = words(&report);
+        let outcome = replayed(&trace);
+        assert_eq!(outcome.incomplete, Some(Incomplete::NoGoodbye));
+        let words = words(&outcome);
         for (place, word) in words.iter().enumerate() {
             let expected = if place < decided { told[place] } else { "inconclusive" };
             assert_eq!(*word, expected, "destroy {place}, accounted until {until:?}");
         }
-        let text = Format::Text.render(&report).unwrap();
+        let text = Format::Text.render(&outcome).unwrap();
         assert!(text.contains("ends without a goodbye"), "{text}");
-        assert_ne!(report.exit_status(), 0);
+        assert_ne!(outcome.exit_status(), 0);
     }
 }
 
@@ -192,9 +193,9 @@ fn a_loss_that_was_counted_and_not_placed_leaves_everything_before_the_count_ope
         writer.tick(Time(u64::MAX));
         writer.account(Accounted { at: Time(u64::MAX - 1), missed: 1, ..Accounted::default() });
     });
-    let report = replayed(&trace);
-    assert_eq!(report.losses.probe_missed, 1);
-    assert!(report.verdicts.iter().all(|verdict| verdict.verdict.word() == "inconclusive"));
+    let outcome = replayed(&trace);
+    assert_eq!(outcome.losses.probe_missed, 1);
+    assert!(outcome.verdicts.iter().all(|verdict| verdict.verdict.word() == "inconclusive"));
 }
 
 #[test]
@@ -204,7 +205,7 @@ fn a_trace_that_is_cut_short_says_so_and_fails() {
     let trace = written("cut_short", &script, |writer| {
         writer.finish(How::CutShort, Time(u64::MAX), trace::run(&live)).unwrap();
     });
-    let report = replayed(&trace);
-    assert_eq!(report.incomplete, Some(Incomplete::CutShort));
-    assert_eq!(report.exit_status(), 1);
+    let outcome = replayed(&trace);
+    assert_eq!(outcome.incomplete, Some(Incomplete::CutShort));
+    assert_eq!(outcome.exit_status(), 1);
 }

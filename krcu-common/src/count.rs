@@ -3,7 +3,7 @@
 //! Two places hold it. What every event and nearly every call counts is in a [line](LINE_WORDS) of memory for each CPU,
 //! which a program reaches by a handful of instructions; everything else in rows of a per-CPU map, one for each kind.
 
-use crate::wire::Kind;
+use crate::Kind;
 
 /// What became of one thing that a probe saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,7 +30,7 @@ pub enum Fate {
 
 impl Fate {
     /// Every fate, in the order of its number.
-    pub const ALL: [Fate; 8] = [
+    pub const ALL: [Fate; ROW_WORDS as usize] = [
         Fate::Delivered,
         Fate::LostRing,
         Fate::FilteredKmalloc,
@@ -42,15 +42,10 @@ impl Fate {
     ];
 }
 
-/// Rows of counters: one for each kind, whose numbers begin at 1; row 0 stays empty.
-pub const ROWS: u32 = 21;
-/// Fates, whose numbers begin at 0.
-const FATES: u32 = 8;
-
-const _: () = assert!(ROWS as usize == Kind::ALL.len() + 1 && FATES as usize == Fate::ALL.len());
-
-/// Words of a row: a counter for each fate.
-pub const ROW_WORDS: u32 = FATES;
+/// Rows of counters: one for each kind that probes say, whose numbers begin at 1; row 0 stays empty.
+pub const ROWS: u32 = 1 + Kind::PROBED_COUNT;
+/// Words of a row: a counter for each fate, whose numbers begin at 0.
+pub const ROW_WORDS: u32 = 8;
 
 /// Words that a CPU has: all rows.
 pub const COUNTERS: u32 = ROWS * ROW_WORDS;
@@ -122,7 +117,7 @@ mod tests {
     #[test]
     fn every_counter_has_a_place_of_its_own() {
         let mut taken = [false; COUNTERS as usize];
-        for kind in Kind::ALL {
+        for kind in Kind::PROBED {
             for fate in Fate::ALL {
                 let place = &mut taken[counter(kind, fate) as usize];
                 assert!(!*place, "{kind:?} {fate:?} shares its place");

@@ -12,12 +12,14 @@
 pub mod config;
 pub mod count;
 pub mod decode;
+mod kind;
 pub mod wire;
 
 pub use config::Config;
 pub use count::Fate;
 pub use decode::{DecodeError, decode};
-pub use wire::{BarrierKind, FreePath, Kind, QueueForm};
+pub use kind::{Concern, Kind};
+pub use wire::{BarrierKind, FreePath, QueueForm};
 
 /// Version of the event layout and of [`Config`]; the agent refuses a probe object of another one.
 pub const ABI_VERSION: u32 = 4;

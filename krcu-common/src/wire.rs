@@ -5,6 +5,8 @@
 //! are the six words of the design (cache, queue, batch, grace, free, barrier), then what gives them
 //! names: modules and sites.
 
+#[cfg(doc)]
+use crate::Kind;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// Longest cache or module name kept, in bytes, with its terminating NUL when there is one.
@@ -21,176 +23,74 @@ pub const FRAME_BYTES: usize = 96;
 /// Frames kept of a stack, innermost first; the probe's own frames are among them.
 pub const SITE_FRAMES: usize = 16;
 
-/// What an event says, and so which body follows its header.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum Kind {
-    /// A slab cache was created, or an existing one was shared ([`CacheCreated`]).
-    CacheCreated = 1,
-    /// `kmem_cache_destroy()` was entered ([`DestroyBegin`]).
-    DestroyBegin = 2,
-    /// `__kmem_cache_shutdown()` was entered: the destroy looks at its slabs ([`ShutdownBegin`]).
-    ShutdownBegin = 3,
-    /// `__kmem_cache_shutdown()` has returned ([`ShutdownEnd`]).
-    ShutdownEnd = 4,
-    /// `slab_kmem_cache_release()` was entered: the address may be used again ([`CacheOnly`]).
-    CacheReleased = 5,
-    /// An object was handed to `kvfree_call_rcu()` ([`Queued`]).
-    Queued = 6,
-    /// The free of a queued object is about to run ([`Freed`]).
-    Freed = 7,
-    /// A call that freed several objects returned: those of this task are free now ([`BatchFreed`]).
-    BatchFreed = 8,
-    /// A barrier was entered ([`Barrier`]).
-    BarrierBegin = 9,
-    /// A barrier returned ([`Barrier`]).
-    BarrierEnd = 10,
-    /// A module is loaded and its init function is about to run ([`Module`]).
-    ModuleLoaded = 11,
-    /// A module's exit function has returned and its memory is about to be freed ([`Module`]).
-    ModuleFreed = 12,
-    /// The stack behind a site number, symbolised while its modules are loaded ([`Site`]).
-    Site = 13,
-    /// A callback in an object was handed to `call_rcu()` ([`CallbackQueued`]).
-    CallbackQueued = 14,
-    /// A grace period has begun, for all to see, or an expedited one is about to end ([`Grace`]).
-    GraceBegin = 15,
-    /// A grace period is about to end, or an expedited one has ended ([`Grace`]).
-    GraceEnd = 16,
-    /// A callback of `call_rcu()` whose head lies in an object is about to run ([`CallbackRuns`]).
-    CallbackRuns = 17,
-    /// The symbol of a callback, taken while its module is loaded ([`Function`]).
-    Function = 18,
-    /// An object was allocated; only where that was asked for ([`Allocated`]).
-    Allocated = 19,
-    /// An object is freed at once, deferred by nothing; only where that was asked for ([`FreedAtOnce`]).
-    FreedAtOnce = 20,
+/// A number in a body that stands for one of a few things.
+pub trait Choice: Copy + core::fmt::Debug {
+    /// What the number stands for, if for anything.
+    fn from_number(number: u32) -> Option<Self>;
 }
 
-impl Kind {
-    /// Every kind, in the order of its number.
-    pub const ALL: [Kind; 20] = [
-        Kind::CacheCreated,
-        Kind::DestroyBegin,
-        Kind::ShutdownBegin,
-        Kind::ShutdownEnd,
-        Kind::CacheReleased,
-        Kind::Queued,
-        Kind::Freed,
-        Kind::BatchFreed,
-        Kind::BarrierBegin,
-        Kind::BarrierEnd,
-        Kind::ModuleLoaded,
-        Kind::ModuleFreed,
-        Kind::Site,
-        Kind::CallbackQueued,
-        Kind::GraceBegin,
-        Kind::GraceEnd,
-        Kind::CallbackRuns,
-        Kind::Function,
-        Kind::Allocated,
-        Kind::FreedAtOnce,
-    ];
+macro_rules! choices {
+    ($(
+        $(#[$about:meta])*
+        $choice:ident { $($(#[$meaning:meta])* $value:ident = $number:literal $word:literal,)* }
+    )*) => {
+        $(
+            $(#[$about])*
+            #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+            #[repr(u32)]
+            pub enum $choice { $($(#[$meaning])* $value = $number,)* }
 
-    /// The kind with this number, if there is one.
-    #[must_use]
-    pub fn from_number(number: u8) -> Option<Kind> {
-        Kind::ALL.into_iter().find(|kind| *kind as u8 == number)
+            impl $choice {
+                /// All of them, each with its word in a script and in a trace, where its place is its key.
+                pub const WORDS: &'static [($choice, &'static str)] = &[$(($choice::$value, $word)),*];
+            }
+
+            impl Choice for $choice {
+                #[inline]
+                fn from_number(number: u32) -> Option<$choice> {
+                    match number { $($number => Some($choice::$value),)* _ => None }
+                }
+            }
+        )*
+    };
+}
+
+choices! {
+    /// How an object came to be freed.
+    FreePath {
+        /// As one of an array of pointers: `kvfree_rcu_bulk()`, or `kmem_cache_free_bulk(NULL, …)`.
+        Bulk = 1 "bulk",
+        /// One by one, by `kvfree()`: the fallback list, or `kvfree_rcu_mightsleep()` itself.
+        Single = 2 "single",
+        /// With its sheaf: `rcu_free_sheaf()` or `rcu_free_sheaf_nobarn()`.
+        Sheaf = 3 "sheaf",
+        /// By its callback of `call_rcu()`. No object is said to be freed so: that its callback runs is an event
+        /// of its own, and the end of the run is a [`Kind::BatchFreed`] of this path.
+        Callback = 4 "callback",
     }
 
-    /// The name used in counters and messages.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Kind::CacheCreated => "cache_created",
-            Kind::DestroyBegin => "destroy_begin",
-            Kind::ShutdownBegin => "shutdown_begin",
-            Kind::ShutdownEnd => "shutdown_end",
-            Kind::CacheReleased => "cache_released",
-            Kind::Queued => "queued",
-            Kind::Freed => "freed",
-            Kind::BatchFreed => "batch_freed",
-            Kind::BarrierBegin => "barrier_begin",
-            Kind::BarrierEnd => "barrier_end",
-            Kind::ModuleLoaded => "module_loaded",
-            Kind::ModuleFreed => "module_freed",
-            Kind::Site => "site",
-            Kind::CallbackQueued => "callback_queued",
-            Kind::GraceBegin => "grace_begin",
-            Kind::GraceEnd => "grace_end",
-            Kind::CallbackRuns => "callback_runs",
-            Kind::Function => "function",
-            Kind::Allocated => "allocated",
-            Kind::FreedAtOnce => "freed_at_once",
-        }
-    }
-}
-
-/// How an object came to be freed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
-pub enum FreePath {
-    /// As one of an array of pointers: `kvfree_rcu_bulk()`, or `kmem_cache_free_bulk(NULL, …)`.
-    Bulk = 1,
-    /// One by one, by `kvfree()`: the fallback list, or `kvfree_rcu_mightsleep()` itself.
-    Single = 2,
-    /// With its sheaf: `rcu_free_sheaf()` or `rcu_free_sheaf_nobarn()`.
-    Sheaf = 3,
-    /// By its callback of `call_rcu()`. No object is said to be freed so: that its callback runs is an event
-    /// of its own, and the end of the run is a [`Kind::BatchFreed`] of this path.
-    Callback = 4,
-}
-
-impl FreePath {
-    /// The path with this number, if there is one.
-    #[must_use]
-    pub fn from_number(number: u32) -> Option<FreePath> {
-        [FreePath::Bulk, FreePath::Single, FreePath::Sheaf, FreePath::Callback]
-            .into_iter()
-            .find(|path| *path as u32 == number)
-    }
-}
-
-/// Which form of `kfree_rcu()` queued an object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
-pub enum QueueForm {
-    /// With a head inside the object.
-    #[default]
-    Head = 0,
-    /// Without one, which may free before it returns: `kfree_rcu_mightsleep()`.
-    Headless = 1,
-    /// For contexts in which no lock may be taken: `kfree_rcu_nolock()`. What finds no room there is queued
-    /// once more, by [`QueueForm::Head`], from an interrupt that is sent for it.
-    Nolock = 2,
-}
-
-impl QueueForm {
-    /// The form of `kfree_rcu()` or of `kfree_rcu_mightsleep()`.
-    #[must_use]
-    pub fn of(headless: bool) -> QueueForm {
-        if headless { QueueForm::Headless } else { QueueForm::Head }
+    /// Which form of `kfree_rcu()` queued an object.
+    #[derive(Default)]
+    QueueForm {
+        /// With a head inside the object.
+        #[default]
+        Head = 0 "head",
+        /// Without one, which may free before it returns: `kfree_rcu_mightsleep()`.
+        Headless = 1 "headless",
+        /// For contexts in which no lock may be taken: `kfree_rcu_nolock()`. What finds no room there is queued
+        /// once more, by [`QueueForm::Head`], from an interrupt that is sent for it.
+        Nolock = 2 "nolock",
     }
 
-    /// The form with this number, if there is one.
-    #[must_use]
-    pub fn from_number(number: u32) -> Option<QueueForm> {
-        [QueueForm::Head, QueueForm::Headless, QueueForm::Nolock]
-            .into_iter()
-            .find(|form| *form as u32 == number)
+    /// Which barrier function an event is of.
+    BarrierKind {
+        /// `rcu_barrier()`: every callback that `call_rcu()` had queued.
+        Rcu = 1 "rcu",
+        /// `kvfree_rcu_barrier()`: every deferred free of every cache.
+        Kvfree = 2 "kvfree",
+        /// `kvfree_rcu_barrier_on_cache()`: every deferred free of one cache, at least.
+        KvfreeOnCache = 3 "kvfree_on_cache",
     }
-}
-
-/// Which barrier function an event is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u32)]
-pub enum BarrierKind {
-    /// `rcu_barrier()`: every callback that `call_rcu()` had queued.
-    Rcu = 1,
-    /// `kvfree_rcu_barrier()`: every deferred free of every cache.
-    Kvfree = 2,
-    /// `kvfree_rcu_barrier_on_cache()`: every deferred free of one cache, at least.
-    KvfreeOnCache = 3,
 }
 
 impl BarrierKind {
@@ -203,13 +103,13 @@ impl BarrierKind {
             BarrierKind::KvfreeOnCache => "kvfree_rcu_barrier_on_cache",
         }
     }
+}
 
-    /// The barrier with this number, if there is one.
+impl QueueForm {
+    /// The form of `kfree_rcu()` or of `kfree_rcu_mightsleep()`.
     #[must_use]
-    pub fn from_number(number: u32) -> Option<BarrierKind> {
-        [BarrierKind::Rcu, BarrierKind::Kvfree, BarrierKind::KvfreeOnCache]
-            .into_iter()
-            .find(|kind| *kind as u32 == number)
+    pub fn of(headless: bool) -> QueueForm {
+        if headless { QueueForm::Headless } else { QueueForm::Head }
     }
 }
 
@@ -445,7 +345,7 @@ pub struct Function {
     pub symbol: [u8; FRAME_BYTES],
 }
 
-/// Body of [`Kind::Allocated`].
+/// Body of [`Kind::Allocated`], which is said only where that was asked for.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Allocated {
@@ -459,7 +359,7 @@ pub struct Allocated {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::FreedAtOnce`].
+/// Body of [`Kind::FreedAtOnce`], which is said only where that was asked for.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FreedAtOnce {

@@ -1,7 +1,7 @@
 //! Checks every approach exhaustively and prints the table; `cargo xtask model` runs it.
 //!
-//! `check [--deep] [--only NAME] [--brief] [--docs FILE --scripts DIR [--write]]`: with `--docs` and `--scripts`, what was found is
-//! held against what lies there, or written there. The status says whether all is as it should be.
+//! `check [--deep] [--only NAME] [--brief] [--docs FILE --scripts DIR [--write]]`: with `--docs` and `--scripts`, what was
+//! found is held against what lies there, or written there. The status says whether all is as it should be.
 
 use std::{
     collections::BTreeMap,

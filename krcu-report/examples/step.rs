@@ -13,7 +13,7 @@ use std::{
 
 use krcu_common::{
     Kind,
-    decode::{Body, decode},
+    decode::{Body, Chosen, decode},
     wire::{BatchFreed, Freed, Grace, Header, Queued},
 };
 use krcu_model::{Event, State, Watch, event::Time};
@@ -224,10 +224,10 @@ fn bare_table(stream: &Stream) -> Result<f64, Box<dyn std::error::Error>> {
     let mut table: HashMap<u64, u64> = HashMap::new();
     let event_ns = measured(stream, |record| {
         match decode(record)? {
-            (header, Body::Queued(queued, _)) => {
+            (header, Body::Queued(Chosen(queued, _))) => {
                 table.insert(queued.object, header.time_ns);
             }
-            (_, Body::Freed(freed, _)) => {
+            (_, Body::Freed(Chosen(freed, _))) => {
                 table.remove(&freed.object);
             }
             _ => {}

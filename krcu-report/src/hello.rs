@@ -25,6 +25,13 @@ pub enum Line {
     Refused(Refused),
 }
 
+/// What every line of every version has: a line of another version is not to be read as one of this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Version {
+    /// [`SCHEMA`] of whoever wrote it.
+    pub schema: u32,
+}
+
 /// Who reports, and of which kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {

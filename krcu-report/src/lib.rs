@@ -30,7 +30,7 @@ mod workload;
 pub use barriers::{BarrierRow, FinishedBarrier, WaitKind};
 pub use caches::{CachePhase, CacheRow};
 pub use flat::{FlatVerdict, verdicts};
-pub use hello::{Ask, Bounds, Detail, Hello, Line, MOST_ASK_BYTES, Refused, SCHEMA};
+pub use hello::{Ask, Bounds, Detail, Hello, Line, MOST_ASK_BYTES, Refused, SCHEMA, Version};
 pub use histogram::{BOUNDS_NS, Histogram};
 pub use question::{AskedCache, AskedDestroy, DeferredFree, Question};
 pub use reporter::Reporter;

@@ -105,12 +105,6 @@ impl Losses {
     pub fn total(&self) -> u64 {
         self.ring_full + self.probe_missed + self.map_full
     }
-
-    /// Whether anything went unseen.
-    #[must_use]
-    pub fn is_any(&self) -> bool {
-        self.total() > 0 || self.not_in_trace
-    }
 }
 
 /// The ring.

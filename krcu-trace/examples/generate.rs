@@ -1,8 +1,8 @@
 //! Writes a trace of so many invented events, for benchmarks: `generate EVENTS NAME.krcu`.
 //!
 //! One cache after the other is created, filled and destroyed: 507 objects, as many as an array of `kfree_rcu()` holds,
-//! are queued on each of two CPUs in turn and freed together after a grace period; the destroy finds the last array outstanding and waits
-//! for it, but every tenth does not wait. The same number gives the same events.
+//! are queued on each of two CPUs in turn and freed together after a grace period; the destroy finds the last array
+//! outstanding and waits for it, but every tenth does not wait. The same number gives the same events.
 
 use std::{env, error::Error, path::Path};
 

@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
+use krcu_common::Kind;
+
 use crate::{
-    FORMAT, Kind,
+    FORMAT,
     schema::{COLUMNS, Type},
 };
 
@@ -90,19 +92,3 @@ when `/boot/config-RELEASE` is not there) |
 `segments`, and `run`: what the run itself reported besides what follows from the events (`probes`, `attach_ns`, `duration_ns`, `lost`, `without_site`, `accounts`, \
 `command_status`, `strict`, `exit_flagged`, `events_cut_short`) |
 ";
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, path::Path};
-
-    #[test]
-    fn the_committed_description_is_that_of_the_schema() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/trace-format.md");
-        let text = super::markdown();
-        if std::env::var_os("KRCU_BLESS").is_some() {
-            fs::write(&path, &text).unwrap();
-        }
-        let committed = fs::read_to_string(&path).unwrap_or_default();
-        assert!(committed == text, "{} is not made from this schema", path.display());
-    }
-}

@@ -58,7 +58,8 @@ pub enum Reason {
     },
     /// The events are of another version of the probes.
     #[error(
-        "its events are of ABI {found}, and this krcu reads ABI {}: use the krcu that wrote it",
+        "its events are of ABI {found}, and this krcu reads ABI {} to {}: use the krcu that wrote it",
+        crate::OLDEST_ABI,
         krcu_common::ABI_VERSION
     )]
     Abi {

@@ -12,16 +12,15 @@
 //! What is absent here: a clock, a thread, an opinion on what an event means, polars and aya.
 
 mod accounted;
+mod column;
 mod decode;
 pub mod dictionary;
 mod encode;
 pub mod error;
 mod guard;
 mod index;
-pub mod kind;
 mod layout;
 pub mod meta;
-mod names;
 mod reader;
 pub mod schema;
 mod segment;
@@ -30,7 +29,6 @@ mod writer;
 pub use accounted::Accounted;
 pub use decode::Batch;
 pub use error::{Place, Reason, TraceError};
-pub use kind::Kind;
 pub use meta::{End, How, Meta};
 pub use reader::{Batches, Events, Reader};
 pub use writer::{CutShort, Limits, Writer};
@@ -38,3 +36,12 @@ pub use writer::{CutShort, Limits, Writer};
 /// Version of the folder's layout and of the columns. It changes when what is written would be misread by
 /// a reader of the version before.
 pub const FORMAT: u32 = 1;
+
+/// The oldest version of the probes' events ([`krcu_common::ABI_VERSION`]) that is read. Before version 4 a barrier does not
+/// say who called it, and only callbacks with a head in an object are told.
+pub const OLDEST_ABI: u32 = 3;
+
+/// Whether events of this version of the probes are read.
+fn is_readable(abi: &str) -> bool {
+    abi.parse().is_ok_and(|abi: u32| (OLDEST_ABI..=krcu_common::ABI_VERSION).contains(&abi))
+}

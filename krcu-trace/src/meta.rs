@@ -271,12 +271,13 @@ impl Meta {
         }
         // The version first: the members of another one may be others.
         let value: serde_json::Value = serde_json::from_str(text)?;
-        for (member, ours) in [("format", FORMAT), ("abi", krcu_common::ABI_VERSION)] {
-            let found = value.get(member).map_or_else(|| "none".to_owned(), ToString::to_string);
-            if found != ours.to_string() {
-                let is_format = member == "format";
-                return Err(if is_format { Reason::Format { found } } else { Reason::Abi { found } });
-            }
+        let told = |member| value.get(member).map_or_else(|| "none".to_owned(), ToString::to_string);
+        let (format, abi) = (told("format"), told("abi"));
+        if format != FORMAT.to_string() {
+            return Err(Reason::Format { found: format });
+        }
+        if !crate::is_readable(&abi) {
+            return Err(Reason::Abi { found: abi });
         }
         Ok(serde_json::from_value(value)?)
     }

@@ -438,7 +438,7 @@ fn belongs(schema: &Schema, meta: &Meta, number: u32, first_row: u64) -> Result<
     if told(key::FORMAT) != FORMAT.to_string() {
         return Err(Reason::Format { found: told(key::FORMAT).to_owned() });
     }
-    if told(key::ABI) != krcu_common::ABI_VERSION.to_string() {
+    if !crate::is_readable(told(key::ABI)) {
         return Err(Reason::Abi { found: told(key::ABI).to_owned() });
     }
     if told(key::TRACE) != meta.trace {

@@ -9,7 +9,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use crate::FORMAT;
+use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
+use krcu_model::event::{LossReason, Scope};
+
+use crate::{FORMAT, column::Held};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,89 +52,99 @@ pub struct Column {
     pub source: &'static str,
 }
 
+/// Gives every column of the table of events, in its order, to another macro.
+///
+/// A column is never null (`always`), or may be (`sometimes`), or is the field of its name of an event (`field`)
+/// and null for kinds that have no such field.
 macro_rules! columns {
-    ($($id:ident $name:literal $holds:expr, $null:ident, $unit:literal, $meaning:literal, $source:literal;)*) => {
-        /// The place of each column.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(crate) enum Id { $($id),* }
+    ($then:ident) => {
+        $then! {
+    time_ns u64, always, "ns of CLOCK_MONOTONIC",
+        "When the probe reserved room for the event. Rows are in the order of those reservations, which is the order \
+         that verdicts follow; times of two CPUs may be out of it by a little.", "bpf_ktime_get_ns()";
+    task u32, always, "thread id", "In which task; 0 is the idle task of any CPU.", "task_struct.pid";
+    cpu u16, always, "number of a CPU", "On which CPU.", "bpf_get_smp_processor_id()";
+    kind Kind, always, "word", "What happened: see the kinds below.", "see the kinds";
+    object u64, sometimes, "kernel address",
+        "The object; for callbacks the rcu_head in it. Used again as soon as it is free.", "arguments of the function";
+    cache u64, sometimes, "kernel address",
+        "The struct kmem_cache: of the object, of the barrier, or of the loss. Two caches may have it, one after the other.",
+        "virt_to_slab(object)->slab_cache, or an argument";
+    site u32, sometimes, "number of a stack",
+        "Where from: the row of kind `site` before this one with the same number has the frames. Null when not taken.",
+        "bpf_get_stackid()";
+    function u64, sometimes, "kernel address",
+        "The callback: the row of kind `function` before or after this one has its symbol. Null when not known.",
+        "second argument of call_rcu()";
+    path FreePath, field, "word", "How objects are freed.", "which function was entered";
+    form QueueForm, field, "word", "Which form of kfree_rcu() queued the object.",
+        "first argument of kvfree_call_rcu(); which function was entered";
+    barrier BarrierKind, field, "word", "Which barrier.", "which function was entered";
+    expedited bool, field, "-", "Whether the grace period is an expedited one.",
+        "which function was entered";
+    rcu_works_flushed u32, field, "calls",
+        "Calls of flush_rcu_work() that this task has made since it entered the destroy: the barrier inside newer destroys \
+         makes two for each possible CPU. 4294967295 when the count was lost.", "flush_rcu_work()";
+    object_size u32, sometimes, "bytes", "Bytes of an object as its user sees it.",
+        "kmem_cache.object_size";
+    refcount i32, sometimes, "users", "Users of the cache: after a creation, before a destroy.",
+        "kmem_cache.refcount";
+    counted bool, field, "-",
+        "Whether the objects of the cache were counted, not streamed: then no `queued` or `freed` row is of it.",
+        "whether kmem_cache.name lies in the kernel's read-only data";
+    empty bool, sometimes, "-",
+        "Of `shutdown_end`: whether every slab was given back. Null when that could not be read.",
+        "kmem_cache_node.nr_slabs";
+    objects_left u64, sometimes, "objects",
+        "Of `shutdown_end`: objects still allocated, by the kernel's own counts. Null when they were not asked for or not whole.",
+        "kmem_cache_node.total_objects, slab.inuse";
+    objects_listed u64, sometimes, "objects",
+        "Of these, objects on partial slabs: those that the kernel's own report lists.", "kmem_cache_node.partial";
+    lost_events u64, sometimes, "events", "Of `gap`: how many events; 0 when nobody knows.",
+        "sequence numbers of the CPUs, bpf_prog_info.recursion_misses";
+    from_ns u64, sometimes, "ns of CLOCK_MONOTONIC", "Of `gap`: not before this.", "events around the gap";
+    until_ns u64, sometimes, "ns of CLOCK_MONOTONIC", "Of `gap`: not after this.", "events around the gap";
+    reason LossReason, sometimes, "word", "Of `gap`: why.", "krcu's own accounts";
+    scope Scope, sometimes, "word",
+        "Of `gap`: what the lost events would have told of: everything, one cache (column `cache`), grace periods, calls \
+         that queue, frees, or barriers.", "krcu's own accounts";
+    programs Vec<String>, sometimes, "texts",
+        "Of `gap`: the probes' programs whose runs were skipped, where that is why.", "bpf_prog_info.recursion_misses";
+    name String, field, "text",
+        "Name of the cache (of a merged one, that of its first creator), or of the module that came or went. At most 56 bytes.",
+        "kmem_cache.name, module.name";
+    asked_name String, field, "text", "Of `cache_created`: the name that this caller asked for.",
+        "first argument of kmem_cache_create()";
+    comm String, field, "text", "Of `destroy_begin`: name of the task.", "task_struct.comm";
+    text String, sometimes, "text", "The module in whose text a callback lies, where that is known.",
+        "none: said by a simulated kernel";
+    symbol String, field, "text", "Of `function`: as the kernel prints it, taken while its module was loaded.",
+        "bpf_snprintf(\"%pS\")";
+    frames Vec<String>, field, "texts",
+        "Of `site`: the frames, innermost first, as the kernel prints them, taken while their modules were loaded.",
+        "bpf_snprintf(\"%pS\")";
+        }
+    };
+}
+pub(crate) use columns;
 
+macro_rules! described {
+    ($($name:ident $holds:ty, $null:ident, $unit:literal, $meaning:literal, $source:literal;)*) => {
         /// Every column of the table of events, in its order.
         pub const COLUMNS: &[Column] = &[$(Column {
-            name: $name, holds: $holds, nullable: columns!(@$null), unit: $unit, meaning: $meaning, source: $source,
+            name: stringify!($name),
+            holds: <$holds as Held>::TYPE,
+            nullable: described!(@$null),
+            unit: $unit,
+            meaning: $meaning,
+            source: $source,
         }),*];
     };
     (@always) => { false };
-    (@sometimes) => { true };
+    (@$sometimes:ident) => { true };
 }
 
-use crate::names::{BARRIERS, FORMS, KINDS, PATHS, REASONS, SCOPES};
-
-columns! {
-    TimeNs "time_ns" Type::U64, always, "ns of CLOCK_MONOTONIC",
-        "When the probe reserved room for the event. Rows are in the order of those reservations, which is the order \
-         that verdicts follow; times of two CPUs may be out of it by a little.", "bpf_ktime_get_ns()";
-    Task "task" Type::U32, always, "thread id", "In which task; 0 is the idle task of any CPU.", "task_struct.pid";
-    Cpu "cpu" Type::U16, always, "number of a CPU", "On which CPU.", "bpf_get_smp_processor_id()";
-    Kind "kind" Type::Words(KINDS), always, "word", "What happened: see the kinds below.", "see the kinds";
-    Object "object" Type::U64, sometimes, "kernel address",
-        "The object; for callbacks the rcu_head in it. Used again as soon as it is free.", "arguments of the function";
-    Cache "cache" Type::U64, sometimes, "kernel address",
-        "The struct kmem_cache: of the object, of the barrier, or of the loss. Two caches may have it, one after the other.",
-        "virt_to_slab(object)->slab_cache, or an argument";
-    Site "site" Type::U32, sometimes, "number of a stack",
-        "Where from: the row of kind `site` before this one with the same number has the frames. Null when not taken.",
-        "bpf_get_stackid()";
-    Function "function" Type::U64, sometimes, "kernel address",
-        "The callback: the row of kind `function` before or after this one has its symbol. Null when not known.",
-        "second argument of call_rcu()";
-    Path "path" Type::Words(PATHS), sometimes, "word", "How objects are freed.", "which function was entered";
-    Form "form" Type::Words(FORMS), sometimes, "word", "Which form of kfree_rcu() queued the object.",
-        "first argument of kvfree_call_rcu(); which function was entered";
-    Barrier "barrier" Type::Words(BARRIERS), sometimes, "word", "Which barrier.", "which function was entered";
-    Expedited "expedited" Type::Bool, sometimes, "-", "Whether the grace period is an expedited one.",
-        "which function was entered";
-    RcuWorksFlushed "rcu_works_flushed" Type::U32, sometimes, "calls",
-        "Calls of flush_rcu_work() that this task has made since it entered the destroy: the barrier inside newer destroys \
-         makes two for each possible CPU. 4294967295 when the count was lost.", "flush_rcu_work()";
-    ObjectSize "object_size" Type::U32, sometimes, "bytes", "Bytes of an object as its user sees it.",
-        "kmem_cache.object_size";
-    Refcount "refcount" Type::I32, sometimes, "users", "Users of the cache: after a creation, before a destroy.",
-        "kmem_cache.refcount";
-    Counted "counted" Type::Bool, sometimes, "-",
-        "Whether the objects of the cache were counted, not streamed: then no `queued` or `freed` row is of it.",
-        "whether kmem_cache.name lies in the kernel's read-only data";
-    Empty "empty" Type::Bool, sometimes, "-",
-        "Of `shutdown_end`: whether every slab was given back. Null when that could not be read.",
-        "kmem_cache_node.nr_slabs";
-    ObjectsLeft "objects_left" Type::U64, sometimes, "objects",
-        "Of `shutdown_end`: objects still allocated, by the kernel's own counts. Null when they were not asked for or not whole.",
-        "kmem_cache_node.total_objects, slab.inuse";
-    ObjectsListed "objects_listed" Type::U64, sometimes, "objects",
-        "Of these, objects on partial slabs: those that the kernel's own report lists.", "kmem_cache_node.partial";
-    LostEvents "lost_events" Type::U64, sometimes, "events", "Of `gap`: how many events; 0 when nobody knows.",
-        "sequence numbers of the CPUs, bpf_prog_info.recursion_misses";
-    FromNs "from_ns" Type::U64, sometimes, "ns of CLOCK_MONOTONIC", "Of `gap`: not before this.", "events around the gap";
-    UntilNs "until_ns" Type::U64, sometimes, "ns of CLOCK_MONOTONIC", "Of `gap`: not after this.", "events around the gap";
-    Reason "reason" Type::Words(REASONS), sometimes, "word", "Of `gap`: why.", "krcu's own accounts";
-    Scope "scope" Type::Words(SCOPES), sometimes, "word",
-        "Of `gap`: what the lost events would have told of: everything, one cache (column `cache`), grace periods, calls \
-         that queue, frees, or barriers.", "krcu's own accounts";
-    Programs "programs" Type::Texts, sometimes, "texts",
-        "Of `gap`: the probes' programs whose runs were skipped, where that is why.", "bpf_prog_info.recursion_misses";
-    Name "name" Type::Text, sometimes, "text",
-        "Name of the cache (of a merged one, that of its first creator), or of the module that came or went. At most 56 bytes.",
-        "kmem_cache.name, module.name";
-    AskedName "asked_name" Type::Text, sometimes, "text", "Of `cache_created`: the name that this caller asked for.",
-        "first argument of kmem_cache_create()";
-    Comm "comm" Type::Text, sometimes, "text", "Of `destroy_begin`: name of the task.", "task_struct.comm";
-    Text "text" Type::Text, sometimes, "text", "The module in whose text a callback lies, where that is known.",
-        "none: said by a simulated kernel";
-    Symbol "symbol" Type::Text, sometimes, "text", "Of `function`: as the kernel prints it, taken while its module was loaded.",
-        "bpf_snprintf(\"%pS\")";
-    Frames "frames" Type::Texts, sometimes, "texts",
-        "Of `site`: the frames, innermost first, as the kernel prints them, taken while their modules were loaded.",
-        "bpf_snprintf(\"%pS\")";
-}
+columns!(described);
 
 impl Type {
     /// The type in Arrow.

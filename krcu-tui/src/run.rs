@@ -3,7 +3,6 @@
 use std::{
     env,
     io::{Write as _, stderr},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -12,12 +11,12 @@ use crossterm::event::{self, Event, MouseButton, MouseEvent, MouseEventKind};
 
 use crate::{
     cli::Cli,
-    connection::{Inbox, Link, Replay, Source, Timing, load, replay, watch},
+    connection::{Command, Inbox, Link, ReplayStatus, Source, Timing, load, replay, watch},
     guard,
     keys::Action,
-    state::{App, Command},
+    state::App,
     terminal::{Taken, key},
-    view::{self, Hits, Target, Theme},
+    view::{self, Drawn, Hits, Target, Theme},
 };
 
 /// Between two frames that reports make necessary.
@@ -49,7 +48,7 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     }
     drop(taken);
     done?;
-    if let Some(Replay { name, error: Some(error), .. }) = &app.replay {
+    if let Some(ReplayStatus { name, error: Some(error), .. }) = &app.replay {
         // There was room for a part of it.
         let _ = writeln!(stderr(), "krcu tui: {name} cannot be read to its end: {error}");
     }
@@ -79,8 +78,11 @@ fn show(
             if std::mem::take(&mut app.redraw) {
                 taken.anew()?;
             }
-            let frame = taken.terminal.draw(|frame| hits = view::draw(frame, app, now_ms(), &theme, &socket));
+            let mut what = Drawn::default();
+            let frame = taken.terminal.draw(|frame| what = view::draw(frame, app, now_ms(), &theme, &socket));
             frame.context("cannot draw on the terminal")?;
+            app.drawn(what.scrolled);
+            hits = what.hits;
             drawn = Some(Instant::now());
             (is_pressed, is_new) = (false, false);
         }
@@ -108,10 +110,7 @@ fn show(
 /// Takes what a person did; gives what is to be asked of a replay.
 fn take(event: &Event, app: &mut App, hits: &Hits) -> Option<Command> {
     match event {
-        Event::Key(pressed) => {
-            provoke();
-            app.press(key(pressed)?)
-        }
+        Event::Key(pressed) => app.press(key(pressed)?),
         Event::Mouse(mouse) => point(mouse, app, hits),
         Event::Resize(..) | Event::FocusGained => {
             app.redraw = matches!(event, Event::Resize(..));
@@ -158,18 +157,4 @@ fn is_utf8() -> bool {
 /// Whether it is the kernel's own terminal, whose font has no more than 512 signs.
 fn is_console() -> bool {
     env::var_os("TERM").is_some_and(|name| name == "linux")
-}
-
-/// Where a test has the program panic when a key is pressed: `drawing` is the thread that draws, all else another one.
-const PANIC: &str = "KRCU_TUI_PANIC";
-
-/// Panics where a test asks for it.
-fn provoke() {
-    #[expect(clippy::panic, reason = "it is asked for")]
-    let panics = || panic!("{PANIC} asks for it");
-    match env::var(PANIC).as_deref() {
-        Ok("drawing") => panics(),
-        Ok(_) => drop(thread::spawn(panics)),
-        Err(_) => {}
-    }
 }

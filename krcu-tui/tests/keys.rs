@@ -4,8 +4,9 @@ mod common;
 
 use common::{Deck, draw, tape, text, theme};
 use krcu_tui::{
+    connection::Command,
     keys::Key,
-    state::{Column, Command, Screen},
+    state::{Column, Screen},
     view::Target,
 };
 

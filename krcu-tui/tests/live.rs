@@ -14,7 +14,7 @@ use krcu_report::{
     SinkState,
 };
 use krcu_tui::{
-    connection::{Link, Notice, Replay, Why},
+    connection::{Link, Notice, ReplayStatus, Why},
     keys::Key,
     state::{App, Freshness, Screen},
     view::Theme,
@@ -183,7 +183,7 @@ fn costs_that_are_not_counted_say_how_they_would_be() {
             assert!(has(&shown, words), "{words}: {shown}");
         }
     }
-    app.take(Notice::Replay(Replay::default()), 1_000);
+    app.take(Notice::Replay(ReplayStatus::default()), 1_000);
     let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
     assert!(has(&shown, "costs a trace has none") && !has(&shown, "sysctl"), "{shown}");
 }

@@ -9,10 +9,7 @@ use krcu_model::{
     script,
 };
 use krcu_report::{Bounds, Report};
-use krcu_tui::{
-    connection::{Player, SPEEDS, Tape},
-    state::Command,
-};
+use krcu_tui::connection::{Command, Player, SPEEDS, Tape};
 
 /// The report, without its number.
 fn report(player: &mut Player<'_>) -> Report {

@@ -11,10 +11,7 @@ use std::{env, fs, path::PathBuf};
 
 use common::{Deck, draw, tape, text, theme, traces};
 use krcu_report::FlatVerdict;
-use krcu_tui::{
-    keys::Key,
-    state::{App, Command},
-};
+use krcu_tui::{connection::Command, keys::Key, state::App};
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (160, 50)];
 

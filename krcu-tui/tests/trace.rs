@@ -24,9 +24,9 @@ use krcu_trace::{
     meta::{self, Account, Clock, Kernel, Probe, Run, Seen},
 };
 use krcu_tui::{
-    connection::{Inbox, Notice, Player, load, replay},
+    connection::{Command, Inbox, Notice, Player, load, replay},
     keys::Key,
-    state::{App, Command, Screen},
+    state::{App, Screen},
 };
 
 /// Nothing here takes so long, unless it hangs.

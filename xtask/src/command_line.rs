@@ -65,7 +65,8 @@ enum Verb {
         /// Nothing but the kernels.
         #[arg(long)]
         kernels_only: bool,
-        /// What a change needs before it is worth a whole run: formatting, lints, crates' tests and one kernel's scenarios.
+        /// What a change needs before it is worth a whole run: rules of the sources, formatting, lints, crates' tests and one
+        /// kernel's scenarios.
         #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "kernel", "names"])]
         quick: bool,
         /// Check the model anew, though nothing that the check depends on has changed.

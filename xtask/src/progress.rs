@@ -2,13 +2,11 @@
 //!
 //! On a terminal a running command has one line with its elapsed seconds; elsewhere a plain line every fifteen
 //! seconds. A command that fails is shown with the last lines of its output and with what to do about it.
+//! `indicatif` is not used because it draws on a terminal only.
 
-use std::env;
-use std::fs::{self, File};
-use std::io::{self, IsTerminal as _, Write as _};
-use std::path::PathBuf;
-use std::process::{self, Command, Stdio};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read as _, Seek as _, Write as _};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -44,10 +42,10 @@ impl Job<'_> {
     /// When it cannot be started or does not succeed: the command, the last lines of its output, the advice.
     pub(crate) fn run(&self, command: &mut Command) -> Result<String> {
         let line = command_line(command);
-        let scratch = Scratch::new();
-        let file =
-            |path: &PathBuf| File::create(path).with_context(|| format!("creating {}", path.display()));
-        command.stdin(Stdio::null()).stdout(file(&scratch.stdout)?).stderr(file(&scratch.stderr)?);
+        let file = || tempfile::tempfile().context("creating a file for what a command prints");
+        let (mut stdout, mut stderr) = (file()?, file()?);
+        let shared = |file: &File| file.try_clone().context("handing a file to a command");
+        command.stdin(Stdio::null()).stdout(shared(&stdout)?).stderr(shared(&stderr)?);
         let mut child = command.spawn().with_context(|| format!("{}: starting `{line}`", self.what))?;
         let mut shown = Elapsed::new(self.what);
         let status = loop {
@@ -58,11 +56,11 @@ impl Job<'_> {
             thread::sleep(GLANCE);
         };
         shown.clear();
-        let stdout = read_lossy(&scratch.stdout);
+        let stdout = read_lossy(&mut stdout);
         if status.success() {
             return Ok(stdout);
         }
-        let output = format!("{stdout}{}", read_lossy(&scratch.stderr));
+        let output = format!("{stdout}{}", read_lossy(&mut stderr));
         let tail = tail_of(&output, TAIL_LINES);
         let advice =
             if self.advice.is_empty() { String::new() } else { format!("\nwhat to do: {}", self.advice) };
@@ -108,8 +106,10 @@ pub(crate) fn command_line(command: &Command) -> String {
     words.join(" ")
 }
 
-fn read_lossy(path: &PathBuf) -> String {
-    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+fn read_lossy(file: &mut File) -> String {
+    let mut bytes = Vec::new();
+    let read = file.rewind().and_then(|()| file.read_to_end(&mut bytes));
+    read.map(|_| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 /// The line that shows how long something has been running.
@@ -162,27 +162,5 @@ impl Elapsed {
         if self.drawn {
             eprintln!("xtask: {} took {seconds:.1} s", self.what);
         }
-    }
-}
-
-/// Two files for a command's output, gone when dropped.
-struct Scratch {
-    stdout: PathBuf,
-    stderr: PathBuf,
-}
-
-impl Scratch {
-    fn new() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let stem = format!("krcu-xtask-{}-{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-        let folder = env::temp_dir();
-        Self { stdout: folder.join(format!("{stem}.stdout")), stderr: folder.join(format!("{stem}.stderr")) }
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        drop(fs::remove_file(&self.stdout));
-        drop(fs::remove_file(&self.stderr));
     }
 }

@@ -1,13 +1,13 @@
 //! Data set: each table as a folder whose parts are by host and boot, or as one CSV file.
 
 use std::{
-    fmt::Write as _,
     fs::{self, File},
     io::BufWriter,
     path::Path,
 };
 
 use anyhow::{Context as _, Result};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use polars::prelude::*;
 
 use crate::{
@@ -62,17 +62,13 @@ pub(super) fn csv(loaded: &Loaded, output: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A name that is one part of a path and of a partition: what is no letter, digit, `.`, `_` or `-` as `%` and two digits.
+/// What is written as `%` and two digits in the name of a file and of a partition.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+
+/// A name that is one part of a path and of a partition. It does not begin with a dot.
 fn safe(name: &str) -> String {
-    let mut safe = String::new();
-    for (place, byte) in name.bytes().enumerate() {
-        if byte.is_ascii_alphanumeric() || b"_-".contains(&byte) || (byte == b'.' && place > 0) {
-            safe.push(char::from(byte));
-        } else {
-            let _ = write!(safe, "%{byte:02X}");
-        }
-    }
-    safe
+    let safe = utf8_percent_encode(name, ESCAPED).to_string();
+    safe.strip_prefix('.').map(|rest| format!("%2E{rest}")).unwrap_or(safe)
 }
 
 #[cfg(test)]

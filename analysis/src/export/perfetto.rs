@@ -10,55 +10,24 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use polars::prelude::*;
+use prost::Message as _;
 
-use super::proto::Message;
+use super::proto::{
+    CounterDescriptor, DebugAnnotation, Trace, TracePacket, TrackDescriptor, TrackEvent,
+    Type::{self, Counter, SliceBegin, SliceEnd},
+};
 use crate::{
     ask,
     load::Loaded,
     tables::{Tables, collect},
 };
 
-/// Fields of `TracePacket`.
-mod packet {
-    pub(super) const TIMESTAMP: u32 = 8;
-    pub(super) const SEQUENCE: u32 = 10;
-    pub(super) const TRACK_EVENT: u32 = 11;
-    pub(super) const TRACK_DESCRIPTOR: u32 = 60;
-}
-
-/// Fields of `TrackEvent`, and its types.
-mod event {
-    pub(super) const ANNOTATION: u32 = 4;
-    pub(super) const TYPE: u32 = 9;
-    pub(super) const TRACK: u32 = 11;
-    pub(super) const CATEGORY: u32 = 22;
-    pub(super) const NAME: u32 = 23;
-    pub(super) const COUNTER: u32 = 30;
-    pub(super) const SLICE_BEGIN: u64 = 1;
-    pub(super) const SLICE_END: u64 = 2;
-    pub(super) const COUNTER_VALUE: u64 = 4;
-}
-
-/// Fields of `TrackDescriptor` and of `DebugAnnotation`.
-mod track {
-    pub(super) const UUID: u32 = 1;
-    pub(super) const NAME: u32 = 2;
-    pub(super) const PARENT: u32 = 5;
-    pub(super) const COUNTER: u32 = 8;
-    pub(super) const VALUE_UINT: u32 = 3;
-    pub(super) const VALUE_TEXT: u32 = 6;
-    pub(super) const VALUE_NAME: u32 = 10;
-}
-
-/// Something that lasted.
-#[derive(Clone, Debug, Default)]
+/// Something that lasted, and what is told of it where it begins.
+#[derive(Debug, Default)]
 struct Slice {
     begin_ns: i64,
     end_ns: i64,
-    category: &'static str,
-    name: String,
-    counts: Vec<(&'static str, u64)>,
-    words: Vec<(&'static str, String)>,
+    told: TrackEvent,
 }
 
 /// Writes the file.
@@ -82,30 +51,29 @@ struct Out {
 }
 
 impl Out {
-    fn packet(&mut self, packet: Message) -> Result<()> {
-        let packet = packet.number(packet::SEQUENCE, 1);
-        // `Trace.packet`.
-        let framed = Message::default().message(1, &packet);
-        self.file.write_all(framed.as_bytes()).context("writing a packet")
+    fn packet(&mut self, packet: TracePacket) -> Result<()> {
+        let packet = TracePacket { trusted_packet_sequence_id: Some(1), ..packet };
+        let trace = Trace { packet: vec![packet] };
+        self.file.write_all(&trace.encode_to_vec()).context("writing a packet")
     }
 
-    fn track(&mut self, name: &str, parent: Option<u64>, is_counter: bool) -> Result<u64> {
+    fn track(&mut self, name: &str, parent_uuid: Option<u64>, is_counter: bool) -> Result<u64> {
         let uuid = self.next;
         self.next += 1;
-        let mut track = Message::default().number(track::UUID, uuid).text(track::NAME, name);
-        if let Some(parent) = parent {
-            track = track.number(track::PARENT, parent);
-        }
-        if is_counter {
-            track = track.message(track::COUNTER, &Message::default());
-        }
-        self.packet(Message::default().message(packet::TRACK_DESCRIPTOR, &track))?;
+        let counter = is_counter.then_some(CounterDescriptor {});
+        let track = TrackDescriptor { uuid: Some(uuid), name: Some(name.to_owned()), parent_uuid, counter };
+        self.packet(TracePacket { track_descriptor: Some(track), ..TracePacket::default() })?;
         Ok(uuid)
     }
 
-    fn at(&self, at_ns: i64) -> Message {
+    fn event(&mut self, at_ns: i64, track: u64, of: Type, event: TrackEvent) -> Result<()> {
         let after = u64::try_from(at_ns - self.begin_ns).unwrap_or(0);
-        Message::default().number(packet::TIMESTAMP, after)
+        let event = TrackEvent { r#type: Some(of.into()), track_uuid: Some(track), ..event };
+        self.packet(TracePacket {
+            timestamp: Some(after),
+            track_event: Some(event),
+            ..TracePacket::default()
+        })
     }
 
     fn group(&mut self, name: &str, tracks: BTreeMap<String, Vec<Slice>>) -> Result<()> {
@@ -116,37 +84,13 @@ impl Out {
         for (name, slices) in tracks {
             for lane in lanes(slices) {
                 let track = self.track(&name, Some(group), false)?;
-                lane.iter().try_for_each(|end| match end {
-                    End::Begin(slice) => self.begin(track, slice),
-                    End::End(at_ns) => {
-                        let event = Message::default()
-                            .number(event::TYPE, event::SLICE_END)
-                            .number(event::TRACK, track);
-                        let packet = self.at(*at_ns).message(packet::TRACK_EVENT, &event);
-                        self.packet(packet)
-                    }
+                lane.into_iter().try_for_each(|end| match end {
+                    End::Begin(slice) => self.event(slice.begin_ns, track, SliceBegin, slice.told),
+                    End::End(at_ns) => self.event(at_ns, track, SliceEnd, TrackEvent::default()),
                 })?;
             }
         }
         Ok(())
-    }
-
-    fn begin(&mut self, track: u64, slice: &Slice) -> Result<()> {
-        let mut event = Message::default()
-            .number(event::TYPE, event::SLICE_BEGIN)
-            .number(event::TRACK, track)
-            .text(event::CATEGORY, slice.category)
-            .text(event::NAME, &slice.name);
-        for (name, count) in &slice.counts {
-            let told = Message::default().text(track::VALUE_NAME, name).number(track::VALUE_UINT, *count);
-            event = event.message(event::ANNOTATION, &told);
-        }
-        for (name, words) in &slice.words {
-            let told = Message::default().text(track::VALUE_NAME, name).text(track::VALUE_TEXT, words);
-            event = event.message(event::ANNOTATION, &told);
-        }
-        let packet = self.at(slice.begin_ns).message(packet::TRACK_EVENT, &event);
-        self.packet(packet)
     }
 
     fn counters(&mut self, tables: &Tables) -> Result<()> {
@@ -164,14 +108,19 @@ impl Out {
                     track
                 }
             };
-            let event = Message::default()
-                .number(event::TYPE, event::COUNTER_VALUE)
-                .number(event::TRACK, track)
-                .signed(event::COUNTER, counts[row].unwrap_or(0));
-            let packet = self.at(times[row].unwrap_or(0)).message(packet::TRACK_EVENT, &event);
-            self.packet(packet)?;
+            let count = TrackEvent { counter_value: Some(counts[row].unwrap_or(0)), ..TrackEvent::default() };
+            self.event(times[row].unwrap_or(0), track, Counter, count)?;
         }
         Ok(())
+    }
+}
+
+fn told<const N: usize>(category: &str, name: String, details: [DebugAnnotation; N]) -> TrackEvent {
+    TrackEvent {
+        categories: vec![category.to_owned()],
+        name: Some(name),
+        debug_annotations: details.into(),
+        ..TrackEvent::default()
     }
 }
 
@@ -184,17 +133,16 @@ fn batches(tables: &Tables) -> Result<BTreeMap<String, Vec<Slice>>> {
     let mut tracks: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
     for row in 0..frame.height() {
         let begin_ns = begins[row].unwrap_or(0);
+        let path = paths[row].as_deref().unwrap_or_default();
+        let details = [
+            DebugAnnotation::number("objects", objects[row]),
+            DebugAnnotation::number("unknown", unknown[row]),
+            DebugAnnotation::number("task", tasks[row]),
+        ];
         tracks.entry(format!("CPU {:>3}", cpus[row])).or_default().push(Slice {
             begin_ns,
             end_ns: returns[row].or(lasts[row]).unwrap_or(begin_ns),
-            category: "batch",
-            name: format!(
-                "free {} ({})",
-                objects[row] + unknown[row],
-                paths[row].clone().unwrap_or_default()
-            ),
-            counts: vec![("objects", objects[row]), ("unknown", unknown[row]), ("task", tasks[row])],
-            words: Vec::new(),
+            told: told("batch", format!("free {} ({path})", objects[row] + unknown[row]), details),
         });
     }
     Ok(tracks)
@@ -210,16 +158,17 @@ fn destroys(tables: &Tables, until: i64) -> Result<BTreeMap<String, Vec<Slice>>>
     let mut tracks: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
     for row in 0..frame.height() {
         let begin_ns = begins[row].unwrap_or(0);
-        let word = words[row].clone().unwrap_or_default();
-        let slices = tracks.entry(named(&names[row], caches[row])).or_default();
-        slices.push(Slice {
+        let word = words[row].as_deref().unwrap_or_default();
+        let details = [
+            DebugAnnotation::number("outstanding at the look", outstanding[row]),
+            DebugAnnotation::text("verdict", word),
+            DebugAnnotation::text("task", comms[row].as_deref().unwrap_or_default()),
+        ];
+        tracks.entry(named(&names[row], caches[row])).or_default().push(Slice {
             begin_ns,
             // One that only dropped a reference is over at once.
             end_ns: ends[row].or(looks[row]).unwrap_or(if word == "alias" { begin_ns } else { until }),
-            category: "destroy",
-            name: format!("kmem_cache_destroy(): {word}"),
-            counts: vec![("outstanding at the look", outstanding[row])],
-            words: vec![("verdict", word), ("task", comms[row].clone().unwrap_or_default())],
+            told: told("destroy", format!("kmem_cache_destroy(): {word}"), details),
         });
     }
     Ok(tracks)
@@ -233,13 +182,15 @@ fn barriers(tables: &Tables, until: i64) -> Result<BTreeMap<String, Vec<Slice>>>
     let freed = unsigned(&frame, "freed_meanwhile")?;
     let mut tracks: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
     for row in 0..frame.height() {
+        let details = [
+            DebugAnnotation::number("outstanding", outstanding[row]),
+            DebugAnnotation::number("freed meanwhile", freed[row]),
+            DebugAnnotation::text("cause", causes[row].as_deref().unwrap_or_default()),
+        ];
         tracks.entry(format!("task {}", tasks[row])).or_default().push(Slice {
             begin_ns: begins[row].unwrap_or(0),
             end_ns: ends[row].unwrap_or(until),
-            category: "barrier",
-            name: barriers[row].clone().unwrap_or_default(),
-            counts: vec![("outstanding", outstanding[row]), ("freed meanwhile", freed[row])],
-            words: vec![("cause", causes[row].clone().unwrap_or_default())],
+            told: told("barrier", barriers[row].clone().unwrap_or_default(), details),
         });
     }
     Ok(tracks)

@@ -2,7 +2,7 @@
 
 use krcu_model::{
     State,
-    event::{Gap, LossReason, Scope, Time},
+    event::{Gap, LossReason, Time},
     state::{Destroy, Shutdown},
 };
 use krcu_report::FlatVerdict;
@@ -82,15 +82,7 @@ pub(super) fn gap(attached: Time, gap: &Gap) -> words::Gap {
         events: gap.events,
         from_ns: since_attach(attached, gap.from),
         until_ns: since_attach(attached, gap.until),
-        scope: match gap.scope {
-            Scope::Everything => "everything",
-            Scope::Cache(_) => "cache",
-            Scope::Grace => "grace",
-            Scope::Queueing => "queueing",
-            Scope::Freeing => "freeing",
-            Scope::Barriers => "barriers",
-        }
-        .to_owned(),
+        scope: gap.scope.word().to_owned(),
         programs: gap.programs.join(", "),
     }
 }

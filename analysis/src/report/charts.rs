@@ -1,5 +1,7 @@
 //! Charts: the pictures of a report, each drawn once for a wide page and once for a narrow one.
 
+use maud::Markup;
+
 use super::svg::{Picture, Scale};
 use crate::show::units;
 
@@ -94,7 +96,7 @@ fn unsigned(number: u64) -> f64 {
 
 /// Outstanding objects over time, with destroys and barriers.
 #[must_use]
-pub(super) fn outstanding(shown: &Outstanding, size: Size) -> String {
+pub(super) fn outstanding(shown: &Outstanding, size: Size) -> Markup {
     let height = if size.is_narrow { 240.0 } else { 320.0 };
     let (left, right, top, bottom) = (48.0, 12.0, 22.0, 30.0);
     let mut picture = Picture::new(size.width, height, "Outstanding deferred frees over time, by cache");
@@ -143,7 +145,7 @@ pub(super) fn outstanding(shown: &Outstanding, size: Size) -> String {
 
 /// From queueing to free, in classes.
 #[must_use]
-pub(super) fn distribution(classes: &[Class], size: Size) -> String {
+pub(super) fn distribution(classes: &[Class], size: Size) -> Markup {
     let height = if size.is_narrow { 220.0 } else { 260.0 };
     let (left, right, top, bottom) = (48.0, 12.0, 12.0, 30.0);
     let mut picture = Picture::new(size.width, height, "How long deferred frees took from queueing to free");
@@ -184,7 +186,7 @@ pub(super) fn distribution(classes: &[Class], size: Size) -> String {
 
 /// Bars that lie, each with its name above on a narrow page and before it on a wide one.
 #[must_use]
-pub(super) fn bars(bars: &[Bar], title: &str, size: Size) -> String {
+pub(super) fn bars(bars: &[Bar], title: &str, size: Size) -> Markup {
     let (row, left, behind) = if size.is_narrow { (34.0, 4.0, 168.0) } else { (20.0, 330.0, 210.0) };
     let top = 4.0;
     let height = top + row * unsigned(bars.len() as u64) + 6.0;

@@ -1,11 +1,10 @@
 //! Page: the report as one HTML file. Nothing in it is fetched and nothing runs: pictures are inline, the style is above them.
+//!
+//! maud escapes every text. Its templates are Rust, so the compiler checks them, and charts and tables are functions within them.
 
-use std::fmt::Write as _;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::{
-    charts::{self, Bar, Class, NARROW, Outstanding, Size, WIDE},
-    svg::escape,
-};
+use super::charts::{self, Bar, Class, NARROW, Outstanding, Size, WIDE};
 use crate::show::units;
 
 const STYLE: &str = include_str!("style.css");
@@ -68,120 +67,105 @@ pub(super) struct Table {
 }
 
 impl Page {
-    /// The file.
+    /// The file. A control character is not allowed in one, and none says anything.
     #[must_use]
     pub(super) fn html(&self) -> String {
-        let mut page = String::new();
-        let title = escape(&self.title);
-        let _ = write!(
-            page,
-            "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-             <meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\
-             <meta name=\"color-scheme\" content=\"light dark\">\
-             <title>krcu: {title}</title><style>{STYLE}</style></head><body><main><h1>{title}</h1>"
-        );
-        page.push_str("<dl class=\"facts\">");
-        for (name, value) in &self.facts {
-            let _ = write!(page, "<div><dt>{}</dt><dd>{}</dd></div>", escape(name), escape(value));
-        }
-        page.push_str("</dl>");
-        for warning in &self.warnings {
-            let _ = write!(page, "<p class=\"note\">{}</p>", escape(warning));
-        }
-        self.verdicts(&mut page);
-        self.pictures(&mut page);
-        self.what_if(&mut page);
-        if !self.sites.rows.is_empty() {
-            page.push_str("<h2>Who queues</h2>");
-            self.sites.html(&mut page);
-        }
-        page.push_str("<h2>What was not seen</h2>");
-        if self.losses.rows.is_empty() {
-            page.push_str("<p>No event of this trace is known to be missing.</p>");
-        } else {
-            self.losses.html(&mut page);
-        }
-        page.push_str("</main></body></html>\n");
-        page
-    }
-
-    fn verdicts(&self, page: &mut String) {
-        page.push_str("<h2>Verdicts</h2>");
-        if self.verdicts.is_empty() {
-            page.push_str("<p>No cache was destroyed in this trace.</p>");
-        }
-        for verdict in &self.verdicts {
-            let class = match (verdict.is_flagged, verdict.is_open) {
-                (true, _) => "verdict bad",
-                (false, true) => "verdict open",
-                (false, false) => "verdict",
-            };
-            let (word, cache) = (escape(&verdict.word), escape(&verdict.cache));
-            let _ = write!(page, "<div class=\"{class}\"><h3><b>{word}</b> &nbsp;{cache}</h3><dl>");
-            for (name, value) in &verdict.evidence {
-                let _ = write!(page, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(value));
+        let page = html! {
+            (DOCTYPE) "\n"
+            html lang="en" {
+                head {
+                    meta charset="utf-8";
+                    meta name="viewport" content="width=device-width,initial-scale=1";
+                    meta name="color-scheme" content="light dark";
+                    title { "krcu: " (self.title) }
+                    style { (PreEscaped(STYLE)) }
+                }
+                body { main { (self.body()) } }
             }
-            page.push_str("</dl></div>");
+            "\n"
+        };
+        page.into_string().replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+    }
+
+    fn body(&self) -> Markup {
+        html! {
+            h1 { (self.title) }
+            dl.facts { @for (name, value) in &self.facts { div { dt { (name) } dd { (value) } } } }
+            @for warning in &self.warnings { p.note { (warning) } }
+            h2 { "Verdicts" }
+            @if self.verdicts.is_empty() { p { "No cache was destroyed in this trace." } }
+            @for verdict in &self.verdicts { (verdict.html()) }
+            (self.pictures())
+            h2 { "What other approaches would have cost" }
+            (self.what_if())
+            @if !self.sites.rows.is_empty() { h2 { "Who queues" } (self.sites.html()) }
+            h2 { "What was not seen" }
+            @if self.losses.rows.is_empty() {
+                p { "No event of this trace is known to be missing." }
+            } @else {
+                (self.losses.html())
+            }
         }
     }
 
-    fn pictures(&self, page: &mut String) {
-        page.push_str("<h2>Outstanding deferred frees</h2>");
-        if self.outstanding.lines.is_empty() {
-            page.push_str("<p>Nothing was deferred in this trace.</p>");
-        } else {
-            figure(
-                page,
-                |size| charts::outstanding(&self.outstanding, size),
-                &format!(
-                    "Objects handed to kfree_rcu() and not freed, from the first to the last of them; 0 is the moment at which the probes were attached.{}{} A part that is shorter than {} is not shown.",
-                    if self.outstanding.destroys.is_empty() {
-                        ""
-                    } else {
-                        " Lines with a dot: destroys, red where flagged."
-                    },
-                    if self.outstanding.barriers.is_empty() { "" } else { " Bands: barriers." },
-                    units::span(part_ns(&self.outstanding)),
-                ),
-                &self.key,
-            );
-        }
-        if !self.classes.is_empty() {
-            page.push_str("<h2>From queueing to free</h2>");
-            figure(
-                page,
-                |size| charts::distribution(&self.classes, size),
-                "Objects by the time that their free took; each column is a quarter of a doubling.",
-                &self.key,
-            );
-        }
-        page.push_str("<h2>Barrier waits by cause</h2>");
-        if self.waits.is_empty() {
-            page.push_str("<p>No barrier was seen in this trace.</p>");
-        } else {
-            figure(
-                page,
-                |size| charts::bars(&self.waits, "Barrier waits by cause", size),
-                "The sum of the waits; bars grow with the logarithm.",
-                &[],
-            );
+    fn pictures(&self) -> Markup {
+        let shown = &self.outstanding;
+        html! {
+            h2 { "Outstanding deferred frees" }
+            @if shown.lines.is_empty() {
+                p { "Nothing was deferred in this trace." }
+            } @else {
+                (figure(|size| charts::outstanding(shown, size), &self.key, &html! {
+                    "Objects handed to kfree_rcu() and not freed, from the first to the last of them; \
+                     0 is the moment at which the probes were attached."
+                    @if !shown.destroys.is_empty() { " Lines with a dot: destroys, red where flagged." }
+                    @if !shown.barriers.is_empty() { " Bands: barriers." }
+                    " A part that is shorter than " (units::span(part_ns(shown))) " is not shown."
+                }))
+            }
+            @if !self.classes.is_empty() {
+                h2 { "From queueing to free" }
+                (figure(|size| charts::distribution(&self.classes, size), &self.key, &html! {
+                    "Objects by the time that their free took; each column is a quarter of a doubling."
+                }))
+            }
+            h2 { "Barrier waits by cause" }
+            @if self.waits.is_empty() {
+                p { "No barrier was seen in this trace." }
+            } @else {
+                (figure(|size| charts::bars(&self.waits, "Barrier waits by cause", size), &[], &html! {
+                    "The sum of the waits; bars grow with the logarithm."
+                }))
+            }
         }
     }
 
-    fn what_if(&self, page: &mut String) {
-        page.push_str("<h2>What other approaches would have cost</h2>");
-        if let Some(reason) = &self.no_approaches {
-            let _ = write!(page, "<p>{}</p>", escape(reason));
-            return;
+    fn what_if(&self) -> Markup {
+        let waits = |size| charts::bars(&self.approaches, "Caller wait under each approach", size);
+        html! {
+            @if let Some(reason) = &self.no_approaches {
+                p { (reason) }
+            } @else {
+                (figure(waits, &[], &html! {
+                    "How long the destroying tasks would have waited, all together; lighter: how long caches linger \
+                     after that. Red: memory would have been given back, or a cache given up, with objects outstanding. \
+                     Bars grow with the logarithm. Simulated by the reference machine from this trace's own measurements."
+                }))
+                pre.scroll { code { (self.below.trim()) } }
+                (self.sums.html())
+            }
         }
-        figure(
-            page,
-            |size| charts::bars(&self.approaches, "Caller wait under each approach", size),
-            "How long the destroying tasks would have waited, all together; lighter: how long caches linger after that. Red: memory would have been given back, or a cache given up, with objects outstanding. Bars grow with the logarithm. Simulated by the reference machine from this trace's own measurements.",
-            &[],
-        );
-        let _ = write!(page, "<pre class=\"scroll\"><code>{}</code></pre>", escape_lines(self.below.trim()));
-        self.sums.html(page);
+    }
+}
+
+impl Told {
+    fn html(&self) -> Markup {
+        html! {
+            div.verdict.bad[self.is_flagged].open[self.is_open && !self.is_flagged] {
+                h3 { b { (self.word) } " \u{a0}" (self.cache) }
+                dl { @for (name, value) in &self.evidence { dt { (name) } dd { (value) } } }
+            }
+        }
     }
 }
 
@@ -189,50 +173,59 @@ fn part_ns(shown: &Outstanding) -> u64 {
     u64::try_from((shown.span_ns.1 - shown.span_ns.0) / shown.parts.max(1)).unwrap_or(0)
 }
 
-fn escape_lines(text: &str) -> String {
-    text.lines().map(escape).collect::<Vec<_>>().join("\n")
-}
-
-fn figure(page: &mut String, chart: impl Fn(Size) -> String, caption: &str, key: &[(String, usize)]) {
-    let _ = write!(
-        page,
-        "<figure><div class=\"wide\">{}</div><div class=\"narrow\">{}</div>",
-        chart(WIDE),
-        chart(NARROW)
-    );
-    if !key.is_empty() {
-        page.push_str("<ul class=\"key\">");
-        for (name, colour) in key {
-            let swatch = format!(
-                "<svg viewBox=\"0 0 12 12\" aria-hidden=\"true\"><rect class=\"c{colour}\" width=\"12\" height=\"12\"/></svg>"
-            );
-            let _ = write!(page, "<li>{swatch}{}</li>", escape(name));
+fn figure(chart: impl Fn(Size) -> Markup, key: &[(String, usize)], caption: &Markup) -> Markup {
+    html! {
+        figure {
+            div.wide { (chart(WIDE)) }
+            div.narrow { (chart(NARROW)) }
+            @if !key.is_empty() {
+                ul.key {
+                    @for (name, colour) in key {
+                        li {
+                            svg viewBox="0 0 12 12" aria-hidden="true" {
+                                rect class={ "c" (colour) } width="12" height="12" {}
+                            }
+                            (name)
+                        }
+                    }
+                }
+            }
+            figcaption { (caption) }
         }
-        page.push_str("</ul>");
     }
-    let _ = write!(page, "<figcaption>{}</figcaption></figure>", escape(caption));
 }
 
 impl Table {
-    fn html(&self, page: &mut String) {
-        page.push_str("<div class=\"scroll\"><table><thead><tr>");
-        for (name, is_text) in &self.columns {
-            let class = if *is_text { " class=\"text\"" } else { "" };
-            let _ = write!(page, "<th{class}>{}</th>", escape(name));
-        }
-        page.push_str("</tr></thead><tbody>");
-        for row in &self.rows {
-            page.push_str("<tr>");
-            for ((cell, is_bad), (_, is_text)) in row.iter().zip(&self.columns) {
-                let class = match (is_text, is_bad) {
-                    (_, true) => " class=\"bad\"",
-                    (true, false) => " class=\"text\"",
-                    (false, false) => "",
-                };
-                let _ = write!(page, "<td{class}>{}</td>", escape(cell));
+    fn html(&self) -> Markup {
+        html! {
+            div.scroll {
+                table {
+                    thead {
+                        tr { @for (name, is_text) in &self.columns { th class=[is_text.then_some("text")] { (name) } } }
+                    }
+                    tbody {
+                        @for row in &self.rows {
+                            tr {
+                                @for ((cell, is_bad), (_, is_text)) in row.iter().zip(&self.columns) {
+                                    @let class = if *is_bad { Some("bad") } else { is_text.then_some("text") };
+                                    td class=[class] { (cell) }
+                                }
+                            }
+                        }
+                    }
+                }
             }
-            page.push_str("</tr>");
         }
-        page.push_str("</tbody></table></div>");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_control_character_of_a_name_does_not_reach_the_page() {
+        let page = Page { title: "<b>\u{1b}[0m\u{1}\t".to_owned(), ..Page::default() }.html();
+        assert!(page.contains("<h1>&lt;b&gt;\u{fffd}[0m\u{fffd}\u{fffd}</h1>"), "{page}");
     }
 }

@@ -1,103 +1,74 @@
-//! SVG: shapes and scales, written by hand so that a report is one file. Colours are classes that the page's CSS gives.
+//! SVG: shapes and scales, in the page itself so that a report is one file. Colours are classes that the page's CSS gives.
 
-use std::fmt::Write as _;
+use maud::{Markup, html};
 
 /// A picture that is being drawn, in a coordinate system of its own that scales with the page.
 #[derive(Debug)]
 pub(super) struct Picture {
-    body: String,
+    shapes: Vec<Markup>,
     width: f64,
     height: f64,
     /// What it shows, for who cannot see it.
     title: String,
 }
 
-/// Text that may stand in HTML and SVG.
-#[must_use]
-pub(super) fn escape(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            // No control character is allowed there, and none says anything.
-            character if character.is_control() => safe.push('\u{fffd}'),
-            character => safe.push(character),
-        }
-    }
-    safe
+/// A tenth of a pixel is seen by nobody.
+fn at(place: f64) -> String {
+    format!("{place:.1}")
+}
+
+/// What a pointer that rests on a shape is told.
+fn tip(tip: &str) -> Markup {
+    html! { @if !tip.is_empty() { title { (tip) } } }
 }
 
 impl Picture {
     /// An empty one.
     #[must_use]
     pub(super) fn new(width: f64, height: f64, title: &str) -> Picture {
-        Picture { body: String::new(), width, height, title: escape(title) }
+        Picture { shapes: Vec::new(), width, height, title: title.to_owned() }
     }
 
     /// A line.
     pub(super) fn line(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
-        let _ = write!(
-            self.body,
-            r#"<line class="{class}" x1="{x1:.1}" y1="{y1:.1}" x2="{x2:.1}" y2="{y2:.1}"/>"#
-        );
+        self.shapes.push(html! { line class=(class) x1=(at(x1)) y1=(at(y1)) x2=(at(x2)) y2=(at(y2)) {} });
     }
 
     /// A rectangle, with what a pointer that rests on it is told.
-    pub(super) fn rect(&mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64), tip: &str) {
-        let (width, height) = (width.max(0.0), height.max(0.0));
-        let _ = write!(
-            self.body,
-            r#"<rect class="{class}" x="{x:.1}" y="{y:.1}" width="{width:.1}" height="{height:.1}">"#
-        );
-        self.tip(tip);
-        self.body.push_str("</rect>");
+    pub(super) fn rect(&mut self, class: &str, (x, y): (f64, f64), (width, height): (f64, f64), told: &str) {
+        let (width, height) = (at(width.max(0.0)), at(height.max(0.0)));
+        self.shapes.push(html! {
+            rect class=(class) x=(at(x)) y=(at(y)) width=(width) height=(height) { (tip(told)) }
+        });
     }
 
     /// Lines from point to point.
     pub(super) fn path(&mut self, class: &str, points: &[(f64, f64)], is_closed: bool) {
-        if points.is_empty() {
-            return;
-        }
-        let _ = write!(self.body, r#"<path class="{class}" d=""#);
-        for (place, (x, y)) in points.iter().enumerate() {
-            let _ = write!(self.body, "{}{x:.1} {y:.1}", if place == 0 { 'M' } else { 'L' });
-        }
-        self.body.push_str(if is_closed { "Z\"/>" } else { "\"/>" });
+        let points: Vec<String> = points.iter().map(|(x, y)| format!("{x:.1} {y:.1}")).collect();
+        let end = if is_closed { "Z" } else { "" };
+        self.shapes.push(html! { path class=(class) d={ "M" (points.join("L")) (end) } {} });
     }
 
     /// A dot, with what a pointer that rests on it is told.
-    pub(super) fn dot(&mut self, class: &str, (x, y): (f64, f64), radius: f64, tip: &str) {
-        let _ = write!(self.body, r#"<circle class="{class}" cx="{x:.1}" cy="{y:.1}" r="{radius:.1}">"#);
-        self.tip(tip);
-        self.body.push_str("</circle>");
+    pub(super) fn dot(&mut self, class: &str, (x, y): (f64, f64), radius: f64, told: &str) {
+        self.shapes.push(html! { circle class=(class) cx=(at(x)) cy=(at(y)) r=(at(radius)) { (tip(told)) } });
     }
 
     /// Text; `anchor` is `start`, `middle` or `end`.
     pub(super) fn text(&mut self, class: &str, anchor: &str, (x, y): (f64, f64), text: &str) {
-        let _ = write!(
-            self.body,
-            r#"<text class="{class}" x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{}</text>"#,
-            escape(text)
-        );
-    }
-
-    fn tip(&mut self, tip: &str) {
-        if !tip.is_empty() {
-            let _ = write!(self.body, "<title>{}</title>", escape(tip));
-        }
+        self.shapes.push(html! { text class=(class) x=(at(x)) y=(at(y)) text-anchor=(anchor) { (text) } });
     }
 
     /// The element.
     #[must_use]
-    pub(super) fn finish(self) -> String {
-        let Picture { body, width, height, title } = self;
-        format!(
-            r#"<svg viewBox="0 0 {width:.0} {height:.0}" role="img" aria-label="{title}" preserveAspectRatio="xMidYMid meet">{body}</svg>"#
-        )
+    pub(super) fn finish(self) -> Markup {
+        let Picture { shapes, width, height, title } = self;
+        let view = format!("0 0 {width:.0} {height:.0}");
+        html! {
+            svg viewBox=(view) role="img" aria-label=(title) preserveAspectRatio="xMidYMid meet" {
+                @for shape in &shapes { (shape) }
+            }
+        }
     }
 }
 
@@ -156,6 +127,10 @@ mod tests {
 
     #[test]
     fn names_of_caches_cannot_leave_their_place() {
-        assert_eq!(escape("<script>\"'&\u{1}"), "&lt;script&gt;&quot;&#39;&amp;\u{fffd}");
+        let mut picture = Picture::new(1.0, 1.0, "\"><script>");
+        picture.text("name", "end", (0.0, 0.0), "<script>\"&");
+        let svg = picture.finish().into_string();
+        assert!(svg.contains("aria-label=\"&quot;&gt;&lt;script&gt;\""), "{svg}");
+        assert!(svg.contains(">&lt;script&gt;&quot;&amp;</text>"), "{svg}");
     }
 }

@@ -1,4 +1,7 @@
 //! Terminal: a frame as a table that a person reads: counts with thousands apart, times in the unit that fits.
+//!
+//! The table is written here because ten lines put its cells into columns. A crate for tables needs as many options until it
+//! draws no borders and breaks no cell.
 
 use std::fmt::Write as _;
 

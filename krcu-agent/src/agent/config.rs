@@ -6,10 +6,7 @@ use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::{Table, Value};
 
 use super::keys;
-use crate::{
-    check::{parse_bytes, parse_span},
-    probe::STACKS,
-};
+use crate::{probe::STACKS, quantity};
 
 /// Where the file is, if none is named.
 pub const PATH: &str = "/etc/krcu/agent.toml";
@@ -350,27 +347,15 @@ fn wrong(from: &str, text: &str, error: &toml::de::Error) -> ConfigError {
 }
 
 fn ring_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {
-    parse_bytes(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+    quantity::ring_bytes(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    if let Some(hours) = text.strip_suffix('h').and_then(|hours| hours.parse::<u64>().ok()) {
-        return Ok(Duration::from_secs(hours.saturating_mul(3600)));
-    }
-    parse_span(&text).map_err(|_| D::Error::custom("a time is a number with ms, s, m or h, as in \"15s\""))
+    quantity::span(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let text = String::deserialize(deserializer)?;
-    let (number, unit) = match text.char_indices().next_back() {
-        Some((at, 'K')) => (&text[..at], 1 << 10),
-        Some((at, 'M')) => (&text[..at], 1 << 20),
-        Some((at, 'G')) => (&text[..at], 1 << 30),
-        _ => (text.as_str(), 1_u64),
-    };
-    let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(unit));
-    bytes.ok_or_else(|| D::Error::custom("a size is a number with K, M or G, as in \"64M\""))
+    quantity::size(&String::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {

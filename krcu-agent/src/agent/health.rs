@@ -92,7 +92,7 @@ pub(super) struct Health {
 
 impl Health {
     /// A row for each sink that there is.
-    pub(super) fn rows(&self, log_dropped: u64, has: Sinks) -> Vec<SinkRow> {
+    pub(super) fn rows(&self, log_dropped: u64, has: Present) -> Vec<SinkRow> {
         let row = |name: &str, state, dropped, why| SinkRow { name: name.to_owned(), state, dropped, why };
         let slow = |dropped| if dropped == 0 { SinkState::Working } else { SinkState::Slow };
         let mut rows = vec![row("log", slow(log_dropped), log_dropped, None)];
@@ -114,7 +114,7 @@ impl Health {
 
 /// Which sinks there are; the log always is.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Sinks {
+pub(super) struct Present {
     pub(super) socket: bool,
     pub(super) metrics: bool,
     pub(super) recorder: bool,

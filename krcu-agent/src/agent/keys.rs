@@ -1,6 +1,8 @@
 //! Keys: every key of the configuration, with its default and what it does. The example file, the manual
 //! page and the search for the key that was meant come from here.
 
+use krcu_report::words::lines_of;
+
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
@@ -27,7 +29,7 @@ pub const KEYS: &[Key] = &[
     fixed(
         "probes.ring_bytes",
         "\"4M\"",
-        "Room for events that wait to be read; a power of two of pages, with K or M. What finds none is counted as lost. The system counts it twice in the agent's resident memory, for it is mapped twice.",
+        "Room for events that wait to be read; a power of two of pages, with K, M or G. What finds none is counted as lost. The system counts it twice in the agent's resident memory, for it is mapped twice.",
     ),
     fixed(
         "probes.stacks",
@@ -132,27 +134,9 @@ pub fn example() -> String {
             table = in_table;
         }
         let mark = if key.reload { "[reload] " } else { "" };
-        for line in wrapped(&format!("{mark}{}", key.doc), 96) {
-            text += &format!("# {line}\n");
-        }
-        text += &format!("{name} = {}\n", key.default);
+        let options = lines_of(98).initial_indent("# ").subsequent_indent("# ");
+        text += &textwrap::fill(&format!("{mark}{}", key.doc), options);
+        text += &format!("\n{name} = {}\n", key.default);
     }
     text
-}
-
-/// Words in lines of at most so many characters.
-fn wrapped(text: &str, most: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let Some(line) = lines.last_mut() else { break };
-        if !line.is_empty() && line.chars().count() + 1 + word.chars().count() > most {
-            lines.push(word.to_owned());
-        } else {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(word);
-        }
-    }
-    lines
 }

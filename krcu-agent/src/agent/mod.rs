@@ -1,7 +1,7 @@
 //! `krcu agent`: watches until it is told to stop, and tells whoever asks: people by a socket, machines by
 //! metrics, later readers by traces, and everybody by the log.
 //!
-//! One task owns the replay ([`owner`]); every other is given copies, by queues that are bounded.
+//! One task owns the replay (`owner`); every other is given copies, by queues that are bounded.
 
 use std::{
     path::PathBuf,
@@ -16,14 +16,13 @@ use krcu_report::{Hello, SCHEMA};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
-    check::CheckError,
-    command::CommandError,
+    engine::{AttachOptions, Attached, attach},
+    error::VerbError,
     memory,
     pipeline::Pipeline,
+    probe::LoadOptions,
     signals::Signals,
     sinks::{Names, Sinks},
-    trace,
-    watcher::{self, Ask, Attached},
 };
 
 pub mod config;
@@ -105,13 +104,13 @@ impl Options {
 /// Runs `agent`; gives the status to exit with.
 ///
 /// # Errors
-/// See [`CheckError`]; nothing stays attached.
-pub fn run(options: &Options) -> Result<u8, CheckError> {
+/// See [`VerbError`]; nothing stays attached.
+pub fn run(options: &Options) -> Result<u8, VerbError> {
     if options.print_config {
         print!("{}", keys::example());
         return Ok(0);
     }
-    let config = options.load().map_err(|error| CommandError::Config(error.to_string()))?;
+    let config = options.load().map_err(|error| VerbError::Usage(error.to_string()))?;
     if options.check_config {
         println!("the configuration is right");
         return Ok(0);
@@ -142,12 +141,14 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
         None => None,
     };
     let outside = outside::Reader::new(config.probes.ring_bytes, config.probes.statistics)?;
-    let attached = watcher::attach(Ask {
-        ring_bytes: config.probes.ring_bytes,
-        stacks: config.probes.stacks,
-        queue_stacks: config.probes.queue_stacks,
+    let attached = attach(AttachOptions {
+        load: LoadOptions {
+            ring_bytes: config.probes.ring_bytes,
+            stacks: config.probes.stacks,
+            queue_stacks: config.probes.queue_stacks,
+            probe_log: false,
+        },
         alloc_stacks: config.probes.alloc_stacks,
-        probe_log: false,
         verbose: options.verbose,
     })?;
     for why in &attached.withdrawn {
@@ -170,8 +171,11 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
     log.say(Level::Info, format!("watching Linux {release} with {probes} probes"));
     let (newest, receiver) = watch::channel(None);
     let (asks, asked) = mpsc::channel(MOST_ASKS);
-    let has =
-        health::Sinks { socket: socket.is_some(), metrics: metrics.is_some(), recorder: recorder.is_some() };
+    let has = health::Present {
+        socket: socket.is_some(),
+        metrics: metrics.is_some(),
+        recorder: recorder.is_some(),
+    };
     let clients = socket.map(|bound| {
         log.say(Level::Info, format!("krcu tui --socket {} shows it", bound.path().display()));
         let serve = socket::Serve { hello, newest: receiver.clone(), asks, health: Arc::clone(&health) };
@@ -223,12 +227,12 @@ fn recorder(
     if config.record.folder.as_os_str().is_empty() {
         return Ok(None);
     }
-    let meta = trace::meta(&attached.facts, attached.probes.plan(), &attached.watch, &[])?;
-    Recorder::new(&config.record, meta, &attached.watch, log.clone(), Arc::clone(health)).map(Some)
+    Recorder::new(&config.record, attached.meta()?, &attached.watch, log.clone(), Arc::clone(health))
+        .map(Some)
 }
 
 fn hello(config: &Config, attached: &Attached) -> anyhow::Result<Hello> {
-    let meta = trace::meta(&attached.facts, attached.probes.plan(), &attached.watch, &[])?;
+    let meta = attached.meta()?;
     let since_attached = meta.clock.monotonic_ns.saturating_sub(attached.watch.attached.0);
     Ok(Hello {
         schema: SCHEMA,

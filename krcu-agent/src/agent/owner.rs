@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     config::{Config, ConfigError, Level},
-    health::{Health, Sinks},
+    health::{Health, Present},
     log::Log,
     outside::Reader,
     published::{Asked, Published},
@@ -29,10 +29,10 @@ use super::{
     told::Known,
 };
 use crate::{
+    engine::{Ended, Watcher, now},
     memory,
     pipeline::{Finished, Pipeline},
     signals::{Came, Signals},
-    watcher::{Ended, Watcher, now},
 };
 
 /// How often the ring is looked at even if no probe asks for it; when there is much in it, they do.
@@ -82,7 +82,7 @@ pub(super) struct Owner {
     pub(super) newest: watch::Sender<Option<Arc<Published>>>,
     pub(super) asks: mpsc::Receiver<Asked>,
     pub(super) health: Arc<Health>,
-    pub(super) has: Sinks,
+    pub(super) has: Present,
     pub(super) recorder: Option<Recorder>,
     pub(super) outside: Reader,
     pub(super) manager: Manager,

@@ -20,6 +20,7 @@ use nix::fcntl::{Flock, FlockArg};
 use super::{config::Level, config::Record, health::Health, log::Log};
 use crate::{
     losses::Reading,
+    outcome::EXIT_FLAGGED,
     pipeline::{Losses, accounts},
     sinks::Sinks,
 };
@@ -243,7 +244,7 @@ impl Recorder {
             accounts: accounts.collect(),
             command_status: 0,
             strict: false,
-            exit_flagged: 10,
+            exit_flagged: EXIT_FLAGGED,
             events_cut_short: false,
         }
     }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use krcu_report::{Ask, Detail, Hello, Line, MOST_ASK_BYTES, Question, Refused, SCHEMA};
+use krcu_report::{Ask, Detail, Hello, Line, MOST_ASK_BYTES, Question, Refused, SCHEMA, Version};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -304,12 +304,6 @@ impl Asks {
             }
         }
     }
-}
-
-/// What every line of every version has.
-#[derive(serde::Deserialize)]
-struct Version {
-    schema: u32,
 }
 
 fn parse(line: &[u8]) -> Result<Detail, End> {

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use krcu_report::words::lines_of;
+
 use crate::kernel::catalog::Word;
 use crate::kernel::facts::{Facts, Privileges, Source};
 use crate::kernel::plan::{Offer, Plan, Probe};
@@ -163,21 +165,8 @@ fn item(page: &mut String, head: &str, text: &str) {
 /// Writes words into lines; the second and later ones are indented as far as the first one's head.
 fn wrap(page: &mut String, head: &str, text: &str) {
     let indent = " ".repeat(head.chars().count().max(2));
-    let mut line = head.to_owned();
-    let mut used = false;
-    for word in text.split(' ') {
-        if used && line.chars().count() + 1 + word.chars().count() > COLUMNS {
-            let _ = writeln!(page, "{}", line.trim_end());
-            line.clone_from(&indent);
-            used = false;
-        }
-        if used {
-            line.push(' ');
-        }
-        line.push_str(word);
-        used = true;
-    }
-    let _ = writeln!(page, "{}", line.trim_end());
+    let options = lines_of(COLUMNS).initial_indent(head).subsequent_indent(&indent);
+    let _ = writeln!(page, "{}", textwrap::fill(text, options));
 }
 
 fn clip(line: &str) -> String {

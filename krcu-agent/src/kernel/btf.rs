@@ -1,9 +1,11 @@
 //! A small total reader of the kernel's type information (BTF), for sizes, offsets and prototypes.
 //!
-//! aya reads BTF too, but gives no member offsets. The whole blob is checked once, by
-//! [`Btf::parse`]: every record lies inside it, every name ends, every reference to a type leads to
-//! one. What is asked afterwards therefore has one of two answers, there or not there. References
-//! can still form a circle, so every walk has a bound.
+//! krcu reads BTF itself because no crate fits: aya-obj does not publish the offsets of members, btf-rs is under the
+//! LGPL while krcu is linked into one static file, and btf finds only one type for a name that several kinds of types have.
+//!
+//! The whole blob is checked once, by [`Btf::parse`]: every record lies inside it, every name ends, every
+//! reference to a type leads to one. What is asked afterwards therefore has one of two answers, there or
+//! not there. References can still form a circle, so every walk has a bound.
 //!
 //! The format is `Documentation/bpf/btf.rst` of the kernel; kinds are those of
 //! `include/uapi/linux/btf.h`.

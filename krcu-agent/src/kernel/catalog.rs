@@ -14,203 +14,225 @@
 //! concluded from goes last, and what concludes goes first: a barrier that returns, or a destroy that looks,
 //! when frees are not seen any more, would find objects outstanding that are free. See [`Leaving`].
 
-use serde::Serialize;
+use krcu_common::Kind;
+use krcu_model::state::Blind;
 
-/// The words of the life that is watched, as everywhere in krcu.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Word {
-    /// A cache is created, destroyed, looked at, released.
-    Cache,
-    /// An object is handed to a deferred free.
-    Queue,
-    /// A grace period begins and ends.
-    Grace,
-    /// A deferred free runs, alone or with others.
-    Free,
-    /// A barrier is entered and returns.
-    Barrier,
-    /// A module is loaded and gone.
-    Module,
+mod entry;
+
+pub use entry::{Absence, Attach, Entry, Leaving, Need, Reads, Skipped, Without, Word};
+
+const LEAVES: Without =
+    Without::says("Whether a cache's memory was given back, and so a late free, cannot be seen.");
+const RESULT: Without = Without::says("Whether the destroy left objects behind cannot be seen.");
+const DESTROYS: Without = Without::says("Nothing can be said.");
+const RCU_BARRIER: Without = Without::blinds(
+    Blind::RcuBarrier,
+    "Whether an rcu_barrier() ordered deferred frees before a destroy cannot be decided.",
+);
+const KVFREE_BARRIER: Without = Without::blinds(
+    Blind::KvfreeBarrier,
+    "Whether a kvfree_rcu_barrier() ordered kfree_rcu() before a destroy cannot be decided.",
+);
+const ON_CACHE: Without =
+    Without::says("Whether a per-cache barrier ordered kfree_rcu() before a destroy cannot be decided.");
+const FLUSHED: Without = Without::blinds(
+    Blind::KvfreeBarrier,
+    "Whether the destroy itself waited, where its barrier is inlined, cannot be decided.",
+);
+const GRACE: Without = Without::blinds(
+    Blind::Grace,
+    "Whether a deferred free ran before its grace period had ended cannot be decided.",
+);
+const BULK: Without = Without::blinds(
+    Blind::Frees,
+    "Whether objects freed in blocks were freed cannot be decided; their caches are inconclusive.",
+);
+const BULK_END: Without = BULK.but_sees();
+const SINGLE: Without = Without::blinds(
+    Blind::Frees,
+    "Whether objects freed one by one were freed cannot be decided; their caches are inconclusive.",
+);
+const SHEAF: Without = Without::blinds(
+    Blind::Frees,
+    "Whether objects freed with a sheaf were freed cannot be decided; their caches are inconclusive.",
+);
+const SHEAF_END: Without = SHEAF.but_sees();
+const QUEUED: Without = Without::says("Deferred frees cannot be seen at all.");
+const CALLBACKS: Without =
+    Without::blinds(Blind::Callbacks, "Objects queued by call_rcu() cannot be told from leaked ones.");
+const CALLBACK_RUNS: Without = Without::blinds(
+    Blind::CallbackRuns,
+    "Whether a callback of call_rcu() had run when a destroy looked cannot be decided.",
+);
+const ALLOCATIONS: Without =
+    Without::says("Where leaked objects were allocated (--alloc-stacks) cannot be told for all of them.");
+const NESTED: Without =
+    Without::says("Calls in an interrupt that hits a run of the same probe are missed, which is counted.");
+const LIST: Without = Without::says(
+    "Whether the last of a list of objects was free when a destroy looked cannot always be decided.",
+);
+const NOLOCK: Without =
+    Without::says("Objects queued by kfree_rcu_nolock() cannot be told from leaked ones.");
+const CREATED: Without = Without::says("Caches created during the run cannot be told from older ones.");
+const MODULES: Without = Without::says("Which module a cache belongs to cannot always be named.");
+
+const BLOCK: &[Reads] = &[
+    Reads { offset: |layout| layout.bulk_count, name: "kvfree_rcu_bulk_data.nr_records" },
+    Reads { offset: |layout| layout.bulk_records, name: "kvfree_rcu_bulk_data.records" },
+];
+const A_SHEAF: &[Reads] = &[
+    Reads { offset: |layout| layout.sheaf_cache, name: "slab_sheaf.cache" },
+    Reads { offset: |layout| layout.sheaf_size, name: "slab_sheaf.size" },
+    Reads { offset: |layout| layout.sheaf_objects, name: "slab_sheaf.objects" },
+];
+const CALLBACK_LIST: &[Reads] =
+    &[Reads { offset: |layout| layout.callback_list_head, name: "rcu_cblist.head" }];
+const MODULE_NAME: &[Reads] = &[Reads { offset: |layout| layout.module_name, name: "module.name" }];
+
+/// A row has no default for what a missing program or a skipped run means: who adds one has to say it.
+macro_rules! probes {
+    ($(
+        $program:ident: $attach:ident $targets:expr, $need:ident $($better:literal)?, absent $absence:ident,
+        $word:ident, leaves $leaves:ident, $skipped:ident $($of:ident)?,
+        without $without:ident $(, reads $reads:ident)?;
+    )*) => {
+        /// Every probe, in the order of attaching.
+        pub const PROBES: &[Entry] = &[$(Entry {
+            program: stringify!($program),
+            attach: Attach::$attach,
+            targets: $targets,
+            need: Need::$need $(($better))?,
+            absence: Absence::$absence,
+            word: Word::$word,
+            leaves: Leaving::$leaves,
+            skipped: probes!(@$skipped $($of)?),
+            without: $without,
+            reads: probes!(@reads $($reads)?),
+        }),*];
+    };
+    (@reads) => { &[] };
+    (@reads $reads:ident) => { $reads };
+    (@Misses $kind:ident) => { Skipped::Misses(Kind::$kind) };
+    (@Nothing) => { Skipped::Nothing };
+    (@SecondOf $first:ident) => { Skipped::SecondOf(stringify!($first)) };
 }
 
-/// How a program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Attach {
-    /// At the entry of a function, by its type.
-    Fentry,
-    /// At the return of a function, by its type.
-    Fexit,
-    /// At a tracepoint, by its type.
-    BtfTracepoint,
-}
-
-impl Attach {
-    /// The word for it in output.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Attach::Fentry => "fentry",
-            Attach::Fexit => "fexit",
-            Attach::BtfTracepoint => "tracepoint",
-        }
-    }
-}
-
-impl Word {
-    /// The word itself.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Word::Cache => "cache",
-            Word::Queue => "queue",
-            Word::Grace => "grace",
-            Word::Free => "free",
-            Word::Barrier => "barrier",
-            Word::Module => "module",
-        }
-    }
-}
-
-/// What it means that a kernel has neither symbol nor type of a probe's function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Absence {
-    /// The function is exported or its address is taken, so it cannot have been inlined: what it
-    /// does is not done on this kernel, and nothing is lost.
-    NothingToSee,
-    /// The compiler may have inlined it: what it does goes unseen.
-    Unseen,
-}
-
-/// One program and what it is for.
-#[derive(Clone, Copy, Debug)]
-pub struct Entry {
-    /// Name of the program in the object of the probes.
-    pub program: &'static str,
-    /// The word it belongs to.
-    pub word: Word,
-    /// How it is attached.
-    pub attach: Attach,
-    /// What it is attached to: the first of these that the kernel offers.
-    pub targets: &'static [&'static str],
-    /// Whether krcu refuses to run without it.
-    pub required: bool,
-    /// What the absence of all targets means.
-    pub absence: Absence,
-    /// What cannot be decided without it, as a sentence.
-    pub without: &'static str,
-    /// Whether it is attached only when allocations are asked for.
-    pub on_request: bool,
-    /// A program that does the same job: this one is left out when that one is offered.
-    pub instead_of: Option<&'static str>,
-}
-
-const LEAVES: &str = "Whether a cache's memory was given back, and so a late free, cannot be seen.";
-const RESULT: &str = "Whether the destroy left objects behind cannot be seen.";
-const RCU_BARRIER: &str =
-    "Whether an rcu_barrier() ordered deferred frees before a destroy cannot be decided.";
-const KVFREE_BARRIER: &str =
-    "Whether a kvfree_rcu_barrier() ordered kfree_rcu() before a destroy cannot be decided.";
-const ON_CACHE: &str = "Whether a per-cache barrier ordered kfree_rcu() before a destroy cannot be decided.";
-const FLUSHED: &str = "Whether the destroy itself waited, where its barrier is inlined, cannot be decided.";
-const GRACE: &str = "Whether a deferred free ran before its grace period had ended cannot be decided.";
-const BULK: &str =
-    "Whether objects freed in blocks were freed cannot be decided; their caches are inconclusive.";
-const SINGLE: &str =
-    "Whether objects freed one by one were freed cannot be decided; their caches are inconclusive.";
-const SHEAF: &str =
-    "Whether objects freed with a sheaf were freed cannot be decided; their caches are inconclusive.";
-const QUEUED: &str = "Deferred frees cannot be seen at all.";
-const CALLBACKS: &str = "Objects queued by call_rcu() cannot be told from leaked ones.";
-const CALLBACK_RUNS: &str =
-    "Whether a callback of call_rcu() had run when a destroy looked cannot be decided.";
-const ALLOCATIONS: &str =
-    "Where leaked objects were allocated (--alloc-stacks) cannot be told for all of them.";
-const NESTED: &str = "Calls in an interrupt that hits a run of the same probe are missed, which is counted.";
-const LIST: &str =
-    "Whether the last of a list of objects was free when a destroy looked cannot always be decided.";
-const NOLOCK: &str = "Objects queued by kfree_rcu_nolock() cannot be told from leaked ones.";
-const CREATED: &str = "Caches created during the run cannot be told from older ones.";
-const MODULES: &str = "Which module a cache belongs to cannot always be named.";
-
-/// How the name of a program's second copy ends, which runs where the kernel skips the first.
-pub const NESTED_SUFFIX: &str = "_nested";
-
-/// Every probe, in the order of attaching.
-pub const PROBES: &[Entry] = &[
-    unseen("cache_released", Word::Cache, Attach::Fentry, &["slab_kmem_cache_release"], LEAVES),
-    optional("shutdown_end_nested", Word::Cache, Attach::Fentry, &["cpus_read_unlock"], NESTED),
-    required("shutdown_end", Word::Cache, Attach::Fentry, &["cpus_read_unlock"], RESULT),
-    required("shutdown_begin", Word::Cache, Attach::Fentry, &["__kmem_cache_shutdown"], RESULT),
-    optional("rcu_barrier_end", Word::Barrier, Attach::Fexit, &["rcu_barrier"], RCU_BARRIER),
-    optional("rcu_barrier_begin", Word::Barrier, Attach::Fentry, &["rcu_barrier"], RCU_BARRIER),
-    optional("kvfree_barrier_end", Word::Barrier, Attach::Fexit, &["kvfree_rcu_barrier"], KVFREE_BARRIER),
-    optional("kvfree_barrier_begin", Word::Barrier, Attach::Fentry, &["kvfree_rcu_barrier"], KVFREE_BARRIER),
-    optional("kvfree_on_cache_end", Word::Barrier, Attach::Fexit, &["kvfree_rcu_barrier_on_cache"], ON_CACHE),
-    optional(
-        "kvfree_on_cache_begin",
-        Word::Barrier,
-        Attach::Fentry,
-        &["kvfree_rcu_barrier_on_cache"],
-        ON_CACHE,
-    ),
-    optional("rcu_work_flushed_nested", Word::Barrier, Attach::Fentry, &["flush_rcu_work"], NESTED),
-    optional("rcu_work_flushed", Word::Barrier, Attach::Fentry, &["flush_rcu_work"], FLUSHED),
-    optional("destroy_begin_nested", Word::Cache, Attach::Fentry, &["kmem_cache_destroy"], NESTED),
-    required("destroy_begin", Word::Cache, Attach::Fentry, &["kmem_cache_destroy"], "Nothing can be said."),
+probes! {
+    cache_released: Fentry &["slab_kmem_cache_release"], Optional, absent Unseen,
+        Cache, leaves Conclusion, Misses CacheReleased, without LEAVES;
+    shutdown_end_nested: Fentry &["cpus_read_unlock"], Optional, absent NothingToSee,
+        Cache, leaves Conclusion, SecondOf shutdown_end, without NESTED;
+    shutdown_end: Fentry &["cpus_read_unlock"], Required, absent Unseen,
+        Cache, leaves Conclusion, Misses ShutdownEnd, without RESULT;
+    shutdown_begin: Fentry &["__kmem_cache_shutdown"], Required, absent Unseen,
+        Cache, leaves Course, Misses ShutdownBegin, without RESULT;
+    rcu_barrier_end: Fexit &["rcu_barrier"], Optional, absent NothingToSee,
+        Barrier, leaves Conclusion, Misses BarrierEnd, without RCU_BARRIER;
+    rcu_barrier_begin: Fentry &["rcu_barrier"], Optional, absent NothingToSee,
+        Barrier, leaves Course, Misses BarrierBegin, without RCU_BARRIER;
+    kvfree_barrier_end: Fexit &["kvfree_rcu_barrier"], Optional, absent NothingToSee,
+        Barrier, leaves Conclusion, Misses BarrierEnd, without KVFREE_BARRIER;
+    kvfree_barrier_begin: Fentry &["kvfree_rcu_barrier"], Optional, absent NothingToSee,
+        Barrier, leaves Course, Misses BarrierBegin, without KVFREE_BARRIER;
+    kvfree_on_cache_end: Fexit &["kvfree_rcu_barrier_on_cache"], Optional, absent NothingToSee,
+        Barrier, leaves Conclusion, Misses BarrierEnd, without ON_CACHE;
+    kvfree_on_cache_begin: Fentry &["kvfree_rcu_barrier_on_cache"], Optional, absent NothingToSee,
+        Barrier, leaves Course, Misses BarrierBegin, without ON_CACHE;
+    // The event of the look tells how often a destroy flushed: a missed flush makes that event wrong.
+    rcu_work_flushed_nested: Fentry &["flush_rcu_work"], Optional, absent NothingToSee,
+        Barrier, leaves Course, SecondOf rcu_work_flushed, without NESTED;
+    rcu_work_flushed: Fentry &["flush_rcu_work"], Optional, absent NothingToSee,
+        Barrier, leaves Course, Misses ShutdownBegin, without FLUSHED;
+    destroy_begin_nested: Fentry &["kmem_cache_destroy"], Optional, absent NothingToSee,
+        Cache, leaves Destroy, SecondOf destroy_begin, without NESTED;
+    destroy_begin: Fentry &["kmem_cache_destroy"], Required, absent Unseen,
+        Cache, leaves Destroy, Misses DestroyBegin, without DESTROYS;
     // Before the frees and the queueing: of an object seen to be queued and freed, every grace period
     // that it may have waited for is seen.
-    unseen("grace_end", Word::Grace, Attach::Fentry, &["rcu_gp_cleanup"], GRACE),
-    unseen("grace_begin", Word::Grace, Attach::Fentry, &["rcu_gp_fqs_loop"], GRACE),
-    unseen("expedited_end", Word::Grace, Attach::Fexit, EXPEDITED, GRACE),
-    unseen("expedited_begin", Word::Grace, Attach::Fentry, EXPEDITED, GRACE),
-    optional("freed_bulk_end", Word::Free, Attach::Fexit, &["kvfree_rcu_bulk"], BULK),
-    optional("freed_bulk_nested", Word::Free, Attach::Fentry, &["kvfree_rcu_bulk"], NESTED),
-    optional("freed_bulk", Word::Free, Attach::Fentry, &["kvfree_rcu_bulk"], BULK),
+    grace_end: Fentry &["rcu_gp_cleanup"], Optional, absent Unseen,
+        Grace, leaves GraceEnd, Misses GraceEnd, without GRACE;
+    grace_begin: Fentry &["rcu_gp_fqs_loop"], Optional, absent Unseen,
+        Grace, leaves Grace, Misses GraceBegin, without GRACE;
+    expedited_end: Fexit EXPEDITED, Optional, absent Unseen,
+        Grace, leaves GraceEnd, Misses GraceEnd, without GRACE;
+    expedited_begin: Fentry EXPEDITED, Optional, absent Unseen,
+        Grace, leaves Grace, Misses GraceBegin, without GRACE;
+    freed_bulk_end: Fexit &["kvfree_rcu_bulk"], Optional, absent NothingToSee,
+        Free, leaves FreeEnd, Misses BatchFreed, without BULK_END, reads BLOCK;
+    freed_bulk_nested: Fentry &["kvfree_rcu_bulk"], Optional, absent NothingToSee,
+        Free, leaves Free, SecondOf freed_bulk, without NESTED, reads BLOCK;
+    freed_bulk: Fentry &["kvfree_rcu_bulk"], Optional, absent NothingToSee,
+        Free, leaves Free, Misses Freed, without BULK, reads BLOCK;
     // It has to run after freed_array, whose objects are deferred, and so has to be attached before.
-    on_request("freed_at_once_bulk_nested", Word::Free, Attach::Fentry, &["kmem_cache_free_bulk"]),
-    on_request("freed_at_once_bulk", Word::Free, Attach::Fentry, &["kmem_cache_free_bulk"]),
-    instead_of("freed_bulk_end", "freed_array_end_nested", Attach::Fexit, &["kmem_cache_free_bulk"]),
-    instead_of("freed_bulk_end", "freed_array_end", Attach::Fexit, &["kmem_cache_free_bulk"]),
-    instead_of("freed_bulk", "freed_array_nested", Attach::Fentry, &["kmem_cache_free_bulk"]),
-    instead_of("freed_bulk", "freed_array", Attach::Fentry, &["kmem_cache_free_bulk"]),
+    freed_at_once_bulk_nested: Fentry &["kmem_cache_free_bulk"], OnRequest, absent Unseen,
+        Free, leaves Free, SecondOf freed_at_once_bulk, without ALLOCATIONS;
+    freed_at_once_bulk: Fentry &["kmem_cache_free_bulk"], OnRequest, absent Unseen,
+        Free, leaves Free, Misses FreedAtOnce, without ALLOCATIONS;
+    freed_array_end_nested: Fexit &["kmem_cache_free_bulk"], InsteadOf "freed_bulk_end", absent Unseen,
+        Free, leaves FreeEnd, SecondOf freed_array_end, without BULK_END;
+    freed_array_end: Fexit &["kmem_cache_free_bulk"], InsteadOf "freed_bulk_end", absent Unseen,
+        Free, leaves FreeEnd, Misses BatchFreed, without BULK_END;
+    freed_array_nested: Fentry &["kmem_cache_free_bulk"], InsteadOf "freed_bulk", absent Unseen,
+        Free, leaves Free, SecondOf freed_array, without BULK_END;
+    freed_array: Fentry &["kmem_cache_free_bulk"], InsteadOf "freed_bulk", absent Unseen,
+        Free, leaves Free, Misses Freed, without BULK;
     // The list ends with kvfree_rcu_list(), or with the work itself where that walks the list.
-    optional("freed_list_end", Word::Free, Attach::Fexit, &["kvfree_rcu_list", "kfree_rcu_work"], LIST),
-    optional("freed_list_begin", Word::Free, Attach::Fentry, &["kvfree_rcu_list", "kfree_rcu_work"], LIST),
-    optional("freed_single_nested", Word::Free, Attach::Fentry, &["kvfree"], NESTED),
-    unseen("freed_single", Word::Free, Attach::Fentry, &["kvfree"], SINGLE),
-    optional("freed_sheaf_end", Word::Free, Attach::Fexit, &["rcu_free_sheaf"], SHEAF),
-    optional("freed_sheaf", Word::Free, Attach::Fentry, &["rcu_free_sheaf"], SHEAF),
-    optional("freed_sheaf_nobarn_end", Word::Free, Attach::Fexit, &["rcu_free_sheaf_nobarn"], SHEAF),
-    optional("freed_sheaf_nobarn", Word::Free, Attach::Fentry, &["rcu_free_sheaf_nobarn"], SHEAF),
+    freed_list_end: Fexit &["kvfree_rcu_list", "kfree_rcu_work"], Optional, absent NothingToSee,
+        Free, leaves FreeEnd, Misses BatchFreed, without LIST;
+    freed_list_begin: Fentry &["kvfree_rcu_list", "kfree_rcu_work"], Optional, absent NothingToSee,
+        Free, leaves Free, Misses BatchFreed, without LIST;
+    freed_single_nested: Fentry &["kvfree"], Optional, absent NothingToSee,
+        Free, leaves Free, SecondOf freed_single, without NESTED;
+    freed_single: Fentry &["kvfree"], Optional, absent Unseen,
+        Free, leaves Free, Misses Freed, without SINGLE;
+    freed_sheaf_end: Fexit &["rcu_free_sheaf"], Optional, absent NothingToSee,
+        Free, leaves FreeEnd, Misses BatchFreed, without SHEAF_END, reads A_SHEAF;
+    freed_sheaf: Fentry &["rcu_free_sheaf"], Optional, absent NothingToSee,
+        Free, leaves Free, Misses Freed, without SHEAF, reads A_SHEAF;
+    freed_sheaf_nobarn_end: Fexit &["rcu_free_sheaf_nobarn"], Optional, absent NothingToSee,
+        Free, leaves FreeEnd, Misses BatchFreed, without SHEAF_END, reads A_SHEAF;
+    freed_sheaf_nobarn: Fentry &["rcu_free_sheaf_nobarn"], Optional, absent NothingToSee,
+        Free, leaves Free, Misses Freed, without SHEAF, reads A_SHEAF;
     // A callback has ended when its thread takes the next one off its list, or the list is done.
-    unseen(
-        "callback_runs_end",
-        Word::Free,
-        Attach::Fentry,
-        &["rcu_segcblist_insert_done_cbs"],
-        CALLBACK_RUNS,
-    ),
-    optional("callback_runs_nested", Word::Free, Attach::Fentry, &["rcu_cblist_dequeue"], NESTED),
-    unseen("callback_runs", Word::Free, Attach::Fentry, &["rcu_cblist_dequeue"], CALLBACK_RUNS),
-    on_request("freed_at_once", Word::Free, Attach::BtfTracepoint, &["kmem_cache_free"]),
-    on_request("freed_at_once_nested", Word::Free, Attach::BtfTracepoint, &["kmem_cache_free"]),
-    on_request("freed_at_once_kfree", Word::Free, Attach::BtfTracepoint, &["kfree"]),
-    on_request("freed_at_once_kfree_nested", Word::Free, Attach::BtfTracepoint, &["kfree"]),
-    optional("module_freed", Word::Module, Attach::BtfTracepoint, &["module_free"], MODULES),
-    optional("callback_queued_hurry", Word::Queue, Attach::Fentry, &["call_rcu_hurry"], CALLBACKS),
-    unseen("callback_queued", Word::Queue, Attach::Fentry, &["call_rcu"], CALLBACKS),
-    optional("queued_nolock", Word::Queue, Attach::Fentry, &["kfree_call_rcu_nolock"], NOLOCK),
-    required("queued", Word::Queue, Attach::Fentry, &["kvfree_call_rcu"], QUEUED),
-    on_request("allocated", Word::Cache, Attach::BtfTracepoint, &["kmem_cache_alloc"]),
-    on_request("allocated_nested", Word::Cache, Attach::BtfTracepoint, &["kmem_cache_alloc"]),
-    on_request("allocated_bulk_nested", Word::Cache, Attach::Fexit, ALLOCATORS),
-    on_request("allocated_bulk", Word::Cache, Attach::Fexit, ALLOCATORS),
-    optional("cache_created_nested", Word::Cache, Attach::Fexit, CREATORS, NESTED),
-    unseen("cache_created", Word::Cache, Attach::Fexit, CREATORS, CREATED),
-    optional("module_loaded", Word::Module, Attach::BtfTracepoint, &["module_load"], MODULES),
-];
+    callback_runs_end: Fentry &["rcu_segcblist_insert_done_cbs"], Optional, absent Unseen,
+        Free, leaves FreeEnd, Misses BatchFreed, without CALLBACK_RUNS, reads CALLBACK_LIST;
+    callback_runs_nested: Fentry &["rcu_cblist_dequeue"], Optional, absent NothingToSee,
+        Free, leaves Free, SecondOf callback_runs, without NESTED, reads CALLBACK_LIST;
+    callback_runs: Fentry &["rcu_cblist_dequeue"], Optional, absent Unseen,
+        Free, leaves Free, Misses CallbackRuns, without CALLBACK_RUNS, reads CALLBACK_LIST;
+    freed_at_once: BtfTracepoint &["kmem_cache_free"], OnRequest, absent Unseen,
+        Free, leaves Free, Misses FreedAtOnce, without ALLOCATIONS;
+    freed_at_once_nested: BtfTracepoint &["kmem_cache_free"], OnRequest, absent Unseen,
+        Free, leaves Free, SecondOf freed_at_once, without ALLOCATIONS;
+    freed_at_once_kfree: BtfTracepoint &["kfree"], OnRequest, absent Unseen,
+        Free, leaves Free, Misses FreedAtOnce, without ALLOCATIONS;
+    freed_at_once_kfree_nested: BtfTracepoint &["kfree"], OnRequest, absent Unseen,
+        Free, leaves Free, SecondOf freed_at_once_kfree, without ALLOCATIONS;
+    module_freed: BtfTracepoint &["module_free"], Optional, absent NothingToSee,
+        Module, leaves Queueing, Nothing, without MODULES, reads MODULE_NAME;
+    callback_queued_hurry: Fentry &["call_rcu_hurry"], Optional, absent NothingToSee,
+        Queue, leaves Queueing, Misses CallbackQueued, without CALLBACKS;
+    callback_queued: Fentry &["call_rcu"], Optional, absent Unseen,
+        Queue, leaves Queueing, Misses CallbackQueued, without CALLBACKS;
+    queued_nolock: Fentry &["kfree_call_rcu_nolock"], Optional, absent NothingToSee,
+        Queue, leaves Queueing, Misses Queued, without NOLOCK;
+    queued: Fentry &["kvfree_call_rcu"], Required, absent Unseen,
+        Queue, leaves Queueing, Misses Queued, without QUEUED;
+    allocated: BtfTracepoint &["kmem_cache_alloc"], OnRequest, absent Unseen,
+        Cache, leaves Course, Misses Allocated, without ALLOCATIONS;
+    allocated_nested: BtfTracepoint &["kmem_cache_alloc"], OnRequest, absent Unseen,
+        Cache, leaves Course, SecondOf allocated, without ALLOCATIONS;
+    allocated_bulk_nested: Fexit ALLOCATORS, OnRequest, absent Unseen,
+        Cache, leaves Course, SecondOf allocated_bulk, without ALLOCATIONS;
+    allocated_bulk: Fexit ALLOCATORS, OnRequest, absent Unseen,
+        Cache, leaves Course, Misses Allocated, without ALLOCATIONS;
+    cache_created_nested: Fexit CREATORS, Optional, absent NothingToSee,
+        Cache, leaves Course, SecondOf cache_created, without NESTED;
+    cache_created: Fexit CREATORS, Optional, absent Unseen,
+        Cache, leaves Course, Misses CacheCreated, without CREATED;
+    module_loaded: BtfTracepoint &["module_load"], Optional, absent NothingToSee,
+        Module, leaves Queueing, Nothing, without MODULES, reads MODULE_NAME;
+}
 
 /// Allocates several objects; newer kernels have the first.
 const ALLOCATORS: &[&str] = &["kmem_cache_alloc_bulk_noprof", "kmem_cache_alloc_bulk"];
@@ -228,58 +250,10 @@ const EXPEDITED: &[&str] = &["wait_rcu_exp_gp", "rcu_exp_wait_wake"];
 /// Creates caches unseen where `kmem_cache_create()` is the one that is probed.
 pub const CREATE_USERCOPY: &str = "kmem_cache_create_usercopy";
 
-/// In which group a probe is detached. Groups go one after the other, in this order; those of one group go side by
-/// side, since none of them concludes anything from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Leaving {
-    /// The entry of a destroy: no other destroy comes into the watch.
-    Destroy,
-    /// The ends of destroys and barriers, from which a verdict follows at once. They go before the begins, so that
-    /// what runs meanwhile is seen to have begun and not to have ended, which proves nothing; without its begin, an
-    /// end would be that of a call that is older than the probes.
-    Conclusion,
-    /// Their begins, and what happens within them.
-    Course,
-    /// The queueing, and what gives names: what is queued is seen to be freed, or is not seen at all.
-    Queueing,
-    /// The begins of frees. Until here each object that is outstanding is truly so. A batch that is seen to begin is
-    /// seen to end.
-    Free,
-    /// The ends of frees.
-    FreeEnd,
-    /// The begins of grace periods: every free that was seen had its grace period seen. One that is seen to begin is
-    /// seen to end.
-    Grace,
-    /// The ends of grace periods.
-    GraceEnd,
-}
-
-/// The group in which a program is detached.
+/// The program of this name.
 #[must_use]
-pub fn leaving(program: &str) -> Leaving {
-    let first = program.strip_suffix(NESTED_SUFFIX).unwrap_or(program);
-    let is_end = first.ends_with("_end") || first == "cache_released";
-    let word = PROBES.iter().find(|entry| entry.program == program).map(|entry| entry.word);
-    match word {
-        _ if first == "destroy_begin" => Leaving::Destroy,
-        Some(Word::Cache | Word::Barrier) | None if is_end => Leaving::Conclusion,
-        Some(Word::Cache | Word::Barrier) | None => Leaving::Course,
-        Some(Word::Queue | Word::Module) => Leaving::Queueing,
-        Some(Word::Free) => {
-            if is_end {
-                Leaving::FreeEnd
-            } else {
-                Leaving::Free
-            }
-        }
-        Some(Word::Grace) => {
-            if is_end {
-                Leaving::GraceEnd
-            } else {
-                Leaving::Grace
-            }
-        }
-    }
+pub fn of(program: &str) -> Option<&'static Entry> {
+    PROBES.iter().find(|entry| entry.program == program)
 }
 
 /// Functions that are not probed, but whose presence says how the kernel frees: by batches.
@@ -309,68 +283,41 @@ pub fn tracepoints() -> impl Iterator<Item = &'static str> {
         .flat_map(|entry| entry.targets.iter().copied())
 }
 
-type Targets = &'static [&'static str];
-
-const fn optional(
-    program: &'static str,
-    word: Word,
-    attach: Attach,
-    targets: Targets,
-    without: &'static str,
-) -> Entry {
-    let absence = Absence::NothingToSee;
-    Entry {
-        program,
-        word,
-        attach,
-        targets,
-        required: false,
-        absence,
-        without,
-        on_request: false,
-        instead_of: None,
-    }
-}
-
-const fn unseen(
-    program: &'static str,
-    word: Word,
-    attach: Attach,
-    targets: Targets,
-    without: &'static str,
-) -> Entry {
-    Entry { absence: Absence::Unseen, ..optional(program, word, attach, targets, without) }
-}
-
-const fn required(
-    program: &'static str,
-    word: Word,
-    attach: Attach,
-    targets: Targets,
-    without: &'static str,
-) -> Entry {
-    Entry { required: true, ..unseen(program, word, attach, targets, without) }
-}
-
-const fn on_request(program: &'static str, word: Word, attach: Attach, targets: Targets) -> Entry {
-    Entry { on_request: true, ..unseen(program, word, attach, targets, ALLOCATIONS) }
-}
-
-/// A program for blocks of objects, used when the better one is not offered.
-const fn instead_of(better: &'static str, program: &'static str, attach: Attach, targets: Targets) -> Entry {
-    Entry { instead_of: Some(better), ..unseen(program, Word::Free, attach, targets, BULK) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{Leaving, PROBES, Word, leaving};
+    use super::{Leaving, PROBES, Skipped, Word, of};
+
+    fn leaving(program: &str) -> Leaving {
+        of(program).unwrap().leaves
+    }
+
+    #[test]
+    fn every_program_that_a_verdict_rests_on_has_a_kind() {
+        for entry in PROBES {
+            match entry.skipped {
+                Skipped::Misses(kind) => assert!(kind.is_probed(), "{}", entry.program),
+                Skipped::Nothing => assert_eq!(entry.word, Word::Module, "{}", entry.program),
+                Skipped::SecondOf(first) => {
+                    let first = of(first).unwrap();
+                    assert!(matches!(first.skipped, Skipped::Misses(_)), "{}", entry.program);
+                    assert_eq!(entry.program.strip_suffix("_nested"), Some(first.program));
+                    assert_eq!(
+                        (entry.attach, entry.targets, entry.leaves, entry.reads.len()),
+                        (first.attach, first.targets, first.leaves, first.reads.len()),
+                        "{}",
+                        entry.program
+                    );
+                }
+            }
+        }
+    }
 
     #[test]
     fn nothing_concludes_once_frees_go_unseen() {
         let groups = |word: Word| -> BTreeSet<Leaving> {
-            PROBES.iter().filter(|entry| entry.word == word).map(|entry| leaving(entry.program)).collect()
+            PROBES.iter().filter(|entry| entry.word == word).map(|entry| entry.leaves).collect()
         };
         let all = |words: &[Word]| words.iter().flat_map(|word| groups(*word)).collect::<BTreeSet<_>>();
         assert_eq!(

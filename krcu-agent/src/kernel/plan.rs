@@ -2,9 +2,10 @@
 //! be decided. Pure, and total: a kernel on which nothing works has a plan too, which says so.
 
 use krcu_common::Config;
+use krcu_model::state::Blind;
 use serde::Serialize;
 
-use super::catalog::{self, Absence, Attach, Entry, Word};
+use super::catalog::{self, Absence, Attach, Entry, Leaving, Need, Skipped, Word};
 use super::facts::{Facts, Function};
 use crate::error::Refusal;
 
@@ -41,6 +42,12 @@ pub struct Probe {
     pub offer: Offer,
     /// What cannot be decided without it, as a sentence.
     pub without: &'static str,
+    /// What the judge is told that it does not see where this is not offered.
+    #[serde(skip)]
+    pub blind: Option<Blind>,
+    /// With which others it is detached.
+    #[serde(skip)]
+    pub leaves: Leaving,
 }
 
 /// Whether a kernel offers a probe.
@@ -110,17 +117,19 @@ fn probe(facts: &Facts, entry: &Entry) -> Probe {
         word: entry.word,
         attach: entry.attach,
         target,
-        required: entry.required,
+        required: entry.need == Need::Required,
         offer,
-        without: entry.without,
+        without: entry.without.sentence,
+        blind: entry.without.blind,
+        leaves: entry.leaves,
     }
 }
 
 fn offer(facts: &Facts, entry: &Entry, target: &str) -> Offer {
     let offer = offer_of_place(facts, entry, target);
-    match configure::lacking_for(facts, entry.program) {
+    match entry.reads.iter().find(|member| (member.offset)(&facts.layout).is_none()) {
         Some(lacking) if matches!(offer, Offer::Offered | Offer::CouldNotLook(_)) => {
-            Offer::NotOffered(format!("the type information lacks {lacking}"))
+            Offer::NotOffered(format!("the type information lacks {}", lacking.name))
         }
         _ => offer,
     }
@@ -159,7 +168,7 @@ fn offer_of_place(facts: &Facts, entry: &Entry, target: &str) -> Offer {
 /// Where they could not be had all the same, they stay missing: whoever asks for them next wants to know.
 fn leave_out_what_nobody_asked_for(probes: &mut [Probe]) {
     for (probe, entry) in probes.iter_mut().zip(catalog::PROBES) {
-        if entry.on_request && probe.is_planned() {
+        if entry.need == Need::OnRequest && probe.is_planned() {
             probe.offer = Offer::NotNeeded("only with --alloc-stacks".to_owned());
         }
     }
@@ -170,7 +179,7 @@ fn leave_out_substitutes(probes: &mut [Probe]) {
     let planned: Vec<&str> =
         probes.iter().filter(|probe| probe.is_planned()).map(|probe| probe.program).collect();
     for (probe, entry) in probes.iter_mut().zip(catalog::PROBES) {
-        let Some(better) = entry.instead_of else { continue };
+        let Need::InsteadOf(better) = entry.need else { continue };
         if planned.contains(&better) {
             probe.offer = Offer::NotNeeded(format!("{better} does the same"));
         }
@@ -180,7 +189,10 @@ fn leave_out_substitutes(probes: &mut [Probe]) {
         .iter()
         .zip(catalog::PROBES)
         .filter(|(probe, _)| probe.is_planned())
-        .filter_map(|(probe, entry)| Some((entry.instead_of?, probe.program)))
+        .filter_map(|(probe, entry)| match entry.need {
+            Need::InsteadOf(better) => Some((better, probe.program)),
+            _ => None,
+        })
         .collect();
     for probe in probes {
         let substitute = used.iter().find(|(better, _)| *better == probe.program);
@@ -194,8 +206,9 @@ fn undecidable(facts: &Facts, probes: &[Probe], config: &Config) -> Vec<String> 
     let mut sentences: Vec<String> = Vec::new();
     // A second copy is missed only where there is a first.
     let is_first = |name: &str| probes.iter().any(|probe| probe.program == name && probe.is_planned());
-    for probe in probes.iter().filter(|probe| matches!(probe.offer, Offer::NotOffered(_))) {
-        if probe.program.strip_suffix(catalog::NESTED_SUFFIX).is_some_and(|first| !is_first(first)) {
+    let missing = probes.iter().zip(catalog::PROBES);
+    for (probe, entry) in missing.filter(|(probe, _)| matches!(probe.offer, Offer::NotOffered(_))) {
+        if matches!(entry.skipped, Skipped::SecondOf(first) if !is_first(first)) {
             continue;
         }
         if !sentences.iter().any(|sentence| sentence == probe.without) {

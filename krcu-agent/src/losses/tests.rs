@@ -188,11 +188,3 @@ fn a_program_whose_second_copy_saw_all_is_not_named() {
         [Gap { programs, ..gap(LossReason::ProbeMissed, Scope::Everything, 1, 0, 2) }]
     );
 }
-
-#[test]
-fn every_program_that_a_verdict_rests_on_has_a_kind() {
-    for entry in crate::kernel::catalog::PROBES {
-        let counts = !entry.program.ends_with(NESTED_SUFFIX) && !entry.program.starts_with("module_");
-        assert_eq!(kind_of(entry.program).is_some(), counts, "{}", entry.program);
-    }
-}

@@ -9,7 +9,7 @@ use aya::programs::links::FdLink;
 use aya::programs::{Program, ProgramError};
 use tokio::sync::watch;
 
-use crate::kernel::catalog::{Leaving, leaving};
+use crate::kernel::catalog::Leaving;
 
 /// Hands a program to the kernel's verifier.
 pub(super) fn load(program: &mut Program, target: &str, btf: &Btf) -> Result<(), ProgramError> {
@@ -36,23 +36,24 @@ pub(super) fn attach(program: &mut Program) -> Result<FdLink, ProgramError> {
 /// What holds the programs in their places. Dropping it takes them away, group by group in the order of [`Leaving`],
 /// and returns when the kernel has.
 pub(super) struct Links {
-    by_program: Vec<(&'static str, FdLink)>,
+    /// Each with its group.
+    links: Vec<(Leaving, FdLink)>,
     /// How many there are.
     left: watch::Sender<usize>,
 }
 
 impl Links {
     pub(super) fn new() -> Links {
-        Links { by_program: Vec::new(), left: watch::Sender::new(0) }
+        Links { links: Vec::new(), left: watch::Sender::new(0) }
     }
 
-    pub(super) fn push(&mut self, program: &'static str, link: FdLink) {
-        self.by_program.push((program, link));
+    pub(super) fn push(&mut self, group: Leaving, link: FdLink) {
+        self.links.push((group, link));
         self.left.send_modify(|left| *left += 1);
     }
 
     pub(super) fn len(&self) -> usize {
-        self.by_program.len()
+        self.links.len()
     }
 
     /// Drops them in a thread of their own: for each function the kernel waits a grace period of Tasks RCU, which
@@ -69,8 +70,8 @@ impl Links {
 impl Drop for Links {
     fn drop(&mut self) {
         let mut groups: BTreeMap<Leaving, Vec<FdLink>> = BTreeMap::new();
-        for (program, link) in mem::take(&mut self.by_program) {
-            groups.entry(leaving(program)).or_default().push(link);
+        for (group, link) in mem::take(&mut self.links) {
+            groups.entry(group).or_default().push(link);
         }
         let left = &self.left;
         let let_go = |link: FdLink| {

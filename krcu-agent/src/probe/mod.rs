@@ -21,6 +21,8 @@ use tokio::sync::watch;
 use zerocopy::IntoBytes;
 
 use crate::kernel::Plan;
+use crate::kernel::catalog::{Attach, Leaving};
+use crate::kernel::plan::Probe;
 
 mod error;
 mod link;
@@ -67,8 +69,6 @@ const NEW_EPOCH: u32 = 1 << 16;
 pub struct LoadOptions {
     /// Bytes of the ring; rounded up to a power of two of pages.
     pub ring_bytes: u32,
-    /// Bytes waiting in the ring at which its reader is woken for events that can wait.
-    pub wake_bytes: u32,
     /// Whether each queueing call's stack is taken.
     pub queue_stacks: bool,
     /// Whether the probes write diagnostics of their own.
@@ -79,18 +79,6 @@ pub struct LoadOptions {
 
 /// Stacks that there is room for, where nothing else is asked for.
 pub const STACKS: u32 = 4096;
-
-impl Default for LoadOptions {
-    fn default() -> Self {
-        LoadOptions {
-            ring_bytes: 16 << 20,
-            wake_bytes: 64 << 10,
-            queue_stacks: true,
-            probe_log: false,
-            stacks: STACKS,
-        }
-    }
-}
 
 /// The probes in the kernel. Dropping them detaches them.
 pub struct Probes {
@@ -120,7 +108,7 @@ impl Probes {
         probes.each_planned(|ebpf, links, job| {
             let program = job.program_of(ebpf)?;
             let link = link::attach(program).map_err(|cause| job.failed(cause))?;
-            links.push(job.program, link);
+            links.push(job.leaves, link);
             Ok(())
         })?;
         crate::memory::not_needed(OBJECT);
@@ -138,7 +126,8 @@ impl Probes {
             .iter()
             .filter(|probe| probe.is_planned())
             .map(|probe| {
-                (Job { program: probe.program, target: probe.target, attach: probe.attach }, probe.required)
+                let Probe { program, target, attach, leaves, required, .. } = *probe;
+                (Job { program, target, attach, leaves }, required)
             })
             .collect();
         for (job, required) in planned {
@@ -226,7 +215,7 @@ impl Probes {
     pub fn with_lines(&self, mut rows: Vec<Vec<u64>>) -> Result<(Vec<Vec<u64>>, u64), LoadError> {
         let lines = self.lines()?;
         for (cpu, line) in rows.iter_mut().zip(lines.0) {
-            for kind in Kind::ALL {
+            for kind in Kind::PROBED {
                 let counts = [(Some(delivered(kind)), Fate::Delivered), (known(kind), Fate::FilteredKmalloc)];
                 for (word, fate) in counts {
                     let count = word.and_then(|word| line.get(word)).copied().unwrap_or(0);
@@ -327,7 +316,7 @@ impl Probes {
         PerCpuArray::try_from(map).map_err(|cause| LoadError::Map { name, cause: Box::new(cause) })
     }
 
-    /// Begins to detach every probe, in the groups of [`Leaving`](crate::kernel::catalog::Leaving); gives how many are
+    /// Begins to detach every probe, in the groups of [`Leaving`]; gives how many are
     /// still attached, which takes the kernel tens of milliseconds each, and seconds each where some task does not
     /// sleep. Programs and maps stay, so that the ring can be drained and the counters read after the last event.
     pub fn detach(&mut self) -> watch::Receiver<usize> {
@@ -353,7 +342,8 @@ pub fn statistics() -> Result<OwnedFd, LoadError> {
 struct Job {
     program: &'static str,
     target: &'static str,
-    attach: crate::kernel::catalog::Attach,
+    attach: Attach,
+    leaves: Leaving,
 }
 
 impl Job {
@@ -370,7 +360,8 @@ fn load_object(plan: &Plan, options: LoadOptions, btf: &Btf) -> Result<Ebpf, Loa
     let mut config = plan.config;
     config.queue_stacks = u32::from(options.queue_stacks);
     config.probe_log = u32::from(options.probe_log);
-    config.wake_bytes = options.wake_bytes;
+    // So many bytes wake the reader for events that can wait.
+    config.wake_bytes = (options.ring_bytes / 8).min(256 << 10);
     let patched = patch::object(OBJECT, &config);
     let object = patched.as_bytes().get(..OBJECT.len()).unwrap_or(OBJECT);
     EbpfLoader::new()

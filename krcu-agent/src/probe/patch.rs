@@ -54,11 +54,14 @@ pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use krcu_common::Config;
     use krcu_common::config::{READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK};
     use zerocopy::IntoBytes as _;
 
     use super::object;
+    use crate::kernel::catalog::PROBES;
 
     /// An instruction: code, registers (source in the upper half), offset, number.
     fn instruction(code: u8, registers: u8, number: u32) -> Vec<u8> {
@@ -110,5 +113,13 @@ mod tests {
         assert!(count(0x85, READ_ONLY_CAST_MARK) > 0);
         assert!(count(0xb7, SHORT_WAY_MARK) > 0);
         assert_eq!(changed, count(0xb7, WORDS_TYPE_MARK) + count(0xb7, SHORT_WAY_MARK));
+    }
+
+    #[test]
+    fn the_object_has_every_program_of_the_catalog() {
+        let names: BTreeSet<&[u8]> = super::super::OBJECT.split(|byte| *byte == 0).collect();
+        for entry in PROBES {
+            assert!(names.contains(entry.program.as_bytes()), "{}", entry.program);
+        }
     }
 }

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use krcu_report::FlatVerdict;
 use serde::Serialize;
 
-use super::{Incomplete, Report};
-use crate::pipeline::{Account, Losses};
+use crate::{
+    outcome::{Incomplete, Outcome},
+    pipeline::{Account, Losses},
+};
 
 /// Version of the lines below; it changes when a field's meaning does.
 pub const SCHEMA: u32 = 1;
@@ -70,10 +72,10 @@ struct SummaryLine<'a> {
 ///
 /// # Errors
 /// When a value cannot be put into JSON, which none of these can fail to be.
-pub fn render(report: &Report) -> serde_json::Result<String> {
+pub fn render(outcome: &Outcome) -> serde_json::Result<String> {
     let mut text = String::new();
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
-    for verdict in &report.verdicts {
+    for verdict in &outcome.verdicts {
         *counts.entry(verdict.verdict.word()).or_default() += 1;
         text += &serde_json::to_string(&VerdictLine { schema: SCHEMA, kind: "verdict", verdict })?;
         text.push('\n');
@@ -81,21 +83,21 @@ pub fn render(report: &Report) -> serde_json::Result<String> {
     text += &serde_json::to_string(&SummaryLine {
         schema: SCHEMA,
         kind: "summary",
-        release: &report.release,
-        probes: report.probes,
-        events: report.events,
-        lost: report.losses,
-        without_site: report.without_site,
-        accounts: &report.accounts,
-        attach_ns: report.attach_ns,
-        duration_ns: report.duration_ns,
+        release: &outcome.release,
+        probes: outcome.probes,
+        events: outcome.events,
+        lost: outcome.losses,
+        without_site: outcome.without_site,
+        accounts: &outcome.accounts,
+        attach_ns: outcome.attach_ns,
+        duration_ns: outcome.duration_ns,
         verdicts: counts,
-        strict: report.policy.strict,
-        incomplete: report.incomplete,
-        flagged: report.flagged(),
-        inconclusive: report.open(),
-        command_status: report.command_status,
-        exit_status: report.exit_status(),
+        strict: outcome.policy.strict,
+        incomplete: outcome.incomplete,
+        flagged: outcome.flagged(),
+        inconclusive: outcome.open(),
+        command_status: outcome.command_status,
+        exit_status: outcome.exit_status(),
     })?;
     text.push('\n');
     Ok(text)

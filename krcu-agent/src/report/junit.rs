@@ -4,44 +4,40 @@
 //! which destroys were not seen. A case is named by its module and its cache alone, so that its history
 //! holds together whatever the verdict; the verdict's word is the type of the failure.
 
-use std::fmt::Write as _;
+use std::time::Duration;
 
 use krcu_report::FlatVerdict;
+use quick_junit::{
+    NonSuccessKind::{self, Error, Failure},
+    SerializeError, TestCase, TestCaseStatus, TestSuite, XmlString,
+};
 
-use super::{Report, text};
+use super::text;
+use crate::outcome::Outcome;
 
 /// The report as a JUnit file.
-#[must_use]
-pub fn render(report: &Report) -> String {
-    let unseen = report.losses.destroys;
-    let mut xml = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites>\n".to_owned();
-    let tests = report.verdicts.len() + usize::from(unseen > 0);
-    let errors = report.open() + usize::from(unseen > 0);
-    let _ = writeln!(
-        xml,
-        "  <testsuite name=\"krcu check\" tests=\"{tests}\" failures=\"{}\" errors=\"{errors}\" skipped=\"0\" time=\"{}\">",
-        report.flagged(),
-        seconds(report.duration_ns)
-    );
-    xml += &properties(report);
-    for verdict in &report.verdicts {
-        xml += &of_verdict(report, verdict);
-    }
+///
+/// # Errors
+/// When the XML cannot be written, which cannot be for one in memory.
+pub fn render(report: &Outcome) -> Result<String, SerializeError> {
+    let mut suite = TestSuite::new("krcu check");
+    suite.set_time(thousandths(report.duration_ns)).add_properties(properties(report));
+    suite.add_test_cases(report.verdicts.iter().map(|verdict| of_verdict(report, verdict)));
     let losses: String = text::losses(report).iter().map(|loss| format!("{loss}\n")).collect();
-    if unseen > 0 {
-        let message = format!("{} unseen", text::objects(unseen, "destroy"));
-        let error = result("error", "inconclusive", &message, &losses);
-        xml += &case("krcu", "every destroy was seen", 0, Some(&error));
+    if report.losses.destroys > 0 {
+        let message = format!("{} unseen", text::objects(report.losses.destroys, "destroy"));
+        let mut unseen = case("krcu", "every destroy was seen", 0);
+        unseen.status = result(Error, "inconclusive", &message, &losses);
+        suite.add_test_case(unseen);
     }
     if !losses.is_empty() {
-        let _ = writeln!(xml, "    <system-err>\n{}</system-err>", escaped(&losses));
+        suite.set_system_err(lines(&losses));
     }
-    xml + "  </testsuite>\n</testsuites>\n"
+    quick_junit::Report::unnamed().add_test_suite(suite).to_string()
 }
 
-fn properties(report: &Report) -> String {
-    let mut xml = "    <properties>\n".to_owned();
-    let properties = [
+fn properties(report: &Outcome) -> [(XmlString, XmlString); 9] {
+    [
         ("kernel_release", report.release.clone()),
         ("probes", report.probes.to_string()),
         ("events", report.events.to_string()),
@@ -51,73 +47,52 @@ fn properties(report: &Report) -> String {
         ("strict", report.policy.strict.to_string()),
         ("command_status", report.command_status.to_string()),
         ("exit_status", report.exit_status().to_string()),
-    ];
-    for (name, value) in properties {
-        let _ = writeln!(xml, "      <property name=\"{name}\" value=\"{}\"/>", attribute(&value));
-    }
-    xml + "    </properties>\n"
+    ]
+    .map(|(name, value)| (name.into(), printable(&value)))
 }
 
-fn of_verdict(report: &Report, verdict: &FlatVerdict) -> String {
+fn of_verdict(report: &Outcome, verdict: &FlatVerdict) -> TestCase {
     let class = verdict.module.as_ref().map_or_else(|| "krcu".to_owned(), |module| format!("krcu.{module}"));
-    let evidence = || text::block(report, verdict);
-    let found = |kind| result(kind, text::word(report, verdict), &text::clause(verdict), &evidence());
-    let body = if report.is_flagged(verdict) {
-        Some(found("failure"))
+    let mut case = case(&class, verdict.name(), verdict.wait_ns.unwrap_or(0));
+    let evidence = text::block(report, verdict);
+    let found = |kind| result(kind, text::word(report, verdict), &text::clause(verdict), &evidence);
+    if report.is_flagged(verdict) {
+        case.status = found(Failure);
     } else if report.is_open(verdict) {
-        Some(found("error"))
-    } else if text::is_quiet(report, verdict) {
-        None
-    } else {
-        Some(format!("      <system-out>\n{}</system-out>\n", escaped(&evidence())))
-    };
-    case(&class, verdict.name(), verdict.wait_ns.unwrap_or(0), body.as_deref())
-}
-
-fn case(class: &str, name: &str, ns: u64, body: Option<&str>) -> String {
-    let (class, name, time) = (attribute(class), attribute(name), seconds(ns));
-    let opening = format!("    <testcase classname=\"{class}\" name=\"{name}\" time=\"{time}\"");
-    match body {
-        Some(body) => format!("{opening}>\n{body}    </testcase>\n"),
-        None => format!("{opening}/>\n"),
+        case.status = found(Error);
+    } else if !text::is_quiet(report, verdict) {
+        case.set_system_out(lines(&evidence));
     }
+    case
 }
 
-fn result(kind: &str, word: &str, message: &str, evidence: &str) -> String {
-    let (message, evidence) = (attribute(message), escaped(evidence));
-    format!("      <{kind} type=\"{word}\" message=\"{message}\">\n{evidence}</{kind}>\n")
+fn case(class: &str, name: &str, ns: u64) -> TestCase {
+    let mut case = TestCase::new(printable(name), TestCaseStatus::success());
+    case.set_classname(printable(class)).set_time(thousandths(ns));
+    case
 }
 
-/// Seconds with their thousandths.
-fn seconds(ns: u64) -> String {
-    let ms = ns / 1_000_000;
-    format!("{}.{:03}", ms / 1000, ms % 1000)
+fn result(kind: NonSuccessKind, word: &str, message: &str, evidence: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    status.set_type(word).set_message(printable(message)).set_description(lines(evidence));
+    status
 }
 
-/// Text for a quoted attribute: a reader would turn a line break into a blank.
-fn attribute(text: &str) -> String {
-    escaped(text).replace('\n', "&#10;")
+/// Text of several lines. Its first line begins below the tag, so that all lines are in the same columns.
+fn lines(text: &str) -> XmlString {
+    printable(&format!("\n{text}"))
 }
 
-/// Text for an element. What XML 1.0 has no way to write becomes U+FFFD.
-fn escaped(text: &str) -> String {
-    let mut xml = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => xml += "&amp;",
-            '<' => xml += "&lt;",
-            '>' => xml += "&gt;",
-            '"' => xml += "&quot;",
-            '\n' => xml.push('\n'),
-            '\t' | '\r' => {
-                let _ = write!(xml, "&#{};", u32::from(character));
-            }
-            '\0'..=' ' if character != ' ' => xml.push(char::REPLACEMENT_CHARACTER),
-            '\u{fffe}' | '\u{ffff}' => xml.push(char::REPLACEMENT_CHARACTER),
-            _ => xml.push(character),
-        }
-    }
-    xml
+/// Text in which U+FFFD stands for each control character, and for what XML 1.0 has no way to write. The crate would
+/// delete control characters, and the text that follows an escape as well.
+fn printable(text: &str) -> XmlString {
+    let is_replaced = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{fffe}' | '\u{ffff}');
+    text.replace(is_replaced, "\u{fffd}").into()
+}
+
+/// Whole thousandths of a second. The crate writes three digits, and rounds what is finer.
+fn thousandths(ns: u64) -> Duration {
+    Duration::from_millis(ns / 1_000_000)
 }
 
 #[cfg(test)]
@@ -126,10 +101,10 @@ mod tests {
 
     #[test]
     fn no_text_can_end_its_element_or_be_no_xml() {
-        assert_eq!(
-            escaped("a<b>&\"c\"\t\u{1b}[0m\0\u{ffff}é"),
-            "a&lt;b&gt;&amp;&quot;c&quot;&#9;\u{fffd}[0m\u{fffd}\u{fffd}é"
-        );
-        assert_eq!((seconds(3_204_999_999), seconds(0)), ("3.204".to_owned(), "0.000".to_owned()));
+        let mut suite = TestSuite::new(printable("a<b>&\"c\"\t\u{1b}[0m\0\u{ffff}é"));
+        suite.set_time(thousandths(3_204_999_999));
+        let xml = quick_junit::Report::unnamed().add_test_suite(suite).to_string().unwrap();
+        assert!(xml.contains("a&lt;b&gt;&amp;&quot;c&quot;\u{fffd}\u{fffd}[0m\u{fffd}\u{fffd}é"), "{xml}");
+        assert!(xml.contains("time=\"3.204\""), "{xml}");
     }
 }

@@ -1,13 +1,9 @@
-//! Report: what people and programs see of a run.
+//! Report: what people and programs see of an [`Outcome`].
 
-use krcu_model::{VerdictKind, verdict::Ordering};
-use krcu_report::FlatVerdict;
-
-use crate::pipeline::{Account, Losses};
+use crate::outcome::Outcome;
 
 pub mod json;
 pub mod junit;
-mod lines;
 pub mod tap;
 pub mod text;
 
@@ -36,129 +32,16 @@ impl Format {
         }
     }
 
-    /// The report in this format.
+    /// The report of a run in this format.
     ///
     /// # Errors
-    /// When a value cannot be put into JSON, which none can fail to be.
-    pub fn render(self, report: &Report) -> serde_json::Result<String> {
+    /// When a value cannot be put into JSON or XML, which none can fail to be.
+    pub fn render(self, outcome: &Outcome) -> anyhow::Result<String> {
         match self {
-            Format::Text => Ok(text::render(report)),
-            Format::Json => json::render(report),
-            Format::Tap => Ok(tap::render(report)),
-            Format::Junit => Ok(junit::render(report)),
-        }
-    }
-}
-
-/// How the exit status is chosen.
-#[derive(Clone, Copy, Debug)]
-pub struct Policy {
-    /// Whether `waited` and `unordered` are faults too.
-    pub strict: bool,
-    /// The status when something is flagged.
-    pub exit_flagged: u8,
-}
-
-/// The status when something cannot be decided.
-pub const EXIT_INCONCLUSIVE: u8 = 11;
-
-/// The status when krcu did not do what it was asked to.
-pub const EXIT_FAILED: u8 = 1;
-
-/// Why a trace ends before its run did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Incomplete {
-    /// Its recorder was killed, or is still at work.
-    NoGoodbye,
-    /// What came could not be written any more, or what came last not waited for.
-    CutShort,
-}
-
-impl Incomplete {
-    /// In a sentence.
-    #[must_use]
-    pub fn sentence(self) -> &'static str {
-        match self {
-            Incomplete::NoGoodbye => {
-                "the trace ends without a goodbye: its recorder was killed or is still at work, and what came after is not known"
-            }
-            Incomplete::CutShort => {
-                "the trace is cut short: its recorder could not write, or not wait, any longer, and what came after is not known"
-            }
-        }
-    }
-}
-
-/// All that a run gave.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// The kernel's release.
-    pub release: String,
-    /// Probes that were attached.
-    pub probes: usize,
-    /// Events taken.
-    pub events: u64,
-    /// Events not seen.
-    pub losses: Losses,
-    /// Events that do not say where they came from, because there was no room for their stack.
-    pub without_site: u64,
-    /// What became of everything that the probes saw.
-    pub accounts: Vec<Account>,
-    /// From the start of krcu until every probe was attached.
-    pub attach_ns: u64,
-    /// From there to the start of detaching.
-    pub duration_ns: u64,
-    /// One for each destroy, then the broken promises.
-    pub verdicts: Vec<FlatVerdict>,
-    /// Status of the command, as a shell reports it.
-    pub command_status: u8,
-    /// Whether the events were to be written to a file and are not all there.
-    pub events_cut_short: bool,
-    /// Why these events are not all that the run saw, in the replay of a trace that ends before its run.
-    pub incomplete: Option<Incomplete>,
-    /// How the exit status is chosen.
-    pub policy: Policy,
-}
-
-impl Report {
-    /// Whether a verdict is a fault under this run's policy.
-    #[must_use]
-    pub fn is_flagged(&self, verdict: &FlatVerdict) -> bool {
-        if self.policy.strict { verdict.flagged_strictly } else { verdict.flagged }
-    }
-
-    /// Whether a verdict leaves open what this run asks.
-    #[must_use]
-    pub fn is_open(&self, verdict: &FlatVerdict) -> bool {
-        let order_unknown = verdict.verdict == VerdictKind::Clean && verdict.ordering == Ordering::Unknown;
-        verdict.verdict == VerdictKind::Inconclusive || (self.policy.strict && order_unknown)
-    }
-
-    /// How many verdicts are faults.
-    #[must_use]
-    pub fn flagged(&self) -> usize {
-        self.verdicts.iter().filter(|verdict| self.is_flagged(verdict)).count()
-    }
-
-    /// How many verdicts are open.
-    #[must_use]
-    pub fn open(&self) -> usize {
-        self.verdicts.iter().filter(|verdict| self.is_open(verdict)).count()
-    }
-
-    /// The status to exit with.
-    #[must_use]
-    pub fn exit_status(&self) -> u8 {
-        if self.events_cut_short {
-            EXIT_FAILED
-        } else if self.flagged() > 0 {
-            self.policy.exit_flagged
-        } else if self.open() > 0 || self.losses.destroys > 0 || self.incomplete.is_some() {
-            EXIT_INCONCLUSIVE
-        } else {
-            self.command_status
+            Format::Text => Ok(text::render(outcome)),
+            Format::Json => Ok(json::render(outcome)?),
+            Format::Tap => Ok(tap::render(outcome)),
+            Format::Junit => Ok(junit::render(outcome)?),
         }
     }
 }

@@ -3,44 +3,48 @@
 //! Version 13, which every harness knows, with the escapes that version 14 wrote down. A point is `not ok`
 //! when its verdict is a fault under this run's policy, and also when it cannot be decided: neither `SKIP`
 //! nor `TODO`, for both would let a blind run pass. Destroys that were not seen have a point of their own.
+//!
+//! It is written here because a point is one line, and its evidence is names with one value or one list each.
 
 use std::fmt::Write as _;
 
 use krcu_model::VerdictKind;
 use krcu_report::FlatVerdict;
+use krcu_report::words;
 
-use super::{Report, lines, text};
+use super::text;
+use crate::outcome::Outcome;
 
 /// The report as a TAP stream.
 #[must_use]
-pub fn render(report: &Report) -> String {
-    let unseen = report.losses.destroys;
+pub fn render(outcome: &Outcome) -> String {
+    let unseen = outcome.losses.destroys;
     let mut stream = "TAP version 13\n".to_owned();
-    for line in text::headline(report).lines() {
+    for line in text::headline(outcome).lines() {
         let _ = writeln!(stream, "# {line}");
     }
-    match report.verdicts.len() + usize::from(unseen > 0) {
+    match outcome.verdicts.len() + usize::from(unseen > 0) {
         0 => stream += "1..0 # SKIP no slab cache was destroyed\n",
         points => {
             let _ = writeln!(stream, "1..{points}");
         }
     }
-    for (place, verdict) in report.verdicts.iter().enumerate() {
-        let is_ok = !report.is_flagged(verdict) && !report.is_open(verdict);
-        stream += &point(is_ok, place + 1, &name(report, verdict));
-        if !text::is_quiet(report, verdict) {
-            stream += &diagnostics(report, verdict);
+    for (place, verdict) in outcome.verdicts.iter().enumerate() {
+        let is_ok = !outcome.is_flagged(verdict) && !outcome.is_open(verdict);
+        stream += &point(is_ok, place + 1, &name(outcome, verdict));
+        if !text::is_quiet(outcome, verdict) {
+            stream += &diagnostics(outcome, verdict);
         }
     }
     if unseen > 0 {
         let name = format!("{} unseen: inconclusive", text::objects(unseen, "destroy"));
-        stream += &point(false, report.verdicts.len() + 1, &name);
+        stream += &point(false, outcome.verdicts.len() + 1, &name);
         stream += "  ---\n";
         scalar(&mut stream, "verdict", &quoted("inconclusive"));
-        list(&mut stream, "notes", text::losses(report).into_iter());
+        list(&mut stream, "notes", text::losses(outcome).into_iter());
         stream += "  ...\n";
     }
-    for line in text::conclusion(report).lines() {
+    for line in text::conclusion(outcome).lines() {
         let _ = writeln!(stream, "# {line}");
     }
     stream
@@ -52,9 +56,9 @@ fn point(is_ok: bool, number: usize, name: &str) -> String {
 }
 
 /// `my_cache: pending (my_module)`.
-fn name(report: &Report, verdict: &FlatVerdict) -> String {
+fn name(outcome: &Outcome, verdict: &FlatVerdict) -> String {
     let module = verdict.module.as_ref().map_or_else(String::new, |module| format!(" ({module})"));
-    format!("{}: {}{module}", verdict.name(), text::word(report, verdict))
+    format!("{}: {}{module}", verdict.name(), text::word(outcome, verdict))
 }
 
 /// A description: a `#` would begin a directive, and a line break another line.
@@ -71,13 +75,13 @@ fn escaped(name: &str) -> String {
 }
 
 /// The evidence as YAML: the names of the JSON lines, without what is unknown.
-fn diagnostics(report: &Report, verdict: &FlatVerdict) -> String {
+fn diagnostics(outcome: &Outcome, verdict: &FlatVerdict) -> String {
     let mut block = "  ---\n".to_owned();
     let clause = text::clause(verdict);
     if !clause.is_empty() {
         scalar(&mut block, "message", &quoted(&clause));
     }
-    scalar(&mut block, "verdict", &quoted(text::word(report, verdict)));
+    scalar(&mut block, "verdict", &quoted(text::word(outcome, verdict)));
     scalar(&mut block, "cache", &quoted(&verdict.cache));
     if let Some(module) = &verdict.module {
         scalar(&mut block, "module", &quoted(module));
@@ -103,12 +107,12 @@ fn diagnostics(report: &Report, verdict: &FlatVerdict) -> String {
             scalar(&mut block, key, &number.to_string());
         }
     }
-    list(&mut block, "sites", verdict.sites.iter().map(|site| lines::site(site.objects, &site.stack)));
-    list(&mut block, "callbacks", verdict.callbacks.iter().map(lines::callback));
+    list(&mut block, "sites", verdict.sites.iter().map(|site| words::site(site.objects, &site.stack)));
+    list(&mut block, "callbacks", verdict.callbacks.iter().map(words::callback));
     list(
         &mut block,
         "leak_sites",
-        verdict.leak_sites.iter().map(|site| lines::site(site.objects, &site.stack)),
+        verdict.leak_sites.iter().map(|site| words::site(site.objects, &site.stack)),
     );
     list(&mut block, "reasons", verdict.reasons.iter().map(|reason| reason.word().to_owned()));
     list(&mut block, "missed_programs", verdict.missed_programs.iter().cloned());

@@ -3,12 +3,10 @@
 use std::fmt::Write as _;
 
 use krcu_model::VerdictKind;
-use krcu_report::{
-    FlatVerdict,
-    words::{count, span},
-};
+use krcu_report::FlatVerdict;
+use krcu_report::words::{self, count, lines_of, span};
 
-use super::{Incomplete, Report, lines};
+use crate::outcome::{Incomplete, Outcome};
 
 pub(super) use krcu_report::words::{clause, objects};
 
@@ -25,81 +23,81 @@ const QUIET: usize = 12;
 
 /// The report as a person reads it.
 #[must_use]
-pub fn render(report: &Report) -> String {
-    let mut text = headline(report);
-    for loss in losses(report) {
+pub fn render(outcome: &Outcome) -> String {
+    let mut text = headline(outcome);
+    for loss in losses(outcome) {
         let _ = writeln!(text, "      {loss}");
     }
     text.push('\n');
     let (quiet, loud): (Vec<&FlatVerdict>, Vec<&FlatVerdict>) =
-        report.verdicts.iter().partition(|verdict| is_quiet(report, verdict));
+        outcome.verdicts.iter().partition(|verdict| is_quiet(outcome, verdict));
     for verdict in loud {
-        text += &block(report, verdict);
+        text += &block(outcome, verdict);
         text.push('\n');
     }
     for verdict in quiet.iter().take(QUIET) {
-        text += &title(report, verdict);
+        text += &title(outcome, verdict);
     }
     if quiet.len() > QUIET {
         let _ = writeln!(text, "{:NAME_COLUMN$}and {} more", "clean", count((quiet.len() - QUIET) as u64));
     }
-    text + &conclusion(report)
+    text + &conclusion(outcome)
 }
 
-pub(super) fn headline(report: &Report) -> String {
+pub(super) fn headline(outcome: &Outcome) -> String {
     format!(
         "krcu: Linux {} · {} probes · {} events, {} lost · {}\n",
-        report.release,
-        report.probes,
-        count(report.events),
-        count(report.losses.total()),
-        span(report.duration_ns)
+        outcome.release,
+        outcome.probes,
+        count(outcome.events),
+        count(outcome.losses.total()),
+        span(outcome.duration_ns)
     )
 }
 
 /// What was lost, a reason each.
-pub(super) fn losses(report: &Report) -> Vec<String> {
+pub(super) fn losses(outcome: &Outcome) -> Vec<String> {
     let mut parts = Vec::new();
-    parts.extend(report.incomplete.map(|incomplete| incomplete.sentence().to_owned()));
-    if report.losses.ring_full > 0 {
+    parts.extend(outcome.incomplete.map(|incomplete| incomplete.sentence().to_owned()));
+    if outcome.losses.ring_full > 0 {
         parts.push(format!(
             "{} events found the ring full (enlarge it with --ring-bytes)",
-            count(report.losses.ring_full)
+            count(outcome.losses.ring_full)
         ));
     }
-    if report.losses.probe_missed > 0 {
+    if outcome.losses.probe_missed > 0 {
         parts.push(format!(
             "{} runs of a probe were skipped by the kernel",
-            count(report.losses.probe_missed)
+            count(outcome.losses.probe_missed)
         ));
     }
-    if report.losses.map_full > 0 {
-        parts.push(format!("{} times a map of the probes was full", count(report.losses.map_full)));
+    if outcome.losses.map_full > 0 {
+        parts.push(format!("{} times a map of the probes was full", count(outcome.losses.map_full)));
     }
-    if report.without_site > 0 {
+    if outcome.without_site > 0 {
         parts.push(format!(
             "{} events have no site (make room for more stacks with --stacks)",
-            count(report.without_site)
+            count(outcome.without_site)
         ));
     }
     parts
 }
 
 /// Whether a verdict needs one line only.
-pub(super) fn is_quiet(report: &Report, verdict: &FlatVerdict) -> bool {
+pub(super) fn is_quiet(outcome: &Outcome, verdict: &FlatVerdict) -> bool {
     matches!(verdict.verdict, VerdictKind::Clean | VerdictKind::Alias | VerdictKind::Repeated)
-        && !report.is_open(verdict)
+        && !outcome.is_open(verdict)
 }
 
 /// The verdict in one word, as far as it answers what this run asks.
-pub(super) fn word(report: &Report, verdict: &FlatVerdict) -> &'static str {
-    if report.is_open(verdict) { VerdictKind::Inconclusive.word() } else { verdict.verdict.word() }
+pub(super) fn word(outcome: &Outcome, verdict: &FlatVerdict) -> &'static str {
+    if outcome.is_open(verdict) { VerdictKind::Inconclusive.word() } else { verdict.verdict.word() }
 }
 
 /// What, of which cache, in one clause, and whose: on one line, or the clause below where it has no room.
-fn title(report: &Report, verdict: &FlatVerdict) -> String {
-    let loud = report.is_flagged(verdict) || verdict.verdict == VerdictKind::Unordered;
-    let word = word(report, verdict);
+fn title(outcome: &Outcome, verdict: &FlatVerdict) -> String {
+    let loud = outcome.is_flagged(verdict) || verdict.verdict == VerdictKind::Unordered;
+    let word = word(outcome, verdict);
     let word = if loud { word.to_uppercase() } else { word.to_owned() };
     let (head, clause) = (format!("{word:NAME_COLUMN$}{}", verdict.name()), clause(verdict));
     let module = verdict.module.as_deref().unwrap_or_default();
@@ -108,7 +106,7 @@ fn title(report: &Report, verdict: &FlatVerdict) -> String {
     if one_line.chars().count() + 2 + module.chars().count() <= WIDTH || clause.is_empty() {
         return with_module(&one_line, module);
     }
-    with_module(&head, module) + &wrapped(" ".repeat(NAME_COLUMN), &clause)
+    with_module(&head, module) + &wrapped(&" ".repeat(NAME_COLUMN), &clause)
 }
 
 /// A line that ends in the module's name, at the right edge.
@@ -118,29 +116,29 @@ fn with_module(line: &str, module: &str) -> String {
     format!("{}\n", format!("{line}{:gap$}{module}", "").trim_end())
 }
 
-pub(super) fn block(report: &Report, verdict: &FlatVerdict) -> String {
-    let mut text = title(report, verdict);
+pub(super) fn block(outcome: &Outcome, verdict: &FlatVerdict) -> String {
+    let mut text = title(outcome, verdict);
     for (place, note) in verdict.notes.iter().enumerate() {
         text += &evidence(if place == 0 { "why" } else { "" }, note);
     }
     if !verdict.destroyed_by.comm.is_empty() {
         text += &evidence("destroyed by", &destroyed_by(verdict));
     }
-    let queued_by = lines::queued_by(verdict);
+    let queued_by = words::queued_by(verdict);
     let has_line = queued_by.is_some();
     if let Some(line) = queued_by {
         text += &evidence("queued by", &line);
     }
-    let sites = verdict.sites.iter().map(|site| lines::site(site.objects, &site.stack)).collect();
+    let sites = verdict.sites.iter().map(|site| words::site(site.objects, &site.stack)).collect();
     text += &list(if has_line { "" } else { "queued by" }, sites, "sites");
-    let callbacks = verdict.callbacks.iter().map(lines::callback).collect();
+    let callbacks = verdict.callbacks.iter().map(words::callback).collect();
     text += &list("callbacks", callbacks, "callbacks");
-    let allocated = verdict.leak_sites.iter().map(|site| lines::site(site.objects, &site.stack)).collect();
+    let allocated = verdict.leak_sites.iter().map(|site| words::site(site.objects, &site.stack)).collect();
     text += &list("allocated by", allocated, "sites");
-    if let Some(line) = lines::ordering(verdict) {
+    if let Some(line) = words::ordering(verdict) {
         text += &evidence("ordering", &line);
     }
-    if let Some(line) = lines::kernel(verdict) {
+    if let Some(line) = words::kernel(verdict) {
         text += &evidence("the kernel", &line);
     }
     text + &evidence("what to do", &verdict.advice)
@@ -159,30 +157,13 @@ fn list(label: &str, lines: Vec<String>, noun: &str) -> String {
 
 /// One line of evidence, wrapped under itself.
 fn evidence(label: &str, words: &str) -> String {
-    wrapped(format!("{:NAME_COLUMN$}{label:<width$}", "", width = EVIDENCE_COLUMN - NAME_COLUMN), words)
+    wrapped(&format!("{:NAME_COLUMN$}{label:<width$}", "", width = EVIDENCE_COLUMN - NAME_COLUMN), words)
 }
 
 /// Words behind `head`, and where they do not end on its line, below one another.
-fn wrapped(head: String, words: &str) -> String {
-    let column = head.chars().count();
-    let mut text = String::new();
-    let (mut line, mut used, mut is_first) = (head, column, true);
-    for word in words.split(' ') {
-        let length = word.chars().count();
-        if !is_first && used + 1 + length > WIDTH {
-            let _ = writeln!(text, "{}", line.trim_end());
-            (line, used, is_first) = (" ".repeat(column), column, true);
-        }
-        if !is_first {
-            line.push(' ');
-            used += 1;
-        }
-        line += word;
-        used += length;
-        is_first = false;
-    }
-    let _ = writeln!(text, "{}", line.trim_end());
-    text
+fn wrapped(head: &str, words: &str) -> String {
+    let indent = " ".repeat(head.chars().count());
+    textwrap::fill(words, lines_of(WIDTH).initial_indent(head).subsequent_indent(&indent)) + "\n"
 }
 
 fn destroyed_by(verdict: &FlatVerdict) -> String {
@@ -201,30 +182,30 @@ fn is_module_exit(stack: &[String]) -> bool {
     stack.iter().any(|frame| frame.contains("sys_delete_module"))
 }
 
-pub(super) fn conclusion(report: &Report) -> String {
+pub(super) fn conclusion(outcome: &Outcome) -> String {
     let mut parts = Vec::new();
-    let all = report.verdicts.len();
-    if all == 0 && report.losses.destroys > 0 {
+    let all = outcome.verdicts.len();
+    if all == 0 && outcome.losses.destroys > 0 {
         parts.push("no slab cache was seen to be destroyed".to_owned());
     } else if all == 0 {
         parts.push("no slab cache was destroyed".to_owned());
     } else {
         let caches = if all == 1 { "destroyed cache" } else { "destroyed caches" };
-        parts.push(format!("{} of {} {caches} flagged", report.flagged(), all));
+        parts.push(format!("{} of {} {caches} flagged", outcome.flagged(), all));
     }
-    if report.open() > 0 {
-        parts.push(format!("{} inconclusive", report.open()));
+    if outcome.open() > 0 {
+        parts.push(format!("{} inconclusive", outcome.open()));
     }
-    if report.losses.destroys > 0 {
-        parts.push(format!("{} unseen", objects(report.losses.destroys, "destroy")));
+    if outcome.losses.destroys > 0 {
+        parts.push(format!("{} unseen", objects(outcome.losses.destroys, "destroy")));
     }
-    let status = report.exit_status();
-    if status == report.command_status && report.flagged() == 0 && !report.events_cut_short {
+    let status = outcome.exit_status();
+    if status == outcome.command_status && outcome.flagged() == 0 && !outcome.events_cut_short {
         parts.push(format!("exit status {status}, the command's own"));
-    } else if report.incomplete == Some(Incomplete::NoGoodbye) {
+    } else if outcome.incomplete == Some(Incomplete::NoGoodbye) {
         parts.push(format!("exit status {status} (the command's own is not known)"));
     } else {
-        parts.push(format!("exit status {status} (the command's own was {})", report.command_status));
+        parts.push(format!("exit status {status} (the command's own was {})", outcome.command_status));
     }
     let line = parts.join(" · ");
     if line.chars().count() <= WIDTH {
@@ -248,22 +229,22 @@ mod tests {
     };
     use krcu_report::verdicts;
 
-    use super::{Report, WIDTH, render};
+    use super::{WIDTH, render};
     use crate::{
+        outcome::{EXIT_FAILED, EXIT_INCONCLUSIVE, Outcome, Policy},
         pipeline::Losses,
-        report::{EXIT_FAILED, EXIT_INCONCLUSIVE, Policy},
     };
 
     const CACHE: CacheAddress = CacheAddress(1);
     const EXIT: Task = Task(412);
 
     /// A module's exit: 777 objects are queued on two CPUs and destroyed 3 ms later; `rest` follows.
-    fn my_module(before_look: &[What], rest: Vec<What>) -> Report {
+    fn my_module(before_look: &[What], rest: Vec<What>) -> Outcome {
         // These events tell of no grace period.
         seen_by(vec![Blind::CallbackRuns, Blind::Grace], before_look, rest)
     }
 
-    fn seen_by(blind: Vec<Blind>, before_look: &[What], rest: Vec<What>) -> Report {
+    fn seen_by(blind: Vec<Blind>, before_look: &[What], rest: Vec<What>) -> Outcome {
         let facts = CacheFacts { name: "my_cache".to_owned(), object_size: 64, refcount: 1 };
         let frames =
             ["kvfree_call_rcu+0x5/0x90", "my_flush+0x51/0x80 [my_module]", "my_exit+0x37f/0x3a0 [my_module]"];
@@ -306,7 +287,7 @@ mod tests {
         );
         step(0, What::ShutdownBegin { cache: CACHE, rcu_works_flushed: 0 });
         rest.into_iter().for_each(|what| step(0, what));
-        Report {
+        Outcome {
             release: "6.1.0-56-cloud-amd64".to_owned(),
             probes: 16,
             events: state.events(),
@@ -343,9 +324,9 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
 
 1 of 1 destroyed cache flagged · exit status 10 (the command's own was 0)
 ";
-        let report = my_module(&[], vec![left()]);
-        assert_eq!(render(&report), screen);
-        assert_eq!(report.exit_status(), 10);
+        let outcome = my_module(&[], vec![left()]);
+        assert_eq!(render(&outcome), screen);
+        assert_eq!(outcome.exit_status(), 10);
     }
 
     #[test]
@@ -358,15 +339,15 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
             scope: Scope::Everything,
             programs: Vec::new(),
         };
-        let mut report = my_module(&[], vec![left(), What::Gap(gap.clone())]);
-        report.losses.ring_full = 9;
-        let text = render(&report);
+        let mut outcome = my_module(&[], vec![left(), What::Gap(gap.clone())]);
+        outcome.losses.ring_full = 9;
+        let text = render(&outcome);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 782 events, 9 lost · 3.20 s");
         assert_eq!(lines[1], "      9 events found the ring full (enlarge it with --ring-bytes)");
         assert!(lines[3].starts_with("inconclusive  my_cache  cannot be decided"), "{text}");
         assert_eq!(lines[4], "              why           9 events were lost because the ring was full");
-        assert_eq!(report.exit_status(), EXIT_INCONCLUSIVE);
+        assert_eq!(outcome.exit_status(), EXIT_INCONCLUSIVE);
         // Of runs that were skipped it is said of which programs.
         let programs = vec!["destroy_begin".to_owned(), "cache_created".to_owned()];
         let gap = Gap { reason: LossReason::ProbeMissed, programs, ..gap };
@@ -380,17 +361,17 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
             .map(|object| What::Freed { object: ObjectAddress(object), cache: CACHE, path: FreePath::Bulk })
             .chain([What::BatchFreed { path: FreePath::Bulk }])
             .collect();
-        let mut report = my_module(&frees, vec![What::ShutdownEnd { empty: Some(true), left: None }]);
-        let text = render(&report);
+        let mut outcome = my_module(&frees, vec![What::ShutdownEnd { empty: Some(true), left: None }]);
+        let text = render(&outcome);
         assert!(
             text.contains(
                 "\nUNORDERED     my_cache  nothing outstanding, by luck: the last free was 3.00 µs before"
             ),
             "{text}"
         );
-        assert_eq!(report.exit_status(), 0);
-        report.policy.strict = true;
-        assert_eq!(report.exit_status(), 10);
+        assert_eq!(outcome.exit_status(), 0);
+        outcome.policy.strict = true;
+        assert_eq!(outcome.exit_status(), 10);
     }
 
     /// Grace periods are seen and none has passed: the module's queueing calls are in one task.
@@ -398,24 +379,24 @@ PENDING       my_cache  destroyed with 777 deferred frees outstanding           
     fn what_the_kernel_broke_is_told_beside_the_verdict() {
         let free = What::Freed { object: ObjectAddress(5), cache: CACHE, path: FreePath::Bulk };
         let returned = What::BatchFreed { path: FreePath::Bulk };
-        let mut report = seen_by(vec![Blind::CallbackRuns], &[], vec![left(), free, returned]);
-        let text = render(&report);
+        let mut outcome = seen_by(vec![Blind::CallbackRuns], &[], vec![left(), free, returned]);
+        let text = render(&outcome);
         assert!(text.contains("\nPENDING       my_cache"), "{text}");
         assert!(
             text.contains("\nFREED-EARLY   my_cache  1 object freed before a grace period had passed\n"),
             "{text}"
         );
-        assert_eq!((report.flagged(), report.exit_status()), (2, 10));
-        report.events_cut_short = true;
-        assert_eq!(report.exit_status(), EXIT_FAILED);
-        report.command_status = EXIT_FAILED;
-        assert!(!render(&report).contains("the command's own\n"), "krcu's own failure is not the command's");
+        assert_eq!((outcome.flagged(), outcome.exit_status()), (2, 10));
+        outcome.events_cut_short = true;
+        assert_eq!(outcome.exit_status(), EXIT_FAILED);
+        outcome.command_status = EXIT_FAILED;
+        assert!(!render(&outcome).contains("the command's own\n"), "krcu's own failure is not the command's");
     }
 
     #[test]
     fn no_line_is_wider_than_a_screen() {
-        for report in [my_module(&[], vec![left()]), my_module(&[], Vec::new())] {
-            for line in render(&report).lines() {
+        for outcome in [my_module(&[], vec![left()]), my_module(&[], Vec::new())] {
+            for line in render(&outcome).lines() {
                 assert!(line.chars().count() <= WIDTH, "{line}");
             }
         }

@@ -1,5 +1,6 @@
 //! Reports built by hand, and what each format makes of them, written out beside them.
 
+mod evidence;
 mod junit;
 mod samples;
 mod schema;

@@ -1,8 +1,8 @@
 //! Reports as runs give them, with figures chosen so that each can be found again in what is printed.
 
 use krcu_agent::{
+    outcome::{Outcome, Policy},
     pipeline::{Account, Losses},
-    report::{Policy, Report},
 };
 use krcu_model::{
     Event, State, VerdictKind, Watch,
@@ -167,8 +167,8 @@ pub(crate) fn older() -> FlatVerdict {
 }
 
 /// A run of 3.2 s on Debian 6.1 in which the command succeeded and nothing was lost.
-pub(crate) fn report(verdicts: Vec<FlatVerdict>) -> Report {
-    Report {
+pub(crate) fn report(verdicts: Vec<FlatVerdict>) -> Outcome {
+    Outcome {
         release: "6.1.0-56-cloud-amd64".to_owned(),
         probes: 16,
         events: 1_604,
@@ -186,15 +186,15 @@ pub(crate) fn report(verdicts: Vec<FlatVerdict>) -> Report {
 }
 
 /// The same with losses of every sort, one destroy among them.
-pub(crate) fn report_with_losses(verdicts: Vec<FlatVerdict>) -> Report {
-    Report {
+pub(crate) fn report_with_losses(verdicts: Vec<FlatVerdict>) -> Outcome {
+    Outcome {
         losses: Losses { ring_full: 1_200, probe_missed: 3, destroys: 1, ..Losses::default() },
         ..report(verdicts)
     }
 }
 
 /// The same under `--strict`.
-pub(crate) fn strict(mut report: Report) -> Report {
+pub(crate) fn strict(mut report: Outcome) -> Outcome {
     report.policy.strict = true;
     report
 }

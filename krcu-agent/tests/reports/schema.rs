@@ -3,7 +3,7 @@
 
 use std::{fs, path::Path};
 
-use krcu_agent::report::{Report, json};
+use krcu_agent::{outcome::Outcome, report::json};
 use krcu_report::FlatVerdict;
 use serde_json::{Value, json};
 
@@ -95,7 +95,7 @@ fn committed(kind: &str) -> Value {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-fn lines(report: &Report) -> Vec<Value> {
+fn lines(report: &Outcome) -> Vec<Value> {
     let text = json::render(report).unwrap_or_default();
     assert!(text.ends_with('\n'), "the last line has no end");
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_default()).collect()

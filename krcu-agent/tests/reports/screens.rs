@@ -1,6 +1,6 @@
 //! Screens: the whole text of a report, as a person sees it, beside the report that it is of.
 
-use krcu_agent::report::{Report, text::render};
+use krcu_agent::{outcome::Outcome, report::text::render};
 use krcu_report::FlatVerdict;
 
 use crate::samples::{
@@ -11,7 +11,7 @@ use crate::samples::{
 const WIDTH: usize = 100;
 
 #[track_caller]
-fn shows(report: &Report, screen: &str) {
+fn shows(report: &Outcome, screen: &str) {
     let text = render(report);
     assert_eq!(text, screen, "\n{text}");
     for line in text.lines() {

@@ -5,14 +5,16 @@
 
 use krcu_common::{
     BarrierKind, FreePath, QueueForm,
-    decode::Body,
+    decode::{Body, Chosen},
     wire::{self, Header},
 };
 use serde::{Deserialize, Serialize};
 
+mod fields;
 pub mod script;
 mod watch;
 
+pub use fields::{ReadFields, WriteFields};
 pub use watch::{Blind, Watch};
 
 /// CLOCK_MONOTONIC in nanoseconds.
@@ -404,7 +406,7 @@ impl What {
                     .then_some(Leftover { objects: b.objects_left, listed: b.objects_listed }),
             },
             Body::CacheReleased(b) => What::CacheReleased { cache: CacheAddress(b.cache) },
-            Body::Queued(b, form) => What::Queued {
+            Body::Queued(Chosen(b, form)) => What::Queued {
                 object: ObjectAddress(b.object),
                 cache: CacheAddress(b.cache),
                 site: Site(b.site),
@@ -432,25 +434,26 @@ impl What {
             Body::FreedAtOnce(b) => {
                 What::FreedAtOnce { object: ObjectAddress(b.object), cache: CacheAddress(b.cache) }
             }
-            Body::Freed(b, path) => {
+            Body::Freed(Chosen(b, path)) => {
                 What::Freed { object: ObjectAddress(b.object), cache: CacheAddress(b.cache), path: *path }
             }
-            Body::BatchFreed(_, path) => What::BatchFreed { path: *path },
-            Body::BarrierBegin(b, barrier) => What::BarrierBegin {
+            Body::BatchFreed(Chosen(_, path)) => What::BatchFreed { path: *path },
+            Body::BarrierBegin(Chosen(b, barrier)) => What::BarrierBegin {
                 barrier: *barrier,
                 rcu_works_flushed: b.rcu_works_flushed,
                 site: Site(b.site),
                 comm: text(&b.comm),
             },
-            Body::BarrierEnd(b, barrier) => {
+            Body::BarrierEnd(Chosen(b, barrier)) => {
                 let cache = (b.cache != 0).then_some(CacheAddress(b.cache));
                 What::BarrierEnd { barrier: *barrier, cache }
             }
             Body::GraceBegin(b) => What::GraceBegin { expedited: b.expedited != 0 },
             Body::GraceEnd(b) => What::GraceEnd { expedited: b.expedited != 0 },
-            Body::ModuleLoaded(b) => What::ModuleLoaded { name: text(&b.name) },
-            Body::ModuleFreed(b) => What::ModuleFreed { name: text(&b.name) },
+            Body::ModuleLoaded(b) => What::ModuleLoaded { name: text(&b.get().name) },
+            Body::ModuleFreed(b) => What::ModuleFreed { name: text(&b.get().name) },
             Body::Site(b) => {
+                let b = b.get();
                 let frames = usize::try_from(b.frames).unwrap_or(usize::MAX);
                 What::Site {
                     site: Site(b.site),

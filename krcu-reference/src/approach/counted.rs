@@ -1,4 +1,4 @@
-//! "Your ideas here": a count of what is queued, for each cache.
+//! Counted, one of "Your ideas here": a count of what is queued, for each cache.
 //!
 //! `kfree_rcu()` knows the cache of an object where sheaves are used, and finds it by the object's slab
 //! elsewhere. A count there, up at the queueing and down at the free, lets the destroy ask before it

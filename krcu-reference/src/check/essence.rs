@@ -11,13 +11,10 @@
 use super::world::World;
 use crate::machine::{
     Machine, ObjectIndex, TaskIndex,
-    batch::{Krw, Work},
     cache::End,
     fault::Fault,
-    free::Freeing,
-    grace::{Callback, Duty},
     op::Op,
-    queue::{Monitor, Page},
+    parts::{Callback, Duty, Krw, Monitor, Page, Taken, Work},
     sequence::Cookie,
 };
 use krcu_model::{
@@ -205,7 +202,7 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn freeing(&mut self, freeing: &Freeing) {
+    fn freeing(&mut self, freeing: &Taken) {
         self.small(freeing.parts.len());
         for part in &freeing.parts {
             self.byte(part.path as u8);

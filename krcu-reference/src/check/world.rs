@@ -12,7 +12,7 @@ use std::{
 use stateright::{Model, Property};
 
 use super::essence::essence;
-use crate::machine::{Life, Machine, Move, Setup, TaskIndex, cache::End, fault::Fault, grace::Duty};
+use crate::machine::{Life, Machine, Move, Setup, TaskIndex, cache::End, fault::Fault, parts::Duty};
 use krcu_model::{
     State, Watch,
     event::{Cpu, Event, Task, Time, What},

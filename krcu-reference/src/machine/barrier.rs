@@ -6,8 +6,11 @@
 //! do it again. The barriers for `kfree_rcu()` are made of the other steps here.
 
 use super::{
-    CacheIndex, Life, Machine, ObjectIndex, TaskIndex, batch::Krw, fault::Fault, grace::Duty, op::Lock,
-    queue::Monitor, sequence::Sequence,
+    CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
+    fault::Fault,
+    op::Lock,
+    parts::{Duty, Krw, Monitor},
+    sequence::Sequence,
 };
 use krcu_model::event::Cpu;
 

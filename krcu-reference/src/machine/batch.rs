@@ -7,67 +7,12 @@
 //! its lists off, while it is still freeing what was on them.
 
 use super::{
-    Freer, Machine, Move, ObjectIndex,
-    facts::{FREE_N_CHANNELS, KFREE_N_BATCHES},
+    Freer, Machine, Move,
+    facts::KFREE_N_BATCHES,
     fault::Fault,
-    free::Freeing,
-    grace::{Callback, Duty},
-    queue::{Monitor, Page},
+    parts::{Callback, Duty, Krw, Monitor, Page, Taken, Work},
 };
 use krcu_model::event::Cpu;
-
-/// A batch (`struct kfree_rcu_cpu_work`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Krw {
-    /// Pages by channel (`bulk_head_free`), oldest first.
-    pub pages: [Vec<Page>; FREE_N_CHANNELS],
-    /// The fallback list (`head_free`).
-    pub head: Vec<ObjectIndex>,
-    /// How far its work is.
-    pub work: Work,
-    /// What its worker has taken off and not freed.
-    pub running: Option<Freeing>,
-    /// Times that the work was queued.
-    pub requested: u32,
-    /// Times that it has ended.
-    pub finished: u32,
-}
-
-/// The `rcu_work` of a batch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Work {
-    /// Not pending.
-    #[default]
-    Idle,
-    /// Its callback waits for a grace period.
-    Waiting,
-    /// It is on the workqueue.
-    Ready,
-}
-
-impl Krw {
-    /// Whether its lists are empty, so that it can be filled.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.head.is_empty() && self.pages.iter().all(Vec::is_empty)
-    }
-
-    /// Whether nothing is in it and nobody works for it.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.is_empty() && self.work == Work::Idle && self.running.is_none()
-    }
-
-    /// Whether whatever was queued up to `requested` has been worked off.
-    pub(crate) fn is_flushed(&self, requested: u32) -> bool {
-        self.finished >= requested
-    }
-
-    fn put(&mut self, pages: [Vec<Page>; FREE_N_CHANNELS], head: Vec<ObjectIndex>) {
-        self.pages = pages;
-        self.head = head;
-    }
-}
 
 impl Machine {
     pub(crate) fn batch_moves(&self, cpu: Cpu, moves: &mut Vec<Move>) {
@@ -137,9 +82,9 @@ impl Machine {
     }
 
     /// `kvfree_rcu_drain_ready()`: takes off what has had its grace period, oldest pages first.
-    pub(crate) fn drain_ready(&mut self, cpu: Cpu) -> Freeing {
+    pub(crate) fn drain_ready(&mut self, cpu: Cpu) -> Taken {
         if !self.setup.generation.pages_have_cookies {
-            return Freeing::default();
+            return Taken::default();
         }
         let grace = self.grace;
         let krc = &mut self.cpu_mut(cpu).krc;
@@ -148,7 +93,7 @@ impl Machine {
             channel.drain(..ready).collect::<Vec<Page>>()
         });
         let head = if grace.is_done(krc.head_cookie) { std::mem::take(&mut krc.head) } else { Vec::new() };
-        Freeing::of(pages, head)
+        Taken::of(pages, head)
     }
 
     /// `kvfree_rcu_queue_batch()`: everything goes into the first empty batch; whether there was one.
@@ -187,7 +132,7 @@ impl Machine {
     pub(crate) fn work_runs(&mut self, cpu: Cpu, slot: u8) {
         let krw = &mut self.cpu_mut(cpu).krc.krw[usize::from(slot)];
         krw.work = Work::Idle;
-        let freeing = Freeing::of(std::mem::take(&mut krw.pages), std::mem::take(&mut krw.head));
+        let freeing = Taken::of(std::mem::take(&mut krw.pages), std::mem::take(&mut krw.head));
         if freeing.parts.is_empty() {
             krw.finished += 1;
         } else {

@@ -8,8 +8,8 @@
 use super::{
     CacheIndex, Life, Machine, Move, Seen, TaskIndex,
     fault::Fault,
-    grace::Duty,
     op::{Batching, Found, Linger},
+    parts::Duty,
 };
 use krcu_model::event::{CacheFacts, Cpu, Leftover, Task, What};
 

@@ -3,7 +3,10 @@
 //! [`Machine::moves`] looks at everything there is, which is right for a checker whose machines are
 //! small. A simulation knows what the last move may have changed and asks for that alone.
 
-use super::{CacheIndex, Life, Machine, ObjectIndex, TaskIndex, free::Freeing, grace::Duty};
+use super::{
+    CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
+    parts::{Duty, Taken},
+};
 use krcu_model::event::{CacheAddress, Cpu, ObjectAddress};
 
 impl Machine {
@@ -67,7 +70,7 @@ impl Machine {
     }
 }
 
-impl Freeing {
+impl Taken {
     /// Objects that the next call frees.
     pub(crate) fn next_objects(&self) -> usize {
         self.parts.front().map_or(0, |part| part.objects.len())

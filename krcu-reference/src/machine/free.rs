@@ -4,45 +4,13 @@
 //! the objects are on no list, and their slabs hold them still. What can happen while such a call runs
 //! can happen right before it as well, so a call is one move.
 
-use std::collections::VecDeque;
-
 use krcu_common::FreePath;
 
 use super::{
     Freer, Life, Machine, ObjectIndex, Seen,
-    facts::FREE_N_CHANNELS,
-    queue::{Monitor, Page},
+    parts::{Monitor, Part, Taken},
 };
 use krcu_model::event::{Cpu, Task, What};
-
-/// Several frees that one worker makes one after the other.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Freeing {
-    /// What is still to do, next first.
-    pub parts: VecDeque<Part>,
-}
-
-/// What one call frees.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// The objects.
-    pub objects: Vec<ObjectIndex>,
-    /// How.
-    pub path: FreePath,
-}
-
-impl Freeing {
-    /// Pages of the first channel, then the second, newest first, then the list: the order of `kfree_rcu_work()`.
-    pub(crate) fn of(pages: [Vec<Page>; FREE_N_CHANNELS], head: Vec<ObjectIndex>) -> Freeing {
-        let bulk = pages
-            .into_iter()
-            .flat_map(|channel| channel.into_iter().rev())
-            .map(|page| Part { objects: page.objects, path: FreePath::Bulk });
-        let list =
-            head.into_iter().rev().map(|object| Part { objects: vec![object], path: FreePath::Single });
-        Freeing { parts: bulk.chain(list).collect() }
-    }
-}
 
 impl Machine {
     /// Whoever frees here: one call for the next part, and with the last part he has done.
@@ -77,7 +45,7 @@ impl Machine {
         }
     }
 
-    fn take_freeing(&mut self, freer: Freer) -> Option<Freeing> {
+    fn take_freeing(&mut self, freer: Freer) -> Option<Taken> {
         match freer {
             Freer::Monitor(cpu) => match &mut self.cpu_mut(cpu).krc.monitor {
                 Monitor::Running(freeing) => Some(std::mem::take(freeing)),
@@ -88,7 +56,7 @@ impl Machine {
         }
     }
 
-    fn give_freeing_back(&mut self, freer: Freer, freeing: Freeing) {
+    fn give_freeing_back(&mut self, freer: Freer, freeing: Taken) {
         match freer {
             Freer::Monitor(cpu) => self.cpu_mut(cpu).krc.monitor = Monitor::Running(freeing),
             Freer::Work(cpu, slot) => {

@@ -7,40 +7,12 @@
 use krcu_common::FreePath;
 
 use super::{
-    CacheIndex, Machine, Move, ObjectIndex, Seen,
+    Machine, Move, Seen,
     fault::Fault,
-    queue::{Krc, Page},
+    parts::{Callback, Duty, Krc, Page},
     sequence::Cookie,
 };
 use krcu_model::event::{Cpu, Task, What};
-
-/// Something that waits for a grace period on a CPU's list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Callback {
-    /// What it does.
-    pub duty: Duty,
-    /// When it may.
-    pub cookie: Cookie,
-}
-
-/// What a callback does.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Duty {
-    /// A module's own: frees the object that its head lies in.
-    Module(ObjectIndex),
-    /// Puts the work of a batch on the workqueue (`rcu_work_rcufn()`).
-    Work(Cpu, u8),
-    /// Frees what is in a sheaf (`rcu_free_sheaf()`, `rcu_free_sheaf_nobarn()`).
-    Sheaf(CacheIndex, Vec<ObjectIndex>),
-    /// Frees what is on a page, or one object of a fallback list: the document's callback.
-    Page(Vec<ObjectIndex>),
-    /// Counts down for `rcu_barrier()` (`rcu_barrier_callback()`).
-    Barrier,
-    /// Gives the slabs of a type-safe cache back (`rcu_free_slab()`).
-    Slabs(CacheIndex),
-    /// Counts down for the work item that releases a type-safe cache.
-    Release(CacheIndex),
-}
 
 /// The number by which events name the softirq of a CPU.
 pub(super) const SOFTIRQ: u32 = 500;
@@ -111,7 +83,7 @@ impl Machine {
                 self.set_life(object, super::Life::Free);
             }
             Duty::Work(of, slot) => {
-                self.cpu_mut(of).krc.krw[usize::from(slot)].work = super::batch::Work::Ready;
+                self.cpu_mut(of).krc.krw[usize::from(slot)].work = super::parts::Work::Ready;
             }
             Duty::Sheaf(_, objects) => self.free_whole(&objects, FreePath::Sheaf, task, cpu, seen),
             Duty::Page(objects) => self.free_whole(&objects, FreePath::Bulk, task, cpu, seen),

@@ -12,7 +12,7 @@
 //! after it, the entry of a function and its first look). No move fails: one that is not enabled
 //! changes nothing.
 //!
-//! One file a word: [`queue`] the lists of a CPU and its sheaves, [`batch`] monitors and batches,
+//! One file a word: [`parts`] what lies on a CPU, [`queue`] the lists of a CPU and its sheaves, [`batch`] monitors and batches,
 //! [`grace`] grace periods, readers and callbacks, [`free`] what frees, [`barrier`] who waits,
 //! [`cache`] slabs and their end; [`task`] whose turn it is, `run` what an op does, [`hotplug`] takes a CPU away.
 //!
@@ -30,6 +30,7 @@ pub mod free;
 pub mod grace;
 pub mod hotplug;
 pub mod op;
+pub mod parts;
 pub mod queue;
 mod run;
 pub mod sequence;
@@ -41,11 +42,9 @@ use std::{collections::VecDeque, sync::Arc};
 use cache::Cache;
 use facts::{Generation, Sizes};
 use fault::Fault;
-use free::Freeing;
-use grace::Callback;
 use krcu_model::event::{CacheAddress, Cpu, Event, ObjectAddress, Site, Task, Time, What};
 use op::Op;
-use queue::{Krc, Sheaf};
+use parts::{Callback, Krc, Sheaf, Taken};
 use sequence::Sequence;
 use task::Thread;
 
@@ -168,7 +167,7 @@ pub struct Machine {
     pub(crate) objects: Vec<Life>,
     pub(crate) tasks: Vec<Thread>,
     /// What the shrinker has found ready and is freeing, and the CPU whose monitor it called.
-    pub(crate) shrinker: Option<(Cpu, Freeing)>,
+    pub(crate) shrinker: Option<(Cpu, Taken)>,
     pub(crate) rcu_barrier: Sequence,
     pub(crate) kfree_rcu_barrier: Sequence,
     /// Callbacks of the `rcu_barrier()` in flight that have not run (`barrier_cpu_count`).
@@ -454,6 +453,6 @@ impl Machine {
         krc.has_queued()
             || krc.krw.iter().any(|krw| !krw.is_idle())
             || processor.sheaves.iter().any(|sheaf| !sheaf.objects.is_empty())
-            || processor.callbacks.iter().any(|callback| matches!(callback.duty, grace::Duty::Module(_)))
+            || processor.callbacks.iter().any(|callback| matches!(callback.duty, parts::Duty::Module(_)))
     }
 }

@@ -8,81 +8,12 @@
 
 use super::{
     CacheIndex, Life, Machine, ObjectIndex, Seen,
-    batch::Krw,
-    facts::{FREE_N_CHANNELS, KFREE_N_BATCHES},
     fault::Fault,
-    free::Freeing,
-    grace::{Callback, Duty},
+    parts::{Callback, Duty, Page},
     sequence::Cookie,
 };
 use krcu_common::QueueForm;
 use krcu_model::event::{Cpu, Site, Task, What};
-
-/// A page of pointers (`struct kvfree_rcu_bulk_data`).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Page {
-    /// What is in it, oldest first.
-    pub objects: Vec<ObjectIndex>,
-    /// The grace period that all of it waits for; taken anew with each object (`gp_snap`).
-    pub cookie: Cookie,
-}
-
-/// What a CPU has queued (`struct kfree_rcu_cpu`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Krc {
-    /// The fallback list (`head`), oldest first.
-    pub head: Vec<ObjectIndex>,
-    /// Its cookie (`head_gp_snap`).
-    pub head_cookie: Cookie,
-    /// Pages by channel (`bulk_head`), oldest first.
-    pub bulk: [Vec<Page>; FREE_N_CHANNELS],
-    /// The delayed work (`monitor_work`).
-    pub monitor: Monitor,
-    /// Batches that wait for a grace period or are worked off (`krw_arr`).
-    pub krw: [Krw; KFREE_N_BATCHES],
-    /// Empty pages at hand (`nr_bkv_objs`).
-    pub cached_pages: u16,
-    /// Whether somebody is on the way to fetch some (`work_in_progress`).
-    pub fill: bool,
-}
-
-/// The monitor of a CPU.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Monitor {
-    /// Not queued.
-    #[default]
-    Idle,
-    /// Its timer runs; `soon` when a page is full.
-    Armed {
-        /// One jiffy, not five seconds.
-        soon: bool,
-    },
-    /// It frees what it found ready.
-    Running(Freeing),
-}
-
-/// An array of objects of one cache, with one head for all (`struct slab_sheaf`).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Sheaf {
-    /// What is in it.
-    pub objects: Vec<ObjectIndex>,
-    /// Whether there is one at all: it is allocated with its first object.
-    pub present: bool,
-}
-
-impl Krc {
-    /// Whether the lists hold anything (`need_offload_krc()`).
-    #[must_use]
-    pub fn has_queued(&self) -> bool {
-        !self.head.is_empty() || self.bulk.iter().any(|pages| !pages.is_empty())
-    }
-
-    /// Objects on the lists (`krc_count()`).
-    #[must_use]
-    pub fn queued(&self) -> usize {
-        self.head.len() + self.bulk.iter().flatten().map(|page| page.objects.len()).sum::<usize>()
-    }
-}
 
 /// What became of a pointer that was to be queued.
 pub(crate) enum Put {

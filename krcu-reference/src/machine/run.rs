@@ -4,8 +4,8 @@ use super::{
     CacheIndex, Life, Machine, ObjectIndex, Seen, TaskIndex,
     facts::KFREE_N_BATCHES,
     fault::Fault,
-    grace::Duty,
     op::{Call, Op},
+    parts::Duty,
     queue::Put,
 };
 use krcu_common::{BarrierKind, FreePath};
@@ -21,6 +21,7 @@ fn barrier_kind(call: Call) -> (BarrierKind, Option<CacheIndex>) {
 
 impl Machine {
     /// Runs one op, on a CPU or about it.
+    // tidy: long, since it is one arm for each op, of a few lines each.
     pub(super) fn run(&mut self, task: TaskIndex, op: Op, cpu: Cpu, seen: &mut Seen) {
         let number = Machine::task_number(task);
         match op {
@@ -237,7 +238,7 @@ impl Machine {
             cache: self.cache_address_of(object),
             function: krcu_model::event::FunctionAddress::default(),
             text,
-            site: krcu_model::event::Site(0),
+            site: Site(0),
         };
         self.say(seen, number, cpu, what);
         self.set_life(object, Life::Queued);

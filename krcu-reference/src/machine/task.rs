@@ -260,6 +260,7 @@ impl Machine {
     /// Whether the next step of a task is to ride on another's operation.
     #[must_use]
     pub fn rides(&self, task: TaskIndex) -> bool {
-        matches!(self.next_op(task), Some(Op::Take(lock)) if !self.is_taken(lock) && self.can_ride(task, lock))
+        let Some(Op::Take(lock)) = self.next_op(task) else { return false };
+        !self.is_taken(lock) && self.can_ride(task, lock)
     }
 }

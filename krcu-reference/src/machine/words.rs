@@ -1,6 +1,6 @@
 //! Moves in words, for a person who reads a path.
 
-use super::{Freer, Life, Machine, Move, ObjectIndex, TaskIndex, grace::Duty, op::Op};
+use super::{Freer, Life, Machine, Move, ObjectIndex, TaskIndex, op::Op, parts::Duty};
 use krcu_model::event::Cpu;
 
 impl Machine {
@@ -73,6 +73,7 @@ impl Machine {
         format!("o{}", self.object_address(object).0)
     }
 
+    // tidy: long, since it is one sentence for each op.
     fn op_words(&self, task: TaskIndex, op: Op, at: Cpu) -> String {
         let cpu = at.0;
         let object = |object| self.object_words(object);

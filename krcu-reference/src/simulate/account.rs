@@ -6,9 +6,7 @@ use super::program::{Exit, Plan, Scope};
 use crate::machine::{
     CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
     cache::End,
-    free::Freeing,
-    grace::Duty,
-    queue::{Krc, Monitor, Page},
+    parts::{Duty, Krc, Monitor, Page, Taken},
     sequence::Cookie,
 };
 use krcu_model::event::{Event, Time, What};
@@ -233,7 +231,7 @@ fn lists(krc: &Krc, objects: &mut Vec<ObjectIndex>) {
     fn pages(pages: &[Vec<Page>], objects: &mut Vec<ObjectIndex>) {
         objects.extend(pages.iter().flatten().flat_map(|page| &page.objects));
     }
-    fn freeing(freeing: &Freeing, objects: &mut Vec<ObjectIndex>) {
+    fn freeing(freeing: &Taken, objects: &mut Vec<ObjectIndex>) {
         objects.extend(freeing.parts.iter().flat_map(|part| &part.objects));
     }
     pages(&krc.bulk, objects);

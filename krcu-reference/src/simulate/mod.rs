@@ -10,7 +10,8 @@
 //! | move | due |
 //! | --- | --- |
 //! | a monitor | its delay after it was armed, the short one once a page is full |
-//! | a grace period begins | with the end of the one before it, or a start's delay after somebody asks, behind all that happens at that instant; for those who only poll, when others' begin |
+//! | a grace period begins | when the one before it ends, or a start's delay after somebody asks; then after all else |
+//! | the same, for those who only poll | when that of others begins |
 //! | it ends | a duration after it began: where the recorded ones are known in their places, that of the nearest |
 //! | a batch is taken up, the page cache is filled, a work item releases caches | a worker's delay later |
 //! | callbacks | a softirq's delay after they may run, then one after the other |

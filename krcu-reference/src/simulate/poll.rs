@@ -1,7 +1,12 @@
 //! Poll: what the last move has made due, and when that is.
 
 use super::{agenda::Due, measured::InputKind, run::Simulation};
-use crate::machine::{Freer, batch::Work, cache::End, facts::KFREE_N_BATCHES, queue::Monitor};
+use crate::machine::{
+    Freer,
+    cache::End,
+    facts::KFREE_N_BATCHES,
+    parts::{Monitor, Work},
+};
 use krcu_model::event::{Cpu, Time};
 
 /// What is on the agenda of a CPU.

@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    ops::Range,
     sync::Arc,
 };
 
@@ -61,6 +62,19 @@ pub(super) struct Scope {
     pub(super) lingering: bool,
 }
 
+impl Exit {
+    /// Of ops that lie at these places.
+    fn of(cache: CacheIndex, task: TaskIndex, ops: &[Op], place: Range<u32>) -> Exit {
+        let behind = |wanted: fn(&Op) -> bool| {
+            let ops = ops.iter().position(wanted).and_then(|op| u32::try_from(op + 1).ok());
+            ops.map_or(place.end, |ops| place.start + ops)
+        };
+        let looks = behind(|op| matches!(op, Op::DropReference(_)));
+        let returned = behind(|op| matches!(op, Op::Release(_) | Op::ReleaseLater(_)));
+        Exit { cache, task, looks, returned, end: place.end, scope: Scope::of(ops) }
+    }
+}
+
 impl Scope {
     fn of(ops: &[Op]) -> Scope {
         let has = |wanted: fn(&Op) -> bool| ops.iter().any(wanted);
@@ -98,6 +112,11 @@ struct Tasks {
     setups: Vec<TaskSetup>,
     starts: Vec<VecDeque<Start>>,
     queuers: Vec<bool>,
+    /// The one that queues on each CPU.
+    of_cpus: BTreeMap<Cpu, TaskIndex>,
+    /// Those of each CPU that take calls without a head, the one that was asked longest ago first.
+    sleepers: BTreeMap<Cpu, VecDeque<TaskIndex>>,
+    callers: BTreeMap<Caller, TaskIndex>,
 }
 
 impl Tasks {
@@ -109,20 +128,46 @@ impl Tasks {
         Ok(TaskIndex(index))
     }
 
-    /// Adds ops that begin at a time; gives the places of the first and of what follows them.
+    fn queuer(&mut self, cpu: Cpu) -> Result<TaskIndex, WorkloadError> {
+        if let Some(task) = self.of_cpus.get(&cpu) {
+            return Ok(*task);
+        }
+        let task = self.add("queuer", cpu, true)?;
+        self.of_cpus.insert(cpu, task);
+        Ok(task)
+    }
+
+    fn sleeper(&mut self, cpu: Cpu) -> Result<TaskIndex, WorkloadError> {
+        let lane = self.sleepers.entry(cpu).or_default();
+        let next = if lane.len() < SLEEPERS { None } else { lane.pop_front() };
+        let task = next.map_or_else(|| self.add("sleeper", cpu, false), Ok)?;
+        self.sleepers.entry(cpu).or_default().push_back(task);
+        Ok(task)
+    }
+
+    fn caller(&mut self, caller: Caller, cpu: Cpu) -> Result<TaskIndex, WorkloadError> {
+        if let Some(task) = self.callers.get(&caller) {
+            return Ok(*task);
+        }
+        let task = self.add("exit", cpu, false)?;
+        self.callers.insert(caller, task);
+        Ok(task)
+    }
+
+    /// Adds ops that begin at a time; gives their places.
     fn extend(
         &mut self,
         task: TaskIndex,
         when: (Time, u64),
         ops: &[Op],
-    ) -> Result<(u32, u32), WorkloadError> {
+    ) -> Result<Range<u32>, WorkloadError> {
         let program = &mut self.setups[usize::from(task.0)].program;
         let place = |program: &Vec<Op>| u32::try_from(program.len()).map_err(|_| WorkloadError::TooMany);
         let begin = place(program)?;
         program.extend_from_slice(ops);
         let end = place(program)?;
         self.starts[usize::from(task.0)].push_back(Start { op: begin, at: when.0, position: when.1 });
-        Ok((begin, end))
+        Ok(begin..end)
     }
 }
 
@@ -135,32 +180,15 @@ impl Plan {
         check(workload)?;
         let mut actions = workload.actions.clone();
         actions.sort_by_key(|timed| timed.at);
-        let mut users: BTreeMap<CacheIndex, u16> = BTreeMap::new();
-        for timed in &actions {
-            if let Action::Destroy { cache, .. } = timed.action {
-                *users.entry(cache).or_default() += 1;
-            }
-        }
-
+        let users = users(workload);
         let mut tasks = Tasks::default();
-        let mut objects: Vec<ObjectSetup> = Vec::new();
-        let mut objects_of: Vec<Vec<ObjectIndex>> = vec![Vec::new(); workload.caches.len()];
-        let mut queuers: BTreeMap<Cpu, TaskIndex> = BTreeMap::new();
-        let mut sleepers: BTreeMap<Cpu, VecDeque<TaskIndex>> = BTreeMap::new();
-        let mut callers: BTreeMap<Caller, TaskIndex> = BTreeMap::new();
+        let mut objects = Objects { all: Vec::new(), of: vec![Vec::new(); workload.caches.len()] };
         let (mut exits, mut bystanders, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for (position, timed) in (0u64..).zip(&actions) {
             let when = (timed.at, position);
-            let object = ObjectIndex(u32::try_from(objects.len()).map_err(|_| WorkloadError::TooMany)?);
+            let object = objects.next()?;
             if timed.action.has_object() {
-                let cache = timed.action.cache();
-                let slab = cache.map_or(0, |cache| {
-                    let place = usize::from(cache.0);
-                    objects_of[place].push(object);
-                    let before = u32::try_from(objects_of[place].len() - 1).unwrap_or(u32::MAX);
-                    before / workload.caches[place].slab_objects.max(1)
-                });
-                objects.push(ObjectSetup { cache, owner: cache, slab });
+                objects.add(timed.action.cache(), workload)?;
             }
             let is_destroyed = timed.action.cache().is_some_and(|cache| {
                 users.contains_key(&cache) || workload.caches[usize::from(cache.0)].other_users > 0
@@ -170,40 +198,17 @@ impl Plan {
                 Action::Queue { cpu, .. }
                 | Action::CallRcu { cpu, .. }
                 | Action::QueueHeadless { cpu, .. } => {
-                    let op = match timed.action {
-                        Action::CallRcu { .. } => Op::CallRcu(object),
-                        Action::QueueHeadless { .. } if matches!(freed, Op::Queue(_)) => {
-                            Op::QueueHeadless(object)
-                        }
-                        _ => freed,
-                    };
-                    let task = if matches!(op, Op::QueueHeadless(_)) {
-                        let lane = sleepers.entry(cpu).or_default();
-                        let next = if lane.len() < SLEEPERS { None } else { lane.pop_front() };
-                        let task = next.map_or_else(|| tasks.add("sleeper", cpu, false), Ok)?;
-                        lane.push_back(task);
-                        task
-                    } else {
-                        queuer(&mut queuers, &mut tasks, cpu)?
-                    };
+                    let op = queueing(timed.action, object, freed);
+                    let may_sleep = matches!(op, Op::QueueHeadless(_));
+                    let task = if may_sleep { tasks.sleeper(cpu)? } else { tasks.queuer(cpu)? };
                     tasks.extend(task, when, &[op])?;
                 }
                 Action::Leak { .. } => {}
                 Action::Destroy { cache, caller, cpu } => {
-                    let task = match callers.get(&caller) {
-                        Some(task) => *task,
-                        None => tasks.add("exit", cpu, false)?,
-                    };
-                    callers.insert(caller, task);
+                    let task = tasks.caller(caller, cpu)?;
                     let ops = exit(approach, cache, workload.caches[usize::from(cache.0)].type_safe);
-                    let (begin, end) = tasks.extend(task, when, &ops)?;
-                    let behind = |wanted: fn(&Op) -> bool| {
-                        let ops = ops.iter().position(wanted).and_then(|op| u32::try_from(op + 1).ok());
-                        ops.map_or(end, |ops| begin + ops)
-                    };
-                    let looks = behind(|op| matches!(op, Op::DropReference(_)));
-                    let returned = behind(|op| matches!(op, Op::Release(_) | Op::ReleaseLater(_)));
-                    exits.push(Exit { cache, task, looks, returned, end, scope: Scope::of(&ops) });
+                    let place = tasks.extend(task, when, &ops)?;
+                    exits.push(Exit::of(cache, task, &ops, place));
                 }
                 Action::RcuBarrier { cpu } => {
                     let task = tasks.add("bystander", cpu, false)?;
@@ -214,18 +219,12 @@ impl Plan {
                 Action::Shrink => others.push((timed.at, position, Due::Shrink(Cpu(0)))),
             }
         }
-        let cache_setup = |(index, spec): (CacheIndex, &super::CacheSpec)| CacheSetup {
-            name: spec.name.clone(),
-            type_safe: spec.type_safe,
-            users: users.get(&index).copied().unwrap_or(0).saturating_add(spec.other_users).max(1),
-            slab_objects: spec.slab_objects,
-        };
         let setup = Setup {
             generation: approach.generation(),
             sizes: workload.sizes,
             cpus: workload.cpus,
-            caches: (0..).map(CacheIndex).zip(&workload.caches).map(cache_setup).collect(),
-            objects,
+            caches: caches(workload),
+            objects: objects.all,
             tasks: tasks.setups,
             disturbances: Disturbances::default(),
             fault: None,
@@ -237,23 +236,68 @@ impl Plan {
             exits,
             bystanders,
             others,
-            objects_of,
+            objects_of: objects.of,
             actions: actions.len() as u64,
         })
     }
 }
 
-fn queuer(
-    queuers: &mut BTreeMap<Cpu, TaskIndex>,
-    tasks: &mut Tasks,
-    cpu: Cpu,
-) -> Result<TaskIndex, WorkloadError> {
-    let task = match queuers.get(&cpu) {
-        Some(task) => *task,
-        None => tasks.add("queuer", cpu, true)?,
-    };
-    queuers.insert(cpu, task);
-    Ok(task)
+/// What an action does that queues an object, where the approach frees it by `freed`.
+fn queueing(action: Action, object: ObjectIndex, freed: Op) -> Op {
+    match action {
+        Action::CallRcu { .. } => Op::CallRcu(object),
+        Action::QueueHeadless { .. } if matches!(freed, Op::Queue(_)) => Op::QueueHeadless(object),
+        _ => freed,
+    }
+}
+
+fn caches(workload: &Workload) -> Vec<CacheSetup> {
+    let users = users(workload);
+    let caches = (0..).map(CacheIndex).zip(&workload.caches);
+    let setups = caches.map(|(index, spec)| CacheSetup {
+        name: spec.name.clone(),
+        type_safe: spec.type_safe,
+        users: users.get(&index).copied().unwrap_or(0).saturating_add(spec.other_users).max(1),
+        slab_objects: spec.slab_objects,
+    });
+    setups.collect()
+}
+
+/// How many destroy each cache.
+fn users(workload: &Workload) -> BTreeMap<CacheIndex, u16> {
+    let mut users = BTreeMap::new();
+    for timed in &workload.actions {
+        if let Action::Destroy { cache, .. } = timed.action {
+            *users.entry(cache).or_default() += 1;
+        }
+    }
+    users
+}
+
+/// Objects as they come into being.
+struct Objects {
+    all: Vec<ObjectSetup>,
+    /// Those of each cache.
+    of: Vec<Vec<ObjectIndex>>,
+}
+
+impl Objects {
+    /// The next one's place.
+    fn next(&self) -> Result<ObjectIndex, WorkloadError> {
+        u32::try_from(self.all.len()).map(ObjectIndex).map_err(|_| WorkloadError::TooMany)
+    }
+
+    fn add(&mut self, cache: Option<CacheIndex>, workload: &Workload) -> Result<(), WorkloadError> {
+        let object = self.next()?;
+        let slab = cache.map_or(0, |cache| {
+            let place = usize::from(cache.0);
+            let before = u32::try_from(self.of[place].len()).unwrap_or(u32::MAX);
+            self.of[place].push(object);
+            before / workload.caches[place].slab_objects.max(1)
+        });
+        self.all.push(ObjectSetup { cache, owner: cache, slab });
+        Ok(())
+    }
 }
 
 /// The approach's exit path, for the cache that it is.

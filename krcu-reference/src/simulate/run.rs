@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     approach::Approach,
-    machine::{CacheIndex, Freer, Machine, Move, Seen, TaskIndex, cache::End, grace::Duty, sequence::Cookie},
+    machine::{CacheIndex, Freer, Machine, Move, Seen, TaskIndex, cache::End, parts::Duty, sequence::Cookie},
 };
 use krcu_model::{
     State, Watch,

@@ -358,8 +358,10 @@ impl Kernel {
         }
         let careful = self.is_correct();
         let reached = self.grace_reached;
-        let ready = self
-            .objects(|object| matches!(object.life, Life::Callback { since } if !careful || object.hidden || since < reached));
+        let ready = self.objects(|object| {
+            let Life::Callback { since } = object.life else { return false };
+            !careful || object.hidden || since < reached
+        });
         if ready.is_empty() {
             return;
         }

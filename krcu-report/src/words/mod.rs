@@ -5,9 +5,11 @@ mod clause;
 mod lines;
 mod notes;
 mod units;
+mod wrap;
 
 pub use advice::advice;
 pub use clause::clause;
 pub use lines::{callback, kernel, ordering, queued_by, site, undecided};
 pub use notes::note;
 pub use units::{count, objects, span};
+pub use wrap::lines_of;

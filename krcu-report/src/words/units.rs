@@ -1,4 +1,6 @@
 //! Numbers as a person reads them.
+//!
+//! They are written here because a crate writes a span in several units (`38ms 200us`); here it is one number with one unit.
 
 /// A count with its thousands apart.
 #[must_use]

@@ -3,8 +3,9 @@
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
+use krcu_common::Kind;
 use krcu_model::{Event, event::Time, script};
-use krcu_trace::{How, Kind, Limits, Reader, Writer};
+use krcu_trace::{How, Limits, Reader, Writer};
 
 use crate::samples::{EVERY_KIND, Folder, every_kind, killed, meta, read, run, written};
 
@@ -24,7 +25,7 @@ fn many(count: u64) -> Vec<Event> {
 
 #[test]
 fn the_sample_has_every_kind_of_event() {
-    let kinds: BTreeSet<Kind> = every_kind().iter().map(|event| Kind::of(&event.what)).collect();
+    let kinds: BTreeSet<Kind> = every_kind().iter().map(|event| event.what.kind()).collect();
     assert_eq!(kinds, Kind::ALL.iter().copied().collect());
 }
 

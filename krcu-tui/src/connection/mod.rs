@@ -17,7 +17,7 @@ pub use replay::replay;
 pub use socket::{DEFAULT_SOCKET, Socket, Timing, watch};
 pub use tape::{Tape, load};
 
-use crate::{state::Command, what_if::WhatIf};
+use crate::what_if::WhatIf;
 
 /// Something that came.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,7 @@ pub enum Notice {
     /// What else a destroy would have cost.
     Answer(Box<WhatIf>),
     /// How the replay stands.
-    Replay(Replay),
+    Replay(ReplayStatus),
 }
 
 /// How the agent is reached.
@@ -88,7 +88,7 @@ impl fmt::Display for Why {
 
 /// How a replay stands.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Replay {
+pub struct ReplayStatus {
     /// The file.
     pub name: String,
     /// Where it is, in nanoseconds since the last probe was attached.
@@ -107,6 +107,23 @@ pub struct Replay {
     pub last: Option<String>,
     /// Why it ends before its trace does, once it is known to.
     pub error: Option<String>,
+}
+
+/// What is asked of a replay.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Plays, or pauses.
+    Play,
+    /// One event.
+    Step,
+    /// To the next destroy.
+    NextDestroy,
+    /// Faster, or slower.
+    Speed(i32),
+    /// So many thousandths of the run on, or back.
+    Skip(i32),
+    /// To this many thousandths of the run.
+    Seek(u16),
 }
 
 /// Whoever brings reports, to be asked for something.

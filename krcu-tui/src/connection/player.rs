@@ -9,10 +9,9 @@ use krcu_model::{
 use krcu_report::{Bounds, Outside, Question, Report, Reporter};
 
 use super::{
-    Replay,
+    Command, ReplayStatus,
     tape::{Rest, Tape},
 };
-use crate::state::Command;
 
 /// How fast a replay can be: nanoseconds of the run for a thousand of who watches.
 pub const SPEEDS: [u64; 13] = [1, 2, 5, 10, 50, 100, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
@@ -292,9 +291,9 @@ impl<'a> Player<'a> {
 
     /// How it stands.
     #[must_use]
-    pub fn status(&self) -> Replay {
+    pub fn status(&self) -> ReplayStatus {
         let label = self.tape.label();
-        Replay {
+        ReplayStatus {
             name: label.name.clone(),
             at_ns: self.now.since(label.watch.attached),
             end_ns: self.end.since(label.watch.attached),

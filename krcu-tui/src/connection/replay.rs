@@ -8,8 +8,8 @@ use std::{
 
 use krcu_report::Detail;
 
-use super::{Inbox, Link, Notice, Player, Replay, Source, Tape, Why};
-use crate::{state::Command, what_if};
+use super::{Command, Inbox, Link, Notice, Player, ReplayStatus, Source, Tape, Why};
+use crate::what_if;
 
 /// Between two reports while it plays.
 const TICK: Duration = Duration::from_millis(100);
@@ -37,7 +37,8 @@ pub fn replay(tape: Tape, inbox: &Inbox) -> Box<dyn Source> {
         inbox.put(Notice::Link(Link::Connected));
         inbox.put(Notice::Hello(tape.label().hello.clone()));
         // Before the first event is read a trace may be looked at as a whole: that it is one is said at once.
-        inbox.put(Notice::Replay(Replay { name: tape.label().name.clone(), ..Replay::default() }));
+        inbox
+            .put(Notice::Replay(ReplayStatus { name: tape.label().name.clone(), ..ReplayStatus::default() }));
         drive(&tape, &wished, &inbox);
     });
     if let Err(error) = thread {

@@ -13,11 +13,10 @@ use std::{
     time::Duration,
 };
 
-use krcu_report::{Ask, Detail, Line, SCHEMA};
-use serde::Deserialize;
+use krcu_report::{Ask, Detail, Line, SCHEMA, Version};
 
-use super::{Inbox, Link, Notice, Source, Why};
-use crate::{state::Command, what_if};
+use super::{Command, Inbox, Link, Notice, Source, Why};
+use crate::what_if;
 
 /// Where an agent listens, unless it is told otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/krcu/krcu.sock";
@@ -181,12 +180,6 @@ impl Reader {
         *was_served = true;
         Ok(())
     }
-}
-
-/// What every line of every version has.
-#[derive(Deserialize)]
-struct Version {
-    schema: u32,
 }
 
 /// A line, if it is of this version: what another one has in it may have other members, or none of the same name.

@@ -11,7 +11,7 @@ use super::{Histories, cache_name};
 pub struct List {
     /// The selected row.
     pub selected: usize,
-    /// The first row on the screen; moved when it is drawn, so that the selected one is there.
+    /// The first row on the screen, when it was last drawn.
     pub top: usize,
     /// Rows of a page, when it was last drawn.
     pub page: usize,
@@ -67,6 +67,17 @@ impl List {
         }
         self.top
     }
+}
+
+/// How far what was drawn is scrolled, as the size of the screen had it; absent where it was not drawn.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Scrolled {
+    /// The list of the screen.
+    pub list: Option<List>,
+    /// The evidence of a verdict.
+    pub evidence_top: Option<usize>,
+    /// Help.
+    pub help_top: Option<usize>,
 }
 
 /// A column of the table of caches.

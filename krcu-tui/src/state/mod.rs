@@ -10,11 +10,10 @@ use krcu_report::{CacheRow, Detail, Hello, Report, VerdictRow};
 
 pub(crate) use history::number;
 pub use history::{CacheHistory, Histories, ProbeCost, SAMPLES, Sample};
-pub use list::{Column, List, Order};
-pub use press::Command;
+pub use list::{Column, List, Order, Scrolled};
 
 use crate::{
-    connection::{Link, Notice, Replay},
+    connection::{Link, Notice, ReplayStatus},
     what_if::WhatIf,
 };
 use select::{Chosen, Whole};
@@ -92,7 +91,7 @@ pub struct App {
     /// How the agent is reached.
     pub link: Link,
     /// How the replay stands, in one.
-    pub replay: Option<Replay>,
+    pub replay: Option<ReplayStatus>,
     /// The screen.
     pub screen: Screen,
     /// Whether help is shown on top.

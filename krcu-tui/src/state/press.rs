@@ -2,25 +2,11 @@
 
 use krcu_report::CachePhase;
 
-use super::{App, Column, List, Screen};
-use crate::keys::{self, Action, Key};
-
-/// What is asked of a replay.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Plays, or pauses.
-    Play,
-    /// One event.
-    Step,
-    /// To the next destroy.
-    NextDestroy,
-    /// Faster, or slower.
-    Speed(i32),
-    /// So many thousandths of the run on, or back.
-    Skip(i32),
-    /// To this many thousandths of the run.
-    Seek(u16),
-}
+use super::{App, Column, List, Screen, Scrolled};
+use crate::{
+    connection::Command,
+    keys::{self, Action, Key},
+};
 
 impl App {
     /// A key was pressed; gives what is to be asked of a replay.
@@ -139,6 +125,15 @@ impl App {
             list.selected = row;
             self.choose();
         }
+    }
+
+    /// It was drawn: what is pressed next moves from there.
+    pub fn drawn(&mut self, scrolled: Scrolled) {
+        if let (Some(list), Some(drawn)) = (self.list(), scrolled.list) {
+            *list = drawn;
+        }
+        self.evidence_top = scrolled.evidence_top.unwrap_or(self.evidence_top);
+        self.help_top = scrolled.help_top.unwrap_or(self.help_top);
     }
 
     /// A heading was pointed at.

@@ -32,7 +32,7 @@ const LABELS: [(usize, &str); 6] =
 /// Columns from which on the mean is there as well.
 const WIDE: u16 = 100;
 
-pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let Some(report) = &app.report else { return };
     let theme = *canvas.theme;
     let used = running(canvas, area, report);
@@ -46,9 +46,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     canvas.headings(table, &fields, None);
     let finished = |row| finished(theme, report, row, &fields);
     let rows: Vec<Row> = report.barriers_finished.iter().map(finished).collect();
-    let mut list = app.barriers;
-    canvas.rows(below(table, 1), &fields, &rows, &mut list);
-    app.barriers = list;
+    canvas.rows(below(table, 1), &fields, &rows, app.barriers);
 }
 
 fn below(area: Rect, rows: u16) -> Rect {

@@ -26,7 +26,7 @@ const OUTSTANDING: &str = "so far";
 const QUEUED: &str = "queued/s so far";
 const FREED: &str = "freed/s so far";
 
-pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = *canvas.theme;
     let fields = fields(area.width);
     canvas.headings(area, &fields, Some((app.order.column, app.order.is_reversed)));
@@ -43,9 +43,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         };
         canvas.line(body, 0, Line::styled(words, theme.quiet()));
     }
-    let mut list = app.caches;
-    canvas.rows(body, &fields, &rows, &mut list);
-    app.caches = list;
+    canvas.rows(body, &fields, &rows, app.caches);
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, summary(theme, app, rows.len(), area.width));
     if let Some(cache) = app.selected_cache() {

@@ -18,7 +18,7 @@ const MARKS: &str = "! a fault   ~ a fault elsewhere, or by luck not here   ? ca
 /// Lines of the first column, so that the second is about as long.
 const MOST: usize = 17;
 
-pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = *canvas.theme;
     let mut blocks: Vec<Vec<Line<'static>>> = Vec::new();
     for place in Where::ALL {
@@ -43,14 +43,15 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     // The last row is that of the marks, or of what there is below.
     let height = area.height.saturating_sub(1);
     let most = first.len().max(second.len()).saturating_sub(height.into());
-    app.help_top = app.help_top.min(most);
+    let top = app.help_top.min(most);
+    canvas.scrolled.help_top = Some(top);
     // A blank stands between the two.
     let left = Rect { x, width: columns.saturating_sub(1), height, ..area };
     let halves = [left, Rect { x: x + columns, width: columns, height, ..area }];
     for (half, lines) in halves.into_iter().zip([first, second]) {
-        canvas.lines(half, lines.into_iter().skip(app.help_top).collect());
+        canvas.lines(half, lines.into_iter().skip(top).collect());
     }
-    let last = match most - app.help_top {
+    let last = match most - top {
         0 => MARKS.to_owned(),
         below => format!("{below} more below: ↓"),
     };

@@ -25,7 +25,7 @@ pub use theme::Theme;
 use crate::{
     connection::{Link, SPEEDS},
     keys,
-    state::{App, Column, Freshness, Screen},
+    state::{App, Column, Freshness, List, Screen, Scrolled},
 };
 use text::{brief, clip, duration, span_of, width};
 
@@ -71,9 +71,26 @@ pub(crate) struct Canvas<'a, 'f> {
     frame: &'a mut Frame<'f>,
     theme: &'a Theme,
     hits: &'a mut Hits,
+    scrolled: &'a mut Scrolled,
+}
+
+/// What was drawn.
+#[derive(Clone, Debug, Default)]
+pub struct Drawn {
+    /// Where the mouse can point.
+    pub hits: Hits,
+    /// How far lists are scrolled, for [`App::drawn`].
+    pub scrolled: Scrolled,
 }
 
 impl Canvas<'_, '_> {
+    /// The first row of a list on so many lines, so that the selected one is there.
+    fn scroll(&mut self, mut list: List, lines: u16) -> usize {
+        let top = list.scroll(lines.into());
+        self.scrolled.list = Some(list);
+        top
+    }
+
     /// One line, clipped to its area's width.
     fn line(&mut self, area: Rect, row: u16, line: Line<'static>) {
         if row < area.height {
@@ -90,15 +107,15 @@ impl Canvas<'_, '_> {
     }
 }
 
-/// Draws everything; gives where the mouse can point.
-pub fn draw(frame: &mut Frame<'_>, app: &mut App, now_ms: u64, theme: &Theme, socket: &str) -> Hits {
-    let mut hits = Hits::default();
+/// Draws everything.
+pub fn draw(frame: &mut Frame<'_>, app: &App, now_ms: u64, theme: &Theme, socket: &str) -> Drawn {
+    let mut drawn = Drawn::default();
     let area = frame.area();
-    let mut canvas = Canvas { frame, theme, hits: &mut hits };
+    let mut canvas = Canvas { frame, theme, hits: &mut drawn.hits, scrolled: &mut drawn.scrolled };
     if area.width < LEAST.0 || area.height < LEAST.1 {
         let words = format!("krcu needs {} × {}", LEAST.0, LEAST.1);
         canvas.line(area, 0, Line::from(words));
-        return hits;
+        return drawn;
     }
     let freshness = app.freshness(now_ms);
     head(&mut canvas, area, app, freshness);
@@ -126,7 +143,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App, now_ms: u64, theme: &Theme, so
     if theme.is_ascii() {
         only_ascii(frame.buffer_mut());
     }
-    hits
+    drawn
 }
 
 /// Whatever else the words have, where the terminal may not know it.

@@ -18,7 +18,7 @@ const ABOUT: u16 = 7;
 /// Columns from which on it is said how each is attached.
 const WIDE: u16 = 100;
 
-pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let Some(report) = &app.report else { return };
     let theme = *canvas.theme;
     if report.probes.is_empty() {
@@ -47,9 +47,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         lines.extend(evidence(theme, label, sentence, area.width.into()));
     }
     canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
-    let mut list = app.probes;
-    canvas.rows(body, &fields, &rows, &mut list);
-    app.probes = list;
+    canvas.rows(body, &fields, &rows, app.probes);
 }
 
 /// The columns of the table, for a screen so wide.

@@ -122,8 +122,8 @@ impl Canvas<'_, '_> {
     }
 
     /// The rows of a list, as many as there is room for, with the selected one among them.
-    pub(crate) fn rows(&mut self, area: Rect, fields: &[Field], rows: &[Row], list: &mut List) {
-        let top = list.scroll(area.height.into());
+    pub(crate) fn rows(&mut self, area: Rect, fields: &[Field], rows: &[Row], list: List) {
+        let top = self.scroll(list, area.height);
         for (place, row) in rows.iter().enumerate().skip(top).take(area.height.into()) {
             let y = area.y + u16::try_from(place - top).unwrap_or(0);
             let line = Rect { y, height: 1, ..area };

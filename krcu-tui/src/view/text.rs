@@ -1,6 +1,6 @@
 //! Text: numbers as a screen shows them, and lines that fit.
 
-use krcu_report::words::{count, span};
+use krcu_report::words::{count, lines_of, span};
 use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -134,22 +134,10 @@ pub(crate) fn bytes(bytes: u64) -> String {
 
 /// Words below one another, behind a label of so many columns.
 pub(crate) fn labelled(label: &str, words: &str, label_columns: usize, columns: usize) -> Vec<String> {
-    let room = columns.saturating_sub(label_columns).max(10);
-    let mut lines: Vec<String> = Vec::new();
-    let mut line = String::new();
-    for word in words.split(' ') {
-        if !line.is_empty() && width(&line) + 1 + width(word) > room {
-            lines.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    lines.push(line);
-    let head = |place: usize| if place == 0 { label } else { "" };
-    let lines = lines.into_iter().enumerate();
-    lines.map(|(place, line)| format!("{:label_columns$}{}", head(place), clip(&line, room))).collect()
+    let columns = label_columns + columns.saturating_sub(label_columns).max(10);
+    let (head, indent) = (format!("{label:label_columns$}"), " ".repeat(label_columns));
+    let options = lines_of(columns).initial_indent(&head).subsequent_indent(&indent);
+    textwrap::wrap(words, options).iter().map(|line| clip(line, columns)).collect()
 }
 
 /// The same as lines, the label in its own style.

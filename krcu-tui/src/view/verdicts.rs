@@ -7,12 +7,12 @@ use super::{
     Canvas, Target, Theme, evidence, overview,
     text::{clip, width},
 };
-use crate::state::App;
+use crate::state::{App, List};
 
 /// Columns from which on the evidence is beside the list.
 const WIDE: u16 = 140;
 
-pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = *canvas.theme;
     let mut area = area;
     if app.is_verdict_gone {
@@ -32,16 +32,16 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     if app.evidence {
         let lines = evidence::lines(theme, row, area.width.into(), true);
         let most = lines.len().saturating_sub(area.height.into());
-        app.evidence_top = app.evidence_top.min(most);
-        app.verdicts.page = area.height.into();
-        let below = most - app.evidence_top;
-        canvas.lines(area, lines.into_iter().skip(app.evidence_top).collect());
+        let top = app.evidence_top.min(most);
+        canvas.scrolled.evidence_top = Some(top);
+        canvas.scrolled.list = Some(List { page: area.height.into(), ..app.verdicts });
+        let below = most - top;
+        canvas.lines(area, lines.into_iter().skip(top).collect());
         if below > 0 {
             more(canvas, area, &format!(" {below} more below "));
         }
         return;
     }
-    let rows = app.verdict_rows().len();
     let cut = app.cut_verdicts();
     let cut = cut.map(|(listed, total)| format!(" the newest {} of {} ", count(listed), count(total)));
     let (list, beside) = if area.width >= WIDE {
@@ -58,7 +58,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
         }
         (list, right)
     } else {
-        let height = u16::try_from(rows).unwrap_or(u16::MAX).clamp(1, area.height / 3);
+        let height = u16::try_from(app.verdict_rows().len()).unwrap_or(u16::MAX).clamp(1, area.height / 3);
         let below = Rect { y: area.y + height + 1, height: area.height - height - 1, ..area };
         canvas.line(
             Rect { y: area.y + height, height: 1, ..area },
@@ -73,9 +73,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     if is_cut {
         more(canvas, beside, " Enter: all of it ");
     }
-    let mut scrolled = app.verdicts;
-    let top = scrolled.scroll(list.height.into());
-    app.verdicts = scrolled;
+    let top = canvas.scroll(app.verdicts, list.height);
     for (place, row) in app.verdict_rows().iter().enumerate().skip(top).take(list.height.into()) {
         let y = list.y + u16::try_from(place - top).unwrap_or(0);
         let line = Rect { y, height: 1, ..list };

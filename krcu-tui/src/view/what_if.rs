@@ -19,7 +19,7 @@ const ABOUT: u16 = 5;
 /// Columns from which on all numbers are there.
 const WIDE: u16 = 120;
 
-pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
+pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = *canvas.theme;
     let Some(answer) = app.shown_answer() else {
         canvas.lines(area, evidence(theme, "", without_answer(app), area.width.into()));
@@ -38,10 +38,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &mut App) {
     let about = if table.height > 2 * ABOUT { ABOUT } else { 0 };
     let body = Rect { y: table.y + 1, height: table.height.saturating_sub(1 + about), ..table };
     let rows: Vec<Row> = answer.rows.iter().map(|row| approach(theme, row, &fields)).collect();
-    let mut list = app.what_if;
-    canvas.rows(body, &fields, &rows, &mut list);
-    app.what_if = list;
-    let Some(answer) = app.shown_answer() else { return };
+    canvas.rows(body, &fields, &rows, app.what_if);
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
     let mut lines = Vec::new();

@@ -8,10 +8,10 @@ pub(crate) mod watch;
 use std::path::PathBuf;
 
 use krcu_tui::{
-    connection::{Link, Notice, Player, Tape, load},
+    connection::{Command, Link, Notice, Player, Tape, load},
     keys::Key,
-    state::{App, Command},
-    view::{self, Hits, Theme},
+    state::App,
+    view::{self, Drawn, Hits, Theme},
     what_if,
 };
 use ratatui::{Terminal, backend::TestBackend, buffer::Buffer};
@@ -74,10 +74,11 @@ impl<'a> Deck<'a> {
 /// What is on a terminal of this size.
 pub(crate) fn draw(app: &mut App, (width, height): (u16, u16), theme: Theme, now_ms: u64) -> (Buffer, Hits) {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-    let mut hits = Hits::default();
-    let frame = terminal.draw(|frame| hits = view::draw(frame, app, now_ms, &theme, "/run/krcu/krcu.sock"));
+    let mut drawn = Drawn::default();
+    let frame = terminal.draw(|frame| drawn = view::draw(frame, app, now_ms, &theme, "/run/krcu/krcu.sock"));
     let buffer = frame.unwrap().buffer.clone();
-    (buffer, hits)
+    app.drawn(drawn.scrolled);
+    (buffer, drawn.hits)
 }
 
 /// A buffer's lines, without blanks at their ends.

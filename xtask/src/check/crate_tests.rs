@@ -34,6 +34,17 @@ impl Filter {
         }
         (!self.tests.is_empty()).then_some(&self.tests)
     }
+
+    /// Of which crates the tests in documentation run, as cargo's arguments.
+    fn of_documentation(&self) -> Option<Vec<String>> {
+        if self.is_empty() || self.tests.iter().any(|name| name.contains(DOCUMENTATION)) {
+            return Some(vec!["--workspace".to_owned()]);
+        }
+        let is_library = |name: &&String| host::repository().join(name).join("src/lib.rs").is_file();
+        let crates: Vec<String> =
+            self.crates.iter().filter(is_library).map(|name| format!("-p={name}")).collect();
+        (!crates.is_empty()).then_some(crates)
+    }
 }
 
 /// A program that holds tests.
@@ -59,7 +70,7 @@ impl Program {
 }
 
 /// The names of all tests that `cargo test` builds with these arguments, each with its source. Tests in documentation are not
-/// among them.
+/// among them: see [`documentation_names`].
 ///
 /// # Errors
 ///
@@ -110,28 +121,25 @@ pub(crate) fn run(arguments: &[&str], filter: &Filter, tally: &Tally) -> Result<
     Ok(all)
 }
 
-/// Runs the tests in documentation, of which only the number is counted.
+/// Runs the tests in documentation, when all tests are asked for, or a crate, or one of them.
 ///
 /// # Errors
 ///
-/// When cargo cannot be started.
+/// When cargo cannot be started, or a test does not compile.
 pub(crate) fn documentation(filter: &Filter, tally: &Tally) -> Result<()> {
-    if !filter.is_empty() {
-        return Ok(());
-    }
-    let mut command = build::by_hand();
-    let output = command
-        .args(["test", "--quiet", "--workspace", "--doc"])
-        .env("KRCU_EBPF_OBJECT", build::object_path())
+    let Some(of) = filter.of_documentation() else { return Ok(()) };
+    let output = documentation_command(&of)
         .stdout(Stdio::piped())
         .spawn()
         .and_then(Child::wait_with_output)
         .context("starting cargo test --doc")?;
     let before = tally.failures();
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        tally.add_result_line(line);
-        if line.starts_with("test result: ") && !line.contains(" 0 passed; 0 failed") {
-            println!("documentation: {line}");
+        if let Some((name, outcome)) = line.strip_prefix("test ").and_then(|rest| rest.rsplit_once(" ... "))
+            && let Some((source, name)) = documented(name)
+        {
+            println!("{line}");
+            tally.add_test_line(source, &format!("test {name} ... {outcome}"));
         }
     }
     if !output.status.success() && tally.failures() == before {
@@ -139,6 +147,35 @@ pub(crate) fn documentation(filter: &Filter, tally: &Tally) -> Result<()> {
     }
     Ok(())
 }
+
+/// The names of all tests in documentation, each behind its source.
+///
+/// # Errors
+///
+/// When cargo cannot be started.
+pub(crate) fn documentation_names() -> Result<Vec<String>> {
+    let mut command = documentation_command(&["--workspace".to_owned()]);
+    let text = output_of(command.args(["--", "--list", "--format", "terse"]))?;
+    let names = text.lines().filter_map(|line| documented(line.strip_suffix(": test")?));
+    Ok(names.map(|(source, name)| format!("{source} {name}")).collect())
+}
+
+fn documentation_command(of: &[String]) -> Command {
+    let mut command = build::by_hand();
+    command.args(["test", "--doc"]).args(of).env("KRCU_EBPF_OBJECT", build::object_path());
+    command
+}
+
+/// The source and the name of a test in documentation, of `SOURCE - ITEM (line N)`. The line is left out: it changes with
+/// whatever is written above.
+fn documented(name: &str) -> Option<(&str, String)> {
+    let (source, rest) = name.split_once(" - ")?;
+    let item = rest.split("(line ").next().unwrap_or_default().trim();
+    Some((source, format!("{DOCUMENTATION}{item}")))
+}
+
+/// How the name of a test in documentation begins.
+const DOCUMENTATION: &str = "documentation::";
 
 /// The programs, built.
 fn programs(arguments: &[&str]) -> Result<Vec<Program>> {
@@ -172,7 +209,24 @@ fn programs(arguments: &[&str]) -> Result<Vec<Program>> {
 mod tests {
     use std::path::Path;
 
-    use super::Filter;
+    use super::{Filter, documented};
+
+    #[test]
+    fn a_test_in_documentation_is_known_by_what_it_documents() {
+        let known = |name| documented(name).map(|(source, name)| format!("{source} {name}"));
+        let of_item = known("krcu-report/src/reporter.rs - reporter::Reporter (line 17)");
+        assert_eq!(of_item.unwrap(), "krcu-report/src/reporter.rs documentation::reporter::Reporter");
+        assert_eq!(known("a/src/lib.rs - (line 3) - compile").unwrap(), "a/src/lib.rs documentation::");
+        assert_eq!(known("some::test"), None);
+        let of = |crates: &[&str], tests: &[&str]| {
+            let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            Filter { crates: owned(crates), tests: owned(tests) }.of_documentation()
+        };
+        assert_eq!(of(&[], &[]).unwrap(), ["--workspace"]);
+        assert_eq!(of(&["krcu-report", "xtask"], &[]).unwrap(), ["-p=krcu-report"]);
+        assert_eq!(of(&[], &["documentation::reporter"]).unwrap(), ["--workspace"]);
+        assert_eq!(of(&["xtask"], &["closing_line"]), None);
+    }
 
     #[test]
     fn a_filter_asks_each_program_for_what_it_may_have() {

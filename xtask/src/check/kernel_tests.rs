@@ -41,8 +41,12 @@ const MEAN_SECONDS: u64 = 30;
 const BOOT_SECONDS: u64 = 120;
 /// How the error of a machine begins whose time ran out.
 const TIME_RAN_OUT: &str = "the machine was ended after";
-/// Estimated seconds of a boot, of a scenario that is watched with others, and of one with a krcu of its own.
-const RECKONED: (f32, f32, f32) = (20.0, 1.0, 8.0);
+/// Estimated seconds of a boot.
+const BOOT_RECKONED: f32 = 20.0;
+/// Of a scenario that is watched with others.
+const WATCHED_RECKONED: f32 = 1.0;
+/// Of one with a krcu of its own.
+const OWN_RECKONED: f32 = 8.0;
 
 /// A scenario on one kernel.
 #[derive(Clone, Copy)]
@@ -92,8 +96,8 @@ impl Boot {
     }
 
     fn reckoned(&self) -> f32 {
-        let (boot, with_others, own) = RECKONED;
-        boot + self.cases.iter().map(|_| if self.is_watched { with_others } else { own }).sum::<f32>()
+        let each = if self.is_watched { WATCHED_RECKONED } else { OWN_RECKONED };
+        BOOT_RECKONED + self.cases.iter().map(|_| each).sum::<f32>()
     }
 }
 

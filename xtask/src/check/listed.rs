@@ -17,7 +17,10 @@ use crate::check::truth;
 use crate::host;
 
 /// Checks: what is neither a test of a crate nor a scenario.
-pub(crate) const CHECKS: [&str; 10] = [
+pub(crate) const CHECKS: [&str; 13] = [
+    "tidy",
+    "packages of the libraries",
+    "documentation of the libraries",
     "formatting",
     "formatting of the probes",
     "lints",
@@ -30,8 +33,18 @@ pub(crate) const CHECKS: [&str; 10] = [
     "the list of tests",
 ];
 /// The checks of a quick run.
-pub(crate) const QUICK_CHECKS: [&str; 5] =
-    ["formatting", "formatting of the probes", "lints", "lints of the checker", "lints of the probes"];
+pub(crate) const QUICK_CHECKS: [&str; 7] = [
+    "tidy",
+    "packages of the libraries",
+    "formatting",
+    "formatting of the probes",
+    "lints",
+    "lints of the checker",
+    "lints of the probes",
+];
+/// Of these, those that look at the sources and need nothing that is built.
+pub(crate) const LOOKS: [&str; 4] =
+    ["tidy", "packages of the libraries", "formatting", "formatting of the probes"];
 /// The check that every test of the list was run, and no other.
 pub(crate) const THE_LIST: &str = "check the list of tests";
 /// The tests of the model that are behind a feature.
@@ -48,6 +61,16 @@ const MACHINES: [(&str, &str); 6] = [
     ("6.12", "trace_killed"),
     ("6.12", "systemd_unit"),
 ];
+
+/// Those that run on one more kernel when it is asked for.
+const ON_REQUEST: [(&str, &str); 1] = [("6.1", "systemd_unit")];
+
+/// On which kernels of a list the test of this name runs, or can; none when it is no test on a kernel.
+pub(crate) fn series_of<'a>(list: &'a str, name: &str) -> Vec<&'a str> {
+    let lines = list.lines().filter_map(|line| line.strip_prefix("kernel ")?.split_once(' '));
+    let all = lines.chain(ON_REQUEST);
+    all.filter(|(_, of)| *of == name).map(|(series, _)| series).collect()
+}
 
 /// Every scenario that a whole run runs.
 pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
@@ -81,5 +104,6 @@ pub(crate) fn all() -> Result<BTreeSet<String>> {
         let names = crate_tests::names(arguments)?;
         lines.extend(names.iter().map(|(source, name)| format!("crate {} {name}", source.display())));
     }
+    lines.extend(crate_tests::documentation_names()?.iter().map(|line| format!("crate {line}")));
     Ok(lines)
 }

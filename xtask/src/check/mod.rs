@@ -18,6 +18,7 @@ mod screens;
 mod systemd_boot;
 mod tally;
 pub(crate) mod test;
+mod tidy;
 mod trace_tests;
 pub(crate) mod traces;
 pub(crate) mod truth;

@@ -107,9 +107,8 @@ pub(crate) fn run(parts: Vec<Part<'_>>, keep_times: bool) {
     };
     let (state, changed) = (Mutex::new(state), Condvar::new());
     let panicked = Mutex::new(None);
-    let lock = || -> MutexGuard<'_, State<'_>> { state.lock().unwrap_or_else(PoisonError::into_inner) };
     let work = || loop {
-        let mut guard = lock();
+        let mut guard = locked(&state);
         let part = loop {
             if guard.waiting.is_empty() {
                 return;
@@ -124,7 +123,7 @@ pub(crate) fn run(parts: Vec<Part<'_>>, keep_times: bool) {
         drop(guard);
         // Whatever it does, the others are told that it is over.
         let outcome = panic::catch_unwind(panic::AssertUnwindSafe(part.work));
-        let mut guard = lock();
+        let mut guard = locked(&state);
         guard.running.remove(&part.name);
         guard.times.insert(part.name.clone(), begun.elapsed().as_secs_f32());
         guard.over.insert(part.name);
@@ -139,25 +138,7 @@ pub(crate) fn run(parts: Vec<Part<'_>>, keep_times: bool) {
         for _ in 0..workers {
             scope.spawn(work);
         }
-        scope.spawn(|| {
-            loop {
-                let guard = lock();
-                let (guard, _) =
-                    changed.wait_timeout(guard, SAY_EVERY).unwrap_or_else(PoisonError::into_inner);
-                if guard.waiting.is_empty() && guard.running.is_empty() {
-                    return;
-                }
-                if guard.running.values().all(|(begun, _)| begun.elapsed() < SAY_EVERY) {
-                    continue;
-                }
-                let running: Vec<String> = guard
-                    .running
-                    .iter()
-                    .map(|(name, (begun, _))| format!("{name} ({} s)", begun.elapsed().as_secs()))
-                    .collect();
-                say(&format!("running: {}; {} more wait", running.join(", "), guard.waiting.len()));
-            }
-        });
+        scope.spawn(|| tell(&state, &changed));
     });
     if let Some(cause) = panicked.into_inner().unwrap_or_else(PoisonError::into_inner) {
         panic::resume_unwind(cause);
@@ -166,6 +147,28 @@ pub(crate) fn run(parts: Vec<Part<'_>>, keep_times: bool) {
     if let (true, Ok(root), Ok(text)) = (keep_times, cache::root(), serde_json::to_string_pretty(&times)) {
         // Without them the next run begins in another order, which is no worse than the first.
         drop(cache::write_file(&root.join(TIMES), text.as_bytes()));
+    }
+}
+
+fn locked<'a, 'b>(state: &'a Mutex<State<'b>>) -> MutexGuard<'a, State<'b>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Says now and then what runs, until nothing does.
+fn tell(state: &Mutex<State<'_>>, changed: &Condvar) {
+    loop {
+        let guard = locked(state);
+        let (guard, _) = changed.wait_timeout(guard, SAY_EVERY).unwrap_or_else(PoisonError::into_inner);
+        if guard.waiting.is_empty() && guard.running.is_empty() {
+            return;
+        }
+        if guard.running.values().all(|(begun, _)| begun.elapsed() < SAY_EVERY) {
+            continue;
+        }
+        let running = guard.running.iter();
+        let running: Vec<String> =
+            running.map(|(name, (begun, _))| format!("{name} ({} s)", begun.elapsed().as_secs())).collect();
+        say(&format!("running: {}; {} more wait", running.join(", "), guard.waiting.len()));
     }
 }
 

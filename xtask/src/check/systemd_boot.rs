@@ -22,10 +22,21 @@ use crate::progress::{say, tail_of};
 
 /// What it is called in the tally.
 const NAME: &str = "systemd_unit";
-/// Where the destroy does not wait, and where it does: the module's verdict with its priority in the journal, and how many
-/// deferred frees were outstanding in the end.
-const KERNELS: [(&str, &str, &str); 2] =
-    [("6.1", "pending priority 4", "777"), ("6.12", "waited priority 5", "0")];
+/// A kernel, and what of [`EXPECTED`] differs there.
+#[derive(Clone, Copy)]
+struct Kernel {
+    series: &'static str,
+    /// The module's verdict, with its priority in the journal.
+    verdict: &'static str,
+    /// How many deferred frees were outstanding in the end.
+    outstanding: &'static str,
+}
+
+/// Where the destroy does not wait, and where it does.
+const KERNELS: [Kernel; 2] = [
+    Kernel { series: "6.1", verdict: "pending priority 4", outstanding: "777" },
+    Kernel { series: "6.12", verdict: "waited priority 5", outstanding: "0" },
+];
 /// Where it is run when nothing is chosen: a minute, not two.
 const ALWAYS: &str = "6.12";
 /// What is done there.
@@ -68,12 +79,12 @@ pub(crate) fn parts<'a>(choice: &Choice, tally: &'a Tally, packed: &str) -> Vec<
     let is_left_out = choice.kept || !choice.has_name(NAME);
     let is_chosen =
         |series: &str| if choice.is_partial() { choice.has_series(series) } else { series == ALWAYS };
-    let kernels = KERNELS.into_iter().filter(|(series, ..)| !is_left_out && is_chosen(series));
+    let kernels = KERNELS.into_iter().filter(|kernel| !is_left_out && is_chosen(kernel.series));
     kernels
         .map(|kernel| {
-            let (series, ..) = kernel;
-            let part = Part::new(&format!("{series} {NAME}"), Place::Machine, 150.0, move || {
-                tally.add(&format!("kernel {series} {NAME}"), run(kernel));
+            let name = format!("{} {NAME}", kernel.series);
+            let part = Part::new(&name.clone(), Place::Machine, 150.0, move || {
+                tally.add(&format!("kernel {name}"), run(kernel));
             });
             part.after(&[packed])
         })
@@ -81,10 +92,9 @@ pub(crate) fn parts<'a>(choice: &Choice, tally: &'a Tally, packed: &str) -> Vec<
 }
 
 /// Makes a root with the package, and boots it.
-fn run(kernel: (&str, &str, &str)) -> Result<()> {
-    let (series, ..) = kernel;
+fn run(kernel: Kernel) -> Result<()> {
     let (_, package) = install::pack()?;
-    let root = clean_root::fresh(&format!("systemd-root-{series}"), &package)?;
+    let root = clean_root::fresh(&format!("systemd-root-{}", kernel.series), &package)?;
     // A root without one asks the console who it is.
     cache::write_file(&root.join("etc/machine-id"), b"0123456789abcdef0123456789abcdef\n")?;
     let outcome = boot(kernel, &root);
@@ -92,7 +102,8 @@ fn run(kernel: (&str, &str, &str)) -> Result<()> {
     outcome
 }
 
-fn boot((series, verdict, outstanding): (&str, &str, &str), root: &Path) -> Result<()> {
+fn boot(kernel: Kernel, root: &Path) -> Result<()> {
+    let Kernel { series, verdict, outstanding } = kernel;
     let expected = EXPECTED.replace("VERDICT", verdict).replace("OUTSTANDING", outstanding);
     let parsed: Series = series.parse().with_context(|| format!("there is no kernel {series}"))?;
     say(&format!("{series}: booting a Debian with systemd"));

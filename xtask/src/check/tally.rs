@@ -78,22 +78,6 @@ impl Tally {
         Some(passed)
     }
 
-    /// Counts tests of which a program tells only the number.
-    pub(crate) fn add_result_line(&self, line: &str) {
-        let Some(counts) = line.trim_start().strip_prefix("test result: ") else { return };
-        let count = |word: &str| -> u64 {
-            let words: Vec<&str> = counts.split([' ', ';']).collect();
-            let number = words.windows(2).find_map(|pair| match pair {
-                [number, found] if *found == word => number.parse().ok(),
-                _ => None,
-            });
-            number.unwrap_or(0)
-        };
-        let mut counts = self.counts();
-        counts.passed += count("passed");
-        counts.failed += count("failed");
-    }
-
     /// Counts one more try of a case.
     pub(crate) fn tried_again(&self, reason: Reason) {
         *self.counts().again.entry(reason).or_default() += 1;
@@ -150,19 +134,8 @@ fn title(line: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Counts, Tally};
+    use super::Tally;
     use crate::check::retries::Reason;
-
-    #[test]
-    fn result_lines_are_added() {
-        let tally = Tally::default();
-        tally.add_result_line("test result: ok. 9 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out");
-        tally.add_result_line(
-            "test result: FAILED. 3 passed; 2 failed; 1 ignored; 0 measured; 0 filtered out",
-        );
-        tally.add_result_line("test some::test ... ok");
-        assert_eq!(*tally.counts(), Counts { passed: 12, failed: 2, ..Counts::default() });
-    }
 
     #[test]
     fn each_test_of_a_program_is_known_by_its_name() {

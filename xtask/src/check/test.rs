@@ -18,6 +18,7 @@ use crate::check::scenarios::{SERIES, Scenario};
 use crate::check::schedule::{self, Part, Place};
 use crate::check::systemd_boot;
 use crate::check::tally::Tally;
+use crate::check::tidy;
 use crate::check::trace_tests;
 use crate::check::truth;
 use crate::dist::clean_root;
@@ -33,6 +34,8 @@ use crate::toolchain::setup;
 const CRATES: &str = "tests of the crates";
 /// The part that packs the package.
 const PACKAGE: &str = "package";
+/// The crates that others may use.
+const PUBLISHED: [&str; 4] = ["krcu-common", "krcu-model", "krcu-reference", "krcu-trace"];
 /// The kernel of `--quick`.
 const QUICK: &str = "6.12";
 
@@ -66,6 +69,15 @@ struct Parts {
     kernels: Option<Choice>,
     /// Whether it is everything.
     is_whole: bool,
+}
+
+impl Parts {
+    /// Whether it is more than a look at the sources.
+    fn need_programs(&self) -> bool {
+        self.crates.is_some()
+            || self.kernels.is_some()
+            || !self.checks.iter().all(|check| listed::LOOKS.contains(check))
+    }
 }
 
 impl Asked {
@@ -109,11 +121,7 @@ impl Asked {
         let mut filter = Filter::default();
         let list = listed::kept()?;
         for name in &self.names {
-            let is_scenario = list.lines().any(|line| {
-                line.strip_prefix("kernel ")
-                    .and_then(|rest| rest.split_once(' '))
-                    .is_some_and(|(_, of)| of == name)
-            });
+            let series = listed::series_of(&list, name);
             let check = listed::CHECKS.into_iter().find(|check| check == name);
             let is_crate = list.lines().any(|line| {
                 line.strip_prefix("crate ")
@@ -125,7 +133,14 @@ impl Asked {
                     .filter(|line| line.starts_with("crate "))
                     .filter_map(|line| line.rsplit_once(' '))
             };
-            if is_scenario {
+            if !series.is_empty() {
+                if !series.iter().any(|series| choice.has_series(series)) {
+                    bail!(
+                        "{name} does not run on the kernel {}: name one of {} with --kernel, or leave --kernel out",
+                        choice.series.join(" or "),
+                        series.join(", ")
+                    );
+                }
                 choice.names.push(name.clone());
             } else if let Some(check) = check {
                 parts.checks.insert(check);
@@ -157,17 +172,19 @@ impl Asked {
 /// When the set-up or the build fails: then nothing can be tested.
 pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
     let parts = asked.parts()?;
-    setup::ensure_packages()?;
     let tally = Tally::default();
     let (judged, formatted) = (Mutex::default(), Mutex::default());
-    thread::scope(|scope| {
-        // What machines need from the archive comes while the programs are compiled.
-        if let Some(choice) = &parts.kernels {
-            scope.spawn(|| prepare(choice));
-        }
-        setup::ensure()?;
-        build::all("release")
-    })?;
+    if parts.need_programs() {
+        setup::ensure_packages()?;
+        thread::scope(|scope| {
+            // What machines need from the archive comes while the programs are compiled.
+            if let Some(choice) = &parts.kernels {
+                scope.spawn(|| prepare(choice));
+            }
+            setup::ensure()?;
+            build::all("release")
+        })?;
+    }
     let mut all = on_host(&parts, &tally)?;
     if let Some(choice) = &parts.kernels {
         let scenarios: Vec<&'static Scenario> = listed::scenarios().collect();
@@ -212,12 +229,18 @@ fn prepare(choice: &Choice) {
 fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
     let mut all = Vec::new();
     let has = |name: &str| parts.checks.contains(name);
+    if has("tidy") {
+        all.push(Part::new("tidy", Place::Host, 1.0, move || tally.add("check tidy", tidy::run())));
+    }
     let mut command = |name: &'static str, command: Command| {
         if has(name) {
             all.push(Part::new(name, Place::Host, 10.0, move || check(tally, name, command)));
         }
     };
     command("formatting", cargo(&["fmt", "--check"]));
+    let mut packages = cargo(&["package", "--offline", "--allow-dirty", "--no-verify", "--quiet"]);
+    packages.args(PUBLISHED.iter().flat_map(|name| ["-p", name]));
+    command("packages of the libraries", packages);
     let mut probes = cargo(&["fmt", "--check"]);
     probes.current_dir(host::repository().join(build::EBPF_CRATE));
     command("formatting of the probes", probes);
@@ -236,12 +259,17 @@ fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
             all.push(Part::new(name, Place::Host, 60.0, move || check(tally, name, command)));
         }
     };
+    let mut documented = cargo(&["doc", "--quiet", "--no-deps", "-p", "krcu-report"]);
+    documented.args(PUBLISHED.iter().flat_map(|name| ["-p", name])).env("RUSTDOCFLAGS", "-D warnings");
+    command("documentation of the libraries", documented);
     command("lints", linted(&["--workspace", "--all-targets"]));
     command(
         "lints of the checker",
         linted(&["-p", "krcu-reference", "--features", "check", "--all-targets"]),
     );
-    command("lints of the probes", build::ebpf_lints()?);
+    if has("lints of the probes") {
+        command("lints of the probes", build::ebpf_lints()?);
+    }
     if let Some(filter) = &parts.crates {
         let filter = filter.clone();
         all.push(Part::new(CRATES, Place::Host, 200.0, move || {
@@ -382,12 +410,12 @@ mod tests {
 
     #[test]
     fn a_name_is_that_of_a_scenario_a_crate_a_check_or_a_test() {
-        let parts = named(&["leak", "krcu-trace", "lints", "result_lines"]).parts().unwrap();
+        let parts = named(&["leak", "krcu-trace", "lints", "closing_line"]).parts().unwrap();
         assert_eq!(parts.kernels.unwrap().names, ["leak"]);
         let filter = parts.crates.unwrap();
         assert_eq!(
             (&filter.crates[..], &filter.tests[..]),
-            (&["krcu-trace".to_owned()][..], &["result_lines".to_owned()][..])
+            (&["krcu-trace".to_owned()][..], &["closing_line".to_owned()][..])
         );
         assert_eq!(parts.checks.into_iter().collect::<Vec<_>>(), ["lints"]);
         assert!(!parts.checker_tests && !parts.is_whole);
@@ -395,6 +423,26 @@ mod tests {
         assert!(
             named(&["nothing_of_the_kind"]).parts().unwrap_err().to_string().contains("nothing_of_the_kind")
         );
+    }
+
+    #[test]
+    fn a_scenario_of_another_kernel_is_refused_by_name() {
+        let on =
+            |series: &str, name: &str| Asked { series: vec![series.to_owned()], ..named(&[name]) }.parts();
+        assert_eq!(on("6.12", "trace_killed").unwrap().kernels.unwrap().names, ["trace_killed"]);
+        let refused = on("6.1", "trace_killed").unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "trace_killed does not run on the kernel 6.1: name one of 6.12 with --kernel, or leave --kernel out"
+        );
+        assert!(on("6.1", "systemd_unit").is_ok(), "it runs there when it is asked for");
+    }
+
+    #[test]
+    fn a_look_at_the_sources_builds_nothing() {
+        assert!(!named(&["tidy", "formatting"]).parts().unwrap().need_programs());
+        assert!(named(&["tidy", "lints"]).parts().unwrap().need_programs());
+        assert!(named(&["krcu-trace"]).parts().unwrap().need_programs());
     }
 
     #[test]

@@ -32,8 +32,21 @@ const KILLED: usize = 50;
 /// How many of them must have come far enough to leave events, or the test shows nothing.
 const FAR_ENOUGH: usize = 30;
 /// The formats of a report, each of the run of a module; all of a module's objects are queued while krcu watches.
-const FORMATS: [(&str, &str); 4] =
-    [("text", "krcu_pending"), ("json", "krcu_two"), ("tap", "krcu_mixed"), ("junit", "krcu_race")];
+const FORMATS: [Format; 4] = [
+    Format { name: "text", ending: "txt", module: "krcu_pending" },
+    Format { name: "json", ending: "json", module: "krcu_two" },
+    Format { name: "tap", ending: "tap", module: "krcu_mixed" },
+    Format { name: "junit", ending: "xml", module: "krcu_race" },
+];
+
+/// A format of a report.
+struct Format {
+    name: &'static str,
+    /// How the name of a file in this format ends.
+    ending: &'static str,
+    /// The module whose run is reported in it.
+    module: &'static str,
+}
 
 /// Replaces `krcu check` by one that also keeps its trace, its output and its status.
 const PRELUDE: &str = r#"krcu() {
@@ -212,7 +225,7 @@ fn boot(series: &str, name: &str, script: &str, seconds: u64) -> Result<PathBuf>
     drop(fs::remove_dir_all(&out));
     cache::create_folder(&out)?;
     let run = Run {
-        modules: FORMATS.map(|(_, module)| host::repository().join("modules").join(module)).into(),
+        modules: FORMATS.map(|format| host::repository().join("modules").join(format.module)).into(),
         out: Some(out.clone()),
         timeout: Duration::from_secs(seconds),
         ..Run::new(parsed, script)
@@ -226,8 +239,8 @@ fn boot(series: &str, name: &str, script: &str, seconds: u64) -> Result<PathBuf>
 fn formats(series: &str) -> Result<PathBuf> {
     let runs: String = FORMATS
         .iter()
-        .map(|(format, module)| {
-            format!("{format} --format {format} -- insmod /modules/{module}.ko && rmmod {module}\n")
+        .map(|Format { name, module, .. }| {
+            format!("{name} --format {name} -- insmod /modules/{module}.ko && rmmod {module}\n")
         })
         .collect();
     let script = format!(
@@ -242,17 +255,11 @@ fn formats(series: &str) -> Result<PathBuf> {
 fn agree(out: &Path) -> Result<()> {
     let peers = Peers::ready()?;
     let mut found = Vec::new();
-    for (format, _) in FORMATS {
-        let ending = match format {
-            "text" => "txt",
-            "junit" => "xml",
-            other => other,
-        };
-        let report = out.join(format!("{format}.{ending}"));
-        let agreed =
-            compare_part(out, format, format, &report).and_then(|()| peers.agree(&part(out, format)));
+    for Format { name, ending, .. } in FORMATS {
+        let report = out.join(format!("{name}.{ending}"));
+        let agreed = compare_part(out, name, name, &report).and_then(|()| peers.agree(&part(out, name)));
         if let Err(error) = agreed {
-            found.push(format!("{}: {error:#}", part(out, format).display()));
+            found.push(format!("{}: {error:#}", part(out, name).display()));
         }
     }
     ensure!(found.is_empty(), "{}", found.join("\n  "));

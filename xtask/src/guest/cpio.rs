@@ -1,7 +1,6 @@
 //! Writes a cpio archive of the "newc" kind, as the kernel's initramfs wants it.
 //!
-//! Format: the kernel's `Documentation/driver-api/early-userspace/buffer-format.rst`. Written here because it is
-//! forty lines, and because a folder of files made by an ordinary user cannot hold a device node.
+//! Entries are added one by one, since a folder of files made by an ordinary user cannot hold a device node.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,6 +9,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
+use cpio::newc::{self, Builder};
 
 const FOLDER: u32 = 0o040_755;
 const REGULAR: u32 = 0o100_000;
@@ -42,7 +42,7 @@ impl<W: Write> Cpio<W> {
             }
             so_far.push_str(part);
             if self.folders.insert(so_far.clone()) {
-                self.entry(&Entry { path: &so_far, mode: FOLDER, device: (0, 0) }, &[])?;
+                self.entry(entry(&so_far, FOLDER), &[])?;
             }
         }
         Ok(())
@@ -55,7 +55,7 @@ impl<W: Write> Cpio<W> {
     /// When the sink fails, or the file is too large for the format (4 GiB).
     pub(crate) fn file(&mut self, path: &str, permissions: u32, contents: &[u8]) -> Result<()> {
         self.above(path)?;
-        self.entry(&Entry { path, mode: REGULAR | permissions, device: (0, 0) }, contents)
+        self.entry(entry(path, REGULAR | permissions), contents)
     }
 
     /// Adds a file of this computer, with its permissions; a folder is added with everything below it.
@@ -119,7 +119,7 @@ impl<W: Write> Cpio<W> {
     /// When the sink fails.
     pub(crate) fn link(&mut self, path: &str, target: &str) -> Result<()> {
         self.above(path)?;
-        self.entry(&Entry { path, mode: LINK, device: (0, 0) }, target.as_bytes())
+        self.entry(entry(path, LINK), target.as_bytes())
     }
 
     /// Adds a character device.
@@ -129,7 +129,7 @@ impl<W: Write> Cpio<W> {
     /// When the sink fails.
     pub(crate) fn character_device(&mut self, path: &str, major: u32, minor: u32) -> Result<()> {
         self.above(path)?;
-        self.entry(&Entry { path, mode: CHARACTER_DEVICE, device: (major, minor) }, &[])
+        self.entry(entry(path, CHARACTER_DEVICE).rdev_major(major).rdev_minor(minor), &[])
     }
 
     /// Ends the archive.
@@ -137,51 +137,28 @@ impl<W: Write> Cpio<W> {
     /// # Errors
     ///
     /// When the sink fails.
-    pub(crate) fn finish(mut self) -> Result<W> {
-        self.entry(&Entry { path: "TRAILER!!!", mode: 0, device: (0, 0) }, &[])?;
-        self.sink.flush().context("writing an initramfs")?;
-        Ok(self.sink)
+    pub(crate) fn finish(self) -> Result<W> {
+        let mut sink = newc::trailer(self.sink).context("writing an initramfs")?;
+        sink.flush().context("writing an initramfs")?;
+        Ok(sink)
     }
 
     fn above(&mut self, path: &str) -> Result<()> {
         path.rsplit_once('/').map_or(Ok(()), |(folder, _)| self.folder(folder))
     }
 
-    fn entry(&mut self, entry: &Entry<'_>, contents: &[u8]) -> Result<()> {
+    fn entry(&mut self, entry: Builder, contents: &[u8]) -> Result<()> {
         self.entries += 1;
-        let path = entry.path.trim_start_matches('/');
-        let size =
-            u32::try_from(contents.len()).map_err(|_| anyhow!("{path} is too large for an initramfs"))?;
-        let name_bytes =
-            u32::try_from(path.len() + 1).map_err(|_| anyhow!("a path of {} bytes", path.len()))?;
-        let (major, minor) = entry.device;
-        // inode, mode, uid, gid, links, mtime, size, device, device, rdevice, rdevice, name with its NUL, checksum.
-        let fields = [self.entries, entry.mode, 0, 0, 1, 0, size, 0, 0, major, minor, name_bytes, 0];
-        let mut header = String::from("070701");
-        for field in fields {
-            header.push_str(&format!("{field:08X}"));
-        }
-        header.push_str(path);
-        header.push('\0');
-        self.padded(header.as_bytes())?;
-        self.padded(contents)
-    }
-
-    /// Writes bytes and fills up to a multiple of four.
-    fn padded(&mut self, bytes: &[u8]) -> Result<()> {
-        let filling = [0_u8; 3];
-        let missing = bytes.len().next_multiple_of(4) - bytes.len();
-        self.sink
-            .write_all(bytes)
-            .and_then(|()| self.sink.write_all(filling.get(..missing).unwrap_or_default()))
-            .context("writing an initramfs")
+        let size = u32::try_from(contents.len())
+            .map_err(|_| anyhow!("{} bytes are too large for an initramfs", contents.len()))?;
+        let mut writer = entry.ino(self.entries).write(&mut self.sink, size);
+        writer.write_all(contents).and_then(|()| writer.finish()).context("writing an initramfs")?;
+        Ok(())
     }
 }
 
-struct Entry<'a> {
-    path: &'a str,
-    mode: u32,
-    device: (u32, u32),
+fn entry(path: &str, mode: u32) -> Builder {
+    Builder::new(path.trim_start_matches('/')).mode(mode)
 }
 
 #[cfg(test)]

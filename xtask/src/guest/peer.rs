@@ -21,7 +21,9 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         [socket, "lines", lines] => lines.parse().ok().and_then(|lines| print_lines(socket, lines)),
         [socket, "send"] => send(socket),
-        [socket, "crowd", all, deaf] => all.parse().ok().zip(deaf.parse().ok()).and_then(|(all, deaf)| crowd(socket, all, deaf)),
+        [socket, "crowd", all, deaf] => {
+            all.parse().ok().zip(deaf.parse().ok()).and_then(|(all, deaf)| crowd(socket, all, deaf))
+        }
         _ => None,
     };
     if done.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -73,7 +73,7 @@ impl Acceleration {
 }
 
 /// One machine to be started.
-pub(crate) struct Machine<'a> {
+pub(crate) struct Hardware<'a> {
     /// KVM or emulation, settled.
     pub(crate) acceleration: Acceleration,
     /// Whether the machine's clock counts executed instructions.
@@ -102,7 +102,7 @@ pub(crate) enum Port {
     File(PathBuf),
 }
 
-impl Machine<'_> {
+impl Hardware<'_> {
     /// The console log's path.
     pub(crate) fn console(&self) -> PathBuf {
         self.folder.join("console.log")
@@ -175,7 +175,7 @@ fn boots_under_kvm(vmlinuz: &Path) -> Result<bool> {
         b"#!/bin/busybox sh\n/bin/busybox echo krcu-probe-up\n/bin/busybox poweroff -f\n",
     )?;
     cache::write_file(&initramfs, &cpio.finish()?)?;
-    let machine = Machine {
+    let machine = Hardware {
         acceleration: Acceleration::Kvm,
         icount: false,
         cpus: 1,

@@ -22,7 +22,7 @@ use crate::debian::kernel::{Kernel, Series};
 use crate::debian::module;
 use crate::digest;
 use crate::guest::initramfs::{BOOT_UNIT, Contents};
-use crate::guest::qemu::{Acceleration, Machine, Port};
+use crate::guest::qemu::{Acceleration, Hardware, Port};
 use crate::guest::stream::{self, Received, Sink};
 use crate::host;
 use crate::progress::{Job, say, tail_of};
@@ -156,7 +156,7 @@ impl Run {
         .write(&initramfs)?;
         let session = Session::listen(&folder.path, &format!("\u{1}{mark}"))?;
         let boot_unit = if self.debian.is_some() { BOOT_UNIT } else { "" };
-        let machine = Machine {
+        let machine = Hardware {
             acceleration,
             icount: self.icount,
             cpus: self.cpus,
@@ -303,8 +303,8 @@ impl Session {
         control: &Receiver<String>,
         started: Instant,
         deadline: Instant,
-    ) -> Result<Report> {
-        let mut report = Report { status: 0, boot: Duration::ZERO, out_bytes: 0, out_digest: String::new() };
+    ) -> Result<Ending> {
+        let mut report = Ending { status: 0, boot: Duration::ZERO, out_bytes: 0, out_digest: String::new() };
         loop {
             if Instant::now() > deadline {
                 let phase =
@@ -343,7 +343,7 @@ impl Session {
     }
 
     /// Waits until qemu has written all of `/out`'s archive, and compares its digest.
-    fn wait_for_out(&self, report: &Report) -> Result<()> {
+    fn wait_for_out(&self, report: &Ending) -> Result<()> {
         let path = self.folder.join("out.tar");
         let deadline = Instant::now() + LAST_BYTES;
         let size = || fs::metadata(&path).map_or(0, |metadata| metadata.len());
@@ -372,7 +372,7 @@ impl Session {
     }
 }
 
-struct Report {
+struct Ending {
     status: i32,
     boot: Duration,
     out_bytes: u64,

@@ -121,27 +121,3 @@ fn leftover(facts: &Facts) -> Option<Config> {
         ..Config::ZERO
     })
 }
-
-/// What one program reads that the type information lacks.
-pub(super) fn lacking_for(facts: &Facts, program: &str) -> Option<&'static str> {
-    let layout = &facts.layout;
-    let lacking = |wanted: &[(Option<u32>, &'static str)]| {
-        wanted.iter().find(|(value, _)| value.is_none()).map(|(_, name)| *name)
-    };
-    match program {
-        "freed_bulk" | "freed_bulk_end" => lacking(&[
-            (layout.bulk_count, "kvfree_rcu_bulk_data.nr_records"),
-            (layout.bulk_records, "kvfree_rcu_bulk_data.records"),
-        ]),
-        "freed_sheaf" | "freed_sheaf_end" | "freed_sheaf_nobarn" | "freed_sheaf_nobarn_end" => lacking(&[
-            (layout.sheaf_cache, "slab_sheaf.cache"),
-            (layout.sheaf_size, "slab_sheaf.size"),
-            (layout.sheaf_objects, "slab_sheaf.objects"),
-        ]),
-        "callback_runs" | "callback_runs_nested" | "callback_runs_end" => {
-            lacking(&[(layout.callback_list_head, "rcu_cblist.head")])
-        }
-        "module_loaded" | "module_freed" => lacking(&[(layout.module_name, "module.name")]),
-        _ => None,
-    }
-}

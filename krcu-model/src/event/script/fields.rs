@@ -1,8 +1,8 @@
 //! The words of the notation: names of values, the same in both directions, here and in a trace.
 
-use krcu_common::{BarrierKind, FreePath, QueueForm};
+use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
 
-use crate::event::{Blind, LossReason};
+use crate::event::{Blind, CacheAddress, LossReason, Scope};
 
 /// The first line, with the version of the notation.
 pub(super) const HEADING: &str = "krcu-script 1";
@@ -17,33 +17,40 @@ pub trait Word: Copy + PartialEq + 'static {
         Self::WORDS.iter().find(|(value, _)| *value == self).map_or("", |(_, word)| word)
     }
 
+    /// Its place among all of them.
+    fn place(self) -> usize {
+        Self::WORDS.iter().position(|(value, _)| *value == self).unwrap_or(0)
+    }
+
     /// The one with this word.
     fn of_word(text: &str) -> Option<Self> {
         Self::WORDS.iter().find(|(_, word)| *word == text).map(|(value, _)| *value)
     }
 }
 
-impl Word for FreePath {
-    const WORDS: &'static [(FreePath, &'static str)] = &[
-        (FreePath::Bulk, "bulk"),
-        (FreePath::Single, "single"),
-        (FreePath::Sheaf, "sheaf"),
-        (FreePath::Callback, "callback"),
-    ];
+macro_rules! kinds {
+    ($($kind:ident { $number:literal, $word:literal, $($rest:tt)* })*) => {
+        impl Word for Kind {
+            const WORDS: &'static [(Kind, &'static str)] = &[$((Kind::$kind, $word)),*];
+
+            fn place(self) -> usize {
+                usize::from(Kind::place(self))
+            }
+        }
+    };
 }
 
-impl Word for BarrierKind {
-    const WORDS: &'static [(BarrierKind, &'static str)] = &[
-        (BarrierKind::Rcu, "rcu"),
-        (BarrierKind::Kvfree, "kvfree"),
-        (BarrierKind::KvfreeOnCache, "kvfree_on_cache"),
-    ];
+krcu_common::kinds!(kinds);
+
+macro_rules! of_the_wire {
+    ($($choice:ident)*) => {
+        $(impl Word for $choice {
+            const WORDS: &'static [($choice, &'static str)] = $choice::WORDS;
+        })*
+    };
 }
 
-impl Word for QueueForm {
-    const WORDS: &'static [(QueueForm, &'static str)] =
-        &[(QueueForm::Head, "head"), (QueueForm::Headless, "headless"), (QueueForm::Nolock, "nolock")];
-}
+of_the_wire! { FreePath BarrierKind QueueForm }
 
 impl Word for LossReason {
     const WORDS: &'static [(LossReason, &'static str)] = &[
@@ -51,6 +58,32 @@ impl Word for LossReason {
         (LossReason::ProbeMissed, "probe_missed"),
         (LossReason::MapFull, "map_full"),
         (LossReason::NotInTrace, "not_in_trace"),
+    ];
+}
+
+impl Scope {
+    /// Its word; that of any cache for a cache.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        Word::word(self.of_any_cache())
+    }
+
+    /// The same, of no cache in particular.
+    #[must_use]
+    pub fn of_any_cache(self) -> Scope {
+        if matches!(self, Scope::Cache(_)) { Scope::Cache(CacheAddress(0)) } else { self }
+    }
+}
+
+/// The value of any cache stands for all: see [`Scope::of_any_cache`].
+impl Word for Scope {
+    const WORDS: &'static [(Scope, &'static str)] = &[
+        (Scope::Everything, "everything"),
+        (Scope::Cache(CacheAddress(0)), "cache"),
+        (Scope::Grace, "grace"),
+        (Scope::Queueing, "queueing"),
+        (Scope::Freeing, "freeing"),
+        (Scope::Barriers, "barriers"),
     ];
 }
 

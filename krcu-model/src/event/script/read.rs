@@ -1,14 +1,14 @@
 //! Text to events. Nothing is guessed: what is unknown, missing or given twice is an error with its line.
 
-use krcu_common::QueueForm;
+use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
 
 use super::{
     Script,
     fields::{HEADING, Word},
 };
 use crate::event::{
-    CacheAddress, CacheFacts, Cpu, Event, FunctionAddress, Gap, Leftover, ObjectAddress, Scope, Site, Task,
-    Time, Watch, What,
+    CacheAddress, CacheFacts, Cpu, Event, FunctionAddress, Gap, Leftover, ObjectAddress, ReadFields, Scope,
+    Site, Task, Time, Watch, What,
 };
 
 /// Why a text is no script.
@@ -73,102 +73,10 @@ fn event(line: &str) -> Result<Event, String> {
     let (task, cpu) = words.next().and_then(|place| place.split_once('@')).ok_or_else(shape)?;
     let verb = words.next().ok_or_else(shape)?;
     let mut fields = Fields::of(words.next().unwrap_or_default())?;
-    let what = what(verb, &mut fields)?;
+    let kind = Kind::of_word(verb).ok_or_else(|| format!("there is no event `{verb}`"))?;
+    let what = What::read(kind, &mut fields)?;
     fields.finish()?;
     Ok(Event { time: Time(time), task: Task(number(task)?), cpu: Cpu(number(cpu)?), what })
-}
-
-fn what(verb: &str, fields: &mut Fields) -> Result<What, String> {
-    Ok(match verb {
-        "cache_created" => {
-            let (cache, facts) = (fields.cache()?, fields.facts()?);
-            let asked_name = fields.take("asked_name").unwrap_or_else(|| facts.name.clone());
-            What::CacheCreated { cache, facts, asked_name, site: fields.site()? }
-        }
-        "destroy_begin" => What::DestroyBegin {
-            cache: fields.cache()?,
-            facts: fields.facts()?,
-            site: fields.site()?,
-            comm: fields.take("comm").unwrap_or_default(),
-            counted: fields.flag("counted")?,
-        },
-        "shutdown_begin" => What::ShutdownBegin {
-            cache: fields.cache()?,
-            rcu_works_flushed: fields.number_or("rcu_works_flushed", 0)?,
-        },
-        "shutdown_end" => {
-            let empty = fields.take("empty").map(|text| word(&text)).transpose()?;
-            let left = match fields.take("objects") {
-                Some(objects) => {
-                    let objects = number(&objects)?;
-                    Some(Leftover { objects, listed: fields.number_or("listed", objects)? })
-                }
-                None => None,
-            };
-            What::ShutdownEnd { empty, left }
-        }
-        "cache_released" => What::CacheReleased { cache: fields.cache()? },
-        "queued" => What::Queued {
-            object: fields.object()?,
-            cache: fields.cache()?,
-            site: fields.site()?,
-            form: fields.form()?,
-        },
-        "callback_queued" => What::CallbackQueued {
-            object: fields.object()?,
-            cache: fields.cache()?,
-            function: fields.function()?,
-            text: fields.take("text"),
-            site: fields.site()?,
-        },
-        "callback_runs" => What::CallbackRuns { object: fields.object()?, cache: fields.cache()? },
-        "function" => What::Function { function: fields.function()?, symbol: fields.need("symbol")? },
-        "freed_at_once" => What::FreedAtOnce { object: fields.object()?, cache: fields.cache()? },
-        "freed" => {
-            What::Freed { object: fields.object()?, cache: fields.cache()?, path: fields.word("path")? }
-        }
-        "batch_freed" => What::BatchFreed { path: fields.word("path")? },
-        "barrier_begin" => What::BarrierBegin {
-            barrier: fields.word("barrier")?,
-            rcu_works_flushed: fields.number_or("rcu_works_flushed", 0)?,
-            site: fields.site()?,
-            comm: fields.take("comm").unwrap_or_default(),
-        },
-        "barrier_end" => {
-            What::BarrierEnd { cache: fields.cache_if_given()?, barrier: fields.word("barrier")? }
-        }
-        "module_loaded" => What::ModuleLoaded { name: fields.need("name")? },
-        "module_freed" => What::ModuleFreed { name: fields.need("name")? },
-        "site" => What::Site { site: Site(fields.number("site")?), frames: fields.take_all("frame") },
-        "gap" => What::Gap(Gap {
-            reason: fields.word("reason")?,
-            events: fields.number("events")?,
-            from: Time(fields.number("from")?),
-            until: Time(fields.number("until")?),
-            scope: fields.scope()?,
-            programs: fields
-                .take("programs")
-                .map_or_else(Vec::new, |names| names.split(',').map(str::to_owned).collect()),
-        }),
-        "grace_begin" => What::GraceBegin { expedited: fields.flag("expedited")? },
-        "grace_end" => What::GraceEnd { expedited: fields.flag("expedited")? },
-        "allocated" => {
-            What::Allocated { object: fields.object()?, cache: fields.cache()?, site: fields.site()? }
-        }
-        "queue_returned" => What::QueueReturned { object: fields.object()? },
-        "callback_ran" => What::CallbackRan { object: fields.object()?, text: fields.take("text") },
-        "read_lock" => What::ReadLock {
-            object: fields.take("object").map(|text| number(&text).map(ObjectAddress)).transpose()?,
-            cache: fields.cache_if_given()?,
-        },
-        "read_unlock" => What::ReadUnlock,
-        "lingers" => What::Lingers { cache: fields.cache()? },
-        "reported" => What::Reported { cache: fields.cache()? },
-        "destruction_awaited" => What::DestructionAwaited { cache: fields.cache_if_given()? },
-        "slabs_freed" => What::SlabsFreed { cache: fields.cache()? },
-        "quiet" => What::Quiet,
-        _ => return Err(format!("there is no event `{verb}`")),
-    })
 }
 
 /// A number, decimal or with `0x`, that fits.
@@ -189,7 +97,11 @@ fn word<T: Word>(text: &str) -> Result<T, String> {
 }
 
 /// The fields of a line that have not been asked for.
-struct Fields(Vec<(String, String)>);
+struct Fields {
+    left: Vec<(String, String)>,
+    /// The name of the cache that the line is about, once it was asked for.
+    cache_name: String,
+}
 
 impl Fields {
     fn of(text: &str) -> Result<Fields, String> {
@@ -211,16 +123,12 @@ impl Fields {
             fields.push((name.to_owned(), value));
             rest = after.trim_start();
         }
-        Ok(Fields(fields))
+        Ok(Fields { left: fields, cache_name: String::new() })
     }
 
     fn take(&mut self, name: &str) -> Option<String> {
-        let place = self.0.iter().position(|(known, _)| known == name)?;
-        Some(self.0.remove(place).1)
-    }
-
-    fn take_all(&mut self, name: &str) -> Vec<String> {
-        std::iter::from_fn(|| self.take(name)).collect()
+        let place = self.left.iter().position(|(known, _)| known == name)?;
+        Some(self.left.remove(place).1)
     }
 
     fn need(&mut self, name: &str) -> Result<String, String> {
@@ -243,11 +151,55 @@ impl Fields {
         self.take(name).map_or(Ok(false), |text| word(&text))
     }
 
+    fn scope(&mut self) -> Result<Scope, String> {
+        let mut scopes: Vec<Scope> = self.cache_if_any()?.map(Scope::Cache).into_iter().collect();
+        for (scope, word) in Scope::WORDS {
+            // Everything is said by no field, and a cache by its address.
+            if !matches!(scope, Scope::Everything | Scope::Cache(_)) {
+                scopes.extend(self.flag(word)?.then_some(*scope));
+            }
+        }
+        match scopes.as_slice() {
+            [] => Ok(Scope::Everything),
+            [scope] => Ok(*scope),
+            _ => Err("a loss is of one thing, or of everything".to_owned()),
+        }
+    }
+
+    fn finish(self) -> Result<(), String> {
+        match self.left.first() {
+            Some((name, _)) => Err(format!("there is no field `{name}` here")),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Fields of the name that they have in an event.
+macro_rules! named {
+    ($($field:ident $holds:ty = $how:ident;)*) => {
+        $(fn $field(&mut self) -> Result<$holds, String> {
+            self.$how(stringify!($field))
+        })*
+    };
+}
+
+impl ReadFields for Fields {
+    type Error = String;
+
+    named! {
+        counted bool = flag;
+        symbol String = need;
+        path FreePath = word;
+        barrier BarrierKind = word;
+        expedited bool = flag;
+        name String = need;
+    }
+
     fn cache(&mut self) -> Result<CacheAddress, String> {
         self.number("cache").map(CacheAddress)
     }
 
-    fn cache_if_given(&mut self) -> Result<Option<CacheAddress>, String> {
+    fn cache_if_any(&mut self) -> Result<Option<CacheAddress>, String> {
         self.take("cache").map(|text| number(&text).map(CacheAddress)).transpose()
     }
 
@@ -255,8 +207,55 @@ impl Fields {
         self.number("object").map(ObjectAddress)
     }
 
+    fn object_if_any(&mut self) -> Result<Option<ObjectAddress>, String> {
+        self.take("object").map(|text| number(&text).map(ObjectAddress)).transpose()
+    }
+
+    fn site(&mut self) -> Result<Site, String> {
+        self.number_or("site", 0).map(Site)
+    }
+
+    fn site_of_frames(&mut self) -> Result<Site, String> {
+        self.number("site").map(Site)
+    }
+
     fn function(&mut self) -> Result<FunctionAddress, String> {
         self.number_or("function", 0).map(FunctionAddress)
+    }
+
+    fn facts(&mut self) -> Result<CacheFacts, String> {
+        self.cache_name = self.need("name")?;
+        Ok(CacheFacts {
+            name: self.cache_name.clone(),
+            object_size: self.number_or("object_size", 0)?,
+            refcount: self.number_or("refcount", 0)?,
+        })
+    }
+
+    fn asked_name(&mut self) -> Result<String, String> {
+        Ok(self.take("asked_name").unwrap_or_else(|| self.cache_name.clone()))
+    }
+
+    fn comm_if_any(&mut self) -> Result<String, String> {
+        self.comm()
+    }
+
+    fn comm(&mut self) -> Result<String, String> {
+        Ok(self.take("comm").unwrap_or_default())
+    }
+
+    fn rcu_works_flushed(&mut self) -> Result<u32, String> {
+        self.number_or("rcu_works_flushed", 0)
+    }
+
+    fn empty(&mut self) -> Result<Option<bool>, String> {
+        self.take("empty").map(|text| word(&text)).transpose()
+    }
+
+    fn left(&mut self) -> Result<Option<Leftover>, String> {
+        let Some(objects) = self.take("objects") else { return Ok(None) };
+        let objects = number(&objects)?;
+        Ok(Some(Leftover { objects, listed: self.number_or("listed", objects)? }))
     }
 
     fn form(&mut self) -> Result<QueueForm, String> {
@@ -268,41 +267,24 @@ impl Fields {
         }
     }
 
-    fn scope(&mut self) -> Result<Scope, String> {
-        let mut scopes: Vec<Scope> = self.cache_if_given()?.map(Scope::Cache).into_iter().collect();
-        for (flag, scope) in [
-            ("grace", Scope::Grace),
-            ("queueing", Scope::Queueing),
-            ("freeing", Scope::Freeing),
-            ("barriers", Scope::Barriers),
-        ] {
-            scopes.extend(self.flag(flag)?.then_some(scope));
-        }
-        match scopes.as_slice() {
-            [] => Ok(Scope::Everything),
-            [scope] => Ok(*scope),
-            _ => Err("a loss is of a `cache`, of `grace` periods, of `queueing`, `freeing`, or `barriers`"
-                .to_owned()),
-        }
+    fn text(&mut self) -> Result<Option<String>, String> {
+        Ok(self.take("text"))
     }
 
-    fn site(&mut self) -> Result<Site, String> {
-        self.number_or("site", 0).map(Site)
+    fn frames(&mut self) -> Result<Vec<String>, String> {
+        Ok(std::iter::from_fn(|| self.take("frame")).collect())
     }
 
-    fn facts(&mut self) -> Result<CacheFacts, String> {
-        Ok(CacheFacts {
-            name: self.need("name")?,
-            object_size: self.number_or("object_size", 0)?,
-            refcount: self.number_or("refcount", 0)?,
+    fn gap(&mut self) -> Result<Gap, String> {
+        let programs = |names: String| names.split(',').map(str::to_owned).collect();
+        Ok(Gap {
+            reason: self.word("reason")?,
+            events: self.number("events")?,
+            from: Time(self.number("from")?),
+            until: Time(self.number("until")?),
+            scope: self.scope()?,
+            programs: self.take("programs").map_or_else(Vec::new, programs),
         })
-    }
-
-    fn finish(self) -> Result<(), String> {
-        match self.0.first() {
-            Some((name, _)) => Err(format!("there is no field `{name}` here")),
-            None => Ok(()),
-        }
     }
 }
 

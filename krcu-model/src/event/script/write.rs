@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use krcu_common::QueueForm;
+use krcu_common::{BarrierKind, FreePath, QueueForm};
 
 use super::fields::{HEADING, Word};
 use crate::event::{
-    CacheAddress, CacheFacts, Event, FunctionAddress, ObjectAddress, Scope, Site, Watch, What,
+    CacheAddress, CacheFacts, Event, FunctionAddress, Gap, Leftover, ObjectAddress, Scope, Site, Watch,
+    WriteFields,
 };
 
 /// A script of a watch that sees everything, from the first moment.
@@ -35,31 +36,31 @@ pub fn write_with(watch: &Watch, events: &[Event]) -> String {
 /// The line of one event.
 #[must_use]
 pub fn line(event: &Event) -> String {
-    let mut line = Line(format!("{} {}@{} ", event.time.0, event.task.0, event.cpu.0));
-    line.what(&event.what);
+    let (time, task, cpu) = (event.time.0, event.task.0, event.cpu.0);
+    let mut line = Line(format!("{time} {task}@{cpu} {}", event.what.kind().word()));
+    event.what.write(&mut line);
     line.0
 }
 
 struct Line(String);
 
 impl Line {
-    fn verb(&mut self, verb: &str) -> &mut Line {
-        self.0.push_str(verb);
-        self
-    }
-
     fn field(&mut self, name: &str, value: impl std::fmt::Display) -> &mut Line {
         let _ = write!(self.0, " {name}={value}");
         self
     }
 
     /// A field that is left out when it says nothing.
-    fn number(&mut self, name: &str, value: impl std::fmt::Display + Default + PartialEq) -> &mut Line {
-        if value == Default::default() { self } else { self.field(name, value) }
+    fn number<T: std::fmt::Display + Default + PartialEq>(&mut self, name: &str, value: &T) -> &mut Line {
+        if *value == T::default() { self } else { self.field(name, value) }
     }
 
-    fn flag(&mut self, name: &str, value: bool) -> &mut Line {
-        if value { self.field(name, value.word()) } else { self }
+    fn flag(&mut self, name: &str, value: &bool) -> &mut Line {
+        if *value { self.word(name, value) } else { self }
+    }
+
+    fn word<T: Word>(&mut self, name: &str, value: &T) -> &mut Line {
+        self.field(name, value.word())
     }
 
     fn quoted(&mut self, name: &str, value: &str) -> &mut Line {
@@ -74,146 +75,114 @@ impl Line {
         self.0.push('"');
         self
     }
+}
 
-    fn cache(&mut self, cache: CacheAddress) -> &mut Line {
-        self.field("cache", format_args!("{:#x}", cache.0))
+/// Fields of the name that they have in an event.
+macro_rules! named {
+    ($($field:ident $holds:ty = $how:ident;)*) => {
+        $(fn $field(&mut self, value: &$holds) {
+            self.$how(stringify!($field), value);
+        })*
+    };
+}
+
+impl WriteFields for Line {
+    named! {
+        asked_name String = quoted;
+        comm String = quoted;
+        counted bool = flag;
+        rcu_works_flushed u32 = number;
+        symbol String = quoted;
+        path FreePath = word;
+        barrier BarrierKind = word;
+        expedited bool = flag;
+        name String = quoted;
     }
 
-    fn object(&mut self, object: ObjectAddress) -> &mut Line {
-        self.field("object", format_args!("{:#x}", object.0))
+    fn cache(&mut self, cache: &CacheAddress) {
+        self.field("cache", format_args!("{:#x}", cache.0));
     }
 
-    fn function(&mut self, function: FunctionAddress) -> &mut Line {
-        if function.0 == 0 { self } else { self.field("function", format_args!("{:#x}", function.0)) }
-    }
-
-    /// Left out for a loss that concerns everything.
-    fn scope(&mut self, scope: Scope) -> &mut Line {
-        match scope {
-            Scope::Everything => self,
-            Scope::Cache(cache) => self.cache(cache),
-            Scope::Grace => self.flag("grace", true),
-            Scope::Queueing => self.flag("queueing", true),
-            Scope::Freeing => self.flag("freeing", true),
-            Scope::Barriers => self.flag("barriers", true),
+    fn comm_if_any(&mut self, comm: &String) {
+        if !comm.is_empty() {
+            self.comm(comm);
         }
     }
 
-    fn site(&mut self, site: Site) -> &mut Line {
-        self.number("site", site.0)
+    fn cache_if_any(&mut self, cache: &Option<CacheAddress>) {
+        cache.iter().for_each(|cache| self.cache(cache));
     }
 
-    fn facts(&mut self, facts: &CacheFacts) -> &mut Line {
-        self.quoted("name", &facts.name);
-        self.number("object_size", facts.object_size).number("refcount", facts.refcount)
+    fn object(&mut self, object: &ObjectAddress) {
+        self.field("object", format_args!("{:#x}", object.0));
     }
 
-    fn text(&mut self, text: Option<&String>) -> &mut Line {
-        match text {
-            Some(text) => self.quoted("text", text),
-            None => self,
+    fn object_if_any(&mut self, object: &Option<ObjectAddress>) {
+        object.iter().for_each(|object| self.object(object));
+    }
+
+    fn site(&mut self, site: &Site) {
+        self.number("site", &site.0);
+    }
+
+    fn site_of_frames(&mut self, site: &Site) {
+        self.field("site", site.0);
+    }
+
+    fn function(&mut self, function: &FunctionAddress) {
+        if function.0 != 0 {
+            self.field("function", format_args!("{:#x}", function.0));
         }
     }
 
-    fn what(&mut self, what: &What) -> &mut Line {
-        match what {
-            What::CacheCreated { cache, facts, asked_name, site } => {
-                self.verb("cache_created").cache(*cache).facts(facts);
-                self.quoted("asked_name", asked_name).site(*site)
+    fn facts(&mut self, facts: &CacheFacts) {
+        self.name(&facts.name);
+        self.number("object_size", &facts.object_size).number("refcount", &facts.refcount);
+    }
+
+    fn empty(&mut self, empty: &Option<bool>) {
+        if let Some(empty) = empty {
+            self.word("empty", empty);
+        }
+    }
+
+    fn left(&mut self, left: &Option<Leftover>) {
+        if let Some(left) = left {
+            self.field("objects", left.objects).field("listed", left.listed);
+        }
+    }
+
+    fn form(&mut self, form: &QueueForm) {
+        if *form != QueueForm::Head {
+            self.flag(form.word(), &true);
+        }
+    }
+
+    fn text(&mut self, text: &Option<String>) {
+        if let Some(text) = text {
+            self.quoted("text", text);
+        }
+    }
+
+    fn frames(&mut self, frames: &Vec<String>) {
+        for frame in frames {
+            self.quoted("frame", frame);
+        }
+    }
+
+    /// The scope is left out for a loss that concerns everything.
+    fn gap(&mut self, gap: &Gap) {
+        self.word("reason", &gap.reason).field("events", gap.events);
+        self.field("from", gap.from.0).field("until", gap.until.0);
+        match gap.scope {
+            Scope::Everything => {}
+            Scope::Cache(cache) => self.cache(&cache),
+            scope => {
+                self.flag(scope.word(), &true);
             }
-            What::DestroyBegin { cache, facts, site, comm, counted } => {
-                self.verb("destroy_begin").cache(*cache).facts(facts);
-                self.quoted("comm", comm).site(*site).flag("counted", *counted)
-            }
-            What::ShutdownBegin { cache, rcu_works_flushed } => {
-                self.verb("shutdown_begin").cache(*cache).number("rcu_works_flushed", *rcu_works_flushed)
-            }
-            What::ShutdownEnd { empty, left } => {
-                self.verb("shutdown_end");
-                if let Some(empty) = empty {
-                    self.field("empty", empty.word());
-                }
-                match left {
-                    Some(left) => self.field("objects", left.objects).field("listed", left.listed),
-                    None => self,
-                }
-            }
-            What::CacheReleased { cache } => self.verb("cache_released").cache(*cache),
-            What::Queued { object, cache, site, form } => {
-                let line = self.verb("queued").object(*object).cache(*cache).site(*site);
-                match form {
-                    QueueForm::Head => line,
-                    QueueForm::Headless => line.flag("headless", true),
-                    QueueForm::Nolock => line.flag("nolock", true),
-                }
-            }
-            What::CallbackQueued { object, cache, function, text, site } => {
-                let line = self.verb("callback_queued").object(*object).cache(*cache);
-                line.function(*function).text(text.as_ref()).site(*site)
-            }
-            What::CallbackRuns { object, cache } => self.verb("callback_runs").object(*object).cache(*cache),
-            What::Function { function, symbol } => {
-                self.verb("function").function(*function).quoted("symbol", symbol)
-            }
-            What::FreedAtOnce { object, cache } => self.verb("freed_at_once").object(*object).cache(*cache),
-            What::Freed { object, cache, path } => {
-                self.verb("freed").object(*object).cache(*cache).field("path", path.word())
-            }
-            What::BatchFreed { path } => self.verb("batch_freed").field("path", path.word()),
-            What::BarrierBegin { barrier, rcu_works_flushed, site, comm } => {
-                let line = self.verb("barrier_begin").field("barrier", barrier.word());
-                line.number("rcu_works_flushed", *rcu_works_flushed).site(*site);
-                if comm.is_empty() { line } else { line.quoted("comm", comm) }
-            }
-            What::BarrierEnd { barrier, cache } => {
-                let line = self.verb("barrier_end").field("barrier", barrier.word());
-                match cache {
-                    Some(cache) => line.cache(*cache),
-                    None => line,
-                }
-            }
-            What::ModuleLoaded { name } => self.verb("module_loaded").quoted("name", name),
-            What::ModuleFreed { name } => self.verb("module_freed").quoted("name", name),
-            What::Site { site, frames } => {
-                self.verb("site").field("site", site.0);
-                frames.iter().fold(self, |line, frame| line.quoted("frame", frame))
-            }
-            What::Gap(gap) => {
-                let line = self.verb("gap").field("reason", gap.reason.word()).field("events", gap.events);
-                line.field("from", gap.from.0).field("until", gap.until.0).scope(gap.scope);
-                if gap.programs.is_empty() { line } else { line.field("programs", gap.programs.join(",")) }
-            }
-            What::GraceBegin { expedited } => self.verb("grace_begin").flag("expedited", *expedited),
-            What::GraceEnd { expedited } => self.verb("grace_end").flag("expedited", *expedited),
-            What::Allocated { object, cache, site } => {
-                self.verb("allocated").object(*object).cache(*cache).site(*site)
-            }
-            What::QueueReturned { object } => self.verb("queue_returned").object(*object),
-            What::CallbackRan { object, text } => {
-                self.verb("callback_ran").object(*object).text(text.as_ref())
-            }
-            What::ReadLock { object, cache } => {
-                self.verb("read_lock");
-                if let Some(object) = object {
-                    self.object(*object);
-                }
-                match cache {
-                    Some(cache) => self.cache(*cache),
-                    None => self,
-                }
-            }
-            What::ReadUnlock => self.verb("read_unlock"),
-            What::Lingers { cache } => self.verb("lingers").cache(*cache),
-            What::Reported { cache } => self.verb("reported").cache(*cache),
-            What::DestructionAwaited { cache } => {
-                self.verb("destruction_awaited");
-                match cache {
-                    Some(cache) => self.cache(*cache),
-                    None => self,
-                }
-            }
-            What::SlabsFreed { cache } => self.verb("slabs_freed").cache(*cache),
-            What::Quiet => self.verb("quiet"),
+        }
+        if !gap.programs.is_empty() {
+            self.field("programs", gap.programs.join(","));
         }
     }
 }

@@ -1,6 +1,8 @@
 //! Every way in which an object handed to `kfree_rcu()` is freed, and every place that it can be queued from.
 
-use super::{by_kfree_rcu, late, leaked, left, ordering, played, waited_for, waited_for_callbacks};
+use super::{
+    PENDING, WAITED, by_kfree_rcu, late, leaked, left, ordering, played, waited_for, waited_for_callbacks,
+};
 use crate::check::scenarios::{
     ALL, BATCHES_WAIT, Expectation, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, unnoticed,
     verdict, word,
@@ -74,13 +76,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "queued_from_interrupts",
         "kfree_rcu() may be called from a hard interrupt, a softirq, and with interrupts off.",
         "play 'create a; alloc a 20; irq: queue a 8; bh: queue a 6; off: queue a 4; queue a 2; destroy a; drain'",
-        &[
-            reported(
-                NO_WAIT,
-                &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])],
-            ),
-            quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20)])]),
-        ],
+        &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     played(
         "queued_on_two_cpus",
@@ -108,13 +104,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "mightsleep",
         "The form without an rcu_head gets a page for its pointer when there is memory, and is queued as the other is.",
         "play 'create a; alloc a 20; sleepfree a 20; destroy a; drain'",
-        &[
-            reported(
-                NO_WAIT,
-                &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])],
-            ),
-            quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20)])]),
-        ],
+        &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     Scenario {
         append: NO_PAGES,
@@ -209,10 +199,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "The same, outstanding.",
             "play 'create a checked; alloc a 20; queue a 20; destroy a; drain'",
             &[
-                reported(
-                    NO_WAIT,
-                    &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])],
-                ),
+                reported(NO_WAIT, &[PENDING]),
                 quiet(
                     WAITS,
                     &[verdict("a", &[word("waited"), waited_for(20), ("/freed_by/list", Want::Number(20))])],
@@ -261,11 +248,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
          echo 1 >/sys/kernel/slab/a/shrink
          play 'barrier; destroy a; drain'",
         &[
-            reported(
-                NO_WAIT,
-                &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])],
-            ),
-            quiet(BATCHES_WAIT, &[verdict("a", &[word("waited"), waited_for(20)])]),
+            reported(NO_WAIT, &[PENDING]),
+            quiet(BATCHES_WAIT, &[WAITED]),
             quiet(
                 SHEAVES,
                 &[verdict("a", &[word("clean"), ordering("ordered"), ("/freed_by/sheaf", Want::Number(20))])],
@@ -277,13 +261,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "A cache with consistency checks has no sheaves, on 7.3 either: its objects are in batches, and the destroy waits for \
          these as well.",
         "play 'create a checked; alloc a 20; queue a 20; destroy a; drain'",
-        &[
-            reported(
-                NO_WAIT,
-                &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])],
-            ),
-            quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20)])]),
-        ],
+        &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     played(
         "freed_at_once",
@@ -313,13 +291,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "among_other_memory",
         "The same between objects of a cache.",
         "play 'create a; alloc a 20; big 5; queue a 10; large 5; small 20; sleepfree a 10; big 5; destroy a; drain'",
-        &[
-            reported(
-                NO_WAIT,
-                &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])],
-            ),
-            quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20)])]),
-        ],
+        &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     Scenario {
         append: KFENCE,
@@ -371,7 +343,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "kfree_rcu_nolock(), which 7.3 has, may queue the object once more from an interrupt (its fallback): one deferred free, \
          no double one.",
         "play 'create a; alloc a 20; off: nolock a 8; irq: nolock a 4; nolock a 8; destroy a'",
-        &[quiet(SHEAVES, &[verdict("a", &[word("waited"), waited_for(20)])])],
+        &[quiet(SHEAVES, &[WAITED])],
     ),
     played(
         "double_free",

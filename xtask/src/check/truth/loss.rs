@@ -1,6 +1,6 @@
 //! What krcu did not see, and which verdicts that touches.
 
-use super::{by_kfree_rcu, late, leaked, left, ordering, unknown, waited_for, watched};
+use super::{PENDING, WAITED, by_kfree_rcu, late, leaked, left, ordering, unknown, waited_for, watched};
 use crate::check::scenarios::{
     ALL, Act, BATCHES_WAIT, Expectation, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, undecided,
     verdict, word,
@@ -53,8 +53,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             text: "play 'create a; alloc a 20; queue a 10; sleepfree a 10; destroy a; drain'",
         },
         &[
-            reported(NO_WAIT, &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])]),
-            quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20)])]),
+            reported(NO_WAIT, &[PENDING]),
+            quiet(WAITS, &[WAITED]),
         ],
     ),
     Scenario { own_watch: "it fills the probes' map of tasks that destroy", ..watched(
@@ -221,8 +221,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                    play drain",
         },
         &[
-            reported(NO_WAIT, &[verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)])]),
-            quiet(BATCHES_WAIT, &[verdict("a", &[word("waited"), waited_for(20)])]),
+            reported(NO_WAIT, &[PENDING]),
+            quiet(BATCHES_WAIT, &[WAITED]),
             quiet(SHEAVES, &[verdict("a", &[word("clean"), ordering("ordered"), ("queued_ever", Want::Number(20))])]),
         ],
     ),

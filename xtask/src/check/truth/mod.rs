@@ -14,7 +14,7 @@ mod real;
 pub(crate) mod run;
 mod table;
 
-use crate::check::scenarios::{Act, Expectation, MAY_BE_OPEN, Scenario, Want};
+use crate::check::scenarios::{Act, Expectation, Line, MAY_BE_OPEN, Scenario, Want, verdict, word};
 
 /// The scenarios of one topic.
 pub(crate) struct Topic {
@@ -108,6 +108,12 @@ const fn waited_for(objects: u64) -> Field {
 const fn waited_for_callbacks(objects: u64) -> Field {
     ("waited_for_own_callbacks", Want::Number(objects))
 }
+
+/// Of the cache `a`: the destroy looked while 20 objects of `kfree_rcu()` were outstanding, and they were freed later.
+const PENDING: Line = verdict("a", &[word("pending"), by_kfree_rcu(20), leaked(0), left(20), late(20)]);
+
+/// Of the cache `a`: the destroy waited for 20 objects of `kfree_rcu()`.
+const WAITED: Line = verdict("a", &[word("waited"), waited_for(20)]);
 
 /// How the deferred frees are ordered before the destroy.
 const fn ordering(word: &'static str) -> Field {

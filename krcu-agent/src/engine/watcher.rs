@@ -1,24 +1,20 @@
 //! Watcher: what lies between attach and detach, whoever asked for it: the probes, their ring, and the
 //! one owner of the replay.
 
-use std::{path::Path, time::Duration};
+use std::{pin::pin, time::Duration};
 
-use anyhow::Context as _;
-use krcu_model::{Watch, event::Time};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
+use super::now;
 use crate::{
     diagnostics::ProbeLog,
-    kernel::{facts::Facts, plan::Plan},
-    memory,
-    pipeline::{Finished, Pipeline, blind},
-    probe::{LoadError, LoadOptions, Probes},
-    sinks::Sinks,
+    pipeline::{Finished, Pipeline},
+    probe::Probes,
     source::Source,
 };
 
 /// How often the ring is looked at even if no probe asks for it.
-pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(10);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// Looks at the ring after detaching; what has not come by then counts as lost.
 const LAST_LOOKS: usize = 100;
@@ -27,95 +23,6 @@ const LAST_LOOKS: usize = 100;
 const LOOKS_BETWEEN: usize = 400;
 /// The time from one of these looks to the next.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
-
-/// What is asked of the probes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Ask {
-    /// As in [`LoadOptions`].
-    pub(crate) ring_bytes: u32,
-    /// Stacks that there is room for.
-    pub(crate) stacks: u32,
-    /// Whether each queueing call's stack is taken.
-    pub(crate) queue_stacks: bool,
-    /// Whether each object is followed from its allocation.
-    pub(crate) alloc_stacks: bool,
-    /// Whether the probes' own diagnostics go to standard error.
-    pub(crate) probe_log: bool,
-    /// Whether the whole of the verifier's log is told when it refuses.
-    pub(crate) verbose: bool,
-}
-
-/// The probes are attached; nothing was read yet.
-pub(crate) struct Attached {
-    pub(crate) facts: Facts,
-    pub(crate) probes: Probes,
-    pub(crate) watch: Watch,
-    /// When it was begun.
-    pub(crate) begun: Time,
-    /// Optional probes that were withdrawn, and why.
-    pub(crate) withdrawn: Vec<String>,
-    source: Source,
-    log: Option<ProbeLog>,
-}
-
-/// Attaches the probes; to be called inside the event loop.
-///
-/// # Errors
-/// When this kernel or this user does not let it be done. Nothing is left attached.
-pub(crate) fn attach(ask: Ask) -> anyhow::Result<Attached> {
-    let begun = now()?;
-    let facts = Facts::gather(Path::new("/"));
-    let mut probes = Probes::load(
-        Plan::asked(&facts, ask.alloc_stacks),
-        LoadOptions {
-            ring_bytes: ask.ring_bytes,
-            wake_bytes: (ask.ring_bytes / 8).min(256 << 10),
-            queue_stacks: ask.queue_stacks,
-            probe_log: ask.probe_log,
-            stacks: ask.stacks,
-        },
-    )
-    .map_err(|error| explain(error, ask.verbose))?;
-    memory::give_back();
-    let words = |error: &LoadError| if ask.verbose { error.to_string() } else { error.headline() };
-    let withdrawn = probes.withdrawn().iter().map(words).collect();
-    let attached = now()?;
-    let source = Source::of(probes.take_ring()?)?;
-    let log = if ask.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
-    let possible_cpus = facts.possible_cpus.unwrap_or(0);
-    let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
-    Ok(Attached { facts, probes, watch, begun, withdrawn, source, log })
-}
-
-impl Attached {
-    /// The kernel's release, for a person.
-    pub(crate) fn release(&self) -> String {
-        self.facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned())
-    }
-
-    /// Begins to read.
-    pub(crate) fn begin(self, sinks: Sinks) -> Watcher {
-        let Attached { probes, source, log, watch, .. } = self;
-        Watcher { probes, source, log, pipeline: Pipeline::new(watch, sinks) }
-    }
-}
-
-/// The verifier's whole log, when it was asked for.
-fn explain(error: LoadError, verbose: bool) -> anyhow::Error {
-    let log = error.verifier_log().map(str::to_owned);
-    match log {
-        Some(log) if verbose => anyhow::Error::new(error).context(log),
-        _ => anyhow::Error::new(error),
-    }
-}
-
-/// CLOCK_MONOTONIC, which the probes' events are in.
-pub(crate) fn now() -> anyhow::Result<Time> {
-    let time =
-        nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?;
-    let ns = Duration::from(time).as_nanos();
-    Ok(Time(u64::try_from(ns).unwrap_or(u64::MAX)))
-}
 
 /// The end of a watch.
 pub(crate) struct Ended {
@@ -132,8 +39,8 @@ pub(crate) struct Ended {
 pub(crate) struct Watcher {
     pub(crate) probes: Probes,
     pub(crate) pipeline: Pipeline,
-    source: Source,
-    log: Option<ProbeLog>,
+    pub(super) source: Source,
+    pub(super) log: Option<ProbeLog>,
 }
 
 impl Watcher {
@@ -181,6 +88,43 @@ impl Watcher {
     /// The ring's fill.
     pub(crate) fn ring_used(&self) -> Option<u64> {
         self.source.used_bytes()
+    }
+
+    /// Takes events until the future is done, and gives its value.
+    ///
+    /// # Errors
+    /// As [`Watcher::take`].
+    pub(crate) async fn until<T>(&mut self, done: impl Future<Output = T>) -> anyhow::Result<T> {
+        let mut look = interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut done = pin!(done);
+        loop {
+            tokio::select! {
+                came = &mut done => return Ok(came),
+                ready = self.source.readable() => ready?,
+                _ = look.tick() => {}
+            }
+            self.take().await?;
+        }
+    }
+
+    /// Takes events until no verdict depends on a later one, or the time is over.
+    ///
+    /// # Errors
+    /// As [`Watcher::take`].
+    pub(crate) async fn settle(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let mut over = pin!(sleep(limit));
+        let mut look = interval(LOOK_EVERY);
+        loop {
+            self.take().await?;
+            if !self.pipeline.state().is_unsettled() {
+                return Ok(());
+            }
+            tokio::select! {
+                () = &mut over => return Ok(()),
+                _ = look.tick() => {}
+            }
+        }
     }
 
     /// Ends a replay and begins the next, with the probes attached: the next knows nothing of what was before, as if

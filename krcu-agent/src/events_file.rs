@@ -1,6 +1,6 @@
-//! Recording: every event as the model takes it, one line each, in a file for a bug report.
+//! The file of events: every event as the model takes it, one line each, for a bug report.
 //!
-//! The notation is `krcu_model::script`. What cannot be written ends the recording, not the run: the
+//! The notation is `krcu_model::script`. What cannot be written ends the file, not the run: the
 //! verdicts do not depend on it, and the error is kept for the end.
 
 use std::{
@@ -13,7 +13,7 @@ use krcu_model::{Event, Watch, script};
 
 /// A file that events go into, and how that has gone so far.
 #[derive(Debug)]
-pub struct Recording {
+pub struct EventsFile {
     path: PathBuf,
     /// None once a write has failed.
     file: Option<BufWriter<File>>,
@@ -31,14 +31,14 @@ pub struct CutShort {
     source: io::Error,
 }
 
-impl Recording {
+impl EventsFile {
     /// Creates the file.
     ///
     /// # Errors
     /// When it cannot be.
-    pub fn create(path: &Path) -> io::Result<Recording> {
+    pub fn create(path: &Path) -> io::Result<EventsFile> {
         let file = BufWriter::new(File::create(path)?);
-        Ok(Recording { path: path.to_owned(), file: Some(file), failed: None })
+        Ok(EventsFile { path: path.to_owned(), file: Some(file), failed: None })
     }
 
     /// The first lines: what the watcher knows, and on which kernel it is, for a person to read.
@@ -103,13 +103,13 @@ mod tests {
 
     #[test]
     fn what_was_taken_reads_as_it_was() {
-        let path = std::env::temp_dir().join(format!("krcu-recording-{}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("krcu-events-file-{}", std::process::id()));
         let watch = Watch { attached: Time(3), possible_cpus: 2, blind: vec![Blind::CallbackRuns] };
-        let mut recording = Recording::create(&path).unwrap();
-        recording.begin(&watch, "6.1.0\n7 1@0 quiet");
-        recording.event(&event(5));
-        recording.event(&event(6));
-        recording.finish().unwrap();
+        let mut written = EventsFile::create(&path).unwrap();
+        written.begin(&watch, "6.1.0\n7 1@0 quiet");
+        written.event(&event(5));
+        written.event(&event(6));
+        written.finish().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert_eq!(text.lines().nth(1), Some("watch attached=3 possible_cpus=2 blind=callback_runs"));
@@ -120,10 +120,10 @@ mod tests {
     fn a_full_disk_is_told_in_the_end_and_stops_nothing() {
         // Few events fit into the buffer and fail only when it is emptied; many fail on the way.
         for events in [1, 100_000] {
-            let mut recording = Recording::create(Path::new("/dev/full")).unwrap();
-            recording.begin(&Watch::default(), "6.1");
-            (0..events).for_each(|time| recording.event(&event(time)));
-            let error = recording.finish().unwrap_err().to_string();
+            let mut written = EventsFile::create(Path::new("/dev/full")).unwrap();
+            written.begin(&Watch::default(), "6.1");
+            (0..events).for_each(|time| written.event(&event(time)));
+            let error = written.finish().unwrap_err().to_string();
             assert!(error.contains("/dev/full") && error.contains("No space"), "{error}");
             assert_eq!(error.lines().count(), 1);
         }

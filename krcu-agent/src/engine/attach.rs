@@ -1,0 +1,101 @@
+//! Attach: loads the probes and attaches them to their functions. From then on the kernel writes events.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::Context as _;
+use krcu_model::{Watch, event::Time};
+use krcu_trace::Meta;
+
+use super::Watcher;
+use crate::{
+    diagnostics::ProbeLog,
+    kernel::{facts::Facts, plan::Plan},
+    memory,
+    pipeline::{Pipeline, blind},
+    probe::{LoadError, LoadOptions, Probes},
+    sinks::Sinks,
+    source::Source,
+    trace,
+};
+
+/// What is asked of the probes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AttachOptions {
+    /// What the probes are loaded with.
+    pub(crate) load: LoadOptions,
+    /// Whether each object is followed from its allocation.
+    pub(crate) alloc_stacks: bool,
+    /// Whether the whole of the verifier's log is told when it refuses.
+    pub(crate) verbose: bool,
+}
+
+/// The probes are attached; nothing was read yet.
+pub(crate) struct Attached {
+    pub(crate) probes: Probes,
+    pub(crate) watch: Watch,
+    /// When it was begun.
+    pub(crate) begun: Time,
+    /// Optional probes that were withdrawn, and why.
+    pub(crate) withdrawn: Vec<String>,
+    facts: Facts,
+    source: Source,
+    log: Option<ProbeLog>,
+}
+
+/// Attaches the probes; to be called inside the event loop.
+///
+/// # Errors
+/// When this kernel or this user does not let it be done. Nothing is left attached.
+pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<Attached> {
+    let begun = now()?;
+    let facts = Facts::gather(Path::new("/"));
+    let plan = Plan::asked(&facts, options.alloc_stacks);
+    let mut probes = Probes::load(plan, options.load).map_err(|error| explain(error, options.verbose))?;
+    memory::give_back();
+    let words = |error: &LoadError| if options.verbose { error.to_string() } else { error.headline() };
+    let withdrawn = probes.withdrawn().iter().map(words).collect();
+    let attached = now()?;
+    let source = Source::of(probes.take_ring()?)?;
+    let log = if options.load.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
+    let possible_cpus = facts.possible_cpus.unwrap_or(0);
+    let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
+    Ok(Attached { probes, watch, begun, withdrawn, facts, source, log })
+}
+
+impl Attached {
+    /// The kernel's release, for a person.
+    pub(crate) fn release(&self) -> String {
+        self.facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned())
+    }
+
+    /// What a trace of this watch begins with.
+    ///
+    /// # Errors
+    /// When a clock cannot be read.
+    pub(crate) fn meta(&self) -> anyhow::Result<Meta> {
+        trace::meta(&self.facts, self.probes.plan(), &self.watch)
+    }
+
+    /// Begins to read.
+    pub(crate) fn begin(self, sinks: Sinks) -> Watcher {
+        let Attached { probes, source, log, watch, .. } = self;
+        Watcher { probes, source, log, pipeline: Pipeline::new(watch, sinks) }
+    }
+}
+
+/// The verifier's whole log, when it was asked for.
+fn explain(error: LoadError, verbose: bool) -> anyhow::Error {
+    let log = error.verifier_log().map(str::to_owned);
+    match log {
+        Some(log) if verbose => anyhow::Error::new(error).context(log),
+        _ => anyhow::Error::new(error),
+    }
+}
+
+/// CLOCK_MONOTONIC, which the probes' events are in.
+pub(crate) fn now() -> anyhow::Result<Time> {
+    let time =
+        nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?;
+    let ns = Duration::from(time).as_nanos();
+    Ok(Time(u64::try_from(ns).unwrap_or(u64::MAX)))
+}

@@ -1,0 +1,67 @@
+//! Keep: the files that a run writes besides its report. They are created before anything is attached.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::Context as _;
+use krcu_model::Watch;
+use krcu_trace::{CutShort, Limits, Meta, Writer};
+
+use crate::{events_file::EventsFile, sinks::Sinks};
+
+/// Where the events of a run are kept.
+#[derive(Debug)]
+pub(crate) struct Keep {
+    events: Option<EventsFile>,
+    /// The folder of a trace, still empty.
+    pub(super) trace: Option<PathBuf>,
+    limits: Limits,
+}
+
+impl Keep {
+    /// Creates the file of the events and the folder of the trace, where they are named.
+    ///
+    /// # Errors
+    /// When one of them cannot be created, or the folder exists.
+    pub(crate) fn claim(events: Option<&Path>, trace: Option<&Path>, limits: Limits) -> anyhow::Result<Keep> {
+        let events = events.map(|path| {
+            let file = EventsFile::create(path);
+            file.with_context(|| {
+                format!("cannot write the events to {}: name a file that can be", path.display())
+            })
+        });
+        let events = events.transpose()?;
+        if let Some(folder) = trace {
+            fs::create_dir(folder).with_context(|| {
+                format!("cannot write the trace to {}: name a folder that can be made", folder.display())
+            })?;
+        }
+        Ok(Keep { events, trace: trace.map(Path::to_owned), limits })
+    }
+
+    /// Begins both. If the trace cannot be begun, gives why: a full disk does not end the run.
+    ///
+    /// # Errors
+    /// When a clock cannot be read for the head of the trace.
+    pub(crate) fn begin(
+        self,
+        watch: &Watch,
+        release: &str,
+        meta: impl FnOnce() -> anyhow::Result<Meta>,
+    ) -> anyhow::Result<(Sinks, Option<CutShort>)> {
+        let mut sinks = Sinks { events: self.events, ..Sinks::default() };
+        if let Some(events) = &mut sinks.events {
+            events.begin(watch, release);
+        }
+        let Some(folder) = self.trace else { return Ok((sinks, None)) };
+        match Writer::create(&folder, meta()?, self.limits) {
+            Ok(writer) => {
+                sinks.trace = Some(writer);
+                Ok((sinks, None))
+            }
+            Err(error) => Ok((sinks, Some(CutShort::new(&folder, error)))),
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Engine: one run from begin to end: attach, watch, settle, finish. It ends with an [`Outcome`].
+//!
+//! `check` and `record` hand the engine a [`Job`]. `check --each` attaches once, and uses the parts of the engine for
+//! each command. The agent has a loop of its own; it attaches, reads and detaches by [`attach`] and [`Watcher`].
+//!
+//! What is absent here: command lines, formats of a report, and the socket.
+
+mod attach;
+mod command;
+mod keep;
+mod watcher;
+
+use std::{ffi::OsString, fs, future::pending, path::PathBuf, time::Duration};
+
+use anyhow::Context as _;
+use krcu_common::Fate;
+use krcu_model::event::Time;
+use krcu_report::verdicts;
+use krcu_trace::{CutShort, How, Meta};
+use tokio::{process::Command, runtime::Runtime, time::sleep};
+
+pub(crate) use attach::{AttachOptions, Attached, attach, now};
+pub(crate) use keep::Keep;
+pub(crate) use watcher::{Ended, Watcher};
+
+use crate::{
+    outcome::{Outcome, Policy},
+    pipeline::{Finished, accounts},
+    signals::{Came, Signals},
+    trace,
+};
+
+/// What one run is to do.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// What is asked of the probes.
+    pub(crate) attach: AttachOptions,
+    /// When it ends.
+    pub(crate) until: Until,
+    /// What it leaves.
+    pub(crate) keep: Keep,
+    /// How the exit status is chosen.
+    pub(crate) policy: Policy,
+}
+
+/// When a run ends.
+#[derive(Debug)]
+pub(crate) enum Until {
+    /// A command has ended, and no verdict waits for a deferred free.
+    Exit {
+        /// The file that is run.
+        program: PathBuf,
+        /// The command as it was typed, its first word included.
+        words: Vec<OsString>,
+        /// The longest that the run waits for deferred frees after the command.
+        settle: Duration,
+    },
+    /// A signal came, or this time is over, if any was given.
+    Told(Option<Duration>),
+}
+
+/// What all runs under the same probes share.
+#[derive(Debug)]
+pub(crate) struct Probed {
+    /// The kernel's release.
+    pub(crate) release: String,
+    probes: usize,
+    attach_ns: u64,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub(crate) struct RunEnd {
+    /// When detaching began.
+    pub(crate) at: Time,
+    /// What ended it.
+    pub(crate) how: How,
+    /// Status of the command, as a shell reports it.
+    pub(crate) command_status: u8,
+    /// How the exit status is chosen.
+    pub(crate) policy: Policy,
+    /// Why there is no trace where one was to be.
+    pub(crate) cut_short: Option<CutShort>,
+}
+
+/// The event loop of a run.
+///
+/// # Errors
+/// When there cannot be one.
+pub(crate) fn event_loop() -> anyhow::Result<Runtime> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build().context("cannot start the event loop")
+}
+
+/// Does one job to its end. If krcu fails, it removes the folder of the trace, unless a file is in it.
+///
+/// # Errors
+/// When krcu failed; nothing stays attached.
+pub(crate) fn run(job: Job) -> anyhow::Result<Outcome> {
+    let folder = job.keep.trace.clone();
+    let outcome = event_loop().and_then(|event_loop| event_loop.block_on(watch(job)));
+    if let (Err(_), Some(folder)) = (&outcome, folder) {
+        // A folder with a file in it stays.
+        let _ = fs::remove_dir(folder);
+    }
+    outcome
+}
+
+async fn watch(job: Job) -> anyhow::Result<Outcome> {
+    let attached = attach_aloud(job.attach)?;
+    let probed = Probed::of(&attached);
+    let command = match &job.until {
+        Until::Exit { words, .. } => words.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
+        Until::Told(_) => Vec::new(),
+    };
+    let meta = || Ok(Meta { command, ..attached.meta()? });
+    let (sinks, cut_short) = job.keep.begin(&attached.watch, &probed.release, meta)?;
+    let mut watcher = attached.begin(sinks);
+    let (how, command_status) = match job.until {
+        Until::Exit { program, words, settle } => {
+            let mut command = Command::new(program);
+            command.args(words.iter().skip(1));
+            let status = watcher.command(command, &mut Signals::new()?, Came::forward).await?;
+            watcher.settle(settle).await?;
+            (How::Exit, status)
+        }
+        Until::Told(limit) => (told(&mut watcher, limit).await?, 0),
+    };
+    let end = RunEnd { at: now()?, how, command_status, policy: job.policy, cut_short };
+    let finished = watcher.finish(None).await?.finished;
+    probed.outcome(finished, end)
+}
+
+/// Attaches, and prints which optional probes are missing.
+///
+/// # Errors
+/// As [`attach`].
+pub(crate) fn attach_aloud(options: AttachOptions) -> anyhow::Result<Attached> {
+    let attached = attach(options)?;
+    for why in &attached.withdrawn {
+        eprintln!("krcu: without an optional probe: {why}");
+    }
+    Ok(attached)
+}
+
+/// Takes events until a signal comes or the time is over.
+async fn told(watcher: &mut Watcher, limit: Option<Duration>) -> anyhow::Result<How> {
+    let mut signals = Signals::new()?;
+    let over = async {
+        match limit {
+            Some(limit) => sleep(limit).await,
+            None => pending().await,
+        }
+    };
+    let ended = async {
+        tokio::select! {
+            _ = signals.next() => How::Signal,
+            () = over => How::Duration,
+        }
+    };
+    watcher.until(ended).await
+}
+
+impl Probed {
+    pub(crate) fn of(attached: &Attached) -> Probed {
+        Probed {
+            release: attached.release(),
+            probes: attached.probes.attached(),
+            attach_ns: attached.watch.attached.since(attached.begun),
+        }
+    }
+
+    /// Gives the outcome of a run, and closes its trace with it.
+    ///
+    /// # Errors
+    /// When the clock cannot be read.
+    pub(crate) fn outcome(&self, finished: Finished, end: RunEnd) -> anyhow::Result<Outcome> {
+        let Finished { state, reading, kept, .. } = finished;
+        if let Some(error) = &kept.cut_short {
+            eprintln!("krcu: {error}");
+        }
+        let mut outcome = Outcome {
+            release: self.release.clone(),
+            probes: self.probes,
+            events: state.events(),
+            losses: reading.losses(),
+            without_site: reading.all(Fate::NoSite),
+            accounts: accounts(&reading.counters),
+            attach_ns: self.attach_ns,
+            duration_ns: end.at.since(state.watch().attached),
+            verdicts: verdicts(&state),
+            command_status: end.command_status,
+            events_cut_short: kept.cut_short.is_some(),
+            incomplete: None,
+            policy: end.policy,
+        };
+        let mut cut_short = end.cut_short;
+        if let Some(writer) = kept.trace {
+            cut_short = writer.finish(end.how, now()?, trace::run(&outcome)).err();
+        }
+        if let Some(error) = cut_short {
+            eprintln!("krcu: {error}");
+            outcome.events_cut_short = true;
+        }
+        Ok(outcome)
+    }
+}

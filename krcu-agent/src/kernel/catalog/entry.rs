@@ -1,0 +1,183 @@
+//! Entry: what stands in a row of the catalog of probes.
+
+use krcu_common::Kind;
+use krcu_model::state::Blind;
+use serde::Serialize;
+
+use crate::kernel::layout::Layout;
+
+/// The words of the life that is watched, as everywhere in krcu.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Word {
+    /// A cache is created, destroyed, looked at, released.
+    Cache,
+    /// An object is handed to a deferred free.
+    Queue,
+    /// A grace period begins and ends.
+    Grace,
+    /// A deferred free runs, alone or with others.
+    Free,
+    /// A barrier is entered and returns.
+    Barrier,
+    /// A module is loaded and gone.
+    Module,
+}
+
+/// How a program is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Attach {
+    /// At the entry of a function, by its type.
+    Fentry,
+    /// At the return of a function, by its type.
+    Fexit,
+    /// At a tracepoint, by its type.
+    BtfTracepoint,
+}
+
+impl Attach {
+    /// The word for it in output.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Attach::Fentry => "fentry",
+            Attach::Fexit => "fexit",
+            Attach::BtfTracepoint => "tracepoint",
+        }
+    }
+}
+
+impl Word {
+    /// The word itself.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Word::Cache => "cache",
+            Word::Queue => "queue",
+            Word::Grace => "grace",
+            Word::Free => "free",
+            Word::Barrier => "barrier",
+            Word::Module => "module",
+        }
+    }
+}
+
+/// What it means that a kernel has neither symbol nor type of a probe's function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absence {
+    /// The function is exported or its address is taken, so it cannot have been inlined: what it
+    /// does is not done on this kernel, and nothing is lost.
+    NothingToSee,
+    /// The compiler may have inlined it: what it does goes unseen.
+    Unseen,
+}
+
+/// How much a watch needs a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// It refuses to run without it.
+    Required,
+    /// It runs without it.
+    Optional,
+    /// It is attached only when allocations are asked for.
+    OnRequest,
+    /// It is left out where this program is offered, which does the same job better.
+    InsteadOf(&'static str),
+}
+
+/// In which group a probe is detached. Groups go one after the other, in this order; those of one group go side by
+/// side, since none of them concludes anything from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Leaving {
+    /// The entry of a destroy: no other destroy comes into the watch.
+    Destroy,
+    /// The ends of destroys and barriers, from which a verdict follows at once. They go before the begins, so that
+    /// what runs meanwhile is seen to have begun and not to have ended, which proves nothing; without its begin, an
+    /// end would be that of a call that is older than the probes.
+    Conclusion,
+    /// Their begins, and what happens within them.
+    Course,
+    /// The queueing, and what gives names: what is queued is seen to be freed, or is not seen at all.
+    Queueing,
+    /// The begins of frees. Until here each object that is outstanding is truly so. A batch that is seen to begin is
+    /// seen to end.
+    Free,
+    /// The ends of frees.
+    FreeEnd,
+    /// The begins of grace periods: every free that was seen had its grace period seen. One that is seen to begin is
+    /// seen to end.
+    Grace,
+    /// The ends of grace periods.
+    GraceEnd,
+}
+
+/// What it means that the kernel skipped a run of a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Skipped {
+    /// An event of this kind was not made, or tells too little, unless a second copy ran.
+    Misses(Kind),
+    /// Nothing that a verdict depends on.
+    Nothing,
+    /// The program is the second copy of this one, and runs where the kernel skips the first. The first one's
+    /// count tells what both miss.
+    SecondOf(&'static str),
+}
+
+/// What is lost without a program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Without {
+    /// What cannot be decided, as a sentence.
+    pub sentence: &'static str,
+    /// What the judge is told that it does not see.
+    pub blind: Option<Blind>,
+}
+
+impl Without {
+    pub(super) const fn says(sentence: &'static str) -> Without {
+        Without { sentence, blind: None }
+    }
+
+    pub(super) const fn blinds(blind: Blind, sentence: &'static str) -> Without {
+        Without { sentence, blind: Some(blind) }
+    }
+
+    /// Of a program that only sees an end: what begins is seen.
+    pub(super) const fn but_sees(self) -> Without {
+        Without { blind: None, ..self }
+    }
+}
+
+/// A member of a structure that a program reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Reads {
+    /// Where it is, by the type information.
+    pub offset: fn(&Layout) -> Option<u32>,
+    /// Its name.
+    pub name: &'static str,
+}
+
+/// One program and what it is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// Name of the program in the object of the probes.
+    pub program: &'static str,
+    /// How it is attached.
+    pub attach: Attach,
+    /// What it is attached to: the first of these that the kernel offers.
+    pub targets: &'static [&'static str],
+    /// Whether krcu does without it.
+    pub need: Need,
+    /// What the absence of all targets means.
+    pub absence: Absence,
+    /// The word it belongs to.
+    pub word: Word,
+    /// With which others it is detached.
+    pub leaves: Leaving,
+    /// What a skipped run means.
+    pub skipped: Skipped,
+    /// What is lost without it.
+    pub without: Without,
+    /// What it reads that the type information has to say.
+    pub reads: &'static [Reads],
+}
