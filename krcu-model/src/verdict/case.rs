@@ -29,6 +29,12 @@ impl Case<'_> {
         gather::about(self.state, self.destroy).module
     }
 
+    /// Callbacks of this cache that have returned. Each may have freed its object, or handed it on to a work item or a
+    /// timer: that is not seen.
+    pub(crate) fn handed_on(&self) -> u64 {
+        self.destroy.past().freed_by.callback
+    }
+
     /// What is known before anything is decided.
     pub(crate) fn undecided(&self) -> Decision {
         let frees = self.destroy.judged_at().counts.frees();

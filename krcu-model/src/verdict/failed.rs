@@ -6,6 +6,7 @@ use crate::{
     verdict::{
         case::Case,
         decision::{Decision, Left},
+        gather,
         kind::{Ordering, VerdictKind},
         note::{OfLeft, Unseen},
         reason::Reason,
@@ -54,15 +55,12 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
     if is_inexact && split.is_one_each {
         decision = decision.because(Reason::InexactCount, OfLeft::CountOfSeveralMoments);
     }
-    if destroy.latest().callbacks.ever > 0 && split.leaked.is_some_and(|leaked| leaked > 0) {
-        decision = decision.note(OfLeft::CallbacksHandOn { some_wait: split.callbacks > 0 });
-    }
     if split.undecided > 0 {
         decision = whose(case, split.undecided, decision);
     }
     if split.frees + split.callbacks > 0 {
         decision.is(VerdictKind::Pending)
-    } else if split.undecided > 0 || is_inexact {
+    } else if split.leaked.is_none_or(|leaked| leaked == 0) && (split.undecided > 0 || is_inexact) {
         decision
     } else {
         if !destroy.past().is_deferred() {
@@ -80,8 +78,17 @@ fn whose(case: &Case<'_>, objects: u64, mut decision: Decision) -> Decision {
         decision.because(Reason::LateAttach, OfLeft::OlderThanProbes { objects })
     } else if life.counted {
         decision.because(Reason::Counted, Unseen::Counted)
-    } else if calls > 0 {
-        decision.because(Reason::ProbeMissed, OfLeft::MaybeQueued { objects, calls })
+    } else if !has_unknown_past(case) {
+        let callbacks = case.handed_on();
+        if callbacks > 0 {
+            let functions = gather::functions(case.state, case.destroy);
+            decision =
+                decision.because(Reason::HandedOn, OfLeft::MaybeHandedOn { objects, callbacks, functions });
+        }
+        if calls > 0 {
+            decision = decision.because(Reason::ProbeMissed, OfLeft::MaybeQueued { objects, calls });
+        }
+        decision
     } else {
         let hidden = [Blind::Callbacks, Blind::CallbackRuns];
         let hidden = hidden.into_iter().filter(|blind| case.is_blind(*blind));
@@ -99,10 +106,13 @@ impl Split {
         // already, and counts only if the kernel found something.
         let frees = at_look.counts.frees() + destroy.late.unknown_frees;
         let callbacks = at_look.counts.callbacks() + destroy.late.unknown_callbacks;
-        let unknown_past = case.unseen_calls > 0 || has_unknown_past(case);
+        let unknown_past = has_unknown_past(case);
+        // What an unseen call has queued is one object; so is what a callback that has returned has handed on.
+        let unknown_objects = case.unseen_calls + case.handed_on();
         let Some(Leftover { objects: left, listed }) = leftover else {
             // Without the kernel's count, how many more are left is not known.
-            let undecided = u64::from(frees + callbacks == 0 && unknown_past);
+            let is_unknown = unknown_past || unknown_objects > 0;
+            let undecided = u64::from(frees + callbacks == 0 && is_unknown);
             return Split { frees, callbacks, undecided, is_one_each: true, ..Split::default() };
         };
         // Objects of `kfree_rcu()` that have not begun to be freed are surely left; two heads of `call_rcu()` may
@@ -129,7 +139,9 @@ impl Split {
             && !destroy.meanwhile.queued_while_looking
             && !may_be_counted_full
             && is_one_each;
-        Split { leaked: is_exact.then_some(rest), ..split }
+        // Of a count that is inexact it is not known either how many objects those would be.
+        let undecided = if is_exact { rest.min(unknown_objects) } else { 0 };
+        Split { leaked: is_exact.then_some(rest - undecided), undecided, ..split }
     }
 }
 

@@ -165,6 +165,12 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
     callbacks
 }
 
+/// The functions of the last callbacks of the cache, by name.
+pub(crate) fn functions(state: &State, destroy: &Destroy) -> Vec<String> {
+    let functions = destroy.past().functions.since(0).into_iter();
+    functions.map(|function| state.functions.get(function).name.clone()).collect()
+}
+
 /// A callback that nothing waits for may run when its own code is gone.
 fn in_modules(kind: VerdictKind, callbacks: &[CallbackCount]) -> Vec<Note> {
     if !matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {

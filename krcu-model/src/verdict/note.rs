@@ -67,10 +67,14 @@ pub enum OfLeft {
     CallbacksMayShare,
     /// The kernel's count mixes several moments.
     CountOfSeveralMoments,
-    /// Objects are left that nobody queued, and what a callback hands on is not followed.
-    CallbacksHandOn {
-        /// Whether any callback still waits.
-        some_wait: bool,
+    /// Of the objects left, some may be held by what callbacks have handed them to, which is not followed.
+    MaybeHandedOn {
+        /// How many.
+        objects: u64,
+        /// Callbacks that have returned.
+        callbacks: u64,
+        /// Their functions, those of the last ones.
+        functions: Vec<String>,
     },
     /// Of the objects left, some are older than the probes.
     OlderThanProbes {

@@ -35,6 +35,8 @@ pub enum Reason {
     InexactCount,
     /// How the destroy ended was not seen.
     EndUnseen,
+    /// Callbacks have returned, and whether they have freed their objects or handed them on is not seen.
+    HandedOn,
     /// Another task called the only barrier that covers what was deferred last, and its caller is not known.
     BarrierCallerUnknown,
     /// A helper of the module's own called that barrier, and whether the destroying task has waited for the helper is
@@ -60,6 +62,7 @@ impl Reason {
             Reason::BlindKvfreeBarrier => "blind-kvfree-barrier",
             Reason::InexactCount => "inexact-count",
             Reason::EndUnseen => "end-unseen",
+            Reason::HandedOn => "handed-on",
             Reason::BarrierCallerUnknown => "barrier-caller-unknown",
             Reason::HelperUnawaited => "helper-unawaited",
         }
@@ -109,6 +112,7 @@ mod tests {
             Reason::BlindKvfreeBarrier,
             Reason::InexactCount,
             Reason::EndUnseen,
+            Reason::HandedOn,
             Reason::BarrierCallerUnknown,
             Reason::HelperUnawaited,
         ] {

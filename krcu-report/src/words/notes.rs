@@ -129,14 +129,12 @@ fn of_left(note: &OfLeft) -> String {
             "deferred frees ran or were queued while the kernel looked, so its count is of no one moment"
                 .to_owned()
         }
-        OfLeft::CallbacksHandOn { some_wait } => format!(
-            "{} hands to a work item or a timer is not followed",
-            if *some_wait {
-                "what a callback of call_rcu()"
-            } else {
-                "every callback of call_rcu() had run; what a callback"
-            }
-        ),
+        OfLeft::MaybeHandedOn { objects, callbacks, functions } => {
+            let by = if functions.is_empty() { String::new() } else { format!(" ({})", functions.join(", ")) };
+            format!(
+                "{objects} of the objects left may be held by what {callbacks} callbacks of call_rcu(){by} have handed them to, such as a work item or a timer: that is not followed"
+            )
+        }
         OfLeft::OlderThanProbes { objects } => format!(
             "{objects} of the objects left were allocated before the probes were attached: attach before the module is loaded to know whether they were queued"
         ),
