@@ -8,4 +8,4 @@ mod wrap;
 pub use clause::clause;
 pub use lines::{callback, kernel, ordering, queued_by, site, undecided};
 pub use units::{count, objects, span};
-pub use wrap::lines_of;
+pub use wrap::wrapped;
