@@ -160,7 +160,7 @@ pub fn run(options: &Options) -> Result<u8, CheckError> {
     };
     let keep = Keep { recording, output: options.output.as_deref(), limits: Limits::default() };
     let report = watch_to_the_end(options, Until::Exit(program), keep)?;
-    let text = options.format.render(&report).context("cannot write the report in its format")?;
+    let text = options.format.render(&report).context("cannot write the report as JSON")?;
     match output {
         Some(mut file) => file.write_all(text.as_bytes()),
         None => std::io::stdout().lock().write_all(text.as_bytes()),

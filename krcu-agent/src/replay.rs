@@ -55,7 +55,7 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     let mut report = replay(&Reader::open(&options.trace)?)?;
     report.policy.strict |= options.strict;
     report.policy.exit_flagged = options.exit_flagged.unwrap_or(report.policy.exit_flagged);
-    let text = options.format.render(&report).context("cannot write the report in its format")?;
+    let text = options.format.render(&report).context("cannot write the report as JSON")?;
     match &options.report {
         Some(path) => File::create(path)
             .and_then(|mut file| file.write_all(text.as_bytes()))

@@ -254,7 +254,7 @@ impl Session<'_> {
         let format = line.own.format.unwrap_or(self.options.format);
         if let Some(folder) = &self.options.report {
             let path = folder.join(format!("{}.{}", line.name, format.ending()));
-            let text = format.render(&report).context("cannot write the report in its format")?;
+            let text = format.render(&report).context("cannot write the report as JSON")?;
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
         worst.is_flagged |= report.flagged() > 0;
