@@ -83,7 +83,6 @@ static int play_srcu(char **words, unsigned int count)
 		play_tally_begin(&unsrcued);
 		call_srcu(&domain, &object->rcu, krcu_play_srcu_callback);
 	}
-	play_has_deferred(cache);
 	return 0;
 }
 
@@ -200,7 +199,6 @@ static int play_tasks(char **words, unsigned int count)
 		play_tally_begin(&untasked);
 		call_rcu_tasks(&object->rcu, krcu_play_tasks_callback);
 	}
-	play_has_deferred(cache);
 	return 0;
 }
 
@@ -261,7 +259,6 @@ static int play_trace(char **words, unsigned int count)
 		play_tally_begin(&untraced);
 		call_rcu_tasks_trace(&object->rcu, krcu_play_trace_callback);
 	}
-	play_has_deferred(cache);
 	return 0;
 }
 

@@ -6,7 +6,8 @@
  *     rwork NAME N kept    one queue_rcu_work() for all: its rcu_work is in one more object, which the module keeps, and the work
  *                          frees the N others
  *     flushrwork           flush_rcu_work() of each that was kept since the last of these; the module holds it again
- *     rworked              waits until every work of rwork has freed its objects; no barrier. What was kept is held again.
+ *     rworked              waits until every work of rwork has freed its objects; no barrier
+ *     unkept               the module holds again what was kept: its works have to be done
  *     otherrwork           queue_rcu_work() of a static one, which has to do with no object
  *     flushother           flush_rcu_work() of that one
  *     call NAME N work     (caches.c) call_rcu(); its callback queues a work item, which lies in the object and frees it
@@ -164,7 +165,9 @@ static int play_rwork(char **words, unsigned int count)
 	else
 		while (number--)
 			play_queue_rwork(play_take_handed(cache), krcu_play_rwork);
-	play_has_deferred(cache);
+	/* Works that are held outlast the grace period. */
+	if (!READ_ONCE(works_held))
+		play_has_deferred(cache);
 	return 0;
 }
 
@@ -181,32 +184,38 @@ static struct play_object *play_take_kept(void)
 	return object;
 }
 
-static int play_flushrwork(char **words, unsigned int count)
+/* The module holds again what was kept, after a flush of each if so wanted. */
+static void play_hold_kept(bool flush)
 {
 	struct play_object *object = play_take_kept();
 
 	while (object) {
 		struct play_object *next = object->next;
 
-		flush_rcu_work(&container_of(object, struct play_handed, object)->rwork);
+		if (flush)
+			flush_rcu_work(&container_of(object, struct play_handed, object)->rwork);
 		play_hold_object(object->owner, object);
 		object = next;
 	}
+}
+
+static int play_flushrwork(char **words, unsigned int count)
+{
+	play_hold_kept(true);
 	return 0;
 }
 
 static int play_rworked(char **words, unsigned int count)
 {
-	struct play_object *object;
-
 	play_tally_wait(&rworks);
-	object = play_take_kept();
-	while (object) {
-		struct play_object *next = object->next;
+	return 0;
+}
 
-		play_hold_object(object->owner, object);
-		object = next;
-	}
+static int play_unkept(char **words, unsigned int count)
+{
+	if (atomic_read(&rworks.left))
+		return -EBUSY;
+	play_hold_kept(false);
 	return 0;
 }
 
@@ -300,12 +309,14 @@ void play_handing_exit(void)
 	/* Callbacks that are outstanding queue their works first. */
 	rcu_barrier();
 	destroy_workqueue(works);
+	play_hold_kept(false);
 }
 
 const struct play_operation play_handing_operations[] = {
 	{ "rwork", 2, 3, true, play_rwork },
 	{ "flushrwork", 0, 0, false, play_flushrwork },
 	{ "rworked", 0, 0, false, play_rworked },
+	{ "unkept", 0, 0, false, play_unkept },
 	{ "otherrwork", 0, 0, true, play_otherrwork },
 	{ "flushother", 0, 0, false, play_flushother },
 	{ "worked", 0, 0, false, play_worked },
