@@ -8,7 +8,8 @@
  *     way=tasks     by call_rcu_tasks(), where the kernel has it, with a callback in its own code
  *     way=kfree     by kfree_rcu(): the kernel's own code frees, and no code of this module runs
  *     early=1       they are queued as it is loaded, not as it is unloaded
- *     held=1        a reader is there from before they are queued until the module's parameters are freed: none runs before
+ *     held=MS       a reader is there from before they are queued until the module's parameters are freed, and for so long at the
+ *                   most: none runs before
  *     barrier=1     rcu_barrier(), for way=tasks rcu_barrier_tasks(), is the last thing that its exit does
  *     barrier=2     the same is the first thing that its exit does, before anything is queued there
  *     wait=1        its exit ends by waiting until all have run, by looking again and again, which is no barrier
@@ -18,8 +19,14 @@
  * returned and the event module_free has told so, and before its memory goes, free_module() frees its parameters
  * (destroy_params()). Here that ends the reader and waits for the callbacks. No real module has such a net.
  *
- * Truth: one line as the exit ends. With held=1 and without barrier=1 all are outstanding then; with barrier=1 none is.
+ * Between the exit's return and module_free the kernel waits for a grace period, where the module has functions that can be traced
+ * (ftrace_release_mod()); callbacks may have run by then, and need not. krcu_kcall is built without any, so that all are outstanding
+ * at either moment; krcu_traced is the same as any module is built, where that is sure of the first only.
+ *
+ * Truth: one line as the exit ends. With `held` and without barrier=1 all are outstanding then; with barrier=1 none is.
  */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/atomic.h>
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -34,7 +41,7 @@
 #include "krcu_text.h"
 
 /* Well below the time after which the kernel calls it a stall. */
-#define KRCU_HOLD_MS 15000
+#define KRCU_MOST_MS 15000u
 
 static unsigned int objects = 100;
 module_param(objects, uint, 0444);
@@ -48,9 +55,9 @@ static bool early;
 module_param(early, bool, 0444);
 MODULE_PARM_DESC(early, "queue as the module is loaded");
 
-static bool held;
-module_param(held, bool, 0444);
-MODULE_PARM_DESC(held, "no grace period ends before the module's parameters are freed");
+static unsigned int held;
+module_param(held, uint, 0444);
+MODULE_PARM_DESC(held, "milliseconds for which no grace period ends");
 
 static unsigned int barrier;
 module_param(barrier, uint, 0444);
@@ -89,7 +96,7 @@ static noinline void krcu_kcall_barrier(void)
 
 static int krcu_kcall_reader(void *unused)
 {
-	unsigned long until = jiffies + msecs_to_jiffies(KRCU_HOLD_MS);
+	unsigned long until = jiffies + msecs_to_jiffies(min(held, KRCU_MOST_MS));
 
 	rcu_read_lock();
 	complete(&reading);
@@ -97,13 +104,13 @@ static int krcu_kcall_reader(void *unused)
 		udelay(10);
 	rcu_read_unlock();
 	if (!READ_ONCE(let_go))
-		pr_info("krcu_kcall: a hold ran out\n");
+		pr_info("a hold ran out\n");
 	kthread_complete_and_exit(&released, 0);
 }
 
 static int krcu_kcall_hold(void)
 {
-	struct task_struct *task = kthread_create(krcu_kcall_reader, NULL, "krcu_kcall_hold");
+	struct task_struct *task = kthread_create(krcu_kcall_reader, NULL, KBUILD_MODNAME "_hold");
 
 	if (IS_ERR(task))
 		return PTR_ERR(task);
@@ -190,7 +197,7 @@ static void __exit krcu_kcall_exit(void)
 	if (barrier == 2)
 		krcu_kcall_barrier();
 	if (!early && krcu_kcall_queue())
-		pr_err("krcu_kcall: only %u were queued\n", queued);
+		pr_err("only %u were queued\n", queued);
 	while (wait && krcu_kcall_outstanding())
 		msleep(20);
 	/* The last of them may not have returned yet. */
@@ -198,7 +205,7 @@ static void __exit krcu_kcall_exit(void)
 		msleep(100);
 	if (barrier == 1)
 		krcu_kcall_barrier();
-	pr_info("krcu_kcall: truth module=krcu_kcall queued=%u outstanding=%u\n", queued, krcu_kcall_outstanding());
+	pr_info("truth module=" KBUILD_MODNAME " queued=%u outstanding=%u\n", queued, krcu_kcall_outstanding());
 	if (text)
 		symbol_put(krcu_text_free);
 }
