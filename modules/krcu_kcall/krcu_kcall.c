@@ -12,6 +12,7 @@
  *                   most: none runs before
  *     barrier=1     rcu_barrier(), for way=tasks rcu_barrier_tasks(), is the last thing that its exit does
  *     barrier=2     the same is the first thing that its exit does, before anything is queued there
+ *     barrier=3     rcu_barrier() is the last thing that its exit does, by a jump: no frame of this module's is in its stack
  *     wait=1        its exit ends by waiting until all have run, by looking again and again, which is no barrier
  *     ran           (to be read) how many callbacks in its own code have run; `early` ones can so be waited for
  *
@@ -59,9 +60,9 @@ static unsigned int held;
 module_param(held, uint, 0444);
 MODULE_PARM_DESC(held, "milliseconds for which no grace period ends");
 
-static unsigned int barrier;
-module_param(barrier, uint, 0444);
-MODULE_PARM_DESC(barrier, "1: at the end of the exit; 2: at its begin");
+static unsigned int barrier_at;
+module_param_named(barrier, barrier_at, uint, 0444);
+MODULE_PARM_DESC(barrier, "1: at the end of the exit; 2: at its begin; 3: at its end, by a jump");
 
 static bool wait;
 module_param(wait, bool, 0444);
@@ -92,6 +93,8 @@ static noinline void krcu_kcall_barrier(void)
 	}
 #endif
 	rcu_barrier();
+	/* Or this were a jump. */
+	barrier();
 }
 
 static int krcu_kcall_reader(void *unused)
@@ -174,7 +177,7 @@ static void krcu_kcall_last(void *unused)
 		wait_for_completion(&released);
 	}
 	/* One that has been counted may not have returned yet. */
-	if (strcmp(way, "kfree") && !text && barrier != 1)
+	if (strcmp(way, "kfree") && !text && barrier_at != 1 && barrier_at != 3)
 		krcu_kcall_barrier();
 }
 
@@ -194,7 +197,7 @@ static int __init krcu_kcall_init(void)
 
 static void __exit krcu_kcall_exit(void)
 {
-	if (barrier == 2)
+	if (barrier_at == 2)
 		krcu_kcall_barrier();
 	if (!early && krcu_kcall_queue())
 		pr_err("only %u were queued\n", queued);
@@ -203,11 +206,13 @@ static void __exit krcu_kcall_exit(void)
 	/* The last of them may not have returned yet. */
 	if (wait)
 		msleep(100);
-	if (barrier == 1)
+	if (barrier_at == 1)
 		krcu_kcall_barrier();
 	pr_info("truth module=" KBUILD_MODNAME " queued=%u outstanding=%u\n", queued, krcu_kcall_outstanding());
 	if (text)
 		symbol_put(krcu_text_free);
+	if (barrier_at == 3)
+		rcu_barrier();
 }
 
 module_init(krcu_kcall_init);
