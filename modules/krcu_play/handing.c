@@ -282,8 +282,12 @@ static int play_handed_on(char **words, unsigned int count)
 
 static int play_hold_works(char **words, unsigned int count)
 {
-	WRITE_ONCE(works_held, true);
-	return 0;
+	/* Made here, that nothing of it is between a hold and a destroy. */
+	int error = play_works_init();
+
+	if (!error)
+		WRITE_ONCE(works_held, true);
+	return error;
 }
 
 static int play_let_works(char **words, unsigned int count)

@@ -58,8 +58,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "three_missed_among_callbacks",
         "Twenty are outstanding by call_rcu(), and three calls of kfree_rcu() were not seen: all 23 that are left are told, three \
          of them as undecided.",
-        "play 'create a; create b; alloc a 23; alloc b 1; hold 1000 flushed; call a 20; inside: queue a 3; queue b 1; sprung
-               destroy a; release; called; destroy b; drain'",
+        "play 'create a; create b; alloc a 23; alloc b 1; inside: queue a 3; hold 1000; queue b 1; call a 20
+               destroy a; release; sprung; called; destroy b; drain'",
         &[reported(
             NO_WAIT,
             &[

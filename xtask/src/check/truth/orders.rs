@@ -5,7 +5,7 @@ use super::{
     watched,
 };
 use crate::check::scenarios::{
-    ALL, Act, Expectation, SHEAVES, Scenario, Want, quiet, reported, undecided, verdict, word,
+    ALL, Act, Expectation, NO_WAIT, SHEAVES, Scenario, Want, quiet, reported, undecided, verdict, word,
 };
 
 /// Twenty callbacks were ever queued.
@@ -158,13 +158,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "barrier_begun_before_the_last_callback",
-        "Another module's barrier that began before the last callbacks covers the others only; these are outstanding.",
+        "Another task's barrier that began before the last ten callbacks covers those before them, and has not returned either. 6.12 and \
+         6.18 are left out: what others queue to kfree_rcu() meanwhile may have their destroy call rcu_barrier().",
         "play 'create a; alloc a 20; hold 1000 flushed; call a 10; bg: barrier; sleep 100; call a 10; destroy a; release; join'",
         &[
-            reported(
-                NO_RCU_BARRIER,
-                &[verdict("a", &[word("pending"), by_call_rcu(20), left(20), late(20)])],
-            ),
+            reported(NO_WAIT, &[verdict("a", &[word("pending"), by_call_rcu(20), left(20), late(20)])]),
             quiet(SHEAVES, &[verdict("a", &[word("waited"), waited_for_callbacks(20)])]),
         ],
     ),
