@@ -8,14 +8,6 @@
  *                                 fenced: KFENCE's
  *     free NAME N [kfree|kvfree|bulk|kfree_bulk]  freed at once, by kmem_cache_free() unless another way is named; bulk is
  *                                 kmem_cache_free_bulk() of this cache, kfree_bulk the same of none
- *     queue NAME N                kfree_rcu()
- *     sleepfree NAME N            kfree_rcu_mightsleep(): there is no rcu_head
- *     nolock NAME N               kfree_rcu_nolock(), where the kernel has it
- *     call NAME N [kfree|requeue|work]  call_rcu(); its callback frees by kmem_cache_free(), kfree() or kfree_rcu(), or hands the
- *                                 object on to a work item (handing.c)
- *     hurry NAME N                call_rcu_hurry(), where the kernel has it; the callback frees by kmem_cache_free()
- *     called                      waits until every callback of these has returned, and freed its object or handed it on; no
- *                                 barrier
  *     twice NAME                  sleepfree on two processors, of one object: a double free; `checked` caches only, all
  *                                 slabs of which should be full: the second free cuts the list of free objects short
  *     forget NAME                 the module holds no object of it any more: they are leaked
@@ -59,9 +51,6 @@ static struct play_cache {
 
 /* The lists of objects that are held: several threads may play at once, and interrupts do. */
 static DEFINE_SPINLOCK(held_lock);
-
-/* Callbacks that have not freed their objects yet. */
-static PLAY_TALLY(uncalled);
 
 static struct play_cache *play_cache(const char *name)
 {
@@ -292,153 +281,6 @@ static int play_free(char **words, unsigned int count)
 	return 0;
 }
 
-static int play_queue(char **words, unsigned int count)
-{
-	struct play_cache *cache;
-	int number = play_cache_and_count(words, &cache);
-
-	if (number < 0)
-		return number;
-	while (number--) {
-		struct play_object *object = play_take_object(cache);
-
-		kfree_rcu(object, rcu);
-	}
-	play_has_deferred(cache);
-	return 0;
-}
-
-static int play_sleepfree(char **words, unsigned int count)
-{
-	struct play_cache *cache;
-	int number = play_cache_and_count(words, &cache);
-
-	if (number < 0)
-		return number;
-	while (number--) {
-		struct play_object *object = play_take_object(cache);
-
-		kfree_rcu_mightsleep(object);
-	}
-	play_has_deferred(cache);
-	return 0;
-}
-
-static int play_nolock(char **words, unsigned int count)
-{
-#ifdef kfree_rcu_nolock
-	struct play_cache *cache;
-	int number = play_cache_and_count(words, &cache);
-
-	if (number < 0)
-		return number;
-	while (number--) {
-		struct play_object *object = play_take_object(cache);
-
-		kfree_rcu_nolock(object, nolock);
-	}
-	play_has_deferred(cache);
-	return 0;
-#else
-	return -EOPNOTSUPP;
-#endif
-}
-
-void play_callback_ends(void)
-{
-	play_tally_end(&uncalled);
-}
-
-void play_wait_for_callbacks(void)
-{
-	play_tally_wait(&uncalled);
-}
-
-static void krcu_play_free_callback(struct rcu_head *head)
-{
-	struct play_object *object = container_of(head, struct play_object, rcu);
-
-	play_free_object(object);
-	play_tally_end(&uncalled);
-}
-
-static void krcu_play_kfree_callback(struct rcu_head *head)
-{
-	kfree(container_of(head, struct play_object, rcu));
-	play_tally_end(&uncalled);
-}
-
-static void krcu_play_requeue_callback(struct rcu_head *head)
-{
-	struct play_object *object = container_of(head, struct play_object, rcu);
-
-	kfree_rcu(object, rcu);
-	play_tally_end(&uncalled);
-}
-
-static void play_call_rcu(struct play_cache *cache, int number, rcu_callback_t callback)
-{
-	while (number--) {
-		struct play_object *object = play_take_object(cache);
-
-		play_tally_begin(&uncalled);
-		call_rcu(&object->rcu, callback);
-	}
-	play_has_deferred(cache);
-}
-
-static int play_call(char **words, unsigned int count)
-{
-	rcu_callback_t callback = krcu_play_free_callback;
-	struct play_cache *cache;
-	int number = play_cache_and_count(words, &cache);
-	int error;
-
-	if (number < 0)
-		return number;
-	if (count > 3 && !strcmp(words[3], "work")) {
-		error = play_handing_init(cache);
-		if (error)
-			return error;
-		callback = krcu_play_handing_callback;
-	} else if (count > 3 && !strcmp(words[3], "kfree")) {
-		callback = krcu_play_kfree_callback;
-	} else if (count > 3 && !strcmp(words[3], "requeue")) {
-		callback = krcu_play_requeue_callback;
-	} else if (count > 3) {
-		return play_wrong(words[3], "is no callback");
-	}
-	play_call_rcu(cache, number, callback);
-	return 0;
-}
-
-static int play_hurry(char **words, unsigned int count)
-{
-#ifdef KRCU_HAS_CALL_RCU_HURRY
-	struct play_cache *cache;
-	int number = play_cache_and_count(words, &cache);
-
-	if (number < 0)
-		return number;
-	while (number--) {
-		struct play_object *object = play_take_object(cache);
-
-		play_tally_begin(&uncalled);
-		call_rcu_hurry(&object->rcu, krcu_play_free_callback);
-	}
-	play_has_deferred(cache);
-	return 0;
-#else
-	return -EOPNOTSUPP;
-#endif
-}
-
-static int play_called(char **words, unsigned int count)
-{
-	play_wait_for_callbacks();
-	return 0;
-}
-
 static int play_twice(char **words, unsigned int count)
 {
 	struct play_cache *cache = play_cache(words[1]);
@@ -547,12 +389,6 @@ const struct play_operation play_cache_operations[] = {
 	{ "create", 1, 7, false, play_create },
 	{ "alloc", 2, 3, true, play_alloc },
 	{ "free", 2, 3, true, play_free },
-	{ "queue", 2, 2, true, play_queue },
-	{ "sleepfree", 2, 2, false, play_sleepfree },
-	{ "nolock", 2, 2, true, play_nolock },
-	{ "call", 2, 3, true, play_call },
-	{ "hurry", 2, 2, true, play_hurry },
-	{ "called", 0, 0, false, play_called },
 	{ "twice", 1, 1, false, play_twice },
 	{ "forget", 1, 1, false, play_forget },
 	{ "kvbarrier_on", 1, 1, false, play_kvbarrier_on },

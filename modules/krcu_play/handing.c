@@ -10,7 +10,7 @@
  *     unkept               the module holds again what was kept: its works have to be done
  *     otherrwork           queue_rcu_work() of a static one, which has to do with no object
  *     flushother           flush_rcu_work() of that one
- *     call NAME N work     (caches.c) call_rcu(); its callback queues a work item, which lies in the object and frees it
+ *     call NAME N work     (deferring.c) call_rcu(); its callback queues a work item, which lies in the object and frees it
  *     worked               waits until every work of that has freed its object; no barrier
  *     hold_works           from now on the works of all these wait before they free anything
  *     let_works            they wait no longer

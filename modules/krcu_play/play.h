@@ -73,6 +73,7 @@ static inline void play_tally_wait(struct play_tally *tally)
 
 /* Tables that end with a nameless entry. */
 extern const struct play_operation play_cache_operations[];
+extern const struct play_operation play_deferring_operations[];
 extern const struct play_operation play_memory_operations[];
 extern const struct play_operation play_wait_operations[];
 extern const struct play_operation play_context_operations[];
@@ -119,7 +120,7 @@ void play_free_object(struct play_object *object);
 /* Something of the cache has just been deferred. */
 void play_has_deferred(struct play_cache *cache);
 
-/* A callback of call_rcu() from caches.c returns. */
+/* deferring.c: a callback of call_rcu() returns. */
 void play_callback_ends(void);
 /* Waits until all of them have, by no barrier. */
 void play_wait_for_callbacks(void);

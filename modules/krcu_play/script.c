@@ -6,9 +6,9 @@
  *
  * The writer itself does it, on processor 0, and its write() returns when all is done. The script in the parameter `exit`
  * is done by the module's exit function. Statements end with `;` or a new line. A word that ends with a colon says where
- * the rest of its statement is done (contexts.c); the operations are in caches.c, handing.c, flavours.c,
- * elsewhere.c, helpers.c, memory.c, waits.c and losses.c. What cannot be understood is -EINVAL, and one line of the kernel's
- * log names the word; what was done before it stays done.
+ * the rest of its statement is done (contexts.c); the operations are in caches.c, deferring.c,
+ * handing.c, flavours.c, elsewhere.c, helpers.c, memory.c, waits.c and losses.c. What cannot be understood is -EINVAL, and one
+ * line of the kernel's log names the word; what was done before it stays done.
  *
  * Truth: of each statement, by its own words. Counts are exact: an operation that cannot do all of it says so.
  */
@@ -21,6 +21,7 @@
 
 static const struct play_operation *const tables[] = {
 	play_cache_operations,
+	play_deferring_operations,
 	play_memory_operations,
 	play_wait_operations,
 	play_context_operations,
