@@ -2,24 +2,27 @@
 /*
  * Caches and their objects:
  *
- *     create NAME [size=N] [ctor] [typesafe] [merge] [checked]   checked: the kernel finds a double free, harmlessly
+ *     create NAME [size=N] [ctor] [typesafe] [merge] [checked] [usercopy]
+ *                                 checked: the kernel finds a double free, harmlessly; usercopy: by kmem_cache_create_usercopy()
  *     alloc NAME N [slow|fenced]  N objects that the module holds from now on; slow: two milliseconds between them;
  *                                 fenced: KFENCE's
- *     free NAME N [kfree|kvfree|bulk]  freed at once, by kmem_cache_free() unless another way is named
- *     queue NAME N                kfree_rcu()
- *     sleepfree NAME N            kfree_rcu_mightsleep(): there is no rcu_head
- *     nolock NAME N               kfree_rcu_nolock(), where the kernel has it
- *     call NAME N [kfree|requeue] call_rcu(); its callback frees by kmem_cache_free(), kfree() or kfree_rcu()
- *     called                      waits until every callback has freed its object; no barrier
+ *     free NAME N [kfree|kvfree|bulk|kfree_bulk]  freed at once, by kmem_cache_free() unless another way is named; bulk is
+ *                                 kmem_cache_free_bulk() of this cache, kfree_bulk the same of none
  *     twice NAME                  sleepfree on two processors, of one object: a double free; `checked` caches only, all
  *                                 slabs of which should be full: the second free cuts the list of free objects short
  *     forget NAME                 the module holds no object of it any more: they are leaked
  *     kvbarrier_on NAME           kvfree_rcu_barrier_on_cache(), where modules may call it
  *     destroy NAME                kmem_cache_destroy()
  *     again NAME                  the same of a cache whose destroy has failed
+ *     abandon NAME                the module will be unloaded without destroying it
  *
  * What a statement takes are objects that the module holds, the last allocated first. A name is free again after the
  * destroy. What the module still holds when it is unloaded it frees, and destroys the caches that are left.
+ *
+ * A cache that was abandoned stays until the machine is switched off, with its name, of which the kernel has a copy
+ * (kstrdup_const() of what is not in the kernel's own read-only data): another of that name cannot be created, since its folder
+ * is in /sys/kernel/slab. On 6.1 its constructor's code is gone, which is called when a slab is allocated, and nobody can
+ * allocate any more.
  *
  * Truth: a line of the kernel's log when a destroy comes so late that what was deferred last may have been freed before.
  */
@@ -33,19 +36,6 @@
 #include "krcu_sample.h"
 #include "play.h"
 
-struct play_cache;
-
-struct play_object {
-	union {
-		struct rcu_head rcu;
-#ifdef kfree_rcu_nolock
-		struct kvfree_rcu_head nolock;
-#endif
-	};
-	struct play_object *next;
-	struct play_cache *owner;
-};
-
 static struct play_cache {
 	char name[PLAY_WORD_BYTES];
 	struct kmem_cache *cache;
@@ -56,14 +46,11 @@ static struct play_cache {
 	bool deferred;
 	bool checked;
 	bool destroyed;
+	bool abandoned;
 } caches[16];
 
 /* The lists of objects that are held: several threads may play at once, and interrupts do. */
 static DEFINE_SPINLOCK(held_lock);
-
-/* Callbacks that have not freed their objects yet. */
-static atomic_t uncalled = ATOMIC_INIT(0);
-static DECLARE_WAIT_QUEUE_HEAD(all_called);
 
 static struct play_cache *play_cache(const char *name)
 {
@@ -83,7 +70,7 @@ struct kmem_cache *play_kmem_cache(const char *name)
 	return cache ? cache->cache : NULL;
 }
 
-static void play_hold_object(struct play_cache *cache, struct play_object *object)
+void play_hold_object(struct play_cache *cache, struct play_object *object)
 {
 	unsigned long flags;
 
@@ -95,7 +82,7 @@ static void play_hold_object(struct play_cache *cache, struct play_object *objec
 	spin_unlock_irqrestore(&held_lock, flags);
 }
 
-static struct play_object *play_take_object(struct play_cache *cache)
+struct play_object *play_take_object(struct play_cache *cache)
 {
 	struct play_object *object;
 	unsigned long flags;
@@ -110,14 +97,37 @@ static struct play_object *play_take_object(struct play_cache *cache)
 	return object;
 }
 
-static void play_has_deferred(struct play_cache *cache)
+void play_has_deferred(struct play_cache *cache)
 {
 	cache->deferred_at = get_state_synchronize_rcu();
 	cache->deferred = true;
 }
 
-/* What words[1] and words[2] name: a cache, and a number of objects that it has to hold. */
-static int play_cache_and_count(char **words, struct play_cache **cache)
+void play_free_object(struct play_object *object)
+{
+	kmem_cache_free(object->owner->cache, object);
+}
+
+bool play_has_room(struct play_cache *cache, size_t bytes)
+{
+	if (kmem_cache_size(cache->cache) >= bytes)
+		return true;
+	play_wrong(cache->name, "has too small objects for that");
+	return false;
+}
+
+struct play_cache *play_cache_with(const char *name, int objects)
+{
+	struct play_cache *cache = play_cache(name);
+
+	if (cache && objects > (int)READ_ONCE(cache->held_count)) {
+		play_wrong(name, "holds too few objects");
+		return NULL;
+	}
+	return cache;
+}
+
+int play_cache_and_count(char **words, struct play_cache **cache)
 {
 	int count = play_number(words[2]);
 
@@ -140,7 +150,7 @@ static int play_create(char **words, unsigned int count)
 	void (*constructor)(void *) = KRCU_CACHE_CONSTRUCTOR;
 	int size = 128;
 	unsigned int word;
-	bool checked = false;
+	bool checked = false, usercopy = false;
 
 	for (word = 2; word < count; word++) {
 		if (!strcmp(words[word], "ctor")) {
@@ -158,6 +168,8 @@ static int play_create(char **words, unsigned int count)
 			flags |= SLAB_NOLEAKTRACE;
 			constructor = NULL;
 #endif
+		} else if (!strcmp(words[word], "usercopy")) {
+			usercopy = true;
 		} else if (!strncmp(words[word], "size=", 5)) {
 			size = play_number(words[word] + 5);
 			if (size < (int)sizeof(struct play_object))
@@ -179,7 +191,10 @@ static int play_create(char **words, unsigned int count)
 	memset(free, 0, sizeof(*free));
 	strscpy(free->name, words[1], sizeof(free->name));
 	free->checked = checked;
-	free->cache = kmem_cache_create(free->name, size, 0, flags, constructor);
+	if (usercopy)
+		free->cache = kmem_cache_create_usercopy(free->name, size, 0, flags, 0, size, constructor);
+	else
+		free->cache = kmem_cache_create(free->name, size, 0, flags, constructor);
 	return free->cache ? 0 : -ENOMEM;
 }
 
@@ -238,14 +253,16 @@ static int play_free(char **words, unsigned int count)
 	const char *how = count > 3 ? words[3] : "cache";
 	struct play_cache *cache;
 	void *objects[64];
-	size_t bulk = 0;
+	size_t gathered = 0;
+	bool of_none = !strcmp(how, "kfree_bulk");
+	bool in_bulk = of_none || !strcmp(how, "bulk");
 	int number = play_cache_and_count(words, &cache);
 
 	if (number < 0)
 		return number;
-	if (strcmp(how, "cache") && strcmp(how, "kfree") && strcmp(how, "kvfree") && strcmp(how, "bulk"))
+	if (!in_bulk && strcmp(how, "cache") && strcmp(how, "kfree") && strcmp(how, "kvfree"))
 		return play_wrong(how, "is no way to free");
-	if (!strcmp(how, "bulk") && number > (int)ARRAY_SIZE(objects))
+	if (in_bulk && number > (int)ARRAY_SIZE(objects))
 		return play_wrong(words[2], "is too much for one bulk free");
 	while (number--) {
 		struct play_object *object = play_take_object(cache);
@@ -254,123 +271,13 @@ static int play_free(char **words, unsigned int count)
 			kfree(object);
 		else if (!strcmp(how, "kvfree"))
 			kvfree(object);
-		else if (!strcmp(how, "bulk"))
-			objects[bulk++] = object;
+		else if (in_bulk)
+			objects[gathered++] = object;
 		else
 			kmem_cache_free(cache->cache, object);
 	}
-	if (bulk)
-		kmem_cache_free_bulk(cache->cache, bulk, objects);
-	return 0;
-}
-
-static int play_queue(char **words, unsigned int count)
-{
-	struct play_cache *cache;
-	int number = play_cache_and_count(words, &cache);
-
-	if (number < 0)
-		return number;
-	while (number--) {
-		struct play_object *object = play_take_object(cache);
-
-		kfree_rcu(object, rcu);
-	}
-	play_has_deferred(cache);
-	return 0;
-}
-
-static int play_sleepfree(char **words, unsigned int count)
-{
-	struct play_cache *cache;
-	int number = play_cache_and_count(words, &cache);
-
-	if (number < 0)
-		return number;
-	while (number--) {
-		struct play_object *object = play_take_object(cache);
-
-		kfree_rcu_mightsleep(object);
-	}
-	play_has_deferred(cache);
-	return 0;
-}
-
-static int play_nolock(char **words, unsigned int count)
-{
-#ifdef kfree_rcu_nolock
-	struct play_cache *cache;
-	int number = play_cache_and_count(words, &cache);
-
-	if (number < 0)
-		return number;
-	while (number--) {
-		struct play_object *object = play_take_object(cache);
-
-		kfree_rcu_nolock(object, nolock);
-	}
-	play_has_deferred(cache);
-	return 0;
-#else
-	return -EOPNOTSUPP;
-#endif
-}
-
-static void play_callback_done(void)
-{
-	if (atomic_dec_and_test(&uncalled))
-		wake_up_all(&all_called);
-}
-
-static void krcu_play_free_callback(struct rcu_head *head)
-{
-	struct play_object *object = container_of(head, struct play_object, rcu);
-
-	kmem_cache_free(object->owner->cache, object);
-	play_callback_done();
-}
-
-static void krcu_play_kfree_callback(struct rcu_head *head)
-{
-	kfree(container_of(head, struct play_object, rcu));
-	play_callback_done();
-}
-
-static void krcu_play_requeue_callback(struct rcu_head *head)
-{
-	struct play_object *object = container_of(head, struct play_object, rcu);
-
-	kfree_rcu(object, rcu);
-	play_callback_done();
-}
-
-static int play_call(char **words, unsigned int count)
-{
-	rcu_callback_t callback = krcu_play_free_callback;
-	struct play_cache *cache;
-	int number = play_cache_and_count(words, &cache);
-
-	if (number < 0)
-		return number;
-	if (count > 3 && !strcmp(words[3], "kfree"))
-		callback = krcu_play_kfree_callback;
-	else if (count > 3 && !strcmp(words[3], "requeue"))
-		callback = krcu_play_requeue_callback;
-	else if (count > 3)
-		return play_wrong(words[3], "is no callback");
-	while (number--) {
-		struct play_object *object = play_take_object(cache);
-
-		atomic_inc(&uncalled);
-		call_rcu(&object->rcu, callback);
-	}
-	play_has_deferred(cache);
-	return 0;
-}
-
-static int play_called(char **words, unsigned int count)
-{
-	wait_event(all_called, !atomic_read(&uncalled));
+	if (gathered)
+		kmem_cache_free_bulk(of_none ? NULL : cache->cache, gathered, objects);
 	return 0;
 }
 
@@ -447,6 +354,18 @@ static int play_again(char **words, unsigned int count)
 	return 0;
 }
 
+static int play_abandon(char **words, unsigned int count)
+{
+	struct play_cache *cache = play_cache(words[1]);
+
+	if (!cache)
+		return -EINVAL;
+	if (cache->destroyed)
+		return play_wrong(words[1], "is destroyed already");
+	cache->abandoned = true;
+	return 0;
+}
+
 void play_caches_exit(void)
 {
 	struct play_cache *cache;
@@ -454,7 +373,7 @@ void play_caches_exit(void)
 	for (cache = caches; cache < caches + ARRAY_SIZE(caches); cache++) {
 		struct play_object *object;
 
-		if (!cache->cache || cache->destroyed)
+		if (!cache->cache || cache->destroyed || cache->abandoned)
 			continue;
 		while ((object = play_take_object(cache)))
 			kmem_cache_free(cache->cache, object);
@@ -467,18 +386,14 @@ void play_caches_exit(void)
 }
 
 const struct play_operation play_cache_operations[] = {
-	{ "create", 1, 6, false, play_create },
+	{ "create", 1, 7, false, play_create },
 	{ "alloc", 2, 3, true, play_alloc },
 	{ "free", 2, 3, true, play_free },
-	{ "queue", 2, 2, true, play_queue },
-	{ "sleepfree", 2, 2, false, play_sleepfree },
-	{ "nolock", 2, 2, true, play_nolock },
-	{ "call", 2, 3, true, play_call },
-	{ "called", 0, 0, false, play_called },
 	{ "twice", 1, 1, false, play_twice },
 	{ "forget", 1, 1, false, play_forget },
 	{ "kvbarrier_on", 1, 1, false, play_kvbarrier_on },
 	{ "destroy", 1, 1, false, play_destroy },
 	{ "again", 1, 1, false, play_again },
+	{ "abandon", 1, 1, false, play_abandon },
 	{},
 };

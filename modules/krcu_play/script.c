@@ -6,8 +6,9 @@
  *
  * The writer itself does it, on processor 0, and its write() returns when all is done. The script in the parameter `exit`
  * is done by the module's exit function. Statements end with `;` or a new line. A word that ends with a colon says where
- * the rest of its statement is done (contexts.c); the operations are in caches.c, memory.c, waits.c and losses.c. What cannot be
- * understood is -EINVAL, and one line of the kernel's log names the word; what was done before it stays done.
+ * the rest of its statement is done (contexts.c); the operations are in caches.c, deferring.c,
+ * handing.c, flavours.c, elsewhere.c, helpers.c, memory.c, waits.c and losses.c. What cannot be understood is -EINVAL, and one
+ * line of the kernel's log names the word; what was done before it stays done.
  *
  * Truth: of each statement, by its own words. Counts are exact: an operation that cannot do all of it says so.
  */
@@ -20,10 +21,15 @@
 
 static const struct play_operation *const tables[] = {
 	play_cache_operations,
+	play_deferring_operations,
 	play_memory_operations,
 	play_wait_operations,
 	play_context_operations,
 	play_loss_operations,
+	play_handing_operations,
+	play_flavour_operations,
+	play_elsewhere_operations,
+	play_helper_operations,
 };
 
 int play_wrong(const char *word, const char *why)
@@ -166,6 +172,9 @@ static void __exit krcu_play_exit(void)
 	play_feast();
 	play_release();
 	play_join();
+	play_handing_exit();
+	play_flavours_exit();
+	play_helpers_exit();
 	play_caches_exit();
 	/* The callbacks' code goes with the module. */
 	rcu_barrier();

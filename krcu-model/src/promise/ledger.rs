@@ -45,6 +45,8 @@ pub struct Ledger {
     pub readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
     /// Objects that were allocated and that nobody has queued or freed.
     pub allocated: BTreeMap<ObjectAddress, Allocation>,
+    /// Of these, what was handed to a callback since, and is not known to be free.
+    pub handed_over: BTreeMap<ObjectAddress, Allocation>,
     /// Whether any allocation was ever told of.
     pub sees_allocations: bool,
     /// Normal grace periods that have ended.
@@ -102,9 +104,23 @@ impl Ledger {
     pub(crate) fn allocation_is_handed_over(&mut self, head: ObjectAddress, object_size: u32) {
         let before = self.allocated.range(..=head).next_back().map(|(object, _)| *object);
         let size = u64::from(object_size.max(1));
-        if let Some(object) = before.filter(|object| head.0 - object.0 < size) {
-            self.allocated.remove(&object);
+        if let Some(object) = before.filter(|object| head.0 - object.0 < size)
+            && let Some(allocation) = self.allocated.remove(&object)
+        {
+            self.handed_over.insert(object, allocation);
         }
+    }
+
+    /// An object is freed, or deferred once more.
+    pub(crate) fn is_no_longer_held(&mut self, object: ObjectAddress) {
+        self.allocated.remove(&object);
+        self.handed_over.remove(&object);
+    }
+
+    /// Objects of a cache that were handed to callbacks and not seen to be freed, where allocations are told.
+    pub(crate) fn handed_over(&self, cache: CacheAddress) -> Option<u64> {
+        let of_cache = |allocation: &&Allocation| allocation.cache == cache;
+        self.sees_allocations.then(|| self.handed_over.values().filter(of_cache).count() as u64)
     }
 
     pub(crate) fn held_by_reader(&self, cache: CacheAddress) -> Option<ObjectAddress> {

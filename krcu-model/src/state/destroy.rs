@@ -125,6 +125,8 @@ pub struct Destroy {
     pub meanwhile: Meanwhile,
     /// Objects that were allocated and neither queued nor freed when the look was over, by stack.
     pub allocated: BTreeMap<StackId, u64>,
+    /// Objects that were handed to callbacks and not seen to be freed when the look was over, where allocations are told.
+    pub handed_over: Option<u64>,
     /// What was seen after the look was over.
     pub late: Late,
 }

@@ -107,6 +107,7 @@ impl State {
                 ..Coverage::default()
             },
             allocated: BTreeMap::new(),
+            handed_over: None,
             late: Late::default(),
         };
         if self.ledger.ends.get(&address).is_some_and(|end| end.released) {
@@ -189,6 +190,7 @@ impl State {
             cache.failed = Some(id);
             if self.ledger.sees_allocations {
                 destroy.allocated = self.ledger.leaked_by_stack(destroy.address);
+                destroy.handed_over = self.ledger.handed_over(destroy.address);
             }
         }
         cache.looked = Some(id);
@@ -213,9 +215,10 @@ impl State {
     }
 
     pub(super) fn released(&mut self, address: CacheAddress) {
-        if !self.ledger.allocated.is_empty() && !self.tells_all() {
+        if self.ledger.sees_allocations && !self.tells_all() {
             // Its memory is given back, with what it had allocated.
             self.ledger.allocated.retain(|_, allocation| allocation.cache != address);
+            self.ledger.handed_over.retain(|_, allocation| allocation.cache != address);
         }
         let Some(cache) = self.caches.remove(&address) else { return };
         // A call that is still freeing has nothing to tell the next cache that has the address.

@@ -15,7 +15,7 @@ use crate::{
 impl State {
     /// An object is freed by whoever has it.
     pub(super) fn freed_at_once(&mut self, mark: Mark, object: ObjectAddress, address: CacheAddress) {
-        self.ledger.allocated.remove(&object);
+        self.ledger.is_no_longer_held(object);
         if self.watch.blind.contains(&Blind::Frees) {
             return;
         }
@@ -43,8 +43,8 @@ impl State {
             }
             return;
         }
-        if !self.ledger.allocated.is_empty() {
-            self.ledger.allocated.remove(&object);
+        if self.ledger.sees_allocations {
+            self.ledger.is_no_longer_held(object);
         }
         let cache = self.cache(address);
         let queued = cache.outstanding.remove(object);

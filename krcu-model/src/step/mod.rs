@@ -116,6 +116,7 @@ impl State {
             What::Allocated { object, cache, site } => {
                 let stack = self.stack_of(site);
                 self.ledger.sees_allocations = true;
+                self.ledger.is_no_longer_held(object);
                 self.ledger.allocated.insert(object, Allocation { cache, stack });
             }
             What::QueueReturned { object } => {

@@ -38,8 +38,8 @@ impl State {
         {
             self.handed_over_twice(address, Double { first, second: (mark, Some(stack)) });
         }
-        if !self.ledger.allocated.is_empty() {
-            self.ledger.allocated.remove(&object);
+        if self.ledger.sees_allocations {
+            self.ledger.is_no_longer_held(object);
         }
         if !self.ledger.returned.is_empty() {
             // What returned was the call for an object that had this address before.

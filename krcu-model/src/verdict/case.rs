@@ -29,10 +29,15 @@ impl Case<'_> {
         gather::about(self.state, self.destroy).module
     }
 
-    /// Callbacks of this cache that have returned. Each may have freed its object, or handed it on to a work item or a
-    /// timer: that is not seen.
+    /// Callbacks of this cache that have returned and may have handed their object on, to a work item or a timer. That one
+    /// has freed it is seen only where allocations are followed; a machine tells of it.
     pub(crate) fn handed_on(&self) -> u64 {
-        self.destroy.past().freed_by.callback
+        if self.state.tells_all() {
+            return 0;
+        }
+        let returned = self.destroy.past().freed_by.callback;
+        let waiting = self.destroy.after.counts.callbacks();
+        self.destroy.handed_over.map_or(returned, |held| held.saturating_sub(waiting).min(returned))
     }
 
     /// What is known before anything is decided.

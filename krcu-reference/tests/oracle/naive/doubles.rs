@@ -77,7 +77,7 @@ impl Naive<'_> {
     }
 
     /// What is known then of the size of its objects.
-    fn object_size_then(&self, life: usize, place: Place) -> u64 {
+    pub(super) fn object_size_then(&self, life: usize, place: Place) -> u64 {
         let mut sizes = self.events[..place].iter().filter_map(|event| match &event.what {
             What::CacheCreated { cache, facts, .. } | What::DestroyBegin { cache, facts, .. } => {
                 Some((*cache, facts.object_size))

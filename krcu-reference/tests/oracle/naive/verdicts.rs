@@ -129,24 +129,37 @@ impl Naive<'_> {
         let is_old = self.lives[life].created.is_none();
         let is_blind_for_callbacks = !self.sees(Blind::Callbacks)
             || (!self.sees(Blind::CallbackRuns) && !self.open_callbacks(destroy, look, over).is_empty());
-        let has_unknown_past = is_old || destroy.counted || is_blind_for_callbacks || unseen_calls > 0;
+        let has_unknown_past = is_old || destroy.counted || is_blind_for_callbacks;
+        let handed_on = self.handed_on(destroy, over);
+        let unknown_objects = unseen_calls + handed_on;
         let running_after = self.being_freed(life, end) + self.running(life, end);
         let waiting_after = self.waiting(life, end).len() as u64 + late_runs;
         let excess = destroy.left.map_or(0, |left| waiting_after.saturating_sub(left.saturating_sub(after)));
         let may_share = Naive::may_share_objects(&waiting, destroy.object_size) && waiting_after > 0;
         let is_one_each = excess == 0 && !may_share;
         let (leaked, undecided) = match destroy.left {
-            None => (None, u64::from(pending + seen_callbacks + late_runs == 0 && has_unknown_past)),
+            None => (
+                None,
+                u64::from(
+                    pending + seen_callbacks + late_runs == 0 && (has_unknown_past || unknown_objects > 0),
+                ),
+            ),
             Some(left) => {
                 let rest = left.saturating_sub(after + late_unknown + running_after + waiting_after);
                 let is_exact = running_after == 0 && !is_queued_during && is_one_each;
-                if rest > 0 && has_unknown_past { (None, rest) } else { (is_exact.then_some(rest), 0) }
+                if rest > 0 && has_unknown_past {
+                    (None, rest)
+                } else {
+                    // Each call that went unseen, and each callback that has returned, may hold one of them.
+                    let undecided = if is_exact { rest.min(unknown_objects) } else { 0 };
+                    (is_exact.then_some(rest - undecided), undecided)
+                }
             }
         };
         let callbacks = (seen_callbacks + late_runs).saturating_sub(excess);
         let is_inexact = destroy.left.is_some() && leaked.is_none() && undecided == 0;
         let queued_by_call_rcu = match unknown.queued_by_call_rcu {
-            _ if undecided > 0 && !is_old && !destroy.counted && unseen_calls == 0 => None,
+            _ if undecided > 0 && !is_old && !destroy.counted && has_unknown_past => None,
             Some(_) if self.sees(Blind::CallbackRuns) => Some(callbacks),
             unseen => unseen,
         };
@@ -159,9 +172,10 @@ impl Naive<'_> {
             vec![Reason::LateAttach]
         } else if undecided > 0 && destroy.counted {
             vec![Reason::Counted]
-        } else if undecided > 0 && unseen_calls > 0 {
-            vec![Reason::ProbeMissed]
-        } else if undecided > 0 {
+        } else if undecided > 0 && !has_unknown_past && leaked.is_none_or(|leaked| leaked == 0) {
+            let missed = (unseen_calls > 0).then_some(Reason::ProbeMissed);
+            missed.into_iter().chain((handed_on > 0).then_some(Reason::HandedOn)).collect()
+        } else if undecided > 0 && has_unknown_past {
             let blind = [
                 (Blind::Callbacks, Reason::BlindCallbacks),
                 (Blind::CallbackRuns, Reason::BlindCallbackRuns),
@@ -175,6 +189,51 @@ impl Naive<'_> {
             return Expected { kind: VerdictKind::Leaked, ordering, ..known };
         };
         Expected { reasons, ..known }
+    }
+
+    /// Callbacks of a cache that have returned, and may have handed their object on. Where allocations are told, so are
+    /// frees: then it is what was handed to a callback and not seen to be freed, less what still waits.
+    fn handed_on(&self, destroy: &Destroy, over: Place) -> u64 {
+        if self.sees(Blind::CallbackRuns) && self.sees(Blind::Inside) || !self.sees(Blind::CallbackRuns) {
+            return 0;
+        }
+        let returned = self.freed_by(destroy, over).callback;
+        let events = &self.events[..over.min(self.events.len())];
+        if !events.iter().any(|event| matches!(event.what, What::Allocated { .. })) {
+            return returned;
+        }
+        let address = self.lives[destroy.life].address;
+        let (mut held, mut handed) = (Vec::new(), Vec::new());
+        for (place, event) in events.iter().enumerate() {
+            match &event.what {
+                What::Allocated { object, cache, .. } => {
+                    handed.retain(|(other, _)| other != object);
+                    held.retain(|(other, _)| other != object);
+                    held.push((*object, *cache));
+                }
+                What::CallbackQueued { object: head, .. } => {
+                    let of = |callback: &&Callback| callback.queued == place;
+                    let life = self.callbacks.iter().find(of).map(|callback| callback.life);
+                    let size = life.map_or(1, |life| self.object_size_then(life, place).max(1));
+                    let before = held.iter().filter(|(object, _)| object <= head).max().copied();
+                    if let Some(object) = before.filter(|(object, _)| head.0 - object.0 < size) {
+                        held.retain(|other| *other != object);
+                        handed.push(object);
+                    }
+                }
+                What::Queued { object, .. }
+                | What::Freed { object, .. }
+                | What::FreedAtOnce { object, .. } => {
+                    held.retain(|(other, _)| other != object);
+                    handed.retain(|(other, _)| other != object);
+                }
+                _ => {}
+            }
+        }
+        let left = handed.iter().filter(|(_, cache)| *cache == address).count() as u64;
+        let end = destroy.end.unwrap_or(self.events.len());
+        let waiting = self.waiting(destroy.life, end).len() as u64 + self.running(destroy.life, end);
+        left.saturating_sub(waiting).min(returned)
     }
 
     /// Whether something that went unseen then went unseen in the life of a cache.

@@ -5,16 +5,24 @@
 
 mod barriers;
 mod callbacks;
+mod counts;
 mod destroys;
+mod flavours;
 mod frees;
 mod golden;
+mod handing;
 mod leaks;
 mod loss;
+mod merged;
+mod modules;
+mod orders;
 mod real;
 pub(crate) mod run;
 mod table;
 
-use crate::check::scenarios::{Act, Expectation, Line, MAY_BE_OPEN, Scenario, Want, verdict, word};
+use crate::check::scenarios::{
+    Act, Expectation, Line, MAY_BE_OPEN, SHEAVES, Scenario, Want, quiet, verdict, word,
+};
 
 /// The scenarios of one topic.
 pub(crate) struct Topic {
@@ -33,6 +41,18 @@ pub(crate) const TOPICS: &[Topic] = &[
     Topic { title: "Leaked or deferred", scenarios: leaks::SCENARIOS },
     Topic { title: "What was lost", scenarios: loss::SCENARIOS },
     Topic { title: "Modules of the kernel's own", scenarios: real::SCENARIOS },
+];
+
+/// Topics whose scenarios krcu does not meet yet. No run includes them and the kept table lacks them; each is moved to
+/// [`TOPICS`] when it is met.
+#[allow(dead_code, reason = "these wait until they are moved; a test looks at them")]
+pub(crate) const UNMET: &[Topic] = &[
+    Topic { title: "Whose barrier it is", scenarios: orders::SCENARIOS },
+    Topic { title: "Merged with what is not the module's", scenarios: merged::SCENARIOS },
+    Topic { title: "Heads elsewhere, and works", scenarios: handing::SCENARIOS },
+    Topic { title: "Other kinds of RCU", scenarios: flavours::SCENARIOS },
+    Topic { title: "Modules that go", scenarios: modules::SCENARIOS },
+    Topic { title: "What may be said of a number", scenarios: counts::SCENARIOS },
 ];
 
 /// Every scenario of the table.
@@ -70,6 +90,24 @@ const fn watched(
 ) -> Scenario {
     Scenario { act, ..played(name, why, "", expectations) }
 }
+
+/// Their destroy calls no `rcu_barrier()`, but for one that `flush_rcu_work()` happens to call.
+const NO_RCU_BARRIER: &[&str] = &["6.1", "6.12", "6.18"];
+
+/// Twenty callbacks of the cache `a` had run by luck, and the destroy's own `rcu_barrier()` orders them.
+const BY_THE_DESTROY: Expectation = quiet(
+    SHEAVES,
+    &[verdict(
+        "a",
+        &[
+            word("waited"),
+            ordering("ordered"),
+            waited_for_callbacks(0),
+            ("waited_for_callbacks", Want::Flag(true)),
+            ("callbacks_ever", Want::Number(20)),
+        ],
+    )],
+);
 
 /// A field of a verdict, and what it must be.
 type Field = (&'static str, Want);
