@@ -4,7 +4,7 @@ use super::{
     lines::undecided,
     units::{objects, span},
 };
-use crate::FlatVerdict;
+use crate::flat::FlatVerdict;
 use krcu_model::{VerdictKind, reason::Reason, verdict::Ordering};
 
 /// What, in one clause that follows the cache's name; empty where the word says it all.
