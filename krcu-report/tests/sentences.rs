@@ -15,14 +15,8 @@ fn a_note_is_one_sentence_with_its_numbers() {
     };
     let text = |word: &str| word.to_owned();
     let notes: [(Note, &str); 16] = [
-        (
-            Note::Merged { others: 1 },
-            "the cache is merged with another and stays for it; this dropped a reference",
-        ),
-        (
-            Note::Merged { others: 2 },
-            "the cache is merged with others and stays for 2 users; this dropped a reference",
-        ),
+        (Note::Merged(1), "the cache is merged with another and stays for it; this dropped a reference"),
+        (Note::Merged(2), "the cache is merged with others and stays for 2 users; this dropped a reference"),
         (
             lost(0, &["freed", "queued"]).into(),
             "events that nobody counted were missed because the probe was already running on that CPU (freed, queued)",
@@ -37,13 +31,10 @@ fn a_note_is_one_sentence_with_its_numbers() {
             "the destroy was under way when the probes were attached, so what it may have waited for was not seen",
         ),
         (
-            OfLeft::LeaksOlderThanProbes { objects: 2 }.into(),
+            OfLeft::LeaksOlderThanProbes(2).into(),
             "2 of the leaked objects were allocated before the probes were attached",
         ),
-        (
-            OfLeft::LeaksFromUnseen { objects: 2 }.into(),
-            "where 2 of the leaked objects were allocated was not seen",
-        ),
+        (OfLeft::LeaksFromUnseen(2).into(), "where 2 of the leaked objects were allocated was not seen"),
         (
             OfLeft::MoreAllocated { allocated: 4, excess: 1 }.into(),
             "4 objects were allocated and neither queued nor seen to be freed, 1 more than are left",
@@ -61,7 +52,7 @@ fn a_note_is_one_sentence_with_its_numbers() {
             "my_free() is in the text of my_module: without rcu_barrier() it may run after the module is gone",
         ),
         (
-            Note::LayInSheaves { objects: 3 },
+            Note::LayInSheaves(3),
             "3 of what it waited for lay in sheaves of the CPUs, which are freed when they are full or flushed, and not before: normal where a kernel has sheaves, and no leak",
         ),
         (

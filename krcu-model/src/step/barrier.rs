@@ -75,7 +75,7 @@ impl State {
         match (barrier, address) {
             (BarrierKind::Kvfree, _) => self.after_older_barrier = true,
             (BarrierKind::KvfreeOnCache, Some(address)) => {
-                self.cache(address).reach.after_older_barrier = true
+                self.cache(address).reach.after_older_barrier = true;
             }
             (BarrierKind::Rcu | BarrierKind::KvfreeOnCache, _) => {}
         }
