@@ -100,11 +100,7 @@ fn what_lay_in_sheaves_is_said_of_a_destroy_that_waited_for_it() {
         (verdict.decision.kind, verdict.decision.waited.own_frees, verdict.decision.waited.in_sheaves),
         (VerdictKind::Waited, 5, 3)
     );
-    assert!(
-        verdict.decision.notes.contains(&Note::LayInSheaves { objects: 3 }),
-        "{:?}",
-        verdict.decision.notes
-    );
+    assert!(verdict.decision.notes.contains(&Note::LayInSheaves(3)), "{:?}", verdict.decision.notes);
     let none = run().freed(1..6, FreePath::Bulk).look(4).emptied().verdict();
     assert_eq!((none.decision.waited.in_sheaves, none.decision.notes), (0, vec![]));
 }
@@ -139,7 +135,7 @@ fn leaked_objects_whose_allocation_was_not_seen_are_said_to_be_so() {
     let left = |run: Run| run.destroy_begin().look(0).left(3).verdict();
     let watched = left(sites(Run::live()).created(CACHE).then(EXIT, allocated(0, CACHE, 1)));
     assert_eq!((watched.decision.left.leaked, watched.evidence.leak_sites), (Some(3), vec![site(1, 1)]));
-    assert_eq!(watched.decision.notes, [OfLeft::LeaksFromUnseen { objects: 2 }.into()]);
+    assert_eq!(watched.decision.notes, [OfLeft::LeaksFromUnseen(2).into()]);
     // Where nobody asked for allocations there is nothing to say.
     let unasked = left(Run::live().created(CACHE));
     assert_eq!(

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use krcu_common::BarrierKind;
 use serde::{Deserialize, Serialize};
 
-use super::Histogram;
+use crate::histogram::Histogram;
 use krcu_model::{
     event::{CacheAddress, Event, Gap, Scope, Task, Time, What},
     state::{CacheId, Destroy, Mark, State},

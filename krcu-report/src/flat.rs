@@ -10,7 +10,7 @@ use krcu_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::words;
+use crate::words::{advice::advice, notes::note};
 
 /// One verdict, with its evidence. Counts are of objects, times in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -135,7 +135,7 @@ pub fn verdicts(state: &State) -> Vec<FlatVerdict> {
 
 impl From<Verdict> for FlatVerdict {
     fn from(verdict: Verdict) -> FlatVerdict {
-        let advice = words::advice(&verdict).to_owned();
+        let advice = advice(&verdict).to_owned();
         let Verdict { about, cache, decision, evidence } = verdict;
         let Evidence { destroyed, kernel, deferred, late, leak_sites } = evidence;
         FlatVerdict {
@@ -182,7 +182,7 @@ impl From<Verdict> for FlatVerdict {
             last_late_free_ns: late.last_ns,
             reasons: decision.reasons,
             missed_programs: decision.missed_programs,
-            notes: decision.notes.iter().map(words::note).collect(),
+            notes: decision.notes.iter().map(note).collect(),
             advice,
         }
     }

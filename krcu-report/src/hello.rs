@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Question, Report};
+use crate::{question::Question, rows::Report};
 
 /// Version of the lines. It changes when what is written would be misread by a reader of the version before; a
 /// member more does not change it.

@@ -1,10 +1,13 @@
 //! Reporter: sees each event before the state takes it, and makes reports of the state.
 
-use super::{
-    Bounds, EventWord, Events, Losses, Outside, Question, Report, SCHEMA, VerdictRow,
+use crate::{
     barriers::Waits,
     caches::{self, Oldest},
-    verdicts::Verdicts,
+    hello::{Bounds, SCHEMA},
+    question::Question,
+    rows::{Losses, Outside, Report},
+    tally::{EventWord, Events},
+    verdicts::{VerdictRow, Verdicts},
     workload::Recent,
 };
 use krcu_model::{

@@ -4,7 +4,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{BarrierRow, CacheRow, Events, FinishedBarrier, Histogram, VerdictRow, WaitKind};
+use crate::{
+    barriers::{BarrierRow, FinishedBarrier, WaitKind},
+    caches::CacheRow,
+    histogram::Histogram,
+    tally::Events,
+    verdicts::VerdictRow,
+};
 use krcu_model::verdict::VerdictKind;
 
 /// How things are. Totals are since the probes were attached.

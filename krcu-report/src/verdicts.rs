@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::FlatVerdict;
+use crate::flat::FlatVerdict;
 use krcu_model::{
     accuse::{self, Accusation},
     of_destroy,

@@ -2,9 +2,9 @@
 
 use std::collections::VecDeque;
 
-use super::{
-    SCHEMA,
+use crate::{
     barriers::Waits,
+    hello::SCHEMA,
     question::{AskedCache, AskedDestroy, DeferredFree, Question},
 };
 use krcu_model::{

@@ -107,7 +107,7 @@ impl State {
         match (barrier, address) {
             (BarrierKind::Kvfree, _) => self.after_older_barrier = true,
             (BarrierKind::KvfreeOnCache, Some(address)) => {
-                self.cache(address).doubt.after_older_barrier = true
+                self.cache(address).doubt.after_older_barrier = true;
             }
             (BarrierKind::Rcu | BarrierKind::KvfreeOnCache, _) => {}
         }

@@ -8,7 +8,8 @@ use crate::{
     state::{
         State,
         cache::Born,
-        id::{Freer, Mark},
+        deferred::Outstanding,
+        id::{CacheId, Freer, Mark},
     },
 };
 
@@ -96,13 +97,18 @@ impl State {
             destroy.late.free(mark.time);
             destroy.late.unknown_frees += u64::from(queued.is_none());
         }
+        self.tell_open_destroys(id, queued.as_ref());
+    }
+
+    /// A free of this cache has begun while others, or this one, are being destroyed.
+    fn tell_open_destroys(&mut self, life: CacheId, queued: Option<&Outstanding>) {
         for open in self.open_destroys.values() {
             let Some(destroy) = self.destroys.get_mut(open) else { continue };
             match queued {
-                None => destroy.meanwhile.unknown_frees += u64::from(destroy.life.id == id),
+                None => destroy.meanwhile.unknown_frees += u64::from(destroy.life.id == life),
                 Some(entry) => {
                     let is_waited_for = destroy.look.is_none() && entry.queued < destroy.begin;
-                    destroy.meanwhile.others_freed += u64::from(is_waited_for && destroy.life.id != id);
+                    destroy.meanwhile.others_freed += u64::from(is_waited_for && destroy.life.id != life);
                 }
             }
         }

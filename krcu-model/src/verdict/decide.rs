@@ -67,7 +67,7 @@ fn decide(case: &Case<'_>, losses: &[&Gap]) -> Decision {
             1 => {}
             users => {
                 let others = u32::try_from(users - 1).unwrap_or(0);
-                return case.undecided().is(VerdictKind::Alias).note(Note::Merged { others });
+                return case.undecided().is(VerdictKind::Alias).note(Note::Merged(others));
             }
         }
     }
@@ -84,7 +84,7 @@ fn decide(case: &Case<'_>, losses: &[&Gap]) -> Decision {
     match shutdown {
         Shutdown::Empty if destroy.late.frees > 0 => {
             // Only now: were a free unseen, that of another object at the same address would look like this.
-            let note = Note::FreedAfterRelease { frees: destroy.late.frees };
+            let note = Note::FreedAfterRelease(destroy.late.frees);
             undecided.is(VerdictKind::LateFree).note(note)
         }
         Shutdown::Left(left) => failed::decide(case, left),

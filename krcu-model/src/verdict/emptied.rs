@@ -31,7 +31,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     decision.left = Left { frees: 0, callbacks, leaked: Some(0), undecided: 0 };
     if after.callbacks_waiting > 0 {
         decision.ordering = Ordering::Unordered;
-        let note = Note::CallbacksOutliveMemory { callbacks: after.callbacks_waiting };
+        let note = Note::CallbacksOutliveMemory(after.callbacks_waiting);
         return decision.is(VerdictKind::Pending).note(note);
     }
     // Nothing was left, so what an unseen call queued has been freed. Where each free was of something that was
@@ -51,7 +51,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
         decision.ordering = Ordering::Ordered;
         decision.waited = waited;
         if waited.in_sheaves > 0 {
-            decision = decision.note(Note::LayInSheaves { objects: waited.in_sheaves });
+            decision = decision.note(Note::LayInSheaves(waited.in_sheaves));
         }
         return decision.is(VerdictKind::Waited);
     }
@@ -146,7 +146,8 @@ fn waited(case: &Case<'_>) -> Option<Waited> {
     let for_known = destroy.waited_for_callbacks() && !may_be_ordered_before(case);
     let for_callbacks = for_known || (destroy.rcu_barrier_inside() && unknown_callbacks > 0);
     let own_frees = destroy.at_begin.counts.frees() + destroy.meanwhile.unknown_frees;
-    if !for_callbacks && !(destroy.coverage.inside && own_frees > 0) {
+    let for_frees = destroy.coverage.inside && own_frees > 0;
+    if !for_frees && !for_callbacks {
         return None;
     }
     let sheaves_before = destroy.at_begin.past.freed_by.sheaf;

@@ -47,7 +47,7 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
         undecided: split.undecided,
     };
     if split.excess > 0 {
-        decision = decision.note(OfLeft::MoreCallbacks { excess: split.excess });
+        decision = decision.note(OfLeft::MoreCallbacks(split.excess));
     } else if !split.is_one_each && split.leaked.is_none() {
         decision = decision.note(OfLeft::CallbacksMayShare);
     }
@@ -75,7 +75,7 @@ fn whose(case: &Case<'_>, objects: u64, mut decision: Decision) -> Decision {
     let life = &case.destroy.life;
     let calls = case.unseen_calls;
     if life.born == Born::BeforeAttach {
-        decision.because(Reason::LateAttach, OfLeft::OlderThanProbes { objects })
+        decision.because(Reason::LateAttach, OfLeft::OlderThanProbes(objects))
     } else if life.counted {
         decision.because(Reason::Counted, Unseen::Counted)
     } else if !has_unknown_past(case) {
@@ -94,7 +94,7 @@ fn whose(case: &Case<'_>, objects: u64, mut decision: Decision) -> Decision {
         let hidden = hidden.into_iter().filter(|blind| case.is_blind(*blind));
         decision.reasons.extend(hidden.filter_map(Reason::of_blind));
         decision.left.callbacks = None;
-        decision.note(OfLeft::MaybeCallbacks { objects })
+        decision.note(OfLeft::MaybeCallbacks(objects))
     }
 }
 

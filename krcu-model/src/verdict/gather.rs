@@ -125,8 +125,8 @@ fn allocated_elsewhere(destroy: &Destroy, leaked: u64) -> Option<OfLeft> {
     let allocated: u64 = destroy.allocated.values().sum();
     let objects = leaked.saturating_sub(allocated);
     match destroy.life.born {
-        Born::BeforeAttach if objects > 0 => Some(OfLeft::LeaksOlderThanProbes { objects }),
-        Born::Watched { .. } if objects > 0 => Some(OfLeft::LeaksFromUnseen { objects }),
+        Born::BeforeAttach if objects > 0 => Some(OfLeft::LeaksOlderThanProbes(objects)),
+        Born::Watched { .. } if objects > 0 => Some(OfLeft::LeaksFromUnseen(objects)),
         _ if allocated > leaked => Some(OfLeft::MoreAllocated { allocated, excess: allocated - leaked }),
         _ => None,
     }

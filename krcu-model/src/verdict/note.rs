@@ -58,11 +58,8 @@ pub enum OfLeft {
         /// Objects left, by the kernel's count; none where it found nothing.
         left: Option<u64>,
     },
-    /// More callbacks wait than objects are left.
-    MoreCallbacks {
-        /// How many more.
-        excess: u64,
-    },
+    /// So many more callbacks wait than objects are left.
+    MoreCallbacks(u64),
     /// Two callbacks that wait may lie in one object.
     CallbacksMayShare,
     /// The kernel's count mixes several moments.
@@ -76,11 +73,8 @@ pub enum OfLeft {
         /// Their functions, those of the last ones.
         functions: Vec<String>,
     },
-    /// Of the objects left, some are older than the probes.
-    OlderThanProbes {
-        /// How many.
-        objects: u64,
-    },
+    /// So many of them are older than the probes.
+    OlderThanProbes(u64),
     /// Of the objects left, some may have been queued by calls that went unseen.
     MaybeQueued {
         /// How many.
@@ -88,21 +82,12 @@ pub enum OfLeft {
         /// Calls that went unseen.
         calls: u64,
     },
-    /// Of the objects left, some may belong to callbacks for which no `rcu_barrier()` has waited.
-    MaybeCallbacks {
-        /// How many.
-        objects: u64,
-    },
-    /// Of the leaked objects, some were allocated before the probes were attached.
-    LeaksOlderThanProbes {
-        /// How many.
-        objects: u64,
-    },
-    /// Where some of the leaked objects were allocated was not seen.
-    LeaksFromUnseen {
-        /// How many.
-        objects: u64,
-    },
+    /// So many of them may belong to callbacks for which no `rcu_barrier()` has waited.
+    MaybeCallbacks(u64),
+    /// So many of the leaked objects were allocated before the probes were attached.
+    LeaksOlderThanProbes(u64),
+    /// Where so many of the leaked objects were allocated was not seen.
+    LeaksFromUnseen(u64),
     /// More objects were allocated and neither queued nor freed than are left.
     MoreAllocated {
         /// Objects that were allocated.
@@ -121,26 +106,14 @@ pub enum Note {
     Left(OfLeft),
     /// The cache was destroyed before, which failed.
     DestroyedBefore,
-    /// The cache is merged with others and stays for so many.
-    Merged {
-        /// Users that still have it.
-        others: u32,
-    },
-    /// Deferred frees ran after the memory of the cache was given back.
-    FreedAfterRelease {
-        /// How many.
-        frees: u64,
-    },
-    /// Nothing was left, and callbacks had not run: they will run on memory that is gone.
-    CallbacksOutliveMemory {
-        /// How many.
-        callbacks: u64,
-    },
-    /// Some of what the destroy waited for lay in sheaves.
-    LayInSheaves {
-        /// How many.
-        objects: u64,
-    },
+    /// The cache is merged with others and stays for so many users.
+    Merged(u32),
+    /// So many deferred frees ran after the memory of the cache was given back.
+    FreedAfterRelease(u64),
+    /// Nothing was left, and so many callbacks had not run: they will run on memory that is gone.
+    CallbacksOutliveMemory(u64),
+    /// So many of the objects that the destroy waited for lay in sheaves.
+    LayInSheaves(u64),
     /// A barrier that somebody else called happened to run before the destroy.
     LuckyBarrier,
     /// A callback lies in the text of a module, and may run after that is gone.

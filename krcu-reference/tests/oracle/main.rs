@@ -178,7 +178,7 @@ impl Tally {
                 ("pending callback", is_pending && by_call_rcu && !is_emptied),
                 ("callback after its memory", is_pending && is_emptied),
                 ("waited for callbacks", verdict.decision.waited.own_callbacks > 0),
-                ("fewer objects than callbacks", has(&|note| matches!(note, OfLeft::MoreCallbacks { .. }))),
+                ("fewer objects than callbacks", has(&|note| matches!(note, OfLeft::MoreCallbacks(_)))),
                 ("callbacks that may share an object", has(&|note| *note == OfLeft::CallbacksMayShare)),
             ];
             cases.into_iter().filter(|(_, is_so)| *is_so).for_each(|(what, _)| self.add(what));

@@ -4,7 +4,7 @@ use super::{
     lines::undecided,
     units::{objects, span},
 };
-use crate::FlatVerdict;
+use crate::flat::FlatVerdict;
 use krcu_model::{
     VerdictKind,
     reason::Reason,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::units::{count, objects, span};
-use crate::FlatVerdict;
+use crate::flat::FlatVerdict;
 use krcu_model::{
     VerdictKind,
     reason::Reason,

@@ -1,9 +1,9 @@
 //! Words: a verdict as a person reads it, the same on every page and screen.
 
-mod advice;
+pub(crate) mod advice;
 mod clause;
 mod lines;
-mod notes;
+pub(crate) mod notes;
 mod units;
 mod wrap;
 

@@ -14,19 +14,19 @@ pub fn note(note: &Note) -> String {
         Note::DestroyedBefore => {
             "the cache was destroyed before, which failed: this call changes nothing".to_owned()
         }
-        Note::Merged { others: 1 } => {
+        Note::Merged(1) => {
             "the cache is merged with another and stays for it; this dropped a reference".to_owned()
         }
-        Note::Merged { others } => {
+        Note::Merged(others) => {
             format!("the cache is merged with others and stays for {others} users; this dropped a reference")
         }
-        Note::FreedAfterRelease { frees } => {
+        Note::FreedAfterRelease(frees) => {
             format!("{frees} deferred frees ran after the memory of the cache was given back")
         }
-        Note::CallbacksOutliveMemory { callbacks } => format!(
+        Note::CallbacksOutliveMemory(callbacks) => format!(
             "nothing was left, and {callbacks} callbacks of call_rcu() had not run: somebody else has freed their objects, and they will run on memory that is gone"
         ),
-        Note::LayInSheaves { objects } => format!(
+        Note::LayInSheaves(objects) => format!(
             "{objects} of what it waited for lay in sheaves of the CPUs, which are freed when they are full or flushed, and not before: normal where a kernel has sheaves, and no leak"
         ),
         Note::LuckyBarrier => {
@@ -118,7 +118,7 @@ fn of_left(note: &OfLeft) -> String {
         OfLeft::MoreThanKernelCounts { outstanding, left: None } => format!(
             "{outstanding} deferred frees are outstanding by our count, and the kernel found nothing left"
         ),
-        OfLeft::MoreCallbacks { excess } => format!(
+        OfLeft::MoreCallbacks(excess) => format!(
             "{excess} more callbacks of call_rcu() wait than objects are left: several lie in one object, or in objects that somebody else has freed"
         ),
         OfLeft::CallbacksMayShare => {
@@ -135,20 +135,20 @@ fn of_left(note: &OfLeft) -> String {
                 "{objects} of the objects left may be held by what {callbacks} callbacks of call_rcu(){by} have handed them to, such as a work item or a timer: that is not followed"
             )
         }
-        OfLeft::OlderThanProbes { objects } => format!(
+        OfLeft::OlderThanProbes(objects) => format!(
             "{objects} of the objects left were allocated before the probes were attached: attach before the module is loaded to know whether they were queued"
         ),
         OfLeft::MaybeQueued { objects, calls } => format!(
             "{objects} of the objects left may have been queued by one of the {calls} calls of kfree_rcu() and call_rcu() that were {}",
             loss(LossReason::ProbeMissed)
         ),
-        OfLeft::MaybeCallbacks { objects } => format!(
+        OfLeft::MaybeCallbacks(objects) => format!(
             "{objects} of the objects left may belong to callbacks of call_rcu() that no rcu_barrier() has waited for"
         ),
-        OfLeft::LeaksOlderThanProbes { objects } => {
+        OfLeft::LeaksOlderThanProbes(objects) => {
             format!("{objects} of the leaked objects were allocated before the probes were attached")
         }
-        OfLeft::LeaksFromUnseen { objects } => {
+        OfLeft::LeaksFromUnseen(objects) => {
             format!("where {objects} of the leaked objects were allocated was not seen")
         }
         OfLeft::MoreAllocated { allocated, excess } => format!(

@@ -1,0 +1,74 @@
+//! Sentences of notes that no kept run has, and of those that depend on a number.
+
+use krcu_model::{
+    event::LossReason,
+    verdict::{Note, OfLeft, Unseen},
+};
+use krcu_report::words::note;
+
+#[test]
+fn a_note_is_one_sentence_with_its_numbers() {
+    let lost = |events, programs: &[&str]| Unseen::Lost {
+        reason: LossReason::ProbeMissed,
+        events,
+        programs: programs.iter().map(|program| (*program).to_owned()).collect(),
+    };
+    let text = |word: &str| word.to_owned();
+    let notes: [(Note, &str); 16] = [
+        (Note::Merged(1), "the cache is merged with another and stays for it; this dropped a reference"),
+        (Note::Merged(2), "the cache is merged with others and stays for 2 users; this dropped a reference"),
+        (
+            lost(0, &["freed", "queued"]).into(),
+            "events that nobody counted were missed because the probe was already running on that CPU (freed, queued)",
+        ),
+        (lost(3, &[]).into(), "3 events were missed because the probe was already running on that CPU"),
+        (
+            Unseen::OlderBarrierMayOrder.into(),
+            "a barrier that was running when the probes were attached may order what was queued before them",
+        ),
+        (
+            Unseen::UnderWayAtAttach.into(),
+            "the destroy was under way when the probes were attached, so what it may have waited for was not seen",
+        ),
+        (
+            OfLeft::LeaksOlderThanProbes(2).into(),
+            "2 of the leaked objects were allocated before the probes were attached",
+        ),
+        (OfLeft::LeaksFromUnseen(2).into(), "where 2 of the leaked objects were allocated was not seen"),
+        (
+            OfLeft::MoreAllocated { allocated: 4, excess: 1 }.into(),
+            "4 objects were allocated and neither queued nor seen to be freed, 1 more than are left",
+        ),
+        (
+            OfLeft::MoreThanKernelCounts { outstanding: 7, left: Some(5) }.into(),
+            "7 deferred frees are outstanding by our count, and the kernel counts 5 objects",
+        ),
+        (
+            OfLeft::MoreThanKernelCounts { outstanding: 7, left: None }.into(),
+            "7 deferred frees are outstanding by our count, and the kernel found nothing left",
+        ),
+        (
+            Note::CallbackInModule { function: text("my_free"), module: text("my_module") },
+            "my_free() is in the text of my_module: without rcu_barrier() it may run after the module is gone",
+        ),
+        (
+            Note::LayInSheaves(3),
+            "3 of what it waited for lay in sheaves of the CPUs, which are freed when they are full or flushed, and not before: normal where a kernel has sheaves, and no leak",
+        ),
+        (
+            Note::BarrierEarly { objects: 1, took_ns: 9 },
+            "a barrier returned after 9 ns without the free of 1 object that had been queued before it",
+        ),
+        (
+            Note::FreedEarly { objects: 2, after_ns: 9 },
+            "2 objects were freed before a grace period had passed since they were queued, the first after 9 ns",
+        ),
+        (
+            Note::HandedOverTwice { objects: 1, after_ns: 9 },
+            "1 object was handed over to be freed while it was queued already, the first 9 ns after it was queued",
+        ),
+    ];
+    for (told, sentence) in notes {
+        assert_eq!(note(&told), sentence);
+    }
+}
