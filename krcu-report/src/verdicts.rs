@@ -13,7 +13,7 @@ use krcu_model::{
     accuse::{self, Accusation},
     of_destroy,
     state::{Destroy, DestroyId, State},
-    verdict::{VerdictKind, of_unload},
+    verdict::{VerdictKind, of_abandoned, of_unload},
 };
 
 /// Destroys that are decided anew.
@@ -117,7 +117,14 @@ impl Verdicts {
             settled: true,
             verdict: of_unload(state, unload).into(),
         });
-        self.rows = of_destroys.chain(of_modules).chain(of_kernel).collect();
+        let of_abandoned = state.abandoned().iter().map(|abandoned| VerdictRow {
+            destroy: None,
+            life: Some(abandoned.life.id.0),
+            at_ns: abandoned.at.time.since(state.watch().attached),
+            settled: true,
+            verdict: of_abandoned(state, abandoned).into(),
+        });
+        self.rows = of_destroys.chain(of_abandoned).chain(of_modules).chain(of_kernel).collect();
         let passing: Vec<VerdictRow> =
             settled.into_iter().filter_map(|id| state.destroy(id)).map(row_of).collect();
         for row in &passing {

@@ -82,6 +82,8 @@ pub struct Cache {
     pub(crate) barriers: Callers,
     /// What may have ordered its frees unseen.
     pub doubt: Doubt,
+    /// Whether anybody has ever asked to destroy it, or to drop a reference.
+    pub asked_to_go: bool,
     /// The destroy that failed to empty it.
     pub failed: Option<DestroyId>,
     /// The last destroy that began to look at it.
@@ -101,6 +103,7 @@ impl Cache {
             past: Past::default(),
             barriers: Callers::default(),
             doubt: Doubt::default(),
+            asked_to_go: false,
             failed: None,
             looking: None,
             looked: None,

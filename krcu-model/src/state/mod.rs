@@ -23,7 +23,7 @@ pub use self::{
     destroy::{Caller, Coverage, Destroy, Late, Meanwhile, Shutdown},
     freed_by::FreedBy,
     id::{CacheId, DestroyId, Freer, Mark},
-    module::{Text, Unload},
+    module::{Abandoned, Text, Unload},
     moment::{Counts, Moment, Past, Queued, Unknown},
 };
 pub use crate::event::{Blind, Watch};
@@ -127,6 +127,12 @@ impl State {
     #[must_use]
     pub fn unloads(&self) -> &[Unload] {
         &self.modules.unloads
+    }
+
+    /// The caches that modules have left behind as they went, in their order.
+    #[must_use]
+    pub fn abandoned(&self) -> &[Abandoned] {
+        &self.modules.abandoned
     }
 
     /// What went unseen.

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    event::Task,
+    event::{CacheAddress, Task},
     state::{
         barriers::{Cover, Others},
+        cache::Life,
         function::Recent,
         id::{Freer, Mark},
         moment::{Moment, Queued},
@@ -58,6 +59,23 @@ impl Unload {
     }
 }
 
+/// A cache that a module has created and left behind as it went.
+#[derive(Clone, Debug)]
+pub struct Abandoned {
+    /// The module.
+    pub module: String,
+    /// The task that unloaded it.
+    pub task: Task,
+    /// When.
+    pub at: Mark,
+    /// Which cache.
+    pub life: Life,
+    /// Its address.
+    pub address: CacheAddress,
+    /// What was deferred then.
+    pub left: Moment,
+}
+
 /// The modules that are loaded, and those that have gone.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Modules {
@@ -65,6 +83,7 @@ pub(crate) struct Modules {
     /// Which thread runs a callback of which module's.
     pub(crate) running: BTreeMap<Freer, String>,
     pub(crate) unloads: Vec<Unload>,
+    pub(crate) abandoned: Vec<Abandoned>,
     pub(crate) next: u64,
 }
 
@@ -77,6 +96,13 @@ impl Modules {
         self.next += 1;
         if self.unloads.len() > MOST {
             self.unloads.remove(0);
+        }
+    }
+
+    pub(crate) fn leaves_behind(&mut self, abandoned: Abandoned) {
+        self.abandoned.push(abandoned);
+        if self.abandoned.len() > MOST {
+            self.abandoned.remove(0);
         }
     }
 }

@@ -75,6 +75,7 @@ impl State {
         let callbacks_before_by_others = self.rcu_barriers.others().clone();
         let rcu_barrier_before = rcu_barrier.map(|barrier| barrier.returned);
         let cache = self.cache(address);
+        cache.asked_to_go = true;
         cache.life.counted = counted;
         cache.life.facts = facts;
         let frees = cache.barriers.of(task).map_or(0, |barrier| barrier.until).max(covered);

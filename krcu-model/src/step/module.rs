@@ -4,9 +4,10 @@ use crate::{
     event::{CacheAddress, Task},
     state::{
         State,
+        cache::{Born, Cache},
         function::FunctionId,
         id::{CacheId, Freer, Mark},
-        module::{Text, Unload},
+        module::{Abandoned, Text, Unload},
         moment::{Counts, Moment},
         stack::StackId,
     },
@@ -43,6 +44,7 @@ impl State {
     }
 
     pub(super) fn module_freed(&mut self, at: Mark, task: Task, name: &str) {
+        self.leaves_behind(at, task, name);
         let text = self.modules.loaded.remove(name).unwrap_or_default();
         if text.callbacks.ever == 0 {
             return;
@@ -59,6 +61,28 @@ impl State {
             covered_by_others: self.rcu_barriers.others().clone(),
         };
         self.modules.has_gone(unload);
+    }
+
+    /// The caches that the module has created, and that nobody has ever asked to destroy.
+    fn leaves_behind(&mut self, at: Mark, task: Task, module: &str) {
+        let is_its = |cache: &Cache| match cache.life.born {
+            Born::Watched { stack, .. } => self.stack(stack).module() == Some(module),
+            Born::BeforeAttach => false,
+        };
+        let left: Vec<Abandoned> = self
+            .caches
+            .iter()
+            .filter(|(_, cache)| !cache.asked_to_go && is_its(cache))
+            .map(|(address, cache)| Abandoned {
+                module: module.to_owned(),
+                task,
+                at,
+                life: cache.life.clone(),
+                address: *address,
+                left: cache.moment(&self.ledger),
+            })
+            .collect();
+        left.into_iter().for_each(|abandoned| self.modules.leaves_behind(abandoned));
     }
 
     /// The callbacks in a module's text that have not returned.

@@ -21,17 +21,22 @@ use crate::{
         loss::Losses,
         note::{Note, Unseen},
         reason::Reason,
-        unload::of_unload,
+        unload::{of_abandoned, of_unload},
     },
 };
 
-/// Every verdict: the destroys in the order of their entry, then the unloads of modules, then the broken promises, then
+/// Every verdict: the destroys in the order of their entry, then the caches that were left behind and the unloads of modules, then the broken promises, then
 /// the double frees.
 #[must_use]
 pub fn verdicts(state: &State) -> Vec<Verdict> {
     let destroys = state.destroys().map(|destroy| of_destroy(state, destroy));
+    let abandoned = state.abandoned().iter().map(|abandoned| of_abandoned(state, abandoned));
     let unloads = state.unloads().iter().map(|unload| of_unload(state, unload));
-    destroys.chain(unloads).chain(accuse::all(state).map(|accusation| accusation.verdict)).collect()
+    destroys
+        .chain(abandoned)
+        .chain(unloads)
+        .chain(accuse::all(state).map(|accusation| accusation.verdict))
+        .collect()
 }
 
 /// What follows for one destroy from what is believed now.

@@ -31,6 +31,8 @@ pub enum VerdictKind {
     DoubleFree,
     /// The kernel's own result and ours cannot both be right.
     ModelDisagrees,
+    /// The module that created the cache went, and never destroyed it.
+    Abandoned,
     /// It cannot be decided.
     #[default]
     Inconclusive,
@@ -38,7 +40,7 @@ pub enum VerdictKind {
 
 impl VerdictKind {
     /// All of them.
-    pub const ALL: [VerdictKind; 13] = [
+    pub const ALL: [VerdictKind; 14] = [
         VerdictKind::Clean,
         VerdictKind::Waited,
         VerdictKind::Pending,
@@ -51,6 +53,7 @@ impl VerdictKind {
         VerdictKind::FreedEarly,
         VerdictKind::DoubleFree,
         VerdictKind::ModelDisagrees,
+        VerdictKind::Abandoned,
         VerdictKind::Inconclusive,
     ];
 
@@ -70,6 +73,7 @@ impl VerdictKind {
             VerdictKind::FreedEarly => "freed-early",
             VerdictKind::DoubleFree => "double-free",
             VerdictKind::ModelDisagrees => "model-disagrees",
+            VerdictKind::Abandoned => "abandoned",
             VerdictKind::Inconclusive => "inconclusive",
         }
     }
@@ -86,6 +90,7 @@ impl VerdictKind {
                 | VerdictKind::FreedEarly
                 | VerdictKind::DoubleFree
                 | VerdictKind::ModelDisagrees
+                | VerdictKind::Abandoned
         )
     }
 

@@ -26,6 +26,6 @@ pub use self::{
     },
     kind::{KernelResult, Ordering, VerdictKind},
     note::{Note, OfLeft, Unseen},
-    unload::of_unload,
+    unload::{of_abandoned, of_unload},
 };
 pub use crate::state::freed_by::FreedBy;

@@ -2,7 +2,15 @@
 
 use crate::{
     event::{Blind, Gap, LossReason, Scope},
-    state::{State, barriers::Cover, function::FunctionId, module::Unload, stack::StackId},
+    state::{
+        State,
+        barriers::Cover,
+        cache::Born,
+        function::FunctionId,
+        module::{Abandoned, Unload},
+        moment::Moment,
+        stack::StackId,
+    },
     verdict::{
         decision::{About, Decision, Left, Verdict},
         emptied::lucky_barrier,
@@ -54,6 +62,57 @@ pub fn of_unload(state: &State, unload: &Unload) -> Verdict {
         ..AboutCache::default()
     };
     Verdict { about: About::Module, cache, decision, evidence }
+}
+
+/// What follows for a cache that was left behind.
+#[must_use]
+pub fn of_abandoned(state: &State, abandoned: &Abandoned) -> Verdict {
+    let Abandoned { module, task, at, life, address, left } = abandoned;
+    let mut decision = Decision {
+        left: Left {
+            frees: left.counts.frees(),
+            callbacks: state.sees_callbacks_run().then_some(left.counts.callbacks()),
+            ..Left::default()
+        },
+        ..Decision::default()
+    };
+    let born = if let Born::Watched { at, .. } = life.born { at.time } else { state.watch.attached };
+    let lost = state.gaps.iter().filter(|gap| {
+        let is_about = matches!(gap.scope, Scope::Everything) || gap.scope == Scope::Cache(*address);
+        is_about && gap.until >= born && gap.from <= at.time
+    });
+    for Gap { reason, events, programs, .. } in lost {
+        // That it was destroyed may be what went unseen.
+        let note = Unseen::Lost { reason: *reason, events: *events, programs: programs.clone() };
+        decision = decision.because((*reason).into(), note);
+    }
+    if decision.reasons.is_empty() {
+        decision = decision.is(VerdictKind::Abandoned);
+    }
+    let evidence = Evidence {
+        destroyed: Destroyed {
+            by: DestroyedBy { task: task.0, ..DestroyedBy::default() },
+            at_ns: at.time.since(state.watch.attached),
+            ..Destroyed::default()
+        },
+        deferred: DeferredFrees {
+            queued_ever: left.past.frees.ever,
+            callbacks_ever: left.past.callbacks.ever,
+            freed_by: left.past.freed_by,
+            oldest_age_ns: left.oldest.map(|oldest| at.time.since(oldest)),
+            sites: counted(state, left),
+            ..DeferredFrees::default()
+        },
+        ..Evidence::default()
+    };
+    let cache = AboutCache {
+        name: life.facts.name.clone(),
+        aliases: life.aliases.clone(),
+        module: Some(module.clone()),
+        object_bytes: life.facts.object_size,
+        created_while_watched: true,
+    };
+    Verdict { about: About::Cache, cache, decision, evidence }
 }
 
 fn decide(state: &State, unload: &Unload) -> Decision {
@@ -126,12 +185,18 @@ fn callbacks(state: &State, unload: &Unload, kind: VerdictKind) -> Vec<CallbackC
     callbacks
 }
 
-/// Where what is left was queued; else where the last callback was, unless it is ordered.
-fn sites(state: &State, unload: &Unload) -> Vec<SiteCount> {
-    let left = unload.left.stacks.iter();
+/// Where what is left was queued, most first.
+fn counted(state: &State, left: &Moment) -> Vec<SiteCount> {
+    let left = left.stacks.iter();
     let mut sites: Vec<SiteCount> =
         left.map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) }).collect();
     sites.sort_by_key(|site| core::cmp::Reverse(site.objects));
+    sites
+}
+
+/// Where what is left was queued; else where the last callback was, unless it is ordered.
+fn sites(state: &State, unload: &Unload) -> Vec<SiteCount> {
+    let mut sites = counted(state, &unload.left);
     let last = unload.text.callbacks.stack;
     if sites.is_empty() && unload.has_open_callbacks() && last != StackId::default() {
         sites.push(SiteCount { objects: 0, stack: frames(state, last) });

@@ -51,6 +51,9 @@ pub fn advice(verdict: &Verdict) -> &'static str {
         VerdictKind::BarrierEarly | VerdictKind::FreedEarly | VerdictKind::ModelDisagrees => {
             "the kernel and its reference disagree: report this with what --events writes of the run"
         }
+        VerdictKind::Abandoned => {
+            "the cache stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function"
+        }
         VerdictKind::Inconclusive => {
             "decide it by a run that sees everything: attach before the module is loaded, and with a larger --ring-bytes if events were lost"
         }

@@ -64,6 +64,11 @@ pub fn clause(verdict: &FlatVerdict) -> String {
             let freed = objects(verdict.queued_twice, "object");
             format!("{freed} {were} handed over to be freed while queued already")
         }
+        VerdictKind::Abandoned => match verdict.queued_by_kfree_rcu + verdict.queued_by_call_rcu.unwrap_or(0)
+        {
+            0 => "left behind by its module, which never destroyed it".to_owned(),
+            _ => format!("left behind by its module with {} outstanding", outstanding(verdict)),
+        },
         VerdictKind::ModelDisagrees => "the kernel's result and the events cannot both be right".to_owned(),
         VerdictKind::Inconclusive => undecided(verdict),
     }
