@@ -48,6 +48,8 @@ pub struct Returned {
     pub comm: String,
     /// Where from; the stack that nobody took where that is not known.
     pub stack: StackId,
+    /// When it was called.
+    pub began: Time,
     /// When it returned.
     pub returned: Time,
 }

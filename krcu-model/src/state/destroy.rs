@@ -76,6 +76,15 @@ pub struct Meanwhile {
     pub queued_while_looking: bool,
 }
 
+/// Callbacks in the text of the cache's module whose heads lie elsewhere: they may free objects of the cache all the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Foreign {
+    /// How many had not returned when the look was over.
+    pub waiting: u64,
+    /// The last one whose head lies in no object that is followed.
+    pub last_elsewhere: Option<Mark>,
+}
+
 /// Deferred frees, and callbacks, that were seen after the look was over.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Late {
@@ -127,15 +136,22 @@ pub struct Destroy {
     pub allocated: BTreeMap<StackId, u64>,
     /// Objects that were handed to callbacks and not seen to be freed when the look was over, where allocations are told.
     pub handed_over: Option<u64>,
+    /// Callbacks in the module's text whose heads lie in no object of this cache.
+    pub foreign: Foreign,
     /// What was seen after the look was over.
     pub late: Late,
 }
 
 impl Destroy {
-    /// The moment that its verdict is about: the look, or its end where objects were queued meanwhile.
+    /// The moment that its verdict is about: the look, or its end where objects were queued meanwhile; the entry of a destroy
+    /// that does not look, since it only drops a reference.
     #[must_use]
     pub fn judged_at(&self) -> &Moment {
-        if self.meanwhile.queued_while_looking { &self.after } else { &self.at_look }
+        match self.look {
+            None => &self.at_begin,
+            Some(_) if self.meanwhile.queued_while_looking => &self.after,
+            Some(_) => &self.at_look,
+        }
     }
 
     /// What was ever deferred until the look was over, as far as that is known; nothing where it has not looked.

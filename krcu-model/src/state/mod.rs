@@ -20,7 +20,7 @@ pub use self::{
     barriers::{Cover, OpenBarrier, Others, Returned},
     cache::{Born, Cache, Doubt, Life},
     deferred::{Outstanding, Waiting},
-    destroy::{Caller, Coverage, Destroy, Late, Meanwhile, Shutdown},
+    destroy::{Caller, Coverage, Destroy, Foreign, Late, Meanwhile, Shutdown},
     freed_by::FreedBy,
     id::{CacheId, DestroyId, Freer, Mark},
     module::{Abandoned, Text, Unload},

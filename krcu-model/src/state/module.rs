@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    event::{CacheAddress, Task},
+    event::{CacheAddress, Task, Time},
     state::{
         barriers::{Cover, Others},
         cache::Life,
@@ -20,6 +20,8 @@ pub struct Text {
     pub loaded: Option<Mark>,
     /// Callbacks that were ever queued.
     pub callbacks: Queued,
+    /// The last of those whose head lies in no object that is followed.
+    pub last_elsewhere: Option<Mark>,
     /// The functions of the last ones.
     pub functions: Recent,
 }
@@ -41,6 +43,8 @@ pub struct Unload {
     pub left: Moment,
     /// How far the last `rcu_barrier()` of the same task reached.
     pub covered: u64,
+    /// When that barrier was called.
+    pub covered_since: Time,
     /// How far those of others reached.
     pub covered_by_others: Others,
 }

@@ -61,6 +61,7 @@ impl State {
             task,
             comm: ended.comm.clone(),
             stack,
+            began: ended.begin.time,
             returned: end.time,
         };
         if let (BarrierKind::KvfreeOnCache, Some(address)) = (barrier, address) {

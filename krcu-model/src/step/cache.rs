@@ -11,7 +11,7 @@ use crate::{
         State,
         barriers::Returned,
         cache::{Born, Cache},
-        destroy::{Caller, Coverage, Destroy, Late, Meanwhile, Shutdown},
+        destroy::{Caller, Coverage, Destroy, Foreign, Late, Meanwhile, Shutdown},
         freed_by::FreedBy,
         id::{CacheId, DestroyId, Mark},
         moment::Moment,
@@ -109,6 +109,7 @@ impl State {
             },
             allocated: BTreeMap::new(),
             handed_over: None,
+            foreign: Foreign::default(),
             late: Late::default(),
         };
         if self.ledger.ends.get(&address).is_some_and(|end| end.released) {
@@ -141,11 +142,13 @@ impl State {
             && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
         self.ledger.ends.entry(address).or_default().looked_by = Some(task);
         let at_look = self.moment(address);
+        let foreign = self.destroys.get(&id).map(|destroy| self.foreign_to(destroy)).unwrap_or_default();
         let after_older_barrier = self.after_older_barrier;
         let (Some(cache), Some(destroy)) = (self.caches.get_mut(&address), self.destroys.get_mut(&id)) else {
             return;
         };
         cache.looking = Some(id);
+        destroy.foreign = foreign;
         if flushed_every_cpu {
             // The barrier is that of the whole kernel, called by the destroy itself.
             let returned = Returned {
@@ -154,6 +157,7 @@ impl State {
                 task,
                 comm: destroy.caller.comm.clone(),
                 stack: destroy.caller.stack,
+                began: begin.time,
                 returned: look.time,
             };
             let stack = self.stacks.get(returned.stack.0 as usize).unwrap_or(&NO_STACK);

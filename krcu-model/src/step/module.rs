@@ -1,10 +1,12 @@
 //! Modules: loaded, and gone with what their text had left to do.
 
 use crate::{
-    event::{CacheAddress, Task},
+    event::{CacheAddress, Task, Time},
     state::{
         State,
         cache::{Born, Cache},
+        deferred::Waiting,
+        destroy::{Destroy, Foreign},
         function::FunctionId,
         id::{CacheId, Freer, Mark},
         module::{Abandoned, Text, Unload},
@@ -24,7 +26,13 @@ impl State {
     }
 
     /// A callback was queued: its function's module has one more.
-    pub(super) fn text_has_callback(&mut self, queued: Mark, function: FunctionId, stack: StackId) {
+    pub(super) fn text_has_callback(
+        &mut self,
+        queued: Mark,
+        function: FunctionId,
+        stack: StackId,
+        is_elsewhere: bool,
+    ) {
         let Some(module) = &self.functions.get(function).module else { return };
         if !self.modules.loaded.contains_key(module) {
             self.modules.loaded.insert(module.clone(), Text::default());
@@ -34,6 +42,9 @@ impl State {
         text.callbacks.last = Some(queued);
         text.callbacks.stack = stack;
         text.functions.queued(function, queued);
+        if is_elsewhere {
+            text.last_elsewhere = Some(queued);
+        }
     }
 
     /// A thread begins to run a callback.
@@ -50,6 +61,7 @@ impl State {
             return;
         }
         let left = self.left_of(name);
+        let barrier = self.rcu_barriers.of(task);
         let unload = Unload {
             number: self.modules.next,
             module: name.to_owned(),
@@ -57,10 +69,27 @@ impl State {
             at,
             text,
             left,
-            covered: self.rcu_barriers.of(task).map_or(0, |barrier| barrier.until),
+            covered: barrier.map_or(0, |barrier| barrier.until),
+            covered_since: barrier.map_or(Time::default(), |barrier| barrier.began),
             covered_by_others: self.rcu_barriers.others().clone(),
         };
         self.modules.has_gone(unload);
+    }
+
+    /// The callbacks in the text of a cache's module whose heads lie in no object of the cache.
+    pub(super) fn foreign_to(&self, destroy: &Destroy) -> Foreign {
+        let born = if let Born::Watched { stack, .. } = destroy.life.born { Some(stack) } else { None };
+        let of_stack = |stack: StackId| self.stack(stack).module();
+        let module = born.and_then(of_stack).or_else(|| of_stack(destroy.caller.stack));
+        let Some((module, text)) = module.and_then(|module| self.modules.loaded.get_key_value(module)) else {
+            return Foreign::default();
+        };
+        let is_foreign = |waiting: &&Waiting| {
+            waiting.life != destroy.life.id
+                && self.functions.get(waiting.function).module.as_ref() == Some(module)
+        };
+        let waiting = self.ledger.callbacks.values().filter(is_foreign).count() as u64;
+        Foreign { waiting, last_elsewhere: text.last_elsewhere }
     }
 
     /// The caches that the module has created, and that nobody has ever asked to destroy.

@@ -162,6 +162,9 @@ fn waited(case: &Case<'_>) -> Option<Waited> {
     })
 }
 
+/// The callback by which `queue_rcu_work()` queues its work.
+const RCU_WORK: &str = "rcu_work_rcufn";
+
 /// Nothing is known to be wrong; how much of it is known?
 fn clean(case: &Case<'_>, mut decision: Decision) -> Decision {
     let destroy = case.destroy;
@@ -176,6 +179,14 @@ fn clean(case: &Case<'_>, mut decision: Decision) -> Decision {
     if case.is_blind(Blind::Callbacks) {
         decision.ordering = Ordering::Unknown;
         decision = decision.because(Reason::BlindCallbacks, Unseen::BlindCallbacks);
+    }
+    if destroy.foreign.last_elsewhere.is_some_and(|last| last.position >= destroy.coverage.callbacks) {
+        decision.ordering = Ordering::Unknown;
+        decision = decision.because(Reason::HeadsElsewhere, Unseen::ForeignUnordered);
+    }
+    if gather::functions(case.state, destroy).iter().any(|function| function == RCU_WORK) {
+        decision.ordering = Ordering::Unknown;
+        decision = decision.because(Reason::HandedOn, Unseen::WorksUnordered);
     }
     if has_unseen_past && may_be_unordered {
         decision = decision.note(Unseen::PastUnordered);

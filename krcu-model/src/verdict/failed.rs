@@ -78,6 +78,9 @@ fn whose(case: &Case<'_>, objects: u64, mut decision: Decision) -> Decision {
         decision.because(Reason::LateAttach, OfLeft::OlderThanProbes(objects))
     } else if life.counted {
         decision.because(Reason::Counted, Unseen::Counted)
+    } else if !has_unknown_past(case) && case.destroy.foreign.waiting > 0 {
+        let callbacks = case.destroy.foreign.waiting;
+        decision.because(Reason::HeadsElsewhere, OfLeft::MaybeForeign { objects, callbacks })
     } else if !has_unknown_past(case) {
         let callbacks = case.handed_on();
         if callbacks > 0 {
@@ -125,7 +128,7 @@ impl Split {
         // The slabs were counted when the look was over, and are held against what was outstanding then:
         // frees that ran in between are in neither.
         let rest = left.saturating_sub(destroy.frees_after() + destroy.callbacks_after());
-        if rest > 0 && unknown_past {
+        if rest > 0 && (unknown_past || destroy.foreign.waiting > 0) {
             return Split { undecided: rest, ..split };
         }
         // Frees that were running may have ended while the slabs were counted, and objects that were

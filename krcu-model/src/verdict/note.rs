@@ -42,6 +42,11 @@ pub enum Unseen {
     },
     /// The objects of this cache are counted, not followed.
     Counted,
+    /// Callbacks of the module's whose heads lie elsewhere may have freed objects of the cache, and no barrier of the teardown
+    /// covers the last of them.
+    ForeignUnordered,
+    /// Works that `queue_rcu_work()` queued may have freed objects: what waits for those is not seen.
+    WorksUnordered,
     /// Another task called the barrier that covers what was deferred last, and its caller is not known.
     BarrierCaller,
     /// The module's own code called that barrier in another task, for which the destroying task may have waited.
@@ -64,6 +69,13 @@ pub enum OfLeft {
     CallbacksMayShare,
     /// The kernel's count mixes several moments.
     CountOfSeveralMoments,
+    /// Of the objects left, some may be freed by callbacks of the module's that wait, and whose heads lie elsewhere.
+    MaybeForeign {
+        /// How many.
+        objects: u64,
+        /// Callbacks that wait.
+        callbacks: u64,
+    },
     /// Of the objects left, some may be held by what callbacks have handed them to, which is not followed.
     MaybeHandedOn {
         /// How many.

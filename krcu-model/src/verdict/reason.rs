@@ -37,6 +37,8 @@ pub enum Reason {
     EndUnseen,
     /// Callbacks have returned, and whether they have freed their objects or handed them on is not seen.
     HandedOn,
+    /// Callbacks of the module's whose heads lie elsewhere may free objects of the cache.
+    HeadsElsewhere,
     /// Another task called the only barrier that covers what was deferred last, and its caller is not known.
     BarrierCallerUnknown,
     /// A helper of the module's own called that barrier, and whether the destroying task has waited for the helper is
@@ -63,6 +65,7 @@ impl Reason {
             Reason::InexactCount => "inexact-count",
             Reason::EndUnseen => "end-unseen",
             Reason::HandedOn => "handed-on",
+            Reason::HeadsElsewhere => "heads-elsewhere",
             Reason::BarrierCallerUnknown => "barrier-caller-unknown",
             Reason::HelperUnawaited => "helper-unawaited",
         }
@@ -113,6 +116,7 @@ mod tests {
             Reason::InexactCount,
             Reason::EndUnseen,
             Reason::HandedOn,
+            Reason::HeadsElsewhere,
             Reason::BarrierCallerUnknown,
             Reason::HelperUnawaited,
         ] {

@@ -1,7 +1,7 @@
 //! Unload: a module's text goes. Had every callback in it run, by order of its own teardown?
 
 use crate::{
-    event::{Blind, Gap, LossReason, Scope},
+    event::{Blind, Gap, Scope, Time},
     state::{
         State,
         barriers::Cover,
@@ -119,25 +119,36 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     let left = unload.left.counts.callbacks();
     let known = state.sees_callbacks_run().then_some(left);
     let mut decision = Decision { left: Left { callbacks: known, ..Left::default() }, ..Decision::default() };
-    let losses = losses(state, unload);
-    if !losses.is_empty() {
-        for gap in losses {
-            let Gap { reason, events, programs, .. } = gap;
-            let note = Unseen::Lost { reason: *reason, events: *events, programs: programs.clone() };
-            decision = decision.because((*reason).into(), note);
-        }
-        return decision;
+    let lost = |scopes: &[Scope], since: Time| losses(state, unload, scopes, since);
+    let begin = unload.text.loaded.map_or(state.watch.attached, |loaded| loaded.time);
+    let everything = lost(&[Scope::Everything], begin);
+    if !everything.is_empty() {
+        return open(decision, &everything);
     }
     if known.is_some_and(|left| left > 0) {
+        // A run that was not seen makes its callback look outstanding.
+        let runs = lost(&[Scope::Freeing], begin);
+        if !runs.is_empty() {
+            return open(decision, &runs);
+        }
         decision.ordering = Ordering::Unordered;
         return decision.is(VerdictKind::Pending);
     }
     if !unload.has_open_callbacks() {
+        // What an unseen call has queued is covered as well, if that was before the barrier.
+        let calls = lost(&[Scope::Queueing], unload.covered_since);
+        if !calls.is_empty() {
+            return open(decision, &calls);
+        }
         decision.ordering = Ordering::Ordered;
         return decision.is(VerdictKind::Clean);
     }
     if state.watch.blind.contains(&Blind::RcuBarrier) {
         return decision.because(Reason::BlindRcuBarrier, Unseen::BlindRcuBarrier);
+    }
+    let barriers = lost(&[Scope::Barriers], begin);
+    if !barriers.is_empty() {
+        return open(decision, &barriers);
     }
     match unload.cover() {
         Cover::Helper(_) => decision.because(Reason::HelperUnawaited, Unseen::HelperAwaited),
@@ -154,17 +165,20 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     }
 }
 
-/// What went unseen while the module was there, and may have told of its callbacks.
-fn losses<'a>(state: &'a State, unload: &Unload) -> Vec<&'a Gap> {
-    let since = unload.text.loaded.map_or(state.watch.attached, |loaded| loaded.time);
-    let is_about = |gap: &&Gap| {
-        let by_scope = match gap.scope {
-            Scope::Everything | Scope::Queueing | Scope::Freeing | Scope::Barriers => true,
-            Scope::Cache(_) => gap.reason == LossReason::RingFull,
-            Scope::Grace => false,
-        };
-        by_scope && gap.until >= since && gap.from <= unload.at.time
-    };
+fn open(mut decision: Decision, losses: &[&Gap]) -> Decision {
+    for Gap { reason, events, programs, .. } in losses {
+        let note = Unseen::Lost { reason: *reason, events: *events, programs: programs.clone() };
+        decision = decision.because((*reason).into(), note);
+    }
+    decision.reasons.sort_unstable();
+    decision.reasons.dedup();
+    decision
+}
+
+/// What went unseen of this kind since then, and before the module went.
+fn losses<'a>(state: &'a State, unload: &Unload, scopes: &[Scope], since: Time) -> Vec<&'a Gap> {
+    let is_about =
+        |gap: &&Gap| scopes.contains(&gap.scope) && gap.until >= since && gap.from <= unload.at.time;
     state.gaps.iter().filter(is_about).collect()
 }
 

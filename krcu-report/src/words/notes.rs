@@ -97,6 +97,14 @@ fn unseen(note: &Unseen) -> String {
             "nothing was left, but what was queued before the probes were attached is not known to be ordered: attach before the module is loaded to know"
                 .to_owned()
         }
+        Unseen::ForeignUnordered => {
+            "callbacks of the module's whose heads lie in no object of this cache may have freed its objects, and no barrier of this teardown covers the last of them"
+                .to_owned()
+        }
+        Unseen::WorksUnordered => {
+            "works of queue_rcu_work() may have freed objects of this cache, and what waits for such a work is not seen"
+                .to_owned()
+        }
         Unseen::BarrierCaller => {
             "another task called the barrier that covers what was deferred last, and who called it is not known"
                 .to_owned()
@@ -129,6 +137,9 @@ fn of_left(note: &OfLeft) -> String {
             "deferred frees ran or were queued while the kernel looked, so its count is of no one moment"
                 .to_owned()
         }
+        OfLeft::MaybeForeign { objects, callbacks } => format!(
+            "{objects} of the objects left may be freed by {callbacks} callbacks of the module's that wait, and whose heads lie in no object of this cache"
+        ),
         OfLeft::MaybeHandedOn { objects, callbacks, functions } => {
             let by = if functions.is_empty() { String::new() } else { format!(" ({})", functions.join(", ")) };
             format!(

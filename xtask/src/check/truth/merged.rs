@@ -160,7 +160,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "alias_of_an_own_cache",
         "Two caches of the module are one. What was queued just before is outstanding as 6.1 drops the reference; the others' \
          barrier has freed it by then.",
-        "play 'create m merge size=3000; create n merge size=3000; alloc n 100; queue n 100; destroy n; drain'",
+        "play 'create m merge size=3080; create n merge size=3080; alloc n 100; queue n 100; destroy n; drain'",
         &[
             quiet(
                 NO_WAIT,
@@ -185,7 +185,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     played(
         "alias_of_an_own_cache_callbacks",
         "The same by call_rcu(): outstanding where the destroy does not wait for callbacks.",
-        "play 'create m merge size=3000; create n merge size=3000; alloc n 20; hold 1000 flushed; call n 20; destroy n; release; called'",
+        "play 'create m merge size=3096; create n merge size=3096; alloc n 20; hold 1000 flushed; call n 20; destroy n; release; called'",
         &[
             quiet(NO_RCU_BARRIER, &[verdict("m", &[word("alias"), NOT_FLAGGED, by_call_rcu(20)])]),
             quiet(
@@ -198,7 +198,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         act: Act::Watched {
             before: "",
             options: "--strict",
-            text: "play 'create m merge size=3000; create n merge size=3000; alloc n 20; flush; call n 20; called; destroy n; destroy m'",
+            text: "play 'create m merge size=3112; create n merge size=3112; alloc n 20; flush; call n 20; called; destroy n; destroy m'",
         },
         ..played(
             "last_alias_by_luck",

@@ -170,7 +170,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "barrier_after_a_drop_and_a_flush",
         "The destroy of `n` drops a reference of a merged cache; on 6.1 it flushes no work at all. The flush_rcu_work() and the \
          rcu_barrier() that come later are the task's own, and no part of a destroy.",
-        "play 'create m merge size=2904; create n merge size=2904; create a; alloc a 22; destroy n
+        "play 'create m merge size=2808; create n merge size=2808; create a; alloc a 22; destroy n
                rwork a 1 kept; flushrwork; call a 20; barrier; free a 1; destroy a'",
         &[quiet(
             ALL,
@@ -183,7 +183,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     played(
         "barrier_after_a_drop_and_another_flush",
         "The same, and the work that is flushed has to do with no cache.",
-        "play 'create m merge size=2904; create n merge size=2904; create a; alloc a 20; destroy n
+        "play 'create m merge size=2824; create n merge size=2824; create a; alloc a 20; destroy n
                otherrwork; flushother; call a 20; barrier; destroy a'",
         &[quiet(
             ALL,
@@ -194,7 +194,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "only_a_flush_after_a_drop",
         "flush_rcu_work() of a work that is pending happens to call rcu_barrier(), and does not when the work is done by then: \
          luck, for callbacks that have to do with no work.",
-        "play 'create m merge size=2904; create n merge size=2904; create a; alloc a 20; destroy n
+        "play 'create m merge size=2840; create n merge size=2840; create a; alloc a 20; destroy n
                flush; call a 20; otherrwork; flushother; called; destroy a'",
         &[
             quiet(
