@@ -7,8 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::{agent, check, doctor, external, manual, record, replay};
 
 /// What help says about the verbs that are separate programs.
-const BESIDE: &str =
-    "tui and analyze are separate programs, krcu-tui and krcu-analyze: krcu looks for them in its own \
+const BESIDE: &str = "tui and analyze are separate programs, krcu-tui and krcu-analyze: krcu looks for them in its own \
      folder, then in PATH.";
 
 /// Says for every destroyed slab cache whether deferred frees were still outstanding.
@@ -34,7 +33,7 @@ pub enum Verb {
     /// Watch an agent, or replay a trace, in a terminal
     #[command(disable_help_flag = true)]
     Tui(external::Words),
-    /// Ask questions to a trace: tables, a report with pictures, what other designs would have cost
+    /// Ask questions about a trace: tables, a report with pictures, what other designs would have cost
     #[command(disable_help_flag = true)]
     Analyze(external::Words),
     /// Say what this kernel offers and what krcu cannot decide on it; attach nothing
