@@ -66,8 +66,11 @@ impl Approach for StatusQuo {
             ],
             Use::NoBarrier => &[
                 (Promise::MemoryOutlivesObjects, "callbacks have still not run when the destroy looks"),
-                (Promise::CallbacksBeforeUnload, "and callbacks have still not run when the module's text \
-                    goes"),
+                (
+                    Promise::CallbacksBeforeUnload,
+                    "and callbacks have still not run when the module's text \
+                    goes",
+                ),
                 (Promise::NoFalseSplat, "objects that a callback would free look like a leak"),
                 (Promise::DestroyCompletes, "a cache that the kernel has given up stays for ever"),
             ],

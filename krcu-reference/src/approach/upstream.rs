@@ -196,8 +196,11 @@ impl Approach for Upstream {
             ],
             Merged::Before612TypeSafe | Merged::In612 | Merged::In612TypeSafe | Merged::In7 => &[],
             Merged::In612Shrinker => &[
-                (Promise::BarrierCovers, "objects that the shrinker took off the lists belong to no work \
-                    item"),
+                (
+                    Promise::BarrierCovers,
+                    "objects that the shrinker took off the lists belong to no work \
+                    item",
+                ),
                 (Promise::MemoryOutlivesObjects, "so the destroy finds its objects"),
                 (Promise::NoFalseSplat, "and reports them"),
                 (Promise::DestroyCompletes, "a cache that the kernel has given up stays for ever"),
@@ -205,8 +208,11 @@ impl Approach for Upstream {
             Merged::In612Neighbour => {
                 &[(Promise::DeferredFreeComes, "the barrier cancels a monitor that a later call has armed")]
             }
-            Merged::In618 => &[(Promise::BarrierCovers, "the barrier does not wait for the callbacks of the \
-                sheaves")],
+            Merged::In618 => &[(
+                Promise::BarrierCovers,
+                "the barrier does not wait for the callbacks of the \
+                sheaves",
+            )],
             Merged::In619 => &[(
                 Promise::BarrierCovers,
                 "a CPU that is going offline is no longer online, but its sheaves are not flushed yet",

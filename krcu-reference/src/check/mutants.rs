@@ -185,11 +185,7 @@ fn history() -> Vec<Mutant> {
         });
     }
     for (name, change, breaks) in [
-        (
-            "upstream (before 6.12)",
-            "the destroy does not wait (before 6c6c47b063b5)",
-            Promise::NoFalseSplat,
-        ),
+        ("upstream (before 6.12)", "the destroy does not wait (before 6c6c47b063b5)", Promise::NoFalseSplat),
         ("upstream (before 6.12)", "the same fault, for the memory", Promise::MemoryOutlivesObjects),
         (
             "upstream (6.18)",

@@ -148,8 +148,10 @@ impl Table {
     }
 
     fn markdown_mutants(&self, text: &mut String) {
-        text.push_str("\n## Mutants\n\nEach mutant leaves out one wait, lock or check, or has one fault, and \
-            must break the named promise.\n\n");
+        text.push_str(
+            "\n## Mutants\n\nEach mutant leaves out one wait, lock or check, or has one fault, and \
+            must break the named promise.\n\n",
+        );
         text.push_str("| row | mutant | breaks | in steps | world |\n| --- | --- | --- | ---: | --- |\n");
         for Refuted { mutant, outcome } in &self.mutants {
             let (steps, world) = match outcome.breaks(mutant.breaks) {

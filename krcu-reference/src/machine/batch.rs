@@ -1,10 +1,10 @@
-//! Batch: how what is queued comes to wait for a grace period together.
+//! Batch: how queued objects come to wait for a grace period together.
 //!
-//! Some time after the first object is queued the monitor of that CPU runs. Where pages carry cookies
-//! it frees at once what has had its grace period. The rest it puts into one of two batches, if one is
-//! empty, and the batch goes to `queue_rcu_work()`: a callback, and after its grace period a worker.
-//! If both are full the monitor comes again. A batch counts as empty as soon as the worker has taken
-//! its lists off, while it is still freeing what was on them.
+//! Some time after the first object is queued, the monitor of that CPU runs. Where pages carry cookies, it
+//! frees at once the pages whose grace period has passed. It puts the rest into one of two batches, if one is
+//! empty, and gives the batch to `queue_rcu_work()`: a callback, and after its grace period a worker. If both
+//! batches are full, the monitor runs again later. A batch counts as empty as soon as the worker has taken
+//! its lists off, while the worker is still freeing what was on them.
 
 use super::{
     Freer, Machine, Move, ObjectIndex,
@@ -23,13 +23,13 @@ pub struct Krw {
     pub pages: [Vec<Page>; FREE_N_CHANNELS],
     /// The fallback list (`head_free`).
     pub head: Vec<ObjectIndex>,
-    /// How far its work is.
+    /// The state of its work.
     pub work: Work,
-    /// What its worker has taken off and not freed.
+    /// What its worker has taken off and not freed yet.
     pub running: Option<Freeing>,
-    /// Times that the work was queued.
+    /// How often the work was queued.
     pub requested: u32,
-    /// Times that it has ended.
+    /// How often the work has ended.
     pub finished: u32,
 }
 
@@ -46,19 +46,19 @@ pub enum Work {
 }
 
 impl Krw {
-    /// Whether its lists are empty, so that it can be filled.
+    /// Whether its lists are empty, so that it can be filled again.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.head.is_empty() && self.pages.iter().all(Vec::is_empty)
     }
 
-    /// Whether nothing is in it and nobody works for it.
+    /// Whether it is empty and has no work.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.is_empty() && self.work == Work::Idle && self.running.is_none()
     }
 
-    /// Whether whatever was queued up to `requested` has been worked off.
+    /// Whether all work that was queued up to `requested` has been done.
     pub(crate) fn is_flushed(&self, requested: u32) -> bool {
         self.finished >= requested
     }
@@ -92,7 +92,7 @@ impl Machine {
         }
     }
 
-    /// `schedule_delayed_monitor_work()`: later only ever becomes sooner.
+    /// `schedule_delayed_monitor_work()`: can make the time sooner, but not later.
     pub(crate) fn arm_monitor(&mut self, cpu: Cpu) {
         let entries = self.setup.sizes.bulk_entries;
         let krc = &mut self.cpu_mut(cpu).krc;
@@ -100,7 +100,7 @@ impl Machine {
         match &mut krc.monitor {
             Monitor::Idle => krc.monitor = Monitor::Armed { soon },
             Monitor::Armed { soon: already } => *already |= soon,
-            // Queued again while it runs: it looks whether anything is left before it ends.
+            // It is queued again while it runs: before it ends, it looks whether anything is left.
             Monitor::Running(_) => {}
         }
     }
@@ -115,7 +115,7 @@ impl Machine {
         }
     }
 
-    /// What is left of the monitor once it has freed what was ready.
+    /// The end of the monitor, after it has freed what was ready.
     pub(crate) fn monitor_ends(&mut self, cpu: Cpu) {
         self.cpu_mut(cpu).krc.monitor = Monitor::Idle;
         self.queue_batch(cpu);
@@ -124,7 +124,7 @@ impl Machine {
         }
     }
 
-    /// Whether a CPU's lists hold anything that has had its grace period.
+    /// Whether a CPU's lists hold anything whose grace period has passed.
     #[cfg(feature = "check")]
     pub(crate) fn has_ready(&self, cpu: Cpu) -> bool {
         let krc = &self.cpu(cpu).krc;
@@ -136,7 +136,7 @@ impl Machine {
                 || (!krc.head.is_empty() && self.grace.is_done(krc.head_cookie)))
     }
 
-    /// `kvfree_rcu_drain_ready()`: takes off what has had its grace period, oldest pages first.
+    /// `kvfree_rcu_drain_ready()`: takes off what has had its grace period, the oldest pages first.
     pub(crate) fn drain_ready(&mut self, cpu: Cpu) -> Freeing {
         if !self.setup.generation.pages_have_cookies {
             return Freeing::default();
@@ -151,7 +151,7 @@ impl Machine {
         Freeing::of(pages, head)
     }
 
-    /// `kvfree_rcu_queue_batch()`: everything goes into the first empty batch; whether there was one.
+    /// `kvfree_rcu_queue_batch()`: puts everything into the first empty batch. Returns whether there was one.
     pub(crate) fn queue_batch(&mut self, cpu: Cpu) -> bool {
         let krc = &mut self.cpu_mut(cpu).krc;
         if !krc.has_queued() {
@@ -164,7 +164,7 @@ impl Machine {
         true
     }
 
-    /// `queue_rcu_work()`: not twice while it is pending.
+    /// `queue_rcu_work()`: does nothing while the work is pending.
     fn queue_rcu_work(&mut self, cpu: Cpu, slot: usize) {
         let at_once = self.has_fault(Fault::WorkWithoutGrace);
         let krw = &mut self.cpu_mut(cpu).krc.krw[slot];

@@ -1,10 +1,10 @@
 //! Queue: where `kfree_rcu()` puts an object, under the lock of the CPU that it runs on.
 //!
-//! First a sheaf of the object's cache, where the kernel has them: an array that goes to `call_rcu()`
-//! as a whole when it is full, and that *nothing* flushes before, but a barrier, the cache's shutdown
-//! or the CPU going away. Then the CPU's `krc`: the newest page of pointers of the object's channel, if
-//! it has room or a cached page can take its place. Else the fallback list, linked through the objects'
-//! own heads; or, without a head, a wait for a grace period within the call.
+//! It tries these places in turn. First, a sheaf of the object's cache, where the kernel has sheaves: an
+//! array that goes to `call_rcu()` as a whole when it is full. Before that, only a barrier, the cache's
+//! shutdown or the CPU going away flushes it. Second, the CPU's `krc`: the newest page of pointers of the
+//! object's channel, if it has room or a cached page can take its place. Last, the fallback list, linked
+//! through the objects' own heads. Without a head, the call itself waits for a grace period.
 
 use super::{
     CacheIndex, Life, Machine, ObjectIndex, Seen,
@@ -21,13 +21,13 @@ use krcu_model::event::{Cpu, Site, Task, What};
 /// A page of pointers (`struct kvfree_rcu_bulk_data`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// What is in it, oldest first.
+    /// Its objects, oldest first.
     pub objects: Vec<ObjectIndex>,
-    /// The grace period that all of it waits for; taken anew with each object (`gp_snap`).
+    /// The grace period that all of them wait for; taken anew with each object (`gp_snap`).
     pub cookie: Cookie,
 }
 
-/// What a CPU has queued (`struct kfree_rcu_cpu`).
+/// The queued objects of a CPU (`struct kfree_rcu_cpu`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Krc {
     /// The fallback list (`head`), oldest first.
@@ -38,11 +38,11 @@ pub struct Krc {
     pub bulk: [Vec<Page>; FREE_N_CHANNELS],
     /// The delayed work (`monitor_work`).
     pub monitor: Monitor,
-    /// Batches that wait for a grace period or are worked off (`krw_arr`).
+    /// Batches that wait for a grace period or that a worker frees (`krw_arr`).
     pub krw: [Krw; KFREE_N_BATCHES],
     /// Empty pages at hand (`nr_bkv_objs`).
     pub cached_pages: u16,
-    /// Whether somebody is on the way to fetch some (`work_in_progress`).
+    /// Whether pages are being fetched (`work_in_progress`).
     pub fill: bool,
 }
 
@@ -52,21 +52,21 @@ pub enum Monitor {
     /// Not queued.
     #[default]
     Idle,
-    /// Its timer runs; `soon` when a page is full.
+    /// Its timer runs.
     Armed {
-        /// One jiffy, not five seconds.
+        /// Whether a page is full, so that the delay is one jiffy and not five seconds.
         soon: bool,
     },
     /// It frees what it found ready.
     Running(Freeing),
 }
 
-/// An array of objects of one cache, with one head for all (`struct slab_sheaf`).
+/// An array of objects of one cache, with one head for all of them (`struct slab_sheaf`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sheaf {
-    /// What is in it.
+    /// Its objects.
     pub objects: Vec<ObjectIndex>,
-    /// Whether there is one at all: it is allocated with its first object.
+    /// Whether it exists: it is allocated with its first object.
     pub present: bool,
 }
 
@@ -77,14 +77,14 @@ impl Krc {
         !self.head.is_empty() || self.bulk.iter().any(|pages| !pages.is_empty())
     }
 
-    /// Objects on the lists (`krc_count()`).
+    /// The number of objects on the lists (`krc_count()`).
     #[must_use]
     pub fn queued(&self) -> usize {
         self.head.len() + self.bulk.iter().flatten().map(|page| page.objects.len()).sum::<usize>()
     }
 }
 
-/// What became of a pointer that was to be queued.
+/// What happened to a pointer that was to be queued.
 pub(crate) enum Put {
     /// It is in a sheaf, on a page or on the list.
     Queued,
@@ -93,7 +93,7 @@ pub(crate) enum Put {
 }
 
 impl Machine {
-    /// `kvfree_call_rcu()` up to the point where a call without memory would wait.
+    /// `kvfree_call_rcu()`, up to the point where a call without memory would wait.
     pub(crate) fn put(
         &mut self,
         object: ObjectIndex,
@@ -155,7 +155,7 @@ impl Machine {
         true
     }
 
-    /// Takes a CPU's sheaf of a cache off it and hands it to `call_rcu()` on that or another CPU.
+    /// Takes the sheaf of a cache off a CPU, and hands it to `call_rcu()` on that CPU or another.
     pub(crate) fn detach_sheaf(&mut self, cpu: Cpu, cache: CacheIndex, on: Cpu) {
         let sheaf = std::mem::take(&mut self.cpu_mut(cpu).sheaves[usize::from(cache.0)]);
         if sheaf.present {
@@ -191,7 +191,7 @@ impl Machine {
         true
     }
 
-    /// The cookie of one who asks for a grace period now (`get_state_synchronize_rcu()`).
+    /// The cookie for a request that is made now (`get_state_synchronize_rcu()`).
     pub(crate) fn ask(&self) -> Cookie {
         if self.has_fault(Fault::HalfAGrace) { self.grace.half_a_snap() } else { self.grace.snap() }
     }
