@@ -38,10 +38,10 @@ pub struct Cli {
 pub enum Print {
     /// A manual page, for `man -l -`.
     Man,
-    /// Completions for bash.
+    /// The completions for bash.
     Bash,
-    /// For zsh.
+    /// The completions for zsh.
     Zsh,
-    /// For fish.
+    /// The completions for fish.
     Fish,
 }

@@ -213,7 +213,7 @@ fn an_agent_that_is_silent_or_gone_is_seen_at_once_on_every_screen() {
     let mut app = live(Losses::default());
     let silent = is_kept("live-silent", &mut app, 5_200);
     assert!(silent.iter().all(|screen| has(screen, "SILENT 4.20 s")), "{silent:?}");
-    assert_eq!(style_of(&mut app, theme(), 5_200, "the agent is there"), (Color::Red, true, true));
+    assert_eq!(style_of(&mut app, theme(), 5_200, "the agent is connected"), (Color::Red, true, true));
     app.take(Notice::Link(Link::Lost(Why::HungUp)), 6_000);
     let gone = is_kept("live-lost", &mut app, 6_000);
     assert!(
@@ -257,7 +257,7 @@ fn nobody_says_how_to_start_an_agent() {
         (Why::NoSocket, "sudo krcu agent"),
         (Why::NobodyListens, "sudo krcu agent"),
         (Why::NotAllowed, "sudo usermod -aG krcu $USER"),
-        (Why::Schema(9), "the agent speaks schema 9"),
+        (Why::Schema(9), "the agent speaks version 9"),
         (Why::Schema(9), "krcu --version; krcu-tui --version"),
         (Why::Refused("32 clients are connected".to_owned()), "socket.clients"),
     ] {
@@ -286,10 +286,13 @@ fn an_agent_that_is_frozen_before_it_is_watched_is_not_called_missing() {
     app.take(Notice::Link(Link::Reached), 10_000);
     assert_eq!(app.freshness(13_000), Freshness::Nothing);
     let waits = text(&draw(&mut app, (80, 24), theme(), 13_000).0);
-    assert!(has(&waits, "its first word is waited for") && !has(&waits, "nobody listens"), "{waits}");
+    assert!(
+        has(&waits, "waiting for the agent's first line") && !has(&waits, "no process listens"),
+        "{waits}"
+    );
     for screen in is_kept("nobody-silent", &mut app, 14_200) {
         assert!(
-            has(&screen, "SILENT 4.20 s") && has(&screen, "the agent is there and says nothing"),
+            has(&screen, "SILENT 4.20 s") && has(&screen, "the agent is connected but silent"),
             "{screen}"
         );
         assert!(has(&screen, "ps -o pid,stat,pcpu,args -C krcu"), "{screen}");

@@ -127,7 +127,7 @@ fn barriers_while_one_runs_and_when_all_are_over() {
     let shown = screens("barriers-over", &mut deck.app);
     all_have(
         &shown,
-        &["nobody waits in a barrier or a destroy", "kvfree_rcu_barrier 1", "kmem_cache_destroy 1"],
+        &["no task waits in a barrier or a destroy", "kvfree_rcu_barrier 1", "kmem_cache_destroy 1"],
     );
 }
 
@@ -200,10 +200,10 @@ fn before_the_first_destroy_every_screen_says_so() {
     for (key, words) in [
         ('1', "no slab cache was destroyed yet"),
         ('2', "no slab cache was seen yet"),
-        ('3', "nobody has waited yet"),
+        ('3', "no task has waited yet"),
         ('4', "no slab cache was destroyed yet"),
         ('5', "select a destroyed cache"),
-        ('6', "what was attached is not known"),
+        ('6', "the probes are not known"),
     ] {
         deck.press(&[Key::Char(key)]);
         for size in SIZES {

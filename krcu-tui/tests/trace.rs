@@ -204,7 +204,8 @@ fn a_trace_with_a_spoilt_batch_is_replayed_up_to_it() {
         app.take(Notice::Replay(status.clone()), 0);
         app.take(Notice::Report(Box::new(told)), 0);
         let shown = text(&draw(&mut app, (80, 24), theme(), 0).0);
-        assert!(shown.contains("it cannot be read: its bytes are not those that"), "{name}: {shown}");
+        assert!(shown.contains("the trace cannot be read after "), "{name}: {shown}");
+        assert!(shown.contains(": its bytes are not those"), "{name}: {shown}");
         assert!(shown.contains("×1 "), "{name}: where it is is shown, too: {shown}");
         // What was read can still be gone to.
         player.command(Command::Seek(500));
@@ -217,7 +218,7 @@ fn a_trace_with_a_spoilt_batch_is_replayed_up_to_it() {
 fn what_is_neither_a_trace_nor_a_script_is_refused_by_name() {
     for (name, words) in [
         ("nothing-there", "cannot read"),
-        ("truth/expected.txt", "expected.txt is no script"),
+        ("truth/expected.txt", "expected.txt is not a script"),
         ("truth", "meta.json"),
     ] {
         let error = format!("{:#}", load(&traces().join(name)).unwrap_err());
