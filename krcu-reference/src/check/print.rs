@@ -217,11 +217,11 @@ const INTRODUCTION: &str = "<!-- Written by `cargo xtask model --write`; a test 
 
 # The approaches of \"Waiting for kfree_rcu()\", checked
 
-The design document, \"Waiting for kfree_rcu()\", lists ways to destroy a slab cache whose frees are deferred. `krcu-reference`
-implements each of them. The check runs each in every order in which its steps can happen: with two CPUs, two caches, three
-objects of them, two modules that exit at the same time, a reader, a caller of `kfree_rcu_mightsleep()`, memory short and
-plentiful, a CPU that goes offline, a leak, and a cache that both modules share. A row is an approach with one choice for what
-the document leaves open.
+The design document, \"Waiting for kfree_rcu()\" (Paul E. McKenney and others, June to August 2024), lists ways to destroy a slab
+cache whose frees are deferred. `krcu-reference` implements each of them. The check runs each in every order in which its steps can
+happen: with two CPUs, two caches, three objects of them, two modules that exit at the same time, a reader, a caller of
+`kfree_rcu_mightsleep()`, memory short and plentiful, a CPU that goes offline, a leak, and a cache that both modules share. A row is
+an approach with one choice for what the document leaves open.
 
 | mark | meaning |
 | --- | --- |
