@@ -2,26 +2,31 @@
 /*
  * Caches and their objects:
  *
- *     create NAME [size=N] [ctor] [typesafe] [merge] [checked]   checked: the kernel finds a double free, harmlessly
- *     alloc NAME N [slow|fenced]  N objects that the module holds from now on; slow: two milliseconds between them;
- *                                 fenced: KFENCE's
- *     free NAME N [kfree|kvfree|bulk]  freed at once, by kmem_cache_free() unless another way is named
+ *     create NAME [size=N] [ctor] [typesafe] [merge] [checked]
+ *                                 checked: the kernel detects a double free, without harm
+ *     alloc NAME N [slow|fenced]  the module holds N more objects; slow: two milliseconds between them;
+ *                                 fenced: objects of KFENCE's pool
+ *     free NAME N [kfree|kvfree|bulk]
+ *                                 frees at once, by kmem_cache_free() or in the named way
  *     queue NAME N                kfree_rcu()
  *     sleepfree NAME N            kfree_rcu_mightsleep(): there is no rcu_head
  *     nolock NAME N               kfree_rcu_nolock(), where the kernel has it
  *     call NAME N [kfree|requeue] call_rcu(); its callback frees by kmem_cache_free(), kfree() or kfree_rcu()
- *     called                      waits until every callback has freed its object; no barrier
- *     twice NAME                  sleepfree on two processors, of one object: a double free; `checked` caches only, all
- *                                 slabs of which should be full: the second free cuts the list of free objects short
- *     forget NAME                 the module holds no object of it any more: they are leaked
+ *     called                      waits until every callback has freed its object, without a barrier
+ *     twice NAME                  sleepfree of one object on two processors: a double free. For `checked` caches
+ *                                 only; all their slabs should be full, since the second free cuts the list of
+ *                                 free objects short
+ *     forget NAME                 the module forgets all objects that it holds: they are leaked
  *     kvbarrier_on NAME           kvfree_rcu_barrier_on_cache(), where modules may call it
  *     destroy NAME                kmem_cache_destroy()
- *     again NAME                  the same of a cache whose destroy has failed
+ *     again NAME                  the same, for a cache whose destroy has failed
  *
- * What a statement takes are objects that the module holds, the last allocated first. A name is free again after the
- * destroy. What the module still holds when it is unloaded it frees, and destroys the caches that are left.
+ * A statement takes objects that the module holds, the last allocated first. A name may be used again after
+ * the destroy. When the module is unloaded, it frees all objects that it still holds, and destroys the caches
+ * that are left.
  *
- * Truth: a line of the kernel's log when a destroy comes so late that what was deferred last may have been freed before.
+ * Truth: a line in the kernel's log if a destroy comes so late that the objects deferred last may have been
+ * freed before it.
  */
 #include <linux/delay.h>
 #include <linux/kfence.h>
@@ -51,14 +56,14 @@ static struct play_cache {
 	struct kmem_cache *cache;
 	struct play_object *held;
 	unsigned int held_count;
-	/* RCU's sequence as the last object was deferred, if any ever was. */
+	/* RCU's sequence when the last object was deferred, if one was. */
 	unsigned long deferred_at;
 	bool deferred;
 	bool checked;
 	bool destroyed;
 } caches[16];
 
-/* The lists of objects that are held: several threads may play at once, and interrupts do. */
+/* Protects the lists of held objects: several threads, and interrupts, may play at the same time. */
 static DEFINE_SPINLOCK(held_lock);
 
 /* Callbacks that have not freed their objects yet. */
@@ -116,7 +121,7 @@ static void play_has_deferred(struct play_cache *cache)
 	cache->deferred = true;
 }
 
-/* What words[1] and words[2] name: a cache, and a number of objects that it has to hold. */
+/* The cache named by words[1], and the number words[2] of objects that must be held. */
 static int play_cache_and_count(char **words, struct play_cache **cache)
 {
 	int count = play_number(words[2]);
@@ -154,7 +159,7 @@ static int play_create(char **words, unsigned int count)
 			flags |= SLAB_CONSISTENCY_CHECKS;
 			checked = true;
 #ifndef SLAB_NO_MERGE
-			/* Objects of the same size as elsewhere: a constructor would make them larger. */
+			/* Objects have the same size as on other kernels; a constructor would make them larger. */
 			flags |= SLAB_NOLEAKTRACE;
 			constructor = NULL;
 #endif
@@ -208,12 +213,12 @@ static int play_alloc(char **words, unsigned int count)
 		}
 		if (count > 3 && sleeps)
 			usleep_range(2000, 3000);
-		/* Kept until the end: the next would be the same. */
+		/* Kept until the end, because the next allocation would give the same object. */
 		if (only_fenced && !is_kfence_address(object)) {
 			object->next = others;
 			others = object;
 			refused++;
-			/* KFENCE takes an allocation a millisecond at the most, in a test machine. */
+			/* In a test machine, KFENCE takes at most one allocation a millisecond. */
 			if (sleeps)
 				usleep_range(100, 200);
 			continue;
@@ -382,11 +387,11 @@ static int play_twice(char **words, unsigned int count)
 
 	if (!cache)
 		return -EINVAL;
-	/* One more has to keep the slab from being given back in between: its pages would be freed by the second. */
+	/* One more object keeps the slab from being given back: otherwise the second free would free its pages. */
 	if (!cache->checked || READ_ONCE(cache->held_count) < 2)
 		return play_wrong(words[1], "is not `checked`, or holds less than two");
 	object = play_take_object(cache);
-	/* Pages of pointers, nothing is written to the object; two processors, so that the two are in no batch together. */
+	/* With pages of pointers, nothing is written to the object. On two processors, it is in two batches. */
 	kfree_rcu_mightsleep(object);
 	if (!play_move_to(here ? 0 : 1))
 		return -ENODEV;

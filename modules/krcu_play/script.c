@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * krcu_play does what a short script says, one statement after the other, so that what must come of it is known before.
+ * krcu_play runs a short script, one statement after the other, so that the expected verdicts are known
+ * before.
  *
  *     echo 'create a; alloc a 20; queue a 20; destroy a' >/sys/module/krcu_play/parameters/play
  *
- * The writer itself does it, on processor 0, and its write() returns when all is done. The script in the parameter `exit`
- * is done by the module's exit function. Statements end with `;` or a new line. A word that ends with a colon says where
- * the rest of its statement is done (contexts.c); the operations are in caches.c, memory.c, waits.c and losses.c. What cannot be
- * understood is -EINVAL, and one line of the kernel's log names the word; what was done before it stays done.
+ * The writing task itself runs it, on processor 0, and its write() returns when all is done. The module's
+ * exit function runs the script in the parameter `exit`. Statements end with `;` or a new line. A word that
+ * ends with a colon says where the rest of its statement runs (contexts.c). The operations are in caches.c,
+ * memory.c, waits.c and losses.c. A word that is not understood gives -EINVAL and a line in the kernel's log
+ * that names it; earlier statements stay done.
  *
- * Truth: of each statement, by its own words. Counts are exact: an operation that cannot do all of it says so.
+ * Truth: each statement is its own truth. Counts are exact: an operation that cannot do all of its work says
+ * so.
  */
 #include <linux/module.h>
 #include <linux/rcupdate.h>
@@ -89,7 +92,7 @@ void play_save(struct play_saved *saved, char **words, unsigned int count)
 	saved->count = count;
 }
 
-/* Does all statements of a text; stops at the first that fails. */
+/* Runs all statements of a text; stops at the first that fails. */
 static int play_script(const char *text)
 {
 	char *words[PLAY_WORDS + 1];
@@ -118,7 +121,7 @@ static int play_script(const char *text)
 	return error;
 }
 
-/* Has the script done on processor 0, whatever the task was bound to before. */
+/* Runs the script on processor 0, whatever the task was bound to before. */
 static int play_here(const char *text)
 {
 	struct cpumask *before = kmalloc(cpumask_size(), GFP_KERNEL);
@@ -135,7 +138,7 @@ static int play_here(const char *text)
 
 static int play_set(const char *text, const struct kernel_param *param)
 {
-	/* Set as the module is loaded: nothing is there yet to do it with. */
+	/* The parameter was set at load time, when nothing can run the script yet. */
 	if (THIS_MODULE->state != MODULE_STATE_LIVE)
 		return -EAGAIN;
 	return play_here(text);
@@ -143,11 +146,11 @@ static int play_set(const char *text, const struct kernel_param *param)
 
 static const struct kernel_param_ops play_ops = { .set = play_set };
 module_param_cb(play, &play_ops, NULL, 0200);
-MODULE_PARM_DESC(play, "a script, done by whoever writes it");
+MODULE_PARM_DESC(play, "a script, run by the task that writes it");
 
 static char exit_script[1024];
 module_param_string(exit, exit_script, sizeof(exit_script), 0644);
-MODULE_PARM_DESC(exit, "a script, done as the module is unloaded");
+MODULE_PARM_DESC(exit, "a script, run when the module is unloaded");
 
 static int __init krcu_play_init(void)
 {
