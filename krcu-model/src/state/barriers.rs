@@ -1,4 +1,4 @@
-//! Barriers: those that tasks are inside of, and when tasks called the last one.
+//! Barriers: those that tasks are inside of, and the time of the last one of each task.
 
 use std::collections::BTreeMap;
 
@@ -16,14 +16,15 @@ pub struct OpenBarrier {
     pub barrier: BarrierKind,
     /// When.
     pub begin: Mark,
-    /// Whether another function called it, and only because it met a batch that waited.
+    /// Whether `flush_rcu_work()` called it, only because a batch happened to wait.
     pub by_chance: bool,
 }
 
-/// Tasks kept of those that have called `rcu_barrier()`.
+/// How many tasks that have called `rcu_barrier()` are kept.
 const TASKS: usize = 64;
 
-/// When each of the last tasks that did something did it: as many as tell who prepared a destroy.
+/// The time at which each of the latest tasks called `rcu_barrier()`. So many are enough to tell who prepared
+/// a destroy.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RecentTasks(BTreeMap<Task, Time>);
 

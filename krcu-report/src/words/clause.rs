@@ -1,4 +1,4 @@
-//! Clause: what a verdict says of its cache, behind the word.
+//! Clause: what a verdict says about its cache, after the word.
 
 use super::{
     lines::undecided,
@@ -7,7 +7,7 @@ use super::{
 use crate::FlatVerdict;
 use krcu_model::{VerdictKind, reason::Reason, verdict::Ordering};
 
-/// What, in one clause that follows the cache's name; empty where the word says it all.
+/// One clause that follows the name of the cache; empty if the word says everything.
 #[must_use]
 pub fn clause(verdict: &FlatVerdict) -> String {
     match verdict.verdict {
@@ -62,7 +62,7 @@ pub fn clause(verdict: &FlatVerdict) -> String {
     }
 }
 
-/// What was outstanding when a destroy looked, by what deferred it.
+/// What was outstanding when a destroy looked: deferred frees, callbacks, or both.
 fn outstanding(verdict: &FlatVerdict) -> String {
     let callbacks = verdict.queued_by_call_rcu.unwrap_or(0);
     match (verdict.queued_by_kfree_rcu, callbacks) {

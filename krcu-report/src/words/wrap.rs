@@ -1,8 +1,9 @@
-//! Wrap: how text is put into lines, the same on every page and screen.
+//! Wrap: breaks text into lines, in the same way on every page and screen.
 
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-/// Lines of so many columns: each takes as many whole words as fit, and a longer word stands alone.
+/// Options for lines of this many columns. Each line takes as many whole words as fit; a word that is too
+/// long has a line of its own.
 #[must_use]
 pub fn lines_of(columns: usize) -> Options<'static> {
     Options::new(columns)
