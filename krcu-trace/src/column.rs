@@ -93,7 +93,8 @@ const fn words<T: Word, const N: usize>() -> [&'static str; N] {
 macro_rules! held_words {
     ($($holds:ident)*) => {
         held! {
-            $($holds = Type::Words(&words::<$holds, { $holds::WORDS.len() }>()), Keys<$holds>, Words<$holds>;)*
+            $($holds = Type::Words(&words::<$holds, { $holds::WORDS.len() }>()),
+              Keys<$holds>, Words<$holds>;)*
         }
     };
 }

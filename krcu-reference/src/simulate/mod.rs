@@ -10,8 +10,8 @@
 //! | move | when it is due |
 //! | --- | --- |
 //! | a monitor runs | its delay after it was armed; the short delay once a page is full |
-//! | a grace period begins, if a task waits for it | when the one before it ends, or a start's delay after the request; after everything else at that instant |
-//! | a grace period begins, if tasks only poll for it | when others need one |
+//! | a grace period begins for a waiting task | when the last one ends, or a start's delay after the request; last at that time |
+//! | a grace period begins for polling tasks only | when others need one |
 //! | a grace period ends | a duration after it began; if the recorded ones are known, that of the nearest |
 //! | a batch's work begins, the page cache is filled, a work item releases caches | a worker's delay later |
 //! | callbacks run | a softirq's delay after they may run, then one after the other |

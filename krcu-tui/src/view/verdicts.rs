@@ -73,6 +73,12 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     if is_cut {
         more(canvas, beside, " Enter: show all ");
     }
+    rows(canvas, list, app);
+}
+
+/// Draws the rows of the list, as many as fit, including the selected one.
+fn rows(canvas: &mut Canvas<'_, '_>, list: Rect, app: &App) {
+    let theme = *canvas.theme;
     let top = canvas.scroll(app.verdicts, list.height);
     for (place, row) in app.verdict_rows().iter().enumerate().skip(top).take(list.height.into()) {
         let y = list.y + u16::try_from(place - top).unwrap_or(0);
