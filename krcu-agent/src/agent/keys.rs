@@ -1,7 +1,7 @@
 //! Keys: every key of the configuration, with its default and what it does. The example file, the manual page
 //! and the suggestion for a misspelled key come from here.
 
-use krcu_report::words::lines_of;
+use krcu_report::words::wrapped;
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -153,9 +153,10 @@ pub fn example() -> String {
             table = in_table;
         }
         let mark = if key.reload { "[reload] " } else { "" };
-        let options = lines_of(98).initial_indent("# ").subsequent_indent("# ");
-        text += &textwrap::fill(&format!("{mark}{}", key.doc), options);
-        text += &format!("\n{name} = {}\n", key.default);
+        for line in wrapped(["# "; 2], &format!("{mark}{}", key.doc), 98) {
+            text += &format!("{line}\n");
+        }
+        text += &format!("{name} = {}\n", key.default);
     }
     text
 }

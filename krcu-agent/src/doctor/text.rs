@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use krcu_report::words::lines_of;
+use krcu_report::words::wrapped;
 
 use crate::kernel::catalog::Word;
 use crate::kernel::facts::{Facts, Privileges, Source};
@@ -165,8 +165,7 @@ fn item(page: &mut String, head: &str, text: &str) {
 /// Writes words into lines; the second and later ones are indented as far as the first one's head.
 fn wrap(page: &mut String, head: &str, text: &str) {
     let indent = " ".repeat(head.chars().count().max(2));
-    let options = lines_of(COLUMNS).initial_indent(head).subsequent_indent(&indent);
-    let _ = writeln!(page, "{}", textwrap::fill(text, options));
+    let _ = writeln!(page, "{}", wrapped([head, &indent], text, COLUMNS).join("\n"));
 }
 
 fn clip(line: &str) -> String {

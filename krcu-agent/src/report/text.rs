@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use krcu_model::VerdictKind;
 use krcu_report::FlatVerdict;
-use krcu_report::words::{self, count, lines_of, span};
+use krcu_report::words::{self, count, span, wrapped};
 
 use crate::outcome::{Incomplete, Outcome};
 
@@ -106,7 +106,7 @@ fn title(outcome: &Outcome, verdict: &FlatVerdict) -> String {
     if one_line.chars().count() + 2 + module.chars().count() <= WIDTH || clause.is_empty() {
         return with_module(&one_line, module);
     }
-    with_module(&head, module) + &wrapped(&" ".repeat(NAME_COLUMN), &clause)
+    with_module(&head, module) + &below(&" ".repeat(NAME_COLUMN), &clause)
 }
 
 /// A line that ends in the module's name, at the right edge.
@@ -157,13 +157,13 @@ fn list(label: &str, lines: Vec<String>, noun: &str) -> String {
 
 /// One line of evidence, wrapped under itself.
 fn evidence(label: &str, words: &str) -> String {
-    wrapped(&format!("{:NAME_COLUMN$}{label:<width$}", "", width = EVIDENCE_COLUMN - NAME_COLUMN), words)
+    below(&format!("{:NAME_COLUMN$}{label:<width$}", "", width = EVIDENCE_COLUMN - NAME_COLUMN), words)
 }
 
 /// Words behind `head`, and where they do not end on its line, below one another.
-fn wrapped(head: &str, words: &str) -> String {
+fn below(head: &str, words: &str) -> String {
     let indent = " ".repeat(head.chars().count());
-    textwrap::fill(words, lines_of(WIDTH).initial_indent(head).subsequent_indent(&indent)) + "\n"
+    wrapped([head, &indent], words, WIDTH).join("\n") + "\n"
 }
 
 fn destroyed_by(verdict: &FlatVerdict) -> String {

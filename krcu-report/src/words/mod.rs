@@ -12,4 +12,4 @@ pub use clause::clause;
 pub use lines::{callback, kernel, ordering, queued_by, site, undecided};
 pub use notes::note;
 pub use units::{count, objects, span};
-pub use wrap::lines_of;
+pub use wrap::wrapped;

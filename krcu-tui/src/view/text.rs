@@ -1,6 +1,6 @@
 //! Text: numbers for a screen, and lines that fit.
 
-use krcu_report::words::{count, lines_of, span};
+use krcu_report::words::{count, span, wrapped};
 use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -136,8 +136,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
 pub(crate) fn labelled(label: &str, words: &str, label_columns: usize, columns: usize) -> Vec<String> {
     let columns = label_columns + columns.saturating_sub(label_columns).max(10);
     let (head, indent) = (format!("{label:label_columns$}"), " ".repeat(label_columns));
-    let options = lines_of(columns).initial_indent(&head).subsequent_indent(&indent);
-    textwrap::wrap(words, options).iter().map(|line| clip(line, columns)).collect()
+    wrapped([&head, &indent], words, columns).iter().map(|line| clip(line, columns)).collect()
 }
 
 /// The same as lines, with the label in its own style.

@@ -74,7 +74,7 @@ pub(crate) fn checker(extent: &Extent) -> Command {
 /// When the replay does not build or cannot be started.
 pub(crate) fn replay(script: &Path) -> Result<ExitCode> {
     let script = env::current_dir().map_or_else(|_| PathBuf::from(script), |here| here.join(script));
-    let status = example("krcu-model", "replay", &[]).arg(script).status().context("starting cargo")?;
+    let status = example("krcu-report", "replay", &[]).arg(script).status().context("starting cargo")?;
     Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -104,7 +104,7 @@ pub(crate) fn build(profile: &str, programs: Programs) -> Result<Vec<PathBuf>> {
     let mut command = Command::new("cargo");
     command.args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent"]);
     if programs == Programs::All {
-        command.args(["-p", "krcu-tui", "-p", "krcu-model", "--bins", "--example", "replay"]);
+        command.args(["-p", "krcu-tui", "-p", "krcu-report", "--bins", "--example", "replay"]);
     }
     cargo(
         command
