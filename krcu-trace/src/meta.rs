@@ -1,6 +1,6 @@
 //! Meta: `meta.json`, which says what was recorded, where, and how the recording ended.
 //!
-//! It is written when the recording begins, with `ended: null`, and replaced at once when the recording ends.
+//! It is written when the recording begins, with `ended: null`, and replaced as a whole when the recording ends.
 //! Its first member is a checksum of the file with eight zeros in the place of the checksum. So krcu detects
 //! if a person or a disk has changed the file later.
 
