@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""What was deferred of each cache, how much of it was freed, and after how long, in DuckDB, from the events alone.
+"""How many frees of each cache were deferred, how many were done, and after how long, in DuckDB, from the events alone.
 
     pip install duckdb pyarrow
     examples/events_to_parquet.py NAME.krcu EVENTS.parquet
     examples/caches_duckdb.py EVENTS.parquet
 
-An object is its address from one `queued` to the next `freed`; every cache has an address of its own here. The same as
-`krcu analyze caches` says, but for all that follows from the destroys.
+An object is its address from one `queued` to the next `freed`. This example assumes that every cache has a different address.
+`krcu analyze caches` says the same, and also what follows from the destroys.
 """
 
 import json

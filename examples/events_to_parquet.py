@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The events of a trace as one Parquet file, a batch at a time, for programs that read no Arrow IPC.
+"""Writes the events of a trace to one Parquet file, batch by batch, for programs that cannot read Arrow IPC.
 
     pip install pyarrow
     examples/events_to_parquet.py NAME.krcu EVENTS.parquet

@@ -6,7 +6,8 @@
     examples/outstanding_pandas.py DATASET
     examples/outstanding_pandas.py --events EVENTS.parquet
 
-From the tables that `krcu analyze export` writes; or from the events alone, where every cache has an address of its own.
+It reads the tables of `krcu analyze export`, or the events alone. With the events alone, it assumes that every cache has a different
+address.
 """
 
 import json

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""A trace of krcu in DuckDB: what was queued of each cache, what was freed, how often it was destroyed.
+"""A trace of krcu in DuckDB: how many objects of each cache were queued and freed, and how often it was destroyed.
 
     pip install duckdb pyarrow
     examples/trace_duckdb.py NAME.krcu
 
-DuckDB reads the Arrow IPC streams of a trace as they are; docs/trace-format.md tells the columns. What `krcu analyze export
---to parquet` writes it reads by itself: SELECT … FROM read_parquet('DIR/objects/*/*/*.parquet', hive_partitioning = true).
+DuckDB reads the Arrow IPC streams of a trace without conversion; docs/trace-format.md explains the columns. DuckDB also reads
+what `krcu analyze export --to parquet` writes: SELECT … FROM read_parquet('DIR/objects/*/*/*.parquet', hive_partitioning = true).
 """
 
 import json

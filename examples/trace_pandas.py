@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""A trace of krcu in pandas: what was queued of each cache, what was freed, how often it was destroyed.
+"""A trace of krcu in pandas: how many objects of each cache were queued and freed, and how often it was destroyed.
 
     pip install pandas pyarrow
     examples/trace_pandas.py NAME.krcu
 
-A trace is Arrow IPC streams, so that nothing of krcu is needed to read it; docs/trace-format.md tells the columns.
+A trace is a set of Arrow IPC streams, so no program of krcu is needed to read it; docs/trace-format.md explains the columns.
 """
 
 import json

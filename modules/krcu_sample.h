@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What all sample modules share: the object, a cache that is never merged with another, the lists that let a module
- * queue all of its objects in one go, and the one line in which it tells the truth about itself.
+ * What all sample modules share: the object, a cache that is never merged with another, lists with which a
+ * module queues all of its objects in one go, and the line in which the module tells the truth about itself.
  */
 #ifndef KRCU_SAMPLE_H
 #define KRCU_SAMPLE_H
@@ -10,15 +10,15 @@
 #include <linux/rcupdate.h>
 #include <linux/slab.h>
 
-/* What is freed. `next` links objects before they are queued; nothing reads it afterwards. */
+/* The object. `next` links objects before they are queued; nothing reads it afterwards. */
 struct krcu_object {
 	struct rcu_head rcu;
 	struct krcu_object *next;
 };
 
 /*
- * A merged cache is only an alias: destroying it drops a reference and hides every mistake. SLAB_NO_MERGE says so
- * where it exists (6.5); before that a constructor keeps a cache to itself.
+ * A merged cache is only an alias: destroying it drops a reference and hides every mistake. SLAB_NO_MERGE
+ * prevents merging since 6.5. Before that, a constructor does.
  */
 #ifdef SLAB_NO_MERGE
 #define KRCU_CACHE_FLAGS SLAB_NO_MERGE
@@ -38,7 +38,7 @@ static inline struct kmem_cache *krcu_cache_create(const char *name, unsigned in
 	return kmem_cache_create(name, size, 0, KRCU_CACHE_FLAGS, KRCU_CACHE_CONSTRUCTOR);
 }
 
-/* Allocates `count` objects, linked; answers how many there were memory for. */
+/* Allocates `count` objects, linked. Returns for how many there was memory. */
 static inline unsigned int krcu_allocate(struct kmem_cache *cache, unsigned int count, struct krcu_object **list)
 {
 	unsigned int allocated;
@@ -76,7 +76,7 @@ static inline void krcu_free_now(struct kmem_cache *cache, struct krcu_object *l
 	}
 }
 
-/* How many of these grace periods, taken by get_state_synchronize_rcu(), have not ended yet. */
+/* How many of these grace periods, from get_state_synchronize_rcu(), have not ended yet. */
 static inline unsigned int krcu_not_elapsed(const unsigned long *cookies, unsigned int count)
 {
 	unsigned int running = 0;
@@ -87,14 +87,14 @@ static inline unsigned int krcu_not_elapsed(const unsigned long *cookies, unsign
 }
 
 /*
- * The truth, for people and scripts, in words of KEY=VALUE. `outstanding` counts the deferred frees that had not
- * happened when the line was printed, `leaked` the objects that nobody will ever free.
+ * The truth, for people and scripts, as KEY=VALUE words. `outstanding` counts the deferred frees that had not
+ * happened when the line was printed. `leaked` counts the objects that will never be freed.
  */
 #define krcu_truth(cache, queued, leaked, outstanding)                                                     \
 	pr_info(KBUILD_MODNAME ": truth cache=%s queued=%u leaked=%u outstanding=%u\n", cache, queued, leaked, \
 		outstanding)
 
-/* The truth of a module that can give bounds only: at least `sure` of the `queued` were outstanding. */
+/* The truth of a module that only knows bounds: at least `sure` of the `queued` objects were outstanding. */
 #define krcu_truth_between(cache, queued, sure)                                                           \
 	pr_info(KBUILD_MODNAME ": truth cache=%s queued=%u leaked=0 outstanding=%u outstanding_min=%u\n", cache, \
 		queued, queued, sure)

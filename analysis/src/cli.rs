@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum, value_parser};
 
 use crate::{ask::By, load::SIMULATED_TOGETHER, show::Format};
 
-/// Answers questions to a trace that krcu recorded.
+/// Answers questions about a trace that krcu recorded.
 ///
-/// A trace is a folder `NAME.krcu/`, or the text that `krcu check --events` writes.
+/// A trace is a folder `NAME.krcu/`, or a text file of `krcu check --events`.
 #[derive(Debug, Parser)]
 #[command(name = "krcu-analyze", bin_name = "krcu analyze", version, disable_help_subcommand = true)]
 pub struct Cli {
@@ -20,118 +20,119 @@ pub struct Cli {
 /// What can be asked.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Each slab cache: what was deferred of it, how it ended
+    /// Each slab cache: its deferred frees, and how it ended
     Caches(Asked),
-    /// The life of a deferred free, queued to freed, as quantiles
+    /// The lives of deferred frees, from queueing to free, as quantiles
     Objects {
-        /// Which trace, and in what form.
+        /// The trace, and the form of the answer.
         #[command(flatten)]
         asked: Asked,
-        /// By what the lives are put together
+        /// How the lives are grouped
         #[arg(long, value_enum, default_value_t)]
         by: By,
-        /// Each life, not their quantiles
+        /// Print each life instead of quantiles
         #[arg(long)]
         rows: bool,
     },
-    /// Each wait for deferred frees or callbacks: who, how long, for whose objects
+    /// Each wait for deferred frees or callbacks: which task waited, how long, and for which caches' objects
     Barriers {
-        /// Which trace, and in what form.
+        /// The trace, and the form of the answer.
         #[command(flatten)]
         asked: Asked,
-        /// Their sums by barrier and cause
+        /// Print sums by barrier and cause instead of each wait
         #[arg(long)]
         by_cause: bool,
     },
-    /// What followed from each destroy
+    /// The verdict of each destroy
     Verdicts(Asked),
-    /// What was freed together
+    /// The batches: objects that were freed together
     Batches(Asked),
-    /// The stacks that queue most
+    /// The stacks that queue the most
     Sites(Asked),
     /// What each approach of "Waiting for kfree_rcu()" would have cost
     Whatif {
-        /// Which trace, and in what form.
+        /// The trace, and the form of the answer.
         #[command(flatten)]
         asked: Asked,
-        /// Only approaches whose names contain this
+        /// Only approaches whose names contain this text
         #[arg(long)]
         approach: Option<String>,
-        /// The seed of what is drawn from the measured durations
+        /// The seed for drawing durations from the measured ones
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Each destroy, not the sums
+        /// Print each destroy instead of sums
         #[arg(long)]
         rows: bool,
-        /// Deferred frees that are simulated together: a longer trace is simulated in stretches
+        /// The number of deferred frees to simulate together: a longer trace is simulated in stretches
         #[arg(long, default_value_t = SIMULATED_TOGETHER, value_name = "OBJECTS", value_parser = value_parser!(u64).range(1..))]
         together: u64,
     },
-    /// One HTML file with pictures, which needs nothing else to be read
+    /// Write one HTML file with pictures, which needs no other file
     Report {
         /// The trace
         trace: PathBuf,
-        /// The file; the trace's name with `.html` when not given
+        /// The file to write; the default is the trace's name with `.html`
         #[arg(short, long)]
         output: Option<PathBuf>,
-        /// Deferred frees that are simulated together for the what-if: a longer trace is simulated in stretches
+        /// The number of deferred frees to simulate together for the what-if: a longer trace is simulated in
+        /// stretches
         #[arg(long, default_value_t = SIMULATED_TOGETHER, value_name = "OBJECTS", value_parser = value_parser!(u64).range(1..))]
         together: u64,
     },
-    /// Two traces side by side, what differs most first
+    /// Compare two traces, the largest differences first
     Compare {
         /// One trace
         one: PathBuf,
         /// The other
         other: PathBuf,
-        /// In what form
+        /// The form of the answer
         #[arg(long, value_enum, default_value_t)]
         format: Format,
     },
-    /// The tables for other programs
+    /// Write the tables for other programs
     Export {
         /// The trace
         trace: PathBuf,
-        /// To what
+        /// The format to write
         #[arg(long = "to", value_enum)]
         kind: ExportKind,
-        /// The folder of a data set, or the file for Perfetto
+        /// The folder of the data set, or the file for Perfetto
         #[arg(short, long)]
         output: PathBuf,
     },
-    /// The text of the kernel's own tracepoints, as events
+    /// Turn the text of the kernel's own tracepoints into events
     Import {
-        /// What `trace-cmd report`, `perf script` or the file `trace` printed
+        /// The output of `trace-cmd report` or `perf script`, or the file `trace`
         text: PathBuf,
-        /// The script that is written
+        /// The script to write
         #[arg(short, long)]
         output: PathBuf,
     },
 }
 
-/// For which program.
+/// A format for other programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ExportKind {
     /// `TABLE/host=…/boot=…/`, so that many hosts make one data set
     Parquet,
-    /// One file a table
+    /// One file for each table
     Csv,
-    /// A protobuf trace for its viewer
+    /// A protobuf trace for Perfetto's viewer
     Perfetto,
 }
 
-/// Which trace, and in what form the answer is.
+/// The trace, and the form of the answer.
 #[derive(Debug, Args)]
 pub struct Asked {
     /// The trace
     pub trace: PathBuf,
-    /// In what form
+    /// The form of the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
-    /// A file for the answer
+    /// Write the answer to this file
     #[arg(short, long)]
     pub output: Option<PathBuf>,
-    /// Every row, and texts at their full length
+    /// Print every row, and texts at full length
     #[arg(long)]
     pub all: bool,
 }

@@ -20,53 +20,58 @@ use crate::{
 mod each;
 mod list;
 
-/// Runs a command and says, for every slab cache destroyed meanwhile, whether deferred frees were
+/// Runs a command and says, for every slab cache that is destroyed while it runs, whether deferred frees were
 /// outstanding.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Take `waited` and `unordered` for faults too: the module is not safe on every kernel
+    /// Count `waited` and `unordered` as faults too: the module is not safe on every kernel
     #[arg(long)]
     pub strict: bool,
-    /// How to write the report
+    /// The format of the report
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
-    /// Write the report to this file, not to standard output; with --each, the reports into this folder
+    /// Write the report to this file instead of standard output; with --each, write the reports into this
+    /// folder
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Attach once, and judge each command of this file by itself, as if krcu had been attached just before it; `-`
-    /// is standard input. A line is `NAME COMMAND`, or `NAME OPTIONS -- COMMAND` with --strict, --format, --settle
-    /// or --exit-flagged of its own; a shell runs the command. What comes of it is NAME.json (.txt, .tap, .xml) in the
-    /// folder of --report, NAME.events in that of --events and NAME.krcu in that of --output; `NAME STATUS` is
-    /// printed when they are there. The commands read nothing from standard input. All of them share the room of --stacks
+    /// Attach once, and judge each command of this file as if krcu had been attached just before it. `-` is
+    /// standard input. A line is `NAME COMMAND`, or `NAME OPTIONS -- COMMAND` to give this command its own
+    /// --strict, --format, --settle or --exit-flagged. A shell runs the command. krcu writes NAME.json (.txt,
+    /// .tap, .xml) into the folder of --report, NAME.events into that of --events and NAME.krcu into that of
+    /// --output, and then prints `NAME STATUS`. The commands get no standard input. All of them share the
+    /// room of --stacks
     #[arg(long, value_name = "FILE", requires = "report", conflicts_with = "command")]
     pub each: Option<PathBuf>,
-    /// Write every event to this file, as text, one a line: the verdicts follow from it, so it is what a
-    /// bug report should carry. It grows by some 90 bytes for each object queued and each object freed
+    /// Write every event to this file, one line of text each. The verdicts follow from these lines: attach
+    /// the file to a bug report. It grows by some 90 bytes for each object that is queued and each that is
+    /// freed
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
-    /// Write a trace into this folder, which `krcu replay` and `krcu analyze` read. It grows by some four
-    /// bytes for each object queued and each object freed
+    /// Write a trace into this folder, for `krcu replay` and `krcu analyze`. It grows by some four bytes for
+    /// each object that is queued and each that is freed
     #[arg(long, short, value_name = "TRACE")]
     pub output: Option<PathBuf>,
-    /// How long to wait, after the command, for deferred frees that are still outstanding
+    /// How long to wait at most, after the command, for deferred frees that are still outstanding
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = quantity::span)]
     pub settle: Duration,
-    /// Exit status when something is flagged
+    /// The exit status if something is flagged
     #[arg(long, value_name = "N", default_value_t = EXIT_FLAGGED)]
     pub exit_flagged: u8,
-    /// Room for events that wait to be read; a power of two of pages, with K, M or G
+    /// The size of the ring, which holds events until krcu reads them: a power of two, at least 4K, with K, M
+    /// or G
     #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = quantity::ring_bytes)]
     pub ring_bytes: u32,
-    /// Do not take the stack of each queueing call: cheaper, and the report names no site
+    /// Do not take the stack of each queueing call. That is cheaper, but the report does not say where
+    /// objects were queued
     #[arg(long)]
     pub no_stacks: bool,
-    /// Follow each object of a cache from where it was allocated, so that a leaked one is told with that place.
-    /// Every allocation and every free of the kernel then passes a probe, some 600 instructions each; one of a
-    /// module's cache makes an event as well, and an allocation takes its stack
+    /// Follow each object from its allocation on, so that the report says where a leaked object was
+    /// allocated. A probe then runs at every allocation and every free in the kernel, some 600 instructions
+    /// each time. In a module's cache, each also makes an event, and each allocation takes its stack
     #[arg(long)]
     pub alloc_stacks: bool,
-    /// Room for this many different stacks, a kilobyte of the kernel's memory each. What finds none is judged
-    /// all the same, and the report does not say where it came from
+    /// Room for this many different stacks, a kilobyte of kernel memory each. An event whose stack finds no
+    /// room is still judged, but the report does not say where it came from
     #[arg(long, value_name = "N", default_value_t = STACKS, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub stacks: u32,
     /// Print the probes' own diagnostics to standard error

@@ -6,11 +6,11 @@ use clap::{Parser, Subcommand};
 
 use crate::{agent, check, doctor, external, manual, record, replay};
 
-/// What help says of the programs that are verbs too.
-const BESIDE: &str =
-    "tui and analyze are programs of their own, krcu-tui and krcu-analyze, beside krcu or in PATH.";
+/// What help says about the verbs that are separate programs.
+const BESIDE: &str = "tui and analyze are separate programs, krcu-tui and krcu-analyze: krcu looks for them in its own \
+     folder, then in PATH.";
 
-/// Says, for every slab cache that is destroyed, whether deferred frees were still outstanding.
+/// Says for every destroyed slab cache whether deferred frees were still outstanding.
 #[derive(Debug, Parser)]
 #[command(name = "krcu", version, disable_help_subcommand = true, after_help = BESIDE)]
 pub struct Cli {
@@ -22,27 +22,27 @@ pub struct Cli {
 /// What `krcu` can do.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
-    /// Run a command and judge every slab cache that is destroyed meanwhile
+    /// Run a command, and judge every slab cache that is destroyed while it runs
     Check(check::Options),
-    /// Write a trace of what happens, to be looked at later; judges nothing
+    /// Write a trace, to be examined later; judge nothing
     Record(record::Options),
-    /// Judge again what a trace holds: the same report and exit status as the run's own
+    /// Judge a trace: print the report of the recorded run again, and exit with its status
     Replay(replay::Options),
-    /// Watch until told to stop, and tell people, metrics and the log
+    /// Watch until stopped; serve reports and metrics, write the log and traces
     Agent(agent::Options),
-    /// Watch an agent, or replay a trace, on a terminal
+    /// Watch an agent, or replay a trace, in a terminal
     #[command(disable_help_flag = true)]
     Tui(external::Words),
-    /// Ask a trace: tables, a report with pictures, what other designs would have cost
+    /// Ask questions about a trace: tables, a report with pictures, what other designs would have cost
     #[command(disable_help_flag = true)]
     Analyze(external::Words),
-    /// Say what this kernel offers and what will be undecidable; attaches nothing
+    /// Say what this kernel offers and what krcu cannot decide on it; attach nothing
     Doctor(doctor::Options),
     /// Print a manual page
     Man(manual::Man),
-    /// Print what a shell needs to complete krcu's command line
+    /// Print a shell's completions for krcu's command line
     Completions(manual::Completions),
-    /// What any other program does: `krcu NAME` runs `krcu-NAME`, as `krcu analyze` runs `krcu-analyze`
+    /// Any other program: `krcu NAME` runs `krcu-NAME`, as `krcu analyze` runs `krcu-analyze`
     #[command(external_subcommand)]
     External(Vec<OsString>),
 }

@@ -18,12 +18,12 @@ pub use text::page;
 /// Options of `krcu doctor`.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Options {
-    /// How the findings are written
+    /// The format of the findings
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub format: Format,
 }
 
-/// How findings are written.
+/// The format of the findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// One screen for a person.

@@ -1,4 +1,4 @@
-//! Another program as a verb: `krcu NAME …` runs `krcu-NAME …`, which lies beside krcu or in the search path.
+//! Another program as a verb: `krcu NAME …` runs `krcu-NAME …`, from krcu's own folder or from PATH.
 //!
 //! The agent is one small static file; what is large and needs no privilege (`krcu-analyze`) is a file of its own.
 
@@ -17,15 +17,15 @@ use clap::{
 
 use crate::{cli::Cli, command};
 
-/// What is handed to the other program as it is.
+/// The words that are handed to the other program unchanged.
 #[derive(Args, Clone, Debug)]
 pub struct Words {
-    /// What this program takes: its --help says it
+    /// The arguments of this program; its own --help lists them
     #[arg(value_name = "ARGUMENT", trailing_var_arg = true, allow_hyphen_values = true)]
     pub words: Vec<OsString>,
 }
 
-/// Why a verb that is another program's cannot be done.
+/// Why krcu could not run the program of a verb.
 #[derive(Debug, thiserror::Error)]
 pub enum ExternalError {
     /// There is no such program.
@@ -34,12 +34,12 @@ pub enum ExternalError {
     NotFound {
         /// The verb.
         verb: OsString,
-        /// The program that would do it.
+        /// The program that krcu looked for.
         program: OsString,
-        /// A verb of krcu's own that is spelled like it.
+        /// A verb of krcu's own with a similar spelling.
         meant: Option<String>,
     },
-    /// It is there and does not start.
+    /// The program exists but does not start.
     #[error("{} cannot be started", program.display())]
     NotStarted {
         /// The program.
@@ -64,13 +64,14 @@ pub fn run(verb: &OsStr, arguments: &[OsString]) -> ExternalError {
     }
 }
 
-/// The program of a verb: beside krcu first, so that what was built or copied together runs together.
+/// The program of a verb. krcu looks in its own folder first, so that programs that were built or copied
+/// together run together.
 fn find(verb: &OsStr, beside: Option<&Path>) -> Result<PathBuf, ExternalError> {
     let mut program = OsString::from("krcu-");
     program.push(verb);
     let not_found =
         |program: OsString| ExternalError::NotFound { verb: verb.to_owned(), program, meant: meant(verb) };
-    // A verb is one name, not a way to another folder.
+    // A verb is one name, not a path to another folder.
     if Path::new(&program).components().count() != 1 {
         return Err(not_found(program));
     }
@@ -79,7 +80,8 @@ fn find(verb: &OsStr, beside: Option<&Path>) -> Result<PathBuf, ExternalError> {
     found.ok_or_else(|| not_found(program))
 }
 
-/// The verb of krcu's own that is spelled most like this, if one is: clap knows, where it takes no others.
+/// The verb of krcu's own whose spelling is nearest, if one is near: clap finds it in a command that allows
+/// no other verbs.
 fn meant(verb: &OsStr) -> Option<String> {
     let own = Command::new("krcu").subcommands(Cli::command().get_subcommands().cloned());
     let error = own.try_get_matches_from([OsStr::new("krcu"), verb]).err()?;

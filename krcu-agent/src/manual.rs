@@ -15,12 +15,13 @@ use crate::{agent::config, agent::keys, cli::Cli};
 /// Prints a manual page, for `man -l -`.
 #[derive(Args, Clone, Debug)]
 pub struct Man {
-    /// Of this verb; of krcu itself, if not given. `agent.toml` is the configuration's
+    /// The verb whose page is printed; without it, krcu's own page. `agent.toml` is the page of the
+    /// configuration
     #[arg(value_name = "VERB")]
     pub verb: Option<String>,
 }
 
-/// Prints what a shell needs to complete krcu's command line.
+/// Prints a shell's completions for krcu's command line.
 #[derive(Args, Clone, Debug)]
 pub struct Completions {
     /// The shell
@@ -28,7 +29,7 @@ pub struct Completions {
     pub shell: Shell,
 }
 
-/// Verbs that are programs of their own.
+/// Verbs that are separate programs.
 const BESIDE: [&str; 2] = ["tui", "analyze"];
 /// The name of the page of the configuration.
 const CONFIG: &str = "agent.toml";
@@ -73,7 +74,8 @@ fn config_page() -> Roff {
     roff.text([roman("krcu-agent.toml - the configuration of krcu agent")]);
     roff.control("SH", ["DESCRIPTION"]);
     let mut text = format!("The agent reads {}, or the file named by --config. ", config::PATH);
-    text += "Options override it. Unknown keys are refused; krcu agent --check-config says what is wrong.";
+    text += "Options override the file. The agent refuses unknown keys; krcu agent --check-config says what \
+        is wrong.";
     roff.text([roman(text)]);
     let mut table = "";
     for key in keys::KEYS {
@@ -99,8 +101,8 @@ pub fn completions(options: &Completions) -> anyhow::Result<u8> {
     Ok(0)
 }
 
-/// The completions of a shell. What another program takes, that program's own completions say; where it has none, a
-/// shell offers files.
+/// The completions of a shell. The options of another program come from that program's own completions. If it
+/// has none, the shell offers files.
 fn script(shell: Shell) -> Vec<u8> {
     let mut krcu = Cli::command();
     for verb in BESIDE {
@@ -126,7 +128,8 @@ fn script(shell: Shell) -> Vec<u8> {
     text
 }
 
-/// Hands the rest of the line to the function of the program that is named by the verb; its file lies beside this one.
+/// Hands the rest of the line to the completion function of the verb's program. The file of that function
+/// lies beside this one.
 const BASH_BESIDE: &str = r#"
 _krcu_or_beside() {
     local program="krcu-${COMP_WORDS[1]}"
@@ -156,7 +159,7 @@ for verb in tui analyze
     complete -c krcu -n "__fish_krcu_using_subcommand $verb" -f -a "(__fish_krcu_beside)"
 end
 "#;
-/// What zsh is told of a verb without options, and what it is told instead.
+/// What clap writes for zsh about a verb without options, and what replaces it.
 const ZSH_NOTHING: &str = "_arguments \"${_arguments_options[@]}\" : \\\n&& ret=0\n";
 const ZSH_BESIDE: &str = "words[1]=krcu-$words[1]\n\
     if (( $+functions[_$words[1]] )); then _$words[1] && ret=0; else _files && ret=0; fi\n";

@@ -17,31 +17,33 @@ use crate::{
 /// Writes a trace until the command has ended, the time is over, or a signal comes.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The trace's folder, which must not be there yet
+    /// The folder of the trace; it must not exist yet
     #[arg(long, short, value_name = "TRACE")]
     pub output: PathBuf,
-    /// How long to record; until a signal comes, if not given
+    /// How long to record; the default is until a signal comes
     #[arg(long, value_name = "TIME", value_parser = quantity::span, conflicts_with = "command")]
     pub duration: Option<Duration>,
-    /// Begin a new file of the trace when one is this large; at least 4K, with K, M or G
+    /// Begin a new file of the trace when one has this size; at least 4K, with K, M or G
     #[arg(long, value_name = "BYTES", value_parser = quantity::file_bytes)]
     pub rotate_bytes: Option<u64>,
     /// Begin a new file of the trace when one covers this much time
     #[arg(long, value_name = "TIME", value_parser = quantity::span)]
     pub rotate_time: Option<Duration>,
-    /// How long to wait, after the command, for deferred frees that are still outstanding
+    /// How long to wait at most, after the command, for deferred frees that are still outstanding
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = quantity::span)]
     pub settle: Duration,
-    /// Room for events that wait to be read; a power of two of pages, with K, M or G
+    /// The size of the ring, which holds events until krcu reads them: a power of two, at least 4K, with K, M
+    /// or G
     #[arg(long, value_name = "BYTES", default_value = "16M", value_parser = quantity::ring_bytes)]
     pub ring_bytes: u32,
-    /// Do not take the stack of each queueing call: cheaper, and the trace names no site
+    /// Do not take the stack of each queueing call. That is cheaper, but the trace does not say where objects
+    /// were queued
     #[arg(long)]
     pub no_stacks: bool,
-    /// Follow each object of a cache from where it was allocated, as `krcu check --alloc-stacks` does
+    /// Follow each object from its allocation on, as `krcu check --alloc-stacks` does
     #[arg(long)]
     pub alloc_stacks: bool,
-    /// Room for this many different stacks, a kilobyte of the kernel's memory each
+    /// Room for this many different stacks, a kilobyte of kernel memory each
     #[arg(long, value_name = "N", default_value_t = STACKS, value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     pub stacks: u32,
     /// Print the whole of the verifier's log if the kernel refuses a probe

@@ -25,22 +25,22 @@ use crate::{
     trace,
 };
 
-/// Prints what the run printed whose trace this is, and exits as it did.
+/// Prints the report of the run that wrote this trace, and exits with that run's status.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// The trace: a folder that `krcu check -o` or `krcu record -o` wrote
     #[arg(value_name = "TRACE")]
     pub trace: PathBuf,
-    /// How to write the report
+    /// The format of the report
     #[arg(long, value_enum, default_value = "text")]
     pub format: Format,
-    /// Take `waited` and `unordered` for faults too, whatever the run did
+    /// Count `waited` and `unordered` as faults too, whatever the run did
     #[arg(long)]
     pub strict: bool,
-    /// Exit status when something is flagged; as in the run, if not given
+    /// The exit status if something is flagged; the default is the run's
     #[arg(long, value_name = "N")]
     pub exit_flagged: Option<u8>,
-    /// Write the report to this file, not to standard output
+    /// Write the report to this file instead of standard output
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
 }

@@ -1,60 +1,64 @@
-//! What the agent tells the probes about the running kernel, as read-only data.
+//! Config: what the agent tells the probes about the running kernel, as read-only data.
 //!
-//! Offsets are in bytes and come from the kernel's BTF, addresses from its symbol table. The plan
-//! fills this in; the probes hold no number of their own.
+//! Offsets are in bytes and come from the kernel's BTF; addresses come from its symbol table. The plan fills
+//! this in. The probes contain no such number of their own.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// How a page says that it belongs to the slab allocator.
+/// A flag of a page says that it belongs to the slab allocator.
 pub const SLAB_BY_FLAG: u32 = 1;
-/// As [`SLAB_BY_FLAG`], by the type in the upper byte of `page_type`.
+/// The type in the upper byte of `page_type` says so.
 pub const SLAB_BY_TYPE: u32 = 2;
 
-/// How `kvfree_call_rcu()` names the object: by its second argument.
+/// The second argument of `kvfree_call_rcu()` is the object.
 pub const OBJECT_IS_POINTER: u32 = 1;
-/// By its first argument, less the offset in the second; by the second where the first is NULL.
+/// The object is the first argument minus the offset in the second; if the first is NULL, the second is the
+/// object.
 pub const OBJECT_IS_HEAD_LESS_OFFSET: u32 = 2;
 
-/// Number of no helper, by which the programs call the kernel's function [`READ_ONLY_CAST`]. The agent puts the
-/// function's own number there; where there is none, the verifier finds that no program gets to the call.
+/// The number with which the programs call the kernel's function [`READ_ONLY_CAST`]; no helper has this
+/// number. The agent replaces it with the function's own number. If the kernel has no such function, the
+/// verifier finds that no program reaches the call.
 pub const READ_ONLY_CAST_MARK: u32 = 0x6b72_6375;
-/// `bpf_rdonly_cast(address, type)`, Linux 6.2 and later (kernel/bpf/helpers.c): takes an address for that of a structure. A
-/// load from it is one instruction and a check of the address; where the address cannot be read it gives zero.
+/// `bpf_rdonly_cast(address, type)`, Linux 6.2 and later (kernel/bpf/helpers.c): treats an address as that of
+/// a structure. A load from it is one instruction and a check of the address. If the address cannot be read,
+/// the load gives zero.
 pub const READ_ONLY_CAST: &str = "bpf_rdonly_cast";
 
-/// In the place of which the agent puts [`Config::words_type`] into the instructions that load it, so that a program has it by
-/// one.
+/// The agent replaces this number with [`Config::words_type`] in the instructions that load it, so that a
+/// program needs one instruction for it.
 pub const WORDS_TYPE_MARK: u32 = READ_ONLY_CAST_MARK + 1;
-/// Likewise [`Config::short_way`].
+/// The same for [`Config::short_way`].
 pub const SHORT_WAY_MARK: u32 = READ_ONLY_CAST_MARK + 2;
 
 /// The running kernel, as far as the probes need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Config {
-    /// Address of the kernel's variable `page_offset_base`: where the direct map begins.
+    /// Address of the kernel's variable `page_offset_base`, which says where the direct map begins.
     pub page_offset_base_address: u64,
-    /// Address of `vmalloc_base`: where the direct map ends at the latest.
+    /// Address of `vmalloc_base`, which says where the direct map ends at the latest.
     pub vmalloc_base_address: u64,
-    /// Address of `vmemmap_base`: where the array of `struct page` begins.
+    /// Address of `vmemmap_base`, which says where the array of `struct page` begins.
     pub vmemmap_base_address: u64,
-    /// Address of `__start_rodata`; a cache whose name lies between here and the next one was created
-    /// by built-in code under a literal name (`kstrdup_const()` copies every other name).
+    /// Address of `__start_rodata`. If the name of a cache lies between this and `__end_rodata`, built-in
+    /// code created it with a literal name (`kstrdup_const()` copies every other name).
     pub rodata_start: u64,
     /// Address of `__end_rodata`.
     pub rodata_end: u64,
     /// Address of `rcu_state.gp_seq`: the number of the normal grace period; 0 when not known.
     pub gp_seq_address: u64,
-    /// Address of `rcu_state.expedited_sequence`: that of the expedited one; 0 when not known.
+    /// Address of `rcu_state.expedited_sequence`: the number of the expedited grace period; 0 when not known.
     pub expedited_sequence_address: u64,
-    /// Number of the type `struct cpumask` in the kernel's BTF, by which a program reads words of kernel memory without a
-    /// helper; 0 where the kernel has no [`READ_ONLY_CAST`].
+    /// Number of the type `struct cpumask` in the kernel's BTF. With it, a program reads words of kernel
+    /// memory without a helper. 0 if the kernel has no [`READ_ONLY_CAST`].
     pub words_type: u32,
-    /// The same number where an object leads to its cache by one word of its page at a place that a shift and a sum
-    /// give, else 0: pages are of 64 bytes, have that word where a tail page has its head, and `kvfree_call_rcu()` is given
-    /// the object.
+    /// The same number if there is a short way from an object to its cache: a shift and a sum give the place
+    /// of one word of its page, which leads to the cache. Otherwise 0. The conditions are: a `struct page`
+    /// has 64 bytes, that word lies where a tail page has its head, and `kvfree_call_rcu()` gets the object.
     pub short_way: u32,
-    /// Number of the function [`READ_ONLY_CAST`], which the agent puts into the programs; 0 where there is none.
+    /// Number of the function [`READ_ONLY_CAST`], which the agent puts into the programs; 0 if the kernel has
+    /// none.
     pub read_only_cast: u32,
     /// Bytes of a `struct page`.
     pub page_bytes: u32,
@@ -82,13 +86,13 @@ pub struct Config {
     pub cache_name_offset: u32,
     /// Offset in `struct kmem_cache` of its pointer to the first node.
     pub cache_node_offset: u32,
-    /// Bytes from the pointer to a node to that of the next.
+    /// Bytes from the pointer to a node to the pointer to the next node.
     pub cache_node_step: u32,
-    /// Offset in `struct kmem_cache` of `oo`, whose lower 16 bits are the objects of a slab.
+    /// Offset in `struct kmem_cache` of `oo`, whose lower 16 bits are the number of objects in a slab.
     pub cache_oo_offset: u32,
     /// Mask of `SLAB_KMALLOC` in the flags.
     pub kmalloc_flag: u32,
-    /// Nodes that this kernel can have (`nr_node_ids`); 0 when they cannot be walked.
+    /// The number of nodes that this kernel can have (`nr_node_ids`); 0 if the probes cannot walk them.
     pub nodes: u32,
     /// Offset in `struct kmem_cache_node` of `nr_slabs`.
     pub node_slabs_offset: u32,
@@ -118,14 +122,14 @@ pub struct Config {
     pub queue_stacks: u32,
     /// 1 to write the probes' own diagnostics.
     pub probe_log: u32,
-    /// Bytes waiting in the ring at which a probe wakes the reader.
+    /// A probe wakes the reader when this many bytes wait in the ring.
     pub wake_bytes: u32,
     /// 1 to stream each allocation and each free of objects of streamed caches.
     pub alloc_stacks: u32,
 }
 
 impl Config {
-    /// All zero: what the object file holds until the agent fills it in.
+    /// All zero, as in the object file before the agent fills it in.
     pub const ZERO: Config = Config {
         page_offset_base_address: 0,
         vmalloc_base_address: 0,

@@ -1,30 +1,32 @@
-//! What became of each run of a probe, counted by CPU and by kind.
+//! Count: the fate of each run of a probe, counted by CPU and by kind.
 //!
-//! Two places hold it. What every event and nearly every call counts is in a [line](LINE_WORDS) of memory for each CPU,
-//! which a program reaches by a handful of instructions; everything else in rows of a per-CPU map, one for each kind.
+//! The counters are in two places. Those that every event and nearly every call changes are in a
+//! [line](LINE_WORDS) of memory for each CPU, which a program reaches with a few instructions. All others are
+//! in rows of a per-CPU map, with one row for each kind.
 
 use crate::Kind;
 
-/// What became of one thing that a probe saw.
+/// What happened to one thing that a probe saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u32)]
 pub enum Fate {
-    /// Written into the ring. In lines alone.
+    /// It was written into the ring. Only lines count this.
     Delivered = 0,
     /// The ring was full.
     LostRing = 1,
-    /// An object of a kmalloc cache, which is never destroyed. In rows and in lines.
+    /// An object of a kmalloc cache, which is never destroyed. Rows and lines count this.
     FilteredKmalloc = 2,
     /// An object of a cache that was created by built-in code under a literal name.
     FilteredBuiltin = 3,
-    /// No slab object: vmalloc, or kmalloc of more than a slab holds.
+    /// Not a slab object: from vmalloc, or from a kmalloc that is larger than a slab.
     FilteredNotSlab = 4,
-    /// Seen by a program's second copy, in an interrupt during a run of the first, which the kernel
-    /// skips then. The same thing has one of the fates above as well.
+    /// The second copy of a program saw it, in an interrupt during a run of the first copy, where the kernel
+    /// skips the first copy. It also has one of the fates above.
     Nested = 5,
-    /// A map had no room for what the program had to remember. Beside one of the first, too.
+    /// A map had no room for what the program had to remember. It also has one of the first fates.
     MapFull = 6,
-    /// No stack was to be had, nearly always because the stack table had no room, so an event has no site.
+    /// An event has no site because its stack could not be taken, nearly always because the stack table had
+    /// no room.
     NoSite = 7,
 }
 
@@ -42,28 +44,31 @@ impl Fate {
     ];
 }
 
-/// Rows of counters: one for each kind that probes say, whose numbers begin at 1; row 0 stays empty.
+/// Rows of counters: one for each kind that probes write. Their numbers begin at 1, so row 0 stays empty.
 pub const ROWS: u32 = 1 + Kind::PROBED_COUNT;
 /// Words of a row: a counter for each fate, whose numbers begin at 0.
 pub const ROW_WORDS: u32 = 8;
 
-/// Words that a CPU has: all rows.
+/// Words of all rows of one CPU.
 pub const COUNTERS: u32 = ROWS * ROW_WORDS;
 
-/// Lines, one for each CPU. A machine with more CPUs is refused: two of them would share a line, and its numbers.
+/// The number of lines, one for each CPU. krcu refuses a machine with more CPUs, because two of them would
+/// share the counters of a line.
 pub const LINES: usize = 1024;
-/// Words of a line: the number of the CPU's next event, what was delivered of each kind, and what [`known`] counts.
+/// Words of a line: the number of the CPU's next event, the delivered events of each kind, and what [`known`]
+/// counts.
 pub const LINE_WORDS: usize = 32;
 /// The word of a line that has the number of the next event.
 pub const SEQUENCE: usize = 0;
 
-/// The word of a line that counts what was delivered of a kind.
+/// The word of a line that counts the delivered events of a kind.
 #[must_use]
 pub const fn delivered(kind: Kind) -> usize {
     kind as usize
 }
 
-/// The word of a line that counts objects known at first sight to be of a kmalloc cache, for kinds that have one.
+/// The word of a line that counts objects which a first check finds to be of a kmalloc cache; none for kinds
+/// without such a word.
 #[must_use]
 pub const fn known(kind: Kind) -> Option<usize> {
     match kind {
@@ -75,10 +80,10 @@ pub const fn known(kind: Kind) -> Option<usize> {
 
 const _: () = assert!(ROWS as usize + 2 <= LINE_WORDS);
 
-/// What the map of losses counts under: a cache whose objects an event told of, and why nothing is known of
-/// it. What has no cache is in the counters alone.
+/// The key of the map of losses: the cache of the lost event's objects, and the reason of the loss. Losses
+/// without a cache are only in the counters.
 ///
-/// Addresses of caches are even, so their lowest bit tells the reasons apart.
+/// Addresses of caches are even, so the lowest bit is free to tell the reasons apart.
 #[must_use]
 pub const fn loss_key(cache: u64, fate: Fate) -> u64 {
     match fate {
@@ -96,7 +101,7 @@ pub const fn of_loss_key(key: u64) -> (u64, Fate) {
 /// The bit that tells a full map from a full ring.
 const MAP_FULL: u64 = 1;
 
-/// Place of a counter among the words of a CPU, row by row.
+/// The place of a counter among the words of a CPU. The words are ordered row by row.
 #[must_use]
 pub const fn counter(kind: Kind, fate: Fate) -> u32 {
     kind as u32 * ROW_WORDS + fate as u32

@@ -1,4 +1,5 @@
-//! From bytes to an event: total, without unsafe, and with an error that names what is wrong.
+//! Decode: makes an event from bytes. It works on any bytes, uses no unsafe code, and its error says what is
+//! wrong.
 
 use core::fmt;
 
@@ -9,8 +10,8 @@ use crate::{
     wire::{self, Choice, Header},
 };
 
-/// A large body that is read where it lies, at any alignment. Were it copied out, the body of every
-/// event would be as large as the largest, and to move it would cost more than to read it.
+/// A large body that is read in place, at any alignment. A copy would make the body of every event as large
+/// as the largest one, and moving it would cost more than reading it.
 #[derive(Clone, Copy)]
 pub struct InPlace<'a, T>(&'a Unalign<T>);
 
@@ -28,13 +29,13 @@ impl<T: Copy + fmt::Debug> fmt::Debug for InPlace<'_, T> {
     }
 }
 
-/// A body with a number that stands for a choice, and the choice.
+/// A body with a number that stands for a choice, together with that choice.
 #[derive(Clone, Copy, Debug)]
 pub struct Chosen<T: Choosing>(pub T, pub T::Choice);
 
 /// A body with a number that stands for a choice.
 pub trait Choosing: Copy {
-    /// What is chosen.
+    /// The type of the choice.
     type Choice: Choice;
 
     /// The number.
@@ -110,14 +111,14 @@ macro_rules! bodies {
     ($($kind:ident {
         $number:literal, $word:literal, $concern:ident, [$($body:ty)?], $meaning:literal, $source:literal
     })*) => {
-        /// The body of an event, checked: numbers that stand for a choice have one of their values.
+        /// The body of an event, after the check that each number for a choice has one of its values.
         #[derive(Clone, Copy, Debug)]
         pub enum Body<'a> {
             $($(#[doc = concat!("See [`Kind::", stringify!($kind), "`].")] $kind($body),)?)*
         }
 
         impl<'a> Body<'a> {
-            /// The body of the kind with this number.
+            /// Reads the body of the kind with this number.
             #[inline(always)]
             fn read(number: u8, bytes: &'a [u8]) -> Result<Body<'a>, DecodeError> {
                 Ok(match number {
@@ -137,12 +138,12 @@ macro_rules! bodies {
 
 kinds!(bodies);
 
-/// Why bytes are no event.
+/// Why bytes are not an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DecodeError {
     /// Fewer bytes than a header has.
     ShortHeader {
-        /// Bytes there are.
+        /// The number of bytes.
         bytes: usize,
     },
     /// No event has this kind.
@@ -157,7 +158,7 @@ pub enum DecodeError {
         /// Bytes after the header.
         bytes: usize,
     },
-    /// A field that stands for a choice has none of its values.
+    /// A field for a choice has a number without a meaning.
     UnknownChoice {
         /// Kind that the header names.
         kind: Kind,
@@ -188,9 +189,9 @@ impl core::error::Error for DecodeError {}
 /// Reads one event: its header, and its body.
 ///
 /// # Errors
-/// Whatever keeps the bytes from being one whole event of this version; see [`DecodeError`].
-// Moved out of a call, the body would be copied in other pieces than it was written in. The processor
-// does that only when all that came before is done, which is a cache miss or two for the model.
+/// When the bytes are not exactly one event of this version; see [`DecodeError`].
+// Inlined, because a call would copy the body in other pieces than those of the write. The processor does
+// such a copy only when everything before it is done, and that costs the model a cache miss or two.
 #[inline(always)]
 pub fn decode(bytes: &[u8]) -> Result<(Header, Body<'_>), DecodeError> {
     let (header, body) =

@@ -1,19 +1,20 @@
-//! Kind: the one table of the kinds of event. Numbers, words, bodies, counters and a trace's keys follow.
+//! Kind: the one table of the kinds of event. Numbers, words, bodies, counters and the keys of a trace come
+//! from it.
 //!
 //! A row is `Kind { number, word, concern, [body], meaning, source }`:
 //!
-//! - the number stands in [`Header::kind`](crate::wire::Header::kind), and is the row of the kind's counters.
-//!   Probes say the kinds that have a body; their numbers count from 1 without a hole. Only machines, scripts
-//!   and krcu itself say the others; their numbers begin at 128 and are written nowhere;
+//! - the number is in [`Header::kind`](crate::wire::Header::kind), and is the row of the kind's counters.
+//!   Probes write the kinds that have a body; their numbers count from 1 without a gap. Only machines,
+//!   scripts and krcu itself make the others; their numbers begin at 128 and are never written;
 //! - the word is the kind's name in messages, in scripts, and in the column `kind` of a trace;
-//! - the concern says what is in doubt when such an event goes unseen;
-//! - the body is how [`decode`](crate::decode()) reads what follows the header.
+//! - the concern says what is in doubt if such an event is not seen;
+//! - the body says how [`decode`](crate::decode()) reads the bytes after the header.
 //!
-//! The place of a row is the kind's key in a trace: a new row goes to the end.
+//! The place of a row is the key of the kind in a trace, so a new row must be added at the end.
 //!
-//! The compiler asks whoever adds a row for the rest: the body's structure in [`wire`](crate::wire), the
-//! variant of `krcu_model::event::What`, its fields in `event/fields.rs` there, what it changes, and how it is
-//! counted.
+//! If you add a row, the compiler asks for the rest: the structure of the body in [`wire`](crate::wire), the
+//! variant of `krcu_model::event::What`, its fields in `event/fields.rs` there, its effect on the state, and
+//! how it is counted.
 
 /// Gives every row of the table to another macro.
 #[macro_export]
@@ -87,20 +88,20 @@ macro_rules! kinds {
     };
 }
 
-/// What is in doubt when an event of some kind goes unseen.
+/// What is in doubt if an event of some kind is not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Concern {
     /// Anything.
     Everything,
-    /// What was handed to a deferred free.
+    /// Which objects were queued.
     Queueing,
-    /// What is free.
+    /// Which objects are free.
     Freeing,
-    /// What is ordered before what.
+    /// Which frees a barrier orders.
     Barriers,
     /// Grace periods.
     Grace,
-    /// Nothing: names are sent again with the next event that refers to them.
+    /// Nothing, because names are sent again with the next event that refers to them.
     Names,
 }
 
@@ -134,7 +135,7 @@ macro_rules! define {
                 match self { $(Kind::$kind => $word,)* }
             }
 
-            /// What is in doubt when such an event goes unseen.
+            /// What is in doubt if such an event is not seen.
             #[must_use]
             pub const fn concern(self) -> Concern {
                 match self { $(Kind::$kind => Concern::$concern,)* }
@@ -146,13 +147,13 @@ macro_rules! define {
                 match self { $(Kind::$kind => $meaning,)* }
             }
 
-            /// The function of the kernel that it is seen at.
+            /// The function of the kernel at which it is seen.
             #[must_use]
             pub const fn source(self) -> &'static str {
                 match self { $(Kind::$kind => $source,)* }
             }
 
-            /// Whether probes say it: then it has a body.
+            /// Whether probes write it. Then it has a body.
             #[must_use]
             pub const fn is_probed(self) -> bool {
                 match self { $(Kind::$kind => !concat!($(stringify!($body))?).is_empty(),)* }
@@ -164,7 +165,7 @@ macro_rules! define {
 kinds!(define);
 
 impl Kind {
-    /// How many kinds probes say.
+    /// How many kinds probes write.
     pub const PROBED_COUNT: u32 = {
         let (mut count, mut place) = (0, 0);
         while place < Kind::ALL.len() {
@@ -174,7 +175,7 @@ impl Kind {
         count
     };
 
-    /// Every kind that probes say, in the order of its number.
+    /// Every kind that probes write, in the order of the numbers.
     pub const PROBED: [Kind; Kind::PROBED_COUNT as usize] = {
         let mut kinds = [Kind::CacheCreated; Kind::PROBED_COUNT as usize];
         let mut place = 0;
@@ -195,7 +196,7 @@ impl Kind {
     }
 }
 
-// Without a hole: each place of the array was filled by the kind of that number.
+// The numbers have no gap: each place of the array has the kind with that number.
 const _: () = {
     let mut place = 0;
     while place < Kind::PROBED.len() {

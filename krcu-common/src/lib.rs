@@ -1,8 +1,8 @@
-//! What the probes and the agent both know: the layout of an event, how to read one, and the
-//! configuration that the agent hands to the probes.
+//! What the probes and the agent share: the layout of an event, the way to read one, and the configuration
+//! that the agent gives to the probes.
 //!
-//! One definition serves both sides. `zerocopy` refuses to compile a wire structure that has
-//! padding, [`wire`] asserts each size, and [`ABI_VERSION`] changes with any of them.
+//! Both sides use the same definition. `zerocopy` refuses to compile a wire structure with padding, [`wire`]
+//! asserts each size, and [`ABI_VERSION`] changes with any of them.
 //!
 //! What is absent here: anything that allocates, anything that knows aya, anything that decides.
 

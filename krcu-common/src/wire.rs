@@ -1,17 +1,18 @@
-//! The layout of each event, as the probes write it into the ring and a trace stores it.
+//! Wire: the layout of each event, as the probes write it into the ring.
 //!
-//! Every event is a [`Header`] followed by the body that its [`Kind`] names. All integers are in the
-//! byte order of the machine that wrote them; addresses are kernel virtual addresses. The families
-//! are the six words of the design (cache, queue, batch, grace, free, barrier), then what gives them
-//! names: modules and sites.
+//! Every event is a [`Header`] followed by the body that its [`Kind`] names. All integers are in the byte
+//! order of the machine that wrote them; addresses are kernel virtual addresses. The order is that of the six
+//! words of the design (cache, queue, batch, grace, free, barrier), followed by the events that carry names:
+//! modules and sites.
 
 #[cfg(doc)]
 use crate::Kind;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Longest cache or module name kept, in bytes, with its terminating NUL when there is one.
+/// Longest cache or module name that is kept, in bytes, with its terminating NUL if there is one.
 ///
-/// The kernel bounds a module's name at 56 bytes (`MODULE_NAME_LEN`) and a cache's not at all.
+/// The kernel limits the name of a module to 56 bytes (`MODULE_NAME_LEN`), and the name of a cache not at
+/// all.
 pub const NAME_BYTES: usize = 56;
 
 /// Bytes of a task's name (`TASK_COMM_LEN`).
@@ -25,7 +26,7 @@ pub const SITE_FRAMES: usize = 16;
 
 /// A number in a body that stands for one of a few things.
 pub trait Choice: Copy + core::fmt::Debug {
-    /// What the number stands for, if for anything.
+    /// The choice that the number stands for, if there is one.
     fn from_number(number: u32) -> Option<Self>;
 }
 
@@ -41,7 +42,8 @@ macro_rules! choices {
             pub enum $choice { $($(#[$meaning])* $value = $number,)* }
 
             impl $choice {
-                /// All of them, each with its word in a script and in a trace, where its place is its key.
+                /// All choices, each with its word in a script and in a trace. The place is its key in a
+                /// trace.
                 pub const WORDS: &'static [($choice, &'static str)] = &[$(($choice::$value, $word)),*];
             }
 
@@ -62,10 +64,10 @@ choices! {
         Bulk = 1 "bulk",
         /// One by one, by `kvfree()`: the fallback list, or `kvfree_rcu_mightsleep()` itself.
         Single = 2 "single",
-        /// With its sheaf: `rcu_free_sheaf()` or `rcu_free_sheaf_nobarn()`.
+        /// Together with its sheaf: `rcu_free_sheaf()` or `rcu_free_sheaf_nobarn()`.
         Sheaf = 3 "sheaf",
-        /// By its callback of `call_rcu()`. No object is said to be freed so: that its callback runs is an event
-        /// of its own, and the end of the run is a [`Kind::BatchFreed`] of this path.
+        /// By its callback of `call_rcu()`. No [`Kind::Freed`] has this path: the begin of the run is an
+        /// event of its own, and the end of the run is a [`Kind::BatchFreed`] with this path.
         Callback = 4 "callback",
     }
 
@@ -75,10 +77,10 @@ choices! {
         /// With a head inside the object.
         #[default]
         Head = 0 "head",
-        /// Without one, which may free before it returns: `kfree_rcu_mightsleep()`.
+        /// Without a head: `kfree_rcu_mightsleep()`, which may free before it returns.
         Headless = 1 "headless",
-        /// For contexts in which no lock may be taken: `kfree_rcu_nolock()`. What finds no room there is queued
-        /// once more, by [`QueueForm::Head`], from an interrupt that is sent for it.
+        /// For contexts in which no lock may be taken: `kfree_rcu_nolock()`. If the object finds no room, an
+        /// interrupt queues it once more, with [`QueueForm::Head`].
         Nolock = 2 "nolock",
     }
 
@@ -113,14 +115,14 @@ impl QueueForm {
     }
 }
 
-/// What stands before every body.
+/// The part before every body.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Header {
     /// CLOCK_MONOTONIC in nanoseconds, read as the event was reserved.
     pub time_ns: u64,
-    /// Number of this event among those of its CPU, from 0; an event that found no room has a number
-    /// too, so a hole is a loss.
+    /// Number of this event among those of its CPU, from 0. An event that finds no room takes a number too,
+    /// so a missing number is a loss.
     pub sequence: u64,
     /// Thread id (`task_struct.pid`) of the current task; 0 in the idle task.
     pub task: u32,
@@ -142,7 +144,7 @@ pub struct CacheCreated {
     pub flags: u32,
     /// Bytes of an object as its user sees it.
     pub object_size: u32,
-    /// Users of the cache after this call; more than one when it was merged into an existing cache.
+    /// Users of the cache after this call; more than one if it was merged into an existing cache.
     pub refcount: i32,
     /// Site of the caller, 0 when unknown.
     pub site: u32,
@@ -168,7 +170,7 @@ pub struct DestroyBegin {
     pub refcount: i32,
     /// Site of the caller, 0 when unknown.
     pub site: u32,
-    /// 1 when the cache's objects are counted, not streamed (its name is built into the kernel).
+    /// 1 if the cache's objects are only counted, not streamed (its name is built into the kernel).
     pub counted: u32,
     /// Zero.
     pub reserved: u32,
@@ -205,15 +207,15 @@ pub struct CacheOnly {
 
 /// [`ShutdownEnd::result`]: every slab was given back.
 pub const SHUTDOWN_EMPTY: i32 = 0;
-/// [`ShutdownEnd::result`]: slabs are left, and so the shutdown failed.
+/// [`ShutdownEnd::result`]: slabs are left, so the shutdown failed.
 pub const SHUTDOWN_LEFT: i32 = 1;
 /// [`ShutdownEnd::result`]: the kernel's counts could not be read.
 pub const SHUTDOWN_UNKNOWN: i32 = -1;
 
 /// Body of [`Kind::ShutdownEnd`].
 ///
-/// The counts are the kernel's own, read after a shutdown that failed: its per-CPU slabs are flushed
-/// by then, so an allocated object is either on a partial slab or on a full one.
+/// The counts are the kernel's own. They are read after a shutdown that failed: then the per-CPU slabs are
+/// flushed, so an allocated object is either on a partial slab or on a full one.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct ShutdownEnd {
@@ -221,7 +223,7 @@ pub struct ShutdownEnd {
     pub cache: u64,
     /// [`SHUTDOWN_EMPTY`], [`SHUTDOWN_LEFT`] or [`SHUTDOWN_UNKNOWN`].
     pub result: i32,
-    /// 1 when the counts below are complete, 0 when they were not asked for or cut short.
+    /// 1 if the counts below are complete, 0 if they were not asked for or were cut short.
     pub counted: u32,
     /// Objects still allocated.
     pub objects_left: u64,
@@ -295,8 +297,8 @@ pub struct Barrier {
     pub cache: u64,
     /// A [`BarrierKind`].
     pub barrier: u32,
-    /// Calls of `flush_rcu_work()` that this task has made inside a destroy, 0 outside of one. Such a
-    /// call runs an `rcu_barrier()` of its own when it meets a batch that waits, and only then.
+    /// Calls of `flush_rcu_work()` that this task has made inside a destroy; 0 outside of a destroy. Such a
+    /// call runs an `rcu_barrier()` only if it meets a batch that waits.
     pub rcu_works_flushed: u32,
     /// Of its begin: site of the caller, 0 when unknown.
     pub site: u32,
@@ -308,15 +310,15 @@ pub struct Barrier {
 
 /// Body of [`Kind::GraceBegin`] and [`Kind::GraceEnd`].
 ///
-/// Where these are seen is chosen so that an object freed after its grace period is never taken for one
-/// freed early. What is queued before a normal grace period is queued before its begin here, and what it
-/// frees is freed after its end here. What is queued before an expedited one is queued before its begin
-/// here as well, and what it frees is freed after that begin; the end only says that it is over.
+/// The places of these events are chosen so that an object freed after its grace period never looks freed
+/// early. For a normal grace period: an object that is queued before it is queued before the begin event, and
+/// is freed after the end event. For an expedited one: an object that is queued before it is queued before
+/// the begin event, and is freed after the begin event. Its end event only says that it is over.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Grace {
-    /// The kernel's number of the grace period, as it stood: `rcu_state.gp_seq`, whose lower two bits
-    /// are not 0 while one runs, or `rcu_state.expedited_sequence`, which at the end may be that of the
+    /// The kernel's number of the grace period at this moment: `rcu_state.gp_seq`, whose lower two bits are
+    /// not 0 while one runs, or `rcu_state.expedited_sequence`, which at the end may already be that of the
     /// next one. 0 when not known.
     pub gp_seq: u64,
     /// 1 for an expedited one.
@@ -345,7 +347,7 @@ pub struct Function {
     pub symbol: [u8; FRAME_BYTES],
 }
 
-/// Body of [`Kind::Allocated`], which is said only where that was asked for.
+/// Body of [`Kind::Allocated`], which is written only if that was asked for.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Allocated {
@@ -359,7 +361,7 @@ pub struct Allocated {
     pub reserved: u32,
 }
 
-/// Body of [`Kind::FreedAtOnce`], which is said only where that was asked for.
+/// Body of [`Kind::FreedAtOnce`], which is written only if that was asked for.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct FreedAtOnce {
@@ -383,7 +385,7 @@ pub struct Module {
 pub struct Site {
     /// Number by which other events refer to this site; never 0.
     pub site: u32,
-    /// Frames that follow.
+    /// The number of frames.
     pub frames: u32,
     /// The frames, innermost first, each NUL-terminated unless it fills its place.
     pub frame: [[u8; FRAME_BYTES]; SITE_FRAMES],
@@ -393,7 +395,7 @@ pub struct Site {
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct Record<Body> {
-    /// What stands before every body.
+    /// The part before every body.
     pub header: Header,
     /// The body that the header's kind names.
     pub body: Body,
@@ -406,7 +408,7 @@ pub fn text(bytes: &[u8]) -> &[u8] {
     bytes.get(..end).unwrap_or(bytes)
 }
 
-// The sizes are part of the ABI; a change here is a change of ABI_VERSION.
+// The sizes are part of the ABI. If one changes, ABI_VERSION must change.
 const _: () = {
     assert!(size_of::<Header>() == 24);
     assert!(size_of::<CacheCreated>() == 152);
@@ -426,7 +428,7 @@ const _: () = {
     assert!(size_of::<FreedAtOnce>() == 16);
     assert!(size_of::<Module>() == 56);
     assert!(size_of::<Site>() == 1544);
-    // The ring aligns a record to 8 bytes: no record may ask for more, nor end in padding.
+    // The ring aligns a record to 8 bytes. So no record may need more, and none may end in padding.
     assert!(align_of::<Record<Site>>() == 8);
     assert!(size_of::<Record<BatchFreed>>() == size_of::<Header>() + size_of::<BatchFreed>());
 };

@@ -1,7 +1,7 @@
-//! Every read of kernel memory, and the arithmetic that leads from a pointer to its cache.
+//! Every read of kernel memory, and the arithmetic that leads from an object's address to its cache.
 //!
-//! Nothing here is a number of one kernel: offsets and addresses come from [`CONFIG`]. A read that
-//! faults gives `None`, and what depends on it is "not known", never zero.
+//! This file contains no number of any one kernel: offsets and addresses come from [`CONFIG`]. A read that
+//! faults gives `None`, and whatever depends on it is "not known", never zero.
 
 use core::{arch::asm, cell::UnsafeCell, ffi::c_void};
 
@@ -13,11 +13,12 @@ use krcu_common::{
 
 use crate::maps::{FOLLOWED, PARTIAL_WALK};
 
-/// The running kernel; filled in by the agent before the programs are loaded, read-only after.
+/// The running kernel's configuration. The agent fills it in before the programs are loaded; it is read-only
+/// after that.
 #[unsafe(no_mangle)]
 pub static CONFIG: Config = Config::ZERO;
 
-/// One field of [`CONFIG`], read so that the compiler does not take the zero for granted.
+/// Reads one field of [`CONFIG`], in a way that keeps the compiler from assuming its initial zero.
 #[macro_export]
 macro_rules! config {
     ($field:ident) => {
@@ -26,7 +27,7 @@ macro_rules! config {
     };
 }
 
-/// Ends of the direct map and the start of the page array.
+/// The ends of the direct map and the start of the page array.
 #[derive(Clone, Copy)]
 struct Layout {
     page_offset: u64,
@@ -34,17 +35,18 @@ struct Layout {
     vmemmap: u64,
 }
 
-/// The layout, once read: the kernel chooses it as it boots, and never again.
+/// The layout, once it was read. The kernel chooses it at boot and never changes it.
 static LAYOUT: Cell<Layout> = Cell::new(Layout { page_offset: 0, vmalloc: 0, vmemmap: 0 });
 
-/// Page shift of the architectures that the plan admits.
+/// The page shift of the architectures that the plan allows.
 const PAGE_SHIFT: u64 = 12;
 
-/// A global that programs change; every access is one of memory, in the order of the program.
+/// A global that programs change. Every access is an access of memory, in the order of the program.
 #[repr(transparent)]
 pub struct Cell<T>(UnsafeCell<T>);
 
-// SAFETY: accesses are volatile and of words, and what is stored bears being overwritten by another CPU.
+// SAFETY: accesses are volatile and of one word each, and each stored value may be overwritten by another
+// CPU.
 unsafe impl<T> Sync for Cell<T> {}
 
 impl<T> Cell<T> {
@@ -52,7 +54,7 @@ impl<T> Cell<T> {
         Cell(UnsafeCell::new(value))
     }
 
-    /// Where it lies.
+    /// The address of the value.
     #[inline(always)]
     pub const fn as_ptr(&self) -> *mut T {
         self.0.get()
@@ -78,12 +80,12 @@ pub fn read<T>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
 }
 
-/// A number of [`CONFIG`] by one instruction, into which the agent puts it in the place of `mark`. Of code that it
-/// rules out the verifier leaves nothing.
+/// A number of [`CONFIG`], by one instruction: the agent puts the number in the place of `mark`. The verifier
+/// removes code that the number makes unreachable.
 #[inline(always)]
 fn patched<const MARK: u32>() -> u64 {
     let number;
-    // Not "pure": to load it again is as short as to keep it, and needs no register that has to be saved.
+    // This is not "pure": loading the number again is as short as keeping it, and saves no register.
     // SAFETY: sets a register.
     unsafe {
         asm!("{number} = {mark}", number = out(reg) number, mark = const MARK, options(nomem, nostack))
@@ -91,10 +93,11 @@ fn patched<const MARK: u32>() -> u64 {
     number
 }
 
-/// Reads the word at a kernel address that is a multiple of 8: by one instruction where the kernel lets a program
-/// take an address for that of a structure, else by the helper, which takes some 90.
+/// Reads the word at a kernel address that is a multiple of 8. If the kernel lets a program treat an address
+/// as that of a structure, this takes one instruction; otherwise the helper does it, in some 90.
 ///
-/// Where the address cannot be read, the first gives zero. So does this: a caller has to take zero for "not known".
+/// If the address cannot be read, the one instruction gives zero. The helper's way does the same, so a caller
+/// must take zero as "not known".
 #[inline(always)]
 fn word(address: u64) -> u64 {
     let words_type = patched::<WORDS_TYPE_MARK>();
@@ -104,12 +107,12 @@ fn word(address: u64) -> u64 {
     word_as(words_type, address)
 }
 
-/// The first way of [`word`].
+/// The way of [`word`] with one instruction.
 #[inline(always)]
 fn word_as(words_type: u64, address: u64) -> u64 {
     let words: *const u64;
-    // SAFETY: where this can be reached, the agent has put the kernel's function in the place of this number. It
-    // gives the address back, and like all it may change the registers that calls may change.
+    // SAFETY: if this can be reached, the agent has put the kernel's function in the place of this number.
+    // The function returns the address, and like any call it may change the registers that calls may change.
     unsafe {
         asm!(
             "call {mark}",
@@ -127,13 +130,13 @@ fn word_as(words_type: u64, address: u64) -> u64 {
     unsafe { words.read_volatile() }
 }
 
-/// The half of a word at a kernel address that is a multiple of 4; 0 where it cannot be read.
+/// The half of a word at a kernel address that is a multiple of 4; 0 if it cannot be read.
 #[inline(always)]
 fn half_word(address: u64) -> u32 {
     (word(address & !7) >> ((address & 4) * 8)) as u32
 }
 
-/// Reads the string at a kernel address; what is not read stays zero.
+/// Reads the string at a kernel address; the rest of `name` stays zero.
 #[inline(always)]
 pub fn read_name(address: u64, name: &mut [u8; NAME_BYTES]) {
     *name = [0; NAME_BYTES];
@@ -144,7 +147,7 @@ pub fn read_name(address: u64, name: &mut [u8; NAME_BYTES]) {
 #[inline(always)]
 fn layout() -> Option<Layout> {
     let known = LAYOUT.get();
-    // Two CPUs may both be first and write the same. The last word is written last.
+    // Two CPUs may both be the first, and write the same values. The last word is written last.
     if known.vmemmap != 0 {
         return Some(known);
     }
@@ -164,15 +167,15 @@ fn layout() -> Option<Layout> {
     Some(layout)
 }
 
-/// What a pointer turned out to be.
+/// What a pointer turned out to point to.
 pub enum Owner {
-    /// An object of this cache, which may be destroyed one day.
+    /// An object of this cache, which may be destroyed later.
     Streamed(u64),
     /// An object of a kmalloc cache.
     Kmalloc,
-    /// An object of a cache with a name that is built into the kernel.
+    /// An object of a cache whose name is built into the kernel.
     Builtin,
-    /// No object of a slab.
+    /// Not an object of a slab.
     NotSlab,
 }
 
@@ -187,9 +190,9 @@ fn page_of(address: u64) -> Option<u64> {
     Some(layout.vmemmap + frame * u64::from(config!(page_bytes)))
 }
 
-/// The head of a tail page, `None` for a page that is no tail. The word leads there by the head's address
-/// plus one, or, where the kernel shares tail pages (HugeTLB vmemmap optimisation in 7.x), by a mask whose upper
-/// half is all ones, which no address of the page array has.
+/// The head page of a tail page; `None` if the page is not a tail page. The word is the head's address plus
+/// one. If the kernel shares tail pages (HugeTLB vmemmap optimisation in 7.x), it is a mask instead: its
+/// upper half is all ones, as in no address of the page array.
 #[inline(always)]
 fn head_of(page: u64, compound: u64) -> Option<u64> {
     if compound & 1 == 0 {
@@ -208,7 +211,7 @@ fn is_slab(page: u64) -> bool {
     }
 }
 
-/// The cache that owns the object at this address, and whether its objects are streamed.
+/// The cache that owns the object at this address, and whether the cache's objects are streamed.
 #[inline(always)]
 pub fn owner(object: u64) -> Owner {
     let Some(mut page) = page_of(object) else { return Owner::NotSlab };
@@ -231,22 +234,24 @@ pub fn owner(object: u64) -> Owner {
     owner
 }
 
-/// Where in the array of pages the page of an address has its line of 64 bytes, if the array and the memory began at 0.
+/// The place of an address's page in the page array, as a line of 64 bytes, if the array and the memory began
+/// at 0.
 #[inline(always)]
 fn by_line(address: u64) -> u64 {
-    // A shift that brings in the highest bit, after which the lowest ones go by a shorter instruction.
+    // The arithmetic shift brings in the highest bit; a shorter instruction then clears the lowest ones.
     (address as i64 >> (PAGE_SHIFT - 6)) as u64 & !63
 }
 
-/// What [`by_line`] lacks to be the address of the word that leads to the cache; 0 until it is known.
+/// The number to add to [`by_line`] for the address of the word that leads to the cache; 0 until it is known.
 static SHORT_WAY: Cell<u64> = Cell::new(0);
 
-/// The owner of an object, if [`MEMORY`] knows it and there is a short way to its cache: the first question of
-/// the hottest programs, in as few instructions as it can be asked. `None` says nothing.
+/// The owner of an object, if [`MEMORY`] knows its cache and there is a short way to it. The hottest programs
+/// ask this first, so it takes as few instructions as possible. `None` means nothing.
 ///
-/// Of an object outside of the direct map, or before the way is known, some other memory is read, or none. Should
-/// that hold the address of a kmalloc cache, the object is counted as one of it, and is not streamed, as it should
-/// be. For the address of a streamed one, whoever streams it has to ask [`is_in_direct_map`].
+/// For an object outside of the direct map, or before the way is known, this reads some other memory, or
+/// none. If that memory happens to hold the address of a kmalloc cache, the object is counted as one of that
+/// cache and not streamed, which is right. If it holds the address of a streamed cache, the caller that
+/// streams the object must ask [`is_in_direct_map`].
 #[inline(always)]
 pub fn known_owner(object: impl Fn() -> u64) -> Option<Owner> {
     let words_type = patched::<SHORT_WAY_MARK>();
@@ -259,40 +264,45 @@ pub fn known_owner(object: impl Fn() -> u64) -> Option<Owner> {
     if owner.is_some() {
         return owner;
     }
-    // That the lead lies a few bytes into its page is no matter where the head is told by a mask: it falls to it.
+    // The lead lies a few bytes into its page. If a mask gives the head, that does not matter: the mask
+    // clears these bits.
     let head = head_of(lead_at(), lead)?;
     remembered(word(head + u64::from(config!(slab_cache_offset))))
 }
 
-/// Whether an address is one of those at which objects of caches are.
+/// Whether objects of caches can be at this address.
 #[inline(always)]
 pub fn is_in_direct_map(address: u64) -> bool {
     page_of(address).is_some()
 }
 
-/// Places of [`MEMORY`]; caches are few, and two that share a place only take it from each other.
+/// The number of places in [`MEMORY`]. There are few caches; two that share a place only displace each other.
 const MEMORY_PLACES: usize = 1024;
-/// Low bits of an entry that say what the cache is; a cache's own are zero.
+/// The low bits of an entry say what the cache is. They are zero in a cache's own address.
 const IS_KMALLOC: u64 = 1;
 const IS_STREAMED: u64 = 2;
 
-/// What the place of the smallest numbers has before it has a cache: an empty one would make caches of 1 and 2.
+/// The initial content of the place for the smallest numbers. With an empty entry there, the addresses 1 and
+/// 2 would look like known caches.
 const NO_CACHE: u64 = 1 << 63;
 
-/// What caches are known to be: at the place that a cache's address gives, the address and one of the above.
+/// What is known about caches. The cache's address gives the place; the entry is the address with one of the
+/// bits above.
 ///
-/// A kmalloc cache is one for ever. A streamed one may be destroyed, and its address become that of another cache: of
-/// one that is streamed, or of one of built-in code, whose objects are then streamed for nothing. No cache whose
-/// objects must be streamed is ever taken for another. What built-in code owns is not remembered, for it would be.
+/// A kmalloc cache stays one for ever. A streamed cache may be destroyed, and another cache may get its
+/// address: another streamed one, or one of built-in code, whose objects are then streamed for nothing. But a
+/// cache whose objects must be streamed is never taken for another. That is why caches of built-in code are
+/// not remembered: such an entry could hide a later streamed cache.
 ///
-/// That a page's word is the address of a cache proves that the page is the head of one of its slabs. The allocator
-/// puts the address there before it gives away the first object; once it has given the page back, the word is the
-/// page allocator's: a list's (6.12 and later: `lru`, `compound_head`), or `mapping`, which is cleared (6.1).
+/// If a page's word is the address of a cache, the page is the head of one of the cache's slabs. The
+/// allocator writes the address there before it gives away the first object. After it has given the page
+/// back, the word belongs to the page allocator: it is part of a list (6.12 and later: `lru`,
+/// `compound_head`), or `mapping`, which is cleared (6.1).
 ///
-/// A place is a line of 64 bytes, to which an address leads by one instruction.
+/// A place is a line of 64 bytes, so that one instruction turns an address into a place.
 static MEMORY: [Place; MEMORY_PLACES] = [const { [const { Cell::new(0) }; _] }; MEMORY_PLACES];
 
-/// Bytes of a place.
+/// The bytes of a place.
 const PLACE_BYTES: usize = 64;
 
 /// An entry and the rest of its line.
@@ -301,7 +311,8 @@ type Place = [Cell<u64>; PLACE_BYTES / size_of::<u64>()];
 #[inline(always)]
 fn place_of(cache: u64) -> &'static Cell<u64> {
     let byte = cache as usize & ((MEMORY_PLACES - 1) * PLACE_BYTES);
-    // SAFETY: a place of the array; with an index and its check, the verifier loses what it knows of it.
+    // SAFETY: a place of the array. With an index and a bounds check instead, the verifier would forget what
+    // it knows about the index.
     unsafe { &*MEMORY.as_ptr().byte_add(byte).cast() }
 }
 
@@ -377,33 +388,33 @@ pub fn cache_name(cache: u64) -> u64 {
     word(cache + u64::from(config!(cache_name_offset)))
 }
 
-/// The cache's flags, lower 32 bits; 0 when they cannot be read.
+/// The cache's flags, lower 32 bits; 0 if they cannot be read.
 #[inline(always)]
 pub fn cache_flags(cache: u64) -> u32 {
     half_word(cache + u64::from(config!(cache_flags_offset)))
 }
 
-/// Bytes of an object of the cache.
+/// The size of the cache's objects in bytes.
 #[inline(always)]
 pub fn cache_object_size(cache: u64) -> u32 {
     read(cache + u64::from(config!(cache_object_size_offset))).unwrap_or(0)
 }
 
-/// Users of the cache.
+/// The number of users of the cache.
 #[inline(always)]
 pub fn cache_refcount(cache: u64) -> i32 {
     read(cache + u64::from(config!(cache_refcount_offset))).unwrap_or(0)
 }
 
-/// NUMA nodes looked at; a cache on a machine with more is not counted.
+/// The number of NUMA nodes that are looked at. A cache on a machine with more nodes is not counted.
 const NODES: u32 = 32;
-/// Partial slabs looked at on each node.
+/// The number of partial slabs that are looked at on each node.
 const PARTIAL_SLABS: u32 = 1 << 16;
-/// What [`slabs`] gives when it cannot count.
+/// The result of [`slabs`] if it cannot count.
 pub const SLABS_UNKNOWN: u64 = u64::MAX;
 
-/// Slabs that a cache has, on all nodes: what `__kmem_cache_shutdown()` looks at to decide whether it
-/// failed. [`SLABS_UNKNOWN`] when they cannot be read.
+/// The number of slabs that a cache has, on all nodes. `__kmem_cache_shutdown()` looks at it to decide
+/// whether it failed. [`SLABS_UNKNOWN`] if they cannot be read.
 #[inline(never)]
 pub fn slabs(cache: u64) -> u64 {
     let nodes = config!(nodes);
@@ -427,7 +438,7 @@ pub fn slabs(cache: u64) -> u64 {
     slabs
 }
 
-/// The `struct kmem_cache_node` of one node, 0 where there is none.
+/// The `struct kmem_cache_node` of one node; 0 if there is none.
 #[inline(always)]
 fn node(cache: u64, index: u32) -> u64 {
     read(
@@ -444,7 +455,7 @@ pub struct Leftover {
     pub objects: u64,
     /// Of these, on partial slabs.
     pub listed: u64,
-    /// 1 when both are complete; 0 when a bound was reached or a read failed.
+    /// 1 if both are complete; 0 if a bound was reached or a read failed.
     pub complete: u32,
 }
 
@@ -457,16 +468,16 @@ pub struct PartialWalk {
     failed: u64,
 }
 
-/// Counts what a failed shutdown left.
+/// Counts the objects that a failed shutdown left.
 ///
-/// The shutdown has flushed the per-CPU slabs and given back the empty ones, so each slab that is
-/// left is on its node's partial list, or full; `nr_slabs` counts both.
+/// The shutdown has flushed the per-CPU slabs and given back the empty ones. So each slab that is left is
+/// either on its node's partial list or full; `nr_slabs` counts both.
 #[inline(never)]
 pub fn leftover(cache: u64, left: &mut Leftover) {
     let order_objects: u32 = read(cache + u64::from(config!(cache_oo_offset))).unwrap_or(0);
     let objects_per_slab = u64::from(order_objects & 0xffff);
     let Some(walk) = PARTIAL_WALK.get_ptr_mut(0) else { return };
-    // SAFETY: the map's value, which no other walk uses at this time.
+    // SAFETY: this is the map's value, and no other walk uses it at this time.
     let walk = unsafe { &mut *walk };
     left.complete = u32::from(objects_per_slab != 0);
     for index in 0..NODES {

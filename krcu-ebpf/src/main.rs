@@ -1,11 +1,11 @@
-//! krcu's probes: what the kernel says of caches, of the deferred frees of their objects, and of the
-//! barriers that wait for them.
+//! krcu's probes: they report caches, the deferred frees of their objects, and the barriers that wait for
+//! these frees.
 //!
-//! One file under `probes/` for each word of the life that is watched; `kernel` has every read of
-//! kernel memory, `ring` the one way out and the account of what found no room, `maps` every map with
-//! the reason for its size, `site` the stacks.
+//! `probes/` has one file for each word of an object's life. `kernel` has every read of kernel memory. `ring`
+//! is the only way out, and counts what found no room. `maps` has every map, with the reason for its size.
+//! `site` has the stacks.
 //!
-//! What is absent here: any decision about what an event means, and any number of one kernel.
+//! Absent here: any decision about the meaning of an event, and any number of one kernel.
 
 #![no_std]
 #![no_main]
@@ -23,7 +23,7 @@ mod site;
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
 
-/// Reached by no program: the verifier refuses one that could.
+/// No program can reach this: the verifier refuses a program that could.
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
     loop {}

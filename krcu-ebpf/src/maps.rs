@@ -8,34 +8,35 @@ use krcu_common::count::{ROW_WORDS, ROWS};
 
 use crate::kernel::PartialWalk;
 
-/// Every event, of every CPU. One ring, because its reservations are then one order of all of them.
-/// The agent sets the size; this one is for an object that is loaded by hand.
+/// Every event, of every CPU. There is one ring, because the order of its reservations is then one order of
+/// all events. The agent sets the size; this size is for an object that is loaded by hand.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
 
-/// What became of each run, by kind and fate (`krcu_common::count`). A row for each kind, so that one
-/// look-up serves all that a run counts.
+/// The fate of each run, by kind and fate (`krcu_common::count`). There is one row for each kind, so that one
+/// look-up serves everything that a run counts.
 #[map]
 pub static COUNTERS: PerCpuArray<[u64; ROW_WORDS as usize]> = PerCpuArray::with_max_entries(ROWS, 0);
 
-/// Events of objects that found no room in the ring, and those that no map had room for, by their cache
-/// (`krcu_common::count::loss_key`). A ring that overflows does so by the objects of few caches; of those
-/// beyond these, and of events that are about no object, only the number is known.
+/// Lost events by the cache whose object they were about: events that found no room in the ring, and entries
+/// that found no room in a map (`krcu_common::count::loss_key`). When a ring overflows, the objects of few
+/// caches cause it. For more caches than fit here, and for events that are not about an object, only the
+/// number is known.
 #[map]
 pub static LOST: HashMap<u64, u64> = HashMap::with_max_entries(1024, 0);
 
-/// How often something was lost, by CPU, so that the reader has one number to look at. It is raised last.
+/// How often something was lost, by CPU, so that the reader has one number to look at. It is increased last.
 #[map]
 pub static LOSSES: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
-/// Stacks by number, so that an event carries four bytes of it. A kernel's queueing sites for caches
-/// that can be destroyed are few; beyond 4,096 (a kilobyte each) an event has no site, which is counted. The
-/// agent may set another size.
+/// Stacks by number, so that an event carries only four bytes. A kernel has few sites that queue objects of
+/// caches that can be destroyed. Beyond 4,096 stacks (a kilobyte each), an event has no site, which is
+/// counted. The agent may set another size.
 #[map]
 pub static STACKS: StackTrace = StackTrace::with_max_entries(4096, 0);
 
-/// Sites whose frames have been sent, with the module epoch in which they were. As large as the kernel makes
-/// the table of the stacks, so it always has room.
+/// Sites whose frames have been sent, with the module epoch at that time. The agent gives this table the size
+/// to which the kernel rounds the table of stacks, so a site always finds room here.
 #[map]
 pub static SITES: HashMap<u32, u32> = HashMap::with_max_entries(4096, 0);
 
@@ -44,14 +45,14 @@ pub static SITES: HashMap<u32, u32> = HashMap::with_max_entries(4096, 0);
 pub static MODULE_EPOCH: Array<u32> = Array::with_max_entries(1, 0);
 
 /// Tasks inside `kmem_cache_destroy()`, with their calls of `flush_rcu_work()` so far. A destroy that only
-/// drops a reference leaves its entry behind, until its task destroys again: there is room for 8,192 such
-/// tasks. `FLUSHES_UNKNOWN` says of one that it is over, where that could be seen. Not least recently used: it
-/// would give up an entry in use, without a word, where CPUs are many.
+/// drops a reference leaves its entry behind until its task destroys again; there is room for 8,192 such
+/// tasks. `FLUSHES_UNKNOWN` marks an entry whose destroy was seen to be over. This is not an LRU map: with
+/// many CPUs, such a map would silently drop an entry that is in use.
 #[map]
 pub static DESTROYING: HashMap<u32, u32> = HashMap::with_max_entries(8192, 0);
 
-/// Tasks inside `__kmem_cache_shutdown()`, with the cache: its return knows no arguments. Shutdowns
-/// hold `slab_mutex`, so one entry would do.
+/// Tasks inside `__kmem_cache_shutdown()`, with the cache, since the probe at the end does not get the
+/// arguments. Shutdowns hold `slab_mutex`, so one entry would be enough.
 #[map]
 pub static SHUTTING_DOWN: HashMap<u32, u64> = HashMap::with_max_entries(64, 0);
 
@@ -64,35 +65,36 @@ pub static FOLLOWED: HashMap<u64, u8> = HashMap::with_max_entries(256, 0);
 #[map]
 pub static FUNCTIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
 
-/// How many entries of [`BATCHES`] are of callbacks that run. Every callback of the system asks, and nearly
-/// always there is none.
+/// How many entries of [`BATCHES`] are about callbacks that are running. Every callback of the system asks
+/// this, and nearly always there is none.
 #[map]
 pub static CALLBACKS_RUNNING: Array<u64> = Array::with_max_entries(1, 0);
 
-/// Calls that free several objects, by task and path, with the cache of the streamed ones that they have
-/// freed. An entry for each call that is running.
+/// Calls that free several objects, by task and path, with the cache of the streamed objects that they have
+/// freed. There is one entry for each running call.
 #[map]
 pub static BATCHES: HashMap<u64, u64> = HashMap::with_max_entries(1024, 0);
 
-/// Places in [`DONE_HERE`]; a power of two.
+/// The number of places in [`DONE_HERE`]; a power of two.
 pub const DONE_HERE_PLACES: u32 = 256;
 
-/// Calls for which the first copy of a program has done the work ([`crate::probes::first`]), on this CPU,
-/// until the second copy has looked, which is a few instructions later. Another call takes the place from one
-/// if it comes in between and has the same hash.
+/// Calls whose work the first copy of a program has done on this CPU ([`crate::probes::first`]), until the
+/// second copy has looked, a few instructions later. Another call that comes in between and has the same hash
+/// overwrites the entry.
 #[map]
 pub static DONE_HERE: PerCpuArray<u64> = PerCpuArray::with_max_entries(DONE_HERE_PLACES, 0);
 
-/// Places in [`DONE`]; a power of two.
+/// The number of places in [`DONE`]; a power of two.
 pub const DONE_PLACES: u32 = 4096;
 
-/// The same of all CPUs, for a task that is moved to another in between. Either is enough: work would be done
-/// twice only if a task were moved in these few instructions and met another of the same hash.
+/// The same for all CPUs, for a task that moves to another CPU in between. One of the two entries is enough:
+/// work would be done twice only if a task moved during these few instructions and then met another task with
+/// the same hash.
 #[map]
 pub static DONE: Array<u64> = Array::with_max_entries(DONE_PLACES, 0);
 
-/// The walk along a cache's partial slabs. Here and not on the stack, so that the verifier knows no
-/// value of it and the walk looks the same to it at every step. Walks run under `slab_mutex`: one is
-/// enough.
+/// The walk along a cache's partial slabs. It is not on the stack: in a map the verifier knows no value of
+/// it, so the walk looks the same to the verifier at every step. Walks run under `slab_mutex`, so one entry
+/// is enough.
 #[map]
 pub static PARTIAL_WALK: PerCpuArray<PartialWalk> = PerCpuArray::with_max_entries(1, 0);

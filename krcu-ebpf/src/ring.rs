@@ -1,4 +1,4 @@
-//! Reserve, fill, submit; and the account of what found no room.
+//! Reserves, fills and submits records, and counts what found no room.
 
 use core::{
     intrinsics::{AtomicOrdering, atomic_xadd},
@@ -25,7 +25,7 @@ const FORCE_WAKEUP: u64 = 2;
 /// `BPF_RB_AVAIL_DATA`: ask for the bytes not yet read.
 const AVAILABLE_DATA: u64 = 0;
 
-/// Of so many events of a CPU, one looks how full the ring is.
+/// One of this many events of a CPU checks how full the ring is.
 const LOOK_EVERY: u64 = 16;
 
 /// `BPF_NOEXIST`: only a new entry.
@@ -34,9 +34,9 @@ pub const NEW: u64 = 1;
 /// Whether the reader should be woken for an event.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Wake {
-    /// At once: rare events, on which a person may be waiting.
+    /// At once: for rare events, which a person may be waiting for.
     Now,
-    /// When enough has gathered; the reader looks by itself every few milliseconds.
+    /// When enough has gathered. The reader looks by itself every few milliseconds.
     Later,
 }
 
@@ -54,13 +54,13 @@ pub struct Line {
 }
 
 impl Line {
-    /// That of the CPU that the program runs on, to its end.
+    /// The line of the CPU that the program runs on.
     #[inline(always)]
     pub fn here() -> Line {
         // SAFETY: the helper takes no argument and cannot fail.
         let cpu = unsafe { bpf_get_smp_processor_id() };
         let place = (cpu as usize * LINE_BYTES) & ((LINES - 1) * LINE_BYTES);
-        // SAFETY: within the array.
+        // SAFETY: this is within the array.
         Line { cpu, words: unsafe { COUNTS.as_ptr().cast::<u64>().byte_add(place) } }
     }
 
@@ -74,17 +74,17 @@ impl Line {
     /// The next sequence number of this CPU.
     #[inline(always)]
     fn next_sequence(&self) -> u64 {
-        // Sequentially consistent, though no order is needed: LLVM makes of a relaxed one the instruction
-        // that does not fetch, and gives the addend for the value before.
+        // No order is needed. But for a relaxed operation LLVM emits the instruction that does not fetch, and
+        // returns the addend in the place of the value before.
         // SAFETY: a line has this word, aligned, as long as the program is there.
         unsafe { atomic_xadd::<u64, u64, { AtomicOrdering::SeqCst }>(self.words.add(SEQUENCE), 1) }
     }
 }
 
-/// The place of one counter on this CPU, in the rows.
+/// The row of a kind on this CPU.
 #[inline(always)]
 fn row_of(kind: Kind) -> Option<*mut u64> {
-    // There always is one, but the verifier wants to hear what else.
+    // There always is one, but the verifier demands a check.
     COUNTERS.get_ptr_mut(kind as u32).map(|row| row.cast())
 }
 
@@ -97,7 +97,7 @@ pub fn count(kind: Kind, fate: Fate) {
     }
 }
 
-/// Counts one that is not streamed, by what owns it.
+/// Counts an object that is not streamed, by its owner.
 #[inline(always)]
 pub fn count_filtered(kind: Kind, owner: &Owner) {
     match owner {
@@ -111,8 +111,9 @@ pub fn count_filtered(kind: Kind, owner: &Owner) {
     }
 }
 
-/// Adds, modulo 2^64. An interrupt may run between load and store, so the sum is made in one instruction; by the
-/// intrinsic, because the BPF target has the instruction and core offers no atomics for it.
+/// Adds, modulo 2^64. An interrupt may come between a load and a store, so the sum is made in one
+/// instruction. An intrinsic does it, because the BPF target has the instruction but core offers no atomics
+/// for it.
 #[inline(always)]
 pub fn add(place: *mut u64, number: u64) {
     // SAFETY: the map's value is eight aligned bytes that live as long as the program.
@@ -125,13 +126,13 @@ pub fn task() -> u32 {
     bpf_get_current_pid_tgid() as u32
 }
 
-/// Counts what was lost of an object of this cache, 0 where it is of none or of several.
+/// Counts the loss of an event about an object of this cache; 0 means no cache, or several.
 #[inline(never)]
 pub fn lose(cache: u64, kind: Kind, fate: Fate) {
     if cache != 0 {
         let key = loss_key(cache, fate);
-        // Two CPUs may both find no entry: the one that comes late adds to the other's. Where there is no
-        // room, the counter below is left to say so.
+        // Two CPUs may both find no entry; the later one adds to the other's. If there is no room, only the
+        // counter below records the loss.
         if LOST.get_ptr_mut(key).is_none() {
             let _ = LOST.insert(key, 0, NEW);
         }
@@ -145,21 +146,22 @@ pub fn lose(cache: u64, kind: Kind, fate: Fate) {
     }
 }
 
-/// Writes one event that is about no object, or counts its loss.
+/// Writes one event that is not about an object, or counts its loss.
 #[inline(always)]
 pub fn emit<Body: 'static>(kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeUninit<Body>)) {
     emit_of(0, kind, wake, fill);
 }
 
-/// Writes one event, or counts its loss for the cache whose object it is about, 0 for none. `fill` has to write
-/// every byte of the body: ring memory holds what an earlier event left there. It does not run when the event is lost; what depends on the event
-/// being written belongs into it, since a result made here would tempt the compiler to test the
-/// reservation twice, which older verifiers take for a path that leaks it.
+/// Writes one event, or counts its loss for the cache of its object (0 for none). `fill` must write every
+/// byte of the body, because ring memory still holds what an earlier event left there. `fill` does not run if
+/// the event is lost. Everything that depends on the event being written belongs in `fill`: with a result
+/// made here, the compiler might test the reservation twice, and older verifiers would take that for a path
+/// that leaks it.
 #[inline(always)]
 pub fn emit_of<Body: 'static>(cache: u64, kind: Kind, wake: Wake, fill: impl FnOnce(&mut MaybeUninit<Body>)) {
     let line = Line::here();
     let Some(mut entry) = EVENTS.reserve::<Record<Body>>(0) else {
-        // A number is spent all the same: the hole that it leaves is how the reader learns of the loss.
+        // A sequence number is used up anyway: the reader learns of the loss from the hole.
         line.next_sequence();
         lose(cache, kind, Fate::LostRing);
         return;

@@ -1,7 +1,7 @@
-//! Where a call came from: a small number in the event, and once, the frames with their symbols.
+//! The place that a call came from: a small number in the event, and once the frames with their symbols.
 //!
-//! The frames are put into words by the kernel itself (`%pS`) at the moment of the call, so that a
-//! module's symbols are there however soon the module is not.
+//! The kernel itself prints the frames (`%pS`) at the moment of the call. So a module's symbols are there
+//! even if the module is gone soon after.
 
 use aya_ebpf::{
     EbpfContext,
@@ -24,11 +24,12 @@ use crate::{
 #[unsafe(no_mangle)]
 static FRAME_FORMAT: [u8; 4] = *b"%pS\0";
 
-/// The number of the current stack for an event of this kind, 0 when there is none to be had.
+/// The number of the current stack, for an event of this kind; 0 if there is none.
 #[inline(always)]
 pub fn site<Context: EbpfContext + StackIdContext>(context: &Context, kind: Kind) -> u32 {
-    // Without BPF_F_REUSE_STACKID, so that a number never changes its meaning within an epoch. A stack
-    // whose place is taken by another finds one with fewer of the probe's own frames, by another hash.
+    // This does not use BPF_F_REUSE_STACKID, so that a number never changes its meaning within an epoch. If
+    // another stack has taken the place of this one, the loop tries again with fewer of the probe's own
+    // frames, which gives another hash.
     let id = context
         .get_stackid(&STACKS, 0)
         .or_else(|_| context.get_stackid(&STACKS, 1))
@@ -74,7 +75,8 @@ fn send<Context: EbpfContext>(context: &Context, site: u32, epoch: u32) {
             // SAFETY: `frame` has FRAME_BYTES bytes.
             unsafe { print(frame, address) };
         }
-        // Sent: the next event from here needs no frames. Where this fails, they are sent again.
+        // The frames are sent, and the next event from here needs none. If this insert fails, they are sent
+        // again.
         let _ = SITES.insert(site, epoch, 0);
     });
 }
@@ -100,12 +102,12 @@ fn send_name(function: u64, epoch: u32) {
         let symbol = unsafe { (&raw mut (*body).symbol).cast::<u8>() };
         // SAFETY: `symbol` has FRAME_BYTES bytes.
         unsafe { print(symbol, &function) };
-        // Where this fails, it is sent again.
+        // If this insert fails, the symbol is sent again.
         let _ = FUNCTIONS.insert(function, epoch, 0);
     });
 }
 
-/// Has the kernel put an address into words.
+/// Makes the kernel print an address as text.
 ///
 /// # Safety
 /// `text` has room for [`FRAME_BYTES`] bytes.

@@ -1,7 +1,8 @@
-//! Checks every approach exhaustively and prints the table; `cargo xtask model` runs it.
+//! Checks every approach exhaustively and prints the table. `cargo xtask model` runs it.
 //!
-//! `check [--deep] [--only NAME] [--brief] [--docs FILE --scripts DIR [--write]]`: with `--docs` and `--scripts`, what was
-//! found is held against what lies there, or written there. The status says whether all is as it should be.
+//! `check [--deep] [--only NAME] [--brief] [--docs FILE --scripts DIR [--write]]`: with `--docs` and
+//! `--scripts`, compares the results with those files, or writes them. The status says whether everything is
+//! as it should be.
 
 use std::{
     collections::BTreeMap,
@@ -17,7 +18,7 @@ use krcu_reference::check::{
     workload::Depth,
 };
 
-// Most of the time of an exploration goes into copies of small states.
+// Most of the time of an exploration is spent on copies of small states.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -86,12 +87,12 @@ fn write(table: &Table, docs: &Path, scripts: &Path) -> Result<(), Box<dyn Error
     Ok(fs::write(docs, table.markdown())?)
 }
 
-/// What lies there and is not what was found, or does not lie there.
+/// The files that differ from the results, or that are missing.
 fn differences(table: &Table, docs: &Path, scripts: &Path) -> Result<Vec<String>, Box<dyn Error>> {
-    let hint = "`cargo xtask model --write` writes it anew, if the change is meant";
+    let hint = "if the change is meant, `cargo xtask model --write` writes it again";
     let mut found = Vec::new();
     if fs::read_to_string(docs).ok().as_deref() != Some(table.markdown().as_str()) {
-        found.push(format!("{} is not what the check finds: {hint}", docs.display()));
+        found.push(format!("{} differs from what the check finds: {hint}", docs.display()));
     }
     let mut expected: BTreeMap<String, String> =
         table.counterexamples().into_iter().map(|example| (example.file, example.script)).collect();
@@ -99,7 +100,7 @@ fn differences(table: &Table, docs: &Path, scripts: &Path) -> Result<Vec<String>
         let path = entry?.path();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         if expected.remove(&name) != fs::read_to_string(&path).ok() {
-            found.push(format!("{} is not what the check finds: {hint}", path.display()));
+            found.push(format!("{} differs from what the check finds: {hint}", path.display()));
         }
     }
     found.extend(expected.into_keys().map(|name| format!("{name} is missing: {hint}")));

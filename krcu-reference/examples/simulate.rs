@@ -1,8 +1,8 @@
-//! How fast the simulation is: a workload of 100,000 deferred frees and 100 destroys under each
-//! approach, beside its peer, the same events stepped through a bare `State`.
+//! How fast the simulation is: a workload of 100,000 deferred frees and 100 destroys under each approach,
+//! compared with the same events stepped through a bare `State`.
 //!
-//! A benchmark, not a test. `cargo xtask bench` runs it. The rate of a machine says how one build
-//! compares with another; the ratio is what its clock and its lists cost beside the judgement.
+//! A benchmark, not a test; `cargo xtask bench` runs it. The rate on one computer is only good for comparing
+//! two builds. The ratio says what the simulation's clock and lists cost, compared with the judgement.
 
 use std::{hint::black_box, time::Instant};
 
@@ -18,10 +18,10 @@ use krcu_reference::{
 const OBJECTS: u64 = 100_000;
 const DESTROYS: u16 = 100;
 const CPUS: u16 = 4;
-/// One object is queued every so many nanoseconds.
+/// An object is queued every this many nanoseconds.
 const EVERY_NS: u64 = 5_000;
 
-/// Half of the objects are of a cache that stays. The others are of caches that are destroyed one after
+/// Half of the objects belong to a cache that stays. The others belong to caches that are destroyed one after
 /// the other, each right after its last object was queued.
 fn workload() -> Workload {
     let mut workload = Workload::new(CPUS);

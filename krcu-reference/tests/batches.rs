@@ -1,7 +1,7 @@
-//! The machine's pages and batches, held against those of real kernels.
+//! Compares the machine's pages and batches with those of real kernels.
 //!
-//! A trace says which objects one call freed, and on which CPU each had been queued. The machine says what can be on one
-//! page and in which order a worker takes pages: that must be what the kernels did.
+//! A trace says which objects one call freed, and which CPU had queued each of them. The machine says which
+//! objects can be on one page, and in which order a worker takes pages. The kernels must have done the same.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
@@ -14,7 +14,7 @@ use krcu_model::{
 };
 use krcu_reference::machine::facts::{KVFREE_BULK_MAX_ENTR, KVFREE_BULK_MAX_ENTR_PLAIN};
 
-/// What one call freed: for each object, as its how-manieth it had been queued, and on which CPU.
+/// What one call freed: for each object, its number in the order of queueing, and its CPU.
 struct Page {
     task: Task,
     objects: Vec<(usize, Cpu)>,
@@ -30,7 +30,7 @@ fn pages(trace: &Path) -> Vec<Page> {
             What::Queued { object, .. } => {
                 queued.insert(*object, (place, event.cpu));
             }
-            // A module's own kfree_bulk() frees what nobody queued.
+            // A module's own kfree_bulk() frees objects that were not queued.
             What::Freed { object, path: FreePath::Bulk, .. } => {
                 open.entry(event.task).or_default().extend(queued.remove(object));
             }
@@ -59,12 +59,12 @@ fn a_kernel_frees_what_the_machine_would_have_on_one_page_and_newer_pages_first(
         for page in &pages {
             seen += 1;
             assert!(page.objects.len() <= room, "{name}: {} objects on a page", page.objects.len());
-            // One page is one CPU's, filled in the order of queueing.
+            // A page belongs to one CPU and is filled in the order of queueing.
             let cpu = page.objects[0].1;
             assert!(page.objects.iter().all(|object| object.1 == cpu), "{name}: a page of several CPUs");
             assert!(page.objects.is_sorted_by_key(|object| object.0), "{name}: a page out of order");
         }
-        // A worker that goes on frees the next older page of the same CPU (list order, newest block in front).
+        // A worker that goes on frees the next older page of the same CPU (list order, newest block first).
         for two in pages.windows(2).filter(|two| two[0].task == two[1].task) {
             if two[0].objects[0].1 == two[1].objects[0].1 {
                 in_a_row += 1;
@@ -72,6 +72,6 @@ fn a_kernel_frees_what_the_machine_would_have_on_one_page_and_newer_pages_first(
             }
         }
     }
-    // 777 objects of the `pending` module fill more than one page, on either kernel.
+    // The 777 objects of the `pending` module fill more than one page on both kernels.
     assert!(seen >= 16 && in_a_row >= 2, "{seen} pages, {in_a_row} followed by an older one");
 }

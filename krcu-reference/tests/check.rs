@@ -1,4 +1,4 @@
-//! The checker's own foundations, each held against something simpler than itself.
+//! The foundations of the checker, each compared with something simpler.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},
@@ -49,24 +49,26 @@ fn states_that_can_be_listed_by_hand_are_counted() {
     // 7 freed, 8 and nothing more.
     let queue = ("queue", vec![Op::Queue(object)]);
     assert_eq!(count(tiny(Generation::BATCHES, [queue.clone()])), 8);
-    // With cookies the monitor would free what is ready; nobody else starts a grace period, so nothing ever is.
+    // With cookies, the monitor would free what is ready. But no other task starts a grace period, so nothing
+    // ever is ready.
     assert_eq!(count(tiny(Generation::COOKIES, [queue.clone()])), 8);
     // In a sheaf that is never full: 1 allocated, 2 in the sheaf, 3 and nothing more.
     assert_eq!(count(tiny(Generation::SHEAVES, [queue])), 3);
     // A callback: 1 allocated, 2 queued, 3 in the grace period, 4 after it, 5 freed, 6 and nothing more.
     let callback = ("callback", vec![Op::CallRcu(object)]);
     assert_eq!(count(tiny(Generation::COOKIES, [callback.clone()])), 6);
-    // A reader beside it. It has not come (n), is inside with the object (i) or has been (b); if it finds the object
-    // gone it has been at once. Allocated: n, i, b. Queued: n, i, b. In a grace period that began with it inside: i,
-    // and b once it has left; that began without it: n, b. The two with b are one: 3. It cannot end with i: ended: n,
-    // b. Freed: n, b. Nothing more: only after everything: b. 3 + 3 + 3 + 2 + 2 + 1.
+    // A reader beside it. The reader has not come (n), is inside with the object (i), or has left (b); if it
+    // finds the object gone, it has left at once. The states: allocated: n, i, b. Queued: n, i, b. In a grace
+    // period that began with the reader inside: i, and b once it has left; in one that began without it: n,
+    // b; the two with b are one state, so 3. After the grace period, which cannot end with i: n, b. Freed: n,
+    // b. Nothing more, only after everything: b. The sum is 3 + 3 + 3 + 2 + 2 + 1.
     let reader = ("reader", vec![Op::ReadLock(object), Op::ReadUnlock]);
     assert_eq!(count(tiny(Generation::COOKIES, [callback, reader])), 14);
 }
 
 /// What a plain search finds.
 struct Naive {
-    /// Worlds that can be reached, told apart by everything there is in them.
+    /// The number of worlds that can be reached, distinguished by everything in them.
     worlds: usize,
     essences: usize,
     broken: BTreeSet<&'static str>,
@@ -97,14 +99,15 @@ fn naively(setup: &Arc<Setup>, has_whole_steps: bool) -> Naive {
                 waiting.push_back(after);
             }
         }
-        // Two worlds of one essence must be alike: the same can follow of both.
+        // Two worlds with the same essence must be alike: the same must follow from both.
         let before = follow.entry(essence(&world)).or_insert_with(|| next.clone());
         assert_eq!(*before, next, "two worlds of one essence differ");
     }
     Naive { worlds: known.len(), essences: follow.len(), broken }
 }
 
-/// Two CPUs and two objects of one cache; a module queues one and goes, another task queues the other and is waited for.
+/// Two CPUs, and two objects of one cache. A module queues one of them and exits; another task queues the
+/// other, and the module waits for it.
 fn small(row: &dyn Approach) -> Arc<Setup> {
     let (cache, first, second) = (CacheIndex(0), ObjectIndex(0), ObjectIndex(1));
     let mut exit = vec![row.free(first), Op::Join(TaskIndex(1))];
@@ -126,7 +129,7 @@ fn worlds_of_one_essence_have_one_future_and_none_is_missed() {
         let checker = Worlds::new(setup).checker().threads(1).spawn_bfs().join();
         assert_eq!(checker.unique_state_count(), essences, "{name}");
         assert_eq!(checker.discoveries().into_keys().collect::<BTreeSet<_>>(), broken, "{name}");
-        // And it is a reduction: two CPUs that are alike make almost two worlds of one.
+        // The essence really reduces the worlds: two equal CPUs turn almost two worlds into one.
         assert!(worlds * 10 > essences * 15, "{name}: {worlds} worlds, {essences} essences");
         eprintln!("{name}: {worlds} worlds, {essences} essences");
     }

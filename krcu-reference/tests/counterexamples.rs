@@ -1,4 +1,4 @@
-//! Each path that the checker has written down still breaks the promise that it is named after.
+//! Each path that the checker has written still breaks the promise in its name.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -20,12 +20,12 @@ fn each_counterexample_breaks_its_promise_and_no_promise_without_its_last_events
             script.replay().violations().iter().any(|found| found.promise == promise)
         };
         assert!(is_broken(&script), "{name}");
-        // The path is a shortest one: it is the last step that breaks the promise. A step shows a few events at most.
+        // The path is a shortest one: its last step breaks the promise. A step shows a few events at most.
         let last = script.events.len().saturating_sub(6);
         script.events.truncate(last);
         assert!(!is_broken(&script), "{name}: broken before its end");
     }
-    // Of the promises that can be broken by a path, these are broken by some approach.
+    // Some approach breaks each of the promises that a path can break.
     let expected = [
         Promise::MemoryOutlivesObjects,
         Promise::GracePeriodKept,

@@ -1,8 +1,8 @@
-//! The machine, driven by what real kernels were asked to do, comes to what they did.
+//! The machine, driven by what real kernels were asked to do, gets the same results.
 //!
-//! A trace gives who queued what, where and when, when each cache was destroyed, and how long grace periods took. The
-//! machine of that kernel's generation does the same; whether objects were left when each destroy looked, and whether
-//! they were leaked, must be what the kernel itself said.
+//! A trace says which task queued what, where and when, when each cache was destroyed, and how long grace
+//! periods took. The machine of that kernel's generation does the same. The kernel itself says whether
+//! objects were left when each destroy looked, and whether they had leaked; the machine must agree.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
@@ -19,9 +19,9 @@ use krcu_reference::{
     simulate::{Action, CacheSpec, Caller, Input, Measured, Scenario, Splat, Workload, simulate},
 };
 
-/// A trace, the row that its kernel is, the objects that its module leaks of its one leaking cache (by the module's
-/// source), and for each of its destroys whether the module was unsafe there and what was waited for (by what that
-/// kernel's destroy does).
+/// A trace, the row of its kernel, the number of objects that its module leaks from its one leaking cache (by
+/// the module's source), and for each of its destroys whether the module was unsafe there and what was waited
+/// for (by what that kernel's destroy does).
 type Case = (&'static str, u64, &'static [(bool, u64)]);
 
 const BEFORE: &[Case] = &[
@@ -30,7 +30,7 @@ const BEFORE: &[Case] = &[
     ("two", 0, &[(true, 0), (false, 0)]),
     ("mixed", 5, &[(true, 0)]),
     ("leak", 5, &[(false, 0)]),
-    // Eight seconds later the monitor has come.
+    // Eight seconds later, the monitor has run.
     ("lucky", 0, &[(false, 0)]),
 ];
 const SINCE: &[Case] = &[
@@ -42,7 +42,7 @@ const SINCE: &[Case] = &[
     ("lucky", 0, &[(false, 0)]),
 ];
 
-/// What a trace's kernel was asked to do, and of each destroy whether it found every slab empty.
+/// What a trace's kernel was asked to do, and for each destroy whether it found every slab empty.
 fn asked(script: &Script, leaks: u64) -> (Workload, Measured, Vec<bool>) {
     let mut workload = Workload::new(2);
     let mut caches = BTreeMap::<CacheAddress, CacheIndex>::new();
@@ -78,7 +78,7 @@ fn asked(script: &Script, leaks: u64) -> (Workload, Measured, Vec<bool>) {
             _ => {}
         }
     }
-    // Of each module that leaks, the first cache is the one.
+    // In each module that leaks, the first cache is the leaking one.
     (0..leaks).for_each(|_| {
         workload.at(0, Action::Leak { cache: CacheIndex(0) });
     });
@@ -102,7 +102,7 @@ fn the_machine_comes_to_what_the_kernel_said() {
             let came: Vec<(bool, u64)> =
                 outcome.rows.iter().map(|row| (row.is_unsafe, row.waited_for_own)).collect();
             assert_eq!(came, *destroys, "{series}-{trace}");
-            // The kernel's own word.
+            // What the kernel itself says.
             let silent: Vec<bool> = outcome.rows.iter().map(|row| row.splat == Splat::None).collect();
             assert_eq!(silent, found_empty, "{series}-{trace}");
             let is_leak = outcome.rows.iter().any(|row| row.splat == Splat::TrueLeak);

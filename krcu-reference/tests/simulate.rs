@@ -1,8 +1,8 @@
-//! What each approach costs, in cases that are worked out by hand.
+//! What each approach costs, in cases that are computed by hand.
 //!
-//! Unless a case says otherwise a grace period takes 10 ms, the free of an object 1 us, a worker begins
-//! 50 us after its work was queued and a softirq 20 us after its callbacks may run. Page caches are
-//! empty in the beginning, so what is queued at once is on the fallback list, and freed one by one.
+//! Unless a case says otherwise, a grace period takes 10 ms, the free of an object 1 us, a worker begins 50
+//! us after its work was queued, and a softirq 20 us after its callbacks may run. Page caches are empty at
+//! the beginning, so objects that are queued at once go to the fallback list, and are freed one by one.
 
 use krcu_model::{event::Cpu, promise::Promise};
 use krcu_reference::{
@@ -65,7 +65,8 @@ fn queue(workload: &mut Workload, cache: CacheIndex, cpu: u16, at_ns: u64, objec
 
 const DESTROY_A: Action = Action::Destroy { cache: A, caller: Caller(0), cpu: Cpu(0) };
 
-/// Own objects on CPU 0 and another's on CPU 1 at the beginning; the own cache is destroyed after 1 ms.
+/// Objects of the destroyed cache are queued on CPU 0, and objects of another cache on CPU 1, at the
+/// beginning. The destroy comes after 1 ms.
 fn own_and_others(own: u32, others: u32) -> Workload {
     let mut workload = Workload::new(2);
     caches(&mut workload);
@@ -81,7 +82,7 @@ fn with_leak() -> Workload {
     workload
 }
 
-/// What a case says of its only destroy.
+/// What a case expects of its only destroy.
 #[derive(Debug, PartialEq)]
 struct Cost {
     wait_ns: Option<u64>,
@@ -103,7 +104,7 @@ const AT_ONCE: Cost = Cost {
     splat: Splat::None,
     is_unsafe: false,
 };
-/// One that finds what is queued, and takes it for a leak.
+/// A destroy that finds queued objects and reports them as a leak.
 const FALSE: Cost = Cost { linger_ns: None, splat: Splat::False, is_unsafe: true, ..AT_ONCE };
 
 #[expect(clippy::panic, reason = "a case says what its one destroy costs")]
@@ -122,8 +123,9 @@ fn cost(outcome: &Outcome) -> Cost {
 
 #[test]
 fn status_quo_waits_until_the_grace_period_of_its_callbacks_is_over() {
-    // call_rcu() at 0: the grace period is 0 to 10 ms, the callback runs from 10.020 to 10.021 ms and
-    // rcu_barrier()'s own right behind it; it was called at 1 ms. It would have come anyway.
+    // call_rcu() at 0: the grace period is 0 to 10 ms, the callback runs from 10.020 to 10.021 ms, and
+    // rcu_barrier()'s own right after it. rcu_barrier() was called at 1 ms. The grace period would have come
+    // anyway.
     let outcome = run("status-quo", &own_and_others(1, 0));
     assert_eq!(cost(&outcome), Cost { wait_ns: Some(9 * MS + 21 * US), own: 1, ..AT_ONCE });
     assert_eq!(outcome.rows[0].retained_bytes_ns, 0);
@@ -133,7 +135,7 @@ fn status_quo_waits_until_the_grace_period_of_its_callbacks_is_over() {
 
 #[test]
 fn status_quo_waits_for_the_callbacks_of_others_as_well() {
-    // Cache b stays, and what it calls call_rcu() for is on CPU 1: 5 callbacks from 10.020 to 10.025 ms.
+    // Cache b stays, and its callbacks are on CPU 1: 5 callbacks from 10.020 to 10.025 ms.
     let mut workload = own_and_others(1, 0);
     (0..5).for_each(|_| {
         workload.at(0, Action::CallRcu { cache: Some(B), cpu: Cpu(1) });
@@ -166,11 +168,11 @@ fn upstream_waits_a_grace_period_a_worker_and_the_frees_of_everybody() {
     let outcome = run("upstream (6.12)", &own_and_others(3, 5));
     let expected = Cost { wait_ns: Some(10 * MS + 75 * US), own: 3, other: 5, forced: 1, ..AT_ONCE };
     assert_eq!(cost(&outcome), expected);
-    // The own were free at 11.071, 11.072 and 11.073, their slab at 11.075.
+    // The destroyed cache's objects were free at 11.071, 11.072 and 11.073, their slab at 11.075.
     assert_eq!(outcome.rows[0].retained_bytes_ns, u128::from((4 + 3 + 2) * US) * u128::from(BYTES));
     assert_eq!(outcome.rows[0].kept_bytes, 0);
     assert_eq!(outcome.rows[0].api_changes, "none");
-    // The rows of the same generation that are about something else cost the same.
+    // The other rows of this generation cost the same here.
     for name in ["upstream (6.12, the shrinker runs)", "upstream (6.12, beside a cache that stays)"] {
         assert_eq!(cost(&run(name, &own_and_others(3, 5))), expected, "{name}");
     }
@@ -178,15 +180,16 @@ fn upstream_waits_a_grace_period_a_worker_and_the_frees_of_everybody() {
 
 #[test]
 fn upstream_with_sheaves_waits_for_the_own_ones() {
-    // Own 3 in a sheaf of CPU 0, which the barrier hands to call_rcu() at 1 ms: grace period to 11 ms,
-    // softirq 11.020, three frees 11.023. The other's sheaf is not full and waits for nobody.
+    // Its 3 objects are in a sheaf of CPU 0, which the barrier hands to call_rcu() at 1 ms: grace period to
+    // 11 ms, softirq 11.020, three frees 11.023. The other cache's sheaf is not full, and nobody waits for
+    // it.
     for name in
         ["upstream (6.18)", "upstream (6.19)", "upstream (7.x)", "upstream (7.x, beside an idle cache)"]
     {
         let outcome = run(name, &own_and_others(3, 5));
         let expected = Cost { wait_ns: Some(10 * MS + 23 * US), own: 3, forced: 1, ..AT_ONCE };
         assert_eq!(cost(&outcome), expected, "{name}");
-        // 6.18 has a barrier that forgets the callbacks; the shutdown behind it waits for them.
+        // The barrier of 6.18 forgets the callbacks; the shutdown after it waits for them.
         let forgets = outcome.violations.iter().any(|violation| violation.promise == Promise::BarrierCovers);
         assert_eq!(forgets, name == "upstream (6.18)", "{name}");
     }
@@ -199,13 +202,13 @@ fn upstream_pays_where_nothing_is_queued_of_the_cache_and_a_count_saves_it() {
     assert_eq!(cost(&run("upstream (6.12)", &own_and_others(0, 5))), expected);
     let outcome = run("counted", &own_and_others(0, 5));
     assert_eq!(cost(&outcome), AT_ONCE);
-    // The others' batch has its own grace period later: from its monitor on.
+    // The other cache's batch has its own grace period later, from its monitor on.
     assert_eq!((outcome.sum.grace_periods, outcome.sum.simulated_ns), (1, 5 * S + 10 * MS + 75 * US));
 }
 
 #[test]
 fn what_waits_for_one_cache_waits_for_its_own_only() {
-    // As upstream, until the 3 of CPU 0 are free: 11.073 ms.
+    // Like upstream, but only until the 3 objects of CPU 0 are free: 11.073 ms.
     for name in ["free-barrier", "destroy-wait", "counted"] {
         let outcome = run(name, &own_and_others(3, 5));
         let expected = Cost { wait_ns: Some(10 * MS + 73 * US), own: 3, forced: 1, ..AT_ONCE };
@@ -234,15 +237,15 @@ fn the_documents_barrier_waits_for_everybody_by_callbacks() {
 
 #[test]
 fn what_lingers_waits_for_nobody_and_lingers_for_the_monitor() {
-    // The monitor comes at 5 s, 5 s after the first object; its batch has a grace period of its own, since
-    // nobody began one for those who only poll: 5.010, softirq 5.010020, worker 5.010070, 3 frees.
+    // The monitor runs at 5 s, 5 s after the first object. Its batch has its own grace period, since none
+    // began for cookies that are only polled: 5.010, softirq 5.010020, worker 5.010070, 3 frees.
     let lingers = 5 * S + 10 * MS + 73 * US - MS;
     for name in ["destroy-lingers", "destroy-lingers (no timeout)", "destroy-rcu", "destroy-once-fully-freed"]
     {
         let expected = Cost { linger_ns: Some(lingers), ..AT_ONCE };
         assert_eq!(cost(&run(name, &own_and_others(3, 5))), expected, "{name}");
     }
-    // By the timer alone it is seen at 21.001 s.
+    // With only the timer, this is noticed at 21.001 s.
     let timer = run("destroy-lingers (timer checks only)", &own_and_others(3, 5));
     assert_eq!(cost(&timer), Cost { linger_ns: Some(21 * S), ..AT_ONCE });
     assert_eq!(timer.rows[0].retained_bytes_ns, {
@@ -253,11 +256,12 @@ fn what_lingers_waits_for_nobody_and_lingers_for_the_monitor() {
 
 #[test]
 fn others_grace_periods_spare_those_who_poll_one_of_their_own() {
-    // One ends every 20 ms: at 5 s the monitor finds the list ready, and frees its 3 at once.
+    // A grace period ends every 20 ms, so at 5 s the monitor finds the list ready, and frees its 3 objects at
+    // once.
     let measured = Measured { between_grace: Input::observed(vec![10 * MS], "this test"), ..constants() };
     let outcome = run_with("destroy-lingers", &own_and_others(3, 0), &measured);
     assert_eq!(cost(&outcome), Cost { linger_ns: Some(5 * S + 3 * US - MS), ..AT_ONCE });
-    // Their next one, at 5.010 s, is of no interest to anybody here any more.
+    // Nobody needs the next one, at 5.010 s, any more.
     assert_eq!(outcome.sum.simulated_ns, 5 * S + 3 * US);
     let uses = |kind| outcome.rows[0].inputs.iter().find(|used| used.input == kind).unwrap();
     assert_eq!(uses(InputKind::BetweenGrace).origin, Origin::Observed);
@@ -289,7 +293,7 @@ fn a_leak_is_reported_at_once_or_after_21_s_or_never() {
         assert_eq!(cost(&outcome), Cost { linger_ns: None, splat: Splat::TrueLeak, ..AT_ONCE }, "{name}");
         assert_eq!(outcome.rows[0].splat_after_ns, Some(21 * S), "{name}");
     }
-    // The barrier waits for the report, and says so.
+    // The barrier waits for the report of the leak, and then returns.
     for name in ["destroy-rcu-barrier", "destroy-rcu-cookie"] {
         let outcome = run(name, &with_leak());
         assert_eq!(
@@ -328,8 +332,9 @@ fn a_grace_period_as_long_as_the_timeout_makes_its_report_false() {
 
 #[test]
 fn only_a_barrier_that_waits_for_kfree_rcu_is_charged_to_bystanders() {
-    // One object on CPU 0's list; somebody calls rcu_barrier() on CPU 1 at 1 ms. The plain one finds no
-    // callback. The other passes the object to call_rcu(): grace period to 11 ms, free 11.021.
+    // One object is on CPU 0's list, and an unrelated task calls rcu_barrier() on CPU 1 at 1 ms. The plain
+    // one finds no callback. The other one passes the object to call_rcu(): grace period to 11 ms, free
+    // 11.021.
     let mut workload = Workload::new(2);
     caches(&mut workload);
     queue(&mut workload, B, 0, 0, 1);
@@ -344,7 +349,8 @@ fn only_a_barrier_that_waits_for_kfree_rcu_is_charged_to_bystanders() {
     }
 }
 
-/// As many type-safe caches without objects, one destroyed each so many nanoseconds by the same caller.
+/// This many type-safe caches without objects; the same caller destroys one each time this many nanoseconds
+/// pass.
 fn memory_cgroups(destroys: u16, every_ns: u64) -> Workload {
     let mut workload = Workload::new(1);
     for number in 0..destroys {
@@ -362,7 +368,7 @@ fn memory_cgroups(destroys: u16, every_ns: u64) -> Workload {
     workload
 }
 
-/// Barriers, grace periods, what callers waited, what caches lingered.
+/// Barriers, grace periods, how long callers waited, how long caches lingered.
 fn counts(outcome: &Outcome) -> (u64, u64, u64, u64) {
     assert!(outcome.violations.is_empty(), "{:?}", outcome.violations);
     let sum = &outcome.sum;
@@ -378,7 +384,7 @@ fn one_barrier_each_costs_memory_cgroups_what_batching_saves() {
     let at_once = memory_cgroups(2000, 0);
     assert_eq!(counts(batched, &at_once), (1, 1, 0, 2000 * 10 * MS));
     assert_eq!(counts(each, &at_once), (2000, 1, 0, 2000 * 10 * MS));
-    // A synchronous one in the destroy, as since 6.12: each waits for a grace period of its own.
+    // In 6.12 and later, the destroy calls rcu_barrier() itself: each waits for its own grace period.
     assert_eq!(counts("upstream (6.12)", &at_once), (2000, 2000, 2000 * 10 * MS, 0));
     // 101, one each ms from 0 to 100 ms: grace periods follow one another, 0 to 10, ..., 100 to 110 ms. The
     // work item takes the first at 0, then at 10, 20, ..., 100 ms the ten that have come meanwhile. The
@@ -390,8 +396,8 @@ fn one_barrier_each_costs_memory_cgroups_what_batching_saves() {
 
 #[test]
 fn a_type_safe_cache_gives_its_slabs_back_after_another_grace_period() {
-    // Status quo: freed at 10.021 ms, when the slabs go to call_rcu(): grace period to 20.021, softirq
-    // 20.041; the work item's barrier comes behind it. The destroy has returned at 10.021. In 6.12: free at
+    // Status quo: freed at 10.021 ms, and then the slabs go to call_rcu(): grace period to 20.021, softirq
+    // 20.041; the work item's barrier comes after it. The destroy has returned at 10.021. In 6.12: free at
     // 11.073, grace period to 21.073, softirq 21.093, and the destroy waits for it.
     let mut workload = own_and_others(3, 0);
     workload.caches[0].type_safe = true;
@@ -430,7 +436,7 @@ fn a_caller_destroys_one_cache_after_the_other() {
     let outcome = run("upstream (6.12)", &workload);
     let waits: Vec<_> = outcome.rows.iter().map(|row| (row.destroyed_at_ns, row.caller_wait_ns)).collect();
     assert_eq!(waits, [(Some(MS), Some(10 * MS + 73 * US)), (Some(11 * MS + 73 * US), Some(0))]);
-    // A barrier that hangs in silence keeps its caller from the second.
+    // A barrier that hangs in silence keeps its caller from its second destroy.
     let mut leaking = with_leak();
     leaking.at(MS, Action::Destroy { cache: B, caller: Caller(0), cpu: Cpu(0) });
     let hung = run("destroy-rcu-barrier (the barrier hangs in silence)", &leaking);
@@ -485,7 +491,7 @@ fn full_pages_make_the_monitor_come_after_a_jiffy() {
     assert_eq!(cost(&run("destroy-lingers", &workload)), Cost { linger_ns: Some(lingers), ..AT_ONCE });
 }
 
-/// Samples that differ, so that the order in which they are drawn shows.
+/// Different samples, so that the order in which they are drawn shows.
 #[expect(clippy::unwrap_used, reason = "there are samples")]
 fn scattered() -> Measured {
     let samples = |from: u64, step: u64| (0..40).map(|n| from + n * n * step).collect::<Vec<u64>>();
@@ -538,7 +544,7 @@ fn what_no_approach_breaks_for_the_checker_no_run_breaks() {
             let outcome = simulate(approach.as_ref(), &scenario).unwrap();
             for violation in &outcome.violations {
                 let is_known = approach.breaks().iter().any(|(promise, _)| *promise == violation.promise);
-                // What is queued of a built-in cache stays in a sheaf until that is full.
+                // Queued objects of a built-in cache stay in a sheaf until it is full.
                 let in_sheaf =
                     approach.generation().has_sheaves && violation.promise == Promise::DeferredFreeComes;
                 assert!(is_known || in_sheaf, "{name}: {violation:?}");
@@ -581,7 +587,7 @@ fn a_cache_with_other_users_is_not_given_back_by_its_destroy() {
     // The barrier comes before the reference is dropped: grace period 1 to 11 ms, worker 11.070, three frees.
     assert_eq!((row.is_alias, row.caller_wait_ns), (true, Some(10 * MS + 73 * US)));
     assert_eq!((row.linger_ns, row.kept_bytes), (None, 0));
-    // Owners free by a callback what they will destroy some time.
+    // Owners free by a callback if they will destroy the cache later.
     let outcome = run("status-quo", &workload);
     assert_eq!((outcome.sum.rcu_barriers, outcome.rows[0].waited_for_own), (1, 3));
 }
@@ -603,14 +609,15 @@ fn a_hundred_thousand_objects_and_a_hundred_destroys_are_no_more_work_each() {
         let caller = Caller(u32::from(number));
         workload.at(MS, Action::Destroy { cache, caller, cpu: Cpu(0) });
     }
-    // Callbacks from 10.020 ms on, a microsecond each, and rcu_barrier()'s behind the last at 110.020. All
-    // callers have taken their snapshot before the first of them takes the mutex, so his is enough for all.
+    // Callbacks from 10.020 ms on, a microsecond each, and rcu_barrier()'s after the last at 110.020. All
+    // callers have taken their snapshot before the first of them takes the mutex, so its operation is enough
+    // for all.
     let outcome = run("status-quo", &workload);
     assert_eq!(outcome.sum.caller_wait_ns, 100 * (109 * MS + 20 * US));
     assert_eq!((outcome.sum.waited_for_own, outcome.sum.waited_for_other), (100_000, 9_900_000));
     assert_eq!((outcome.sum.rcu_barriers, outcome.sum.grace_periods), (1, 1));
-    // One batch for all: grace period 1 to 11 ms, worker 11.070, last first. The nth cache from the end is
-    // free after n ms.
+    // One batch for all: grace period 1 to 11 ms, worker 11.070, the last object first. The nth cache from
+    // the end is free after n ms.
     let outcome = run("free-barrier", &workload);
     assert_eq!(outcome.sum.caller_wait_ns, 100 * (10 * MS + 70 * US) + (1..=100).sum::<u64>() * MS);
     assert_eq!((outcome.sum.waited_for_own, outcome.sum.waited_for_other), (100_000, 0));

@@ -1,7 +1,7 @@
-//! Barriers: who waits in one, for what, and how long it took others.
+//! Barriers: the tasks that wait in a barrier, what they wait for, and how long finished barriers took.
 //!
-//! A destroy is one of them: from its entry to its look at the slabs it may wait too, whether or not a function of
-//! a barrier is called inside.
+//! A destroy counts as a barrier: it may wait from its entry to its look at the slabs, whether or not it
+//! calls the function of a barrier.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -14,12 +14,12 @@ use krcu_model::{
     state::{CacheId, Destroy, Mark, State},
 };
 
-/// Finished ones that are kept.
+/// How many finished barriers are kept.
 const MOST_FINISHED: usize = 64;
-/// Running ones that are kept: of more, the oldest are forgotten.
+/// How many running barriers are kept. If there are more, the oldest are forgotten.
 const MOST_OPEN: usize = 256;
 
-/// In what somebody waits.
+/// The function in which a task waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WaitKind {
@@ -33,51 +33,52 @@ pub enum WaitKind {
     Destroy,
 }
 
-/// One that somebody waits in.
+/// A barrier in which a task waits.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BarrierRow {
-    /// In what.
+    /// The function.
     pub kind: WaitKind,
-    /// The cache of the destroy that it is, or that it is inside of.
+    /// The cache of the destroy, if this is a destroy or is inside of one.
     pub cache: Option<String>,
     /// Whether it is inside a destroy, in the same task.
     pub inside_destroy: bool,
     /// The task.
     pub task: u32,
-    /// Its name, where a destroy has told it.
+    /// The name of the task, if a destroy has reported it.
     pub comm: Option<String>,
-    /// When it began, in nanoseconds as the report's `at_ns`.
+    /// When it began, in nanoseconds like the report's `at_ns`.
     pub began_ns: u64,
     /// How long it has been waiting, in nanoseconds.
     pub since_ns: u64,
-    /// What could be waited for when it began: deferred frees of all caches; callbacks for `rcu_barrier()`.
+    /// What it could wait for when it began: the deferred frees of all caches; for `rcu_barrier()`,
+    /// callbacks.
     pub at_begin: u64,
-    /// Of that cache, what was queued before it began and is still outstanding.
+    /// What was queued of that cache before it began and is still outstanding.
     pub own_outstanding: u64,
-    /// The same of all other caches.
+    /// The same for all other caches.
     pub other_outstanding: u64,
-    /// Whether it may be over: something was lost since, and that may have been its end.
+    /// Whether it may be over: events were lost since it began, and its end may be among them.
     pub end_may_be_unseen: bool,
 }
 
-/// One that is over.
+/// A finished barrier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishedBarrier {
-    /// In what.
+    /// The function.
     pub kind: WaitKind,
-    /// The cache that it was for, or of the destroy that it was inside of.
+    /// The cache that it was for, or the cache of the destroy that it was inside of.
     pub cache: Option<String>,
     /// Whether it was inside a destroy, in the same task.
     pub inside_destroy: bool,
     /// The task.
     pub task: u32,
-    /// Its name, where a destroy has told it.
+    /// The name of the task, if a destroy has reported it.
     pub comm: Option<String>,
-    /// When it began, in nanoseconds as the report's `at_ns`.
+    /// When it began, in nanoseconds like the report's `at_ns`.
     pub began_ns: u64,
     /// How long it took, in nanoseconds.
     pub wait_ns: u64,
-    /// What could be waited for when it began, as in [`BarrierRow::at_begin`].
+    /// What it could wait for when it began, as in [`BarrierRow::at_begin`].
     pub at_begin: u64,
 }
 
@@ -120,18 +121,18 @@ struct Open {
     at_begin: u64,
 }
 
-/// What is kept of barriers.
+/// The barriers that are kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waits {
     open: VecDeque<Open>,
     finished: VecDeque<FinishedBarrier>,
     histograms: BTreeMap<WaitKind, Histogram>,
-    /// No end of a barrier is lost after this.
+    /// After this time, no end of a barrier was lost.
     lost_until: Option<Time>,
 }
 
 impl Waits {
-    /// An event of a barrier or a destroy, before the state takes it.
+    /// Sees an event of a barrier or a destroy before the state takes it.
     pub(super) fn see(&mut self, event: &Event, state: &State) {
         let (task, mark) = (event.task, Mark { position: state.position() + 1, time: event.time });
         match &event.what {
@@ -145,7 +146,7 @@ impl Waits {
         }
     }
 
-    /// Something went unseen.
+    /// Sees a loss.
     pub(super) fn see_gap(&mut self, gap: &Gap) {
         if matches!(gap.scope, Scope::Everything | Scope::Barriers) {
             self.lost_until = self.lost_until.max(Some(gap.until));
@@ -153,7 +154,7 @@ impl Waits {
     }
 
     fn begins(&mut self, kind: WaitKind, task: Task, begin: Mark, state: &State) {
-        // Of an older one of this kind in this task, the end went unseen.
+        // If an older barrier of this kind is open in this task, its end was not seen.
         self.open.retain(|open| open.kind != kind || open.task != task);
         if self.open.len() == MOST_OPEN {
             self.open.pop_front();
@@ -191,7 +192,7 @@ impl Waits {
         self.finished.truncate(MOST_FINISHED);
     }
 
-    /// Those that somebody waits in now, the oldest first.
+    /// The barriers in which a task waits now, the oldest first.
     pub(super) fn running(&self, state: &State, now: Time, most: usize) -> Vec<BarrierRow> {
         self.open
             .iter()
@@ -220,7 +221,7 @@ impl Waits {
         }
     }
 
-    /// Those that are over, the newest first.
+    /// The finished barriers, the newest first.
     pub(super) fn finished(&self, most: usize) -> Vec<FinishedBarrier> {
         self.finished.iter().take(most).cloned().collect()
     }
@@ -236,13 +237,13 @@ impl Waits {
     }
 }
 
-/// The destroy that this task is in, when something began: it, or the one that it is inside of.
+/// The destroy that this task was in when something began.
 fn around(state: &State, task: Task, begin: Mark) -> Option<&Destroy> {
     let destroy = state.destroy(state.open_destroy_of(task)?)?;
     (destroy.look.is_none() && destroy.begin <= begin).then_some(destroy)
 }
 
-/// Whether a destroy has ended without a look that was seen.
+/// Whether a destroy has ended although its look was not seen.
 fn is_over(open: &Open, state: &State) -> bool {
     open.kind == WaitKind::Destroy && around(state, open.task, open.begin).is_none()
 }

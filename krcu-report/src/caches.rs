@@ -1,4 +1,4 @@
-//! Caches: a row for each, from what is outstanding of it now.
+//! Caches: a row for each cache, with what is outstanding now.
 
 use std::{
     cmp::Reverse,
@@ -14,23 +14,24 @@ use krcu_model::{
     verdict::FreedBy,
 };
 
-/// Rows of caches that are gone.
+/// How many rows of released caches are kept.
 const MOST_GONE: usize = 16;
 
-/// A cache. Totals are since the probes were attached.
+/// A cache. Totals count from the moment at which the probes were attached.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CacheRow {
-    /// Which: an address may be another cache's next, this number is not used again.
+    /// Its number. It is never used again, unlike the address of a cache.
     pub id: u32,
-    /// Its name; empty of a cache that is older than the probes, until somebody destroys it.
+    /// Its name. For a cache that is older than the probes, it is empty until the cache is destroyed.
     pub name: String,
     /// The module whose cache it is, where known.
     pub module: Option<String>,
     /// Bytes of an object; 0 when not known.
     pub object_bytes: u32,
-    /// How far its life is.
+    /// The phase of its life.
     pub phase: CachePhase,
-    /// Whether it was created while the probes were attached: what was queued before is not known of others.
+    /// Whether it was created while the probes were attached. For other caches it is not known what was
+    /// queued before.
     pub created_while_watched: bool,
     /// Whether its objects are counted, not followed one by one.
     pub counted: bool,
@@ -40,45 +41,46 @@ pub struct CacheRow {
     pub callbacks: u64,
     /// Deferred objects that were freed.
     pub freed: u64,
-    /// The same, by how.
+    /// The same, by the way of freeing.
     pub freed_by: FreedBy,
     /// Objects handed to `kfree_rcu()` whose free has not begun.
     pub outstanding: u64,
     /// Objects whose free has begun, in a call that has not returned.
     pub being_freed: u64,
-    /// Callbacks that have not begun to run; 0 where that is not seen.
+    /// Callbacks that have not begun to run; 0 if that cannot be seen.
     pub callbacks_waiting: u64,
     /// Age of the oldest that is outstanding or waiting, in nanoseconds.
     pub oldest_age_ns: Option<u64>,
-    /// When anything of it was last queued or freed, in nanoseconds as the report's `at_ns`.
+    /// When an object of it was last queued or freed, in nanoseconds like the report's `at_ns`.
     pub last_activity_ns: u64,
-    /// The destroy that failed to empty it, or that released it: its place among all destroys.
+    /// The number of the destroy that failed to empty it, or that released it.
     pub destroy: Option<u64>,
 }
 
-/// How far a cache's life is.
+/// The phase of a cache's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CachePhase {
     /// In use.
     Live,
-    /// Somebody is destroying it.
+    /// A task is destroying it.
     Destroying,
-    /// Its destroy failed, and it is there for ever.
+    /// Its destroy failed, and it stays for ever.
     Failed,
     /// It is gone.
     Released,
 }
 
 impl CacheRow {
-    /// All that is deferred and not done: objects and callbacks.
+    /// All deferred frees that are not done: objects and callbacks.
     #[must_use]
     pub fn deferred(&self) -> u64 {
         self.outstanding + self.callbacks_waiting
     }
 }
 
-/// The oldest of each cache. What is queued later is never older, so one that is still there needs no new search.
+/// The oldest deferred free of each cache. An object that is queued later is never older, so as long as the
+/// known one is still there, no search is needed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Oldest {
     frees: BTreeMap<CacheId, (ObjectAddress, Mark)>,
@@ -86,7 +88,7 @@ pub(super) struct Oldest {
 }
 
 impl Oldest {
-    /// Looks where the one that was known is gone.
+    /// Searches in each cache whose known oldest one is gone.
     pub(super) fn update(&mut self, state: &State) {
         let waiting = state.view().caches.values().filter(|cache| !cache.outstanding.is_empty());
         let frees = waiting.filter_map(|cache| {
@@ -126,13 +128,13 @@ impl Oldest {
         both.into_iter().flatten().map(|(_, queued)| queued.time).min()
     }
 
-    /// Of all caches.
+    /// The oldest of all caches.
     pub(super) fn of_all(&self) -> Option<Time> {
         self.frees.values().chain(self.callbacks.values()).map(|(_, queued)| queued.time).min()
     }
 }
 
-/// At most so many rows, of the caches that there are and of the last that are gone.
+/// At most this many rows, of the existing caches and of the last released ones.
 pub(super) fn rows(state: &State, oldest: &Oldest, now: Time, most: usize) -> Vec<CacheRow> {
     let mut order: Vec<&Cache> = state.view().caches.values().collect();
     let rank = |cache: &&Cache| {

@@ -1,4 +1,4 @@
-//! Flat: a verdict as it is written, one line of JSON: every field by its name, and the sentences.
+//! Flat: a verdict as one line of JSON, with every field by its name, and the sentences.
 
 use krcu_model::{
     State, Verdict, VerdictKind,
@@ -12,15 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::{advice::advice, notes::note};
 
-/// One verdict, with its evidence. Counts are of objects, times in nanoseconds.
+/// One verdict, with its evidence. Counts are numbers of objects; times are in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FlatVerdict {
-    /// What it is.
+    /// The word of the verdict.
     pub verdict: VerdictKind,
     /// Whether it is a fault.
     pub flagged: bool,
-    /// Whether `--strict` calls it one.
+    /// Whether it is a fault under `--strict`.
     pub flagged_strictly: bool,
     /// What it is about; absent for a cache.
     #[serde(default, skip_serializing_if = "is_cache")]
@@ -29,7 +29,7 @@ pub struct FlatVerdict {
     pub cache: String,
     /// Other names under which it was asked for.
     pub aliases: Vec<String>,
-    /// The module whose cache it is, where known.
+    /// The module whose cache it is, if known.
     pub module: Option<String>,
     /// Bytes of an object.
     pub object_bytes: u32,
@@ -37,17 +37,18 @@ pub struct FlatVerdict {
     pub created_while_watched: bool,
     /// Who destroyed it.
     pub destroyed_by: DestroyedBy,
-    /// When, from the moment the probes were attached.
+    /// When, counted from the moment at which the probes were attached.
     pub destroyed_at_ns: u64,
     /// Objects handed to `kfree_rcu()` and not freed when the destroy looked.
     pub queued_by_kfree_rcu: u64,
-    /// Objects whose callback of `call_rcu()` had not run when the destroy looked; absent when that is not
+    /// Objects whose callback of `call_rcu()` had not run when the destroy looked; absent if that is not
     /// known.
     pub queued_by_call_rcu: Option<u64>,
-    /// Callbacks by their function, most objects first: those that waited when the destroy looked; else those
-    /// that it waited for; else those that no `rcu_barrier()` orders before it.
+    /// Callbacks by their function, the largest number of objects first. These are the callbacks that waited
+    /// when the destroy looked; if none did, those that it waited for; else those that no `rcu_barrier()`
+    /// orders before it.
     pub callbacks: Vec<CallbackCount>,
-    /// Objects left that nobody queued; absent when that is not known.
+    /// Objects left that nobody queued; absent if that is not known.
     pub leaked: Option<u64>,
     /// Objects that were handed to `kfree_rcu()` or `call_rcu()`, or freed, while they were queued already.
     pub queued_twice: u64,
@@ -55,23 +56,24 @@ pub struct FlatVerdict {
     pub undecided: u64,
     /// What the kernel's slab shutdown returned.
     pub kernel_result: KernelResult,
-    /// Objects left by the kernel's own counts; absent when they could not be read.
+    /// Objects left, by the kernel's own counts; absent if these could not be read.
     pub kernel_objects_left: Option<u64>,
     /// Of these, objects on partial slabs: those that the kernel's report lists.
     pub kernel_objects_listed: Option<u64>,
     /// Age of the oldest deferred free when the destroy looked.
     pub oldest_age_ns: Option<u64>,
-    /// Deferred frees by queueing site, most first.
+    /// Deferred frees by queueing site, the largest number first.
     pub sites: Vec<SiteCount>,
     /// Deferred frees by the CPU that queued them.
     pub cpus: Vec<CpuCount>,
     /// Objects ever handed to `kfree_rcu()` while watched.
     pub queued_ever: u64,
-    /// Callbacks in objects ever handed to `call_rcu()` while watched.
+    /// Callbacks with a head in an object that were ever handed to `call_rcu()` while watched.
     pub callbacks_ever: u64,
-    /// Deferred objects of this cache that were freed until the destroy looked.
+    /// Deferred objects of this cache that were freed before the destroy looked.
     pub freed_by: FreedBy,
-    /// Leaked objects by where they were allocated, most first; only where allocations are seen.
+    /// Leaked objects by the place of their allocation, the largest number first; only if allocations are
+    /// seen.
     pub leak_sites: Vec<SiteCount>,
     /// Whether a barrier for `kfree_rcu()` ran inside the destroy.
     pub barrier_inside: bool,
@@ -83,11 +85,11 @@ pub struct FlatVerdict {
     pub waited_for_other: u64,
     /// Whether only the `rcu_barrier()` inside the destroy ordered callbacks of `call_rcu()` before it.
     pub waited_for_callbacks: bool,
-    /// Normal grace periods that ended between the destroy's entry and its look; absent when not all were seen.
+    /// Normal grace periods that ended between the destroy's entry and its look; absent if not all were seen.
     pub waited_grace_periods: Option<u64>,
-    /// Of what a destroy waited for, objects that lay in sheaves.
+    /// The objects that the destroy waited for and that lay in sheaves.
     pub in_sheaves: u64,
-    /// Callbacks of this cache that had not run when the destroy that waited for them was entered.
+    /// Callbacks of this cache that had not run at the entry of the destroy, which waited for them.
     pub waited_for_own_callbacks: u64,
     /// How the deferred frees are ordered before the destroy.
     pub ordering: Ordering,
@@ -102,13 +104,14 @@ pub struct FlatVerdict {
     pub late_frees: u64,
     /// From the look to the last of them.
     pub last_late_free_ns: Option<u64>,
-    /// Why it cannot be decided, a word each; of a `clean` whose ordering is not known, why not.
+    /// Why it cannot be decided, with one word for each reason; for `clean` with an unknown ordering, why the
+    /// ordering is not known.
     pub reasons: Vec<Reason>,
-    /// Where runs of probes were skipped and that is why: of which programs.
+    /// The programs whose runs were skipped, if that is a reason.
     pub missed_programs: Vec<String>,
-    /// Why it cannot be decided, or what else to know, a sentence each.
+    /// Sentences that say why it cannot be decided, or what else the reader should know.
     pub notes: Vec<String>,
-    /// What to do, one sentence.
+    /// What to do, in one sentence.
     pub advice: String,
 }
 

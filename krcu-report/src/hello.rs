@@ -1,14 +1,14 @@
-//! Hello: the first line of either side, and which lines there are.
+//! Hello: the first line of each side, and the list of all lines.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{question::Question, rows::Report};
 
-/// Version of the lines. It changes when what is written would be misread by a reader of the version before; a
-/// member more does not change it.
+/// Version of the lines. It changes when a reader of the previous version would misread what is written. A
+/// new member does not change it.
 pub const SCHEMA: u32 = 2;
 
-/// Most bytes of what a client writes in one line, its end included.
+/// The most bytes in one line of a client, including the end of the line.
 pub const MOST_ASK_BYTES: usize = 512;
 
 /// A line of the server: its `kind`, and the rest.
@@ -17,22 +17,23 @@ pub const MOST_ASK_BYTES: usize = 512;
 pub enum Line {
     /// The first one.
     Hello(Hello),
-    /// How things are.
+    /// The current state.
     Report(Box<Report>),
-    /// What a simulation needs, to a client that asked for a destroy ([`Detail::Destroy`]): once for each.
+    /// The data for a simulation. A client that asks for a destroy ([`Detail::Destroy`]) gets it once for
+    /// that destroy.
     Question(Box<Question>),
-    /// The last one, to a client that is not served.
+    /// The last line, for a client that is not served.
     Refused(Refused),
 }
 
-/// What every line of every version has: a line of another version is not to be read as one of this.
+/// The part that every line of every version has. A reader must check it before it reads the rest of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Version {
-    /// [`SCHEMA`] of whoever wrote it.
+    /// [`SCHEMA`] of the writer.
     pub schema: u32,
 }
 
-/// Who reports, and of which kernel.
+/// The program that reports, and the kernel that it watches.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
     /// [`SCHEMA`].
@@ -47,15 +48,15 @@ pub struct Hello {
     pub release: String,
     /// `/proc/sys/kernel/random/boot_id`; empty when not known.
     pub boot: String,
-    /// The agent's process; 0 in a replay. Another number after a reconnection is another watch.
+    /// The agent's process; 0 in a replay. If the number differs after a reconnection, it is another watch.
     pub pid: u32,
     /// When the last probe was attached, in nanoseconds since 1970 (CLOCK_REALTIME); 0 when not known.
     pub attached_unix_ns: u64,
     /// CPUs that the kernel could ever have; 0 when not known.
     pub possible_cpus: u32,
-    /// Longest time between two reports, in milliseconds; 0 where nothing is promised, as in a replay.
+    /// Longest time between two reports, in milliseconds; 0 if there is no such promise, as in a replay.
     pub interval_ms: u32,
-    /// What cannot be decided on this kernel, one sentence each.
+    /// What cannot be decided on this kernel, with one sentence for each thing.
     pub undecidable: Vec<String>,
 }
 
@@ -72,7 +73,7 @@ pub struct Refused {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Ask {
-    /// The only thing that it can say.
+    /// The only line of a client.
     Hello {
         /// [`SCHEMA`].
         schema: u32,
@@ -85,16 +86,17 @@ pub enum Ask {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Detail {
-    /// Little of what is listed.
+    /// Short lists.
     #[default]
     Overview,
-    /// As much as is kept.
+    /// Lists as long as the reporter keeps them.
     All,
-    /// The same, and what a simulation needs to say what each approach would have cost this destroy ([`Question`]).
+    /// The same, and the data for a simulation of what each approach would have cost this destroy
+    /// ([`Question`]).
     Destroy(u64),
 }
 
-/// How much of what is listed a report has.
+/// How long the lists of a report are at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// [`Report::caches`].
@@ -108,12 +110,12 @@ pub struct Bounds {
 impl Bounds {
     /// Enough for one screen.
     pub const OVERVIEW: Bounds = Bounds { caches: 16, verdicts: 8, barriers: 16 };
-    /// As much as is kept.
+    /// Lists as long as the reporter keeps them.
     pub const ALL: Bounds = Bounds { caches: 256, verdicts: 64, barriers: 64 };
 }
 
 impl Detail {
-    /// What a client that wants so much gets.
+    /// The bounds for a client that wants this detail.
     #[must_use]
     pub fn bounds(self) -> Bounds {
         match self {
@@ -124,7 +126,7 @@ impl Detail {
 }
 
 impl Ask {
-    /// For this version.
+    /// A line of this version.
     #[must_use]
     pub fn new(detail: Detail) -> Ask {
         Ask::Hello { schema: SCHEMA, detail }

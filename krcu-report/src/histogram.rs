@@ -1,4 +1,4 @@
-//! Histogram: how many waits took how long, as totals.
+//! Histogram: counts waits by their length, as totals.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,22 +22,22 @@ pub const BOUNDS_NS: [u64; 16] = [
     20_000_000_000,
 ];
 
-/// Waits by their length. Buckets are cumulative, as those of OpenMetrics: each counts what took as long as its bound
-/// or less, and the last bucket, without a bound, is [`Histogram::count`].
+/// Waits by their length. Buckets are cumulative, as in OpenMetrics: each counts the waits that took at most
+/// its bound. The last bucket has no bound; it is [`Histogram::count`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Histogram {
-    /// All of them.
+    /// The number of waits.
     pub count: u64,
     /// Their sum, in nanoseconds.
     pub sum_ns: u64,
     /// The longest, in nanoseconds.
     pub longest_ns: u64,
-    /// For each of [`BOUNDS_NS`].
+    /// One bucket for each of [`BOUNDS_NS`].
     pub buckets: [u64; BOUNDS_NS.len()],
 }
 
 impl Histogram {
-    /// One more.
+    /// Adds a wait.
     pub fn add(&mut self, wait_ns: u64) {
         self.count += 1;
         self.sum_ns = self.sum_ns.saturating_add(wait_ns);
@@ -47,7 +47,8 @@ impl Histogram {
         }
     }
 
-    /// What took longer than the bound before and as long as this one or less; the last is what took longer than all.
+    /// The number of waits between the previous bound and each bound; the last number is of the waits longer
+    /// than all bounds.
     #[must_use]
     pub fn counts(&self) -> Vec<u64> {
         let mut before = 0;

@@ -1,16 +1,21 @@
-//! The voice: what a person who watches is shown, what goes over the socket, and the sentences of a verdict ([`words`]).
+//! The voice: what krcu shows to people, what goes over the socket, and the sentences of a verdict
+//! ([`words`]).
 //!
-//! A server writes lines of JSON, each a [`Line`]: first a [`Hello`], then [`Report`]s, the newest whenever the client
-//! has room for one, and at least one each [`Hello::interval_ms`], so that silence means trouble. A client writes one
-//! line, an [`Ask`], of at most [`MOST_ASK_BYTES`] bytes; it may write another one later, and the last one holds.
+//! A server writes lines of JSON, each of them a [`Line`]: first a [`Hello`], then [`Report`]s. It writes the
+//! newest report whenever the client has room for one, and at least one report in each
+//! [`Hello::interval_ms`], so that silence means trouble. A client writes one line, an [`Ask`], of at most
+//! [`MOST_ASK_BYTES`] bytes. It may write another one later; the last one is valid.
 //!
-//! A report has totals and ages, never rates: a client takes those from two reports, so that one which it never got
-//! loses nothing. Everything in it is bounded ([`Bounds`]), and what was left out is counted.
+//! A report has totals and ages, never rates: a client computes rates from two reports, so a report that it
+//! did not get loses nothing. Everything in a report has a bound ([`Bounds`]), and what was left out is
+//! counted.
 //!
-//! [`Reporter`] sees each event before [`State::step`](krcu_model::State::step) takes it and makes reports of the state. The
-//! agent has one beside its state, and so has whoever replays a trace: both show the same. It keeps bounded memory.
+//! [`Reporter`] sees each event before [`State::step`](krcu_model::State::step) takes it and makes reports of
+//! the state. The agent has one beside its state, and so has a replay of a trace, so both show the same. Its
+//! memory has a bound.
 //!
-//! What is absent here: files, sockets and clocks. What only an agent knows ([`Outside`]) is handed in.
+//! What is absent here: files, sockets and clocks. The caller gives it what only an agent knows
+//! ([`Outside`]).
 
 #![forbid(unsafe_code)]
 

@@ -15,7 +15,8 @@ use krcu_model::{
     state::{DestroyId, State},
 };
 
-/// What reports need and the state does not keep. Bounded, but for a number for each cache with something outstanding.
+/// The data that reports need and the state does not keep. It has bounds, except for a number for each cache
+/// with outstanding objects.
 ///
 /// ```
 /// use krcu_model::{State, Watch, event::{Cpu, Event, Task, Time, What}};
@@ -32,7 +33,7 @@ use krcu_model::{
 pub struct Reporter {
     seq: u64,
     events: Events,
-    /// What the gaps count.
+    /// The losses as the gaps count them.
     losses: Losses,
     oldest: Oldest,
     waits: Waits,
@@ -41,7 +42,8 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    /// An event that the state takes next: to be called before each [`State::step`], with the state as it is.
+    /// Sees an event that the state takes next. Call it before each [`State::step`], with the state before
+    /// that step.
     pub fn see(&mut self, event: &Event, state: &State) {
         if let What::Gap(gap) = &event.what {
             return self.see_gap(gap, state);
@@ -65,14 +67,15 @@ impl Reporter {
             LossReason::MapFull => self.losses.map_full += gap.events,
             LossReason::NotInTrace => self.losses.not_in_trace = true,
         }
-        // One without an end is noticed when it is told.
+        // A gap without an end counts as noticed at the current time.
         let noticed = if gap.until == Time(u64::MAX) { state.now() } else { gap.until };
         self.losses.last_at_ns = self.losses.last_at_ns.max(Some(noticed.since(state.watch().attached)));
         self.waits.see_gap(gap);
         self.recent.see_gap(gap);
     }
 
-    /// How things are at this time. A search for the oldest looks at each outstanding object once, at the most.
+    /// Makes a report of the current state. A search for the oldest object looks at each outstanding object
+    /// at most once.
     pub fn report(&mut self, state: &State, now: Time, outside: Outside, bounds: Bounds) -> Report {
         self.oldest.update(state);
         self.verdicts.update(state);
@@ -118,14 +121,14 @@ impl Reporter {
         self.verdicts.all()
     }
 
-    /// Has the state forget what is decided for good: to be called after [`Reporter::report`] by whoever watches
-    /// for long.
+    /// Makes the state forget what is finally decided. A program that watches for long calls it after
+    /// [`Reporter::report`].
     pub fn forget(&mut self, state: &mut State) {
         self.verdicts.forget(state);
     }
 
-    /// What is to be simulated of a destroy, by its number; nothing where there is no such destroy, or where
-    /// it never looked at its slabs.
+    /// The data to simulate the destroy with this number; none if there is no such destroy, or if it never
+    /// looked at its slabs.
     #[must_use]
     pub fn question(&self, state: &State, destroy: u64) -> Option<Question> {
         self.recent.question(state, &self.waits, DestroyId(destroy))

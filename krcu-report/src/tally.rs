@@ -54,7 +54,7 @@ impl EventWord {
         EventWord::Other,
     ];
 
-    /// What an event is about; none for a gap, which is no event.
+    /// What an event is about; none for a gap, which is not an event.
     #[must_use]
     pub fn of(what: &What) -> Option<EventWord> {
         Some(match what {
@@ -106,7 +106,7 @@ impl EventWord {
 }
 
 impl Events {
-    /// Of one word.
+    /// The events of one word.
     #[must_use]
     pub fn of(&self, word: EventWord) -> u64 {
         match word {

@@ -1,8 +1,8 @@
-//! Verdicts: the last ones whole, and how many there were of each word.
+//! Verdicts: the last verdicts as a whole, and the number of verdicts of each word.
 //!
-//! A verdict may change until its destroy has settled, and when a loss becomes known. The newest destroys are
-//! decided anew each time something has happened; an older one keeps the word that it had when it left them, once it
-//! had settled. A destroy that still waits has none.
+//! A verdict may change until its destroy has settled, and when a loss becomes known. After each change of
+//! the state, the newest destroys are decided again. An older destroy keeps its last word if it had settled
+//! by then. A destroy that still waits has no verdict.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,26 +16,27 @@ use krcu_model::{
     verdict::{VerdictKind, of_abandoned, of_unload},
 };
 
-/// Destroys that are decided anew.
+/// How many of the newest destroys are decided again.
 const NEWEST: usize = 256;
-/// Older ones that have not settled.
+/// How many older destroys may be unsettled.
 const MOST_OPEN: usize = 256;
 
-/// Destroys that are decided for good before they are forgotten, all at once.
+/// The number of finally decided destroys that are kept, before all of them are forgotten at once.
 const MOST_FORGETTABLE: usize = 64;
 
-/// A verdict, and of which destroy.
+/// A verdict and its destroy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerdictRow {
-    /// The destroy's number, from 0: what a client asks about. Absent for an accusation of the kernel, which
-    /// is about a cache.
+    /// The number of the destroy, from 0, with which a client asks about it. Absent for an accusation of the
+    /// kernel, which is about a cache.
     pub destroy: Option<u64>,
-    /// Of an accusation: which life of a cache it is about, where it is about one.
+    /// For an accusation: the life of the cache that it is about, if it is about one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub life: Option<u32>,
-    /// When the destroy began, or what the kernel is accused of was found last, from the moment the probes were attached.
+    /// When the destroy began, or when the accusation was last found, counted from the moment at which the
+    /// probes were attached.
     pub at_ns: u64,
-    /// Whether waiting longer cannot change it, unless a loss becomes known.
+    /// Whether it is final, unless a loss becomes known.
     pub settled: bool,
     /// The verdict, with its evidence.
     pub verdict: FlatVerdict,
@@ -44,9 +45,9 @@ pub struct VerdictRow {
 /// What is kept of verdicts.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Verdicts {
-    /// Of destroys that are decided for good, and of what the kernel was accused of about their caches.
+    /// The number of final verdicts, of destroys and of accusations about their caches.
     decided: BTreeMap<VerdictKind, u64>,
-    /// Destroys before this one are decided for good, or in `open`.
+    /// Destroys before this one are finally decided, or in `open`.
     passed: DestroyId,
     open: Vec<DestroyId>,
     /// Events and gaps at the last look.
@@ -134,13 +135,14 @@ impl Verdicts {
         for row in &self.rows {
             *self.counts.entry(row.verdict.verdict).or_default() += 1;
         }
-        // What is decided for good is shown once more: many may have come at once, and be gone by the next look.
+        // Final verdicts are shown once more, because many may have come at once, and the next update would
+        // drop them unseen.
         self.rows.extend(passing);
         self.rows.reverse();
         self.rows.sort_by_key(|row| std::cmp::Reverse(row.at_ns));
     }
 
-    /// The newest first.
+    /// The rows, the newest first.
     pub(super) fn rows(&self, most: usize) -> Vec<VerdictRow> {
         self.rows.iter().take(most).cloned().collect()
     }
@@ -149,7 +151,7 @@ impl Verdicts {
         &self.rows
     }
 
-    /// Has the state forget the destroys that are decided for good.
+    /// Makes the state forget the destroys that are finally decided.
     pub(super) fn forget(&mut self, state: &mut State) {
         let passed = state.destroys().take_while(|destroy| destroy.id < self.passed).count();
         if passed < self.open.len() + MOST_FORGETTABLE {
@@ -168,7 +170,8 @@ impl Verdicts {
     }
 }
 
-/// Destroys that somebody waits in. One whose end may have been lost, or whose module is gone, is none of them.
+/// Destroys in which a task waits. It leaves out a destroy whose end may have been lost, or whose module is
+/// gone.
 fn running(state: &State) -> BTreeSet<DestroyId> {
     let is_running = |destroy: &&Destroy| {
         let is_one = destroy.look.is_some() || destroy.life.facts.refcount == 1;
@@ -181,7 +184,8 @@ fn running(state: &State) -> BTreeSet<DestroyId> {
     open.filter(is_running).map(|destroy| destroy.id).collect()
 }
 
-/// Destroys of which more may be seen: that run, or that have left behind what is still to be freed.
+/// Destroys about which later events may say more: they are running, or have left objects that are still to
+/// be freed.
 fn unsettled(state: &State, running: &BTreeSet<DestroyId>) -> BTreeSet<DestroyId> {
     let mut unsettled = running.clone();
     unsettled.extend(state.view().orphans.values());

@@ -1,4 +1,5 @@
-//! Workload: the newest deferred frees and how long things took, kept for the question what else a destroy would cost.
+//! Workload: keeps the newest deferred frees and how long things took, for the question what a destroy would
+//! cost with other approaches.
 
 use std::collections::VecDeque;
 
@@ -13,16 +14,16 @@ use krcu_model::{
     state::{Born, Destroy, DestroyId, State},
 };
 
-/// Deferred frees that are kept: one and a half megabytes of them.
+/// How many deferred frees are kept: one and a half megabytes.
 const MOST_OBJECTS: usize = 1 << 16;
-/// Of these, at most so many are simulated: the newest before the destroy.
+/// At most this many of them are simulated: the newest ones before the destroy.
 const MOST_SIMULATED: usize = 1 << 13;
-/// Others' objects that were queued so long before a destroy count: what is older has been freed, since a batch waits
-/// five seconds and a grace period.
+/// Objects of other caches count if they were queued at most this long before a destroy. Older ones have been
+/// freed, because a batch waits five seconds and a grace period.
 const BEFORE_NS: u64 = 10_000_000_000;
-/// Tasks that destroyed other caches shortly before.
+/// How many tasks count that destroyed other caches shortly before.
 const MOST_CALLERS: usize = 16;
-/// Samples that are kept of each kind.
+/// How many samples of each kind are kept.
 const MOST_SAMPLES: usize = 256;
 
 #[derive(Clone, Copy, Debug)]
@@ -41,11 +42,11 @@ struct Row {
     objects: u64,
 }
 
-/// What is kept.
+/// The data that is kept.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Recent {
     deferred: VecDeque<Deferred>,
-    /// Whether older ones were forgotten.
+    /// Whether older deferred frees were forgotten.
     is_cut: bool,
     grace_ns: VecDeque<u64>,
     between_ns: VecDeque<u64>,
@@ -90,7 +91,7 @@ impl Recent {
         }
     }
 
-    /// What one end is missing of was no grace period of that length.
+    /// Sees a loss. If one end of a grace period is lost, its length is not known.
     pub(super) fn see_gap(&mut self, gap: &Gap) {
         if matches!(gap.scope, Scope::Everything | Scope::Grace) {
             (self.grace_began, self.grace_ended) = (None, None);
@@ -105,8 +106,8 @@ impl Recent {
         self.deferred.push_back(deferred);
     }
 
-    /// Everything that the simulation of a destroy needs; nothing where there is no such destroy, or where it only
-    /// dropped a reference.
+    /// The data for the simulation of a destroy; none if there is no such destroy, or if it only dropped a
+    /// reference.
     pub(super) fn question(&self, state: &State, waits: &Waits, id: DestroyId) -> Option<Question> {
         let destroy = state.destroy(id)?;
         let look = destroy.look?.time;
@@ -175,7 +176,7 @@ fn cpus(state: &State, deferred: &[&Deferred]) -> u16 {
     used.max(u16::try_from(state.watch().possible_cpus).unwrap_or(u16::MAX)).max(1)
 }
 
-/// The destroys of other caches before this one, which may have waited for what this one would wait for.
+/// The destroys of other caches before this one. They may have waited for the same frees as this one would.
 fn earlier(state: &State, destroy: &Destroy, zero: Time, caches: &[CacheAddress]) -> Vec<AskedDestroy> {
     let mut callers: Vec<Task> = vec![destroy.caller.task];
     let mut gone: Vec<CacheAddress> = vec![destroy.address];
@@ -197,7 +198,7 @@ fn earlier(state: &State, destroy: &Destroy, zero: Time, caches: &[CacheAddress]
     destroys
 }
 
-/// The caches of a workload, that of the destroy first; by their addresses.
+/// The addresses of the caches of a workload, with that of the destroy first.
 fn caches(destroy: &Destroy, deferred: &[&Deferred]) -> Vec<CacheAddress> {
     let mut caches = vec![destroy.address];
     for one in deferred {

@@ -1,8 +1,8 @@
-//! Accounted: up to which moment a recorder knew what had been lost, in the file `accounted`.
+//! Accounted: the file `accounted`, which says up to which moment the recorder knew all losses.
 //!
-//! The kernel tells only by its counters which runs of a probe it skipped, and they are added up when a run
-//! ends. A recorder that is killed never gets there; so it leaves a line every second or so. What a trace
-//! without a goodbye lacks, lies behind the moment of its last line.
+//! Only the kernel's counters say which runs of a probe the kernel skipped, and krcu adds them up when a run
+//! ends. A recorder that is killed never does that, so it writes a line about every second. In a trace
+//! without a goodbye, what is unknown comes after the moment of the last line.
 
 use std::{
     fs::{File, OpenOptions},
@@ -23,13 +23,13 @@ const LINE_BYTES: usize = 4 * (16 + 1) + 8 + 1;
 /// The counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accounted {
-    /// When: every event before it is in the trace, or among what follows.
+    /// The moment. Every event before it is in the trace, or one of the counts below has it.
     pub at: Time,
-    /// Runs of probes that the kernel had skipped, of those that matter.
+    /// Runs of probes that the kernel had skipped, as far as they matter.
     pub missed: u64,
     /// Events that had found no room.
     pub lost: u64,
-    /// What a map of the probes had had no room to remember.
+    /// How often a map of the probes had had no room.
     pub map_full: u64,
 }
 
@@ -49,13 +49,13 @@ impl Accounted {
         (accounted.line().as_bytes() == bytes).then_some(accounted)
     }
 
-    /// Adds it to the file.
+    /// Appends it to the file.
     pub(crate) fn append(&self, folder: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new().create(true).append(true).open(folder.join(FILE))?;
         file.write_all(self.line().as_bytes())
     }
 
-    /// The last whole line; none when the recorder did not get that far.
+    /// The last whole line; none if the recorder did not write one.
     pub(crate) fn last(folder: &Path) -> Result<Option<Accounted>, TraceError> {
         let path = folder.join(FILE);
         let mut file = match File::open(&path) {

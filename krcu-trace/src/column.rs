@@ -1,4 +1,4 @@
-//! Column: what a column of each type is in Arrow, how it is filled, and how it is read.
+//! Column: how a column of each type is stored in Arrow, filled and read.
 
 use std::{fmt::Debug, marker::PhantomData, sync::Arc};
 
@@ -16,13 +16,13 @@ use krcu_model::{
 
 use crate::{Reason, schema::Type};
 
-/// What a column may hold.
+/// A type of value that a column can hold.
 pub(crate) trait Held {
-    /// As the schema says it.
+    /// Its type in the schema.
     const TYPE: Type;
-    /// It, while it is filled.
+    /// A column of this type while it is filled.
     type Builder: Filled + Debug;
-    /// It, when it is read.
+    /// A column of this type when it is read.
     type Cells: Cells + Debug;
 }
 
@@ -31,13 +31,13 @@ pub(crate) trait Filled: Default {
     /// What goes into a row.
     type Value;
 
-    /// Nulls until it has this many rows.
+    /// Adds nulls until the column has this many rows.
     fn fill(&mut self, rows: usize);
 
-    /// One more row; gives the bytes of its text.
+    /// Adds a row. Returns how many bytes its text has.
     fn append(&mut self, value: &Self::Value) -> usize;
 
-    /// The column; what comes next is another one.
+    /// Returns the column and begins a new one.
     fn finish(&mut self) -> Result<ArrayRef, ArrowError>;
 }
 
@@ -46,14 +46,14 @@ pub(crate) trait Cells: Sized {
     /// What a row has in it.
     type Value;
 
-    /// The column of this name, checked; none when it is of another type.
+    /// Checks the column of this name; none if it has another type.
     fn of(column: &ArrayRef, name: &'static str) -> Result<Option<Self>, Reason>;
 
     /// What a row has in it, if it is not null.
     fn at(&self, row: usize) -> Option<Self::Value>;
 }
 
-/// The column of this name.
+/// Returns the column of this name.
 pub(crate) fn taken<C: Cells>(column: Option<&ArrayRef>, name: &'static str) -> Result<C, Reason> {
     let taken = column.map(|column| C::of(column, name)).transpose()?.flatten();
     taken.ok_or_else(|| Reason::Columns(format!("the column `{name}` is of another type")))
@@ -93,7 +93,8 @@ const fn words<T: Word, const N: usize>() -> [&'static str; N] {
 macro_rules! held_words {
     ($($holds:ident)*) => {
         held! {
-            $($holds = Type::Words(&words::<$holds, { $holds::WORDS.len() }>()), Keys<$holds>, Words<$holds>;)*
+            $($holds = Type::Words(&words::<$holds, { $holds::WORDS.len() }>()),
+              Keys<$holds>, Words<$holds>;)*
         }
     };
 }
@@ -148,7 +149,7 @@ filled! {
 #[derive(Debug)]
 pub(crate) struct Keys<T> {
     keys: UInt8Builder,
-    /// The same object in every batch, so that a stream has it once.
+    /// The same object in every batch, so that a stream contains it once.
     dictionary: ArrayRef,
     of: PhantomData<T>,
 }

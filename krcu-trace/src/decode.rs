@@ -1,4 +1,4 @@
-//! Decode: the rows of a batch back into events.
+//! Decode: makes events from the rows of a batch.
 
 use arrow_array::RecordBatch;
 use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
@@ -18,7 +18,7 @@ use crate::{
 
 macro_rules! read {
     ($($name:ident $holds:ty, $($described:tt),*;)*) => {
-        /// A batch of events: columns of the right types, which give any row as an event.
+        /// A batch of events. Its columns have the right types, so that any row can be read as an event.
         #[derive(Debug)]
         pub struct Batch {
             columns: RecordBatch,
@@ -26,10 +26,11 @@ macro_rules! read {
         }
 
         impl Batch {
-            /// Takes the columns out of a batch that has the schema of the format.
+            /// Reads the columns of a batch that has the schema of the format.
             ///
             /// # Errors
-            /// When a column is not what the format says, or a dictionary holds a word that it does not know.
+            /// When a column is not what the format says, or a dictionary has a word that the format does not
+            /// know.
             pub fn of(columns: RecordBatch) -> Result<Batch, Reason> {
                 let mut next = columns.columns().iter();
                 Ok(Batch { $($name: taken(next.next(), stringify!($name))?,)* columns })
@@ -40,7 +41,7 @@ macro_rules! read {
 
 columns!(read);
 
-/// What a row has in a column that its kind needs.
+/// The value of a row in a column that its kind needs.
 macro_rules! need {
     ($row:ident.$column:ident) => {
         $row.batch
@@ -63,7 +64,7 @@ impl Batch {
         &self.columns
     }
 
-    /// A row as an event.
+    /// Makes an event from a row.
     ///
     /// # Errors
     /// When a column that its kind needs is null there, or the batch has no such row.
@@ -82,7 +83,7 @@ impl Batch {
     }
 }
 
-/// One row, while its event is made.
+/// One row, while an event is made from it.
 struct Row<'a> {
     batch: &'a Batch,
     row: usize,

@@ -10,33 +10,35 @@ use crate::{
 };
 
 const HEAD: &str = "\
-A trace is a folder, `NAME.krcu/`, that `krcu record -o NAME.krcu` or `krcu check -o NAME.krcu` writes.
+A trace is a folder `NAME.krcu/`. `krcu record -o NAME.krcu` or `krcu check -o NAME.krcu` writes it.
 
-| file | what it is |
+| file | what is in it |
 | --- | --- |
-| `events-00000.arrows`, `events-00001.arrows`, … | the table of events, as Arrow IPC streams with zstd; pandas, DuckDB and \
-polars open them as they are. One after the other they are one table; a second one is there only where `--rotate-bytes` or \
-`--rotate-time` asked for it |
-| `events-00000.index`, … | beside each stream: a line for each piece that was handed to the system at once (the schema, each batch, \
-the end), with the bytes and the rows up to its end, the CRC-32 of the piece, and the CRC-32 of the line so far; hexadecimal |
-| `meta.json` | what was recorded where, and how it ended: see below |
-| `accounted` | a line a second: a time, the runs of probes that the kernel had skipped, the events that had found no room and what the \
-probes' maps had had no room for until then, and the CRC-32 of the line so far; hexadecimal |
+| `events-00000.arrows`, `events-00001.arrows`, … | the table of events, as Arrow IPC streams with zstd. pandas, DuckDB and \
+polars open them without conversion. All streams, one after the other, are one table. There is more than one only with \
+`--rotate-bytes` or `--rotate-time` |
+| `events-00000.index`, … | a text file beside each stream. It has one line for each piece that was handed to the system at once \
+(the schema, each batch, the end): the bytes and the rows up to the end of the piece, the CRC-32 of the piece, and the CRC-32 \
+of the line so far; all in hexadecimal |
+| `meta.json` | where and how the trace was recorded, and how the recording ended: see below |
+| `accounted` | one line a second: a time, and the counts up to that time of skipped runs of probes, of events that found no \
+room in the ring, and of entries that found no room in the probes' maps; then the CRC-32 of the line so far; all in hexadecimal |
 
 ## What is promised
 
-- Rows are in the order in which the run's own verdicts took the events, with the gaps in their places.
-- A batch is handed to the system when its first event is a second old, or when it has 32,768 rows or 4 MiB of text. A recorder that \
-is killed loses what it had not handed over: the piece behind the last line of the index is left by the reader. What the kernel \
-had not put on the disk when the whole machine stopped is lost too; a stream that is shorter than its index is read up to there.
-- `meta.json` has `ended: null` from the start until the recorder says how it ended. A trace with `null` there has no \
-goodbye: its replay says so, everything that depends on what came after the last line of `accounted` is `inconclusive`, and the \
-exit status is 11 or that of a flag.
-- A piece is read only if its checksum is right, and what it asks for is within bounds (65,536 rows, 64 MiB): a flipped bit, a \
-cut file, a missing segment, a segment of another trace or of another version is an error that names the file and the \
-place. A checksum guards against accidents, not against someone who computes it anew; such a trace can say what it likes, and \
-still not make a reader crash or take unbounded memory.
-- A reader of another format or of another ABI refuses the trace by its number.
+- Rows are in the order in which the run's own verdicts took the events. Gaps are in their places.
+- The recorder hands a batch to the system when the batch's first event is a second old, or when the batch has 32,768 rows or \
+4 MiB of text. A recorder that is killed loses the events that it had not handed over; a reader ignores bytes after the last line of \
+the index. If the whole machine stops, what the kernel had not written to the disk is lost too; if a stream is shorter than its \
+index, it is read up to its end.
+- `meta.json` has `ended: null` from the start until the recorder writes how it ended. A trace that still has `null` there has no \
+goodbye: its replay says so. Everything that depends on events after the last line of `accounted` is then `inconclusive`, and the \
+exit status is 11, or that of a flagged verdict.
+- A reader takes a piece only if its checksum is right and its sizes are within bounds (65,536 rows, 64 MiB). A flipped bit, a \
+cut file, a missing segment, or a segment of another trace or version is an error that names the file and the place. A checksum \
+guards against accidents, not against a person who computes a new one. Such a forged trace can contain false events, but it \
+cannot make a reader crash or take unbounded memory.
+- A reader of another format or another ABI refuses the trace by its number.
 
 ";
 
@@ -44,8 +46,8 @@ still not make a reader crash or take unbounded memory.
 #[must_use]
 pub fn markdown() -> String {
     let mut text = format!(
-        "# The format of a trace\n\nFormat {FORMAT}, ABI {}. Made from the schema in `krcu-trace/src/schema.rs`; \
-         a test holds it to that (`KRCU_BLESS=1` writes it anew).\n\n{HEAD}",
+        "# The format of a trace\n\nFormat {FORMAT}, ABI {}. This page is made from the schema in \
+         `krcu-trace/src/schema.rs`, and a test compares the two (`KRCU_BLESS=1` writes the page again).\n\n{HEAD}",
         krcu_common::ABI_VERSION
     );
     text += "## The table of events\n\n| column | type | null | unit | meaning | from |\n| --- | --- | --- | --- | --- | --- |\n";
@@ -72,23 +74,23 @@ pub fn markdown() -> String {
 }
 
 const META: &str = "
-Kinds that only a simulated kernel says are in no trace of a real one.
+A kind whose source is \"said by a simulated kernel\" is in no trace of a real kernel.
 
 ## `meta.json`
 
 | member | what it is |
 | --- | --- |
-| `crc32` | CRC-32 of the file with eight zeros in this place |
-| `format`, `abi`, `krcu` | versions: of the layout and the columns, of the probes' events, of krcu |
-| `trace` | what no other trace is called: boot, time of attaching in ns, process. In the metadata of each stream's schema as `krcu.trace` |
+| `crc32` | the CRC-32 of this file, computed with eight zeros in this place |
+| `format`, `abi`, `krcu` | the versions of the layout and the columns, of the probes' events, and of krcu |
+| `trace` | the identity of the trace: boot, time of attaching in ns, process. The metadata of each stream's schema has it as `krcu.trace` |
 | `kernel` | `release`, `arch`, `host` (`uname -n`), `boot_id`, `btf` (size and CRC-32 of `/sys/kernel/btf/vmlinux`), `possible_cpus`, `hz` (null \
-when `/boot/config-RELEASE` is not there) |
-| `clock` | `monotonic_ns` and `realtime_ns` of one moment: what turns `time_ns` into a time of day |
-| `watch` | `attached_ns`, when the last probe was attached; `blind`, what this kernel does not let be seen |
+if there is no `/boot/config-RELEASE`) |
+| `clock` | `monotonic_ns` and `realtime_ns` of one moment: they turn a `time_ns` into a time of day |
+| `watch` | `attached_ns`: when the last probe was attached; `blind`: what this kernel does not let krcu see |
 | `probes` | every probe: `program`, `target`, `offer` (`offered`, `not_needed`, `not_offered`, `not_looked_at`), `why` |
-| `undecidable` | what cannot be decided on this kernel, one sentence each |
+| `undecidable` | what krcu cannot decide on this kernel, one sentence each |
 | `command` | the command that ran, word by word |
-| `ended` | null, or: `how` (`exit` of the command, `signal`, `duration`, `cut-short` when the events could not be written), `at_ns`, `rows`, \
-`segments`, and `run`: what the run itself reported besides what follows from the events (`probes`, `attach_ns`, `duration_ns`, `lost`, `without_site`, `accounts`, \
+| `ended` | null, or: `how` (`exit` of the command, `signal`, `duration`, or `cut-short` if the events could not be written), `at_ns`, `rows`, \
+`segments`, and `run`: what the run reported that does not follow from the events (`probes`, `attach_ns`, `duration_ns`, `lost`, `without_site`, `accounts`, \
 `command_status`, `strict`, `exit_flagged`, `events_cut_short`) |
 ";

@@ -1,7 +1,8 @@
-//! Encode: events into the columns of a batch.
+//! Encode: writes events into the columns of a batch.
 //!
-//! A column is touched only by events that have something to say in it: what lies between is filled with
-//! nulls when the next value comes. So an event costs what it holds, not the width of the table.
+//! An event touches only the columns for which it has a value. When the next value of a column comes, the
+//! rows in between are filled with nulls. So the cost of an event depends on its values, not on the width of
+//! the table.
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
@@ -30,7 +31,7 @@ macro_rules! filled {
         }
 
         impl Columns {
-            /// The batch, and an empty one to go on with.
+            /// Returns the batch, and continues with an empty one.
             pub(crate) fn take(&mut self, schema: SchemaRef) -> Result<RecordBatch, ArrowError> {
                 $(self.$name.fill(self.rows);)*
                 let arrays = vec![$(Filled::finish(&mut self.$name)?),*];
@@ -58,12 +59,12 @@ impl Columns {
         self.rows
     }
 
-    /// Bytes of text so far: with the rows, what bounds a batch.
+    /// Bytes of text so far. They and the rows limit a batch.
     pub(crate) fn text_bytes(&self) -> usize {
         self.text_bytes
     }
 
-    /// The next row.
+    /// Adds a row.
     pub(crate) fn push(&mut self, event: &Event) {
         put!(self.time_ns, &event.time.0);
         put!(self.task, &event.task.0);

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// A trace that cannot be read, or not from here on.
+/// A trace cannot be read, or not from this place on.
 #[derive(Debug, thiserror::Error)]
 #[error("{}{place}: {reason}", file.display())]
 pub struct TraceError {
@@ -13,7 +13,7 @@ pub struct TraceError {
     pub file: PathBuf,
     /// The place in it.
     pub place: Place,
-    /// What is wrong there; the sentence of this error has it already, so it is no source of its own.
+    /// What is wrong there. The message of this error includes it, so it is not a separate source.
     pub reason: Reason,
 }
 
@@ -41,10 +41,10 @@ impl fmt::Display for Place {
 /// What is wrong.
 #[derive(Debug, thiserror::Error)]
 pub enum Reason {
-    /// The system refused it.
+    /// The system reported an error.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It is not there.
+    /// It does not exist.
     #[error("this is not a trace, or its recorder was killed before it began: there is no such file")]
     NoMeta,
     /// It was written by another version.
@@ -56,7 +56,7 @@ pub enum Reason {
         /// The version in the file.
         found: String,
     },
-    /// The events are of another version of the probes.
+    /// Another version of the probes wrote the events.
     #[error(
         "its events are of ABI {found}, and this krcu reads ABI {} to {}: use the krcu that wrote it",
         crate::OLDEST_ABI,
@@ -69,9 +69,9 @@ pub enum Reason {
     /// The bytes are not those that were written.
     #[error("its bytes are not those that were written (the checksum is {found:08x}, not {told:08x})")]
     Checksum {
-        /// What was written down.
+        /// The checksum that was written.
         told: u32,
-        /// What they have.
+        /// The checksum of the bytes.
         found: u32,
     },
     /// The file ends before what its index promises.
@@ -79,10 +79,10 @@ pub enum Reason {
     Short {
         /// Bytes of the file.
         size: u64,
-        /// Bytes that there should be.
+        /// Bytes that there have to be.
         told: u64,
     },
-    /// Something is larger than any recorder makes it.
+    /// Something is larger than any recorder would write it.
     #[error("{what} is {found}, and no recorder makes it more than {most}")]
     Size {
         /// What.
@@ -98,7 +98,7 @@ pub enum Reason {
     /// It is a part of another trace.
     #[error("it is a part of another trace ({found}, not {expected}): the folder holds segments of two")]
     Mixed {
-        /// The trace that it says it belongs to.
+        /// The trace to which it belongs, as it says.
         found: String,
         /// The trace of the folder.
         expected: String,
@@ -106,29 +106,29 @@ pub enum Reason {
     /// The columns are not those of the format.
     #[error("{0}")]
     Columns(String),
-    /// It ended well, and is not all there.
+    /// Its recording ended normally, but something is missing.
     #[error("{what}: {found} are here, and {told} were written")]
     Incomplete {
         /// What is counted.
         what: &'static str,
         /// How many there are.
         found: u64,
-        /// How many there should be.
+        /// How many there have to be.
         told: u64,
     },
     /// What Arrow says of it.
     #[error("it is no Arrow stream of this format: {0}")]
     Arrow(#[from] arrow_schema::ArrowError),
-    /// It is no Arrow stream.
+    /// It is not an Arrow stream.
     #[error("it is no Arrow stream of this format: {0}")]
     Framing(&'static str),
     /// It is not the JSON of a trace.
     #[error("it is not what krcu writes there: {0}")]
     Json(#[from] serde_json::Error),
-    /// A file is not what it is named for.
+    /// A file does not contain what its name says.
     #[error("{0}")]
     Text(&'static str),
-    /// A row lacks what its kind needs.
+    /// A row lacks a value that its kind needs.
     #[error("an event of kind `{kind}` needs `{column}`, which is null")]
     Null {
         /// The kind.

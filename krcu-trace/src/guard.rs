@@ -1,9 +1,9 @@
-//! Guard: what a chunk says of its own sizes is looked at before anything is allocated for it.
+//! Guard: checks the sizes that a chunk claims, before memory is allocated for them.
 //!
-//! The checksum shows what was changed by accident. A trace may also be made by someone who means harm, with
-//! every checksum right: so the frames of each message, the buffers that it names and what they say
-//! they are when decompressed have to fit into bounds that no recorder comes near, and to be of the sizes that
-//! the columns need: Arrow's own validation panics on some that are not.
+//! A checksum finds accidental changes. But an attacker can make a trace in which every checksum is right. So
+//! the frames of each message, its buffers and their sizes after decompression have to stay within bounds
+//! that no recorder comes near. They must also have the sizes that the columns need, because Arrow's own
+//! validation panics on some that do not.
 
 use arrow_ipc::{CompressionType, Message, MessageHeader, RecordBatch, root_as_message};
 
@@ -20,16 +20,16 @@ pub(crate) const MOST_ROWS: usize = 64 << 10;
 
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
-/// What may be in a chunk.
+/// What a chunk is expected to contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expected {
-    /// The first: the schema alone.
+    /// The first chunk: the schema alone.
     Schema,
     /// Dictionaries, then one batch.
     Batch,
 }
 
-/// What a chunk turned out to be.
+/// What a chunk contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
     /// A schema.
@@ -40,7 +40,7 @@ pub(crate) enum Found {
     End,
 }
 
-/// Looks at every message of a chunk.
+/// Checks every message of a chunk.
 pub(crate) fn check(chunk: &[u8], expected: Expected) -> Result<Found, Reason> {
     let mut rest = chunk;
     let mut decompressed = 0;
@@ -64,7 +64,7 @@ pub(crate) fn check(chunk: &[u8], expected: Expected) -> Result<Found, Reason> {
         let body_bytes = u64::try_from(message.bodyLength());
         let (body, behind) =
             split(behind, body_bytes.map_err(|_| Reason::Framing("a body is shorter than nothing"))?)?;
-        // Arrow takes a column of numbers where it lies, and panics where it lies crookedly.
+        // Arrow reads a column of numbers in place, and panics if the column is not aligned.
         if !length.is_multiple_of(8) || !body.len().is_multiple_of(8) {
             return Err(Reason::Framing("a message is not padded"));
         }
@@ -100,7 +100,7 @@ fn look(
     }
 }
 
-/// The rows of a batch, its columns, and every buffer of them.
+/// Checks the rows of a batch, its columns, and each buffer of these.
 fn buffers(
     batch: &RecordBatch<'_>,
     body: &[u8],
@@ -154,7 +154,7 @@ fn size_of(buffer: &arrow_ipc::Buffer, body: &[u8], compressed: bool) -> Result<
     }
     match bytes.first_chunk::<8>().map(|size| i64::from_le_bytes(*size)) {
         None => Err(Reason::Framing("a compressed buffer has no size")),
-        // As it is: compression did not pay.
+        // The buffer is not compressed, because compression did not pay.
         Some(-1) => Ok(length - 8),
         Some(size) => within("the size of a buffer", size, MOST_BYTES as u64),
     }

@@ -1,8 +1,9 @@
-//! Index: one line for each chunk of a segment, with how far it goes and what its bytes sum to.
+//! Index: one line for each chunk of a segment, with the end of the chunk and the checksum of its bytes.
 //!
-//! A chunk is what was handed to the system at once: the schema, then a batch with the dictionaries before
-//! it, at last the end of the stream. Its line is written after it, so a chunk without a line was cut off.
-//! Each line has a checksum of its own.
+//! A chunk is what the recorder gave to the system with one write. The first chunk is the schema, the next
+//! ones are batches, each with the dictionaries before it, and the last one is the end of the stream. The
+//! line of a chunk is written after it, so a chunk without a line was cut off. Each line has a checksum of
+//! its own.
 
 use crate::Reason;
 
@@ -14,7 +15,7 @@ pub(crate) const LINE_BYTES: usize = 16 + 1 + 16 + 1 + 8 + 1 + 8 + 1;
 pub(crate) struct Line {
     /// Bytes of the segment up to the end of this chunk.
     pub(crate) end: u64,
-    /// Rows of the segment up to there.
+    /// Rows of the segment up to the end of this chunk.
     pub(crate) rows: u64,
     /// CRC-32 of the chunk.
     pub(crate) crc: u32,
@@ -27,7 +28,7 @@ impl Line {
         format!("{fields}{sum:08x}\n")
     }
 
-    /// Reads a line of [`LINE_BYTES`]. Only what [`Line::text`] writes is one.
+    /// Reads a line of [`LINE_BYTES`]. It accepts only what [`Line::text`] writes.
     pub(crate) fn parse(bytes: &[u8]) -> Result<Line, Reason> {
         let line = || -> Option<Line> {
             let text = str::from_utf8(bytes).ok()?;

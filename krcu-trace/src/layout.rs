@@ -1,10 +1,10 @@
-//! Layout: which buffers a column has in a message, in which order, and how large they have to be.
+//! Layout: which buffers a column has in a message, their order, and the sizes that they have to have.
 
 use crate::schema::{COLUMNS, Type};
 
-/// A column in a message, or the texts inside of one.
+/// A column in a message, or the texts inside a column.
 pub(crate) struct Node {
-    /// Whether it has one row for each of the batch.
+    /// Whether it has one row for each row of the batch.
     pub(crate) is_column: bool,
     /// Its buffers.
     pub(crate) parts: &'static [Part],
@@ -13,13 +13,13 @@ pub(crate) struct Node {
 /// A buffer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Part {
-    /// A bit for each that is not null; nothing when none is.
+    /// A bit for each value, which says whether it is not null; the buffer is empty if no value is null.
     Validity,
-    /// A bit each.
+    /// One bit for each value.
     Bits,
-    /// So many bytes each.
+    /// This many bytes for each value.
     Fixed(u64),
-    /// Four bytes each, and four more.
+    /// Four bytes for each value, and four more.
     Offsets,
     /// The bytes of all texts.
     Bytes,
@@ -52,7 +52,7 @@ pub(crate) fn of_events() -> Vec<Node> {
 }
 
 impl Part {
-    /// Whether a buffer of this size can be that of so many values.
+    /// Whether a buffer of this size can belong to this many values.
     pub(crate) fn fits(self, size: u64, length: u64, nulls: u64) -> bool {
         match self {
             Part::Validity => size >= length.div_ceil(8) || (size == 0 && nulls == 0),

@@ -1,15 +1,16 @@
-//! A trace: one run of krcu in a folder `NAME.krcu/`, which outlives the recorder and the kernel.
+//! A trace: one run of krcu in a folder `NAME.krcu/`, to be read after the recorder and the kernel are gone.
 //!
-//! The events lie in Arrow IPC streams, `events-00000.arrows` and on, in the very order in which the model
-//! took them, gaps included: [`Reader::events`] gives them back, and the same step comes to the same verdicts.
-//! Beside each stream lies its index, `events-00000.index`: a line for each batch, written when the batch is
-//! on its way to the disk, with a checksum of its bytes. What has no line was cut off; what does not match
-//! its line is not read. `meta.json` says what was recorded where, and how it ended; a recorder that
-//! was killed never wrote that, and so its trace says that it ends without a goodbye.
+//! The events are in Arrow IPC streams, `events-00000.arrows` and so on, in the order in which the model took
+//! them, including losses. [`Reader::events`] returns them, and the same step gives the same verdicts. Each
+//! stream has an index, `events-00000.index`, with a line for each batch. The line has a checksum of the
+//! batch's bytes, and is written after the batch was given to the system. A batch without a line was cut off;
+//! a batch that does not match its line is not read. `meta.json` says what was recorded, where, and how the
+//! recording ended. A recorder that was killed never wrote the end, so its trace counts as one without a
+//! goodbye.
 //!
-//! [`schema`] is the one place that knows the columns; `docs/trace-format.md` is made from it.
+//! Only [`schema`] knows the columns; `docs/trace-format.md` is made from it.
 //!
-//! What is absent here: a clock, a thread, an opinion on what an event means, polars and aya.
+//! What is absent here: clocks, threads, the meaning of events, polars and aya.
 
 mod accounted;
 mod column;
@@ -33,8 +34,8 @@ pub use meta::{End, How, Meta};
 pub use reader::{Batches, Events, Reader};
 pub use writer::{CutShort, Limits, Writer};
 
-/// Version of the folder's layout and of the columns. It changes when what is written would be misread by
-/// a reader of the version before.
+/// Version of the folder's layout and of the columns. It changes when a reader of the previous version would
+/// misread what is written.
 pub const FORMAT: u32 = 1;
 
 /// The oldest version of the probes' events ([`krcu_common::ABI_VERSION`]) that is read. Before version 4 a barrier does not

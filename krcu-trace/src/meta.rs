@@ -1,8 +1,8 @@
-//! Meta: `meta.json`, which says what was recorded where, and how it ended.
+//! Meta: `meta.json`, which says what was recorded, where, and how the recording ended.
 //!
-//! It is written when the recording begins, with `ended: null`, and replaced as one when it ends. Its first
-//! member is a checksum of the file with eight zeros in that place: what was changed afterwards, by a person
-//! or by a disk, is not taken for what krcu wrote.
+//! It is written when the recording begins, with `ended: null`, and replaced as a whole when the recording ends.
+//! Its first member is a checksum of the file with eight zeros in the place of the checksum. So krcu detects
+//! if a person or a disk has changed the file later.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ use crate::{FORMAT, Reason, TraceError};
 /// The file's name in the folder.
 pub const FILE: &str = "meta.json";
 
-/// Most bytes of it: a plan is some ten thousand.
+/// The most bytes that it may have. A plan has some ten thousand.
 const MOST_BYTES: u64 = 16 << 20;
 
 const HEAD: &str = "{\n  \"crc32\": \"";
@@ -33,7 +33,7 @@ pub struct Meta {
     pub abi: u32,
     /// Version of krcu.
     pub krcu: String,
-    /// What no other trace is called: in each segment as well.
+    /// The unique name of the trace, which each segment has too.
     pub trace: String,
     /// The kernel and its machine.
     pub kernel: Kernel,
@@ -43,11 +43,11 @@ pub struct Meta {
     pub watch: Seen,
     /// Every probe that krcu has, and whether this kernel offered it.
     pub probes: Vec<Probe>,
-    /// What cannot be decided on this kernel, one sentence each.
+    /// What cannot be decided on this kernel, with one sentence for each thing.
     pub undecidable: Vec<String>,
-    /// The command that ran meanwhile, word by word; empty when there was none.
+    /// The words of the command that ran meanwhile; empty if there was none.
     pub command: Vec<String>,
-    /// How it ended; null in a trace whose recorder was killed, or is still at work.
+    /// How the recording ended; null if its recorder was killed or is still running.
     pub ended: Option<End>,
 }
 
@@ -66,11 +66,11 @@ pub struct Kernel {
     pub btf: Option<Btf>,
     /// CPUs that could ever be present; 0 when not known.
     pub possible_cpus: u32,
-    /// Ticks a second, where the kernel's configuration could be read.
+    /// Ticks per second, if the kernel's configuration could be read.
     pub hz: Option<u32>,
 }
 
-/// What tells one kernel's type information from another's.
+/// The identity of the kernel's type information.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Btf {
     /// Its size.
@@ -79,7 +79,7 @@ pub struct Btf {
     pub crc32: String,
 }
 
-/// Two clocks at one moment: what turns the events' times into times of day.
+/// Two clocks at one moment, to convert the times of events into times of day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
     /// CLOCK_MONOTONIC.
@@ -93,7 +93,7 @@ pub struct Clock {
 pub struct Seen {
     /// When the last probe was attached.
     pub attached_ns: u64,
-    /// What this kernel does not let be seen, in the words of a script.
+    /// What cannot be seen on this kernel, in the words of a script.
     pub blind: Vec<String>,
 }
 
@@ -106,7 +106,7 @@ pub struct Probe {
     pub target: String,
     /// `offered`, `not_needed`, `not_offered` or `not_looked_at`.
     pub offer: String,
-    /// Why, where it is not offered.
+    /// Why it is not offered, if it is not.
     pub why: Option<String>,
 }
 
@@ -116,11 +116,11 @@ pub struct Probe {
 pub enum How {
     /// The command ended.
     Exit,
-    /// krcu was told to end by a signal.
+    /// A signal told krcu to end.
     Signal,
-    /// The time that was asked for was over.
+    /// The time that the user asked for was over.
     Duration,
-    /// The events could not be written, or the last of them not waited for: they are not all here.
+    /// Events could not be written, or krcu could not wait for the last ones, so some are missing.
     CutShort,
 }
 
@@ -135,7 +135,7 @@ pub struct End {
     pub rows: u64,
     /// Segments.
     pub segments: u32,
-    /// What the run itself reported: with the events, all that a replay needs to report the same.
+    /// What the run itself reported. A replay needs this and the events to give the same report.
     pub run: Run,
 }
 
@@ -146,13 +146,13 @@ pub struct Run {
     pub probes: u64,
     /// From the start of krcu until every probe was attached.
     pub attach_ns: u64,
-    /// From there to the start of detaching.
+    /// From there until detaching began.
     pub duration_ns: u64,
     /// Events not seen.
     pub lost: Losses,
-    /// Events that have no site, because there was no room for their stack.
+    /// Events without a site, because there was no room for their stack.
     pub without_site: u64,
-    /// What became of everything that the probes saw.
+    /// What happened to everything that the probes saw, by kind and CPU.
     pub accounts: Vec<Account>,
     /// Status of the command, as a shell reports it.
     pub command_status: u8,
@@ -160,24 +160,24 @@ pub struct Run {
     pub strict: bool,
     /// Exit status when something is flagged.
     pub exit_flagged: u8,
-    /// Whether events were to go elsewhere too and are not all there.
+    /// Whether a second output of the events was asked for and is incomplete.
     pub events_cut_short: bool,
 }
 
-/// Events that were lost or missed, by what the kernel's counters say.
+/// Events that were lost or missed, according to the counters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Losses {
     /// Events that found no room in the ring.
     pub ring_full: u64,
     /// Runs of a probe that the kernel skipped.
     pub probe_missed: u64,
-    /// What a map of the probes had no room to remember.
+    /// How often a map of the probes had no room.
     pub map_full: u64,
     /// Of all these, entries into `kmem_cache_destroy()`.
     pub destroys: u64,
 }
 
-/// What became of everything that the probes saw of one kind on one CPU.
+/// What happened to everything of one kind that the probes saw on one CPU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Account {
     /// The CPU.
@@ -195,7 +195,7 @@ pub struct Account {
 }
 
 impl Seen {
-    /// What a watch knows, to be kept.
+    /// The part of a watch that a trace keeps.
     #[must_use]
     pub fn of(watch: &Watch) -> Seen {
         let blind = watch.blind.iter().map(|blind| blind.word().to_owned()).collect();
@@ -204,10 +204,10 @@ impl Seen {
 }
 
 impl Meta {
-    /// The watch that the events are of.
+    /// The watch to which the events belong.
     ///
     /// # Errors
-    /// When it was blind to something that this version does not know.
+    /// When something could not be seen that this version does not know.
     pub fn watch(&self) -> Result<Watch, Reason> {
         let of_word = |word: &String| {
             Blind::of_word(word).ok_or_else(|| Reason::Word { word: word.clone(), column: "blind" })
@@ -228,10 +228,10 @@ impl Meta {
         Ok(format!("{HEAD}{sum:08x}{}", &zeroed[HEAD.len() + ZEROS.len()..]))
     }
 
-    /// Puts it into the folder, in place of the one that was there.
+    /// Writes it into the folder, and replaces the one that was there.
     ///
     /// # Errors
-    /// When it cannot be written; then the one that was there still is.
+    /// When it cannot be written. Then the old one is still there.
     pub fn store(&self, folder: &Path) -> io::Result<()> {
         let new = folder.join(format!("{FILE}.new"));
         let mut file = File::create(&new)?;
@@ -243,7 +243,7 @@ impl Meta {
     /// Reads it from the folder.
     ///
     /// # Errors
-    /// When there is none, or it is not what a krcu of this version wrote.
+    /// When there is none, or a krcu of this version did not write it.
     pub fn load(folder: &Path) -> Result<Meta, TraceError> {
         let file = folder.join(FILE);
         read(&file).map_err(|reason| reason.of(&file))
@@ -252,14 +252,14 @@ impl Meta {
     /// Reads it from its text.
     ///
     /// # Errors
-    /// When it is not what a krcu of this version wrote.
+    /// When a krcu of this version did not write it.
     pub fn parse(bytes: &[u8]) -> Result<Meta, Reason> {
         let text = str::from_utf8(bytes).map_err(|_| Reason::Text("it is no text"))?;
         let no_sum = Reason::Text("it does not begin with its checksum, as krcu writes it");
         let Some(rest) = text.strip_prefix(HEAD) else { return Err(no_sum) };
         let Some((digits, rest)) = rest.split_at_checked(ZEROS.len()) else { return Err(no_sum) };
         let Ok(told) = u32::from_str_radix(digits, 16) else { return Err(no_sum) };
-        // A capital is another byte than was written, though it is the same digit.
+        // A capital digit has the same value, but it is not the byte that was written.
         if digits != format!("{told:08x}") {
             return Err(no_sum);
         }
@@ -269,7 +269,7 @@ impl Meta {
         if found != told {
             return Err(Reason::Checksum { told, found });
         }
-        // The version first: the members of another one may be others.
+        // Checks the version first, because another version may have other members.
         let value: serde_json::Value = serde_json::from_str(text)?;
         let told = |member| value.get(member).map_or_else(|| "none".to_owned(), ToString::to_string);
         let (format, abi) = (told("format"), told("abi"));

@@ -1,8 +1,9 @@
-//! Reader: the folder of a trace, batch by batch, in memory that no file can ask for more of.
+//! Reader: reads the folder of a trace batch by batch, with a bound on memory that no file can exceed.
 //!
-//! Every chunk is held against its checksum first, then against [`crate::guard`]'s bounds, and only then
-//! given to Arrow. In a trace without an end, what the last segment has behind its last whole chunk was being
-//! written when the recorder was killed, and is left; anywhere else it is an error.
+//! The reader checks the checksum of every chunk first, then the bounds of [`crate::guard`], and only then
+//! gives the chunk to Arrow. In a trace without an end, the bytes after the last whole chunk of the last
+//! segment were being written when the recorder was killed, so the reader ignores them. In any other place,
+//! such bytes are an error.
 
 use std::{
     fs::{self, File},
@@ -37,10 +38,10 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens a trace: reads `meta.json`, and looks which segments there are.
+    /// Opens a trace: reads `meta.json` and finds the segments.
     ///
     /// # Errors
-    /// When the folder is no trace of this version, or a segment is missing.
+    /// When the folder is not a trace of this version, or a segment is missing.
     pub fn open(folder: &Path) -> Result<Reader, TraceError> {
         let meta = Meta::load(folder)?;
         let mut numbers = Vec::new();
@@ -77,38 +78,38 @@ impl Reader {
         &self.meta
     }
 
-    /// Segments.
+    /// The number of segments.
     #[must_use]
     pub fn segments(&self) -> u32 {
         self.segments
     }
 
-    /// Bytes of all streams: what a progress bar goes up to.
+    /// Bytes of all streams, as the maximum of a progress bar.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The files of the streams, in their order.
+    /// The files of the streams, in order.
     #[must_use]
     pub fn streams(&self) -> Vec<PathBuf> {
         (0..self.segments).map(|segment| self.folder.join(stream_name(segment))).collect()
     }
 
-    /// The last moment at which the recorder knew what had been lost, if it got that far. What a trace with
-    /// an end knows is in [`Meta::ended`].
+    /// The last moment at which the recorder knew all losses, if it noted one. In a trace with an end,
+    /// [`Meta::ended`] has the losses.
     ///
     /// # Errors
-    /// When a line of that file is not what was written.
+    /// When a line of that file was changed.
     pub fn accounted(&self) -> Result<Option<Accounted>, TraceError> {
         Accounted::last(&self.folder)
     }
 
-    /// What a trace that ends before its run does not know: what was lost before the last account and is in no
-    /// gap of its own, of those that its events have, and everything since.
+    /// What a trace that ends before its run does not know: the losses before the last account that none of
+    /// its own gaps (`told`) covers, and everything after that account.
     ///
     /// # Errors
-    /// As [`Reader::accounted`].
+    /// Those of [`Reader::accounted`].
     pub fn unaccounted(&self, attached: Time, told: &[Gap]) -> Result<Vec<Gap>, TraceError> {
         let nothing = Accounted { at: attached, ..Accounted::default() };
         let accounted = self.accounted()?.unwrap_or(nothing);
@@ -147,7 +148,7 @@ impl Reader {
     }
 }
 
-/// The batches of a trace. After an error there is none.
+/// The batches of a trace. After an error there are no more.
 #[derive(Debug)]
 pub struct Batches<'a> {
     reader: &'a Reader,
@@ -168,7 +169,7 @@ impl Batches<'_> {
         self.bytes
     }
 
-    /// Bytes of what was being written when the recorder was killed; known when there is no batch left.
+    /// Bytes that were being written when the recorder was killed; known after the last batch.
     #[must_use]
     pub fn torn_bytes(&self) -> u64 {
         self.torn_bytes
@@ -201,7 +202,7 @@ impl Batches<'_> {
         }
     }
 
-    /// A trace that says how many rows it has must have them.
+    /// Checks the number of rows, if the trace says how many it has.
     fn end(&self) -> Result<(), TraceError> {
         match &self.reader.meta.ended {
             Some(ended) if ended.rows != self.rows => {
@@ -226,7 +227,7 @@ impl Iterator for Batches<'_> {
     }
 }
 
-/// The events of a trace. After an error there is none.
+/// The events of a trace. After an error there are no more.
 #[derive(Debug)]
 pub struct Events<'a> {
     batches: Batches<'a>,
@@ -285,7 +286,7 @@ struct SegmentReader {
     size: u64,
     index_file: PathBuf,
     index: BufReader<File>,
-    /// Whether it may end anywhere.
+    /// Whether it may end in the middle of a chunk.
     may_be_torn: bool,
     decoder: StreamDecoder,
     told: Line,
@@ -296,7 +297,7 @@ struct SegmentReader {
 }
 
 impl SegmentReader {
-    /// Opens a segment and takes its schema; none when its recorder was killed before that was whole.
+    /// Opens a segment and reads its schema; none if its recorder was killed before the schema was whole.
     fn open(
         reader: &Reader,
         number: u32,
@@ -331,7 +332,7 @@ impl SegmentReader {
             guard::check(&chunk, Expected::Schema)?;
             let schema = try_schema_from_ipc_buffer(&chunk)?;
             belongs(&schema, reader.meta(), number, first_row)?;
-            // It looks at a message without a body when the next one comes.
+            // The decoder reads a message without a body only when the next message comes.
             segment.decoder.decode(&mut Buffer::from_vec(chunk))?;
             Ok(())
         };
@@ -345,7 +346,7 @@ impl SegmentReader {
         reason.at(&self.file, Place { batch: Some(self.batches), row: None })
     }
 
-    /// The next batch; none at the end.
+    /// Reads the next batch; none at the end.
     fn read(&mut self) -> Result<Option<Batch>, TraceError> {
         loop {
             let rows_before = self.told.rows;
@@ -373,7 +374,7 @@ impl SegmentReader {
         if guard::check(&chunk, Expected::Batch)? == Found::End {
             return Ok(None);
         }
-        // Copied to where it is aligned.
+        // This copy is aligned.
         let mut bytes = Buffer::from(chunk.as_slice());
         drop(chunk);
         let columns = self.decoder.decode(&mut bytes)?.ok_or(Reason::Framing("a chunk holds no batch"))?;
@@ -384,7 +385,7 @@ impl SegmentReader {
         Batch::of(columns).map(Some)
     }
 
-    /// The next chunk that has its line and its checksum; none at the end of what is whole.
+    /// Reads the next chunk, which has its line and its checksum; none after the last whole chunk.
     fn chunk(&mut self) -> Result<Option<Vec<u8>>, TraceError> {
         let Some(line) = self.line()? else {
             if self.size > self.told.end && !self.may_be_torn {
@@ -417,7 +418,7 @@ impl SegmentReader {
         Ok(Some(chunk))
     }
 
-    /// The next line of the index.
+    /// Reads the next line of the index.
     fn line(&mut self) -> Result<Option<Line>, TraceError> {
         let mut bytes = Vec::with_capacity(LINE_BYTES);
         let place = Place { batch: Some(self.batches), row: None };
@@ -432,7 +433,7 @@ impl SegmentReader {
     }
 }
 
-/// Whether a segment is of this format, of this trace, and the next one.
+/// Checks that a segment has this format, belongs to this trace, and is the next one.
 fn belongs(schema: &Schema, meta: &Meta, number: u32, first_row: u64) -> Result<(), Reason> {
     let told = |key: &str| schema.metadata().get(key).map_or("none", String::as_str);
     if told(key::FORMAT) != FORMAT.to_string() {

@@ -1,9 +1,9 @@
-//! Schema: every column of the table of events, once, with what a reader has to know of it.
+//! Schema: the one list of the columns of the table of events, with what a reader has to know about each.
 //!
-//! One table, one row an event, one column a fact; a column that an event has nothing to say in is null
-//! there. Columns of a few words are dictionaries with all of the words in them, so that a stream has one
-//! dictionary a column from its begin to its end; free text is not, since a dictionary that grows would have
-//! to be sent again. Compressed, a column of nulls takes a few bytes a batch.
+//! There is one table, with a row for each event and a column for each fact. A column is null for events that
+//! do not have that fact. A column of a few words is a dictionary with all of these words, so that a stream
+//! has one dictionary for the column from begin to end. Free text is not a dictionary, because a dictionary
+//! that grows would have to be sent again. A column of nulls takes a few bytes in a compressed batch.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,11 +21,11 @@ pub enum Type {
     Bool,
     /// A number of 16 bits, without a sign.
     U16,
-    /// Of 32 bits.
+    /// A number of 32 bits, without a sign.
     U32,
-    /// Of 64 bits.
+    /// A number of 64 bits, without a sign.
     U64,
-    /// Of 32 bits, with a sign.
+    /// A number of 32 bits, with a sign.
     I32,
     /// One of these words.
     Words(&'static [&'static str]),
@@ -42,9 +42,9 @@ pub struct Column {
     pub name: &'static str,
     /// What it holds.
     pub holds: Type,
-    /// Whether events may have nothing to say here.
+    /// Whether it may be null.
     pub nullable: bool,
-    /// What one of it is.
+    /// Its unit.
     pub unit: &'static str,
     /// What it means.
     pub meaning: &'static str,
@@ -52,10 +52,10 @@ pub struct Column {
     pub source: &'static str,
 }
 
-/// Gives every column of the table of events, in its order, to another macro.
+/// Gives every column of the table of events, in order, to another macro.
 ///
-/// A column is never null (`always`), or may be (`sometimes`), or is the field of its name of an event (`field`)
-/// and null for kinds that have no such field.
+/// A column is never null (`always`), or may be null (`sometimes`), or is the event's field of the same name
+/// (`field`), which is null for kinds without that field.
 macro_rules! columns {
     ($then:ident) => {
         $then! {
@@ -130,7 +130,7 @@ pub(crate) use columns;
 
 macro_rules! described {
     ($($name:ident $holds:ty, $null:ident, $unit:literal, $meaning:literal, $source:literal;)*) => {
-        /// Every column of the table of events, in its order.
+        /// Every column of the table of events, in order.
         pub const COLUMNS: &[Column] = &[$(Column {
             name: stringify!($name),
             holds: <$holds as Held>::TYPE,
@@ -163,7 +163,7 @@ impl Type {
     }
 }
 
-/// Which trace a segment belongs to, in the metadata of its schema.
+/// The trace to which a segment belongs; it is in the metadata of the segment's schema.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Belongs {
     /// [`crate::Meta::trace`].

@@ -20,10 +20,11 @@ use crate::{
     schema::{self, Belongs},
 };
 
-/// How hard zstd tries: the least. What repeats in events is near, and the recorder must keep up.
+/// The compression level of zstd: the lowest. Repetitions in events are close together, and the recorder must
+/// keep up.
 const ZSTD_LEVEL: i32 = 1;
 
-/// To how many bytes buffers are padded: the least that Arrow allows.
+/// Buffers are padded to a multiple of this many bytes, the lowest number that Arrow allows.
 const ALIGNMENT: usize = 8;
 
 /// The name of a segment's stream.
@@ -62,7 +63,7 @@ impl SegmentWriter {
     pub(crate) fn create(folder: &Path, belongs: &Belongs) -> io::Result<SegmentWriter> {
         let new = |name: String| -> io::Result<File> { File::create_new(PathBuf::from(folder).join(name)) };
         let schema = schema::of_segment(belongs);
-        // A batch of a quiet second is small, and has some seventy buffers: padding is most of it.
+        // The batch of a quiet second is small but has some seventy buffers, so most of it would be padding.
         let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)
             .and_then(|options| options.try_with_compression(Some(CompressionType::ZSTD)))
             .and_then(|options| options.try_with_compression_level(Some(ZSTD_LEVEL)))
@@ -79,7 +80,7 @@ impl SegmentWriter {
         Ok(segment)
     }
 
-    /// The schema, which its batches have to have.
+    /// The schema that its batches must have.
     pub(crate) fn schema(&self) -> SchemaRef {
         SchemaRef::clone(&self.schema)
     }
@@ -89,13 +90,13 @@ impl SegmentWriter {
         self.told.end
     }
 
-    /// Hands a batch to the system.
+    /// Gives a batch to the system.
     pub(crate) fn write(&mut self, batch: &RecordBatch) -> io::Result<()> {
         self.stream.write(batch).map_err(to_io)?;
         self.put(batch.num_rows() as u64)
     }
 
-    /// Closes the stream, and has it all on the disk.
+    /// Closes the stream, and waits until all of it is on the disk.
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.stream.finish().map_err(to_io)?;
         self.put(0)?;
@@ -103,7 +104,7 @@ impl SegmentWriter {
         self.index_file.sync_all()
     }
 
-    /// What the stream holds goes to the system as one chunk, then the chunk's line.
+    /// Gives the contents of the stream to the system as one chunk, and then the line of the chunk.
     fn put(&mut self, rows: u64) -> io::Result<()> {
         let chunk = self.stream.get_mut();
         if chunk.len() > MOST_BYTES {

@@ -1,7 +1,7 @@
-//! Writer: events into the folder of a trace, a batch at a time.
+//! Writer: writes events into the folder of a trace, batch by batch.
 //!
-//! What cannot be written ends the trace, not the run: the verdicts do not depend on it, and the error is
-//! kept for the end. There is no clock here: the caller says what time it is.
+//! If something cannot be written, the trace ends but the run continues: the verdicts do not depend on the
+//! trace, and the error is reported at the end. There is no clock here: the caller says what time it is.
 
 use std::{
     fs, io,
@@ -20,21 +20,21 @@ use crate::{
     segment::SegmentWriter,
 };
 
-/// When a batch, and a segment, is full.
+/// The limits at which a batch or a segment is full.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Rows of a batch; at most [`Limits::MOST_ROWS`].
     pub rows: usize,
-    /// Age of its first event.
+    /// Age of the first event of a batch.
     pub age: Duration,
-    /// Bytes of a segment; one may be larger by a batch.
+    /// Bytes of a segment. It may become larger by one batch.
     pub segment_bytes: Option<u64>,
     /// Time from the first event of a segment to its last.
     pub segment_time: Option<Duration>,
 }
 
 impl Limits {
-    /// Most rows of a batch that a reader takes.
+    /// The most rows in a batch that a reader accepts.
     pub const MOST_ROWS: usize = crate::guard::MOST_ROWS;
 }
 
@@ -44,10 +44,10 @@ impl Default for Limits {
     }
 }
 
-/// Bytes of text after which a batch is full, however few its rows.
+/// A batch with this many bytes of text is full, even if it has few rows.
 const FULL_TEXT_BYTES: usize = 4 << 20;
 
-/// The events are not all in the trace.
+/// Some events are missing in the trace.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "the trace {} is cut short ({source}), the report is not: name a place with room for it",
@@ -73,19 +73,19 @@ pub struct Writer {
     meta: Meta,
     limits: Limits,
     columns: Columns,
-    /// None once a write has failed.
+    /// None after a write has failed.
     segment: Option<SegmentWriter>,
     failed: Option<io::Error>,
-    /// Of the segment that is being written.
+    /// The number of the segment that is being written.
     number: u32,
-    /// Rows that are with the system.
+    /// Rows that were given to the system.
     rows: u64,
     first_of_batch: Option<Time>,
     first_of_segment: Option<Time>,
 }
 
 impl Writer {
-    /// Creates the folder. What is in it already stays: a folder with anything in it is refused.
+    /// Creates the folder. It refuses a folder that has anything in it, so existing files stay as they are.
     ///
     /// # Errors
     /// When it cannot be created, or is not empty.
@@ -100,7 +100,7 @@ impl Writer {
                 }
                 Writer::begin(folder, meta, limits)
             }
-            // What is no trace is not left there.
+            // Does not leave a folder that is not a trace.
             created => created.and_then(|()| {
                 Writer::begin(folder, meta, limits).inspect_err(|_| drop(fs::remove_dir_all(folder)))
             }),
@@ -126,7 +126,7 @@ impl Writer {
         })
     }
 
-    /// The next event.
+    /// Takes the next event.
     pub fn event(&mut self, event: &Event) {
         if self.segment.is_none() {
             return;
@@ -141,15 +141,15 @@ impl Writer {
         }
     }
 
-    /// Says what time it is: a batch that has waited long enough is written.
+    /// Takes the current time, and writes the batch if it has waited long enough.
     pub fn tick(&mut self, now: Time) {
         if self.first_of_batch.is_some_and(|first| is_older(first, now, self.limits.age)) {
             self.flush(now);
         }
     }
 
-    /// Says what was accounted for at a moment before which every event was given: if the recorder is killed,
-    /// what ended before that moment can still be decided.
+    /// Takes the account at a moment for which all earlier events were given. If the recorder is killed,
+    /// destroys that ended before that moment can still be decided.
     pub fn account(&mut self, accounted: Accounted) {
         self.flush(accounted.at);
         if self.segment.is_some()
@@ -159,13 +159,13 @@ impl Writer {
         }
     }
 
-    /// Whether something could not be written: nothing is, from then on.
+    /// Whether something could not be written. From then on, nothing is written.
     #[must_use]
     pub fn is_cut_short(&self) -> bool {
         self.failed.is_some()
     }
 
-    /// Bytes of the segment that is being written, as far as they are with the system.
+    /// Bytes of the current segment that were given to the system.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.segment.as_ref().map_or(0, SegmentWriter::bytes)
@@ -206,10 +206,10 @@ impl Writer {
         self.columns = Columns::default();
     }
 
-    /// Writes what is left, and the goodbye.
+    /// Writes the remaining events and the goodbye.
     ///
     /// # Errors
-    /// When that or anything before it could not be written. A trace that is cut short says so, where there
+    /// When these, or anything before them, could not be written. A trace that is cut short says so, if there
     /// is room for that.
     pub fn finish(mut self, how: How, at: Time, run: Run) -> Result<(), CutShort> {
         self.flush(at);

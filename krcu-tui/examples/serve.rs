@@ -1,5 +1,5 @@
-//! Serves a trace or a script on a socket as an agent would, in its own time and then for ever: to try the screens of a
-//! live agent where none can run. One client at a time.
+//! Serves a trace or a script on a socket as an agent would, in real time and then for ever. It is for trying
+//! the screens of a live agent on a machine where no agent can run. It serves one client at a time.
 //!
 //! `cargo run -p krcu-tui --example serve -- /tmp/krcu.sock krcu-model/tests/traces/6.12-pending.script`, and
 //! `krcu-tui --socket /tmp/krcu.sock` beside it.
@@ -63,7 +63,7 @@ fn serve(tape: &Tape, mut client: UnixStream) -> anyhow::Result<()> {
             say(&mut client, &Line::Question(Box::new(question)))?;
             asked = Some(destroy);
         }
-        // Behind the end of the trace nothing happens, but time goes on.
+        // After the end of the trace nothing happens, but time goes on.
         let at_ns = u64::try_from(begin.elapsed().as_nanos())?.max(report.at_ns);
         say(&mut client, &Line::Report(Box::new(Report { at_ns, ..report })))?;
         thread::sleep(INTERVAL);

@@ -1,7 +1,9 @@
-//! Guard: a thread that ends the program when it is told to, or when its terminal is gone, whatever the other threads do.
+//! Guard: a thread that ends the program when a signal says so or the terminal is gone, whatever the other
+//! threads do.
 //!
-//! Whoever reads keys from a terminal that hung up gets an end of file or an error for ever, and the library that reads
-//! them here tries again for ever. So it is not left to the thread that reads keys to see it.
+//! When a terminal has hung up, a read of a key returns an end of file or an error every time, and the
+//! library that reads keys here tries again for ever. So the thread that reads keys cannot be the one that
+//! notices.
 
 use std::{
     fs::File,
@@ -32,12 +34,13 @@ use signal_hook::{
 
 /// Signals that tell the program to end.
 const SIGNALS: [i32; 3] = [SIGTERM, SIGHUP, SIGINT];
-/// A program that ends on a signal has the status of a shell's command that did: this and the signal's number.
+/// A program that a signal ends has the same status as a command in a shell: this number plus the signal's
+/// number.
 const SIGNALLED: u8 = 128;
-/// How long the thread that draws may take to give the terminal back, once it is told to.
+/// How long the drawing thread may take to give the terminal back, once it is told to.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What the thread that draws and whoever ends the program tell each other.
+/// What the drawing thread and the guard tell each other.
 #[derive(Debug, Default)]
 pub struct Ending {
     is_told: AtomicBool,
@@ -52,7 +55,8 @@ impl Ending {
         self.is_told.load(Ordering::Relaxed)
     }
 
-    /// The terminal is given back. Where somebody has told the program to end, he ends it, and says why before.
+    /// Says that the terminal is given back. If the program has been told to end, the thread that told it
+    /// ends it, and prints the reason first.
     pub(crate) fn is_given_back(&self) {
         *self.is_over.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.over.notify_all();
@@ -61,8 +65,8 @@ impl Ending {
         }
     }
 
-    /// Has the thread that draws give the terminal back between two frames; whether that is done in time. Whoever asks
-    /// for it ends the program then.
+    /// Makes the drawing thread give the terminal back between two frames. Returns whether that is done in
+    /// time. The caller then ends the program.
     pub(crate) fn ends(&self) -> bool {
         self.is_told.store(true, Ordering::Relaxed);
         let over = self.is_over.lock().unwrap_or_else(PoisonError::into_inner);
@@ -71,10 +75,10 @@ impl Ending {
     }
 }
 
-/// Puts up the guard; from here on signals end the program through it.
+/// Starts the guard; from here on signals end the program through it.
 ///
 /// # Errors
-/// When signals cannot be caught, or no thread can be had.
+/// When signals cannot be caught, or no thread can be started.
 pub fn put_up() -> anyhow::Result<Arc<Ending>> {
     let ending = Arc::new(Ending::default());
     let mut told = Vec::new();
@@ -88,12 +92,12 @@ pub fn put_up() -> anyhow::Result<Arc<Ending>> {
     thread::Builder::new()
         .name("guard".to_owned())
         .spawn(move || stand(&guarded, &told, &terminals))
-        .context("no thread can be had")?;
+        .context("cannot start a thread")?;
     Ok(ending)
 }
 
-/// Ends the program if its terminal is gone: whoever failed for that has nobody to say so to, and what says so all the
-/// same panics for having failed.
+/// Ends the program if its terminal is gone. There is nobody left to print an error to, and printing to a
+/// lost terminal would panic.
 pub fn end_if_gone() {
     let stdout = stdout();
     let mut watched = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
@@ -106,7 +110,7 @@ fn signalled(signal: i32) -> u8 {
     SIGNALLED.saturating_add(u8::try_from(signal).unwrap_or(u8::MAX))
 }
 
-/// The terminal that keys come from, and the one that is drawn on.
+/// The terminal that keys come from, and the terminal that is drawn on.
 fn terminals() -> std::io::Result<Vec<OwnedFd>> {
     let keys = if stdin().is_terminal() {
         stdin().as_fd().try_clone_to_owned()?
@@ -118,7 +122,7 @@ fn terminals() -> std::io::Result<Vec<OwnedFd>> {
 
 fn stand(ending: &Ending, told: &[(UnixStream, u8)], terminals: &[OwnedFd]) {
     let signals = told.iter().map(|(stream, _)| PollFd::new(stream.as_fd(), PollFlags::POLLIN));
-    // That it hung up is said whether it is asked for or not.
+    // poll() always reports a hang-up, whether it is asked for or not.
     let gone = terminals.iter().map(|fd| PollFd::new(fd.as_fd(), PollFlags::empty()));
     let mut watched: Vec<PollFd<'_>> = signals.chain(gone).collect();
     loop {
@@ -130,13 +134,13 @@ fn stand(ending: &Ending, told: &[(UnixStream, u8)], terminals: &[OwnedFd]) {
         let has = |fd: &PollFd<'_>| fd.revents().is_some_and(|events| !events.is_empty());
         let (signals, gone) = watched.split_at(told.len());
         if gone.iter().any(has) {
-            // Nothing is to be given back to nobody.
+            // There is no terminal left to give back.
             exit(signalled(SIGHUP).into());
         }
         if let Some((_, (_, status))) = signals.iter().zip(told).find(|(fd, _)| has(fd)) {
             if !ending.ends() {
-                // It is stuck: in a terminal that takes no more output, or in one that is just going. What is left to
-                // be done without writing is done.
+                // The drawing thread is stuck: the terminal takes no more output, or is just going away. Do
+                // what can be done without writing.
                 let _ = disable_raw_mode();
             }
             exit((*status).into());

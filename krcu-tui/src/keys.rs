@@ -1,13 +1,14 @@
-//! Keys: the one table of what a key does where. Help, and the line at the foot of a screen, are drawn from it.
+//! Keys: the one table of what each key does on which screen. The help screen and the line at the foot of
+//! each screen come from it.
 
 use crate::state::Screen;
 
-/// A key, as a person names it.
+/// A key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
-    /// One that writes.
+    /// A character.
     Char(char),
-    /// With the control key.
+    /// A character with the control key.
     Control(char),
     /// Return.
     Enter,
@@ -15,9 +16,9 @@ pub enum Key {
     Escape,
     /// Backspace.
     Backspace,
-    /// Tabulator.
+    /// Tab.
     Tab,
-    /// The same with shift.
+    /// Tab with shift.
     BackTab,
     /// Cursor up.
     Up,
@@ -37,56 +38,56 @@ pub enum Key {
     End,
 }
 
-/// What is done.
+/// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// The program ends.
+    /// End the program.
     Quit,
-    /// This screen is shown.
+    /// Show this screen.
     Show(Screen),
-    /// The next screen is shown.
+    /// Show the next screen.
     NextScreen,
-    /// The one before.
+    /// Show the previous screen.
     PreviousScreen,
-    /// Help is shown, or hidden.
+    /// Show or hide the help.
     Help,
-    /// The terminal is drawn anew.
+    /// Draw the whole terminal again.
     Redraw,
-    /// The program is stopped, and its shell is there.
+    /// Stop the program, and return to its shell.
     Stop,
-    /// So many rows down, or up.
+    /// Move this many rows down (or up, if negative).
     Move(i32),
-    /// A page down, or up.
+    /// Move a page down (or up, if negative).
     Page(i32),
-    /// The first row.
+    /// Select the first row.
     First,
-    /// The last row.
+    /// Select the last row.
     Last,
-    /// What is selected is looked at.
+    /// Open what is selected.
     Open,
-    /// Back to where one came from; a filter is taken off.
+    /// Go back, or remove the filter.
     Back,
-    /// A filter is typed.
+    /// Begin to type a filter.
     Filter,
-    /// Sorted by the next column.
+    /// Sort by the next column.
     Sort,
-    /// Sorted the other way.
+    /// Reverse the order.
     Reverse,
-    /// What if of the selected destroy.
+    /// Show the what-if of the selected destroy.
     WhatIf,
-    /// Plays, or pauses.
+    /// Play or pause.
     Play,
-    /// One event.
+    /// Take one event.
     Step,
-    /// To the next destroy.
+    /// Go to the next destroy.
     NextDestroy,
-    /// Faster, or slower.
+    /// Play faster (or slower, if negative).
     Speed(i32),
-    /// So many hundredths of the run on, or back.
+    /// Go this many hundredths of the run forward (or back, if negative).
     Seek(i32),
-    /// The begin of the run.
+    /// Go to the beginning of the run.
     Begin,
-    /// The end of the run.
+    /// Go to the end of the run.
     End,
 }
 
@@ -106,11 +107,11 @@ pub enum Where {
 }
 
 impl Where {
-    /// All of them, in the order of help.
+    /// All places, in the order of the help screen.
     pub const ALL: [Where; 5] =
         [Where::Everywhere, Where::Lists, Where::Caches, Where::Verdicts, Where::Replay];
 
-    /// In words, as a heading.
+    /// The heading.
     #[must_use]
     pub fn heading(self) -> &'static str {
         match self {
@@ -122,7 +123,7 @@ impl Where {
         }
     }
 
-    /// Whether it is here.
+    /// Whether a place is the current one.
     #[must_use]
     pub fn is_here(self, screen: Screen, is_replay: bool) -> bool {
         match self {
@@ -138,17 +139,17 @@ impl Where {
 /// One line of the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
-    /// The keys, each of which does it.
+    /// The keys; each of them does it.
     pub keys: &'static [Key],
-    /// How they are written.
+    /// How the keys are written.
     pub label: &'static str,
-    /// What is done.
+    /// What they do.
     pub action: Action,
-    /// Where.
+    /// Where they do it.
     pub place: Where,
-    /// In words; empty of one that another's label and words stand for.
+    /// A few words for the help screen; empty if another line's label and words include this line.
     pub help: &'static str,
-    /// In one word at the foot of a screen; empty where it is only in help.
+    /// One word for the foot of a screen; empty if only the help screen shows it.
     pub hint: &'static str,
 }
 
@@ -163,7 +164,7 @@ const fn key(
     Binding { keys, label, action, place, help, hint }
 }
 
-/// The table. Of two lines with the same key the first holds whose place is here.
+/// The table. If two lines have the same key, the first one whose place is the current one counts.
 pub const KEYS: &[Binding] = &[
     key(&[Key::Char('q'), Key::Control('c')], "q", Action::Quit, Where::Everywhere, "quit", "quit"),
     key(&[Key::Char('?'), Key::Char('h')], "?", Action::Help, Where::Everywhere, "this help", "help"),
@@ -182,9 +183,9 @@ pub const KEYS: &[Binding] = &[
     key(&[Key::Char('4')], "", Action::Show(Screen::Verdicts), Where::Everywhere, "", ""),
     key(&[Key::Char('5')], "", Action::Show(Screen::WhatIf), Where::Everywhere, "", ""),
     key(&[Key::Char('6')], "", Action::Show(Screen::Probes), Where::Everywhere, "", ""),
-    key(&[Key::Control('l')], "Ctrl-L", Action::Redraw, Where::Everywhere, "draw the terminal anew", ""),
-    key(&[Key::Control('z')], "Ctrl-Z", Action::Stop, Where::Everywhere, "to the shell; fg comes back", ""),
-    key(&[Key::Escape], "Esc", Action::Back, Where::Everywhere, "back; take the filter off", ""),
+    key(&[Key::Control('l')], "Ctrl-L", Action::Redraw, Where::Everywhere, "redraw the screen", ""),
+    key(&[Key::Control('z')], "Ctrl-Z", Action::Stop, Where::Everywhere, "suspend; fg resumes", ""),
+    key(&[Key::Escape], "Esc", Action::Back, Where::Everywhere, "go back; remove the filter", ""),
     key(&[Key::Down, Key::Char('j')], "↓ j", Action::Move(1), Where::Lists, "down", ""),
     key(&[Key::Up, Key::Char('k')], "↑ k", Action::Move(-1), Where::Lists, "up", ""),
     key(&[Key::PageDown, Key::Control('f')], "PgDn", Action::Page(1), Where::Lists, "a page down", ""),
@@ -195,20 +196,20 @@ pub const KEYS: &[Binding] = &[
     key(&[Key::Char('s')], "s", Action::Sort, Where::Caches, "sort by the next column", "sort"),
     key(&[Key::Char('r')], "r", Action::Reverse, Where::Caches, "sort the other way", "reverse"),
     key(&[Key::Enter], "Enter", Action::Open, Where::Caches, "verdict of a destroyed cache", "verdict"),
-    key(&[Key::Enter], "Enter", Action::Open, Where::Verdicts, "its evidence; back to list", "evidence"),
-    key(&[Key::Char('w')], "w", Action::WhatIf, Where::Verdicts, "what if of this destroy", "what if"),
-    key(&[Key::Char(' ')], "Space", Action::Play, Where::Replay, "play, pause", "play"),
-    key(&[Key::Char('.')], ".", Action::Step, Where::Replay, "one event on", "step"),
+    key(&[Key::Enter], "Enter", Action::Open, Where::Verdicts, "show or leave its evidence", "evidence"),
+    key(&[Key::Char('w')], "w", Action::WhatIf, Where::Verdicts, "what if for this destroy", "what if"),
+    key(&[Key::Char(' ')], "Space", Action::Play, Where::Replay, "play or pause", "play"),
+    key(&[Key::Char('.')], ".", Action::Step, Where::Replay, "one event forward", "step"),
     key(&[Key::Char('d')], "d", Action::NextDestroy, Where::Replay, "to the next destroy", "destroy"),
-    key(&[Key::Right], "→", Action::Seek(2), Where::Replay, "2 % of the run on", ""),
-    key(&[Key::Left], "←", Action::Seek(-2), Where::Replay, "2 % of the run back", "seek"),
+    key(&[Key::Right], "→", Action::Seek(2), Where::Replay, "forward 2 % of the run", ""),
+    key(&[Key::Left], "←", Action::Seek(-2), Where::Replay, "back 2 % of the run", "seek"),
     key(&[Key::Char(']'), Key::Char('+')], "]", Action::Speed(1), Where::Replay, "faster", ""),
     key(&[Key::Char('['), Key::Char('-')], "[", Action::Speed(-1), Where::Replay, "slower", "speed"),
-    key(&[Key::Char('0')], "0", Action::Begin, Where::Replay, "to the begin", ""),
+    key(&[Key::Char('0')], "0", Action::Begin, Where::Replay, "to the beginning", ""),
     key(&[Key::Char('$')], "$", Action::End, Where::Replay, "to the end", ""),
 ];
 
-/// What a key does here.
+/// What a key does on this screen.
 #[must_use]
 pub fn action(key: Key, screen: Screen, is_replay: bool) -> Option<Action> {
     let mut here = KEYS.iter().filter(|binding| binding.place.is_here(screen, is_replay));

@@ -1,11 +1,16 @@
-//! krcu-tui: a person watches a krcu agent, or replays what one has seen.
+//! krcu-tui: shows a krcu agent, or the replay of a trace, in a terminal.
 //!
-//! [`connection`] brings reports, from a socket or a trace, on a thread of its own · [`state`] is what is shown and
-//! what of it is selected · [`what_if`] simulates what else a destroy would have cost · [`keys`] is what each key does,
-//! [`manual`] a page of it · [`view`] draws, one file a screen · [`terminal`], [`guard`] (ends the program when it is told to,
-//! or its terminal is gone) and [`run`] put them together. A view borrows the state and changes nothing in it.
+//! - [`connection`] reads reports, from a socket or a trace, on a thread of its own;
+//! - [`state`] is what is shown, and what of it is selected;
+//! - [`what_if`] simulates what other approaches would have cost a destroy;
+//! - [`keys`] says what each key does, and [`manual`] makes the manual page;
+//! - [`view`] draws, with one file for each screen;
+//! - [`guard`] ends the program when a signal says so or the terminal is gone;
+//! - [`terminal`] and [`run`] put these together.
 //!
-//! What is absent here: privileges, aya, and rules that decide a verdict; in [`state`], the terminal and the clock.
+//! A view borrows the state, and changes nothing in it except how far lists are scrolled.
+//!
+//! Absent here: privileges, aya, and rules that decide a verdict; in [`state`], the terminal and the clock.
 
 #![forbid(unsafe_code)]
 

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Where nobody hears it, it is as well.
+            // An error here cannot be shown to anybody.
             let _ = writeln!(stderr(), "krcu tui: {error:#}");
             ExitCode::FAILURE
         }

@@ -1,4 +1,5 @@
-//! Manual: the page and the completions, from the command line's own definition and the table of keys.
+//! Manual: the manual page and the completions, made from the definition of the command line and the table of
+//! keys.
 
 use std::io;
 
@@ -17,10 +18,10 @@ use crate::{
 /// The program's name, which `krcu tui` runs.
 const NAME: &str = "krcu-tui";
 
-/// The text of it.
+/// The text.
 ///
 /// # Errors
-/// None that text in memory has.
+/// None: the text is in memory.
 pub fn text(what: Print) -> io::Result<Vec<u8>> {
     let mut command = Cli::command().name(NAME).bin_name(NAME);
     let mut text = Vec::new();

@@ -1,4 +1,4 @@
-//! Run: the loop that takes keys and reports, and draws a few times a second at the most.
+//! Run: the loop that takes keys and reports, and draws at most a few times a second.
 
 use std::{
     env,
@@ -19,23 +19,23 @@ use crate::{
     view::{self, Drawn, Hits, Target, Theme},
 };
 
-/// Between two frames that reports make necessary.
+/// The time between two frames that reports cause.
 const FRAME: Duration = Duration::from_millis(200);
-/// Between two that a key makes necessary.
+/// The time between two frames that keys cause.
 const KEY_FRAME: Duration = Duration::from_millis(30);
-/// How long a key is waited for before the inbox is looked at.
+/// How long the loop waits for a key before it looks at the inbox.
 const LOOK: Duration = Duration::from_millis(50);
-/// Rows that the wheel turns.
+/// How many rows the wheel moves.
 const WHEEL: i32 = 3;
 
-/// Runs until somebody quits, or the program is told to end.
+/// Runs until the user quits, or the program is told to end.
 ///
 /// # Errors
 /// When there is no terminal, or the trace cannot be read.
 pub fn run(cli: &Cli) -> anyhow::Result<()> {
     let inbox = Inbox::default();
     let mut app = App::default();
-    // What cannot be replayed is said before the terminal is taken.
+    // If the trace cannot be replayed, say so before the terminal is taken.
     let tape = cli.replay.as_ref().map(|path| load(path)).transpose()?;
     let mut taken = Taken::take(!cli.no_mouse)?;
     let mut source: Box<dyn Source> = match tape {
@@ -49,13 +49,13 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     drop(taken);
     done?;
     if let Some(ReplayStatus { name, error: Some(error), .. }) = &app.replay {
-        // There was room for a part of it.
+        // The screen had room for a part of the message only.
         let _ = writeln!(stderr(), "krcu tui: {name} cannot be read to its end: {error}");
     }
     Ok(())
 }
 
-/// Until it is over.
+/// Runs the loop until the program ends.
 fn show(
     cli: &Cli,
     app: &mut App,
@@ -72,7 +72,7 @@ fn show(
     while !app.quit && !taken.ending.is_told() {
         is_pressed |= taken.may_stop(std::mem::take(&mut app.stop))?;
         let since = drawn.map_or(FRAME, |drawn| drawn.elapsed());
-        // What is shown of a silent agent grows older too.
+        // The age of a silent agent's report changes on the screen too.
         is_new |= app.link != Link::Connected || since >= FRAME * 5;
         if (is_pressed && since >= KEY_FRAME) || (is_new && since >= FRAME) {
             if std::mem::take(&mut app.redraw) {
@@ -107,7 +107,7 @@ fn show(
     Ok(())
 }
 
-/// Takes what a person did; gives what is to be asked of a replay.
+/// Takes a key or another event of the terminal. Returns a command for the replay.
 fn take(event: &Event, app: &mut App, hits: &Hits) -> Option<Command> {
     match event {
         Event::Key(pressed) => app.press(key(pressed)?),
@@ -120,7 +120,7 @@ fn take(event: &Event, app: &mut App, hits: &Hits) -> Option<Command> {
     }
 }
 
-/// Takes what the mouse did.
+/// Takes an event of the mouse.
 fn point(mouse: &MouseEvent, app: &mut App, hits: &Hits) -> Option<Command> {
     match mouse.kind {
         MouseEventKind::ScrollDown => app.act(Action::Move(WHEEL)),
@@ -142,19 +142,19 @@ fn point(mouse: &MouseEvent, app: &mut App, hits: &Hits) -> Option<Command> {
     }
 }
 
-/// Whether the user has not asked for none.
+/// Whether colour is allowed: NO_COLOR is not set.
 fn has_colour() -> bool {
     env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// Whether the locale is one of UTF-8, by the variable that counts.
+/// Whether the locale uses UTF-8, according to the variable that takes precedence.
 fn is_utf8() -> bool {
     let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| env::var(name).ok());
     let locale = set.into_iter().find(|value| !value.is_empty()).unwrap_or_default().to_lowercase();
     locale.contains("utf-8") || locale.contains("utf8")
 }
 
-/// Whether it is the kernel's own terminal, whose font has no more than 512 signs.
+/// Whether this is the kernel's own terminal, whose font has at most 512 characters.
 fn is_console() -> bool {
     env::var_os("TERM").is_some_and(|name| name == "linux")
 }

@@ -1,5 +1,5 @@
-//! Terminal: taken when the program begins and when it goes on after it was stopped, given back however it ends and
-//! when it is to be stopped.
+//! Terminal: taken when the program begins and when it continues after a stop; given back when the program
+//! ends, in whatever way, and before it stops.
 
 use std::{
     env,
@@ -36,39 +36,39 @@ use crate::{
     keys::Key,
 };
 
-/// Status of a program that panicked, as Rust's own.
+/// The status of a program that panicked, as Rust sets it.
 const EXIT_PANIC: i32 = 101;
 
-/// How often one in the background looks whether it has the terminal.
+/// How often a program in the background looks whether it has the terminal.
 const BEHIND: Duration = Duration::from_millis(100);
 
-/// Whether the screen that is drawn on is there, to be left once.
+/// Whether the alternate screen is shown; it must be left once.
 static IS_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal, until it is dropped.
 pub struct Taken {
-    /// What is drawn on.
+    /// The terminal that is drawn on.
     pub terminal: Terminal<CrosstermBackend<Stdout>>,
-    /// Whether somebody has told the program to end.
+    /// The guard's messages.
     pub ending: Arc<Ending>,
     mouse: bool,
-    /// SIGTSTP came.
+    /// Whether SIGTSTP came.
     is_to_stop: Arc<AtomicBool>,
-    /// SIGCONT came.
+    /// Whether SIGCONT came.
     is_on_again: Arc<AtomicBool>,
 }
 
 impl Taken {
-    /// Takes it.
+    /// Takes the terminal.
     ///
     /// # Errors
-    /// When there is none, or one that cannot move its cursor.
+    /// When there is no terminal, or it cannot move its cursor.
     pub fn take(mouse: bool) -> anyhow::Result<Taken> {
         if !stdout().is_terminal() {
-            bail!("the output is no terminal");
+            bail!("the output is not a terminal");
         }
         if env::var_os("TERM").is_some_and(|name| name == "dumb") {
-            bail!("the terminal is a dumb one, says TERM: it has to move its cursor");
+            bail!("TERM says that the terminal is a dumb one: krcu tui needs one that can move its cursor");
         }
         let ending = guard::put_up()?;
         hook(Arc::clone(&ending));
@@ -92,8 +92,8 @@ impl Taken {
             .context("cannot draw on the terminal")
     }
 
-    /// Stops the program if SIGTSTP came, or if a key says so; takes the terminal again when the program goes on,
-    /// whoever stopped it. Whether everything is to be drawn.
+    /// Stops the program if SIGTSTP came or a key says so. Takes the terminal again when the program
+    /// continues. Returns whether the whole screen must be drawn.
     ///
     /// # Errors
     /// When the terminal cannot be taken again.
@@ -101,22 +101,24 @@ impl Taken {
         let by_signal = self.is_to_stop.swap(false, Ordering::SeqCst);
         if (by_key || by_signal) && has_shell() {
             give_back();
-            // A terminal sends it to all of a job, so that those who wait for this program stop as well. The call
-            // returns when the program goes on. Nothing but SIGSTOP stops one that catches SIGTSTP.
+            // A terminal sends the signal to a whole job, so that processes which wait for this program stop
+            // as well. The call returns when the program continues. Only SIGSTOP can stop a program that
+            // catches SIGTSTP.
             let whom = if by_key { Pid::from_raw(0) } else { Pid::this() };
             kill(whom, Signal::SIGSTOP).context("cannot stop")?;
             self.is_on_again.store(true, Ordering::SeqCst);
         }
         let is_on_again = self.is_on_again.swap(false, Ordering::SeqCst);
         if is_on_again {
-            // Let go on in the background: whoever sets the terminal there is stopped anew, and cannot be told to end.
+            // The program continues in the background. A program that sets the terminal there is stopped
+            // again, and then cannot be told to end.
             while !is_in_front() {
                 if self.ending.is_told() {
                     return Ok(false);
                 }
                 thread::sleep(BEHIND);
             }
-            // A shell has had it: what it has set is what it gets back.
+            // A shell had the terminal meanwhile. Its settings are the ones to restore later.
             disable_raw_mode().context("cannot take the terminal")?;
             self.enter()?;
             self.anew()?;
@@ -124,13 +126,13 @@ impl Taken {
         Ok(is_on_again)
     }
 
-    /// Has the next frame drawn whole, at the size that the terminal has now.
+    /// Makes the next frame draw everything, at the terminal's current size.
     ///
-    /// Never by [`Terminal::clear`]: that asks the terminal where its cursor is and waits for an answer, which not
-    /// every terminal gives.
+    /// This must not use [`Terminal::clear`], which asks the terminal for its cursor's position and waits for
+    /// an answer. Not every terminal answers.
     ///
     /// # Errors
-    /// When it cannot be written to.
+    /// When the terminal cannot be written to.
     pub fn anew(&mut self) -> anyhow::Result<()> {
         let size = self.terminal.size();
         size.and_then(|size| self.terminal.resize(size.into())).context("cannot draw on the terminal")
@@ -144,7 +146,7 @@ impl Drop for Taken {
     }
 }
 
-/// A panic gives the terminal back before it says what it is.
+/// On a panic, gives the terminal back before the message is printed.
 fn hook(ending: Arc<Ending>) {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |what| {
@@ -153,7 +155,8 @@ fn hook(ending: Arc<Ending>) {
             before(what);
             return;
         }
-        // Without the thread that panicked the rest would wait for ever. What is said is not to be drawn over.
+        // Without the thread that panicked, the others would wait for ever. The message must not be drawn
+        // over.
         if !ending.ends() {
             give_back();
         }
@@ -162,19 +165,20 @@ fn hook(ending: Arc<Ending>) {
     }));
 }
 
-/// Whether the terminal is this job's, and not that of a shell which has let it go on in the background. Of one that
-/// leads no session, as under some test, that cannot be asked.
+/// Whether the terminal belongs to this job, and not to a shell that let the job continue in the background.
+/// If this process has no session with a terminal (as in some tests), the answer is not known.
 fn is_in_front() -> bool {
     tcgetpgrp(stdout()).map_or(true, |group| group == getpgrp())
 }
 
-/// Whether there is a shell that could let a stopped program go on: the one that leads the session is not of this job.
+/// Whether there is a shell that could continue a stopped program: the leader of the session is not in this
+/// job.
 fn has_shell() -> bool {
     getsid(None).is_ok_and(|session| session != getpgrp())
 }
 
-/// Once, whoever comes first: left twice, some terminals put the cursor back over what has been said since. Not from the
-/// background: there the shell has set it as it wants it.
+/// Only the first caller gives it back: if the screen is left twice, some terminals put the cursor back over
+/// later output. Not from the background, where the shell has set the terminal as it needs it.
 fn give_back() {
     if !is_in_front() {
         return;

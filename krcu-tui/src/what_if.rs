@@ -1,4 +1,4 @@
-//! What if: what each approach would have cost a destroy, by a simulation of the agent's question.
+//! What if: simulates what each approach would have cost a destroy, from the agent's question.
 
 use std::collections::BTreeMap;
 
@@ -12,20 +12,21 @@ use krcu_reference::{
 };
 use krcu_report::Question;
 
-/// From which samples are drawn: the same question has the same answer.
+/// The seed of all draws: the same question has the same answer.
 const SEED: u64 = 1;
-/// Bytes of a slab, which the events do not tell: one page.
+/// Bytes of a slab, which the events do not say: one page.
 const SLAB_BYTES: u32 = 4096;
-/// An object of unknown size.
+/// The assumed size of an object whose size is unknown.
 const UNKNOWN_BYTES: u32 = 64;
-/// A grace period where none was seen, and the free of an object: what the golden traces' kernels took, about.
+/// The assumed time of a grace period, if none was seen, and of the free of an object: about what the kernels
+/// of the golden traces took.
 const GRACE_NS: u64 = 20_000_000;
 const FREE_NS: u64 = 500;
 
 /// What each approach would have cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WhatIf {
-    /// The destroy, by its place among all.
+    /// The destroy's number.
     pub destroy: u64,
     /// Its cache.
     pub cache: String,
@@ -35,15 +36,15 @@ pub struct WhatIf {
     pub other_objects: u64,
     /// Deferred frees of this cache that were not kept, and so not simulated: the oldest.
     pub own_left_out: u64,
-    /// Whether some of other caches were not.
+    /// Whether some deferred frees of other caches were left out, too.
     pub others_left_out: bool,
     /// How long the destroy took until it looked at its slabs, on the kernel that was watched.
     pub measured_wait_ns: u64,
     /// Every approach, in the order of the document.
     pub rows: Vec<WhatIfRow>,
-    /// What the times rest on.
+    /// The inputs that the times depend on.
     pub inputs: Vec<InputRow>,
-    /// Why there are no rows, where there are none.
+    /// Why there are no rows, if there are none.
     pub refused: Option<String>,
 }
 
@@ -52,42 +53,43 @@ pub struct WhatIf {
 pub struct WhatIfRow {
     /// The approach, and its option.
     pub approach: String,
-    /// Whether memory was given back, or the cache given up, with an object queued, in this run.
+    /// Whether memory was given back, or the cache given up, while an object was queued, in this run.
     pub is_unsafe: bool,
-    /// Nanoseconds that the caller waits, with barriers before and after the destroy; absent when it never ends.
+    /// Nanoseconds that the caller waits, including barriers before and after the destroy; absent if it never
+    /// ends.
     pub caller_wait_ns: Option<u64>,
-    /// Nanoseconds from its return until everything was given back; absent when that never comes.
+    /// Nanoseconds from the caller's return until everything was given back; absent if that never happens.
     pub linger_ns: Option<u64>,
-    /// Objects of the cache that it waits for by its design.
+    /// Objects of the cache that the approach waits for by design.
     pub waited_for_own: u64,
-    /// The same of other caches.
+    /// The same for other caches.
     pub waited_for_other: u64,
-    /// Grace periods that began because of it.
+    /// Grace periods that began because of this approach.
     pub grace_periods_forced: u64,
-    /// Nanoseconds that unrelated callers of `rcu_barrier()` wait longer.
+    /// How much longer unrelated callers of `rcu_barrier()` wait, in nanoseconds.
     pub bystander_wait_ns: u64,
     /// Bytes of slabs that are never given back.
     pub kept_bytes: u64,
-    /// What would be reported of the cache.
+    /// What would be reported about the cache.
     pub splat: Splat,
-    /// What a module's source would have to say.
+    /// What a module's source has to change.
     pub api_changes: String,
 }
 
-/// What the times of the rows rest on.
+/// An input that the times of the rows depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputRow {
-    /// Of what.
+    /// The kind.
     pub input: InputKind,
     /// Whether it was observed.
     pub origin: Origin,
     /// Where it comes from.
     pub source: String,
-    /// Samples that there are.
+    /// The number of samples.
     pub samples: u64,
 }
 
-/// Simulates every approach. May take a second.
+/// Simulates every approach. This may take a second.
 #[must_use]
 pub fn answer(question: &Question) -> WhatIf {
     let mut answer = WhatIf {

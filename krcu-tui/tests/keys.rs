@@ -1,4 +1,4 @@
-//! Keys and the mouse, from the press to what is shown.
+//! Keys and the mouse, from the press to the screen.
 
 mod common;
 
@@ -25,7 +25,7 @@ fn a_filter_is_typed_kept_and_taken_off() {
     let mut deck = Deck::new(&tape);
     deck.command(Command::Seek(1000));
     deck.press(&[Key::Char('2'), Key::Char('/')]);
-    // While it is typed, keys are letters: `q` does not quit.
+    // While a filter is typed, keys are letters: `q` does not quit.
     deck.press(&typed("quit"));
     assert_eq!((deck.app.filter.as_str(), deck.app.quit, names(&deck)), ("quit", false, vec![]));
     deck.press(&[Key::Control('u')]);
@@ -49,7 +49,7 @@ fn a_filter_is_typed_kept_and_taken_off() {
 fn caches_are_sorted_by_each_column_and_the_other_way() {
     let tape = tape("6.1-two");
     let mut deck = Deck::new(&tape);
-    // 300 of the one are queued when its destroy looks; it is the only one with any.
+    // 300 objects of one cache are queued when its destroy looks; no other cache has any.
     deck.command(Command::NextDestroy);
     deck.press(&[Key::Char('2')]);
     let (pending, correct) = ("krcu_two_pending", "krcu_two_correct");
@@ -97,7 +97,7 @@ fn a_replay_that_goes_back_closes_the_evidence_of_what_has_not_happened() {
     deck.press(&[Key::Char('4'), Key::Char('w'), Key::Escape, Key::Enter]);
     let newest = deck.app.selected_destroy();
     assert_eq!((deck.app.evidence, deck.app.asked, newest), (true, newest, Some(1)));
-    // To the first destroy, on the screens that show few and on its own.
+    // Goes to the first destroy, on the screens that show few rows and on its own.
     for screen in ['1', '4'] {
         deck.command(Command::Seek(1000));
         deck.press(&[Key::Char('4'), Key::Home, Key::Enter, Key::Char(screen)]);
@@ -155,7 +155,7 @@ fn the_mouse_finds_screens_rows_headings_and_the_replay() {
         let (column, row) = place(words);
         assert_eq!(hits.at(column, row), Some(target), "{words} in\n{shown}");
     }
-    // The replay's line is the last but one; its bar begins where it is drawn, at the run's begin.
+    // The replay's line is the last but one; its bar begins at the beginning of the run.
     let (column, row) = place("━");
     assert_eq!((hits.at(column, row), row), (Some(Target::Seek(0)), 22));
     assert_eq!(hits.at(0, 23), None);

@@ -1,5 +1,5 @@
-//! What is selected stays so, whatever becomes of its row; and lists that are cut, by a report or by a narrow screen, say
-//! so. The rows are made up here, and each report has of them what an agent would send.
+//! What is selected stays selected, whatever happens to its row. Lists that a report or a narrow screen cuts
+//! say so. The rows are invented here, and each report has the rows that an agent would send.
 
 mod common;
 
@@ -34,10 +34,10 @@ fn screens_that_ask_for_less_lose_no_selection() {
         watch.press(&[Key::Char(elsewhere)]);
         watch.report();
         assert_eq!(watch.app.report.as_ref().map(|report| report.verdicts.len()), Some(8));
-        // Back, before a report that has all of them: nothing else is taken for it.
+        // Back on the list, before a complete report: no other row is taken for it.
         watch.app.press(Key::Char('4'));
         assert_eq!((watch.destroy(), watch.app.evidence), (None, true));
-        assert!(watch.shown(80).contains("the whole list is waited for"));
+        assert!(watch.shown(80).contains("waiting for the whole list"));
         watch.app.press(Key::Char('2'));
         assert_eq!(watch.cache(), None);
         assert!(!watch.shown(80).contains("bytes an object"));
@@ -46,7 +46,7 @@ fn screens_that_ask_for_less_lose_no_selection() {
         assert_eq!((watch.cache(), watch.app.barriers.selected, watch.destroy()), (Some(70), 30, Some(9)));
         assert!(watch.app.evidence && watch.shown(80).contains("! PENDING  cache_9"));
     }
-    // From there what if is of the selected one, too.
+    // From there, the what-if is also about the selected destroy.
     watch.press(&[Key::Char('1'), Key::Char('5')]);
     assert_eq!(watch.app.detail(), Detail::Destroy(9));
 }
@@ -55,14 +55,14 @@ fn screens_that_ask_for_less_lose_no_selection() {
 fn a_cache_stays_selected_in_any_order_and_behind_a_filter() {
     let mut watch = Watch::new(20, 0);
     watch.press(&[Key::Char('2')]);
-    // Nobody has moved: the first row is, whichever that is.
+    // Nobody has moved: the first row is selected, whichever it is.
     watch.all.caches[1].outstanding = 99;
     watch.all.caches.swap(0, 1);
     watch.report();
     assert_eq!((watch.cache(), watch.app.caches.selected), (Some(1), 0));
     watch.down(7);
     assert_eq!(watch.cache(), Some(7));
-    // By rates, whose order each report changes.
+    // Sorted by rates, whose order each report changes.
     watch.app.sort_by(Column::QueueRate);
     for round in 0..5_u64 {
         for row in &mut watch.all.caches {
@@ -70,7 +70,7 @@ fn a_cache_stays_selected_in_any_order_and_behind_a_filter() {
         }
         watch.report();
         assert_eq!(watch.cache(), Some(7), "round {round}");
-        // A replay on its way elsewhere changes the order, too.
+        // A replay that seeks changes the order, too.
         let past = Report { at_ns: watch.all.at_ns + 1, ..watch.all.clone() };
         watch.app.take(Notice::Past(Box::new(past)), 0);
         assert_eq!(watch.cache(), Some(7), "round {round}, on the way");
@@ -85,7 +85,8 @@ fn a_cache_stays_selected_in_any_order_and_behind_a_filter() {
     }
     watch.press(&[Key::Char('/')]);
     watch.type_words("cache_1");
-    // It is hidden: the first of the others stands for it until the filter goes, or stays.
+    // It is hidden. The first of the other rows is selected instead, until the filter is removed, or for good
+    // if the filter stays.
     let first = watch.app.cache_rows()[0].id;
     assert_eq!(watch.cache(), Some(first));
     watch.press(&[Key::Escape]);
@@ -97,12 +98,12 @@ fn a_cache_stays_selected_in_any_order_and_behind_a_filter() {
     assert_eq!(watch.cache(), Some(third));
     watch.press(&[Key::Escape]);
     assert_eq!((watch.app.filter.as_str(), watch.cache()), ("", Some(third)));
-    // What is shown as selected when the filter is kept is selected.
+    // If the filter is kept, the row that is shown as selected is selected.
     watch.press(&[Key::Char('/')]);
     watch.type_words("cache_7");
     watch.press(&[Key::Enter, Key::Escape]);
     assert_eq!(watch.cache(), Some(7));
-    // Home goes back to following whatever comes first.
+    // Home follows the first row again, whichever it is.
     watch.app.order = Order::default();
     watch.press(&[Key::Home]);
     watch.all.caches[5].outstanding = 1_000;
@@ -124,7 +125,7 @@ fn of_a_row_that_is_gone_its_neighbour_is_selected() {
     watch.all.caches_total = 4;
     watch.report();
     assert_eq!(watch.cache(), Some(3));
-    // It goes while the screen asks for few.
+    // It disappears while the screen asks for few rows.
     let mut watch = Watch::new(100, 12);
     watch.press(&[Key::Char('2')]);
     watch.down(70);
@@ -135,7 +136,7 @@ fn of_a_row_that_is_gone_its_neighbour_is_selected() {
     assert!(watch.shown(80).contains(" cache_0 "), "until all come, the first are shown");
     watch.report();
     assert_eq!(watch.cache(), Some(71));
-    // Of a verdict that is not listed any more no other one's evidence is shown.
+    // If a verdict is no longer listed, the evidence of another one is not shown in its place.
     watch.press(&[Key::Char('4')]);
     watch.down(11);
     watch.press(&[Key::Enter]);
@@ -147,7 +148,7 @@ fn of_a_row_that_is_gone_its_neighbour_is_selected() {
     watch.press(&[Key::Up]);
     assert!(!watch.shown(80).contains("no longer listed"));
     assert_eq!(watch.destroy(), Some(2));
-    // The newest is followed until somebody moves.
+    // The newest verdict is followed until somebody moves.
     watch.press(&[Key::Home]);
     watch.all.verdicts.insert(0, verdict(12));
     watch.report();
@@ -161,7 +162,7 @@ fn accusations_that_look_alike_are_told_apart() {
     watch.press(&[Key::Char('4'), Key::Down, Key::Enter]);
     let life = |watch: &Watch| watch.app.selected_verdict().and_then(|row| row.life);
     assert_eq!(life(&watch), Some(2));
-    // More of it is found, and another cache is accused of the same.
+    // More objects of it are found, and another cache gets the same accusation.
     watch.all.verdicts = vec![accusation(4, 1), accusation(3, 1), accusation(2, 5), accusation(1, 1)];
     watch.report();
     assert_eq!((life(&watch), watch.app.evidence), (Some(2), true));
@@ -176,10 +177,10 @@ fn what_if_is_of_the_selected_destroy_and_of_no_other() {
     watch.all.verdicts.insert(0, accusation(1, 1));
     watch.press(&[Key::Char('4'), Key::Down, Key::Char('w')]);
     assert_eq!(watch.app.asked, Some(2));
-    assert!(watch.shown(80).contains("it is simulated"));
+    assert!(watch.shown(80).contains("simulating"));
     watch.app.take(answer(2), 0);
     assert!(watch.shown(80).contains("would have cost cache_2"));
-    // Another is selected, and the screen shown by its number, by Tab and by the mouse.
+    // Another verdict is selected, and the screen is shown by its number, by Tab and by the mouse.
     watch.press(&[Key::Escape, Key::Down, Key::Char('5')]);
     assert_eq!(watch.app.asked, Some(1));
     assert!(!watch.shown(80).contains("cache_2"));
@@ -189,24 +190,24 @@ fn what_if_is_of_the_selected_destroy_and_of_no_other() {
     watch.app.act(Action::Show(Screen::WhatIf));
     assert_eq!(watch.app.asked, Some(2));
     assert!(watch.shown(80).contains("would have cost cache_2"), "the answer is still known");
-    // An accusation is of no destroy.
+    // An accusation is not about a destroy.
     watch.press(&[Key::Escape, Key::Up, Key::Char('w')]);
     assert_eq!((watch.app.asked, watch.app.detail()), (None, Detail::All));
-    assert!(watch.shown(80).contains("this verdict is of no destroy"));
-    // One that falls off the list has nothing to be simulated of.
+    assert!(watch.shown(80).contains("this verdict is not about a destroy"));
+    // For a verdict that falls off the list, there is nothing to simulate.
     watch.press(&[Key::Escape, Key::Down, Key::Down, Key::Down, Key::Char('w')]);
     assert_eq!(watch.app.asked, Some(0));
     watch.all.verdicts.pop();
     watch.all.verdict_counts.clear();
     watch.report();
     assert!(watch.shown(80).contains("this destroy is no longer kept"));
-    // Another agent comes: what was asked of the first is no question to it.
+    // Another agent comes: the question to the first agent is not repeated.
     watch.app.take(Notice::Hello(Hello { pid: 2, ..Hello::default() }), 0);
     assert_eq!((watch.app.asked, watch.app.detail()), (None, Detail::All));
     watch.all.verdicts.clear();
     watch.report();
     assert!(watch.shown(80).contains("select a destroyed cache"));
-    // The first of its destroys is asked about as soon as there is one.
+    // As soon as the new agent has a destroy, its what-if is asked for.
     watch.all.verdicts = vec![verdict(0)];
     watch.report();
     assert_eq!(watch.app.asked, Some(0));
@@ -235,7 +236,10 @@ fn lists_that_are_cut_say_of_how_many() {
     watch.press(&[Key::Char('/')]);
     watch.type_words("nobody");
     let shown = watch.shown(80);
-    assert!(shown.contains("none of the 256 listed of 3,412: Esc takes the filter off"), "{shown}");
+    assert!(
+        shown.contains("none of the 256 listed caches of 3,412 match: Esc removes the filter"),
+        "{shown}"
+    );
     watch.press(&[Key::Escape, Key::Char('4')]);
     for width in [80, 160] {
         let shown = watch.shown(width);
@@ -246,7 +250,7 @@ fn lists_that_are_cut_say_of_how_many() {
     assert!(shown.contains("and at least 58 more"), "{shown}");
 }
 
-/// Words of the first line that has all of these.
+/// The words of the first line that has all of these.
 fn line_with<'a>(shown: &'a str, words: &[&str]) -> Vec<&'a str> {
     let line = shown.lines().find(|line| words.iter().all(|word| line.contains(word)));
     line.map(|line| line.split_whitespace().collect()).unwrap_or_default()
@@ -277,7 +281,7 @@ fn no_number_is_cut_on_a_screen_of_any_width() {
     let mut waits = Histogram::default();
     waits.add(3_700 * SECOND);
     watch.all.waits.insert(WaitKind::RcuBarrier, waits);
-    // One second after the report before.
+    // One second after the previous report.
     watch.app.histories = Histories::default();
     let before =
         Report { at_ns: 99_999 * SECOND, caches: vec![cache(0, 2), cache(1, 1)], ..Report::default() };
@@ -328,7 +332,7 @@ fn a_narrow_list_of_verdicts_has_its_times() {
 fn help_is_left_by_the_mouse_and_scrolled_where_it_is_longer() {
     let mut watch = Watch::new(3, 0);
     watch.press(&[Key::Char('2'), Key::Char('/')]);
-    // While a filter is typed: keys are help's from then on.
+    // While a filter is typed: from then on, keys go to the help.
     watch.app.act(Action::Help);
     assert!((watch.app.help, watch.app.is_typing) == (true, false));
     watch.app.act(Action::Help);
@@ -342,8 +346,8 @@ fn help_is_left_by_the_mouse_and_scrolled_where_it_is_longer() {
     assert!(shown.contains("more below: ↓") && !shown.contains("to the end"), "{shown}");
     watch.press(&[Key::PageDown]);
     let shown = low(&mut watch.app);
-    assert!(shown.contains("to the end") && shown.contains("? cannot be decided"), "{shown}");
-    // What is drawn bounds it: one up is seen at once.
+    assert!(shown.contains("to the end") && shown.contains("? undecided"), "{shown}");
+    // Drawing limits the scrolling, so one step up shows at once.
     watch.press(&[Key::PageDown]);
     low(&mut watch.app);
     watch.app.act(Action::Move(-1));

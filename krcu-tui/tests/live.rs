@@ -1,5 +1,6 @@
-//! What a live agent's screens show beside a replay's: the ring, losses, probes, sinks; and an agent that is silent or
-//! gone. The state is that of a golden trace, the rest is made up here, so that what must be shown is known.
+//! What the screens of a live agent show in addition to a replay's: the ring, losses, probes, sinks; and an
+//! agent that is silent or gone. The state comes from a golden trace; the rest is invented here, so that it
+//! is known what must be shown.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
@@ -110,7 +111,7 @@ fn has(screen: &str, words: &str) -> bool {
     screen.split_whitespace().collect::<Vec<_>>().join(" ").contains(words)
 }
 
-/// Colours, and whether it is in bold and reversed, of the cells that show these words.
+/// The colours of the cells that show these words, and whether they are bold and reversed.
 fn style_of(app: &mut App, theme: Theme, now_ms: u64, words: &str) -> (Color, bool, bool) {
     let (buffer, _) = draw(app, (80, 24), theme, now_ms);
     let shown = text(&buffer);
@@ -134,7 +135,7 @@ fn a_live_agent_is_shown_with_its_ring_and_without_losses() {
     let shown = is_kept("live-overview", &mut live(Losses::default()), 1_000);
     for screen in &shown {
         assert!(has(screen, "farm-7 · Linux 6.1.0-56-cloud-amd64") && has(screen, "● live"), "{screen}");
-        // A quarter of 16 MiB; the sums are those of the account.
+        // A quarter of 16 MiB; the sums come from the account.
         assert!(has(screen, "25 % of 16 MiB") && has(screen, "lost nothing"), "{screen}");
         assert!(has(screen, "900 = 800 delivered + 95 filtered + 5 lost"), "{screen}");
     }
@@ -160,7 +161,7 @@ fn events_without_a_site_are_told_and_are_no_loss() {
     let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
     assert!(has(&shown, "lost nothing no site of 12 events: no room for their stacks"), "{shown}");
     assert!(!shown.contains("LOST"), "{shown}");
-    // What has no count is lost all the same.
+    // A loss without a count is still a loss.
     let losses = Losses { not_in_trace: true, ..Losses::default() };
     let report = Report { losses, ..app.report.clone().unwrap() };
     app.take(Notice::Report(Box::new(report)), 1_000);
@@ -193,7 +194,7 @@ fn both_rates_of_the_selected_cache_have_their_past() {
     let mut app = live(Losses::default());
     app.press(Key::Char('2'));
     let mut report = app.report.clone().unwrap();
-    // Queued faster and faster, freed slower and slower.
+    // Objects are queued faster and faster, and freed more and more slowly.
     for (queued, freed) in [(100, 4_000), (300, 3_000), (700, 2_000), (1_500, 1_000)] {
         report.at_ns += 1_000_000_000;
         report.caches[0].queued += queued;
@@ -202,7 +203,7 @@ fn both_rates_of_the_selected_cache_have_their_past() {
     }
     let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
     assert!(has(&shown, "queued/s ▁▂▄█ freed/s █▆▄▂"), "{shown}");
-    // Where there is room, each cache has them.
+    // On a wide screen, each cache has them.
     let shown = text(&draw(&mut app, (170, 24), theme(), 1_000).0);
     assert!(has(&shown, "queued/s so far freed/s so far"), "{shown}");
     assert!(shown.lines().any(|line| line.contains("krcu_pending") && has(line, "▁▂▄█ █▆▄▂")), "{shown}");
@@ -213,7 +214,7 @@ fn an_agent_that_is_silent_or_gone_is_seen_at_once_on_every_screen() {
     let mut app = live(Losses::default());
     let silent = is_kept("live-silent", &mut app, 5_200);
     assert!(silent.iter().all(|screen| has(screen, "SILENT 4.20 s")), "{silent:?}");
-    assert_eq!(style_of(&mut app, theme(), 5_200, "the agent is there"), (Color::Red, true, true));
+    assert_eq!(style_of(&mut app, theme(), 5_200, "the agent is connected"), (Color::Red, true, true));
     app.take(Notice::Link(Link::Lost(Why::HungUp)), 6_000);
     let gone = is_kept("live-lost", &mut app, 6_000);
     assert!(
@@ -224,7 +225,7 @@ fn an_agent_that_is_silent_or_gone_is_seen_at_once_on_every_screen() {
         app.screen = screen;
         assert!(has(&text(&draw(&mut app, (80, 24), theme(), 6_000).0), "the agent hung up"), "{screen:?}");
     }
-    // It comes back, the same one: what was so far is still its past.
+    // The same agent comes back: the history goes on.
     app.take(Notice::Link(Link::Connected), 7_000);
     assert!(has(&text(&draw(&mut app, (80, 24), theme(), 7_000).0), "SILENT"), "nothing new has come yet");
 }
@@ -257,7 +258,7 @@ fn nobody_says_how_to_start_an_agent() {
         (Why::NoSocket, "sudo krcu agent"),
         (Why::NobodyListens, "sudo krcu agent"),
         (Why::NotAllowed, "sudo usermod -aG krcu $USER"),
-        (Why::Schema(9), "the agent speaks schema 9"),
+        (Why::Schema(9), "the agent speaks version 9"),
         (Why::Schema(9), "krcu --version; krcu-tui --version"),
         (Why::Refused("32 clients are connected".to_owned()), "socket.clients"),
     ] {
@@ -279,22 +280,25 @@ fn nobody_says_how_to_start_an_agent() {
 #[test]
 fn an_agent_that_is_frozen_before_it_is_watched_is_not_called_missing() {
     let mut app = App::default();
-    // Where connecting takes as long, nobody has tried anything else.
+    // If connecting takes that long, nothing else has been tried.
     assert_eq!((app.freshness(3_000), app.freshness(3_001)), (Freshness::Nothing, Freshness::Frozen(3_001)));
     app.take(Notice::Link(Link::Lost(Why::NobodyListens)), 4_000);
     assert_eq!(app.freshness(9_000), Freshness::Nothing);
     app.take(Notice::Link(Link::Reached), 10_000);
     assert_eq!(app.freshness(13_000), Freshness::Nothing);
     let waits = text(&draw(&mut app, (80, 24), theme(), 13_000).0);
-    assert!(has(&waits, "its first word is waited for") && !has(&waits, "nobody listens"), "{waits}");
+    assert!(
+        has(&waits, "waiting for the agent's first line") && !has(&waits, "no process listens"),
+        "{waits}"
+    );
     for screen in is_kept("nobody-silent", &mut app, 14_200) {
         assert!(
-            has(&screen, "SILENT 4.20 s") && has(&screen, "the agent is there and says nothing"),
+            has(&screen, "SILENT 4.20 s") && has(&screen, "the agent is connected but silent"),
             "{screen}"
         );
         assert!(has(&screen, "ps -o pid,stat,pcpu,args -C krcu"), "{screen}");
     }
-    // It says who it is, and freezes then.
+    // It introduces itself, and then freezes.
     app.take(Notice::Link(Link::Connected), 20_000);
     app.take(Notice::Hello(Hello { pid: 412, interval_ms: 2_000, ..Hello::default() }), 20_000);
     assert_eq!(
@@ -303,7 +307,7 @@ fn an_agent_that_is_frozen_before_it_is_watched_is_not_called_missing() {
     );
     app.take(Notice::Report(Box::default()), 30_000);
     assert_eq!(app.freshness(30_001), Freshness::Live);
-    // Another one is not as old as what its predecessor said.
+    // Another agent does not inherit the age of its predecessor's report.
     app.take(Notice::Hello(Hello { pid: 413, interval_ms: 250, ..Hello::default() }), 40_000);
     assert_eq!(
         (app.freshness(40_001), app.freshness(43_001)),
@@ -366,7 +370,7 @@ fn a_newer_report_keeps_what_is_selected() {
     app.screen = Screen::Caches;
     app.press(Key::Down);
     assert_eq!(app.selected_cache().map(|row| row.id), Some(2));
-    // It has the fewest now, so that its row is the last.
+    // It has the fewest now, so its row is the last.
     app.take(report(1, vec![row(1, 30), row(3, 10), row(2, 5)]), 0);
     assert_eq!((app.selected_cache().map(|row| row.id), app.caches.selected), (Some(2), 2));
 }

@@ -1,4 +1,4 @@
-//! A replay that goes to and fro shows what one that went straight there does.
+//! A replay that goes to and fro shows the same as one that went straight there.
 
 mod common;
 
@@ -110,7 +110,7 @@ fn a_skip_is_of_the_whole_run_and_stays_in_it() {
         deck.command(Command::Skip(by));
         assert!(deck.player.status().at_ns.abs_diff(expected) <= 2, "{by}");
     }
-    // Forward, what was so far goes on; back, it is told anew.
+    // Forward, the history goes on; backward, it is built again.
     assert!(!deck.app.histories.all.is_empty());
 }
 
@@ -120,10 +120,10 @@ fn what_is_asked_on_the_way_is_one_way() {
     let mut player = Player::new(&tape);
     let end = player.status().end_ns;
     let is_near = |player: &Player<'_>, thousandths: u64| {
-        // Of each skip a nanosecond may be cut off.
+        // Each skip may lose a nanosecond to rounding.
         player.status().at_ns.abs_diff(end / 1000 * thousandths) <= 1000
     };
-    // A key that is held down: they come before the first piece, and between two.
+    // A key is held down: commands come before the first piece, and between two pieces.
     (0..25).for_each(|_| player.start(Command::Skip(20)));
     assert!(player.status().is_seeking && player.status().at_ns == 0);
     let pieces = (0..).take_while(|_| player.is_going() && player.go_on().is_some()).count();
@@ -136,7 +136,7 @@ fn what_is_asked_on_the_way_is_one_way() {
         player.go_on();
     }
     assert!(is_near(&player, 300), "{:?}", player.status());
-    // The last place wins; the same one once more does not begin anew.
+    // The last place wins; the same place once more does not start again.
     player.start(Command::Seek(100));
     player.start(Command::Seek(900));
     let mut before = 0;
@@ -147,7 +147,7 @@ fn what_is_asked_on_the_way_is_one_way() {
         before = player.status().at_ns;
     }
     assert!(is_near(&player, 900) && !player.status().is_seeking, "{:?}", player.status());
-    // Who steps on the way stays where he is.
+    // A step on the way ends the way.
     player.start(Command::Seek(100));
     player.start(Command::Step);
     assert!(!player.is_going() && !is_near(&player, 100));

@@ -1,7 +1,8 @@
-//! Every screen at two sizes, of golden traces, compared with what is kept beside; and for each what must be on it for
-//! a reason of its own: the trace's module, the verdict that the kernel's run is kept with.
+//! Every screen at two sizes, from golden traces, compared with the kept file. For each, some words must be
+//! on it for a separate reason: what the trace's module did, or the verdict that the kernel's run is kept
+//! with.
 //!
-//! `KRCU_BLESS=1 cargo test -p krcu-tui --test screens` writes them anew, after a change that is meant.
+//! `KRCU_BLESS=1 cargo test -p krcu-tui --test screens` rewrites them, after a change that is meant.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
@@ -15,7 +16,7 @@ use krcu_tui::{connection::Command, keys::Key, state::App};
 
 const SIZES: [(u16, u16); 2] = [(80, 24), (160, 50)];
 
-/// Compares a screen with the one that is kept; gives it, at each size.
+/// Compares a screen with the kept one, and returns it, at each size.
 fn screens(name: &str, app: &mut App) -> Vec<String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/screens");
     let mut shown = Vec::new();
@@ -57,7 +58,7 @@ fn overview_of_a_destroy_that_does_not_wait() {
     let tape = tape("6.1-pending");
     let mut deck = Deck::new(&tape);
     deck.command(END);
-    // The module queues 777; 6.1 does not wait; every one of them is freed later.
+    // The module queues 777 objects; 6.1 does not wait; every one of them is freed later.
     let shown = screens("overview-pending", &mut deck.app);
     all_have(
         &shown,
@@ -81,7 +82,7 @@ fn overview_of_a_destroy_that_does_not_wait() {
 fn overview_while_a_destroy_waits() {
     let tape = tape("6.12-pending");
     let mut deck = Deck::new(&tape);
-    // To the first destroy's end, and back to where it waits: half of its wait earlier.
+    // Goes to the end of the first destroy, and back to where it waits: half of its wait earlier.
     deck.command(Command::NextDestroy);
     let wait_ns = deck.app.verdict_rows()[0].verdict.wait_ns.unwrap();
     let status = deck.player.status();
@@ -98,7 +99,7 @@ fn caches_of_two_that_end_differently() {
     let mut deck = Deck::new(&tape);
     deck.command(END);
     deck.press(&[Key::Char('2')]);
-    // 300 are queued of the one, whose destroy fails; of the other everything is freed at once.
+    // 300 objects of one cache are queued, and its destroy fails; every object of the other is freed at once.
     let shown = screens("caches-two", &mut deck.app);
     all_have(
         &shown,
@@ -124,7 +125,7 @@ fn barriers_while_one_runs_and_when_all_are_over() {
     let shown = screens("barriers-over", &mut deck.app);
     all_have(
         &shown,
-        &["nobody waits in a barrier or a destroy", "kvfree_rcu_barrier 1", "kmem_cache_destroy 1"],
+        &["no task waits in a barrier or a destroy", "kvfree_rcu_barrier 1", "kmem_cache_destroy 1"],
     );
 }
 
@@ -150,7 +151,7 @@ fn verdicts_and_the_evidence_of_one() {
         }
         deck.press(&[Key::Enter]);
         let evidence = screens(&format!("evidence-{name}"), &mut deck.app);
-        // The newest comes first, and that is the one which is selected.
+        // The newest comes first and is selected.
         let newest = told.iter().max_by_key(|verdict| verdict.destroyed_at_ns).unwrap();
         all_have(&evidence[1..], &[&newest.cache, newest.advice.as_str()]);
         for frame in &newest.destroyed_by.stack {
@@ -170,7 +171,7 @@ fn what_if_of_a_destroy_that_does_not_wait() {
         &shown,
         &["what each approach would have cost krcu_pending", "777 deferred frees of its own", "status-quo"],
     );
-    // What was done is unsafe, what 6.12 does is not, and waits for all of them.
+    // What the module did is unsafe; what 6.12 does is not, and waits for all of them.
     let line = |start: &str| shown[1].lines().find(|line| line.contains(start)).unwrap().trim().to_owned();
     assert!(line("upstream (before 6.12)  ").starts_with("! "), "{}", shown[1]);
     assert!(line("upstream (6.12)  ").starts_with("upstream"), "{}", shown[1]);
@@ -197,10 +198,10 @@ fn before_the_first_destroy_every_screen_says_so() {
     for (key, words) in [
         ('1', "no slab cache was destroyed yet"),
         ('2', "no slab cache was seen yet"),
-        ('3', "nobody has waited yet"),
+        ('3', "no task has waited yet"),
         ('4', "no slab cache was destroyed yet"),
         ('5', "select a destroyed cache"),
-        ('6', "what was attached is not known"),
+        ('6', "the probes are not known"),
     ] {
         deck.press(&[Key::Char(key)]);
         for size in SIZES {

@@ -1,4 +1,5 @@
-//! The socket against a server of this test: what is sent, what comes, and what happens when the server goes.
+//! The socket, with a server in this test: what is sent, what arrives, and what happens when the server goes
+//! away.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
 
@@ -25,7 +26,7 @@ const QUICK: Timing = Timing {
     wish: Duration::from_millis(5),
 };
 
-/// A folder of its own for each test.
+/// A separate folder for each test.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -77,7 +78,7 @@ fn report(seq: u64, at_ns: u64) -> Line {
     Line::Report(Box::new(Report { schema: SCHEMA, seq, at_ns, ..Report::default() }))
 }
 
-/// Takes what comes until this is among it.
+/// Takes notices until this one has come.
 fn until(inbox: &Inbox, app: &mut App, is_there: impl Fn(&Notice) -> bool) {
     let begin = Instant::now();
     while begin.elapsed() < PATIENCE {
@@ -117,7 +118,7 @@ fn an_agent_that_comes_later_is_found_and_one_that_comes_back_is_another() {
     assert_eq!((app.freshness(0), app.histories.all.len()), (Freshness::Live, 1));
     assert_eq!(app.freshness(3001), Freshness::Frozen(3001), "three seconds of silence");
 
-    // It is killed: what it said last is still shown, and said to be old.
+    // It is killed: its last report is still shown, with its age.
     drop((client, listener));
     until(&inbox, &mut app, is_lost(&Why::HungUp));
     assert_eq!(app.report.as_ref().map(|report| report.seq), Some(1));
@@ -151,12 +152,12 @@ fn what_is_wanted_later_is_asked_for_on_the_same_connection() {
 fn a_server_that_says_nothing_is_reached_and_kept() {
     let folder = Folder::new("silent");
     let (inbox, mut app) = (Inbox::default(), App::default());
-    // It is frozen: the kernel takes the connection for it.
+    // It is frozen: the kernel accepts the connection for it.
     let listener = UnixListener::bind(folder.socket()).unwrap();
     let _socket = watch(&folder.socket(), Detail::Overview, QUICK, &inbox);
     until(&inbox, &mut app, |notice| *notice == Notice::Link(Link::Reached));
     assert_eq!((app.freshness(3000), app.freshness(3001)), (Freshness::Nothing, Freshness::Frozen(3001)));
-    // It goes on, with half a line and then the other half, on the same connection.
+    // It continues, with half a line and then the other half, on the same connection.
     let mut client = Client::of(&listener);
     client.asked();
     let line = serde_json::to_string(&hello(7)).unwrap() + "\n";
@@ -176,7 +177,7 @@ fn who_does_not_serve_is_told_with_his_reason() {
     let refused = serde_json::to_string(&refused).unwrap();
     let newer = Line::Hello(Hello { schema: SCHEMA + 1, ..Hello::default() });
     let newer = serde_json::to_string(&newer).unwrap();
-    // Of a version that calls everything else by other names.
+    // A version that gives everything else other names.
     let renamed = r#"{"kind":"hello","schema":9,"program":"krcu 9"}"#.to_owned();
     let older = r#"{"kind":"hello","schema":1,"krcu":"0.1.0"}"#.to_owned();
     let unknown = r#"{"kind":"greeting","schema":3}"#.to_owned();

@@ -1,5 +1,5 @@
-//! The program itself in a pseudo-terminal: it ends when it is told to and when its terminal is gone, and gives the
-//! terminal back where there still is one.
+//! The program itself in a pseudo-terminal: it ends when a signal says so and when its terminal is gone, and
+//! gives the terminal back if there still is one.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
 
@@ -28,22 +28,22 @@ use nix::{
     unistd::{Pid, tcgetpgrp},
 };
 
-/// How long a test waits before it says that the program hangs: far more than it takes.
+/// How long a test waits before it says that the program hangs: far more than the program needs.
 const HANGS: Duration = Duration::from_secs(60);
-/// What switches to the screen that a program draws on, and back from it.
+/// The sequences that switch to the alternate screen and back.
 const THERE: &str = "\x1b[?1049h";
 const BACK: &str = "\x1b[?1049l";
-/// What a terminal is asked that is to say where its cursor is. That of this test answers nothing.
+/// The question for the cursor's position. The terminal of this test does not answer.
 const ASKED: &str = "\x1b[6n";
-/// What a program wipes the screen with.
+/// The sequence that clears the screen.
 const WIPED: &str = "\x1b[2J";
 
-/// The program; one that a failed test leaves behind is ended.
+/// The program; if a failed test leaves it behind, it is ended.
 struct Program(Child);
 
 impl Drop for Program {
     fn drop(&mut self) {
-        // It may have ended, which is as well.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
@@ -60,16 +60,16 @@ struct Session {
 }
 
 impl Session {
-    /// Starts it in a session of its own; with `leads` the terminal is its controlling one, as in a window, so that
-    /// the kernel sends it SIGHUP.
+    /// Starts the program in its own session. With `leads`, the terminal is its controlling terminal, as in a
+    /// window, so that the kernel sends it SIGHUP.
     fn start(leads: bool, arguments: &[&str]) -> Session {
         let program = [&[env!("CARGO_BIN_EXE_krcu-tui")], arguments].concat();
         Session::of(leads, &program, &[])
     }
 
-    /// The same of any program, in another environment.
+    /// The same for any program, in another environment.
     fn of(leads: bool, program: &[&str], environment: &[(&str, &str)]) -> Session {
-        // No other test's program may hold it open.
+        // No program of another test may keep it open.
         let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -100,7 +100,7 @@ impl Session {
         self.since(0, text);
     }
 
-    /// Waits until this is drawn behind so many bytes.
+    /// Waits until this is drawn after this many bytes.
     fn since(&mut self, begin: usize, text: &str) {
         let mut chunk = [0; 4096];
         while !self.shown[begin..].contains(text) {
@@ -120,12 +120,12 @@ impl Session {
         kill(Pid::from_raw(i32::try_from(self.child.0.id()).unwrap()), signal).unwrap();
     }
 
-    /// The job that has the terminal.
+    /// The job in the foreground of the terminal.
     fn foreground(&self) -> Pid {
         tcgetpgrp(&self.ours).unwrap()
     }
 
-    /// Waits for its end; gives its status, and the signal that it died of.
+    /// Waits for its end. Returns its status, and the signal that ended it.
     fn end(mut child: Program) -> (Option<i32>, Option<i32>) {
         let id = Pid::from_raw(i32::try_from(child.0.id()).unwrap());
         let (send, ended) = mpsc::channel();
@@ -139,19 +139,19 @@ impl Session {
         }
     }
 
-    /// It ends with its terminal.
+    /// The program ends with its terminal.
     fn closes(self) {
         let Session { child, terminal, ours, .. } = self;
         drop((terminal, ours));
         assert_eq!(Session::end(child), (Some(128 + Signal::SIGHUP as i32), None));
     }
 
-    /// It ends with this status, and the terminal is as it was; what has been drawn until then.
+    /// The program ends with this status, and the terminal is as before. Returns what was drawn until then.
     fn gives_back(self, status: i32) -> String {
         let Session { child, terminal, mut ours, before, mut shown } = self;
         assert_eq!(Session::end(child), (Some(status), None), "{shown:?}");
         assert_eq!(tcgetattr(&terminal).unwrap(), before);
-        // Nobody has it open any more: what is left comes, and then an error.
+        // Nobody has it open any more: the rest of the output comes, and then an error.
         drop(terminal);
         let mut rest = Vec::new();
         let _ = ours.read_to_end(&mut rest);
@@ -162,7 +162,7 @@ impl Session {
     }
 }
 
-/// Gives a terminal so many rows and columns.
+/// Sets the rows and columns of a terminal.
 fn size(terminal: &File, rows: u16, columns: u16) {
     let (rows, columns) = (rows.to_string(), columns.to_string());
     let words = ["rows", &rows, "cols", &columns];
@@ -176,7 +176,7 @@ fn trace() -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// What a replay and an attempt to reach an agent draw, once they run.
+/// Sessions of a replay and of an attempt to reach an agent, once they have drawn.
 fn started(leads: bool) -> [Session; 2] {
     let mut replayed = Session::start(leads, &["--replay", &trace()]);
     replayed.until("krcu_pending");
@@ -196,7 +196,7 @@ fn q_gives_the_terminal_back() {
 #[test]
 fn another_size_is_drawn_whole_by_a_terminal_that_answers_nothing() {
     for mut session in started(true) {
-        // The last of 30 rows; the kernel tells who leads the terminal.
+        // The last of 30 rows; the kernel tells the leader of the terminal.
         size(&session.terminal, 30, 100);
         session.until("\x1b[30;");
         let begin = session.shown.len();
@@ -239,7 +239,7 @@ fn a_shell_stops_it_and_has_its_terminal_until_it_lets_it_go_on() {
         session.until("stopped 14");
         assert_eq!(session.shown.matches(BACK).count(), 1, "{:?}", session.shown);
         assert_eq!(tcgetattr(&session.terminal).unwrap(), session.before);
-        // It draws everything, not what has changed since.
+        // It draws everything, not only the changes.
         let begin = session.shown.len();
         session.press("\n");
         session.since(begin, "krcu_pending");
@@ -299,7 +299,7 @@ fn a_signal_ends_it_and_the_terminal_is_given_back() {
 
 #[test]
 fn a_window_that_closes_ends_it() {
-    // The kernel hangs the terminal up, and sends SIGHUP to who leads it.
+    // The kernel hangs the terminal up, and sends SIGHUP to its leader.
     started(true).into_iter().for_each(Session::closes);
 }
 

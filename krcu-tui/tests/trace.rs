@@ -1,5 +1,5 @@
-//! A trace in its folder is replayed as the script that its events came from; one that was cut off says so. And the
-//! thread that replays, as the program drives it.
+//! A trace in its folder replays like the script that its events came from; a trace that was cut off says so.
+//! Also tests the replay thread, as the program drives it.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
@@ -44,7 +44,7 @@ fn pending() -> Script {
     script::read(&fs::read_to_string(traces().join("6.1-pending.script")).unwrap()).unwrap()
 }
 
-/// Writes the events as a recorder does, and ends as `end` has it.
+/// Writes the events as a recorder does; `end` ends the trace.
 fn written(test: &str, script: &Script, end: impl FnOnce(Writer)) -> Folder {
     let path = env::temp_dir().join(format!("krcu-tui-{test}-{}.krcu", process::id()));
     let _ = fs::remove_dir_all(&path);
@@ -78,7 +78,7 @@ fn written(test: &str, script: &Script, end: impl FnOnce(Writer)) -> Folder {
     Folder(path)
 }
 
-/// Turns a bit over in this batch, which the index has a line of, behind that of the schema.
+/// Flips a bit in this batch; the index has a line for it, after the line of the schema.
 fn spoil(folder: &Folder, batch: usize) {
     let index = fs::read_to_string(folder.0.join("events-00000.index")).unwrap();
     let ends: Vec<usize> =
@@ -124,7 +124,7 @@ fn a_trace_and_its_script_are_one_replay() {
     let told = at_end(&mut trace);
     let states: Vec<ProbeState> = told.probes.iter().map(|probe| probe.state).collect();
     assert_eq!(states, [ProbeState::Attached, ProbeState::NotOffered]);
-    // What only the run knew, it knew at its end.
+    // What only the run knew is shown at its end.
     let accounts = told.accounts.unwrap();
     assert_eq!((accounts.seen, accounts.delivered, accounts.filtered, accounts.lost), (9, 4, 2, 3));
     assert_eq!(told.losses, Losses { ring_full: 3, ..Losses::default() });
@@ -135,7 +135,7 @@ fn a_trace_and_its_script_are_one_replay() {
 #[test]
 fn a_trace_without_a_goodbye_is_undecided_where_nobody_knows() {
     let script = pending();
-    // Its recorder was killed; it had accounted for nothing since the probes were attached.
+    // Its recorder was killed, and had accounted for nothing since the probes were attached.
     let accounted = Accounted { at: script.watch.attached, ..Accounted::default() };
     let folder = written("killed", &script, |mut writer| {
         writer.account(accounted);
@@ -169,14 +169,14 @@ fn a_trace_whose_first_batch_is_spoilt_is_refused() {
 fn a_trace_with_a_spoilt_batch_is_replayed_up_to_it() {
     let script = pending();
     let end = Time(script.events.iter().map(|event| event.time.0).max().unwrap());
-    // Nine batches of 100 events: the cache is destroyed in them, and what was queued has not been freed.
+    // Nine batches of 100 events: they destroy the cache, and its queued objects have not been freed.
     let good = 900;
     let last = script.events[..good].iter().map(|event| event.time).max().unwrap();
     assert!(last < end);
     let lost = meta::Losses { ring_full: 1, ..meta::Losses::default() };
     for (name, finish, verdict) in [
         ("middle-whole", Some(Run::default()), VerdictKind::Pending),
-        // What was lost is told in a gap that cannot be read, and may have been lost at any time.
+        // The loss is in a gap that cannot be read, so it may have happened at any time.
         ("middle-lossy", Some(Run { lost, ..Run::default() }), VerdictKind::Inconclusive),
         ("middle-killed", None, VerdictKind::Inconclusive),
     ] {
@@ -204,9 +204,10 @@ fn a_trace_with_a_spoilt_batch_is_replayed_up_to_it() {
         app.take(Notice::Replay(status.clone()), 0);
         app.take(Notice::Report(Box::new(told)), 0);
         let shown = text(&draw(&mut app, (80, 24), theme(), 0).0);
-        assert!(shown.contains("it cannot be read: its bytes are not those that"), "{name}: {shown}");
+        assert!(shown.contains("the trace cannot be read after "), "{name}: {shown}");
+        assert!(shown.contains(": its bytes are not those"), "{name}: {shown}");
         assert!(shown.contains("×1 "), "{name}: where it is is shown, too: {shown}");
-        // What was read can still be gone to.
+        // The part that was read can still be visited.
         player.command(Command::Seek(500));
         assert!(player.status().at_ns.abs_diff(status.end_ns / 2) <= 1, "{name}");
         assert!(!player.report(Bounds::ALL).losses.not_in_trace, "{name}");
@@ -217,7 +218,7 @@ fn a_trace_with_a_spoilt_batch_is_replayed_up_to_it() {
 fn what_is_neither_a_trace_nor_a_script_is_refused_by_name() {
     for (name, words) in [
         ("nothing-there", "cannot read"),
-        ("truth/expected.txt", "expected.txt is no script"),
+        ("truth/expected.txt", "expected.txt is not a script"),
         ("truth", "meta.json"),
     ] {
         let error = format!("{:#}", load(&traces().join(name)).unwrap_err());

@@ -1,4 +1,5 @@
-//! What else a destroy would have cost: of a golden trace's question, by what each approach does.
+//! What other approaches would have cost a destroy: from a golden trace's question, by what each approach
+//! does.
 
 use std::{fs, path::Path};
 
@@ -20,7 +21,7 @@ fn what_else_a_destroy_would_have_cost_follows_from_what_an_approach_does() {
     assert_eq!((answer.cache.as_str(), &answer.refused), ("krcu_pending", &None));
     let row =
         |name: &str| answer.rows.iter().find(|row| row.approach == name).unwrap_or_else(|| panic!("{name}"));
-    // The destroy of kernels before 6.12 waits for nothing and so fails; that of 6.12 waits for all 777.
+    // The destroy of kernels before 6.12 does not wait, and so fails; that of 6.12 waits for all 777 objects.
     let (before, since) = (row("upstream (before 6.12)"), row("upstream (6.12)"));
     assert!(before.is_unsafe && !since.is_unsafe);
     assert_eq!((before.caller_wait_ns, before.waited_for_own), (Some(0), 0));

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The correct way: between the last deferred free and the destroy stands a barrier that covers it.
+ * The correct way: a barrier that covers the last deferred free comes between it and the destroy.
  *
- * Where this kernel exports kvfree_rcu_barrier() (Kbuild looks it up in Module.symvers), the objects go through
- * kfree_rcu() and that barrier waits for them. Where it does not, nothing that a module can call waits for
- * kfree_rcu(), and rcu_barrier() does not cover it; the correct way there is not to use it: the objects go through
- * call_rcu() and rcu_barrier() waits. The line before the truth says which of the two it was.
+ * If this kernel exports kvfree_rcu_barrier() (Kbuild looks it up in Module.symvers), the module frees its
+ * objects by kfree_rcu(), and that barrier waits for them. Otherwise a module can call nothing that waits for
+ * kfree_rcu(), since rcu_barrier() does not cover it. The correct way is then not to use kfree_rcu(): the
+ * module frees its objects by call_rcu(), and rcu_barrier() waits for them. The line before the truth says
+ * which of the two the module did.
  *
  * Truth: nothing is outstanding at the destroy.
  */
@@ -69,5 +70,5 @@ static void __exit krcu_barrier_exit(void)
 
 module_init(krcu_barrier_init);
 module_exit(krcu_barrier_exit);
-MODULE_DESCRIPTION("deferred frees, the barrier that covers them, destroy");
+MODULE_DESCRIPTION("deferred frees, a barrier that covers them, destroy");
 MODULE_LICENSE("GPL");

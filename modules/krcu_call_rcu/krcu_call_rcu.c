@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Correct on every kernel: each object is freed by a call_rcu() callback of the module's own, and rcu_barrier() waits
- * for all of them before the cache is destroyed.
+ * Correct on every kernel: the module's own call_rcu() callback frees each object, and rcu_barrier() waits
+ * for all callbacks before the cache is destroyed.
  *
  * Truth: nothing is outstanding at the destroy.
  */

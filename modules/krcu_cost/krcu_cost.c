@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What deferred frees cost on this kernel, for `cargo xtask bench kernel`. It does nothing wrong.
+ * Measures what deferred frees cost on this kernel, for `cargo xtask bench kernel`. It does nothing wrong.
  *
- * The machine's time stamp counter counts executed instructions there (qemu -icount shift=0: one a nanosecond), so a
- * difference of two is the same each time the same instructions ran. Every call is measured alone, in a row of them
- * with interrupts disabled so that no tick counts, less what reading the counter itself takes. Printed is the median
- * of a row: work that the kernel does once for many calls (a new page or sheaf, a full one handed over) is in the
- * `_total` of the row, not in it.
+ * In that benchmark, the machine's time stamp counter counts executed instructions (qemu -icount shift=0: one
+ * a nanosecond), so the same instructions always give the same difference. The module makes a row of calls
+ * with interrupts disabled, so that no tick counts. It measures each call by itself, and subtracts the cost
+ * of reading the counter. It prints the median of the row. Work that the kernel does once for many calls
+ * (getting a page or sheaf, handing over a full one) is in the row's `_total`, not in the median.
  *
- * What sleeps is measured by the clock and by what of it the processor was not idle. Idle time is skipped by the
- * emulator, but it counts on the clock: its nanoseconds are those of a machine of one instruction a nanosecond.
+ * A stretch that sleeps is measured by the clock, and by the part of it in which the processor was not idle.
+ * The emulator skips idle time, but the clock counts it, as on a machine that executes one instruction a
+ * nanosecond.
  */
 #include <linux/delay.h>
 #include <linux/kernel_stat.h>
@@ -21,11 +22,11 @@
 
 /* Calls in a row: fewer than one page of kfree_rcu() takes, and more than several sheaves. */
 #define CALLS 256
-/* Destroys of which the middle one is printed. */
+/* The number of destroys; the median is printed. */
 #define DESTROYS 15
-/* Grace periods waited for. */
+/* The number of grace periods to wait for. */
 #define GRACE_PERIODS 50
-/* By then what was queued has been freed, and kfree_rcu() has filled its reserve of pages. */
+/* After this time, queued objects have been freed, and kfree_rcu() has filled its reserve of pages. */
 #define SETTLE_MS 8000
 
 struct cost_object {
@@ -33,7 +34,7 @@ struct cost_object {
 	char rest[64];
 };
 
-/* Of so many bytes, objects of a kmalloc cache lie on slabs of several pages. */
+/* Objects of this many bytes, in a kmalloc cache, lie on slabs of several pages. */
 #define LARGE 2048
 
 static u64 taken[CALLS];
@@ -89,14 +90,14 @@ static int allocate_row(struct kmem_cache *cache, size_t size)
 		row[index] = cache ? kmem_cache_alloc(cache, GFP_KERNEL) :
 				     kmalloc(size, GFP_KERNEL);
 		if (!row[index])
-			return -ENOMEM; /* What there was stays: this machine is at its end. */
+			return -ENOMEM; /* The objects stay: this machine is given up. */
 	}
 	return 0;
 }
 
 static int measure_calls(struct kmem_cache *cache)
 {
-	/* The first of a processor goes another way, and makes the kernel fill its reserve. */
+	/* The first object on a processor takes another path, and makes the kernel fill its reserve. */
 	if (allocate_row(NULL, sizeof(struct cost_object)))
 		return -ENOMEM;
 	MEASURE_ROW(kfree_rcu(object, object.rcu));
@@ -145,7 +146,7 @@ static struct stretch begin(void)
 {
 	unsigned long tick = jiffies;
 
-	/* Grace periods advance with the tick: begin just behind one. */
+	/* Grace periods advance with the tick, so begin just after one. */
 	while (tick == jiffies)
 		cond_resched();
 	return (struct stretch){ .clock_ns = ktime_get_ns(), .idle_us = idle_us() };
@@ -168,8 +169,8 @@ static void print_stretch(const char *what, struct stretch stretch, unsigned int
 }
 
 /*
- * An exit path that is right on this kernel: where a destroy waits for kfree_rcu(), that is enough; where a module has
- * nothing that waits for it, call_rcu() and rcu_barrier().
+ * An exit path that is correct on this kernel: kfree_rcu() if the destroy waits for it; otherwise call_rcu()
+ * and rcu_barrier(), since a module can call nothing that waits for kfree_rcu().
  */
 static noinline void exit_path(struct kmem_cache *cache, bool queue)
 {
@@ -246,7 +247,7 @@ static int __init krcu_cost_init(void)
 	return error;
 }
 
-/* Everything that was queued has landed: the last measurements waited for longer than that takes. */
+/* Everything that was queued has been freed: the last measurements waited longer than that takes. */
 static void __exit krcu_cost_exit(void)
 {
 	kmem_cache_destroy(cache);

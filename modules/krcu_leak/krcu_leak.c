@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A plain leak: objects are allocated, nobody ever frees them, and their cache is destroyed. Nothing is deferred.
+ * A plain leak: objects are allocated and never freed, and their cache is destroyed. Nothing is deferred.
  *
  * Truth: all of them are leaked.
  */
@@ -33,5 +33,5 @@ static void __exit krcu_leak_exit(void)
 
 module_init(krcu_leak_init);
 module_exit(krcu_leak_exit);
-MODULE_DESCRIPTION("objects that nobody frees, and destroy");
+MODULE_DESCRIPTION("objects that are never freed, and destroy");
 MODULE_LICENSE("GPL");

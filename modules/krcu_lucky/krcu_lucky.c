@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Wrong, and right by luck: objects are queued to kfree_rcu(), the exit function happens to take long enough for all of
- * them to be freed, and then the cache is destroyed. No barrier stands between the two.
+ * Wrong, but lucky: objects are queued by kfree_rcu(), the exit function happens to take long enough for all
+ * of them to be freed, and then the cache is destroyed. There is no barrier in between.
  *
- * A module cannot see that its deferred frees have happened. It waits longer than they can take: kfree_rcu() holds
- * pointers back for five seconds at most (KFREE_DRAIN_JIFFIES), then they need a grace period and a work item, for
- * which two more grace periods and whatever remains of `wait_ms` are far more than enough.
+ * A module cannot see that its deferred frees have happened, so it waits longer than they can take.
+ * kfree_rcu() keeps pointers for at most five seconds (KFREE_DRAIN_JIFFIES). After that they need a grace
+ * period and a work item; two more grace periods and the rest of `wait_ms` are more than enough for that.
  *
- * Truth: nothing is outstanding at the destroy, and nothing made it so.
+ * Truth: nothing is outstanding at the destroy, but only by luck.
  */
 #include <linux/delay.h>
 

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * krcu_pending by way of the form without an rcu_head: kfree_rcu_mightsleep(), which older kernels spell kvfree_rcu()
- * with one argument.
+ * Like krcu_pending, but with the form without an rcu_head: kfree_rcu_mightsleep(), which is kvfree_rcu()
+ * with one argument on older kernels.
  *
- * That form may sleep, so no read-side section can hold back the grace periods. Instead each object's grace-period
- * cookie is kept: an object whose grace period has not ended when the cache is about to be destroyed cannot have been
- * freed.
+ * That form may sleep, so no read-side section can delay the grace periods. Instead the module keeps each
+ * object's grace-period cookie: an object whose grace period has not ended just before the destroy cannot
+ * have been freed.
  *
- * Truth: `outstanding` is the number queued, an upper bound; `outstanding_min` is the number whose grace period had not
- * ended. Where a page of pointers cannot be had the kernel frees at once, after waiting; such an object is below the
- * lower bound, as it should be.
+ * Truth: `outstanding` is the number of queued objects, an upper bound. `outstanding_min` is the number of
+ * objects whose grace period had not ended, a lower bound. If the kernel gets no page of pointers, it waits
+ * for a grace period and frees the object at once; such an object does not count in the lower bound, which is
+ * right.
  */
 #include <linux/vmalloc.h>
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Both mistakes in one cache: some objects are queued to kfree_rcu(), some are forgotten, and the cache is destroyed.
+ * Both mistakes in one cache: some objects are queued by kfree_rcu(), some are forgotten, and the cache is
+ * destroyed.
  *
- * Truth: the queued ones are outstanding at the destroy (as in krcu_pending), the others leaked.
+ * Truth: the queued objects are outstanding at the destroy (as in krcu_pending), the others are leaked.
  */
 #include "krcu_sample.h"
 

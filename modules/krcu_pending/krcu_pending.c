@@ -2,11 +2,11 @@
 /*
  * The mistake itself: objects are handed to kfree_rcu(), and the cache that they belong to is destroyed at once.
  *
- * The exit function ends in kmem_cache_destroy(), so that a compiler makes a tail call of it and no frame of this
- * module is on the stack any more when the kernel complains.
+ * The exit function ends with kmem_cache_destroy(). The compiler makes this a tail call, so no frame of this
+ * module is on the stack when the kernel complains.
  *
- * Truth: every object is outstanding at the destroy. They are queued inside one RCU read-side section that also
- * prints the truth, so no grace period that covers any of them can end before it.
+ * Truth: every object is outstanding at the destroy. The objects are queued inside one RCU read-side section,
+ * which also prints the truth, so no grace period that covers any of them can end before that.
  */
 #include "krcu_sample.h"
 

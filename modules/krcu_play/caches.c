@@ -16,8 +16,9 @@
  *     again NAME                  the same of a cache whose destroy has failed
  *     abandon NAME                the module will be unloaded without destroying it
  *
- * What a statement takes are objects that the module holds, the last allocated first. A name is free again after the
- * destroy. What the module still holds when it is unloaded it frees, and destroys the caches that are left.
+ * A statement takes objects that the module holds, the last allocated first. A name may be used again after
+ * the destroy. When the module is unloaded, it frees all objects that it still holds, and destroys the caches
+ * that are left.
  *
  * A cache that was abandoned stays until the machine is switched off, with its name, of which the kernel has a copy
  * (kstrdup_const() of what is not in the kernel's own read-only data): another of that name cannot be created, since its folder
@@ -41,7 +42,7 @@ static struct play_cache {
 	struct kmem_cache *cache;
 	struct play_object *held;
 	unsigned int held_count;
-	/* RCU's sequence as the last object was deferred, if any ever was. */
+	/* RCU's sequence when the last object was deferred, if one was. */
 	unsigned long deferred_at;
 	bool deferred;
 	bool checked;
@@ -49,7 +50,7 @@ static struct play_cache {
 	bool abandoned;
 } caches[16];
 
-/* The lists of objects that are held: several threads may play at once, and interrupts do. */
+/* Protects the lists of held objects: several threads, and interrupts, may play at the same time. */
 static DEFINE_SPINLOCK(held_lock);
 
 static struct play_cache *play_cache(const char *name)
@@ -164,7 +165,7 @@ static int play_create(char **words, unsigned int count)
 			flags |= SLAB_CONSISTENCY_CHECKS;
 			checked = true;
 #ifndef SLAB_NO_MERGE
-			/* Objects of the same size as elsewhere: a constructor would make them larger. */
+			/* Objects have the same size as on other kernels; a constructor would make them larger. */
 			flags |= SLAB_NOLEAKTRACE;
 			constructor = NULL;
 #endif
@@ -223,12 +224,12 @@ static int play_alloc(char **words, unsigned int count)
 		}
 		if (count > 3 && sleeps)
 			usleep_range(2000, 3000);
-		/* Kept until the end: the next would be the same. */
+		/* Kept until the end, because the next allocation would give the same object. */
 		if (only_fenced && !is_kfence_address(object)) {
 			object->next = others;
 			others = object;
 			refused++;
-			/* KFENCE takes an allocation a millisecond at the most, in a test machine. */
+			/* In a test machine, KFENCE takes at most one allocation a millisecond. */
 			if (sleeps)
 				usleep_range(100, 200);
 			continue;
@@ -289,11 +290,11 @@ static int play_twice(char **words, unsigned int count)
 
 	if (!cache)
 		return -EINVAL;
-	/* One more has to keep the slab from being given back in between: its pages would be freed by the second. */
+	/* One more object keeps the slab from being given back: otherwise the second free would free its pages. */
 	if (!cache->checked || READ_ONCE(cache->held_count) < 2)
 		return play_wrong(words[1], "is not `checked`, or holds less than two");
 	object = play_take_object(cache);
-	/* Pages of pointers, nothing is written to the object; two processors, so that the two are in no batch together. */
+	/* With pages of pointers, nothing is written to the object. On two processors, it is in two batches. */
 	kfree_rcu_mightsleep(object);
 	if (!play_move_to(here ? 0 : 1))
 		return -ENODEV;

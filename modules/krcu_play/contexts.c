@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Where a statement is done:
+ * Where a statement runs:
  *
  *     irq:    in a hard interrupt (irq_work)          cpuN:   by this task, on processor N
  *     bh:     in a softirq (tasklet)                  work:   by a worker of a workqueue
- *     off:    by this task, interrupts disabled       bg:     by a thread of its own, not waited for
- *     inside: by this task, in a run of a probe (losses.c)
+ *     off:    by this task, interrupts disabled       bg:     in its own thread; the script goes on
+ *     inside: by this task, while a probe runs (losses.c)
  *
- * They can be stacked: `cpu1: irq: queue a 5`. All but bg: and inside: return when the statement is done. Operation:
+ * They can be combined: `cpu1: irq: queue a 5`. All except bg: and inside: return when the statement is done.
+ * Operation:
  *
  *     join    waits for the threads of bg:
  */
@@ -25,7 +26,7 @@
 
 static struct workqueue_struct *queue;
 
-/* A statement that somebody else does while this task waits. */
+/* A statement that runs elsewhere while this task waits. */
 struct play_errand {
 	char **words;
 	unsigned int count;
@@ -112,7 +113,7 @@ static int play_on_cpu(const char *word, char **words, unsigned int count)
 	return error;
 }
 
-/* The threads of bg:, and a statement with words of its own for each. */
+/* The threads of bg:, each with its own copy of a statement. */
 #define PLAY_THREADS 8
 
 static struct play_thread {

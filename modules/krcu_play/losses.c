@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a watcher by eBPF cannot bear:
+ * What makes an eBPF watcher lose events:
  *
  *     drops NAME N        N tasks, each of which takes one more reference of a `merge` cache and drops it
- *     inside: STATEMENT   arms a trap: the next time that a probe into which this task runs asks for the time of its event, the
- *                         statement is done there, while the probe runs; the last that was armed is done first
- *     sprung              all traps have gone off, or it fails
+ *     inside: STATEMENT   arms a trap: when this task next runs into a probe, and the probe asks for the time of
+ *                         its event, the statement runs there, inside the probe's run; the trap that was armed
+ *                         last goes off first
+ *     sprung              fails unless all traps have gone off
  */
 #include <linux/completion.h>
 #include <linux/ftrace.h>
@@ -17,7 +18,7 @@
 
 #include "play.h"
 
-/* Tasks that drop a reference at the same time: where each destroy waits for grace periods, they wait together. */
+/* Tasks that drop a reference at the same time. If each destroy waits for grace periods, they wait together. */
 #define PLAY_DROPPERS 64
 
 struct play_drop {
@@ -77,7 +78,7 @@ static int play_drops(char **words, unsigned int count)
 	return error;
 }
 
-/* Statements that wait, the last armed on top. */
+/* The armed statements, the last one on top. */
 #define PLAY_TRAPS 4
 
 static struct play_saved traps[PLAY_TRAPS];
@@ -85,7 +86,7 @@ static unsigned int armed;
 static struct task_struct *trapped;
 static int trap_error;
 
-/* In the middle of a run of a probe: neither the probe nor its trampoline can be entered again on this processor. */
+/* Runs inside a run of a probe: neither the probe nor its trampoline can be entered again on this processor. */
 static void notrace play_time_is_asked(unsigned long ip, unsigned long parent, struct ftrace_ops *ops,
 				       struct ftrace_regs *regs)
 {
@@ -97,7 +98,7 @@ static void notrace play_time_is_asked(unsigned long ip, unsigned long parent, s
 	trap_error = play_statement(trap->words, trap->count, true) ?: trap_error;
 }
 
-/* It may run into itself, as often as traps are armed: no guard of the kernel's against that. */
+/* The callback may run inside itself. The kernel's guard against recursion lets that happen once. */
 static struct ftrace_ops time_ops = {
 	.func = play_time_is_asked,
 	.flags = FTRACE_OPS_FL_RECURSION,

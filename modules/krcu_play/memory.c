@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Objects of no cache of ours, which are freed by the same machinery:
+ * Memory that belongs to none of our caches, but is freed by the same machinery:
  *
  *     small N    kmalloc(), by kfree_rcu()
  *     large N    kmalloc() of more than any slab has, by kfree_rcu()
  *     big N      vmalloc(), by kvfree_rcu()
- *     famine     from now on this task gets no page where it can do without
- *     feast      ends that
- *     drain      as many large ones on each processor as make its batch leave at once, not after five seconds
+ *     famine     from now on, this task gets no page unless it must have one
+ *     feast      ends the famine
+ *     drain      queues enough large objects on each processor that its batch leaves at once, not after five seconds
  */
 #include <linux/cpumask.h>
 #include <linux/kprobes.h>
@@ -20,9 +20,9 @@
 #include "play.h"
 
 #define PLAY_SMALL_BYTES 64
-/* Two pages are the most that a slab of kmalloc() has; a sheaf takes no others. */
+/* Objects of kmalloc() on slabs have at most two pages; a sheaf takes no larger ones. */
 #define PLAY_LARGE_BYTES (2 * PAGE_SIZE + 1)
-/* More than the pointers that one page has room for (KVFREE_BULK_MAX_ENTR). */
+/* More pointers than one page has room for (KVFREE_BULK_MAX_ENTR). */
 #define PLAY_DRAIN_OBJECTS (PAGE_SIZE / sizeof(void *) + 8)
 
 struct play_memory {
@@ -71,10 +71,10 @@ static int play_big(char **words, unsigned int count)
 	return 0;
 }
 
-/* Whom the page allocator refuses what may be refused. */
+/* The page allocator refuses requests of this task that may fail. */
 static struct task_struct *starving;
 
-/* In place of __get_free_pages(). */
+/* Runs instead of __get_free_pages(). */
 static noinline notrace unsigned long play_no_page(void)
 {
 	return 0;
@@ -83,7 +83,7 @@ static noinline notrace unsigned long play_no_page(void)
 static int play_page_is_asked(struct kprobe *probe, struct pt_regs *regs)
 {
 #ifdef CONFIG_X86_64
-	/* As kfree_rcu_mightsleep() asks for its page: not at any price. */
+	/* kfree_rcu_mightsleep() asks for its page with these flags: the request may fail. */
 	if (READ_ONCE(starving) == current && in_task() && (regs_get_kernel_argument(regs, 0) & __GFP_NORETRY)) {
 		instruction_pointer_set(regs, (unsigned long)play_no_page);
 		return 1;
@@ -92,7 +92,7 @@ static int play_page_is_asked(struct kprobe *probe, struct pt_regs *regs)
 	return 0;
 }
 
-/* A probe with one of these may lead elsewhere. */
+/* A probe with this handler may change where the function goes. */
 static void play_page_was_asked(struct kprobe *probe, struct pt_regs *regs, unsigned long flags)
 {
 }

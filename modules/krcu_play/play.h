@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the parts of krcu_play know of each other. */
+/* What the parts of krcu_play share. */
 #ifndef KRCU_PLAY_H
 #define KRCU_PLAY_H
 
@@ -11,22 +11,22 @@
 
 struct play_cache;
 
-/* Words that a statement may have, and bytes that a word may have. */
+/* The most words of a statement, and the most bytes of a word. */
 #define PLAY_WORDS 8
 #define PLAY_WORD_BYTES 24
 
 /* One operation of the language. */
 struct play_operation {
 	const char *name;
-	/* How many words may follow the name. */
+	/* The least and the most words that may follow the name. */
 	unsigned int least, most;
-	/* Whether it may be done where nothing may sleep. */
+	/* Whether it may run where nothing may sleep. */
 	bool atomic;
 	/* words[0] is the name; words[count] is NULL. */
 	int (*run)(char **words, unsigned int count);
 };
 
-/* A statement that outlives the script that it is from. */
+/* A statement that outlives its script. */
 struct play_saved {
 	char text[PLAY_WORDS][PLAY_WORD_BYTES];
 	char *words[PLAY_WORDS + 1];
@@ -83,22 +83,22 @@ extern const struct play_operation play_flavour_operations[];
 extern const struct play_operation play_elsewhere_operations[];
 extern const struct play_operation play_helper_operations[];
 
-/* script.c: does one statement; `atomic` says that nothing may sleep. */
+/* script.c: runs one statement; with `atomic`, nothing may sleep. */
 int play_statement(char **words, unsigned int count, bool atomic);
 /* Copies a statement. */
 void play_save(struct play_saved *saved, char **words, unsigned int count);
 /* The number in a word, or -EINVAL with a line that names the word; 0 to 1,000,000. */
 int play_number(const char *word);
-/* Says which word is wrong, and is -EINVAL. */
+/* Logs which word is wrong, and returns -EINVAL. */
 int play_wrong(const char *word, const char *why);
 
-/* contexts.c: does the statement behind `word`, which ends in a colon, where the word says. */
+/* contexts.c: runs the statement after `word`, which ends with a colon, in the place that the word says. */
 int play_elsewhere(const char *word, char **words, unsigned int count, bool atomic);
 int play_contexts_init(void);
 /* Waits for every thread that plays in the background. */
 void play_join(void);
 void play_contexts_exit(void);
-/* Binds this task to a processor; false when there is none of this number. */
+/* Binds this task to a processor; false if there is none of this number. */
 bool play_move_to(unsigned int cpu);
 
 /* caches.c: destroys what the script left, once its objects are freed. */

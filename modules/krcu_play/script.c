@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * krcu_play does what a short script says, one statement after the other, so that what must come of it is known before.
+ * krcu_play runs a short script, one statement after the other, so that the expected verdicts are known
+ * before.
  *
  *     echo 'create a; alloc a 20; queue a 20; destroy a' >/sys/module/krcu_play/parameters/play
  *
@@ -10,7 +11,8 @@
  * handing.c, flavours.c, elsewhere.c, helpers.c, memory.c, waits.c and losses.c. What cannot be understood is -EINVAL, and one
  * line of the kernel's log names the word; what was done before it stays done.
  *
- * Truth: of each statement, by its own words. Counts are exact: an operation that cannot do all of it says so.
+ * Truth: each statement is its own truth. Counts are exact: an operation that cannot do all of its work says
+ * so.
  */
 #include <linux/module.h>
 #include <linux/rcupdate.h>
@@ -95,7 +97,7 @@ void play_save(struct play_saved *saved, char **words, unsigned int count)
 	saved->count = count;
 }
 
-/* Does all statements of a text; stops at the first that fails. */
+/* Runs all statements of a text; stops at the first that fails. */
 static int play_script(const char *text)
 {
 	char *words[PLAY_WORDS + 1];
@@ -124,7 +126,7 @@ static int play_script(const char *text)
 	return error;
 }
 
-/* Has the script done on processor 0, whatever the task was bound to before. */
+/* Runs the script on processor 0, whatever the task was bound to before. */
 static int play_here(const char *text)
 {
 	struct cpumask *before = kmalloc(cpumask_size(), GFP_KERNEL);
@@ -141,7 +143,7 @@ static int play_here(const char *text)
 
 static int play_set(const char *text, const struct kernel_param *param)
 {
-	/* Set as the module is loaded: nothing is there yet to do it with. */
+	/* The parameter was set at load time, when nothing can run the script yet. */
 	if (THIS_MODULE->state != MODULE_STATE_LIVE)
 		return -EAGAIN;
 	return play_here(text);
@@ -149,11 +151,11 @@ static int play_set(const char *text, const struct kernel_param *param)
 
 static const struct kernel_param_ops play_ops = { .set = play_set };
 module_param_cb(play, &play_ops, NULL, 0200);
-MODULE_PARM_DESC(play, "a script, done by whoever writes it");
+MODULE_PARM_DESC(play, "a script, run by the task that writes it");
 
 static char exit_script[1024];
 module_param_string(exit, exit_script, sizeof(exit_script), 0644);
-MODULE_PARM_DESC(exit, "a script, done as the module is unloaded");
+MODULE_PARM_DESC(exit, "a script, run when the module is unloaded");
 
 static int __init krcu_play_init(void)
 {

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Waiting, and making others wait:
+ * Waiting, and making other tasks wait:
  *
  *     barrier     rcu_barrier()
  *     kvbarrier   kvfree_rcu_barrier(), where modules may call it
- *     flush       the same, and nothing where they may not: whatever the system has queued before is freed
+ *     flush       the same, or nothing where they may not: frees whatever the system has queued before
  *     sync        synchronize_rcu()
  *     expedite    synchronize_rcu_expedited()
- *     sleep MS    nothing, for that long
- *     hold MS [flushed]  a thread on the last processor sits in a read-side critical section from now on, for that long at the
- *                 most: no grace period that begins now ends before. That processor does nothing else meanwhile.
- *                 flushed: a flush stands directly before it.
+ *     sleep MS    does nothing for that long
+ *     hold MS [flushed]
+ *                 from now on, a thread on the last processor stays in a read-side critical section, for that long
+ *                 at the most: no grace period that begins now can end before. That processor does nothing else
+ *                 meanwhile. flushed: runs a flush directly before it.
  *     release     ends a hold
  */
 #include <linux/completion.h>
@@ -24,7 +25,7 @@
 
 #include "play.h"
 
-/* Well below the time after which the kernel calls it a stall. */
+/* Well below the time after which the kernel reports a stall. */
 #define PLAY_HOLD_MS 15000
 
 static unsigned long hold_until;

@@ -2,14 +2,14 @@
 /*
  * One cache is destroyed while a thread keeps queueing into another.
  *
- * A thread of this module queues objects of krcu_race_busy to kfree_rcu(), one after the other, from load to unload. At
- * unload the objects of krcu_race_quiet, freed by kmem_cache_free(), are all gone and that cache is destroyed while
- * the thread goes on. Then the thread is stopped and krcu_race_busy is destroyed.
+ * From load to unload, a thread of this module queues objects of krcu_race_busy by kfree_rcu(), one after the
+ * other. At unload, all objects of krcu_race_quiet have been freed by kmem_cache_free(), and that cache is
+ * destroyed while the thread goes on. Then the thread is stopped, and krcu_race_busy is destroyed.
  *
- * Truth: nothing is outstanding in krcu_race_quiet. In krcu_race_busy `outstanding` is the number queued, an upper
- * bound, for what was queued long before may have been freed; `outstanding_min` counts the objects whose grace period had
- * not ended, which cannot have been. The thread queues no more than `objects`; it waits a little between two, and not at all
- * while krcu_race_quiet goes away.
+ * Truth: nothing is outstanding in krcu_race_quiet. In krcu_race_busy, `outstanding` is the number of queued
+ * objects, an upper bound, since objects that were queued long before may have been freed. `outstanding_min`
+ * counts the objects whose grace period had not ended, which cannot have been freed. The thread queues at
+ * most `objects` objects. It waits a little between two of them, but not while krcu_race_quiet is destroyed.
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -20,7 +20,7 @@
 
 static unsigned int objects = 20000;
 module_param(objects, uint, 0444);
-MODULE_PARM_DESC(objects, "objects queued by the thread at most");
+MODULE_PARM_DESC(objects, "the most objects that the thread queues");
 
 static unsigned int size = 128;
 module_param(size, uint, 0444);
@@ -51,7 +51,7 @@ static int krcu_race_thread(void *unused)
 			krcu_race_queue_one(object);
 		if (queued == 10)
 			complete_all(&running);
-		/* While the quiet cache is destroyed, as fast as it goes: on some kernels that takes a few microseconds. */
+		/* While the quiet cache is destroyed, queue as fast as possible: on some kernels that destroy takes a few microseconds. */
 		if (READ_ONCE(hurry) && queued < objects)
 			cond_resched();
 		else
@@ -104,5 +104,5 @@ static void __exit krcu_race_exit(void)
 
 module_init(krcu_race_init);
 module_exit(krcu_race_exit);
-MODULE_DESCRIPTION("a cache destroyed while another is being queued to");
+MODULE_DESCRIPTION("a cache is destroyed while objects of another are queued");
 MODULE_LICENSE("GPL");

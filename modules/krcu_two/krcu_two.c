@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Two caches, destroyed one after the other: krcu_two_correct, whose objects were all freed at once by
- * kmem_cache_free(), and krcu_two_pending, whose objects are in kfree_rcu()'s hands.
+ * Two caches are destroyed, one after the other: the objects of krcu_two_correct were all freed at once by
+ * kmem_cache_free(); the objects of krcu_two_pending are queued by kfree_rcu().
  *
  * Truth: nothing is outstanding in the first, everything in the second.
  */
@@ -48,7 +48,7 @@ static int __init krcu_two_init(void)
 static void __exit krcu_two_exit(void)
 {
 	krcu_two_flush();
-	/* The pending one first: the clean one may take its time. */
+	/* The pending cache is first, because destroying the clean one may take long. */
 	kmem_cache_destroy(pending);
 	kmem_cache_destroy(correct);
 }

@@ -39,9 +39,9 @@ pub(crate) struct Arguments {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Install what a fresh Debian or Ubuntu machine lacks; done steps are skipped.
+    /// Install what a fresh Debian or Ubuntu machine lacks; steps that are done already are skipped.
     Setup,
-    /// Build the eBPF object and krcu with it inside.
+    /// Build the eBPF object, and krcu with the object inside.
     Build {
         /// Cargo's profile.
         #[arg(long, value_name = "NAME", default_value = "release")]
@@ -49,125 +49,126 @@ enum Verb {
     },
     /// Build the eBPF object only, to target/krcu-ebpf.o.
     BuildEbpf,
-    /// Build, then run krcu on this machine, by sudo unless root.
+    /// Build krcu, then run it on this machine, with sudo unless you are root.
     Run {
-        /// What krcu is given.
+        /// The arguments of krcu.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
         arguments: Vec<OsString>,
     },
-    /// One module, two kernels, two verdicts.
+    /// Show krcu at work: one module on two kernels gets two verdicts.
     Demo,
-    /// Every test: formatting, lints, crates, kernels.
+    /// Run every test: formatting, lints, crates, kernels.
     Test {
-        /// Leave the kernels out.
+        /// Run everything except the tests on kernels.
         #[arg(long, conflicts_with = "kernels_only")]
         no_kernels: bool,
-        /// Nothing but the kernels.
+        /// Run only the tests on kernels.
         #[arg(long)]
         kernels_only: bool,
-        /// What a change needs before it is worth a whole run: rules of the sources, formatting, lints, crates' tests and one
-        /// kernel's scenarios.
+        /// Run what every change needs before a commit: the rules of the sources, formatting, lints, the tests of
+        /// the crates, and the scenarios of one kernel.
         #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "kernel", "names"])]
         quick: bool,
-        /// Check the model anew, though nothing that the check depends on has changed.
+        /// Check the reference again, even if nothing that the check depends on has changed.
         #[arg(long)]
         force: bool,
-        /// Only this series of kernels; several times for several.
+        /// Only this series of kernels; repeat the option for more.
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
-        /// Run nothing: print the list of all tests, one a line, which xtask/tests.txt holds.
+        /// Run nothing: print the list of all tests, one in each line, as xtask/tests.txt has it.
         #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "kernel", "names"])]
         list: bool,
-        /// Only these: scenarios, crates, checks, or tests with this in their name.
+        /// Run only these: scenarios, crates, checks, or tests whose names contain NAME.
         #[arg(value_name = "NAME")]
         names: Vec<String>,
     },
-    /// Every approach of "Waiting for kfree_rcu()", checked in every order of its steps.
+    /// Check every approach of "Waiting for kfree_rcu()" in every order of its steps.
     Model {
-        /// Larger worlds: hours, and tens of gigabytes, for some rows.
+        /// Check larger worlds: some rows take hours and tens of gigabytes.
         #[arg(long)]
         deep: bool,
-        /// Only rows with this in their name; the table that is kept is not looked at.
+        /// Check only rows whose names contain NAME, and do not compare the result with docs/approaches.md.
         #[arg(long, value_name = "NAME", conflicts_with = "write")]
         only: Option<String>,
-        /// Write docs/approaches.md and the counter-examples anew.
+        /// Write docs/approaches.md and the counter-examples again.
         #[arg(long, conflicts_with = "deep")]
         write: bool,
-        /// Print what is wrong, and nothing else.
+        /// Print only what is wrong.
         #[arg(long)]
         brief: bool,
-        /// Replay a script of events instead: a counter-example, or what `krcu check --events` wrote.
+        /// Replay a script of events instead: a counter-example, or a file of `krcu check --events`.
         #[arg(long, value_name = "FILE", conflicts_with_all = ["deep", "only", "write", "brief"])]
         replay: Option<PathBuf>,
     },
-    /// The truth table: every way to free late and every way to be wrong, on every kernel.
+    /// Run the truth table: every way to free late and every way to be wrong, on every kernel.
     Truth {
-        /// Only this series of kernels; several times for several.
+        /// Only this series of kernels; repeat the option for more.
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
-        /// Only this scenario; several times for several. The table that is kept is not looked at.
+        /// Only this scenario; repeat the option for more. The result is not compared with docs/truth.md.
         #[arg(long, value_name = "NAME")]
         only: Vec<String>,
-        /// Write docs/truth.md and the golden traces anew, of what is run.
+        /// Write docs/truth.md and the golden traces again, from this run.
         #[arg(long)]
         write: bool,
-        /// Boot nothing: judge what the last run has left in target/kernel-tests.
+        /// Boot nothing: judge what the last run left in target/kernel-tests.
         #[arg(long)]
         kept: bool,
     },
-    /// Give changed files to what reads files that others made.
+    /// Feed mutated files to the readers of traces and texts.
     Fuzz {
         /// How long each driver runs.
         #[arg(long, value_name = "N", default_value_t = 60)]
         seconds: u64,
-        /// Where it begins: the same seed gives the same files.
+        /// The seed of the mutations: the same seed gives the same files.
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
     },
-    /// Sizes, times and memory, measured now.
+    /// Measure sizes, times and memory.
     Bench {
-        /// One benchmark of its own.
+        /// Run only this benchmark.
         #[command(subcommand)]
         only: Option<BenchVerb>,
     },
-    /// Record again, on two kernels, the events that the model's tests replay.
+    /// Record the events that the model's tests replay again, on two kernels.
     Traces,
-    /// Install krcu, its unit, manual pages and completions; starts nothing.
+    /// Install krcu, its unit, manual pages and completions; start nothing.
     Install {
-        /// Below which folder.
+        /// The prefix of the installation.
         #[arg(long, value_name = "FOLDER", default_value = install::PREFIX)]
         prefix: PathBuf,
     },
-    /// Stop the agent, and take away what `install` put there.
+    /// Stop the agent, and remove what `install` installed.
     Uninstall {
-        /// Below which folder.
+        /// The prefix of the installation.
         #[arg(long, value_name = "FOLDER", default_value = install::PREFIX)]
         prefix: PathBuf,
     },
-    /// A static tarball and a Debian package, in target/dist.
+    /// Build a static tarball and a Debian package, in target/dist.
     Dist,
-    /// Test kernels in virtual machines.
+    /// Boot kernels in virtual machines.
     #[command(subcommand)]
     Vm(VmVerb),
 }
 
 #[derive(Subcommand)]
 enum BenchVerb {
-    /// The agent's memory, processor time and losses, idle and at rising rates, beside those of bpftrace.
+    /// Measure the agent's memory, processor time and losses, idle and at rising rates, and compare them with
+    /// bpftrace's.
     Agent {
-        /// The series of the kernel; 6.12 if not given.
+        /// The series of the kernel; the default is 6.12.
         #[arg(long, value_name = "SERIES")]
         kernel: Option<String>,
     },
-    /// Instructions that the probes cost the kernel, beside those of bpftrace.
+    /// Count the instructions that the probes add in the kernel, and compare them with bpftrace's.
     Kernel {
-        /// Only this series of kernels; several times for several.
+        /// Only this series of kernels; repeat the option for more.
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
     },
-    /// A generated trace, replayed and asked, beside DuckDB and pandas.
+    /// Replay a generated trace and ask it questions, and compare with DuckDB and pandas.
     Analyze {
-        /// So many events; several times for several. Five and fifty million if not given.
+        /// The number of events; repeat the option for more. The default is five and fifty million.
         #[arg(long, value_name = "N")]
         events: Vec<u64>,
     },
@@ -175,54 +176,55 @@ enum BenchVerb {
 
 #[derive(Subcommand)]
 enum VmVerb {
-    /// Boot a kernel, run a command in it as root, exit with its status.
+    /// Boot a kernel, run a command on it as root, and exit with the command's status.
     Run(VmRun),
 }
 
 /// Options of `vm run`.
 #[derive(Args)]
 struct VmRun {
-    /// The kernel's series: 6.1, 6.12, 6.18, or 7.x for the newest of 7; 6.12-rt or 6.12-generic for another of Debian's
-    /// flavours; `all` for these four, one after the other.
+    /// The series of the kernel: 6.1, 6.12, 6.18, or 7.x for the newest 7. 6.12-rt or 6.12-generic is another
+    /// flavour of Debian's. `all` runs the four series, one after the other.
     #[arg(long, value_name = "SERIES")]
     kernel: Kernels,
-    /// Build nothing: run what the last build has left.
+    /// Build nothing: use the last build.
     #[arg(long)]
     no_build: bool,
-    /// A Debian package whose programs are put into /bin, with libraries of their own; several times for several.
+    /// A Debian package whose programs are put into the machine's /bin, with their libraries; repeat the
+    /// option for more.
     #[arg(long, value_name = "NAME")]
     package: Vec<String>,
     /// A folder with an out-of-tree module (Kbuild and C sources); its NAME.ko is put at /modules/NAME.ko.
     #[arg(long, value_name = "DIR")]
     module: Vec<PathBuf>,
-    /// A module of the kernel's own, for `modprobe` inside; commas between several.
+    /// A module of the kernel package, for `modprobe` in the machine; several are separated by commas.
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     in_tree: Vec<String>,
-    /// A file or folder for the machine, put at /files/NAME, or at GUEST when PATH=GUEST is given.
+    /// A file or folder that is copied into the machine, to /files/NAME, or to GUEST with PATH=GUEST.
     #[arg(long, value_name = "PATH[=GUEST]")]
     file: Vec<String>,
-    /// Where the contents of the machine's /out go.
+    /// The folder that gets the contents of the machine's /out.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// One emulated processor whose clock counts instructions: the same work always gives the same figures.
+    /// Emulate one processor whose clock counts instructions: the same work always gives the same figures.
     #[arg(long)]
     icount: bool,
-    /// Memory of the machine.
+    /// The memory of the machine.
     #[arg(long, value_name = "MIB", default_value_t = 1024)]
     memory: u32,
-    /// Processors of the machine.
+    /// The number of processors of the machine.
     #[arg(long, value_name = "NUMBER", default_value_t = 2)]
     cpus: u32,
-    /// Added to the kernel's command line.
+    /// A text to add to the kernel's command line.
     #[arg(long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
     append: String,
-    /// How long the machine may run, boot included.
+    /// How long the machine may run, including the boot.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
-    /// KVM or emulation.
+    /// Whether to use KVM or emulation.
     #[arg(long, value_name = "HOW", value_enum, default_value_t = Acceleration::Auto)]
     accel: Acceleration,
-    /// What the machine's shell runs; several words are joined by spaces.
+    /// The command for the machine's shell; several words are joined with spaces.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<String>,
 }

@@ -5,17 +5,17 @@ use polars::prelude::*;
 use super::{descending, quantiles::quantiles, with_cache_name};
 use crate::tables::Tables;
 
-/// By what the lives are put together.
+/// How lives are grouped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum By {
-    /// The cache.
+    /// By cache.
     #[default]
     Cache,
-    /// The stack that queued.
+    /// By the stack that queued.
     Site,
-    /// How it was freed.
+    /// By the way the object was freed.
     Path,
-    /// The CPU that queued.
+    /// By the CPU that queued.
     Cpu,
 }
 

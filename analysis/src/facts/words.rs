@@ -1,72 +1,74 @@
-//! Words: the tables of facts, one for each word of the life that is watched.
+//! Words: the tables of facts, one for each word of an object's life.
 //!
-//! Times are nanoseconds of `CLOCK_MONOTONIC` from the moment at which the last probe was attached: below 0 for
-//! what was seen before. A cache is a life, counted from 0 in the order in which the watch met them; its
-//! address may have been used again. A site is a stack by its number in this trace; 0 when none was taken.
+//! Times are nanoseconds of `CLOCK_MONOTONIC` from the moment at which the last probe was attached, and below
+//! 0 for what was seen before. A cache is a life, numbered from 0 in the order in which the watch met them;
+//! its address may be used again. A site is the number of a stack in this trace, or 0 if none was taken.
 
 use crate::table;
 
 table! {
-    /// The life of one deferred free, written when it ends.
+    /// The life of one deferred free; the row is written when the life ends.
     Objects of Object, "objects" {
-        /// The cache's life.
+        /// The number of the cache's life.
         cache: u32,
         /// The object's address.
         object: u64,
-        /// When `kvfree_call_rcu()` was entered.
+        /// When the call of `kvfree_call_rcu()` began.
         queued_at_ns: i64,
         /// The task that queued it.
         queued_by: u32,
-        /// The CPU on which it was queued.
+        /// The CPU that queued it.
         queued_on: u32,
         /// The stack that queued it.
         site: u32,
         /// `head`, `headless` or `nolock`.
         form: &'static str,
-        /// When the first whole grace period since it was queued had ended; absent when none ended before the free.
+        /// When the first whole grace period after its queueing ended; absent if none ended before the free.
         grace_over_at_ns: Option<i64>,
-        /// When the call that frees it took it up; absent when that was not seen.
+        /// When the call that frees it announced it; absent if that was not seen.
         freed_at_ns: Option<i64>,
         /// How it was freed: `bulk`, `single` or `sheaf`.
         path: Option<&'static str>,
         /// The batch that freed it, by its number in `batches`.
         batch: Option<u64>,
-        /// From queueing to free; absent when it was not freed.
+        /// The time from queueing to free; absent if it was not freed.
         age_ns: Option<u64>,
-        /// When it was outstanding no longer: the free, or the call that queued it again; absent when that never came.
+        /// When it was no longer outstanding: its free, or the call that queued it again; absent if that
+        /// never came.
         over_at_ns: Option<i64>,
-        /// `freed`; `within-call` when the call that queued it freed it; `requeued` when it was queued again before a
-        /// free was seen; `late` when its cache was gone; `outstanding` when the trace ended first.
+        /// `freed`; `within-call` if the call that queued it also freed it; `requeued` if it was queued again
+        /// before a free was seen; `late` if it was freed after its cache was gone; `outstanding` if the
+        /// trace ended first.
         end: &'static str,
     }
 }
 
 table! {
-    /// One call that frees deferred objects together.
+    /// One call that frees several deferred objects.
     Batches of Batch, "batches" {
         /// Its number, in the order of the first free.
         batch: u64,
-        /// `bulk`, `single` or `sheaf`; `single` ends when its task does something else.
+        /// `bulk`, `single` or `sheaf`. A `single` batch ends when its task does something else.
         path: &'static str,
         /// The task that frees.
         task: u32,
         /// The CPU of the first free.
         cpu: u32,
-        /// The first free.
+        /// When the first object was freed.
         first_at_ns: i64,
-        /// The last free.
+        /// When the last object was freed.
         last_at_ns: i64,
-        /// When the call returned; absent when that was not seen.
+        /// When the call returned; absent if that was not seen.
         returned_at_ns: Option<i64>,
-        /// Objects whose queueing had been seen.
+        /// The number of objects whose queueing was seen.
         objects: u64,
-        /// Objects whose queueing had not been seen.
+        /// The number of objects whose queueing was not seen.
         unknown: u64,
-        /// Caches that the objects are of.
+        /// The number of caches that the objects belong to.
         caches: u32,
         /// When the oldest of the objects was queued.
         oldest_queued_at_ns: Option<i64>,
-        /// From the end of the last normal grace period to the first free.
+        /// The time from the end of the last normal grace period to the first free.
         since_grace_ns: Option<u64>,
     }
 }
@@ -74,34 +76,34 @@ table! {
 table! {
     /// One wait for deferred frees or callbacks.
     Barriers of Barrier, "barriers" {
-        /// `rcu_barrier`, `kvfree_rcu_barrier`, `kvfree_rcu_barrier_on_cache`, or `inside-destroy` for the one that a destroy
-        /// has inlined and that shows only by the works that it flushes.
+        /// `rcu_barrier`, `kvfree_rcu_barrier`, `kvfree_rcu_barrier_on_cache`, or `inside-destroy` for a
+        /// barrier that is inlined into the destroy: only the works that it flushes show it.
         barrier: String,
         /// The task that waits.
         task: u32,
-        /// The CPU on which it was entered.
+        /// The CPU that entered it.
         cpu: u32,
-        /// When it was entered.
+        /// When the barrier was entered.
         begin_at_ns: i64,
-        /// When it returned; absent when that was not seen.
+        /// When it returned; absent if that was not seen.
         end_at_ns: Option<i64>,
-        /// How long it took.
+        /// How long the wait took.
         wait_ns: Option<u64>,
-        /// The destroy that it is inside of, by its place in `destroys`.
+        /// The destroy that the barrier is part of, by its number in `destroys`.
         destroy: Option<u32>,
-        /// The cache that it is for, where it is for one.
+        /// The cache, if the barrier is for one cache.
         cache: Option<u32>,
-        /// Who called it: `destroy`, `flush` for one that `flush_rcu_work()` called, or `caller`.
+        /// What called it: `destroy`; `flush` for `flush_rcu_work()`; or `caller` for anything else.
         cause: String,
         /// Deferred frees of all watched caches that were outstanding at the entry.
         outstanding: u64,
-        /// Of these, those of the cache that it is for, or that is being destroyed.
+        /// Of these, objects of the barrier's own cache, or of the cache that is being destroyed.
         outstanding_own: u64,
         /// Objects that were outstanding at the entry and freed before the return.
         freed_meanwhile: u64,
-        /// Of these, those of the cache that it is for, or that is being destroyed.
+        /// Of these, objects of the barrier's own cache, or of the cache that is being destroyed.
         freed_own: u64,
-        /// Grace periods that ended meanwhile.
+        /// The number of grace periods that ended meanwhile.
         grace_periods: u64,
     }
 }
@@ -109,37 +111,37 @@ table! {
 table! {
     /// One call of `kmem_cache_destroy()`.
     Destroys of Destroy, "destroys" {
-        /// Its place, in the order of entry.
+        /// Its number, in the order in which destroys were entered.
         destroy: u32,
-        /// The cache's life.
+        /// The number of the cache's life.
         cache: u32,
         /// The task.
         task: u32,
-        /// Its name.
+        /// The task's name.
         comm: String,
-        /// The stack that destroyed.
+        /// The stack that called it.
         site: u32,
         /// When it was entered.
         begin_at_ns: i64,
-        /// When it looked at its slabs; absent when it only dropped a reference, or was not seen to.
+        /// When it looked at its slabs; absent if it only dropped a reference, or if the look was not seen.
         look_at_ns: Option<i64>,
         /// When that look was over.
         end_at_ns: Option<i64>,
-        /// From the entry to the look.
+        /// The time from the entry to the look.
         wait_ns: Option<u64>,
-        /// Users of the cache at the entry.
+        /// The number of users of the cache at the entry.
         refcount: i32,
-        /// Whether a barrier for `kfree_rcu()` ran inside.
+        /// Whether a barrier for `kfree_rcu()` ran inside the destroy.
         barrier_inside: bool,
-        /// Deferred frees of the cache at the entry, those that were running included.
+        /// Deferred frees of the cache at the entry, including those that were running.
         outstanding_at_begin: u64,
         /// Deferred frees of other watched caches at the entry.
         others_at_begin: u64,
-        /// Deferred frees of the cache at the look, those that were running included.
+        /// Deferred frees of the cache at the look, including those that were running.
         outstanding_at_look: u64,
-        /// Whether every slab was given back; absent when that was not seen.
+        /// Whether every slab was given back; absent if that was not seen.
         empty: Option<bool>,
-        /// Objects left by the kernel's own counts.
+        /// Objects that were left, by the kernel's own counts.
         left: Option<u64>,
         /// Deferred frees seen after the look.
         late: u64,
@@ -149,41 +151,41 @@ table! {
 table! {
     /// One verdict, with its evidence.
     Verdicts of VerdictRow, "verdicts" {
-        /// The destroy that it is of; absent for a promise that the kernel broke.
+        /// The destroy; absent if the verdict is about a promise that the kernel broke.
         destroy: Option<u32>,
-        /// The word.
+        /// The verdict's word.
         verdict: String,
         /// Whether it is a fault.
         flagged: bool,
-        /// Whether it is one for `--strict`.
+        /// Whether it is a fault under `--strict`.
         flagged_strictly: bool,
         /// The cache's name.
         cache: String,
-        /// The module whose cache it is, where known.
+        /// The module that owns the cache, if it is known.
         module: Option<String>,
-        /// Who destroyed it.
+        /// The task that destroyed the cache.
         destroyed_by: String,
-        /// When.
+        /// When it was destroyed.
         destroyed_at_ns: i64,
         /// Objects handed to `kfree_rcu()` and not freed when the destroy looked.
         queued_by_kfree_rcu: u64,
-        /// Objects left that nobody queued; absent when that is not known.
+        /// Objects that were left and that nobody had queued; absent if that is not known.
         leaked: Option<u64>,
-        /// Age of the oldest of them.
+        /// The age of the oldest of the objects that were queued.
         oldest_age_ns: Option<u64>,
-        /// How long the destroy took until it looked.
+        /// How long the destroy took until it looked at its slabs.
         wait_ns: Option<u64>,
-        /// Deferred frees of this cache for which it waited.
+        /// Deferred frees of this cache that the destroy waited for.
         waited_for_own: u64,
-        /// Deferred frees of other watched caches that it had to wait for as well.
+        /// Deferred frees of other watched caches that it also had to wait for.
         waited_for_other: u64,
         /// Deferred frees seen after the look.
         late_frees: u64,
-        /// The site of most of them, caller first.
+        /// The site that queued most of the objects, caller first.
         queued_at: Option<String>,
-        /// Why it cannot be decided, or what else to know.
+        /// Why it cannot be decided, or other facts that matter.
         notes: String,
-        /// What to do.
+        /// What to do about it.
         advice: String,
     }
 }
@@ -195,17 +197,17 @@ table! {
         cache: u32,
         /// The address of its `struct kmem_cache`.
         address: u64,
-        /// Its name; empty when nothing said it.
+        /// Its name; empty if no event had it.
         name: String,
-        /// Other names under which it was asked for.
+        /// Other names with which it was created.
         aliases: String,
-        /// Bytes of an object as its user sees it; 0 when nothing said it.
+        /// Bytes of an object as its user sees it; 0 if no event had it.
         object_bytes: u32,
-        /// When it was created; absent when it is older than the probes.
+        /// When it was created; absent if it is older than the probes.
         created_at_ns: Option<i64>,
         /// The stack that created it.
         site: u32,
-        /// When its address was given up; absent when it was not.
+        /// When its address was released; absent if it was not.
         released_at_ns: Option<i64>,
         /// Whether its objects are counted, not streamed.
         counted: bool,
@@ -213,7 +215,7 @@ table! {
         queued: u64,
         /// Callbacks ever handed to `call_rcu()`.
         callbacks: u64,
-        /// Deferred frees that had not begun when it was given up, or when the trace ended.
+        /// Deferred frees that had not begun when the cache was released, or when the trace ended.
         outstanding: u64,
     }
 }
@@ -223,9 +225,9 @@ table! {
     Graces of Grace, "graces" {
         /// Whether it is an expedited one.
         expedited: bool,
-        /// When it began; absent when that was not seen.
+        /// When it began; absent if that was not seen.
         begin_at_ns: Option<i64>,
-        /// When it ended; absent when the trace ended first.
+        /// When it ended; absent if the trace ended first.
         end_at_ns: Option<i64>,
     }
 }
@@ -233,29 +235,31 @@ table! {
 table! {
     /// Events that were not seen.
     Gaps of Gap, "gaps" {
-        /// `ring-full`, `probe-missed`, `map-full`, or `not-in-trace` for a trace that ends before its run did.
+        /// `ring-full`, `probe-missed`, `map-full`, or `not-in-trace` for a trace that ends before its run
+        /// did.
         reason: String,
-        /// How many.
+        /// The number of events.
         events: u64,
-        /// Not before this.
+        /// The earliest time at which they can have been.
         from_ns: i64,
-        /// Not after this.
+        /// The latest time at which they can have been.
         until_ns: i64,
-        /// What they would have told of: `everything`, `cache`, `grace`, `queueing`, `freeing` or `barriers`.
+        /// What the events would have been about: `everything`, `cache`, `grace`, `queueing`, `freeing` or
+        /// `barriers`.
         scope: String,
-        /// The programs whose runs were skipped, where that is why.
+        /// The probes' programs whose runs were skipped, if that is the reason.
         programs: String,
     }
 }
 
 table! {
-    /// One stack, as the kernel put it into words.
+    /// One stack, as the kernel printed it.
     Sites of SiteRow, "sites" {
         /// Its number.
         site: u32,
         /// The innermost frame's function.
         function: String,
-        /// The module of the innermost frame that is in one.
+        /// The module of the innermost frame that belongs to a module.
         module: Option<String>,
         /// The frames, caller first.
         stack: String,

@@ -201,7 +201,11 @@ impl Table {
             div.scroll {
                 table {
                     thead {
-                        tr { @for (name, is_text) in &self.columns { th class=[is_text.then_some("text")] { (name) } } }
+                        tr {
+                            @for (name, is_text) in &self.columns {
+                                th class=[is_text.then_some("text")] { (name) }
+                            }
+                        }
                     }
                     tbody {
                         @for row in &self.rows {

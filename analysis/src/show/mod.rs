@@ -15,14 +15,14 @@ use polars::{
 /// In what form a table is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// For a person.
+    /// A table for people.
     #[default]
     Text,
-    /// One object a line, each with `schema` and `kind`.
+    /// One object in each line, each with `schema` and `kind`.
     Json,
-    /// With a header; what is absent is empty.
+    /// A header line, then one line for each row; an absent value is empty.
     Csv,
-    /// One file; not to a terminal.
+    /// One binary file; krcu does not write it to a terminal.
     Parquet,
 }
 

@@ -3,68 +3,70 @@
 use crate::table;
 
 table! {
-    /// One destroy under one approach. Simulated, but for `measured_ns`.
+    /// One destroy under one approach; every value is simulated.
     WhatIfs of WhatIf, "whatif" {
         /// The approach, and its option.
         approach: String,
-        /// The destroy, by its place in `destroys`.
+        /// The destroy, by its number in `destroys`.
         destroy: u32,
         /// The cache's name.
         cache: String,
-        /// Whether memory was given back, or the cache given up, while an object was queued. Of this run: `false` does not
-        /// say that the approach is safe.
+        /// Whether memory was given back, or the cache given up, while an object was queued. This is about
+        /// this run only: `false` does not mean that the approach is safe.
         is_unsafe: bool,
-        /// Nanoseconds from the beginning of the exit path to its end; absent when it never ended.
+        /// Nanoseconds from the beginning of the exit path to its end; absent if it never ended.
         caller_wait_ns: Option<u64>,
-        /// Nanoseconds from the return of the destroy until everything was given back; absent when that never came.
+        /// Nanoseconds from the return of the destroy until everything was given back; absent if that never
+        /// happened.
         linger_ns: Option<u64>,
         /// Objects of this cache that it waited for.
         waited_for_own: u64,
-        /// Objects of others that it waited for.
+        /// Objects of other caches that it waited for.
         waited_for_other: u64,
         /// Grace periods that began because of this exit path.
         grace_periods_forced: u64,
-        /// Of the whole run: by how much unrelated callers of `rcu_barrier()` waited longer than they do today.
+        /// About the whole run: how much longer unrelated callers of `rcu_barrier()` waited than with the
+        /// plain `rcu_barrier()`.
         bystander_wait_ns: u64,
-        /// Bytes times nanoseconds from an object's own free until its slab was given back.
+        /// Bytes of objects times nanoseconds, from an object's own free until its slab was given back.
         retained_bytes_ns: f64,
-        /// Bytes that are never given back.
+        /// Bytes of slabs that are never given back.
         kept_bytes: u64,
         /// `none`, `true-leak` or `false`.
         splat: String,
-        /// What a module's source would have to say.
+        /// What a module's source has to change.
         api_changes: String,
     }
 }
 
 table! {
-    /// One deferred free that is to be simulated.
+    /// One deferred free to simulate.
     Deferrals of Deferral, "deferrals" {
-        /// When it was queued, by `CLOCK_MONOTONIC`.
+        /// When it was queued, in `CLOCK_MONOTONIC`.
         at_ns: u64,
-        /// The cache's life.
+        /// The number of the cache's life.
         cache: u32,
-        /// The CPU on which it was queued.
+        /// The CPU that queued it.
         cpu: u32,
-        /// By what it was deferred.
+        /// What deferred it.
         deferred_by: u32,
     }
 }
 
 table! {
-    /// What one approach rests on: an input that was drawn.
+    /// An input that the times of one approach depend on.
     Inputs of InputRow, "inputs" {
         /// The approach, and its option.
         approach: String,
-        /// Of what.
+        /// The kind of input.
         input: String,
         /// `observed` or `assumed`.
         origin: String,
         /// Where it comes from.
         source: String,
-        /// Samples that there are.
+        /// The number of samples.
         samples: u64,
-        /// How often one was drawn.
+        /// How often a sample was drawn.
         draws: u64,
     }
 }

@@ -1,16 +1,17 @@
-//! Keys: every key of the configuration, with its default and what it does. The example file, the manual
-//! page and the search for the key that was meant come from here.
+//! Keys: every key of the configuration, with its default and what it does. The example file, the manual page
+//! and the suggestion for a misspelled key come from here.
 
 use krcu_report::words::wrapped;
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
 pub struct Key {
-    /// Its table and its name, as in `socket.path`.
+    /// The table and the name, as in `socket.path`.
     pub path: &'static str,
-    /// Its default, as it is written in the file.
+    /// The default, as it is written in the file.
     pub default: &'static str,
-    /// Whether a running agent takes a new value on SIGHUP; it says so of the others and keeps theirs.
+    /// Whether a running agent takes a new value on SIGHUP. If another key has changed, the agent says so and
+    /// keeps the old value.
     pub reload: bool,
     /// What it does, in sentences.
     pub doc: &'static str,
@@ -24,72 +25,90 @@ const fn reloaded(path: &'static str, default: &'static str, doc: &'static str) 
     Key { path, default, reload: true, doc }
 }
 
-/// All of them, those of one table behind each other.
+/// All keys; the keys of one table stand together.
 pub const KEYS: &[Key] = &[
     fixed(
         "probes.ring_bytes",
         "\"4M\"",
-        "Room for events that wait to be read; a power of two of pages, with K, M or G. What finds none is counted as lost. The system counts it twice in the agent's resident memory, for it is mapped twice.",
+        "The size of the ring, which holds events until the agent reads them: a power of two, at least 4K, \
+         with K, M or G. An event that finds no room is counted as lost. The ring is mapped twice, so the \
+         system counts it twice in the agent's resident memory.",
     ),
     fixed(
         "probes.stacks",
         "4096",
-        "Room for this many different stacks, a kilobyte of the kernel's memory each. An event that finds none is judged all the same.",
+        "Room for this many different stacks, a kilobyte of kernel memory each. An event whose stack finds \
+         no room is still judged.",
     ),
     fixed(
         "probes.queue_stacks",
         "true",
-        "Take the stack of each queueing call. Without it verdicts name no site.",
+        "Take the stack of each queueing call. Without it, verdicts do not say where objects were queued.",
     ),
     fixed(
         "probes.alloc_stacks",
         "false",
-        "Follow each object from its allocation, so that a leaked one is told with its place. Every allocation and free of the kernel then passes a probe.",
+        "Follow each object from its allocation on, so that a verdict says where a leaked object was \
+         allocated. A probe then runs at every allocation and every free in the kernel.",
     ),
     fixed(
         "probes.statistics",
         "false",
-        "Have the kernel measure how long each probe runs, as long as the agent does. It costs every program of the host two readings of the clock, and needs CAP_SYS_ADMIN, which the unit does not give. `sysctl kernel.bpf_stats_enabled=1` does the same for as long as you look.",
+        "Make the kernel measure how long each probe runs, as long as the agent runs. Every eBPF program on \
+         the host then reads the clock twice in each run. The agent needs CAP_SYS_ADMIN for this, which the \
+         unit does not give it. `sysctl kernel.bpf_stats_enabled=1` does the same without the agent.",
     ),
-    fixed("socket.path", "\"/run/krcu/krcu.sock\"", "Where `krcu tui` finds the agent; empty for no socket."),
+    fixed(
+        "socket.path",
+        "\"/run/krcu/krcu.sock\"",
+        "The path of the socket that `krcu tui` opens; empty \
+        for no socket.",
+    ),
     fixed(
         "socket.group",
         "\"krcu\"",
-        "Who may connect, besides root: members of this group. Where there is no such group, root alone.",
+        "Root and the members of this group may connect. If there is no such group, only root may.",
     ),
-    fixed("socket.clients", "32", "Clients at once; one more is told so and let go."),
-    reloaded("socket.every", "\"250ms\"", "Time between two reports; from 50ms to 10s."),
+    fixed(
+        "socket.clients",
+        "32",
+        "The highest number of clients at one time. The agent tells one more \
+        client so, and disconnects it.",
+    ),
+    reloaded("socket.every", "\"250ms\"", "The time between two reports, from 50ms to 10s."),
     fixed(
         "metrics.listen",
         "\"127.0.0.1:9747\"",
-        "Where the metrics are served, by GET of /metrics, and whether the agent is well, by GET of /healthz; empty for neither.",
+        "The address that serves the metrics (GET /metrics) and the state of the agent (GET /healthz); \
+         empty for neither.",
     ),
-    fixed("metrics.connections", "16", "Connections at once; one more waits."),
+    fixed("metrics.connections", "16", "The highest number of connections at one time; one more waits."),
     fixed(
         "record.folder",
         "\"\"",
-        "Keep traces in this folder, which `krcu replay` reads; empty for none. It is written without any privilege, so it is \
-         to be a folder of the agent's own user. Traces grow by some four bytes for each object queued and each object freed.",
+        "Keep traces in this folder, for `krcu replay`; empty for no traces. The agent writes them without \
+         any privilege, so its own user must own the folder. Traces grow by some four bytes for each object \
+         that is queued and each that is freed.",
     ),
-    reloaded("record.segment_bytes", "\"64M\"", "Begin a new trace when one is this large; with K, M or G."),
+    reloaded("record.segment_bytes", "\"64M\"", "Begin a new trace when one has this size; with K, M or G."),
     reloaded("record.segment_time", "\"1h\"", "Begin a new trace when one covers this much time."),
     reloaded(
         "record.total_bytes",
         "\"1G\"",
-        "Delete the oldest traces of this folder when all together are larger; each is said in the log. At least twice \
-         segment_bytes.",
+        "When all traces of this folder together are larger than this, delete the oldest ones, and log each \
+         deletion. At least twice segment_bytes.",
     ),
-    reloaded("log.level", "\"info\"", "What is logged: error, warn, info or debug."),
+    reloaded("log.level", "\"info\"", "The lowest level that is logged: error, warn, info or debug."),
     reloaded(
         "log.strict",
         "false",
-        "Take `waited` and `unordered` for faults too: they are logged as warnings.",
+        "Count `waited` and `unordered` as faults too: the agent logs them as warnings.",
     ),
     reloaded(
         "stop.deadline",
         "\"30s\"",
-        "How long stopping may take, from 1s to 1h: half of it detaching, where the kernel waits for each probed function; what is not \
-         finished by then is given up.",
+        "How long stopping may take, from 1s to 1h. Half of this time is for detaching, because the kernel \
+         waits for each probed function. The agent gives up whatever is not finished in time.",
     ),
 ];
 
@@ -99,7 +118,7 @@ pub fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
 }
 
-/// Whether a table is called that.
+/// Whether there is a table of this name.
 #[must_use]
 pub fn is_table(name: &str) -> bool {
     KEYS.iter().any(|key| key.path.split('.').next() == Some(name))
@@ -124,7 +143,7 @@ pub fn nearest(path: &str) -> Option<&'static str> {
 #[must_use]
 pub fn example() -> String {
     let mut text = String::from(
-        "# krcu agent: every key, each at its default. What is marked [reload] takes effect on SIGHUP.\n",
+        "# krcu agent: every key with its default. A key that is marked [reload] takes effect on SIGHUP.\n",
     );
     let mut table = "";
     for key in KEYS {

@@ -54,28 +54,28 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// How long the log may take to write what it was told.
 const LOG_WITHIN: Duration = Duration::from_secs(1);
 
-/// Watches until a signal comes; tells clients of its socket, its metrics, its traces and its log.
+/// Watches until a signal comes. Serves reports on a socket, serves metrics, keeps traces and writes a log.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// The configuration; /etc/krcu/agent.toml, where that exists, if not given
+    /// The configuration file; the default is /etc/krcu/agent.toml, if that exists
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Set one key of the configuration, over the file: see `--print-config` for all of them
+    /// Set one key of the configuration; this overrides the file. `--print-config` lists all keys
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_set)]
     pub set: Vec<(String, String)>,
-    /// Where the socket is: the same as `--set socket.path=PATH`
+    /// The path of the socket: the same as `--set socket.path=PATH`
     #[arg(long, value_name = "PATH")]
     pub socket: Option<String>,
-    /// Where the metrics are served: the same as `--set metrics.listen=ADDRESS`
+    /// The address that serves the metrics: the same as `--set metrics.listen=ADDRESS`
     #[arg(long, value_name = "ADDRESS")]
     pub metrics: Option<String>,
     /// Keep traces in this folder: the same as `--set record.folder=FOLDER`
     #[arg(long, value_name = "FOLDER")]
     pub record: Option<String>,
-    /// Say whether the configuration is right, and end
+    /// Check the configuration, say what is wrong with it, and exit
     #[arg(long, conflicts_with = "print_config")]
     pub check_config: bool,
-    /// Print every key with its default and what it does, as a file, and end
+    /// Print a configuration file with every key, its default and what it does, and exit
     #[arg(long)]
     pub print_config: bool,
     /// Print the whole of the verifier's log if the kernel refuses a probe

@@ -18,22 +18,22 @@ use crate::{
     trace,
 };
 
-/// What is asked of the probes.
+/// Options of the probes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AttachOptions {
-    /// What the probes are loaded with.
+    /// The options for loading the probes.
     pub(crate) load: LoadOptions,
     /// Whether each object is followed from its allocation.
     pub(crate) alloc_stacks: bool,
-    /// Whether the whole of the verifier's log is told when it refuses.
+    /// Whether an error has the verifier's whole log if the verifier refuses a program.
     pub(crate) verbose: bool,
 }
 
-/// The probes are attached; nothing was read yet.
+/// The attached probes, before anything was read.
 pub(crate) struct Attached {
     pub(crate) probes: Probes,
     pub(crate) watch: Watch,
-    /// When it was begun.
+    /// When attaching began.
     pub(crate) begun: Time,
     /// Optional probes that were withdrawn, and why.
     pub(crate) withdrawn: Vec<String>,
@@ -42,10 +42,10 @@ pub(crate) struct Attached {
     log: Option<ProbeLog>,
 }
 
-/// Attaches the probes; to be called inside the event loop.
+/// Attaches the probes. Call it inside the event loop.
 ///
 /// # Errors
-/// When this kernel or this user does not let it be done. Nothing is left attached.
+/// When this kernel, or the rights of this user, do not allow it. Then nothing stays attached.
 pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<Attached> {
     let begun = now()?;
     let facts = Facts::gather(Path::new("/"));
@@ -63,12 +63,12 @@ pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<Attached> {
 }
 
 impl Attached {
-    /// The kernel's release, for a person.
+    /// The kernel's release, for people to read.
     pub(crate) fn release(&self) -> String {
         self.facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned())
     }
 
-    /// What a trace of this watch begins with.
+    /// The head of a trace of this watch.
     ///
     /// # Errors
     /// When a clock cannot be read.
@@ -76,14 +76,14 @@ impl Attached {
         trace::meta(&self.facts, self.probes.plan(), &self.watch)
     }
 
-    /// Begins to read.
+    /// Begins to read events.
     pub(crate) fn begin(self, sinks: Sinks) -> Watcher {
         let Attached { probes, source, log, watch, .. } = self;
         Watcher { probes, source, log, pipeline: Pipeline::new(watch, sinks) }
     }
 }
 
-/// The verifier's whole log, when it was asked for.
+/// Adds the verifier's whole log to an error, if that was asked for.
 fn explain(error: LoadError, verbose: bool) -> anyhow::Error {
     let log = error.verifier_log().map(str::to_owned);
     match log {
@@ -92,7 +92,7 @@ fn explain(error: LoadError, verbose: bool) -> anyhow::Error {
     }
 }
 
-/// CLOCK_MONOTONIC, which the probes' events are in.
+/// The time of CLOCK_MONOTONIC, the clock of the probes' events.
 pub(crate) fn now() -> anyhow::Result<Time> {
     let time =
         nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC).context("cannot read the clock")?;

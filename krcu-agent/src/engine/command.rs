@@ -1,4 +1,4 @@
-//! The command that is watched: run as it would be without krcu.
+//! Command: runs the command that is watched, in the same way as it would run without krcu.
 
 use std::{os::unix::process::ExitStatusExt as _, path::Path, process::ExitStatus};
 
@@ -9,11 +9,12 @@ use super::Watcher;
 use crate::signals::{Came, Signals};
 
 impl Watcher {
-    /// Starts a command and takes events until it has ended; gives its status as a shell reports it. A signal that asks
-    /// krcu to end is handed on to the command: krcu ends when the command has obeyed.
+    /// Starts a command and takes events until it has ended. Returns its status as a shell reports it. If a
+    /// signal tells krcu to end, krcu passes the signal on to the command, and ends when the command has
+    /// ended.
     ///
     /// # Errors
-    /// When it cannot be started or waited for, or as [`Watcher::take`].
+    /// When the command cannot be started or waited for, and those of [`Watcher::take`].
     pub(crate) async fn command(
         &mut self,
         mut command: Command,

@@ -1,4 +1,4 @@
-//! Keep: the files that a run writes besides its report. They are created before anything is attached.
+//! Keep: the files that a run writes besides its report. They are created before the probes are attached.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use krcu_trace::{CutShort, Limits, Meta, Writer};
 
 use crate::{events_file::EventsFile, sinks::Sinks};
 
-/// Where the events of a run are kept.
+/// The places where a run keeps its events.
 #[derive(Debug)]
 pub(crate) struct Keep {
     events: Option<EventsFile>,
@@ -21,10 +21,10 @@ pub(crate) struct Keep {
 }
 
 impl Keep {
-    /// Creates the file of the events and the folder of the trace, where they are named.
+    /// Creates the file of the events and the folder of the trace, as far as they are named.
     ///
     /// # Errors
-    /// When one of them cannot be created, or the folder exists.
+    /// When one of them cannot be created, or the folder exists already.
     pub(crate) fn claim(events: Option<&Path>, trace: Option<&Path>, limits: Limits) -> anyhow::Result<Keep> {
         let events = events.map(|path| {
             let file = EventsFile::create(path);
@@ -41,10 +41,11 @@ impl Keep {
         Ok(Keep { events, trace: trace.map(Path::to_owned), limits })
     }
 
-    /// Begins both. If the trace cannot be begun, gives why: a full disk does not end the run.
+    /// Begins to write both. If the trace cannot be begun, returns the reason: a full disk does not end the
+    /// run.
     ///
     /// # Errors
-    /// When a clock cannot be read for the head of the trace.
+    /// When a clock cannot be read, whose time is in the head of the trace.
     pub(crate) fn begin(
         self,
         watch: &Watch,

@@ -1,7 +1,9 @@
-//! Engine: one run from begin to end: attach, watch, settle, finish. It ends with an [`Outcome`].
+//! Engine: one run from the beginning to the end: attach, watch, settle, finish. Its result is an
+//! [`Outcome`].
 //!
-//! `check` and `record` hand the engine a [`Job`]. `check --each` attaches once, and uses the parts of the engine for
-//! each command. The agent has a loop of its own; it attaches, reads and detaches by [`attach`] and [`Watcher`].
+//! `check` and `record` give the engine a [`Job`]. `check --each` attaches once, and uses the parts of the
+//! engine for each command. The agent has a loop of its own; it uses [`attach`] and [`Watcher`] to attach,
+//! read and detach.
 //!
 //! What is absent here: command lines, formats of a report, and the socket.
 
@@ -30,14 +32,14 @@ use crate::{
     trace,
 };
 
-/// What one run is to do.
+/// The task of one run.
 #[derive(Debug)]
 pub(crate) struct Job {
-    /// What is asked of the probes.
+    /// Options of the probes.
     pub(crate) attach: AttachOptions,
     /// When it ends.
     pub(crate) until: Until,
-    /// What it leaves.
+    /// The files that it writes.
     pub(crate) keep: Keep,
     /// How the exit status is chosen.
     pub(crate) policy: Policy,
@@ -46,20 +48,20 @@ pub(crate) struct Job {
 /// When a run ends.
 #[derive(Debug)]
 pub(crate) enum Until {
-    /// A command has ended, and no verdict waits for a deferred free.
+    /// The run ends when its command has ended and no verdict waits for a deferred free.
     Exit {
-        /// The file that is run.
+        /// The file of the program.
         program: PathBuf,
-        /// The command as it was typed, its first word included.
+        /// The command as it was typed, including its first word.
         words: Vec<OsString>,
-        /// The longest that the run waits for deferred frees after the command.
+        /// How long the run waits at most for deferred frees, after the command.
         settle: Duration,
     },
-    /// A signal came, or this time is over, if any was given.
+    /// The run ends when a signal comes, or after this time if one was given.
     Told(Option<Duration>),
 }
 
-/// What all runs under the same probes share.
+/// The facts that all runs with the same probes share.
 #[derive(Debug)]
 pub(crate) struct Probed {
     /// The kernel's release.
@@ -79,20 +81,20 @@ pub(crate) struct RunEnd {
     pub(crate) command_status: u8,
     /// How the exit status is chosen.
     pub(crate) policy: Policy,
-    /// Why there is no trace where one was to be.
+    /// Why there is no trace, if one was asked for.
     pub(crate) cut_short: Option<CutShort>,
 }
 
 /// The event loop of a run.
 ///
 /// # Errors
-/// When there cannot be one.
+/// When it cannot be created.
 pub(crate) fn event_loop() -> anyhow::Result<Runtime> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().context("cannot start the event loop")
 }
 
-/// Does one job to its end. If krcu fails, it removes the folder of the trace, unless a file is in it.
+/// Carries out a job. If krcu fails, it removes the folder of the trace, unless the folder has a file in it.
 ///
 /// # Errors
 /// When krcu failed; nothing stays attached.
@@ -100,7 +102,7 @@ pub(crate) fn run(job: Job) -> anyhow::Result<Outcome> {
     let folder = job.keep.trace.clone();
     let outcome = event_loop().and_then(|event_loop| event_loop.block_on(watch(job)));
     if let (Err(_), Some(folder)) = (&outcome, folder) {
-        // A folder with a file in it stays.
+        // This fails if the folder has a file in it; then the folder stays.
         let _ = fs::remove_dir(folder);
     }
     outcome
@@ -134,7 +136,7 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
 /// Attaches, and prints which optional probes are missing.
 ///
 /// # Errors
-/// As [`attach`].
+/// Those of [`attach`].
 pub(crate) fn attach_aloud(options: AttachOptions) -> anyhow::Result<Attached> {
     let attached = attach(options)?;
     for why in &attached.withdrawn {
@@ -170,7 +172,7 @@ impl Probed {
         }
     }
 
-    /// Gives the outcome of a run, and closes its trace with it.
+    /// Returns the outcome of a run, and closes its trace with the outcome.
     ///
     /// # Errors
     /// When the clock cannot be read.

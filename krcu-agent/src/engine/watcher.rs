@@ -1,5 +1,5 @@
-//! Watcher: what lies between attach and detach, whoever asked for it: the probes, their ring, and the
-//! one owner of the replay.
+//! Watcher: has the probes, their ring and the replay between attach and detach, for every kind of run. It is
+//! the one owner of the replay.
 
 use std::{pin::pin, time::Duration};
 
@@ -16,10 +16,11 @@ use crate::{
 /// How often the ring is looked at even if no probe asks for it.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
-/// Looks at the ring after detaching; what has not come by then counts as lost.
+/// The number of looks at the ring after detaching. Events that have not come by then count as lost.
 const LAST_LOOKS: usize = 100;
 
-/// Looks at the ring when a replay ends and the probes stay; what has not come by then counts as lost.
+/// The number of looks at the ring if a replay ends and the probes stay. Events that have not come by then
+/// count as lost.
 const LOOKS_BETWEEN: usize = 400;
 /// The time from one of these looks to the next.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
@@ -27,15 +28,15 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 /// The end of a watch.
 pub(crate) struct Ended {
     pub(crate) finished: Finished,
-    /// Whether every event was taken; if not, the deadline came first.
+    /// Whether every event was taken. If not, the deadline came first.
     pub(crate) is_whole: bool,
-    /// Probes that the kernel has still to take away.
+    /// How many probes the kernel has not detached yet.
     pub(crate) attached: usize,
-    /// For what they have counted.
+    /// The probes, for their counters.
     pub(crate) probes: Probes,
 }
 
-/// What reads, and what it reads into.
+/// The reader of the ring, with the replay that takes the events.
 pub(crate) struct Watcher {
     pub(crate) probes: Probes,
     pub(crate) pipeline: Pipeline,
@@ -44,7 +45,7 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Takes what the ring holds, up to a bound; says whether it was emptied.
+    /// Takes the events in the ring, up to a bound. Returns whether the ring is empty then.
     fn drain(&mut self) -> anyhow::Result<bool> {
         if let Some(log) = &mut self.log {
             log.flush();
@@ -56,10 +57,11 @@ impl Watcher {
         Ok(is_empty)
     }
 
-    /// Takes all that the ring holds, then what the kernel counted as lost. Others get their turn meanwhile.
+    /// Takes all events in the ring, then the losses that the kernel counted. Other tasks of the event loop
+    /// run in between.
     ///
     /// # Errors
-    /// When the ring holds what is no event, or a counter cannot be read.
+    /// When the ring has bytes that are not an event, or a counter cannot be read.
     pub(crate) async fn take(&mut self) -> anyhow::Result<()> {
         while !self.drain()? {
             tokio::task::yield_now().await;
@@ -67,10 +69,10 @@ impl Watcher {
         self.pipeline.look_for_losses(&self.probes, now)
     }
 
-    /// The same, but returns when it has taken as much as is taken at once; says whether the ring was emptied.
+    /// The same, but takes only as many events as the bound allows. Returns whether the ring is empty then.
     ///
     /// # Errors
-    /// As [`Watcher::take`].
+    /// Those of [`Watcher::take`].
     pub(crate) fn take_some(&mut self) -> anyhow::Result<bool> {
         let is_empty = self.drain()?;
         self.pipeline.look_for_losses(&self.probes, now)?;
@@ -85,15 +87,15 @@ impl Watcher {
         self.source.readable().await
     }
 
-    /// The ring's fill.
+    /// How many bytes of the ring are used.
     pub(crate) fn ring_used(&self) -> Option<u64> {
         self.source.used_bytes()
     }
 
-    /// Takes events until the future is done, and gives its value.
+    /// Takes events until the future is done, and returns its value.
     ///
     /// # Errors
-    /// As [`Watcher::take`].
+    /// Those of [`Watcher::take`].
     pub(crate) async fn until<T>(&mut self, done: impl Future<Output = T>) -> anyhow::Result<T> {
         let mut look = interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -108,10 +110,10 @@ impl Watcher {
         }
     }
 
-    /// Takes events until no verdict depends on a later one, or the time is over.
+    /// Takes events until no verdict depends on a later event, or the time is over.
     ///
     /// # Errors
-    /// As [`Watcher::take`].
+    /// Those of [`Watcher::take`].
     pub(crate) async fn settle(&mut self, limit: Duration) -> anyhow::Result<()> {
         let mut over = pin!(sleep(limit));
         let mut look = interval(LOOK_EVERY);
@@ -127,8 +129,8 @@ impl Watcher {
         }
     }
 
-    /// Ends a replay and begins the next, with the probes attached: the next knows nothing of what was before, as if
-    /// they had been attached now. What it takes goes into no sink yet.
+    /// Ends a replay and begins the next one, while the probes stay attached. The next replay knows nothing
+    /// of the time before, as if the probes had just been attached. Its events do not go into any sink yet.
     ///
     /// # Errors
     /// When a counter or the clock cannot be read.
@@ -142,7 +144,8 @@ impl Watcher {
             while !self.drain()? {
                 tokio::task::yield_now().await;
             }
-            // A run that was skipped meanwhile has to be in the same reading as what its second copy counted.
+            // If a run is skipped at this moment, the same reading must have the skipped run and what the
+            // second copy of the program counted for it.
             let again = self.probes.recursion_misses();
             let must = looks >= LOOKS_BETWEEN;
             if again != misses && !must {
@@ -160,8 +163,9 @@ impl Watcher {
         }
     }
 
-    /// Detaches, takes what comes meanwhile and what is there in the end, and closes the account. Past the
-    /// deadline it is closed as it stands: how many probes are still attached is in what it gives.
+    /// Detaches, takes the events that come meanwhile and those that are in the ring at the end, and closes
+    /// the account. If the deadline passes first, it closes the account as it is. The result says how many
+    /// probes are still attached.
     ///
     /// # Errors
     /// When a counter or the clock cannot be read.

@@ -10,13 +10,13 @@ pub mod text;
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Format {
-    /// One screen for a person.
+    /// A screen for people.
     Text,
-    /// One JSON object a line.
+    /// One JSON object in each line.
     Json,
-    /// The Test Anything Protocol: one test point a verdict.
+    /// The Test Anything Protocol, with one test point for each verdict.
     Tap,
-    /// JUnit's XML: one test case a verdict.
+    /// JUnit's XML, with one test case for each verdict.
     Junit,
 }
 

@@ -1,11 +1,11 @@
-//! Allocate: objects of streamed caches come into being, and are freed at once. Attached only on request,
-//! since every allocation of the kernel and every free passes here.
+//! Allocate: objects of streamed caches are allocated, and are freed at once. These programs are attached
+//! only on request, because every allocation and every free in the kernel passes them.
 //!
-//! A deferred free that is carried out ends in the same functions, but is announced before: its object by
-//! [`super::free`] at the entry of the call that frees it, or its callback as it begins. So `kfree()` of the
-//! fallback list and `kmem_cache_free()` in a callback say of an object what was said before, and the reader
-//! knows that nothing was outstanding any more. Only arrays are not said twice. Sheaves are freed past all
-//! of these, and so is what `kfree_nolock()` puts off.
+//! A deferred free ends in the same functions, but was announced before: [`super::free`] announces the object
+//! at the entry of the call that frees it, or the callback announces it when it begins. So `kfree()` of the
+//! fallback list, and `kmem_cache_free()` in a callback, repeat what was said before; the reader knows that
+//! the object was no longer outstanding. Only arrays are not announced twice. Sheaves are freed without
+//! passing these functions, and so are objects that `kfree_nolock()` puts off.
 
 use core::ffi::c_void;
 
@@ -56,8 +56,8 @@ fn allocate(context: &BtfTracePointContext) {
     }
 }
 
-/// Return of `kmem_cache_alloc_bulk(cache, flags, size, array)`, with how many there are: it has no
-/// tracepoint.
+/// Return of `kmem_cache_alloc_bulk(cache, flags, size, array)`, which returns the number of objects. It has
+/// no tracepoint.
 #[fexit]
 pub fn allocated_bulk(context: FExitContext) -> i32 {
     first(Hot::AllocatedBulk, &context, || allocate_bulk(&context))
@@ -108,7 +108,7 @@ fn free_of_cache(context: &BtfTracePointContext) {
     }
 }
 
-/// `kmem:kfree(call_site, object)`, which frees objects of any cache; nearly always of a kmalloc cache.
+/// `kmem:kfree(call_site, object)`, which frees objects of any cache, nearly always of a kmalloc cache.
 #[btf_tracepoint]
 pub fn freed_at_once_kfree(context: BtfTracePointContext) -> i32 {
     first(Hot::FreedAtOnceKfree, &context, || free_of_any(traced(&context, 1)))
@@ -128,8 +128,8 @@ fn free_of_any(object: u64) {
     }
 }
 
-/// Entry of `kmem_cache_free_bulk(cache, size, array)`, without a cache in `kfree_bulk()`: it has no
-/// tracepoint. What a deferred free puts there is in [`BATCHES`].
+/// Entry of `kmem_cache_free_bulk(cache, size, array)`, which has no tracepoint; `kfree_bulk()` calls it
+/// without a cache. A call that carries out deferred frees is in [`BATCHES`].
 #[fentry]
 pub fn freed_at_once_bulk(context: FEntryContext) -> i32 {
     first(Hot::FreedAtOnceBulk, &context, || free_bulk(&context))
@@ -166,7 +166,7 @@ unsafe extern "C" fn freed_entry(index: u32, walk: *mut Walk) -> i64 {
     0
 }
 
-/// What a loop over an array carries along.
+/// The state of a loop over an array.
 struct Walk {
     array: u64,
     cache: u64,
@@ -180,7 +180,7 @@ fn each(entries: u32, entry: *mut c_void, walk: &mut Walk) {
     unsafe { bpf_loop(bound, entry, (&raw mut *walk).cast(), 0) };
 }
 
-/// The cache, if its objects are streamed; else the event is counted.
+/// The cache, if its objects are streamed; otherwise counts the event.
 #[inline(always)]
 fn streamed(kind: Kind, cache: u64) -> Option<u64> {
     match kernel::classify(cache) {
@@ -206,8 +206,8 @@ fn gone(object: u64, cache: u64) {
     });
 }
 
-/// The `n`th argument of a tracepoint, as a number: read like any memory, since the verifier gives a typed
-/// pointer where it is loaded from the context.
+/// The `n`th argument of a tracepoint, as a number. It is read like any memory, since loading it from the
+/// context would give a typed pointer to the verifier.
 #[inline(always)]
 fn traced(context: &BtfTracePointContext, n: u64) -> u64 {
     read(context.as_ptr() as u64 + n * 8).unwrap_or(0)

@@ -1,4 +1,5 @@
-//! Barrier: entered and returned; and the one inside the destroy, by the work that it flushes.
+//! Barrier: entered and returned; and the barrier inside the destroy, which shows by the works that it
+//! flushes.
 
 use aya_ebpf::{
     helpers::bpf_get_current_comm,
@@ -76,8 +77,8 @@ fn told(kind: Kind, barrier: BarrierKind, cache: u64, site: u32, comm: [u8; COMM
     0
 }
 
-/// Entry of `flush_rcu_work()`. Newer kernels inline the barrier into the destroy; that it calls this
-/// twice for every possible CPU is what is left to see of it.
+/// Entry of `flush_rcu_work()`. Newer kernels inline the barrier into the destroy. All that is left to see of
+/// it is that it calls this function twice for every possible CPU.
 #[fentry]
 pub fn rcu_work_flushed(context: FEntryContext) -> i32 {
     first(Hot::RcuWorkFlushed, &context, work_flushed)

@@ -23,7 +23,7 @@ use crate::{
     site::site,
 };
 
-/// Return of the function that creates a cache; its first argument is the name asked for.
+/// Return of the function that creates a cache; its first argument is the name that was asked for.
 #[fexit]
 pub fn cache_created(context: FExitContext) -> i32 {
     first(Hot::CacheCreated, &context, || created(&context))
@@ -63,7 +63,7 @@ fn created(context: &FExitContext) {
     });
 }
 
-/// Entry of `kmem_cache_destroy()`. Never its return: a program there would put its trampoline where
+/// Entry of `kmem_cache_destroy()`. There must be no probe at its return: its trampoline would stand where
 /// the kernel's own warning names the caller.
 #[fentry]
 pub fn destroy_begin(context: FEntryContext) -> i32 {
@@ -102,7 +102,7 @@ fn destroy(context: &FEntryContext) {
     }
 }
 
-/// Entry of `__kmem_cache_shutdown()`: any barrier inside the destroy has returned by now.
+/// Entry of `__kmem_cache_shutdown()`. Any barrier inside the destroy has returned by now.
 #[fentry]
 pub fn shutdown_begin(context: FEntryContext) -> i32 {
     let cache = argument(&context, 0);
@@ -119,12 +119,12 @@ pub fn shutdown_begin(context: FEntryContext) -> i32 {
     0
 }
 
-/// Entry of `cpus_read_unlock()`, which is what a destroy calls next after the shutdown has returned and
-/// its failure has been reported, and before the cache is released.
+/// Entry of `cpus_read_unlock()`. A destroy calls it next, after the shutdown has returned and its failure
+/// has been reported, and before the cache is released.
 ///
-/// Not the return of `__kmem_cache_shutdown()`: whatever waits there, a trampoline or a return probe,
-/// stands in the trace of the kernel's own report. What it returned is read where it read it: it fails
-/// if and only if a slab is left.
+/// There is no probe at the return of `__kmem_cache_shutdown()`: a trampoline or a return probe there would
+/// show in the trace of the kernel's own report. The shutdown fails if and only if a slab is left, so this
+/// probe reads the number of slabs itself.
 #[fentry]
 pub fn shutdown_end(context: FEntryContext) -> i32 {
     first(Hot::ShutdownEnd, &context, || look_is_over(&context))
@@ -136,12 +136,13 @@ pub fn shutdown_end_nested(context: FEntryContext) -> i32 {
     nested(Hot::ShutdownEnd, Kind::ShutdownEnd, &context, || look_is_over(&context))
 }
 
-/// A destroy that flushed works and did not look has dropped a reference: what its task flushes from now on is of
-/// no destroy. One that has flushed nothing yet may be in the middle of it, at its sheaves.
+/// A destroy that has flushed works and has not looked at its slabs has dropped a reference: works that its
+/// task flushes from now on belong to no destroy. A destroy that has flushed nothing yet may still be
+/// running, at its sheaves.
 #[inline(always)]
 fn reference_is_dropped(task: u32) {
     if let Some(flushed) = DESTROYING.get_ptr_mut(task) {
-        // SAFETY: the map's value, which its own task alone reads and writes.
+        // SAFETY: this is the map's value, and only its own task reads and writes it.
         unsafe {
             if *flushed != 0 {
                 *flushed = FLUSHES_UNKNOWN;
@@ -158,8 +159,8 @@ fn look_is_over(context: &FEntryContext) {
         return reference_is_dropped(task);
     };
     let _ = SHUTTING_DOWN.remove(task);
-    // The event has its place before the slabs are counted: what is freed while they are was outstanding
-    // then, and makes no leak.
+    // The event gets its place before the slabs are counted. Objects that are freed during the count were
+    // thus outstanding at the event, and do not look leaked.
     emit::<ShutdownEnd>(Kind::ShutdownEnd, Wake::Now, |body| {
         let mut left = Leftover { objects: 0, listed: 0, complete: 0 };
         let result = match kernel::slabs(cache) {

@@ -1,9 +1,9 @@
-//! Callback: one that `call_rcu()` queued runs, and has run.
+//! Callback: a callback that `call_rcu()` queued begins to run, and has run.
 //!
-//! `rcu_do_batch()` takes each callback off its list by `rcu_cblist_dequeue()`, calls it, and asks for the
-//! next; when it asks again, or puts back what is left of the list, the one before has returned. It keeps
-//! its thread from softirqs meanwhile, so no other list is run in between. SRCU and Tasks RCU take theirs
-//! off by the same function: such a callback was never seen to be queued.
+//! `rcu_do_batch()` takes each callback off its list with `rcu_cblist_dequeue()`, calls it, and asks for the
+//! next one. When it asks again, or puts back the rest of the list, the previous callback has returned. It
+//! keeps its thread free of softirqs meanwhile, so no other list runs in between. SRCU and Tasks RCU use the
+//! same function; nobody saw such a callback being queued.
 
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use krcu_common::{
@@ -23,7 +23,7 @@ use crate::{
     ring::{NEW, Wake, add, count_filtered, emit_of, lose},
 };
 
-/// Entry of `rcu_cblist_dequeue(list)`. As hot as `callback_queued`, and like it mostly counts.
+/// Entry of `rcu_cblist_dequeue(list)`. It is as hot as `callback_queued`, and like it mostly counts.
 #[fentry]
 pub fn callback_runs(context: FEntryContext) -> i32 {
     first(Hot::CallbackRuns, &context, || runs(&context))
@@ -72,7 +72,7 @@ fn runs(context: &FEntryContext) {
     }
 }
 
-/// The streamed callback that this thread was running, if any, has returned.
+/// The streamed callback that this thread was running, if there was one, has returned.
 #[inline(always)]
 fn last_has_run() {
     // SAFETY: the map's value, copied at once. It was counted by this thread, if it counts.

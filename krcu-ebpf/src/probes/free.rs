@@ -1,8 +1,8 @@
-//! Free and batch: the deferred free of an object runs, alone or with others.
+//! Free and batch: a deferred free runs, for one object or for several.
 //!
-//! Every array is read at the entry of the function that frees it: the function reorders it, and the
-//! page that holds it is used again. An object is announced before it is free, so that its address
-//! cannot have been reused by then; the end of the call says that those of this task are free.
+//! Every array is read at the entry of the function that frees it, because the function reorders the array,
+//! and the page that holds it is used again. An object is announced before it is free, so its address cannot
+//! have been reused yet. The end of the call says that the objects of this task are free.
 
 use core::ffi::c_void;
 
@@ -24,7 +24,7 @@ use crate::{
     ring::{Wake, count_filtered, emit_of, lose, task},
 };
 
-/// Entries of an array looked at; a bulk page of 64 KiB holds 8,187.
+/// The number of entries of an array that are looked at; a bulk page of 64 KiB holds 8,187.
 pub(super) const ARRAY_BOUND: u32 = 8192;
 
 /// Entry of `kvfree_rcu_bulk(krcp, bnode, index)`.
@@ -52,8 +52,8 @@ pub fn freed_bulk_end(_context: FExitContext) -> i32 {
     end(FreePath::Bulk)
 }
 
-/// Entry of `kmem_cache_free_bulk(cache, size, array)`; without a cache it is `kfree_bulk()`, which is
-/// how a deferred free gets there.
+/// Entry of `kmem_cache_free_bulk(cache, size, array)`. Without a cache this is `kfree_bulk()`, which
+/// deferred frees use.
 #[fentry]
 pub fn freed_array(context: FEntryContext) -> i32 {
     first(Hot::FreedArray, &context, || free_any(&context))
@@ -91,8 +91,8 @@ fn array_freed(context: &FExitContext) {
     }
 }
 
-/// Entry of `kvfree(object)`: the fallback list, and the form that waits. Most calls have nothing to do
-/// with RCU and are of kmalloc memory.
+/// Entry of `kvfree(object)`, for the fallback list and for the form that waits. Most calls have nothing to
+/// do with RCU and free kmalloc memory.
 #[fentry]
 pub fn freed_single(context: FEntryContext) -> i32 {
     first(Hot::FreedSingle, &context, || free_single(&context))
@@ -108,9 +108,9 @@ pub fn freed_single_nested(context: FEntryContext) -> i32 {
 fn free_single(context: &FEntryContext) {
     let Some(cache) = free(argument(context, 0), FreePath::Single) else { return };
     let key = batch_key(FreePath::Single);
-    // Only a list has an end that is seen. Nobody but this task changes the entry.
+    // Only for a list can the end be seen. Only this task changes the entry.
     if let Some(of) = BATCHES.get_ptr_mut(key) {
-        // SAFETY: the map's value, which its own task alone reads and writes.
+        // SAFETY: this is the map's value, and only its own task reads and writes it.
         unsafe { *of = one_of(*of, cache) };
     }
 }
@@ -158,32 +158,32 @@ pub fn freed_sheaf_nobarn_end(_context: FExitContext) -> i32 {
 fn free_sheaf(sheaf: u64) -> i32 {
     let cache: u64 = read(sheaf + u64::from(config!(sheaf_cache_offset))).unwrap_or(0);
     let size: u32 = read(sheaf + u64::from(config!(sheaf_size_offset))).unwrap_or(0);
-    // All of a sheaf is of one cache: most sheaves are done with here.
+    // All objects of a sheaf belong to one cache, so this decides for most sheaves.
     if cache != 0 && matches!(kernel::classify(cache), Owner::Streamed(_)) {
         free_array(sheaf + u64::from(config!(sheaf_objects_offset)), size, FreePath::Sheaf);
     }
     0
 }
 
-/// A call has freed no object that is streamed.
+/// The call has freed no streamed object.
 const NO_CACHE: u64 = 0;
 /// A call has freed objects of several caches. No cache has this address.
 pub(super) const SEVERAL: u64 = 1;
 
-/// Whose objects a call has freed, after one more.
+/// The caches whose objects a call has freed, after one more object.
 #[inline(always)]
 fn one_of(so_far: u64, cache: u64) -> u64 {
     if so_far == NO_CACHE || so_far == cache { cache } else { SEVERAL }
 }
 
-/// The cache to lose something of, where that is known.
+/// The cache to count a loss for, if there is one.
 #[inline(always)]
 fn lost_of(of: u64) -> u64 {
     if of == SEVERAL { 0 } else { of }
 }
 
-/// What the loop over an array carries along. A cache and no count: newer verifiers follow the loop until
-/// its state repeats, which a count on the stack never does.
+/// The state of the loop over an array. It has a cache but no count: newer verifiers follow the loop until
+/// its state repeats, and with a count on the stack it never would.
 struct Walk {
     array: u64,
     path: FreePath,
@@ -212,7 +212,7 @@ unsafe extern "C" fn free_entry(index: u32, walk: *mut Walk) -> i64 {
     0
 }
 
-/// Announces one object; gives its cache if it is one that is streamed.
+/// Announces one object. Returns its cache if the cache is streamed.
 #[inline(always)]
 fn free(object: u64, path: FreePath) -> Option<u64> {
     let cache = match kernel::owner(object) {
@@ -228,8 +228,8 @@ fn free(object: u64, path: FreePath) -> Option<u64> {
     Some(cache)
 }
 
-/// A softirq may free a sheaf in the middle of a task's bulk: the path tells them apart. Every CPU has an
-/// idle task, all of number 0: the CPU tells those apart, which softirqs do not leave.
+/// A softirq may free a sheaf in the middle of a task's bulk free; the path distinguishes the two. Every CPU
+/// has an idle task, all with the number 0; the CPU distinguishes these, and softirqs stay on their CPU.
 #[inline(always)]
 pub(super) fn batch_key(path: FreePath) -> u64 {
     let task = task();
@@ -244,7 +244,7 @@ fn end(path: FreePath) -> i32 {
     0
 }
 
-/// The call that freed by this path has returned; says whether it had freed streamed objects.
+/// The call that freed by this path has returned. Says whether it had freed streamed objects.
 #[inline(always)]
 pub(super) fn batch_freed(path: FreePath) -> bool {
     let key = batch_key(path);

@@ -1,4 +1,4 @@
-//! The programs, one file for each word of the life that is watched.
+//! The programs, one file for each word of an object's life.
 
 mod allocate;
 mod barrier;
@@ -19,40 +19,41 @@ use crate::{
     ring::count,
 };
 
-/// Programs that a CPU may have to run while it is running them.
+/// Programs that a CPU may have to run while it is running them already.
 ///
-/// The kernel does not run a program on a CPU that is running it already. That CPU may be interrupted, or,
-/// where the kernel can be preempted, be given to another task: what hits such a run would go unseen. Each of
-/// these is attached twice: the first copy, which runs before, leaves word that it has done the work, and the
-/// second does it where it finds none, at a return as at an entry. What hits a run of either copy,
-/// one of each, is missed, and the kernel counts it. So is a call that finds an old word of its own place,
-/// which stays where the first copy ran and the second was skipped.
+/// The kernel does not run a program on a CPU that is running it already. But that CPU may be interrupted, or
+/// a preemptible kernel may give it to another task; a call from there would not be seen. So each of these
+/// programs is attached twice. The first copy runs first, and leaves a mark that it has done the work. The
+/// second copy does the work if it finds no mark; this holds at returns as well as at entries. A call that
+/// hits a run of each copy is missed, and the kernel counts it. A call is also missed if it finds an old mark
+/// in its place, which stays when the first copy ran and the second was skipped.
 ///
-/// Not here are programs that meet themselves nowhere (under `slab_mutex`, in the one thread of the grace
-/// periods, in softirqs alone), and short ones that only tasks run: they would have to lose the CPU within a
-/// microsecond to a task that does the same.
+/// Two kinds of programs are not here. Some can never meet themselves (they run under `slab_mutex`, in the
+/// one grace-period thread, or in softirqs only). Others are short and run in tasks only: they would have to
+/// lose the CPU within a microsecond to a task that does the same.
 ///
-/// Nor the programs of the queue. What a call queued that went unseen shows when it is freed, or by being
-/// left (`krcu_model`, `Scope::Queueing`); and a second copy would cost each of these calls as much again.
+/// The programs of the queue are not here either. A queueing call that was not seen shows later, when its
+/// object is freed or left (`krcu_model`, `Scope::Queueing`). A second copy would double the cost of each of
+/// these calls.
 #[derive(Clone, Copy)]
 pub enum Hot {
     /// `freed_single`
     FreedSingle = 0,
     /// `callback_runs`
     CallbackRuns = 1,
-    /// `freed_bulk`, which goes over thousands of objects
+    /// `freed_bulk`, which walks thousands of objects
     FreedBulk = 2,
-    /// `freed_array`, as long, on a function that interrupts call for caches of their own
+    /// `freed_array`, which takes as long, at a function that interrupts call for their own caches
     FreedArray = 3,
     /// `freed_array_end`
     FreedArrayEnd = 4,
-    /// `cache_created`, which may have a stack to put into words
+    /// `cache_created`, which may have to print a stack
     CacheCreated = 5,
-    /// `destroy_begin`, likewise
+    /// `destroy_begin`, for the same reason
     DestroyBegin = 6,
-    /// `shutdown_end`, which walks slabs, on a function that everyone calls
+    /// `shutdown_end`, which walks slabs, at a function that many tasks call
     ShutdownEnd = 7,
-    /// `rcu_work_flushed`: one call missed, and a destroy seems not to have waited
+    /// `rcu_work_flushed`: if one call is missed, a destroy seems not to have waited
     RcuWorkFlushed = 8,
     /// `allocated`
     Allocated = 9,
@@ -66,10 +67,10 @@ pub enum Hot {
     FreedAtOnceBulk = 13,
 }
 
-/// A call, as the first copy leaves word of it and the second looks for it.
+/// A call, as the first copy marks it and the second copy looks for it.
 struct Call {
-    /// What tells it from all others under way: the trampoline's frame, whose address both copies are given,
-    /// and the program.
+    /// Distinguishes it from all other running calls: the program, and the address of the trampoline's frame,
+    /// which both copies get.
     number: u64,
     here: *mut u64,
     anywhere: *mut u64,
@@ -78,7 +79,7 @@ struct Call {
 impl Call {
     #[inline(always)]
     fn of<Context: EbpfContext>(hot: Hot, context: &Context) -> Option<Call> {
-        // A difference of two pointers, since the verifier lets nothing else be made of one.
+        // The difference of two pointers: the verifier allows no other arithmetic on one.
         let base = DONE.get_ptr(0)?;
         let frame = (context.as_ptr() as u64).wrapping_sub(base as u64);
         let hash = (frame >> 5 ^ frame >> 15) as u32;
@@ -91,17 +92,18 @@ impl Call {
 
     #[inline(always)]
     fn done(&self) {
-        // SAFETY: values of maps; volatile, so that they are there when the program ends.
+        // SAFETY: these are values of maps. The accesses are volatile, so they have happened when the program
+        // ends.
         unsafe {
             self.here.write_volatile(self.number);
             self.anywhere.write_volatile(self.number);
         }
     }
 
-    /// Whether the first copy has left word, which is taken away.
+    /// Whether the first copy has left a mark. Removes the mark.
     #[inline(always)]
     fn was_done(&self) -> bool {
-        // SAFETY: values of maps, as above.
+        // SAFETY: these are values of maps, as above.
         unsafe {
             let here = self.here.read_volatile() == self.number;
             let anywhere = self.anywhere.read_volatile() == self.number;
@@ -120,14 +122,14 @@ impl Call {
 #[inline(always)]
 pub fn first<Context: EbpfContext>(hot: Hot, context: &Context, work: impl FnOnce()) -> i32 {
     work();
-    // At the end, lest what comes in between takes the place.
+    // This comes last, so that no call in between takes the place.
     if let Some(call) = Call::of(hot, context) {
         call.done();
     }
     0
 }
 
-/// A run of a second copy. Whoever comes in between has another frame, and so another number.
+/// A run of a second copy. A call that comes in between has another frame, and so another number.
 #[inline(always)]
 pub fn nested<Context: EbpfContext>(hot: Hot, kind: Kind, context: &Context, work: impl FnOnce()) -> i32 {
     if Call::of(hot, context).is_some_and(|call| !call.was_done()) {
@@ -139,8 +141,8 @@ pub fn nested<Context: EbpfContext>(hot: Hot, kind: Kind, context: &Context, wor
 
 /// The `n`th argument of the traced function, as a number.
 ///
-/// By the helper and not from the context: the verifier gives a typed pointer there, on which it
-/// refuses arithmetic, and refuses to read at all an argument that is a pointer to a function.
+/// The helper reads it, and not a load from the context. The verifier would take such a load for a typed
+/// pointer, on which it refuses arithmetic, and it refuses to load a pointer to a function at all.
 #[inline(always)]
 pub fn argument<Context: EbpfContext>(context: &Context, n: u32) -> u64 {
     let mut value = 0;
@@ -149,18 +151,18 @@ pub fn argument<Context: EbpfContext>(context: &Context, n: u32) -> u64 {
     value
 }
 
-/// The `n`th argument of the traced function, one that has no type the verifier would know: `void *` or a number.
+/// The `n`th argument of the traced function, if the verifier knows no type for it: a `void *` or a number.
 #[inline(always)]
 pub fn untyped_argument<Context: EbpfContext>(context: &Context, n: usize) -> u64 {
     // SAFETY: the context is an array of the arguments; the verifier knows how many there are.
     unsafe { context.as_ptr().cast::<u64>().add(n).read_volatile() }
 }
 
-/// The `n`th argument of the traced function, a pointer to something that the verifier knows, as a number.
+/// The `n`th argument of the traced function, a pointer with a type that the verifier knows, as a number.
 #[inline(always)]
 pub fn address_argument<Context: EbpfContext>(context: &Context, n: usize) -> u64 {
     let mut value = untyped_argument(context, n);
-    // Of a typed pointer the verifier lets nothing be made but its negative, of which it then knows nothing.
+    // The only arithmetic that the verifier allows on a typed pointer is its negative, whose value it forgets.
     // SAFETY: arithmetic.
     unsafe {
         asm!("{value} = -{value}", "{value} = -{value}", value = inout(reg) value, options(pure, nomem, nostack))

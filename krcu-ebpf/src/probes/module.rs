@@ -9,13 +9,13 @@ use crate::{
     ring::{Wake, emit},
 };
 
-/// `module:module_load`: the module is linked, its init function is next.
+/// `module:module_load`: the module is linked; its init function runs next.
 #[btf_tracepoint]
 pub fn module_loaded(context: BtfTracePointContext) -> i32 {
     module(Kind::ModuleLoaded, &context)
 }
 
-/// `module:module_free`: the exit function has returned, the memory goes next.
+/// `module:module_free`: the exit function has returned; the memory is freed next.
 #[btf_tracepoint]
 pub fn module_freed(context: BtfTracePointContext) -> i32 {
     let next = MODULE_EPOCH.get(0).copied().unwrap_or(0) + 1;

@@ -1,5 +1,5 @@
-//! Queue: an object is handed to `kfree_rcu()`, or a callback in it to `call_rcu()`. The hottest programs: what
-//! is not streamed is told and counted with as little as will do.
+//! Queue: an object is handed to `kfree_rcu()`, or a callback in it to `call_rcu()`. These programs are the
+//! hottest, so they recognise and count what is not streamed as cheaply as possible.
 
 use core::ffi::c_void;
 
@@ -28,19 +28,19 @@ pub fn queued(context: FEntryContext) -> i32 {
     }
 }
 
-/// Entry of `kfree_call_rcu_nolock()`, whose fallback comes by `kvfree_call_rcu()` once more.
+/// Entry of `kfree_call_rcu_nolock()`, whose fallback calls `kvfree_call_rcu()` again.
 #[fentry]
 pub fn queued_nolock(context: FEntryContext) -> i32 {
     queue(context.as_ptr(), Some(QueueForm::Nolock))
 }
 
-/// The long way to an object's cache. `form` as in [`stream`].
+/// The long way to an object's cache. `form` is as in [`stream`].
 #[inline(never)]
 fn queue(context: *mut c_void, form: Option<QueueForm>) -> i32 {
     let context = FEntryContext::new(context);
     let by_pointer = config!(object_argument) == OBJECT_IS_POINTER;
     let head = address_argument(&context, 0);
-    // A head lies in the slab of its object, and is the one argument that needs no helper where it is not the object.
+    // A head lies in the slab of its object. It is the one argument that can be read without a helper.
     let inside = match head {
         _ if by_pointer => untyped_argument(&context, 1),
         0 => argument(&context, 1),
@@ -55,7 +55,7 @@ fn queue(context: *mut c_void, form: Option<QueueForm>) -> i32 {
     }
 }
 
-/// `None` for a form that the arguments tell.
+/// `None` for a form that the arguments show.
 #[inline(never)]
 fn stream(context: *mut c_void, object: u64, cache: u64, form: Option<QueueForm>) -> i32 {
     if !kernel::is_in_direct_map(object) {
@@ -70,14 +70,14 @@ fn stream(context: *mut c_void, object: u64, cache: u64, form: Option<QueueForm>
     0
 }
 
-/// Entry of `call_rcu(head, function)`. Hot on a busy kernel: nearly every head lies in an object of a
-/// cache that is never destroyed, and is only counted.
+/// Entry of `call_rcu(head, function)`. This is hot on a busy kernel: nearly every head lies in an object of
+/// a cache that is never destroyed, and is only counted.
 #[fentry]
 pub fn callback_queued(context: FEntryContext) -> i32 {
     callback(&context)
 }
 
-/// Entry of `call_rcu_hurry()`, where it has a body of its own.
+/// Entry of `call_rcu_hurry()`, if it has its own body.
 #[fentry]
 pub fn callback_queued_hurry(context: FEntryContext) -> i32 {
     callback(&context)

@@ -1,7 +1,8 @@
-//! Fields: what each kind of event says, once for all that write events and read them.
+//! Fields: what each kind of event says, in one place for everything that writes or reads events.
 //!
-//! The first table has every field, the second which of them each kind has, in the order of a script. Scripts
-//! and traces each say once how they write a field and how they read it ([`WriteFields`], [`ReadFields`]).
+//! The first table has every field. The second table says which fields each kind has, in the order of a
+//! script. Scripts and traces each say in one place how they write and read a field ([`WriteFields`],
+//! [`ReadFields`]).
 
 use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
 
@@ -9,22 +10,22 @@ use super::{CacheAddress, CacheFacts, FunctionAddress, Gap, Leftover, ObjectAddr
 
 macro_rules! ways {
     ($($way:ident $holds:ty, $meaning:literal;)*) => {
-        /// Takes the fields of an event, one after the other.
+        /// A writer that takes the fields of an event, one after the other.
         #[expect(clippy::ptr_arg, reason = "each field comes as the event has it")]
         pub trait WriteFields {
             $(#[doc = $meaning] fn $way(&mut self, $way: &$holds);)*
         }
 
-        /// Gives the fields of an event, one after the other.
+        /// A reader that gives the fields of an event, one after the other.
         pub trait ReadFields {
-            /// Why a field cannot be had.
+            /// Why a field cannot be read.
             type Error;
 
             $(
                 #[doc = $meaning]
                 ///
                 /// # Errors
-                /// When it is missing, or not of this type.
+                /// When the field is missing, or has another type.
                 fn $way(&mut self) -> Result<$holds, Self::Error>;
             )*
         }
@@ -70,10 +71,10 @@ macro_rules! fields {
                 }
             }
 
-            /// An event of a kind, whose fields come from a reader.
+            /// Reads an event of this kind from a reader.
             ///
             /// # Errors
-            /// The first of the reader.
+            /// The first error of the reader.
             #[inline]
             pub fn read<R: ReadFields>(kind: Kind, from: &mut R) -> Result<What, R::Error> {
                 Ok(match kind {

@@ -1,7 +1,7 @@
-//! Event: what the kernel said, in the words of the model.
+//! Event: something that happened in the kernel, in the words of the model.
 //!
-//! [`Event::from_wire`] turns a decoded record into one of these; a test or a bug report writes them
-//! directly. Addresses, tasks and times are newtypes, so that one cannot pass for another.
+//! [`Event::from_wire`] makes an event from a decoded record; a test or a bug report writes events directly.
+//! Addresses, tasks and times are newtypes, so that the compiler tells them apart.
 
 use krcu_common::{
     BarrierKind, FreePath, QueueForm,
@@ -22,7 +22,7 @@ pub use watch::{Blind, Watch};
 pub struct Time(pub u64);
 
 impl Time {
-    /// Nanoseconds from `earlier` to here; 0 when it is later.
+    /// Nanoseconds from `earlier` to this time; 0 if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Time) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -38,11 +38,11 @@ pub struct Task(pub u32);
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Cpu(pub u16);
 
-/// Address of a `struct kmem_cache`: two caches may have it, one after the other.
+/// Address of a `struct kmem_cache`. Two caches may have the same address, one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct CacheAddress(pub u64);
 
-/// Address of an object, which is used again as soon as it is free.
+/// Address of an object. The kernel uses the address again as soon as the object is free.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct ObjectAddress(pub u64);
 
@@ -50,12 +50,12 @@ pub struct ObjectAddress(pub u64);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Site(pub u32);
 
-/// Address of a callback of `call_rcu()`; 0 when not known. What is loaded there may change with the next
-/// module.
+/// Address of a callback of `call_rcu()`; 0 when not known. After a module is loaded, another function may
+/// lie at the same address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FunctionAddress(pub u64);
 
-/// What `kmem_cache_destroy()` and its kin tell of a cache.
+/// What `kmem_cache_destroy()` and related functions say about a cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CacheFacts {
     /// Its name: for a merged cache, that of its first creator.
@@ -75,7 +75,7 @@ pub struct Leftover {
     pub listed: u64,
 }
 
-/// Why something went unseen.
+/// Why events were not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LossReason {
@@ -85,44 +85,44 @@ pub enum LossReason {
     ProbeMissed,
     /// A map of the probes had no room.
     MapFull,
-    /// A trace ends before its run did, because its recorder was killed or its disk was full. How many
-    /// events came after is not known; such a gap counts none.
+    /// A trace ends before its run did, because its recorder was killed or its disk was full. The number of
+    /// events after that is not known, so such a gap has a count of 0.
     NotInTrace,
 }
 
-/// What a loss concerns.
+/// The events that a loss may concern.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub enum Scope {
-    /// Anything.
+    /// Any event.
     #[default]
     Everything,
     /// Objects of the cache that had this address at the time.
     Cache(CacheAddress),
-    /// Grace periods: no verdict of a destroy depends on them.
+    /// Grace periods. No verdict of a destroy depends on them.
     Grace,
-    /// Calls of `kfree_rcu()` and `call_rcu()`. What such a call queued shows all the same: it is freed, or its
-    /// callback runs, without that anybody was seen to queue it, or it is left.
+    /// Calls of `kfree_rcu()` and `call_rcu()`. A queueing call that was not seen shows up later: as a free
+    /// or a callback that nobody queued, or as an object that is left.
     Queueing,
-    /// Frees, runs of callbacks, and the ends of either: what is free may seem outstanding.
+    /// Frees, runs of callbacks, and their ends. A free that was not seen makes its object look outstanding.
     Freeing,
-    /// Entries and returns of barriers: what is ordered may seem not to be.
+    /// Entries and returns of barriers. A barrier that was not seen makes frees look unordered.
     Barriers,
 }
 
-/// Events that were not seen, and when that was.
+/// A loss: events that were not seen, and the time of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// Why.
     pub reason: LossReason,
     /// How many.
     pub events: u64,
-    /// Not before this.
+    /// The earliest time of the loss.
     pub from: Time,
-    /// Not after this.
+    /// The latest time of the loss.
     pub until: Time,
-    /// What they would have told of.
+    /// The events that it may concern.
     pub scope: Scope,
-    /// The programs whose runs were skipped, where that is why.
+    /// The programs whose runs the kernel skipped, if that is the reason.
     pub programs: Vec<String>,
 }
 
@@ -133,20 +133,20 @@ pub enum What {
     CacheCreated {
         /// The cache.
         cache: CacheAddress,
-        /// What it is.
+        /// Its properties.
         facts: CacheFacts,
         /// The name that this caller asked for.
         asked_name: String,
-        /// Where from.
+        /// The stack of the call.
         site: Site,
     },
     /// `kmem_cache_destroy()` was entered.
     DestroyBegin {
         /// The cache.
         cache: CacheAddress,
-        /// What it is, before this call.
+        /// Its properties before this call.
         facts: CacheFacts,
-        /// Where from.
+        /// The stack of the call.
         site: Site,
         /// Name of the task.
         comm: String,
@@ -162,9 +162,9 @@ pub enum What {
     },
     /// `__kmem_cache_shutdown()` has returned, in the task that entered it.
     ShutdownEnd {
-        /// Whether every slab was given back, where that could be read.
+        /// Whether every slab was given back; absent if that could not be read.
         empty: Option<bool>,
-        /// What was left, where the kernel's counts could be read.
+        /// What was left; absent if the kernel's counts could not be read.
         left: Option<Leftover>,
     },
     /// `slab_kmem_cache_release()` was entered: the address may belong to another cache next.
@@ -178,40 +178,40 @@ pub enum What {
         object: ObjectAddress,
         /// Its cache.
         cache: CacheAddress,
-        /// Where from.
+        /// The stack of the call.
         site: Site,
-        /// In which form.
+        /// The form of `kfree_rcu()`.
         form: QueueForm,
     },
     /// `call_rcu()` was entered with a head that lies in an object.
     CallbackQueued {
-        /// The head, which stands for its object.
+        /// The head, which identifies its object.
         object: ObjectAddress,
         /// The object's cache.
         cache: CacheAddress,
         /// The callback.
         function: FunctionAddress,
-        /// The module in whose text the callback lies, where that is known.
+        /// The module in whose text the callback lies, if that is known.
         text: Option<String>,
-        /// Where from.
+        /// The stack of the call.
         site: Site,
     },
-    /// A callback of `call_rcu()` begins to run; it has ended when its task's path
-    /// [`FreePath::Callback`] is [`What::BatchFreed`].
+    /// A callback of `call_rcu()` begins to run. It has returned when a [`What::BatchFreed`] with the path
+    /// [`FreePath::Callback`] comes from the same task.
     CallbackRuns {
-        /// The head, which stands for its object.
+        /// The head, which identifies its object.
         object: ObjectAddress,
         /// The cache that owns its slab now.
         cache: CacheAddress,
     },
-    /// From here on, what lies at this address is this function.
+    /// From here on, this function lies at this address.
     Function {
         /// The address.
         function: FunctionAddress,
         /// As the kernel's `%pS` prints it.
         symbol: String,
     },
-    /// An object is freed at once: nobody had deferred it.
+    /// An object is freed at once: its free was not deferred.
     FreedAtOnce {
         /// The object.
         object: ObjectAddress,
@@ -224,12 +224,12 @@ pub enum What {
         object: ObjectAddress,
         /// The cache that owns its slab now.
         cache: CacheAddress,
-        /// How.
+        /// The way in which it is freed.
         path: FreePath,
     },
-    /// The call that freed this task's objects by that path returned.
+    /// The call with which this task freed objects by this path has returned.
     BatchFreed {
-        /// How.
+        /// The way in which it is freed.
         path: FreePath,
     },
     /// A barrier was entered.
@@ -243,14 +243,14 @@ pub enum What {
         /// Name of the calling task; empty where that is not known.
         comm: String,
     },
-    /// A barrier returned, in the task that entered it.
+    /// A barrier returned, in the task that had entered it.
     BarrierEnd {
         /// Which.
         barrier: BarrierKind,
         /// The cache that it is for, in the per-cache form.
         cache: Option<CacheAddress>,
     },
-    /// A grace period has begun: what is queued before this event is covered by it.
+    /// A grace period has begun. It covers what was queued before this event.
     GraceBegin {
         /// Whether it is an expedited one.
         expedited: bool,
@@ -277,16 +277,17 @@ pub enum What {
         /// The frames, innermost first, as the kernel's `%pS` prints them.
         frames: Vec<String>,
     },
-    /// Something went unseen.
+    /// Events were not seen.
     Gap(Gap),
-    // What follows no probe sees: a machine says it of itself, a script of what its author knows.
+    // No probe sees the kinds that follow. A machine reports them about itself, and a script contains what
+    // its author knows.
     /// An object was allocated.
     Allocated {
         /// The object.
         object: ObjectAddress,
         /// Its cache.
         cache: CacheAddress,
-        /// Where from.
+        /// The stack of the call.
         site: Site,
     },
     /// The call that queued an object returned.
@@ -301,7 +302,7 @@ pub enum What {
         /// The module in whose text the callback lies, if in one.
         text: Option<String>,
     },
-    /// `rcu_read_lock()`, and what the reader found.
+    /// `rcu_read_lock()`, and the object that the reader found.
     ReadLock {
         /// The object that it holds, if it found one.
         object: Option<ObjectAddress>,
@@ -322,7 +323,7 @@ pub enum What {
     },
     /// A barrier for destructions returned.
     DestructionAwaited {
-        /// The cache that it was for; all that its caller had destroyed before, if none.
+        /// The cache that it was for; if none, all caches that its caller had destroyed before.
         cache: Option<CacheAddress>,
     },
     /// The slabs of a cache were given back.
@@ -330,7 +331,7 @@ pub enum What {
         /// The cache.
         cache: CacheAddress,
     },
-    /// Nothing more will happen by itself.
+    /// Nothing more will happen unless a task calls something.
     Quiet,
 }
 
@@ -348,7 +349,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// The event that a decoded record is.
+    /// Makes an event from a decoded record.
     #[must_use]
     #[inline]
     pub fn from_wire(header: &Header, body: &Body<'_>) -> Event {
@@ -362,7 +363,8 @@ impl Event {
 }
 
 impl What {
-    // Written where it stays: what is copied in other pieces than it was written in waits for memory.
+    // Never inlined, so that the event is written where it stays. A copy in other pieces than those of the write
+    // would wait for memory.
     #[inline(never)]
     fn from_wire(body: &Body<'_>) -> What {
         match body {
@@ -464,20 +466,20 @@ impl What {
     }
 }
 
-/// A name as far as it was kept; bytes that are no UTF-8 are shown as such.
+/// A name, as much as was kept. Bytes that are not UTF-8 are replaced.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(wire::text(bytes)).into_owned()
 }
 
-/// What an object's free is deferred by.
+/// The call that deferred the free of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DeferredBy {
     /// `kfree_rcu()` of an object with an `rcu_head`.
     Head,
-    /// The same of one without.
+    /// `kfree_rcu()` of an object without an `rcu_head`.
     Headless,
-    /// `call_rcu()` with a callback that frees it.
+    /// `call_rcu()` with a callback that frees the object.
     Callback,
 }
 

@@ -9,15 +9,15 @@ pub struct Watch {
     pub attached: Time,
     /// CPUs that the kernel could ever have; 0 when not known.
     pub possible_cpus: u32,
-    /// What this kernel does not let be seen.
+    /// What cannot be seen on this kernel.
     pub blind: Vec<Blind>,
 }
 
-/// Something that is out of sight for the whole watch.
+/// Something that cannot be seen during the whole watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Blind {
-    /// Some way by which deferred frees run.
+    /// One of the ways in which deferred frees run.
     Frees,
     /// Callbacks given to `call_rcu()`.
     Callbacks,
@@ -29,7 +29,7 @@ pub enum Blind {
     CallbackRuns,
     /// When grace periods begin and end.
     Grace,
-    /// What no probe sees and only a machine says of itself: readers, when a queueing call returned, who has
-    /// which objects. Every live watch is blind to it.
+    /// What no probe sees and only a machine reports about itself: readers, the return of a queueing call,
+    /// the holder of each object. Every watch of a live kernel is blind to it.
     Inside,
 }

@@ -1,7 +1,8 @@
-//! Double frees: objects that were handed over to be freed while they were queued already.
+//! Double frees: objects that were queued once more, or freed, while they were queued already.
 //!
-//! Of each it is kept between which two moments it was found, so that a loss which is known later takes
-//! back what it could explain: a free that went unseen makes an address that is used again look like this.
+//! For each double it keeps the two moments between which it happened. A loss between them can explain it: if
+//! a free was not seen and the address was used again, the events look the same. So a loss that becomes known
+//! later withdraws the double.
 
 use std::collections::BTreeMap;
 
@@ -13,24 +14,24 @@ use crate::{
     },
 };
 
-/// Doubles of one cache that are kept one by one.
+/// How many doubles of one cache are kept one by one.
 const KEPT: usize = 64;
 
 /// An object that was handed over twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Double {
-    /// When it was queued first, and where from.
+    /// When it was queued first, and the stack of that call.
     pub(crate) first: (Mark, StackId),
-    /// When it was handed over once more, and where from, if that is told.
+    /// When it was handed over once more, and the stack of that call if it is known.
     pub(crate) second: (Mark, Option<StackId>),
 }
 
-/// Those of one cache.
+/// The doubles of one cache.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Doubles {
     pub(crate) address: CacheAddress,
     pub(crate) known: Vec<Double>,
-    /// Further ones, from the first queueing of any to the last.
+    /// The number of further doubles, and the time from the first queueing of any of them to the last.
     pub(crate) more: Option<(u64, Double)>,
 }
 
@@ -52,7 +53,7 @@ impl Doubles {
         all.map(|double| double.second.0.time).max().unwrap_or_default()
     }
 
-    /// Those that no loss can explain: how many, and each of those that were kept.
+    /// The doubles that no loss can explain: their number, and those that were kept one by one.
     pub(crate) fn proved(&self, gaps: &[Gap]) -> (u64, Vec<Double>) {
         let is_proved = |double: &Double| {
             !gaps.iter().any(|gap| {
@@ -66,5 +67,5 @@ impl Doubles {
     }
 }
 
-/// By the life of the cache.
+/// All doubles, by the life of the cache.
 pub(crate) type AllDoubles = BTreeMap<CacheId, Doubles>;

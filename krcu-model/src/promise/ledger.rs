@@ -1,8 +1,8 @@
-//! Ledger: what the promises are held against, beside what is outstanding.
+//! Ledger: the data to check promises with, besides the outstanding objects.
 //!
-//! Grace periods, readers, callbacks, allocations and the ends of caches, as far as events tell of
-//! them. Of a real kernel they tell of grace periods; a machine and a script tell all of it. What is
-//! not told is not held against anybody.
+//! It has grace periods, readers, callbacks, allocations and the ends of caches, as far as events report
+//! them. The events of a real kernel report grace periods; a machine and a script report everything. What
+//! events do not report leads to no accusation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,38 +12,38 @@ use crate::{
     state::{deferred::Waiting, id::Mark, stack::StackId},
 };
 
-/// An object that was allocated and that nobody has queued or freed.
+/// An object that was allocated and has not been queued or freed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allocation {
     /// Its cache.
     pub cache: CacheAddress,
-    /// Where from.
+    /// The stack of the allocation.
     pub stack: StackId,
 }
 
-/// How far the end of a cache is.
+/// The progress of the end of a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct End {
     /// The task whose destroy has looked at it last.
     pub looked_by: Option<Task>,
-    /// What was left was reported.
+    /// Whether the objects that were left were reported.
     pub reported: bool,
-    /// Nothing is left of it.
+    /// Whether it was released.
     pub released: bool,
 }
 
-/// What the promises are held against.
+/// The data to check promises with.
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
-    /// The last grace period that began, and has not ended.
+    /// The position at which the current grace period began, if one runs.
     pub grace_begun: Option<u64>,
     /// What was queued before this point has had a full grace period.
     pub grace_reached: u64,
     /// Callbacks of `call_rcu()` that have not run, by the address of their head.
     pub callbacks: BTreeMap<ObjectAddress, Waiting>,
-    /// RCU readers by task, with the object that each holds and its cache, where it holds one.
+    /// RCU readers by task, with the object that each one holds and its cache, if it holds one.
     pub readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
-    /// Objects that were allocated and that nobody has queued or freed.
+    /// Objects that were allocated and have not been queued or freed.
     pub allocated: BTreeMap<ObjectAddress, Allocation>,
     /// Of these, what was handed to a callback since, and is not known to be free.
     pub handed_over: BTreeMap<ObjectAddress, Allocation>,
@@ -55,16 +55,16 @@ pub struct Ledger {
     pub returned: BTreeMap<ObjectAddress, u64>,
     /// Modules that were unloaded.
     pub gone_modules: BTreeSet<String>,
-    /// How far the end of each cache is.
+    /// The progress of the end of each cache.
     pub ends: BTreeMap<CacheAddress, End>,
     /// The promises that were broken.
     pub violations: Vec<Violation>,
 }
 
 impl Ledger {
-    /// A normal grace period covers what was queued before it began, once it has ended. Of an expedited
-    /// one it is only known that it was in flight somewhere between its two events: either covers what
-    /// was queued before.
+    /// A normal grace period covers what was queued before it began, once it has ended. About an expedited
+    /// one, it is only known that it was in flight at some time between its two events. So each of the two
+    /// events covers what was queued before that event.
     pub(crate) fn grace_begins(&mut self, position: u64, expedited: bool) {
         if expedited {
             self.grace_reached = self.grace_reached.max(position);
@@ -91,7 +91,7 @@ impl Ledger {
         self.allocated.values().filter(|allocation| allocation.cache == cache).count() as u64
     }
 
-    /// The same by stack.
+    /// The same, counted by stack.
     pub(crate) fn leaked_by_stack(&self, cache: CacheAddress) -> BTreeMap<StackId, u64> {
         let mut stacks = BTreeMap::new();
         for allocation in self.allocated.values().filter(|allocation| allocation.cache == cache) {
@@ -100,7 +100,7 @@ impl Ledger {
         stacks
     }
 
-    /// The object that a head lies in is nobody's any more.
+    /// Forgets the allocation of the object in which a head lies: its free is deferred now.
     pub(crate) fn allocation_is_handed_over(&mut self, head: ObjectAddress, object_size: u32) {
         let before = self.allocated.range(..=head).next_back().map(|(object, _)| *object);
         let size = u64::from(object_size.max(1));
@@ -137,7 +137,7 @@ impl Ledger {
         &self.violations
     }
 
-    /// Adds to what is known of a broken promise, or begins it.
+    /// Notes a broken promise, or adds to one that is noted already.
     pub(crate) fn broken(&mut self, found: Violation) {
         let same = |known: &&mut Violation| known.promise == found.promise && known.cache == found.cache;
         match self.violations.iter_mut().find(same) {

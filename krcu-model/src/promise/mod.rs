@@ -1,11 +1,11 @@
-//! Promises: what the reference demands of a kernel, and the covering rule that they rest on.
+//! Promises: what the reference demands of a kernel, and the covering rule behind them.
 //!
-//! "Covered by a barrier" is the rule of `rcu_barrier()`, which "Waiting for kfree_rcu()" applies to
-//! every barrier it discusses: a barrier waits for what was queued by calls that had *returned* when
-//! the barrier was called. Probes see a queueing call entered, not returned. So an object whose call
-//! began before the barrier is taken as covered when the question is whether the race exists, and the
-//! kernel is accused of breaking a promise only where the return is proved: by an event that says so,
-//! or by program order, when the task that queued the object is the one that called the barrier.
+//! "Covered by a barrier" is the rule of `rcu_barrier()`, which "Waiting for kfree_rcu()" applies to every
+//! barrier that it discusses: a barrier waits for what was queued by calls that had *returned* when the
+//! barrier was called. Probes see the entry of a queueing call, but not its return. So there are two rules.
+//! For the question whether a race exists, an object counts as covered if its call began before the barrier.
+//! An accusation of the kernel needs a proof that the call had returned: an event that says so, or program
+//! order, if the same task queued the object and called the barrier.
 
 pub(crate) mod doubles;
 pub mod ledger;
@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// What an approach owes, by the names of the promises.
+/// A promise that an approach has to keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Promise {
     /// No slab of a cache is given back, and no cache given up, while an object of it is queued or a
@@ -39,15 +39,16 @@ pub enum Promise {
     NoFalseSplat,
     /// When every object of a destroyed cache is freed, its memory is given back.
     DestroyCompletes,
-    /// What is queued is freed some time, though nobody calls anything more.
+    /// What is queued is freed at some time, even if nobody calls anything more.
     DeferredFreeComes,
-    /// All of this with two callers at once, and with one who joins another's operation.
+    /// The other promises hold with two callers at once, and with a caller that joins the operation of
+    /// another.
     ConcurrentCallers,
-    /// None of this holds only because nothing happens.
+    /// No promise holds only because nothing happens.
     SomethingHappens,
 }
 
-/// In what sense a promise holds.
+/// The states in which a promise has to hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Sense {
     /// In every state.
@@ -92,7 +93,7 @@ impl Promise {
         }
     }
 
-    /// In what sense it holds.
+    /// The states in which it has to hold.
     #[must_use]
     pub fn sense(self) -> Sense {
         match self {
@@ -104,7 +105,7 @@ impl Promise {
         }
     }
 
-    /// What it says, and where "Waiting for kfree_rcu()" or the kernel says it.
+    /// What it says, and the place in "Waiting for kfree_rcu()" or in the kernel that says so.
     #[must_use]
     pub fn source(self) -> &'static str {
         match self {
@@ -149,18 +150,18 @@ pub fn surely_covers(barrier: &OpenBarrier, caller: Task, object: &Outstanding) 
     object.task == caller && covers(barrier.begin, object.queued)
 }
 
-/// A promise that was broken, once for each promise and cache.
+/// A promise that was broken. There is one for each promise and cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// Which.
     pub promise: Promise,
-    /// The cache that it is about, where there is one.
+    /// The cache that it is about, if there is one.
     pub cache: Option<CacheId>,
     /// Its address.
     pub address: Option<CacheAddress>,
-    /// The first object that shows it, where one does.
+    /// The first object that shows it, if one does.
     pub object: Option<ObjectAddress>,
-    /// When what was broken began: a barrier was entered, an object was queued.
+    /// When the operation began that broke it: the entry of a barrier, or the queueing of an object.
     pub begin: Time,
     /// When it was broken.
     pub at: Time,
@@ -171,14 +172,14 @@ pub struct Violation {
 }
 
 impl Gap {
-    /// Whether it may be this loss that makes something look broken which was queued, or begun, at `since`:
-    /// about a cache, and by the grace periods where that needs them.
+    /// Whether this loss may be the reason why something that began or was queued at `since` looks broken.
+    /// The cache is the one that it concerns; `needs_grace` says whether it depends on grace periods.
     pub(crate) fn may_explain(&self, cache: Option<CacheAddress>, needs_grace: bool, since: Time) -> bool {
         let is_about = match self.scope {
             Scope::Everything | Scope::Freeing | Scope::Barriers => true,
             Scope::Cache(address) => cache.is_none_or(|cache| cache == address),
             Scope::Grace => needs_grace,
-            // Accused is what was seen to be queued, and not what was not.
+            // An accusation is about what was seen to be queued, so an unseen queueing call does not matter.
             Scope::Queueing => false,
         };
         is_about && self.until >= since

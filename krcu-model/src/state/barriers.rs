@@ -22,7 +22,7 @@ pub struct OpenBarrier {
     pub barrier: BarrierKind,
     /// When.
     pub begin: Mark,
-    /// Whether another function called it, and only because it met a batch that waited.
+    /// Whether `flush_rcu_work()` called it, only because a batch happened to wait.
     pub by_chance: bool,
     /// Where from.
     pub stack: StackId,

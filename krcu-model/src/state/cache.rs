@@ -1,8 +1,8 @@
-//! Cache: what is believed of one that lives.
+//! Cache: what the model believes about a cache that exists.
 //!
-//! A cache is a life, not an address: the address is used again, the [`CacheId`] is not. An object is in its cache's
-//! [`ObjectTable`] from the call that queues it until the call that frees it begins, and counts as *being freed* until
-//! that call has returned.
+//! A cache is a life, not an address: the kernel uses the address again, but a [`CacheId`] is never used
+//! again. An object is in its cache's [`ObjectTable`] from the call that queues it until the call that frees
+//! it begins, and counts as *being freed* until that call has returned.
 
 use crate::{
     event::{CacheFacts, ObjectAddress},
@@ -23,10 +23,10 @@ pub enum Born {
     Watched {
         /// When.
         at: Mark,
-        /// Where from.
+        /// The stack of the call.
         stack: StackId,
     },
-    /// It is older than the probes: what was queued before them is unknown.
+    /// It is older than the probes. What was queued before they were attached is not known.
     BeforeAttach,
 }
 
@@ -35,7 +35,7 @@ pub enum Born {
 pub struct Life {
     /// Its number.
     pub id: CacheId,
-    /// What the kernel tells of it.
+    /// What the kernel says about it.
     pub facts: CacheFacts,
     /// Other names under which it was asked for.
     pub aliases: Vec<String>,
@@ -46,7 +46,7 @@ pub struct Life {
 }
 
 impl Life {
-    /// Whether objects may have been queued before the probes, or are not told one by one.
+    /// Whether objects may have been queued before the probes were attached, or are only counted.
     #[must_use]
     pub fn has_unseen_past(&self) -> bool {
         self.born == Born::BeforeAttach || self.counted
@@ -59,20 +59,20 @@ pub struct Doubt {
     /// Everything queued before this point had been freed, if a barrier ran inside a destroy of which it is not known
     /// whether one did.
     pub maybe_covered: u64,
-    /// Whether one has returned whose begin was not seen: it was running when the probes were attached.
+    /// Whether a barrier has returned that was already running when the probes were attached.
     pub after_older_barrier: bool,
 }
 
 /// A slab cache.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    /// Which it is.
+    /// Which cache it is.
     pub life: Life,
     /// Objects of `kfree_rcu()` whose free has not begun.
     pub outstanding: ObjectTable,
     /// How many frees have begun, in calls that have not returned.
     pub being_freed: u64,
-    /// Callbacks of `call_rcu()` that have not begun to run, where it is told when they do.
+    /// Callbacks of `call_rcu()` that have not begun to run; only counted if their runs can be seen.
     pub callbacks_waiting: u64,
     /// Callbacks that have begun and not returned.
     pub callbacks_running: u64,
@@ -121,7 +121,7 @@ impl Cache {
         }
     }
 
-    /// What is deferred now, without what is known of each object.
+    /// What is deferred now, without the details of each object.
     pub(crate) fn numbers(&self, ledger: &Ledger) -> Moment {
         Moment {
             counts: self.counts(),

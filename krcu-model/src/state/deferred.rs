@@ -1,4 +1,4 @@
-//! Deferred: one free that waits for its grace period, by `kfree_rcu()` or by a callback.
+//! Deferred: one free that waits for its grace period, queued by `kfree_rcu()` or by `call_rcu()`.
 
 use krcu_common::QueueForm;
 
@@ -18,11 +18,11 @@ pub struct Outstanding {
     pub queued: Mark,
     /// The task that queued it.
     pub task: Task,
-    /// The CPU on which.
+    /// The CPU that queued it.
     pub cpu: Cpu,
-    /// Where from.
+    /// The stack of the call.
     pub stack: StackId,
-    /// In which form.
+    /// The form of `kfree_rcu()`.
     pub form: QueueForm,
 }
 
@@ -31,18 +31,18 @@ pub struct Outstanding {
 pub struct Waiting {
     /// The cache of the object that its head lies in.
     pub cache: CacheAddress,
-    /// Which life of that address, which may have ended.
+    /// The life of that cache, which may have ended.
     pub life: CacheId,
     /// When it was queued.
     pub queued: Mark,
     /// The task that queued it.
     pub task: Task,
-    /// The CPU on which.
+    /// The CPU that queued it.
     pub cpu: Cpu,
-    /// Where from.
+    /// The stack of the call.
     pub stack: StackId,
     /// The callback.
     pub function: FunctionId,
-    /// The destroy that gave its object's memory back before it ran.
+    /// The destroy that gave the memory of its object back before it ran.
     pub late_for: Option<DestroyId>,
 }

@@ -1,4 +1,4 @@
-//! Destroy: what is believed of one call of `kmem_cache_destroy()`.
+//! Destroy: what the model believes about one call of `kmem_cache_destroy()`.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// What `__kmem_cache_shutdown()` said.
+/// The result of `__kmem_cache_shutdown()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
     /// Every slab was given back.
@@ -22,18 +22,18 @@ pub enum Shutdown {
     Left(Option<Leftover>),
 }
 
-/// Who called it.
+/// The caller of a destroy.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// The task.
     pub task: Task,
     /// Its name.
     pub comm: String,
-    /// Where from.
+    /// The stack of the call.
     pub stack: StackId,
-    /// The module whose exit ran in that task, when its end was seen.
+    /// The module whose exit function ran in that task; known if its end was seen.
     pub module_going: Option<String>,
-    /// The last `rcu_barrier()` of the same task before the entry: when it returned.
+    /// When the last `rcu_barrier()` of the same task before the entry returned.
     pub rcu_barrier_before: Option<Time>,
 }
 
@@ -48,7 +48,7 @@ pub struct Coverage {
     pub doubt: Doubt,
     /// Whether one for `kfree_rcu()` ran inside, in the same task, before the look.
     pub inside: bool,
-    /// An `rcu_barrier()` that ran while it looked: it waits for the sheaves that the look flushes.
+    /// The `rcu_barrier()` that ran during the look. It waits for the sheaves that the look flushes.
     pub sheaves: u64,
     /// The `rcu_barrier()`s that the same task had called before the entry.
     pub callbacks_before: u64,
@@ -65,14 +65,14 @@ pub struct Coverage {
 pub struct Meanwhile {
     /// Deferred frees of other watched caches at the entry.
     pub others_at_begin: u64,
-    /// Of these, what began to be freed before the look, while its cache lived.
+    /// Of these, the frees that began before the look, while their cache existed.
     pub others_freed: u64,
     /// Frees of unknown objects of this cache.
     pub unknown_frees: u64,
     /// Runs of unknown callbacks of this cache, before the look.
     pub unknown_callbacks: u64,
-    /// Whether objects were queued while it looked: some may have been allocated after their slab was flushed, and the
-    /// kernel's counts take such a slab for a full one.
+    /// Whether objects were queued during the look. Some of them may have been allocated after their slab was
+    /// flushed, and the kernel counts such a slab as a full one.
     pub queued_while_looking: bool,
 }
 
@@ -90,9 +90,9 @@ pub struct Foreign {
 pub struct Late {
     /// All of them.
     pub frees: u64,
-    /// Of these, frees of objects that were queued before anything was seen of them.
+    /// Of these, frees of objects whose queueing was not seen.
     pub unknown_frees: u64,
-    /// And callbacks of which nothing was seen before.
+    /// Of these, callbacks whose queueing was not seen.
     pub unknown_callbacks: u64,
     /// The last of them.
     pub last: Option<Time>,
@@ -101,23 +101,23 @@ pub struct Late {
 /// One call of `kmem_cache_destroy()`.
 #[derive(Clone, Debug)]
 pub struct Destroy {
-    /// Which.
+    /// Its number.
     pub id: DestroyId,
     /// The cache, as it was before the call.
     pub life: Life,
     /// Its address.
     pub address: CacheAddress,
-    /// Who called it.
+    /// The caller of a destroy.
     pub caller: Caller,
     /// When it was entered.
     pub begin: Mark,
-    /// When it looked at its slabs.
+    /// When it began to look at its slabs.
     pub look: Option<Mark>,
     /// When that look was over.
     pub end: Option<Mark>,
     /// What the look found.
     pub shutdown: Option<Shutdown>,
-    /// Whether it returned and left the cache to be given back later.
+    /// Whether it returned before the cache was given back.
     pub lingers: bool,
     /// Whether the memory of the cache was given back.
     pub released: bool,
@@ -125,10 +125,10 @@ pub struct Destroy {
     pub at_begin: Moment,
     /// What was deferred at the look.
     pub at_look: Moment,
-    /// What was deferred when the look was over and its slabs were counted. Until that is known its past is that of the look;
-    /// what is known of each object is here only where objects were queued while it looked.
+    /// What was deferred when the look was over and the slabs were counted. Until that is known, its past is
+    /// that of the look. It has the details of each object only if objects were queued during the look.
     pub after: Moment,
-    /// How far the barriers reached that stand before the look.
+    /// How far the barriers reached that order frees before the look.
     pub coverage: Coverage,
     /// What happened until the look was over.
     pub meanwhile: Meanwhile,
@@ -154,13 +154,13 @@ impl Destroy {
         }
     }
 
-    /// What was ever deferred until the look was over, as far as that is known; nothing where it has not looked.
+    /// What was ever deferred until the look was over, as far as that is known; nothing if it has not looked.
     #[must_use]
     pub fn past(&self) -> &Past {
         &self.after.past
     }
 
-    /// What was ever deferred at the last moment that is known: the entry, where it has not looked.
+    /// What was ever deferred until the last moment that is known, which is the entry if it has not looked.
     #[must_use]
     pub fn latest(&self) -> &Past {
         if self.look.is_some() { &self.after.past } else { &self.at_begin.past }
@@ -172,13 +172,13 @@ impl Destroy {
         self.after.counts.frees() + self.late.unknown_frees
     }
 
-    /// The same of callbacks of `call_rcu()`.
+    /// The same for callbacks of `call_rcu()`.
     #[must_use]
     pub fn callbacks_after(&self) -> u64 {
         self.after.counts.callbacks() + self.late.unknown_callbacks
     }
 
-    /// Whether a callback of this cache is ordered before the destroy by no `rcu_barrier()`.
+    /// Whether no `rcu_barrier()` orders some callback of this cache before the destroy.
     #[must_use]
     pub fn has_open_callbacks(&self) -> bool {
         self.past().callbacks.last.is_some_and(|last| last.position >= self.coverage.callbacks)
@@ -197,7 +197,7 @@ impl Destroy {
         self.coverage.callbacks > self.begin.position
     }
 
-    /// Whether a `kfree_rcu()` of this cache is ordered before the look by no barrier.
+    /// Whether no barrier orders some `kfree_rcu()` of this cache before the look.
     #[must_use]
     pub fn has_uncovered_frees(&self) -> bool {
         let reach = self.coverage.frees.max(self.coverage.sheaves);
@@ -222,7 +222,7 @@ impl Destroy {
         self.coverage.callbacks_by_others.cover(last, module)
     }
 
-    /// Whether a barrier inside a destroy may order what nothing else is known to order.
+    /// Whether a barrier inside a destroy may order the frees that no other known barrier orders.
     #[must_use]
     pub fn may_be_covered(&self) -> bool {
         let maybe_covered = self.coverage.doubt.maybe_covered;

@@ -1,7 +1,8 @@
-//! Forget: what a watch that goes on for weeks need not keep.
+//! Forget: drops what a watch that runs for weeks does not need any more.
 //!
-//! Destroys are forgotten once their verdict is told for good. What else grows with time is held in bounds in a
-//! way that can only leave more undecided: losses are merged into longer ones, never dropped.
+//! A destroy is forgotten once its final verdict was reported. Everything else that grows with time has a
+//! bound. A bound can only make more verdicts inconclusive: losses are merged into longer ones, never
+//! dropped.
 
 use std::collections::BTreeSet;
 
@@ -14,17 +15,19 @@ use crate::{
     verdict::{accuse, kind::VerdictKind},
 };
 
-/// Losses that are kept one by one; of more, the older half is merged.
+/// The number of losses that are kept one by one. If there are more, the older half is merged.
 const MOST_GAPS: usize = 512;
-/// Caches whose losses are merged for each by itself; of more, they are losses of everything.
+/// The number of caches whose losses are merged separately. With more caches, they become losses of
+/// everything.
 const MOST_CACHES: usize = 64;
-/// Tasks whose barriers are kept that are still to return: of more, the oldest are taken for lost.
+/// The number of tasks whose unfinished barriers are kept. If there are more, the ends of the oldest count as
+/// lost.
 const MOST_WAITING: usize = 4096;
 
 impl State {
-    /// Forgets what the kernel is accused of about caches of which every destroy is about to be forgotten, as
-    /// [`State::forget_destroys`] forgets them. Gives the kinds of these accusations, to be counted: no later loss takes
-    /// them back, as none takes back the verdicts of those destroys.
+    /// Forgets the accusations about a cache if every destroy of that cache is about to be forgotten by
+    /// [`State::forget_destroys`]. Returns the kinds of these accusations, so that the caller can count them.
+    /// They are final, like the verdicts of those destroys: a later loss changes neither.
     pub fn forget_accusations(&mut self, before: DestroyId, open: &BTreeSet<DestroyId>) -> Vec<VerdictKind> {
         let Some(oldest) = self.destroy(before).map(|destroy| destroy.begin.time) else {
             return Vec::new();
@@ -37,7 +40,8 @@ impl State {
         accuse::forget(self, |life, at| at < oldest && !known.contains(&life))
     }
 
-    /// Forgets the destroys before `before`, but for those in `open`, and what is known of them alone.
+    /// Forgets the destroys before `before`, except those in `open`, and everything that belongs only to
+    /// them.
     pub fn forget_destroys(&mut self, before: DestroyId, open: &BTreeSet<DestroyId>) {
         self.destroys.retain(|id, _| *id >= before || open.contains(id));
         let known = &self.destroys;
@@ -57,7 +61,7 @@ impl State {
         self.caches.retain(|_, cache| {
             let is_over = cache.failed.is_some_and(|id| !is_known(&id));
             if is_over {
-                // The kernel keeps it for ever, and nobody can use it.
+                // The kernel keeps this cache for ever, and nobody can use it.
                 given_up += cache.outstanding.len();
             }
             cache.looking = cache.looking.filter(is_known);
@@ -66,14 +70,14 @@ impl State {
         });
         self.outstanding -= given_up;
         if !self.tells_all() {
-            // Only events of what no probe sees ask how far the end of a cache was.
+            // Only events that no probe sees need the progress of a cache's end.
             self.ledger.ends.retain(|address, _| self.caches.contains_key(address));
         }
         self.forget_barriers();
         self.merge_gaps();
     }
 
-    /// Barriers whose end was lost would stay for ever.
+    /// Forgets the oldest open barriers: those whose end was lost would otherwise stay for ever.
     fn forget_barriers(&mut self) {
         self.open_barriers.retain(|_, open| !open.is_empty());
         while self.open_barriers.len() > MOST_WAITING {
@@ -84,7 +88,7 @@ impl State {
         }
     }
 
-    /// Has fewer gaps tell of the same losses, and of the time between them.
+    /// Merges gaps: fewer gaps cover the same losses, and also the time between them.
     fn merge_gaps(&mut self) {
         if self.gaps.len() <= MOST_GAPS {
             return;

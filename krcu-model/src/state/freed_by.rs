@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct FreedBy {
     /// As one of an array of pointers.
     pub bulk: u64,
-    /// One by one, off the list that takes what finds no room in an array.
+    /// One by one, from the list for objects that find no room in an array.
     pub list: u64,
     /// With a sheaf.
     pub sheaf: u64,
@@ -28,7 +28,7 @@ impl FreedBy {
 }
 
 impl FreedBy {
-    /// One more, by a path that is not the queueing call's own.
+    /// Counts one more free, by a path other than the queueing call itself.
     pub(crate) fn count(&mut self, path: FreePath) {
         *match path {
             FreePath::Bulk => &mut self.bulk,

@@ -1,8 +1,8 @@
 //! Calls that free objects and have not returned: how many objects of which cache each has begun to
 //! free.
 //!
-//! One call frees hundreds of objects of one cache in a row. So the run that grows is kept beside the
-//! map of all calls, and goes into it only when another call or another cache comes in between.
+//! One call frees hundreds of objects of one cache in a row. So the current run is kept outside the map of
+//! all calls. It goes into the map only when another call or another cache comes in between.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use krcu_common::FreePath;
 
 use crate::{event::CacheAddress, state::id::Freer};
 
-/// Who frees, and how: of one path, a task is in one call at a time.
+/// Who frees, and by which path. A task is in at most one call of each path at a time.
 pub(crate) type Call = (Freer, FreePath);
 
 /// Objects of one cache that one call freed in a row.
@@ -35,7 +35,7 @@ impl Freeing {
         self.last.is_none() && self.calls.is_empty()
     }
 
-    /// A call frees an object of this cache.
+    /// Notes that a call begins to free an object of this cache.
     pub(crate) fn begin(&mut self, call: Call, cache: CacheAddress) {
         match &mut self.last {
             Some(run) if run.call == call && run.cache == cache => run.objects += 1,
@@ -47,14 +47,15 @@ impl Freeing {
         }
     }
 
-    /// A call has returned; gives how many objects of which caches it freed. A cache may come twice.
+    /// Notes that a call has returned. Returns how many objects of which caches it freed; a cache may occur
+    /// twice.
     pub(crate) fn end(&mut self, call: Call) -> Vec<(CacheAddress, u64)> {
         let mut freed = self.calls.remove(&call).unwrap_or_default();
         freed.extend(self.last.take_if(|run| run.call == call).map(|run| (run.cache, run.objects)));
         freed
     }
 
-    /// The cache that had this address is gone.
+    /// Forgets the cache that had this address.
     pub(crate) fn forget(&mut self, cache: CacheAddress) {
         self.last.take_if(|run| run.cache == cache);
         self.calls.retain(|_, freed| {

@@ -1,4 +1,4 @@
-//! Functions: the callbacks of `call_rcu()`, by what the kernel calls them.
+//! Functions: the callbacks of `call_rcu()`, by their symbols.
 
 use std::collections::BTreeMap;
 
@@ -14,16 +14,16 @@ pub struct FunctionId(pub u32);
 /// A callback of `call_rcu()`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
-    /// Its symbol; the bare address where no symbol is known, and `unknown` without an address.
+    /// Its symbol; the bare address if no symbol is known; `unknown` if there is no address either.
     pub name: String,
-    /// The module in whose text it lies; `None` for the kernel's own, or where that is not known.
+    /// The module in whose text it lies; `None` if it belongs to the kernel itself, or if that is not known.
     pub module: Option<String>,
 }
 
-/// Functions kept of one cache: those of its newest callbacks.
+/// How many functions are kept of one cache: those of its newest callbacks.
 const KEPT: usize = 16;
 
-/// All functions that events have named. What lies at an address changes with the modules.
+/// All functions that events have named. The function at an address changes when modules are loaded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Functions {
     all: Vec<Function>,
@@ -31,7 +31,7 @@ pub(crate) struct Functions {
 }
 
 impl Functions {
-    /// From here on, this lies at that address.
+    /// Notes that this function lies at that address from here on.
     pub(crate) fn is_at(&mut self, address: FunctionAddress, symbol: &str) {
         let Frame { symbol, module } = Frame::parse(symbol);
         let name = symbol.strip_suffix("+0x0").unwrap_or(&symbol).to_owned();
@@ -39,7 +39,7 @@ impl Functions {
         self.here.insert(address, id);
     }
 
-    /// What lies at that address, in the text of this module where that is said.
+    /// The function at that address, in the text of this module if one is given.
     pub(crate) fn at(&mut self, address: FunctionAddress, text: Option<&String>) -> FunctionId {
         let known = self.here.get(&address).copied();
         if let Some(id) = known.filter(|id| text.is_none() || self.get(*id).module.as_ref() == text) {
@@ -65,7 +65,7 @@ impl Functions {
     }
 }
 
-/// The functions of a cache's newest callbacks, each with the last that it was queued by.
+/// The functions of a cache's newest callbacks, each with the time of its last queueing.
 #[derive(Clone, Debug, Default)]
 pub struct Recent(Vec<(FunctionId, Mark)>);
 
@@ -83,7 +83,8 @@ impl Recent {
         self.0.push((function, at));
     }
 
-    /// Those of which a callback was queued at this position or later, in the order of their last one.
+    /// The functions whose callbacks were queued at this position or later, in the order of their last
+    /// queueing.
     pub(crate) fn since(&self, position: u64) -> Vec<FunctionId> {
         let mut since: Vec<_> = self.0.iter().filter(|(_, last)| last.position >= position).collect();
         since.sort_unstable_by_key(|(_, last)| *last);

@@ -1,17 +1,17 @@
-//! Ids: what tells caches, destroys, moments and callers apart.
+//! Ids: they tell caches, destroys, moments and callers apart.
 
 use crate::event::{Cpu, Task, Time};
 
-/// One cache's life, counted from 0 in the order in which the watch met them.
+/// The life of one cache. Lives are counted from 0, in the order in which the watch met them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheId(pub u32);
 
-/// One call of `kmem_cache_destroy()`, counted from 0 in the order of their entry. It stays the same when older ones
-/// are forgotten.
+/// One call of `kmem_cache_destroy()`. Calls are counted from 0, in the order of their entry. The number
+/// stays the same when older calls are forgotten.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DestroyId(pub u64);
 
-/// A point in the stream: the place of an event, and its time.
+/// A point in the stream of events: the position of an event, and its time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Mark {
     /// How many events came before.
@@ -20,7 +20,8 @@ pub struct Mark {
     pub time: Time,
 }
 
-/// Who runs a free: a task, or the idle task of one CPU, for those all have the same number.
+/// Who runs a free: a task, or the idle task of one CPU. The CPU is needed because all idle tasks have the
+/// same number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Freer {
     task: Task,
@@ -28,7 +29,7 @@ pub struct Freer {
 }
 
 impl Freer {
-    /// The one behind an event.
+    /// The freer of an event of this task on this CPU.
     #[must_use]
     pub fn of(task: Task, cpu: Cpu) -> Freer {
         Freer { task, idle_cpu: (task == Task(0)).then_some(cpu) }

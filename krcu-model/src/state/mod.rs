@@ -1,6 +1,7 @@
-//! State: what the model believes of the kernel, after the events so far.
+//! State: what the model believes about the kernel, after the events so far.
 //!
-//! Barriers leave behind only how far they reach, so memory follows the objects that are outstanding, not the events.
+//! A barrier leaves behind only how far it reaches. So memory grows with the outstanding objects, not with
+//! the events.
 
 use std::collections::BTreeMap;
 
@@ -52,14 +53,14 @@ pub struct State {
     pub(crate) now: Time,
     pub(crate) next_cache: u32,
     pub(crate) caches: BTreeMap<CacheAddress, Cache>,
-    /// Objects of caches that were released while they were outstanding, by their destroy.
+    /// Objects that were outstanding when their cache was released, with its destroy.
     pub(crate) orphans: BTreeMap<ObjectAddress, DestroyId>,
     pub(crate) destroys: BTreeMap<DestroyId, Destroy>,
     pub(crate) next_destroy: DestroyId,
-    /// The last destroy that each task entered, until it has finished looking. One that only drops a
-    /// reference never looks, and what the count was at the entry does not prove which it is.
+    /// The last destroy that each task entered, until its look is over. A destroy that only drops a reference
+    /// never looks. The reference count at the entry does not prove which kind of destroy it is.
     pub(crate) open_destroys: BTreeMap<Task, DestroyId>,
-    /// Destroys of a task whose module's end has not been seen.
+    /// The destroys of each task for which the end of a module's exit has not been seen yet.
     pub(crate) unattributed: BTreeMap<Task, Vec<DestroyId>>,
     pub(crate) open_barriers: BTreeMap<Task, Vec<OpenBarrier>>,
     /// How far barriers for every `kfree_rcu()` reach.
@@ -81,7 +82,7 @@ pub struct State {
 }
 
 impl State {
-    /// Nothing seen yet.
+    /// A state that has seen no event yet.
     #[must_use]
     pub fn new(watch: Watch) -> State {
         State { now: watch.attached, watch, stacks: vec![Stack::default()], ..State::default() }
@@ -93,7 +94,7 @@ impl State {
         self.events
     }
 
-    /// Deferred frees that have not begun, of all watched caches.
+    /// The deferred frees of all watched caches that have not begun.
     #[must_use]
     pub fn outstanding(&self) -> u64 {
         self.outstanding
@@ -105,8 +106,8 @@ impl State {
         self.caches.get(&cache).map_or(0, |cache| cache.outstanding.len())
     }
 
-    /// Callbacks of `call_rcu()` that have not run, of the cache with this address, where it is told
-    /// when they run.
+    /// The callbacks of `call_rcu()` that have not run, of the cache with this address; 0 if their runs
+    /// cannot be seen.
     #[must_use]
     pub fn callbacks_waiting_of(&self, cache: CacheAddress) -> u64 {
         self.ledger.callbacks.values().filter(|waiting| waiting.cache == cache).count() as u64
@@ -117,7 +118,7 @@ impl State {
         self.destroys.values()
     }
 
-    /// One of them; none when it is forgotten.
+    /// The destroy with this number; none if it was forgotten.
     #[must_use]
     pub fn destroy(&self, id: DestroyId) -> Option<&Destroy> {
         self.destroys.get(&id)
@@ -159,8 +160,8 @@ impl State {
         self.stacks.get(id.0 as usize).unwrap_or(&NO_STACK)
     }
 
-    /// Whether waiting longer may still change a verdict: a destroy is running, or has left objects
-    /// behind whose deferred free is still to be seen.
+    /// Whether later events may still change a verdict: a destroy is running, or has left objects behind
+    /// whose deferred frees have not been seen yet.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         let is_running = |destroy: &Destroy| destroy.look.is_some() || destroy.life.facts.refcount == 1;
@@ -173,7 +174,7 @@ impl State {
         }
         self.caches.values().any(|cache| {
             let Some(destroy) = cache.failed.and_then(|id| self.destroy(id)) else { return false };
-            // Of a cache that is older than the probes, objects may land that nobody saw queued.
+            // If a cache is older than the probes, objects may be freed whose queueing was not seen.
             let known = destroy.frees_after() + destroy.callbacks_after();
             let unexplained = destroy.life.born == Born::BeforeAttach
                 && !destroy.life.counted

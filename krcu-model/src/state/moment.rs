@@ -1,4 +1,4 @@
-//! Moment: what is deferred of a cache at one moment, and what was until then.
+//! Moment: the deferred frees of a cache at one moment, and those until then.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ pub struct Counts {
     pub outstanding: u64,
     /// Objects of `kfree_rcu()` whose free has begun, in calls that have not returned.
     pub being_freed: u64,
-    /// Callbacks of `call_rcu()` that have not begun to run, where it is told when they do.
+    /// Callbacks of `call_rcu()` that have not begun to run; only counted if their runs can be seen.
     pub callbacks_waiting: u64,
     /// Callbacks that have begun and not returned.
     pub callbacks_running: u64,
@@ -38,38 +38,38 @@ impl Counts {
         self.callbacks_waiting + self.callbacks_running
     }
 
-    /// Of both, what has not begun.
+    /// Frees and callbacks that have not begun.
     #[must_use]
     pub fn waiting(&self) -> u64 {
         self.outstanding + self.callbacks_waiting
     }
 
-    /// Of both, what has begun.
+    /// Frees and callbacks that have begun.
     #[must_use]
     pub fn running(&self) -> u64 {
         self.being_freed + self.callbacks_running
     }
 }
 
-/// What was ever deferred by one function of the kernel.
+/// Everything that was deferred by one function of the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queued {
     /// How many.
     pub ever: u64,
-    /// When the last one was. A `kfree_rcu()` that freed within its own call is none.
+    /// When the last one was queued. A `kfree_rcu()` that freed within its own call does not count.
     pub last: Option<Mark>,
-    /// Where the last one came from.
+    /// The stack of the last one.
     pub stack: StackId,
 }
 
-/// Frees and runs of callbacks of what nobody was seen to queue.
+/// Frees, and runs of callbacks, whose queueing was not seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Unknown {
-    /// Objects that were queued before anything was seen of them.
+    /// Frees of objects whose queueing was not seen.
     pub frees: u64,
     /// The same for callbacks.
     pub callbacks: u64,
-    /// What may be the module's own.
+    /// Frees that the module may have made by itself.
     pub unexplained: u64,
 }
 
@@ -81,7 +81,7 @@ impl Unknown {
     }
 }
 
-/// What was ever deferred of a cache.
+/// Everything that was deferred for a cache.
 #[derive(Clone, Debug, Default)]
 pub struct Past {
     /// Objects handed to `kfree_rcu()`.
@@ -90,16 +90,17 @@ pub struct Past {
     pub callbacks: Queued,
     /// The functions of the last callbacks.
     pub functions: Recent,
-    /// Deferred objects that were freed, by how.
+    /// Deferred objects that were freed, by the way of freeing.
     pub freed_by: FreedBy,
     /// The last free of a deferred object.
     pub last_freed: Option<Time>,
-    /// What was freed that nobody was seen to queue.
+    /// What was freed although its queueing was not seen.
     pub unknown: Unknown,
 }
 
 impl Past {
-    /// Whether anything was ever deferred. What was freed within the call that took it was not.
+    /// Whether anything was ever deferred. An object that was freed within the call that took it does not
+    /// count.
     #[must_use]
     pub fn is_deferred(&self) -> bool {
         let queued = self.frees.ever.saturating_sub(self.freed_by.within_call);
@@ -107,23 +108,23 @@ impl Past {
     }
 }
 
-/// What is deferred of a cache at one moment.
+/// The deferred frees of a cache at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Moment {
     /// How many have not returned.
     pub counts: Counts,
-    /// How many of the callbacks that wait by their function.
+    /// The callbacks that wait, counted by their function.
     pub functions: BTreeMap<FunctionId, u64>,
-    /// Whether two heads of those that wait lie so close that they may be in one object.
+    /// Whether two heads that wait lie so close to each other that they may be in one object.
     pub shares_objects: bool,
-    /// When the oldest was queued.
+    /// When the oldest of them was queued.
     pub oldest: Option<Time>,
-    /// How many wait by stack.
+    /// The frees and callbacks that wait, counted by the stack that queued them.
     pub stacks: BTreeMap<StackId, u64>,
-    /// How many wait by the CPU that queued them.
+    /// The same, counted by the CPU that queued them.
     pub cpus: BTreeMap<Cpu, u64>,
-    /// What was ever deferred until then.
+    /// Everything that was deferred until then.
     pub past: Past,
-    /// Normal grace periods that had ended.
+    /// Normal grace periods that had ended by then.
     pub graces_ended: u64,
 }

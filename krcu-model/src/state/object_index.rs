@@ -1,10 +1,10 @@
-//! Where in its table an object's slot is: one cache line of one array, most of the time.
+//! Object index: finds the slot of an object in its table. Most searches read one cache line of one array.
 //!
-//! A hash table of numbers alone; the objects themselves lie in the slots that the numbers name. An
-//! entry is four bytes, a slot's number and as much of the object's hash (its tag) as fits above it,
-//! so that a slot is rarely looked at in vain. A line of sixteen words holds fifteen entries, and
-//! counts in its first word how many others went past it because it was full: no line behind it need
-//! be searched when there are none, and nothing is left behind where an entry was taken out.
+//! This is a hash table of numbers only; the objects themselves lie in the slots that the numbers name. An
+//! entry has four bytes: the number of a slot, and above it a tag, which is as much of the object's hash as
+//! fits. Because of the tag, a search rarely looks at a wrong slot. A line of sixteen words holds fifteen
+//! entries. Its first word counts the entries that went to a later line because this one was full. If that
+//! count is 0, a search stops at this line. For that reason, removing an entry leaves no mark in its place.
 
 use std::hash::BuildHasher;
 
@@ -14,32 +14,32 @@ use crate::event::ObjectAddress;
 
 /// Entries of a line.
 const ENTRIES: usize = 15;
-/// Entries to a line, of all lines together, at which the index is full.
+/// The average number of entries in a line at which the index is full.
 const FULL_ENTRIES: usize = 11;
-/// Lines of the largest index: a number and a bit of the tag must fit into an entry.
+/// Lines of the largest index: a number and one bit of the tag must fit into an entry.
 const MOST_LINES: usize = (1 << 31) / (ENTRIES + 1);
-/// Bits of an address within the few bytes of memory whose objects share a line.
+/// Address bits within a block of memory whose objects share a line.
 ///
-/// A slab hands out what lies side by side to what is queued side by side, so the next event often
-/// finds the line that this one used. More bytes than these, and the smallest objects in them would
-/// fill the line at once and go past it.
+/// A slab hands out neighbouring objects one after the other, and they are often queued one after the other.
+/// So the next event often finds the line that this event used. With a larger block, the smallest objects
+/// would fill the line at once and go to later lines.
 const NEIGHBOUR_BITS: u32 = 7;
-/// Bits of an address that tell no two objects apart.
+/// The lowest address bits, which are the same for all objects.
 const OBJECT_BITS: u32 = 3;
 
 /// A line of the processor's cache.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(64))]
 struct Line {
-    /// Objects whose search has to go on behind this line.
+    /// The number of objects whose search has to continue after this line.
     passed: u32,
     /// Tags, each above the number of a slot plus one; 0 where there is no entry.
     entries: [u32; ENTRIES],
 }
 
 impl Line {
-    /// The places, as bits, of the entries of which something is true. All are looked at, for where
-    /// the search ends is what no processor foresees.
+    /// The places of the entries that meet a condition, as bits. It looks at all entries, because a processor
+    /// cannot predict where a search would end.
     fn places(&self, is_true: impl Fn(u32) -> bool) -> u32 {
         let bits = self.entries.iter().enumerate().map(|(place, entry)| u32::from(is_true(*entry)) << place);
         bits.fold(0, |places, bit| places | bit)
@@ -58,12 +58,12 @@ struct Hash {
 pub(crate) struct ObjectIndex {
     lines: Vec<Line>,
     len: usize,
-    /// Bits of an entry that are the number.
+    /// How many bits of an entry hold the number.
     number_bits: u32,
 }
 
 impl ObjectIndex {
-    /// An index that takes at least this many objects; one that takes none if that is too many.
+    /// Makes an index for at least this many objects. If that is too many, the index takes none.
     pub(crate) fn with_room_for(objects: usize) -> ObjectIndex {
         let lines = objects.div_ceil(FULL_ENTRIES);
         if lines > MOST_LINES {
@@ -83,19 +83,19 @@ impl ObjectIndex {
         self.len
     }
 
-    /// Objects that it takes.
+    /// The number of objects that it can take.
     pub(crate) fn room(&self) -> usize {
         self.lines.len() * FULL_ENTRIES
     }
 
-    /// The number of an object's slot. `is_there` says whether the object is in a slot of that number;
-    /// it may be asked for a slot that does not exist.
+    /// The number of an object's slot. `is_there` says whether the object is in the slot with a number. It
+    /// may be called with the number of a slot that does not exist.
     pub(crate) fn find(&self, object: ObjectAddress, is_there: impl Fn(u32) -> bool) -> Option<u32> {
         self.search(self.hash(object), is_there).map(|(_, _, number)| number)
     }
 
-    /// Puts in the number of the slot of an object that is not here. Has no effect on an index that is
-    /// full; the number is smaller than the room.
+    /// Adds the slot number of an object that is not in the index. If the index is full, nothing happens. The
+    /// number must be smaller than the room.
     pub(crate) fn insert(&mut self, object: ObjectAddress, number: u32) {
         let Hash { line: mut place, tag } = self.hash(object);
         let entry = (tag << self.number_bits) | (number + 1);
@@ -112,7 +112,7 @@ impl ObjectIndex {
         }
     }
 
-    /// Takes out an object; gives the number of its slot. `is_there` is as for [`ObjectIndex::find`].
+    /// Removes an object and returns the number of its slot. `is_there` is as for [`ObjectIndex::find`].
     pub(crate) fn remove(&mut self, object: ObjectAddress, is_there: impl Fn(u32) -> bool) -> Option<u32> {
         let hash = self.hash(object);
         let (line, place, number) = self.search(hash, is_there)?;
@@ -126,7 +126,7 @@ impl ObjectIndex {
         Some(number)
     }
 
-    /// Where the entry of an object is: the line, the place in it, and the number that it names.
+    /// Where the entry of an object is: the line, the place in the line, and the number of the slot.
     fn search(&self, hash: Hash, is_there: impl Fn(u32) -> bool) -> Option<(usize, usize, u32)> {
         let wanted = hash.tag << self.number_bits;
         let mut place = hash.line;
@@ -149,14 +149,14 @@ impl ObjectIndex {
         None
     }
 
-    /// The line that takes what a line has no room for.
+    /// The line that takes the entries for which this line has no room.
     fn behind(&self, line: usize) -> usize {
         if line + 1 == self.lines.len() { 0 } else { line + 1 }
     }
 
     fn hash(&self, object: ObjectAddress) -> Hash {
         let hash = FixedState::default().hash_one(object.0 >> NEIGHBOUR_BITS);
-        // The upper bits choose the line, the lower ones tell apart who shares it.
+        // The upper bits choose the line; the lower bits tell apart the objects that share it.
         let line = (u128::from(hash) * self.lines.len() as u128) >> u64::BITS;
         let tag = hash.wrapping_add(object.0 >> OBJECT_BITS) & u64::from(u32::MAX);
         Hash { line: usize::try_from(line).unwrap_or(0), tag: u32::try_from(tag).unwrap_or(0) }

@@ -1,10 +1,10 @@
 //! The deferred frees of a cache by the address of their object: the one table that grows.
 //!
-//! At a million objects, memory decides how fast a table is. Objects are freed in about the order in
-//! which they were queued, whatever their addresses are. So what is known of an object lies in a
-//! slot, and slots lie in the order of queueing: one event works where the last one did. Only
-//! their numbers are found by a hash, in an index of six to nine bytes an object, of which the
-//! processor's caches hold more.
+//! With a million objects, memory accesses decide how fast a table is. Objects are freed in about the order
+//! in which they were queued, whatever their addresses are. So the data of an object lies in a slot, and
+//! slots lie in the order of queueing: one event works near the memory of the last one. Only the number of a
+//! slot is found by a hash. Its index takes six to nine bytes for each object, so more of it fits into the
+//! processor's caches.
 
 use krcu_common::QueueForm;
 
@@ -13,10 +13,10 @@ use crate::{
     state::{deferred::Outstanding, id::Mark, object_index::ObjectIndex, stack::StackId},
 };
 
-/// Slots for which a table keeps room once it has had it: a few batches.
+/// A table never shrinks below the room for this many slots, which is a few batches.
 const SMALL_TABLE: usize = 4096;
 
-/// What is known of one object, in half a cache line; or room for it.
+/// The data of one object, in half a cache line; or a free slot.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     object: ObjectAddress,
@@ -35,13 +35,13 @@ const HEADLESS: u32 = QueueForm::Headless as u32;
 const NOLOCK: u32 = QueueForm::Nolock as u32;
 /// Bits of a CPU's number.
 const CPU_BITS: u32 = u16::BITS;
-/// The last position that is told apart: at ten million events a second, that of the 325th day.
+/// The last position that a slot can hold. Ten million events a second reach it on the 325th day.
 const LAST_POSITION: u64 = (1 << (u64::BITS - CPU_BITS)) - 2;
-/// Stands for the position and the CPU where there is no object: no position is so high.
+/// The value of a free slot instead of the position and the CPU. No position is so high.
 const NO_OBJECT: u64 = u64::MAX;
 
 impl Slot {
-    /// Room for one.
+    /// A free slot.
     const FREE: Slot = Slot {
         object: ObjectAddress(0),
         time: Time(0),
@@ -52,7 +52,7 @@ impl Slot {
 
     fn new(object: ObjectAddress, outstanding: &Outstanding) -> Slot {
         let Outstanding { queued, task, cpu, stack, form } = *outstanding;
-        // A stack of so high a number is one that is not known, as where stacks are numbered.
+        // A stack whose number is too high counts as not known, as it does where stacks are numbered.
         let stack = if stack.0 >> (u32::BITS - FORM_BITS) == 0 { stack } else { StackId::default() };
         Slot {
             object,
@@ -83,14 +83,14 @@ impl Slot {
     }
 }
 
-/// Objects by address. What it iterates over comes in the order of its slots, which means nothing.
+/// Objects by address. It iterates in the order of its slots, which has no meaning.
 #[derive(Clone, Debug, Default)]
 pub struct ObjectTable {
     /// Numbers of the slots that hold an object, by the object's address.
     index: ObjectIndex,
     slots: Vec<Slot>,
-    /// Numbers of the slots that do not. Not a chain through these, which each event would have to
-    /// wait for.
+    /// Numbers of the free slots. They are not a chain through the slots, because each event would have to
+    /// wait for memory.
     free: Vec<u32>,
 }
 
@@ -107,7 +107,7 @@ impl ObjectTable {
         self.index.len() == 0
     }
 
-    /// Puts in what is known of an object; gives what was known of it before.
+    /// Adds the data of an object. Returns the data that the table had of it before.
     pub(crate) fn insert(&mut self, object: ObjectAddress, outstanding: Outstanding) -> Option<Outstanding> {
         let slot = Slot::new(object, &outstanding);
         if let Some(number) = self.index.find(object, |number| holds(&self.slots, number, object)) {
@@ -116,8 +116,8 @@ impl ObjectTable {
         let unused = self.free.last().copied().or_else(|| u32::try_from(self.slots.len()).ok());
         let Some(number) = unused.filter(|_| self.index.len() < self.index.room() || self.grow_index())
         else {
-            // A table that has no larger index is larger than the memory of any machine. What finds no
-            // place in it is taken for replaced, and so is counted nowhere.
+            // A table that cannot have a larger index is larger than the memory of any machine. An object
+            // that finds no place in it is treated as replaced, so nothing counts it.
             return Some(outstanding);
         };
         self.index.insert(object, number);
@@ -125,7 +125,7 @@ impl ObjectTable {
             self.slots[number as usize] = slot;
         } else {
             if self.slots.len() == self.slots.capacity() {
-                // By a quarter, not by doubling: most of the memory of a table is slots.
+                // Grows by a quarter and does not double, because slots are most of the memory of a table.
                 self.slots.reserve_exact(4 + self.slots.len() / 4);
             }
             self.slots.push(slot);
@@ -133,7 +133,7 @@ impl ObjectTable {
         None
     }
 
-    /// Takes out what is known of an object.
+    /// Removes an object and returns its data.
     pub(crate) fn remove(&mut self, object: ObjectAddress) -> Option<Outstanding> {
         let number = self.index.remove(object, |number| holds(&self.slots, number, object))?;
         let removed = std::mem::replace(&mut self.slots[number as usize], Slot::FREE);
@@ -144,7 +144,7 @@ impl ObjectTable {
         Some(removed.outstanding())
     }
 
-    /// Makes room for half as many again; whether there was any to be had.
+    /// Grows the index by half. Returns whether that was possible.
     #[cold]
     fn grow_index(&mut self) -> bool {
         let mut larger = ObjectIndex::with_room_for(self.index.room() + self.index.room() / 2 + 1);
@@ -158,8 +158,8 @@ impl ObjectTable {
         true
     }
 
-    /// Memory follows what is outstanding now, not what once was. To a quarter and no further, so that
-    /// a table that is emptied and filled again is not moved each time.
+    /// Gives memory back, so that it follows what is outstanding now. It keeps a quarter, so that a table
+    /// that is emptied and filled again is not moved each time.
     #[cold]
     fn shrink(&mut self) {
         let room = self.slots.len() / 4;
@@ -174,13 +174,13 @@ impl ObjectTable {
         *self = smaller;
     }
 
-    /// How many were queued before.
+    /// How many objects were queued before this mark.
     #[must_use]
     pub fn older_than(&self, mark: Mark) -> u64 {
         self.iter().filter(|(_, entry)| entry.queued < mark).count() as u64
     }
 
-    /// The newest object of the form without a head: whether its free is deferred is not known yet.
+    /// When the newest object without a head was queued. Whether its free is deferred is not known yet.
     pub(crate) fn newest_headless(&self) -> Option<Mark> {
         self.iter()
             .filter(|(_, entry)| entry.form == QueueForm::Headless)
@@ -201,13 +201,13 @@ impl ObjectTable {
         self.iter().min_by_key(|(_, entry)| entry.queued)
     }
 
-    /// All entries, in no order that means anything.
+    /// All entries, in an order without meaning.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (ObjectAddress, Outstanding)> {
         self.slots.iter().filter(|slot| !slot.is_free()).map(|slot| (slot.object, slot.outstanding()))
     }
 }
 
-/// Whether the slot of this number is there and holds this object.
+/// Whether a slot with this number exists and holds this object.
 fn holds(slots: &[Slot], number: u32, object: ObjectAddress) -> bool {
     slots.get(number as usize).is_some_and(|slot| slot.object == object)
 }

@@ -1,8 +1,8 @@
-//! Stacks: where a call came from, as the kernel put it into words.
+//! Stacks: where a call came from, with the symbols that the kernel printed.
 
 use serde::Serialize;
 
-/// Number of a stack in the state; 0 is the stack that nobody took.
+/// Number of a stack in the state; 0 means that no stack was taken.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct StackId(pub u32);
 
@@ -20,7 +20,7 @@ impl Frame {
     #[must_use]
     pub fn parse(text: &str) -> Frame {
         let (place, module) = match text.split_once(" [") {
-            // `[bpf]` is no module; a build id may follow the name.
+            // `[bpf]` is not a module. A build id may follow the name of a module.
             Some((place, rest)) => {
                 (place, rest.split([']', ' ']).next().filter(|name| !name.is_empty() && *name != "bpf"))
             }
@@ -77,11 +77,12 @@ const WATCHED: [&str; 20] = [
     "kvfree_rcu_barrier_on_cache",
 ];
 
-/// The stack that nobody took.
+/// The stack that stands for one that was not taken.
 pub(crate) static NO_STACK: Stack = Stack { frames: Vec::new() };
 
 impl Stack {
-    /// Reads the frames that a probe took, and leaves out its own and the watched function's.
+    /// Reads the frames that a probe took. Leaves out the probe's own frames and those of the watched
+    /// function.
     #[must_use]
     pub fn from_probe(texts: &[String]) -> Stack {
         let frames: Vec<Frame> = texts.iter().map(|text| Frame::parse(text)).collect();
@@ -92,7 +93,7 @@ impl Stack {
         Stack { frames: frames.into_iter().skip(own).collect() }
     }
 
-    /// The module of the innermost frame that is in one.
+    /// The module of the innermost frame that lies in a module.
     #[must_use]
     pub fn module(&self) -> Option<&str> {
         self.frames.iter().find_map(|frame| frame.module.as_deref())
@@ -117,7 +118,7 @@ impl Stack {
 }
 
 impl Frame {
-    /// Whether this is a probe or what calls it.
+    /// Whether this frame is a probe, or a function that calls probes.
     fn is_machinery(&self) -> bool {
         let function = self.function();
         function.starts_with("bpf_prog_")

@@ -1,4 +1,4 @@
-//! View: what a state believes, to be read by whoever keeps records beside it, compares states, or makes reports.
+//! View: read access to a state, for code that keeps records beside it, compares states, or makes reports.
 
 use std::collections::BTreeMap;
 
@@ -15,23 +15,23 @@ use crate::{
     },
 };
 
-/// The insides of a state, which nobody but [`State::step`] changes.
+/// The insides of a state. Only [`State::step`] changes them.
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
-    /// Every cache that lives, by its address.
+    /// Every cache that exists, by its address.
     pub caches: &'a BTreeMap<CacheAddress, Cache>,
-    /// Objects of caches that were released while they were outstanding, by their destroy.
+    /// Objects that were outstanding when their cache was released, with its destroy.
     pub orphans: &'a BTreeMap<ObjectAddress, DestroyId>,
-    /// The last destroy that each task entered, until it has finished looking.
+    /// The last destroy that each task entered, until its look is over.
     pub open_destroys: &'a BTreeMap<Task, DestroyId>,
     /// The barriers that each task is inside of, the outermost first.
     pub open_barriers: &'a BTreeMap<Task, Vec<OpenBarrier>>,
-    /// What the promises are held against.
+    /// The data to check promises with.
     pub ledger: &'a Ledger,
 }
 
 impl State {
-    /// What is believed, to be read.
+    /// Read access to the insides.
     #[must_use]
     pub fn view(&self) -> View<'_> {
         View {
@@ -49,41 +49,42 @@ impl State {
         self.now
     }
 
-    /// The place of the newest event among all.
+    /// The position of the newest event among all events.
     #[must_use]
     pub fn position(&self) -> u64 {
         self.position
     }
 
-    /// The cache that lives at this address now.
+    /// The cache that is at this address now.
     #[must_use]
     pub fn cache_at(&self, address: CacheAddress) -> Option<&Cache> {
         self.caches.get(&address)
     }
 
-    /// Every cache that lives, by address.
+    /// Every cache that exists, by address.
     pub fn caches(&self) -> impl Iterator<Item = (CacheAddress, &Cache)> {
         self.caches.iter().map(|(address, cache)| (*address, cache))
     }
 
-    /// Whether the object was outstanding when its cache was released, and was not seen freed since.
+    /// Whether the object was outstanding when its cache was released, and its free has not been seen since.
     #[must_use]
     pub fn is_orphan(&self, object: ObjectAddress) -> bool {
         self.orphans.contains_key(&object)
     }
 
-    /// Callbacks of `call_rcu()` that have not run, by the address of their head, where it is told when they run.
+    /// Callbacks of `call_rcu()` that have not run, by the address of their head; none if their runs cannot
+    /// be seen.
     pub fn callbacks_waiting(&self) -> impl Iterator<Item = &Waiting> {
         self.ledger.callbacks.values()
     }
 
-    /// The destroy that this task has entered, until it has finished looking.
+    /// The destroy that this task has entered, until its look is over.
     #[must_use]
     pub fn open_destroy_of(&self, task: Task) -> Option<DestroyId> {
         self.open_destroys.get(&task).copied()
     }
 
-    /// The newest stack; the one that nobody took before there is any.
+    /// The newest stack; if there is none yet, the one that stands for a stack that was not taken.
     #[must_use]
     pub fn newest_stack(&self) -> StackId {
         StackId(u32::try_from(self.stacks.len().saturating_sub(1)).unwrap_or(0))
@@ -91,7 +92,7 @@ impl State {
 }
 
 impl Cache {
-    /// The objects whose deferred free has not begun, in no order that means anything.
+    /// The objects whose deferred free has not begun, in an order without meaning.
     pub fn outstanding_objects(&self) -> impl Iterator<Item = (ObjectAddress, Outstanding)> {
         self.outstanding.iter()
     }

@@ -90,7 +90,7 @@ impl State {
                 }
             }
             BarrierKind::KvfreeOnCache => {
-                // For which cache could not be read: it covers nothing that is known.
+                // If the address of its cache could not be read, the barrier covers nothing that is known.
                 let Some(address) = address else { return };
                 let Some(cache) = self.caches.get_mut(&address) else { return };
                 cache.barriers.returned(returned, stack, false);
@@ -103,7 +103,8 @@ impl State {
         self.check_barrier(end, task, &ended, address);
     }
 
-    /// A barrier whose begin was not seen covers nothing that is known, and maybe what is older than the probes.
+    /// Ends a barrier whose begin was not seen. It covers nothing that is known, but maybe what is older than
+    /// the probes.
     fn older_barrier_ends(&mut self, barrier: BarrierKind, address: Option<CacheAddress>) {
         match (barrier, address) {
             (BarrierKind::Kvfree, _) => self.after_older_barrier = true,
@@ -114,7 +115,8 @@ impl State {
         }
     }
 
-    /// While it looks, a destroy calls `rcu_barrier()` only where it has flushed its cache's sheaves before.
+    /// Notes that the sheaves are covered: during its look, a destroy calls `rcu_barrier()` only after it has
+    /// flushed the sheaves of its cache.
     fn sheaves_are_covered(&mut self, task: Task, reach: u64) {
         if let Some(destroy) = self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id))
             && destroy.look.is_some_and(|look| reach > look.position)
@@ -131,7 +133,7 @@ impl State {
         barrier: &OpenBarrier,
         address: Option<CacheAddress>,
     ) {
-        // A free that was not seen would look like one that was not waited for.
+        // If frees cannot be seen, every object would look as if the barrier had not waited for it.
         if self.outstanding == 0 || self.watch.blind.contains(&Blind::Frees) {
             return;
         }
@@ -152,7 +154,7 @@ impl State {
         self.barrier_was_early(end, barrier, missed);
     }
 
-    /// The same for `rcu_barrier()` and callbacks, where it is told when they run.
+    /// The same for `rcu_barrier()` and callbacks, if their runs can be seen.
     pub(super) fn check_rcu_barrier(&mut self, end: Mark, task: Task, barrier: &OpenBarrier) {
         if self.ledger.callbacks.is_empty() || !self.sees_callbacks_run() {
             return;

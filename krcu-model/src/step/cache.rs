@@ -1,4 +1,4 @@
-//! A cache's life, as the events tell it: created, destroyed, looked at, released.
+//! Cache: the events of a cache's life, which is created, destroyed, looked at and released.
 
 use std::collections::BTreeMap;
 
@@ -43,12 +43,12 @@ impl State {
         if let Some(cache) = self.caches.get_mut(&address)
             && cache.failed.is_some()
         {
-            // A cache that a failed destroy left behind may be found again and handed out (6.1): with all
+            // The kernel may hand out again a cache that a failed destroy left behind (6.1), with everything
             // that is queued of it.
             cache.is_asked_for_as(asked_name);
             return;
         }
-        // A cache at this address whose end was not seen is gone all the same.
+        // If the end of a cache at this address was not seen, that cache is gone nevertheless.
         self.released(address);
         self.ledger.ends.remove(&address);
         let id = CacheId(self.next_cache);
@@ -113,7 +113,7 @@ impl State {
             late: Late::default(),
         };
         if self.ledger.ends.get(&address).is_some_and(|end| end.released) {
-            // Somebody else has given back what this caller still has.
+            // Another caller has given back the cache that this caller still uses.
             let found = self.violation(Promise::MemoryOutlivesObjects, Some(address), begin);
             self.ledger.broken(found);
         }
@@ -226,9 +226,9 @@ impl State {
             self.ledger.handed_over.retain(|_, allocation| allocation.cache != address);
         }
         let Some(cache) = self.caches.remove(&address) else { return };
-        // A call that is still freeing has nothing to tell the next cache that has the address.
+        // A call that is still freeing must not count for the next cache at this address.
         self.freeing.forget(address);
-        // Of several destroys that meet, the one that looks at the slabs destroys.
+        // If several destroys overlap, the one that looks at the slabs is the one that destroys.
         let last =
             || self.destroys().rfind(|destroy| destroy.life.id == cache.life.id).map(|destroy| destroy.id);
         let by = cache.looking.or_else(last);
@@ -255,7 +255,7 @@ impl State {
         }
         for (object, _) in cache.outstanding.iter() {
             if self.orphans.insert(object, id).is_some() {
-                // One of a cache that had this memory before: one address is one object.
+                // This object belonged to a cache that had the memory before. One address is one object.
                 self.outstanding -= 1;
             }
         }
@@ -270,14 +270,15 @@ impl State {
         self.destroy(*self.open_destroys.get(&task)?)
     }
 
-    /// What is outstanding of the cache that lives at this address.
+    /// The deferred frees of the cache at this address.
     fn moment(&self, address: CacheAddress) -> Moment {
         self.caches.get(&address).map_or_else(Moment::default, |cache| cache.moment(&self.ledger))
     }
 }
 
 impl Cache {
-    /// One more user got it, by this name: once each, however often it comes and goes.
+    /// Notes that one more user got it, under this name. A name is noted once, however often its user comes
+    /// and goes.
     fn is_asked_for_as(&mut self, name: String) {
         if !self.life.aliases.contains(&name) {
             self.life.aliases.push(name);
@@ -286,7 +287,7 @@ impl Cache {
 }
 
 impl Destroy {
-    /// Its look at the slabs begins.
+    /// Begins its look at the slabs.
     fn looks(&mut self, look: Mark, cache: &Cache, at_look: Moment) {
         self.look = Some(look);
         self.coverage.doubt.maybe_covered = cache.doubt.maybe_covered;
@@ -297,7 +298,7 @@ impl Destroy {
         self.after.past.frees.last = self.after.past.frees.last.max(newest);
     }
 
-    /// What was deferred while it looked was ordered by nothing either.
+    /// Ends its look. What was deferred during the look is not ordered by anything either.
     fn look_is_over(&mut self, cache: &Cache, ledger: &Ledger, sees_runs: bool) {
         let (before, now) = (&self.at_look.past, &cache.past);
         let is_queued = before.frees.ever != now.frees.ever;
@@ -307,14 +308,15 @@ impl Destroy {
             if self.meanwhile.queued_while_looking { cache.moment(ledger) } else { cache.numbers(ledger) };
         let from_batches = |freed_by: &FreedBy| freed_by.bulk + freed_by.list;
         if from_batches(&cache.past.freed_by) != from_batches(&self.at_begin.past.freed_by) {
-            // Not all that the destroy's own wait had callbacks queue lay in sheaves.
+            // Callbacks that ran during the destroy's own wait may have queued objects, and not all of these
+            // lay in sheaves.
             self.coverage.sheaves = 0;
         }
     }
 }
 
 impl Late {
-    /// One more.
+    /// Counts one more free.
     pub(super) fn free(&mut self, time: Time) {
         self.frees += 1;
         self.last = Some(time);

@@ -1,4 +1,4 @@
-//! Callbacks of `call_rcu()` whose head lies in an object: queued, begun, returned.
+//! Callback: callbacks of `call_rcu()` whose head lies in an object are queued, begin to run and return.
 
 use krcu_common::FreePath;
 
@@ -95,7 +95,7 @@ impl State {
         }
     }
 
-    /// Takes what is known of a callback off what waits, for it runs now.
+    /// Removes a callback from those that wait, because it runs now.
     pub(super) fn callback_begins(&mut self, at: Mark, head: ObjectAddress) -> Option<Waiting> {
         self.ledger.returned.remove(&head);
         let waiting = self.ledger.callbacks.remove(&head)?;
@@ -118,8 +118,8 @@ impl State {
         Some(waiting)
     }
 
-    /// A callback of which nothing was seen before. `call_srcu()` has such; in a cache that is older than the
-    /// probes it was queued before them.
+    /// A callback whose queueing was not seen. `call_srcu()` queues such callbacks. In a cache that is older
+    /// than the probes, it may also have been queued before they were attached.
     fn unknown_callback_runs(&mut self, at: Mark, freer: Freer, head: ObjectAddress, address: CacheAddress) {
         let sees_runs = self.sees_callbacks_run();
         if !self.ledger.allocated.is_empty() {
@@ -147,7 +147,7 @@ impl State {
         }
     }
 
-    /// Whether it is told when callbacks run.
+    /// Whether the runs of callbacks can be seen.
     #[must_use]
     pub fn sees_callbacks_run(&self) -> bool {
         !self.watch.blind.contains(&Blind::CallbackRuns)

@@ -1,4 +1,4 @@
-//! Doubles: whether an object that is handed over was queued already.
+//! Doubles: finds out whether an object that is handed over was queued already.
 
 use crate::{
     event::{Blind, CacheAddress, ObjectAddress},
@@ -16,14 +16,14 @@ impl State {
         self.doubles.get(&life).map_or(0, |doubles| doubles.proved(&self.gaps).0)
     }
 
-    /// An object was handed over again, `first` being what it was queued by before.
+    /// Keeps a double: an object was handed over again while it was queued already.
     pub(super) fn keep_double(&mut self, address: CacheAddress, life: CacheId, double: Double) {
         let doubles = self.doubles.entry(life).or_default();
         doubles.address = address;
         doubles.add(double);
     }
 
-    /// The callback that waits in an object.
+    /// The callback that waits, with its head in this object.
     pub(super) fn callback_in(
         &self,
         address: CacheAddress,
@@ -36,7 +36,7 @@ impl State {
         Some((waiting.queued, waiting.stack))
     }
 
-    /// The `kfree_rcu()` of the object that a head lies in.
+    /// The `kfree_rcu()` that waits, of the object in which this head lies.
     pub(super) fn queued_around(
         &self,
         address: CacheAddress,

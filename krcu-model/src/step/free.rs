@@ -14,7 +14,7 @@ use crate::{
 };
 
 impl State {
-    /// An object is freed by whoever has it.
+    /// An object is freed at once, by its owner.
     pub(super) fn freed_at_once(&mut self, mark: Mark, object: ObjectAddress, address: CacheAddress) {
         self.ledger.is_no_longer_held(object);
         if self.watch.blind.contains(&Blind::Frees) {
@@ -52,7 +52,7 @@ impl State {
         let mut deferred = None;
         match queued {
             Some(entry) => {
-                // The form without a head may free within its call, and then nothing was deferred.
+                // The form without a head may free the object within its own call. Then nothing was deferred.
                 let within_call = entry.form == QueueForm::Headless
                     && path == FreePath::Single
                     && freer == Freer::of(entry.task, entry.cpu);
@@ -64,12 +64,14 @@ impl State {
                 } else {
                     cache.past.freed_by.count(path);
                     cache.past.last_freed = Some(mark.time);
-                    // Within its call it may be freed after a `synchronize_rcu()` that had nobody to wait for.
+                    // Within the call, the free may follow a `synchronize_rcu()` that had no reader to wait
+                    // for.
                     deferred = Some(entry.queued);
                 }
             }
-            // A free of what nobody queued is the module's own, by kvfree() or kfree_bulk(). Only of a cache
-            // that is older than the probes may an array hold objects that were queued before them.
+            // A free of an object that nobody queued is the module's own, by kvfree() or kfree_bulk(). An
+            // array can hold objects that were queued before the probes were attached only if their cache is
+            // older than the probes.
             None if path == FreePath::Single || cache.life.born != Born::BeforeAttach => {
                 cache.past.unknown.unexplained += 1;
                 return;

@@ -1,9 +1,9 @@
 //! Step: one event changes the state.
 //!
-//! The checker and the simulation invent events, the agent receives them, a script or a trace is read:
-//! all call [`State::step`], and what it finds broken is broken for all of them. An event that the state
-//! has no use for (the end of a barrier that began before the watch, the free of an object that
-//! nobody queued) changes nothing but the counts: it is not an error, it is what is unknown.
+//! The checker and the simulation make events, the agent receives them, and others read them from a script or
+//! a trace. All of them call [`State::step`], so a broken promise is the same for all of them. Some events do
+//! not fit the state, such as the end of a barrier that began before the watch, or the free of an object that
+//! nobody queued. They are not errors: they change the counts of what is unknown and nothing else.
 
 mod barrier;
 mod cache;
@@ -45,8 +45,8 @@ impl State {
         let is_free =
             matches!(what, What::Freed { .. } | What::BatchFreed { .. } | What::CallbackRuns { .. });
         if !self.freeing.is_empty() && !is_free {
-            // Whatever this task frees one by one it has freed: it does something else now. A callback may run
-            // on top of any task.
+            // The task does something else now, so it has finished its frees one by one. Callbacks are
+            // excepted: they may run on top of any task.
             self.batch_freed(Freer::of(task, cpu), FreePath::Single);
         }
         match what {
@@ -100,7 +100,7 @@ impl State {
                     self.ledger.gone_modules.insert(name);
                 }
             }
-            // Names are sent anew after each module that went, and are seldom others.
+            // Names are sent again after each module that was unloaded, and are rarely different.
             What::Site { site, frames } if *self.stack(self.stack_of(site)) == Stack::from_probe(&frames) => {
             }
             What::Site { site, frames } => {
@@ -120,7 +120,7 @@ impl State {
                 self.ledger.allocated.insert(object, Allocation { cache, stack });
             }
             What::QueueReturned { object } => {
-                // A call may return when another has queued what was allocated there since.
+                // When a call returns, another task may already have queued a new object at this address.
                 let is_his = |queuer: Task| queuer == task;
                 if self.ledger.callbacks.get(&object).is_some_and(|waiting| is_his(waiting.task))
                     || self.caches.values().any(|c| c.outstanding.get(object).is_some_and(|e| is_his(e.task)))
@@ -154,7 +154,7 @@ impl State {
         self.sites.get(&site).copied().unwrap_or_default()
     }
 
-    /// The cache that lives at this address; one that nobody introduced is older than the probes.
+    /// The cache at this address. If no event introduced it, it is older than the probes.
     fn cache(&mut self, address: CacheAddress) -> &mut Cache {
         self.caches.entry(address).or_insert_with(|| {
             let id = CacheId(self.next_cache);
@@ -163,7 +163,7 @@ impl State {
         })
     }
 
-    /// Whether the one who tells the events tells everything: a machine, or a script.
+    /// Whether the source of the events reports everything, as a machine and a script do.
     pub(crate) fn tells_all(&self) -> bool {
         !self.watch.blind.iter().any(|blind| matches!(blind, Blind::CallbackRuns | Blind::Inside))
     }

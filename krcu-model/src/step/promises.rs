@@ -1,4 +1,4 @@
-//! Promises: what each event is held against, for the kernel to be accused where it broke one.
+//! Promises: checks each event against the promises, and accuses the kernel if it broke one.
 
 use crate::{
     event::{Blind, CacheAddress, ObjectAddress, Task, Time},
@@ -23,15 +23,15 @@ impl State {
         }
     }
 
-    /// Whether what would show that nothing was broken may be missing from what is known: a free or a grace
-    /// period that was not seen, since something of this cache was queued.
+    /// Whether a free or a grace period that would show that nothing was broken may not have been seen, in
+    /// the time since something of this cache was queued.
     pub(super) fn may_have_missed(&self, blind: Blind, cache: CacheAddress, since: Time) -> bool {
         let needs_grace = blind == Blind::Grace;
         self.watch.blind.contains(&blind)
             || self.gaps.iter().any(|gap| gap.may_explain(Some(cache), needs_grace, since))
     }
 
-    /// `grace_period_kept`, for an object that is freed now.
+    /// Checks `grace_period_kept` for an object that is freed now.
     pub(super) fn check_grace(
         &mut self,
         at: Mark,
@@ -47,7 +47,7 @@ impl State {
         }
     }
 
-    /// `grace_period_kept`, where it is known who holds the object that is freed.
+    /// Checks `grace_period_kept` if it is known which readers hold the object that is freed.
     pub(super) fn check_readers(
         &mut self,
         at: Mark,
@@ -61,7 +61,7 @@ impl State {
         }
     }
 
-    /// `memory_outlives_objects`, for a cache whose slabs are given back or given up.
+    /// Checks `memory_outlives_objects` for a cache whose slabs are given back or given up.
     pub(super) fn check_memory(&mut self, at: Mark, address: CacheAddress) {
         let of_lists = self.caches.get(&address).map_or((0, None), |cache| {
             let oldest = cache.outstanding.oldest();
@@ -83,7 +83,7 @@ impl State {
         }
     }
 
-    /// `no_false_splat`, for a report of what is left in a cache.
+    /// Checks `no_false_splat` for a report about the objects that are left in a cache.
     pub(super) fn check_report(&mut self, at: Mark, address: CacheAddress) {
         let end = self.ledger.ends.entry(address).or_default();
         end.reported = true;
@@ -93,8 +93,8 @@ impl State {
         }
     }
 
-    /// `barrier_covers`, for a barrier that waits for the destruction of caches: what its caller had destroyed
-    /// before is gone, or has been reported.
+    /// Checks `barrier_covers` for a barrier that waits for the destruction of caches: the caches that its
+    /// caller had destroyed before are gone, or have been reported.
     pub(super) fn check_destruction(&mut self, at: Mark, task: Task, cache: Option<CacheAddress>) {
         let ends = self.ledger.ends.iter();
         let open: Vec<CacheAddress> = ends
@@ -110,7 +110,7 @@ impl State {
         }
     }
 
-    /// `callbacks_before_unload`, for a callback that runs now.
+    /// Checks `callbacks_before_unload` for a callback that runs now.
     pub(super) fn check_unload(
         &mut self,
         at: Mark,
@@ -124,7 +124,7 @@ impl State {
         }
     }
 
-    /// Nothing more will happen: what should have come some time has not.
+    /// Nothing more will happen, so what has not come yet never comes.
     pub(super) fn quiet(&mut self, at: Mark) {
         let stuck = self.outstanding + self.ledger.callbacks.len() as u64;
         if stuck > 0 {

@@ -1,4 +1,4 @@
-//! Queue: a free is deferred by `kfree_rcu()`.
+//! Queue: `kfree_rcu()` defers a free.
 
 use krcu_common::QueueForm;
 
@@ -42,12 +42,12 @@ impl State {
             self.ledger.is_no_longer_held(object);
         }
         if !self.ledger.returned.is_empty() {
-            // What returned was the call for an object that had this address before.
+            // The call that returned was for an object that had this address before.
             self.ledger.returned.remove(&object);
         }
     }
 
-    /// What is queued was so already.
+    /// Takes an object that is queued although it was queued already.
     #[cold]
     fn queued_again(
         &mut self,
@@ -59,7 +59,7 @@ impl State {
         let Some(cache) = self.caches.get_mut(&address) else { return };
         let Some(now) = cache.outstanding.get(object) else { return };
         if before.form == QueueForm::Nolock && now.form == QueueForm::Head {
-            // It found no room then, and has been queued from an interrupt for it.
+            // The first call found no room, so an interrupt has queued the object again.
             cache.past.frees.ever -= 1;
         } else if !self.watch.blind.contains(&Blind::Frees) {
             let (first, second) = ((before.queued, before.stack), (mark, Some(now.stack)));

@@ -1,4 +1,4 @@
-//! Accusations: what the kernel is said to have broken, and when nothing unseen can explain it.
+//! Accusations: what the kernel broke, if no unseen event can explain it.
 
 use std::{collections::BTreeMap, mem::take};
 
@@ -18,19 +18,19 @@ use crate::{
     },
 };
 
-/// What the kernel is said to have broken.
+/// An accusation: the kernel broke a promise, or an object was freed twice.
 #[derive(Debug)]
 pub struct Accusation {
-    /// Which life of a cache it is about, where it is about one.
+    /// The life of the cache that it is about, if it is about one.
     pub life: Option<CacheId>,
-    /// When it was found; of several, the last.
+    /// When it was found; if it was found several times, the last time.
     pub at: Time,
     /// The verdict.
     pub verdict: Verdict,
 }
 
-/// All that stand: the broken promises in the order in which they were found, then the double frees in the order in
-/// which their caches were met.
+/// All accusations that hold: the broken promises in the order in which they were found, then the double
+/// frees in the order in which the watch met their caches.
 pub fn all(state: &State) -> impl Iterator<Item = Accusation> {
     let proved = state.violations().iter().filter(|violation| is_proved(state, violation));
     let broken = proved.filter_map(|violation| {
@@ -44,15 +44,15 @@ pub fn all(state: &State) -> impl Iterator<Item = Accusation> {
     broken.chain(doubles)
 }
 
-/// Whether no event can be missing that would have shown that nothing was broken: a loss is known only
-/// some events after it happened.
+/// Whether no missing event can show that nothing was broken. A loss becomes known only some events after it
+/// happened.
 fn is_proved(state: &State, violation: &Violation) -> bool {
     let Violation { promise, address, oldest, at, .. } = violation;
     let needs_grace = *promise == Promise::GracePeriodKept;
     !state.gaps.iter().any(|gap| gap.may_explain(*address, needs_grace, *oldest) && gap.from <= *at)
 }
 
-/// A broken promise, told of the cache that it concerns; none where the verdict of a destroy says it.
+/// The verdict about a broken promise; none if the verdict about a destroy says it already.
 fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
     let Violation { promise, cache, begin, at, objects, oldest, .. } = violation;
     let (objects, took_ns) = (*objects, at.since(*begin));
@@ -80,7 +80,7 @@ fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
     })
 }
 
-/// What is known of a cache, whether it lives or not.
+/// What is known about a cache, whether it still exists or not.
 fn facts_of(state: &State, cache: CacheId) -> CacheFacts {
     let destroyed =
         state.destroys().rfind(|destroy| destroy.life.id == cache).map(|destroy| &destroy.life.facts);
@@ -88,8 +88,8 @@ fn facts_of(state: &State, cache: CacheId) -> CacheFacts {
     alive.or(destroyed).cloned().unwrap_or_default()
 }
 
-/// Forgets what is told of the lives of caches that `is_over` names, with the time when it was last found; gives the
-/// words that stay of it.
+/// Forgets the accusations for which `is_over` is true; it gets the life of the cache and the time when the
+/// accusation was last found. Returns the kinds of the forgotten accusations.
 pub(crate) fn forget(state: &mut State, is_over: impl Fn(CacheId, Time) -> bool) -> Vec<VerdictKind> {
     let (over, kept): (Vec<_>, Vec<_>) = take(&mut state.ledger.violations)
         .into_iter()

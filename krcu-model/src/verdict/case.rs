@@ -1,4 +1,4 @@
-//! Case: a destroy that is to be decided, and what the rules ask of it.
+//! Case: a destroy that is to be decided, with the questions that the rules ask about it.
 
 use crate::{
     event::Blind,
@@ -9,17 +9,17 @@ use crate::{
     },
 };
 
-/// What a rule looks at.
+/// The input of a rule.
 #[derive(Clone, Copy)]
 pub(crate) struct Case<'a> {
     pub(crate) state: &'a State,
     pub(crate) destroy: &'a Destroy,
-    /// Calls that queue, and that went unseen.
+    /// The number of queueing calls that were not seen.
     pub(crate) unseen_calls: u64,
 }
 
 impl Case<'_> {
-    /// Whether something is out of sight.
+    /// Whether this cannot be seen during the watch.
     pub(crate) fn is_blind(&self, blind: Blind) -> bool {
         self.state.watch.blind.contains(&blind)
     }
@@ -49,7 +49,8 @@ impl Case<'_> {
         }
     }
 
-    /// Callbacks that had not run. Without sight of their runs, a barrier alone tells that they have.
+    /// The number of callbacks that had not run. If their runs cannot be seen, only a barrier proves that
+    /// they have run.
     fn callbacks_left(&self) -> Option<u64> {
         if self.is_blind(Blind::Callbacks) {
             None
@@ -60,7 +61,7 @@ impl Case<'_> {
         }
     }
 
-    /// So many callbacks are left, where that can be told.
+    /// This number of left callbacks, if it can be known.
     pub(crate) fn callbacks_if_known(&self, left: &Left, callbacks: u64) -> Option<u64> {
         if self.state.sees_callbacks_run() { left.callbacks.map(|_| callbacks) } else { left.callbacks }
     }

@@ -1,8 +1,8 @@
-//! Which verdict follows from a destroy, and why.
+//! Decide: which verdict follows from a destroy, and why.
 //!
-//! [`verdicts`] looks at the state and changes nothing; it may be asked at any time, and the answer
-//! is final once [`State::is_unsettled`] says that there is nothing to wait for. Each destroy has one
-//! verdict; what cannot be decided is `inconclusive`, with the reasons.
+//! [`verdicts`] reads the state and changes nothing. It may be called at any time, and its answer is final
+//! once [`State::is_unsettled`] is false. Each destroy has one verdict. If it cannot be decided, it is
+//! `inconclusive`, with the reasons.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -39,7 +39,7 @@ pub fn verdicts(state: &State) -> Vec<Verdict> {
         .collect()
 }
 
-/// What follows for one destroy from what is believed now.
+/// The verdict about one destroy, from what the model believes now.
 #[must_use]
 pub fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
     let losses = Losses::of(state, destroy);
@@ -97,7 +97,7 @@ fn decide(case: &Case<'_>, losses: &[&Gap]) -> Decision {
     }
 }
 
-/// Why it cannot be decided: what went unseen.
+/// Adds the losses as the reasons why it cannot be decided.
 fn lost(losses: &[&Gap], mut decision: Decision) -> Decision {
     let mut lost: BTreeMap<LossReason, (u64, BTreeSet<&str>)> = BTreeMap::new();
     for gap in losses {

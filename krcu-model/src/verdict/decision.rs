@@ -1,7 +1,7 @@
-//! Decision: what a rule decides, as a value. A [`Verdict`] is a decision and the evidence for it.
+//! Decision: the result of a rule, as a value. A [`Verdict`] is a decision with its evidence.
 //!
-//! A new rule gives one of these; what it has to tell beside the word is a [`Reason`], a [`Note`] or a number here. A new
-//! note makes the compiler ask for its sentence where verdicts are reported, and nowhere else.
+//! A new rule returns a decision. Besides the word, it can give a [`Reason`], a [`Note`], or a number that is
+//! a member here. For a new note, the compiler asks for its sentence in the one place that reports verdicts.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +12,14 @@ use crate::verdict::{
     reason::Reason,
 };
 
-/// What was left when a destroy looked, by whose it is.
+/// The objects that were left when a destroy looked, by their origin.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Left {
     /// Objects handed to `kfree_rcu()`.
     pub frees: u64,
-    /// Objects whose callback of `call_rcu()` had not run; none when that is not known.
+    /// Objects whose callback of `call_rcu()` had not run; absent if that is not known.
     pub callbacks: Option<u64>,
-    /// Objects that nobody queued; none when that is not known.
+    /// Objects that nobody queued; absent if that is not known.
     pub leaked: Option<u64>,
     /// Objects of which it is not known whether they were queued.
     pub undecided: u64,
@@ -36,7 +36,7 @@ pub struct Waited {
     pub own_callbacks: u64,
     /// Whether only the `rcu_barrier()` inside ordered callbacks before it.
     pub for_callbacks: bool,
-    /// Of its own deferred frees, objects that lay in sheaves.
+    /// Of the deferred frees of its cache, objects that lay in sheaves.
     pub in_sheaves: u64,
 }
 
@@ -55,28 +55,28 @@ pub struct Decision {
     pub lucky: Option<LuckyBarrier>,
     /// Why it cannot be decided; of a `clean` whose ordering is not known, why not.
     pub reasons: Vec<Reason>,
-    /// Where runs of probes were skipped and that is why: of which programs.
+    /// The programs whose runs were skipped, if that is a reason.
     pub missed_programs: Vec<String>,
-    /// Why it cannot be decided, or what else to know.
+    /// Further sentences: why it cannot be decided, or what else the reader should know.
     pub notes: Vec<Note>,
 }
 
 impl Decision {
-    /// The same with this word.
+    /// The same decision with this word.
     #[must_use]
     pub(crate) fn is(mut self, kind: VerdictKind) -> Decision {
         self.kind = kind;
         self
     }
 
-    /// The same with this to know.
+    /// The same decision with this note.
     #[must_use]
     pub(crate) fn note(mut self, note: impl Into<Note>) -> Decision {
         self.notes.push(note.into());
         self
     }
 
-    /// The same with this reason, and with what there is to know of it.
+    /// The same decision with this reason and a note about it.
     #[must_use]
     pub(crate) fn because(mut self, reason: Reason, note: impl Into<Note>) -> Decision {
         self.reasons.push(reason);
@@ -105,7 +105,7 @@ pub struct Verdict {
     pub cache: AboutCache,
     /// What is decided.
     pub decision: Decision,
-    /// What is known beside it.
+    /// What else is known.
     pub evidence: Evidence,
 }
 

@@ -1,4 +1,4 @@
-//! Emptied: the kernel found nothing left. By order, or by luck?
+//! Emptied: the rules for a look that found nothing left. They tell whether a barrier ordered that, or luck.
 
 use crate::{
     event::{Blind, Time},
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// What follows from a look that found every slab empty.
+/// Decides about a look that found every slab empty.
 pub(crate) fn decide(case: &Case<'_>) -> Decision {
     let destroy = case.destroy;
     let after = destroy.after.counts;
@@ -26,7 +26,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
         let note = OfLeft::MoreThanKernelCounts { outstanding: after.outstanding, left: None };
         return decision.is(VerdictKind::ModelDisagrees).note(note);
     }
-    // What was being freed at the look was free when the slabs were looked at.
+    // Objects that were being freed when the look began were free when the kernel checked the slabs.
     let callbacks = case.callbacks_if_known(&decision.left, after.callbacks_waiting);
     decision.left = Left { frees: 0, callbacks, leaked: Some(0), undecided: 0 };
     if after.callbacks_waiting > 0 {
@@ -34,8 +34,8 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
         let note = Note::CallbacksOutliveMemory(after.callbacks_waiting);
         return decision.is(VerdictKind::Pending).note(note);
     }
-    // Nothing was left, so what an unseen call queued has been freed. Where each free was of something that was
-    // seen to be queued, there was no such call for this cache.
+    // Nothing was left, so everything that an unseen call queued has been freed. If the queueing of each
+    // freed object was seen, there was no such call for this cache.
     let (objects, calls) = (destroy.past().unknown.total(), case.unseen_calls);
     if calls > 0 && objects > 0 {
         return decision.because(Reason::ProbeMissed, Unseen::FreedMaybeQueued { objects, calls });
@@ -139,7 +139,7 @@ fn may_be_ordered_before(case: &Case<'_>) -> bool {
         )
 }
 
-/// What the destroy itself waited for; none where it waited for nothing.
+/// What the destroy itself waited for; none if it waited for nothing.
 fn waited(case: &Case<'_>) -> Option<Waited> {
     let destroy = case.destroy;
     let unknown_callbacks = destroy.meanwhile.unknown_callbacks;
@@ -169,7 +169,7 @@ const RCU_WORK: &str = "rcu_work_rcufn";
 fn clean(case: &Case<'_>, mut decision: Decision) -> Decision {
     let destroy = case.destroy;
     let has_unseen_past = destroy.life.has_unseen_past();
-    // Of callbacks that were queued before the probes it is known only what an rcu_barrier() since then covers.
+    // If callbacks were queued before the probes were attached, only an rcu_barrier() since then orders them.
     let unknown_callbacks = destroy.past().unknown.callbacks > 0 && destroy.coverage.callbacks == 0;
     let may_be_unordered = !destroy.coverage.inside || unknown_callbacks;
     if has_unseen_past && (may_be_unordered || decision.ordering == Ordering::NothingDeferred) {

@@ -1,4 +1,4 @@
-//! Evidence: what is known beside a decision. Counts are of objects, times in nanoseconds.
+//! Evidence: what else is known about a verdict. Counts are numbers of objects; times are in nanoseconds.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use crate::{
 pub struct SiteCount {
     /// How many.
     pub objects: u64,
-    /// The frames, caller first.
+    /// The frames, with the caller first.
     pub stack: Vec<String>,
 }
 
@@ -28,15 +28,15 @@ pub struct CpuCount {
     pub objects: u64,
 }
 
-/// Objects whose head waits with one callback of `call_rcu()`.
+/// Objects whose head waits for one callback of `call_rcu()`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct CallbackCount {
-    /// How many; 0 for a callback of which none waits.
+    /// How many; 0 if none waits for this callback.
     pub objects: u64,
-    /// The callback's symbol; its address where that has no name, `unknown` where neither was seen.
+    /// The callback's symbol; its address if that has no symbol; `unknown` if neither was seen.
     pub function: String,
-    /// The module in whose text it lies; absent for the kernel's own.
+    /// The module in whose text it lies; absent if it belongs to the kernel itself.
     pub module: Option<String>,
 }
 
@@ -48,7 +48,7 @@ pub struct DestroyedBy {
     pub comm: String,
     /// Its thread id.
     pub task: u32,
-    /// The frames, caller first.
+    /// The frames, with the caller first.
     pub stack: Vec<String>,
 }
 
@@ -75,7 +75,7 @@ pub struct AboutCache {
     pub name: String,
     /// Other names under which it was asked for.
     pub aliases: Vec<String>,
-    /// The module whose cache it is, where known.
+    /// The module whose cache it is, if known.
     pub module: Option<String>,
     /// Bytes of an object.
     pub object_bytes: u32,
@@ -86,50 +86,51 @@ pub struct AboutCache {
 /// The call that destroyed it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Destroyed {
-    /// By whom.
+    /// The task that called it.
     pub by: DestroyedBy,
-    /// When, from the moment the probes were attached.
+    /// When, counted from the moment at which the probes were attached.
     pub at_ns: u64,
     /// How long it took until it looked at its slabs.
     pub wait_ns: Option<u64>,
-    /// Normal grace periods that ended meanwhile; none when not all were seen.
+    /// Normal grace periods that ended meanwhile; absent if not all were seen.
     pub grace_periods: Option<u64>,
-    /// Whether a barrier for `kfree_rcu()` ran inside.
+    /// Whether a barrier for `kfree_rcu()` ran inside the destroy.
     pub barrier_inside: bool,
-    /// From the return of the task's last `rcu_barrier()` to its entry.
+    /// From the return of the task's last `rcu_barrier()` to the entry of the destroy.
     pub rcu_barrier_before_ns: Option<u64>,
     /// From the end of the last deferred free to the look.
     pub margin_ns: Option<u64>,
 }
 
-/// What the kernel said of its slabs.
+/// What the kernel said about the slabs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct KernelSaid {
     /// What the slab shutdown returned.
     pub result: KernelResult,
-    /// Objects left by the kernel's own counts; none when they could not be read.
+    /// Objects left, by the kernel's own counts; absent if these could not be read.
     pub left: Option<Leftover>,
 }
 
-/// What was deferred of the cache.
+/// The deferred frees of the cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DeferredFrees {
     /// Objects ever handed to `kfree_rcu()` while watched.
     pub queued_ever: u64,
-    /// Callbacks in objects ever handed to `call_rcu()` while watched.
+    /// Callbacks with a head in an object that were ever handed to `call_rcu()` while watched.
     pub callbacks_ever: u64,
     /// Objects that were handed to `kfree_rcu()` or `call_rcu()`, or freed, while they were queued already.
     pub queued_twice: u64,
-    /// Age of the oldest when the destroy looked.
+    /// Age of the oldest one when the destroy looked.
     pub oldest_age_ns: Option<u64>,
-    /// How many by queueing site, most first.
+    /// Their number by queueing site, the largest first.
     pub sites: Vec<SiteCount>,
-    /// How many by the CPU that queued them.
+    /// Their number by the CPU that queued them.
     pub cpus: Vec<CpuCount>,
-    /// Callbacks by their function, most objects first: those that waited when the destroy looked; else those that it
-    /// waited for; else those that no `rcu_barrier()` orders before it.
+    /// Callbacks by their function, the largest number of objects first. These are the callbacks that waited
+    /// when the destroy looked; if none did, those that it waited for; else those that no `rcu_barrier()`
+    /// orders before it.
     pub callbacks: Vec<CallbackCount>,
-    /// Deferred objects that were freed until the destroy looked.
+    /// Deferred objects that were freed before the destroy looked.
     pub freed_by: FreedBy,
 }
 
@@ -142,17 +143,18 @@ pub struct LateFrees {
     pub last_ns: Option<u64>,
 }
 
-/// What is known beside a decision.
+/// What else is known about a verdict.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// The call that destroyed the cache.
     pub destroyed: Destroyed,
-    /// What the kernel said of its slabs.
+    /// What the kernel said about the slabs.
     pub kernel: KernelSaid,
     /// What was deferred.
     pub deferred: DeferredFrees,
-    /// What was seen too late.
+    /// What was seen after the look.
     pub late: LateFrees,
-    /// Leaked objects by where they were allocated, most first; only where allocations are seen.
+    /// Leaked objects by the place of their allocation, the largest number first; only if allocations are
+    /// seen.
     pub leak_sites: Vec<SiteCount>,
 }

@@ -1,4 +1,4 @@
-//! Failed: the kernel says that objects remain. Whose are they?
+//! Failed: the rules for a look that left objects. They tell whether these objects are pending or leaked.
 
 use crate::{
     event::{Blind, Leftover},
@@ -13,22 +13,22 @@ use crate::{
     },
 };
 
-/// What the kernel left behind, split by what is known of it.
+/// The objects that the kernel left behind, by what is known about them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Split {
     /// Objects of `kfree_rcu()`.
     frees: u64,
     /// Objects of `call_rcu()`.
     callbacks: u64,
-    /// Callbacks that wait beyond what is left.
+    /// The number of waiting callbacks beyond the number of objects that are left.
     excess: u64,
-    /// Whether each callback that waits has an object of its own among what is left.
+    /// Whether each waiting callback has an object of its own among those that are left.
     is_one_each: bool,
     leaked: Option<u64>,
     undecided: u64,
 }
 
-/// What follows from a look that left objects, as many as the kernel counts.
+/// Decides about a look that left objects, with the kernel's count of them.
 pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
     let destroy = case.destroy;
     let left = leftover.map(|leftover| leftover.objects);
@@ -70,7 +70,7 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
     }
 }
 
-/// Why it is not known of so many objects whether they were queued.
+/// Adds the reasons why it is not known of this number of objects whether they were queued.
 fn whose(case: &Case<'_>, objects: u64, mut decision: Decision) -> Decision {
     let life = &case.destroy.life;
     let calls = case.unseen_calls;
@@ -105,8 +105,8 @@ impl Split {
     fn of(case: &Case<'_>, leftover: Option<Leftover>) -> Split {
         let destroy = case.destroy;
         let (at_look, after) = (destroy.judged_at(), destroy.after.counts);
-        // What was outstanding at the look; an object whose free was running then may have been free
-        // already, and counts only if the kernel found something.
+        // The frees that were outstanding at the look. An object whose free was running then may have been
+        // free already, so it counts only if the kernel found something.
         let frees = at_look.counts.frees() + destroy.late.unknown_frees;
         let callbacks = at_look.counts.callbacks() + destroy.late.unknown_callbacks;
         let unknown_past = has_unknown_past(case);
@@ -118,23 +118,23 @@ impl Split {
             let undecided = u64::from(frees + callbacks == 0 && is_unknown);
             return Split { frees, callbacks, undecided, is_one_each: true, ..Split::default() };
         };
-        // Objects of `kfree_rcu()` that have not begun to be freed are surely left; two heads of `call_rcu()` may
-        // lie in one object, and an object that somebody else has freed is not left at all.
+        // Objects of `kfree_rcu()` whose free has not begun are surely left. With `call_rcu()`, two heads may
+        // lie in one object, and an object that was freed in another way is not left at all.
         let waiting = after.callbacks_waiting + destroy.late.unknown_callbacks;
         let excess = waiting.saturating_sub(left.saturating_sub(after.outstanding));
         let is_one_each = excess == 0 && !(waiting > 0 && at_look.shares_objects);
         let callbacks = callbacks.saturating_sub(excess);
         let split = Split { frees, callbacks, excess, is_one_each, ..Split::default() };
-        // The slabs were counted when the look was over, and are held against what was outstanding then:
-        // frees that ran in between are in neither.
+        // The kernel counted the slabs when the look was over. That count is compared with what was
+        // outstanding at that time, so that frees during the look are in neither number.
         let rest = left.saturating_sub(destroy.frees_after() + destroy.callbacks_after());
         if rest > 0 && (unknown_past || destroy.foreign.waiting > 0) {
             return Split { undecided: rest, ..split };
         }
         // Frees that were running may have ended while the slabs were counted, and objects that were
-        // allocated meanwhile make a slab look full: then the rest says nothing.
-        // So does what is freed between the look's flush and its count: the slab may go to a CPU's own list and
-        // is then counted as a full one, though nothing may be left in it. Slabs on the node's list are exact.
+        // allocated meanwhile make a slab look full. In both cases the rest proves nothing. The same is true
+        // for an object that is freed between the flush and the count: its slab may go to a CPU's own list,
+        // and then it counts as a full one even if it is empty. Slabs on the node's list are exact.
         let freed_during =
             at_look.counts.frees() + at_look.counts.callbacks() > after.waiting() + after.running();
         let may_be_counted_full = freed_during && listed < left && rest > 0;
@@ -148,7 +148,7 @@ impl Split {
     }
 }
 
-/// Whether objects may have been queued of which nothing was seen.
+/// Whether objects may have been queued unseen.
 fn has_unknown_past(case: &Case<'_>) -> bool {
     case.destroy.life.has_unseen_past()
         || (case.destroy.has_open_callbacks() && !case.state.sees_callbacks_run())

@@ -1,4 +1,4 @@
-//! Gather: the evidence for what is decided of a destroy.
+//! Gather: collects the evidence for the decision about a destroy.
 
 use crate::{
     event::{Blind, Gap, Scope},
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The verdict: what is decided, and what is known beside it.
+/// The verdict: the decision with its evidence.
 pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) -> Verdict {
     let callbacks = callbacks(state, destroy, &decision);
     decision.notes.extend(in_modules(decision.kind, &callbacks));
@@ -99,7 +99,7 @@ fn kernel_result(destroy: &Destroy) -> KernelResult {
     }
 }
 
-/// Grace periods that ended while the destroy waited, where all were seen.
+/// Grace periods that ended while the destroy waited; none if not all of them were seen.
 fn waited_grace_periods(state: &State, destroy: &Destroy) -> Option<u64> {
     let look = destroy.look?;
     let is_lost = |gap: &Gap| {
@@ -120,7 +120,7 @@ fn leak_sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
     sites
 }
 
-/// What is not known of where so many leaked objects were allocated.
+/// What is not known about the place where this number of leaked objects were allocated.
 fn allocated_elsewhere(destroy: &Destroy, leaked: u64) -> Option<OfLeft> {
     let allocated: u64 = destroy.allocated.values().sum();
     let objects = leaked.saturating_sub(allocated);
@@ -183,7 +183,8 @@ fn in_modules(kind: VerdictKind, callbacks: &[CallbackCount]) -> Vec<Note> {
     callbacks.iter().filter_map(note).collect()
 }
 
-/// Whose cache: who created it, else whose code destroyed it, whose exit ran, or who queued into it.
+/// The module of a cache: the one that created it; else the one whose code destroyed it, whose exit function
+/// ran, or that queued objects of it.
 fn module_of(state: &State, destroy: &Destroy, created: Option<StackId>) -> Option<String> {
     let of_stack = |id: StackId| state.stack(id).module().map(str::to_owned);
     created
@@ -204,8 +205,8 @@ pub(crate) fn frames(state: &State, id: StackId) -> Vec<String> {
     state.stack(id).frames.iter().map(ToString::to_string).collect()
 }
 
-/// The sites of what was left at the look, or of what the destroy waited for; else the site of the last
-/// deferred free.
+/// The sites of the objects that were left at the look, or of those that the destroy waited for; else the
+/// site of the last deferred free.
 fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
     let is_waited_for = destroy.coverage.inside || destroy.waited_for_callbacks();
     let taken = match destroy.shutdown {

@@ -1,8 +1,8 @@
-//! Kind: the words for what follows from a destroy.
+//! Kind: the words of verdicts.
 
 use serde::{Deserialize, Serialize};
 
-/// The verdicts of the design.
+/// The word of a verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
@@ -11,25 +11,25 @@ pub enum VerdictKind {
     Clean,
     /// The destroy itself waited for deferred frees.
     Waited,
-    /// The destroy failed, or gave memory back, with deferred frees outstanding.
+    /// The destroy failed, or gave memory back, while deferred frees were outstanding.
     Pending,
-    /// Objects that nobody queued.
+    /// The destroy failed because of objects that nobody queued.
     Leaked,
     /// A deferred free ran after its cache was gone.
     LateFree,
-    /// Nothing was outstanding this time, but no barrier stands between.
+    /// Nothing was outstanding this time, but no barrier orders the deferred frees before the destroy.
     Unordered,
-    /// The cache is shared; a reference was dropped.
+    /// The cache is shared, and the call only dropped a reference.
     Alias,
-    /// The cache was destroyed before, which failed: this call changed nothing.
+    /// An earlier destroy of this cache failed; this call changed nothing.
     Repeated,
-    /// A barrier returned while something that it covers was queued.
+    /// A barrier returned while something that it covers was still queued.
     BarrierEarly,
     /// An object was freed before a grace period had passed since it was queued.
     FreedEarly,
-    /// An object was handed over to be freed while it was queued already.
+    /// An object was queued once more, or freed, while it was queued already.
     DoubleFree,
-    /// The kernel's own result and ours cannot both be right.
+    /// The kernel's own result contradicts the events.
     ModelDisagrees,
     /// The module that created the cache went, and never destroyed it.
     Abandoned,
@@ -78,7 +78,7 @@ impl VerdictKind {
         }
     }
 
-    /// Whether it is a fault, on this kernel and on this run.
+    /// Whether it is a fault in this run on this kernel.
     #[must_use]
     pub fn is_flagged(self) -> bool {
         matches!(
@@ -94,7 +94,7 @@ impl VerdictKind {
         )
     }
 
-    /// Whether it is a fault on some kernel or on some run.
+    /// Whether it is a fault in some run or on some kernel.
     #[must_use]
     pub fn is_flagged_strictly(self) -> bool {
         self.is_flagged() || matches!(self, VerdictKind::Waited | VerdictKind::Unordered)
@@ -110,25 +110,25 @@ pub enum KernelResult {
     Empty,
     /// Objects remain.
     ObjectsRemain,
-    /// There was none: the destroy dropped a reference.
+    /// There was no shutdown: the destroy dropped a reference.
     ReferenceDropped,
     /// It was not seen.
     #[default]
     Unseen,
 }
 
-/// Whether every deferred free of the cache's life is ordered before its destruction.
+/// Whether every deferred free in the cache's life is ordered before its destruction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Ordering {
     /// Nothing was ever deferred.
     NothingDeferred,
-    /// A barrier that covers it stands between.
+    /// A barrier that covers all of them ran before the destruction.
     Ordered,
-    /// No such barrier.
+    /// No such barrier ran.
     Unordered,
-    /// What was deferred before the probes were attached is not known.
+    /// It is not known what was deferred before the probes were attached.
     #[default]
     Unknown,
 }

@@ -1,7 +1,7 @@
-//! Loss: which verdicts hang on what went unseen.
+//! Loss: which verdicts depend on events that were not seen.
 //!
-//! A loss that falls into a cache's life leaves its verdict open, unless it is known what follows from not having
-//! seen it, and the verdict is none that could follow from that.
+//! A loss within the life of a cache makes its verdict inconclusive, with one exception: for some losses it
+//! is known which verdicts they could cause, and any other verdict stands.
 
 use crate::{
     event::{Blind, Gap, Scope},
@@ -9,13 +9,14 @@ use crate::{
     verdict::kind::VerdictKind,
 };
 
-/// What went unseen in the life of a cache, by what it does to its verdict.
+/// The losses in the life of a cache, by their effect on its verdict.
 pub(crate) struct Losses<'a> {
-    /// May have told anything of it.
+    /// Losses that may concern anything.
     pub(crate) open: Vec<&'a Gap>,
-    /// Calls that queue, where what they queued shows by what follows: it is freed, or left.
+    /// Losses of queueing calls. What such a call queued shows up later: it is freed, or left.
     pub(crate) calls: Vec<&'a Gap>,
-    /// Frees and barriers: what is free may seem outstanding, what is ordered may seem not to be, and nothing else.
+    /// Losses of frees and barriers. They can only make a freed object look outstanding, or an ordered one
+    /// look unordered.
     pub(crate) one_sided: Vec<&'a Gap>,
 }
 
@@ -23,7 +24,7 @@ impl<'a> Losses<'a> {
     pub(crate) fn of(state: &'a State, destroy: &Destroy) -> Losses<'a> {
         let mut losses = Losses { open: Vec::new(), calls: Vec::new(), one_sided: Vec::new() };
         let sees_all = !state.watch.blind.contains(&Blind::Frees) && state.sees_callbacks_run();
-        // What was deferred before the probes shows by a free or a barrier alone.
+        // What was deferred before the probes were attached shows up only by a free or a barrier.
         let sees_past = !destroy.life.has_unseen_past();
         for gap in state.gaps.iter().filter(|gap| touches(state, destroy, gap)) {
             match gap.scope {
@@ -32,7 +33,7 @@ impl<'a> Losses<'a> {
                 _ => losses.open.push(gap),
             }
         }
-        // What an unseen call has queued shows by its free, which was to be seen.
+        // What an unseen call has queued shows up by its free, and that free could be seen.
         if !losses.calls.is_empty() {
             let frees = losses.one_sided.extract_if(.., |gap| gap.scope == Scope::Freeing);
             losses.open.extend(frees);
@@ -40,12 +41,12 @@ impl<'a> Losses<'a> {
         losses
     }
 
-    /// How many calls went unseen.
+    /// How many calls were not seen.
     pub(crate) fn unseen_calls(&self) -> u64 {
         self.calls.iter().map(|gap| gap.events).sum()
     }
 
-    /// Those of one side that may be why the verdict is this one.
+    /// The one-sided losses that may be the reason for this verdict.
     pub(crate) fn behind(&self, state: &State, destroy: &Destroy, kind: VerdictKind) -> Vec<&'a Gap> {
         let is_behind = |gap: &&&Gap| match gap.scope {
             Scope::Freeing => seems_outstanding(state, destroy, kind),
@@ -56,7 +57,7 @@ impl<'a> Losses<'a> {
     }
 }
 
-/// Whether a loss falls into the life of this cache, as far as its verdict depends on it.
+/// Whether a loss falls into the part of this cache's life on which its verdict depends.
 fn touches(state: &State, destroy: &Destroy, gap: &Gap) -> bool {
     let is_about = match gap.scope {
         Scope::Everything | Scope::Queueing | Scope::Freeing | Scope::Barriers => true,
@@ -68,12 +69,13 @@ fn touches(state: &State, destroy: &Destroy, gap: &Gap) -> bool {
         Born::BeforeAttach => state.watch.attached,
     };
     let end = destroy.end.map_or(state.now.max(gap.from), |end| end.time);
-    // An event at its end is the first that was seen again.
+    // An event at the end of a loss is the first one that was seen again.
     is_about && gap.from <= end && gap.until > born
 }
 
-/// Whether a free, or its end, that went unseen could be why the verdict is this one: something is outstanding, or
-/// being freed, that may not be. Where each object that was queued is seen to be freed once, none was missed.
+/// Whether an unseen free, or its unseen end, could be the reason for this verdict: something looks
+/// outstanding or being freed that may be free already. If one free was seen for each queued object, none was
+/// missed.
 fn seems_outstanding(state: &State, destroy: &Destroy, kind: VerdictKind) -> bool {
     let running_before = [&destroy.at_begin, destroy.judged_at()].map(|moment| moment.counts.running());
     let after = destroy.after.counts;
@@ -82,9 +84,9 @@ fn seems_outstanding(state: &State, destroy: &Destroy, kind: VerdictKind) -> boo
     is_decided && (is_left || kind == VerdictKind::LateFree || state.doubles.contains_key(&destroy.life.id))
 }
 
-/// Whether a barrier of which something went unseen could be why the verdict is this one. One whose begin or end is
-/// missing orders nothing; and one inside of it, which was there by chance, is then taken for one of its own, which
-/// concerns callbacks.
+/// Whether a barrier whose begin or end was not seen could be the reason for this verdict. Such a barrier
+/// orders nothing. If it called an inner `rcu_barrier()` by chance, that one then looks like a barrier of the
+/// task itself, which matters for callbacks.
 fn seems_unordered(destroy: &Destroy, kind: VerdictKind) -> bool {
     match kind {
         VerdictKind::Unordered => true,

@@ -1,7 +1,8 @@
-//! Verdict: what follows from a destroy, or for whoever broke a promise.
+//! Verdict: the result about a destroy, or about a broken promise.
 //!
-//! `decide` chooses the word, with the rules of `failed` and `emptied`; `loss` says what hangs on what went unseen, and
-//! `accuse` what the kernel broke. What they give is a [`Decision`], a value; `gather` adds the [`Evidence`].
+//! `decide` chooses the word, with the rules of `failed` and `emptied`. `loss` says which verdicts depend on
+//! unseen events, and `accuse` says what the kernel broke. Their result is a [`Decision`], a value, and
+//! `gather` adds the [`Evidence`].
 
 pub mod accuse;
 mod case;

@@ -1,43 +1,44 @@
-//! Note: why something cannot be decided, or what else there is to know. Values only: who reports a verdict makes
-//! sentences of them.
+//! Note: why something cannot be decided, or what else the reader should know. These are only values: the
+//! code that reports a verdict makes sentences of them.
 
 use crate::event::LossReason;
 
-/// What the watch did not see, and that something hangs on.
+/// Something that the watch did not see and that a verdict depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unseen {
-    /// Events went unseen.
+    /// Events were not seen.
     Lost {
         /// Why.
         reason: LossReason,
-        /// How many; 0 where nobody counted them.
+        /// How many; 0 if they were not counted.
         events: u64,
-        /// Of which programs, where runs of them were skipped.
+        /// The programs whose runs were skipped.
         programs: Vec<String>,
     },
-    /// How the destroy ended was not seen.
+    /// The end of the destroy was not seen.
     EndUnseen,
-    /// Some way by which deferred frees run is out of sight.
+    /// One of the ways in which deferred frees run cannot be seen.
     BlindFrees,
-    /// `call_rcu()` is out of sight.
+    /// `call_rcu()` cannot be seen.
     BlindCallbacks,
-    /// `rcu_barrier()` is out of sight.
+    /// `rcu_barrier()` cannot be seen.
     BlindRcuBarrier,
-    /// The kernel's barrier for `kfree_rcu()` is out of sight.
+    /// The kernel's barrier for `kfree_rcu()` cannot be seen.
     BlindKvfreeBarrier,
     /// A map of the probes was full, so whether the destroy waited is not known.
     WaitUnknown,
-    /// A barrier that is older than the probes may order what was queued before them.
+    /// A barrier that began before the probes were attached may order what was queued before them.
     OlderBarrierMayOrder,
     /// The destroy began before the probes were attached.
     UnderWayAtAttach,
-    /// Nothing was left; what was queued before the probes is not known to be ordered.
+    /// Nothing was left, but it is not known whether something orders what was queued before the probes were
+    /// attached.
     PastUnordered,
-    /// Objects were freed that nobody was seen to queue, and calls that queue went unseen.
+    /// Objects were freed whose queueing was not seen, and some queueing calls were not seen.
     FreedMaybeQueued {
         /// How many objects.
         objects: u64,
-        /// Calls that went unseen.
+        /// Calls that were not seen.
         calls: u64,
     },
     /// The objects of this cache are counted, not followed.
@@ -53,14 +54,14 @@ pub enum Unseen {
     HelperAwaited,
 }
 
-/// What there is to know of objects that are left.
+/// Something about the objects that are left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OfLeft {
-    /// More is outstanding than the kernel counts.
+    /// More objects are outstanding than the kernel counts.
     MoreThanKernelCounts {
         /// Deferred frees that are outstanding.
         outstanding: u64,
-        /// Objects left, by the kernel's count; none where it found nothing.
+        /// Objects left, by the kernel's count; none if it found nothing.
         left: Option<u64>,
     },
     /// So many more callbacks wait than objects are left.
@@ -91,7 +92,7 @@ pub enum OfLeft {
     MaybeQueued {
         /// How many.
         objects: u64,
-        /// Calls that went unseen.
+        /// Calls that were not seen.
         calls: u64,
     },
     /// So many of them may belong to callbacks for which no `rcu_barrier()` has waited.
@@ -104,19 +105,19 @@ pub enum OfLeft {
     MoreAllocated {
         /// Objects that were allocated.
         allocated: u64,
-        /// Of these, more than are left.
+        /// The number of these beyond the objects that are left.
         excess: u64,
     },
 }
 
-/// One thing to know of a verdict, with its numbers.
+/// One note about a verdict, with its numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// Something went unseen.
+    /// Something was not seen.
     Unseen(Unseen),
-    /// Of the objects that are left.
+    /// Something about the objects that are left.
     Left(OfLeft),
-    /// The cache was destroyed before, which failed.
+    /// An earlier destroy of this cache failed.
     DestroyedBefore,
     /// The cache is merged with others and stays for so many users.
     Merged(u32),
@@ -146,14 +147,14 @@ pub enum Note {
     FreedEarly {
         /// Objects.
         objects: u64,
-        /// How long after it was queued the first was.
+        /// The time from the queueing of the first object until this happened to it.
         after_ns: u64,
     },
     /// Objects were handed over to be freed while they were queued already.
     HandedOverTwice {
         /// Objects.
         objects: u64,
-        /// How long after it was queued the first was.
+        /// The time from the queueing of the first object until this happened to it.
         after_ns: u64,
     },
 }

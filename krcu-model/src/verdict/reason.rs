@@ -1,4 +1,4 @@
-//! Reason: why a verdict is inconclusive, a word each.
+//! Reason: why a verdict is inconclusive, with one word for each reason.
 
 use serde::{Deserialize, Serialize};
 
@@ -21,19 +21,19 @@ pub enum Reason {
     LateAttach,
     /// Objects of this cache are counted, not followed one by one.
     Counted,
-    /// Some way by which deferred frees run is not seen on this kernel.
+    /// One of the ways in which deferred frees run cannot be seen on this kernel.
     BlindFrees,
-    /// Callbacks given to `call_rcu()` are not seen.
+    /// Callbacks given to `call_rcu()` cannot be seen.
     BlindCallbacks,
-    /// It is not seen when callbacks of `call_rcu()` run.
+    /// The runs of callbacks of `call_rcu()` cannot be seen.
     BlindCallbackRuns,
-    /// `rcu_barrier()` is not seen.
+    /// `rcu_barrier()` cannot be seen.
     BlindRcuBarrier,
-    /// The barriers for `kfree_rcu()` are not seen.
+    /// The barriers for `kfree_rcu()` cannot be seen.
     BlindKvfreeBarrier,
-    /// The kernel's count of what is left is of no one moment.
+    /// The kernel's count of the objects left mixes several moments.
     InexactCount,
-    /// How the destroy ended was not seen.
+    /// The end of the destroy was not seen.
     EndUnseen,
     /// Callbacks have returned, and whether they have freed their objects or handed them on is not seen.
     HandedOn,
@@ -71,7 +71,7 @@ impl Reason {
         }
     }
 
-    /// The reason that something out of sight is; none for what no destroy's verdict depends on.
+    /// The reason for something that cannot be seen; none if no verdict of a destroy depends on it.
     pub(crate) fn of_blind(blind: Blind) -> Option<Reason> {
         match blind {
             Blind::Frees => Some(Reason::BlindFrees),

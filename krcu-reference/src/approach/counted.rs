@@ -1,9 +1,10 @@
 //! Counted, one of "Your ideas here": a count of what is queued, for each cache.
 //!
-//! `kfree_rcu()` knows the cache of an object where sheaves are used, and finds it by the object's slab
-//! elsewhere. A count there, up at the queueing and down at the free, lets the destroy ask before it
-//! waits: nothing queued, no wait at all; else a wait for this cache's objects, as
-//! `kmem_cache_destroy_wait()`. Expected: every promise holds, and the module changes nothing.
+//! Where sheaves are used, `kfree_rcu()` knows the cache of an object; elsewhere it finds the cache by the
+//! object's slab. A count for each cache rises when an object is queued and falls when it is freed. The
+//! destroy looks at the count first: if nothing is queued, it does not wait at all; otherwise it waits for
+//! this cache's objects, like `kmem_cache_destroy_wait()`. Expected: every promise holds, and the module
+//! changes nothing.
 
 use super::{
     Approach,

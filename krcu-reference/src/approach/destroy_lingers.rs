@@ -1,10 +1,10 @@
 //! `kmem_cache_destroy()` lingers: "Just make the slab allocator handle it!"
 //!
-//! The destroy returns at once; if objects are left the memory is given back when the last of them has
-//! been freed. What is lost is the report of a leak, unless what is left is reported after "the same 21
-//! seconds that causes an RCU CPU stall warning", "perhaps augmented by well-timed checks" of the
-//! workers of `kfree_rcu()`. Expected: without the timeout `leak_is_reported` fails. And where a grace
-//! period may be held up for as long as the timeout, the report can be false.
+//! The destroy returns at once. If objects are left, the memory is given back when the last of them has been
+//! freed. The price is the report of a leak, unless objects that are still left are reported after "the same
+//! 21 seconds that causes an RCU CPU stall warning", "perhaps augmented by well-timed checks" of the workers
+//! of `kfree_rcu()`. Expected: without the timeout, `leak_is_reported` fails. If a grace period may last as
+//! long as the timeout, the report can be false.
 
 use super::{
     Approach,
@@ -50,7 +50,7 @@ impl Approach for DestroyLingers {
 
     fn breaks(&self) -> &'static [(Promise, &'static str)] {
         if !self.linger.reports_late {
-            &[(Promise::LeakIsReported, "nobody ever looks")]
+            &[(Promise::LeakIsReported, "no code ever looks for objects that are left")]
         } else if self.linger.may_stall {
             &[(Promise::NoFalseSplat, "the timeout cannot tell a stalled grace period from a leak")]
         } else {

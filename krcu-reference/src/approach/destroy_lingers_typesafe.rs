@@ -1,9 +1,10 @@
 //! `kmem_cache_destroy()` lingers for `kfree_rcu()` and for `rcu_barrier()`.
 //!
-//! As the lingering destroy, and a `SLAB_TYPESAFE_BY_RCU` cache also lingers until its slabs, which go
-//! back by `call_rcu()`, are back: for an `rcu_barrier()`. That wait is batched, one work item for all
-//! caches that have come meanwhile (657dc2f97220); one `rcu_barrier()` for each would hurt the memory
-//! cgroups that destroy thousands. Expected: both keep every promise, and a simulation shows the cost.
+//! Like the lingering destroy, but a `SLAB_TYPESAFE_BY_RCU` cache also lingers until its slabs are back,
+//! which are freed by `call_rcu()`: it lingers for an `rcu_barrier()`. That wait is batched: one work item
+//! serves all caches that have come meanwhile (657dc2f97220). One `rcu_barrier()` for each cache would hurt
+//! memory cgroups, which destroy thousands. Expected: both keep every promise, and a simulation shows the
+//! cost.
 
 use super::{
     Approach,

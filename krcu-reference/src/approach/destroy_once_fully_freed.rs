@@ -1,8 +1,8 @@
 //! `SLAB_DESTROY_ONCE_FULLY_FREED`: a flag at creation makes the destroy linger.
 //!
-//! The flag suppresses "any warnings that would otherwise be issued" and spawns "workqueues (or timers
-//! or whatever)" for the rest. Its cost is what it suppresses. Expected: `leak_is_reported` fails for a
-//! cache with the flag, and nothing else.
+//! The flag suppresses "any warnings that would otherwise be issued" and spawns "workqueues (or timers or
+//! whatever)" for the rest. Its price is the warning that it suppresses. Expected: `leak_is_reported` fails
+//! for a cache with the flag, and nothing else fails.
 
 use super::{
     Approach,
@@ -34,7 +34,7 @@ impl Approach for DestroyOnceFullyFreed {
     }
 
     fn breaks(&self) -> &'static [(Promise, &'static str)] {
-        &[(Promise::LeakIsReported, "the flag suppresses the report, of a leak as well")]
+        &[(Promise::LeakIsReported, "the flag suppresses the report, also the report of a leak")]
     }
 
     fn api_changes(&self) -> &'static str {

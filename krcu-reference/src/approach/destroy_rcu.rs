@@ -1,8 +1,8 @@
 //! `kmem_cache_destroy_rcu()` lingers; `kmem_cache_destroy()` keeps its immediate check.
 //!
-//! The caller says which of his caches have deferred frees. Expected: with the right choice every
-//! promise holds; with the plain function for a cache that has deferred frees it is the status quo's
-//! misuse again.
+//! The caller says which of its caches have deferred frees. Expected: with the right choice, every promise
+//! holds. With the plain function for a cache that has deferred frees, this is the misuse of the status quo
+//! again.
 
 use super::{
     Approach,
@@ -39,9 +39,9 @@ impl Approach for DestroyRcu {
     fn breaks(&self) -> &'static [(Promise, &'static str)] {
         if self.wrong_choice {
             &[
-                (Promise::MemoryOutlivesObjects, "the plain destroy waits for nobody"),
-                (Promise::NoFalseSplat, "what is queued looks like a leak"),
-                (Promise::DestroyCompletes, "a cache that was given up stays for ever"),
+                (Promise::MemoryOutlivesObjects, "the plain destroy does not wait"),
+                (Promise::NoFalseSplat, "objects that are queued look like a leak"),
+                (Promise::DestroyCompletes, "a cache that the kernel has given up stays for ever"),
             ]
         } else {
             &[]

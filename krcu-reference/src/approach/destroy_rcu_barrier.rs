@@ -1,8 +1,10 @@
-//! `kmem_cache_destroy_rcu()`, and `kmem_cache_destroy_barrier()` for all passed to it before.
+//! `kmem_cache_destroy_rcu()`, and `kmem_cache_destroy_barrier()` for all caches that were passed to it
+//! before.
 //!
-//! The destroy lingers, the barrier "waits for the destruction of all prior kmem_cache instances". A
-//! cache that leaks would hold the barrier up for ever; it has to say so instead. Expected: with the
-//! timeout's report every promise holds; a barrier that nobody tells of the leak hangs in silence.
+//! The destroy lingers, and the barrier "waits for the destruction of all prior kmem_cache instances". A
+//! cache with a leak would block the barrier for ever, so the barrier has to report it instead. Expected:
+//! with the timeout's report, every promise holds. A barrier that does not learn of the leak hangs in
+//! silence.
 
 use super::{
     Approach,

@@ -1,8 +1,8 @@
 //! `kmem_cache_destroy_rcu()` returns a cookie, and `kmem_cache_destroy_barrier()` takes it.
 //!
-//! As `destroy-rcu-barrier`, "isolating which kmem_cache instance is suffering the memory leak": one
-//! waits for one cache, whatever becomes of the others, and many cookies may be waited for one after
-//! the other. Expected: every promise holds, and a leak of one cache holds up nobody else.
+//! Like `destroy-rcu-barrier`, but "isolating which kmem_cache instance is suffering the memory leak": a
+//! caller waits for one cache, whatever happens to the others, and can wait for many cookies one after the
+//! other. Expected: every promise holds, and a leak in one cache blocks no other.
 
 use super::{
     Approach,

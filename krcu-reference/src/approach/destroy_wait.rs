@@ -1,7 +1,7 @@
 //! `kmem_cache_destroy_wait()`: waits for all memory of the cache to be freed, then destroys it.
 //!
-//! "Given a kmem_cache_free_barrier(), this could be implemented as" that and the destroy, in one call.
-//! Expected: every promise holds.
+//! "Given a kmem_cache_free_barrier(), this could be implemented as" that barrier and the destroy, in one
+//! call. Expected: every promise holds.
 
 use super::{
     Approach,

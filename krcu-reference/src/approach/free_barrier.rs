@@ -1,8 +1,8 @@
-//! `kmem_cache_free_barrier()`: as `kfree_rcu_barrier()`, "but is confined to the specified slab".
+//! `kmem_cache_free_barrier()`: like `kfree_rcu_barrier()`, "but is confined to the specified slab".
 //!
-//! The document leaves open how. Here the objects of the cache that are queued at the call are noted,
-//! the lists they may be on are hurried on, and the noted ones are waited for. Expected: every promise
-//! holds, and nobody waits for another's objects.
+//! The document does not say how. Here the call notes the objects of the cache that are queued, hurries the
+//! lists that they may be on, and waits for the noted objects. Expected: every promise holds, and a caller
+//! never waits for objects of another cache.
 
 use super::{
     Approach,

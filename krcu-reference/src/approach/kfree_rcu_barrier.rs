@@ -1,21 +1,22 @@
 //! `kfree_rcu_barrier()` as the document designs it: a callback head in each bulk page.
 //!
-//! The caller walks the lists of in-flight pages and passes each to `call_rcu()`, with a callback that
-//! frees what is on it, then calls `rcu_barrier()`. Callers meet at a mutex, and one whose turn comes
-//! after a whole operation of another need not do it again.
+//! The caller walks the lists of in-flight pages and passes each page to `call_rcu()`, with a callback that
+//! frees the objects of the page. Then it calls `rcu_barrier()`. Callers meet at a mutex. If another caller
+//! has done a whole operation while one waited for the mutex, that one need not do it again.
 //!
-//! Two things have to be read into that, or it is wrong; a row each shows how:
+//! The document leaves two things open, and without them the barrier is wrong. A row for each shows how:
 //!
-//! - A page that a worker or a monitor has taken off its list and is freeing is in flight and on no
-//!   list. The walk misses it, and so the plain row waits for these workers as well
-//!   (`flush_rcu_work()`, as upstream did in the end).
-//! - A page that waits in a batch must stay there. A batch whose pages are passed on looks empty while
-//!   its work still waits for the grace period that they were to have. What is queued next goes into
-//!   that batch, and is freed after a grace period that began before it was queued.
+//! - A page that a worker or a monitor has taken off its list to free it is in flight, but on no list, so the
+//!   walk misses it. The plain row therefore also waits for these workers (`flush_rcu_work()`, as upstream
+//!   did in the end).
+//! - A page that waits in a batch must stay there. If the pages of a batch are passed on, the batch looks
+//!   empty while its work still waits for the grace period that was meant for them. The next queued objects
+//!   then go into that batch, and are freed after a grace period that began before they were queued.
 //!
-//! The mutex is for riding on another's operation; the row without it breaks nothing. The struck-out
-//! paragraph waits by SRCU for callers of `kfree_rcu_mightsleep()` that found no memory. By the covering
-//! rule that is not needed: the row with it keeps no promise that the plain one breaks.
+//! The mutex is there so that a caller can ride on another's operation; the row without it breaks nothing.
+//! The struck-out paragraph of the document uses SRCU to wait for callers of `kfree_rcu_mightsleep()` that
+//! found no memory. The covering rule does not need that: the row with it keeps no promise that the plain row
+//! breaks.
 
 use super::{
     Approach,
@@ -32,13 +33,13 @@ pub(super) enum Choice {
     Plain,
     /// No caller rides on another's operation.
     MutexOnly,
-    /// Callers do not even wait for one another.
+    /// Callers do not even wait for each other.
     NoMutex,
     /// The struck-out paragraph.
     Srcu,
-    /// The pages of batches are passed on too.
+    /// The pages of batches are also passed on.
     BatchesToo,
-    /// What a worker has taken off is not waited for.
+    /// The barrier does not wait for pages that a worker has taken off.
     ListsOnly,
 }
 
@@ -105,18 +106,18 @@ impl Approach for KfreeRcuBarrier {
             Choice::BatchesToo => &[
                 (
                     Promise::GracePeriodKept,
-                    "a batch that was emptied is filled again while its old grace period runs",
+                    "an emptied batch is filled again while its old grace period still runs",
                 ),
                 (
                     Promise::MemoryOutlivesObjects,
-                    "a reader may still hold what was freed so, when its slab goes",
+                    "a reader may still hold an object that was freed in this way when its slab goes",
                 ),
             ],
             Choice::ListsOnly => &[
                 (Promise::BarrierCovers, "a page that a worker is freeing is on no list"),
                 (Promise::MemoryOutlivesObjects, "so the destroy finds its objects"),
                 (Promise::NoFalseSplat, "and reports them"),
-                (Promise::DestroyCompletes, "a cache that was given up stays for ever"),
+                (Promise::DestroyCompletes, "a cache that the kernel has given up stays for ever"),
             ],
             _ => &[],
         }

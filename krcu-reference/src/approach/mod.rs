@@ -1,11 +1,10 @@
 //! Approach: the ways of "Waiting for kfree_rcu()" to destroy a cache whose frees are deferred.
 //!
-//! An approach says what a module's exit path calls for a cache, as the [`Op`]s that the calls are made
-//! of, and which promises the document expects it to break. A new idea is one new file here: a type,
-//! its ops, its line in [`all`]. What it needs of `kfree_rcu()` itself is in the
-//! [machine](crate::machine).
+//! An approach says what a module's exit path calls for a cache, as the [`Op`]s of these calls, and which
+//! promises the document expects it to break. A new idea is one new file here: a type, its ops, and its line
+//! in [`all`]. What it needs of `kfree_rcu()` itself is in the [machine](crate::machine).
 //!
-//! A row is an approach with one choice of what the document leaves open.
+//! A row is an approach with one choice for what the document leaves open.
 
 mod counted;
 mod destroy_lingers;
@@ -32,15 +31,15 @@ pub trait Approach: Send + Sync {
     /// Its name in tables.
     fn id(&self) -> &'static str;
 
-    /// Which of the open choices; empty for the plain one.
+    /// The choice; empty for the plain one.
     fn option(&self) -> &'static str {
         ""
     }
 
-    /// The document's heading for it.
+    /// The heading in the document.
     fn section(&self) -> &'static str;
 
-    /// What lies below `kfree_rcu()`.
+    /// The implementation below `kfree_rcu()`.
     fn generation(&self) -> Generation {
         Generation::COOKIES
     }
@@ -50,42 +49,42 @@ pub trait Approach: Send + Sync {
         Op::Queue(object)
     }
 
-    /// What a module's exit path does for one cache, up to and with the destroy.
+    /// The calls of a module's exit path for one cache, up to and including the destroy.
     fn exit(&self, cache: CacheIndex) -> Vec<Op>;
 
-    /// What the second module does; the same, unless the row is about something else.
+    /// The calls of the second module: the same, unless the row is about something else.
     fn second(&self, cache: CacheIndex) -> Vec<Op> {
         self.exit(cache)
     }
 
-    /// What [`Op::Release`] is in [`Approach::exit`] where the cache is `SLAB_TYPESAFE_BY_RCU`: its slabs
-    /// go back through `call_rcu()` and need the cache until then. Unless the approach says otherwise, the
-    /// work item of 657dc2f97220 waits for all such caches together, as in 6.1.
+    /// What [`Op::Release`] in [`Approach::exit`] means for a `SLAB_TYPESAFE_BY_RCU` cache: its slabs are
+    /// freed through `call_rcu()` and need the cache until then. Unless the approach says otherwise, the work
+    /// item of 657dc2f97220 waits for all such caches together, as in 6.1.
     fn release_type_safe(&self, cache: CacheIndex) -> Vec<Op> {
         vec![Op::ReleaseLater(cache)]
     }
 
-    /// What `rcu_barrier()` is to those who have nothing to do with it.
+    /// What `rcu_barrier()` does for callers that have nothing to do with the cache.
     fn bystander(&self) -> Vec<Op> {
         rcu_barrier()
     }
 
-    /// Whether the row needs a `SLAB_TYPESAFE_BY_RCU` cache to show what it is about.
+    /// Whether the row needs a `SLAB_TYPESAFE_BY_RCU` cache to show its point.
     fn has_type_safe_cache(&self) -> bool {
         false
     }
 
-    /// Whether the row needs the shrinker to show what it is about.
+    /// Whether the row needs the shrinker to show its point.
     fn has_shrinker(&self) -> bool {
         false
     }
 
-    /// The promises that it breaks, as the document or the kernel's history says, and why.
+    /// The promises that the approach breaks, according to the document or the kernel's history, and why.
     fn breaks(&self) -> &'static [(Promise, &'static str)] {
         &[]
     }
 
-    /// What a module's source would have to say.
+    /// What a module's source has to change.
     fn api_changes(&self) -> &'static str;
 }
 

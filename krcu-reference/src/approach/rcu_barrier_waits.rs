@@ -1,8 +1,8 @@
 //! `rcu_barrier()` waits for `kfree_rcu()`: back to what it did before 2019.
 //!
-//! The document obtains it "by adding to rcu_barrier() an invocation of the kfree_rcu_barrier()
-//! function". No new name for anybody, and every caller of `rcu_barrier()` pays for all of
-//! `kfree_rcu()`. Expected: every promise holds.
+//! The document obtains it "by adding to rcu_barrier() an invocation of the kfree_rcu_barrier() function".
+//! Nobody has to learn a new name, but every caller of `rcu_barrier()` pays for all of `kfree_rcu()`.
+//! Expected: every promise holds.
 
 use super::{
     Approach, kfree_rcu_barrier,

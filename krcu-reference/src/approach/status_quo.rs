@@ -1,8 +1,8 @@
 //! Status quo: `call_rcu()` with a callback that frees, and `rcu_barrier()` before the destroy.
 //!
-//! The document's "world we live in": a module that calls `kmem_cache_destroy()` must not use
-//! `kfree_rcu()` on that cache. It has to write a callback, and to wait for all callbacks of the system
-//! before it destroys. Expected: with both rules kept every promise holds; either misuse is the "subtle
+//! The document's "world we live in": a module that calls `kmem_cache_destroy()` must not use `kfree_rcu()`
+//! on that cache. It has to write a callback, and to wait for all callbacks of the system before the destroy.
+//! Expected: if both rules are kept, every promise holds. Breaking either rule is the "subtle
 //! memory-corruption bug" that the document is about.
 
 use super::{
@@ -61,14 +61,18 @@ impl Approach for StatusQuo {
             Use::AsDocumented => &[],
             Use::KfreeRcu => &[
                 (Promise::MemoryOutlivesObjects, "rcu_barrier() does not wait for the lists of kfree_rcu()"),
-                (Promise::NoFalseSplat, "what is queued looks like a leak"),
-                (Promise::DestroyCompletes, "a cache that was given up stays for ever"),
+                (Promise::NoFalseSplat, "objects that are queued look like a leak"),
+                (Promise::DestroyCompletes, "a cache that the kernel has given up stays for ever"),
             ],
             Use::NoBarrier => &[
-                (Promise::MemoryOutlivesObjects, "callbacks are still to run when the destroy looks"),
-                (Promise::CallbacksBeforeUnload, "and when the module's text goes"),
-                (Promise::NoFalseSplat, "what a callback would free looks like a leak"),
-                (Promise::DestroyCompletes, "a cache that was given up stays for ever"),
+                (Promise::MemoryOutlivesObjects, "callbacks have still not run when the destroy looks"),
+                (
+                    Promise::CallbacksBeforeUnload,
+                    "and callbacks have still not run when the module's text \
+                    goes",
+                ),
+                (Promise::NoFalseSplat, "objects that a callback would free look like a leak"),
+                (Promise::DestroyCompletes, "a cache that the kernel has given up stays for ever"),
             ],
         }
     }

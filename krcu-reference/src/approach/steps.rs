@@ -20,7 +20,7 @@ pub fn rcu_barrier() -> Vec<Op> {
     ]
 }
 
-/// `kmem_cache_destroy()` with these steps before it looks.
+/// `kmem_cache_destroy()`, with these steps before it looks at its slabs.
 pub(crate) fn destroy_after(before: Vec<Op>, cache: CacheIndex, found: Found) -> Vec<Op> {
     let mut ops = vec![Op::DestroyEnter(cache)];
     ops.extend(before);
@@ -28,7 +28,7 @@ pub(crate) fn destroy_after(before: Vec<Op>, cache: CacheIndex, found: Found) ->
     ops
 }
 
-/// `kmem_cache_destroy()` as it was before it waited for anything.
+/// `kmem_cache_destroy()` of the time before it waited for anything.
 pub(crate) fn plain_destroy(cache: CacheIndex) -> Vec<Op> {
     destroy_after(Vec::new(), cache, Found::Report)
 }
@@ -38,8 +38,8 @@ pub(crate) fn lingering_destroy(cache: CacheIndex, linger: Linger) -> Vec<Op> {
     destroy_after(Vec::new(), cache, Found::Linger(linger))
 }
 
-/// A wait for what is queued of one cache: its objects are noted, what the CPUs have on their lists is
-/// hurried on, and the noted ones are waited for.
+/// A wait for the queued objects of one cache: note them, hurry the lists of the CPUs, wait for the noted
+/// objects.
 pub(crate) fn free_barrier(cache: CacheIndex) -> Vec<Op> {
     vec![
         Op::Enter(Call::FreeBarrier(cache)),
@@ -50,11 +50,11 @@ pub(crate) fn free_barrier(cache: CacheIndex) -> Vec<Op> {
     ]
 }
 
-/// A lingering destroy that looks after each batch and reports what is left after 21 s.
+/// A lingering destroy that looks after each batch, and reports what is left after 21 s.
 pub(crate) const LINGER: Linger =
     Linger { reports_late: true, early_checks: true, may_stall: false, for_rcu_barrier: None };
 
-/// Puts lists of steps one behind the other.
+/// Joins lists of steps into one.
 pub(crate) fn chain<const N: usize>(parts: [Vec<Op>; N]) -> Vec<Op> {
     parts.into_iter().flatten().collect()
 }

@@ -1,13 +1,14 @@
-//! Upstream: what was merged, generation by generation, each a set of facts that a kernel shows.
+//! Upstream: what the kernel has merged, generation by generation. Each generation is a set of facts about a
+//! kernel.
 //!
-//! Before 6.12 the destroy waits for nobody. 6.12 calls `kvfree_rcu_barrier()` in it: for each CPU,
-//! what is on the lists becomes a batch, then monitors are cancelled and batches flushed. With sheaves
-//! (6.18) the sheaves of the cache are flushed first, to `call_rcu()`; the generation that first did so
-//! per cache did not wait for those callbacks in the barrier (b55b423e8518 does) and did not hold CPU
-//! hotplug off meanwhile (67ea9d353d0b does). Each of these is a row, and each fix a mutant.
+//! Before 6.12 the destroy does not wait. In 6.12 the destroy calls `kvfree_rcu_barrier()`: for each CPU it
+//! makes a batch of what is on the lists, then cancels the monitor and flushes the batches. With sheaves
+//! (6.18) it first flushes the sheaves of the cache, to `call_rcu()`. The first generation that did so for
+//! each cache did not wait for those callbacks in the barrier (b55b423e8518 does) and did not hold CPU
+//! hotplug off meanwhile (67ea9d353d0b does). Each of these is a row, and each fix is a mutant.
 //!
-//! Two windows that reading the source suggests are rows of their own: the shrinker calls the monitor
-//! directly, so that what it has taken off its lists is nobody's work item; and the barrier cancels a
+//! The source suggests two windows, which are rows of their own. First, the shrinker calls the monitor
+//! directly, so what it has taken off the lists belongs to no work item. Second, the barrier can cancel a
 //! monitor that a later call has armed meanwhile.
 
 use super::{
@@ -23,25 +24,25 @@ use krcu_model::promise::Promise;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Merged {
-    /// Nothing.
+    /// The destroy does not wait.
     Before612,
-    /// Nothing, and a type-safe cache, which a work item releases.
+    /// The destroy does not wait, and the cache is type-safe: a work item releases it.
     Before612TypeSafe,
     /// `kvfree_rcu_barrier()` in the destroy.
     In612,
-    /// The same, and a type-safe cache, for which it calls `rcu_barrier()`.
+    /// The same, with a type-safe cache, for which the destroy calls `rcu_barrier()`.
     In612TypeSafe,
     /// The same, with a shrinker that runs.
     In612Shrinker,
-    /// The same, beside somebody whose cache stays.
+    /// The same, beside a module whose cache stays.
     In612Neighbour,
-    /// Sheaves; the barrier flushes them and does not wait for the callbacks.
+    /// Sheaves: the barrier flushes them but does not wait for the callbacks.
     In618,
-    /// It waits; CPU hotplug is not held off.
+    /// The barrier waits for the callbacks, but does not hold CPU hotplug off.
     In619,
-    /// It is.
+    /// The barrier also holds CPU hotplug off.
     In7,
-    /// The same, beside a cache that nobody uses any more.
+    /// The same, beside a cache that is not used any more.
     In7Idle,
 }
 
@@ -64,7 +65,7 @@ pub(super) fn rows() -> Vec<Box<dyn Approach>> {
     .into()
 }
 
-/// The part of the barrier that is about lists and batches.
+/// The part of the barrier for lists and batches.
 fn lists() -> Vec<Op> {
     vec![Op::Offload, Op::Drain]
 }
@@ -74,7 +75,7 @@ impl Upstream {
         matches!(self.0, Merged::In618 | Merged::In619 | Merged::In7 | Merged::In7Idle)
     }
 
-    /// The part that is about sheaves.
+    /// The part of the barrier for sheaves.
     fn sheaves(&self, cache: CacheIndex) -> Vec<Op> {
         let flush = vec![Op::FlushSheaves(Some(cache))];
         let wait = rcu_barrier();
@@ -115,7 +116,7 @@ impl Approach for Upstream {
     }
 
     fn section(&self) -> &'static str {
-        "(what was merged)"
+        "Merged upstream"
     }
 
     fn generation(&self) -> Generation {
@@ -129,11 +130,11 @@ impl Approach for Upstream {
     fn exit(&self, cache: CacheIndex) -> Vec<Op> {
         match self.0 {
             Merged::Before612 => return plain_destroy(cache),
-            // What it is about is the second module's cache; the first frees by callbacks, as it has to.
+            // The row is about the second module's cache. The first module frees by callbacks, as it has to.
             Merged::Before612TypeSafe => return chain([rcu_barrier(), plain_destroy(cache)]),
             _ => {}
         }
-        // The shutdown flushes sheaves once more, and waits for them, where there are any.
+        // The shutdown flushes sheaves once more, if there are any, and waits for them.
         let shutdown =
             if self.has_sheaves() { chain([vec![Op::ShutdownFlush(cache)], rcu_barrier()]) } else { vec![] };
         chain([
@@ -189,26 +190,34 @@ impl Approach for Upstream {
     fn breaks(&self) -> &'static [(Promise, &'static str)] {
         match self.0 {
             Merged::Before612 => &[
-                (Promise::MemoryOutlivesObjects, "the destroy waits for nobody"),
-                (Promise::NoFalseSplat, "what is queued looks like a leak"),
-                (Promise::DestroyCompletes, "a cache that was given up stays for ever"),
+                (Promise::MemoryOutlivesObjects, "the destroy does not wait"),
+                (Promise::NoFalseSplat, "objects that are queued look like a leak"),
+                (Promise::DestroyCompletes, "a cache that the kernel has given up stays for ever"),
             ],
             Merged::Before612TypeSafe | Merged::In612 | Merged::In612TypeSafe | Merged::In7 => &[],
             Merged::In612Shrinker => &[
-                (Promise::BarrierCovers, "what the shrinker took off the lists is no work item's"),
+                (
+                    Promise::BarrierCovers,
+                    "objects that the shrinker took off the lists belong to no work \
+                    item",
+                ),
                 (Promise::MemoryOutlivesObjects, "so the destroy finds its objects"),
                 (Promise::NoFalseSplat, "and reports them"),
-                (Promise::DestroyCompletes, "a cache that was given up stays for ever"),
+                (Promise::DestroyCompletes, "a cache that the kernel has given up stays for ever"),
             ],
             Merged::In612Neighbour => {
                 &[(Promise::DeferredFreeComes, "the barrier cancels a monitor that a later call has armed")]
             }
-            Merged::In618 => &[(Promise::BarrierCovers, "the sheaves' callbacks are not waited for")],
+            Merged::In618 => &[(
+                Promise::BarrierCovers,
+                "the barrier does not wait for the callbacks of the \
+                sheaves",
+            )],
             Merged::In619 => &[(
                 Promise::BarrierCovers,
-                "a CPU that is going offline is not online, and its sheaves are not flushed yet",
+                "a CPU that is going offline is no longer online, but its sheaves are not flushed yet",
             )],
-            Merged::In7Idle => &[(Promise::DeferredFreeComes, "nothing flushes a sheaf that is not full")],
+            Merged::In7Idle => &[(Promise::DeferredFreeComes, "no code flushes a sheaf that is not full")],
         }
     }
 

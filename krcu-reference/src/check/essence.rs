@@ -1,11 +1,12 @@
-//! Essence: of a world, what its future depends on, in bytes that two worlds share if they are alike.
+//! Essence: the part of a world that its future depends on, as bytes. Two worlds with the same bytes are
+//! alike.
 //!
-//! Two worlds that differ in the numbers of CPUs, or of objects that no task will name again, have the
-//! same future, and so have two that differ in how often a grace period has ended. What is written here
-//! is the world up to these symmetries: objects are numbered as they are met, cookies count what is
-//! still to end, and of the orders of the CPUs the one that reads least is taken.
+//! The numbers of CPUs, and of objects that no task will name again, do not change a world's future. Nor does
+//! the number of grace periods that have ended. So these are left out: objects are numbered in the order in
+//! which they are met, cookies say how many grace periods still have to end, and the CPUs are written in the
+//! order that gives the smallest bytes.
 //!
-//! Of the watcher's beliefs only what the promises depend on is written: for each object whether a
+//! Of the watcher's beliefs, only those that the promises depend on are written: for each object, whether a
 //! grace period has passed, and which barriers cover it.
 
 use super::world::World;
@@ -35,8 +36,8 @@ pub fn essence(world: &World) -> Vec<u8> {
     as_they_are.min(Writer::write(world, &reversed))
 }
 
-/// Whether the number of a CPU means nothing: no task belongs to one, and nothing goes to a certain one (what
-/// a type-safe cache gives back does).
+/// Whether CPUs are interchangeable: no task is bound to one, and nothing goes to a certain CPU (as the slabs
+/// of a type-safe cache do).
 fn is_symmetric(machine: &Machine) -> bool {
     !machine.setup().caches.iter().any(|cache| cache.type_safe)
         && machine.setup().tasks.iter().all(|task| task.cpu.is_none())
@@ -48,7 +49,8 @@ struct Writer<'a> {
     machine: &'a Machine,
     /// The CPUs in the order in which they are written.
     order: &'a [Cpu],
-    /// The numbers of objects, by index, as they were met; 0 for one that was not.
+    /// The numbers of objects, by index, in the order in which they were met; 0 for an object that was not
+    /// met.
     labels: Vec<u8>,
     met: u8,
     bytes: Vec<u8>,
@@ -92,7 +94,7 @@ impl<'a> Writer<'a> {
         objects.iter().for_each(|object| self.object(*object));
     }
 
-    /// A set of objects, whose order means nothing.
+    /// A set of objects, whose order does not matter.
     fn set(&mut self, objects: &[ObjectIndex]) {
         let mut objects = objects.to_vec();
         objects.sort_unstable_by_key(|object| (self.labels[object.0 as usize], *object));
@@ -111,7 +113,7 @@ impl<'a> Writer<'a> {
 
     fn tasks(&mut self) {
         let machine = self.machine;
-        // Objects that a task will still name are who they are.
+        // Objects that a task will still name keep their identity.
         for (setup, thread) in machine.setup().tasks.iter().zip(&machine.tasks) {
             for op in setup.program.iter().skip(thread.next as usize) {
                 if let Op::Queue(o) | Op::QueueHeadless(o) | Op::CallRcu(o) | Op::Free(o) | Op::ReadLock(o) =
@@ -301,7 +303,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Objects in the order of their numbers; those that nobody has met come last and are alike if they are.
+    /// Objects in the order of their numbers. Objects that were not met come last; they are alike if their
+    /// beliefs are.
     fn beliefs(&mut self) {
         let state = self.world.state.view();
         let mut lines: Vec<(u8, Vec<u8>)> = (0..)
@@ -340,7 +343,7 @@ impl<'a> Writer<'a> {
         self.flag(self.world.is_quiet);
     }
 
-    /// What is believed of one object, as far as a promise may depend on it.
+    /// What is believed of one object, as far as a promise can depend on it.
     fn believed(&self, line: &mut Vec<u8>, object: ObjectAddress, cache: CacheAddress) {
         let state = self.world.state.view();
         let ledger = state.ledger;

@@ -1,10 +1,10 @@
-//! Check: every approach, in every order in which its steps can happen.
+//! Check: runs every approach in every order in which its steps can happen.
 //!
-//! A [`World`](world::World) is a machine and what a watcher believes of it; a transition is a move of
-//! the machine, and the events of that move taken by [`State::step`](krcu_model::State::step), as the agent
-//! takes those of a real kernel. What the watcher finds broken is what the table says is broken.
+//! A [`World`](world::World) is a machine and what a watcher believes of it. A transition is a move of the
+//! machine. [`State::step`](krcu_model::State::step) takes the events of that move, as the agent takes those
+//! of a real kernel. A promise that the watcher finds broken is broken in the table.
 //!
-//! Behind the feature `check`: the root daemon has none of this.
+//! This module needs the feature `check`; the root daemon does not contain it.
 
 pub mod essence;
 pub mod mutants;

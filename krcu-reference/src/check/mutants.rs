@@ -1,7 +1,7 @@
-//! Mutants: each wait, lock and check left out, one at a time, and the promise that must be broken then.
+//! Mutants: each leaves out one wait, lock or check, and names the promise that must then break.
 //!
-//! A mutant of an approach lacks one [`Op`]; a mutant of the machine has one [`Fault`]; the rest are
-//! orders that history, or a plausible mistake, has tried.
+//! A mutant of an approach lacks one [`Op`]. A mutant of the machine has one [`Fault`]. The rest use orders
+//! of steps that the kernel's history, or a plausible mistake, has tried.
 
 use super::row::{Outcome, refute};
 use crate::{
@@ -10,13 +10,13 @@ use crate::{
 };
 use krcu_model::promise::Promise;
 
-/// One mutant, and what it must break.
+/// One mutant, and the promise that it must break.
 pub struct Mutant {
-    /// The row that it is made of.
+    /// The row that it changes.
     pub row: String,
-    /// What is different.
+    /// The change.
     pub change: String,
-    /// The promise that names the fault.
+    /// The promise that names this fault.
     pub breaks: Promise,
     approach: Box<dyn Approach>,
     fault: Option<Fault>,
@@ -33,9 +33,9 @@ impl Mutant {
 /// How an approach's exit path is changed.
 #[derive(Clone, Copy)]
 enum Change {
-    /// Left out: the op at this place.
+    /// The op at this place is left out.
     Without(usize),
-    /// Exchanged: the op at this place with the next.
+    /// The op at this place and the next one are exchanged.
     Swapped(usize),
 }
 
@@ -119,8 +119,9 @@ fn row_named(name: &str) -> Option<Box<dyn Approach>> {
     approach::all().into_iter().find(|row| row_name(row.as_ref()) == name)
 }
 
-/// Each guard of a row that keeps every promise; the second module's, where its path is another. Of an
-/// approach with several such rows, those of the first, but for the generations of upstream.
+/// The mutants of a row that keeps every promise: one for each guard of its path (of the second module's
+/// path, if that differs). If an approach has several such rows, only the first has mutants, except for the
+/// generations of upstream.
 fn of_row(place: usize) -> Vec<Mutant> {
     let Some(base) = row(place).filter(|row| row.breaks().is_empty()) else { return Vec::new() };
     if !base.option().is_empty() && base.id() != "upstream" {
@@ -147,27 +148,27 @@ fn of_row(place: usize) -> Vec<Mutant> {
     mutants
 }
 
-/// The promise that an op keeps where it stands; `None` where it is not what its row is about.
+/// The promise that an op keeps at this place; `None` if the row is not about this op.
 fn names_fault(row: &dyn Approach, op: Op, before: &[Op], usual: Promise) -> Option<Promise> {
     let comes_after = |is: fn(&Op) -> bool| before.iter().any(is);
     let has_looked = comes_after(|op| matches!(op, Op::Look(..)));
     if comes_after(|op| matches!(op, Op::ShutdownFlush(_))) {
-        // The shutdown flushes and waits once more, for what is queued after the barrier: a module that does
-        // so is wrong on every kernel, and no legal workload shows the difference.
+        // The shutdown flushes and waits once more, for objects that are queued after the barrier. A module
+        // that queues so late is wrong on every kernel, and no correct workload shows the difference.
         return None;
     }
     if row.has_type_safe_cache() {
-        // Such a cache is never shared, and its row is about what comes after the look: callbacks that give
-        // slabs back, and must not find their cache gone.
+        // Such a cache is never shared. Its row is about the time after the look: callbacks give slabs back,
+        // and must still find their cache.
         let is_of_rcu_barrier = matches!(op, Op::Take(_) | Op::Entrain | Op::AwaitCallbacks);
         let breaks = if is_of_rcu_barrier { Promise::MemoryOutlivesObjects } else { usual };
         return has_looked.then_some(breaks);
     }
-    // Of two rcu_barrier() on one path, the first is the one that is left out.
+    // If a path has two rcu_barrier(), the first is left out.
     (!before.contains(&op)).then_some(usual)
 }
 
-/// Faults of the kernel's own history, as changes of what came after.
+/// Faults of the kernel's own history, as changes of later code.
 fn history() -> Vec<Mutant> {
     let at = |base: &dyn Approach, op: Op| base.exit(CacheIndex(0)).iter().position(|other| *other == op);
     let mut mutants = Vec::new();
@@ -184,20 +185,16 @@ fn history() -> Vec<Mutant> {
         });
     }
     for (name, change, breaks) in [
-        (
-            "upstream (before 6.12)",
-            "the destroy waits for nobody (before 6c6c47b063b5)",
-            Promise::NoFalseSplat,
-        ),
-        ("upstream (before 6.12)", "the same, for the memory", Promise::MemoryOutlivesObjects),
+        ("upstream (before 6.12)", "the destroy does not wait (before 6c6c47b063b5)", Promise::NoFalseSplat),
+        ("upstream (before 6.12)", "the same fault, for the memory", Promise::MemoryOutlivesObjects),
         (
             "upstream (6.18)",
-            "sheaves flushed and not waited for (before b55b423e8518)",
+            "sheaves are flushed but not waited for (before b55b423e8518)",
             Promise::BarrierCovers,
         ),
         (
             "upstream (6.19)",
-            "sheaves flushed beside CPU hotplug (before 67ea9d353d0b)",
+            "sheaves are flushed without holding CPU hotplug off (before 67ea9d353d0b)",
             Promise::BarrierCovers,
         ),
     ] {
@@ -209,7 +206,7 @@ fn history() -> Vec<Mutant> {
     mutants
 }
 
-/// A fault of the machine, on the rows that it is about.
+/// A fault of the machine, on the rows that show it.
 fn of_machine(fault: Fault) -> impl Iterator<Item = Mutant> {
     let names: &[&str] = match fault {
         Fault::GraceIgnoresReaders

@@ -1,6 +1,6 @@
 //! Print: the table in words, for a terminal and for `docs/approaches.md`.
 //!
-//! What is written comes out of the check and nothing else.
+//! Everything that is written comes from the check.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use super::{
 use krcu_model::promise::{Promise, Sense};
 
 impl Table {
-    /// The table for a terminal: each row with its paths, the mutants, and all of it at a glance.
+    /// The table for a terminal: each row with its paths, the mutants, and an overview.
     #[must_use]
     pub fn text(&self) -> String {
         let mut text = String::new();
@@ -46,7 +46,7 @@ impl Table {
         text
     }
 
-    /// A line for each row, a column for each promise.
+    /// One line for each row, one column for each promise.
     fn at_a_glance(&self, text: &mut String) {
         let width = self.rows.iter().map(|row| row.name().len()).max().unwrap_or(0);
         let _ = write!(text, "\n{:width$}", "");
@@ -61,7 +61,7 @@ impl Table {
             }
             text.push('\n');
         }
-        text.push_str("+ holds, F fails as expected, ! is not as expected, - has nothing to do with it\n");
+        text.push_str("+ holds, F fails as expected, ! is not as expected, - the promise does not apply\n");
         for (number, promise) in (1..).zip(Promise::ALL) {
             let _ = writeln!(text, "{number:>2} {}", promise.name());
         }
@@ -112,7 +112,7 @@ impl Table {
         }
     }
 
-    /// What reading the source suggests, and what the check says of it.
+    /// The windows that the source suggests, and what the check finds about them.
     fn markdown_windows(&self, text: &mut String) {
         text.push_str("\n## Two windows in `kvfree_rcu_barrier()`\n\n");
         for (name, promise, suspicion) in WINDOWS {
@@ -127,7 +127,9 @@ impl Table {
 
     fn markdown_paths(&self, text: &mut String) {
         text.push_str(
-            "\n## What fails, and how\n\nThe shortest path to each, in a world as named; the events of each are a script in\n`krcu-reference/tests/counterexamples`, which `cargo xtask model --replay FILE` takes.\n",
+            "\n## What fails, and how\n\nEach failure has its shortest path, in the world that is named. The \
+             events of each path are a script in\n`krcu-reference/tests/counterexamples`, for `cargo xtask \
+             model --replay FILE`.\n",
         );
         for row in &self.rows {
             for broken in &row.outcome.broken {
@@ -146,7 +148,10 @@ impl Table {
     }
 
     fn markdown_mutants(&self, text: &mut String) {
-        text.push_str("\n## Mutants\n\nEach wait, lock and check left out, one at a time, and the promise that is broken then.\n\n");
+        text.push_str(
+            "\n## Mutants\n\nEach mutant leaves out one wait, lock or check, or has one fault, and \
+            must break the named promise.\n\n",
+        );
         text.push_str("| row | mutant | breaks | in steps | world |\n| --- | --- | --- | ---: | --- |\n");
         for Refuted { mutant, outcome } in &self.mutants {
             let (steps, world) = match outcome.breaks(mutant.breaks) {
@@ -191,17 +196,20 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// Rows for what reading the source suggests, the promise that would be broken, and how.
+/// The windows that the source suggests: the row, the promise that would break, and how.
 const WINDOWS: [(&str, Promise, &str); 2] = [
     (
         "upstream (6.12, the shrinker runs)",
         Promise::BarrierCovers,
-        "The shrinker calls `kfree_rcu_monitor()` directly. What that call has taken off the lists is on none of them, and is no work item that `cancel_delayed_work_sync()` or `flush_rcu_work()` could wait for: can the barrier, and the destroy after it, miss it?",
+        "The shrinker calls `kfree_rcu_monitor()` directly. Objects that this call has taken off the lists \
+         are on no list, and belong to no work item that `cancel_delayed_work_sync()` or `flush_rcu_work()` \
+         could wait for. Can the barrier, and the destroy after it, miss them?",
     ),
     (
         "upstream (6.12, beside a cache that stays)",
         Promise::DeferredFreeComes,
-        "The barrier cancels each CPU's monitor after it has looked at that CPU's lists. Can it cancel one that a `kfree_rcu()` in between has armed, so that nobody comes for that object?",
+        "The barrier looks at each CPU's lists, and then cancels that CPU's monitor. Can it cancel a monitor \
+         that a `kfree_rcu()` in between has armed, so that this object is never freed?",
     ),
 ];
 
@@ -209,16 +217,21 @@ const INTRODUCTION: &str = "<!-- Written by `cargo xtask model --write`; a test 
 
 # The approaches of \"Waiting for kfree_rcu()\", checked
 
-Every way to destroy a slab cache whose frees are deferred that the document lists, as `krcu-reference` implements it, in
-every order in which its steps can happen: two CPUs, two caches, three objects of them, two modules that go at the same
-time, a reader, a caller of `kfree_rcu_mightsleep()`, memory short and plentiful, a CPU that goes offline, a leak, and a
-cache that both modules share. A row is an approach with one choice of what the document leaves open.
+The design document, \"Waiting for kfree_rcu()\" (Paul E. McKenney and others, June to August 2024), lists ways to destroy a slab
+cache whose frees are deferred. `krcu-reference` implements each of them. The check runs each in every order in which its steps can
+happen: with two CPUs, two caches, three objects of them, two modules that exit at the same time, a reader, a caller of
+`kfree_rcu_mightsleep()`, memory short and plentiful, a CPU that goes offline, a leak, and a cache that both modules share. A row is
+an approach with one choice for what the document leaves open.
 
-`holds`: in every state that can be reached (or, where the promise says so, in some). **fails**: not, as the document or the kernel's history says, with
-the shortest path to it below. – : the row has nothing that the promise is about. States are counted up to the symmetry
-of CPUs and objects; the counts are exact, and a change of one is a change of the model.
+| mark | meaning |
+| --- | --- |
+| holds | the promise holds in every state that can be reached, or in some state if the promise says so |
+| **fails** | the promise is broken, as the document or the kernel's history says; the shortest path to it is below |
+| – | the promise does not apply to the row |
 
-What *given back* means. SLUB never frees a slab with an object in it under its feet: a destroy that finds one reports
-it and gives the cache up, and its slabs stay for ever. An allocator without that check would free them.
-`memory_outlives_objects` is broken by both, for what the destroy was asked to do cannot be done.
+States are counted up to the symmetry of CPUs and objects. The counts are exact: if one changes, the model has changed.
+
+What *given back* means: SLUB never frees a slab that still has an object in it. A destroy that finds such a slab reports it and
+gives the cache up, and its slabs stay for ever. An allocator without that check would free the slab. Both break
+`memory_outlives_objects`, because the destroy cannot do what it was asked to do.
 ";

@@ -1,4 +1,4 @@
-//! Row: an approach checked in a world, promise by promise, with a shortest path to each that is broken.
+//! Row: an approach, checked in a world, promise by promise, with a shortest path to each broken promise.
 
 use std::collections::BTreeSet;
 
@@ -11,27 +11,27 @@ use super::{
 use crate::{approach::Approach, machine::fault::Fault};
 use krcu_model::{event::Time, promise::Promise, script};
 
-/// What became of a row, in one world or in all of them.
+/// The result of a row, in one world or in all of them.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Different states, up to symmetry.
+    /// The number of different states, up to symmetry.
     pub states: usize,
-    /// Steps taken between them.
+    /// The number of steps taken between them.
     pub transitions: u64,
-    /// Steps to the state that is farthest.
+    /// The number of steps to the farthest state.
     pub depth: usize,
-    /// Promises that are broken, and how one gets there.
+    /// Promises that are broken, each with a path.
     pub broken: Vec<Broken>,
-    /// What was seen to happen.
+    /// What the check saw happen.
     pub witnessed: BTreeSet<Witness>,
 }
 
 /// A broken promise.
 #[derive(Clone, Debug)]
 pub struct Broken {
-    /// Which.
+    /// The promise.
     pub promise: Promise,
-    /// In which world.
+    /// The world.
     pub variant: Variant,
     /// The moves, in words.
     pub path: Vec<String>,
@@ -46,7 +46,7 @@ impl Outcome {
         self.broken.iter().find(|broken| broken.promise == promise)
     }
 
-    /// The same row, in another world as well.
+    /// Adds the result of the same row in another world.
     pub fn add(&mut self, other: &Outcome) {
         self.states += other.states;
         self.transitions += other.transitions;
@@ -70,8 +70,8 @@ pub fn check(approach: &dyn Approach, depth: Depth, variant: Variant) -> Option<
     Some(explore(Worlds::new(setup), variant, HasDiscoveries::All))
 }
 
-/// Explores a row's worlds, the smallest first, until a promise is broken, with a fault in the machine or
-/// without.
+/// Explores a row's worlds, the smallest first, until a promise is broken; with a fault in the machine or
+/// without one.
 #[must_use]
 pub fn refute(approach: &dyn Approach, fault: Option<Fault>, promise: Promise) -> Outcome {
     let mut outcome = Outcome::default();
@@ -87,7 +87,7 @@ pub fn refute(approach: &dyn Approach, fault: Option<Fault>, promise: Promise) -
 }
 
 fn explore(worlds: Worlds, variant: Variant, until: HasDiscoveries) -> Outcome {
-    // One thread: the order of exploration, and so each path, is the same on every run.
+    // With one thread, the order of exploration, and so each path, is the same on every run.
     let checker = worlds.checker().threads(1).finish_when(until).spawn_bfs().join();
     let discoveries = checker.discoveries();
     let broken = Promise::ALL.into_iter().filter_map(|promise| {
@@ -115,7 +115,7 @@ fn told(promise: Promise, variant: Variant, path: &[(World, Option<Step>)]) -> B
         });
         events.extend(world.clone().take(*step));
     }
-    // A machine has no clock; for one who reads the script its events are a microsecond apart.
+    // A machine has no clock. For the reader of the script, its events are a microsecond apart.
     for (microsecond, event) in (0..).zip(&mut events) {
         event.time = Time(microsecond * 1000);
     }

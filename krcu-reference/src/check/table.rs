@@ -1,4 +1,4 @@
-//! Table: every row and every mutant checked, and held against what is expected of it.
+//! Table: checks every row and every mutant, and compares the results with what is expected.
 
 use std::{
     fmt::Write as _,
@@ -26,19 +26,19 @@ use krcu_model::promise::Promise;
 pub struct Extent<'a> {
     /// How large the worlds are.
     pub depth: Depth,
-    /// Only rows whose name has this in it; all, if empty.
+    /// Only rows whose names contain this text; all if it is empty.
     pub only: &'a str,
     /// How many rows are explored at once.
     pub threads: usize,
 }
 
-/// A row and what became of it.
+/// A row and its result.
 pub struct Row {
     pub(super) approach: Box<dyn Approach>,
     pub(super) outcome: Outcome,
 }
 
-/// A mutant and what became of it.
+/// A mutant and its result.
 pub struct Refuted {
     pub(super) mutant: Mutant,
     pub(super) outcome: Outcome,
@@ -50,7 +50,7 @@ pub struct Table {
     pub(super) mutants: Vec<Refuted>,
 }
 
-/// Checks everything within an extent; says of each part that is done how far it got.
+/// Checks everything within an extent, and reports each part that is done.
 #[must_use]
 pub fn run(extent: Extent<'_>, done: impl Fn(&str) + Sync) -> Table {
     let is_wanted = |name: &str| name.contains(extent.only);
@@ -89,7 +89,7 @@ pub fn run(extent: Extent<'_>, done: impl Fn(&str) + Sync) -> Table {
     Table { rows, mutants }
 }
 
-/// Does numbered jobs on some threads; what they give comes in the order of their numbers.
+/// Does numbered jobs on some threads. The results come in the order of the numbers.
 fn in_parallel<T: Send>(threads: usize, jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<Option<T>> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new((0..jobs).map(|_| None).collect::<Vec<Option<T>>>());
@@ -112,21 +112,21 @@ fn in_parallel<T: Send>(threads: usize, jobs: usize, work: impl Fn(usize) -> T +
     results.into_inner().unwrap_or_default()
 }
 
-/// Whether a promise holds in a row, and in what sense.
+/// Whether a promise holds in a row, and whether that is expected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell {
     /// It holds.
     Holds,
-    /// It is broken, as the document or history says.
+    /// It is broken, as the document or the kernel's history says.
     Fails,
-    /// It is broken, and should not be; or holds, and should not.
+    /// It is broken but should hold, or it holds but should be broken.
     Wrong,
-    /// There is nothing that it could be about.
+    /// The promise does not apply.
     Nothing,
 }
 
 impl Cell {
-    /// What stands in a table.
+    /// The mark in a table.
     pub(super) fn mark(self) -> &'static str {
         match self {
             Cell::Holds => "holds",
@@ -136,7 +136,7 @@ impl Cell {
         }
     }
 
-    /// What stands in a table with little room.
+    /// The mark in a narrow table.
     pub(super) fn letter(self) -> char {
         match self {
             Cell::Holds => '+',
@@ -158,7 +158,7 @@ impl Row {
         ops
     }
 
-    /// Why a promise is broken, by the approach's own word.
+    /// Why a promise is broken, in the approach's own words.
     pub(super) fn why(&self, promise: Promise) -> &'static str {
         let expected = self.approach.breaks().iter().find(|(expected, _)| *expected == promise);
         expected.map_or("not expected", |(_, why)| why)
@@ -168,13 +168,15 @@ impl Row {
         self.outcome.witnessed.contains(&witness)
     }
 
-    /// Whether both callers were seen in the middle of it at once; where they share a mutex, at it; and where
-    /// one may ride on the other's operation, to do so.
+    /// Whether the check saw both callers in the middle of the operation at the same time. If they share a
+    /// mutex: whether it saw them meet there. If a caller may ride on the other's operation: whether it saw
+    /// that.
     fn callers_met(&self, ops: &[Op]) -> bool {
         let has = |is: fn(&Op) -> bool| ops.iter().any(is);
         let takes = has(|op| matches!(op, Op::Take(_)));
         let rides = takes && !has(|op| matches!(op, Op::TakeAlways(_)));
-        // A destroy that does not wait has no middle: there its cache is what is not gone yet.
+        // A destroy that does not wait has no middle. There, what counts is a cache that is destroyed but not
+        // gone yet.
         let waits = has(|op| matches!(op, Op::Leave(_)));
         self.saw(if waits { Witness::CallersMet } else { Witness::BothEnding })
             && (!takes || self.saw(Witness::CallersQueued))
@@ -190,7 +192,7 @@ impl Row {
         let has_barrier = ops.iter().any(|op| matches!(op, Op::Leave(_)));
         let frees_by_callback = matches!(self.approach.free(crate::machine::ObjectIndex(0)), Op::CallRcu(_));
         match promise {
-            // What a type-safe cache is in a row for comes after its barrier.
+            // A type-safe cache is in a row for what comes after its barrier.
             Promise::BarrierIsNoStricter if !has_barrier || type_safe => Cell::Nothing,
             Promise::BarrierIsNoStricter => holds(self.saw(Witness::BarrierLetPass)),
             Promise::SomethingHappens => {
@@ -226,16 +228,16 @@ impl Row {
 
 /// A script of a broken promise.
 pub struct Counterexample {
-    /// Name of the file that it goes to.
+    /// The name of its file.
     pub file: String,
     /// The promise that it breaks.
     pub promise: Promise,
-    /// What it holds.
+    /// The text of the script.
     pub script: String,
 }
 
 impl Table {
-    /// What is not as it should be, a line each; none when all is well.
+    /// Everything that is not as it should be, one line each; empty if all is well.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
         let cells = self.rows.iter().flat_map(|row| {
@@ -259,7 +261,7 @@ impl Table {
         cells.chain(survivors).collect()
     }
 
-    /// How much was looked at.
+    /// How much was checked.
     #[must_use]
     pub fn totals(&self) -> String {
         let states: usize = self.rows.iter().map(|row| row.outcome.states).sum();

@@ -1,11 +1,11 @@
-//! Workload: who does what in a world that is checked.
+//! Workload: which tasks do what in a world that is checked.
 //!
-//! Two CPUs, two caches, three objects of them. Two modules queue objects and go, each by the
-//! approach's own exit path, at the same time, and somebody calls `kfree_rcu_mightsleep()`. That is one
-//! world; beside it there are one that is short of memory, with a reader and the headless caller as
-//! tasks of their own, one in which a CPU goes offline, one with a leak, and one in which both modules
-//! share a cache. A deep check has the reader and the headless caller as tasks in each of them, lets
-//! each task queue on any CPU and a shortage end, and has grace periods that others have started.
+//! A world has two CPUs, two caches and three objects of them. Two modules queue objects and exit at the same
+//! time, each by the approach's own exit path, and a third task calls `kfree_rcu_mightsleep()`. Other worlds
+//! differ in one thing: one is short of memory, with a reader and the headless caller as tasks of their own;
+//! one has a CPU that goes offline; one has a leak; and in one, both modules share a cache. A deep check has
+//! the reader and the headless caller as tasks in each world, lets each task queue on any CPU, lets a
+//! shortage end, and has grace periods that others have started.
 
 use std::sync::Arc;
 
@@ -21,26 +21,26 @@ use krcu_model::event::Cpu;
 /// How large the worlds are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// Within what continuous integration has time for.
+    /// Small enough for the time that continuous integration has.
     Bounded,
-    /// More at a time: hours, and for the larger rows tens of gigabytes.
+    /// Larger: hours, and for the larger rows tens of gigabytes.
     Deep,
 }
 
 /// The first module's cache.
 pub(super) const A: CacheIndex = CacheIndex(0);
-/// The second module's.
+/// The second module's cache.
 pub(super) const B: CacheIndex = CacheIndex(1);
 const SLEEPER: TaskIndex = TaskIndex(2);
 
-/// What distinguishes the worlds of one row.
+/// The difference between the worlds of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Variant {
     /// An object is leaked.
     Leak,
-    /// Memory is short; a reader and a caller without a head are tasks of their own.
+    /// Memory is short. A reader and a caller without a head are tasks of their own.
     Pressure,
-    /// Memory is plentiful; each task queues on any CPU.
+    /// Memory is plentiful. Each task may queue on any CPU.
     Plenty,
     /// Both modules share one cache.
     Merged,
@@ -53,7 +53,7 @@ impl Variant {
     pub const ALL: [Variant; 5] =
         [Variant::Leak, Variant::Pressure, Variant::Plenty, Variant::Merged, Variant::Offline];
 
-    /// Its name in tables.
+    /// The name in tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -66,7 +66,7 @@ impl Variant {
     }
 }
 
-/// The world of a row; none where the row has no such world: a type-safe cache is never shared.
+/// The world of a row; none if the row has no such world, since a type-safe cache is never shared.
 #[must_use]
 pub fn world(
     approach: &dyn Approach,
@@ -112,13 +112,13 @@ fn setup(approach: &dyn Approach, depth: Depth, variant: Variant, fault: Option<
     }
 }
 
-/// The two modules that go, the caller without a head, and the reader.
+/// The two modules that exit, the caller without a head, and the reader.
 fn tasks(approach: &dyn Approach, depth: Depth, variant: Variant) -> Vec<TaskSetup> {
     let (o1, o2, o3, o4) = (ObjectIndex(0), ObjectIndex(1), ObjectIndex(2), ObjectIndex(3));
     let type_safe = approach.has_type_safe_cache();
     let is_leak = variant == Variant::Leak;
     let has_others = variant == Variant::Pressure || depth == Depth::Deep;
-    // Where frees are callbacks, the document allows kfree_rcu_mightsleep() for kmalloc() memory only.
+    // If frees are callbacks, the document allows kfree_rcu_mightsleep() for kmalloc() memory only.
     let by_callback = matches!(approach.free(o1), Op::CallRcu(_));
     let headless = Op::QueueHeadless(if by_callback || is_leak { o4 } else { o2 });
     let mut first = vec![approach.free(o1)];
@@ -132,7 +132,7 @@ fn tasks(approach: &dyn Approach, depth: Depth, variant: Variant) -> Vec<TaskSet
     second.push(Op::Unload(B));
     let read = vec![Op::ReadLock(if type_safe { o3 } else { o1 }), Op::ReadUnlock];
     let (sleeper, reader) = if has_others { (vec![headless], read) } else { (vec![], vec![]) };
-    // Where a CPU may go away, who queues where is settled: one on each.
+    // If a CPU may go away, it is fixed where each task queues: one on each CPU.
     let is_settled = variant == Variant::Offline && depth == Depth::Bounded;
     let task = |name, program, cpu: Option<u16>| TaskSetup {
         name,

@@ -25,21 +25,21 @@ use krcu_model::{
 pub struct World {
     /// The machine.
     pub machine: Machine,
-    /// What the events so far make one believe.
+    /// What the watcher believes after the events so far.
     pub state: State,
     /// Whether the watcher has been told that nothing more will happen.
     pub is_quiet: bool,
-    /// Whether moves that nobody can tell from those before them are one step with these. A test holds
-    /// worlds of whole steps against worlds without.
+    /// Whether moves that cannot be distinguished from the move before them are one step with it. A test
+    /// compares worlds of whole steps with worlds without them.
     pub has_whole_steps: bool,
 }
 
-/// What happens to a world.
+/// One step of a world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The machine moves.
     Move(Move),
-    /// Nothing can move, and the watcher is told so.
+    /// Nothing can move, and the watcher learns that.
     Quiet,
 }
 
@@ -54,11 +54,12 @@ impl World {
         World { machine, state, is_quiet: false, has_whole_steps: true }
     }
 
-    /// What can happen.
+    /// The steps that can happen.
     pub fn steps(&self, steps: &mut Vec<Step>) {
         let mut moves = Vec::new();
         self.machine.moves(&mut moves);
-        // An offline CPU, the end of a shortage and a shrinker come or do not come: what must come comes without them.
+        // A CPU need not go offline, a shortage need not end, and a shrinker need not run. What a promise
+        // demands must happen without them.
         let by_itself = |chosen: &Move| {
             !matches!(chosen, Move::Offline(_) | Move::Shrink(_)) && !self.is_idle_turn(*chosen)
         };
@@ -68,7 +69,7 @@ impl World {
         steps.extend(moves.into_iter().filter(|chosen| !self.is_idle_turn(*chosen)).map(Step::Move));
     }
 
-    /// Whether a move would change nothing: a monitor that finds both batches full, again and again.
+    /// Whether a move would change nothing: a monitor finds both batches full, again and again.
     fn is_idle_turn(&self, chosen: Move) -> bool {
         let Move::Monitor(cpu) = chosen else { return false };
         let krc = &self.machine.cpu(cpu).krc;
@@ -78,10 +79,10 @@ impl World {
         krc.has_queued() && !self.machine.can_offload(cpu) && !self.machine.has_ready(cpu)
     }
 
-    /// A move that is taken at once, because taking it later shows nothing that cannot be shown otherwise:
-    /// the page cache is filled; a worker that has begun to free ends (what is not freed yet can be met
-    /// before it begins); a callback that only lets others go on does so; and a CPU that is going offline
-    /// is gone, where there is no sheaf on it that it could be too early for.
+    /// A move that is taken at once, because taking it later shows nothing new. Such moves are: the page
+    /// cache is filled; a worker that has begun to free ends (objects that it has not freed yet can be met
+    /// before it begins); a callback that only lets others go on does so; a CPU that is going offline is
+    /// gone, if no sheaf on it could make that too early.
     fn urgent(&self) -> Option<Move> {
         let machine = &self.machine;
         for cpu in machine.cpu_numbers() {
@@ -100,15 +101,15 @@ impl World {
         machine.going_offline.filter(|_| !machine.setup().generation.has_sheaves).map(Move::Dead)
     }
 
-    /// Where a task in the middle of an op that goes over all CPUs goes on at once: the turns of such an op
-    /// are one step where no CPU can go away meanwhile.
+    /// A task in the middle of an op that visits all CPUs goes on at once, if no CPU can go away meanwhile:
+    /// all visits of such an op are one step.
     fn goes_round(&self, task: TaskIndex) -> Option<Cpu> {
         let machine = &self.machine;
         let is_whole = machine.offline_left == 0 && machine.going_offline.is_none();
         machine.next_turn(task).filter(|_| is_whole)
     }
 
-    /// Makes a move a whole step.
+    /// Completes a move to a whole step.
     fn complete(&mut self, chosen: Move, seen: &mut Vec<Event>) {
         if let Move::Free(freer) = chosen {
             while self.machine.is_freeing(freer) {
@@ -125,7 +126,7 @@ impl World {
         }
     }
 
-    /// Makes a step, and gives the events that it showed.
+    /// Takes a step, and returns the events that it showed.
     pub fn take(&mut self, step: Step) -> Vec<Event> {
         let mut seen = Vec::new();
         match step {
@@ -165,33 +166,34 @@ impl PartialEq for World {
     }
 }
 
-/// Something that a table must have seen happen, or its promises hold because nothing does.
+/// Something that must be seen in a row's worlds. Otherwise its promises may hold only because nothing
+/// happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u32)]
 pub enum Witness {
-    /// A destroy was entered with deferred frees of its cache outstanding.
+    /// A destroy began while deferred frees of its cache were outstanding.
     DestroyMetDeferred,
-    /// A barrier returned while what was queued after its call was still queued.
+    /// A barrier returned while an object that was queued after its call was still queued.
     BarrierLetPass,
-    /// Two callers were inside their barriers or destroys at once.
+    /// Two callers were inside their barriers or destroys at the same time.
     CallersMet,
     /// Both caches had been destroyed, and neither was gone.
     BothEnding,
-    /// One found the other at the mutex.
+    /// One caller found the other at the mutex.
     CallersQueued,
-    /// One rode on the other's operation.
+    /// One caller rode on the other's operation.
     CallerRode,
     /// A grace period waited for a reader.
     GraceWaited,
     /// An object went to a fallback list.
     ListUsed,
-    /// A call without memory waited within itself.
+    /// A call that found no memory waited within itself.
     CallWaited,
-    /// A CPU went offline with something queued on it.
+    /// A CPU went offline while something was queued on it.
     OfflineWithQueue,
     /// A monitor found a page ready.
     MonitorFreed,
-    /// A sheaf was flushed that was not full.
+    /// A sheaf was flushed although it was not full.
     SheafFlushed,
     /// A cache was destroyed with an object leaked.
     Leaked,
@@ -240,7 +242,7 @@ impl Witness {
     }
 }
 
-/// All that can become of a world, as a model.
+/// Everything that can become of a world, as a model.
 pub struct Worlds {
     setup: Arc<Setup>,
     witnessed: AtomicU32,
@@ -249,28 +251,28 @@ pub struct Worlds {
 }
 
 impl Worlds {
-    /// That begin like this.
+    /// The worlds that begin like this.
     #[must_use]
     pub fn new(setup: Arc<Setup>) -> Worlds {
         let zero = || AtomicU32::new(0);
         Worlds { setup, witnessed: zero(), reported: zero(), transitions: AtomicU64::new(0) }
     }
 
-    /// What has been seen to happen.
+    /// What the check saw happen.
     #[must_use]
     pub fn witnessed(&self) -> BTreeSet<Witness> {
         let bits = self.witnessed.load(Ordering::Relaxed);
         Witness::ALL.into_iter().filter(|witness| bits & witness.bit() != 0).collect()
     }
 
-    /// Transitions taken.
+    /// The number of transitions taken.
     #[must_use]
     pub fn transitions(&self) -> u64 {
         self.transitions.load(Ordering::Relaxed)
     }
 
-    /// Whether this world is the first that breaks a promise. The checker goes on after it, and must keep
-    /// the path to the first, which is a shortest one.
+    /// Whether this world is the first that breaks a promise. The checker goes on after it, and must keep the
+    /// path to the first, which is a shortest path.
     fn is_first_to_break(&self, world: &World, promise: Promise) -> bool {
         let bit = 1 << (promise as u32);
         world.breaks(promise) && self.reported.fetch_or(bit, Ordering::Relaxed) & bit == 0
@@ -391,7 +393,7 @@ impl Model for Worlds {
             holds!(Promise::NoFalseSplat),
             holds!(Promise::DestroyCompletes),
             holds!(Promise::DeferredFreeComes),
-            // Keeps the exploration going when all of the above are broken.
+            // Keeps the exploration going when every promise above is broken.
             Property::<Worlds>::always("explored", |_, _| true),
         ]
     }

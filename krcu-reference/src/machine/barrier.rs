@@ -1,9 +1,10 @@
-//! Barrier: who waits for whom.
+//! Barrier: which task waits for which.
 //!
-//! `rcu_barrier()` puts a callback behind the last one of each CPU that has any and waits for these: it
-//! waits for what was queued before, starts no grace period, and says nothing of lists that are no
-//! callbacks. Callers meet at a mutex; one whose snapshot a whole operation has passed since need not
-//! do it again. The barriers for `kfree_rcu()` are made of the other steps here.
+//! `rcu_barrier()` puts a callback behind the last one of each CPU that has callbacks, and waits for these.
+//! So it waits for callbacks that were queued before. It starts no grace period, and it does not wait for
+//! lists, which are not callbacks. Callers meet at a mutex. A caller need not do the work if another caller
+//! has done a whole operation since its snapshot. The barriers for `kfree_rcu()` are made of the other steps
+//! here.
 
 use super::{
     CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
@@ -38,7 +39,7 @@ impl Machine {
             if half { sequence.half_a_snap() } else { sequence.snap() };
     }
 
-    /// Whether a whole operation has passed since the snapshot.
+    /// Whether a whole operation has been done since the snapshot.
     pub(crate) fn can_ride(&self, task: TaskIndex, lock: Lock) -> bool {
         let cookie = self.task(task).cookies[lock as usize];
         match lock {
@@ -55,7 +56,8 @@ impl Machine {
         self.barrier_callbacks += u16::from(self.follow_callbacks(cpu, Duty::Barrier));
     }
 
-    /// One CPU of the document's walk. What a worker has taken off is on no list.
+    /// One CPU of the document's walk. Pages that a worker has taken off are on no list, so the walk does not
+    /// see them.
     pub(crate) fn pass_pages_to_call_rcu(&mut self, cpu: Cpu, of_batches: bool) {
         let krc = &mut self.cpu_mut(cpu).krc;
         let mut pages = std::mem::take(&mut krc.bulk).into_iter().flatten().collect::<Vec<_>>();
@@ -70,7 +72,7 @@ impl Machine {
         }
     }
 
-    /// Whether `kvfree_rcu_queue_batch()` has nothing to do or can do it.
+    /// Whether `kvfree_rcu_queue_batch()` can do its work, or has none.
     pub(crate) fn can_offload(&self, cpu: Cpu) -> bool {
         let krc = &self.cpu(cpu).krc;
         !krc.has_queued() || krc.krw.iter().any(Krw::is_empty)
@@ -94,7 +96,7 @@ impl Machine {
         }
     }
 
-    /// What is queued of a cache now.
+    /// The objects of a cache that are queued now.
     pub(crate) fn queued_of(&self, cache: CacheIndex) -> Vec<ObjectIndex> {
         if self.cache(cache).queued == 0 {
             return Vec::new();

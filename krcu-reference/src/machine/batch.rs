@@ -1,10 +1,10 @@
-//! Batch: how what is queued comes to wait for a grace period together.
+//! Batch: how queued objects come to wait for a grace period together.
 //!
-//! Some time after the first object is queued the monitor of that CPU runs. Where pages carry cookies
-//! it frees at once what has had its grace period. The rest it puts into one of two batches, if one is
-//! empty, and the batch goes to `queue_rcu_work()`: a callback, and after its grace period a worker.
-//! If both are full the monitor comes again. A batch counts as empty as soon as the worker has taken
-//! its lists off, while it is still freeing what was on them.
+//! Some time after the first object is queued, the monitor of that CPU runs. Where pages carry cookies, it
+//! frees at once the pages whose grace period has passed. It puts the rest into one of two batches, if one is
+//! empty, and gives the batch to `queue_rcu_work()`: a callback, and after its grace period a worker. If both
+//! batches are full, the monitor runs again later. A batch counts as empty as soon as the worker has taken
+//! its lists off, while the worker is still freeing what was on them.
 
 use super::{
     Freer, Machine, Move,
@@ -37,7 +37,7 @@ impl Machine {
         }
     }
 
-    /// `schedule_delayed_monitor_work()`: later only ever becomes sooner.
+    /// `schedule_delayed_monitor_work()`: can make the time sooner, but not later.
     pub(crate) fn arm_monitor(&mut self, cpu: Cpu) {
         let entries = self.setup.sizes.bulk_entries;
         let krc = &mut self.cpu_mut(cpu).krc;
@@ -45,7 +45,7 @@ impl Machine {
         match &mut krc.monitor {
             Monitor::Idle => krc.monitor = Monitor::Armed { soon },
             Monitor::Armed { soon: already } => *already |= soon,
-            // Queued again while it runs: it looks whether anything is left before it ends.
+            // It is queued again while it runs: before it ends, it looks whether anything is left.
             Monitor::Running(_) => {}
         }
     }
@@ -60,7 +60,7 @@ impl Machine {
         }
     }
 
-    /// What is left of the monitor once it has freed what was ready.
+    /// The end of the monitor, after it has freed what was ready.
     pub(crate) fn monitor_ends(&mut self, cpu: Cpu) {
         self.cpu_mut(cpu).krc.monitor = Monitor::Idle;
         self.queue_batch(cpu);
@@ -69,7 +69,7 @@ impl Machine {
         }
     }
 
-    /// Whether a CPU's lists hold anything that has had its grace period.
+    /// Whether a CPU's lists hold anything whose grace period has passed.
     #[cfg(feature = "check")]
     pub(crate) fn has_ready(&self, cpu: Cpu) -> bool {
         let krc = &self.cpu(cpu).krc;
@@ -81,7 +81,7 @@ impl Machine {
                 || (!krc.head.is_empty() && self.grace.is_done(krc.head_cookie)))
     }
 
-    /// `kvfree_rcu_drain_ready()`: takes off what has had its grace period, oldest pages first.
+    /// `kvfree_rcu_drain_ready()`: takes off what has had its grace period, the oldest pages first.
     pub(crate) fn drain_ready(&mut self, cpu: Cpu) -> Taken {
         if !self.setup.generation.pages_have_cookies {
             return Taken::default();
@@ -96,7 +96,7 @@ impl Machine {
         Taken::of(pages, head)
     }
 
-    /// `kvfree_rcu_queue_batch()`: everything goes into the first empty batch; whether there was one.
+    /// `kvfree_rcu_queue_batch()`: puts everything into the first empty batch. Returns whether there was one.
     pub(crate) fn queue_batch(&mut self, cpu: Cpu) -> bool {
         let krc = &mut self.cpu_mut(cpu).krc;
         if !krc.has_queued() {
@@ -109,7 +109,7 @@ impl Machine {
         true
     }
 
-    /// `queue_rcu_work()`: not twice while it is pending.
+    /// `queue_rcu_work()`: does nothing while the work is pending.
     fn queue_rcu_work(&mut self, cpu: Cpu, slot: usize) {
         let at_once = self.has_fault(Fault::WorkWithoutGrace);
         let krw = &mut self.cpu_mut(cpu).krc.krw[slot];

@@ -1,9 +1,9 @@
 //! Cache: slabs, and how they are given back.
 //!
-//! `__kmem_cache_shutdown()` gives back every slab that holds no object; if one is left it fails. What
-//! the kernel does then is report it and give the cache up: the slabs in use stay for ever, and the
-//! cache can never be destroyed. A lingering destroy would instead wait for the last object. Slabs of a
-//! type-safe cache go back through `call_rcu()`, because readers may still look at what was freed.
+//! `__kmem_cache_shutdown()` gives back every slab that holds no object. If a slab with objects is left, it
+//! fails. The kernel then reports that and gives the cache up: the slabs in use stay for ever, and the cache
+//! can never be destroyed. A lingering destroy would wait for the last object instead. Slabs of a type-safe
+//! cache are freed through `call_rcu()`, because readers may still look at freed objects.
 
 use super::{
     CacheIndex, Life, Machine, Move, Seen, TaskIndex,
@@ -22,29 +22,29 @@ pub struct Cache {
     pub allocated: u32,
     /// Objects of it whose free is deferred.
     pub queued: u32,
-    /// How far its end is.
+    /// The state of its end.
     pub end: End,
 }
 
-/// How far the end of a cache is.
+/// The states at the end of a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum End {
     /// In use.
     Alive,
-    /// Shut down with objects left, reported, given up.
+    /// It was shut down with objects left: the kernel has reported it and given it up.
     GivenUp,
-    /// Destroyed as far as its user knows; its memory is still there.
+    /// It is destroyed as far as its user knows, but its memory is still there.
     Lingering {
         /// How it ends.
         linger: Linger,
-        /// Whether what is left has been reported.
+        /// Whether the objects that are left have been reported.
         reported: bool,
     },
-    /// Its slabs are given back, or on the way; the `struct kmem_cache` is still there.
+    /// Its slabs are given back, or will be; the `struct kmem_cache` is still there.
     Emptied,
     /// A work item will release it.
     AwaitsWork,
-    /// So many callbacks of that work item's `rcu_barrier()` have not run.
+    /// This many callbacks of that work item's `rcu_barrier()` have not run.
     AwaitsCallbacks(u16),
     /// Nothing is left.
     Released,
@@ -82,7 +82,8 @@ impl Machine {
             match cache.end {
                 End::Lingering { linger, reported } => {
                     let ends_early = self.has_fault(Fault::LingerEndsEarly) && cache.allocated == 0;
-                    // Whatever is queued lands in less than 21 s, unless a reader holds its grace period up.
+                    // Everything that is queued is freed in less than 21 s, unless a reader delays its grace
+                    // period.
                     let is_stalled = linger.may_stall && !self.blocking_readers.is_empty();
                     if cache.is_empty() || ends_early {
                         moves.push(Move::LingerCheck(index));
@@ -124,7 +125,7 @@ impl Machine {
         self.say(seen, Machine::task_number(task), self.task(task).cpu, what);
     }
 
-    /// `__kmem_cache_shutdown()` looks at its slabs. Whether none was left.
+    /// `__kmem_cache_shutdown()` looks at the slabs. Returns whether none was left.
     pub(crate) fn look(&mut self, task: TaskIndex, cache: CacheIndex, found: Found, seen: &mut Seen) -> bool {
         let (number, cpu) = (Machine::task_number(task), self.task(task).cpu);
         let address = self.cache_address(cache);
@@ -152,7 +153,7 @@ impl Machine {
         }
     }
 
-    /// What the kernel would count: objects on partial slabs are those that its report lists.
+    /// What the kernel would count. Its report lists the objects on partial slabs.
     fn leftover(&self, cache: CacheIndex) -> Leftover {
         if self.cache(cache).is_empty() {
             return Leftover { objects: 0, listed: 0 };
@@ -214,7 +215,7 @@ impl Machine {
         match linger.for_rcu_barrier {
             _ if !type_safe => self.release(cache, Task(0), Cpu(0), seen),
             Some(Batching::Each) => self.release_work(cache, seen),
-            // Where the approach says nothing of it, as it was: a work item for all that have come.
+            // If the approach does not say, the kernel's way: one work item for all that have come.
             Some(Batching::Batched) | None => self.cache_mut(cache).end = End::AwaitsWork,
         }
     }
@@ -227,7 +228,7 @@ impl Machine {
         self.say(seen, Task(0), Cpu(0), What::Reported { cache: self.cache_address(cache) });
     }
 
-    /// Whether a destroyed cache is gone, or known to be stuck.
+    /// Whether a destroyed cache is gone, or will certainly stay.
     pub(crate) fn is_settled(&self, cache: CacheIndex) -> bool {
         matches!(self.cache(cache).end, End::Released | End::GivenUp | End::Lingering { reported: true, .. })
     }

@@ -1,7 +1,7 @@
-//! Due: what a simulation asks of a machine between two moves, each in constant time.
+//! Due: what a simulation asks a machine between two moves. Each question takes constant time.
 //!
-//! [`Machine::moves`] looks at everything there is, which is right for a checker whose machines are
-//! small. A simulation knows what the last move may have changed and asks for that alone.
+//! [`Machine::moves`] looks at the whole machine, which is fine for the checker's small machines. A
+//! simulation knows what the last move may have changed, and asks about that only.
 
 use super::{
     CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
@@ -15,14 +15,15 @@ impl Machine {
         self.next_op(task).is_some_and(|op| self.is_enabled(task, op))
     }
 
-    /// The CPU on which a task takes its next step, or about which, where an op goes over all of them.
+    /// The CPU of a task's next step: the one that it runs on, or, for an op that visits all CPUs, the one
+    /// that it visits.
     pub(crate) fn next_cpu(&self, task: TaskIndex) -> Cpu {
         let turn = self.next_op(task).filter(|op| op.goes_over_all());
         turn.and_then(|op| self.turns(task, op).next()).unwrap_or(self.task(task).cpu)
     }
 
-    /// Takes off a task's list what it need not wait for any more, as far as that is at its end. What a
-    /// task waits for is a set, so nobody can tell.
+    /// Removes finished entries from the end of a task's list of things to wait for. The list is a set, so
+    /// its order does not matter.
     pub(crate) fn forget_done(&mut self, task: TaskIndex) {
         let last = |machine: &Machine| machine.task(task).noted.last().copied();
         while last(self).is_some_and(|object| self.life(object) == Life::Free) {
@@ -34,12 +35,12 @@ impl Machine {
         }
     }
 
-    /// Whether the grace period in flight may end: nobody reads who read at its beginning.
+    /// Whether the grace period in flight may end: every reader of its beginning has left.
     pub(crate) fn can_end_grace(&self) -> bool {
         self.grace.is_in_flight() && self.blocking_readers.is_empty()
     }
 
-    /// Objects that the next callback of a CPU frees, if it may run.
+    /// The number of objects that the next callback of a CPU frees, if it may run.
     pub(crate) fn next_callback(&self, cpu: Cpu) -> Option<usize> {
         let first = self.cpu(cpu).callbacks.front().filter(|first| self.grace.is_done(first.cookie))?;
         Some(match &first.duty {
@@ -49,29 +50,29 @@ impl Machine {
         })
     }
 
-    /// Tells a machine that memory is short, or no longer.
+    /// Tells a machine that memory is short, or no longer short.
     pub(crate) fn set_pressure(&mut self, is_short: bool) {
         self.pressure = is_short;
     }
 
-    /// Lets the shrinker call one monitor more.
+    /// Lets the shrinker call one more monitor.
     pub(crate) fn allow_shrink(&mut self) {
         self.shrinks_left = self.shrinks_left.saturating_add(1);
     }
 
-    /// The object that events name so.
+    /// The object with this address in events.
     pub(crate) fn object_at(address: ObjectAddress) -> Option<ObjectIndex> {
         u32::try_from(address.0.checked_sub(1)?).ok().map(ObjectIndex)
     }
 
-    /// The cache that events name so; `None` for memory of none.
+    /// The cache with this address in events; `None` for memory that belongs to no cache.
     pub(crate) fn cache_at(address: CacheAddress) -> Option<CacheIndex> {
         u16::try_from(address.0.checked_sub(1)?).ok().map(CacheIndex)
     }
 }
 
 impl Taken {
-    /// Objects that the next call frees.
+    /// The number of objects that the next call frees.
     pub(crate) fn next_objects(&self) -> usize {
         self.parts.front().map_or(0, |part| part.objects.len())
     }

@@ -1,16 +1,17 @@
 //! Fault: a wait, a lock or a check that the machine itself may lack, one at a time.
 //!
-//! The ops of an approach are left out one by one by the checker; what lies below them is here. Each
-//! fault must break the promise that it names, or the machine has no use for the check.
+//! The checker leaves out the ops of an approach one by one. The faults here are in the machine below the
+//! ops. Each fault must break the promise that it names; otherwise the check would not notice it.
 
 use krcu_model::promise::Promise;
 
-/// What is wrong with the machine.
+/// A fault of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
     /// A grace period does not wait for readers.
     GraceIgnoresReaders,
-    /// Those who ask are content with the grace period in flight (`rcu_seq_snap()` without its round-up).
+    /// A caller that asks for a grace period accepts the one in flight (`rcu_seq_snap()` without its
+    /// round-up).
     HalfAGrace,
     /// A bulk page keeps the cookie of its first object.
     FirstCookieKept,
@@ -24,13 +25,15 @@ pub enum Fault {
     CallbacksStay,
     /// The sheaves of a CPU that goes offline stay behind (no `slub_cpu_dead()`).
     SheavesStay,
-    /// Callbacks that move away from a CPU forget the `rcu_barrier()` that has not been there yet.
+    /// Callbacks that move to another CPU are not covered by an `rcu_barrier()` that has not visited their
+    /// old CPU yet.
     MigrationForgetsBarrier,
     /// `rcu_barrier()` puts its callback on the first CPU only.
     BarrierOnOneCpu,
-    /// `rcu_barrier()` is content with the operation in flight.
+    /// A caller of `rcu_barrier()` accepts the operation in flight.
     BarrierRidesHalf,
-    /// `flush_rcu_work()` waits for work that runs, and not for what is pending (no `rcu_barrier()` in it).
+    /// `flush_rcu_work()` waits for running work, but not for pending work (there is no `rcu_barrier()` in
+    /// it).
     FlushSkipsPending,
     /// A sheaf that is full is freed without a grace period.
     SheafWithoutGrace,
@@ -38,7 +41,7 @@ pub enum Fault {
     LingerEndsEarly,
     /// The work item that releases type-safe caches does not wait for their slabs.
     ReleaseWithoutBarrier,
-    /// The count of what is queued of a cache is not kept.
+    /// The count of a cache's queued objects is not kept.
     CountNotKept,
     /// A type-safe cache gives its slabs back without a grace period.
     TypeSafeSlabsAtOnce,
@@ -90,7 +93,7 @@ impl Fault {
         }
     }
 
-    /// The promise that names it.
+    /// The promise that this fault breaks.
     #[must_use]
     pub fn breaks(self) -> Promise {
         match self {

@@ -1,8 +1,8 @@
-//! Free: what takes objects off the lists for good.
+//! Free: the calls that free objects which were taken off the lists.
 //!
-//! A worker that has taken its pages off the lists frees them one by one, in a call each. Until then
-//! the objects are on no list, and their slabs hold them still. What can happen while such a call runs
-//! can happen right before it as well, so a call is one move.
+//! A worker that has taken its pages off the lists frees them one by one, in one call each. Until then the
+//! objects are on no list, but still occupy their slabs. Anything that can happen while such a call runs can
+//! also happen right before it, so a call is one move.
 
 use krcu_common::FreePath;
 
@@ -13,7 +13,7 @@ use super::{
 use krcu_model::event::{Cpu, Task, What};
 
 impl Machine {
-    /// Whoever frees here: one call for the next part, and with the last part he has done.
+    /// One call of this freer: it frees the next part. With the last part, its work is done.
     pub(crate) fn free_goes_on(&mut self, freer: Freer, seen: &mut Seen) {
         let Some(mut freeing) = self.take_freeing(freer) else { return };
         if let Some(part) = freeing.parts.pop_front() {
@@ -36,7 +36,7 @@ impl Machine {
         }
     }
 
-    /// Whether somebody has taken objects off the lists and not freed them.
+    /// Whether this freer has taken objects off the lists and not freed them yet.
     pub(crate) fn is_freeing(&self, freer: Freer) -> bool {
         match freer {
             Freer::Monitor(cpu) => self.is_monitor_running(cpu),
@@ -85,7 +85,7 @@ impl Machine {
         }
     }
 
-    /// One call frees all of these, from its entry to its return.
+    /// One call frees all of these objects, from its entry to its return.
     pub(crate) fn free_whole(
         &mut self,
         objects: &[ObjectIndex],

@@ -1,8 +1,8 @@
 //! Grace: grace periods, the readers that they wait for, and callbacks that wait for them.
 //!
-//! One grace period at a time: it begins when anybody needs one, and ends when every reader that was in
-//! a read-side critical section at its beginning has left it. A callback runs on its CPU, in the order
-//! in which that CPU was given them, no earlier than its grace period has ended, and any time later.
+//! There is one grace period at a time. It begins when one is needed, and ends when every reader that was in
+//! a read-side critical section at its beginning has left it. The callbacks of a CPU run in the order in
+//! which they were queued there. A callback runs at any time after its grace period has ended.
 
 use krcu_common::FreePath;
 
@@ -28,8 +28,7 @@ impl Machine {
         }
     }
 
-    /// Whether anybody needs a grace period. For those whose cookies are only polled nobody starts one,
-    /// but somebody else may.
+    /// Whether a grace period is needed. Polling a cookie does not start one, but another request may.
     fn needs_grace(&self) -> bool {
         let is_open = |cookie: Cookie| !self.grace.is_done(cookie);
         let are_open = |pages: &[Vec<Page>]| pages.iter().flatten().any(|page| is_open(page.cookie));
@@ -51,7 +50,7 @@ impl Machine {
         self.say(seen, Task(0), Cpu(0), What::GraceEnd { expedited: false });
     }
 
-    /// The CPU whose list takes a callback from here: the same, while it is online.
+    /// The CPU that takes a callback that is queued here: the same one while it is online.
     pub(crate) fn callback_cpu(&self, cpu: Cpu) -> Cpu {
         if self.cpu(cpu).offline { self.online_cpus().next().unwrap_or(cpu) } else { cpu }
     }
@@ -62,8 +61,8 @@ impl Machine {
         self.cpu_mut(cpu).callbacks.push_back(Callback { duty, cookie });
     }
 
-    /// Puts a callback behind the last one of a CPU; whether there was one. It needs no grace period of its
-    /// own, and where nothing waits there is nothing to wait for.
+    /// Puts a callback behind the last one of a CPU. Returns whether there was one. The callback needs no
+    /// grace period of its own, and if the CPU has no callback, there is nothing to wait for.
     pub(crate) fn follow_callbacks(&mut self, cpu: Cpu, duty: Duty) -> bool {
         let callbacks = &mut self.cpu_mut(cpu).callbacks;
         let Some(cookie) = callbacks.back().map(|last| last.cookie) else { return false };

@@ -1,11 +1,11 @@
-//! Hotplug: a CPU goes away, in the two steps that others can get between.
+//! Hotplug: a CPU goes away in two steps, and other moves can come between them.
 //!
-//! `cpus_write_lock()` is held from the first to the second. First the CPU leaves the online ones and
-//! its callbacks move to another's list (`rcutree_migrate_callbacks()`); then, in `slub_cpu_dead()`, its
-//! sheaves are flushed. Its `krc` stays: monitors and batches run anywhere.
+//! `cpus_write_lock()` is held from the first step to the second. First the CPU is no longer online, and its
+//! callbacks move to the list of another CPU (`rcutree_migrate_callbacks()`). Then `slub_cpu_dead()` flushes
+//! its sheaves. Its `krc` stays: monitors and batches can run anywhere.
 //!
-//! Callbacks that move from a CPU where an `rcu_barrier()` in flight has not been yet to one where it
-//! has been would be missed by it. So the move puts the barrier's callback behind them first.
+//! An `rcu_barrier()` in flight would miss callbacks that move from a CPU that it has not visited yet to one
+//! that it has visited. So the move first puts the barrier's callback behind them.
 
 use super::{
     CacheIndex, Machine, Move,
@@ -38,7 +38,7 @@ impl Machine {
         self.cpu_mut(heir).callbacks.extend(callbacks);
     }
 
-    /// Whether an `rcu_barrier()` in flight has not been at this CPU yet.
+    /// Whether an `rcu_barrier()` in flight has not visited this CPU yet.
     fn barrier_comes_to(&self, cpu: Cpu) -> bool {
         let owner = self.lock_owners[Lock::RcuBarrier as usize];
         owner.is_some_and(|task| self.next_op(task) == Some(Op::Entrain) && !self.task(task).visited.has(cpu))

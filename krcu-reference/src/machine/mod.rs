@@ -1,24 +1,24 @@
-//! Machine: what lies below `kfree_rcu()`, as a deterministic state machine that invents events.
+//! Machine: the part of a kernel below `kfree_rcu()`, as a deterministic state machine that produces events.
 //!
-//! A [`Machine`] is a kernel as far as deferred frees go: CPUs with their lists, batches, sheaves and
-//! callbacks; one grace period at a time; caches; and tasks that work through a list of [`Op`]s. In
-//! each state [`Machine::moves`] says what may happen next, and [`Machine::apply`] makes one of these
-//! happen and tells what a watcher would see of it. The checker takes every move, the simulation the
-//! one that is due, and both give the events to [`State::step`](krcu_model::State::step), which is also what
-//! takes the events of a real kernel.
+//! A [`Machine`] is a kernel, reduced to deferred frees: CPUs with their lists, batches, sheaves and
+//! callbacks; one grace period at a time; caches; and tasks that work through a list of [`Op`]s. In each
+//! state [`Machine::moves`] says what may happen next. [`Machine::apply`] makes one of these moves and tells
+//! what a watcher would see of it. The checker takes every move; the simulation takes the one that is due.
+//! Both give the events to [`State::step`](krcu_model::State::step), which also takes the events of a real
+//! kernel.
 //!
-//! A move is what one lock, one atomic operation or one wait makes indivisible in the kernel. Where
-//! two steps of a task cannot be told apart by anybody else they are one move (a wait and the return
-//! after it, the entry of a function and its first look). No move fails: one that is not enabled
-//! changes nothing.
+//! A move is what one lock, one atomic operation or one wait makes indivisible in the kernel. Two steps of a
+//! task are one move if no other task can tell them apart (for example, a wait and the return after it, or
+//! the entry of a function and its first look). No move fails: a move that is not enabled changes nothing.
 //!
-//! One file a word: [`parts`] what lies on a CPU, [`queue`] the lists of a CPU and its sheaves, [`batch`] monitors and batches,
-//! [`grace`] grace periods, readers and callbacks, [`free`] what frees, [`barrier`] who waits,
-//! [`cache`] slabs and their end; [`task`] whose turn it is, `run` what an op does, [`hotplug`] takes a CPU away.
+//! There is one file for each word: [`parts`] has the plain data of a CPU, [`queue`] the lists of a CPU and its
+//! sheaves, [`batch`] monitors and batches, [`grace`] grace periods, readers and callbacks, [`free`] the calls
+//! that free, [`barrier`] the waits, [`cache`] slabs and their end, [`task`] the turns of tasks, `run` the
+//! effect of each op; [`hotplug`] takes a CPU away.
 //!
-//! Not modelled: memory ordering (each move is seen by all at once), the pages of the page allocator,
-//! `kfree_rcu_nolock()` and its irq_work, expedited grace periods, callbacks that are not offloaded
-//! beside ones that are, NUMA nodes and the barn of full sheaves (an object in it is free).
+//! Not modelled: memory ordering (all CPUs see each move at once), the pages of the page allocator,
+//! `kfree_rcu_nolock()` and its irq_work, expedited grace periods, offloaded callbacks beside others, NUMA
+//! nodes, and the barn of full sheaves (an object in it is free).
 
 pub mod barrier;
 pub mod batch;
@@ -60,38 +60,38 @@ pub struct CacheIndex(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TaskIndex(pub u16);
 
-/// An object, as it is for its whole life.
+/// The fixed properties of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectSetup {
     /// Its cache; `None` for `vmalloc()` memory.
     pub cache: Option<CacheIndex>,
-    /// The cache whose module has it: another where caches are merged.
+    /// The cache whose module uses the object; this is another cache if caches are merged.
     pub owner: Option<CacheIndex>,
-    /// Its slab, by any number.
+    /// The number of its slab.
     pub slab: u32,
 }
 
-/// A cache, as it is for its whole life.
+/// The fixed properties of a cache.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheSetup {
-    /// Its name, and that of the module that owns it.
+    /// Its name, which is also the name of its module.
     pub name: String,
     /// Whether it is `SLAB_TYPESAFE_BY_RCU`.
     pub type_safe: bool,
-    /// How many have created it: more than one when it is merged.
+    /// How many users have created it: more than one if it is merged.
     pub users: u16,
     /// Objects that a slab holds.
     pub slab_objects: u32,
 }
 
-/// A task and what it has to do.
+/// A task and its program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskSetup {
     /// Its name.
     pub name: &'static str,
-    /// What it does.
+    /// Its ops.
     pub program: Vec<Op>,
-    /// The CPU that it queues on; any, if none.
+    /// The CPU that it queues on; `None` means any.
     pub cpu: Option<Cpu>,
 }
 
@@ -100,41 +100,41 @@ pub struct TaskSetup {
 pub struct Disturbances {
     /// CPUs that go offline.
     pub offline: u8,
-    /// Whether memory is short in the beginning.
+    /// Whether memory is short at the beginning.
     pub pressure: bool,
-    /// Whether that may end.
+    /// Whether the shortage may end.
     pub pressure_ends: bool,
-    /// Whether somebody else may start a grace period that is only polled for.
+    /// Whether other code may start a grace period that the tasks only poll for.
     pub others_graces: bool,
-    /// Runs of the shrinker, which calls a monitor directly, while memory is short.
+    /// How often the shrinker may run while memory is short; it calls a monitor directly.
     pub shrinks: u8,
 }
 
 /// Everything that does not change while a machine runs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setup {
-    /// What the kernel is like.
+    /// The kernel's generation.
     pub generation: Generation,
-    /// How large its parts are.
+    /// The sizes of its parts.
     pub sizes: Sizes,
     /// How many CPUs there are.
     pub cpus: u16,
     /// The caches.
     pub caches: Vec<CacheSetup>,
-    /// The objects, all allocated in the beginning.
+    /// The objects; all are allocated at the beginning.
     pub objects: Vec<ObjectSetup>,
     /// The tasks.
     pub tasks: Vec<TaskSetup>,
-    /// What may go wrong.
+    /// What may disturb the run.
     pub disturbances: Disturbances,
-    /// What is wrong with the machine itself: for mutants.
+    /// The fault of the machine, for mutants.
     pub fault: Option<Fault>,
 }
 
-/// How far an object is.
+/// The stages of an object's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Life {
-    /// Allocated, and in use or lost.
+    /// Allocated; in use, or lost.
     Allocated,
     /// Its free is deferred.
     Queued,
@@ -145,7 +145,7 @@ pub enum Life {
 /// One processor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Processor {
-    /// Whether it is gone.
+    /// Whether it is offline.
     pub offline: bool,
     /// Its `struct kfree_rcu_cpu`.
     pub krc: Krc,
@@ -155,7 +155,7 @@ pub struct Processor {
     pub sheaves: Vec<Sheaf>,
 }
 
-/// A kernel, as far as deferred frees go.
+/// A kernel, reduced to deferred frees.
 #[derive(Clone, Debug)]
 pub struct Machine {
     pub(crate) setup: Arc<Setup>,
@@ -166,7 +166,7 @@ pub struct Machine {
     pub(crate) caches: Vec<Cache>,
     pub(crate) objects: Vec<Life>,
     pub(crate) tasks: Vec<Thread>,
-    /// What the shrinker has found ready and is freeing, and the CPU whose monitor it called.
+    /// What the shrinker has found ready and is freeing, with the CPU whose monitor it called.
     pub(crate) shrinker: Option<(Cpu, Taken)>,
     pub(crate) rcu_barrier: Sequence,
     pub(crate) kfree_rcu_barrier: Sequence,
@@ -181,7 +181,7 @@ pub struct Machine {
     pub(crate) shrinks_left: u8,
 }
 
-/// Something that may happen.
+/// A move: something that may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Move {
     /// A task takes its next step, on this CPU.
@@ -192,9 +192,9 @@ pub enum Move {
     GraceEnd,
     /// The monitor of a CPU runs (`kfree_rcu_monitor()`).
     Monitor(Cpu),
-    /// A batch of a CPU is taken up (`kfree_rcu_work()`).
+    /// The work of a batch of a CPU begins (`kfree_rcu_work()`).
     Work(Cpu, u8),
-    /// Whoever frees here frees the next page of his.
+    /// This freer frees the next page that it took off.
     Free(Freer),
     /// A CPU invokes its oldest callback.
     Callback(Cpu),
@@ -204,19 +204,19 @@ pub enum Move {
     Shrink(Cpu),
     /// There is memory again.
     PressureEnds,
-    /// A CPU leaves the online ones.
+    /// A CPU goes offline.
     Offline(Cpu),
-    /// What it left behind is taken care of (`slub_cpu_dead()`).
+    /// The sheaves that it left behind are flushed (`slub_cpu_dead()`).
     Dead(Cpu),
     /// A lingering cache is looked at.
     LingerCheck(CacheIndex),
-    /// Its 21 s are over.
+    /// The 21 s of a lingering cache are over.
     LingerTimeout(CacheIndex),
     /// The work item that releases type-safe caches begins its `rcu_barrier()`.
     ReleaseWork(CacheIndex),
 }
 
-/// Who frees what he took off a list.
+/// What frees objects that were taken off a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Freer {
     /// The monitor of a CPU.
@@ -227,7 +227,7 @@ pub enum Freer {
     Shrinker,
 }
 
-/// Task numbers that the events of a machine carry: its tasks count from 1, workers from here.
+/// Task numbers in a machine's events: its tasks count from 1, workers from here.
 const WORKERS: u32 = 1000;
 
 /// Above the number of any worker.
@@ -237,7 +237,7 @@ const MORE_TASKS: u32 = 1 << 20;
 pub type Seen = Vec<Event>;
 
 impl Machine {
-    /// Everything allocated, nothing queued, every CPU online.
+    /// The first state: everything is allocated, nothing is queued, every CPU is online.
     #[must_use]
     pub fn new(setup: Arc<Setup>) -> Machine {
         let processor =
@@ -267,7 +267,7 @@ impl Machine {
         }
     }
 
-    /// What the watcher is told before anything moves: the caches and their objects.
+    /// The events that introduce the caches and their objects, before anything moves.
     #[must_use]
     pub fn introduction(&self) -> Seen {
         let mut seen = Seen::new();
@@ -296,7 +296,7 @@ impl Machine {
         seen
     }
 
-    /// Everything that may happen next, in an order that only depends on the state.
+    /// Every move that may happen next, in an order that depends only on the state.
     pub fn moves(&self, moves: &mut Vec<Move>) {
         self.task_moves(moves);
         self.grace_moves(moves);
@@ -319,7 +319,7 @@ impl Machine {
         }
     }
 
-    /// Makes one of [`Machine::moves`] happen; gives what can be seen of it.
+    /// Makes one of [`Machine::moves`]. Pushes what a watcher sees of it.
     pub fn apply(&mut self, chosen: Move, seen: &mut Seen) {
         match chosen {
             Move::Task(task, cpu) => self.task_step(task, cpu, seen),
@@ -340,25 +340,25 @@ impl Machine {
         }
     }
 
-    /// What was set up.
+    /// The fixed properties of the machine.
     #[must_use]
     pub fn setup(&self) -> &Setup {
         &self.setup
     }
 
-    /// How far each object is.
+    /// The stage of each object.
     #[must_use]
     pub fn objects(&self) -> &[Life] {
         &self.objects
     }
 
-    /// How far each cache is.
+    /// The state of each cache.
     #[must_use]
     pub fn caches(&self) -> &[Cache] {
         &self.caches
     }
 
-    /// Whether a task has done all it had to do.
+    /// Whether a task has finished its program.
     #[must_use]
     pub fn is_finished(&self, task: TaskIndex) -> bool {
         let program = &self.setup.tasks[usize::from(task.0)].program;
@@ -400,7 +400,7 @@ impl Machine {
         }
     }
 
-    /// Objects of a cache, and how far they are.
+    /// The objects of a cache, and their stages.
     pub(crate) fn objects_of(&self, cache: CacheIndex) -> impl Iterator<Item = (ObjectIndex, Life)> + '_ {
         (0u32..).zip(self.setup.objects.iter().zip(&self.objects)).filter_map(
             move |(index, (setup, life))| (setup.cache == Some(cache)).then_some((ObjectIndex(index), *life)),
@@ -413,7 +413,7 @@ impl Machine {
         ObjectAddress(u64::from(object.0) + 1)
     }
 
-    /// The address by which events name a cache; 0 for memory of none.
+    /// The address by which events name a cache; 0 for memory that belongs to no cache.
     #[must_use]
     pub fn cache_address(&self, cache: CacheIndex) -> CacheAddress {
         CacheAddress(u64::from(cache.0) + 1)
@@ -427,7 +427,7 @@ impl Machine {
     #[must_use]
     pub fn task_number(task: TaskIndex) -> Task {
         let number = u32::from(task.0) + 1;
-        // A simulation has more tasks than there are numbers below those of softirqs and workers.
+        // A simulation may have more tasks than there are numbers below those of softirqs and workers.
         Task(if number < grace::SOFTIRQ { number } else { number + MORE_TASKS })
     }
 
@@ -445,7 +445,7 @@ impl Machine {
         seen.push(Event { time: Time(0), task, cpu, what });
     }
 
-    /// Whether anything whose free is deferred is kept on a CPU.
+    /// Whether a CPU holds objects whose free is deferred.
     #[must_use]
     pub fn holds_objects(&self, cpu: Cpu) -> bool {
         let processor = self.cpu(cpu);

@@ -1,7 +1,7 @@
-//! Op: the steps that tasks are made of, each of which one lock or one wait makes indivisible.
+//! Op: the steps of a task. One lock or one wait makes each of them indivisible.
 //!
-//! An approach is a list of these: what a module's exit path calls, and what the functions that it
-//! calls do. A mutant is the same list without one of them.
+//! An approach is a list of ops: the calls of a module's exit path, and what the called functions do. A
+//! mutant is the same list without one of them.
 
 use super::{CacheIndex, ObjectIndex, TaskIndex};
 use krcu_model::promise::Promise;
@@ -15,7 +15,7 @@ pub enum Lock {
     KfreeRcuBarrier,
 }
 
-/// What a destroy does when it looks at its slabs and finds objects.
+/// What a destroy does if it finds objects in its slabs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Found {
     /// Reports them at once and gives the cache up.
@@ -27,26 +27,27 @@ pub enum Found {
 /// How a lingering destroy ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Linger {
-    /// Whether what is left after 21 s is reported.
+    /// Whether objects that are left after 21 s are reported.
     pub reports_late: bool,
-    /// Whether the workers of `kfree_rcu()` look at the cache after each batch; else only the timer does.
+    /// Whether the workers of `kfree_rcu()` look at the cache after each batch; otherwise only the timer
+    /// does.
     pub early_checks: bool,
-    /// Whether a reader may hold a grace period up for longer than the 21 s: an RCU CPU stall.
+    /// Whether a reader may delay a grace period for longer than the 21 s: an RCU CPU stall.
     pub may_stall: bool,
-    /// Whether a type-safe cache lingers for an `rcu_barrier()` as well.
+    /// Whether a type-safe cache also lingers for an `rcu_barrier()`.
     pub for_rcu_barrier: Option<Batching>,
 }
 
 /// How the lingering destroys of type-safe caches wait for `rcu_barrier()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Batching {
-    /// One work item for all that have come meanwhile (657dc2f97220).
+    /// One work item for all caches that have come meanwhile (657dc2f97220).
     Batched,
     /// Each destroy by itself.
     Each,
 }
 
-/// A call that is seen from outside to begin and to end.
+/// A call whose beginning and end a watcher sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Call {
     /// `rcu_barrier()`.
@@ -62,7 +63,7 @@ pub enum Call {
 pub enum Op {
     /// `kfree_rcu(object, rcu)`.
     Queue(ObjectIndex),
-    /// `kfree_rcu_mightsleep(object)`: two steps when there is no memory for it.
+    /// `kfree_rcu_mightsleep(object)`: two steps if there is no memory for it.
     QueueHeadless(ObjectIndex),
     /// `call_rcu(&object->rcu, callback)`; the callback lies in the module and frees the object.
     CallRcu(ObjectIndex),
@@ -72,9 +73,9 @@ pub enum Op {
     ReadLock(ObjectIndex),
     /// `rcu_read_unlock()`.
     ReadUnlock,
-    /// Waits until another task has done all it had to do.
+    /// Waits until another task has finished its program.
     Join(TaskIndex),
-    /// The exit function returns, and the text of the module that this cache belongs to is gone.
+    /// The exit function returns, and the text of this cache's module is gone.
     Unload(CacheIndex),
     /// A call begins.
     Enter(Call),
@@ -82,38 +83,39 @@ pub enum Op {
     Leave(Call),
     /// `rcu_barrier()` takes its snapshot of the sequence.
     Snap(Lock),
-    /// Takes the mutex, or has nothing to do since a whole operation passed meanwhile: then it goes on
-    /// after the next [`Op::Finish`] of the same lock.
+    /// Takes the mutex. If another caller has done a whole operation meanwhile, goes on after the next
+    /// [`Op::Finish`] of the same lock instead.
     Take(Lock),
     /// Takes the mutex and never rides on another's operation.
     TakeAlways(Lock),
-    /// `rcu_barrier()` counts its callbacks from zero (`barrier_cpu_count`), whoever else was counting.
+    /// `rcu_barrier()` counts its callbacks from zero (`barrier_cpu_count`), even if another caller was
+    /// counting.
     CountFromZero,
-    /// Puts a callback behind the last one of each CPU that has any, one CPU at a time.
+    /// Puts a callback behind the last one of each CPU that has callbacks, one CPU at a time.
     Entrain,
     /// Waits for these callbacks.
     AwaitCallbacks,
     /// Ends the operation and gives the mutex back.
     Finish(Lock),
-    /// `kvfree_rcu_queue_batch()` on every possible CPU with something queued, waiting where both of
-    /// its batches are full.
+    /// `kvfree_rcu_queue_batch()` on every possible CPU that has something queued. Waits while both batches
+    /// of a CPU are full.
     Offload,
-    /// The same, only so that a wait that follows takes less than the monitor's five seconds.
+    /// The same, but only to make a later wait shorter than the monitor's five seconds.
     Hurry,
     /// For every possible CPU: `cancel_delayed_work_sync()` of its monitor, then `flush_rcu_work()` of
     /// its batches.
     Drain,
-    /// `flush_rcu_work()` of the batches of every possible CPU; the monitors go on.
+    /// `flush_rcu_work()` of the batches of every possible CPU; the monitors continue.
     FlushWorks,
     /// Waits until no monitor is freeing what it found ready.
     AwaitMonitors,
-    /// The document's step, one CPU at a time: every bulk page that is on a list, and every object of the
-    /// fallback list, is passed to `call_rcu()`.
+    /// A step of the document, one CPU at a time: passes every bulk page that is on a list, and every object
+    /// of the fallback list, to `call_rcu()`.
     PassPagesToCallRcu {
-        /// Those of batches that wait for a grace period as well.
+        /// Whether pages of batches that wait for a grace period are passed on too.
         of_batches: bool,
     },
-    /// `synchronize_srcu()` against the callers of `kfree_rcu_mightsleep()` that found no memory.
+    /// `synchronize_srcu()`, to wait for callers of `kfree_rcu_mightsleep()` that found no memory.
     SynchronizeSrcu,
     /// `cpus_read_lock()`.
     CpusReadLock,
@@ -121,25 +123,25 @@ pub enum Op {
     CpusReadUnlock,
     /// `flush_rcu_sheaf()` on every online CPU, one at a time: the sheaves of this cache, or of all.
     FlushSheaves(Option<CacheIndex>),
-    /// Takes note of what is queued of this cache.
+    /// Notes which objects of this cache are queued.
     Note(CacheIndex),
-    /// Waits until what was noted is free.
+    /// Waits until the noted objects are free.
     AwaitNoted,
-    /// Nothing queued of this cache: leaves out the next so many steps.
+    /// Skips this many steps if no object of this cache is queued.
     SkipUnlessQueued(CacheIndex, u8),
     /// `kmem_cache_destroy()` is entered.
     DestroyEnter(CacheIndex),
-    /// Under `slab_mutex`: one user less. If others stay, goes on after the next [`Op::Release`].
+    /// Under `slab_mutex`: drops one user. If others stay, goes on after the next [`Op::Release`].
     DropReference(CacheIndex),
     /// `__kmem_cache_shutdown()` begins: this cache's sheaves are flushed on every CPU.
     ShutdownFlush(CacheIndex),
-    /// It looks at its slabs. If objects are left, goes on after the next [`Op::Release`].
+    /// Looks at its slabs. If objects are left, goes on after the next [`Op::Release`].
     Look(CacheIndex, Found),
     /// `slab_kmem_cache_release()`: nothing is left of the cache.
     Release(CacheIndex),
-    /// A work item releases the cache after an `rcu_barrier()` of its own (6.1, for type-safe caches).
+    /// A work item releases the cache after its own `rcu_barrier()` (6.1, for type-safe caches).
     ReleaseLater(CacheIndex),
-    /// Waits until every cache that was passed to a lingering destroy before is gone, or reported.
+    /// Waits until every cache that was passed to a lingering destroy before is gone or reported.
     AwaitLingering,
     /// The same for one cache.
     AwaitDestroyed(CacheIndex),
@@ -148,8 +150,8 @@ pub enum Op {
 }
 
 impl Op {
-    /// What it is in words, and the promise that is broken without it; `None` where it is no wait, lock
-    /// or check.
+    /// The words for it, and the promise that breaks without it; `None` if it is not a wait, a lock or a
+    /// check.
     #[must_use]
     pub fn guard(self) -> Option<(&'static str, Promise)> {
         Some(match self {

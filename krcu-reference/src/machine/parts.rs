@@ -1,5 +1,5 @@
-//! Parts: what lies on a CPU of the machine, as plain data: lists, sheaves, batches, callbacks, and what is being freed. The
-//! files beside this one say what happens to it.
+//! Parts: the plain data of a CPU of the machine: lists, sheaves, batches, callbacks, and what is being freed.
+//! The files beside this one say what happens to these.
 
 use std::collections::VecDeque;
 
@@ -15,13 +15,13 @@ use super::{
 /// A page of pointers (`struct kvfree_rcu_bulk_data`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page {
-    /// What is in it, oldest first.
+    /// Its objects, oldest first.
     pub objects: Vec<ObjectIndex>,
-    /// The grace period that all of it waits for; taken anew with each object (`gp_snap`).
+    /// The grace period that all of them wait for; taken anew with each object (`gp_snap`).
     pub cookie: Cookie,
 }
 
-/// What a CPU has queued (`struct kfree_rcu_cpu`).
+/// The queued objects of a CPU (`struct kfree_rcu_cpu`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Krc {
     /// The fallback list (`head`), oldest first.
@@ -32,11 +32,11 @@ pub struct Krc {
     pub bulk: [Vec<Page>; FREE_N_CHANNELS],
     /// The delayed work (`monitor_work`).
     pub monitor: Monitor,
-    /// Batches that wait for a grace period or are worked off (`krw_arr`).
+    /// Batches that wait for a grace period or that a worker frees (`krw_arr`).
     pub krw: [Krw; KFREE_N_BATCHES],
     /// Empty pages at hand (`nr_bkv_objs`).
     pub cached_pages: u16,
-    /// Whether somebody is on the way to fetch some (`work_in_progress`).
+    /// Whether pages are being fetched (`work_in_progress`).
     pub fill: bool,
 }
 
@@ -46,21 +46,21 @@ pub enum Monitor {
     /// Not queued.
     #[default]
     Idle,
-    /// Its timer runs; `soon` when a page is full.
+    /// Its timer runs.
     Armed {
-        /// One jiffy, not five seconds.
+        /// Whether a page is full, so that the delay is one jiffy and not five seconds.
         soon: bool,
     },
     /// It frees what it found ready.
     Running(Taken),
 }
 
-/// An array of objects of one cache, with one head for all (`struct slab_sheaf`).
+/// An array of objects of one cache, with one head for all of them (`struct slab_sheaf`).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sheaf {
-    /// What is in it.
+    /// Its objects.
     pub objects: Vec<ObjectIndex>,
-    /// Whether there is one at all: it is allocated with its first object.
+    /// Whether it exists: it is allocated with its first object.
     pub present: bool,
 }
 
@@ -71,7 +71,7 @@ impl Krc {
         !self.head.is_empty() || self.bulk.iter().any(|pages| !pages.is_empty())
     }
 
-    /// Objects on the lists (`krc_count()`).
+    /// The number of objects on the lists (`krc_count()`).
     #[must_use]
     pub fn queued(&self) -> usize {
         self.head.len() + self.bulk.iter().flatten().map(|page| page.objects.len()).sum::<usize>()
@@ -85,13 +85,13 @@ pub struct Krw {
     pub pages: [Vec<Page>; FREE_N_CHANNELS],
     /// The fallback list (`head_free`).
     pub head: Vec<ObjectIndex>,
-    /// How far its work is.
+    /// The state of its work.
     pub work: Work,
-    /// What its worker has taken off and not freed.
+    /// What its worker has taken off and not freed yet.
     pub running: Option<Taken>,
-    /// Times that the work was queued.
+    /// How often the work was queued.
     pub requested: u32,
-    /// Times that it has ended.
+    /// How often the work has ended.
     pub finished: u32,
 }
 
@@ -108,19 +108,19 @@ pub enum Work {
 }
 
 impl Krw {
-    /// Whether its lists are empty, so that it can be filled.
+    /// Whether its lists are empty, so that it can be filled again.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.head.is_empty() && self.pages.iter().all(Vec::is_empty)
     }
 
-    /// Whether nothing is in it and nobody works for it.
+    /// Whether it is empty and has no work.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.is_empty() && self.work == Work::Idle && self.running.is_none()
     }
 
-    /// Whether whatever was queued up to `requested` has been worked off.
+    /// Whether all work that was queued up to `requested` has been done.
     pub(crate) fn is_flushed(&self, requested: u32) -> bool {
         self.finished >= requested
     }
@@ -131,10 +131,10 @@ impl Krw {
     }
 }
 
-/// What was taken off the lists, and is freed by several calls, one after the other.
+/// What a worker has taken off the lists, for several free calls that it makes one after the other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// What is still to do, next first.
+    /// The calls that remain, the next one first.
     pub parts: VecDeque<Part>,
 }
 
@@ -148,7 +148,8 @@ pub struct Part {
 }
 
 impl Taken {
-    /// Pages of the first channel, then the second, newest first, then the list: the order of `kfree_rcu_work()`.
+    /// Pages of the first channel, then of the second, the newest first, then the list: the order of
+    /// `kfree_rcu_work()`.
     pub(crate) fn of(pages: [Vec<Page>; FREE_N_CHANNELS], head: Vec<ObjectIndex>) -> Taken {
         let bulk = pages
             .into_iter()
@@ -165,7 +166,7 @@ impl Taken {
 pub struct Callback {
     /// What it does.
     pub duty: Duty,
-    /// When it may.
+    /// The grace period that must end before it runs.
     pub cookie: Cookie,
 }
 
@@ -176,9 +177,9 @@ pub enum Duty {
     Module(ObjectIndex),
     /// Puts the work of a batch on the workqueue (`rcu_work_rcufn()`).
     Work(Cpu, u8),
-    /// Frees what is in a sheaf (`rcu_free_sheaf()`, `rcu_free_sheaf_nobarn()`).
+    /// Frees the objects of a sheaf (`rcu_free_sheaf()`, `rcu_free_sheaf_nobarn()`).
     Sheaf(CacheIndex, Vec<ObjectIndex>),
-    /// Frees what is on a page, or one object of a fallback list: the document's callback.
+    /// Frees the objects of a page, or one object of a fallback list: the callback of the document.
     Page(Vec<ObjectIndex>),
     /// Counts down for `rcu_barrier()` (`rcu_barrier_callback()`).
     Barrier,

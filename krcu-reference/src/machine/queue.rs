@@ -1,10 +1,10 @@
 //! Queue: where `kfree_rcu()` puts an object, under the lock of the CPU that it runs on.
 //!
-//! First a sheaf of the object's cache, where the kernel has them: an array that goes to `call_rcu()`
-//! as a whole when it is full, and that *nothing* flushes before, but a barrier, the cache's shutdown
-//! or the CPU going away. Then the CPU's `krc`: the newest page of pointers of the object's channel, if
-//! it has room or a cached page can take its place. Else the fallback list, linked through the objects'
-//! own heads; or, without a head, a wait for a grace period within the call.
+//! It tries these places in turn. First, a sheaf of the object's cache, where the kernel has sheaves: an
+//! array that goes to `call_rcu()` as a whole when it is full. Before that, only a barrier, the cache's
+//! shutdown or the CPU going away flushes it. Second, the CPU's `krc`: the newest page of pointers of the
+//! object's channel, if it has room or a cached page can take its place. Last, the fallback list, linked
+//! through the objects' own heads. Without a head, the call itself waits for a grace period.
 
 use super::{
     CacheIndex, Life, Machine, ObjectIndex, Seen,
@@ -15,7 +15,7 @@ use super::{
 use krcu_common::QueueForm;
 use krcu_model::event::{Cpu, Site, Task, What};
 
-/// What became of a pointer that was to be queued.
+/// What happened to a pointer that was to be queued.
 pub(crate) enum Put {
     /// It is in a sheaf, on a page or on the list.
     Queued,
@@ -24,7 +24,7 @@ pub(crate) enum Put {
 }
 
 impl Machine {
-    /// `kvfree_call_rcu()` up to the point where a call without memory would wait.
+    /// `kvfree_call_rcu()`, up to the point where a call without memory would wait.
     pub(crate) fn put(
         &mut self,
         object: ObjectIndex,
@@ -86,7 +86,7 @@ impl Machine {
         true
     }
 
-    /// Takes a CPU's sheaf of a cache off it and hands it to `call_rcu()` on that or another CPU.
+    /// Takes the sheaf of a cache off a CPU, and hands it to `call_rcu()` on that CPU or another.
     pub(crate) fn detach_sheaf(&mut self, cpu: Cpu, cache: CacheIndex, on: Cpu) {
         let sheaf = std::mem::take(&mut self.cpu_mut(cpu).sheaves[usize::from(cache.0)]);
         if sheaf.present {
@@ -122,7 +122,7 @@ impl Machine {
         true
     }
 
-    /// The cookie of one who asks for a grace period now (`get_state_synchronize_rcu()`).
+    /// The cookie for a request that is made now (`get_state_synchronize_rcu()`).
     pub(crate) fn ask(&self) -> Cookie {
         if self.has_fault(Fault::HalfAGrace) { self.grace.half_a_snap() } else { self.grace.snap() }
     }

@@ -1,4 +1,4 @@
-//! Run: what each op does, once it is its turn.
+//! Run: the effect of each op when it is its turn.
 
 use super::{
     CacheIndex, Life, Machine, ObjectIndex, Seen, TaskIndex,
@@ -38,7 +38,7 @@ impl Machine {
             }
             Op::ReadLock(object) => {
                 if self.life(object) != Life::Allocated {
-                    // A reader that finds nothing is of no interest to anybody.
+                    // A reader that finds nothing needs no further steps.
                     self.skip_past(task, |op| op == Op::ReadUnlock);
                     return;
                 }
@@ -205,7 +205,7 @@ impl Machine {
         }
     }
 
-    /// The first time takes note of the caches, the second has seen them settled.
+    /// The first visit notes the caches, the last one has seen them settled.
     fn await_caches(&mut self, task: TaskIndex, caches: Vec<CacheIndex>) {
         let is_first = !self.task(task).has_noted;
         if is_first && !caches.iter().all(|cache| self.is_settled(*cache)) {

@@ -1,18 +1,19 @@
-//! Sequence: how RCU counts operations that others may ride on, and when one of them is enough.
+//! Sequence: how RCU counts operations that several callers may share, and when one operation is enough for a
+//! caller.
 //!
-//! The kernel's `rcu_seq` keeps a counter with two state bits. What it is used for here is one rule: an
-//! operation that was in flight when somebody asked is not enough for him, since it may have begun
-//! before; the next one is. Grace periods (`rcu_state.gp_seq`) and `rcu_barrier()`
+//! The kernel's `rcu_seq` keeps a counter with two state bits. This file needs one rule of it: an operation
+//! that was in flight when a caller asked is not enough for that caller, because it may have begun too early;
+//! the next one is enough. Grace periods (`rcu_state.gp_seq`) and `rcu_barrier()`
 //! (`rcu_state.barrier_sequence`) both count this way.
 
-/// Operations that began and ended, at most one in flight.
+/// The number of operations that began and that ended; at most one is in flight.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sequence {
     begun: u32,
     ended: u32,
 }
 
-/// How many operations must have ended for the one who asked (`rcu_seq_snap()`).
+/// How many operations must have ended for a caller that asked (`rcu_seq_snap()`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cookie(pub(crate) u32);
 
@@ -33,13 +34,13 @@ impl Sequence {
         self.begun != self.ended
     }
 
-    /// What to wait for, from now on: the next one to begin.
+    /// The cookie of a caller that asks now: it waits for the next operation to begin.
     #[must_use]
     pub fn snap(&self) -> Cookie {
         Cookie(self.begun + 1)
     }
 
-    /// The cookie of one who would be content with the operation in flight: a fault, for mutants.
+    /// The cookie of a caller that accepts the operation in flight: a fault, for mutants.
     pub(crate) fn half_a_snap(&self) -> Cookie {
         Cookie(self.ended + 1)
     }
@@ -50,7 +51,7 @@ impl Sequence {
         self.ended >= cookie.0
     }
 
-    /// How many operations are still to end: all that a cookie means for what may follow.
+    /// How many operations still have to end. A cookie means nothing else for the future.
     #[must_use]
     pub fn remaining(&self, cookie: Cookie) -> u32 {
         cookie.0.saturating_sub(self.ended)

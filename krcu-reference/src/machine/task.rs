@@ -1,7 +1,7 @@
 //! Task: a thread and the step that it takes next.
 //!
-//! A step is one [`Op`], and with it those that follow and that nobody else could tell apart from it:
-//! the return from a wait, an unlock, the snapshot at the entry of a call.
+//! A step is one [`Op`], together with the following ops that no other task can tell apart from it: the
+//! return from a wait, an unlock, the snapshot at the entry of a call.
 
 use super::{
     CacheIndex, Life, Machine, Move, ObjectIndex, Seen, TaskIndex,
@@ -18,7 +18,7 @@ pub struct Thread {
     pub next: u32,
     /// The CPU that it last ran on.
     pub cpu: Cpu,
-    /// The CPUs at which an op that goes over all of them, in any order, has been.
+    /// The CPUs that an op over all CPUs has visited, in any order.
     pub visited: CpuSet,
     /// Whether it has noted what its op waits for.
     pub has_noted: bool,
@@ -26,7 +26,7 @@ pub struct Thread {
     pub cookies: [Cookie; 2],
     /// Objects that it waits for.
     pub noted: Vec<ObjectIndex>,
-    /// Tasks that it waits for: those that were inside a call without memory.
+    /// Tasks that it waits for: those that were inside a call that found no memory.
     pub noted_tasks: Vec<TaskIndex>,
     /// Caches that it waits for.
     pub noted_caches: Vec<CacheIndex>,
@@ -34,7 +34,7 @@ pub struct Thread {
     pub waiting: Option<Cookie>,
     /// What it holds in its read-side critical section, if it is in one.
     pub reading: Option<ObjectIndex>,
-    /// The CPU whose batches it flushes, and the requests up to which.
+    /// The CPU whose batches it flushes, and up to which requests.
     pub flush: Option<(Cpu, [u32; KFREE_N_BATCHES])>,
     /// Calls of `flush_rcu_work()` since it entered a destroy.
     pub flushed: u32,
@@ -75,7 +75,7 @@ impl Thread {
 }
 
 impl Op {
-    /// Whether it has a turn for each CPU. Their order means nothing to it.
+    /// Whether it visits all CPUs, in any order.
     #[must_use]
     pub fn goes_over_all(self) -> bool {
         matches!(
@@ -124,7 +124,7 @@ impl Machine {
         &mut self.tasks[usize::from(task.0)]
     }
 
-    /// The op that a task is at.
+    /// The next op of a task.
     #[must_use]
     pub fn next_op(&self, task: TaskIndex) -> Option<Op> {
         self.op_at(task, self.task(task).next)
@@ -154,7 +154,7 @@ impl Machine {
         }
     }
 
-    /// The CPUs at which an op that goes over all of them can be next.
+    /// The CPUs that an op over all CPUs can visit next.
     pub(super) fn turns(&self, task: TaskIndex, op: Op) -> impl Iterator<Item = Cpu> + '_ {
         let thread = self.task(task);
         self.cpu_numbers().filter(move |cpu| match thread.flush {
@@ -200,7 +200,7 @@ impl Machine {
             if !op.follows(before) || !self.is_enabled(task, op) {
                 break;
             }
-            // An op that is not through yet (a call that waits) is followed by nothing.
+            // An op that has not finished (a call that waits) has nothing after it.
             if op == before {
                 break;
             }
@@ -217,7 +217,7 @@ impl Machine {
         thread.flush = None;
     }
 
-    /// Goes on after the next op that `is_target`, or at the end.
+    /// Goes on after the next op that `is_target`, or at the end of the program.
     pub(super) fn skip_past(&mut self, task: TaskIndex, is_target: impl Fn(Op) -> bool) {
         loop {
             let op = self.next_op(task);
@@ -228,7 +228,7 @@ impl Machine {
         }
     }
 
-    /// An op that goes over all CPUs has done with this one.
+    /// Notes that an op over all CPUs has visited this one.
     pub(super) fn has_visited(&mut self, task: TaskIndex, cpu: Cpu) {
         let thread = self.task_mut(task);
         thread.visited.add(cpu);
@@ -239,7 +239,7 @@ impl Machine {
         }
     }
 
-    /// The lock that a task waits for or has: whether two callers meet at it.
+    /// The lock that a task waits for or holds; two callers with the same lock meet there.
     #[must_use]
     pub fn waits_for_lock(&self, task: TaskIndex) -> Option<Lock> {
         match self.next_op(task) {
@@ -248,7 +248,7 @@ impl Machine {
         }
     }
 
-    /// Where a task that is in the middle of an op that goes over all CPUs can go on.
+    /// The CPU on which a task in the middle of an op over all CPUs can continue.
     #[must_use]
     pub fn next_turn(&self, task: TaskIndex) -> Option<Cpu> {
         let thread = self.task(task);
@@ -257,7 +257,7 @@ impl Machine {
         is_between.then(|| self.turns(task, op).next()).flatten()
     }
 
-    /// Whether the next step of a task is to ride on another's operation.
+    /// Whether a task's next step is to ride on another caller's operation.
     #[must_use]
     pub fn rides(&self, task: TaskIndex) -> bool {
         let Some(Op::Take(lock)) = self.next_op(task) else { return false };

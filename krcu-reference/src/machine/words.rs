@@ -29,7 +29,7 @@ impl Machine {
                     Freer::Work(cpu, slot) => format!("the worker of batch {slot} of CPU {}", cpu.0),
                     Freer::Shrinker => "the shrinker".to_owned(),
                 };
-                format!("{who} frees what comes next on what it took off")
+                format!("{who} frees the next objects that it took off")
             }
             Move::Callback(cpu) => {
                 let duty = self.cpu(cpu).callbacks.front().map(|callback| match &callback.duty {

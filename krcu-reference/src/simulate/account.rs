@@ -1,4 +1,4 @@
-//! Account: what is written down of each exit path and of each cache's end while a simulation runs.
+//! Account: what a simulation notes about each exit path and about the end of each cache.
 
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ use crate::machine::{
 };
 use krcu_model::event::{Event, Time, What};
 
-/// What is known of one exit path.
+/// The notes about one exit path.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Account {
     pub(super) entered: Option<Time>,
@@ -19,14 +19,14 @@ pub(super) struct Account {
     pub(super) returned: Option<Time>,
     pub(super) left: Option<Time>,
     pub(super) is_alias: bool,
-    /// What was outstanding at the entry and has to be waited for.
+    /// The objects that were outstanding at the entry and that it has to wait for.
     covered: Vec<ObjectIndex>,
     pub(super) own: u64,
     pub(super) other: u64,
     pub(super) forced: u64,
 }
 
-/// What is known of the end of a cache.
+/// The notes about the end of a cache.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ending {
     /// The exit path that looked at its slabs.
@@ -37,21 +37,21 @@ pub(super) struct Ending {
     pub(super) given_up: Option<Time>,
 }
 
-/// What is written down.
+/// All notes.
 #[derive(Debug)]
 pub(super) struct Accounts {
     pub(super) exits: Vec<Exit>,
-    /// Exit paths of each task that have not ended, by their place among all.
+    /// For each task, its exit paths that have not ended, by their numbers.
     ahead: Vec<VecDeque<usize>>,
     pub(super) accounts: Vec<Account>,
     pub(super) endings: Vec<Ending>,
     pub(super) freed_at: Vec<Option<Time>>,
     pub(super) objects_of: Vec<Vec<ObjectIndex>>,
-    /// The last grace period that somebody asked for who was in no exit path.
+    /// The last grace period that was asked for outside of any exit path.
     natural: Cookie,
-    /// Those that exit paths asked for and that have not begun.
+    /// The grace periods that exit paths asked for and that have not begun.
     forced: VecDeque<(Cookie, usize)>,
-    /// The last that anybody asked for.
+    /// The last grace period that was asked for.
     asked: Cookie,
 }
 
@@ -74,7 +74,7 @@ impl Accounts {
         }
     }
 
-    /// The exit path in which a task's next step is.
+    /// The exit path that a task's next step belongs to.
     pub(super) fn exit_of(&self, task: TaskIndex) -> Option<usize> {
         self.ahead[usize::from(task.0)].front().copied()
     }
@@ -84,12 +84,12 @@ impl Accounts {
         self.endings[usize::from(cache.0)].exit
     }
 
-    /// The cache that an exit path is of.
+    /// The cache of an exit path.
     pub(super) fn cache_of(&self, exit: usize) -> CacheIndex {
         self.exits[exit].cache
     }
 
-    /// Objects that a cache ever has.
+    /// The number of objects that a cache ever has.
     pub(super) fn objects_of(&self, cache: CacheIndex) -> usize {
         self.objects_of[usize::from(cache.0)].len()
     }
@@ -104,7 +104,7 @@ impl Accounts {
         }
     }
 
-    /// It has taken it.
+    /// A task has taken a step.
     pub(super) fn after_step(&mut self, machine: &Machine, task: TaskIndex, now: Time) {
         let Some(place) = self.exit_of(task) else { return };
         let (exit, next) = (self.exits[place], machine.task(task).next);
@@ -131,7 +131,7 @@ impl Accounts {
         }
     }
 
-    /// Somebody asked for a grace period.
+    /// A grace period was asked for.
     pub(super) fn ask(&mut self, cookie: Cookie, exit: Option<usize>) {
         self.asked = self.asked.max(cookie);
         match exit {
@@ -140,12 +140,12 @@ impl Accounts {
         }
     }
 
-    /// The last grace period that anybody asked for.
+    /// The last grace period that was asked for.
     pub(super) fn asked(&self) -> Cookie {
         self.asked
     }
 
-    /// A grace period begins, for those who asked or for others.
+    /// A grace period begins, because it was asked for or because others need it.
     pub(super) fn grace_begins(&mut self, begun: Cookie, for_others: bool) {
         if self.natural < begun
             && !for_others
@@ -192,7 +192,7 @@ impl Accounts {
         ending.reported.get_or_insert(now);
     }
 
-    /// What is outstanding and is waited for.
+    /// The objects that are outstanding and that the exit path waits for.
     fn outstanding(&self, machine: &Machine, cache: CacheIndex, scope: Scope) -> Vec<ObjectIndex> {
         let mut objects = Vec::new();
         let queued_of = |cache: CacheIndex| {
@@ -226,7 +226,7 @@ impl Accounts {
     }
 }
 
-/// Whatever a CPU has on lists, in batches, and in the hands of its monitor and workers.
+/// Everything that a CPU has on lists, in batches, and in the hands of its monitor and workers.
 fn lists(krc: &Krc, objects: &mut Vec<ObjectIndex>) {
     fn pages(pages: &[Vec<Page>], objects: &mut Vec<ObjectIndex>) {
         objects.extend(pages.iter().flatten().flat_map(|page| &page.objects));

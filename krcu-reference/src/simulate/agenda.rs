@@ -1,8 +1,8 @@
 //! Agenda: what is due next.
 //!
-//! What is due at the same time comes in the order of the workload's actions, and after these in the
-//! order in which it became due. An entry may be outlived by what it is about (a monitor that a barrier
-//! has cancelled): who takes it looks.
+//! At the same time, the workload's actions come first, in their order; then everything else, in the order in
+//! which it became due. An entry may be out of date (for example, for a monitor that a barrier has
+//! cancelled). The code that takes an entry checks that.
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
@@ -14,9 +14,9 @@ use krcu_model::event::{Cpu, Time};
 pub(super) enum Due {
     /// A task takes its next step.
     Task(TaskIndex),
-    /// A grace period begins that somebody waits for.
+    /// A grace period begins that a task waits for.
     GraceBegin,
-    /// One begins that is needed elsewhere, if so many have begun before.
+    /// A grace period begins that is needed elsewhere, if this many have begun before.
     OthersGrace(u32),
     GraceEnd,
     Monitor(Cpu),
@@ -24,35 +24,35 @@ pub(super) enum Due {
     Free(Freer),
     Callback(Cpu),
     FillPages(Cpu),
-    /// A lingering cache is looked at, because its last object was freed.
+    /// A lingering cache is checked, because its last object was freed.
     LingerLook(CacheIndex),
-    /// Its timer ends.
+    /// The timer of a lingering cache ends.
     LingerTimer(CacheIndex),
-    /// The work item that releases type-safe caches takes up all that have come.
+    /// The work item that releases type-safe caches takes all that have come.
     ReleaseWork,
     Pressure(bool),
-    /// The shrinker goes over the CPUs, from this one on.
+    /// The shrinker visits the CPUs, beginning with this one.
     Shrink(Cpu),
 }
 
-/// What is due, earliest first.
+/// Everything that is due, the earliest first.
 #[derive(Debug)]
 pub(super) struct Agenda {
     heap: BinaryHeap<Reverse<(Time, u64, Due)>>,
     next: u64,
-    /// Entries that come again and again by themselves.
+    /// How many entries recur by themselves.
     recurring: usize,
 }
 
 impl Due {
-    /// Whether it comes again by itself, as long as anything else is to come.
+    /// Whether the entry recurs by itself, as long as any other entry remains.
     fn recurs(self) -> bool {
         matches!(self, Due::OthersGrace(_) | Due::LingerTimer(_))
     }
 }
 
 impl Agenda {
-    /// With room for so many actions in front of what follows from them.
+    /// An agenda with room for this many actions, which come before what follows from them.
     pub(super) fn new(actions: u64) -> Agenda {
         Agenda { heap: BinaryHeap::new(), next: actions, recurring: 0 }
     }
@@ -62,14 +62,14 @@ impl Agenda {
         self.heap.push(Reverse((at, position, due)));
     }
 
-    /// Something that follows.
+    /// Adds something that follows from an action.
     pub(super) fn put(&mut self, at: Time, due: Due) {
         self.heap.push(Reverse((at, self.next, due)));
         self.next += 1;
         self.recurring += usize::from(due.recurs());
     }
 
-    /// Something that comes behind whatever else is due at that time, and only once at a time.
+    /// Adds an entry after everything else at that time, and only once for each time.
     pub(super) fn put_last(&mut self, at: Time, due: Due) {
         self.heap.push(Reverse((at, u64::MAX, due)));
     }
@@ -80,7 +80,7 @@ impl Agenda {
         Some((at, due))
     }
 
-    /// Whether such an entry is there.
+    /// Whether there is such an entry.
     #[cfg(test)]
     pub(super) fn has(&self, wanted: impl Fn(&Due) -> bool) -> bool {
         self.heap.iter().any(|Reverse((_, _, due))| wanted(due))

@@ -1,7 +1,7 @@
-//! Back-test: how far the machine is off, where a kernel was seen to wait.
+//! Back-test: how far the machine is off, for waits that were measured on a kernel.
 //!
-//! On a kernel that has a barrier in its destroy, the simulated wait under `upstream`, of the generation
-//! that this kernel shows, stands beside the measured one. Nothing is fitted: what is off is off.
+//! If a kernel has a barrier in its destroy, the simulated wait of `upstream`, in the generation that this
+//! kernel shows, is compared with the measured wait. Nothing is fitted to the measurements.
 
 use serde::Serialize;
 
@@ -10,17 +10,17 @@ use super::Outcome;
 /// A wait that was measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// The destroy, by its place among the destroys of the workload.
+    /// The destroy, by its number among the destroys of the workload.
     pub destroy: usize,
-    /// Nanoseconds from the entry of the destroy to that of `__kmem_cache_shutdown()`, with those in a barrier for
-    /// `kfree_rcu()` that the same task called before, where its exit path began with one.
+    /// Nanoseconds from the entry of the destroy to the entry of `__kmem_cache_shutdown()`. If the exit path
+    /// began with a barrier for `kfree_rcu()`, the time of the same task in that barrier is added.
     pub wait_ns: u64,
-    /// Of these, after the last deferred free of that time: what the task takes to wake up and go on, which is not
-    /// simulated.
+    /// Of these, the nanoseconds after the last deferred free of that time: the task needs them to wake up
+    /// and go on, which is not simulated.
     pub after_last_free_ns: u64,
 }
 
-/// A destroy whose wait was both simulated and measured.
+/// A destroy whose wait was simulated and measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pair {
     /// The cache's name.
@@ -33,23 +33,23 @@ pub struct Pair {
     pub after_last_free_ns: u64,
 }
 
-/// How far the machine is off.
+/// The differences between the machine and the kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct BackTest {
-    /// In the order of the measured waits.
+    /// The pairs, in the order of the measured waits.
     pub pairs: Vec<Pair>,
-    /// Measured waits that the simulation has no wait for.
+    /// Measured waits without a simulated wait.
     pub unmatched: u64,
-    /// Sum of the simulated ones.
+    /// The sum of the simulated waits.
     pub simulated_ns: u64,
-    /// Sum of the measured ones.
+    /// The sum of the measured waits.
     pub measured_ns: u64,
-    /// Sum of what of them is not simulated.
+    /// The sum of those parts of the measured waits that are not simulated.
     pub after_last_free_ns: u64,
 }
 
 impl Pair {
-    /// Simulated less measured, in nanoseconds: above 0 when the machine waits too long.
+    /// Simulated minus measured, in nanoseconds: above 0 if the machine waits too long.
     #[must_use]
     pub fn off_ns(&self) -> i128 {
         i128::from(self.simulated_ns) - i128::from(self.measured_ns)
@@ -57,7 +57,7 @@ impl Pair {
 }
 
 impl BackTest {
-    /// Adds what comes after it in the same run of a kernel.
+    /// Adds the next part of the same run of a kernel.
     pub fn extend(&mut self, later: BackTest) {
         self.pairs.extend(later.pairs);
         self.unmatched += later.unmatched;
@@ -66,21 +66,21 @@ impl BackTest {
         self.after_last_free_ns = self.after_last_free_ns.saturating_add(later.after_last_free_ns);
     }
 
-    /// The simulated waits in parts per thousand of the measured ones, all together; `None` when nothing
-    /// was measured.
+    /// The sum of the simulated waits, in parts per thousand of the measured sum; `None` if nothing was
+    /// measured.
     #[must_use]
     pub fn per_mille(&self) -> Option<u128> {
         (u128::from(self.simulated_ns) * 1000).checked_div(u128::from(self.measured_ns))
     }
 
-    /// The same of the measured ones until their last free.
+    /// The same, of the measured waits up to their last free.
     #[must_use]
     pub fn per_mille_until_last_free(&self) -> Option<u128> {
         let until = self.measured_ns.saturating_sub(self.after_last_free_ns);
         (u128::from(self.simulated_ns) * 1000).checked_div(u128::from(until))
     }
 
-    /// The median of the pairs' [`Pair::off_ns`], without their signs; `None` when there is no pair.
+    /// The median of the absolute values of the pairs' [`Pair::off_ns`]; `None` if there is no pair.
     #[must_use]
     pub fn median_off_ns(&self) -> Option<u128> {
         let mut off: Vec<u128> = self.pairs.iter().map(|pair| pair.off_ns().unsigned_abs()).collect();
@@ -89,7 +89,7 @@ impl BackTest {
     }
 }
 
-/// Puts the simulated waits beside the measured ones.
+/// Compares the simulated waits with the measured ones.
 #[must_use]
 pub fn back_test(simulated: &Outcome, measured: &[Wait]) -> BackTest {
     let mut test = BackTest::default();

@@ -5,7 +5,8 @@ use crate::machine::{CacheIndex, Move, cache::End, op::Batching};
 use krcu_model::event::Cpu;
 
 impl Simulation<'_> {
-    /// The shrinker goes over the CPUs, and waits with the next until it has freed what it took off the last.
+    /// The shrinker visits the CPUs. Before it visits the next, it waits until it has freed what it took off
+    /// the last.
     pub(super) fn shrink(&mut self, from: Cpu) {
         for cpu in self.machine.cpu_numbers().skip(usize::from(from.0)) {
             if self.machine.shrinker.is_some() {
@@ -41,7 +42,8 @@ impl Simulation<'_> {
             self.linger_look(cache);
             return;
         }
-        // The clock does not know whether what is left has leaked or has not had its grace period.
+        // The clock does not know whether an object that is left has leaked or is still waiting for its grace
+        // period.
         if linger.reports_late && !reported {
             self.apply(Move::LingerTimeout(cache), None);
         }
@@ -55,7 +57,7 @@ impl Simulation<'_> {
         self.agenda.put(at, Due::LingerTimer(cache));
     }
 
-    /// The work item takes up all that have come, and calls `rcu_barrier()` once for them.
+    /// The work item takes all caches that have come, and calls `rcu_barrier()` once for them.
     pub(super) fn release_work(&mut self) {
         self.release_due = false;
         let caches = std::mem::take(&mut self.to_release);

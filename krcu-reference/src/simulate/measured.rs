@@ -1,7 +1,7 @@
-//! Measured: how long things take, as samples that were observed or constants that are assumed.
+//! Measured: how long things take, as samples that were observed or as constants that are assumed.
 //!
-//! A simulation draws a sample each time that something takes time, by a generator of its own for each
-//! kind of input: that one kind is drawn more often changes nothing of the others.
+//! A simulation draws a sample each time that something takes time. Each kind of input has its own generator:
+//! if one kind is drawn more often, the others do not change.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use krcu_model::event::Time;
 pub enum Origin {
     /// It was measured, on the kernel whose workload is simulated.
     Observed,
-    /// It was not, and is what the source says.
+    /// It was not measured; it is a constant from the kernel's source or the document.
     Assumed,
 }
 
@@ -27,13 +27,13 @@ pub struct Input {
 }
 
 impl Input {
-    /// Always the same, for a reason that `source` names.
+    /// A constant, for the reason in `source`.
     #[must_use]
     pub fn assumed(ns: u64, source: &str) -> Input {
         Input { samples: vec![ns], origin: Origin::Assumed, source: source.to_owned() }
     }
 
-    /// What was observed, and where; `None` when nothing was.
+    /// Samples that were observed, and where; `None` if there are none.
     #[must_use]
     pub fn observed(samples: Vec<u64>, source: &str) -> Option<Input> {
         (!samples.is_empty()).then(|| Input { samples, origin: Origin::Observed, source: source.to_owned() })
@@ -52,7 +52,7 @@ impl Input {
 pub enum InputKind {
     /// A grace period, from its beginning to its end.
     Grace,
-    /// From the end of a grace period to the beginning of the next that others need.
+    /// From the end of a grace period to the beginning of the next one that others need.
     BetweenGrace,
     /// The free of one object.
     Free,
@@ -62,11 +62,11 @@ pub enum InputKind {
     SoftirqDelay,
     /// From the first object of a CPU's lists to its monitor.
     Drain,
-    /// The same when a page is full.
+    /// The same, if a page is full.
     FullPageDrain,
     /// From a lingering destroy to the report of what is left.
     LingerTimeout,
-    /// From the moment at which somebody asks for a grace period, while none is in flight, to its beginning.
+    /// From a request for a grace period, while none is in flight, to its beginning.
     GraceStart,
 }
 
@@ -85,7 +85,7 @@ impl InputKind {
     ];
 }
 
-/// A grace period of the run whose workload is simulated, in nanoseconds from the workload's beginning.
+/// A grace period of the recorded run, in nanoseconds from the workload's beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RecordedGrace {
     /// When it began.
@@ -97,25 +97,25 @@ pub struct RecordedGrace {
 /// How long things take, in nanoseconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Measured {
-    /// The grace periods as they came, one after the other, where that is known. While they last, a simulated
-    /// one takes as long as that which began nearest to it, and others need one when one had begun: a grace
-    /// period is long because of what runs meanwhile, and more is queued and waited for in long ones than in
-    /// short ones. After the last, `grace` and `between_grace` are drawn.
+    /// The recorded grace periods in their order, if they are known. A simulated one takes as long as the
+    /// recorded one that began nearest to it, and others need one when a recorded one began. The reason: a
+    /// grace period is long because of what runs meanwhile, and more is queued and waited for in long ones
+    /// than in short ones. After the last recorded one, `grace` and `between_grace` are drawn.
     pub recorded: Vec<RecordedGrace>,
     /// A grace period, from its beginning to its end.
     pub grace: Input,
-    /// From the moment at which somebody asks for one, while none is in flight, to its beginning: a request is seen to
-    /// at the next tick. What is asked for earlier begins when the one before it ends.
+    /// From a request for a grace period, while none is in flight, to its beginning: the kernel sees a
+    /// request at the next tick. An earlier request is served when the grace period in flight ends.
     pub grace_start: Input,
-    /// From the end of one to the beginning of the next that somebody else needs, who is not in the
-    /// workload; `None` when there is nobody else: then those who only poll for one wait until it is
-    /// needed by others or by a batch.
+    /// From the end of a grace period to the beginning of the next one that tasks outside of the workload
+    /// need. `None` if there are no such tasks: then a task that only polls waits until others or a batch
+    /// need a grace period.
     pub between_grace: Option<Input>,
-    /// The free of one object, whoever frees it.
+    /// The free of one object.
     pub free: Input,
     /// A work item, from its queueing to its beginning.
     pub worker_delay: Input,
-    /// Callbacks, from the moment at which the first may run to its beginning.
+    /// From the moment at which the first callback may run to its beginning.
     pub softirq_delay: Input,
     /// From the first object on a CPU's lists to its monitor (`KFREE_DRAIN_JIFFIES`).
     pub drain: Input,
@@ -126,8 +126,8 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The kernel's own delays, with a grace period and the free of an object as given, and workers and
-    /// softirqs that begin at once.
+    /// The kernel's own delays, with the given inputs for a grace period and the free of an object. Workers
+    /// and softirqs begin at once.
     #[must_use]
     pub fn assuming(grace: Input, free: Input) -> Measured {
         Measured {
@@ -144,7 +144,8 @@ impl Measured {
         }
     }
 
-    /// How long a grace period takes that begins then, by the recorded ones; `None` after the last.
+    /// How long a grace period takes that begins at this time, from the recorded ones; `None` after the last
+    /// of them.
     pub(super) fn recorded_length(&self, begin: Time) -> Option<u64> {
         let Time(begin_ns) = begin;
         let later = self.recorded.partition_point(|grace| grace.begin_ns < begin_ns);
@@ -157,7 +158,7 @@ impl Measured {
         Some(nearest.end_ns.saturating_sub(nearest.begin_ns))
     }
 
-    /// When the next recorded grace period begins, after then.
+    /// When the next recorded grace period begins, after this time.
     pub(super) fn next_recorded(&self, after: Time) -> Option<Time> {
         let place = self.recorded.partition_point(|grace| grace.begin_ns <= after.0);
         self.recorded.get(place).map(|grace| Time(grace.begin_ns))
@@ -178,18 +179,18 @@ impl Measured {
     }
 }
 
-/// An input that a row rests on.
+/// An input that a row depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct InputUse {
-    /// Of what.
+    /// The kind.
     pub input: InputKind,
     /// Whether it was observed.
     pub origin: Origin,
     /// Where it comes from.
     pub source: String,
-    /// Samples that there are.
+    /// The number of samples.
     pub samples: u64,
-    /// How often one was drawn, or taken from its place: an input that never was has no part in the row.
+    /// How often a sample was drawn, or taken at its recorded place. An input with 0 has no part in the row.
     pub draws: u64,
 }
 
@@ -207,7 +208,7 @@ impl<'a> Dice<'a> {
         Dice { measured, seeds, draws: [0; InputKind::ALL.len()] }
     }
 
-    /// A sample, in nanoseconds; `None` where there is no such input.
+    /// A sample, in nanoseconds; `None` if there is no such input.
     pub(super) fn draw(&mut self, kind: InputKind) -> Option<u64> {
         let samples = &self.measured.input(kind)?.samples;
         let place = kind as usize;
@@ -220,7 +221,7 @@ impl<'a> Dice<'a> {
         samples.get(usize::try_from(chosen).unwrap_or(0)).copied()
     }
 
-    /// One was taken from where it stood, not drawn.
+    /// A sample was taken at its recorded place, not drawn.
     pub(super) fn note(&mut self, kind: InputKind) {
         self.draws[kind as usize] += 1;
     }

@@ -1,29 +1,29 @@
 //! Simulate: the reference machine with a clock, to say what an approach would have cost.
 //!
-//! The checker takes every move of a machine; here each move has a time at which it is due, and the
-//! earliest is taken. A [`Workload`] says who queues and destroys what and when, [`Measured`] how long
-//! grace periods, frees and workers take: distributions that were recorded, or constants that are
-//! assumed, and every row says which. No duration is in this code.
+//! The checker takes every move of a machine. Here each move has a time at which it is due, and the earliest
+//! is taken. A [`Workload`] says which tasks queue and destroy what, and when. [`Measured`] says how long
+//! grace periods, frees and workers take: distributions that were recorded, or constants that are assumed,
+//! and every row says which. This code contains no durations.
 //!
-//! What is due when:
+//! The table says when each move is due:
 //!
-//! | move | due |
+//! | move | when it is due |
 //! | --- | --- |
-//! | a monitor | its delay after it was armed, the short one once a page is full |
-//! | a grace period begins | when the one before it ends, or a start's delay after somebody asks; then after all else |
-//! | the same, for those who only poll | when that of others begins |
-//! | it ends | a duration after it began: where the recorded ones are known in their places, that of the nearest |
-//! | a batch is taken up, the page cache is filled, a work item releases caches | a worker's delay later |
-//! | callbacks | a softirq's delay after they may run, then one after the other |
-//! | whoever frees | what each object costs, for as many as the call frees; one after the other |
-//! | a step of a task | at once when it can be taken, but a workload's action at its own time |
-//! | a lingering cache is looked at | with its last object's free; by the timer alone, each time that it ends |
+//! | a monitor runs | its delay after it was armed; the short delay once a page is full |
+//! | a grace period begins for a waiting task | when the last one ends, or a start's delay after the request; last at that time |
+//! | a grace period begins for polling tasks only | when others need one |
+//! | a grace period ends | a duration after it began; if the recorded ones are known, that of the nearest |
+//! | a batch's work begins, the page cache is filled, a work item releases caches | a worker's delay later |
+//! | callbacks run | a softirq's delay after they may run, then one after the other |
+//! | a call frees objects | after the cost of each object that it frees; one call after the other |
+//! | a task takes a step | at once when it can; a workload's action at its own time |
+//! | a lingering cache is checked | when its last object is freed; or only by the timer, each time that it ends |
 //!
-//! What a watcher would see goes, with its time, to the same [`State`](krcu_model::State) that takes a
-//! kernel's events: what is unsafe or a false report in a row is that engine's judgement.
+//! The events that a watcher would see go, with their times, to the same [`State`](krcu_model::State) that
+//! takes a kernel's events. That state decides whether a row is unsafe, and whether a report is false.
 //!
-//! Not simulated: the time that the steps of a task take by themselves, contention for CPUs and locks,
-//! CPUs that go offline, and readers other than in the durations of grace periods.
+//! Not simulated: the time that a task's steps take by themselves, contention for CPUs and locks, CPUs that
+//! go offline, and readers, except in the durations of grace periods.
 
 mod account;
 mod agenda;

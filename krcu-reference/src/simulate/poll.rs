@@ -1,4 +1,4 @@
-//! Poll: what the last move has made due, and when that is.
+//! Poll: which moves are due after the last move, and when.
 
 use super::{agenda::Due, measured::InputKind, run::Simulation};
 use crate::machine::{
@@ -9,27 +9,27 @@ use crate::machine::{
 };
 use krcu_model::event::{Cpu, Time};
 
-/// What is on the agenda of a CPU.
+/// What the agenda has for a CPU.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CpuPlan {
-    /// Whether its monitor's delay is the short one, and when it ends.
+    /// Whether its monitor's delay is the short one, and when the delay ends.
     pub(super) armed: Option<(bool, Time)>,
-    /// The batches that a worker is about to take up.
+    /// The batches whose worker is about to begin.
     pub(super) works: [bool; KFREE_N_BATCHES],
-    /// Those that a worker is freeing.
+    /// The batches whose worker is freeing.
     pub(super) work_frees: [bool; KFREE_N_BATCHES],
-    /// Its monitor frees what it found ready.
+    /// Whether its monitor frees what it found ready.
     pub(super) monitor_frees: bool,
-    /// Its page cache is about to be filled.
+    /// Whether its page cache is about to be filled.
     pub(super) fills: bool,
-    /// A callback runs.
+    /// Whether a callback runs.
     pub(super) calls: bool,
-    /// One has just ended.
+    /// Whether a callback has just ended.
     pub(super) in_softirq: bool,
 }
 
 impl Simulation<'_> {
-    /// Puts on the agenda what has become due; a plain queueing lets nobody go on who waits.
+    /// Puts on the agenda what has become due. After a plain queueing call, no waiting task can go on.
     pub(super) fn poll(&mut self, lets_go_on: bool) {
         let grace = self.machine.grace;
         if !self.begins_grace && !grace.is_in_flight() && !grace.is_done(self.accounts.asked()) {
@@ -62,7 +62,7 @@ impl Simulation<'_> {
                     return;
                 }
                 let at = self.after(if soon { InputKind::FullPageDrain } else { InputKind::Drain });
-                // Later only ever becomes sooner.
+                // The time can become sooner, but not later.
                 let at = armed.map_or(at, |(_, before)| before.min(at));
                 self.cpus[place].armed = Some((soon, at));
                 if armed.is_none_or(|(_, before)| before != at) {
@@ -127,7 +127,7 @@ impl Simulation<'_> {
         for cache in std::mem::take(&mut self.touched) {
             let ended = self.machine.cache(cache);
             let End::Lingering { linger, .. } = ended.end else { continue };
-            // One that lingers for rcu_barrier() alone needs nobody to look.
+            // A cache that lingers only for rcu_barrier() needs no check.
             let had_none = self.accounts.objects_of(cache) == 0;
             if ended.is_empty()
                 && (linger.early_checks || had_none)
@@ -138,7 +138,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// The work item runs once at a time.
+    /// The work item never runs twice at the same time.
     pub(super) fn poll_release(&mut self) {
         if !self.release_due && self.releasing.is_empty() && !self.to_release.is_empty() {
             self.release_due = true;
@@ -160,7 +160,7 @@ impl Simulation<'_> {
         self.blocked = blocked;
     }
 
-    /// One call that frees so many objects ends when each has had its time.
+    /// A call that frees this many objects ends when each has taken its time.
     fn frees(&mut self, freer: Freer, objects: usize) {
         let at = Time(self.now.0.saturating_add(self.cost_ns(objects)));
         self.agenda.put(at, Due::Free(freer));

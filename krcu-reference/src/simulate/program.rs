@@ -1,8 +1,8 @@
 //! Program: a workload and an approach, as the tasks of a machine and the times of their steps.
 //!
-//! For each CPU one task queues what is queued there, and some others take the calls without a head,
-//! each of which may have to wait; each caller has a task that goes through his exit paths, and so has
-//! each of those who have nothing to do with it.
+//! For each CPU, one task queues what is queued there, and some other tasks make the calls without a head,
+//! each of which may have to wait. Each caller has a task for its exit paths, and so has each unrelated
+//! caller of `rcu_barrier()`.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,15 +22,15 @@ use crate::{
 };
 use krcu_model::event::{Cpu, Time};
 
-/// Calls without a head that may wait on one CPU at the same time.
+/// The calls without a head that may wait on one CPU at the same time.
 const SLEEPERS: usize = 256;
 
-/// A step of a task that does not come before its time.
+/// A step of a task that must not come before its time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Start {
     pub(super) op: u32,
     pub(super) at: Time,
-    /// The place of its action.
+    /// The number of its action.
     pub(super) position: u64,
 }
 
@@ -41,7 +41,7 @@ pub(super) struct Exit {
     pub(super) task: TaskIndex,
     /// The op at which the destroy has dropped its reference and looks at its slabs.
     pub(super) looks: u32,
-    /// The op at which the destroy itself has returned.
+    /// The op at which the destroy has returned.
     pub(super) returned: u32,
     pub(super) end: u32,
     pub(super) scope: Scope,
@@ -50,15 +50,15 @@ pub(super) struct Exit {
 /// What an exit path waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Scope {
-    /// Whatever `kfree_rcu()` has on lists and in batches.
+    /// Everything that `kfree_rcu()` has on lists and in batches.
     pub(super) lists: bool,
-    /// Whatever callbacks free.
+    /// Everything that callbacks free.
     pub(super) callbacks: bool,
-    /// Whatever is in sheaves of this cache.
+    /// Everything in sheaves of this cache.
     pub(super) sheaves: bool,
-    /// Whatever is queued of this cache, wherever it is.
+    /// Everything that is queued of this cache, in any place.
     pub(super) own: bool,
-    /// Whatever is queued of lingering caches.
+    /// Everything that is queued of lingering caches.
     pub(super) lingering: bool,
 }
 
@@ -97,16 +97,16 @@ pub(super) struct Plan {
     pub(super) starts: Vec<VecDeque<Start>>,
     /// Whether a task only queues, and never waits.
     pub(super) queuers: Vec<bool>,
-    /// In the order of their actions.
+    /// The exit paths, in the order of their actions.
     pub(super) exits: Vec<Exit>,
-    /// Those who call `rcu_barrier()` for other reasons, in the order of their actions.
+    /// The tasks that call `rcu_barrier()` for other reasons, in the order of their actions.
     pub(super) bystanders: Vec<TaskIndex>,
     pub(super) others: Vec<(Time, u64, Due)>,
     pub(super) objects_of: Vec<Vec<ObjectIndex>>,
     pub(super) actions: u64,
 }
 
-/// Tasks as they come into being.
+/// The tasks, while they are being built.
 #[derive(Default)]
 struct Tasks {
     setups: Vec<TaskSetup>,
@@ -154,7 +154,7 @@ impl Tasks {
         Ok(task)
     }
 
-    /// Adds ops that begin at a time; gives their places.
+    /// Adds ops that begin at a time. Returns their places.
     fn extend(
         &mut self,
         task: TaskIndex,
@@ -300,7 +300,7 @@ impl Objects {
     }
 }
 
-/// The approach's exit path, for the cache that it is.
+/// The approach's exit path for this cache.
 fn exit(approach: &dyn Approach, cache: CacheIndex, type_safe: bool) -> Vec<Op> {
     let ops = approach.exit(cache).into_iter();
     ops.flat_map(|op| match op {

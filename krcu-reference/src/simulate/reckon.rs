@@ -1,4 +1,4 @@
-//! Reckon: the rows that follow from what was written down.
+//! Reckon: computes the rows from the notes.
 
 use std::{collections::BTreeSet, sync::Arc};
 

@@ -1,6 +1,7 @@
 //! Row: what one destroy costs under one approach, and the sum over a workload.
 //!
-//! The columns are those of the document's page on approaches. What a column does not say stands with it.
+//! The columns are those of the design document's comparison of approaches. What a column does not tell is
+//! written at the column.
 
 use std::sync::Arc;
 
@@ -10,16 +11,16 @@ use super::InputUse;
 use crate::machine::CacheIndex;
 use krcu_model::promise::Violation;
 
-/// What was reported of a cache.
+/// What the kernel would report about a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Splat {
-    /// Nothing. Says nothing of a leak: one may have been kept silent.
+    /// No report. That does not mean that there was no leak: the approach may have suppressed the report.
     #[default]
     None,
-    /// "Objects remaining", and one of them had leaked; others may have been queued.
+    /// "Objects remaining", and one of the objects had leaked; others may have been queued.
     TrueLeak,
-    /// "Objects remaining", and all of them had been queued.
+    /// "Objects remaining", and all of the objects had been queued.
     False,
 }
 
@@ -28,54 +29,57 @@ pub enum Splat {
 pub struct Row {
     /// The approach, and its option.
     pub approach: String,
-    /// The cache, by its place in the workload.
+    /// The cache, by its number in the workload.
     #[serde(skip)]
     pub cache: CacheIndex,
     /// The cache's name.
     pub name: String,
-    /// When the exit path of the cache began, in nanoseconds from the beginning of the workload. Absent
-    /// when it never did, because an earlier one of the same caller never ended; then nothing else is said.
+    /// When the exit path of the cache began, in nanoseconds from the beginning of the workload. Absent if it
+    /// never began, because an earlier exit path of the same caller never ended; the other fields then say
+    /// nothing.
     pub destroyed_at_ns: Option<u64>,
-    /// Whether the cache is merged and this destroy only dropped a reference: it has cost what its waits
-    /// cost, and the rest is the last destroy's.
+    /// Whether the cache is merged and this destroy only dropped a reference. The row then has the cost of
+    /// its waits; the last destroy's row has the rest.
     pub is_alias: bool,
-    /// Whether memory of the cache was given back, or the cache given up, while an object of it was
-    /// queued: `memory_outlives_objects` was broken. Of *this* run: `false` does not say that the
-    /// approach is safe, which is the checker's to say.
+    /// Whether memory of the cache was given back, or the cache given up, while an object of it was queued:
+    /// `memory_outlives_objects` was broken. This is about *this* run only: `false` does not mean that the
+    /// approach is safe. The checker answers that.
     #[serde(rename = "unsafe")]
     pub is_unsafe: bool,
-    /// Nanoseconds from the beginning of the exit path of this cache to its end, barriers before and
-    /// after the destroy included; time that its steps take by themselves is not. Absent when it never
+    /// Nanoseconds from the beginning of the exit path of this cache to its end, including barriers before
+    /// and after the destroy. The time that its steps take by themselves is not included. Absent if it never
     /// ended.
     pub caller_wait_ns: Option<u64>,
-    /// Of these, nanoseconds until the destroy dropped its reference and entered
-    /// `__kmem_cache_shutdown()`: what a probe can measure. Absent when it never came so far.
+    /// Of these, nanoseconds until the destroy dropped its reference and entered `__kmem_cache_shutdown()`,
+    /// which a probe can measure. Absent if it never came so far.
     pub look_after_ns: Option<u64>,
-    /// Nanoseconds from the return of the destroy to the moment at which everything of the cache had been
-    /// given back: 0 where the destroy did it. Absent when that never came: the cache was given up, or
-    /// lingers for ever, or others still use it.
+    /// Nanoseconds from the return of the destroy until everything of the cache had been given back; 0 if the
+    /// destroy gave it back. Absent if that never happened: the cache was given up, or lingers for ever, or
+    /// has other users.
     pub linger_ns: Option<u64>,
-    /// Objects of this cache that were outstanding when the exit path began, that it waits for by its
-    /// design, and that were free when it ended. What was freed meanwhile without being waited for does not count.
+    /// Objects of this cache that were outstanding when the exit path began, that the approach waits for by
+    /// design, and that were free when it ended. Objects that were freed meanwhile without such a wait do not
+    /// count.
     pub waited_for_own: u64,
-    /// The same of other caches, and of `vmalloc()` memory.
+    /// The same for other caches, and for `vmalloc()` memory.
     pub waited_for_other: u64,
-    /// Grace periods that began because of this exit path: somebody had to wait for one, and all who did
-    /// had been made to by exit paths. Each counts for the first of these. Some would have been needed later
-    /// by what was queued: it does not say that there were more of them in all, which [`Sum::grace_periods`] does.
+    /// Grace periods that began because of this exit path: at least one task waited for it, and every task
+    /// that did was waiting because of an exit path. Each grace period counts for the first of these exit
+    /// paths. Queued objects would have needed some of them later anyway, so this is not the number of
+    /// additional grace periods; compare [`Sum::grace_periods`].
     pub grace_periods_forced: u64,
-    /// Bytes of objects times nanoseconds from their own free, but at the earliest the beginning of the
-    /// exit path, until their slab was given back. Of memory that never was, [`Row::kept_bytes`] speaks.
+    /// Bytes of objects times nanoseconds, from the object's own free, or from the beginning of the exit path
+    /// if that is later, until its slab was given back. Slabs that never were are in [`Row::kept_bytes`].
     pub retained_bytes_ns: u128,
-    /// Bytes of slabs that are never given back: what a destroy that failed or never ended keeps.
+    /// Bytes of slabs that are never given back, because a destroy failed or never ended.
     pub kept_bytes: u64,
-    /// What was reported of the cache.
+    /// What would be reported about the cache.
     pub splat: Splat,
-    /// Nanoseconds from the beginning of the exit path to the report; absent when there was none.
+    /// Nanoseconds from the beginning of the exit path to the report; absent if there was none.
     pub splat_after_ns: Option<u64>,
-    /// What a module's source would have to say.
+    /// What a module's source has to change.
     pub api_changes: &'static str,
-    /// What the times rest on.
+    /// The inputs that the times depend on.
     #[serde(serialize_with = "shared")]
     pub inputs: Arc<[InputUse]>,
 }
@@ -84,19 +88,19 @@ fn shared<S: Serializer>(inputs: &Arc<[InputUse]>, serializer: S) -> Result<S::O
     inputs.serialize(serializer)
 }
 
-/// The sum of the rows of an approach, and what is no destroy's own.
+/// The sum of the rows of an approach, and numbers that belong to no single destroy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sum {
     /// The approach, and its option.
     pub approach: String,
-    /// Destroys.
+    /// The number of destroys.
     pub destroys: u64,
-    /// Of these, unsafe ones.
+    /// How many of these were unsafe.
     #[serde(rename = "unsafe")]
     pub unsafe_destroys: u64,
     /// Exit paths that never ended, or never began.
     pub hung: u64,
-    /// Sum of [`Row::caller_wait_ns`], of those that ended.
+    /// The sum of [`Row::caller_wait_ns`], for exit paths that ended.
     pub caller_wait_ns: u64,
     /// The longest of them.
     pub longest_wait_ns: u64,
@@ -104,27 +108,27 @@ pub struct Sum {
     pub linger_ns: u64,
     /// Sum of [`Row::waited_for_own`].
     pub waited_for_own: u64,
-    /// Sum of [`Row::waited_for_other`]: an object counts for each destroy that waits for it.
+    /// The sum of [`Row::waited_for_other`]: an object counts once for each destroy that waits for it.
     pub waited_for_other: u64,
     /// Sum of [`Row::grace_periods_forced`].
     pub grace_periods_forced: u64,
-    /// Nanoseconds by which unrelated callers of `rcu_barrier()` waited longer than they do when they
-    /// call the plain one, everything else being the same: the workload is run twice to know. Each
-    /// caller counts by itself, and one that waited less counts 0. No destroy's own: an approach that
-    /// changes `rcu_barrier()` makes them wait where nobody destroys anything.
+    /// How much longer, in nanoseconds, unrelated callers of `rcu_barrier()` waited than with the plain
+    /// `rcu_barrier()`, with everything else the same; the workload is run twice to know this. Each caller
+    /// counts by itself, and a caller that waited less counts 0. This belongs to no destroy: an approach that
+    /// changes `rcu_barrier()` makes these callers wait even if nothing is destroyed.
     pub bystander_wait_ns: u64,
     /// Sum of [`Row::retained_bytes_ns`].
     pub retained_bytes_ns: u128,
     /// Sum of [`Row::kept_bytes`].
     pub kept_bytes: u64,
-    /// Reports of a leak that there was.
+    /// Reports of a real leak.
     pub true_leaks: u64,
-    /// Reports of a leak that there was not.
+    /// Reports of a leak that was none.
     pub false_splats: u64,
     /// Grace periods that began in the whole run.
     pub grace_periods: u64,
-    /// Operations of `rcu_barrier()` in the whole run: those that no caller rode on another's, the work
-    /// item's that releases type-safe caches, and a lingering cache's own.
+    /// Operations of `rcu_barrier()` in the whole run: those of callers that did not ride on another's, those
+    /// of the work item that releases type-safe caches, and those of a lingering cache itself.
     pub rcu_barriers: u64,
     /// Events that a watcher would have seen.
     pub events: u64,
@@ -139,15 +143,15 @@ pub struct Outcome {
     pub rows: Vec<Row>,
     /// Their sum.
     pub sum: Sum,
-    /// What the unrelated callers of `rcu_barrier()` waited, in the order of the workload: nanoseconds;
-    /// absent for one that never returned.
+    /// How long the unrelated callers of `rcu_barrier()` waited, in the order of the workload, in
+    /// nanoseconds; absent for a caller that never returned.
     pub bystander_waits_ns: Vec<Option<u64>>,
-    /// Every promise that was broken, by the engine that judges real kernels.
+    /// Every promise that was broken, as found by the code that judges real kernels.
     pub violations: Vec<Violation>,
 }
 
 impl Outcome {
-    /// Charges what bystanders waited more than in a run in which they call the plain `rcu_barrier()`.
+    /// Charges what unrelated callers waited more than in a run in which they call the plain `rcu_barrier()`.
     pub(super) fn charge_bystanders(&mut self, plain: &Outcome) {
         let both = self.bystander_waits_ns.iter().zip(&plain.bystander_waits_ns);
         let more = both.filter_map(|(this, plain)| Some(this.as_ref()?.saturating_sub(*plain.as_ref()?)));
@@ -156,7 +160,7 @@ impl Outcome {
 }
 
 impl Sum {
-    /// Adds the sum of a workload that comes after it.
+    /// Adds the sum of the workload's next part.
     pub fn extend(&mut self, later: &Sum) {
         self.destroys += later.destroys;
         self.unsafe_destroys += later.unsafe_destroys;

@@ -27,7 +27,7 @@ pub(super) struct Simulation<'a> {
     pub(super) machine: Machine,
     state: State,
     pub(super) now: Time,
-    /// When something last happened.
+    /// When the last thing happened.
     last: Time,
     pub(super) agenda: Agenda,
     pub(super) dice: Dice<'a>,
@@ -35,28 +35,28 @@ pub(super) struct Simulation<'a> {
     pub(super) cpus: Vec<CpuPlan>,
     starts: Vec<VecDeque<Start>>,
     queuers: Vec<bool>,
-    /// Tasks that wait for something, in the order in which they began to.
+    /// Tasks that wait for something, in the order in which they began to wait.
     pub(super) blocked: Vec<TaskIndex>,
     bystanders: Vec<TaskIndex>,
-    /// For each task, when it began and when it had done all.
+    /// For each task, when it began and when it had finished.
     spans: Vec<(Option<Time>, Option<Time>)>,
     others: Vec<(Time, u64, Due)>,
     pub(super) begins_grace: bool,
     /// When the last grace period ended.
     pub(super) grace_ended: Option<Time>,
     pub(super) shrinker_frees: bool,
-    /// The CPU with which the shrinker goes on when it has freed what it took off.
+    /// The CPU that the shrinker visits next, when it has freed what it took off.
     pub(super) shrinks_next: Option<Cpu>,
-    /// Caches of which an object was freed by the last move, or that began to linger.
+    /// Caches that began to linger, or of which the last move freed an object.
     pub(super) touched: Vec<CacheIndex>,
-    /// Whether a look at a lingering cache is due.
+    /// Whether a check of a lingering cache is due.
     pub(super) looks: Vec<bool>,
-    /// Type-safe caches that the work item has not taken up.
+    /// Type-safe caches that the work item has not taken yet.
     pub(super) to_release: VecDeque<CacheIndex>,
-    /// Those that it waits for.
+    /// The caches that the work item waits for.
     pub(super) releasing: BTreeSet<CacheIndex>,
     pub(super) release_due: bool,
-    /// Operations of `rcu_barrier()` that no task made.
+    /// Operations of `rcu_barrier()` that no task called.
     pub(super) barriers: u64,
     graces: u64,
     seen: Seen,
@@ -105,7 +105,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// From the first action until nothing more is due.
+    /// Runs from the first action until nothing is due.
     pub(super) fn run(mut self, approach: &dyn Approach) -> Outcome {
         self.begin();
         while let Some((at, due)) = self.agenda.take() {
@@ -118,7 +118,7 @@ impl<'a> Simulation<'a> {
         self.outcome(approach)
     }
 
-    /// The watcher is told what there is, and the first of everything is due.
+    /// Introduces the objects to the watcher, and puts the first entries on the agenda.
     pub(super) fn begin(&mut self) {
         self.seen = self.machine.introduction();
         self.observe();
@@ -156,7 +156,7 @@ impl<'a> Simulation<'a> {
                 }
             }
             Due::OthersGrace(begun) => {
-                // With nothing else to come, nobody would notice.
+                // If nothing else remains, nobody would notice.
                 let is_next = self.machine.grace.snap().0 == begun + 1 && !self.machine.grace.is_in_flight();
                 if is_next && self.agenda.has_more() {
                     self.grace_begins(true);
@@ -215,7 +215,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Makes the machine move; what it asks for is on the account of an exit path, if of one.
+    /// Makes the machine move. What the move asks for is charged to an exit path, if it belongs to one.
     pub(super) fn apply(&mut self, chosen: Move, exit: Option<usize>) {
         #[cfg(test)]
         assert!(self.is_enabled(chosen), "{chosen:?} at {:?}", self.now);

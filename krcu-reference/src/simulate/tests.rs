@@ -1,4 +1,4 @@
-//! The simulation takes the machine's own moves: each that it takes is enabled, and none is forgotten.
+//! The simulation takes the machine's own moves: each move that it takes is enabled, and it forgets none.
 
 use super::{
     Action, CacheSpec, Caller, Input, Measured, Scenario, Workload, agenda::Due, program::Plan,
@@ -11,18 +11,18 @@ use crate::{
 use krcu_model::event::{Cpu, Time};
 
 impl Simulation<'_> {
-    /// Whether the machine would let a checker make this move, or why it is made all the same.
+    /// Whether the machine would let a checker make this move, or the reason why it is made anyway.
     pub(super) fn is_enabled(&self, chosen: Move) -> bool {
         let mut moves = Vec::new();
         self.machine.moves(&mut moves);
         moves.contains(&chosen)
-            // A grace period that others need; a timer that does not know what is queued; a shrinker that
-            // runs while there is memory.
+            // Moves that a checker would not make: a grace period that others need; a timer that does not
+            // know what is queued; a shrinker that runs while there is memory.
             || matches!(chosen, Move::GraceBegin | Move::LingerTimeout(_))
             || matches!(chosen, Move::Shrink(cpu) if self.machine.cpu(cpu).krc.has_queued())
     }
 
-    /// A move that could be made and that nothing on the agenda will make.
+    /// A move that could be made but that nothing on the agenda will make.
     fn forgotten(&self) -> Option<Move> {
         let mut moves = Vec::new();
         self.machine.moves(&mut moves);
@@ -54,7 +54,7 @@ impl Simulation<'_> {
         moves.into_iter().find(|chosen| !is_planned(chosen))
     }
 
-    /// As [`Simulation::run`], with a look at every instant.
+    /// Like [`Simulation::run`], with a check at every instant.
     fn run_and_look(&mut self, name: &str) {
         self.begin();
         let mut before = Time(0);
@@ -68,7 +68,7 @@ impl Simulation<'_> {
     }
 }
 
-/// A workload of small parts and few objects, another one for each number.
+/// A workload with small parts and few objects, a different one for each number.
 fn workload(number: u64) -> Workload {
     let mut random = number;
     let mut below = |limit: u64| {

@@ -1,26 +1,26 @@
-//! Workload: who queues and destroys what, and when.
+//! Workload: which tasks queue and destroy what, and when.
 //!
-//! Each object has one action, which says what becomes of it; it is allocated from the beginning on.
-//! Whether the owner of a cache frees by `kfree_rcu()` or by a callback of his own is the approach's
-//! choice ([`Approach::free`](crate::approach::Approach::free)) for a cache that the workload
-//! destroys: the status quo forbids `kfree_rcu()` there. Of a cache that stays, and of `vmalloc()`
-//! memory, what is queued is queued by `kfree_rcu()` under every approach.
+//! Each object has one action, which says what happens to it; it is allocated from the beginning on. For a
+//! cache that the workload destroys, the approach chooses whether its owner frees by `kfree_rcu()` or by its
+//! own callback ([`Approach::free`](crate::approach::Approach::free)): the status quo forbids `kfree_rcu()`
+//! there. Objects of a cache that stays, and `vmalloc()` memory, are queued by `kfree_rcu()` under every
+//! approach.
 
 use std::fmt;
 
 use crate::machine::{CacheIndex, facts::Sizes};
 use krcu_model::event::{Cpu, DeferredBy, Time};
 
-/// Who does what, and when.
+/// Everything that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
-    /// CPUs of the machine.
+    /// The number of CPUs of the machine.
     pub cpus: u16,
-    /// How large the parts of its `kfree_rcu()` are: [`Sizes::KERNEL`], but for a test.
+    /// The sizes of its parts: [`Sizes::KERNEL`], except in a test.
     pub sizes: Sizes,
-    /// The caches; [`CacheIndex`] counts these.
+    /// The caches; a [`CacheIndex`] is a number in this list.
     pub caches: Vec<CacheSpec>,
-    /// What happens, in any order. What has the same time happens in the order of this list.
+    /// The actions, in any order. Actions at the same time happen in the order of this list.
     pub actions: Vec<Timed>,
 }
 
@@ -29,13 +29,14 @@ pub struct Workload {
 pub struct CacheSpec {
     /// Its name.
     pub name: String,
-    /// Bytes of one object, with what the slab needs beside it.
+    /// Bytes of one object, including what the slab needs for it.
     pub object_bytes: u32,
     /// Whether it is `SLAB_TYPESAFE_BY_RCU`.
     pub type_safe: bool,
-    /// Objects of a slab. Objects share slabs in the order of their actions.
+    /// Objects in a slab. Objects fill slabs in the order of their actions.
     pub slab_objects: u32,
-    /// Users of it beside those that destroy it in this workload: with one, no destroy of it is the last.
+    /// Users of the cache that do not destroy it in this workload: if there is one, no destroy of it is the
+    /// last.
     pub other_users: u16,
 }
 
@@ -44,37 +45,37 @@ pub struct CacheSpec {
 pub struct Timed {
     /// Nanoseconds from the beginning of the workload.
     pub at: Time,
-    /// What.
+    /// The action.
     pub action: Action,
 }
 
-/// One who destroys caches one after the other: a module's exit function.
+/// A task that destroys caches one after the other: a module's exit function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller(pub u32);
 
-/// What somebody does.
+/// What a task does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// An object's free is deferred: by `kfree_rcu()`, or as the approach has it.
+    /// An object's free is deferred: by `kfree_rcu()`, or as the approach chooses.
     Queue {
         /// Its cache; `None` for `vmalloc()` memory.
         cache: Option<CacheIndex>,
-        /// On which CPU.
+        /// The CPU.
         cpu: Cpu,
     },
-    /// The same without an `rcu_head`. Where the approach has owners write callbacks, it has a head and
-    /// a callback.
+    /// The same without an `rcu_head`. If the approach makes owners write callbacks, it has a head and a
+    /// callback.
     QueueHeadless {
         /// Its cache; `None` for `vmalloc()` memory.
         cache: Option<CacheIndex>,
-        /// On which CPU.
+        /// The CPU.
         cpu: Cpu,
     },
     /// `call_rcu()` with a callback that frees the object, under every approach.
     CallRcu {
-        /// Its cache; `None` for memory of none.
+        /// Its cache; `None` for memory that belongs to no cache.
         cache: Option<CacheIndex>,
-        /// On which CPU.
+        /// The CPU.
         cpu: Cpu,
     },
     /// An object is allocated and never freed.
@@ -82,22 +83,22 @@ pub enum Action {
         /// Its cache.
         cache: CacheIndex,
     },
-    /// The exit path of a cache begins, but not before earlier ones of the same caller have ended. A
+    /// The exit path of a cache begins, but not before earlier exit paths of the same caller have ended. A
     /// cache that is destroyed twice is merged: the first destroy drops a reference.
     Destroy {
         /// The cache.
         cache: CacheIndex,
-        /// Who does it.
+        /// The caller.
         caller: Caller,
-        /// On which CPU; that of his first destroy holds for all.
+        /// The CPU. The CPU of a caller's first destroy counts for all its destroys.
         cpu: Cpu,
     },
-    /// Somebody who has nothing to do with any of this calls `rcu_barrier()`.
+    /// A task that has nothing to do with any of this calls `rcu_barrier()`.
     RcuBarrier {
-        /// On which CPU.
+        /// The CPU.
         cpu: Cpu,
     },
-    /// Memory becomes short, so that pages for `kfree_rcu()` cannot be had; or is no longer.
+    /// Memory becomes short, so that `kfree_rcu()` gets no pages; or the shortage ends.
     Pressure {
         /// Whether it is short from now on.
         is_short: bool,
@@ -123,11 +124,11 @@ impl Action {
 pub enum WorkloadError {
     /// It has no CPU.
     NoCpu,
-    /// An action is on a CPU that it does not have.
+    /// An action names a CPU that the workload does not have.
     UnknownCpu(Cpu),
-    /// An action is about a cache that it does not have.
+    /// An action names a cache that the workload does not have.
     UnknownCache(CacheIndex),
-    /// More callers, unrelated callers of `rcu_barrier()`, or objects than a machine can number.
+    /// There are more callers, unrelated callers of `rcu_barrier()`, or objects than a machine can number.
     TooMany,
 }
 
@@ -147,20 +148,20 @@ impl fmt::Display for WorkloadError {
 impl std::error::Error for WorkloadError {}
 
 impl Workload {
-    /// Nothing happens on these CPUs, whose kernel has its usual sizes.
+    /// A workload without actions on this many CPUs, with the kernel's usual sizes.
     #[must_use]
     pub fn new(cpus: u16) -> Workload {
         Workload { cpus, sizes: Sizes::KERNEL, caches: Vec::new(), actions: Vec::new() }
     }
 
-    /// One more cache.
+    /// Adds a cache.
     pub fn cache(&mut self, spec: CacheSpec) -> CacheIndex {
         let index = CacheIndex(u16::try_from(self.caches.len()).unwrap_or(u16::MAX));
         self.caches.push(spec);
         index
     }
 
-    /// One more action, so many nanoseconds from the beginning.
+    /// Adds an action, this many nanoseconds from the beginning.
     pub fn at(&mut self, at_ns: u64, action: Action) -> &mut Workload {
         self.actions.push(Timed { at: Time(at_ns), action });
         self
@@ -168,7 +169,7 @@ impl Workload {
 }
 
 impl Action {
-    /// The cache that it is about, if it is about one.
+    /// The cache of the action, if it has one.
     #[must_use]
     pub fn cache(self) -> Option<CacheIndex> {
         match self {
@@ -180,7 +181,7 @@ impl Action {
         }
     }
 
-    /// The CPU that it is on, if that makes a difference.
+    /// The CPU of the action, if that makes a difference.
     #[must_use]
     pub fn cpu(self) -> Option<Cpu> {
         match self {
@@ -193,7 +194,7 @@ impl Action {
         }
     }
 
-    /// Whether it says what becomes of an object.
+    /// Whether it says what happens to an object.
     #[must_use]
     pub fn has_object(self) -> bool {
         matches!(

@@ -16,14 +16,15 @@ use krcu_reference::{
 
 use crate::random::Random;
 
-/// After so many moves a run is broken off.
+/// A run is stopped after this many moves.
 const MOVES: usize = 150;
 
 /// What a run showed.
 pub(crate) struct Run {
     pub(crate) watch: Watch,
     pub(crate) events: Vec<Event>,
-    /// For some numbers of events: how many objects of each cache were queued in the machine after them.
+    /// For some numbers of events: how many objects of each cache were queued in the machine after these
+    /// events.
     pub(crate) truth: Vec<(usize, Vec<u64>)>,
 }
 
@@ -57,7 +58,7 @@ pub(crate) fn run(seed: u64) -> Run {
     Run { watch, events, truth }
 }
 
-/// Queued objects by cache, and at the end those of no cache.
+/// Queued objects by cache; the last number is for objects of no cache.
 fn queued(machine: &Machine, caches: usize) -> Vec<u64> {
     let mut counts = vec![0; caches + 1];
     for (setup, life) in machine.setup().objects.iter().zip(machine.objects()) {
@@ -86,7 +87,7 @@ fn setup(random: &mut Random, row: &dyn Approach) -> Setup {
         })
         .collect();
     let mut programs: Vec<Vec<Op>> = Vec::new();
-    // Each user of a cache has a task that frees some of it and destroys it in the end.
+    // Each user of a cache has a task that frees some of its objects and destroys it at the end.
     for (place, index) in caches.iter().zip(&indices) {
         for user in 0..place.users {
             let exit = if user == 0 { row.exit(*index) } else { row.second(*index) };
@@ -136,7 +137,7 @@ fn setup(random: &mut Random, row: &dyn Approach) -> Setup {
         });
     }
     let pressure = random.percent(40);
-    // A cache that is given back too early takes what is queued of it along, for a watcher.
+    // If a cache is given back too early, its queued objects are gone too, for a watcher.
     let faults: Vec<Fault> =
         Fault::ALL.into_iter().filter(|fault| *fault != Fault::LingerEndsEarly).collect();
     let fault = random.percent(50).then(|| *random.choose(&faults));

@@ -1,7 +1,7 @@
-//! Oracle: random workloads, judged by the model and by plain lists, which must say the same.
+//! Oracle: the model and plain lists judge random workloads, and must say the same.
 //!
-//! The workloads are the same on every run; `KRCU_ORACLE_WORKLOADS` asks for more of them. What differs
-//! is reduced to few events and shown as a script.
+//! The workloads are the same on every run; `KRCU_ORACLE_WORKLOADS` asks for more of them. If the two differ
+//! on a workload, it is reduced to few events and printed as a script.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test may, outside its functions too")]
 
@@ -25,17 +25,17 @@ use krcu_model::{
 };
 use naive::{Accusation, Expected, Naive};
 
-/// Workloads of each kind, unless the environment asks for more.
+/// The number of workloads of each kind, unless the environment asks for more.
 const WORKLOADS: u64 = 2000;
 
 fn workloads() -> u64 {
     std::env::var("KRCU_ORACLE_WORKLOADS").map_or(WORKLOADS, |text| text.parse().expect("a number"))
 }
 
-/// A broken promise: which, of which cache, when it was broken, when the oldest object was queued.
+/// A broken promise: the promise, the cache, when it was broken, and when the oldest object was queued.
 type Broken = (Promise, Option<CacheAddress>, u64, u64);
 
-/// What the model says after all events, in the oracle's words.
+/// What the model says after all events, in the words of the oracle.
 fn said(state: &State) -> (Vec<Expected>, Vec<Broken>, Vec<VerdictKind>) {
     let all = verdicts(state);
     let destroys = all.iter().take(state.destroys().len()).map(|verdict| Expected {
@@ -124,7 +124,7 @@ fn difference(watch: &Watch, events: &[Event]) -> Option<String> {
     (words != expected_words).then(|| format!("verdicts of promises: {words:?}, not {expected_words:?}"))
 }
 
-/// Leaves out events as long as something differs.
+/// Leaves out events as long as the two still differ.
 fn reduced(watch: &Watch, events: &[Event]) -> Vec<Event> {
     let mut events = events.to_vec();
     let mut size = events.len().div_ceil(2);
@@ -153,7 +153,7 @@ fn agree(watch: &Watch, events: &[Event], seed: u64) -> Result<(), String> {
     Err(format!("workload {seed}: {said}\n{}", script::write_with(watch, &fewest)))
 }
 
-/// How often what happened.
+/// How often each thing happened.
 #[derive(Default)]
 struct Tally(BTreeMap<&'static str, u64>);
 
@@ -162,7 +162,7 @@ impl Tally {
         *self.0.entry(what).or_default() += 1;
     }
 
-    /// What a workload shows, beside that all agree on it.
+    /// Counts what a workload shows, beyond the agreement.
     fn take(&mut self, watch: &Watch, events: &[Event]) {
         let mut state = State::new(watch.clone());
         events.iter().for_each(|event| state.step(event.clone()));
@@ -226,7 +226,7 @@ impl Tally {
     }
 }
 
-/// What two thousand workloads must show, so that nobody agrees because nothing happens.
+/// What two thousand workloads must show, so that the two do not agree only because nothing happens.
 const OF_PROBES: [(&str, u64); 21] = [
     ("clean", 250),
     ("waited", 50),
@@ -251,7 +251,7 @@ const OF_PROBES: [(&str, u64); 21] = [
     ("callbacks that may share an object", 3),
 ];
 
-/// The same of machines, which have no verdict that only a broken slab allocator or a loss leads to.
+/// The same for machines. They have no verdict that needs a broken slab allocator or a loss.
 const OF_MACHINES: [(&str, u64); 13] = [
     ("clean", 450),
     ("waited", 120),
@@ -319,7 +319,7 @@ fn what_is_believed_of_a_machine_is_so() {
     }
 }
 
-/// All that is said of a workload.
+/// Everything that is said about a workload.
 fn output(watch: &Watch, events: &[Event]) -> String {
     let mut state = State::new(watch.clone());
     events.iter().for_each(|event| state.step(event.clone()));

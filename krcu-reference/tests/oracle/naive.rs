@@ -1,14 +1,14 @@
 //! Naive: what follows from a list of events by the definitions, with plain lists and loops over them.
 //!
-//! One pass writes down caches, deferred frees, frees, barriers, grace periods and destroys, each with
-//! the places in the list of events at which it begins and ends. Every question is then a loop over
-//! these lists. Nothing is added up on the way and nothing is forgotten: it is slow, and it shares
-//! nothing with the model but the events and the words.
+//! One pass writes lists of caches, deferred frees, frees, barriers, grace periods and destroys, each with
+//! the places in the list of events at which it begins and ends. Every question is then a loop over these
+//! lists. Nothing is summed up on the way and nothing is forgotten. This is slow, and it shares nothing with
+//! the model except the events and the words.
 //!
-//! Where a definition is from, by the names of the pages: the words (deferred free, covered by a barrier)
-//! and the promises from "The approaches"; the rules of truth, and what each verdict means, from "The
-//! design"; what a barrier that is inlined shows, and what an `rcu_barrier()` is worth that
-//! `flush_rcu_work()` made, from `ARCHITECTURE.md`.
+//! The sources of the definitions, by the names of the pages: the words (deferred free, covered by a barrier)
+//! and the promises come from "The approaches"; the rules of truth, and the meaning of each verdict, from
+//! "The design"; how an inlined barrier shows, and what an `rcu_barrier()` that `flush_rcu_work()` called is
+//! worth, from `ARCHITECTURE.md`.
 
 mod callbacks;
 mod doubles;
@@ -31,7 +31,7 @@ use self::callbacks::{Callback, Run};
 /// A place in the list of events.
 pub(crate) type Place = usize;
 
-/// One cache, from its creation until its address is somebody else's.
+/// One cache, from its creation until another cache has its address.
 pub(crate) struct Life {
     pub(crate) address: CacheAddress,
     /// `None` if it is older than the probes.
@@ -45,15 +45,15 @@ pub(crate) struct Deferred {
     pub(crate) object: ObjectAddress,
     pub(crate) queued: Place,
     headless: bool,
-    /// When the call that queued it returned, where that is told.
+    /// When the call that queued it returned, if that was reported.
     returned: Option<Place>,
     /// When its free began.
     pub(crate) freed: Option<Place>,
     /// Whether the call that queued it also freed it.
     pub(crate) within_call: bool,
-    /// It was queued once more, so that a free has gone unseen.
+    /// It was queued once more, so one of its frees was not seen.
     replaced: Option<Place>,
-    /// It is queued again because it found no room where it was queued first.
+    /// It was queued again because it found no room in the first place.
     is_fallback: bool,
 }
 
@@ -64,7 +64,7 @@ struct Free {
     /// When the call returned.
     returned: Option<Place>,
     path: FreePath,
-    /// Whether nothing was seen of its queueing.
+    /// Whether its queueing was not seen.
     unknown: bool,
 }
 
@@ -77,7 +77,7 @@ pub(crate) struct Barrier {
     /// The cache that it is for.
     life: Option<usize>,
     by_chance: bool,
-    /// Something that it was called by has ended, so it must have.
+    /// Its caller has ended, so the barrier must have ended too.
     end_unseen: bool,
 }
 
@@ -99,7 +99,7 @@ struct Destroy {
     object_size: u32,
 }
 
-/// What a destroy should be said to be.
+/// What must be said about a destroy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expected {
     pub(crate) kind: VerdictKind,
@@ -130,11 +130,11 @@ pub(crate) struct Accusation {
     /// When the oldest object that shows it was queued.
     pub(crate) oldest: Time,
     life: Option<usize>,
-    /// Whether no loss falls between the two.
+    /// Whether no loss falls between the two times.
     pub(crate) proved: bool,
 }
 
-/// All that is written down.
+/// All lists.
 pub(crate) struct Naive<'a> {
     events: &'a [Event],
     watch: &'a Watch,
@@ -144,16 +144,18 @@ pub(crate) struct Naive<'a> {
     runs: Vec<Run>,
     frees: Vec<Free>,
     pub(crate) barriers: Vec<Barrier>,
-    /// Returns of barriers for `kfree_rcu()` whose begin was not seen, and the cache that each was for, if for one.
+    /// Returns of barriers for `kfree_rcu()` whose beginning was not seen, each with its cache, if it was for
+    /// one.
     older_barriers: Vec<(Place, Option<usize>)>,
     destroys: Vec<Destroy>,
-    /// Objects that a reader held when they were freed: the cache, and where.
+    /// Objects that a reader held when they were freed: the cache and the place.
     torn_away: Vec<(usize, Place)>,
-    /// Frees and runs of callbacks of what nobody was seen to queue, of caches whose creation was seen.
+    /// Frees, and runs of callbacks, of objects whose queueing was not seen, in caches whose creation was
+    /// seen.
     unexplained: Vec<(usize, Place)>,
 }
 
-/// Whether something that began then and may have ended is still so after the event at `now`.
+/// Whether something that began and may have ended still lasts after the event at `now`.
 fn lasts(begin: Place, end: Option<Place>, now: Place) -> bool {
     begin <= now && end.is_none_or(|end| end > now)
 }
@@ -184,7 +186,7 @@ impl<'a> Naive<'a> {
         !self.watch.blind.contains(&blind)
     }
 
-    /// The cache at an address; one that was never created is older than the probes.
+    /// The cache at an address; a cache whose creation was not seen is older than the probes.
     fn life_at(&mut self, address: CacheAddress) -> usize {
         let found = self.lives.iter().position(|life| life.address == address && life.gone.is_none());
         found.unwrap_or_else(|| {
@@ -193,13 +195,13 @@ impl<'a> Naive<'a> {
         })
     }
 
-    /// The address is no longer that cache's.
+    /// The address no longer belongs to that cache.
     fn ends(&mut self, address: CacheAddress, place: Place) {
         for index in 0..self.lives.len() {
             if self.lives[index].address == address && self.lives[index].gone.is_none() {
                 self.memory_is_gone(index, place);
                 self.lives[index].gone = Some(place);
-                // Only a cache that was emptied is released: that is what the look found.
+                // Only a cache that was emptied is released, so that is what the look found.
                 let of_life = self.destroys.iter_mut().filter(|d| d.life == index && d.look.is_some());
                 let looked = of_life.max_by_key(|destroy| destroy.look);
                 if let Some(destroy) = looked
@@ -212,7 +214,7 @@ impl<'a> Naive<'a> {
         }
     }
 
-    /// Of one address only one free is awaited: that of the last cache that was given back with it.
+    /// For each address, one free is expected at most: that of the last cache that was given back with it.
     fn memory_is_gone(&mut self, life: usize, place: Place) {
         let Naive { deferred, lives, destroys, .. } = self;
         if !destroys.iter().any(|destroy| destroy.life == life) {
@@ -237,8 +239,8 @@ impl<'a> Naive<'a> {
     fn write_down(&mut self, place: Place) {
         let Event { task, cpu, what, .. } = &self.events[place];
         let (task, cpu) = (*task, *cpu);
-        // What a task frees one by one it has freed when it does something else.
-        // A callback runs on top of whatever a task does.
+        // Objects that a task frees one by one are free when the task does something else. A callback
+        // interrupts whatever a task does.
         let event = &self.events[place];
         if !matches!(what, What::Freed { .. } | What::BatchFreed { .. } | What::Gap(_))
             && !Naive::is_run(event)
@@ -330,11 +332,11 @@ impl<'a> Naive<'a> {
 
     fn created(&mut self, address: CacheAddress, refcount: i32, place: Place) {
         let known = self.lives.iter().position(|life| life.address == address && life.gone.is_none());
-        // One that a destroy has failed to empty can be found and handed out again.
+        // A cache that a destroy has failed to empty can be found again and handed out.
         let was_given_up = known
             .is_some_and(|known| self.destroys.iter().any(|d| d.life == known && d.empty == Some(false)));
         if refcount > 1 {
-            // Merged with one that is there.
+            // It is merged with a cache that exists.
             self.life_at(address);
         } else if !was_given_up {
             self.ends(address, place);
@@ -365,7 +367,7 @@ impl<'a> Naive<'a> {
         });
     }
 
-    /// The call that queued an object returns: the last one that this task made for it.
+    /// The call that queued an object returns: the last call of this task for this object.
     fn queue_returned(&mut self, task: Task, object: ObjectAddress, place: Place) {
         let is_his = |queued: Place| self.events[queued].task == task;
         let deferred = self.deferred.iter_mut().rfind(|e| e.object == object && is_his(e.queued));
@@ -380,7 +382,8 @@ impl<'a> Naive<'a> {
     }
 
     fn freed(&mut self, object: ObjectAddress, cache: CacheAddress, path: FreePath, place: Place) {
-        // What was left in a cache that is gone comes first: it was queued before anything else there.
+        // Objects that were left in a cache that is gone come first, because they were queued before anything
+        // else there.
         let lives = &self.lives;
         let is_destroyed = |life: usize| self.destroys.iter().any(|destroy| destroy.life == life);
         let is_late = |entry: &&mut Deferred| {
@@ -402,7 +405,7 @@ impl<'a> Naive<'a> {
             entry.within_call = entry.headless && path == FreePath::Single && is_same;
             self.look_for_readers(life, object, place);
         } else if path == FreePath::Single || self.lives[life].created.is_some() {
-            // Nobody was seen to defer it: the module's own free, or what an unseen call queued.
+            // Its deferral was not seen: the module freed it directly, or a call that was not seen queued it.
             self.unexplained.push((life, place));
             return;
         }
@@ -419,7 +422,7 @@ impl<'a> Naive<'a> {
         }
     }
 
-    /// Whether anybody is in a read-side critical section with this object.
+    /// Whether a task is in a read-side critical section with this object.
     fn look_for_readers(&mut self, life: usize, object: ObjectAddress, place: Place) {
         let before = &self.events[..place];
         let is_held = before.iter().enumerate().any(|(lock, event)| {
@@ -439,7 +442,7 @@ impl<'a> Naive<'a> {
         self.deferred.iter().filter(is_there).count() as u64
     }
 
-    /// The same for the cache that had an address then.
+    /// The same for the cache that had this address then.
     pub(crate) fn outstanding_at(&self, address: CacheAddress, now: Place) -> u64 {
         let alive = |life: &&usize| self.lives[**life].address == address && !self.is_gone(**life, now);
         (0..self.lives.len())
@@ -450,7 +453,7 @@ impl<'a> Naive<'a> {
             .sum()
     }
 
-    /// The same for all caches. Those of one that ended unseen are nobody's.
+    /// The same for all caches. Deferred frees of a cache whose end was not seen count for none.
     pub(crate) fn outstanding_in_all(&self, now: Place) -> u64 {
         let counts = |life: &usize| {
             !self.is_gone(*life, now) || self.destroys.iter().any(|d| d.life == *life && d.begin <= now)
@@ -468,7 +471,7 @@ impl<'a> Naive<'a> {
             as u64
     }
 
-    /// Frees of objects that nobody saw queued, in a stretch of the list.
+    /// Frees of objects whose queueing was not seen, in a part of the list.
     fn unknown_frees(&self, life: usize, from: Place, until: Place) -> u64 {
         let counts = |f: &&Free| f.life == life && f.unknown && (from..until).contains(&f.begin);
         self.frees.iter().filter(counts).count() as u64
@@ -507,7 +510,7 @@ impl Barrier {
     }
 }
 
-/// Whether two events are of one task; the idle tasks of all CPUs have one number.
+/// Whether two events belong to one task; the idle tasks of all CPUs have the same number.
 fn is_same_freer(one: &Event, other: &Event) -> bool {
     one.task == other.task && (one.task != Task(0) || one.cpu == other.cpu)
 }

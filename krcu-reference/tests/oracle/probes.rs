@@ -1,9 +1,9 @@
-//! Probes: random events as a kernel could make its probes send them.
+//! Probes: random events as a kernel's probes could send them.
 //!
-//! A little kernel knows what every object is and what every task is in. It never does what no kernel
-//! can do (free what is not allocated, return from what was not entered), but it need not be right:
-//! how often it waits as it should is drawn with each workload. What the watch is blind for is not
-//! sent, and where events get lost a gap tells of it some time later.
+//! A small kernel knows what every object is and what every task is doing. It never does what no kernel can
+//! do (free what is not allocated, return from what was not entered). But it need not be correct: how often
+//! it waits as it should is drawn for each workload. Events that the watch is blind for are not sent. Where
+//! events get lost, a gap says so some time later.
 
 mod threads;
 
@@ -23,11 +23,11 @@ const TASKS: u32 = 4;
 const WORKERS: [u32; 3] = [20, 21, 22];
 const SOFTIRQ: u32 = 30;
 
-/// What a cache is to the kernel, by the place of its address.
+/// A cache as the kernel knows it, by the place of its address.
 #[derive(Clone, Default)]
 struct Cache {
     users: i32,
-    /// No slab is left of it; its address is still taken.
+    /// It has no slabs any more, but its address is still taken.
     emptied: bool,
     being_destroyed: bool,
     /// Its objects are counted, not streamed.
@@ -38,7 +38,7 @@ struct Cache {
 enum Life {
     Free,
     Allocated,
-    /// In the hands of a call that has not returned.
+    /// A call that has not returned is freeing it.
     InCall,
     Queued {
         since: usize,
@@ -46,7 +46,7 @@ enum Life {
     Callback {
         since: usize,
     },
-    /// Its callback has begun and not returned.
+    /// Its callback has begun and not returned yet.
     InCallback,
     BeingFreed,
 }
@@ -59,7 +59,7 @@ struct Object {
     hidden: bool,
 }
 
-/// What a task does.
+/// What a task is doing.
 #[derive(Clone)]
 enum Doing {
     Nothing,
@@ -67,7 +67,7 @@ enum Doing {
     QueueingHeadless(usize),
     Frees(Vec<usize>, FreePath),
     FreesOwn(FreePath),
-    /// In a destroy that has not looked.
+    /// It is in a destroy that has not looked yet.
     Enters(usize),
     Looks(usize),
     Releases(usize),
@@ -81,37 +81,37 @@ struct Thread {
     flushed: u32,
 }
 
-/// A workload that is being made.
+/// A workload that is being generated.
 struct Kernel {
     random: Random,
     watch: Watch,
     tells_all: bool,
-    /// It was asked for allocations, and for frees that nothing defers.
+    /// Whether it reports allocations, and frees that were not deferred.
     has_allocations: bool,
-    /// How often it waits as it should, in a hundred.
+    /// How often it waits as it should, in percent.
     correct: u64,
     lossy: bool,
     begins_nothing: bool,
     caches: Vec<Option<Cache>>,
     objects: Vec<Object>,
-    /// Objects that were queued in a cache that is gone, and whose address is in use again.
+    /// Objects that were queued in a cache that is gone, and whose address is used again.
     ghosts: Vec<usize>,
     threads: Vec<Thread>,
     grace_begun: Option<usize>,
-    /// Everything queued before has had a grace period.
+    /// Everything queued before this place has had a grace period.
     grace_reached: usize,
     now: u64,
-    /// Every event, sent or not.
+    /// The number of events, sent or not.
     happened: usize,
     events: Vec<Event>,
     lost: Vec<Gap>,
     /// The object of the callback that runs.
     in_callback: Option<usize>,
-    /// Heads of callbacks whose object somebody else frees, and its cache.
+    /// Heads of callbacks whose object was freed by other code, each with its cache.
     ghost_runs: Vec<(ObjectAddress, usize)>,
 }
 
-/// A watch, and what it is sent.
+/// A watch, and the events that it is sent.
 pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
     let mut random = Random::new(seed);
     let blind: &[Blind] = match random.below(16) {
@@ -165,7 +165,7 @@ pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
     for _ in 0..length {
         kernel.goes_on();
     }
-    // What has begun ends, in most workloads.
+    // In most workloads, everything that has begun ends.
     kernel.begins_nothing = true;
     for _ in 0..*kernel.random.choose(&[0, 80, 80]) {
         kernel.goes_on();
@@ -187,17 +187,17 @@ fn object(index: usize) -> ObjectAddress {
 }
 
 impl Kernel {
-    /// Whether it sends what a watch of a kernel is sent where nothing is out of its sight.
+    /// Whether it sends what a live watch sees if nothing is hidden.
     fn is_live(&self) -> bool {
         self.watch.blind.contains(&Blind::Inside)
     }
 
-    /// Where a callback of an object has its head; who tells all tells of objects instead.
+    /// The head of an object's callback. A kernel that reports everything names objects instead.
     fn head(&self, index: usize) -> ObjectAddress {
         ObjectAddress(object(index).0 + if self.tells_all { 0 } else { 16 })
     }
 
-    /// Some caches are there before the watch, with what was queued of them.
+    /// Some caches, with queued objects, are older than the watch.
     fn is_older_than_the_probes(&mut self) {
         for slot in 0..self.caches.len() {
             if self.random.percent(30) {
@@ -252,7 +252,7 @@ impl Kernel {
         }
     }
 
-    /// It is known of some losses what they were about.
+    /// For some losses it is known what they were about.
     fn loses(&mut self, what: &What) {
         let first = self.events.last().map_or(self.watch.attached, |event| event.time);
         let scope = match what {
@@ -372,7 +372,7 @@ impl Kernel {
         } else {
             let cache = address(self.objects[index].slot);
             self.say(SOFTIRQ, 0, What::CallbackRuns { object: self.head(index), cache });
-            // It may have freed its object, or be about to.
+            // It may have freed its object already, or may be about to.
             self.objects[index].life = if self.random.percent(50) { Life::Free } else { Life::InCallback };
             if self.objects[index].life == Life::Free {
                 self.say(SOFTIRQ, 0, What::FreedAtOnce { object: object(index), cache });

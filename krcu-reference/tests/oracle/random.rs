@@ -21,7 +21,7 @@ impl Random {
         self.next() % end
     }
 
-    /// True so many times in a hundred.
+    /// True in this percentage of calls.
     pub(crate) fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }

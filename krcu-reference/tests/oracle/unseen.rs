@@ -1,4 +1,4 @@
-//! Calls that went unseen: a verdict that stands without them is the one that all events lead to.
+//! Lost events: a verdict that is given without them must be the verdict of all events.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ fn as_probes_see(events: &[Event]) -> Vec<Event> {
     seen
 }
 
-/// What some programs tell of: one scope of a loss, with the events that fall into it.
+/// What some programs report: one scope of a loss, with the events that belong to it.
 type Kind = (Scope, fn(&What) -> bool);
 
 const CALLS: Kind =
@@ -53,7 +53,7 @@ const FREES: Kind = (Scope::Freeing, |what| {
 const BARRIERS: Kind =
     (Scope::Barriers, |what| matches!(what, What::BarrierBegin { .. } | What::BarrierEnd { .. }));
 
-/// The same without some of the events of each kind, and with what is known of that.
+/// The same events without some of each kind, and with the gaps that say so.
 fn without_some(events: &[Event], kinds: &[Kind], random: &mut Random) -> Option<Vec<Event>> {
     let (first, last) = (events.first()?.time, events.last()?.time);
     let mut kept = events.to_vec();
@@ -87,7 +87,8 @@ fn is_true(said: &Decision, all: &Decision) -> bool {
     said.kind == all.kind || may_be_pending
 }
 
-/// How many verdicts stand without some events, each of which is that of all events, and how many are open.
+/// How many verdicts are decided without some events, each of which must be the verdict of all events; and
+/// how many are open.
 fn stand_and_open(kinds_of_loss: &[Kind]) -> (u64, u64) {
     let mut random = Random::new(4);
     let (mut stand, mut open) = (0, 0);
@@ -95,7 +96,7 @@ fn stand_and_open(kinds_of_loss: &[Kind]) -> (u64, u64) {
         let run = machines::run(seed);
         let watch = Watch { attached: Time(0), blind: vec![Blind::Inside], ..run.watch };
         let whole = as_probes_see(&run.events);
-        // No kernel has a destroy that lingers, so none is watched.
+        // No kernel has a destroy that lingers, so these are left out.
         if whole.iter().any(|event| matches!(event.what, What::Lingers { .. })) {
             continue;
         }

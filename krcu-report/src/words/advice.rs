@@ -1,4 +1,4 @@
-//! Advice: one sentence a verdict, for the person who has to change something.
+//! Advice: one sentence for each verdict, for the person who has to change something.
 
 use krcu_model::{
     Verdict, VerdictKind,

@@ -1,4 +1,4 @@
-//! Clause: what a verdict says of its cache, behind the word.
+//! Clause: what a verdict says about its cache, after the word.
 
 use super::{
     lines::undecided,
@@ -11,7 +11,7 @@ use krcu_model::{
     verdict::{About, Ordering},
 };
 
-/// What, in one clause that follows the cache's name; empty where the word says it all.
+/// One clause that follows the name of the cache; empty if the word says everything.
 #[must_use]
 pub fn clause(verdict: &FlatVerdict) -> String {
     if verdict.about == About::Module {

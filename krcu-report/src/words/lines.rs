@@ -1,4 +1,4 @@
-//! Lines: one line of evidence each.
+//! Lines: the evidence of a verdict, with one line for each piece.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use krcu_model::{
     verdict::{CallbackCount, KernelResult, LuckyBarrier},
 };
 
-/// Frames shown of one site.
+/// How many frames of a site are shown at most.
 const FRAMES: usize = 3;
 
 /// `12 × my_free [my_module]`.
@@ -21,11 +21,11 @@ pub fn callback(callback: &CallbackCount) -> String {
     if callback.objects > 0 { format!("{} × {name}", count(callback.objects)) } else { name }
 }
 
-/// By what, when and on which CPUs what is outstanding was deferred.
+/// How the outstanding frees were queued: by which call, when, and on which CPUs.
 #[must_use]
 pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
     if matches!(verdict.verdict, VerdictKind::BarrierEarly | VerdictKind::FreedEarly) {
-        // The clause has the number, which may be of callbacks.
+        // The clause has the number already, and it may be one of callbacks.
         return None;
     }
     let mut parts = Vec::new();
@@ -59,10 +59,10 @@ pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
     Some(parts.join("   "))
 }
 
-/// `777 × my_flush+0x51 ← my_exit+0x37f [my_module]`: a module is named once for frames in a row.
+/// `777 × my_flush+0x51 ← my_exit+0x37f [my_module]`: neighbouring frames of the same module name it once.
 #[must_use]
 pub fn site(objects: u64, stack: &[String]) -> String {
-    // As far as the module's own code goes, and its caller where it has none.
+    // Shows the frames up to the last one of a module, but at most the first few.
     let own = stack.iter().rposition(|frame| frame.contains(" [")).map_or(FRAMES, |last| last + 1);
     let shown: Vec<&String> = stack.iter().take(own.min(FRAMES)).collect();
     let mut frames = Vec::new();
@@ -76,7 +76,7 @@ pub fn site(objects: u64, stack: &[String]) -> String {
     if objects > 0 { format!("{} × {chain}", count(objects)) } else { format!("last from {chain}") }
 }
 
-/// That it is undecided, and why: a word each, with the programs where runs of probes were skipped.
+/// Says that it is undecided and why: one word for each reason, and the programs whose runs were skipped.
 #[must_use]
 pub fn undecided(verdict: &FlatVerdict) -> String {
     let reason = |reason: &Reason| match reason {
@@ -92,7 +92,7 @@ pub fn undecided(verdict: &FlatVerdict) -> String {
     }
 }
 
-/// What stands between the deferred frees and the destroy.
+/// What orders the deferred frees before the destroy.
 #[must_use]
 pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     if let (VerdictKind::Unordered, Some(lucky)) = (verdict.verdict, &verdict.lucky_barrier) {

@@ -1,4 +1,4 @@
-//! Notes: a sentence for each thing that there is to know of a verdict.
+//! Notes: the sentences of the notes about a verdict.
 
 use krcu_model::{
     event::LossReason,
@@ -58,7 +58,7 @@ pub fn note(note: &Note) -> String {
     }
 }
 
-/// What the watch did not see.
+/// The sentence about something that the watch did not see.
 fn unseen(note: &Unseen) -> String {
     match note {
         Unseen::Lost { reason, events, programs } => {
@@ -117,7 +117,7 @@ fn unseen(note: &Unseen) -> String {
     }
 }
 
-/// Of the objects that are left.
+/// The sentence about the objects that are left.
 fn of_left(note: &OfLeft) -> String {
     match note {
         OfLeft::MoreThanKernelCounts { outstanding, left: Some(left) } => format!(
@@ -168,7 +168,7 @@ fn of_left(note: &OfLeft) -> String {
     }
 }
 
-/// Why events went unseen, to follow their count.
+/// Why events were not seen, in words that follow their count.
 fn loss(reason: LossReason) -> &'static str {
     match reason {
         LossReason::RingFull => "lost because the ring was full",

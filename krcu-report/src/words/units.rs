@@ -1,8 +1,9 @@
-//! Numbers as a person reads them.
+//! Units: numbers for people to read.
 //!
-//! They are written here because a crate writes a span in several units (`38ms 200us`); here it is one number with one unit.
+//! The code is here because a crate would print a span in several units (`38ms 200us`); this prints one
+//! number with one unit.
 
-/// A count with its thousands apart.
+/// A count with separators between its thousands.
 #[must_use]
 pub fn count(number: u64) -> String {
     let digits = number.to_string();
@@ -16,7 +17,7 @@ pub fn count(number: u64) -> String {
     text
 }
 
-/// A span of time in the unit that leaves one to three digits before the point.
+/// A span of time, in the unit that gives one to three digits before the point.
 #[must_use]
 pub fn span(ns: u64) -> String {
     let (unit, per_unit) = match ns {
@@ -34,7 +35,7 @@ pub fn span(ns: u64) -> String {
     }
 }
 
-/// So many of something: `1 object`, `2 objects`.
+/// A count with a noun: `1 object`, `2 objects`.
 #[must_use]
 pub fn objects(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })

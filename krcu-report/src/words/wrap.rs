@@ -1,9 +1,9 @@
-//! Wrap: words in lines, the same on every page and screen.
+//! Wrap: breaks text into lines, in the same way on every page and screen.
 
 use textwrap::{Options, WordSeparator, WordSplitter, WrapAlgorithm};
 
-/// Words in lines of so many columns. The first line begins with `head`, and the others with `indent`. Each takes as many
-/// whole words as fit; a longer word stands alone.
+/// Breaks words into lines of this many columns. The first line begins with `head`, and the others with
+/// `indent`. Each line takes as many whole words as fit; a word that is too long has a line of its own.
 #[must_use]
 pub fn wrapped([head, indent]: [&str; 2], words: &str, columns: usize) -> Vec<String> {
     if words.is_empty() {

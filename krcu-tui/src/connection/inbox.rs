@@ -1,5 +1,5 @@
-//! Inbox: what has been read and not been shown. It is bounded: of more, the oldest report is thrown away, which
-//! loses nothing, since reports are totals.
+//! Inbox: notices that have been read and not shown yet. It has a bound: when it is full, the oldest report
+//! is dropped. That loses nothing, since reports are totals.
 
 use std::{
     collections::VecDeque,
@@ -8,15 +8,15 @@ use std::{
 
 use super::Notice;
 
-/// Notices that wait.
+/// The most notices that wait.
 const MOST: usize = 256;
 
-/// A queue between the thread that reads and the one that draws.
+/// A queue from the reading thread to the drawing thread.
 #[derive(Clone, Debug, Default)]
 pub struct Inbox(Arc<Mutex<VecDeque<Notice>>>);
 
 impl Inbox {
-    /// Puts in one more.
+    /// Puts one notice in.
     pub fn put(&self, notice: Notice) {
         let mut queue = self.lock();
         if queue.len() >= MOST {
@@ -27,14 +27,14 @@ impl Inbox {
         queue.push_back(notice);
     }
 
-    /// Takes out all of them.
+    /// Takes all notices out.
     #[must_use]
     pub fn take(&self) -> Vec<Notice> {
         self.lock().drain(..).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, VecDeque<Notice>> {
-        // A thread that panicked while it held the lock left a whole queue: every change is one call.
+        // The queue is complete even if a thread panicked while it held the lock: every change is one call.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,5 +1,5 @@
-//! Connection: where reports come from. A thread of its own reads them, so that drawing holds nobody up; what it has
-//! read waits in an [`Inbox`] that has a bound, and of reports the newest win.
+//! Connection: the source of reports. A separate thread reads them, so that drawing delays nobody. It leaves
+//! what it has read in an [`Inbox`], which has a bound; the newest reports win.
 
 mod inbox;
 mod player;
@@ -19,55 +19,56 @@ pub use tape::{Tape, load};
 
 use crate::what_if::WhatIf;
 
-/// Something that came.
+/// A notice from the reading thread.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
-    /// The agent is reached, or not.
+    /// The state of the connection has changed.
     Link(Link),
-    /// Who reports.
+    /// The agent, or the trace, introduces itself.
     Hello(Hello),
-    /// How things are.
+    /// A report of the current state.
     Report(Box<Report>),
-    /// How things were, on the way to the report that follows: for sparklines.
+    /// A report of an earlier state, on the way to the next report; for sparklines.
     Past(Box<Report>),
-    /// What else a destroy would have cost.
+    /// The answer to a what-if.
     Answer(Box<WhatIf>),
-    /// How the replay stands.
+    /// The state of the replay.
     Replay(ReplayStatus),
 }
 
-/// How the agent is reached.
+/// The state of the connection to the agent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Link {
-    /// Nobody has tried yet.
+    /// It has not been tried yet.
     #[default]
     Idle,
-    /// Its socket has taken the connection, and nothing whole has come yet: whoever is frozen is like this, too.
+    /// The socket has accepted the connection, but no whole line has come yet. This is also the state of a
+    /// frozen agent.
     Reached,
-    /// It has said who it is.
+    /// The agent has introduced itself.
     Connected,
-    /// It is not, and why; another attempt comes soon.
+    /// The agent is not connected, and why. The program tries again soon.
     Lost(Why),
 }
 
-/// Why an agent is not reached.
+/// Why the agent is not connected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Why {
     /// There is no socket: no agent is running.
     NoSocket,
-    /// There is a socket that nobody listens on: an agent was killed.
+    /// There is a socket, but no process listens on it: an agent was killed.
     NobodyListens,
-    /// The socket is not for this user.
+    /// This user may not open the socket.
     NotAllowed,
-    /// The agent hung up.
+    /// The agent closed the connection.
     HungUp,
-    /// The agent said why it does not serve.
+    /// The agent said why it does not serve this client.
     Refused(String),
     /// The agent speaks another version of the lines.
     Schema(u32),
-    /// What came is no line of an agent.
+    /// A line that no agent writes.
     Garbage(String),
-    /// Anything else.
+    /// Any other error.
     Other(String),
 }
 
@@ -75,62 +76,66 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Why::NoSocket => f.write_str("no agent is running"),
-            Why::NobodyListens => f.write_str("the agent is gone: nobody listens on its socket"),
-            Why::NotAllowed => f.write_str("the socket is not for this user"),
+            Why::NobodyListens => f.write_str("the agent is gone: no process listens on its socket"),
+            Why::NotAllowed => f.write_str("this user may not open the socket"),
             Why::HungUp => f.write_str("the agent hung up"),
-            Why::Refused(why) => write!(f, "the agent does not serve: {why}"),
-            Why::Schema(schema) => write!(f, "the agent speaks schema {schema}, this program another one"),
-            Why::Garbage(what) => write!(f, "what came is no line of an agent: {what}"),
+            Why::Refused(why) => write!(f, "the agent refused this client: {why}"),
+            Why::Schema(schema) => write!(
+                f,
+                "the agent speaks version {schema} of the lines, and this \
+                program another one"
+            ),
+            Why::Garbage(what) => write!(f, "this is not a line of a krcu agent: {what}"),
             Why::Other(error) => f.write_str(error),
         }
     }
 }
 
-/// How a replay stands.
+/// The state of a replay.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReplayStatus {
-    /// The file.
+    /// The name of the file.
     pub name: String,
-    /// Where it is, in nanoseconds since the last probe was attached.
+    /// The current time, in nanoseconds since the last probe was attached.
     pub at_ns: u64,
-    /// Where it ends.
+    /// The end of the run.
     pub end_ns: u64,
-    /// Events taken.
+    /// The number of events that were taken.
     pub events: u64,
     /// Whether it plays.
     pub is_playing: bool,
-    /// How fast, by its place in [`SPEEDS`].
+    /// The speed, as a place in [`SPEEDS`].
     pub speed: usize,
-    /// Whether it is on its way to another place.
+    /// Whether it is on its way to another time.
     pub is_seeking: bool,
-    /// What a step has just taken.
+    /// The event that the last step took.
     pub last: Option<String>,
-    /// Why it ends before its trace does, once it is known to.
+    /// Why the replay ends before its trace does, once that is known.
     pub error: Option<String>,
 }
 
-/// What is asked of a replay.
+/// A command for a replay.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Plays, or pauses.
+    /// Play or pause.
     Play,
-    /// One event.
+    /// Take one event.
     Step,
-    /// To the next destroy.
+    /// Go to the next destroy.
     NextDestroy,
-    /// Faster, or slower.
+    /// Play faster (or slower, if negative).
     Speed(i32),
-    /// So many thousandths of the run on, or back.
+    /// Go this many thousandths of the run forward (or back, if negative).
     Skip(i32),
-    /// To this many thousandths of the run.
+    /// Go to this many thousandths of the run.
     Seek(u16),
 }
 
-/// Whoever brings reports, to be asked for something.
+/// A source of reports that takes requests.
 pub trait Source {
-    /// How much is wanted.
+    /// Says how much detail the screen needs.
     fn want(&mut self, detail: krcu_report::Detail);
 
-    /// Something of a replay.
+    /// Gives a command to the replay.
     fn command(&mut self, command: Command);
 }

@@ -1,5 +1,5 @@
-//! Player: where in a run a replay is, and how it gets elsewhere: in pieces, so that whoever drives it can say in between
-//! that it is to go somewhere else. It knows no clock: it is told how much time has gone by.
+//! Player: the current time of a replay, and the way to another time. It goes there in pieces, so that its
+//! driver can give it a new goal in between. It has no clock: its driver says how much time has passed.
 
 use krcu_model::{
     Event, State,
@@ -13,37 +13,37 @@ use super::{
     tape::{Rest, Tape},
 };
 
-/// How fast a replay can be: nanoseconds of the run for a thousand of who watches.
+/// The speeds of a replay: nanoseconds of the run for a thousand nanoseconds of real time.
 pub const SPEEDS: [u64; 13] = [1, 2, 5, 10, 50, 100, 500, 1_000, 2_000, 5_000, 10_000, 100_000, 1_000_000];
-/// As fast as it was.
+/// The place of the real speed.
 const REAL: usize = 7;
-/// Reports on the way to another place.
+/// The number of reports on the way to another time.
 const SLICES: u64 = 40;
-/// Events on the way that are taken in one piece.
+/// The number of events on the way that are taken in one piece.
 const PIECE: usize = 50_000;
-/// The same while it plays: of more it plays as fast as it can.
+/// The same while it plays. If there are more events, it plays as fast as it can.
 const PLAYED: usize = 10 * PIECE;
-/// Thousandths of the run from its begin to its end.
+/// Thousandths of the run from its beginning to its end.
 const WHOLE: u64 = 1000;
 
-/// Where it goes.
+/// The goal of a seek.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Goal {
-    /// To this time.
+    /// This time.
     Time(Time),
-    /// To the next moment at which a cache's slabs have been looked at, so that its verdict is there.
+    /// The next moment at which a destroy has looked at its slabs, so that its verdict is there.
     Destroy,
 }
 
-/// How it goes there.
+/// The way to the goal.
 #[derive(Clone, Copy, Debug)]
 struct Way {
     goal: Goal,
-    /// From the begin, so that what was so far is of equal steps.
+    /// Whether it begins at the beginning of the run, so that the history has equal steps.
     is_anew: bool,
-    /// Nanoseconds between two reports on the way, once it has begun.
+    /// Nanoseconds between two reports on the way, once that is known.
     slice_ns: Option<u64>,
-    /// Where the next one is; none yet when it is here.
+    /// When the next report on the way is due; not known before the first piece.
     slice_end: Option<Time>,
 }
 
@@ -61,12 +61,12 @@ pub struct Player<'a> {
     events: u64,
     last: Option<String>,
     way: Option<Way>,
-    /// Why the trace ends where it does, where it should not.
+    /// Why the trace ends too early, if it does.
     broken: Option<String>,
 }
 
 impl<'a> Player<'a> {
-    /// At the begin, playing.
+    /// A player at the beginning, playing.
     #[must_use]
     pub fn new(tape: &'a Tape) -> Player<'a> {
         let watch = &tape.label().watch;
@@ -105,7 +105,7 @@ impl<'a> Player<'a> {
         self.advance(self.now);
     }
 
-    /// Looks at the next event. Where it cannot be read, the run ends with the one before.
+    /// Looks at the next event. If it cannot be read, the run ends with the event before it.
     fn look(&mut self) {
         self.next = self.rest.next_event();
         if self.broken.is_none()
@@ -126,19 +126,19 @@ impl<'a> Player<'a> {
         true
     }
 
-    /// Takes everything up to this time.
+    /// Takes all events up to this time.
     fn advance(&mut self, until: Time) {
         while self.next.as_ref().is_some_and(|event| event.time <= until.min(self.end)) {
             self.take();
         }
         if until >= self.end {
-            // What comes behind the end: gaps that were told later.
+            // Events after the end: gaps that were found later.
             while self.take() {}
         }
         self.now = self.now.max(until.min(self.end));
     }
 
-    /// So much time has gone by; whether anything has changed.
+    /// This much time has passed. Returns whether anything has changed.
     pub fn play(&mut self, elapsed_ns: u64) -> bool {
         if !self.is_playing {
             return false;
@@ -158,7 +158,7 @@ impl<'a> Player<'a> {
         true
     }
 
-    /// Does what is asked, all of it; gives the reports on the way, where it goes far.
+    /// Carries out a command completely. Returns the reports on the way, if it goes far.
     pub fn command(&mut self, command: Command) -> Vec<Report> {
         self.start(command);
         let mut past = Vec::new();
@@ -168,14 +168,15 @@ impl<'a> Player<'a> {
         past
     }
 
-    /// Does what is asked, or begins to where it goes far. What is asked on the way counts from where the way goes.
+    /// Carries out a command, or begins to, if it goes far. A command on the way counts from the current
+    /// goal.
     pub fn start(&mut self, command: Command) {
         let begin = self.begin().0;
         let length = u128::from(self.end.0.saturating_sub(begin));
         let thousandths = |number: u64| u64::try_from(length * u128::from(number) / u128::from(WHOLE));
         match command {
             Command::Play if !self.is_playing && self.now >= self.end => {
-                // Played again from the begin.
+                // At the end, it plays again from the beginning.
                 self.is_playing = true;
                 self.rewind();
             }
@@ -212,20 +213,20 @@ impl<'a> Player<'a> {
     fn go(&mut self, goal: Goal, is_anew: bool) {
         self.last = None;
         if self.way.is_some_and(|way| way.goal == goal) {
-            // A key that is held down does not begin it anew.
+            // A key that is held down must not start it again.
             return;
         }
         let slice_ns = self.way.filter(|_| !is_anew).and_then(|way| way.slice_ns);
         self.way = Some(Way { goal, is_anew, slice_ns, slice_end: None });
     }
 
-    /// Whether it is on the way to another place.
+    /// Whether it is on the way to another time.
     #[must_use]
     pub fn is_going(&self) -> bool {
         self.way.is_some()
     }
 
-    /// One piece of the way; gives the report of where it began, if one is due.
+    /// One piece of the way. Returns the report of where the piece began, if one is due.
     pub fn go_on(&mut self) -> Option<Report> {
         let mut way = self.way.take()?;
         let is_back = matches!(way.goal, Goal::Time(to) if to < self.now);
@@ -271,10 +272,10 @@ impl<'a> Player<'a> {
         self.take();
     }
 
-    /// How things are here.
+    /// The report of the current time.
     pub fn report(&mut self, bounds: Bounds) -> Report {
         let known = &self.tape.label().outside;
-        // What the run knew at its end, it knew at its end only.
+        // What the run learned at its end is shown at the end only.
         let outside = if self.now >= self.end && self.next.is_none() && self.broken.is_none() {
             known.clone()
         } else {
@@ -283,13 +284,13 @@ impl<'a> Player<'a> {
         self.reporter.report(&self.state, self.now, outside, bounds)
     }
 
-    /// What is to be simulated of a destroy.
+    /// What the simulation of a destroy needs.
     #[must_use]
     pub fn question(&self, destroy: u64) -> Option<Question> {
         self.reporter.question(&self.state, destroy)
     }
 
-    /// How it stands.
+    /// The state of the replay.
     #[must_use]
     pub fn status(&self) -> ReplayStatus {
         let label = self.tape.label();

@@ -1,4 +1,4 @@
-//! Replay: a thread that drives a [`Player`] by the clock, and answers what-ifs on another.
+//! Replay: a thread that drives a [`Player`] by the clock; another thread answers what-ifs.
 
 use std::{
     sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
@@ -11,10 +11,10 @@ use krcu_report::Detail;
 use super::{Command, Inbox, Link, Notice, Player, ReplayStatus, Source, Tape, Why};
 use crate::what_if;
 
-/// Between two reports while it plays.
+/// The time between two reports while it plays.
 const TICK: Duration = Duration::from_millis(100);
-/// Most that has gone by between two: where events take longer than they did, or the program was stopped, the replay
-/// does not run after the clock.
+/// The most time that counts between two reports. If events take longer to replay than they took, or the
+/// program was stopped, the replay does not try to catch up.
 const MOST: Duration = Duration::from_millis(500);
 
 enum Wish {
@@ -22,7 +22,8 @@ enum Wish {
     Command(Command),
 }
 
-/// A replay. Dropped, its thread ends when it next asks for wishes; nobody waits for it, for a seek may take long.
+/// A replay. When it is dropped, its thread ends as soon as it asks for the next request. Nobody waits for
+/// the thread, because a seek may take long.
 #[derive(Debug)]
 struct Deck {
     wishes: Sender<Wish>,
@@ -36,18 +37,19 @@ pub fn replay(tape: Tape, inbox: &Inbox) -> Box<dyn Source> {
     let thread = thread::Builder::new().name("replay".to_owned()).spawn(move || {
         inbox.put(Notice::Link(Link::Connected));
         inbox.put(Notice::Hello(tape.label().hello.clone()));
-        // Before the first event is read a trace may be looked at as a whole: that it is one is said at once.
+        // A whole trace may be read before its first event is shown, so the screen says at once that this is
+        // a replay.
         inbox
             .put(Notice::Replay(ReplayStatus { name: tape.label().name.clone(), ..ReplayStatus::default() }));
         drive(&tape, &wished, &inbox);
     });
     if let Err(error) = thread {
-        failed.put(Notice::Link(Link::Lost(Why::Other(format!("no thread can be had: {error}")))));
+        failed.put(Notice::Link(Link::Lost(Why::Other(format!("cannot start a thread: {error}")))));
     }
     Box::new(Deck { wishes })
 }
 
-/// Until nobody wishes anything any more.
+/// Runs until no more requests can come.
 fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) {
     let mut player = Player::new(tape);
     let mut detail = Detail::Overview;
@@ -59,7 +61,8 @@ fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) {
             inbox.put(Notice::Replay(player.status()));
             inbox.put(Notice::Report(Box::new(player.report(detail.bounds()))));
         }
-        // Whoever holds a key down wishes faster than it can be done: all that is wished by now is one way.
+        // A key that is held down sends requests faster than they can be done: all requests that have come by
+        // now are done together.
         let wait = if player.is_going() { Duration::ZERO } else { TICK };
         let mut wish = match wished.recv_timeout(wait) {
             Ok(wish) => Some(wish),
@@ -80,7 +83,7 @@ fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) {
                 inbox.put(Notice::Past(Box::new(past)));
             }
             is_new = !player.is_going();
-            // Going elsewhere is no time that has gone by.
+            // The time of a seek does not count as time that has passed.
             before = Instant::now();
             continue;
         }
@@ -103,7 +106,7 @@ fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) {
 
 impl Deck {
     fn wish(&self, wish: Wish) {
-        // A thread that has ended has said why.
+        // If the thread has ended, it has said why.
         let _ = self.wishes.send(wish);
     }
 }

@@ -1,4 +1,4 @@
-//! Socket: an agent's, read by a thread that connects again whenever it is lost.
+//! Socket: reads an agent's socket, in a thread that connects again whenever the connection is lost.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -18,22 +18,22 @@ use krcu_report::{Ask, Detail, Line, SCHEMA, Version};
 use super::{Command, Inbox, Link, Notice, Source, Why};
 use crate::what_if;
 
-/// Where an agent listens, unless it is told otherwise.
+/// The agent's default socket.
 pub const DEFAULT_SOCKET: &str = "/run/krcu/krcu.sock";
 
-/// Longest line that is taken: a report has some hundred thousand bytes.
+/// The longest line that is accepted; a report has some hundred thousand bytes.
 const MOST_BYTES: usize = 16 << 20;
 /// Bytes read at once.
 const CHUNK_BYTES: usize = 1 << 16;
 
-/// How long things are waited for.
+/// How long this thread waits.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
-    /// Between two attempts to connect: the first time, and doubled each time up to `most`.
+    /// The wait between two attempts to connect: this at first, then doubled each time up to `most`.
     pub first: Duration,
-    /// The longest of these.
+    /// The longest wait.
     pub most: Duration,
-    /// How soon another wish is sent, or the end noticed.
+    /// How soon a new request is sent, or the end noticed.
     pub wish: Duration,
 }
 
@@ -47,17 +47,17 @@ impl Default for Timing {
     }
 }
 
-/// An agent that is watched; dropped, it is no longer. Nobody waits for the thread: one whose agent is frozen may be
-/// stuck where it connects.
+/// An agent that is watched, until this is dropped. Nobody waits for the thread: if the agent is frozen, the
+/// thread may be stuck in its connect call.
 #[derive(Debug)]
 pub struct Socket {
     detail: Arc<Mutex<Detail>>,
     is_over: Arc<AtomicBool>,
-    /// Dropped, it wakes the thread between two attempts.
+    /// When this is dropped, it wakes the thread between two attempts.
     _wake: Sender<()>,
 }
 
-/// Watches the agent that listens there.
+/// Watches the agent of this socket.
 #[must_use]
 pub fn watch(path: &Path, detail: Detail, timing: Timing, inbox: &Inbox) -> Socket {
     let detail = Arc::new(Mutex::new(detail));
@@ -82,7 +82,7 @@ pub fn watch(path: &Path, detail: Detail, timing: Timing, inbox: &Inbox) -> Sock
         }
     });
     if let Err(error) = &thread {
-        inbox.put(Notice::Link(Link::Lost(Why::Other(format!("no thread can be had: {error}")))));
+        inbox.put(Notice::Link(Link::Lost(Why::Other(format!("cannot start a thread: {error}")))));
     }
     Socket { detail, is_over, _wake: wake }
 }
@@ -118,7 +118,7 @@ impl Reader {
         *self.detail.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// One connection, to its end: whether anything came, and why it ended.
+    /// One connection, to its end. Returns whether anything came, and why it ended.
     fn connection(&self) -> (bool, Why) {
         let mut stream = match UnixStream::connect(&self.path) {
             Ok(stream) => stream,
@@ -143,7 +143,7 @@ impl Reader {
                         return (was_served, why);
                     }
                 }
-                // One that has nothing else to say than that it hangs up is not called silent on the way.
+                // An agent whose last act is to close the connection is not called silent before that.
                 Err(error) if is_silence(&error) => {
                     if !was_served && !std::mem::replace(&mut is_silent, true) {
                         self.inbox.put(Notice::Link(Link::Reached));
@@ -173,7 +173,7 @@ impl Reader {
             Line::Question(question) => {
                 let inbox = self.inbox.clone();
                 let answer = move || inbox.put(Notice::Answer(Box::new(what_if::answer(&question))));
-                // Where no thread can be had there is no answer, and it can be asked for again.
+                // If no thread can be started, there is no answer, and the user can ask again.
                 let _ = thread::Builder::new().name("what-if".to_owned()).spawn(answer);
             }
         }
@@ -182,16 +182,17 @@ impl Reader {
     }
 }
 
-/// A line, if it is of this version: what another one has in it may have other members, or none of the same name.
+/// Parses a line, if it has this version. A line of another version may have other members, or the same names
+/// with other meanings.
 fn parse(line: &[u8]) -> Result<Line, Why> {
     match serde_json::from_slice::<Version>(line) {
         Ok(Version { schema }) if schema != SCHEMA => Err(Why::Schema(schema)),
-        // A line without a version is no better for that.
+        // A line without a version has the error of its own.
         _ => serde_json::from_slice(line).map_err(|error| Why::Garbage(error.to_string())),
     }
 }
 
-/// Bytes as they come, cut into lines.
+/// The bytes that have come, cut into lines.
 #[derive(Default)]
 struct Lines {
     begun: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Tape: the events of a trace or of a script, from the begin and as often as one likes.
+//! Tape: the events of a trace or of a script, which can be read from the beginning as often as needed.
 
 use std::{fs, path::Path};
 
@@ -11,25 +11,25 @@ use krcu_model::{
 use krcu_report::{Accounts, Hello, Losses, Outside, ProbeRow, ProbeState, SCHEMA};
 use krcu_trace::{Events, How, Meta, Reader, TraceError};
 
-/// What a replay needs besides events.
+/// What a replay needs in addition to the events.
 #[derive(Clone, Debug, Default)]
 pub struct Label {
-    /// The file.
+    /// The name of the file.
     pub name: String,
-    /// Whose events they are.
+    /// The introduction of the run.
     pub hello: Hello,
-    /// What the watch knew when it began.
+    /// What was known when the run began.
     pub watch: Watch,
-    /// What only the run knew: of its end.
+    /// What only the run knew, about its end.
     pub outside: Outside,
 }
 
 /// A trace or a script.
 #[derive(Debug)]
 pub enum Tape {
-    /// What `krcu check -o` or `krcu record -o` wrote.
+    /// A folder that `krcu check -o` or `krcu record -o` wrote.
     Trace(Box<Reader>, Box<Label>),
-    /// What `krcu check --events` wrote.
+    /// A file that `krcu check --events` wrote.
     Script(Vec<Event>, Box<Label>),
 }
 
@@ -48,7 +48,7 @@ pub fn load(path: &Path) -> anyhow::Result<Tape> {
         return Ok(Tape::Trace(Box::new(reader), Box::new(label)));
     }
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let script = script::read(&text).with_context(|| format!("{} is no script", path.display()))?;
+    let script = script::read(&text).with_context(|| format!("{} is not a script", path.display()))?;
     let release =
         text.lines().filter(|line| line.starts_with('#')).find_map(|line| line.split_once(" on Linux "));
     let hello = Hello {
@@ -113,37 +113,37 @@ fn of_meta(name: String, meta: &Meta) -> anyhow::Result<Label> {
     Ok(Label { name, hello, watch, outside })
 }
 
-/// When the last probe was attached, by the pair of clocks.
+/// When the last probe was attached, by the trace's pair of clocks.
 fn attached_unix_ns(meta: &Meta) -> u64 {
     let clock = meta.clock;
     let base = clock.realtime_ns.saturating_sub(clock.monotonic_ns);
     if clock.realtime_ns == 0 { 0 } else { base.saturating_add(meta.watch.attached_ns) }
 }
 
-/// The events from the begin on, with what a trace that ends before its run does not know. One that cannot be read on
-/// ends there, as one whose recorder was killed.
+/// The events from the beginning on. If a trace ends before its run does, a gap for what is unknown comes at
+/// the end. If a trace cannot be read to its end, it ends there, as if its recorder had been killed.
 pub enum Rest<'a> {
-    /// Of a trace.
+    /// The events of a trace.
     Trace(Box<Unread<'a>>),
-    /// Of a script.
+    /// The events of a script.
     Script(std::slice::Iter<'a, Event>),
 }
 
-/// What is left of a trace; the gaps come when it is at its end.
+/// The rest of a trace; the final gaps come at its end.
 pub struct Unread<'a> {
     reader: &'a Reader,
     events: Events<'a>,
-    /// Gaps that its events had.
+    /// The gaps among its events.
     told: Vec<Gap>,
-    /// The last event's time.
+    /// The time of the last event.
     last: Time,
-    /// What comes after all events, once it is known.
+    /// The gaps after all events, once they are known.
     behind: Option<std::vec::IntoIter<Event>>,
     broken: Option<String>,
 }
 
 impl Tape {
-    /// What is known besides the events.
+    /// What is known in addition to the events.
     #[must_use]
     pub fn label(&self) -> &Label {
         match self {
@@ -151,7 +151,7 @@ impl Tape {
         }
     }
 
-    /// From the begin.
+    /// All events, from the beginning.
     #[must_use]
     pub fn rest(&self) -> Rest<'_> {
         match self {
@@ -167,8 +167,8 @@ impl Tape {
         }
     }
 
-    /// When the last event is, and why there is none behind it where there should be; reads a trace to its end where
-    /// nobody has written that down.
+    /// The time of the last event, and why the trace ends too early, if it does. Reads a trace to its end if
+    /// its end is not written down.
     #[must_use]
     pub fn end(&self) -> (Time, Option<String>) {
         if let Tape::Trace(reader, label) = self
@@ -194,7 +194,8 @@ impl Rest<'_> {
         }
     }
 
-    /// The last event's time and why there is none behind it, once that is known of a trace that cannot be read on.
+    /// If the trace could not be read to its end, and that is known by now: the time of the last event, and
+    /// why.
     #[must_use]
     pub fn broken(&self) -> Option<(Time, &str)> {
         match self {
@@ -229,11 +230,12 @@ impl Unread<'_> {
         self.behind.as_mut().and_then(Iterator::next)
     }
 
-    /// What a trace that ends before its run did does not know, or one that cannot be read to its end.
+    /// The gaps of a trace that ends before its run did, or that cannot be read to its end.
     fn unaccounted(&mut self) -> Vec<Gap> {
         let attached = Time(self.reader.meta().watch.attached_ns);
         let mut gaps = Vec::new();
-        // A gap may be told after what it is of: where not all have been, it may be of anything.
+        // A gap may be written after the time that it is about. If not all gaps were written, a missing one
+        // may be about any time.
         let mut from = attached;
         match self.reader.meta().ended.as_ref().filter(|end| end.how != How::CutShort) {
             Some(end) => {
@@ -262,7 +264,7 @@ impl Unread<'_> {
     }
 }
 
-/// What is wrong with a trace, and then where: a line may have no room for both.
+/// What is wrong with a trace, then where it is wrong: a line may not have room for both.
 fn why(error: &TraceError) -> String {
     let file = error.file.file_name().unwrap_or(error.file.as_os_str());
     format!("{} ({}{})", error.reason, file.to_string_lossy(), error.place)

@@ -1,39 +1,41 @@
-//! History: rates from two reports, and the last of them for sparklines.
+//! History: rates, computed from two reports, and the last of them for sparklines.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use krcu_report::{CachePhase, CacheRow, EventWord, Report};
 
-/// Samples that are kept of everything.
+/// The number of samples that are kept for each history.
 pub const SAMPLES: usize = 240;
-/// Caches of which samples are kept: of more, those that the last report does not list are forgotten.
+/// The number of caches whose samples are kept. If there are more, those that the last report does not list
+/// are forgotten.
 const MOST_CACHES: usize = 512;
-/// Nanoseconds of a second.
+/// Nanoseconds in a second.
 const SECOND_NS: f64 = 1e9;
 
-/// What one report and the one before it say together.
+/// What follows from one report and the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Sample {
     /// Events a second, in the order of [`EventWord::ALL`].
     pub rates: [f64; EventWord::ALL.len()],
     /// Outstanding deferred frees, with callbacks.
     pub outstanding: u64,
-    /// Lost a second.
+    /// Lost events a second.
     pub lost: f64,
 }
 
-/// What there was of one cache.
+/// The history of one cache.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheHistory {
-    /// What was outstanding.
+    /// Outstanding deferred frees.
     pub outstanding: VecDeque<u64>,
-    /// Queued a second.
+    /// Queued objects a second.
     pub queued: VecDeque<f64>,
-    /// Freed a second.
+    /// Freed objects a second.
     pub freed: VecDeque<f64>,
-    /// Queued and freed a second, by the last two reports that list it; absent before there are two.
+    /// Queued and freed objects a second, from the last two reports that list the cache; absent before there
+    /// are two.
     rates: Option<(f64, f64)>,
-    /// Totals at the last report that lists it, and when that was.
+    /// The totals of the last report that lists the cache, and its time.
     last: (u64, u64),
     at_ns: u64,
 }
@@ -43,27 +45,27 @@ pub struct CacheHistory {
 pub struct ProbeCost {
     /// Runs a second.
     pub runs: f64,
-    /// Of one CPU, the part that it takes: 1 is all of it.
+    /// The part of one CPU that it takes: 1 is a whole CPU.
     pub share: f64,
-    /// Totals at the last report that has them, and when that was.
+    /// The totals of the last report that has them, and its time.
     last: (u64, u64),
     at_ns: u64,
 }
 
-/// The totals that rates are taken from.
+/// The totals that rates are computed from.
 #[derive(Clone, Copy, Debug)]
 struct Totals {
     at_ns: u64,
     events: [u64; EventWord::ALL.len()],
     lost: u64,
-    /// Whether every cache that there was is listed: one that is listed for the first time is new then.
+    /// Whether every cache is listed: then a cache that is listed for the first time is new.
     lists_all: bool,
 }
 
-/// What was so far.
+/// All histories.
 #[derive(Clone, Debug, Default)]
 pub struct Histories {
-    /// All together, the oldest first.
+    /// The samples of everything together, the oldest first.
     pub all: VecDeque<Sample>,
     caches: BTreeMap<u32, CacheHistory>,
     probes: BTreeMap<String, ProbeCost>,
@@ -71,7 +73,8 @@ pub struct Histories {
 }
 
 impl Histories {
-    /// One more report. One from the past (a replay went back) begins anew; one of the same moment changes nothing.
+    /// Takes one more report. A report from the past (a replay went back) starts the history again; a report
+    /// of the same moment changes nothing.
     pub fn take(&mut self, report: &Report) {
         let totals = Totals {
             at_ns: report.at_ns,
@@ -100,12 +103,13 @@ impl Histories {
         push(&mut self.all, Sample { rates, outstanding, lost: rate(totals.lost, last.lost) });
     }
 
-    /// One more row of a cache. Not every report lists each: what it counts is since the last that did.
+    /// Takes one more row of a cache. Not every report lists each cache, so the counts are since the last
+    /// report that did.
     fn take_cache(&mut self, row: &CacheRow, at_ns: u64, before: Option<Totals>) {
         let totals = (row.queued + row.callbacks, row.freed);
         let since = match (self.caches.get(&row.id), before) {
             (Some(known), _) => Some((known.last, known.at_ns)),
-            // It was not there when the report before was made.
+            // The cache did not exist when the report before was made.
             (None, Some(before)) if before.lists_all && row.created_while_watched => {
                 Some(((0, 0), before.at_ns))
             }
@@ -126,7 +130,8 @@ impl Histories {
         (history.last, history.at_ns) = (totals, at_ns);
     }
 
-    /// What each probe has cost since the last report that told; nothing of those of which this one does not tell.
+    /// What each probe has cost since the last report with its counts. A probe without counts in this report
+    /// is forgotten.
     fn take_probes(&mut self, report: &Report) {
         for row in &report.probes {
             let (Some(runs), Some(run_time_ns)) = (row.runs, row.run_time_ns) else {
@@ -144,19 +149,20 @@ impl Histories {
         }
     }
 
-    /// What there was of a cache.
+    /// The history of a cache.
     #[must_use]
     pub fn cache(&self, id: u32) -> Option<&CacheHistory> {
         self.caches.get(&id)
     }
 
-    /// Queued and freed a second, of a cache, by the last two reports that list it; absent before there are two.
+    /// Queued and freed objects a second of a cache, from the last two reports that list it; absent before
+    /// there are two.
     #[must_use]
     pub fn rates_of(&self, id: u32) -> Option<(f64, f64)> {
         self.caches.get(&id)?.rates
     }
 
-    /// What a probe costs, by the last two reports.
+    /// What a probe costs, from the last two reports.
     #[must_use]
     pub fn probe(&self, program: &str) -> ProbeCost {
         self.probes.get(program).copied().unwrap_or_default()
@@ -169,13 +175,13 @@ impl Histories {
     }
 }
 
-/// Whether a report lists every cache that there is.
+/// Whether a report lists every cache.
 fn lists_all(report: &Report) -> bool {
     let listed = report.caches.iter().filter(|row| row.phase != CachePhase::Released).count() as u64;
     listed >= report.caches_total
 }
 
-/// What a total has risen by, a second.
+/// By how much a total has risen in a second.
 fn a_second(now: u64, before: u64, interval_ns: u64) -> f64 {
     number(now.saturating_sub(before)) * SECOND_NS / number(interval_ns.max(1))
 }
@@ -187,7 +193,7 @@ fn push<T>(samples: &mut VecDeque<T>, sample: T) {
     samples.push_back(sample);
 }
 
-/// A count as a number to divide by: exact as far as a screen shows it.
+/// A count as a number to divide by; its rounding does not show on a screen.
 #[expect(clippy::cast_precision_loss, reason = "a screen shows four digits")]
 pub(crate) fn number(count: u64) -> f64 {
     count as f64

@@ -11,22 +11,23 @@ use super::{Histories, cache_name};
 pub struct List {
     /// The selected row.
     pub selected: usize,
-    /// The first row on the screen, when it was last drawn.
+    /// The first row on the screen when it was last drawn.
     pub top: usize,
-    /// Rows of a page, when it was last drawn.
+    /// The number of rows on the screen when it was last drawn.
     pub page: usize,
-    /// Whether what is selected is none of the rows that have come: then none of them is marked.
+    /// Whether what is selected is not among the rows that have come; then no row is marked.
     pub is_away: bool,
 }
 
 impl List {
-    /// The selected row is one of so many, and no room is left below the last one for nothing.
+    /// Keeps the selected row within this many rows, and leaves no empty space below the last one.
     pub fn clamp(&mut self, rows: usize) {
         self.selected = self.selected.min(rows.saturating_sub(1));
         self.top = self.top.min(self.selected).min(rows.saturating_sub(self.page));
     }
 
-    /// At this one of so many rows, or at none of them: then its place is kept, for when there are more.
+    /// Selects the row at this place of this many rows. With `None` it marks no row, but keeps the place for
+    /// when there are more rows.
     pub(super) fn put(&mut self, place: Option<usize>, rows: usize) {
         self.is_away = place.is_none();
         if let Some(place) = place {
@@ -41,20 +42,20 @@ impl List {
         (!self.is_away).then_some(self.selected)
     }
 
-    /// So many rows down, of so many that there are.
+    /// Moves this many rows down, within this many rows.
     pub fn go(&mut self, by: i64, rows: usize) {
         let selected = i64::try_from(self.selected).unwrap_or(i64::MAX).saturating_add(by).max(0);
         self.selected = usize::try_from(selected).unwrap_or(0);
         self.clamp(rows);
     }
 
-    /// A page down, or up.
+    /// Moves a page down (or up, if negative).
     pub fn turn(&mut self, by: i32, rows: usize) {
         let page = i64::try_from(self.page.max(2) - 1).unwrap_or(1);
         self.go(i64::from(by) * page, rows);
     }
 
-    /// The first row on a screen of so many, so that the selected one is there.
+    /// The first row on a screen of this many rows, so that the selected row is visible.
     pub fn scroll(&mut self, page: usize) -> usize {
         self.page = page;
         if self.is_away {
@@ -69,7 +70,8 @@ impl List {
     }
 }
 
-/// How far what was drawn is scrolled, as the size of the screen had it; absent where it was not drawn.
+/// How far the last drawing scrolled, which depends on the size of the screen. A part that was not drawn is
+/// absent.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Scrolled {
     /// The list of the screen.
@@ -85,25 +87,25 @@ pub struct Scrolled {
 pub enum Column {
     /// Its name.
     Name,
-    /// What is deferred and not done.
+    /// Outstanding deferred frees.
     #[default]
     Outstanding,
-    /// The oldest of it.
+    /// The age of the oldest of them.
     Age,
     /// Queued a second.
     QueueRate,
     /// Freed a second.
     FreeRate,
-    /// Ever queued.
+    /// Objects ever queued.
     Queued,
 }
 
 impl Column {
-    /// All of them, from left to right.
+    /// All columns, from left to right.
     pub const ALL: [Column; 6] =
         [Column::Name, Column::Outstanding, Column::Age, Column::QueueRate, Column::FreeRate, Column::Queued];
 
-    /// Its heading.
+    /// The heading.
     #[must_use]
     pub fn heading(self) -> &'static str {
         match self {
@@ -116,7 +118,7 @@ impl Column {
         }
     }
 
-    /// The next one.
+    /// The next column.
     #[must_use]
     pub fn next(self) -> Column {
         let place = Column::ALL.iter().position(|column| *column == self).unwrap_or(0);
@@ -124,23 +126,23 @@ impl Column {
     }
 }
 
-/// How caches are sorted: numbers with the largest first, names from A, unless it is reversed.
+/// How caches are sorted. Numbers begin with the largest, names with A, unless the order is reversed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Order {
-    /// By what.
+    /// The column.
     pub column: Column,
-    /// Whether the other way.
+    /// Whether the order is reversed.
     pub is_reversed: bool,
 }
 
 impl Order {
-    /// By this column; the other way when it is so already.
+    /// Sorts by this column; if that is so already, reverses the order.
     pub fn by(&mut self, column: Column) {
         let is_reversed = self.column == column && !self.is_reversed;
         *self = Order { column, is_reversed };
     }
 
-    /// Sorts; rows that are alike in the column stay as they are.
+    /// Sorts the rows. Rows that are equal in the column keep their order.
     pub fn sort(self, rows: &mut [&CacheRow], histories: &Histories) {
         let rate = |row: &CacheRow, column| {
             let (queued, freed) = histories.rates_of(row.id).unwrap_or((0.0, 0.0));

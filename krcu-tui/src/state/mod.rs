@@ -1,5 +1,5 @@
-//! State: what is shown, and what of it is selected. It knows no terminal and no clock: whoever tells it that
-//! something came also tells it when.
+//! State: what is shown, and what of it is selected. It has no terminal and no clock: the caller says when
+//! something came.
 
 mod history;
 mod list;
@@ -18,31 +18,31 @@ use crate::{
 };
 use select::{Chosen, Whole};
 
-/// An agent that promises nothing is missed after so long, in milliseconds.
+/// After how many milliseconds an agent that promises no interval is called silent.
 const PATIENCE_MS: u64 = 3_000;
-/// So many promised intervals may pass without a report.
+/// How many promised intervals may pass without a report.
 const INTERVALS: u64 = 3;
 
 /// A screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Screen {
-    /// How things are.
+    /// The most important of everything.
     #[default]
     Overview,
     /// The table of caches.
     Caches,
-    /// Who waits, and how long others have.
+    /// Which tasks wait in a barrier, and how long others have waited.
     Barriers,
     /// The list of verdicts, and the evidence of one.
     Verdicts,
     /// What each approach would have cost a destroy.
     WhatIf,
-    /// The plan, and what the probes cost.
+    /// The plan of the probes, and what they cost.
     Probes,
 }
 
 impl Screen {
-    /// All of them, in the order of their keys.
+    /// All screens, in the order of their keys.
     pub const ALL: [Screen; 6] = [
         Screen::Overview,
         Screen::Caches,
@@ -52,7 +52,7 @@ impl Screen {
         Screen::Probes,
     ];
 
-    /// Its name.
+    /// The name.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -66,16 +66,17 @@ impl Screen {
     }
 }
 
-/// Whether what is shown is how things are.
+/// How current the report on the screen is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
     /// No report has come yet.
     Nothing,
-    /// It is.
+    /// It is current.
     Live,
-    /// The agent is there and silent for so many milliseconds, whether it has ever reported or not.
+    /// The agent is connected, but has been silent for this many milliseconds. It may never have sent a
+    /// report.
     Frozen(u64),
-    /// The agent is not there; what is shown is so many milliseconds old.
+    /// The agent is not connected, and the report is this many milliseconds old.
     Lost(u64),
     /// It is a replay.
     Replay,
@@ -84,66 +85,67 @@ pub enum Freshness {
 /// Everything that is shown.
 #[derive(Clone, Debug, Default)]
 pub struct App {
-    /// Who reports.
+    /// The introduction of the agent or trace.
     pub hello: Option<Hello>,
     /// The newest report.
     pub report: Option<Report>,
-    /// How the agent is reached.
+    /// The state of the connection.
     pub link: Link,
-    /// How the replay stands, in one.
+    /// The state of the replay, if this is one.
     pub replay: Option<ReplayStatus>,
-    /// The screen.
+    /// The current screen.
     pub screen: Screen,
     /// Whether help is shown on top.
     pub help: bool,
     /// How far help is scrolled.
     pub help_top: usize,
-    /// What was so far.
+    /// The histories.
     pub histories: Histories,
     /// The table of caches.
     pub caches: List,
-    /// How it is sorted.
+    /// How the table of caches is sorted.
     pub order: Order,
-    /// What names have to contain.
+    /// The text that names must contain.
     pub filter: String,
-    /// Whether it is being typed.
+    /// Whether the filter is being typed.
     pub is_typing: bool,
-    /// The barriers that are over.
+    /// The list of barriers that are over.
     pub barriers: List,
-    /// The verdicts.
+    /// The list of verdicts.
     pub verdicts: List,
-    /// Whether the evidence of the selected verdict has the screen for itself.
+    /// Whether the evidence of the selected verdict fills the screen.
     pub evidence: bool,
     /// How far the evidence is scrolled.
     pub evidence_top: usize,
-    /// The approaches.
+    /// The list of approaches.
     pub what_if: List,
-    /// The destroy that is asked about.
+    /// The destroy whose what-if was asked for.
     pub asked: Option<u64>,
-    /// The last answer, which may be of another destroy.
+    /// The last answer; it may be about another destroy.
     pub answer: Option<WhatIf>,
-    /// Whether the verdict that was selected is none any more.
+    /// Whether the verdict that was selected does not exist any more.
     pub is_verdict_gone: bool,
     /// What is selected in the lists whose rows come and go.
     chosen: Chosen,
-    /// Of which lists the newest report has all.
+    /// Which lists of the newest report are complete.
     whole: Whole,
-    /// The probes.
+    /// The list of probes.
     pub probes: List,
-    /// Whether the program ends.
+    /// Whether the program is to end.
     pub quit: bool,
-    /// Whether the terminal is to be drawn anew.
+    /// Whether the whole terminal is to be drawn again.
     pub redraw: bool,
-    /// Whether the program is to be stopped, to go on later.
+    /// Whether the program is to stop, and continue later.
     pub stop: bool,
-    /// When the newest report came, in the milliseconds of whoever tells.
+    /// When the newest report came, in the caller's milliseconds.
     received_ms: Option<u64>,
-    /// When the agent was reached, or said who it is; before it was, the begin of all.
+    /// When the connection was accepted, or the agent introduced itself; before that, the start of the
+    /// program.
     reached_ms: u64,
 }
 
 impl App {
-    /// Takes what came; says whether anything is to be drawn.
+    /// Takes a notice.
     pub fn take(&mut self, notice: Notice, now_ms: u64) {
         match notice {
             Notice::Link(link) => {
@@ -164,13 +166,13 @@ impl App {
             }
             Notice::Past(report) => {
                 self.histories.take(&report);
-                // Rows that are sorted by their rates have others now.
+                // Rows that are sorted by rates may change their order.
                 self.find();
             }
         }
     }
 
-    /// Another agent, or the same one attached anew: nothing that was seen before is its past.
+    /// Another agent, or the same agent attached again: what was seen before is not its past.
     fn greet(&mut self, hello: Hello) {
         let is_same = self.hello.as_ref().is_some_and(|known| {
             (known.pid, known.attached_unix_ns, &known.boot)
@@ -188,13 +190,14 @@ impl App {
 
     fn take_report(&mut self, mut report: Report) {
         self.whole = Whole::of(&report);
-        // One that nobody has named or queued anything of: what freed what was queued before anybody looked.
+        // A cache without a name of which nothing was queued: its row comes from frees of objects that were
+        // queued before krcu was attached.
         let all = report.caches.len();
         report.caches.retain(|row| !row.name.is_empty() || row.queued + row.callbacks + row.outstanding > 0);
         report.caches_total = report.caches_total.saturating_sub((all - report.caches.len()) as u64);
         self.histories.take(&report);
         self.report = Some(report);
-        // What is selected stays so, wherever its row has gone.
+        // What is selected stays selected, wherever its row has moved.
         self.find();
         if self.screen == Screen::WhatIf && !self.has_chosen_verdict() {
             self.ask();
@@ -208,7 +211,7 @@ impl App {
         }
     }
 
-    /// Whether what is shown is how things are, at this time.
+    /// How current the report is at this time.
     #[must_use]
     pub fn freshness(&self, now_ms: u64) -> Freshness {
         if self.replay.is_some() {
@@ -225,7 +228,7 @@ impl App {
         }
     }
 
-    /// How much the agent is asked for: as much as the screen shows.
+    /// How much detail the agent is asked for: as much as the screen shows.
     #[must_use]
     pub fn detail(&self) -> Detail {
         match (self.screen, self.asked) {
@@ -235,7 +238,7 @@ impl App {
         }
     }
 
-    /// The caches that the filter lets through, sorted.
+    /// The caches that pass the filter, sorted.
     #[must_use]
     pub fn cache_rows(&self) -> Vec<&CacheRow> {
         let Some(report) = &self.report else { return Vec::new() };
@@ -255,26 +258,26 @@ impl App {
         self.report.as_ref().map_or(&[], |report| report.verdicts.as_slice())
     }
 
-    /// The selected cache, where the report has it.
+    /// The selected cache, if the report has it.
     #[must_use]
     pub fn selected_cache(&self) -> Option<&CacheRow> {
         self.cache_rows().get(self.caches.marked()?).copied()
     }
 
-    /// The selected verdict, where the report has it.
+    /// The selected verdict, if the report has it.
     #[must_use]
     pub fn selected_verdict(&self) -> Option<&VerdictRow> {
         self.verdict_rows().get(self.verdicts.marked()?)
     }
 
-    /// The last answer, where it is of the destroy that is asked about.
+    /// The last answer, if it is about the destroy that was asked for.
     #[must_use]
     pub fn shown_answer(&self) -> Option<&WhatIf> {
         self.answer.as_ref().filter(|answer| self.asked == Some(answer.destroy))
     }
 }
 
-/// A cache's name, or what it is called that has none yet.
+/// A cache's name, or a substitute if it has none yet.
 #[must_use]
 pub fn cache_name(row: &CacheRow) -> String {
     if row.name.is_empty() { format!("cache {} (older)", row.id) } else { row.name.clone() }

@@ -1,4 +1,4 @@
-//! Press: what an action changes, and what it asks of whoever brings the reports.
+//! Press: what an action changes, and what it asks of the source of reports.
 
 use krcu_report::CachePhase;
 
@@ -9,14 +9,14 @@ use crate::{
 };
 
 impl App {
-    /// A key was pressed; gives what is to be asked of a replay.
+    /// Takes a key. Returns a command for the replay, if there is one.
     pub fn press(&mut self, key: Key) -> Option<Command> {
         if self.is_typing && self.type_filter(key) {
             return None;
         }
         let action = keys::action(key, self.screen, self.replay.is_some());
         if self.help && !matches!(action, Some(Action::Quit | Action::Redraw | Action::Stop)) {
-            // Help is closed by whatever is pressed but what scrolls it.
+            // Any key closes the help, except the keys that scroll it.
             match scrolled(key) {
                 Some(by) => self.scroll_help(by),
                 None => self.help = false,
@@ -26,7 +26,7 @@ impl App {
         self.act(action?)
     }
 
-    /// Whether the key was part of what is typed.
+    /// Takes a key of the filter that is typed. Returns whether it was one.
     fn type_filter(&mut self, key: Key) -> bool {
         match key {
             Key::Char(letter) => self.filter.push(letter),
@@ -45,7 +45,7 @@ impl App {
         true
     }
 
-    /// Something is done; gives what is to be asked of a replay.
+    /// Carries out an action. Returns a command for the replay, if there is one.
     pub fn act(&mut self, action: Action) -> Option<Command> {
         if self.screen == Screen::Verdicts {
             self.is_verdict_gone = false;
@@ -112,7 +112,7 @@ impl App {
         self.screen = screen;
     }
 
-    /// A row was pointed at: selected, or opened when it is so already.
+    /// A click on a row selects it, or opens it if it is selected already.
     pub fn point(&mut self, row: usize) {
         let rows = self.rows();
         let Some(list) = self.list() else { return };
@@ -127,7 +127,7 @@ impl App {
         }
     }
 
-    /// It was drawn: what is pressed next moves from there.
+    /// Takes over how far the drawing scrolled, so that the next key moves from what the screen shows.
     pub fn drawn(&mut self, scrolled: Scrolled) {
         if let (Some(list), Some(drawn)) = (self.list(), scrolled.list) {
             *list = drawn;
@@ -136,7 +136,7 @@ impl App {
         self.help_top = scrolled.help_top.unwrap_or(self.help_top);
     }
 
-    /// A heading was pointed at.
+    /// A click on a heading.
     pub fn sort_by(&mut self, column: Column) {
         self.order.by(column);
         self.find();
@@ -222,7 +222,7 @@ impl App {
         }
     }
 
-    /// Asks what else the selected destroy would have cost; it stays selected.
+    /// Asks for the what-if of the selected destroy; the destroy stays selected.
     pub(super) fn ask(&mut self) {
         let destroy = self.selected_destroy();
         if self.asked != destroy {
@@ -243,7 +243,7 @@ impl App {
     }
 }
 
-/// How far a key scrolls what is no list.
+/// How far a key scrolls a text that is not a list.
 fn scrolled(key: Key) -> Option<i64> {
     match key {
         Key::Up => Some(-1),

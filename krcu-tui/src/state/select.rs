@@ -1,12 +1,13 @@
-//! Select: which rows are selected, by what they are and not by where they stand. Rows change their places with each
-//! report, and with an order or a filter; and a report that was asked for by a screen that needs few has few.
+//! Select: keeps the selected rows, by identity and not by place. Rows change places with each report, with
+//! the order and with the filter. A report for a screen that needs few rows has few.
 
 use krcu_model::VerdictKind;
 use krcu_report::{Bounds, CachePhase, FinishedBarrier, Report, VerdictRow, WaitKind};
 
 use super::{App, List, Screen};
 
-/// What is selected; absent where it is the first row, whichever that is: nobody has moved, or has gone back there.
+/// What is selected; absent if it is simply the first row, because the user has not moved or has gone back
+/// there.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Chosen {
     cache: Option<u32>,
@@ -14,7 +15,7 @@ pub(super) struct Chosen {
     verdict: Option<VerdictKey>,
 }
 
-/// What makes a barrier the same one in the next report: a task is in one of a kind at a time.
+/// The identity of a barrier in the next report: a task is in one barrier of each kind at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct BarrierKey {
     kind: WaitKind,
@@ -22,20 +23,20 @@ struct BarrierKey {
     began_ns: u64,
 }
 
-/// What makes a verdict the same one in the next report.
+/// The identity of a verdict in the next report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct VerdictKey {
-    /// Of a destroy, this alone: its word may change.
+    /// For a destroy, this number alone, since the verdict's word may change.
     destroy: Option<u64>,
     life: Option<u32>,
     cache: String,
     word: VerdictKind,
-    /// Objects that are accused of; there may be more of them later.
+    /// The number of objects of an accusation; it may grow later.
     objects: u64,
     at_ns: u64,
 }
 
-/// Of which lists a report has all that any report would: what is missing there is gone.
+/// Which lists of a report are complete. A row that is missing in a complete list is gone.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Whole {
     caches: bool,
@@ -44,7 +45,8 @@ pub(super) struct Whole {
 }
 
 impl Whole {
-    /// As it came. What bounds it was made with is seen by what it has: more than an overview has, or all there is.
+    /// Decides that from the report. A list is complete if it is longer than an overview's, or has all rows
+    /// by its total.
     pub(super) fn of(report: &Report) -> Whole {
         let few = Bounds::OVERVIEW;
         let (caches, barriers, verdicts) =
@@ -52,7 +54,7 @@ impl Whole {
         let is_all = caches > few.caches || barriers > few.barriers || verdicts > few.verdicts;
         let waits: u64 = report.waits.values().map(|waits| waits.count).sum();
         Whole {
-            // Those that are gone have no total: an overview that is full may lack one.
+            // There is no total of caches that are gone, so the list of a full overview may lack one.
             caches: is_all || caches < few.caches,
             barriers: is_all || barriers as u64 >= waits,
             verdicts: is_all || verdicts as u64 >= total(report),
@@ -81,7 +83,7 @@ impl From<&VerdictRow> for VerdictKey {
 }
 
 impl VerdictKey {
-    /// Its place among these: where it is just so, else where it is the same one with more objects.
+    /// The verdict's place among these rows: an exact match, otherwise the same verdict with more objects.
     fn place(&self, rows: &[VerdictRow]) -> Option<usize> {
         if self.destroy.is_some() {
             return rows.iter().position(|row| row.destroy == self.destroy);
@@ -94,13 +96,14 @@ impl VerdictKey {
     }
 }
 
-/// Verdicts so far, listed or not.
+/// The number of verdicts so far, listed or not.
 fn total(report: &Report) -> u64 {
     report.verdict_counts.values().sum()
 }
 
 impl App {
-    /// Finds what is selected among the rows that there are now: after each change of them, or of their order.
+    /// Finds what is selected among the current rows. Must be called after each change of the rows or of
+    /// their order.
     pub(super) fn find(&mut self) {
         self.find_cache();
         self.find_barrier();
@@ -120,7 +123,7 @@ impl App {
             listed.any(|row| Some(row.id) == chosen)
         };
         if place.is_none() && is_filtered() {
-            // It is back when the filter is taken off.
+            // It comes back when the filter is removed.
             self.caches.put(Some(0), shown.len());
             return;
         }
@@ -153,14 +156,15 @@ impl App {
         }
         if is_gone {
             (self.evidence, self.is_verdict_gone) = (false, true);
-            // What a replay went back behind has not happened; what an agent was asked about has.
+            // In a replay that went back, a later verdict has not happened yet. An agent that was asked about
+            // it still has it.
             if self.replay.is_some() {
                 self.asked = None;
             }
         }
     }
 
-    /// The row that the screen's list is at is the selected one, wherever it will stand.
+    /// Selects the row that the screen's list is at; it stays selected wherever it moves.
     pub(super) fn choose(&mut self) {
         match self.screen {
             Screen::Caches => {
@@ -178,13 +182,13 @@ impl App {
         }
     }
 
-    /// The same of the verdicts, whatever the screen.
+    /// The same for the list of verdicts, whatever the screen is.
     pub(super) fn choose_verdict(&mut self) {
         self.verdicts.is_away = false;
         self.chosen.verdict = self.verdict_rows().get(self.verdicts.selected).map(VerdictKey::from);
     }
 
-    /// The first row of the screen's list is the selected one, whichever that will be.
+    /// Selects the first row of the screen's list, whichever row that will be.
     pub(super) fn follow_first(&mut self) {
         match self.screen {
             Screen::Caches => self.chosen.cache = None,
@@ -195,7 +199,7 @@ impl App {
         self.find();
     }
 
-    /// A filter stays: what it has hidden is not selected any more.
+    /// The filter stays: a row that it has hidden is not selected any more.
     pub(super) fn keep_filter(&mut self) {
         let was_typed = std::mem::take(&mut self.is_typing);
         if let Some(row) = self.selected_cache().filter(|_| was_typed && self.chosen.cache.is_some()) {
@@ -203,7 +207,7 @@ impl App {
         }
     }
 
-    /// Nothing is selected: what was, was another agent's.
+    /// Forgets what is selected, because it was another agent's.
     pub(super) fn forget_chosen(&mut self) {
         self.chosen = Chosen::default();
         self.is_verdict_gone = false;
@@ -215,8 +219,8 @@ impl App {
         }
     }
 
-    /// The destroy of the selected verdict, whether the report has room for it or not; absent where it is of none, or
-    /// where there is no verdict.
+    /// The destroy of the selected verdict, even if the report has no room for it. Absent if the verdict is
+    /// not about a destroy, or if there is no verdict.
     #[must_use]
     pub fn selected_destroy(&self) -> Option<u64> {
         match &self.chosen.verdict {
@@ -225,7 +229,7 @@ impl App {
         }
     }
 
-    /// Whether somebody has selected a verdict: else it is the newest, whichever that is.
+    /// Whether the user has selected a verdict; otherwise the newest one is selected.
     pub(super) fn has_chosen_verdict(&self) -> bool {
         self.chosen.verdict.is_some()
     }
@@ -236,7 +240,7 @@ impl App {
         self.whole.verdicts
     }
 
-    /// Caches that are listed without those that are gone, and how many there are; absent where that is all.
+    /// How many caches that are not gone are listed, and how many there are; absent if all are listed.
     #[must_use]
     pub fn cut_caches(&self) -> Option<(u64, u64)> {
         let report = self.report.as_ref()?;
@@ -244,7 +248,7 @@ impl App {
         (listed < report.caches_total).then_some((listed, report.caches_total))
     }
 
-    /// Verdicts that are listed, and how many there were; absent where that is all.
+    /// How many verdicts are listed, and how many there were; absent if all are listed.
     #[must_use]
     pub fn cut_verdicts(&self) -> Option<(u64, u64)> {
         let report = self.report.as_ref()?;
@@ -253,12 +257,12 @@ impl App {
     }
 }
 
-/// Where a list is then; nowhere when what is selected is in a report that has more.
+/// The place to put a list at; `None` if a longer report has what is selected.
 fn settled(is_chosen: bool, place: Option<usize>, is_gone: bool, list: &List) -> Option<usize> {
     match (is_chosen, place) {
         (false, _) => Some(0),
         (true, Some(place)) => Some(place),
-        // Of one that is gone, its neighbour.
+        // If it is gone, its neighbour.
         (true, None) => is_gone.then_some(list.selected),
     }
 }

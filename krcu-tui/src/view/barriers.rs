@@ -1,4 +1,4 @@
-//! Barriers: who waits in one and for what, and how long others have.
+//! Barriers: which tasks wait in one and for what, and how long others have waited.
 
 use krcu_report::{
     BarrierRow, Bounds, FinishedBarrier, Histogram, Report, WaitKind,
@@ -16,20 +16,20 @@ use super::{
 };
 use crate::state::{App, number};
 
-/// Columns of the longest function's name.
+/// The width of the longest function's name.
 const FUNCTION: usize = 27;
-/// The same where there is little room.
+/// The same on a narrow screen.
 const LEAST_FUNCTION: usize = 19;
-/// Narrowest column of a cache's name.
+/// The smallest width of a cache's name.
 const LEAST_CACHE: usize = 8;
-/// Columns of one bucket.
+/// The width of one bucket.
 const BUCKET: usize = 2;
-/// Columns below which the buckets are not drawn: without the longest waits they would say what is not so.
+/// Below this width the buckets are not drawn: without the longest waits they would be misleading.
 const BARS: u16 = 78;
-/// Labels of the axis, and the buckets above which they begin.
+/// The labels of the axis, each with the bucket that it begins above.
 const LABELS: [(usize, &str); 6] =
     [(0, ".1ms"), (4, "10ms"), (7, "100ms"), (10, "1s"), (13, "10s"), (16, ">")];
-/// Columns from which on the mean is there as well.
+/// From this width on, the mean is shown as well.
 const WIDE: u16 = 100;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
@@ -40,7 +40,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let fields = fields(area.width);
     let table = below(area, used);
     if report.barriers_finished.is_empty() {
-        canvas.line(table, 0, Line::styled("nobody has waited yet", theme.quiet()));
+        canvas.line(table, 0, Line::styled("no task has waited yet", theme.quiet()));
         return;
     }
     canvas.headings(table, &fields, None);
@@ -53,15 +53,15 @@ fn below(area: Rect, rows: u16) -> Rect {
     Rect { y: area.y + rows.min(area.height), height: area.height.saturating_sub(rows), ..area }
 }
 
-/// Those that somebody waits in, with bars of what they still wait for; gives the rows that it took.
+/// Draws the barriers with waiting tasks, with bars for what they still wait for. Returns the number of rows.
 fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
     let theme = *canvas.theme;
     if report.barriers_running.is_empty() {
-        canvas.line(area, 0, Line::styled("nobody waits in a barrier or a destroy", theme.quiet()));
+        canvas.line(area, 0, Line::styled("no task waits in a barrier or a destroy", theme.quiet()));
         return 2;
     }
     let fields = running_fields(area.width);
-    // The history below has room for some lines, too.
+    // Leaves some lines for the history below.
     let most = usize::from(area.height / 3).max(1);
     let rows: Vec<Row> = report
         .barriers_running
@@ -96,14 +96,14 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
     used + 1
 }
 
-/// So many that somebody waits in besides, or more where no report lists more.
+/// How many more barriers have waiting tasks; "at least" if the report does not list all.
 pub(crate) fn more(report: &Report, besides: usize) -> String {
     let bounds = [Bounds::OVERVIEW.barriers, Bounds::ALL.barriers];
     let is_cut = bounds.contains(&report.barriers_running.len());
     format!("and {}{besides} more", if is_cut { "at least " } else { "" })
 }
 
-/// One that somebody waits in, as a sentence.
+/// A barrier with a waiting task, as a sentence.
 pub(crate) fn sentence(row: &BarrierRow) -> String {
     let (own, others) = (row.own_outstanding, row.other_outstanding);
     let still = match &row.cache {
@@ -118,7 +118,7 @@ pub(crate) fn sentence(row: &BarrierRow) -> String {
     format!("{who}, {} in {function}(): {still}{doubt}", span_of(row.since_ns))
 }
 
-/// How long waits took, a line for each kind; gives the rows that it took.
+/// How long waits took, one line for each kind. Returns the number of rows.
 fn histogram(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
     let theme = *canvas.theme;
     if report.waits.is_empty() {
@@ -151,13 +151,13 @@ fn waits(theme: Theme, kind: WaitKind, histogram: &Histogram, columns: u16) -> L
         return Line::raw(head);
     }
     let counts = histogram.counts();
-    // Each bar twice, so that it is as wide as its label's column.
+    // Each bar is drawn twice, so that it is as wide as its label.
     let doubled = counts.iter().flat_map(|count| [number(*count); BUCKET]);
     let bars = theme.spark(doubled.collect::<Vec<f64>>().into_iter(), counts.len() * BUCKET);
     Line::from(vec![Span::raw(head), Span::styled(bars, theme.good())])
 }
 
-/// The labels of the buckets, each above its own.
+/// The labels of the buckets, each above its bucket.
 fn axis() -> String {
     let mut axis = String::new();
     for (bucket, label) in LABELS {
@@ -166,7 +166,7 @@ fn axis() -> String {
     axis
 }
 
-/// Of those that somebody waits in.
+/// The columns for barriers with waiting tasks.
 pub(crate) fn running_fields(columns: u16) -> Vec<Field> {
     let mut fields = vec![
         Field::text("waits now in", FUNCTION).least(LEAST_FUNCTION),
@@ -182,7 +182,7 @@ pub(crate) fn running_fields(columns: u16) -> Vec<Field> {
     whole(columns, fields)
 }
 
-/// Of those that are over.
+/// The columns for barriers that are over.
 pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let mut fields = vec![
         Field::number("ago", 9).least(8),

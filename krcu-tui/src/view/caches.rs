@@ -1,4 +1,4 @@
-//! Caches: a table, sorted and filtered, and more of the selected one.
+//! Caches: a table, sorted and filtered, with details of the selected cache.
 
 use krcu_report::{CachePhase, CacheRow, words::count};
 use ratatui::{
@@ -13,15 +13,15 @@ use super::{
 };
 use crate::state::{App, CacheHistory, Column, cache_name, number};
 
-/// Columns from which on a table has the modules, too.
+/// From this width on, the table has the modules, too.
 const WIDE: u16 = 110;
-/// Columns of a name where there is little room.
+/// The width of a name on a narrow screen.
 const LEAST_NAME: usize = 14;
 /// Rows about the selected cache.
 const ABOUT: u16 = 7;
-/// Narrowest sparkline that is drawn.
+/// The smallest width of a sparkline.
 const LEAST_SPARK: usize = 4;
-/// What was outstanding, and the rates, as sparklines; each column is as wide as the longest of these.
+/// Outstanding objects and rates, as sparklines; each column is as wide as the longest of these headings.
 const OUTSTANDING: &str = "so far";
 const QUEUED: &str = "queued/s so far";
 const FREED: &str = "freed/s so far";
@@ -36,9 +36,13 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     if rows.is_empty() {
         let words = match app.cut_caches() {
             _ if app.filter.is_empty() => "no slab cache was seen yet".to_owned(),
-            None => "no cache has this in its name or module: Esc takes the filter off".to_owned(),
+            None => "no cache has this text in its name or module: Esc removes the filter".to_owned(),
             Some((listed, total)) => {
-                format!("none of the {} listed of {}: Esc takes the filter off", count(listed), count(total))
+                format!(
+                    "none of the {} listed caches of {} match: Esc removes the filter",
+                    count(listed),
+                    count(total)
+                )
             }
         };
         canvas.line(body, 0, Line::styled(words, theme.quiet()));
@@ -53,7 +57,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     }
 }
 
-/// The columns of the table, for a screen so wide.
+/// The columns of the table, for a screen of this width.
 pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let is_wide = columns >= WIDE;
     let mut fields = vec![Field::text("", 1)];
@@ -84,7 +88,7 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
     whole(columns, fields)
 }
 
-/// A cache.
+/// The row of a cache.
 pub(crate) fn row(theme: Theme, app: &App, cache: &CacheRow, fields: &[Field]) -> Row {
     let (mark, style) = match cache.phase {
         CachePhase::Live => (' ', theme.plain()),
@@ -92,7 +96,7 @@ pub(crate) fn row(theme: Theme, app: &App, cache: &CacheRow, fields: &[Field]) -
         CachePhase::Failed => ('!', theme.bad()),
         CachePhase::Released => (theme.mark('×', 'x'), theme.quiet()),
     };
-    // Nothing where it is not known yet.
+    // Empty if it is not known yet.
     let rates = app.histories.rates_of(cache.id);
     let rate_of = |which: fn((f64, f64)) -> f64| rates.map_or_else(String::new, |rates| rate(which(rates)));
     let history = app.histories.cache(cache.id);
@@ -112,7 +116,7 @@ pub(crate) fn row(theme: Theme, app: &App, cache: &CacheRow, fields: &[Field]) -
     row
 }
 
-/// How something of a cache was.
+/// One history of a cache.
 fn spark(theme: Theme, history: Option<&CacheHistory>, what: &str, columns: usize) -> String {
     let samples: Vec<f64> = match (history, what) {
         (None, _) => Vec::new(),
@@ -123,11 +127,11 @@ fn spark(theme: Theme, history: Option<&CacheHistory>, what: &str, columns: usiz
     theme.spark(samples.into_iter(), columns)
 }
 
-/// How both rates of the selected cache were, beside one another.
+/// The histories of both rates of the selected cache, side by side.
 fn rates(theme: Theme, history: Option<&CacheHistory>, columns: usize) -> Line<'static> {
-    /// Columns of a label.
+    /// The width of a label.
     const LABEL: usize = 14;
-    /// Columns between the two.
+    /// The width between the two.
     const GAP: usize = 2;
     let room = columns.saturating_sub(2 * LABEL + GAP) / 2;
     let half = |label: &str, what: &str| {
@@ -141,7 +145,7 @@ fn rates(theme: Theme, history: Option<&CacheHistory>, columns: usize) -> Line<'
     )
 }
 
-/// How many there are, and how many are shown.
+/// How many caches there are, and how many are shown.
 fn summary(theme: Theme, app: &App, shown: usize, columns: u16) -> Line<'static> {
     let total = app.report.as_ref().map_or(0, |report| report.caches_total);
     let mut words = format!("{shown} shown · {} in the kernel now", count(total));
@@ -161,7 +165,7 @@ fn about_one(theme: Theme, cache: &CacheRow, columns: usize) -> Vec<Line<'static
     let phase = match cache.phase {
         CachePhase::Live => "in use",
         CachePhase::Destroying => "being destroyed",
-        CachePhase::Failed => "its destroy failed, and it is there for ever (Enter: the verdict)",
+        CachePhase::Failed => "its destroy failed: it stays for ever (Enter: the verdict)",
         CachePhase::Released => "gone (Enter: the verdict)",
     };
     let mut about = vec![phase.to_owned()];

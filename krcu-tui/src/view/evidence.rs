@@ -1,4 +1,4 @@
-//! Evidence: what one verdict rests on, with its stacks and what happened when.
+//! Evidence: what one verdict is based on, with its stacks and a timeline.
 
 use krcu_model::verdict::SiteCount;
 use krcu_report::{
@@ -12,10 +12,10 @@ use super::{
     text::{brief, clip, evidence, right, span_of},
 };
 
-/// Sites that are shown without their stacks.
+/// The number of sites that are shown without their stacks.
 const FEW: usize = 3;
 
-/// All of it; with whole stacks where it has the screen for itself.
+/// All of the evidence; with whole stacks if it fills the screen.
 pub(crate) fn lines(theme: Theme, row: &VerdictRow, columns: usize, is_whole: bool) -> Vec<Line<'static>> {
     let verdict = &row.verdict;
     let mut lines = title(theme, row, columns);
@@ -53,7 +53,7 @@ pub(crate) fn lines(theme: Theme, row: &VerdictRow, columns: usize, is_whole: bo
     lines
 }
 
-/// The word, the cache, whose it is, and the clause.
+/// The word, the cache, its module, and the clause.
 fn title(theme: Theme, row: &VerdictRow, columns: usize) -> Vec<Line<'static>> {
     let verdict = &row.verdict;
     let (mark, word, style) = theme.verdict(verdict);
@@ -89,7 +89,7 @@ fn sites(tell: &mut dyn FnMut(&str, &str), label: &str, sites: &[SiteCount], is_
     }
 }
 
-/// What happened when, from the entry of the destroy on: nanoseconds, and what.
+/// What happened and when, from the entry of the destroy on: nanoseconds, and words.
 pub(crate) fn moments(verdict: &FlatVerdict) -> Vec<(i128, &'static str)> {
     if verdict.destroyed_by.comm.is_empty() {
         return Vec::new();
@@ -107,11 +107,11 @@ pub(crate) fn moments(verdict: &FlatVerdict) -> Vec<(i128, &'static str)> {
     moments
 }
 
-/// The same as a picture: a line each, with its place between the first and the last.
+/// The same as a picture: one line for each moment, with a mark between the first and the last.
 fn timeline(theme: Theme, verdict: &FlatVerdict, columns: usize) -> Vec<Line<'static>> {
-    /// Columns before the picture: the label, and a time.
+    /// The width before the picture: the label and a time.
     const BEFORE: usize = 14 + 10 + 2;
-    /// Columns of the longest of the words.
+    /// The width of the longest words.
     const WORDS: usize = 26;
     let moments = moments(verdict);
     let (Some(first), Some(last)) = (moments.first(), moments.last()) else { return Vec::new() };

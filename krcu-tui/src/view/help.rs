@@ -11,11 +11,11 @@ use crate::{
     state::App,
 };
 
-/// Columns of a key's label.
+/// The width of a key's label.
 const LABEL: usize = 11;
-/// What stands before verdicts, at the foot.
-const MARKS: &str = "! a fault   ~ a fault elsewhere, or by luck not here   ? cannot be decided";
-/// Lines of the first column, so that the second is about as long.
+/// The meaning of the marks before verdicts, at the foot.
+const MARKS: &str = "! a fault   ~ a fault on other kernels, or avoided by luck   ? undecided";
+/// The most lines of the first column, so that the second is about as long.
 const MOST: usize = 17;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
@@ -32,7 +32,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         blocks.push(block);
     }
     let (x, columns) = (area.x, area.width / 2);
-    // A block is in one column as a whole.
+    // A block is never divided between the columns.
     let mut first: Vec<Line<'static>> = Vec::new();
     let mut second: Vec<Line<'static>> = Vec::new();
     for block in blocks {
@@ -40,12 +40,12 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         let column = if is_first { &mut first } else { &mut second };
         column.extend(block);
     }
-    // The last row is that of the marks, or of what there is below.
+    // The last row has the marks, or the number of lines below.
     let height = area.height.saturating_sub(1);
     let most = first.len().max(second.len()).saturating_sub(height.into());
     let top = app.help_top.min(most);
     canvas.scrolled.help_top = Some(top);
-    // A blank stands between the two.
+    // A blank separates the two columns.
     let left = Rect { x, width: columns.saturating_sub(1), height, ..area };
     let halves = [left, Rect { x: x + columns, width: columns, height, ..area }];
     for (half, lines) in halves.into_iter().zip([first, second]) {

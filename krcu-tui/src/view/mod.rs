@@ -1,4 +1,5 @@
-//! View: draws the state. One file a screen; here is what is around all of them, and where the mouse can point.
+//! View: draws the state. There is one file for each screen; this file draws the frame around them and knows
+//! where the mouse can click.
 
 mod barriers;
 mod caches;
@@ -29,30 +30,30 @@ use crate::{
 };
 use text::{brief, clip, duration, span_of, width};
 
-/// Columns and rows below which nothing is drawn but that there is no room.
+/// The smallest size in columns and rows; below it, only a message is drawn.
 const LEAST: (u16, u16) = (60, 16);
 
-/// Something that the mouse can point at.
+/// Something that the mouse can click.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The name of a screen.
     Screen(Screen),
-    /// That of help.
+    /// The name of the help screen.
     Help,
     /// A row of the screen's list.
     Row(usize),
     /// The heading of a column.
     Column(Column),
-    /// This many thousandths of a replay.
+    /// A place in a replay, in thousandths.
     Seek(u16),
 }
 
-/// Where the mouse can point.
+/// Where the mouse can click.
 #[derive(Clone, Debug, Default)]
 pub struct Hits(Vec<(Rect, Target)>);
 
 impl Hits {
-    /// What is there.
+    /// The target at this place.
     #[must_use]
     pub fn at(&self, column: u16, row: u16) -> Option<Target> {
         let is_there = |(area, _): &&(Rect, Target)| {
@@ -66,7 +67,7 @@ impl Hits {
     }
 }
 
-/// What every screen is drawn with.
+/// Everything that a screen needs to draw.
 pub(crate) struct Canvas<'a, 'f> {
     frame: &'a mut Frame<'f>,
     theme: &'a Theme,
@@ -77,21 +78,21 @@ pub(crate) struct Canvas<'a, 'f> {
 /// What was drawn.
 #[derive(Clone, Debug, Default)]
 pub struct Drawn {
-    /// Where the mouse can point.
+    /// Where the mouse can click.
     pub hits: Hits,
     /// How far lists are scrolled, for [`App::drawn`].
     pub scrolled: Scrolled,
 }
 
 impl Canvas<'_, '_> {
-    /// The first row of a list on so many lines, so that the selected one is there.
+    /// The first row of a list on this many lines, so that the selected row is visible.
     fn scroll(&mut self, mut list: List, lines: u16) -> usize {
         let top = list.scroll(lines.into());
         self.scrolled.list = Some(list);
         top
     }
 
-    /// One line, clipped to its area's width.
+    /// Draws one line, clipped to the width of the area.
     fn line(&mut self, area: Rect, row: u16, line: Line<'static>) {
         if row < area.height {
             let place = Rect { y: area.y + row, height: 1, ..area };
@@ -99,7 +100,7 @@ impl Canvas<'_, '_> {
         }
     }
 
-    /// Lines from a row on, as many as there is room for.
+    /// Draws lines from a row on, as many as fit.
     fn lines(&mut self, area: Rect, lines: Vec<Line<'static>>) {
         for (row, line) in (0..area.height).zip(lines) {
             self.line(area, row, line);
@@ -146,7 +147,7 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, now_ms: u64, theme: &Theme, socket
     drawn
 }
 
-/// Whatever else the words have, where the terminal may not know it.
+/// Replaces other characters, for a terminal that may not know them.
 fn only_ascii(buffer: &mut Buffer) {
     for cell in buffer.content.iter_mut().filter(|cell| !cell.symbol().is_ascii()) {
         let plain = match cell.symbol() {
@@ -164,7 +165,8 @@ fn only_ascii(buffer: &mut Buffer) {
     }
 }
 
-/// Who reports, how fresh it is, the names of the screens, and a rule that says so when something is wrong.
+/// The agent or trace, how current the report is, the names of the screens, and a rule with a message if
+/// something is wrong.
 fn head(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, freshness: Freshness) {
     let theme = canvas.theme;
     let (word, style) = match freshness {
@@ -187,17 +189,17 @@ fn head(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, freshness: Freshness
     tabs(canvas, area, app);
     let rule = match (freshness, &app.link) {
         (Freshness::Frozen(age_ms), _) => Some(format!(
-            " the agent is there and has said nothing for {}{}",
+            " the agent is connected but has sent nothing for {}{}",
             duration(age_ms),
-            if app.report.is_some() { ": what is shown is as old" } else { "" }
+            if app.report.is_some() { ": the screen is as old" } else { "" }
         )),
         (Freshness::Lost(age_ms), Link::Lost(why)) => {
-            Some(format!(" {why}; what is shown is {} old; it is tried again", duration(age_ms)))
+            Some(format!(" {why}; the screen is {} old; krcu tries again", duration(age_ms)))
         }
-        (Freshness::Lost(age_ms), _) => Some(format!(" what is shown is {} old", duration(age_ms))),
+        (Freshness::Lost(age_ms), _) => Some(format!(" the screen is {} old", duration(age_ms))),
         (Freshness::Replay, _) => app.replay.as_ref().and_then(|replay| {
             let error = replay.error.as_ref()?;
-            Some(format!(" behind {} it cannot be read: {error}", span_of(replay.end_ns)))
+            Some(format!(" the trace cannot be read after {}: {error}", span_of(replay.end_ns)))
         }),
         _ => None,
     };
@@ -211,7 +213,7 @@ fn head(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, freshness: Freshness
     canvas.line(area, 2, line);
 }
 
-/// Who reports, as much as there is room for: what matters most comes first.
+/// The agent or trace, as much as fits; the most important comes first.
 fn about(app: &App, room: usize) -> String {
     let mut parts = Vec::new();
     if let Some(hello) = &app.hello {
@@ -244,7 +246,7 @@ fn tabs(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     canvas.line(area, 1, Line::from(spans));
 }
 
-/// Where a replay is.
+/// The place of a replay.
 fn tape(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = canvas.theme;
     let Some(replay) = &app.replay else { return };
@@ -280,7 +282,7 @@ fn tape(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     canvas.line(area, 0, line);
 }
 
-/// What is typed, what a step has taken, or what keys do.
+/// The filter that is typed, the event of the last step, or the keys.
 fn bottom(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = canvas.theme;
     if app.is_typing {
@@ -288,7 +290,7 @@ fn bottom(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
             Span::styled(" filter ", theme.selected()),
             Span::raw(format!(" {}", app.filter)),
             Span::styled(" ", theme.selected()),
-            Span::styled("  Enter keeps it, Esc takes it off", theme.quiet()),
+            Span::styled("  Enter keeps it, Esc removes it", theme.quiet()),
         ]);
         return canvas.line(area, 0, line);
     }

@@ -1,4 +1,4 @@
-//! Nobody: what is shown before anything has come, so that the first minute goes well.
+//! Nobody: the screen before the first report, which helps in the first minute.
 
 use ratatui::{layout::Rect, text::Line};
 
@@ -8,7 +8,7 @@ use crate::{
     state::{App, Freshness},
 };
 
-/// What is said, and what to type.
+/// Explanations, and commands to type.
 type Advice = &'static [(&'static str, &'static str)];
 
 const START: Advice = &[
@@ -18,23 +18,25 @@ const START: Advice = &[
     ("", "sudo krcu agent"),
 ];
 const JOIN: Advice =
-    &[("The socket is its group's. Join it, and log in anew:", ""), ("", "sudo usermod -aG krcu $USER")];
-const OTHER_VERSION: Advice =
-    &[("The agent and this program are not of one version:", ""), ("", "krcu --version; krcu-tui --version")];
+    &[("Join the group that owns the socket, then log in again:", ""), ("", "sudo usermod -aG krcu $USER")];
+const OTHER_VERSION: Advice = &[
+    ("The agent and this program have different versions:", ""),
+    ("", "krcu --version; krcu-tui --version"),
+];
 const FULL: Advice = &[
-    ("Close a program that watches it, or allow it more: socket.clients, in", ""),
+    ("Close another client of the agent, or set a higher socket.clients in", ""),
     ("", "/etc/krcu/agent.toml"),
-    ("which it reads when it starts.", ""),
+    ("and restart the agent.", ""),
 ];
 const FROZEN: Advice = &[
-    ("It is stopped where ps says T, or has more to do than it can:", ""),
+    ("The agent may be stopped (state T) or overloaded:", ""),
     ("", "ps -o pid,stat,pcpu,args -C krcu"),
-    ("A stopped one goes on with:", ""),
+    ("A stopped agent continues after:", ""),
     ("", "sudo kill -CONT PID"),
 ];
 const REPLAY: Advice = &[
     ("", ""),
-    ("Or look at a run that is over:", ""),
+    ("Or replay a finished run:", ""),
     ("", "sudo krcu check -o NAME.krcu -- rmmod my_module"),
     ("", "krcu tui --replay NAME.krcu"),
 ];
@@ -49,7 +51,7 @@ pub(crate) fn draw(
     let mut lines = vec![Line::default()];
     let mut say = |words: String, style| lines.push(Line::styled(clip(&words, area.width.into()), style));
     if app.replay.is_some() {
-        say("the trace is read".to_owned(), theme.quiet());
+        say("reading the trace".to_owned(), theme.quiet());
         return canvas.lines(area, lines);
     }
     let (what, advice, next) = match (&app.link, freshness) {
@@ -60,17 +62,17 @@ pub(crate) fn draw(
                 Why::Schema(_) | Why::Garbage(_) => OTHER_VERSION,
                 _ => START,
             };
-            (why.to_string(), advice, "It is tried again every two seconds. q quits.")
+            (why.to_string(), advice, "krcu tries again every two seconds. q quits.")
         }
         (_, Freshness::Frozen(_)) => {
-            let words = "the agent is there and says nothing".to_owned();
-            (words, FROZEN, "The connection is kept: whatever it says is shown at once. q quits.")
+            let words = "the agent is connected but silent".to_owned();
+            (words, FROZEN, "The connection stays open: the first report is shown at once. q quits.")
         }
         (link, _) => {
             let words = match link {
-                Link::Connected => "its first report is waited for",
-                Link::Reached => "an agent is there, and its first word is waited for",
-                _ => "an agent is looked for",
+                Link::Connected => "waiting for the first report",
+                Link::Reached => "connected; waiting for the agent's first line",
+                _ => "looking for an agent",
             };
             say(format!("{socket}: {words}"), theme.quiet());
             return canvas.lines(area, lines);

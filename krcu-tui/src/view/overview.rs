@@ -1,4 +1,4 @@
-//! Overview: how things are, on one screen.
+//! Overview: the most important of everything, on one screen.
 
 use krcu_model::VerdictKind;
 use krcu_report::{
@@ -16,11 +16,11 @@ use super::{
 };
 use crate::state::{App, number};
 
-/// Columns from which on there are two halves.
+/// From this width on, the screen has two halves.
 const WIDE: u16 = 120;
-/// Columns of a label.
+/// The width of a label.
 const LABEL: usize = 13;
-/// Columns of the words and numbers before a sparkline.
+/// The width of the words and numbers before a sparkline.
 const BEFORE_SPARK: usize = 42;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
@@ -48,7 +48,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     verdicts(canvas, below, report);
 }
 
-/// Events by word: a second, in all, and how that was.
+/// Events by kind: a second, in all, and a sparkline.
 fn events(theme: Theme, app: &App, report: &Report, columns: usize) -> Vec<Line<'static>> {
     let heading = format!("{:LABEL$}{:>12}{:>15}  ", "events", "a second", "in all");
     let mut lines = vec![Line::styled(heading, theme.quiet())];
@@ -67,7 +67,7 @@ fn events(theme: Theme, app: &App, report: &Report, columns: usize) -> Vec<Line<
     lines
 }
 
-/// What is outstanding, how full the ring is, and what was lost.
+/// Outstanding objects, the filling of the ring, and losses.
 fn state(theme: Theme, app: &App, report: &Report, columns: usize) -> Vec<Line<'static>> {
     let room = columns.saturating_sub(BEFORE_SPARK);
     let label = |word: &str| Span::raw(format!("{word:LABEL$}"));
@@ -106,7 +106,7 @@ fn state(theme: Theme, app: &App, report: &Report, columns: usize) -> Vec<Line<'
         [vec![label("lost")], losses(theme, report, columns.saturating_sub(LABEL))].concat(),
     ));
     if report.without_site > 0 {
-        // Counted and judged all the same: nothing is lost.
+        // These are counted and judged as usual: nothing is lost.
         let words = format!("of {}: no room for their stacks", objects(report.without_site, "event"));
         lines
             .push(Line::from(vec![label("no site"), Span::raw(clip(&words, columns.saturating_sub(LABEL)))]));
@@ -124,7 +124,7 @@ fn state(theme: Theme, app: &App, report: &Report, columns: usize) -> Vec<Line<'
     lines
 }
 
-/// What was lost, by reason: red, and the word is there.
+/// Losses, by reason: in red, and in words.
 fn losses(theme: Theme, report: &Report, columns: usize) -> Vec<Span<'static>> {
     let losses = report.losses;
     let mut parts = Vec::new();
@@ -150,7 +150,7 @@ fn losses(theme: Theme, report: &Report, columns: usize) -> Vec<Span<'static>> {
     vec![Span::styled(clip(&words, columns), theme.bad())]
 }
 
-/// Who is told; where there is little room, who is not told all.
+/// The sinks of the agent; on a narrow screen, only those that miss something.
 fn sinks(theme: Theme, report: &Report, columns: usize, all: bool) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     let shown = report.sinks.iter().filter(|sink| all || sink.state != SinkState::Working);
@@ -175,9 +175,9 @@ fn sinks(theme: Theme, report: &Report, columns: usize, all: bool) -> Vec<Line<'
     lines
 }
 
-/// Who waits, in one line each.
+/// The tasks that wait, one line each.
 fn waiting(theme: Theme, report: &Report, most: usize, columns: usize) -> Vec<Line<'static>> {
-    // Of what a task waits in, the outermost stands for what is inside.
+    // If a task waits in a barrier inside of another, only the outer one is shown.
     let rows = report.barriers_running.iter().enumerate();
     let is_outermost = |(place, row): &(usize, &BarrierRow)| {
         report.barriers_running[..*place].iter().all(|before| before.task != row.task)
@@ -199,9 +199,10 @@ fn waiting(theme: Theme, report: &Report, most: usize, columns: usize) -> Vec<Li
     lines
 }
 
-/// Beside the numbers, where the screen is wide: who waits, and the caches that matter. Gives the rows that it took.
+/// On a wide screen, beside the numbers: the tasks that wait, and the most important caches. Returns the
+/// number of rows.
 fn beside(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, report: &Report) -> u16 {
-    /// Caches, of more the screen of caches tells.
+    /// The most caches; the screen of caches has the others.
     const MOST: usize = 10;
     let theme = *canvas.theme;
     let mut lines = waiting(theme, report, 3, area.width.into());
@@ -218,7 +219,7 @@ fn beside(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App, report: &Report) -
     above + 1 + u16::try_from(rows.len()).unwrap_or(0)
 }
 
-/// How many there are of each word, and the last ones.
+/// The number of verdicts of each word, and the last ones.
 fn verdicts(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) {
     let theme = *canvas.theme;
     let mut counts: Vec<(VerdictKind, u64)> =
@@ -241,11 +242,11 @@ fn verdicts(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) {
 
 /// One verdict on one line.
 pub(crate) fn verdict(theme: Theme, row: &VerdictRow, columns: usize) -> Line<'static> {
-    /// Columns of a cache's name.
+    /// The width of a cache's name.
     const NAME: usize = 17;
     let verdict = &row.verdict;
     let (mark, word, style) = theme.verdict(verdict);
-    // What the kernel is accused of is of no destroy; an agent may not tell when it was found.
+    // An accusation of the kernel is not about a destroy, and an agent may not say when it was found.
     let has_time = row.destroy.is_some() || row.at_ns > 0;
     let when = right(&if has_time { brief(row.at_ns) } else { String::new() }, 9);
     let head = format!("{mark} {word:<15} ");

@@ -1,4 +1,4 @@
-//! Probes: the plan, and what each costs by the kernel's own statistics.
+//! Probes: the plan, and what each probe costs by the kernel's own statistics.
 
 use krcu_report::{
     ProbeRow, ProbeState,
@@ -15,14 +15,14 @@ use crate::state::App;
 
 /// Rows about the selected probe.
 const ABOUT: u16 = 7;
-/// Columns from which on it is said how each is attached.
+/// From this width on, the table says how each probe is attached.
 const WIDE: u16 = 100;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let Some(report) = &app.report else { return };
     let theme = *canvas.theme;
     if report.probes.is_empty() {
-        let words = "what was attached is not known: a script has the events alone";
+        let words = "the probes are not known: a script has only events";
         canvas.line(area, 0, Line::styled(words, theme.quiet()));
         return;
     }
@@ -50,7 +50,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     canvas.rows(body, &fields, &rows, app.probes);
 }
 
-/// The columns of the table, for a screen so wide.
+/// The columns of the table, for a screen of this width.
 pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let mut fields = vec![
         Field::text("", 1),
@@ -79,7 +79,7 @@ fn row(theme: Theme, app: &App, probe: &ProbeRow, has_way: bool) -> Row {
     let share = match cost.share * 100.0 {
         hundredths if hundredths <= 0.0 => "·".to_owned(),
         hundredths if hundredths < 999.0 => format!("{hundredths:.2}"),
-        // Of ten CPUs and more.
+        // Ten CPUs and more.
         hundredths => format!("{hundredths:.0}"),
     };
     let cells = vec![
@@ -116,7 +116,7 @@ fn about_one(probe: &ProbeRow) -> String {
     words
 }
 
-/// How many are attached, and what all of them cost; of costs that are not counted, how they would be.
+/// How many probes are attached, and what all of them cost; or how to make the kernel count that.
 fn total(theme: Theme, app: &App, probes: &[ProbeRow], columns: usize) -> Vec<Line<'static>> {
     let attached = probes.iter().filter(|probe| probe.state == ProbeState::Attached).count();
     let missing = probes.iter().filter(|probe| probe.state == ProbeState::NotOffered).count();

@@ -1,4 +1,4 @@
-//! Table: rows below a heading, of which one may be selected.
+//! Table: rows below a heading; one row may be selected.
 
 use ratatui::{
     layout::Rect,
@@ -12,57 +12,57 @@ use super::{
 };
 use crate::state::{Column, List};
 
-/// A column: how it is headed, and how wide it is.
+/// A column: its heading and its width.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Field {
-    /// What stands above.
+    /// The heading.
     pub(crate) heading: &'static str,
-    /// Columns of the screen.
+    /// The width.
     pub(crate) columns: usize,
-    /// Whether it is a number, which ends where the column does.
+    /// Whether it is a number, which is aligned to the right.
     pub(crate) is_number: bool,
-    /// Columns that it can do with, where there is little room.
+    /// The smallest width, on a narrow screen.
     pub(crate) least: usize,
-    /// What a click on the heading sorts by.
+    /// The order that a click on the heading chooses.
     pub(crate) sorts: Option<Column>,
 }
 
 impl Field {
-    /// A text.
+    /// A column of texts.
     pub(crate) fn text(heading: &'static str, columns: usize) -> Field {
         Field { heading, columns, is_number: false, least: columns, sorts: None }
     }
 
-    /// A number.
+    /// A column of numbers.
     pub(crate) fn number(heading: &'static str, columns: usize) -> Field {
         Field { heading, columns, is_number: true, least: columns, sorts: None }
     }
 
-    /// The same, by which rows can be sorted.
+    /// The same, with an order for a click on its heading.
     pub(crate) fn sorts(self, column: Column) -> Field {
         Field { sorts: Some(column), ..self }
     }
 
-    /// The same, which can do with fewer columns.
+    /// The same, with a smallest width.
     pub(crate) fn least(self, least: usize) -> Field {
         Field { least, ..self }
     }
 }
 
-/// A row: a cell for each field, and how each is drawn.
+/// A row: a cell for each field, and the style of each cell.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) cells: Vec<(String, Style)>,
 }
 
 impl Row {
-    /// All cells alike.
+    /// A row whose cells have one style.
     pub(crate) fn plain(cells: Vec<String>, style: Style) -> Row {
         Row { cells: cells.into_iter().map(|cell| (cell, style)).collect() }
     }
 }
 
-/// The cells of a line, as wide as their fields, a blank between them.
+/// The cells of a line, each as wide as its field, with a blank between them.
 fn cells(fields: &[Field], row: &Row, over: Option<Style>) -> Line<'static> {
     let mut spans = Vec::new();
     for (field, (cell, style)) in fields.iter().zip(&row.cells) {
@@ -72,11 +72,11 @@ fn cells(fields: &[Field], row: &Row, over: Option<Style>) -> Line<'static> {
     Line::from(spans)
 }
 
-/// Fields that are on a screen as a whole: those that can are made narrower, and what still has no room is not there,
-/// since of a number that is cut the rest reads as another one.
+/// The fields that fit on a screen. Fields that can be narrower are made narrower. A field that still does
+/// not fit is left out, since a number that is cut looks like another number.
 pub(crate) fn whole(columns: u16, mut fields: Vec<Field>) -> Vec<Field> {
     let taken = |fields: &[Field]| fields.iter().map(|field| field.columns + 1).sum::<usize>();
-    // No blank is needed behind the last one.
+    // The last field needs no blank after it.
     let room = usize::from(columns) + 1;
     let mut over = taken(&fields).saturating_sub(room);
     for field in &mut fields {
@@ -90,14 +90,14 @@ pub(crate) fn whole(columns: u16, mut fields: Vec<Field>) -> Vec<Field> {
     fields
 }
 
-/// What is left of a width for the last column.
+/// The width that is left for the last column.
 pub(crate) fn rest(columns: u16, fields: &[Field]) -> usize {
     let taken: usize = fields.iter().map(|field| field.columns + 1).sum();
     usize::from(columns).saturating_sub(taken)
 }
 
 impl Canvas<'_, '_> {
-    /// The headings; where rows can be sorted, `sorted` is marked, and each can be pointed at.
+    /// Draws the headings. `sorted` is marked, and a click on a heading sorts by it.
     pub(crate) fn headings(&mut self, area: Rect, fields: &[Field], sorted: Option<(Column, bool)>) {
         let mut row = Row { cells: Vec::new() };
         let mut x = area.x;
@@ -121,7 +121,7 @@ impl Canvas<'_, '_> {
         self.line(area, 0, cells(fields, &row, None));
     }
 
-    /// The rows of a list, as many as there is room for, with the selected one among them.
+    /// Draws the rows of a list, as many as fit, including the selected one.
     pub(crate) fn rows(&mut self, area: Rect, fields: &[Field], rows: &[Row], list: List) {
         let top = self.scroll(list, area.height);
         for (place, row) in rows.iter().enumerate().skip(top).take(area.height.into()) {
@@ -134,7 +134,7 @@ impl Canvas<'_, '_> {
         }
     }
 
-    /// Rows of which none can be selected.
+    /// Draws rows that cannot be selected.
     pub(crate) fn still(&mut self, area: Rect, fields: &[Field], rows: &[Row]) {
         for (place, row) in (0..area.height).zip(rows) {
             self.line(area, place, cells(fields, row, None));

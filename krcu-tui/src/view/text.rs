@@ -1,4 +1,4 @@
-//! Text: numbers as a screen shows them, and lines that fit.
+//! Text: numbers for a screen, and lines that fit.
 
 use krcu_report::words::{count, span, wrapped};
 use ratatui::text::{Line, Span};
@@ -6,12 +6,12 @@ use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::Theme;
 
-/// Columns that it takes.
+/// The width of a text.
 pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// As much of it as fits, with a mark where something is missing. What a terminal would obey is shown as such.
+/// As much of the text as fits, with a mark if something is missing. Control characters are made visible.
 pub(crate) fn clip(text: &str, columns: usize) -> String {
     let clean = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
     if !text.chars().any(char::is_control) && width(text) <= columns {
@@ -37,21 +37,21 @@ pub(crate) fn clip(text: &str, columns: usize) -> String {
     clipped
 }
 
-/// Clipped, and filled with blanks behind.
+/// Clipped, and filled with blanks on the right.
 pub(crate) fn left(text: &str, columns: usize) -> String {
     let clipped = clip(text, columns);
     let gap = columns.saturating_sub(width(&clipped));
     format!("{clipped}{}", " ".repeat(gap))
 }
 
-/// Clipped, and filled with blanks before.
+/// Clipped, and filled with blanks on the left.
 pub(crate) fn right(text: &str, columns: usize) -> String {
     let clipped = clip(text, columns);
     let gap = columns.saturating_sub(width(&clipped));
     format!("{}{clipped}", " ".repeat(gap))
 }
 
-/// Nanoseconds, in the unit that suits; hours and more, in these.
+/// Nanoseconds, in a suitable unit, up to hours.
 pub(crate) fn span_of(ns: u64) -> String {
     const MINUTE_NS: u64 = 60_000_000_000;
     let minutes = ns / MINUTE_NS;
@@ -64,7 +64,7 @@ pub(crate) fn span_of(ns: u64) -> String {
     }
 }
 
-/// The same for a column of a table: eight columns at the most.
+/// The same for a column of a table, in at most eight characters.
 pub(crate) fn brief(ns: u64) -> String {
     const SECOND_NS: u64 = 1_000_000_000;
     let seconds = ns / SECOND_NS;
@@ -78,12 +78,12 @@ pub(crate) fn brief(ns: u64) -> String {
     }
 }
 
-/// Milliseconds, as a sentence has them.
+/// Milliseconds, in words for a sentence.
 pub(crate) fn duration(ms: u64) -> String {
     span_of(ms.saturating_mul(1_000_000))
 }
 
-/// So many a second; nothing where there are none.
+/// A rate for each second; empty if it is zero.
 pub(crate) fn rate(a_second: f64) -> String {
     match a_second {
         r if r <= 0.0 => "·".to_owned(),
@@ -99,7 +99,7 @@ fn whole(rate: f64) -> String {
     count(rate.round() as u64)
 }
 
-/// A count, in thousands of thousands where it is long.
+/// A count; long ones in thousands, millions and so on.
 pub(crate) fn short(number: u64) -> String {
     match number {
         0..10_000_000 => count(number),
@@ -107,7 +107,7 @@ pub(crate) fn short(number: u64) -> String {
     }
 }
 
-/// A count in so many columns: whole where it fits, else in the smallest unit in which it does.
+/// A count in this width: exact if it fits, otherwise in the smallest unit with which it fits.
 pub(crate) fn narrow(number: u64, columns: usize) -> String {
     const UNITS: [(u64, char); 4] =
         [(1_000, 'k'), (1_000_000, 'M'), (1_000_000_000, 'G'), (1_000_000_000_000, 'T')];
@@ -122,7 +122,7 @@ pub(crate) fn narrow(number: u64, columns: usize) -> String {
     scaled.into_iter().find(|words| width(words) <= columns).unwrap_or(whole)
 }
 
-/// Bytes.
+/// A number of bytes.
 pub(crate) fn bytes(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
@@ -132,16 +132,16 @@ pub(crate) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// Words below one another, behind a label of so many columns.
+/// Words in several lines, behind a label of this width.
 pub(crate) fn labelled(label: &str, words: &str, label_columns: usize, columns: usize) -> Vec<String> {
     let columns = label_columns + columns.saturating_sub(label_columns).max(10);
     let (head, indent) = (format!("{label:label_columns$}"), " ".repeat(label_columns));
     wrapped([&head, &indent], words, columns).iter().map(|line| clip(line, columns)).collect()
 }
 
-/// The same as lines, the label in its own style.
+/// The same as lines, with the label in its own style.
 pub(crate) fn evidence(theme: Theme, label: &str, words: &str, columns: usize) -> Vec<Line<'static>> {
-    /// Columns of a label.
+    /// The width of a label.
     const LABEL: usize = 14;
     let lines = labelled(label, words, LABEL, columns);
     let styled = |line: String| {

@@ -1,12 +1,12 @@
-//! Theme: the few styles that there are. Whatever a colour says, a mark or a word says too: nobody needs to tell
-//! red from green, and without colour nothing is missing. The colours are the terminal's own, so that they suit its
+//! Theme: the few styles. A mark or a word says everything that a colour says: nobody needs to tell red from
+//! green, and nothing is missing without colour. The colours are the terminal's own, so that they suit its
 //! background.
 
 use krcu_model::VerdictKind;
 use krcu_report::FlatVerdict;
 use ratatui::style::{Color, Modifier, Style};
 
-/// How things are drawn.
+/// The styles, and the characters that may be drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
     has_colour: bool,
@@ -14,7 +14,7 @@ pub struct Theme {
 }
 
 impl Theme {
-    /// With colour or without, with more than ASCII or without.
+    /// With or without colour, with or without characters beyond ASCII.
     #[must_use]
     pub fn new(has_colour: bool, is_unicode: bool) -> Theme {
         Theme { has_colour, is_unicode }
@@ -36,7 +36,7 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// What is read last.
+    /// Unimportant.
     pub(crate) fn quiet(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
@@ -57,22 +57,22 @@ impl Theme {
         self.colour(Color::Cyan)
     }
 
-    /// A fault, a loss.
+    /// A fault or a loss.
     pub(crate) fn bad(self) -> Style {
         self.colour(Color::Red).add_modifier(Modifier::BOLD)
     }
 
-    /// A fault on another kernel, or another time.
+    /// A fault on another kernel, or at another time.
     pub(crate) fn doubtful(self) -> Style {
         self.colour(Color::Yellow).add_modifier(Modifier::BOLD)
     }
 
-    /// What nobody knows.
+    /// Unknown or undecided.
     pub(crate) fn unknown(self) -> Style {
         self.colour(Color::Magenta).add_modifier(Modifier::BOLD)
     }
 
-    /// What must be seen at once.
+    /// Something that must be seen at once.
     pub(crate) fn alarm(self) -> Style {
         self.colour(Color::Red).add_modifier(Modifier::BOLD | Modifier::REVERSED)
     }
@@ -91,7 +91,7 @@ impl Theme {
         (mark, word, style)
     }
 
-    /// The one where more than ASCII may be drawn, else the other.
+    /// The first character if more than ASCII may be drawn, otherwise the second.
     pub(crate) fn mark(self, unicode: char, ascii: char) -> char {
         if self.is_unicode { unicode } else { ascii }
     }
@@ -100,7 +100,7 @@ impl Theme {
         self.mark('─', '-').to_string().repeat(columns.into())
     }
 
-    /// So many columns for the newest of these, the largest of them as high as a line.
+    /// A sparkline of this width for the newest samples; the largest is as high as a line.
     pub(crate) fn spark(self, samples: impl DoubleEndedIterator<Item = f64>, columns: usize) -> String {
         const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
         const ASCII: [char; 8] = ['_', '.', ':', '-', '=', '+', '*', '#'];
@@ -112,7 +112,7 @@ impl Theme {
             if *sample <= 0.0 || largest <= 0.0 {
                 return ' ';
             }
-            // Seven steps above the lowest, which whatever there is has.
+            // Seven steps above the lowest, which every sample has.
             let step = (1_u8..8).filter(|step| sample / largest > f64::from(*step) / 8.0).count();
             bars[step.min(7)]
         };

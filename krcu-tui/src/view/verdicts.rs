@@ -1,4 +1,4 @@
-//! Verdicts: the list of them, and of the selected one what it rests on.
+//! Verdicts: the list, and the evidence of the selected verdict.
 
 use krcu_report::words::count;
 use ratatui::{layout::Rect, text::Line};
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::state::{App, List};
 
-/// Columns from which on the evidence is beside the list.
+/// From this width on, the evidence is beside the list.
 const WIDE: u16 = 140;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
@@ -24,7 +24,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         let words = if app.verdict_rows().is_empty() {
             "no slab cache was destroyed yet"
         } else {
-            "the whole list is waited for"
+            "waiting for the whole list"
         };
         canvas.line(area, 0, Line::styled(words, theme.quiet()));
         return;
@@ -71,8 +71,14 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let is_cut = lines.len() > beside.height.into();
     canvas.lines(beside, lines);
     if is_cut {
-        more(canvas, beside, " Enter: all of it ");
+        more(canvas, beside, " Enter: show all ");
     }
+    rows(canvas, list, app);
+}
+
+/// Draws the rows of the list, as many as fit, including the selected one.
+fn rows(canvas: &mut Canvas<'_, '_>, list: Rect, app: &App) {
+    let theme = *canvas.theme;
     let top = canvas.scroll(app.verdicts, list.height);
     for (place, row) in app.verdict_rows().iter().enumerate().skip(top).take(list.height.into()) {
         let y = list.y + u16::try_from(place - top).unwrap_or(0);

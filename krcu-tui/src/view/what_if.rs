@@ -16,7 +16,7 @@ use crate::{
 
 /// Rows about the selected approach.
 const ABOUT: u16 = 5;
-/// Columns from which on all numbers are there.
+/// From this width on, all numbers are shown.
 const WIDE: u16 = 120;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
@@ -59,29 +59,29 @@ fn without_answer(app: &App) -> &'static str {
     match app.asked.map(|asked| rows.find(|row| row.destroy == Some(asked))) {
         None if app.is_verdict_gone => GONE,
         None if app.selected_verdict().is_some() => {
-            "this verdict is of no destroy: there is nothing to simulate"
+            "this verdict is not about a destroy: there is nothing to simulate"
         }
         None => "select a destroyed cache among the verdicts, and press w",
         Some(None) if app.has_all_verdicts() => GONE,
         Some(Some(row)) if row.verdict.wait_ns.is_none() => {
             "this destroy never looked at its slabs: there is nothing to simulate"
         }
-        Some(_) => "it is simulated",
+        Some(_) => "simulating",
     }
 }
 
 fn about(answer: &WhatIf) -> String {
     let mut words = format!(
-        "what each approach would have cost {}: {} deferred frees of its own and {} of others, simulated; \
-         on this kernel its destroy took {} until it looked",
+        "what each approach would have cost {}, simulated with {} deferred frees of its own and {} of \
+         others; on this kernel its destroy took {} until it looked at its slabs",
         answer.cache,
         count(answer.own_objects),
         count(answer.other_objects),
         span_of(answer.measured_wait_ns)
     );
     if answer.own_left_out > 0 || answer.others_left_out {
-        words += &format!("; CUT: {} older ones of its own", count(answer.own_left_out));
-        words += if answer.others_left_out { " and some of others are not in it" } else { " are not in it" };
+        words += &format!("; CUT: the {} oldest of its own", count(answer.own_left_out));
+        words += if answer.others_left_out { " and some of others are left out" } else { " are left out" };
     }
     words
 }
@@ -111,7 +111,7 @@ fn name(input: InputKind) -> &'static str {
     }
 }
 
-/// The columns of the table, for a screen so wide.
+/// The columns of the table, for a screen of this width.
 pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let is_wide = columns >= WIDE;
     let mut numbers = vec![
@@ -170,11 +170,13 @@ fn approach(theme: Theme, row: &WhatIfRow, fields: &[Field]) -> Row {
     Row::plain(cells.collect(), style)
 }
 
-/// What the numbers of an approach say, in words.
+/// The numbers of an approach, in words.
 fn told(row: &WhatIfRow) -> String {
     let mut parts = Vec::new();
     if row.is_unsafe {
-        parts.push("unsafe: memory was given back, or the cache given up, with objects queued".to_owned());
+        parts.push(
+            "unsafe: memory was given back, or the cache given up, while objects were queued".to_owned(),
+        );
     }
     parts.push(match row.caller_wait_ns {
         None => "it never ends".to_owned(),
@@ -182,7 +184,7 @@ fn told(row: &WhatIfRow) -> String {
         Some(ns) => format!("it waits {}", span_of(ns)),
     });
     if row.splat == Splat::False {
-        parts.push("a leak is reported that there was not".to_owned());
+        parts.push("it reports a leak that does not exist".to_owned());
     }
     if row.kept_bytes > 0 {
         parts.push(format!("{} are never given back", bytes(row.kept_bytes)));

@@ -1,4 +1,5 @@
-//! What the tests of screens share: a golden trace played to some place, and what a terminal would show of it.
+//! What the tests of screens share: a golden trace, played to some place, and what a terminal would show of
+//! it.
 
 #![expect(clippy::panic, reason = "a test's helpers fail as the test does")]
 #![allow(dead_code, reason = "each test uses some of it")]
@@ -26,7 +27,7 @@ pub(crate) fn tape(name: &str) -> Tape {
     load(&path).unwrap_or_else(|error| panic!("{}: {error:#}", path.display()))
 }
 
-/// A replay without a thread and without a clock: commands are done when they come.
+/// A replay without a thread and a clock: commands are done as soon as they come.
 pub(crate) struct Deck<'a> {
     pub(crate) player: Player<'a>,
     pub(crate) app: App,
@@ -57,7 +58,7 @@ impl<'a> Deck<'a> {
         self.show();
     }
 
-    /// Presses keys, and answers what they ask.
+    /// Presses keys, and carries out the commands that they give.
     pub(crate) fn press(&mut self, keys: &[Key]) {
         for key in keys {
             if let Some(command) = self.app.press(*key) {

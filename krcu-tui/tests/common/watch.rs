@@ -1,4 +1,4 @@
-//! A watch whose rows are made up, each report with what an agent would send of them to the screen that is shown.
+//! A watch with invented rows. Each report has what an agent would send to the current screen.
 
 use krcu_model::{VerdictKind, verdict::FreedBy};
 use krcu_reference::simulate::Splat;
@@ -38,7 +38,7 @@ pub(crate) fn cache(id: u32, outstanding: u64) -> CacheRow {
     }
 }
 
-/// Of the destroy with this number, which looked a second after it began.
+/// The verdict of the destroy with this number, which looked a second after it began.
 pub(crate) fn verdict(destroy: u64) -> VerdictRow {
     let of_it = FlatVerdict {
         verdict: VerdictKind::Pending,
@@ -51,7 +51,7 @@ pub(crate) fn verdict(destroy: u64) -> VerdictRow {
     VerdictRow { destroy: Some(destroy), life: None, at_ns: destroy * SECOND, settled: true, verdict: of_it }
 }
 
-/// Of so many double frees in a life of a cache that all lives are called alike.
+/// An accusation of this many double frees in one life of a cache; all lives have the same name.
 pub(crate) fn accusation(life: u32, objects: u64) -> VerdictRow {
     let of_it = FlatVerdict {
         verdict: VerdictKind::DoubleFree,
@@ -76,7 +76,7 @@ pub(crate) fn barrier(task: u32, wait_ns: u64) -> FinishedBarrier {
     }
 }
 
-/// A watch of one agent: everything that there is, of which a report has a part.
+/// A watch of one agent: all rows; a report has a part of them.
 #[derive(Default)]
 pub(crate) struct Watch {
     pub(crate) app: App,
@@ -84,7 +84,7 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// So many caches, the last with the fewest outstanding, and so many destroys.
+    /// A watch with this many caches, the last with the fewest outstanding objects, and this many destroys.
     pub(crate) fn new(caches: u32, verdicts: u64) -> Watch {
         let mut watch = Watch::default();
         watch.app.take(Notice::Link(Link::Connected), 0);
@@ -97,7 +97,7 @@ impl Watch {
         watch
     }
 
-    /// A second later: a report as the screen wants it.
+    /// A second later: a report as the current screen wants it.
     pub(crate) fn report(&mut self) {
         self.all.at_ns += SECOND;
         let Bounds { caches, verdicts, barriers } = self.app.detail().bounds();
@@ -109,7 +109,7 @@ impl Watch {
         self.app.take(Notice::Report(Box::new(report)), 0);
     }
 
-    /// Keys, and after each of them a report.
+    /// Presses keys; after each of them comes a report.
     pub(crate) fn press(&mut self, keys: &[Key]) {
         for key in keys {
             self.app.press(*key);

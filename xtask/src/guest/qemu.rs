@@ -23,15 +23,16 @@ const PROGRAM: &str = "qemu-system-x86_64";
 /// A kernel that KVM really runs is up in about one second; emulation takes three.
 const KVM_DEADLINE: Duration = Duration::from_secs(8);
 
-/// How the machine's processor is made.
+/// How the machine's processors are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Acceleration {
-    /// KVM when a real boot shows that it is usable, else emulation.
+    /// KVM if a real boot shows that it works, otherwise emulation.
     Auto,
-    /// KVM, unprobed.
+    /// KVM, without that test.
     Kvm,
-    /// Emulation of all processors in one thread, in turns. With a thread for each, a processor was seen to loop for ever at
-    /// a breakpoint that another had removed, or to die of it: the kernel sets breakpoints as probes come and go.
+    /// Emulation of all processors in one thread, in turns. The kernel sets breakpoints when probes come and
+    /// go. With a thread for each processor, we saw a processor loop for ever, or crash, at a breakpoint that
+    /// another processor had removed.
     Tcg,
 }
 

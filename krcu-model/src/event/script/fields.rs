@@ -1,4 +1,5 @@
-//! The words of the notation: names of values, the same in both directions, here and in a trace.
+//! The words of the notation: the names of values, the same for reading and writing, in a script and in a
+//! trace.
 
 use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
 
@@ -7,9 +8,9 @@ use crate::event::{Blind, CacheAddress, LossReason, Scope};
 /// The first line, with the version of the notation.
 pub(super) const HEADING: &str = "krcu-script 1";
 
-/// A kind of value that is one of a few words.
+/// A type whose values each have a word.
 pub trait Word: Copy + PartialEq + 'static {
-    /// All of them, each with its word.
+    /// All values, each with its word.
     const WORDS: &'static [(Self, &'static str)];
 
     /// Its word.
@@ -17,12 +18,12 @@ pub trait Word: Copy + PartialEq + 'static {
         Self::WORDS.iter().find(|(value, _)| *value == self).map_or("", |(_, word)| word)
     }
 
-    /// Its place among all of them.
+    /// Its place among all values.
     fn place(self) -> usize {
         Self::WORDS.iter().position(|(value, _)| *value == self).unwrap_or(0)
     }
 
-    /// The one with this word.
+    /// The value with this word.
     fn of_word(text: &str) -> Option<Self> {
         Self::WORDS.iter().find(|(_, word)| *word == text).map(|(value, _)| *value)
     }
@@ -62,20 +63,20 @@ impl Word for LossReason {
 }
 
 impl Scope {
-    /// Its word; that of any cache for a cache.
+    /// Its word. Every scope of a cache has the same word.
     #[must_use]
     pub fn word(self) -> &'static str {
         Word::word(self.of_any_cache())
     }
 
-    /// The same, of no cache in particular.
+    /// The same scope, but of no particular cache.
     #[must_use]
     pub fn of_any_cache(self) -> Scope {
         if matches!(self, Scope::Cache(_)) { Scope::Cache(CacheAddress(0)) } else { self }
     }
 }
 
-/// The value of any cache stands for all: see [`Scope::of_any_cache`].
+/// One value stands for all scopes of a cache: see [`Scope::of_any_cache`].
 impl Word for Scope {
     const WORDS: &'static [(Scope, &'static str)] = &[
         (Scope::Everything, "everything"),

@@ -1,8 +1,8 @@
 //! Script: event sequences as text, for tests, counter-examples and bug reports.
 //!
-//! One event a line: when (nanoseconds of CLOCK_MONOTONIC), in which task and on which CPU, what, and
-//! its fields. A line that begins with `#` is a comment. The first line is `krcu-script 1`; a line
-//! `watch` says when the probes were attached and what they cannot see.
+//! Each line has one event: the time (nanoseconds of CLOCK_MONOTONIC), the task and the CPU, the kind, and
+//! its fields. A line that begins with `#` is a comment. The first line is `krcu-script 1`; a line `watch`
+//! says when the probes were attached and what they cannot see.
 //!
 //! ```text
 //! krcu-script 1
@@ -15,7 +15,7 @@
 //! 32 1@0 shutdown_end empty=no objects=1 listed=1
 //! ```
 //!
-//! [`write()`] and [`read`] are each other's inverse. What [`read`] cannot take it names, with its line.
+//! [`read`] is the inverse of [`write()`]. If [`read`] cannot take a line, its error says which line and why.
 
 mod fields;
 mod read;
@@ -30,17 +30,17 @@ pub use fields::Word;
 pub use read::{ScriptError, read};
 pub use write::{line, write, write_with};
 
-/// What a script holds.
+/// The contents of a script.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Script {
     /// What the watcher knew when it began.
     pub watch: Watch,
-    /// What happened.
+    /// The events.
     pub events: Vec<Event>,
 }
 
 impl Script {
-    /// What is believed after all of it.
+    /// The state after all of its events.
     #[must_use]
     pub fn replay(&self) -> State {
         let mut state = State::new(self.watch.clone());

@@ -1,4 +1,5 @@
-//! Text to events. Nothing is guessed: what is unknown, missing or given twice is an error with its line.
+//! Reads events from text. It guesses nothing: a field that is unknown, missing or given twice is an error
+//! with its line.
 
 use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
 
@@ -11,7 +12,7 @@ use crate::event::{
     Site, Task, Time, Watch, What,
 };
 
-/// Why a text is no script.
+/// Why a text is not a script.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ScriptError {
     /// The line, from 1.
@@ -79,7 +80,7 @@ fn event(line: &str) -> Result<Event, String> {
     Ok(Event { time: Time(time), task: Task(number(task)?), cpu: Cpu(number(cpu)?), what })
 }
 
-/// A number, decimal or with `0x`, that fits.
+/// A number, decimal or with `0x`, that fits into this type.
 fn number<T: TryFrom<i128>>(text: &str) -> Result<T, String> {
     let parsed = match text.strip_prefix("0x") {
         Some(digits) => i128::from_str_radix(digits, 16),
@@ -96,10 +97,10 @@ fn word<T: Word>(text: &str) -> Result<T, String> {
     })
 }
 
-/// The fields of a line that have not been asked for.
+/// The fields of a line that have not been read yet.
 struct Fields {
     left: Vec<(String, String)>,
-    /// The name of the cache that the line is about, once it was asked for.
+    /// The name of the line's cache, once it has been read.
     cache_name: String,
 }
 
@@ -154,7 +155,7 @@ impl Fields {
     fn scope(&mut self) -> Result<Scope, String> {
         let mut scopes: Vec<Scope> = self.cache_if_any()?.map(Scope::Cache).into_iter().collect();
         for (scope, word) in Scope::WORDS {
-            // Everything is said by no field, and a cache by its address.
+            // A scope of everything has no field, and that of a cache is the address of the cache.
             if !matches!(scope, Scope::Everything | Scope::Cache(_)) {
                 scopes.extend(self.flag(word)?.then_some(*scope));
             }
@@ -174,7 +175,7 @@ impl Fields {
     }
 }
 
-/// Fields of the name that they have in an event.
+/// Reads fields that have the same name in a script as in an event.
 macro_rules! named {
     ($($field:ident $holds:ty = $how:ident;)*) => {
         $(fn $field(&mut self) -> Result<$holds, String> {
@@ -288,7 +289,7 @@ impl ReadFields for Fields {
     }
 }
 
-/// What is between the quotes, and what comes after them.
+/// The text between the quotes, and the text after them.
 fn unquote(text: &str) -> Result<(String, &str), String> {
     let mut value = String::new();
     let mut letters = text.char_indices();

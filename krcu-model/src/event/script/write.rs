@@ -1,4 +1,4 @@
-//! Events to text.
+//! Writes events as text.
 
 use std::fmt::Write as _;
 
@@ -10,13 +10,13 @@ use crate::event::{
     WriteFields,
 };
 
-/// A script of a watch that sees everything, from the first moment.
+/// Writes a script of a watch that sees everything from the beginning.
 #[must_use]
 pub fn write(events: &[Event]) -> String {
     write_with(&Watch::default(), events)
 }
 
-/// A script.
+/// Writes a script.
 #[must_use]
 pub fn write_with(watch: &Watch, events: &[Event]) -> String {
     let mut text =
@@ -50,7 +50,7 @@ impl Line {
         self
     }
 
-    /// A field that is left out when it says nothing.
+    /// Writes a field, unless it has its default value.
     fn number<T: std::fmt::Display + Default + PartialEq>(&mut self, name: &str, value: &T) -> &mut Line {
         if *value == T::default() { self } else { self.field(name, value) }
     }
@@ -77,7 +77,7 @@ impl Line {
     }
 }
 
-/// Fields of the name that they have in an event.
+/// Writes fields that have the same name in a script as in an event.
 macro_rules! named {
     ($($field:ident $holds:ty = $how:ident;)*) => {
         $(fn $field(&mut self, value: &$holds) {
@@ -170,7 +170,7 @@ impl WriteFields for Line {
         }
     }
 
-    /// The scope is left out for a loss that concerns everything.
+    /// Writes a loss. The scope is left out if the loss concerns everything.
     fn gap(&mut self, gap: &Gap) {
         self.word("reason", &gap.reason).field("events", gap.events);
         self.field("from", gap.from.0).field("until", gap.until.0);

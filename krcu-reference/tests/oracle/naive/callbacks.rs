@@ -12,12 +12,12 @@ use super::{Naive, Place, is_same_freer, lasts};
 /// An object that was handed to `call_rcu()`.
 pub(crate) struct Callback {
     pub(super) life: usize,
-    /// The head, which stands for it.
+    /// The head, which identifies the callback.
     pub(crate) object: ObjectAddress,
     pub(crate) queued: Place,
     pub(super) returned: Option<Place>,
     pub(crate) ran: Option<Place>,
-    /// It was queued once more, so that its run has gone unseen.
+    /// It was queued once more, so one of its runs was not seen.
     pub(super) replaced: Option<Place>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Run {
     life: usize,
     begin: Place,
     returned: Option<Place>,
-    /// Whether nothing was seen of its queueing.
+    /// Whether its queueing was not seen.
     unknown: bool,
 }
 
@@ -41,7 +41,7 @@ impl Naive<'_> {
         self.callbacks.push(Callback { life, object, queued: place, returned, ran, replaced });
     }
 
-    /// A callback runs; what is told of it says whether its return is an event of its own.
+    /// A callback runs. The parameter says whether its return is an event of its own.
     pub(super) fn callback_runs(&mut self, object: ObjectAddress, cache: Option<CacheAddress>, place: Place) {
         let waits = |c: &&mut Callback| c.object == object && c.ran.or(c.replaced).is_none();
         if let Some(callback) = self.callbacks.iter_mut().find(waits) {
@@ -76,12 +76,12 @@ impl Naive<'_> {
         self.callbacks.iter().filter(|_| sees_runs).filter(waits).collect()
     }
 
-    /// Callbacks that had begun and not returned.
+    /// Callbacks that had begun and not returned yet.
     pub(super) fn running(&self, life: usize, now: Place) -> u64 {
         self.runs.iter().filter(|run| run.life == life && lasts(run.begin, run.returned, now)).count() as u64
     }
 
-    /// Runs of callbacks that nobody saw queued, in a stretch of the list.
+    /// Runs of callbacks whose queueing was not seen, in a part of the list.
     pub(super) fn unknown_runs(&self, life: usize, from: Place, until: Place) -> u64 {
         self.unknown_run_places(life).filter(|begin| (from..until).contains(begin)).count() as u64
     }
@@ -90,7 +90,7 @@ impl Naive<'_> {
         self.runs.iter().filter(move |run| run.life == life && run.unknown).map(|run| run.begin)
     }
 
-    /// Whether two of these heads are nearer to one another than an object is long.
+    /// Whether two of these heads are closer together than the length of an object.
     pub(super) fn may_share_objects(callbacks: &[&Callback], object_size: u32) -> bool {
         callbacks.iter().any(|one| {
             callbacks.iter().any(|other| {

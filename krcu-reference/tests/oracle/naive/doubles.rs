@@ -1,4 +1,4 @@
-//! Doubles: objects that were handed over to be freed while they were queued already.
+//! Doubles: objects that were handed over to be freed while they were already queued.
 
 use krcu_common::QueueForm;
 use krcu_model::{
@@ -9,7 +9,7 @@ use krcu_model::{
 
 use super::{Naive, Place};
 
-/// One of them: the cache, when it was queued first, and when once more.
+/// One of them: the cache, when it was queued first, and when it was queued again.
 pub(crate) struct Double {
     pub(crate) life: usize,
     first: Time,
@@ -17,7 +17,7 @@ pub(crate) struct Double {
 }
 
 impl Naive<'_> {
-    /// All that no loss could explain.
+    /// All double frees that no loss can explain.
     pub(crate) fn doubles(&self) -> Vec<Double> {
         let mut doubles = Vec::new();
         for (place, event) in self.events.iter().enumerate() {
@@ -88,7 +88,7 @@ impl Naive<'_> {
         sizes.rfind(|(cache, _)| Some(*cache) == address).map_or(0, |(_, size)| u64::from(size))
     }
 
-    /// The object of a cache that was queued by `kfree_rcu()` and not freed before a place: when it was queued.
+    /// When an object was queued that `kfree_rcu()` had queued and that was not freed before a place.
     fn queued_then(&self, life: usize, place: Place, is_it: impl Fn(ObjectAddress) -> bool) -> Option<Place> {
         let is_there =
             |queued: Place, end: Option<Place>| queued < place && end.is_none_or(|end| end >= place);
@@ -99,7 +99,7 @@ impl Naive<'_> {
         found.next().filter(|_| self.sees(Blind::Frees)).map(|entry| entry.queued)
     }
 
-    /// The same of a callback.
+    /// The same for a callback.
     fn waits_then(&self, life: usize, place: Place, is_it: impl Fn(ObjectAddress) -> bool) -> Option<Place> {
         let is_there =
             |queued: Place, end: Option<Place>| queued < place && end.is_none_or(|end| end >= place);

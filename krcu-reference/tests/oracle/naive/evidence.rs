@@ -44,7 +44,7 @@ impl Naive<'_> {
         of_these.count() as u64
     }
 
-    /// Normal grace periods that ended between a destroy's entry and its look, where none was hidden.
+    /// Normal grace periods that ended between a destroy's entry and its look, unless one was hidden.
     pub(super) fn graces_while_it_waited(&self, destroy: &Destroy) -> Option<u64> {
         let look = destroy.look?;
         let is_hidden = self.gaps().any(|(_, gap)| {

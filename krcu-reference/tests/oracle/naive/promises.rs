@@ -1,4 +1,4 @@
-//! Promises: which of two were broken, `barrier_covers` and `grace_period_kept`, and for which caches.
+//! Promises: which of `barrier_covers` and `grace_period_kept` were broken, and for which caches.
 
 use krcu_common::BarrierKind;
 use krcu_model::{
@@ -50,8 +50,8 @@ impl Naive<'_> {
         merged
     }
 
-    /// Whether all was seen, as far as is known at a place, that would show that a promise was kept for what was
-    /// queued then.
+    /// Whether everything was seen, as far as is known at a place, that would show that a promise was kept
+    /// for an object that was queued then.
     pub(crate) fn can_tell(&self, promise: Promise, life: usize, queued: Place, now: Place) -> bool {
         (promise != Promise::GracePeriodKept || self.sees(Blind::Grace))
             && !self
@@ -59,7 +59,7 @@ impl Naive<'_> {
                 .any(|(place, gap)| place < now && self.hides(gap, promise, Some(life), self.time(queued)))
     }
 
-    /// Whether a loss could be of what would show it.
+    /// Whether a loss can be about what would show it.
     pub(super) fn hides(&self, gap: &Gap, promise: Promise, life: Option<usize>, queued: Time) -> bool {
         let is_about = match gap.scope {
             Scope::Everything | Scope::Freeing | Scope::Barriers => true,
@@ -70,7 +70,8 @@ impl Naive<'_> {
         is_about && gap.until >= queued
     }
 
-    /// What a barrier surely covers and was still queued when it returned: the cache, and when it was queued.
+    /// Objects that a barrier surely covers and that were still queued when it returned: the cache, and when
+    /// the object was queued.
     fn missed(&self, barrier: &Barrier, end: Place) -> Vec<(usize, Place)> {
         let is_covered = |queued: Place, returned: Option<Place>| {
             (self.events[queued].task == barrier.task && queued < barrier.begin)
@@ -88,7 +89,7 @@ impl Naive<'_> {
             }
         } else if self.sees(Blind::Frees) {
             for entry in self.deferred.iter().filter(|e| lasts(e.queued, e.freed.or(e.replaced), end)) {
-                // Of a cache that the kernel has given back it is not sure what became of its objects.
+                // If the kernel has given a cache back, it is not certain what happened to its objects.
                 let is_for_it = barrier.is_for(entry.life) && !self.is_gone(entry.life, end);
                 if is_for_it && is_covered(entry.queued, entry.returned) {
                     missed.push((entry.life, entry.queued));
@@ -99,7 +100,7 @@ impl Naive<'_> {
         missed
     }
 
-    /// Frees that must come a grace period after the queueing: the cache, when queued, when freed.
+    /// Frees that must come a grace period after the queueing: the cache, the queueing, the free.
     pub(crate) fn frees_with_a_grace_period_to_wait_for(&self) -> Vec<(usize, Place, Place)> {
         let deferred = self.deferred.iter().filter_map(|entry| {
             let freed =
@@ -115,7 +116,7 @@ impl Naive<'_> {
         let mut begun = None;
         for place in queued + 1..freed {
             match &self.events[place].what {
-                // An expedited one was in flight somewhere between its two events.
+                // An expedited grace period was in flight between its two events.
                 What::GraceBegin { expedited: true } | What::GraceEnd { expedited: true } => return true,
                 What::GraceBegin { expedited: false } => begun = Some(place),
                 What::GraceEnd { expedited: false } if begun.is_some() => return true,

@@ -1,4 +1,4 @@
-//! Verdicts: what each destroy should be said to be, by "The design".
+//! Verdicts: what must be said about each destroy, by "The design".
 
 use krcu_common::{BarrierKind, wire::FLUSHES_UNKNOWN};
 use krcu_model::{
@@ -12,7 +12,7 @@ use krcu_model::{
 use super::{Barrier, Callback, Deferred, Destroy, Expected, Free, Naive, Place};
 
 impl Naive<'_> {
-    /// Every destroy, in the order of their entry.
+    /// Every destroy, in the order in which they were entered.
     pub(crate) fn expected(&self) -> Vec<Expected> {
         let doubles = self.doubles();
         let twice = |life| doubles.iter().filter(|double| double.life == life).count() as u64;
@@ -48,16 +48,16 @@ impl Naive<'_> {
         };
         let Some(look) = destroy.look else {
             if destroy.refcount != 1 && !has_loss {
-                // A count below one: it was given up before.
+                // A count below one: the cache was given up before.
                 let kind = if destroy.refcount < 1 { VerdictKind::Repeated } else { VerdictKind::Alias };
                 return Expected { kind, reasons: Vec::new(), ..unknown };
             }
             return unknown;
         };
         let end = destroy.end.unwrap_or(self.events.len());
-        // A destroy that lingers has looked when it returns.
+        // A destroy that lingers has looked at its slabs when it returns.
         let over = destroy.lingers.unwrap_or(end);
-        // What is queued during the look is pending as well.
+        // What is queued during the look is also pending.
         let is_during = |queued: Place| queued > look && queued < over;
         let is_queued_during =
             self.deferred.iter().any(|e| e.life == life && !e.is_fallback && is_during(e.queued))
@@ -82,7 +82,7 @@ impl Naive<'_> {
         match destroy.empty {
             None => return unknown,
             Some(_) if has_loss => return unknown,
-            // A free that went unseen would make that of another object at its address look late.
+            // If one free was not seen, the free of another object at its address looks late.
             Some(_) if is_ever_queued && !self.sees(Blind::Frees) => {
                 return Expected { reasons: vec![Reason::BlindFrees], ..unknown };
             }
@@ -97,7 +97,7 @@ impl Naive<'_> {
             let seen = Expected { queued_by_kfree_rcu: 0, leaked: Some(0), ..unknown };
             let waiting_after = self.waiting(life, end).len() as u64;
             if waiting_after > 0 {
-                // Whoever freed their objects, they will run.
+                // The callbacks will run, whichever code freed their objects.
                 return Expected {
                     kind: VerdictKind::Pending,
                     queued_by_call_rcu: seen.queued_by_call_rcu.map(|_| waiting_after),
@@ -115,7 +115,7 @@ impl Naive<'_> {
                     + self.unknown_frees(life, 0, over)
                     + self.unknown_runs(life, 0, over);
             if unseen_calls > 0 && unexplained > 0 {
-                // Which of them an unseen call had queued, nobody can say.
+                // Nobody can say which of them a call queued that was not seen.
                 return Expected { reasons: vec![Reason::ProbeMissed], ..seen };
             }
             return self.expect_emptied(destroy, look, over, &seen);
@@ -244,13 +244,13 @@ impl Naive<'_> {
             && destroy.end.is_none_or(|end| destroy.ended_unseen(self) || gap.from <= self.time(end))
     }
 
-    /// Calls that queue and that were not seen, while this cache lived.
+    /// Queueing calls that were not seen while this cache lived.
     fn unseen_calls(&self, destroy: &Destroy) -> u64 {
         let calls = self.gaps().map(|(_, gap)| gap).filter(|gap| gap.scope == Scope::Queueing);
         calls.filter(|gap| self.is_in_life(destroy, gap)).map(|gap| gap.events).sum()
     }
 
-    /// Why events were lost that may have told of this cache while it lived.
+    /// Why events were lost that may have been about this cache while it lived.
     fn losses_that_touch(&self, destroy: &Destroy) -> Vec<Reason> {
         let life = &self.lives[destroy.life];
         let touching = self.gaps().map(|(_, gap)| gap).filter(|gap| {
@@ -258,7 +258,7 @@ impl Naive<'_> {
                 Scope::Everything | Scope::Freeing | Scope::Barriers => true,
                 Scope::Cache(address) => address == life.address,
                 Scope::Grace => false,
-                // What they queued shows when it is freed or left, where frees are seen.
+                // What such a call queued shows when it is freed or left, if frees are seen.
                 Scope::Queueing => !self.sees(Blind::Frees) || !self.sees(Blind::CallbackRuns),
             };
             is_about && self.is_in_life(destroy, gap)
@@ -269,7 +269,7 @@ impl Naive<'_> {
         reasons
     }
 
-    /// Nothing was left: by order, or by luck?
+    /// Nothing was left: was it ordered, or luck?
     fn expect_emptied(&self, destroy: &Destroy, look: Place, over: Place, seen: &Expected) -> Expected {
         let life = destroy.life;
         let unknown = seen.clone();
@@ -286,7 +286,7 @@ impl Naive<'_> {
         let unknown_frees = self.unknown_frees(life, 0, over);
         let has_luck = self.deferred.iter().filter(of_life).any(|entry| !is_ordered(entry.queued));
         let has_sure_luck = self.deferred.iter().filter(of_life).any(|entry| !may_be_ordered(entry.queued));
-        // Queued before the probes: any barrier that was seen begins after that.
+        // Objects from before the probes: any barrier that was seen began after their queueing.
         let has_unknown_luck = unknown_frees > 0 && !self.has_any_barrier(destroy, look);
         let is_after_older =
             self.older_barriers.iter().any(|(place, of)| *place < look && of.is_none_or(|of| of == life));
@@ -383,14 +383,15 @@ impl Naive<'_> {
             Ordering::Unknown => vec![Reason::LateAttach],
             _ => Vec::new(),
         };
-        // Callbacks may have been queued all the same.
+        // Callbacks may have been queued unseen.
         let sees_callbacks = self.sees(Blind::Callbacks);
         reasons.extend((!sees_callbacks).then_some(Reason::BlindCallbacks));
         let ordering = if sees_callbacks { ordering } else { Ordering::Unknown };
         Expected { kind: VerdictKind::Clean, ordering, reasons, ..unknown }
     }
 
-    /// Whether anything of a cache was deferred until then: what its own call has freed was not.
+    /// Whether any free of a cache was deferred until then. An object that its queueing call freed does not
+    /// count.
     fn is_anything_deferred(&self, life: usize, over: Place) -> bool {
         let within_call = |e: &Deferred| e.within_call && e.freed.is_some_and(|freed| freed < over);
         self.unknown_frees(life, 0, over) > 0
@@ -399,7 +400,7 @@ impl Naive<'_> {
             || self.callbacks.iter().any(|callback| callback.life == life && callback.queued < over)
     }
 
-    /// Two flushed works for each CPU are what is seen of an inlined barrier.
+    /// Two flushed works for each CPU show an inlined barrier.
     fn flushes_every_cpu(&self, destroy: &Destroy) -> bool {
         self.watch.possible_cpus > 0
             && destroy.works_flushed != FLUSHES_UNKNOWN
@@ -426,7 +427,7 @@ impl Naive<'_> {
                 && self.flushed_sheaves(destroy).any(|barrier| queued < barrier.begin))
     }
 
-    /// Its own `rcu_barrier()` while a destroy looks: what it has flushed there are sheaves, if no batch of the cache
+    /// A destroy's own `rcu_barrier()` while it looks: it has flushed sheaves there, if no batch of the cache
     /// was freed since its entry.
     fn flushed_sheaves(&self, destroy: &Destroy) -> impl Iterator<Item = &Barrier> {
         let (task, look, end) = (destroy.task, destroy.look, destroy.end);
@@ -446,13 +447,14 @@ impl Naive<'_> {
         })
     }
 
-    /// Destroys of the same cache with an inlined barrier that stands between: its own, and earlier ones.
+    /// Destroys of the same cache whose inlined barrier comes in between: the destroy itself, and earlier
+    /// ones.
     fn inlined(&self, destroy: &Destroy) -> impl Iterator<Item = &Destroy> {
         let task = destroy.task;
         self.destroys_until(destroy).filter(move |other| other.task == task && self.flushes_every_cpu(other))
     }
 
-    /// Those of which it is not known whether they have one.
+    /// Destroys of which it is not known whether they have such a barrier.
     fn maybe_inlined(&self, destroy: &Destroy) -> impl Iterator<Item = &Destroy> {
         self.destroys_until(destroy).filter(|other| other.works_flushed == FLUSHES_UNKNOWN)
     }
@@ -479,8 +481,8 @@ impl Naive<'_> {
         self.callbacks.iter().filter(is_open).collect()
     }
 
-    /// The destroy that a free is late for: the last one whose look at the cache was over; where nobody
-    /// was seen to look, the last one, once the cache is gone.
+    /// The destroy that a free is late for: the last one whose look at the cache was over. If no look was
+    /// seen, the last destroy, once the cache is gone.
     fn is_late_for(&self, destroy: &Destroy, life: usize, freed: Place) -> bool {
         let of_life = || self.destroys.iter().filter(|d| d.life == life && d.begin < freed);
         let has_looked = |d: &&Destroy| d.look.is_some() && d.end.is_some_and(|end| end < freed);
@@ -502,7 +504,7 @@ impl Naive<'_> {
             + self.late_unknown_runs(destroy)
     }
 
-    /// Callbacks of which nothing was seen before they ran late.
+    /// Callbacks that ran late and whose queueing was not seen.
     fn late_unknown_runs(&self, destroy: &Destroy) -> u64 {
         let places = self.unknown_run_places(destroy.life);
         places.filter(|begin| self.is_late_for(destroy, destroy.life, *begin)).count() as u64
@@ -515,7 +517,7 @@ impl Naive<'_> {
 }
 
 impl Destroy {
-    /// Whether only its cache's release tells that it has ended.
+    /// Whether only the release of its cache shows that it has ended.
     fn ended_unseen(&self, naive: &Naive<'_>) -> bool {
         self.end.is_some_and(|end| !matches!(naive.events[end].what, What::ShutdownEnd { .. }))
     }

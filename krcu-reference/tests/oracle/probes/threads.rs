@@ -1,4 +1,4 @@
-//! Threads: the next step of a task, out of what it is in.
+//! Threads: the next step of a task, from what it is doing.
 
 use krcu_common::{BarrierKind, FreePath, QueueForm, wire::FLUSHES_UNKNOWN};
 use krcu_model::event::{FunctionAddress, Leftover, ObjectAddress, Site, What};
@@ -168,7 +168,7 @@ impl Kernel {
         }
     }
 
-    /// What is queued is handed over once more, by whoever does not know of it.
+    /// A queued object is handed over once more, by code that does not know that it is queued.
     fn hands_over_again(&mut self, task: u32, cpu: u16) {
         let is_queued = |object: &Object| {
             !object.hidden && matches!(object.life, Life::Queued { .. } | Life::Callback { .. })
@@ -183,7 +183,7 @@ impl Kernel {
             return;
         }
         let (object, cache, site) = (object(index), address(slot), Site(0));
-        // The return of a call names the object alone, and so must be of the only call for it.
+        // The return of a call names only the object, so there must be only one call for it.
         let is_callback = matches!(self.objects[index].life, Life::Callback { .. });
         let kind = if self.tells_all { u64::from(is_callback) } else { self.random.below(3) };
         match kind {
@@ -206,7 +206,8 @@ impl Kernel {
         let head = self.head(index);
         self.queues_callback(number, cpu, head, slot);
         if self.is_live() && self.random.percent(25) {
-            // Another head in the object; or somebody frees the object whatever waits in it.
+            // Another head in the object is used; or other code frees the object although a callback waits in
+            // it.
             let other = ObjectAddress(head.0 + 8);
             if self.random.percent(50) {
                 self.queues_callback(number, cpu, other, slot);
@@ -236,7 +237,7 @@ impl Kernel {
             }
             Some(cache) if cache.emptied || cache.being_destroyed => return,
             Some(cache) => {
-                // Merged with it; or found again after a destroy that failed.
+                // It is merged with a cache, or found again after a destroy that failed.
                 cache.users += 1;
                 (cache.users, "another".to_owned())
             }
@@ -260,7 +261,7 @@ impl Kernel {
         let form = if is_nolock { QueueForm::Nolock } else { QueueForm::of(headless) };
         self.say(number, cpu, What::Queued { object, cache, site: Site(0), form });
         if is_nolock && self.random.percent(50) {
-            // It found no room there.
+            // It found no room there, and is queued again.
             self.say(number, cpu, What::Queued { object, cache, site: Site(0), form: QueueForm::Head });
         }
         self.threads[thread].doing =
@@ -296,7 +297,7 @@ impl Kernel {
             (Life::Callback { since }, BarrierKind::Rcu) => since < begun,
             (Life::Queued { since }, BarrierKind::Kvfree) => since < begun,
             (Life::Queued { since }, BarrierKind::KvfreeOnCache) => since < begun && object.slot == slot,
-            // What a worker has taken off its lists was queued before.
+            // Objects that a worker has taken off its lists were queued before.
             (Life::InCall | Life::BeingFreed, BarrierKind::Kvfree | BarrierKind::KvfreeOnCache) => true,
             _ => false,
         };
@@ -340,7 +341,7 @@ impl Kernel {
             self.threads[thread].doing = Doing::Nothing;
             return;
         };
-        // Whoever finds that he is the last one destroys, whatever the count was when he came.
+        // The last user destroys the cache, whatever the count was when the call began.
         cache.users -= 1;
         if cache.users != 0 {
             cache.users = cache.users.max(0);
@@ -377,7 +378,7 @@ impl Kernel {
         if is_empty {
             cache.emptied = true;
             self.threads[thread].doing = Doing::Releases(slot);
-            // A slab that is given back takes with it what was only allocated.
+            // When a slab is given back, its objects that were only allocated are gone too.
             for index in self.objects(|object| object.slot == slot && object.life == Life::Allocated) {
                 self.objects[index].life = Life::Free;
             }
@@ -403,7 +404,8 @@ impl Kernel {
         );
     }
 
-    /// The memory of what is still queued in a cache that was given back is another's now, or nobody's.
+    /// The memory of an object that is still queued, in a cache that was given back, belongs to another cache
+    /// now, or to none.
     fn memory_is_used_again(&mut self, slot: usize) {
         let others = self.slots(|cache| !cache.emptied && !cache.being_destroyed && !cache.counted);
         let is_used = self.random.percent(40) && !others.is_empty();

@@ -1,19 +1,19 @@
-//! Barriers: which of them order what, who waits for whom.
+//! Barriers: which barrier orders what, and which task waits for which.
 
 use super::{PENDING, WAITED, leaked, ordering, played, waited_for, waited_for_callbacks, watched};
 use crate::check::scenarios::{
     ALL, Act, BATCHES_WAIT, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, verdict, word,
 };
 
-/// Its destroy does not wait for callbacks.
+/// The kernels whose `kmem_cache_destroy()` does not wait for callbacks.
 const NO_RCU_BARRIER: &[&str] = &["6.1", "6.12", "6.18"];
 
-/// Its scenarios.
+/// The scenarios.
 pub(super) const SCENARIOS: &[Scenario] = &[
     played(
         "kvfree_barrier",
-        "kvfree_rcu_barrier() after the last kfree_rcu(), which modules may call on 6.12 and 6.18: the destroy finds nothing to \
-         wait for.",
+        "The module calls kvfree_rcu_barrier() after the last kfree_rcu(), as modules may on 6.12 and 6.18. \
+         The destroy finds nothing to wait for.",
         "play 'create a; alloc a 20; queue a 20; kvbarrier; destroy a'",
         &[quiet(
             BATCHES_WAIT,
@@ -31,13 +31,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "kvfree_barrier_on_cache",
-        "The form for one cache, which modules may call on 6.18: it drains every batch all the same.",
+        "The barrier for one cache, which modules may call on 6.18, still drains every batch.",
         "play 'create a; alloc a 20; queue a 20; kvbarrier_on a; destroy a'",
         &[quiet(&["6.18"], &[verdict("a", &[word("clean"), ordering("ordered"), waited_for(0), leaked(0)])])],
     ),
     played(
         "kvfree_barrier_too_early",
-        "It covers what was queued before it; the destroy waits for the rest.",
+        "The barrier covers what was queued before it. The destroy waits for the rest.",
         "play 'create a; alloc a 21; queue a 10; kvbarrier; queue a 11; destroy a'",
         &[quiet(
             BATCHES_WAIT,
@@ -46,19 +46,21 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "rcu_barrier_is_not_enough",
-        "rcu_barrier() waits for callbacks; objects of kfree_rcu() wait in a batch or a sheaf that is not full, and are none.",
+        "rcu_barrier() waits for callbacks. Objects of kfree_rcu() wait in a batch, or in a sheaf that is \
+         not full, and these are no callbacks.",
         "play 'create a; alloc a 20; queue a 20; barrier; destroy a; drain'",
         &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     played(
         "grace_period_is_no_barrier",
-        "After synchronize_rcu() the objects may be freed, and nobody has done it yet.",
+        "After synchronize_rcu() the objects may be freed, but nothing has freed them yet.",
         "play 'create a; alloc a 20; queue a 20; sync; expedite; destroy a; drain'",
         &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     played(
         "grace_period_is_no_barrier_for_callbacks",
-        "After synchronize_rcu() the callbacks may run. That they have, is luck; but for the rcu_barrier() inside 7.3's destroy.",
+        "After synchronize_rcu() the callbacks may run. It is luck that they have run already; only on 7.3 \
+         does the rcu_barrier() inside the destroy order them.",
         "play 'create a; alloc a 20; flush; call a 20; sync; called; destroy a'",
         &[
             quiet(
@@ -70,8 +72,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "barrier_after_a_dropped_reference",
-        "A task drops a reference of a merged cache, where newer kernels flush every batch's work all the same, and calls \
-         rcu_barrier() later: that is its own, and none that flush_rcu_work() happened to call.",
+        "A task drops a reference of a merged cache; in that call newer kernels flush the work of every \
+         batch. Later the task calls rcu_barrier(). krcu must see this call as the task's own, and not as \
+         one that flush_rcu_work() happened to make.",
         "play 'create m merge size=2904; create n merge size=2904; create a; alloc a 20; destroy n; call a 20; barrier; destroy a'",
         &[quiet(
             ALL,
@@ -83,7 +86,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "barrier_of_another_thread",
-        "An rcu_barrier() that another thread called and that has returned is as good as one's own.",
+        "An rcu_barrier() of another thread that has returned is as good as one's own.",
         "play 'create a; alloc a 20; call a 20; bg: barrier; join; destroy a'",
         &[quiet(
             ALL,
@@ -92,7 +95,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "concurrent_barriers",
-        "Of callers at the same time one does the work and the others return when it has (rcu_barrier(), barrier_sequence).",
+        "Of several callers at the same time, one does the work, and the others return when it is done \
+         (rcu_barrier(), barrier_sequence).",
         "play 'create a; alloc a 20; hold 300; call a 20; bg: barrier; bg: cpu1: barrier; bg: barrier; barrier; join; destroy a'",
         &[quiet(
             ALL,
@@ -101,8 +105,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     watched(
         "barrier_older_than_the_probes",
-        "A barrier is running when the probes are attached. When it began nobody saw, so its end orders nothing: not the \
-         callbacks before it, and still less those after.",
+        "A barrier is already running when the probes are attached. krcu does not know when it began, so its \
+         end orders nothing: not the callbacks before the probes, and certainly not those after.",
         Act::Watched {
             before: "play 'create a; alloc a 30; hold 4000; call a 20; bg: barrier'",
             options: "",

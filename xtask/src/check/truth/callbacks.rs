@@ -1,4 +1,5 @@
-//! Objects freed by callbacks of `call_rcu()`: with a barrier, without one, and with one that came too early.
+//! Objects freed by callbacks of `call_rcu()`: with a barrier, without one, and with a barrier that came too
+//! early.
 
 use super::{
     PENDING, WAITED, by_call_rcu, by_kfree_rcu, late, leaked, left, ordering, played, waited_for,
@@ -8,16 +9,17 @@ use crate::check::scenarios::{
     ALL, BATCHES_WAIT, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, verdict, word,
 };
 
-/// Its destroy does not wait for callbacks.
+/// The kernels whose `kmem_cache_destroy()` does not wait for callbacks.
 const NO_RCU_BARRIER: &[&str] = &["6.1", "6.12", "6.18"];
 
-/// Its scenarios. `flushed` empties the batches of the whole system where it can, so that the destroy of 6.12 and 6.18
-/// finds nothing to wait for, and `hold` keeps the callbacks from running.
+/// The scenarios. `flushed` empties the batches of the whole system where it can, so that the destroy of 6.12
+/// and 6.18 finds nothing to wait for. `hold` holds a reader, so that no callback can run.
 pub(super) const SCENARIOS: &[Scenario] = &[
     played(
         "callback_pending",
-        "No grace period can end while a reader is held, so no callback has run when the destroy looks. kmem_cache_destroy() of \
-         6.1 to 6.18 calls no rcu_barrier(); that of 7.3 does, always (kvfree_rcu_barrier_on_cache()).",
+        "While a reader is held, no grace period can end, so no callback has run when the destroy looks at \
+         its slabs. kmem_cache_destroy() of 6.1 to 6.18 does not call rcu_barrier(); that of 7.3 always does \
+         (kvfree_rcu_barrier_on_cache()).",
         "play 'create a; alloc a 20; hold 1000 flushed; call a 20; destroy a; release'",
         &[
             reported(
@@ -53,7 +55,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "callback_pending_kfree",
-        "A callback may free an object of any cache by kfree(); what is outstanding is the same.",
+        "A callback may free an object of any cache with kfree(). The same objects are outstanding.",
         "play 'create a; alloc a 12; hold 1000 flushed; call a 12 kfree; destroy a; release'",
         &[
             reported(
@@ -74,7 +76,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "callback_barrier",
-        "rcu_barrier() after the last call_rcu(): every callback has run when it returns.",
+        "rcu_barrier() is called after the last call_rcu(). When it returns, every callback has run.",
         "play 'create a; alloc a 20; call a 20; barrier; destroy a'",
         &[quiet(
             ALL,
@@ -86,7 +88,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "callback_barrier_other_cpu",
-        "rcu_barrier() waits for the callbacks of every processor, whoever queued them and wherever.",
+        "rcu_barrier() waits for the callbacks of every processor, whichever task queued them.",
         "play 'create a; alloc a 20; cpu1: call a 10; irq: call a 5; bh: call a 5; barrier; destroy a'",
         &[quiet(
             ALL,
@@ -95,8 +97,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "callback_lucky",
-        "All callbacks have run, and nothing made it so: the next run may be too early, and the callback's code may go with \
-         the module before it runs. On 7.3 the destroy's own rcu_barrier() orders them, and nothing else does: `waited`, for none.",
+        "All callbacks have run, but only by luck: nothing waited for them. In the next run the destroy may \
+         come too early, and the module's code may be gone before the callback runs. On 7.3 the \
+         rcu_barrier() inside the destroy orders them, and nothing else does. The verdict is `waited`, \
+         though no callback was left to wait for.",
         "play 'create a; alloc a 20; flush; call a 20; called; destroy a'",
         &[
             quiet(
@@ -131,7 +135,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "callback_barrier_too_early",
-        "A barrier covers what was queued before it began: the ten before it, not the eleven after.",
+        "A barrier covers what was queued before the barrier began: it covers the first ten, and not the \
+         eleven after them.",
         "play 'create a; alloc a 21; call a 10; barrier; hold 1000 flushed; call a 11; destroy a; release'",
         &[
             reported(
@@ -143,7 +148,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "callback_from_interrupts",
-        "call_rcu() may be called from a hard interrupt, a softirq, and with interrupts off.",
+        "call_rcu() may be called from a hard interrupt, from a softirq, and with interrupts off.",
         "play 'create a; alloc a 20; hold 1000 flushed; irq: call a 9; bh: call a 6; off: call a 5; destroy a; release'",
         &[
             reported(
@@ -155,15 +160,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "callback_requeues",
-        "The callbacks hand their objects to kfree_rcu(). rcu_barrier() waits for the callbacks, and not for what they queue: \
-         6.1 does not wait for that at all, the others do in the destroy.",
+        "The callbacks hand their objects to kfree_rcu(). rcu_barrier() waits for the callbacks, but not for \
+         what the callbacks queue. 6.1 does not wait for that at all; the other kernels wait for it in the \
+         destroy.",
         "play 'create a; alloc a 20; call a 20 requeue; barrier; destroy a; drain'",
         &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     played(
         "callback_requeues_pending",
-        "The same, and the callbacks have not run: outstanding by call_rcu(). On 7.3 the rcu_barrier() inside the destroy has \
-         them run, and its slab shutdown flushes and waits for the sheaves that they filled.",
+        "As before, but the callbacks have not run: the objects are outstanding by call_rcu(). On 7.3 the \
+         rcu_barrier() inside the destroy waits until the callbacks have run, and the destroy's slab \
+         shutdown then flushes the sheaves that they filled, and waits for them.",
         "play 'create a; alloc a 20; hold 1000 flushed; call a 20 requeue; destroy a; release; called; drain'",
         &[
             reported(
@@ -185,7 +192,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "callback_two_caches",
-        "Each cache's callbacks are its own, and the two destroys begin at the same time.",
+        "Two destroys begin at the same time. Each waits for, or fails on, the callbacks of its own cache.",
         "play 'create a; create b; alloc a 20; alloc b 7; hold 1000 flushed; call a 20; call b 7; bg: destroy a; bg: destroy b; join; release'",
         &[
             reported(
@@ -206,9 +213,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "callback_queued_and_leaked",
-        "Ten by call_rcu(), twenty by kfree_rcu(), five forgotten. 6.1's destroy waits for nothing. That of the others waits for \
-         kfree_rcu(), hence for a grace period, and its own callback comes behind these ten on their processor: only what is \
-         forgotten is left.",
+        "Ten objects are queued by call_rcu(), twenty by kfree_rcu(), and five are forgotten. The destroy of \
+         6.1 waits for nothing. The destroy of the other kernels waits for kfree_rcu(), and so for a grace \
+         period. Its own callback is queued behind the ten on their processor, so only the forgotten objects \
+         are left.",
         "play 'create a; alloc a 35; hold 500; call a 10; queue a 20; forget a; destroy a; release; drain'",
         &[
             reported(

@@ -1,41 +1,44 @@
-//! Ways to destroy a cache, and to fail at it.
+//! Ways to destroy a cache, and ways in which a destroy fails.
 
 use super::{PENDING, WAITED, by_kfree_rcu, late, leaked, left, ordering, played, waited_for};
 use crate::check::scenarios::{
     ALL, BATCHES_WAIT, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, verdict, word,
 };
 
-/// Its scenarios.
+/// The scenarios.
 pub(super) const SCENARIOS: &[Scenario] = &[
     played(
         "never_used",
-        "Nothing was allocated and nothing deferred.",
+        "Nothing was allocated, and nothing was deferred.",
         "play 'create a; destroy a'",
         &[quiet(ALL, &[verdict("a", &[word("clean"), ordering("nothing-deferred"), leaked(0)])])],
     ),
     played(
         "constructor",
-        "A cache with a constructor keeps its free pointers outside of the objects and is never merged; nothing else differs.",
+        "A cache with a constructor keeps its free pointers outside of the objects and is never merged. \
+         Otherwise it is like any other.",
         "play 'create a ctor; alloc a 20; queue a 20; destroy a; drain'",
         &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     played(
         "typesafe",
-        "SLAB_TYPESAFE_BY_RCU defers the slabs, not the objects. 6.1 gives the cache's memory back from a work item, the \
-         others in the destroy after an rcu_barrier(); neither is a deferred free of an object.",
+        "SLAB_TYPESAFE_BY_RCU defers the free of slabs, not of objects. 6.1 gives the cache's memory back \
+         from a work item; the others do it in the destroy, after an rcu_barrier(). Neither is a deferred \
+         free of an object.",
         "play 'create a typesafe; alloc a 20; free a 20; destroy a'",
         &[quiet(ALL, &[verdict("a", &[word("clean"), ordering("nothing-deferred"), leaked(0)])])],
     ),
     played(
         "typesafe_queued",
-        "Objects of such a cache may be handed to kfree_rcu() too, and are found by the destroy as any others are.",
+        "Objects of such a cache may also be handed to kfree_rcu(). The destroy finds them like any others.",
         "play 'create a typesafe; alloc a 20; queue a 20; destroy a; drain'",
         &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     played(
         "merged",
-        "Two caches of one size are one, with two references. The first destroy drops one and looks at nothing; from 6.12 on it \
-         runs its barrier first all the same, which leaves the second nothing to wait for.",
+        "Two caches of one size are one cache with two references. The first destroy drops a reference and \
+         does not look at the slabs. From 6.12 on it still runs its barrier first, so the second destroy \
+         finds nothing to wait for.",
         "play 'create a merge size=3000; create b merge size=3000; alloc b 10; queue b 10; destroy b; destroy a; drain'",
         &[
             reported(
@@ -62,7 +65,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "merged_leak",
-        "What is leaked through an alias is found when the last reference goes, and not before.",
+        "Objects that are leaked through an alias are found when the last reference goes, and not before.",
         "play 'create a merge size=3000; create b merge size=3000; alloc b 5; forget b; destroy b; destroy a'",
         &[reported(
             ALL,
@@ -74,7 +77,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "from_a_workqueue",
-        "Who destroys does not matter. The worker belongs to a queue with WQ_MEM_RECLAIM, which may not wait for one without.",
+        "It does not matter which task destroys the cache. The worker belongs to a queue with \
+         WQ_MEM_RECLAIM, which may not wait for a queue without it.",
         "play 'create a; alloc a 20; queue a 20; work: destroy a; drain'",
         &[
             reported(
@@ -100,7 +104,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "address_reused",
-        "A new cache gets the memory of the one that has just gone: three lives, and what is said of one is not of the next.",
+        "A new cache gets the memory of the cache that has just gone. These are three lives, and a verdict \
+         about one says nothing about the next.",
         "play 'create a; alloc a 20; free a 20; destroy a; create b; alloc b 20; queue b 20; destroy b; create c; destroy c; drain'",
         &[
             reported(
@@ -123,7 +128,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "name_reused",
-        "Two caches of one name, one after the other.",
+        "Two caches have the same name, one after the other.",
         "play 'create a; alloc a 20; free a 20; destroy a; create a; alloc a 5; forget a; destroy a'",
         &[reported(
             ALL,
@@ -135,8 +140,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "two_at_once",
-        "Two threads destroy a cache each. A held reader keeps both destroys waiting at the same time where they wait, so that \
-         neither empties the other's batches before it has begun.",
+        "Two threads destroy one cache each. On kernels whose destroy waits, a held reader keeps both \
+         destroys waiting at the same time, so that neither empties the other's batches before the other has \
+         begun.",
         "play 'create a; create b; alloc a 20; alloc b 30; hold 500; queue a 20; queue b 30; bg: destroy a; bg: destroy b; join; drain'",
         &[
             reported(
@@ -151,8 +157,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "while_another_queues",
-        "One cache is destroyed on one processor while the objects of another are queued on the second. Five more are queued \
-         when that is over: these at least the second destroy waits for.",
+        "One cache is destroyed on one processor while objects of another cache are queued on the second \
+         processor. Five more are queued when that destroy is over: the second destroy waits for these five \
+         at least.",
         "play 'create a; create b; alloc a 60; alloc b 5; free b 5; bg: cpu1: queue a 55; destroy b; join; queue a 5; destroy a; drain'",
         &[
             reported(
@@ -180,8 +187,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "tried_again",
-        "A destroy that failed leaves a reference count of nought, and the next takes it below: it returns at once and looks at \
-         nothing (kmem_cache_destroy()), though the frees have landed. It is no fault of its own.",
+        "A failed destroy leaves a reference count of 0, and the next destroy makes it negative: that \
+         destroy returns at once and does not look at the slabs (kmem_cache_destroy()), though the frees \
+         have been done. The second call is no fault by itself.",
         "play 'create a; alloc a 20; queue a 20; destroy a; drain; sleep 1500; again a'",
         &[reported(
             NO_WAIT,
@@ -200,7 +208,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "leak_tried_again",
-        "The same after a leak, whose objects are freed in between.",
+        "The same after a leak whose objects are freed between the two destroys.",
         "play 'create a; alloc a 5; destroy a; free a 5; again a'",
         &[reported(
             ALL,
@@ -219,8 +227,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "second_waits_for_nothing",
-        "The batches know no caches: the first destroy of 6.12 and 6.18 empties those of the second cache too. 7.3 flushes the \
-         sheaves of one cache only.",
+        "The batches do not know caches: the first destroy of 6.12 and 6.18 also empties those of the second \
+         cache. 7.3 flushes the sheaves of one cache only.",
         "play 'create a; create b; alloc a 20; alloc b 30; queue a 20; queue b 30; destroy a; destroy b; drain'",
         &[
             reported(

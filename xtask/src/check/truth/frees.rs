@@ -1,4 +1,4 @@
-//! Every way in which an object handed to `kfree_rcu()` is freed, and every place that it can be queued from.
+//! Every way in which an object of `kfree_rcu()` is freed, and every place from which one can be queued.
 
 use super::{
     PENDING, WAITED, by_kfree_rcu, late, leaked, left, ordering, played, waited_for, waited_for_callbacks,
@@ -8,19 +8,20 @@ use crate::check::scenarios::{
     verdict, word,
 };
 
-/// No page is kept for pointers, as under memory pressure: what has an rcu_head goes to the list.
+/// No page is kept for pointers, as under memory pressure: an object with an rcu_head goes to the list.
 const NO_PAGES: &str = "rcutree.rcu_min_cached_objs=0 slab_common.rcu_min_cached_objs=0";
-/// An allocation comes from KFENCE's pool twice a second, and each millisecond where a scenario asks for it: were it so from
-/// the boot on, what stays allocated would fill the pool, and no place would get a second object of it
-/// (`should_skip_covered()`).
+/// An allocation comes from KFENCE's pool twice a second, or each millisecond if a scenario asks for that. If
+/// it were each millisecond from the boot on, objects that stay allocated would fill the pool, and no call
+/// site would get a second object of it (`should_skip_covered()`).
 const KFENCE: &str = "kfence.sample_interval=500";
 
-/// Its scenarios. `drain` has the batches leave at once, where five seconds would have to be waited for.
+/// The scenarios. `drain` makes the batches leave at once, so that a scenario need not wait five seconds.
 pub(super) const SCENARIOS: &[Scenario] = &[
     played(
         "queued",
-        "Less than a page of pointers waits five seconds for more (KFREE_DRAIN_JIFFIES), on 7.3 in the processor's sheaf for \
-         ever. 6.1's destroy does not wait; 6.12's calls kvfree_rcu_barrier(), that of the others the same for this cache.",
+        "Less than a page of pointers waits five seconds for more (KFREE_DRAIN_JIFFIES). On 7.3 it waits in \
+         the processor's sheaf, without a time limit. The destroy of 6.1 does not wait; that of 6.12 calls \
+         kvfree_rcu_barrier(); that of the others does the same for this cache.",
         "play 'create a; alloc a 20; queue a 20; destroy a; drain'",
         &[
             reported(
@@ -49,7 +50,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "queued_at_exit",
-        "The same as the last act of a module: the frees come when it is gone.",
+        "The same, as the last act of a module: the frees come when the module is gone.",
         "play 'create a; alloc a 20'; unload 'queue a 20; destroy a; drain'",
         &[
             reported(
@@ -74,13 +75,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "queued_from_interrupts",
-        "kfree_rcu() may be called from a hard interrupt, a softirq, and with interrupts off.",
+        "kfree_rcu() may be called from a hard interrupt, from a softirq, and with interrupts off.",
         "play 'create a; alloc a 20; irq: queue a 8; bh: queue a 6; off: queue a 4; queue a 2; destroy a; drain'",
         &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     played(
         "queued_on_two_cpus",
-        "Each processor has batches, and sheaves, of its own; the destroy waits for all of them or for none.",
+        "Each processor has its own batches and sheaves. The destroy waits for all of them or for none.",
         "play 'create a; alloc a 23; queue a 10; cpu1: queue a 13; destroy a; drain'",
         &[
             reported(
@@ -102,7 +103,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "mightsleep",
-        "The form without an rcu_head gets a page for its pointer when there is memory, and is queued as the other is.",
+        "If there is memory, the form without an rcu_head gets a page for its pointer, and is queued like \
+         the other form.",
         "play 'create a; alloc a 20; sleepfree a 20; destroy a; drain'",
         &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
@@ -110,9 +112,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         append: NO_PAGES,
         ..played(
             "mightsleep_without_memory",
-            "Without a page for the pointer the form without an rcu_head waits for a grace period and frees, all within its call \
-             (kvfree_call_rcu(): synchronize_rcu(), kvfree()): nothing is deferred. The module has the page allocator refuse \
-             this task; a cache with consistency checks has no sheaves that would take the pointer.",
+            "The form without an rcu_head needs a page for its pointer. If there is none, kvfree_call_rcu() \
+             itself waits for a grace period and frees the object (synchronize_rcu(), kvfree()): nothing is \
+             deferred. The module makes the page allocator refuse this task. A cache with consistency checks \
+             has no sheaves, which would take the pointer.",
             "play 'create a checked; alloc a 5; famine; sleepfree a 5; feast; destroy a'",
             &[quiet(
                 ALL,
@@ -131,9 +134,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     played(
         "landed_by_bulk",
-        "Freed long before the destroy, and nothing made it so; pointers in a page are freed by kmem_cache_free_bulk(). The \
-         barrier inside newer destroys orders it. On 7.3 a sheaf that is not full leaves its processor only when somebody \
-         flushes it, and the destroy does.",
+        "All objects were freed long before the destroy, but nothing waited for them. Pointers in a page are \
+         freed by kmem_cache_free_bulk(). The barrier inside newer destroys orders them. On 7.3 a sheaf that \
+         is not full leaves its processor only when it is flushed, and the destroy does that.",
         "play 'create a; alloc a 20; sleepfree a 20; drain; sleep 1500; destroy a'",
         &[
             quiet(
@@ -171,8 +174,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         append: NO_PAGES,
         ..played(
             "landed_by_list",
-            "Without a page for pointers the objects are linked by their rcu_heads and freed one by one (kvfree()). A cache with \
-             consistency checks has no sheaves.",
+            "Without a page for pointers, the objects are linked by their rcu_heads and freed one by one \
+             (kvfree()). A cache with consistency checks has no sheaves.",
             "play 'create a checked; alloc a 20; queue a 20; drain; sleep 1500; destroy a'",
             &[
                 quiet(
@@ -196,7 +199,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         append: NO_PAGES,
         ..played(
             "queued_to_the_list",
-            "The same, outstanding.",
+            "The same, but the objects are outstanding.",
             "play 'create a checked; alloc a 20; queue a 20; destroy a; drain'",
             &[
                 reported(NO_WAIT, &[PENDING]),
@@ -209,8 +212,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     played(
         "sheaf_full",
-        "Sixty objects of this size fill a sheaf of 7.3, which call_rcu() then takes to be freed: rcu_barrier() waits for it. \
-         It does not wait for the batches of the others.",
+        "Sixty objects of this size fill a sheaf of 7.3. call_rcu() then takes the sheaf to be freed, so \
+         rcu_barrier() waits for it. It does not wait for the batches of the other kernels.",
         "play 'create a; alloc a 60; queue a 60; barrier; destroy a; drain'",
         &[
             reported(
@@ -226,7 +229,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "sheaf_full_and_parked",
-        "One more than fills a sheaf: sixty leave by themselves, one is parked in the next.",
+        "One object more than fits into a sheaf: sixty leave by themselves, and one stays in the next sheaf.",
         "play 'create a; alloc a 61; queue a 61; barrier; destroy a; drain'",
         &[
             reported(
@@ -242,8 +245,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "sheaf_flushed",
-        "Shrinking a cache flushes its sheaves: what was parked goes to call_rcu(), and rcu_barrier() waits for that. Batches do \
-         not care.",
+        "Shrinking a cache flushes its sheaves: the object that stayed there goes to call_rcu(), and \
+         rcu_barrier() waits for that. Shrinking does not touch batches.",
         "play 'create a; alloc a 20; queue a 20'
          echo 1 >/sys/kernel/slab/a/shrink
          play 'barrier; destroy a; drain'",
@@ -258,21 +261,21 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "without_sheaves",
-        "A cache with consistency checks has no sheaves, on 7.3 either: its objects are in batches, and the destroy waits for \
-         these as well.",
+        "A cache with consistency checks has no sheaves, not even on 7.3. Its objects are in batches, and \
+         the destroy waits for these as well.",
         "play 'create a checked; alloc a 20; queue a 20; destroy a; drain'",
         &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
     played(
         "freed_at_once",
-        "kfree() and kmem_cache_free_bulk() take objects of any cache; nothing is deferred.",
+        "kfree() and kmem_cache_free_bulk() take objects of any cache. Nothing is deferred.",
         "play 'create a; alloc a 30; free a 10; free a 10 kfree; free a 10 bulk; destroy a'",
         &[quiet(ALL, &[verdict("a", &[word("clean"), ordering("nothing-deferred"), leaked(0)])])],
     ),
     played(
         "other_memory",
-        "kmalloc(), memory larger than any slab and vmalloc() go through the same batches and belong to no cache that is \
-         destroyed.",
+        "Memory of kmalloc(), memory larger than any slab and memory of vmalloc() goes through the same \
+         batches, and belongs to no cache that is destroyed.",
         "play 'create a; alloc a 5; small 20; large 5; big 5; free a 5; destroy a'",
         &[quiet(
             ALL,
@@ -289,7 +292,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "among_other_memory",
-        "The same between objects of a cache.",
+        "The same, mixed with objects of a cache that is destroyed.",
         "play 'create a; alloc a 20; big 5; queue a 10; large 5; small 20; sleepfree a 10; big 5; destroy a; drain'",
         &[reported(NO_WAIT, &[PENDING]), quiet(WAITS, &[WAITED])],
     ),
@@ -297,8 +300,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         append: KFENCE,
         ..played(
             "kfence",
-            "KFENCE's objects lie in its own pool and belong to the cache all the same: they are queued and waited for as the \
-             others are. 6.1 is built without.",
+            "KFENCE's objects lie in its own pool but belong to the cache: they are queued and waited for \
+             like the others. 6.1 is built without KFENCE.",
             "often=/sys/module/kfence/parameters/sample_interval
              echo 1 >$often && play 'create a; alloc a 20 fenced' && echo 500 >$often &&
              play 'queue a 20; destroy a; drain'",
@@ -312,9 +315,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         append: KFENCE,
         ..played(
             "kfence_late_free",
-            "KFENCE's objects are on no slab, so a destroy with nothing else left succeeds (__kmem_cache_shutdown()) though their \
-             callbacks are outstanding, and these run when the cache is gone: the one way in which a late free passes the \
-             destroy's own check. KFENCE then reports each. 7.3's destroy waits for callbacks.",
+            "KFENCE's objects are on no slab. So a destroy that finds nothing else succeeds \
+             (__kmem_cache_shutdown()) though their callbacks are outstanding, and these callbacks run when \
+             the cache is gone. This is the one way in which a late free passes the destroy's own check. \
+             KFENCE then reports each of them. The destroy of 7.3 waits for callbacks.",
             "often=/sys/module/kfence/parameters/sample_interval
              echo 1 >$often && play 'create a checked; alloc a 3 fenced' && echo 500 >$often &&
              play 'hold 1000 flushed; call a 3; destroy a; release; called'",
@@ -340,15 +344,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     played(
         "nolock",
-        "kfree_rcu_nolock(), which 7.3 has, may queue the object once more from an interrupt (its fallback): one deferred free, \
-         no double one.",
+        "kfree_rcu_nolock(), which 7.3 has, may queue the object once more from an interrupt (its fallback). \
+         That is one deferred free, not two.",
         "play 'create a; alloc a 20; off: nolock a 8; irq: nolock a 4; nolock a 8; destroy a'",
         &[quiet(SHEAVES, &[WAITED])],
     ),
     played(
         "double_free",
-        "One object is queued on two processors; both batches hold its address and both free it. The cache has consistency \
-         checks and its one slab is full, so the kernel says `Object already free` and nothing else is broken.",
+        "One object is queued on two processors. Both batches hold its address, and both free it. The cache \
+         has consistency checks and its only slab is full, so the kernel says `Object already free` and \
+         nothing else breaks.",
         "play 'create a checked; alloc a 32; twice a; drain; sleep 1500; free a 31; destroy a'",
         &[
             Expectation {

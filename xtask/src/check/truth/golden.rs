@@ -1,6 +1,7 @@
 //! Golden traces: the events of the table's runs, kept for `krcu-model/tests/truth.rs` to replay without a kernel.
 //!
-//! What must come of a replay is written beside the traces from the scenarios' own data, not from what krcu said.
+//! The expected verdicts of a replay are written beside the traces. They come from the scenarios' own data,
+//! not from what krcu said.
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,9 +13,10 @@ use crate::check::kernel_tests::{self, Judged};
 use crate::host;
 use crate::progress::say;
 
-/// Bytes that one trace may have, for somebody to read it.
+/// The most bytes that one kept trace may have, so that a person can read it.
 const MOST_BYTES: u64 = 32 * 1024;
-/// The file with what is expected: `SERIES NAME CACHE WORD`, a line for each verdict in the order of the destroys.
+/// The file with what is expected: `SERIES NAME CACHE WORD`, one line for each verdict, in the order of the
+/// destroys.
 const EXPECTED: &str = "expected.txt";
 
 /// Writes the traces of all cells that were right and are small, with their verdicts.

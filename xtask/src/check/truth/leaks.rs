@@ -1,15 +1,15 @@
-//! Objects that nobody will free, told from those that are merely late.
+//! Objects that nobody will free, distinguished from objects that are merely late.
 
 use super::{by_kfree_rcu, late, leaked, left, ordering, played, watched};
 use crate::check::scenarios::{
     ALL, Act, Expectation, NO_WAIT, Scenario, WAITS, Want, quiet, reported, verdict, word,
 };
 
-/// Its scenarios.
+/// The scenarios.
 pub(super) const SCENARIOS: &[Scenario] = &[
     played(
         "leak",
-        "Five objects are forgotten; waiting does not help what nobody queued.",
+        "Five objects are forgotten. They were never queued, so waiting does not help.",
         "play 'create a; alloc a 5; forget a; destroy a'",
         &[reported(
             ALL,
@@ -21,7 +21,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "leak_among_queued",
-        "Twenty queued, five forgotten: 6.1 finds all of them, the others wait for the twenty and find the five.",
+        "Twenty objects are queued and five are forgotten. 6.1 finds all of them; the others wait for the \
+         twenty and find the five.",
         "play 'create a; alloc a 25; queue a 20; forget a; destroy a; drain'",
         &[
             reported(
@@ -33,13 +34,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "leak_of_full_slabs",
-        "The kernel's report walks partial slabs only, and 64 objects of 128 bytes fill two; its counts have them all.",
+        "The kernel's report lists partial slabs only, and 64 objects of 128 bytes fill two slabs. The \
+         kernel's counts include all objects.",
         "play 'create a; alloc a 64; forget a; destroy a'",
         &[reported(ALL, &[verdict("a", &[word("leaked"), leaked(64), left(64)])])],
     ),
     played(
         "leak_of_one_cache",
-        "The cache beside it is clean.",
+        "A cache beside a leaking one is clean.",
         "play 'create a; create b; alloc a 5; alloc b 5; free b 5; forget a; destroy a; destroy b'",
         &[reported(
             ALL,
@@ -51,13 +53,15 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "queued_after_the_look",
-        "When the destroy looked nobody had queued them. That they are queued later frees the objects, and not the cache.",
+        "When the destroy looked, nobody had queued the objects. Queueing them later frees the objects, but \
+         not the cache.",
         "play 'create a; alloc a 5; destroy a; queue a 5; drain'",
         &[reported(ALL, &[verdict("a", &[word("leaked"), leaked(5), left(5), by_kfree_rcu(0)])])],
     ),
     watched(
         "leak_older_than_the_probes",
-        "Whether objects that are older than the probes were queued before these came, nobody can say.",
+        "These objects are older than the probes. Nobody can say whether they were queued before the probes \
+         were attached.",
         Act::Watched {
             before: "play 'create a; alloc a 5; forget a'",
             options: "--settle 1s",
@@ -106,7 +110,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "nothing_leaked",
-        "Every object came back in time, each in its own way.",
+        "Every object was freed in time, each in a different way.",
         "play 'create a; alloc a 30; free a 10 kfree; free a 20 bulk; alloc a 20; free a 20; destroy a'",
         &[quiet(ALL, &[verdict("a", &[word("clean"), leaked(0), ordering("nothing-deferred")])])],
     ),

@@ -6,15 +6,16 @@ use crate::check::scenarios::{
     verdict, word,
 };
 
-/// Why alone it is open.
+/// The only reason why the verdict is open.
 const PROBE_MISSED: Want = Want::Has("[\"probe-missed\"]");
 
-/// Its scenarios.
+/// The scenarios.
 pub(super) const SCENARIOS: &[Scenario] = &[
     watched(
         "ring_full",
-        "Twenty thousand objects are queued while no processor is free to take events out of a ring that holds a thousand. That \
-         cache is undecided. The one that came and went before it lost nothing, nor did the one after.",
+        "Twenty thousand objects are queued while no processor is free to read a ring that has room for a \
+         thousand events. The verdict of that cache is open. The caches that lived before it and after it \
+         lost nothing.",
         Act::Watched {
             before: "",
             options: "--ring-bytes 64K --settle 2s",
@@ -46,7 +47,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     watched(
         "stack_table_full",
-        "Without room for another stack the objects are counted as ever; only where they were queued is not known.",
+        "There is no room for another stack. The objects are counted as usual; only the place where they \
+         were queued is unknown.",
         Act::Watched {
             before: "",
             options: "--stacks 1",
@@ -59,10 +61,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario { own_watch: "it fills the probes' map of tasks that destroy", ..watched(
         "map_full",
-        "On every kernel a destroy that only drops a reference leaves its task's entry in the map of those that destroy: 8,192 \
-         such tasks fill it. `a`, destroyed by a task that finds no room, is undecided, for what its destroy waited for was \
-         not counted. The script's own task has an entry, from its drop of `n`: of `b` all is known, and its look makes room \
-         for one more, by which `c` is decided.",
+        "On every kernel, a destroy that only drops a reference leaves its task's entry in the map of tasks \
+         that destroy: 8,192 such tasks fill the map. `a` is destroyed by a task that finds no room, so what \
+         its destroy waited for was not counted, and its verdict is open. The script's own task has an \
+         entry, because it dropped a reference of `n`: about `b` everything is known. When the destroy of \
+         `b` looks at its slabs, its entry is removed; that makes room for one more, and so `c` is decided.",
         Act::Watched {
             before: "",
             options: "",
@@ -81,9 +84,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ) },
     watched(
         "queueing_unseen",
-        "Five calls of kfree_rcu() come from inside a run of the probe at that function (the kernel skips a program on a processor \
-         that runs it already, `bpf_prog->active`). What they queued is `a`'s: freed, or left, though nobody was seen to queue \
-         it, and so undecided. Of `b`, in whose first call they came, and of `c`, all is known.",
+        "Five calls of kfree_rcu() come while the probe at that function runs on the same processor. The \
+         kernel skips a program on a processor that runs it already (`bpf_prog->active`). These calls queued \
+         objects of `a`: the objects are freed or left although no call was seen to queue them, so `a` is \
+         open. Of `b`, in whose first call these five came, and of `c`, everything is known.",
         Act::Watched {
             before: "",
             options: "",
@@ -122,9 +126,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     watched(
         "free_unseen",
-        "Three calls of kvfree(), one inside the probe's run for the other: its second copy sees the second, and nobody the third. \
-         It may have been one of what is outstanding when 6.1's destroy looks, which leaves `a` undecided. Where the destroy \
-         waits, each object that was queued is seen to be freed. Of `b` nothing was deferred that could have been freed.",
+        "kvfree() is called three times, each call inside the probe's run for the one before. The second \
+         copy of the probe sees the second call; nothing sees the third. The third may have freed one of the \
+         objects that are outstanding when the destroy of 6.1 looks, so `a` is open there. Where the destroy \
+         waits, krcu sees the free of each queued object. Nothing of `b` was deferred, so nothing of `b` \
+         could have been freed.",
         Act::Watched {
             before: "",
             options: "",
@@ -154,8 +160,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     watched(
         "older_than_the_probes",
-        "The cache and its objects were there first. Ten are queued under krcu's eyes; of the other ten 6.1's destroy finds, \
-         nobody can say whether they had been queued. The others' barrier has nothing to do with who saw what.",
+        "The cache and its objects are older than the probes. krcu sees that ten are queued. The destroy of \
+         6.1 also finds the other ten, and nobody can say whether they had been queued. The barrier of the \
+         other kernels waits for all of them, seen or not.",
         Act::Watched {
             before: "play 'create a; alloc a 20'",
             options: "",
@@ -184,11 +191,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             },
         ],
     ),
-    // Of the others a batch leaves after five seconds, and on a busy machine the probes take longer than that.
+    // On the other kernels a batch leaves after five seconds, and on a busy machine attaching the probes
+    // takes longer than that.
     watched(
         "queued_before_the_probes",
-        "All of its objects were queued before krcu came, and are parked in a sheaf. That they are freed is seen, by a way that \
-         only kfree_rcu() takes, while the destroy waits: it waited for them, whoever saw them queued.",
+        "All objects of the cache were queued before krcu came, and stay in a sheaf. While the destroy \
+         waits, krcu sees them freed in a way that only kfree_rcu() takes. So the destroy waited for them, \
+         though krcu did not see them queued.",
         Act::Watched {
             before: "play 'create a; alloc a 20; queue a 20'",
             options: "",
@@ -209,8 +218,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     watched(
         "cpu_goes_offline",
-        "A processor with queued objects goes offline. Batches are emptied for every possible processor; a sheaf of 7.3 is \
-         flushed as its processor goes (slub_cpu_dead()), and rcu_barrier() waits for that.",
+        "A processor with queued objects goes offline. Batches are emptied for every possible processor. A \
+         sheaf of 7.3 is flushed when its processor goes (slub_cpu_dead()), and rcu_barrier() waits for \
+         that.",
         Act::Watched {
             before: "",
             options: "",

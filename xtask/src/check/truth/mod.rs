@@ -1,7 +1,9 @@
-//! The truth table: every way to free late and every way to be wrong, on every kernel, with what must come of it and why.
+//! The truth table: every way to free late and every way to be wrong, on every kernel, with the verdicts that
+//! must follow and why.
 //!
-//! Each scenario's expectation follows from the kernel's source, not from what krcu says of it. Most of them are
-//! a few words for the module `krcu_play`; `play` and `unload` are programs of the test machine that hand it a script.
+//! Each scenario's expectation follows from the kernel's source, not from what krcu says. Most scenarios are
+//! a short script for the module `krcu_play`. `play` and `unload` are programs of the test machine that hand
+//! the script to the module.
 
 mod barriers;
 mod callbacks;
@@ -26,9 +28,9 @@ use crate::check::scenarios::{
 
 /// The scenarios of one topic.
 pub(crate) struct Topic {
-    /// As a heading.
+    /// The heading.
     pub(crate) title: &'static str,
-    /// In the order in which they run.
+    /// The scenarios, in the order in which they run.
     pub(crate) scenarios: &'static [Scenario],
 }
 
@@ -59,7 +61,7 @@ pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     TOPICS.iter().flat_map(|topic| topic.scenarios)
 }
 
-/// A scenario that `krcu_play` plays under the eyes of krcu, which was there first.
+/// A scenario that `krcu_play` plays while krcu watches; krcu is attached first.
 const fn played(
     name: &'static str,
     why: &'static str,
@@ -80,7 +82,7 @@ const fn played(
     }
 }
 
-/// The same, with something done before krcu comes, and options for it.
+/// Like `played`, with a command that runs before krcu is attached, and with options for krcu.
 const fn watched(
     name: &'static str,
     why: &'static str,
@@ -157,7 +159,7 @@ const fn ordering(word: &'static str) -> Field {
     ("ordering", Want::Text(word))
 }
 
-/// Objects left of which nobody knows.
+/// Objects left of which krcu does not know whether they were queued.
 const fn unknown(objects: u64) -> Field {
     ("undecided", Want::Number(objects))
 }

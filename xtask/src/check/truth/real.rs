@@ -1,7 +1,7 @@
-//! The kernel's own modules that own slab caches: used, then unloaded.
+//! The kernel's own modules that own slab caches: each is used, then unloaded.
 //!
-//! Expectations follow from the modules' sources in Debian's `linux-source-6.1`, `-6.12` and `-7.3`. Caches are merged
-//! with others of their size unless `slab_nomerge` says otherwise, and the destroy of a merged one says nothing.
+//! Expectations follow from the modules' sources in Debian's `linux-source-6.1`, `-6.12` and `-7.3`. Caches
+//! of the same size are merged unless `slab_nomerge` is set, and the destroy of a merged cache says nothing.
 
 use super::{Field, ordering, waited_for};
 use crate::check::scenarios::{
@@ -9,10 +9,11 @@ use crate::check::scenarios::{
     verdict, word,
 };
 
-/// Caches stay apart.
+/// Caches are not merged.
 const APART: &str = "slab_nomerge";
 
-/// A scenario in a machine whose caches stay apart; `--strict`, so that an exit path that needs a newer kernel is told.
+/// A scenario in a machine whose caches are not merged. It uses `--strict`, so that an exit path that needs a
+/// newer kernel is reported.
 const fn apart(
     name: &'static str,
     why: &'static str,
@@ -35,31 +36,31 @@ const fn apart(
     }
 }
 
-/// Callbacks of `call_rcu()` whose heads lay in objects of the cache, all its life.
+/// The number of callbacks of `call_rcu()` whose heads lay in objects of the cache, in its whole life.
 const fn callbacks(number: u64) -> Field {
     ("callbacks_ever", Want::Number(number))
 }
 
-/// Objects of the cache handed to `kfree_rcu()`, all its life.
+/// The number of objects of the cache that were handed to `kfree_rcu()`, in its whole life.
 const fn queued(number: u64) -> Field {
     ("queued_ever", Want::Number(number))
 }
 
-/// Every object was freed at once, or none was there.
+/// Every object was freed at once, or there was none.
 const AT_ONCE: &[Field] = &[word("clean"), ordering("nothing-deferred"), callbacks(0), queued(0)];
 
-/// As [`quiet`], where `--strict` counts a destroy that waited for `kfree_rcu()`.
+/// Like [`quiet`], but `--strict` counts a destroy that waited for `kfree_rcu()`.
 const fn strictly_flagged(series: &'static [&'static str], lines: &'static [Line]) -> Expectation {
     Expectation { status: 10, ..quiet(series, lines) }
 }
 
-/// The kernels whose bridge frees by `call_rcu()`, and what its cache is called there.
+/// The kernels whose bridge frees by `call_rcu()`, and the name of its cache there.
 const BRIDGE_BY_CALLBACKS: [&str; 2] = ["6.1", "6.12"];
-/// Those whose WireGuard does.
+/// The kernels whose WireGuard frees by `call_rcu()`.
 const WIREGUARD_BY_CALLBACKS: &[&str] = &["6.1", "6.12", "6.18"];
 
-/// Two interfaces, one after the other: six peers, twelve prefixes; of the first, four peers are removed before it is
-/// deleted, the second is still there when the module goes.
+/// Two interfaces, one after the other, with six peers and twelve prefixes. Four peers of the first are
+/// removed before it is deleted. The second is still there when the module goes.
 const WIREGUARD: &str = "
     modprobe wireguard
     umask 077; wg genkey >/tmp/key
@@ -90,9 +91,9 @@ const WIREGUARD_MERGED: &str = "
     ip link delete wg0
     rmmod wireguard";
 
-/// Ten stations are learned behind a port of each of two bridges, of which one is there when the module goes: a station with
-/// another address announces it. How many
-/// entries the bridges had is told by the bridge itself; its own addresses, two a bridge at the most, it leaves out.
+/// Two bridges learn ten stations each behind a port; one of the bridges is there when the module goes. A
+/// station with another address announces each. The bridge itself says how many entries it had; it leaves out
+/// its own addresses, at most two for each bridge.
 const BRIDGE: &str = "
     modprobe bridge; modprobe veth
     echo 1 >/proc/sys/net/ipv4/conf/all/arp_notify
@@ -135,8 +136,8 @@ const OVERLAY: &str = "
     umount merged; cd /; umount /tmp/layers
     rmmod overlay";
 
-/// Five destinations have an entry each in a hash table, and a connection each is tracked, until the rules go. Rules are
-/// destroyed by a worker, which holds the module until it is through.
+/// Five destinations have an entry each in a hash table, and one connection to each is tracked, until the
+/// rules go. A worker destroys the rules and holds the module until it is done.
 const NETFILTER: &str = "
     modprobe nft_compat; modprobe nf_conntrack; modprobe xt_hashlimit; modprobe xt_conntrack
     iptables -A OUTPUT -p icmp -m hashlimit --hashlimit-name t --hashlimit-mode dstip --hashlimit-upto 1/hour --hashlimit-htable-expire 3600000 -j ACCEPT
@@ -147,7 +148,7 @@ const NETFILTER: &str = "
     for name in xt_conntrack nft_compat nf_tables; do until rmmod $name 2>/dev/null; do usleep 10000; done; done
     until rmmod nf_conntrack 2>/dev/null; do usleep 10000; done";
 
-/// Each module is loaded and goes again with everything that came with it, the newest first.
+/// Each module is loaded, and unloaded again with every module that came with it, the newest first.
 const SWEEP: &str = "
     names() { cut -d' ' -f1 /proc/modules; }
     names >/tmp/known
@@ -169,17 +170,19 @@ const SWEEP: &str = "
     printf '{\"kind\":\"step\",\"cache\":\"sweep\",\"tried\":%d,\"loaded\":%d,\"refused\":\"%s\",\"kept\":\"%s\"}\\n' \\
         $tried $loaded \"${refused# }\" \"${kept# }\"";
 
-/// Its scenarios.
+/// The scenarios.
 pub(super) const SCENARIOS: &[Scenario] = &[
     apart(
         "wireguard",
-        "Six prefixes of one family hang in a tree of eleven nodes (allowedips.c). Removing a peer frees its node and the \
-         inner one above it in each family: 16 for four peers; deleting the interface hands the root of each family to \
-         call_rcu(root_free_rcu), which frees what hangs below it. Up to 6.18 the 16 are freed by call_rcu(node_free_rcu) as \
-         well, so 16 + 2 heads, and 2 of the second interface; wg_allowedips_slab_uninit() calls rcu_barrier(). 7.x frees the \
-         16 by kfree_rcu(): they lie in a sheaf of 60 that is not full, to which rcu_barrier() is nothing, until the \
-         destroy flushes it. A peer is freed by call_rcu(rcu_release): 12 in all, and wg_destruct() calls rcu_barrier(). The \
-         rate limiter's cache lives as long as there are interfaces, and without handshakes it has no entries.",
+        "Six prefixes of one family are in a tree of eleven nodes (allowedips.c). Removing a peer frees its \
+         node and the inner node above it in each family: 16 nodes for four peers. Deleting the interface \
+         hands the root of each family to call_rcu(root_free_rcu), which frees everything below it. Up to \
+         6.18, call_rcu(node_free_rcu) frees the 16 nodes too: that makes 16 + 2 heads, and 2 of the second \
+         interface; wg_allowedips_slab_uninit() calls rcu_barrier(). 7.x frees the 16 by kfree_rcu(): they \
+         lie in a sheaf of 60 that is not full. rcu_barrier() does not wait for this sheaf; the destroy \
+         flushes it. A peer is freed by call_rcu(rcu_release): 12 in all, and wg_destruct() calls \
+         rcu_barrier(). The rate limiter's cache lives as long as there are interfaces, and without \
+         handshakes it has no entries.",
         &["wireguard"],
         WIREGUARD,
         &[
@@ -222,10 +225,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         append: "",
         ..apart(
             "wireguard_merged",
-            "Without slab_nomerge, allowedips_node and ratelimiter_entry, of 72 bytes, are the cache that was there first of all of \
-             that size and without SLAB_ACCOUNT: links to :0000072 in /sys/kernel/slab, Acpi-Operand on 6.1 and vmap_area since. \
-             Destroying them drops a reference. No other cache is of the size of wg_peer: it is destroyed, after the callbacks \
-             of three peers.",
+            "Without slab_nomerge, allowedips_node and ratelimiter_entry, of 72 bytes each, are merged into \
+             the first cache of that size without SLAB_ACCOUNT: in /sys/kernel/slab they are links to \
+             :0000072, which is Acpi-Operand on 6.1 and vmap_area since then. Destroying them drops a \
+             reference. No other cache has the size of wg_peer: it is destroyed, after the callbacks of \
+             three peers.",
             &["wireguard"],
             WIREGUARD_MERGED,
             &[
@@ -253,10 +257,11 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     apart(
         "bridge",
-        "A station that is learned is an entry (br_fdb.c), and so are the addresses of each port and bridge. fdb_delete() frees \
-         them by call_rcu(fdb_rcu_free) on 6.1 and 6.12, for which br_deinit() calls rcu_barrier(), by kfree_rcu() on 6.18, where \
-         those of the second bridge are in a batch that has until five seconds later, and on 7.x, where all are in sheaves of 60 \
-         until the destroy flushes them.",
+        "Each learned station is an entry (br_fdb.c), and so is each address of a port or a bridge. On 6.1 \
+         and 6.12 fdb_delete() frees entries by call_rcu(fdb_rcu_free), and br_deinit() calls rcu_barrier() \
+         for that. On 6.18 and 7.x it frees them by kfree_rcu(). On 6.18 the entries of the second bridge \
+         are in a batch that leaves only five seconds later; on 7.x all are in sheaves of 60 until the \
+         destroy flushes them.",
         &["bridge", "veth"],
         BRIDGE,
         &[
@@ -314,9 +319,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     apart(
         "fat",
-        "An inode goes by call_rcu(i_callback), a function of the kernel's (fs/inode.c), which calls fat_free_inode(): 40 files, \
-         the root, and the two that fat_fill_super() makes. fat_destroy_inodecache() calls rcu_barrier(). Its cache of \
-         clusters frees at once.",
+        "An inode is freed by call_rcu(i_callback), a function of the kernel itself (fs/inode.c), which \
+         calls fat_free_inode(): 40 files, the root, and the two inodes that fat_fill_super() makes. \
+         fat_destroy_inodecache() calls rcu_barrier(). The cache of clusters frees at once.",
         &["loop", "nls_cp437", "nls_ascii", "vfat"],
         FAT,
         &[quiet(
@@ -329,7 +334,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     apart(
         "overlay",
-        "As with any file system; ovl_exit() calls rcu_barrier(). At the least the root, the file copied up, and twenty files.",
+        "As in any file system, call_rcu() frees the inodes, and ovl_exit() calls rcu_barrier(). There are \
+         at least the root, the file that was copied up, and twenty files.",
         &["overlay"],
         OVERLAY,
         &[quiet(
@@ -342,9 +348,10 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     apart(
         "netfilter",
-        "The hash table of a rule goes with it: dsthash_free() hands each of the five entries to call_rcu(dsthash_free_rcu), and \
-         hashlimit_mt_exit() calls rcu_barrier(). A tracked connection is freed at once, for its cache is one of \
-         SLAB_TYPESAFE_BY_RCU (nf_conntrack_core.c); nobody expected one.",
+        "The hash table of a rule is destroyed with the rule: dsthash_free() hands each of the five entries \
+         to call_rcu(dsthash_free_rcu), and hashlimit_mt_exit() calls rcu_barrier(). A tracked connection is \
+         freed at once, because its cache has SLAB_TYPESAFE_BY_RCU (nf_conntrack_core.c). No connection was \
+         expected, so nf_conntrack_expect has no objects.",
         &["nft_compat", "nf_conntrack", "xt_hashlimit", "xt_conntrack"],
         NETFILTER,
         &[quiet(
@@ -358,9 +365,9 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     Scenario {
         name: "sweep",
-        why: "Every module of the package that owns a slab cache, loaded and unloaded in turn, from boot to shutdown. None of \
-              them destroys a cache with objects in it, or the kernel would say so; what krcu flags is a false alarm. Few of \
-              them defer anything before they are used.",
+        why: "Every module of the package that owns a slab cache is loaded and unloaded in turn, from boot \
+            to shutdown. None of them destroys a cache with objects in it, or the kernel would say so; \
+            anything that krcu flags is a false alarm. Few of them defer anything before they are used.",
         modules: &[],
         in_tree: &[OWNERS],
         act: Act::Watched { before: "", options: "", text: SWEEP },

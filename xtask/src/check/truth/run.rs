@@ -1,4 +1,5 @@
-//! `cargo xtask truth`: runs the table, prints it, and holds it against `docs/truth.md`, or writes that anew.
+//! `cargo xtask truth`: runs the table, prints it, and compares it with `docs/truth.md`, or writes that file
+//! again.
 
 use std::fs;
 use std::path::PathBuf;
@@ -30,7 +31,7 @@ pub(crate) struct Extent {
     pub(crate) write: bool,
 }
 
-/// Runs the table by itself. The status says whether every cell is right and the kept table says the same.
+/// Runs the table by itself. The status says whether every cell is right and the kept table is the same.
 ///
 /// # Errors
 ///
@@ -70,7 +71,7 @@ pub(crate) fn show(judged: &[Judged]) {
     }
 }
 
-/// Holds a whole run against what is kept.
+/// Compares a whole run with the kept table.
 ///
 /// # Errors
 ///
@@ -81,7 +82,7 @@ pub(crate) fn compare(judged: &[Judged], tally: &Tally) -> Result<()> {
     if kept == document(&failures(judged)) {
         tally.passed("check docs/truth.md");
     } else {
-        tally.failed("check docs/truth.md", "it is not what this run says: see `cargo xtask truth --write`");
+        tally.failed("check docs/truth.md", "it differs from this run: see `cargo xtask truth --write`");
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The table as text: what is printed, and `docs/truth.md`.
 //!
-//! Both are made from what is expected, for where a cell is right, what came is what was expected. So nothing in them
-//! changes from run to run, and a test holds `docs/truth.md` against the scenarios without a kernel.
+//! Both show what is expected: where a cell is right, that is what came. So they do not change from run to
+//! run, and a test compares `docs/truth.md` with the scenarios without a kernel.
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
@@ -13,7 +13,7 @@ use crate::check::scenarios::{Act, Expectation, Line, SERIES, Scenario, Want};
 /// The cells, by scenario and series, in which something disagreed.
 pub(super) type Failures = BTreeSet<(&'static str, &'static str)>;
 
-/// Fields whose numbers are shown behind the verdict, and what is said of the number.
+/// Fields whose numbers are shown after the verdict, and the words for each number.
 const COUNTS: [(&str, &str); 7] = [
     ("queued_by_kfree_rcu", "by kfree_rcu"),
     ("queued_by_call_rcu", "by call_rcu"),
@@ -26,10 +26,11 @@ const COUNTS: [(&str, &str); 7] = [
 const START: &str = "\
 # The truth table
 
-Every way to free late and every way to be wrong, on four kernels of Debian's; written by `cargo xtask truth --write`, compared by
-`cargo xtask truth`. What is expected follows from the reason given, not from what krcu said. `play` and `unload` hand a script to
-[`krcu_play`](../modules/krcu_play/script.c), which does it statement by statement; `unload`'s is done as the module goes.
-A cell has the verdict for each cache that is destroyed, and the counts that are exact; *FAIL* where krcu says something else.
+Every way to free late and every way to be wrong, on four kernels of Debian's. `cargo xtask truth --write` writes this page, and
+`cargo xtask truth` compares it with a new run. Each expectation follows from the reason that is given, not from what krcu said. `play`
+and `unload` hand a script to [`krcu_play`](../modules/krcu_play/script.c), which does one statement after the other: for `play` at
+once, for `unload` when the module goes. A cell has the verdict for each cache that is destroyed, and the exact counts. *FAIL* marks
+a cell where krcu said something else.
 ";
 
 /// The whole of `docs/truth.md`.
@@ -64,7 +65,7 @@ pub(super) fn terminal(rows: &[&'static Scenario], series: &[&'static str], fail
     text
 }
 
-/// What is expected on one kernel, in short; `FAIL` where it did not come.
+/// What is expected on one kernel, in short; with `FAIL` if something else came.
 fn cell(scenario: &Scenario, series: &'static str, failures: &Failures) -> String {
     let Some(expectation) = expected(scenario, series) else { return "–".to_owned() };
     if failures.contains(&(scenario.name, series)) {
