@@ -367,8 +367,8 @@ pub fn follow(cache: u64) -> Result<(), i32> {
     Ok(())
 }
 
-/// Whether built-in code created this cache under a literal name. `kmem_cache_create()` keeps such a
-/// name where it lies, in the kernel's read-only data, and copies every other (`kstrdup_const()`).
+/// Whether built-in code created this cache under a literal name. `kmem_cache_create()` uses such a name
+/// where it lies, in the kernel's read-only data, and copies every other name (`kstrdup_const()`).
 #[inline(always)]
 pub fn has_builtin_name(cache: u64) -> bool {
     let name = cache_name(cache);
@@ -382,7 +382,7 @@ pub fn is_module_text(function: u64) -> bool {
     end != 0 && function >= end
 }
 
-/// Address of the cache's name, 0 when it cannot be read.
+/// The address of the cache's name; 0 if it cannot be read.
 #[inline(always)]
 pub fn cache_name(cache: u64) -> u64 {
     word(cache + u64::from(config!(cache_name_offset)))

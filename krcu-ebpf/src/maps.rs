@@ -60,8 +60,8 @@ pub static SHUTTING_DOWN: HashMap<u32, u64> = HashMap::with_max_entries(64, 0);
 #[map]
 pub static FOLLOWED: HashMap<u64, u8> = HashMap::with_max_entries(256, 0);
 
-/// Callbacks whose symbol has been sent, with the module epoch in which it was. Least recently used: what
-/// is forgotten is sent once more.
+/// Callbacks whose symbol has been sent, with the module epoch at that time. This is an LRU map: a symbol
+/// that was forgotten is sent once more.
 #[map]
 pub static FUNCTIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 0);
 

@@ -32,7 +32,7 @@ pub struct WhatIf {
     pub cache: String,
     /// Deferred frees of this cache that were simulated.
     pub own_objects: u64,
-    /// The same of other caches.
+    /// The same for other caches.
     pub other_objects: u64,
     /// Deferred frees of this cache that were not kept, and so not simulated: the oldest.
     pub own_left_out: u64,

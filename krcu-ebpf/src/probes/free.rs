@@ -167,7 +167,7 @@ fn free_sheaf(sheaf: u64) -> i32 {
 
 /// The call has freed no streamed object.
 const NO_CACHE: u64 = 0;
-/// A call has freed objects of several caches. No cache has this address.
+/// The call has freed objects of several caches. No cache has this address.
 pub(super) const SEVERAL: u64 = 1;
 
 /// The caches whose objects a call has freed, after one more object.

@@ -76,7 +76,7 @@ impl Naive<'_> {
         lives.position(is_it).unwrap_or(usize::MAX)
     }
 
-    /// What is known then of the size of its objects.
+    /// The size of the cache's objects, as known at that place.
     pub(super) fn object_size_then(&self, life: usize, place: Place) -> u64 {
         let mut sizes = self.events[..place].iter().filter_map(|event| match &event.what {
             What::CacheCreated { cache, facts, .. } | What::DestroyBegin { cache, facts, .. } => {

@@ -236,7 +236,7 @@ impl Naive<'_> {
         left.saturating_sub(waiting).min(returned)
     }
 
-    /// Whether something that went unseen then went unseen in the life of a cache.
+    /// Whether a loss happened in the life of a cache.
     fn is_in_life(&self, destroy: &Destroy, gap: &Gap) -> bool {
         let life = &self.lives[destroy.life];
         let born = life.created.map_or(self.watch.attached, |created| self.time(created));
@@ -340,7 +340,7 @@ impl Naive<'_> {
         let is_rcu_inside =
             self.barriers.iter().any(|b| is_own(b) && b.kind == BarrierKind::Rcu && !b.by_chance);
         let unknown_runs = self.unknown_runs(life, destroy.begin, look);
-        // Whether a callback would be open without what the destroy itself did.
+        // Whether a callback would be open without the destroy's own barrier.
         let at_begin = self.waiting(life, destroy.begin).len() as u64 + self.running(life, destroy.begin);
         let last =
             self.callbacks.iter().filter(|c| c.life == life && c.queued < over).map(|c| c.queued).max();
