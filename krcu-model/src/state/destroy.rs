@@ -81,8 +81,6 @@ pub struct Meanwhile {
 pub struct Foreign {
     /// How many had not returned when the look was over.
     pub waiting: u64,
-    /// The last one whose head lies in no object that is followed.
-    pub last_elsewhere: Option<Mark>,
 }
 
 /// Deferred frees, and callbacks, that were seen after the look was over.

@@ -20,8 +20,6 @@ pub struct Text {
     pub loaded: Option<Mark>,
     /// Callbacks that were ever queued.
     pub callbacks: Queued,
-    /// The last of those whose head lies in no object that is followed.
-    pub last_elsewhere: Option<Mark>,
     /// The functions of the last ones.
     pub functions: Recent,
 }

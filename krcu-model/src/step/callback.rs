@@ -30,7 +30,7 @@ impl State {
         let stack = self.stack_of(what.site);
         let function = self.functions.at(what.function, what.text);
         let sees_runs = self.sees_callbacks_run();
-        self.text_has_callback(queued, function, stack, what.cache == ELSEWHERE);
+        self.text_has_callback(queued, function, stack);
         if what.cache == ELSEWHERE {
             if sees_runs {
                 let (cache, life) = (what.cache, NO_LIFE);

@@ -26,13 +26,7 @@ impl State {
     }
 
     /// A callback was queued: its function's module has one more.
-    pub(super) fn text_has_callback(
-        &mut self,
-        queued: Mark,
-        function: FunctionId,
-        stack: StackId,
-        is_elsewhere: bool,
-    ) {
+    pub(super) fn text_has_callback(&mut self, queued: Mark, function: FunctionId, stack: StackId) {
         let Some(module) = &self.functions.get(function).module else { return };
         if !self.modules.loaded.contains_key(module) {
             self.modules.loaded.insert(module.clone(), Text::default());
@@ -42,9 +36,6 @@ impl State {
         text.callbacks.last = Some(queued);
         text.callbacks.stack = stack;
         text.functions.queued(function, queued);
-        if is_elsewhere {
-            text.last_elsewhere = Some(queued);
-        }
     }
 
     /// A thread begins to run a callback.
@@ -81,7 +72,7 @@ impl State {
         let born = if let Born::Watched { stack, .. } = destroy.life.born { Some(stack) } else { None };
         let of_stack = |stack: StackId| self.stack(stack).module();
         let module = born.and_then(of_stack).or_else(|| of_stack(destroy.caller.stack));
-        let Some((module, text)) = module.and_then(|module| self.modules.loaded.get_key_value(module)) else {
+        let Some((module, _)) = module.and_then(|module| self.modules.loaded.get_key_value(module)) else {
             return Foreign::default();
         };
         let is_foreign = |waiting: &&Waiting| {
@@ -89,7 +80,7 @@ impl State {
                 && self.functions.get(waiting.function).module.as_ref() == Some(module)
         };
         let waiting = self.ledger.callbacks.values().filter(is_foreign).count() as u64;
-        Foreign { waiting, last_elsewhere: text.last_elsewhere }
+        Foreign { waiting }
     }
 
     /// The caches that the module has created, and that nobody has ever asked to destroy.

@@ -50,7 +50,7 @@ pub fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
         decision = lost(&behind, case.undecided());
     }
     let is_open = decision.kind == VerdictKind::Clean && decision.ordering == Ordering::Unknown;
-    if decision.kind != VerdictKind::Inconclusive && !is_open {
+    if decision.kind != VerdictKind::Inconclusive && !is_open && decision.left.undecided == 0 {
         decision.reasons.clear();
     }
     decision.reasons.sort_unstable();

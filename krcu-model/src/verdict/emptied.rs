@@ -180,10 +180,6 @@ fn clean(case: &Case<'_>, mut decision: Decision) -> Decision {
         decision.ordering = Ordering::Unknown;
         decision = decision.because(Reason::BlindCallbacks, Unseen::BlindCallbacks);
     }
-    if destroy.foreign.last_elsewhere.is_some_and(|last| last.position >= destroy.coverage.callbacks) {
-        decision.ordering = Ordering::Unknown;
-        decision = decision.because(Reason::HeadsElsewhere, Unseen::ForeignUnordered);
-    }
     if gather::functions(case.state, destroy).iter().any(|function| function == RCU_WORK) {
         decision.ordering = Ordering::Unknown;
         decision = decision.because(Reason::HandedOn, Unseen::WorksUnordered);

@@ -6,6 +6,7 @@ use crate::{
         State,
         cache::Born,
         destroy::{Destroy, Shutdown},
+        freed_by::FreedBy,
         function::FunctionId,
         stack::StackId,
     },
@@ -17,6 +18,7 @@ use crate::{
         },
         kind::{KernelResult, VerdictKind},
         note::{Note, OfLeft},
+        reason::Reason,
     },
 };
 
@@ -47,7 +49,7 @@ pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) 
                 .map(|(cpu, objects)| CpuCount { cpu: *cpu, objects: *objects })
                 .collect(),
             callbacks,
-            freed_by: destroy.at_look.past.freed_by,
+            freed_by: freed_by(destroy, &decision),
         },
         late: LateFrees {
             frees: destroy.late.frees,
@@ -132,6 +134,15 @@ fn allocated_elsewhere(destroy: &Destroy, leaked: u64) -> Option<OfLeft> {
     }
 }
 
+/// What is known to have been freed, by how: what callbacks may have handed on is not.
+fn freed_by(destroy: &Destroy, decision: &Decision) -> FreedBy {
+    let mut freed_by = destroy.at_look.past.freed_by;
+    if decision.reasons.contains(&Reason::HandedOn) {
+        freed_by.callback = freed_by.callback.saturating_sub(decision.left.undecided);
+    }
+    freed_by
+}
+
 /// The callbacks that a verdict is about, most objects first.
 fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<CallbackCount> {
     let count = |function: FunctionId, objects| {
@@ -144,7 +155,7 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
         &destroy.judged_at().functions
     };
     let is_by_count = match decision.kind {
-        VerdictKind::Pending | VerdictKind::LateFree | VerdictKind::Inconclusive => true,
+        VerdictKind::Pending | VerdictKind::LateFree | VerdictKind::Inconclusive | VerdictKind::Alias => true,
         VerdictKind::Waited => decision.waited.for_callbacks,
         _ => false,
     };
@@ -156,6 +167,8 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
     let uncovered = match decision.kind {
         VerdictKind::Unordered | VerdictKind::LateFree => Some(destroy.coverage.callbacks),
         VerdictKind::Waited if decision.waited.for_callbacks => Some(destroy.coverage.callbacks_before),
+        // Those that may have handed their objects on.
+        _ if decision.reasons.contains(&Reason::HandedOn) => Some(0),
         _ => None,
     };
     if let Some(covered) = uncovered.filter(|_| callbacks.is_empty()) {

@@ -43,9 +43,6 @@ pub enum Unseen {
     },
     /// The objects of this cache are counted, not followed.
     Counted,
-    /// Callbacks of the module's whose heads lie elsewhere may have freed objects of the cache, and no barrier of the teardown
-    /// covers the last of them.
-    ForeignUnordered,
     /// Works that `queue_rcu_work()` queued may have freed objects: what waits for those is not seen.
     WorksUnordered,
     /// Another task called the barrier that covers what was deferred last, and its caller is not known.

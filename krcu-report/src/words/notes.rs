@@ -97,10 +97,6 @@ fn unseen(note: &Unseen) -> String {
             "nothing was left, but what was queued before the probes were attached is not known to be ordered: attach before the module is loaded to know"
                 .to_owned()
         }
-        Unseen::ForeignUnordered => {
-            "callbacks of the module's whose heads lie in no object of this cache may have freed its objects, and no barrier of this teardown covers the last of them"
-                .to_owned()
-        }
         Unseen::WorksUnordered => {
             "works of queue_rcu_work() may have freed objects of this cache, and what waits for such a work is not seen"
                 .to_owned()

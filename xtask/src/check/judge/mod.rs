@@ -182,11 +182,15 @@ fn is_open(object: &Value, reasons: &[&str]) -> bool {
         })
 }
 
-/// Whether krcu itself left this number out, for one of these reasons.
+/// Whether krcu itself left this number out, or left open whether some objects belong to it, for one of these reasons.
 fn is_not_said(object: &Value, field: &str, reasons: &[&str]) -> bool {
-    let told = object["reasons"].as_array();
-    object.get(field).is_some_and(Value::is_null)
-        && told.is_some_and(|told| told.iter().any(|reason| reason == INEXACT && reasons.contains(&INEXACT)))
+    let told = object["reasons"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut told = told.filter(|reason| reasons.contains(reason));
+    let is_undecided = matches!(field, "leaked" | "undecided") && object["undecided"].as_u64() > Some(0);
+    if is_undecided {
+        return told.next().is_some();
+    }
+    object.get(field).is_some_and(Value::is_null) && told.any(|reason| reason == INEXACT)
 }
 
 /// Frees ran while the kernel counted what is left: how much of it nobody queued is not known.

@@ -51,14 +51,59 @@ pub(crate) const TOPICS: &[Topic] = &[
     Topic { title: "Modules of the kernel's own", scenarios: real::SCENARIOS },
 ];
 
-/// Topics whose scenarios krcu does not meet yet. No run includes them and the kept table lacks them; each is moved to
-/// [`TOPICS`] when it is met.
-#[allow(dead_code, reason = "these wait until they are moved; a test looks at them")]
-pub(crate) const UNMET: &[Topic] = &[];
+/// Scenarios that krcu does not meet yet. No run includes them and the kept table lacks them; a name is taken off this list
+/// when its scenario is met.
+const UNMET: &[&str] = &[
+    "module_late_unknown_strictly",
+    "late_bulk_of_no_cache",
+    "late_bulk_by_a_worker",
+    "barrier_after_a_drop_and_a_flush",
+    "built_in_alias_callbacks",
+    "wrapped_lucky",
+    "wrapped_barrier",
+    "parents_lucky",
+    "parents_barrier",
+    "rcu_work_begun",
+    "rcu_work_begun_after_a_barrier",
+    "rcu_work_flushed",
+    "rcu_work_flushed_when_done",
+    "rcu_work_queue_flushed",
+    "rcu_work_barrier_only",
+    "handed_on_lucky",
+    "handed_on_wrong_order",
+    "srcu_pending",
+    "srcu_lucky",
+    "srcu_barrier",
+    "srcu_barrier_of_another_domain",
+    "srcu_rcu_barrier",
+    "srcu_barrier_too_early",
+    "srcu_and_leaked",
+    "tasks_pending",
+    "tasks_lucky",
+    "tasks_barrier",
+    "tasks_barrier_after_they_ran",
+    "tasks_trace_lucky",
+    "tasks_trace_barrier",
+    "tasks_trace_other_barrier",
+    "module_pending_traced",
+    "module_pending_by_tasks",
+    "usercopy",
+    "usercopy_leaked",
+    "cache_of_a_protocol",
+    "cache_of_a_protocol_at_exit",
+    "srcu_beside_rcu",
+];
 
 /// Every scenario of the table.
 pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
-    TOPICS.iter().flat_map(|topic| topic.scenarios)
+    TOPICS.iter().flat_map(Topic::met)
+}
+
+impl Topic {
+    /// Its scenarios that krcu meets.
+    pub(crate) fn met(&self) -> impl Iterator<Item = &'static Scenario> {
+        self.scenarios.iter().filter(|scenario| !UNMET.contains(&scenario.name))
+    }
 }
 
 /// A scenario that `krcu_play` plays while krcu watches; krcu is attached first.
