@@ -49,6 +49,9 @@ const fn queued(number: u64) -> Field {
 /// Every object was freed at once, or there was none.
 const AT_ONCE: &[Field] = &[word("clean"), ordering("nothing-deferred"), callbacks(0), queued(0)];
 
+/// As many modules as the package has were loaded and unloaded.
+const SWEPT: Line = step("sweep", &[("tried", Want::AtLeast(80)), ("loaded", Want::AtLeast(80))]);
+
 /// Like [`quiet`], but `--strict` counts a destroy that waited for `kfree_rcu()`.
 const fn strictly_flagged(series: &'static [&'static str], lines: &'static [Line]) -> Expectation {
     Expectation { status: 10, ..quiet(series, lines) }
