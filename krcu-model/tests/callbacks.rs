@@ -80,10 +80,11 @@ fn a_callback_that_runs_at_the_look_is_pending_if_the_kernel_found_something() {
     let verdict = looks().left(1).verdict();
     assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Pending, None));
     assert_eq!(verdict.decision.left.callbacks, Some(1));
-    // Once it has returned it has nothing to do with what is left.
+    // Once it has returned it may have handed its object on, which is what is left then.
     let returned = Run::live().created(CACHE).callbacks(EXIT, 0..1).ran(0..1).destroy_begin().look(0);
     let verdict = returned.left(1).verdict();
-    assert_eq!((verdict.decision.kind, verdict.decision.left.leaked), (VerdictKind::Leaked, Some(1)));
+    assert_eq!((verdict.decision.kind, verdict.decision.left.undecided), (VerdictKind::Inconclusive, 1));
+    assert_eq!(verdict.decision.reasons, [Reason::HandedOn]);
     // If nothing was left, all was freed in time, by luck.
     let verdict = looks().emptied().verdict();
     assert_eq!((verdict.decision.kind, verdict.decision.left.callbacks), (VerdictKind::Unordered, Some(0)));

@@ -161,8 +161,15 @@ fn a_call_that_was_not_seen_shows_by_what_it_queued() {
     let one_more = missed(begun().queued(EXIT, 0..2).destroy_begin().look(0).left(3));
     assert_eq!(
         (one_more.decision.kind, one_more.decision.left.leaked, one_more.decision.left.undecided),
-        (VerdictKind::Pending, None, 1)
+        (VerdictKind::Pending, Some(0), 1)
     );
+    // Two calls queue two objects: of four, two are nobody's.
+    let more = missed(begun().destroy_begin().look(0).left(4));
+    assert_eq!(
+        (more.decision.kind, more.decision.left.leaked, more.decision.left.undecided),
+        (VerdictKind::Leaked, Some(2), 2)
+    );
+    assert_eq!(more.decision.reasons, [Reason::ProbeMissed]);
     let left = missed(begun().destroy_begin().look(0).left(1));
     assert_eq!(
         (left.decision.kind, left.decision.reasons),

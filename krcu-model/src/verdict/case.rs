@@ -56,6 +56,8 @@ impl Case<'_> {
             None
         } else if self.state.sees_callbacks_run() {
             Some(self.destroy.judged_at().counts.callbacks())
+        } else if self.destroy.look.is_none() {
+            (self.destroy.latest().callbacks.ever == 0).then_some(0)
         } else {
             (!self.destroy.has_open_callbacks()).then_some(0)
         }

@@ -51,7 +51,8 @@ pub fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
     }
     let is_open = decision.kind == VerdictKind::Clean && decision.ordering == Ordering::Unknown;
     if decision.kind != VerdictKind::Inconclusive && !is_open && decision.left.undecided == 0 {
-        decision.reasons.clear();
+        // The word is decided; a number may be inexact all the same.
+        decision.reasons.retain(|reason| *reason == Reason::InexactCount);
     }
     decision.reasons.sort_unstable();
     decision.reasons.dedup();

@@ -143,7 +143,7 @@ fn may_be_ordered_before(case: &Case<'_>) -> bool {
 fn waited(case: &Case<'_>) -> Option<Waited> {
     let destroy = case.destroy;
     let unknown_callbacks = destroy.meanwhile.unknown_callbacks;
-    let for_known = destroy.waited_for_callbacks() && !may_be_ordered_before(case);
+    let for_known = destroy.waited_for_callbacks() && !may_be_ordered_before(case) && !queues_works(case);
     let for_callbacks = for_known || (destroy.rcu_barrier_inside() && unknown_callbacks > 0);
     let own_frees = destroy.at_begin.counts.frees() + destroy.meanwhile.unknown_frees;
     let for_frees = destroy.coverage.inside && own_frees > 0;
@@ -160,6 +160,11 @@ fn waited(case: &Case<'_>) -> Option<Waited> {
         for_callbacks,
         in_sheaves: from_sheaves.min(own_frees),
     })
+}
+
+/// Whether callbacks of the cache have queued works, for which no `rcu_barrier()` waits.
+fn queues_works(case: &Case<'_>) -> bool {
+    gather::functions(case.state, case.destroy).iter().any(|function| function == RCU_WORK)
 }
 
 /// The callback by which `queue_rcu_work()` queues its work.
@@ -180,7 +185,7 @@ fn clean(case: &Case<'_>, mut decision: Decision) -> Decision {
         decision.ordering = Ordering::Unknown;
         decision = decision.because(Reason::BlindCallbacks, Unseen::BlindCallbacks);
     }
-    if gather::functions(case.state, destroy).iter().any(|function| function == RCU_WORK) {
+    if queues_works(case) {
         decision.ordering = Ordering::Unknown;
         decision = decision.because(Reason::HandedOn, Unseen::WorksUnordered);
     }

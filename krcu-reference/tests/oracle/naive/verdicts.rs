@@ -47,6 +47,20 @@ impl Naive<'_> {
             in_sheaves: 0,
         };
         let Some(look) = destroy.look else {
+            // It drops a reference: what was outstanding as it was called is told.
+            let queued_ever = self.callbacks.iter().any(|c| c.life == life && c.queued < destroy.begin);
+            let callbacks =
+                self.waiting(life, destroy.begin).len() as u64 + self.running(life, destroy.begin);
+            let unknown = Expected {
+                queued_by_kfree_rcu: self.outstanding(life, destroy.begin)
+                    + self.being_freed(life, destroy.begin),
+                queued_by_call_rcu: match unknown.queued_by_call_rcu {
+                    Some(_) if self.sees(Blind::CallbackRuns) => Some(callbacks),
+                    Some(_) if queued_ever => None,
+                    known => known,
+                },
+                ..unknown
+            };
             if destroy.refcount != 1 && !has_loss {
                 // A count below one: the cache was given up before.
                 let kind = if destroy.refcount < 1 { VerdictKind::Repeated } else { VerdictKind::Alias };
@@ -165,14 +179,12 @@ impl Naive<'_> {
         };
         let known =
             Expected { queued_by_kfree_rcu: pending, leaked, undecided, queued_by_call_rcu, ..unknown };
-        if pending + callbacks > 0 {
-            return Expected { kind: VerdictKind::Pending, ..known };
-        }
+        let is_leaked = pending + callbacks == 0 && leaked.is_some_and(|leaked| leaked > 0);
         let reasons = if undecided > 0 && is_old {
             vec![Reason::LateAttach]
         } else if undecided > 0 && destroy.counted {
             vec![Reason::Counted]
-        } else if undecided > 0 && !has_unknown_past && leaked.is_none_or(|leaked| leaked == 0) {
+        } else if undecided > 0 && !has_unknown_past {
             let missed = (unseen_calls > 0).then_some(Reason::ProbeMissed);
             missed.into_iter().chain((handed_on > 0).then_some(Reason::HandedOn)).collect()
         } else if undecided > 0 && has_unknown_past {
@@ -181,14 +193,25 @@ impl Naive<'_> {
                 (Blind::CallbackRuns, Reason::BlindCallbackRuns),
             ];
             blind.iter().filter(|(blind, _)| !self.sees(*blind)).map(|(_, reason)| *reason).collect()
-        } else if is_inexact {
+        } else if is_inexact && is_one_each {
             vec![Reason::InexactCount]
         } else {
+            Vec::new()
+        };
+        let mut freed_by = known.freed_by;
+        if reasons.contains(&Reason::HandedOn) {
+            freed_by.callback = freed_by.callback.saturating_sub(undecided);
+        }
+        let known = Expected { reasons, freed_by, ..known };
+        if pending + callbacks > 0 {
+            return Expected { kind: VerdictKind::Pending, ..known };
+        }
+        if is_leaked || (undecided == 0 && !is_inexact) {
             let is_deferred = self.is_anything_deferred(life, over);
             let ordering = if is_deferred { Ordering::Unknown } else { Ordering::NothingDeferred };
             return Expected { kind: VerdictKind::Leaked, ordering, ..known };
-        };
-        Expected { reasons, ..known }
+        }
+        known
     }
 
     /// Callbacks of a cache that have returned, and may have handed their object on. Where allocations are told, so are

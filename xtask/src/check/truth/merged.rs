@@ -4,12 +4,9 @@
 //! `/sys/kernel/slab`, Acpi-Operand on 6.1, `vmap_area` since. Its destroy drops a reference, and what is outstanding harms nobody
 //! but the module, whose code may go before its callbacks have run.
 
-use super::{
-    BY_THE_DESTROY, NO_RCU_BARRIER, by_call_rcu, by_kfree_rcu, leaked, ordering, played, waited_for,
-    waited_for_callbacks,
-};
+use super::{BY_THE_DESTROY, NO_RCU_BARRIER, by_call_rcu, by_kfree_rcu, leaked, ordering, played};
 use crate::check::scenarios::{
-    Act, BATCHES_WAIT, Expectation, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, verdict, word,
+    ALL, Act, BATCHES_WAIT, Expectation, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, verdict, word,
 };
 
 /// Who created the cache of 72 bytes on 6.1.
@@ -84,8 +81,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
     played(
         "built_in_alias_pending",
-        "The callbacks are outstanding as the reference is dropped, but for 7.3, whose destroy calls rcu_barrier() before it looks \
-         at the count of references.",
+        "The callbacks are outstanding as the destroy is called that drops the reference. 7.3's calls rcu_barrier() before it \
+         looks at the count of references.",
         "play 'create a merge size=72; alloc a 20; hold 1000 flushed; call a 20; destroy a; release; called'",
         &[
             quiet(
@@ -114,10 +111,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                     ],
                 )],
             ),
-            quiet(
-                SHEAVES,
-                &[verdict(SINCE, &[word("alias"), NAMED, by_call_rcu(0), waited_for_callbacks(20)])],
-            ),
+            quiet(SHEAVES, &[verdict(SINCE, &[word("alias"), NAMED, by_call_rcu(20)])]),
         ],
     ),
     played(
@@ -127,10 +121,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "play 'create a merge size=72; alloc a 20; queue a 20; destroy a; drain'",
         &[
             quiet(NO_WAIT, &[verdict(ON_6_1, &[word("alias"), NAMED, NOT_FLAGGED, by_kfree_rcu(20)])]),
-            quiet(
-                WAITS,
-                &[verdict(SINCE, &[word("alias"), NAMED, NOT_FLAGGED, by_kfree_rcu(0), waited_for(20)])],
-            ),
+            quiet(WAITS, &[verdict(SINCE, &[word("alias"), NAMED, NOT_FLAGGED, by_kfree_rcu(20)])]),
         ],
     ),
     Scenario {
@@ -158,41 +149,22 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     },
     played(
         "alias_of_an_own_cache",
-        "Two caches of the module are one. What was queued just before is outstanding as 6.1 drops the reference; the others' \
-         barrier has freed it by then.",
+        "Two caches of the module are one. What was queued just before is outstanding as the destroy is called that drops the \
+         reference.",
         "play 'create m merge size=3080; create n merge size=3080; alloc n 100; queue n 100; destroy n; drain'",
-        &[
-            quiet(
-                NO_WAIT,
-                &[verdict(
-                    "m",
-                    &[word("alias"), NOT_FLAGGED, by_kfree_rcu(100), ("queued_ever", Want::Number(100))],
-                )],
-            ),
-            quiet(
-                BATCHES_WAIT,
-                &[verdict("m", &[word("alias"), NOT_FLAGGED, by_kfree_rcu(0), waited_for(100)])],
-            ),
-            quiet(
-                SHEAVES,
-                &[verdict(
-                    "m",
-                    &[word("alias"), NOT_FLAGGED, by_kfree_rcu(0), ("queued_ever", Want::Number(100))],
-                )],
-            ),
-        ],
+        &[quiet(
+            ALL,
+            &[verdict(
+                "m",
+                &[word("alias"), NOT_FLAGGED, by_kfree_rcu(100), ("queued_ever", Want::Number(100))],
+            )],
+        )],
     ),
     played(
         "alias_of_an_own_cache_callbacks",
-        "The same by call_rcu(): outstanding where the destroy does not wait for callbacks.",
+        "The same by call_rcu().",
         "play 'create m merge size=3096; create n merge size=3096; alloc n 20; hold 1000 flushed; call n 20; destroy n; release; called'",
-        &[
-            quiet(NO_RCU_BARRIER, &[verdict("m", &[word("alias"), NOT_FLAGGED, by_call_rcu(20)])]),
-            quiet(
-                SHEAVES,
-                &[verdict("m", &[word("alias"), NOT_FLAGGED, by_call_rcu(0), waited_for_callbacks(20)])],
-            ),
-        ],
+        &[quiet(ALL, &[verdict("m", &[word("alias"), NOT_FLAGGED, by_call_rcu(20)])])],
     ),
     Scenario {
         act: Act::Watched {

@@ -237,7 +237,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             WIREGUARD_MERGED,
             &[
                 quiet(
-                    &["6.1"],
+                    &["6.1", "6.12"],
                     &[
                         verdict(
                             "Acpi-Operand",
@@ -371,7 +371,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         why: "Every module of the package that owns a slab cache is loaded and unloaded in turn, from boot \
             to shutdown. None of them destroys a cache with objects in it, or the kernel would say so; \
             anything that krcu flags is a false alarm. Few of them defer anything before they are used. One is flagged rightly: \
-            6.1's dccp never destroys dccp_bind2_bucket, which dccp_init() creates: /sys/kernel/slab has it after rmmod.",
+            The dccp of 6.1 and 6.12 never destroys dccp_bind2_bucket, which dccp_init() creates: /sys/kernel/slab has it after rmmod.",
         modules: &[],
         in_tree: &[OWNERS],
         act: Act::Watched { before: "", options: "", text: SWEEP },
@@ -397,7 +397,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 )
             },
             quiet(
-                &["6.12", "6.18", "7.x"],
+                &["6.18", "7.x"],
                 &[
                     SWEPT,
                     summary(&[
