@@ -11,7 +11,10 @@ use krcu_common::{
     wire::NAME_BYTES,
 };
 
-use crate::maps::{FOLLOWED, PARTIAL_WALK};
+use crate::{
+    followed::is_counted,
+    maps::{PARTIAL_WALK, PartialWalk},
+};
 
 /// The running kernel's configuration. The agent fills it in before the programs are loaded; it is read-only
 /// after that.
@@ -61,13 +64,13 @@ impl<T> Cell<T> {
     }
 
     #[inline(always)]
-    fn get(&self) -> T {
+    pub fn get(&self) -> T {
         // SAFETY: a static is valid, aligned and initialised.
         unsafe { core::ptr::read_volatile(self.0.get()) }
     }
 
     #[inline(always)]
-    fn set(&self, value: T) {
+    pub fn set(&self, value: T) {
         // SAFETY: as above.
         unsafe { core::ptr::write_volatile(self.0.get(), value) }
     }
@@ -346,42 +349,6 @@ pub fn classify(cache: u64) -> Owner {
     Owner::Streamed(cache)
 }
 
-/// How many of the caches of built-in code are followed: nearly always none, and then [`FOLLOWED`] is not asked.
-static FOLLOWING: Cell<u64> = Cell::new(0);
-
-/// Whether the objects of this cache are only counted: built-in code created it, and nobody else shares it.
-#[inline(always)]
-pub fn is_counted(cache: u64) -> bool {
-    // SAFETY: the map's value is not looked at.
-    has_builtin_name(cache) && (FOLLOWING.get() == 0 || unsafe { FOLLOWED.get(cache) }.is_none())
-}
-
-/// From now on the objects of this cache are streamed, since somebody who may destroy it shares it. A kmalloc cache
-/// stays one.
-#[inline(always)]
-pub fn follow(cache: u64) -> Result<(), i32> {
-    if cache_flags(cache) & config!(kmalloc_flag) == 0 && is_counted(cache) {
-        FOLLOWED.insert(cache, 1, 0)?;
-        FOLLOWING.set(FOLLOWING.get() + 1);
-    }
-    Ok(())
-}
-
-/// Whether built-in code created this cache under a literal name. `kmem_cache_create()` uses such a name
-/// where it lies, in the kernel's read-only data, and copies every other name (`kstrdup_const()`).
-#[inline(always)]
-pub fn has_builtin_name(cache: u64) -> bool {
-    let name = cache_name(cache);
-    name >= config!(rodata_start) && name < config!(rodata_end)
-}
-
-/// Whether an address is that of a module's text: the kernel's own lies below its read-only data, modules above.
-#[inline(always)]
-pub fn is_module_text(function: u64) -> bool {
-    let end = config!(rodata_end);
-    end != 0 && function >= end
-}
-
 /// The address of the cache's name; 0 if it cannot be read.
 #[inline(always)]
 pub fn cache_name(cache: u64) -> u64 {
@@ -457,15 +424,6 @@ pub struct Leftover {
     pub listed: u64,
     /// 1 if both are complete; 0 if a bound was reached or a read failed.
     pub complete: u32,
-}
-
-/// A walk along one node's partial slabs.
-pub struct PartialWalk {
-    entry: u64,
-    head: u64,
-    slabs: u64,
-    objects: u64,
-    failed: u64,
 }
 
 /// Counts the objects that a failed shutdown left.

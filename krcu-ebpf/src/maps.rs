@@ -6,8 +6,6 @@ use aya_ebpf::{
 };
 use krcu_common::count::{ROW_WORDS, ROWS};
 
-use crate::kernel::PartialWalk;
-
 /// Every event, of every CPU. There is one ring, because the order of its reservations is then one order of
 /// all events. The agent sets the size; this size is for an object that is loaded by hand.
 #[map]
@@ -92,6 +90,15 @@ pub const DONE_PLACES: u32 = 4096;
 /// the same hash.
 #[map]
 pub static DONE: Array<u64> = Array::with_max_entries(DONE_PLACES, 0);
+
+/// A walk along one node's partial slabs.
+pub struct PartialWalk {
+    pub entry: u64,
+    pub head: u64,
+    pub slabs: u64,
+    pub objects: u64,
+    pub failed: u64,
+}
 
 /// The walk along a cache's partial slabs. It is not on the stack: in a map the verifier knows no value of
 /// it, so the walk looks the same to the verifier at every step. Walks run under `slab_mutex`, so one entry

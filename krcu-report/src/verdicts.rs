@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use crate::flat::FlatVerdict;
 use krcu_model::{
     accuse::{self, Accusation},
+    event::Time,
     of_destroy,
-    state::{Destroy, DestroyId, State},
-    verdict::{VerdictKind, of_abandoned, of_unload},
+    state::{CacheId, Destroy, DestroyId, State},
+    verdict::{Verdict, VerdictKind, of_abandoned, of_unload},
 };
 
 /// How many of the newest destroys are decided again.
@@ -104,28 +105,7 @@ impl Verdicts {
             .chain(newest)
             .filter(|destroy| !running.contains(&destroy.id))
             .map(row_of);
-        let of_kernel = accuse::all(state).map(|Accusation { life, at, verdict }| VerdictRow {
-            destroy: None,
-            life: life.map(|life| life.0),
-            at_ns: at.since(state.watch().attached),
-            settled: true,
-            verdict: verdict.into(),
-        });
-        let of_modules = state.unloads().iter().map(|unload| VerdictRow {
-            destroy: None,
-            life: None,
-            at_ns: unload.at.time.since(state.watch().attached),
-            settled: true,
-            verdict: of_unload(state, unload).into(),
-        });
-        let of_abandoned = state.abandoned().iter().map(|abandoned| VerdictRow {
-            destroy: None,
-            life: Some(abandoned.life.id.0),
-            at_ns: abandoned.at.time.since(state.watch().attached),
-            settled: true,
-            verdict: of_abandoned(state, abandoned).into(),
-        });
-        self.rows = of_destroys.chain(of_abandoned).chain(of_modules).chain(of_kernel).collect();
+        self.rows = of_destroys.chain(of_no_destroy(state)).collect();
         let passing: Vec<VerdictRow> =
             settled.into_iter().filter_map(|id| state.destroy(id)).map(row_of).collect();
         for row in &passing {
@@ -168,6 +148,23 @@ impl Verdicts {
     pub(super) fn counts(&self) -> &BTreeMap<VerdictKind, u64> {
         &self.counts
     }
+}
+
+/// The verdicts that no destroy is behind: caches left behind, modules that went, and what the kernel is accused of.
+fn of_no_destroy(state: &State) -> impl Iterator<Item = VerdictRow> {
+    let row = |life: Option<CacheId>, at: Time, verdict: Verdict| VerdictRow {
+        destroy: None,
+        life: life.map(|life| life.0),
+        at_ns: at.since(state.watch().attached),
+        settled: true,
+        verdict: verdict.into(),
+    };
+    let abandoned = state.abandoned().iter();
+    let abandoned = abandoned.map(move |one| row(Some(one.life.id), one.at.time, of_abandoned(state, one)));
+    let modules = state.unloads().iter();
+    let modules = modules.map(move |unload| row(None, unload.at.time, of_unload(state, unload)));
+    let kernel = accuse::all(state).map(move |Accusation { life, at, verdict }| row(life, at, verdict));
+    abandoned.chain(modules).chain(kernel)
 }
 
 /// Destroys in which a task waits. It leaves out a destroy whose end may have been lost, or whose module is

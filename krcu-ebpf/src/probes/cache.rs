@@ -16,7 +16,7 @@ use krcu_common::{
 
 use super::{Hot, argument, first, nested};
 use crate::{
-    config,
+    config, followed,
     kernel::{self, Leftover, SLABS_UNKNOWN},
     maps::{DESTROYING, SHUTTING_DOWN},
     ring::{Wake, emit, lose, task},
@@ -42,7 +42,7 @@ fn created(context: &FExitContext) {
         return;
     }
     let refcount = kernel::cache_refcount(cache);
-    if refcount > 1 && kernel::follow(cache).is_err() {
+    if refcount > 1 && followed::follow(cache).is_err() {
         lose(cache, Kind::CacheCreated, Fate::MapFull);
     }
     let asked_name = argument(context, 0);
@@ -90,7 +90,7 @@ fn destroy(context: &FEntryContext) {
             object_size: kernel::cache_object_size(cache),
             refcount: kernel::cache_refcount(cache),
             site,
-            counted: u32::from(kernel::is_counted(cache)),
+            counted: u32::from(followed::is_counted(cache)),
             reserved: 0,
             name: [0; _],
             comm: bpf_get_current_comm().unwrap_or_default(),

@@ -17,7 +17,7 @@ use super::{
     nested,
 };
 use crate::{
-    config,
+    config, followed,
     kernel::{self, Owner, read},
     maps::{BATCHES, CALLBACKS_RUNNING},
     ring::{NEW, Wake, add, count_filtered, emit_of, lose},
@@ -54,7 +54,7 @@ fn runs(context: &FEntryContext) {
         Owner::Streamed(cache) => cache,
         other => {
             let function = read(head + u64::from(config!(callback_function_offset))).unwrap_or(0);
-            if !kernel::is_module_text(function) {
+            if !followed::is_module_text(function) {
                 return count_filtered(Kind::CallbackRuns, &other);
             }
             ELSEWHERE

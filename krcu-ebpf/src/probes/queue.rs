@@ -12,7 +12,7 @@ use krcu_common::{
 
 use super::{address_argument, argument, untyped_argument};
 use crate::{
-    config,
+    config, followed,
     kernel::{self, Owner},
     ring::{Wake, count_filtered, emit_of},
     site::{name, site},
@@ -105,7 +105,7 @@ fn queue_callback(context: *mut c_void) -> i32 {
 /// with the module, and the callback may free objects of the module's caches.
 #[inline(always)]
 fn queue_elsewhere(context: &FEntryContext, owner: &Owner) -> i32 {
-    if kernel::is_module_text(argument(context, 1)) {
+    if followed::is_module_text(argument(context, 1)) {
         return stream_callback(context.as_ptr(), ELSEWHERE);
     }
     not_streamed(Kind::CallbackQueued, owner)

@@ -25,8 +25,8 @@ use crate::{
     },
 };
 
-/// Every verdict: the destroys in the order of their entry, then the caches that were left behind and the unloads of modules, then the broken promises, then
-/// the double frees.
+/// Every verdict: the destroys in the order of their entry, then the caches that were left behind, the unloads of modules, the
+/// broken promises, and the double frees.
 #[must_use]
 pub fn verdicts(state: &State) -> Vec<Verdict> {
     let destroys = state.destroys().map(|destroy| of_destroy(state, destroy));

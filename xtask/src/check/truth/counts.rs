@@ -63,7 +63,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[reported(
             NO_WAIT,
             &[
-                verdict("a", &[word("pending"), by_call_rcu(20), by_kfree_rcu(0), ("leaked", Want::NumberOrNothing(0)), unknown(3), left(23)]),
+                verdict(
+                    "a",
+                    &[
+                        word("pending"),
+                        by_call_rcu(20),
+                        by_kfree_rcu(0),
+                        ("leaked", Want::NumberOrNothing(0)),
+                        unknown(3),
+                        left(23),
+                    ],
+                ),
                 verdict("b", &[("queued_ever", Want::Number(1))]),
             ],
         )],

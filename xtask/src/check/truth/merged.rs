@@ -1,8 +1,8 @@
 //! Caches of a module that are merged with one that it did not create.
 //!
 //! A cache of 72 bytes that may be merged is the one that was there first of that size: a link to `:0000072` in
-//! `/sys/kernel/slab`, Acpi-Operand on 6.1, `vmap_area` since. Its destroy drops a reference, and what is outstanding harms nobody
-//! but the module, whose code may go before its callbacks have run.
+//! `/sys/kernel/slab`, Acpi-Operand on 6.1, `vmap_area` since. Its destroy drops a reference, and what is outstanding harms
+//! nobody but the module, whose code may go before its callbacks have run.
 
 use super::{BY_THE_DESTROY, NO_RCU_BARRIER, by_call_rcu, by_kfree_rcu, leaked, ordering, played};
 use crate::check::scenarios::{

@@ -237,7 +237,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             WIREGUARD_MERGED,
             &[
                 quiet(
-                    &["6.1", "6.12"],
+                    &["6.1"],
                     &[
                         verdict(
                             "Acpi-Operand",
@@ -383,7 +383,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             Expectation {
                 status: 10,
                 ..quiet(
-                    &["6.1"],
+                    &["6.1", "6.12"],
                     &[
                         SWEPT,
                         verdict("dccp_bind2_bucket", &[word("abandoned"), ("module", Want::Text("dccp"))]),
