@@ -50,7 +50,7 @@ fn who_forgets_comes_to_the_same_verdicts_and_stays_small() {
         "6.1-lucky.script",
         "truth/6.12-double_free.script",
         "truth/7.x-callback_pending.script",
-        "truth/6.18-leak_with_stacks.script",
+        "truth/7.x-leak_with_stacks.script",
         "truth/6.12-kfence_late_free.script",
     ] {
         let script = trace(name);
