@@ -133,7 +133,7 @@ fn barriers_while_one_runs_and_when_all_are_over() {
 fn verdicts_and_the_evidence_of_one() {
     for (name, trace) in [
         ("two-at-once", "truth/6.1-two_at_once"),
-        ("leak-with-stacks", "truth/6.12-leak_with_stacks"),
+        ("leak-with-stacks", "truth/7.x-leak_with_stacks"),
         ("callback-pending", "truth/6.1-callback_pending"),
         ("queueing-unseen", "truth/6.1-queueing_unseen"),
     ] {
