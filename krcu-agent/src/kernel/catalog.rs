@@ -209,7 +209,7 @@ probes! {
     freed_at_once_kfree_nested: BtfTracepoint &["kfree"], OnRequest, absent Unseen,
         Free, leaves Free, SecondOf freed_at_once_kfree, without ALLOCATIONS;
     module_freed: BtfTracepoint &["module_free"], Optional, absent NothingToSee,
-        Module, leaves Queueing, Nothing, without MODULES, reads MODULE_NAME;
+        Module, leaves Module, Nothing, without MODULES, reads MODULE_NAME;
     callback_queued_hurry: Fentry &["call_rcu_hurry"], Optional, absent NothingToSee,
         Queue, leaves Queueing, Misses CallbackQueued, without CALLBACKS;
     callback_queued: Fentry &["call_rcu"], Optional, absent Unseen,
@@ -324,7 +324,10 @@ mod tests {
             all(&[Word::Cache, Word::Barrier]),
             [Leaving::Destroy, Leaving::Conclusion, Leaving::Course].into()
         );
-        assert_eq!(all(&[Word::Queue, Word::Module]), [Leaving::Queueing].into());
+        assert_eq!(all(&[Word::Queue]), [Leaving::Queueing].into());
+        // The end of a module is no longer seen before anything of its teardown is not.
+        assert_eq!(leaving("module_freed"), Leaving::Module);
+        assert!(PROBES.iter().all(|entry| entry.program == "module_freed" || entry.leaves > Leaving::Module));
         assert_eq!(groups(Word::Free), [Leaving::Free, Leaving::FreeEnd].into());
         assert_eq!(groups(Word::Grace), [Leaving::Grace, Leaving::GraceEnd].into());
         assert!(Leaving::Course < Leaving::Queueing && Leaving::FreeEnd < Leaving::Grace);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use krcu_model::VerdictKind;
+use krcu_model::{VerdictKind, verdict::About};
 use krcu_report::FlatVerdict;
 use krcu_report::words::{self, count, span, wrapped};
 
@@ -35,6 +35,9 @@ pub fn render(outcome: &Outcome) -> String {
         text += &block(outcome, verdict);
         text.push('\n');
     }
+    // Of a module that went in order there is nothing to tell.
+    let quiet: Vec<&FlatVerdict> =
+        quiet.into_iter().filter(|verdict| verdict.about == About::Cache).collect();
     for verdict in quiet.iter().take(QUIET) {
         text += &title(outcome, verdict);
     }
@@ -184,14 +187,25 @@ fn is_module_exit(stack: &[String]) -> bool {
 
 pub(super) fn conclusion(outcome: &Outcome) -> String {
     let mut parts = Vec::new();
-    let all = outcome.verdicts.len();
+    let flagged = |about: About| {
+        outcome
+            .verdicts
+            .iter()
+            .filter(|verdict| verdict.about == about && outcome.is_flagged(verdict))
+            .count()
+    };
+    let all = outcome.verdicts.iter().filter(|verdict| verdict.about == About::Cache).count();
     if all == 0 && outcome.losses.destroys > 0 {
         parts.push("no slab cache was seen to be destroyed".to_owned());
     } else if all == 0 {
         parts.push("no slab cache was destroyed".to_owned());
     } else {
         let caches = if all == 1 { "destroyed cache" } else { "destroyed caches" };
-        parts.push(format!("{} of {} {caches} flagged", outcome.flagged(), all));
+        parts.push(format!("{} of {} {caches} flagged", flagged(About::Cache), all));
+    }
+    let modules = flagged(About::Module);
+    if modules > 0 {
+        parts.push(format!("{} flagged", objects(modules as u64, "module")));
     }
     if outcome.open() > 0 {
         parts.push(format!("{} inconclusive", outcome.open()));

@@ -7,7 +7,7 @@ use crate::flat::FlatVerdict;
 use krcu_model::{
     VerdictKind,
     reason::Reason,
-    verdict::{CallbackCount, KernelResult, LuckyBarrier},
+    verdict::{About, CallbackCount, KernelResult, LuckyBarrier},
 };
 
 /// How many frames of a site are shown at most.
@@ -98,6 +98,19 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     if let (VerdictKind::Unordered, Some(lucky)) = (verdict.verdict, &verdict.lucky_barrier) {
         return Some(lucky_barrier(lucky));
     }
+    if verdict.about == About::Module {
+        return match verdict.verdict {
+            VerdictKind::Pending => Some(
+                "the module's text goes before they have returned: no rcu_barrier() has waited for them"
+                    .to_owned(),
+            ),
+            VerdictKind::Unordered => Some(
+                "the task that unloads the module called no rcu_barrier() after the last call_rcu()"
+                    .to_owned(),
+            ),
+            _ => None,
+        };
+    }
     let barrier_before = verdict.rcu_barrier_before_ns.map(span);
     let by_call_rcu = !verdict.callbacks.is_empty();
     Some(match verdict.verdict {
@@ -158,6 +171,9 @@ fn lucky_barrier(lucky: &LuckyBarrier) -> String {
 /// The kernel's own word.
 #[must_use]
 pub fn kernel(verdict: &FlatVerdict) -> Option<String> {
+    if verdict.about == About::Module || verdict.verdict == VerdictKind::Abandoned {
+        return None;
+    }
     let mut line = match verdict.kernel_result {
         KernelResult::ObjectsRemain => match (verdict.kernel_objects_left, verdict.kernel_objects_listed) {
             (Some(left), Some(listed)) if listed < left => format!(

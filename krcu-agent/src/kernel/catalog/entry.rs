@@ -90,6 +90,9 @@ pub enum Need {
 /// side, since none of them concludes anything from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Leaving {
+    /// The end of a module, from which a verdict about its teardown follows. It goes before everything that a teardown
+    /// may do: a destroy that is not seen would make a cache look abandoned, and a barrier its callbacks unordered.
+    Module,
     /// The entry of a destroy: no other destroy comes into the watch.
     Destroy,
     /// The ends of destroys and barriers, from which a verdict follows at once. They go before the begins, so that
