@@ -138,7 +138,9 @@ fn decide(state: &State, unload: &Unload) -> Decision {
         // What an unseen call has queued is covered as well, if that was before the barrier.
         let calls = lost(&[Scope::Queueing], unload.covered_since);
         if !calls.is_empty() {
-            return open(decision, &calls);
+            // Nothing is known to be wrong, and a call that went unseen may have come after the barrier.
+            decision.ordering = Ordering::Unknown;
+            return open(decision, &calls).is(VerdictKind::Clean);
         }
         decision.ordering = Ordering::Ordered;
         return decision.is(VerdictKind::Clean);
