@@ -135,7 +135,7 @@ fn the_schema_refuses_what_a_line_must_not_be() {
     };
     for (pointer, wrong) in [
         ("/kind", json!("summary")),
-        ("/schema", json!(2)),
+        ("/schema", json!(1)),
         ("/verdict", json!("fine")),
         ("/queued_by_kfree_rcu", json!(-1)),
         ("/cache", json!(null)),
