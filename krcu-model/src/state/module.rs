@@ -89,22 +89,25 @@ pub(crate) struct Modules {
     pub(crate) next: u64,
 }
 
-/// Unloads kept of the newest: of a watch that goes on for weeks the older ones are forgotten.
+/// Unloads kept of the newest, and as many caches that were left behind: of a watch that goes on for weeks the older ones
+/// are forgotten.
 const MOST: usize = 1024;
 
 impl Modules {
     pub(crate) fn has_gone(&mut self, unload: Unload) {
-        self.unloads.push(unload);
         self.next += 1;
-        if self.unloads.len() > MOST {
-            self.unloads.remove(0);
-        }
+        keep(&mut self.unloads, unload);
     }
 
     pub(crate) fn leaves_behind(&mut self, abandoned: Abandoned) {
-        self.abandoned.push(abandoned);
-        if self.abandoned.len() > MOST {
-            self.abandoned.remove(0);
-        }
+        keep(&mut self.abandoned, abandoned);
+    }
+}
+
+/// Adds one, and forgets the oldest of too many.
+fn keep<T>(kept: &mut Vec<T>, newest: T) {
+    kept.push(newest);
+    if kept.len() > MOST {
+        kept.remove(0);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
         function::FunctionId,
         id::{CacheId, Freer, Mark},
         module::{Abandoned, Text, Unload},
-        moment::{Counts, Moment},
+        moment::Moment,
         stack::StackId,
     },
 };
@@ -118,7 +118,7 @@ impl State {
             oldest = Some(oldest.map_or(waiting.queued, |oldest: Mark| oldest.min(waiting.queued)));
         }
         let running = self.modules.running.values().filter(|of| *of == module).count() as u64;
-        left.counts = Counts { callbacks_running: running, ..left.counts };
+        left.counts.callbacks_running = running;
         left.oldest = oldest.map(|oldest| oldest.time);
         left
     }

@@ -1,5 +1,7 @@
 //! Gather: collects the evidence for the decision about a destroy.
 
+use std::collections::BTreeMap;
+
 use crate::{
     event::{Blind, Gap, Scope},
     state::{
@@ -8,6 +10,7 @@ use crate::{
         destroy::{Destroy, Shutdown},
         freed_by::FreedBy,
         function::FunctionId,
+        moment::Moment,
         stack::StackId,
     },
     verdict::{
@@ -43,11 +46,7 @@ pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) 
             queued_twice: state.queued_twice(destroy.life.id),
             oldest_age_ns: moment.oldest.map(|oldest| look.since(oldest)),
             sites: sites(state, destroy),
-            cpus: moment
-                .cpus
-                .iter()
-                .map(|(cpu, objects)| CpuCount { cpu: *cpu, objects: *objects })
-                .collect(),
+            cpus: cpus(moment),
             callbacks,
             freed_by: freed_by(destroy, &decision),
         },
@@ -55,7 +54,7 @@ pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) 
             frees: destroy.late.frees,
             last_ns: destroy.late.last.map(|late| late.since(look)),
         },
-        leak_sites: leaked.map(|_| leak_sites(state, destroy)).unwrap_or_default(),
+        leak_sites: leaked.map(|_| counted_sites(state, &destroy.allocated)).unwrap_or_default(),
     };
     Verdict { about: About::Cache, cache: about(state, destroy), decision, evidence }
 }
@@ -113,13 +112,33 @@ fn waited_grace_periods(state: &State, destroy: &Destroy) -> Option<u64> {
     sees_all.then(|| destroy.at_look.graces_ended.saturating_sub(destroy.at_begin.graces_ended))
 }
 
-/// Where leaked objects were allocated.
-fn leak_sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
-    let sites = destroy.allocated.iter();
+/// What each CPU has queued of what waits at this moment.
+pub(crate) fn cpus(moment: &Moment) -> Vec<CpuCount> {
+    moment.cpus.iter().map(|(cpu, objects)| CpuCount { cpu: *cpu, objects: *objects }).collect()
+}
+
+/// Stacks with their numbers of objects, most first.
+pub(crate) fn counted_sites(state: &State, stacks: &BTreeMap<StackId, u64>) -> Vec<SiteCount> {
+    let stacks = stacks.iter();
     let mut sites: Vec<SiteCount> =
-        sites.map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) }).collect();
+        stacks.map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) }).collect();
     sites.sort_by_key(|site| core::cmp::Reverse(site.objects));
     sites
+}
+
+/// Callbacks with their numbers of objects, most first.
+pub(crate) fn counted_callbacks(state: &State, functions: &BTreeMap<FunctionId, u64>) -> Vec<CallbackCount> {
+    let functions = functions.iter();
+    let mut callbacks: Vec<CallbackCount> =
+        functions.map(|(function, objects)| callback(state, *function, *objects)).collect();
+    callbacks.sort_by_key(|callback| core::cmp::Reverse(callback.objects));
+    callbacks
+}
+
+/// A callback, with its number of objects.
+pub(crate) fn callback(state: &State, function: FunctionId, objects: u64) -> CallbackCount {
+    let function = state.functions.get(function);
+    CallbackCount { objects, function: function.name.clone(), module: function.module.clone() }
 }
 
 /// What is not known about the place where this number of leaked objects were allocated.
@@ -145,10 +164,6 @@ fn freed_by(destroy: &Destroy, decision: &Decision) -> FreedBy {
 
 /// The callbacks that a verdict is about, most objects first.
 fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<CallbackCount> {
-    let count = |function: FunctionId, objects| {
-        let function = state.functions.get(function);
-        CallbackCount { objects, function: function.name.clone(), module: function.module.clone() }
-    };
     let waiting = if decision.kind == VerdictKind::Waited && decision.waited.for_callbacks {
         &destroy.at_begin.functions
     } else {
@@ -159,11 +174,7 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
         VerdictKind::Waited => decision.waited.for_callbacks,
         _ => false,
     };
-    let mut callbacks: Vec<CallbackCount> = Vec::new();
-    if is_by_count {
-        callbacks.extend(waiting.iter().map(|(function, objects)| count(*function, *objects)));
-        callbacks.sort_by_key(|callback| core::cmp::Reverse(callback.objects));
-    }
+    let mut callbacks = if is_by_count { counted_callbacks(state, waiting) } else { Vec::new() };
     let uncovered = match decision.kind {
         VerdictKind::Unordered | VerdictKind::LateFree => Some(destroy.coverage.callbacks),
         VerdictKind::Waited if decision.waited.for_callbacks => Some(destroy.coverage.callbacks_before),
@@ -172,8 +183,8 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
         _ => None,
     };
     if let Some(covered) = uncovered.filter(|_| callbacks.is_empty()) {
-        callbacks
-            .extend(destroy.past().functions.since(covered).into_iter().map(|function| count(function, 0)));
+        let functions = destroy.past().functions.since(covered).into_iter();
+        callbacks.extend(functions.map(|function| callback(state, function, 0)));
     }
     callbacks
 }
@@ -185,7 +196,7 @@ pub(crate) fn functions(state: &State, destroy: &Destroy) -> Vec<String> {
 }
 
 /// A callback that nothing waits for may run when its own code is gone.
-fn in_modules(kind: VerdictKind, callbacks: &[CallbackCount]) -> Vec<Note> {
+pub(crate) fn in_modules(kind: VerdictKind, callbacks: &[CallbackCount]) -> Vec<Note> {
     if !matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {
         return Vec::new();
     }
@@ -228,11 +239,7 @@ fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
         Some(Shutdown::Empty) => None,
         Some(Shutdown::Left(_)) | None => Some(destroy.judged_at()),
     };
-    let mut sites: Vec<SiteCount> = taken
-        .into_iter()
-        .flat_map(|moment| &moment.stacks)
-        .map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) })
-        .collect();
+    let mut sites = taken.map(|moment| counted_sites(state, &moment.stacks)).unwrap_or_default();
     if sites.is_empty() {
         let last = if destroy.has_open_callbacks() {
             destroy.past().callbacks.stack
@@ -243,6 +250,5 @@ fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
             sites.push(SiteCount { objects: 0, stack: frames(state, last) });
         }
     }
-    sites.sort_by_key(|site| core::cmp::Reverse(site.objects));
     sites
 }

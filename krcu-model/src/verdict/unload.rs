@@ -6,18 +6,14 @@ use crate::{
         State,
         barriers::Cover,
         cache::Born,
-        function::FunctionId,
         module::{Abandoned, Unload},
-        moment::Moment,
         stack::StackId,
     },
     verdict::{
         decision::{About, Decision, Left, Verdict},
         emptied::lucky_barrier,
-        evidence::{
-            AboutCache, CallbackCount, CpuCount, DeferredFrees, Destroyed, DestroyedBy, Evidence, SiteCount,
-        },
-        gather::frames,
+        evidence::{AboutCache, CallbackCount, DeferredFrees, Destroyed, DestroyedBy, Evidence, SiteCount},
+        gather::{callback, counted_callbacks, counted_sites, cpus, frames, in_modules},
         kind::{Ordering, VerdictKind},
         note::{Note, Unseen},
         reason::Reason,
@@ -29,12 +25,7 @@ use crate::{
 pub fn of_unload(state: &State, unload: &Unload) -> Verdict {
     let mut decision = decide(state, unload);
     let callbacks = callbacks(state, unload, decision.kind);
-    if matches!(decision.kind, VerdictKind::Pending | VerdictKind::Unordered) {
-        decision.notes.extend(callbacks.iter().filter_map(|callback| {
-            let (function, module) = (callback.function.clone(), callback.module.clone()?);
-            Some(Note::CallbackInModule { function, module })
-        }));
-    }
+    decision.notes.extend(in_modules(decision.kind, &callbacks));
     let evidence = Evidence {
         destroyed: Destroyed {
             by: DestroyedBy { task: unload.task.0, ..DestroyedBy::default() },
@@ -45,12 +36,7 @@ pub fn of_unload(state: &State, unload: &Unload) -> Verdict {
             callbacks_ever: unload.text.callbacks.ever,
             oldest_age_ns: unload.left.oldest.map(|oldest| unload.at.time.since(oldest)),
             sites: sites(state, unload),
-            cpus: unload
-                .left
-                .cpus
-                .iter()
-                .map(|(cpu, objects)| CpuCount { cpu: *cpu, objects: *objects })
-                .collect(),
+            cpus: cpus(&unload.left),
             callbacks,
             ..DeferredFrees::default()
         },
@@ -100,7 +86,7 @@ pub fn of_abandoned(state: &State, abandoned: &Abandoned) -> Verdict {
             callbacks_ever: left.past.callbacks.ever,
             freed_by: left.past.freed_by,
             oldest_age_ns: left.oldest.map(|oldest| at.time.since(oldest)),
-            sites: counted(state, left),
+            sites: counted_sites(state, &left.stacks),
             ..DeferredFrees::default()
         },
         ..Evidence::default()
@@ -186,33 +172,17 @@ fn losses<'a>(state: &'a State, unload: &Unload, scopes: &[Scope], since: Time) 
 
 /// The callbacks that are left, most first; else those that no barrier of the teardown orders before the text goes.
 fn callbacks(state: &State, unload: &Unload, kind: VerdictKind) -> Vec<CallbackCount> {
-    let count = |function: FunctionId, objects| {
-        let function = state.functions.get(function);
-        CallbackCount { objects, function: function.name.clone(), module: function.module.clone() }
-    };
-    let left = unload.left.functions.iter();
-    let mut callbacks: Vec<CallbackCount> =
-        left.map(|(function, objects)| count(*function, *objects)).collect();
-    callbacks.sort_by_key(|callback| core::cmp::Reverse(callback.objects));
+    let mut callbacks = counted_callbacks(state, &unload.left.functions);
     if callbacks.is_empty() && matches!(kind, VerdictKind::Unordered | VerdictKind::Inconclusive) {
         let open = unload.text.functions.since(unload.covered);
-        callbacks.extend(open.into_iter().map(|function| count(function, 0)));
+        callbacks.extend(open.into_iter().map(|function| callback(state, function, 0)));
     }
     callbacks
 }
 
-/// Where what is left was queued, most first.
-fn counted(state: &State, left: &Moment) -> Vec<SiteCount> {
-    let left = left.stacks.iter();
-    let mut sites: Vec<SiteCount> =
-        left.map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) }).collect();
-    sites.sort_by_key(|site| core::cmp::Reverse(site.objects));
-    sites
-}
-
 /// Where what is left was queued; else where the last callback was, unless it is ordered.
 fn sites(state: &State, unload: &Unload) -> Vec<SiteCount> {
-    let mut sites = counted(state, &unload.left);
+    let mut sites = counted_sites(state, &unload.left.stacks);
     let last = unload.text.callbacks.stack;
     if sites.is_empty() && unload.has_open_callbacks() && last != StackId::default() {
         sites.push(SiteCount { objects: 0, stack: frames(state, last) });
