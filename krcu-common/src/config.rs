@@ -46,6 +46,18 @@ pub struct Config {
     pub rodata_start: u64,
     /// Address of `__end_rodata`.
     pub rodata_end: u64,
+    /// Address of `rcu_tasks`, by which `call_rcu_tasks_generic()` tells its flavour; 0 when not known.
+    pub rcu_tasks_address: u64,
+    /// The same for `rcu_tasks_rude`.
+    pub rcu_tasks_rude_address: u64,
+    /// The same for `rcu_tasks_trace`.
+    pub rcu_tasks_trace_address: u64,
+    /// Address of `rcu_tasks_trace_srcu_struct`: newer kernels make `call_srcu()` of `call_rcu_tasks_trace()`.
+    pub rcu_tasks_trace_srcu_address: u64,
+    /// Address of `rcu_work_rcufn()`, the callback of `queue_rcu_work()`; 0 when not known.
+    pub rcu_work_function: u64,
+    /// Address of `module_notify_list`; 0 when not known.
+    pub module_notify_list: u64,
     /// Address of `rcu_state.gp_seq`: the number of the normal grace period; 0 when not known.
     pub gp_seq_address: u64,
     /// Address of `rcu_state.expedited_sequence`: the number of the expedited grace period; 0 when not known.
@@ -116,6 +128,14 @@ pub struct Config {
     pub callback_head_offset: u32,
     /// Offset in `struct callback_head`, which is `struct rcu_head`, of `func`.
     pub callback_function_offset: u32,
+    /// Offset in `struct rcu_work` of `rcu`.
+    pub rcu_work_head_offset: u32,
+    /// Offset in `struct rcu_work` of `wq`.
+    pub rcu_work_queue_offset: u32,
+    /// Offset in `struct work_struct` of `func`.
+    pub work_function_offset: u32,
+    /// Offset in `struct pool_workqueue` of `wq`.
+    pub pool_queue_offset: u32,
     /// Zero.
     pub reserved: u32,
     /// 1 to take the stack of each queueing call.
@@ -136,6 +156,12 @@ impl Config {
         vmemmap_base_address: 0,
         rodata_start: 0,
         rodata_end: 0,
+        rcu_tasks_address: 0,
+        rcu_tasks_rude_address: 0,
+        rcu_tasks_trace_address: 0,
+        rcu_tasks_trace_srcu_address: 0,
+        rcu_work_function: 0,
+        module_notify_list: 0,
         gp_seq_address: 0,
         expedited_sequence_address: 0,
         words_type: 0,
@@ -169,6 +195,10 @@ impl Config {
         module_name_offset: 0,
         callback_head_offset: 0,
         callback_function_offset: 0,
+        rcu_work_head_offset: 0,
+        rcu_work_queue_offset: 0,
+        work_function_offset: 0,
+        pool_queue_offset: 0,
         reserved: 0,
         queue_stacks: 0,
         probe_log: 0,

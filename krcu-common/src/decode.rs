@@ -57,6 +57,7 @@ macro_rules! choosing {
 
 choosing! {
     Queued.form QueueForm;
+    CallbackQueued.flavour Flavour;
     Freed.path FreePath;
     BatchFreed.path FreePath;
     Barrier.barrier BarrierKind;
@@ -285,8 +286,8 @@ mod tests {
             assert_eq!(decode(&bytes_of(kind, &[])).unwrap_err(), DecodeError::UnknownKind { kind });
         }
         let barrier =
-            Barrier { cache: 0, barrier: 4, rcu_works_flushed: 0, site: 0, reserved: 0, comm: [0; _] };
+            Barrier { of: 0, barrier: 11, rcu_works_flushed: 0, site: 0, reserved: 0, comm: [0; _] };
         let error = decode(&bytes_of(Kind::BarrierEnd as u8, barrier.as_bytes())).unwrap_err();
-        assert_eq!(error, DecodeError::UnknownChoice { kind: Kind::BarrierEnd, value: 4 });
+        assert_eq!(error, DecodeError::UnknownChoice { kind: Kind::BarrierEnd, value: 11 });
     }
 }

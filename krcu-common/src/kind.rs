@@ -34,10 +34,11 @@ macro_rules! kinds {
                 "The address may belong to another cache next", "slab_kmem_cache_release()" }
             Queued { 6, "queued", Queueing, [Chosen<wire::Queued>],
                 "An object was handed to kfree_rcu()", "kvfree_call_rcu()" }
-            CallbackQueued { 14, "callback_queued", Queueing, [wire::CallbackQueued],
-                "A callback was queued whose head lies in an object", "call_rcu(), call_rcu_hurry()" }
+            CallbackQueued { 14, "callback_queued", Queueing, [Chosen<wire::CallbackQueued>],
+                "A callback was queued, or a callback queued a work",
+                "call_rcu(), call_rcu_hurry(), call_srcu(), call_rcu_tasks_generic(), the tracepoint workqueue_queue_work" }
             CallbackRuns { 17, "callback_runs", Freeing, [wire::CallbackRuns],
-                "A callback of call_rcu() begins to run", "the callback's function" }
+                "A callback begins to run", "the callback's function" }
             Function { 18, "function", Names, [InPlace<'a, wire::Function>],
                 "From here on, this address is this function", "the kernel's %pS" }
             FreedAtOnce { 20, "freed_at_once", Everything, [wire::FreedAtOnce],
@@ -59,7 +60,7 @@ macro_rules! kinds {
             ModuleLoaded { 11, "module_loaded", Everything, [InPlace<'a, wire::Module>],
                 "A module was loaded", "the tracepoint module_load" }
             ModuleFreed { 12, "module_freed", Everything, [InPlace<'a, wire::Module>],
-                "A module's exit function has returned", "the tracepoint module_free" }
+                "A module's text goes", "the tracepoint module_free" }
             Site { 13, "site", Names, [InPlace<'a, wire::Site>],
                 "From here on, this number stands for these frames", "the kernel's %pS" }
             Gap { 128, "gap", Everything, [],
@@ -84,6 +85,11 @@ macro_rules! kinds {
                 "The slabs of a cache were given back", "none: said by a simulated kernel" }
             Quiet { 137, "quiet", Everything, [],
                 "Nothing more will happen by itself", "none: said by a simulated kernel" }
+            WorkRan { 21, "work_ran", Freeing, [wire::WorkRan],
+                "The function of a work has returned", "the tracepoint workqueue_execute_end" }
+            ModuleGoing { 22, "module_going", Everything, [InPlace<'a, wire::Module>],
+                "A module's exit function has returned, and its text is still there",
+                "blocking_notifier_call_chain() with MODULE_STATE_GOING" }
         }
     };
 }

@@ -19,7 +19,7 @@ pub use config::Config;
 pub use count::Fate;
 pub use decode::{DecodeError, decode};
 pub use kind::{Concern, Kind};
-pub use wire::{BarrierKind, FreePath, QueueForm};
+pub use wire::{BarrierKind, Flavour, FreePath, QueueForm};
 
 /// Version of the event layout and of [`Config`]; the agent refuses a probe object of another one.
-pub const ABI_VERSION: u32 = 4;
+pub const ABI_VERSION: u32 = 5;

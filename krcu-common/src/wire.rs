@@ -84,6 +84,26 @@ choices! {
         Nolock = 2 "nolock",
     }
 
+    /// Which kind of RCU a callback waits for, and what comes after it.
+    #[derive(Default)]
+    Flavour {
+        /// `call_rcu()`.
+        #[default]
+        Rcu = 0 "rcu",
+        /// `call_srcu()`, of one `struct srcu_struct`.
+        Srcu = 1 "srcu",
+        /// `call_rcu_tasks()`.
+        Tasks = 2 "tasks",
+        /// `call_rcu_tasks_rude()`.
+        TasksRude = 3 "tasks_rude",
+        /// `call_rcu_tasks_trace()`.
+        TasksTrace = 4 "tasks_trace",
+        /// `queue_rcu_work()`: a callback of `call_rcu()` queues a work, and the work frees.
+        RcuWork = 5 "rcu_work",
+        /// A work that a callback of the module has queued by itself.
+        Work = 6 "work",
+    }
+
     /// Which barrier function an event is of.
     BarrierKind {
         /// `rcu_barrier()`: every callback that `call_rcu()` had queued.
@@ -92,10 +112,30 @@ choices! {
         Kvfree = 2 "kvfree",
         /// `kvfree_rcu_barrier_on_cache()`: every deferred free of one cache, at least.
         KvfreeOnCache = 3 "kvfree_on_cache",
+        /// `srcu_barrier()`: every callback that `call_srcu()` had queued to one domain.
+        Srcu = 4 "srcu",
+        /// `rcu_barrier_tasks()`.
+        Tasks = 5 "tasks",
+        /// `rcu_barrier_tasks_rude()`.
+        TasksRude = 6 "tasks_rude",
+        /// `rcu_barrier_tasks_trace()`.
+        TasksTrace = 7 "tasks_trace",
+        /// `flush_rcu_work()`: the grace period of one `struct rcu_work`, and its work.
+        RcuWork = 8 "rcu_work",
+        /// `flush_work()` and `cancel_work_sync()`: one work, if it is queued.
+        Work = 9 "work",
+        /// `flush_workqueue()`, which `drain_workqueue()` and `destroy_workqueue()` call: every work that is queued.
+        Workqueue = 10 "workqueue",
     }
 }
 
 impl BarrierKind {
+    /// Whether it waits for `kfree_rcu()` or `call_rcu()`, not for another kind of RCU or for works.
+    #[must_use]
+    pub fn is_for_frees(self) -> bool {
+        matches!(self, BarrierKind::Rcu | BarrierKind::Kvfree | BarrierKind::KvfreeOnCache)
+    }
+
     /// The kernel's function.
     #[must_use]
     pub fn function(self) -> &'static str {
@@ -103,6 +143,13 @@ impl BarrierKind {
             BarrierKind::Rcu => "rcu_barrier",
             BarrierKind::Kvfree => "kvfree_rcu_barrier",
             BarrierKind::KvfreeOnCache => "kvfree_rcu_barrier_on_cache",
+            BarrierKind::Srcu => "srcu_barrier",
+            BarrierKind::Tasks => "rcu_barrier_tasks",
+            BarrierKind::TasksRude => "rcu_barrier_tasks_rude",
+            BarrierKind::TasksTrace => "rcu_barrier_tasks_trace",
+            BarrierKind::RcuWork => "flush_rcu_work",
+            BarrierKind::Work => "flush_work",
+            BarrierKind::Workqueue => "flush_workqueue",
         }
     }
 }
@@ -253,16 +300,26 @@ pub const ELSEWHERE: u64 = 0;
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct CallbackQueued {
-    /// Address of the `rcu_head`.
+    /// Address of the `rcu_head`; of a work, its own.
     pub head: u64,
     /// Address of the cache of the object that it lies in, or [`ELSEWHERE`].
     pub cache: u64,
-    /// Address of the callback function.
+    /// Address of the callback function; of a work, the work's function.
     pub function: u64,
     /// Site of the caller, 0 when unknown.
     pub site: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// A [`Flavour`].
+    pub flavour: u32,
+    /// Of [`Flavour::Srcu`], address of the `struct srcu_struct`; of works, that of the `struct workqueue_struct`; else 0.
+    pub domain: u64,
+}
+
+/// Body of [`Kind::WorkRan`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WorkRan {
+    /// The address that [`CallbackQueued::head`] had.
+    pub head: u64,
 }
 
 /// Body of [`Kind::Freed`].
@@ -293,8 +350,9 @@ pub struct BatchFreed {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Barrier {
-    /// Address of the cache for the per-cache form, else 0.
-    pub cache: u64,
+    /// What it is of: the cache of the per-cache form, the `struct srcu_struct`, the `rcu_head` in the `struct rcu_work`, the
+    /// work, or the workqueue; else 0.
+    pub of: u64,
     /// A [`BarrierKind`].
     pub barrier: u32,
     /// Calls of `flush_rcu_work()` that this task has made inside a destroy; 0 outside of a destroy. Such a
@@ -371,7 +429,7 @@ pub struct FreedAtOnce {
     pub cache: u64,
 }
 
-/// Body of [`Kind::ModuleLoaded`] and [`Kind::ModuleFreed`].
+/// Body of [`Kind::ModuleLoaded`], [`Kind::ModuleGoing`] and [`Kind::ModuleFreed`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
 pub struct Module {
@@ -417,7 +475,8 @@ const _: () = {
     assert!(size_of::<CacheOnly>() == 8);
     assert!(size_of::<ShutdownEnd>() == 32);
     assert!(size_of::<Queued>() == 24);
-    assert!(size_of::<CallbackQueued>() == 32);
+    assert!(size_of::<CallbackQueued>() == 40);
+    assert!(size_of::<WorkRan>() == 8);
     assert!(size_of::<Freed>() == 24);
     assert!(size_of::<BatchFreed>() == 8);
     assert!(size_of::<Barrier>() == 40);

@@ -373,6 +373,24 @@ pub fn cache_refcount(cache: u64) -> i32 {
     read(cache + u64::from(config!(cache_refcount_offset))).unwrap_or(0)
 }
 
+/// The function of a work; 0 if it cannot be read.
+#[inline(always)]
+pub fn work_function(work: u64) -> u64 {
+    read(work + u64::from(config!(work_function_offset))).unwrap_or(0)
+}
+
+/// The `struct rcu_work` that a head is in, which begins with its work.
+#[inline(always)]
+pub fn rcu_work_of(head: u64) -> u64 {
+    head - u64::from(config!(rcu_work_head_offset))
+}
+
+/// The function of the work of the `struct rcu_work` that a head is in.
+#[inline(always)]
+pub fn rcu_work_function(head: u64) -> u64 {
+    work_function(rcu_work_of(head))
+}
+
 /// The number of NUMA nodes that are looked at. A cache on a machine with more nodes is not counted.
 const NODES: u32 = 32;
 /// The number of partial slabs that are looked at on each node.

@@ -6,10 +6,10 @@
 
 mod run;
 
-use krcu_common::{BarrierKind, FreePath};
+use krcu_common::{BarrierKind, Flavour, FreePath};
 use krcu_model::{
     VerdictKind,
-    event::{FunctionAddress, ObjectAddress, Site, What},
+    event::{Domain, FunctionAddress, ObjectAddress, Site, What},
     reason::Reason,
     state::Blind,
     verdict::{CallbackCount, Note, Ordering},
@@ -25,6 +25,7 @@ fn named(head: u64) -> What {
         cache: CACHE,
         function: FUNCTION,
         text: None,
+        domain: Domain::default(),
         site: Site(0),
     }
 }
@@ -38,7 +39,12 @@ fn in_module() -> Note {
 }
 
 fn count(objects: u64) -> CallbackCount {
-    CallbackCount { objects, function: "my_free".to_owned(), module: Some("my_module".to_owned()) }
+    CallbackCount {
+        objects,
+        function: "my_free".to_owned(),
+        module: Some("my_module".to_owned()),
+        flavour: Flavour::Rcu,
+    }
 }
 
 #[test]
@@ -151,12 +157,14 @@ fn only_functions_that_no_barrier_covers_are_named() {
                 cache: CACHE,
                 function: other,
                 text: None,
+                domain: Domain::default(),
                 site: Site(0),
             },
         )
         .ran(0..1);
     let verdict = run.destroy_begin().look(0).emptied().verdict();
-    let kernels = CallbackCount { objects: 0, function: "kernel_free".to_owned(), module: None };
+    let kernels =
+        CallbackCount { objects: 0, function: "kernel_free".to_owned(), module: None, flavour: Flavour::Rcu };
     assert_eq!(
         (verdict.decision.kind, verdict.evidence.deferred.callbacks),
         (VerdictKind::Unordered, vec![kernels])

@@ -5,7 +5,7 @@ mod run;
 use krcu_common::{FreePath, QueueForm};
 use krcu_model::{
     Verdict, VerdictKind,
-    event::{FunctionAddress, Gap, LossReason, ObjectAddress, Scope, Site, Time, What},
+    event::{Domain, FunctionAddress, Gap, LossReason, ObjectAddress, Scope, Site, Time, What},
     state::Blind,
     verdicts,
 };
@@ -163,6 +163,7 @@ fn each_double_stands_for_itself() {
         cache: CACHE,
         function: FunctionAddress(0),
         text: None,
+        domain: Domain::default(),
         site: Site(0),
     };
     assert_eq!(doubles(&one(many, named)), 101);

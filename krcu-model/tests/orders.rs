@@ -95,7 +95,7 @@ fn an_rcu_barrier_that_flush_rcu_work_calls_is_luck_and_any_other_is_meant() {
         site: krcu_model::event::Site(site),
         comm: String::new(),
     };
-    let end = || krcu_model::event::What::BarrierEnd { barrier: Rcu, cache: None };
+    let end = || krcu_model::event::What::BarrierEnd { barrier: Rcu, cache: None, of: 0 };
     let own = ran().then(EXIT, what(TEARDOWN)).then(EXIT, end());
     assert_eq!(destroyed(own), (VerdictKind::Clean, vec![], None));
     let unknown = ran().then(EXIT, what(UNKNOWN)).then(EXIT, end());

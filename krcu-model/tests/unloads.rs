@@ -5,7 +5,7 @@ mod run;
 use krcu_common::BarrierKind::Rcu;
 use krcu_model::{
     VerdictKind,
-    event::{CacheAddress, FunctionAddress, LossReason, ObjectAddress, Scope, Site, What},
+    event::{CacheAddress, Domain, FunctionAddress, LossReason, ObjectAddress, Scope, Site, What},
     reason::Reason,
     verdict::{About, Verdict},
     verdicts,
@@ -36,7 +36,17 @@ fn begun() -> Run {
 fn queued(run: Run, heads: std::ops::Range<u64>, cache: CacheAddress, function: u64) -> Run {
     heads.fold(run, |run, head| {
         let (object, function) = (ObjectAddress(head * 64), FunctionAddress(function));
-        run.then(EXIT, What::CallbackQueued { object, cache, function, text: None, site: Site(0) })
+        run.then(
+            EXIT,
+            What::CallbackQueued {
+                object,
+                cache,
+                function,
+                text: None,
+                domain: Domain::default(),
+                site: Site(0),
+            },
+        )
     })
 }
 

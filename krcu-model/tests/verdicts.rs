@@ -8,7 +8,7 @@ mod run;
 use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     VerdictKind,
-    event::{FunctionAddress, Leftover, ObjectAddress, Site, What},
+    event::{Domain, FunctionAddress, Leftover, ObjectAddress, Site, What},
     promise::Promise,
     reason::Reason,
     state::Blind,
@@ -114,7 +114,7 @@ fn a_barrier_inside_the_destroy_makes_it_waited() {
             },
         )
         .freed(0..4, FreePath::Bulk)
-        .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Kvfree, cache: None })
+        .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Kvfree, cache: None, of: 0 })
         .look(0)
         .emptied();
     // Where the barrier is inlined, two flushed works for each of the two CPUs are what is seen of it.
@@ -148,7 +148,7 @@ fn what_is_queued_after_the_barrier_inside_began_is_not_covered_by_it() {
             },
         )
         .queued(30, 0..1)
-        .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Kvfree, cache: None })
+        .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Kvfree, cache: None, of: 0 })
         .look(0);
     let verdict = run.left(1).verdict();
     assert_eq!(
@@ -217,6 +217,7 @@ fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
         cache: CACHE,
         function: FunctionAddress(0),
         text: None,
+        domain: Domain::default(),
         site: Site(0),
     };
     let queue = || Run::new().created(CACHE).then(EXIT, callback.clone());
@@ -244,7 +245,7 @@ fn rcu_barrier_orders_call_rcu_unless_it_ran_by_chance() {
                 comm: String::new(),
             },
         )
-        .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None })
+        .then(EXIT, What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None, of: 0 })
         .look(4)
         .emptied();
     assert_eq!(by_chance.verdict().decision.kind, VerdictKind::Unordered);
@@ -262,6 +263,7 @@ fn objects_left_beside_open_callbacks_are_not_called_leaked() {
         cache: CACHE,
         function: FunctionAddress(0),
         text: None,
+        domain: Domain::default(),
         site: Site(0),
     };
     let run = Run::new().created(CACHE).then(EXIT, callback).destroy_begin().look(0).left(1);
@@ -574,7 +576,7 @@ fn what_somebody_else_waits_for_meanwhile_is_not_waited_for_by_the_destroy() {
                 },
             )
             .freed(0..1, FreePath::Bulk)
-            .then(EXIT, What::BarrierEnd { barrier: on_cache, cache: Some(CACHE) })
+            .then(EXIT, What::BarrierEnd { barrier: on_cache, cache: Some(CACHE), of: 0 })
     });
     assert_eq!(nested.look(0).emptied().verdict().decision.ordering, Ordering::Ordered);
 }
@@ -615,7 +617,7 @@ fn a_barrier_that_is_older_than_the_probes_may_order_what_is_older_too() {
         let verdict = run.destroy_begin().look(0).emptied().verdict();
         (verdict.decision.kind, verdict.decision.reasons)
     };
-    let ends = |barrier, cache| What::BarrierEnd { barrier, cache };
+    let ends = |barrier, cache| What::BarrierEnd { barrier, cache, of: 0 };
     let old = || Run::live().freed(0..1, FreePath::Bulk);
     let open = (VerdictKind::Inconclusive, vec![Reason::LateAttach]);
     assert_eq!(destroyed(old()), (VerdictKind::Unordered, vec![]));

@@ -103,12 +103,14 @@ impl WaitKind {
     }
 }
 
-impl From<BarrierKind> for WaitKind {
-    fn from(kind: BarrierKind) -> WaitKind {
+impl WaitKind {
+    /// That of a barrier; none of one for another kind of RCU or for works, which are not shown.
+    fn of(kind: BarrierKind) -> Option<WaitKind> {
         match kind {
-            BarrierKind::Rcu => WaitKind::RcuBarrier,
-            BarrierKind::Kvfree => WaitKind::KvfreeRcuBarrier,
-            BarrierKind::KvfreeOnCache => WaitKind::KvfreeRcuBarrierOnCache,
+            BarrierKind::Rcu => Some(WaitKind::RcuBarrier),
+            BarrierKind::Kvfree => Some(WaitKind::KvfreeRcuBarrier),
+            BarrierKind::KvfreeOnCache => Some(WaitKind::KvfreeRcuBarrierOnCache),
+            _ => None,
         }
     }
 }
@@ -136,11 +138,19 @@ impl Waits {
     pub(super) fn see(&mut self, event: &Event, state: &State) {
         let (task, mark) = (event.task, Mark { position: state.position() + 1, time: event.time });
         match &event.what {
-            What::BarrierBegin { barrier, .. } => self.begins((*barrier).into(), task, mark, state),
+            What::BarrierBegin { barrier, .. } => {
+                if let Some(kind) = WaitKind::of(*barrier) {
+                    self.begins(kind, task, mark, state);
+                }
+            }
             What::DestroyBegin { facts, .. } if facts.refcount == 1 => {
                 self.begins(WaitKind::Destroy, task, mark, state);
             }
-            What::BarrierEnd { barrier, cache } => self.ends((*barrier).into(), event, *cache, state),
+            What::BarrierEnd { barrier, cache, .. } => {
+                if let Some(kind) = WaitKind::of(*barrier) {
+                    self.ends(kind, event, *cache, state);
+                }
+            }
             What::ShutdownBegin { cache, .. } => self.ends(WaitKind::Destroy, event, Some(*cache), state),
             _ => {}
         }

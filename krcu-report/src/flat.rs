@@ -44,6 +44,10 @@ pub struct FlatVerdict {
     /// Objects whose callback of `call_rcu()` had not run when the destroy looked; absent if that is not
     /// known.
     pub queued_by_call_rcu: Option<u64>,
+    /// Objects that waited for another kind of RCU, or for a work of `queue_rcu_work()`: `callbacks` says which. Of a module,
+    /// also works that its callbacks have queued. Left out if there are none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub queued_by_others: u64,
     /// Callbacks by their function, the largest number of objects first. These are the callbacks that waited
     /// when the destroy looked; if none did, those that it waited for; else those that no `rcu_barrier()`
     /// orders before it.
@@ -115,11 +119,22 @@ pub struct FlatVerdict {
     pub advice: String,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(objects: &u64) -> bool {
+    *objects == 0
+}
+
 fn is_cache(about: &About) -> bool {
     *about == About::Cache
 }
 
 impl FlatVerdict {
+    /// Everything that was outstanding when the destroy looked.
+    #[must_use]
+    pub fn outstanding(&self) -> u64 {
+        self.queued_by_kfree_rcu + self.queued_by_call_rcu.unwrap_or(0) + self.queued_by_others
+    }
+
     /// What it is about, by name.
     #[must_use]
     pub fn name(&self) -> &str {
@@ -155,6 +170,7 @@ impl From<Verdict> for FlatVerdict {
             destroyed_at_ns: destroyed.at_ns,
             queued_by_kfree_rcu: decision.left.frees,
             queued_by_call_rcu: decision.left.callbacks,
+            queued_by_others: decision.left.others,
             callbacks: deferred.callbacks,
             leaked: decision.left.leaked,
             queued_twice: deferred.queued_twice,

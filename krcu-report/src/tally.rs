@@ -64,6 +64,7 @@ impl EventWord {
             What::Freed { .. }
             | What::FreedAtOnce { .. }
             | What::CallbackRuns { .. }
+            | What::WorkRan { .. }
             | What::CallbackRan { .. } => EventWord::Free,
             What::BatchFreed { .. } => EventWord::Batch,
             What::GraceBegin { .. } | What::GraceEnd { .. } => EventWord::Grace,
@@ -80,6 +81,7 @@ impl EventWord {
             | What::SlabsFreed { .. } => EventWord::Cache,
             What::Function { .. }
             | What::ModuleLoaded { .. }
+            | What::ModuleGoing { .. }
             | What::ModuleFreed { .. }
             | What::Site { .. }
             | What::Allocated { .. }

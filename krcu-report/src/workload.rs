@@ -8,6 +8,7 @@ use crate::{
     hello::SCHEMA,
     question::{AskedCache, AskedDestroy, DeferredFree, Question},
 };
+use krcu_common::Flavour;
 use krcu_model::{
     event::{CacheAddress, Cpu, DeferredBy, Event, Gap, Scope, Task, Time, What},
     of_destroy,
@@ -63,7 +64,7 @@ impl Recent {
             What::Queued { cache, form, .. } => {
                 self.keep(Deferred { at: *time, cache: *cache, cpu: *cpu, by: (*form).into() });
             }
-            What::CallbackQueued { cache, .. } => {
+            What::CallbackQueued { cache, domain, .. } if domain.flavour == Flavour::Rcu => {
                 self.keep(Deferred { at: *time, cache: *cache, cpu: *cpu, by: DeferredBy::Callback });
             }
             What::Freed { .. } => match &mut self.freeing {

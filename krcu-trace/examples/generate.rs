@@ -88,7 +88,7 @@ impl Run {
             );
             self.grace();
             self.free(cache, ARRAYS - 1);
-            self.says(watcher, 1, What::BarrierEnd { barrier, cache: None });
+            self.says(watcher, 1, What::BarrierEnd { barrier, cache: None, of: 0 });
             self.says(watcher, 1, What::ShutdownBegin { cache, rcu_works_flushed: 4 });
             self.says(watcher, 1, What::ShutdownEnd { empty: Some(true), left: None });
             self.says(watcher, 1, What::CacheReleased { cache });

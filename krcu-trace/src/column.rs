@@ -8,7 +8,7 @@ use arrow_array::{
     types::{ArrowPrimitiveType, Int32Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type},
 };
 use arrow_schema::ArrowError;
-use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
+use krcu_common::{BarrierKind, Flavour, FreePath, Kind, QueueForm};
 use krcu_model::{
     event::{LossReason, Scope},
     script::Word,
@@ -99,7 +99,7 @@ macro_rules! held_words {
     };
 }
 
-held_words! { Kind FreePath QueueForm BarrierKind LossReason Scope }
+held_words! { Kind Flavour FreePath QueueForm BarrierKind LossReason Scope }
 
 macro_rules! filled {
     ($([$($of:tt)*] $builder:ty, $value:ty, $append:expr;)*) => {

@@ -1,19 +1,19 @@
 //! Decode: makes events from the rows of a batch.
 
-use arrow_array::RecordBatch;
-use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
+use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use krcu_common::{BarrierKind, Flavour, FreePath, Kind, QueueForm};
 use krcu_model::{
     Event,
     event::{
-        CacheAddress, CacheFacts, Cpu, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress, ReadFields,
-        Scope, Site, Task, Time, What,
+        CacheAddress, CacheFacts, Cpu, Domain, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress,
+        ReadFields, Scope, Site, Task, Time, What,
     },
 };
 
 use crate::{
     Reason,
     column::{Cells as _, Held, taken},
-    schema::columns,
+    schema::{COLUMNS, columns},
 };
 
 macro_rules! read {
@@ -32,7 +32,11 @@ macro_rules! read {
             /// When a column is not what the format says, or a dictionary has a word that the format does not
             /// know.
             pub fn of(columns: RecordBatch) -> Result<Batch, Reason> {
-                let mut next = columns.columns().iter();
+                // Older traces lack the last columns.
+                let (here, rows) = (columns.num_columns(), columns.num_rows());
+                let missing = COLUMNS.iter().skip(here).map(|column| new_null_array(&column.holds.arrow(), rows));
+                let all: Vec<ArrayRef> = columns.columns().iter().cloned().chain(missing).collect();
+                let mut next = all.iter();
                 Ok(Batch { $($name: taken(next.next(), stringify!($name))?,)* columns })
             }
         }
@@ -162,6 +166,15 @@ impl ReadFields for Row<'_> {
 
     fn text(&mut self) -> Result<Option<String>, Reason> {
         Ok(self.batch.text.at(self.row))
+    }
+
+    fn domain(&mut self) -> Result<Domain, Reason> {
+        let flavour = self.batch.flavour.at(self.row).unwrap_or_default();
+        Ok(Domain { flavour, address: self.of()? })
+    }
+
+    fn of(&mut self) -> Result<u64, Reason> {
+        Ok(self.batch.domain.at(self.row).unwrap_or(0))
     }
 
     fn gap(&mut self) -> Result<Gap, Reason> {

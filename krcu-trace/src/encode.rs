@@ -6,12 +6,12 @@
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
-use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
+use krcu_common::{BarrierKind, Flavour, FreePath, Kind, QueueForm};
 use krcu_model::{
     Event,
     event::{
-        CacheAddress, CacheFacts, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress, Scope, Site,
-        WriteFields,
+        CacheAddress, CacheFacts, Domain, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress, Scope,
+        Site, WriteFields,
     },
 };
 
@@ -151,6 +151,19 @@ impl WriteFields for Columns {
     fn text(&mut self, text: &Option<String>) {
         if let Some(text) = text {
             put!(self.text, text);
+        }
+    }
+
+    fn domain(&mut self, domain: &Domain) {
+        if domain.flavour != Flavour::Rcu {
+            put!(self.flavour, &domain.flavour);
+        }
+        self.of(&domain.address);
+    }
+
+    fn of(&mut self, of: &u64) {
+        if *of != 0 {
+            put!(self.domain, of);
         }
     }
 

@@ -10,6 +10,7 @@ use arrow_ipc::{CompressionType, Message, MessageHeader, RecordBatch, root_as_me
 use crate::{
     Reason,
     layout::{self, Node},
+    schema::Column,
 };
 
 /// Most bytes of a chunk, as it lies in the file and decompressed.
@@ -21,12 +22,12 @@ pub(crate) const MOST_ROWS: usize = 64 << 10;
 const CONTINUATION: [u8; 4] = [0xff; 4];
 
 /// What a chunk is expected to contain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Expected {
     /// The first chunk: the schema alone.
     Schema,
-    /// Dictionaries, then one batch.
-    Batch,
+    /// Dictionaries, then one batch with these columns.
+    Batch(&'static [Column]),
 }
 
 /// What a chunk contains.
@@ -84,16 +85,16 @@ fn look(
         (MessageHeader::Schema, Expected::Schema) if message.header_as_schema().is_some() => {
             Ok(Some(Found::Schema))
         }
-        (MessageHeader::DictionaryBatch, Expected::Batch) => {
+        (MessageHeader::DictionaryBatch, Expected::Batch(_)) => {
             let dictionary = message.header_as_dictionary_batch().and_then(|message| message.data());
             let dictionary = dictionary.ok_or(Reason::Framing("a dictionary holds nothing"))?;
             buffers(&dictionary, body, &layout::DICTIONARY, decompressed)?;
             Ok(None)
         }
-        (MessageHeader::RecordBatch, Expected::Batch) => {
+        (MessageHeader::RecordBatch, Expected::Batch(columns)) => {
             let batch = message.header_as_record_batch();
             let batch = batch.ok_or(Reason::Framing("a batch holds nothing"))?;
-            buffers(&batch, body, &layout::of_events(), decompressed)?;
+            buffers(&batch, body, &layout::of_events(columns), decompressed)?;
             Ok(Some(Found::Batch))
         }
         _ => Err(Reason::Framing("a message is not one that belongs there")),

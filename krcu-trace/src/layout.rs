@@ -1,6 +1,6 @@
 //! Layout: which buffers a column has in a message, their order, and the sizes that they have to have.
 
-use crate::schema::{COLUMNS, Type};
+use crate::schema::{Column, Type};
 
 /// A column in a message, or the texts inside a column.
 pub(crate) struct Node {
@@ -34,9 +34,9 @@ const TEXT: &[Part] = &[Part::Validity, Part::Offsets, Part::Bytes];
 /// A dictionary of words.
 pub(crate) const DICTIONARY: [Node; 1] = [column(TEXT)];
 
-/// The table of events.
-pub(crate) fn of_events() -> Vec<Node> {
-    let nodes = COLUMNS.iter().map(|described| match described.holds {
+/// The table of events with these columns.
+pub(crate) fn of_events(columns: &[Column]) -> Vec<Node> {
+    let nodes = columns.iter().map(|described| match described.holds {
         Type::Bool => (column(&[Part::Validity, Part::Bits]), None),
         Type::Words(_) => (column(&[Part::Validity, Part::Fixed(1)]), None),
         Type::U16 => (column(&[Part::Validity, Part::Fixed(2)]), None),

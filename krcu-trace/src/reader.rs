@@ -24,7 +24,7 @@ use crate::{
     guard::{self, Expected, Found, MOST_BYTES},
     index::{LINE_BYTES, Line},
     meta,
-    schema::{self, key},
+    schema::{self, COLUMNS, Column, key},
     segment::{index_name, number_of, stream_name},
 };
 
@@ -289,6 +289,8 @@ struct SegmentReader {
     /// Whether it may end in the middle of a chunk.
     may_be_torn: bool,
     decoder: StreamDecoder,
+    /// The columns that its schema names.
+    columns: &'static [Column],
     told: Line,
     /// Batches read.
     batches: u64,
@@ -321,6 +323,7 @@ impl SegmentReader {
             index,
             may_be_torn,
             decoder: StreamDecoder::new(),
+            columns: COLUMNS,
             told: Line::default(),
             batches: 0,
             ended: false,
@@ -331,7 +334,7 @@ impl SegmentReader {
         let take = || -> Result<(), Reason> {
             guard::check(&chunk, Expected::Schema)?;
             let schema = try_schema_from_ipc_buffer(&chunk)?;
-            belongs(&schema, reader.meta(), number, first_row)?;
+            segment.columns = belongs(&schema, reader.meta(), number, first_row)?;
             // The decoder reads a message without a body only when the next message comes.
             segment.decoder.decode(&mut Buffer::from_vec(chunk))?;
             Ok(())
@@ -371,7 +374,7 @@ impl SegmentReader {
     }
 
     fn decode(&mut self, chunk: Vec<u8>, rows_before: u64) -> Result<Option<Batch>, Reason> {
-        if guard::check(&chunk, Expected::Batch)? == Found::End {
+        if guard::check(&chunk, Expected::Batch(self.columns))? == Found::End {
             return Ok(None);
         }
         // This copy is aligned.
@@ -433,8 +436,8 @@ impl SegmentReader {
     }
 }
 
-/// Checks that a segment has this format, belongs to this trace, and is the next one.
-fn belongs(schema: &Schema, meta: &Meta, number: u32, first_row: u64) -> Result<(), Reason> {
+/// Checks that a segment has this format, belongs to this trace, and is the next one. Returns its columns.
+fn belongs(schema: &Schema, meta: &Meta, number: u32, first_row: u64) -> Result<&'static [Column], Reason> {
     let told = |key: &str| schema.metadata().get(key).map_or("none", String::as_str);
     if told(key::FORMAT) != FORMAT.to_string() {
         return Err(Reason::Format { found: told(key::FORMAT).to_owned() });
@@ -454,7 +457,9 @@ fn belongs(schema: &Schema, meta: &Meta, number: u32, first_row: u64) -> Result<
             told(key::FIRST_ROW)
         )));
     }
-    let ours = schema::fields();
+    let abi = told(key::ABI).parse().unwrap_or(krcu_common::ABI_VERSION);
+    let columns = schema::columns_of(abi);
+    let ours = schema::fields(columns);
     if let Some((ours, theirs)) =
         ours.iter().zip(schema.fields()).find(|(ours, theirs)| *ours != theirs.as_ref())
     {
@@ -467,5 +472,5 @@ fn belongs(schema: &Schema, meta: &Meta, number: u32, first_row: u64) -> Result<
     if ours.len() != schema.fields().len() {
         return Err(Reason::Columns(format!("it has {} columns, not {}", schema.fields().len(), ours.len())));
     }
-    Ok(())
+    Ok(columns)
 }

@@ -9,7 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use arrow_schema::{DataType, Field, Schema, SchemaRef};
 
-use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
+use krcu_common::{BarrierKind, Flavour, FreePath, Kind, QueueForm};
 use krcu_model::event::{LossReason, Scope};
 
 use crate::{FORMAT, column::Held};
@@ -123,6 +123,13 @@ macro_rules! columns {
     frames Vec<String>, field, "texts",
         "Of `site`: the frames, innermost first, as the kernel prints them, taken while their modules were loaded.",
         "bpf_snprintf(\"%pS\")";
+    flavour Flavour, sometimes, "word",
+        "Of `callback_queued`: the kind of RCU that it waits for, or that it is a work. Null is `rcu`. Since ABI 5.",
+        "which function was entered";
+    domain u64, sometimes, "kernel address",
+        "Of `callback_queued` and `barrier_end`: the struct srcu_struct, the struct workqueue_struct, the rcu_head in the struct \
+         rcu_work, or the struct work_struct, where it is of one. Since ABI 5.",
+        "arguments of the function";
         }
     };
 }
@@ -183,10 +190,19 @@ pub(crate) mod key {
     pub(crate) const FIRST_ROW: &str = "krcu.first_row";
 }
 
-/// The fields of the table of events.
+/// Columns that the events of ABI 5 have, and older ones have not: the last ones.
+const SINCE_ABI_5: usize = 2;
+
+/// The columns of the table of events where the probes' events have this version.
+pub(crate) fn columns_of(abi: u32) -> &'static [Column] {
+    let older = COLUMNS.len() - SINCE_ABI_5;
+    if abi < 5 { COLUMNS.get(..older).unwrap_or(COLUMNS) } else { COLUMNS }
+}
+
+/// The fields of these columns.
 #[must_use]
-pub fn fields() -> Vec<Field> {
-    COLUMNS.iter().map(|column| Field::new(column.name, column.holds.arrow(), column.nullable)).collect()
+pub fn fields(columns: &[Column]) -> Vec<Field> {
+    columns.iter().map(|column| Field::new(column.name, column.holds.arrow(), column.nullable)).collect()
 }
 
 /// The schema of one segment.
@@ -198,5 +214,5 @@ pub(crate) fn of_segment(belongs: &Belongs) -> SchemaRef {
         (key::SEGMENT.to_owned(), belongs.segment.to_string()),
         (key::FIRST_ROW.to_owned(), belongs.first_row.to_string()),
     ]);
-    Arc::new(Schema::new_with_metadata(fields(), metadata))
+    Arc::new(Schema::new_with_metadata(fields(COLUMNS), metadata))
 }

@@ -77,11 +77,11 @@ impl<S: Sink> Replay<S> {
                 let keep = self.state.outstanding() > 0;
                 self.sink.grace(self.graces.ends(attached, mark, *expedited, keep));
             }
-            What::BarrierBegin { barrier, rcu_works_flushed, .. } => {
+            What::BarrierBegin { barrier, rcu_works_flushed, .. } if barrier.is_for_frees() => {
                 let kind = (*barrier, *rcu_works_flushed);
                 self.barriers.begins(&self.state, &event, (mark, self.graces.ended()), kind);
             }
-            What::BarrierEnd { barrier, cache } => {
+            What::BarrierEnd { barrier, cache, .. } if barrier.is_for_frees() => {
                 let kind = (*barrier, *cache);
                 let row = self.barriers.ends(&self.state, &event, self.graces.ended(), kind);
                 row.into_iter().for_each(|row| self.sink.barrier(row));

@@ -6,7 +6,7 @@ use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event,
     event::{
-        CacheAddress, Cpu, FunctionAddress, Gap, LossReason, ObjectAddress, Scope, Site, Task, Time, What,
+        CacheAddress, Domain, Cpu, FunctionAddress, Gap, LossReason, ObjectAddress, Scope, Site, Task, Time, What,
     },
 };
 
@@ -82,6 +82,7 @@ impl Translate {
                 cache: UNTOLD,
                 function: FunctionAddress(0),
                 text: None,
+                domain: Domain::default(),
                 site: Site(0),
             },
             "rcu_invoke_callback" => What::CallbackRuns { object: head()?, cache: UNTOLD },
@@ -93,7 +94,7 @@ impl Translate {
                     comm: String::new(),
                 },
                 // After the wait; or at once, when another's had done it all.
-                "Inc2" | "EarlyExit" => What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None },
+                "Inc2" | "EarlyExit" => What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None, of: 0 },
                 _ => return Ok(None),
             },
             "rcu_grace_period" => match told.word(2)? {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use krcu_common::{BarrierKind, FreePath, QueueForm};
+use krcu_common::{BarrierKind, Flavour, FreePath, QueueForm};
 use krcu_model::{
     Event, State,
     event::{CacheAddress, Cpu, DeferredBy, ObjectAddress, Task, Time, What},
@@ -164,6 +164,7 @@ impl Gather {
             BarrierKind::Rcu => self.rcu_barriers.push((time, task, cpu)),
             BarrierKind::Kvfree => self.seen.called |= inside,
             BarrierKind::KvfreeOnCache => self.seen.sheaves = true,
+            _ => {}
         }
     }
 
@@ -299,15 +300,17 @@ impl Glance {
         let what = match &event.what {
             What::Gap(_) => return None,
             What::Queued { cache, form, .. } => About::Queued(*cache, *form),
-            What::CallbackQueued { cache, .. } => About::CallbackQueued(*cache),
+            What::CallbackQueued { cache, domain, .. } if domain.flavour == Flavour::Rcu => {
+                About::CallbackQueued(*cache)
+            }
             What::CallbackRuns { object, cache } => {
                 queued(object, cache).map_or(About::Else, About::CallbackRuns)
             }
             What::Freed { object, cache, path } => About::Freed(*path, queued(object, cache)),
             What::DestroyBegin { .. } => About::DestroyBegin,
             What::ShutdownBegin { .. } => About::Look,
-            What::BarrierBegin { barrier, .. } => About::BarrierBegin(*barrier),
-            What::BarrierEnd { barrier, .. } => About::BarrierEnd(*barrier),
+            What::BarrierBegin { barrier, .. } if barrier.is_for_frees() => About::BarrierBegin(*barrier),
+            What::BarrierEnd { barrier, .. } if barrier.is_for_frees() => About::BarrierEnd(*barrier),
             What::GraceBegin { expedited: false } => About::GraceBegin,
             What::GraceEnd { expedited: false } => About::GraceEnd,
             _ => About::Else,

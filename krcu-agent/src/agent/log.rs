@@ -215,6 +215,7 @@ fn write_verdict(told: &Told) {
         task = by.task,
         kfree_rcu = verdict.queued_by_kfree_rcu,
         call_rcu = verdict.queued_by_call_rcu,
+        others = Some(verdict.queued_by_others).filter(|objects| *objects > 0),
         leaked = verdict.leaked,
         late_frees = verdict.late_frees,
         wait_ns = verdict.wait_ns,

@@ -60,6 +60,18 @@ const SHEAF_END: Without = SHEAF.but_sees();
 const QUEUED: Without = Without::says("Deferred frees cannot be seen at all.");
 const CALLBACKS: Without =
     Without::blinds(Blind::Callbacks, "Objects queued by call_rcu() cannot be told from leaked ones.");
+const FLAVOURS: Without = Without::blinds(
+    Blind::Flavours,
+    "Callbacks of other kinds of RCU than call_rcu(), and works that callbacks queue, cannot be told from leaked objects.",
+);
+const FLAVOUR_BARRIERS: Without = Without::blinds(
+    Blind::Flavours,
+    "Whether a barrier of another kind of RCU, or a flush of works, ordered something before a destroy cannot be decided.",
+);
+const GOING: Without = Without::says(
+    "Whether a callback was outstanding when a module's exit function returned cannot be seen where the kernel waits before it frees \
+     the text.",
+);
 const CALLBACK_RUNS: Without = Without::blinds(
     Blind::CallbackRuns,
     "Whether a callback of call_rcu() had run when a destroy looked cannot be decided.",
@@ -87,6 +99,13 @@ const A_SHEAF: &[Reads] = &[
 ];
 const CALLBACK_LIST: &[Reads] =
     &[Reads { offset: |layout| layout.callback_list_head, name: "rcu_cblist.head" }];
+const WORK: &[Reads] = &[Reads { offset: |layout| layout.work_function, name: "work_struct.func" }];
+const RCU_WORK: &[Reads] = &[
+    Reads { offset: |layout| layout.work_function, name: "work_struct.func" },
+    Reads { offset: |layout| layout.rcu_work_head, name: "rcu_work.rcu" },
+    Reads { offset: |layout| layout.rcu_work_queue, name: "rcu_work.wq" },
+    Reads { offset: |layout| layout.pool_queue, name: "pool_workqueue.wq" },
+];
 const MODULE_NAME: &[Reads] = &[Reads { offset: |layout| layout.module_name, name: "module.name" }];
 
 /// A row has no default for what a missing program or a skipped run means: who adds one has to say it.
@@ -138,6 +157,24 @@ probes! {
         Barrier, leaves Conclusion, Misses BarrierEnd, without ON_CACHE;
     kvfree_on_cache_begin: Fentry &["kvfree_rcu_barrier_on_cache"], Optional, absent NothingToSee,
         Barrier, leaves Course, Misses BarrierBegin, without ON_CACHE;
+    srcu_barrier_end: Fexit &["srcu_barrier"], Optional, absent NothingToSee,
+        Barrier, leaves Conclusion, Misses BarrierEnd, without FLAVOUR_BARRIERS;
+    srcu_barrier_begin: Fentry &["srcu_barrier"], Optional, absent NothingToSee,
+        Barrier, leaves Course, Misses BarrierBegin, without FLAVOUR_BARRIERS;
+    tasks_barrier_end: Fexit TASKS_BARRIERS, Optional, absent NothingToSee,
+        Barrier, leaves Conclusion, Misses BarrierEnd, without FLAVOUR_BARRIERS;
+    tasks_barrier_begin: Fentry TASKS_BARRIERS, Optional, absent NothingToSee,
+        Barrier, leaves Course, Misses BarrierBegin, without FLAVOUR_BARRIERS;
+    workqueue_flush_end: Fexit &["__flush_workqueue"], Optional, absent NothingToSee,
+        Barrier, leaves Conclusion, Misses BarrierEnd, without FLAVOUR_BARRIERS;
+    workqueue_flush_begin: Fentry &["__flush_workqueue"], Optional, absent NothingToSee,
+        Barrier, leaves Course, Misses BarrierBegin, without FLAVOUR_BARRIERS;
+    work_flush_end: Fexit &["__flush_work"], Optional, absent Unseen,
+        Barrier, leaves Conclusion, Misses BarrierEnd, without FLAVOUR_BARRIERS, reads WORK;
+    work_flush_begin: Fentry &["__flush_work"], Optional, absent Unseen,
+        Barrier, leaves Course, Misses BarrierBegin, without FLAVOUR_BARRIERS, reads WORK;
+    rcu_work_flush_end: Fexit &["flush_rcu_work"], Optional, absent NothingToSee,
+        Barrier, leaves Conclusion, Misses BarrierEnd, without FLAVOUR_BARRIERS, reads RCU_WORK;
     // The event of the look tells how often a destroy flushed: a missed flush makes that event wrong.
     rcu_work_flushed_nested: Fentry &["flush_rcu_work"], Optional, absent NothingToSee,
         Barrier, leaves Course, SecondOf rcu_work_flushed, without NESTED;
@@ -200,6 +237,8 @@ probes! {
         Free, leaves Free, SecondOf callback_runs, without NESTED, reads CALLBACK_LIST;
     callback_runs: Fentry &["rcu_cblist_dequeue"], Optional, absent Unseen,
         Free, leaves Free, Misses CallbackRuns, without CALLBACK_RUNS, reads CALLBACK_LIST;
+    work_ran: BtfTracepoint &["workqueue_execute_end"], Optional, absent Unseen,
+        Free, leaves Free, Misses WorkRan, without FLAVOURS, reads RCU_WORK;
     freed_at_once: BtfTracepoint &["kmem_cache_free"], OnRequest, absent Unseen,
         Free, leaves Free, Misses FreedAtOnce, without ALLOCATIONS;
     freed_at_once_nested: BtfTracepoint &["kmem_cache_free"], OnRequest, absent Unseen,
@@ -210,6 +249,14 @@ probes! {
         Free, leaves Free, SecondOf freed_at_once_kfree, without ALLOCATIONS;
     module_freed: BtfTracepoint &["module_free"], Optional, absent NothingToSee,
         Module, leaves Module, Nothing, without MODULES, reads MODULE_NAME;
+    module_going: Fentry &["blocking_notifier_call_chain"], Optional, absent NothingToSee,
+        Module, leaves Queueing, Nothing, without GOING, reads MODULE_NAME;
+    work_queued: BtfTracepoint &["workqueue_queue_work"], Optional, absent Unseen,
+        Queue, leaves Queueing, Misses CallbackQueued, without FLAVOURS, reads RCU_WORK;
+    callback_queued_tasks: Fentry &["call_rcu_tasks_generic"], Optional, absent Unseen,
+        Queue, leaves Queueing, Misses CallbackQueued, without FLAVOURS;
+    callback_queued_srcu: Fentry &["call_srcu"], Optional, absent NothingToSee,
+        Queue, leaves Queueing, Misses CallbackQueued, without FLAVOURS;
     callback_queued_hurry: Fentry &["call_rcu_hurry"], Optional, absent NothingToSee,
         Queue, leaves Queueing, Misses CallbackQueued, without CALLBACKS;
     callback_queued: Fentry &["call_rcu"], Optional, absent Unseen,
@@ -233,6 +280,9 @@ probes! {
     module_loaded: BtfTracepoint &["module_load"], Optional, absent NothingToSee,
         Module, leaves Queueing, Nothing, without MODULES, reads MODULE_NAME;
 }
+
+/// Waits for callbacks of RCU for tasks, whose kind is its argument; where there is only one kind left, the second does it itself.
+const TASKS_BARRIERS: &[&str] = &["rcu_barrier_tasks_generic", "rcu_barrier_tasks"];
 
 /// Allocates several objects; newer kernels have the first.
 const ALLOCATORS: &[&str] = &["kmem_cache_alloc_bulk_noprof", "kmem_cache_alloc_bulk"];
@@ -260,8 +310,20 @@ pub fn of(program: &str) -> Option<&'static Entry> {
 pub const BATCHING: [&str; 2] = ["kfree_rcu_work", "kfree_rcu_monitor"];
 
 /// Variables and section ends whose addresses the probes need.
-pub const ADDRESSES: [&str; 6] =
-    ["page_offset_base", "vmalloc_base", "vmemmap_base", "__start_rodata", "__end_rodata", RCU_STATE];
+pub const ADDRESSES: [&str; 12] = [
+    "page_offset_base",
+    "vmalloc_base",
+    "vmemmap_base",
+    "__start_rodata",
+    "__end_rodata",
+    RCU_STATE,
+    "rcu_tasks",
+    "rcu_tasks_rude",
+    "rcu_tasks_trace",
+    "rcu_tasks_trace_srcu_struct",
+    "rcu_work_rcufn",
+    "module_notify_list",
+];
 
 /// The variable in which the kernel numbers grace periods.
 pub const RCU_STATE: &str = "rcu_state";
@@ -341,6 +403,11 @@ mod tests {
             ("rcu_barrier_begin", "rcu_barrier_end"),
             ("kvfree_barrier_begin", "kvfree_barrier_end"),
             ("kvfree_on_cache_begin", "kvfree_on_cache_end"),
+            ("srcu_barrier_begin", "srcu_barrier_end"),
+            ("tasks_barrier_begin", "tasks_barrier_end"),
+            ("workqueue_flush_begin", "workqueue_flush_end"),
+            ("work_flush_begin", "work_flush_end"),
+            ("rcu_work_flushed", "rcu_work_flush_end"),
         ] {
             assert!(leaving(end) < leaving(begin), "{end} goes after {begin}");
         }

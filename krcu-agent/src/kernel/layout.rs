@@ -68,6 +68,18 @@ pub struct Layout {
     /// `callback_head.func`.
     #[serde(default)]
     pub callback_function: Option<u32>,
+    /// `work_struct.func`.
+    #[serde(default)]
+    pub work_function: Option<u32>,
+    /// `rcu_work.rcu`.
+    #[serde(default)]
+    pub rcu_work_head: Option<u32>,
+    /// `rcu_work.wq`.
+    #[serde(default)]
+    pub rcu_work_queue: Option<u32>,
+    /// `pool_workqueue.wq`.
+    #[serde(default)]
+    pub pool_queue: Option<u32>,
     /// `rcu_state.gp_seq`.
     pub rcu_gp_seq: Option<u32>,
     /// `rcu_state.expedited_sequence`.
@@ -127,6 +139,10 @@ impl Layout {
             module_name: at("module", "name"),
             callback_list_head: at("rcu_cblist", "head"),
             callback_function: at("callback_head", "func"),
+            work_function: at("work_struct", "func"),
+            rcu_work_head: at("rcu_work", "rcu"),
+            rcu_work_queue: at("rcu_work", "wq"),
+            pool_queue: at("pool_workqueue", "wq"),
             rcu_gp_seq: at("rcu_state", "gp_seq"),
             rcu_expedited_sequence: at("rcu_state", "expedited_sequence"),
             read_only_cast: btf.function_number(READ_ONLY_CAST),

@@ -89,6 +89,7 @@ fn diagnostics(outcome: &Outcome, verdict: &FlatVerdict) -> String {
     let numbers = [
         ("queued_by_kfree_rcu", Some(verdict.queued_by_kfree_rcu)),
         ("queued_by_call_rcu", verdict.queued_by_call_rcu),
+        ("queued_by_others", Some(verdict.queued_by_others).filter(|objects| *objects > 0)),
         ("leaked", verdict.leaked),
         ("queued_twice", Some(verdict.queued_twice).filter(|twice| *twice > 0)),
         ("undecided", Some(verdict.undecided)),

@@ -9,7 +9,8 @@ use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State, Watch,
     event::{
-        CacheAddress, CacheFacts, Cpu, FunctionAddress, Leftover, ObjectAddress, Site, Task, Time, What,
+        CacheAddress, CacheFacts, Cpu, Domain, FunctionAddress, Leftover, ObjectAddress, Site, Task, Time,
+        What,
     },
     state::Blind,
 };
@@ -23,7 +24,7 @@ const BEGIN: What = What::BarrierBegin {
     site: Site(0),
     comm: String::new(),
 };
-const END: What = What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None };
+const END: What = What::BarrierEnd { barrier: BarrierKind::Rcu, cache: None, of: 0 };
 const EMPTY: What = What::ShutdownEnd { empty: Some(true), left: None };
 
 fn left(objects: u64) -> What {
@@ -32,7 +33,14 @@ fn left(objects: u64) -> What {
 
 fn callback(object: u64) -> What {
     let object = ObjectAddress(object * 64);
-    What::CallbackQueued { object, cache: CACHE, function: FUNCTION, text: None, site: Site(1) }
+    What::CallbackQueued {
+        object,
+        cache: CACHE,
+        function: FUNCTION,
+        text: None,
+        domain: Domain::default(),
+        site: Site(1),
+    }
 }
 
 fn ran(object: u64) -> [What; 2] {

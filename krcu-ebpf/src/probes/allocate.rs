@@ -10,7 +10,6 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    EbpfContext,
     helpers::generated::bpf_loop,
     macros::{btf_tracepoint, fentry, fexit},
     programs::{BtfTracePointContext, FEntryContext, FExitContext},
@@ -23,7 +22,7 @@ use krcu_common::{
 use super::{
     Hot, argument, first,
     free::{ARRAY_BOUND, batch_key},
-    nested,
+    nested, traced,
 };
 use crate::{
     kernel::{self, Owner, read},
@@ -204,11 +203,4 @@ fn gone(object: u64, cache: u64) {
     emit_of::<FreedAtOnce>(cache, Kind::FreedAtOnce, Wake::Later, |body| {
         body.write(FreedAtOnce { object, cache });
     });
-}
-
-/// The `n`th argument of a tracepoint, as a number. It is read like any memory, since loading it from the
-/// context would give a typed pointer to the verifier.
-#[inline(always)]
-fn traced(context: &BtfTracePointContext, n: u64) -> u64 {
-    read(context.as_ptr() as u64 + n * 8).unwrap_or(0)
 }

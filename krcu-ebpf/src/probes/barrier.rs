@@ -7,12 +7,13 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 use krcu_common::{
-    BarrierKind, Kind,
+    BarrierKind, Flavour, Kind,
     wire::{Barrier, COMM_BYTES, FLUSHES_UNKNOWN},
 };
 
-use super::{Hot, argument, first, nested};
+use super::{Hot, argument, first, nested, queue::srcu_flavour};
 use crate::{
+    config, followed, kernel,
     maps::DESTROYING,
     ring::{Wake, emit, task},
     site::site,
@@ -54,44 +55,133 @@ pub fn kvfree_on_cache_end(context: FExitContext) -> i32 {
     end(BarrierKind::KvfreeOnCache, argument(&context, 0))
 }
 
+/// Entry of `srcu_barrier(domain)`.
+#[fentry]
+pub fn srcu_barrier_begin(context: FEntryContext) -> i32 {
+    let domain = argument(&context, 0);
+    begin(&context, srcu_kind(domain), domain)
+}
+
+/// Return of `srcu_barrier()`.
+#[fexit]
+pub fn srcu_barrier_end(context: FExitContext) -> i32 {
+    let domain = argument(&context, 0);
+    let kind = srcu_kind(domain);
+    end(kind, if kind == BarrierKind::Srcu { domain } else { 0 })
+}
+
+#[inline(always)]
+fn srcu_kind(domain: u64) -> BarrierKind {
+    if srcu_flavour(domain) == Flavour::Srcu { BarrierKind::Srcu } else { BarrierKind::TasksTrace }
+}
+
+/// Entry of `rcu_barrier_tasks_generic(tasks)`, or of `rcu_barrier_tasks()` where that is the only one and does it itself.
+#[fentry]
+pub fn tasks_barrier_begin(context: FEntryContext) -> i32 {
+    begin(&context, tasks_kind(argument(&context, 0)), 0)
+}
+
+/// Return of the same.
+#[fexit]
+pub fn tasks_barrier_end(context: FExitContext) -> i32 {
+    end(tasks_kind(argument(&context, 0)), 0)
+}
+
+#[inline(always)]
+fn tasks_kind(tasks: u64) -> BarrierKind {
+    match tasks {
+        0 => BarrierKind::Tasks,
+        rude if rude == config!(rcu_tasks_rude_address) => BarrierKind::TasksRude,
+        trace if trace == config!(rcu_tasks_trace_address) => BarrierKind::TasksTrace,
+        _ => BarrierKind::Tasks,
+    }
+}
+
+/// Entry of `__flush_work(work, from_cancel)`, by which `flush_work()` and `cancel_work_sync()` wait. Only works of modules are
+/// told of.
+#[fentry]
+pub fn work_flush_begin(context: FEntryContext) -> i32 {
+    let work = argument(&context, 0);
+    if !followed::is_module_text(kernel::work_function(work)) {
+        return 0;
+    }
+    begin(&context, BarrierKind::Work, work)
+}
+
+/// Return of `__flush_work()`.
+#[fexit]
+pub fn work_flush_end(context: FExitContext) -> i32 {
+    let work = argument(&context, 0);
+    if !followed::is_module_text(kernel::work_function(work)) {
+        return 0;
+    }
+    end(BarrierKind::Work, work)
+}
+
+/// Entry of `__flush_workqueue(queue)`, which `flush_workqueue()`, `drain_workqueue()` and `destroy_workqueue()` call.
+#[fentry]
+pub fn workqueue_flush_begin(context: FEntryContext) -> i32 {
+    begin(&context, BarrierKind::Workqueue, argument(&context, 0))
+}
+
+/// Return of `__flush_workqueue()`.
+#[fexit]
+pub fn workqueue_flush_end(context: FExitContext) -> i32 {
+    end(BarrierKind::Workqueue, argument(&context, 0))
+}
+
+/// Return of `flush_rcu_work(rwork)`.
+#[fexit]
+pub fn rcu_work_flush_end(context: FExitContext) -> i32 {
+    let work = argument(&context, 0);
+    if !followed::is_module_text(kernel::work_function(work)) {
+        return 0;
+    }
+    end(BarrierKind::RcuWork, work + u64::from(config!(rcu_work_head_offset)))
+}
+
 /// Who calls it decides for whom it counts: barriers are rare, so each has its stack.
 #[inline(always)]
-fn begin(context: &FEntryContext, barrier: BarrierKind, cache: u64) -> i32 {
+fn begin(context: &FEntryContext, barrier: BarrierKind, of: u64) -> i32 {
     let comm = bpf_get_current_comm().unwrap_or_default();
-    told(Kind::BarrierBegin, barrier, cache, site(context, Kind::BarrierBegin), comm)
+    told(Kind::BarrierBegin, barrier, of, site(context, Kind::BarrierBegin), comm)
 }
 
 #[inline(always)]
-fn end(barrier: BarrierKind, cache: u64) -> i32 {
-    told(Kind::BarrierEnd, barrier, cache, 0, [0; COMM_BYTES])
+fn end(barrier: BarrierKind, of: u64) -> i32 {
+    told(Kind::BarrierEnd, barrier, of, 0, [0; COMM_BYTES])
 }
 
 #[inline(always)]
-fn told(kind: Kind, barrier: BarrierKind, cache: u64, site: u32, comm: [u8; COMM_BYTES]) -> i32 {
+fn told(kind: Kind, barrier: BarrierKind, of: u64, site: u32, comm: [u8; COMM_BYTES]) -> i32 {
     // SAFETY: only this task changes its entry, and the value is copied at once.
     let flushed = unsafe { DESTROYING.get(task()) }.copied().unwrap_or(0);
     let rcu_works_flushed = if flushed == FLUSHES_UNKNOWN { 0 } else { flushed };
     emit::<Barrier>(kind, Wake::Now, |body| {
-        body.write(Barrier { cache, barrier: barrier as u32, rcu_works_flushed, site, reserved: 0, comm });
+        body.write(Barrier { of, barrier: barrier as u32, rcu_works_flushed, site, reserved: 0, comm });
     });
     0
 }
 
-/// Entry of `flush_rcu_work()`. Newer kernels inline the barrier into the destroy. All that is left to see of
+/// Entry of `flush_rcu_work(rwork)`. Newer kernels inline the barrier into the destroy. All that is left to see of
 /// it is that it calls this function twice for every possible CPU.
 #[fentry]
 pub fn rcu_work_flushed(context: FEntryContext) -> i32 {
-    first(Hot::RcuWorkFlushed, &context, work_flushed)
+    first(Hot::RcuWorkFlushed, &context, || work_flushed(&context))
 }
 
 /// The second copy of `rcu_work_flushed`.
 #[fentry]
 pub fn rcu_work_flushed_nested(context: FEntryContext) -> i32 {
-    nested(Hot::RcuWorkFlushed, Kind::ShutdownBegin, &context, work_flushed)
+    nested(Hot::RcuWorkFlushed, Kind::ShutdownBegin, &context, || work_flushed(&context))
 }
 
 #[inline(always)]
-fn work_flushed() {
+fn work_flushed(context: &FEntryContext) {
+    let work = argument(context, 0);
+    if followed::is_module_text(kernel::work_function(work)) {
+        begin(context, BarrierKind::RcuWork, work + u64::from(config!(rcu_work_head_offset)));
+    }
     let task = task();
     // SAFETY: only this task changes its entry, and the value is copied at once.
     if let Some(flushed) = unsafe { DESTROYING.get(task) }.copied()

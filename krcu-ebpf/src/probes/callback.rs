@@ -2,8 +2,8 @@
 //!
 //! `rcu_do_batch()` takes each callback off its list with `rcu_cblist_dequeue()`, calls it, and asks for the
 //! next one. When it asks again, or puts back the rest of the list, the previous callback has returned. It
-//! keeps its thread free of softirqs meanwhile, so no other list runs in between. SRCU and Tasks RCU use the
-//! same function; nobody saw such a callback being queued.
+//! keeps its thread free of softirqs meanwhile, so no other list runs in between. SRCU and RCU for tasks use the
+//! same function, and ask until the list is empty.
 
 use aya_ebpf::{macros::fentry, programs::FEntryContext};
 use krcu_common::{
@@ -15,6 +15,7 @@ use super::{
     Hot, argument, first,
     free::{SEVERAL, batch_freed, batch_key},
     nested,
+    queue::is_rcu_work,
 };
 use crate::{
     config, followed,
@@ -54,7 +55,9 @@ fn runs(context: &FEntryContext) {
         Owner::Streamed(cache) => cache,
         other => {
             let function = read(head + u64::from(config!(callback_function_offset))).unwrap_or(0);
-            if !followed::is_module_text(function) {
+            if !followed::is_module_text(function)
+                && !(is_rcu_work(function) && followed::is_module_text(kernel::rcu_work_function(head)))
+            {
                 return count_filtered(Kind::CallbackRuns, &other);
             }
             ELSEWHERE

@@ -11,10 +11,11 @@ mod queue;
 
 use core::arch::asm;
 
-use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_func_arg};
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_func_arg, programs::BtfTracePointContext};
 use krcu_common::{Fate, Kind};
 
 use crate::{
+    kernel::read,
     maps::{DONE, DONE_HERE, DONE_HERE_PLACES, DONE_PLACES},
     ring::count,
 };
@@ -168,4 +169,11 @@ pub fn address_argument<Context: EbpfContext>(context: &Context, n: usize) -> u6
         asm!("{value} = -{value}", "{value} = -{value}", value = inout(reg) value, options(pure, nomem, nostack))
     };
     value
+}
+
+/// The `n`th argument of a tracepoint, as a number. It is read like any memory, since loading it from the
+/// context would give a typed pointer to the verifier.
+#[inline(always)]
+pub fn traced(context: &BtfTracePointContext, n: u64) -> u64 {
+    read(context.as_ptr() as u64 + n * 8).unwrap_or(0)
 }

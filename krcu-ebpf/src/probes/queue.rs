@@ -3,18 +3,23 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::{EbpfContext, macros::fentry, programs::FEntryContext};
+use aya_ebpf::{
+    EbpfContext,
+    macros::{btf_tracepoint, fentry},
+    programs::{BtfTracePointContext, FEntryContext},
+};
 use krcu_common::{
-    Kind, QueueForm,
+    Fate, Flavour, FreePath, Kind, QueueForm,
     config::OBJECT_IS_POINTER,
-    wire::{CallbackQueued, ELSEWHERE, Queued},
+    wire::{CallbackQueued, ELSEWHERE, Queued, WorkRan},
 };
 
-use super::{address_argument, argument, untyped_argument};
+use super::{address_argument, argument, free::batch_key, traced, untyped_argument};
 use crate::{
     config, followed,
-    kernel::{self, Owner},
-    ring::{Wake, count_filtered, emit_of},
+    kernel::{self, Owner, read},
+    maps::{BATCHES, CALLBACKS_RUNNING, WORKS},
+    ring::{Wake, count_filtered, emit, emit_of, lose},
     site::{name, site},
 };
 
@@ -92,6 +97,95 @@ fn callback(context: &FEntryContext) -> i32 {
     }
 }
 
+/// Entry of `call_srcu(domain, head, function)`. Newer kernels make it of `call_rcu_tasks_trace()`, with a domain of their own.
+#[fentry]
+pub fn callback_queued_srcu(context: FEntryContext) -> i32 {
+    let domain = argument(&context, 0);
+    let flavour = srcu_flavour(domain);
+    callback_of(&context, flavour, domain, (argument(&context, 1), argument(&context, 2)))
+}
+
+/// Entry of `call_rcu_tasks_generic(head, function, tasks)`, which queues for each kind of RCU for tasks.
+#[fentry]
+pub fn callback_queued_tasks(context: FEntryContext) -> i32 {
+    let flavour = tasks_flavour(argument(&context, 2));
+    callback_of(&context, flavour, 0, (argument(&context, 0), argument(&context, 1)))
+}
+
+/// The flavour of a domain of `call_srcu()`.
+#[inline(always)]
+pub fn srcu_flavour(domain: u64) -> Flavour {
+    let of_tasks = config!(rcu_tasks_trace_srcu_address);
+    if of_tasks != 0 && domain == of_tasks { Flavour::TasksTrace } else { Flavour::Srcu }
+}
+
+/// The flavour of a `struct rcu_tasks`.
+#[inline(always)]
+fn tasks_flavour(tasks: u64) -> Flavour {
+    if tasks == config!(rcu_tasks_rude_address) {
+        Flavour::TasksRude
+    } else if tasks == config!(rcu_tasks_trace_address) {
+        Flavour::TasksTrace
+    } else {
+        Flavour::Tasks
+    }
+}
+
+/// A callback of another kind of RCU. These are rare, so they take the long way.
+#[inline(always)]
+fn callback_of(context: &FEntryContext, flavour: Flavour, domain: u64, (head, function): (u64, u64)) -> i32 {
+    let cache = match kernel::owner(head) {
+        Owner::Streamed(cache) => cache,
+        _ if followed::is_module_text(function) => ELSEWHERE,
+        other => return not_streamed(Kind::CallbackQueued, &other),
+    };
+    let site = if config!(queue_stacks) != 0 { site(context, Kind::CallbackQueued) } else { 0 };
+    tell(CallbackQueued { head, cache, function, site, flavour: flavour as u32, domain });
+    0
+}
+
+/// `workqueue:workqueue_queue_work(cpu, pool, work)`: a callback that this thread is running may hand its object on to a work.
+#[btf_tracepoint]
+pub fn work_queued(context: BtfTracePointContext) -> i32 {
+    // SAFETY: the map's value, copied at once. A callback that this thread is running counts.
+    if CALLBACKS_RUNNING.get_ptr(0).is_none_or(|running| unsafe { running.read_volatile() } == 0)
+        || BATCHES.get_ptr(batch_key(FreePath::Callback)).is_none()
+    {
+        return 0;
+    }
+    let (pool, work) = (traced(&context, 1), traced(&context, 2));
+    let function = kernel::work_function(work);
+    // Of a work that belongs to queue_rcu_work() it was told already.
+    if !followed::is_module_text(function) || WORKS.get_ptr(work).is_some() {
+        return 0;
+    }
+    if WORKS.insert(work, work, 0).is_err() {
+        lose(0, Kind::WorkRan, Fate::MapFull);
+        return 0;
+    }
+    let domain = read(pool + u64::from(config!(pool_queue_offset))).unwrap_or(0);
+    let site = if config!(queue_stacks) != 0 { site(&context, Kind::CallbackQueued) } else { 0 };
+    let flavour = Flavour::Work as u32;
+    tell(CallbackQueued { head: work, cache: ELSEWHERE, function, site, flavour, domain });
+    0
+}
+
+/// `workqueue:workqueue_execute_end(work, function)`: the memory of the work may be gone.
+#[btf_tracepoint]
+pub fn work_ran(context: BtfTracePointContext) -> i32 {
+    if !followed::is_module_text(traced(&context, 1)) {
+        return 0;
+    }
+    let work = traced(&context, 0);
+    // SAFETY: the value is copied at once.
+    let Some(head) = (unsafe { WORKS.get(work) }).copied() else { return 0 };
+    let _ = WORKS.remove(work);
+    emit::<WorkRan>(Kind::WorkRan, Wake::Later, |body| {
+        body.write(WorkRan { head });
+    });
+    0
+}
+
 /// The long way to the cache of the object that a head lies in.
 #[inline(never)]
 fn queue_callback(context: *mut c_void) -> i32 {
@@ -105,7 +199,10 @@ fn queue_callback(context: *mut c_void) -> i32 {
 /// with the module, and the callback may free objects of the module's caches.
 #[inline(always)]
 fn queue_elsewhere(context: &FEntryContext, owner: &Owner) -> i32 {
-    if followed::is_module_text(argument(context, 1)) {
+    let function = argument(context, 1);
+    if followed::is_module_text(function)
+        || (is_rcu_work(function) && followed::is_module_text(kernel::rcu_work_function(argument(context, 0))))
+    {
         return stream_callback(context.as_ptr(), ELSEWHERE);
     }
     not_streamed(Kind::CallbackQueued, owner)
@@ -118,12 +215,40 @@ fn stream_callback(context: *mut c_void, cache: u64) -> i32 {
     if cache != ELSEWHERE && !kernel::is_in_direct_map(head) {
         return not_streamed(Kind::CallbackQueued, &Owner::NotSlab);
     }
-    name(function);
     let site = if config!(queue_stacks) != 0 { site(&context, Kind::CallbackQueued) } else { 0 };
-    emit_of::<CallbackQueued>(cache, Kind::CallbackQueued, Wake::Later, |body| {
-        body.write(CallbackQueued { head, cache, function, site, reserved: 0 });
-    });
+    if is_rcu_work(function) {
+        return stream_rcu_work(head, cache, site);
+    }
+    tell(CallbackQueued { head, cache, function, site, flavour: Flavour::Rcu as u32, domain: 0 });
     0
+}
+
+/// The callback of `queue_rcu_work()`, which queues the work: people know the function of the work.
+#[inline(never)]
+fn stream_rcu_work(head: u64, cache: u64, site: u32) -> i32 {
+    let work = kernel::rcu_work_of(head);
+    let domain = read(work + u64::from(config!(rcu_work_queue_offset))).unwrap_or(0);
+    let function = kernel::work_function(work);
+    if WORKS.insert(work, head, 0).is_err() {
+        lose(cache, Kind::WorkRan, Fate::MapFull);
+    }
+    tell(CallbackQueued { head, cache, function, site, flavour: Flavour::RcuWork as u32, domain });
+    0
+}
+
+/// Whether this is the callback of `queue_rcu_work()`.
+#[inline(always)]
+pub fn is_rcu_work(function: u64) -> bool {
+    let known = config!(rcu_work_function);
+    known != 0 && function == known
+}
+
+#[inline(always)]
+fn tell(queued: CallbackQueued) {
+    name(queued.function);
+    emit_of::<CallbackQueued>(queued.cache, Kind::CallbackQueued, Wake::Later, |body| {
+        body.write(queued);
+    });
 }
 
 #[inline(always)]

@@ -6,7 +6,7 @@
 
 use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
 
-use super::{CacheAddress, CacheFacts, FunctionAddress, Gap, Leftover, ObjectAddress, Site, What};
+use super::{CacheAddress, CacheFacts, Domain, FunctionAddress, Gap, Leftover, ObjectAddress, Site, What};
 
 macro_rules! ways {
     ($($way:ident $holds:ty, $meaning:literal;)*) => {
@@ -50,6 +50,8 @@ ways! {
     left Option<Leftover>, "What was left.";
     form QueueForm, "Which form of `kfree_rcu()`.";
     text Option<String>, "The module of a callback.";
+    domain Domain, "What a callback waits for; that of `call_rcu()` is left out.";
+    of u64, "What a barrier is of; 0 is left out.";
     symbol String, "A function as the kernel prints it.";
     path FreePath, "How objects are freed.";
     barrier BarrierKind, "Which barrier.";
@@ -97,17 +99,19 @@ fields! {
     ShutdownEnd { empty, left }
     CacheReleased { cache }
     Queued { object, cache, site, form }
-    CallbackQueued { object, cache, function, text, site }
+    CallbackQueued { object, cache, function, text, domain, site }
+    WorkRan { object }
     CallbackRuns { object, cache }
     Function { function, symbol }
     FreedAtOnce { object, cache }
     Freed { object, cache, path }
     BatchFreed { path }
     BarrierBegin { barrier, rcu_works_flushed, site, comm as comm_if_any }
-    BarrierEnd { barrier, cache as cache_if_any }
+    BarrierEnd { barrier, cache as cache_if_any, of }
     GraceBegin { expedited }
     GraceEnd { expedited }
     ModuleLoaded { name }
+    ModuleGoing { name }
     ModuleFreed { name }
     Site { site as site_of_frames, frames }
     Allocated { object, cache, site }

@@ -4,7 +4,7 @@
 //! Addresses, tasks and times are newtypes, so that the compiler tells them apart.
 
 use krcu_common::{
-    BarrierKind, FreePath, QueueForm,
+    BarrierKind, Flavour, FreePath, QueueForm,
     decode::{Body, Chosen},
     wire::{self, Header},
 };
@@ -54,6 +54,16 @@ pub struct Site(pub u32);
 /// lie at the same address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FunctionAddress(pub u64);
+
+/// The kind of RCU that a callback waits for, and of which one where there are several: of `call_srcu()` the `struct
+/// srcu_struct`, of works the `struct workqueue_struct`; else 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Domain {
+    /// The kind.
+    pub flavour: Flavour,
+    /// Its address.
+    pub address: u64,
+}
 
 /// What `kmem_cache_destroy()` and related functions say about a cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -183,9 +193,10 @@ pub enum What {
         /// The form of `kfree_rcu()`.
         form: QueueForm,
     },
-    /// `call_rcu()` was entered with a head that lies in an object.
+    /// `call_rcu()`, or its like of another kind of RCU, was entered with a head that lies in an object or a function in a
+    /// module's text; or a callback queues a work.
     CallbackQueued {
-        /// The head, which identifies its object.
+        /// The head, which identifies its object; of a work that a callback queues, the work.
         object: ObjectAddress,
         /// The object's cache.
         cache: CacheAddress,
@@ -193,8 +204,15 @@ pub enum What {
         function: FunctionAddress,
         /// The module in whose text the callback lies, if that is known.
         text: Option<String>,
+        /// What it waits for.
+        domain: Domain,
         /// The stack of the call.
         site: Site,
+    },
+    /// The function of a work has returned, of which a [`What::CallbackQueued`] told.
+    WorkRan {
+        /// The head or the work, as it was told.
+        object: ObjectAddress,
     },
     /// A callback of `call_rcu()` begins to run. It has returned when a [`What::BatchFreed`] with the path
     /// [`FreePath::Callback`] comes from the same task.
@@ -249,6 +267,9 @@ pub enum What {
         barrier: BarrierKind,
         /// The cache that it is for, in the per-cache form.
         cache: Option<CacheAddress>,
+        /// What it is of otherwise: the address of a `struct srcu_struct`, of the head in a `struct rcu_work`, of a work or of
+        /// a workqueue; else 0.
+        of: u64,
     },
     /// A grace period has begun. It covers what was queued before this event.
     GraceBegin {
@@ -265,7 +286,12 @@ pub enum What {
         /// Its name.
         name: String,
     },
-    /// A module's exit function has returned.
+    /// A module's exit function has returned. The kernel may wait for something before it frees the text.
+    ModuleGoing {
+        /// Its name.
+        name: String,
+    },
+    /// A module's text is freed.
     ModuleFreed {
         /// Its name.
         name: String,
@@ -414,13 +440,15 @@ impl What {
                 site: Site(b.site),
                 form: *form,
             },
-            Body::CallbackQueued(b) => What::CallbackQueued {
+            Body::CallbackQueued(Chosen(b, flavour)) => What::CallbackQueued {
                 object: ObjectAddress(b.head),
                 cache: CacheAddress(b.cache),
                 function: FunctionAddress(b.function),
                 text: None,
+                domain: Domain { flavour: *flavour, address: b.domain },
                 site: Site(b.site),
             },
+            Body::WorkRan(b) => What::WorkRan { object: ObjectAddress(b.head) },
             Body::CallbackRuns(b) => {
                 What::CallbackRuns { object: ObjectAddress(b.head), cache: CacheAddress(b.cache) }
             }
@@ -447,12 +475,14 @@ impl What {
                 comm: text(&b.comm),
             },
             Body::BarrierEnd(Chosen(b, barrier)) => {
-                let cache = (b.cache != 0).then_some(CacheAddress(b.cache));
-                What::BarrierEnd { barrier: *barrier, cache }
+                let is_of_cache = *barrier == BarrierKind::KvfreeOnCache;
+                let cache = (is_of_cache && b.of != 0).then_some(CacheAddress(b.of));
+                What::BarrierEnd { barrier: *barrier, cache, of: if is_of_cache { 0 } else { b.of } }
             }
             Body::GraceBegin(b) => What::GraceBegin { expedited: b.expedited != 0 },
             Body::GraceEnd(b) => What::GraceEnd { expedited: b.expedited != 0 },
             Body::ModuleLoaded(b) => What::ModuleLoaded { name: text(&b.get().name) },
+            Body::ModuleGoing(b) => What::ModuleGoing { name: text(&b.get().name) },
             Body::ModuleFreed(b) => What::ModuleFreed { name: text(&b.get().name) },
             Body::Site(b) => {
                 let b = b.get();

@@ -21,6 +21,8 @@ pub enum Blind {
     Frees,
     /// Callbacks given to `call_rcu()`.
     Callbacks,
+    /// Callbacks of some other kind of RCU than `call_rcu()`, or the works that callbacks queue.
+    Flavours,
     /// `rcu_barrier()`.
     RcuBarrier,
     /// The barriers that wait for `kfree_rcu()`, where the kernel has them.

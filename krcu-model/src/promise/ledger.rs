@@ -41,6 +41,8 @@ pub struct Ledger {
     pub grace_reached: u64,
     /// Callbacks of `call_rcu()` that have not run, by the address of their head.
     pub callbacks: BTreeMap<ObjectAddress, Waiting>,
+    /// Works that callbacks have queued, by the head or the work; those of `queue_rcu_work()` when their callback has run.
+    pub works: BTreeMap<ObjectAddress, Waiting>,
     /// RCU readers by task, with the object that each one holds and its cache, if it holds one.
     pub readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
     /// Objects that were allocated and have not been queued or freed.
@@ -62,6 +64,12 @@ pub struct Ledger {
 }
 
 impl Ledger {
+    /// Callbacks and works that have not run, by the address of their head.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = (&ObjectAddress, &Waiting)> {
+        let holds = |(_, work): &(&ObjectAddress, &Waiting)| !work.is_plain_work();
+        self.callbacks.iter().chain(self.works.iter().filter(holds))
+    }
+
     /// A normal grace period covers what was queued before it began, once it has ended. About an expedited
     /// one, it is only known that it was in flight at some time between its two events. So each of the two
     /// events covers what was queued before that event.

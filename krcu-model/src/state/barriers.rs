@@ -22,6 +22,8 @@ pub struct OpenBarrier {
     pub barrier: BarrierKind,
     /// When.
     pub begin: Mark,
+    /// It covers what was queued before this position, once it has returned.
+    pub reach: u64,
     /// Whether `flush_rcu_work()` called it, only because a batch happened to wait.
     pub by_chance: bool,
     /// Where from.
@@ -107,6 +109,11 @@ impl Callers {
             // Should this task destroy, nobody knows any more that it called one.
             further(&mut self.others.unknown, &oldest);
         }
+    }
+
+    /// When the newest of them returned.
+    pub(crate) fn newest(&self) -> Option<Time> {
+        self.others.anybody.as_ref().map(|barrier| barrier.returned)
     }
 
     /// The furthest of this task's own.

@@ -76,6 +76,11 @@ pub struct Cache {
     pub callbacks_waiting: u64,
     /// Callbacks that have begun and not returned.
     pub callbacks_running: u64,
+    /// Callbacks of other kinds of RCU, and works of `queue_rcu_work()`, that have not begun; only counted if their runs
+    /// can be seen.
+    pub others_waiting: u64,
+    /// Of these, what has begun and not returned.
+    pub others_running: u64,
     /// What was ever deferred.
     pub past: Past,
     /// How far the barriers for it alone reached, by their caller.
@@ -100,6 +105,8 @@ impl Cache {
             being_freed: 0,
             callbacks_waiting: 0,
             callbacks_running: 0,
+            others_waiting: 0,
+            others_running: 0,
             past: Past::default(),
             barriers: Callers::default(),
             doubt: Doubt::default(),
@@ -118,6 +125,8 @@ impl Cache {
             being_freed: self.being_freed,
             callbacks_waiting: self.callbacks_waiting,
             callbacks_running: self.callbacks_running,
+            others_waiting: self.others_waiting,
+            others_running: self.others_running,
         }
     }
 
@@ -140,10 +149,9 @@ impl Cache {
             *moment.stacks.entry(entry.stack).or_default() += 1;
             *moment.cpus.entry(entry.cpu).or_default() += 1;
         }
-        if self.callbacks_waiting > 0 {
+        if self.callbacks_waiting + self.others_waiting > 0 {
             let mut head_before: Option<ObjectAddress> = None;
-            for (head, waiting) in ledger.callbacks.iter().filter(|(_, waiting)| waiting.life == self.life.id)
-            {
+            for (head, waiting) in ledger.waiting().filter(|(_, waiting)| waiting.life == self.life.id) {
                 oldest = Some(oldest.map_or(waiting.queued, |oldest| oldest.min(waiting.queued)));
                 *moment.stacks.entry(waiting.stack).or_default() += 1;
                 *moment.cpus.entry(waiting.cpu).or_default() += 1;

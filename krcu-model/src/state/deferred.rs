@@ -1,10 +1,11 @@
 //! Deferred: one free that waits for its grace period, queued by `kfree_rcu()` or by `call_rcu()`.
 
-use krcu_common::QueueForm;
+use krcu_common::{Flavour, QueueForm};
 
 use crate::{
     event::{CacheAddress, Cpu, Task},
     state::{
+        domains::Deferral,
         function::FunctionId,
         id::{CacheId, DestroyId, Mark},
         stack::StackId,
@@ -26,7 +27,7 @@ pub struct Outstanding {
     pub form: QueueForm,
 }
 
-/// A callback of `call_rcu()` that has not run.
+/// A callback that has not run, or a work that a callback has queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
     /// The cache of the object that its head lies in.
@@ -41,8 +42,24 @@ pub struct Waiting {
     pub cpu: Cpu,
     /// The stack of the call.
     pub stack: StackId,
+    /// How it was deferred, where that was not by `call_rcu()`.
+    pub deferral: Option<Deferral>,
     /// The callback.
     pub function: FunctionId,
     /// The destroy that gave the memory of its object back before it ran.
     pub late_for: Option<DestroyId>,
+}
+
+impl Waiting {
+    /// Whether it is a work that a callback has queued by itself. What objects such a work frees is not known.
+    #[must_use]
+    pub fn is_plain_work(&self) -> bool {
+        self.deferral.is_some_and(|deferral| deferral.flavour == Flavour::Work)
+    }
+
+    /// Whether `queue_rcu_work()` queued it.
+    #[must_use]
+    pub fn is_rcu_work(&self) -> bool {
+        self.deferral.is_some_and(|deferral| deferral.flavour == Flavour::RcuWork)
+    }
 }

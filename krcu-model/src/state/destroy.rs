@@ -7,6 +7,7 @@ use crate::{
     state::{
         barriers::{Cover, Others},
         cache::{Doubt, Life},
+        domains::Reach,
         id::{DestroyId, Mark},
         moment::{Moment, Past},
         stack::StackId,
@@ -58,6 +59,8 @@ pub struct Coverage {
     pub callbacks: u64,
     /// Those of others, at the look.
     pub callbacks_by_others: Others,
+    /// For other kinds of deferral, how far the barriers of the same task and of others reach at the look.
+    pub domains: Vec<Reach>,
 }
 
 /// What happened between the entry and the end of the look.
@@ -81,6 +84,10 @@ pub struct Meanwhile {
 pub struct Foreign {
     /// How many had not returned when the look was over.
     pub waiting: u64,
+    /// Whether any was queued in the life of the cache.
+    pub any: bool,
+    /// Whether no barrier of the same task covers the last ones.
+    pub open: bool,
 }
 
 /// Deferred frees, and callbacks, that were seen after the look was over.
@@ -174,6 +181,17 @@ impl Destroy {
     #[must_use]
     pub fn callbacks_after(&self) -> u64 {
         self.after.counts.callbacks() + self.late.unknown_callbacks
+    }
+
+    /// The same for other kinds of RCU, and for works.
+    #[must_use]
+    pub fn others_after(&self) -> u64 {
+        self.after.counts.others()
+    }
+
+    /// The other kinds of deferral that no barrier of the same task orders before the destroy.
+    pub fn open_domains(&self) -> impl Iterator<Item = &Reach> {
+        self.coverage.domains.iter().filter(|reach| reach.is_open())
     }
 
     /// Whether no `rcu_barrier()` orders some callback of this cache before the destroy.

@@ -54,7 +54,7 @@ impl State {
             ids.retain(is_known);
         }
         self.unattributed.retain(|_, ids| !ids.is_empty());
-        for waiting in self.ledger.callbacks.values_mut() {
+        for waiting in self.ledger.callbacks.values_mut().chain(self.ledger.works.values_mut()) {
             waiting.late_for = waiting.late_for.filter(is_known);
         }
         let mut given_up = 0;

@@ -1,6 +1,8 @@
-//! Functions: the callbacks of `call_rcu()`, by their symbols.
+//! Functions: callbacks, by their symbols.
 
 use std::collections::BTreeMap;
+
+use krcu_common::Flavour;
 
 use crate::{
     event::FunctionAddress,
@@ -11,13 +13,15 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionId(pub u32);
 
-/// A callback of `call_rcu()`.
+/// A callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Function {
     /// Its symbol; the bare address if no symbol is known; `unknown` if there is no address either.
     pub name: String,
     /// The module in whose text it lies; `None` if it belongs to the kernel itself, or if that is not known.
     pub module: Option<String>,
+    /// The kind of RCU that it was given to.
+    pub flavour: Flavour,
 }
 
 /// How many functions are kept of one cache: those of its newest callbacks.
@@ -35,24 +39,34 @@ impl Functions {
     pub(crate) fn is_at(&mut self, address: FunctionAddress, symbol: &str) {
         let Frame { symbol, module } = Frame::parse(symbol);
         let name = symbol.strip_suffix("+0x0").unwrap_or(&symbol).to_owned();
-        let id = self.number(Function { name, module });
+        let id = self.number(Function { name, module, flavour: Flavour::Rcu });
         self.here.insert(address, id);
     }
 
-    /// The function at that address, in the text of this module if one is given.
-    pub(crate) fn at(&mut self, address: FunctionAddress, text: Option<&String>) -> FunctionId {
+    /// The function at that address as a callback of this kind of RCU, in the text of this module if one is given.
+    pub(crate) fn of_flavour(
+        &mut self,
+        address: FunctionAddress,
+        text: Option<&String>,
+        flavour: Flavour,
+    ) -> FunctionId {
+        let id = self.at(address, text);
+        if flavour == Flavour::Rcu { id } else { self.number(Function { flavour, ..self.get(id).clone() }) }
+    }
+
+    fn at(&mut self, address: FunctionAddress, text: Option<&String>) -> FunctionId {
         let known = self.here.get(&address).copied();
         if let Some(id) = known.filter(|id| text.is_none() || self.get(*id).module.as_ref() == text) {
             return id;
         }
         let name = if address.0 == 0 { "unknown".to_owned() } else { format!("{:#x}", address.0) };
-        let id = self.number(Function { name, module: text.cloned() });
+        let id = self.number(Function { name, module: text.cloned(), flavour: Flavour::Rcu });
         self.here.insert(address, id);
         id
     }
 
     pub(crate) fn get(&self, id: FunctionId) -> &Function {
-        static UNKNOWN: Function = Function { name: String::new(), module: None };
+        static UNKNOWN: Function = Function { name: String::new(), module: None, flavour: Flavour::Rcu };
         self.all.get(id.0 as usize).unwrap_or(&UNKNOWN)
     }
 

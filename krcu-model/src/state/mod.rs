@@ -10,6 +10,7 @@ use crate::{
     promise::{Violation, doubles::AllDoubles, ledger::Ledger},
     state::{
         barriers::Callers,
+        domains::Domains,
         freeing::Freeing,
         function::Functions,
         module::Modules,
@@ -22,6 +23,7 @@ pub use self::{
     cache::{Born, Cache, Doubt, Life},
     deferred::{Outstanding, Waiting},
     destroy::{Caller, Coverage, Destroy, Foreign, Late, Meanwhile, Shutdown},
+    domains::{Deferral, Deferrals, Reach},
     freed_by::FreedBy,
     id::{CacheId, DestroyId, Freer, Mark},
     module::{Abandoned, Text, Unload},
@@ -33,6 +35,7 @@ pub(crate) mod barriers;
 pub(crate) mod cache;
 pub(crate) mod deferred;
 pub(crate) mod destroy;
+pub(crate) mod domains;
 mod forget;
 pub(crate) mod freed_by;
 pub(crate) mod freeing;
@@ -69,6 +72,8 @@ pub struct State {
     pub(crate) after_older_barrier: bool,
     /// How far `rcu_barrier()` reaches.
     pub(crate) rcu_barriers: Callers,
+    /// How far the barriers of other kinds of RCU reach.
+    pub(crate) domains: Domains,
     pub(crate) freeing: Freeing,
     pub(crate) outstanding: u64,
     pub(crate) stacks: Vec<Stack>,
@@ -110,7 +115,8 @@ impl State {
     /// cannot be seen.
     #[must_use]
     pub fn callbacks_waiting_of(&self, cache: CacheAddress) -> u64 {
-        self.ledger.callbacks.values().filter(|waiting| waiting.cache == cache).count() as u64
+        let is_its = |waiting: &&Waiting| waiting.cache == cache && waiting.deferral.is_none();
+        self.ledger.callbacks.values().filter(is_its).count() as u64
     }
 
     /// Every call of `kmem_cache_destroy()` that is not forgotten, in the order of their entry.
@@ -168,18 +174,18 @@ impl State {
         let is_orphan = |waiting: &Waiting| waiting.late_for.is_some();
         if self.open_destroys.values().filter_map(|id| self.destroy(*id)).any(is_running)
             || !self.orphans.is_empty()
-            || self.ledger.callbacks.values().any(is_orphan)
+            || self.ledger.waiting().any(|(_, waiting)| is_orphan(waiting))
         {
             return true;
         }
         self.caches.values().any(|cache| {
             let Some(destroy) = cache.failed.and_then(|id| self.destroy(id)) else { return false };
             // If a cache is older than the probes, objects may be freed whose queueing was not seen.
-            let known = destroy.frees_after() + destroy.callbacks_after();
+            let known = destroy.frees_after() + destroy.callbacks_after() + destroy.others_after();
             let unexplained = destroy.life.born == Born::BeforeAttach
                 && !destroy.life.counted
                 && matches!(destroy.shutdown, Some(Shutdown::Left(Some(left))) if left.objects > known);
-            unexplained || !cache.outstanding.is_empty() || cache.callbacks_waiting > 0
+            unexplained || cache.counts().waiting() > 0
         })
     }
 }

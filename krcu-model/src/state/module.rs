@@ -7,6 +7,8 @@ use crate::{
     state::{
         barriers::{Cover, Others},
         cache::Life,
+        deferred::Waiting,
+        domains::{ByHome, Deferrals, Reach},
         function::Recent,
         id::{Freer, Mark},
         moment::{Moment, Queued},
@@ -20,8 +22,20 @@ pub struct Text {
     pub loaded: Option<Mark>,
     /// Callbacks that were ever queued.
     pub callbacks: Queued,
+    /// The last of each other kind of deferral.
+    pub others: Deferrals,
     /// The functions of the last ones.
     pub functions: Recent,
+    /// Where their heads are.
+    pub(crate) homes: ByHome,
+}
+
+impl Text {
+    /// Callbacks that were ever queued, of any kind.
+    #[must_use]
+    pub fn ever(&self) -> u64 {
+        self.callbacks.ever + self.others.ever()
+    }
 }
 
 /// A module whose exit function has returned: its text goes.
@@ -45,6 +59,8 @@ pub struct Unload {
     pub covered_since: Time,
     /// How far those of others reached.
     pub covered_by_others: Others,
+    /// For other kinds of deferral, how far the barriers of the same task and of others reached.
+    pub domains: Vec<Reach>,
 }
 
 impl Unload {
@@ -54,10 +70,17 @@ impl Unload {
         self.text.callbacks.last.is_some_and(|last| last.position >= self.covered)
     }
 
-    /// By whom it is covered then.
-    pub(crate) fn cover(&self) -> Cover<'_> {
+    /// The other kinds of deferral that no barrier of the unloading task orders before the text goes.
+    pub fn open_domains(&self) -> impl Iterator<Item = &Reach> {
+        self.domains.iter().filter(|reach| reach.is_open())
+    }
+
+    /// By whom each kind is covered that no barrier of the unloading task covers.
+    pub(crate) fn covers(&self) -> impl Iterator<Item = Cover<'_>> {
         let last = self.text.callbacks.last.map_or(0, |last| last.position);
-        self.covered_by_others.cover(last, Some(&self.module))
+        let of_rcu =
+            self.has_open_callbacks().then(|| self.covered_by_others.cover(last, Some(&self.module)));
+        of_rcu.into_iter().chain(self.open_domains().map(|reach| reach.cover(Some(&self.module))))
     }
 }
 
@@ -82,8 +105,10 @@ pub struct Abandoned {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Modules {
     pub(crate) loaded: BTreeMap<String, Text>,
-    /// Which thread runs a callback of which module's.
-    pub(crate) running: BTreeMap<Freer, String>,
+    /// Which thread runs which callback.
+    pub(crate) running: BTreeMap<Freer, Waiting>,
+    /// Modules whose exit function has returned and whose text is there.
+    pub(crate) going: BTreeMap<String, Unload>,
     pub(crate) unloads: Vec<Unload>,
     pub(crate) abandoned: Vec<Abandoned>,
     pub(crate) next: u64,
@@ -95,6 +120,7 @@ const MOST: usize = 1024;
 
 impl Modules {
     pub(crate) fn has_gone(&mut self, unload: Unload) {
+        let unload = Unload { number: self.next, ..unload };
         self.next += 1;
         keep(&mut self.unloads, unload);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::{
     event::{Cpu, Time},
     state::{
+        domains::Deferrals,
         freed_by::FreedBy,
         function::{FunctionId, Recent},
         id::Mark,
@@ -23,6 +24,10 @@ pub struct Counts {
     pub callbacks_waiting: u64,
     /// Callbacks that have begun and not returned.
     pub callbacks_running: u64,
+    /// Callbacks of other kinds of RCU, and works of `queue_rcu_work()`, that have not begun to run.
+    pub others_waiting: u64,
+    /// Of these, what has begun and not returned.
+    pub others_running: u64,
 }
 
 impl Counts {
@@ -38,16 +43,22 @@ impl Counts {
         self.callbacks_waiting + self.callbacks_running
     }
 
+    /// Callbacks of other kinds of RCU, and works of `queue_rcu_work()`.
+    #[must_use]
+    pub fn others(&self) -> u64 {
+        self.others_waiting + self.others_running
+    }
+
     /// Frees and callbacks that have not begun.
     #[must_use]
     pub fn waiting(&self) -> u64 {
-        self.outstanding + self.callbacks_waiting
+        self.outstanding + self.callbacks_waiting + self.others_waiting
     }
 
     /// Frees and callbacks that have begun.
     #[must_use]
     pub fn running(&self) -> u64 {
-        self.being_freed + self.callbacks_running
+        self.being_freed + self.callbacks_running + self.others_running
     }
 }
 
@@ -88,6 +99,8 @@ pub struct Past {
     pub frees: Queued,
     /// Callbacks handed to `call_rcu()` with a head in an object.
     pub callbacks: Queued,
+    /// The last of each other kind of deferral.
+    pub others: Deferrals,
     /// The functions of the last callbacks.
     pub functions: Recent,
     /// Deferred objects that were freed, by the way of freeing.
@@ -104,7 +117,7 @@ impl Past {
     #[must_use]
     pub fn is_deferred(&self) -> bool {
         let queued = self.frees.ever.saturating_sub(self.freed_by.within_call);
-        queued + self.callbacks.ever + self.unknown.frees + self.unknown.callbacks > 0
+        queued + self.callbacks.ever + self.others.ever() + self.unknown.frees + self.unknown.callbacks > 0
     }
 }
 

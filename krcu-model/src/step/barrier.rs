@@ -32,8 +32,16 @@ impl State {
             self.stack(stack).is_within("flush_rcu_work")
         };
         let by_chance = barrier == BarrierKind::Rcu && is_flush;
+        // A flush knows the works that are queued. Those of callbacks surely are, if an rcu_barrier() of the same task has
+        // returned before.
+        let reach = match barrier {
+            BarrierKind::Work | BarrierKind::Workqueue => {
+                self.rcu_barriers.of(task).map_or(0, |barrier| barrier.until)
+            }
+            _ => begin.position,
+        };
         let open = self.open_barriers.entry(task).or_default();
-        open.push(OpenBarrier { barrier, begin, by_chance, stack, comm });
+        open.push(OpenBarrier { barrier, begin, reach, by_chance, stack, comm });
     }
 
     pub(super) fn barrier_end(
@@ -42,6 +50,7 @@ impl State {
         task: Task,
         barrier: BarrierKind,
         address: Option<CacheAddress>,
+        of: u64,
     ) {
         let mut open = self.open_barriers.get_mut(&task);
         let place = open.as_ref().and_then(|open| open.iter().rposition(|entry| entry.barrier == barrier));
@@ -53,7 +62,7 @@ impl State {
         if open.is_empty() {
             self.open_barriers.remove(&task);
         }
-        let reach = ended.begin.position;
+        let reach = ended.reach;
         let OpenBarrier { by_chance, stack, .. } = ended;
         let returned = Returned {
             until: reach,
@@ -83,6 +92,13 @@ impl State {
                 self.check_rcu_barrier(end, task, &ended);
                 return;
             }
+            BarrierKind::Srcu
+            | BarrierKind::Tasks
+            | BarrierKind::TasksRude
+            | BarrierKind::TasksTrace
+            | BarrierKind::RcuWork
+            | BarrierKind::Work
+            | BarrierKind::Workqueue => return self.domains.returned(of, returned, stack),
             BarrierKind::Kvfree => {
                 self.barriers.returned(returned, stack, false);
                 if let Some(destroy) = inside {
@@ -111,7 +127,7 @@ impl State {
             (BarrierKind::KvfreeOnCache, Some(address)) => {
                 self.cache(address).doubt.after_older_barrier = true;
             }
-            (BarrierKind::Rcu | BarrierKind::KvfreeOnCache, _) => {}
+            _ => {}
         }
     }
 
@@ -163,7 +179,7 @@ impl State {
             (waiting.task == task && promise::covers(barrier.begin, waiting.queued))
                 || returned.is_some_and(|returned| *returned < barrier.begin.position)
         };
-        let callbacks = self.ledger.callbacks.iter();
+        let callbacks = self.ledger.callbacks.iter().filter(|(_, waiting)| waiting.deferral.is_none());
         let missed: Vec<_> = callbacks
             .filter(|(object, waiting)| is_covered(waiting, self.ledger.returned.get(object)))
             .map(|(object, waiting)| (waiting.queued, waiting.cache, waiting.life, *object))

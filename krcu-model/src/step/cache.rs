@@ -144,6 +144,7 @@ impl State {
         let at_look = self.moment(address);
         let foreign = self.destroys.get(&id).map(|destroy| self.foreign_to(destroy)).unwrap_or_default();
         let after_older_barrier = self.after_older_barrier;
+        let domains = self.caches.get(&address).map(|cache| self.domains.reach(&cache.past.others, task));
         let (Some(cache), Some(destroy)) = (self.caches.get_mut(&address), self.destroys.get_mut(&id)) else {
             return;
         };
@@ -171,6 +172,7 @@ impl State {
         destroy.coverage.frees_by_others = self.barriers.others().clone();
         destroy.coverage.frees_by_others.join(cache.barriers.others());
         destroy.coverage.callbacks_by_others = self.rcu_barriers.others().clone();
+        destroy.coverage.domains = domains.unwrap_or_default();
         destroy.looks(look, cache, at_look);
     }
 
@@ -243,6 +245,7 @@ impl State {
             if destroy.lingers {
                 destroy.after.counts.outstanding = cache.outstanding.len();
                 destroy.after.counts.callbacks_waiting = cache.callbacks_waiting;
+                destroy.after.counts.others_waiting = cache.others_waiting;
             } else {
                 // The end of its look went unseen.
                 destroy.look_is_over(&cache, &self.ledger, sees_runs);
@@ -259,8 +262,9 @@ impl State {
                 self.outstanding -= 1;
             }
         }
-        if cache.callbacks_waiting > 0 {
-            let of_cache = self.ledger.callbacks.values_mut().filter(|waiting| waiting.life == cache.life.id);
+        if cache.callbacks_waiting + cache.others_waiting > 0 {
+            let waiting = self.ledger.callbacks.values_mut().chain(self.ledger.works.values_mut());
+            let of_cache = waiting.filter(|waiting| waiting.life == cache.life.id);
             of_cache.for_each(|waiting| waiting.late_for = Some(id));
         }
     }
@@ -302,8 +306,9 @@ impl Destroy {
     fn look_is_over(&mut self, cache: &Cache, ledger: &Ledger, sees_runs: bool) {
         let (before, now) = (&self.at_look.past, &cache.past);
         let is_queued = before.frees.ever != now.frees.ever;
-        self.meanwhile.queued_while_looking =
-            is_queued || (sees_runs && before.callbacks.ever != now.callbacks.ever);
+        self.meanwhile.queued_while_looking = is_queued
+            || (sees_runs && before.callbacks.ever != now.callbacks.ever)
+            || before.others.ever() != now.others.ever();
         self.after =
             if self.meanwhile.queued_while_looking { cache.moment(ledger) } else { cache.numbers(ledger) };
         let from_batches = |freed_by: &FreedBy| freed_by.bulk + freed_by.list;

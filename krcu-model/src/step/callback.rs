@@ -1,16 +1,18 @@
-//! Callback: callbacks of `call_rcu()` whose head lies in an object are queued, begin to run and return.
+//! Callback: callbacks are queued, begin to run and return; some of them queue works, which run and return as well.
 
-use krcu_common::FreePath;
+use krcu_common::{Flavour, FreePath};
 
 use crate::{
-    event::{Blind, CacheAddress, Cpu, FunctionAddress, ObjectAddress, Site, Task},
+    event::{Blind, CacheAddress, Cpu, Domain, FunctionAddress, ObjectAddress, Site, Task},
     promise::doubles::Double,
     state::{
         State,
-        cache::Born,
+        cache::{Born, Cache},
         deferred::Waiting,
-        id::{Freer, Mark},
-        moment::Queued,
+        domains::Deferral,
+        id::{DestroyId, Freer, Mark},
+        moment::{Past, Queued},
+        stack::StackId,
     },
 };
 
@@ -22,42 +24,47 @@ pub(super) struct CallbackQueued<'a> {
     pub(super) cache: CacheAddress,
     pub(super) function: FunctionAddress,
     pub(super) text: Option<&'a String>,
+    pub(super) domain: Domain,
     pub(super) site: Site,
 }
 
 impl State {
     pub(super) fn callback_queued(&mut self, queued: Mark, task: Task, cpu: Cpu, what: &CallbackQueued<'_>) {
         let stack = self.stack_of(what.site);
-        let function = self.functions.at(what.function, what.text);
+        let function = self.functions.of_flavour(what.function, what.text, what.domain.flavour);
+        let deferral = Deferral::of(what.domain, what.head);
+        let (cache, life, late_for) = (what.cache, NO_LIFE, None);
+        let elsewhere = Waiting { cache, life, queued, task, cpu, stack, deferral, function, late_for };
+        if what.domain.flavour == Flavour::Work {
+            return self.callback_queues_work(Freer::of(task, cpu), what.head, elsewhere);
+        }
         let sees_runs = self.sees_callbacks_run();
-        self.text_has_callback(queued, function, stack);
         if what.cache == ELSEWHERE {
+            self.text_has_callback(&elsewhere);
             if sees_runs {
-                let (cache, life) = (what.cache, NO_LIFE);
-                let waiting = Waiting { cache, life, queued, task, cpu, stack, function, late_for: None };
-                self.callback_waits(what.head, waiting);
+                self.callback_waits(what.head, elsewhere);
             }
             return;
         }
         let cache = self.cache(what.cache);
-        cache.past.callbacks = Queued { ever: cache.past.callbacks.ever + 1, last: Some(queued), stack };
+        cache.past.is_queued(deferral, queued, stack);
         cache.past.functions.queued(function, queued);
         let object_size = cache.life.facts.object_size;
+        let waiting = Waiting { life: cache.life.id, ..elsewhere };
+        self.text_has_callback(&waiting);
         if !self.ledger.allocated.is_empty() {
             self.ledger.allocation_is_handed_over(what.head, object_size);
         }
         if !sees_runs {
             return;
         }
-        let cache = self.cache(what.cache);
-        cache.callbacks_waiting += 1;
-        let life = cache.life.id;
+        *self.cache(what.cache).waiting(deferral) += 1;
+        let life = waiting.life;
         self.ledger.returned.remove(&what.head);
         let second = (queued, Some(stack));
         if let Some(first) = self.queued_around(what.cache, what.head) {
             self.keep_double(what.cache, life, Double { first, second });
         }
-        let waiting = Waiting { cache: what.cache, life, queued, task, cpu, stack, function, late_for: None };
         if let Some(before) = self.callback_waits(what.head, waiting).filter(|before| before.life == life) {
             let first = (before.queued, before.stack);
             self.keep_double(what.cache, life, Double { first, second });
@@ -69,8 +76,36 @@ impl State {
         let before = self.ledger.callbacks.insert(head, waiting)?;
         // Its run went unseen, or there is none: one head waits once.
         let cache = self.caches.get_mut(&before.cache).filter(|cache| cache.life.id == before.life)?;
-        cache.callbacks_waiting -= 1;
+        *cache.waiting(before.deferral) -= 1;
         Some(before)
+    }
+
+    /// A callback that this thread runs has queued a work of its own module: it may have handed its object on to it.
+    fn callback_queues_work(&mut self, freer: Freer, head: ObjectAddress, work: Waiting) {
+        let Some(callback) = self.modules.running.get(&freer).copied() else { return };
+        let module = |function| self.functions.get(function).module.as_ref();
+        if module(callback.function).is_none() || module(callback.function) != module(work.function) {
+            return;
+        }
+        // Whatever covers the work has to cover the callback first, so it counts from when that was queued.
+        let Waiting { cache, life, queued, .. } = callback;
+        let work = Waiting { cache, life, queued, ..work };
+        self.text_has_callback(&work);
+        if let Some(cache) = self.caches.get_mut(&cache).filter(|cache| cache.life.id == life) {
+            cache.past.is_queued(work.deferral, queued, work.stack);
+            cache.past.functions.queued(work.function, queued);
+        }
+        self.ledger.works.insert(head, work);
+    }
+
+    /// The function of a work has returned.
+    pub(super) fn work_ran(&mut self, at: Mark, head: ObjectAddress) {
+        let Some(work) = self.ledger.works.remove(&head) else { return };
+        if work.is_plain_work() {
+            return;
+        }
+        let late_for = self.deferral_begins(at, &work);
+        self.tell_late(late_for, at);
     }
 
     /// A callback begins to run; its return is told by another event.
@@ -87,10 +122,15 @@ impl State {
             }
             return;
         };
-        self.text_runs(freer, waiting.function);
+        self.modules.running.insert(freer, waiting);
+        if waiting.is_rcu_work() {
+            // Its callback queues the work, which has yet to run.
+            self.ledger.works.insert(head, waiting);
+            return;
+        }
         if let Some(cache) = self.caches.get_mut(&waiting.cache).filter(|cache| cache.life.id == waiting.life)
         {
-            cache.callbacks_running += 1;
+            *cache.running(waiting.deferral) += 1;
             self.freeing.begin((freer, FreePath::Callback), waiting.cache);
         }
     }
@@ -99,27 +139,39 @@ impl State {
     pub(super) fn callback_begins(&mut self, at: Mark, head: ObjectAddress) -> Option<Waiting> {
         self.ledger.returned.remove(&head);
         let waiting = self.ledger.callbacks.remove(&head)?;
-        let owner = (waiting.cache, waiting.life);
-        self.check_grace(at, head, owner, waiting.queued);
-        self.check_readers(at, head, owner);
-        let late_for = match self.caches.get_mut(&waiting.cache).filter(|cache| cache.life.id == waiting.life)
-        {
+        if waiting.deferral.is_none() {
+            let owner = (waiting.cache, waiting.life);
+            self.check_grace(at, head, owner, waiting.queued);
+            self.check_readers(at, head, owner);
+        }
+        if !waiting.is_rcu_work() {
+            let late_for = self.deferral_begins(at, &waiting);
+            self.tell_late(late_for, at);
+        }
+        Some(waiting)
+    }
+
+    /// Counts a callback or a work as one that no longer waits. Returns the destroy that it comes too late for.
+    fn deferral_begins(&mut self, at: Mark, waiting: &Waiting) -> Option<DestroyId> {
+        match self.caches.get_mut(&waiting.cache).filter(|cache| cache.life.id == waiting.life) {
             Some(cache) => {
-                cache.callbacks_waiting -= 1;
+                *cache.waiting(waiting.deferral) -= 1;
                 cache.past.freed_by.count(FreePath::Callback);
                 cache.past.last_freed = Some(at.time);
                 cache.looked
             }
             None => waiting.late_for,
-        };
+        }
+    }
+
+    fn tell_late(&mut self, late_for: Option<DestroyId>, at: Mark) {
         if let Some(destroy) = late_for.and_then(|id| self.destroys.get_mut(&id)) {
             destroy.late.free(at.time);
         }
-        Some(waiting)
     }
 
-    /// A callback whose queueing was not seen. `call_srcu()` queues such callbacks. In a cache that is older
-    /// than the probes, it may also have been queued before they were attached.
+    /// A callback whose queueing was not seen. In a cache that is older than the probes, it may have been queued before they
+    /// were attached. A kernel may also hide calls of some kind of RCU.
     fn unknown_callback_runs(&mut self, at: Mark, freer: Freer, head: ObjectAddress, address: CacheAddress) {
         let sees_runs = self.sees_callbacks_run();
         if !self.ledger.allocated.is_empty() {
@@ -151,5 +203,27 @@ impl State {
     #[must_use]
     pub fn sees_callbacks_run(&self) -> bool {
         !self.watch.blind.contains(&Blind::CallbackRuns)
+    }
+}
+
+impl Past {
+    /// One more callback was queued.
+    fn is_queued(&mut self, deferral: Option<Deferral>, queued: Mark, stack: StackId) {
+        match deferral {
+            None => self.callbacks = Queued { ever: self.callbacks.ever + 1, last: Some(queued), stack },
+            Some(deferral) => self.others.queued(deferral, Queued { ever: 1, last: Some(queued), stack }),
+        }
+    }
+}
+
+impl Cache {
+    /// The count of such callbacks that wait.
+    fn waiting(&mut self, deferral: Option<Deferral>) -> &mut u64 {
+        if deferral.is_none() { &mut self.callbacks_waiting } else { &mut self.others_waiting }
+    }
+
+    /// The count of such callbacks that run.
+    pub(super) fn running(&mut self, deferral: Option<Deferral>) -> &mut u64 {
+        if deferral.is_none() { &mut self.callbacks_running } else { &mut self.others_running }
     }
 }

@@ -117,13 +117,11 @@ impl State {
     }
 
     pub(super) fn batch_freed(&mut self, freer: Freer, path: FreePath) {
-        if path == FreePath::Callback {
-            self.modules.running.remove(&freer);
-        }
+        let callback = (path == FreePath::Callback).then(|| self.modules.running.remove(&freer)).flatten();
         for (address, count) in self.freeing.end((freer, path)) {
             if let Some(cache) = self.caches.get_mut(&address) {
                 let running = match path {
-                    FreePath::Callback => &mut cache.callbacks_running,
+                    FreePath::Callback => cache.running(callback.and_then(|callback| callback.deferral)),
                     FreePath::Bulk | FreePath::Single | FreePath::Sheaf => &mut cache.being_freed,
                 };
                 *running = running.saturating_sub(count);

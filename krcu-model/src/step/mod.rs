@@ -57,10 +57,12 @@ impl State {
                 self.freed(mark, Freer::of(task, cpu), object, cache, path);
             }
             What::BatchFreed { path } => self.batch_freed(Freer::of(task, cpu), path),
-            What::CallbackQueued { object: head, cache, function, text, site } => {
+            What::CallbackQueued { object: head, cache, function, text, domain, site } => {
                 let text = text.as_ref();
-                self.callback_queued(mark, task, cpu, &CallbackQueued { head, cache, function, text, site });
+                let what = CallbackQueued { head, cache, function, text, domain, site };
+                self.callback_queued(mark, task, cpu, &what);
             }
+            What::WorkRan { object } => self.work_ran(mark, object),
             What::CallbackRuns { object, cache } => {
                 self.callback_runs(mark, Freer::of(task, cpu), object, cache);
             }
@@ -87,8 +89,9 @@ impl State {
                 let stack = self.stack_of(site);
                 self.barrier_begin(mark, task, barrier, rcu_works_flushed, stack, comm);
             }
-            What::BarrierEnd { barrier, cache } => self.barrier_end(mark, task, barrier, cache),
+            What::BarrierEnd { barrier, cache, of } => self.barrier_end(mark, task, barrier, cache, of),
             What::ModuleLoaded { name } => self.module_loaded(mark, name),
+            What::ModuleGoing { name } => self.module_going(mark, task, &name),
             What::ModuleFreed { name } => {
                 for id in self.unattributed.remove(&task).unwrap_or_default() {
                     if let Some(destroy) = self.destroys.get_mut(&id) {

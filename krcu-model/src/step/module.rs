@@ -1,16 +1,17 @@
 //! Modules: loaded, and gone with what their text had left to do.
 
 use crate::{
-    event::{CacheAddress, Task, Time},
+    event::{CacheAddress, ObjectAddress, Task, Time},
     state::{
         State,
         cache::{Born, Cache},
         deferred::Waiting,
         destroy::{Destroy, Foreign},
+        domains::Deferral,
         function::FunctionId,
-        id::{CacheId, Freer, Mark},
+        id::{CacheId, Mark},
         module::{Abandoned, Text, Unload},
-        moment::Moment,
+        moment::{Moment, Queued},
         stack::StackId,
     },
 };
@@ -26,45 +27,58 @@ impl State {
     }
 
     /// A callback was queued: its function's module has one more.
-    pub(super) fn text_has_callback(&mut self, queued: Mark, function: FunctionId, stack: StackId) {
+    pub(super) fn text_has_callback(&mut self, waiting: &Waiting) {
+        let Waiting { queued, function, stack, deferral, life, .. } = *waiting;
         let Some(module) = &self.functions.get(function).module else { return };
         if !self.modules.loaded.contains_key(module) {
             self.modules.loaded.insert(module.clone(), Text::default());
         }
         let Some(text) = self.modules.loaded.get_mut(module) else { return };
-        text.callbacks.ever += 1;
-        text.callbacks.last = Some(queued);
-        text.callbacks.stack = stack;
+        let last = Some(queued);
+        match deferral {
+            None => text.callbacks = Queued { ever: text.callbacks.ever + 1, last, stack },
+            Some(deferral) => text.others.queued(deferral, Queued { ever: 1, last, stack }),
+        }
         text.functions.queued(function, queued);
+        text.homes.queued(life, deferral, queued);
     }
 
-    /// A thread begins to run a callback.
-    pub(super) fn text_runs(&mut self, freer: Freer, function: FunctionId) {
-        if let Some(module) = &self.functions.get(function).module {
-            self.modules.running.insert(freer, module.clone());
+    /// Its exit function has returned. What is outstanding now the exit has not waited for, whatever the kernel waits for
+    /// before it frees the text.
+    pub(super) fn module_going(&mut self, at: Mark, task: Task, name: &str) {
+        if let Some(unload) = self.unload(at, task, name) {
+            self.modules.going.insert(name.to_owned(), unload);
         }
     }
 
     pub(super) fn module_freed(&mut self, at: Mark, task: Task, name: &str) {
         self.leaves_behind(at, task, name);
-        let text = self.modules.loaded.remove(name).unwrap_or_default();
-        if text.callbacks.ever == 0 {
-            return;
+        let going = self.modules.going.remove(name).filter(|unload| unload.task == task);
+        if let Some(unload) = going.or_else(|| self.unload(at, task, name)) {
+            self.modules.has_gone(unload);
         }
+        self.modules.loaded.remove(name);
+        let functions = &self.functions;
+        self.ledger.works.retain(|_, work| functions.get(work.function).module.as_deref() != Some(name));
+    }
+
+    /// What is known of the callbacks of a module that goes; none if it has never queued any.
+    fn unload(&self, at: Mark, task: Task, name: &str) -> Option<Unload> {
+        let text = self.modules.loaded.get(name).filter(|text| text.ever() > 0)?.clone();
         let left = self.left_of(name);
         let barrier = self.rcu_barriers.of(task);
-        let unload = Unload {
-            number: self.modules.next,
+        Some(Unload {
+            number: 0,
             module: name.to_owned(),
             task,
             at,
+            domains: self.domains.reach(&text.others, task),
             text,
             left,
             covered: barrier.map_or(0, |barrier| barrier.until),
             covered_since: barrier.map_or(Time::default(), |barrier| barrier.began),
             covered_by_others: self.rcu_barriers.others().clone(),
-        };
-        self.modules.has_gone(unload);
+        })
     }
 
     /// The callbacks in the text of a cache's module whose heads lie in no object of the cache.
@@ -72,15 +86,26 @@ impl State {
         let born = if let Born::Watched { stack, .. } = destroy.life.born { Some(stack) } else { None };
         let of_stack = |stack: StackId| self.stack(stack).module();
         let module = born.and_then(of_stack).or_else(|| of_stack(destroy.caller.stack));
-        let Some((module, _)) = module.and_then(|module| self.modules.loaded.get_key_value(module)) else {
+        let Some((module, text)) = module.and_then(|module| self.modules.loaded.get_key_value(module)) else {
             return Foreign::default();
         };
-        let is_foreign = |waiting: &&Waiting| {
+        let is_foreign = |(_, waiting): &(&ObjectAddress, &Waiting)| {
             waiting.life != destroy.life.id
                 && self.functions.get(waiting.function).module.as_ref() == Some(module)
         };
-        let waiting = self.ledger.callbacks.values().filter(is_foreign).count() as u64;
-        Foreign { waiting }
+        let waiting =
+            self.ledger.callbacks.iter().chain(&self.ledger.works).filter(is_foreign).count() as u64;
+        let since = if let Born::Watched { at, .. } = destroy.life.born { at.position } else { 0 };
+        let covered = |deferral: Option<Deferral>| match deferral {
+            None => destroy.coverage.callbacks,
+            Some(deferral) => self.domains.own(deferral, destroy.caller.task),
+        };
+        let mut foreign = Foreign { waiting, ..Foreign::default() };
+        for (deferral, last) in text.homes.foreign(destroy.life.id, since) {
+            foreign.any = true;
+            foreign.open |= last.position >= covered(deferral);
+        }
+        foreign
     }
 
     /// The caches that the module has created, and that nobody has ever asked to destroy.
@@ -110,15 +135,28 @@ impl State {
         let mut left = Moment::default();
         let is_its = |function: FunctionId| self.functions.get(function).module.as_deref() == Some(module);
         let mut oldest = None;
-        for waiting in self.ledger.callbacks.values().filter(|waiting| is_its(waiting.function)) {
-            left.counts.callbacks_waiting += 1;
+        let waiting = self.ledger.callbacks.values().chain(self.ledger.works.values());
+        for waiting in waiting.filter(|waiting| is_its(waiting.function)) {
+            let counts = &mut left.counts;
+            let of_kind = if waiting.deferral.is_none() {
+                &mut counts.callbacks_waiting
+            } else {
+                &mut counts.others_waiting
+            };
+            *of_kind += 1;
             *left.functions.entry(waiting.function).or_default() += 1;
             *left.stacks.entry(waiting.stack).or_default() += 1;
             *left.cpus.entry(waiting.cpu).or_default() += 1;
             oldest = Some(oldest.map_or(waiting.queued, |oldest: Mark| oldest.min(waiting.queued)));
         }
-        let running = self.modules.running.values().filter(|of| *of == module).count() as u64;
-        left.counts.callbacks_running = running;
+        for running in self.modules.running.values().filter(|running| is_its(running.function)) {
+            match running.deferral {
+                None => left.counts.callbacks_running += 1,
+                // That of `queue_rcu_work()` is among the works.
+                Some(_) if running.is_rcu_work() => {}
+                Some(_) => left.counts.others_running += 1,
+            }
+        }
         left.oldest = oldest.map(|oldest| oldest.time);
         left
     }

@@ -36,15 +36,20 @@ impl Case<'_> {
             return 0;
         }
         let returned = self.destroy.past().freed_by.callback;
-        let waiting = self.destroy.after.counts.callbacks();
+        let waiting = self.destroy.after.counts.callbacks() + self.destroy.after.counts.others();
         self.destroy.handed_over.map_or(returned, |held| held.saturating_sub(waiting).min(returned))
     }
 
     /// What is known before anything is decided.
     pub(crate) fn undecided(&self) -> Decision {
-        let frees = self.destroy.judged_at().counts.frees();
+        let counts = self.destroy.judged_at().counts;
         Decision {
-            left: Left { frees, callbacks: self.callbacks_left(), ..Left::default() },
+            left: Left {
+                frees: counts.frees(),
+                callbacks: self.callbacks_left(),
+                others: counts.others(),
+                ..Left::default()
+            },
             ..Decision::default()
         }
     }

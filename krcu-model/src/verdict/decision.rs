@@ -19,6 +19,8 @@ pub struct Left {
     pub frees: u64,
     /// Objects whose callback of `call_rcu()` had not run; absent if that is not known.
     pub callbacks: Option<u64>,
+    /// Objects that wait for another kind of RCU than `call_rcu()` does, or for a work.
+    pub others: u64,
     /// Objects that nobody queued; absent if that is not known.
     pub leaked: Option<u64>,
     /// Objects of which it is not known whether they were queued.

@@ -28,10 +28,11 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     }
     // Objects that were being freed when the look began were free when the kernel checked the slabs.
     let callbacks = case.callbacks_if_known(&decision.left, after.callbacks_waiting);
-    decision.left = Left { frees: 0, callbacks, leaked: Some(0), undecided: 0 };
-    if after.callbacks_waiting > 0 {
+    let (others, waiting) = (after.others_waiting, after.callbacks_waiting + after.others_waiting);
+    decision.left = Left { frees: 0, callbacks, others, leaked: Some(0), undecided: 0 };
+    if waiting > 0 {
         decision.ordering = Ordering::Unordered;
-        let note = Note::CallbacksOutliveMemory(after.callbacks_waiting);
+        let note = Note::CallbacksOutliveMemory(waiting);
         return decision.is(VerdictKind::Pending).note(note);
     }
     // Nothing was left, so everything that an unseen call queued has been freed. If the queueing of each
@@ -42,10 +43,18 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     }
     let unseen_queue_before = destroy.past().unknown.frees > 0 && destroy.coverage.frees == 0;
     let unordered_frees = destroy.has_uncovered_frees() || unseen_queue_before;
-    if unordered_frees || destroy.has_open_callbacks() {
+    let has_open_domains = destroy.open_domains().next().is_some();
+    if unordered_frees || destroy.has_open_callbacks() || has_open_domains {
         return unordered(case, unordered_frees, decision);
     }
-    let is_deferred = destroy.past().is_deferred();
+    if destroy.foreign.open {
+        decision.ordering = Ordering::Unknown;
+        return decision.because(Reason::HeadsElsewhere, Unseen::FreedByForeign);
+    }
+    if case.is_blind(Blind::Flavours) && destroy.past().unknown.unexplained > 0 {
+        return decision.because(Reason::BlindFlavours, Unseen::BlindFlavours);
+    }
+    let is_deferred = destroy.past().is_deferred() || destroy.foreign.any;
     decision.ordering = if is_deferred { Ordering::Ordered } else { Ordering::NothingDeferred };
     if let Some(waited) = waited(case) {
         decision.ordering = Ordering::Ordered;
@@ -69,19 +78,30 @@ fn unordered(case: &Case<'_>, unordered_frees: bool, mut decision: Decision) -> 
     let frees = (unordered_frees && doubt.is_none()).then(|| destroy.frees_cover(module.as_deref()));
     let callbacks_prove = destroy.has_open_callbacks() && !case.is_blind(Blind::RcuBarrier);
     let callbacks = callbacks_prove.then(|| destroy.callbacks_cover(module.as_deref()));
-    let covers: Vec<Cover<'_>> = frees.into_iter().chain(callbacks).collect();
+    let domains = (!case.is_blind(Blind::Flavours)).then(|| destroy.open_domains());
+    let domains = domains.into_iter().flatten().map(|reach| reach.cover(module.as_deref()));
+    let covers: Vec<Cover<'_>> = frees.into_iter().chain(callbacks).chain(domains).collect();
     if !covers.is_empty() {
-        return by_others(case, &covers, decision);
+        let look = destroy.look.unwrap_or(destroy.begin).time;
+        return by_others(case.state, &covers, look, decision);
     }
     decision = match doubt {
         Some((reason, unseen)) => decision.because(reason, unseen),
+        None if case.is_blind(Blind::Flavours) && !destroy.has_open_callbacks() => {
+            decision.because(Reason::BlindFlavours, Unseen::BlindFlavours)
+        }
         None => decision.because(Reason::BlindRcuBarrier, Unseen::BlindRcuBarrier),
     };
     decision
 }
 
 /// Whether barriers of others were luck, or are not known to be none. What no barrier covers proves the first.
-fn by_others(case: &Case<'_>, covers: &[Cover<'_>], mut decision: Decision) -> Decision {
+pub(crate) fn by_others(
+    state: &State,
+    covers: &[Cover<'_>],
+    until: Time,
+    mut decision: Decision,
+) -> Decision {
     let lucky = covers.iter().find_map(|cover| match cover {
         Cover::Luck(barrier) => Some(*barrier),
         _ => None,
@@ -90,8 +110,7 @@ fn by_others(case: &Case<'_>, covers: &[Cover<'_>], mut decision: Decision) -> D
     if is_nobodys || lucky.is_some() {
         decision.ordering = Ordering::Unordered;
         if let Some(barrier) = lucky.filter(|_| !is_nobodys) {
-            let look = case.destroy.look.unwrap_or(case.destroy.begin).time;
-            decision.lucky = Some(lucky_barrier(case.state, barrier, look));
+            decision.lucky = Some(lucky_barrier(state, barrier, until));
             decision = decision.note(Note::LuckyBarrier);
         }
         return decision.is(VerdictKind::Unordered);
@@ -103,7 +122,7 @@ fn by_others(case: &Case<'_>, covers: &[Cover<'_>], mut decision: Decision) -> D
 }
 
 /// The barrier of somebody else that happened to run before a moment.
-pub(crate) fn lucky_barrier(state: &State, barrier: &Returned, moment: Time) -> LuckyBarrier {
+fn lucky_barrier(state: &State, barrier: &Returned, moment: Time) -> LuckyBarrier {
     LuckyBarrier {
         function: barrier.kind.function().to_owned(),
         comm: barrier.comm.clone(),

@@ -1,5 +1,6 @@
 //! Evidence: what else is known about a verdict. Counts are numbers of objects; times are in nanoseconds.
 
+use krcu_common::Flavour;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -38,6 +39,34 @@ pub struct CallbackCount {
     pub function: String,
     /// The module in whose text it lies; absent if it belongs to the kernel itself.
     pub module: Option<String>,
+    /// The kind of RCU that it was given to, or that it is a work: `srcu`, `tasks`, `tasks_rude`, `tasks_trace`, `rcu_work`,
+    /// `work`. Left out for `call_rcu()`.
+    #[serde(default, skip_serializing_if = "flavour_word::is_rcu", with = "flavour_word")]
+    #[cfg_attr(feature = "schema", schemars(with = "String"))]
+    pub flavour: Flavour,
+}
+
+/// A flavour in JSON: its word.
+mod flavour_word {
+    use krcu_common::Flavour;
+    use serde::{Deserialize as _, Deserializer, Serializer, de::Error as _};
+
+    use crate::script::Word as _;
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    pub(super) fn is_rcu(flavour: &Flavour) -> bool {
+        *flavour == Flavour::Rcu
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    pub(super) fn serialize<S: Serializer>(flavour: &Flavour, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(flavour.word())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Flavour, D::Error> {
+        let word = String::deserialize(from)?;
+        Flavour::of_word(&word).ok_or_else(|| D::Error::custom(format!("`{word}` is no flavour of RCU")))
+    }
 }
 
 /// Who destroyed the cache.

@@ -20,6 +20,8 @@ struct Split {
     frees: u64,
     /// Objects of `call_rcu()`.
     callbacks: u64,
+    /// Objects of other kinds of RCU.
+    others: u64,
     /// The number of waiting callbacks beyond the number of objects that are left.
     excess: u64,
     /// Whether each waiting callback has an object of its own among those that are left.
@@ -43,6 +45,7 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
     decision.left = Left {
         frees: split.frees,
         callbacks: case.callbacks_if_known(&decision.left, split.callbacks),
+        others: split.others,
         leaked: split.leaked,
         undecided: split.undecided,
     };
@@ -58,7 +61,7 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
     if split.undecided > 0 {
         decision = whose(case, split.undecided, decision);
     }
-    if split.frees + split.callbacks > 0 {
+    if split.frees + split.callbacks + split.others > 0 {
         decision.is(VerdictKind::Pending)
     } else if split.leaked.is_none_or(|leaked| leaked == 0) && (split.undecided > 0 || is_inexact) {
         decision
@@ -109,25 +112,28 @@ impl Split {
         // free already, so it counts only if the kernel found something.
         let frees = at_look.counts.frees() + destroy.late.unknown_frees;
         let callbacks = at_look.counts.callbacks() + destroy.late.unknown_callbacks;
+        let others = at_look.counts.others();
         let unknown_past = has_unknown_past(case);
         // What an unseen call has queued is one object; so is what a callback that has returned has handed on.
         let unknown_objects = case.unseen_calls + case.handed_on();
         let Some(Leftover { objects: left, listed }) = leftover else {
             // Without the kernel's count, how many more are left is not known.
             let is_unknown = unknown_past || unknown_objects > 0;
-            let undecided = u64::from(frees + callbacks == 0 && is_unknown);
-            return Split { frees, callbacks, undecided, is_one_each: true, ..Split::default() };
+            let undecided = u64::from(frees + callbacks + others == 0 && is_unknown);
+            return Split { frees, callbacks, others, undecided, is_one_each: true, ..Split::default() };
         };
         // Objects of `kfree_rcu()` whose free has not begun are surely left. With `call_rcu()`, two heads may
         // lie in one object, and an object that was freed in another way is not left at all.
-        let waiting = after.callbacks_waiting + destroy.late.unknown_callbacks;
+        let waiting = after.callbacks_waiting + after.others_waiting + destroy.late.unknown_callbacks;
         let excess = waiting.saturating_sub(left.saturating_sub(after.outstanding));
         let is_one_each = excess == 0 && !(waiting > 0 && at_look.shares_objects);
-        let callbacks = callbacks.saturating_sub(excess);
-        let split = Split { frees, callbacks, excess, is_one_each, ..Split::default() };
+        let (callbacks, others) =
+            (callbacks.saturating_sub(excess), others.saturating_sub(excess.saturating_sub(callbacks)));
+        let split = Split { frees, callbacks, others, excess, is_one_each, ..Split::default() };
         // The kernel counted the slabs when the look was over. That count is compared with what was
         // outstanding at that time, so that frees during the look are in neither number.
-        let rest = left.saturating_sub(destroy.frees_after() + destroy.callbacks_after());
+        let known = destroy.frees_after() + destroy.callbacks_after() + destroy.others_after();
+        let rest = left.saturating_sub(known);
         if rest > 0 && (unknown_past || destroy.foreign.waiting > 0) {
             return Split { undecided: rest, ..split };
         }
@@ -136,7 +142,7 @@ impl Split {
         // for an object that is freed between the flush and the count: its slab may go to a CPU's own list,
         // and then it counts as a full one even if it is empty. Slabs on the node's list are exact.
         let freed_during =
-            at_look.counts.frees() + at_look.counts.callbacks() > after.waiting() + after.running();
+            at_look.counts.waiting() + at_look.counts.running() > after.waiting() + after.running();
         let may_be_counted_full = freed_during && listed < left && rest > 0;
         let is_exact = after.running() == 0
             && !destroy.meanwhile.queued_while_looking

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use krcu_common::Flavour;
+
 use crate::{
     event::{Blind, Gap, Scope},
     state::{
@@ -9,7 +11,7 @@ use crate::{
         cache::Born,
         destroy::{Destroy, Shutdown},
         freed_by::FreedBy,
-        function::FunctionId,
+        function::{FunctionId, Recent},
         moment::Moment,
         stack::StackId,
     },
@@ -138,7 +140,12 @@ pub(crate) fn counted_callbacks(state: &State, functions: &BTreeMap<FunctionId, 
 /// A callback, with its number of objects.
 pub(crate) fn callback(state: &State, function: FunctionId, objects: u64) -> CallbackCount {
     let function = state.functions.get(function);
-    CallbackCount { objects, function: function.name.clone(), module: function.module.clone() }
+    CallbackCount {
+        objects,
+        function: function.name.clone(),
+        module: function.module.clone(),
+        flavour: function.flavour,
+    }
 }
 
 /// What is not known about the place where this number of leaked objects were allocated.
@@ -183,10 +190,23 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
         _ => None,
     };
     if let Some(covered) = uncovered.filter(|_| callbacks.is_empty()) {
-        let functions = destroy.past().functions.since(covered).into_iter();
-        callbacks.extend(functions.map(|function| callback(state, function, 0)));
+        let open: Vec<Flavour> = destroy.open_domains().map(|reach| reach.deferral.flavour).collect();
+        callbacks.extend(open_functions(state, &destroy.past().functions, covered, &open));
     }
     callbacks
+}
+
+/// The functions of callbacks of `call_rcu()` that were queued at this position or later, and of the other kinds that are open.
+pub(crate) fn open_functions(
+    state: &State,
+    functions: &Recent,
+    covered: u64,
+    open: &[Flavour],
+) -> Vec<CallbackCount> {
+    let all = functions.since(0).into_iter().map(|function| callback(state, function, 0));
+    let others = all.filter(|callback| open.contains(&callback.flavour));
+    let of_rcu = functions.since(covered).into_iter().map(|function| callback(state, function, 0));
+    of_rcu.filter(|callback| callback.flavour == Flavour::Rcu).chain(others).collect()
 }
 
 /// The functions of the last callbacks of the cache, by name.
@@ -223,6 +243,7 @@ fn module_of(state: &State, destroy: &Destroy, created: Option<StackId>) -> Opti
         })
         .or_else(|| of_stack(destroy.past().frees.stack))
         .or_else(|| of_stack(destroy.past().callbacks.stack))
+        .or_else(|| of_stack(destroy.past().others.last()?.stack))
 }
 
 pub(crate) fn frames(state: &State, id: StackId) -> Vec<String> {
@@ -234,7 +255,7 @@ pub(crate) fn frames(state: &State, id: StackId) -> Vec<String> {
 fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
     let is_waited_for = destroy.coverage.inside || destroy.waited_for_callbacks();
     let taken = match destroy.shutdown {
-        Some(Shutdown::Empty) if destroy.after.counts.callbacks_waiting > 0 => Some(destroy.judged_at()),
+        Some(Shutdown::Empty) if destroy.after.counts.waiting() > 0 => Some(destroy.judged_at()),
         Some(Shutdown::Empty) if is_waited_for => Some(&destroy.at_begin),
         Some(Shutdown::Empty) => None,
         Some(Shutdown::Left(_)) | None => Some(destroy.judged_at()),
@@ -243,6 +264,8 @@ fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
     if sites.is_empty() {
         let last = if destroy.has_open_callbacks() {
             destroy.past().callbacks.stack
+        } else if destroy.open_domains().next().is_some() {
+            destroy.past().others.last().map_or(StackId::default(), |queued| queued.stack)
         } else {
             destroy.past().frees.stack
         };

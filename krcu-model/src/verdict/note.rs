@@ -21,6 +21,11 @@ pub enum Unseen {
     BlindFrees,
     /// `call_rcu()` cannot be seen.
     BlindCallbacks,
+    /// Callbacks of other kinds of RCU cannot be seen.
+    BlindFlavours,
+    /// Callbacks of the module's whose heads lie elsewhere may have freed objects of the cache, and no barrier of the teardown
+    /// waits for them.
+    FreedByForeign,
     /// `rcu_barrier()` cannot be seen.
     BlindRcuBarrier,
     /// The kernel's barrier for `kfree_rcu()` cannot be seen.

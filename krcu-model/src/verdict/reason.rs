@@ -25,6 +25,8 @@ pub enum Reason {
     BlindFrees,
     /// Callbacks given to `call_rcu()` cannot be seen.
     BlindCallbacks,
+    /// Callbacks of other kinds of RCU cannot be seen.
+    BlindFlavours,
     /// The runs of callbacks of `call_rcu()` cannot be seen.
     BlindCallbackRuns,
     /// `rcu_barrier()` cannot be seen.
@@ -59,6 +61,7 @@ impl Reason {
             Reason::Counted => "counted",
             Reason::BlindFrees => "blind-frees",
             Reason::BlindCallbacks => "blind-callbacks",
+            Reason::BlindFlavours => "blind-flavours",
             Reason::BlindCallbackRuns => "blind-callback-runs",
             Reason::BlindRcuBarrier => "blind-rcu-barrier",
             Reason::BlindKvfreeBarrier => "blind-kvfree-barrier",
@@ -76,6 +79,7 @@ impl Reason {
         match blind {
             Blind::Frees => Some(Reason::BlindFrees),
             Blind::Callbacks => Some(Reason::BlindCallbacks),
+            Blind::Flavours => Some(Reason::BlindFlavours),
             Blind::RcuBarrier => Some(Reason::BlindRcuBarrier),
             Blind::KvfreeBarrier => Some(Reason::BlindKvfreeBarrier),
             Blind::CallbackRuns => Some(Reason::BlindCallbackRuns),
@@ -110,6 +114,7 @@ mod tests {
             Reason::Counted,
             Reason::BlindFrees,
             Reason::BlindCallbacks,
+            Reason::BlindFlavours,
             Reason::BlindCallbackRuns,
             Reason::BlindRcuBarrier,
             Reason::BlindKvfreeBarrier,

@@ -1,5 +1,7 @@
 //! Unload: a module's text goes. Had every callback in it run, by order of its own teardown?
 
+use krcu_common::Flavour;
+
 use crate::{
     event::{Blind, Gap, Scope, Time},
     state::{
@@ -11,11 +13,11 @@ use crate::{
     },
     verdict::{
         decision::{About, Decision, Left, Verdict},
-        emptied::lucky_barrier,
+        emptied::by_others,
         evidence::{AboutCache, CallbackCount, DeferredFrees, Destroyed, DestroyedBy, Evidence, SiteCount},
-        gather::{callback, counted_callbacks, counted_sites, cpus, frames, in_modules},
+        gather::{counted_callbacks, counted_sites, cpus, frames, in_modules, open_functions},
         kind::{Ordering, VerdictKind},
-        note::{Note, Unseen},
+        note::Unseen,
         reason::Reason,
     },
 };
@@ -33,7 +35,7 @@ pub fn of_unload(state: &State, unload: &Unload) -> Verdict {
             ..Destroyed::default()
         },
         deferred: DeferredFrees {
-            callbacks_ever: unload.text.callbacks.ever,
+            callbacks_ever: unload.text.ever(),
             oldest_age_ns: unload.left.oldest.map(|oldest| unload.at.time.since(oldest)),
             sites: sites(state, unload),
             cpus: cpus(&unload.left),
@@ -102,9 +104,13 @@ pub fn of_abandoned(state: &State, abandoned: &Abandoned) -> Verdict {
 }
 
 fn decide(state: &State, unload: &Unload) -> Decision {
-    let left = unload.left.counts.callbacks();
-    let known = state.sees_callbacks_run().then_some(left);
-    let mut decision = Decision { left: Left { callbacks: known, ..Left::default() }, ..Decision::default() };
+    let counts = unload.left.counts;
+    let left = counts.callbacks() + counts.others();
+    let sees_runs = state.sees_callbacks_run();
+    let known = sees_runs.then_some(left);
+    let callbacks = sees_runs.then_some(counts.callbacks());
+    let left = Left { callbacks, others: counts.others(), ..Left::default() };
+    let mut decision = Decision { left, ..Decision::default() };
     let lost = |scopes: &[Scope], since: Time| losses(state, unload, scopes, since);
     let begin = unload.text.loaded.map_or(state.watch.attached, |loaded| loaded.time);
     let everything = lost(&[Scope::Everything], begin);
@@ -120,7 +126,8 @@ fn decide(state: &State, unload: &Unload) -> Decision {
         decision.ordering = Ordering::Unordered;
         return decision.is(VerdictKind::Pending);
     }
-    if !unload.has_open_callbacks() {
+    let covers: Vec<Cover<'_>> = unload.covers().collect();
+    if covers.is_empty() {
         // What an unseen call has queued is covered as well, if that was before the barrier.
         let calls = lost(&[Scope::Queueing], unload.covered_since);
         if !calls.is_empty() {
@@ -138,19 +145,7 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     if !barriers.is_empty() {
         return open(decision, &barriers);
     }
-    match unload.cover() {
-        Cover::Helper(_) => decision.because(Reason::HelperUnawaited, Unseen::HelperAwaited),
-        Cover::Unknown(_) => decision.because(Reason::BarrierCallerUnknown, Unseen::BarrierCaller),
-        Cover::Luck(barrier) => {
-            decision.ordering = Ordering::Unordered;
-            decision.lucky = Some(lucky_barrier(state, barrier, unload.at.time));
-            decision.note(Note::LuckyBarrier).is(VerdictKind::Unordered)
-        }
-        Cover::Nobody => {
-            decision.ordering = Ordering::Unordered;
-            decision.is(VerdictKind::Unordered)
-        }
-    }
+    by_others(state, &covers, unload.at.time, decision)
 }
 
 fn open(mut decision: Decision, losses: &[&Gap]) -> Decision {
@@ -174,8 +169,8 @@ fn losses<'a>(state: &'a State, unload: &Unload, scopes: &[Scope], since: Time) 
 fn callbacks(state: &State, unload: &Unload, kind: VerdictKind) -> Vec<CallbackCount> {
     let mut callbacks = counted_callbacks(state, &unload.left.functions);
     if callbacks.is_empty() && matches!(kind, VerdictKind::Unordered | VerdictKind::Inconclusive) {
-        let open = unload.text.functions.since(unload.covered);
-        callbacks.extend(open.into_iter().map(|function| callback(state, function, 0)));
+        let open: Vec<Flavour> = unload.open_domains().map(|reach| reach.deferral.flavour).collect();
+        callbacks.extend(open_functions(state, &unload.text.functions, unload.covered, &open));
     }
     callbacks
 }
@@ -183,8 +178,10 @@ fn callbacks(state: &State, unload: &Unload, kind: VerdictKind) -> Vec<CallbackC
 /// Where what is left was queued; else where the last callback was, unless it is ordered.
 fn sites(state: &State, unload: &Unload) -> Vec<SiteCount> {
     let mut sites = counted_sites(state, &unload.left.stacks);
-    let last = unload.text.callbacks.stack;
-    if sites.is_empty() && unload.has_open_callbacks() && last != StackId::default() {
+    let others = || unload.text.others.last().map_or(StackId::default(), |queued| queued.stack);
+    let last = if unload.has_open_callbacks() { unload.text.callbacks.stack } else { others() };
+    let is_open = unload.covers().next().is_some();
+    if sites.is_empty() && is_open && last != StackId::default() {
         sites.push(SiteCount { objects: 0, stack: frames(state, last) });
     }
     sites

@@ -6,8 +6,8 @@ use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State, Verdict, VerdictKind, Watch,
     event::{
-        CacheAddress, CacheFacts, Cpu, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress, Scope,
-        Site, Task, Time, What,
+        CacheAddress, CacheFacts, Cpu, Domain, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress,
+        Scope, Site, Task, Time, What,
     },
     state::Blind,
     verdicts,
@@ -98,7 +98,7 @@ impl Run {
             task,
             What::BarrierBegin { barrier, rcu_works_flushed: 0, site: Site(0), comm: String::new() },
         )
-        .then(task, What::BarrierEnd { barrier, cache: None })
+        .then(task, What::BarrierEnd { barrier, cache: None, of: 0 })
     }
 
     /// From here on, this number stands for these frames.
@@ -111,7 +111,7 @@ impl Run {
     pub(crate) fn barrier_from(self, task: u32, barrier: BarrierKind, site: u32) -> Run {
         let (site, comm) = (Site(site), "somebody".to_owned());
         self.then(task, What::BarrierBegin { barrier, rcu_works_flushed: 0, site, comm })
-            .then(task, What::BarrierEnd { barrier, cache: None })
+            .then(task, What::BarrierEnd { barrier, cache: None, of: 0 })
     }
 
     pub(crate) fn destroy_begin(self) -> Run {
@@ -188,7 +188,7 @@ pub(crate) fn around(run: Run, task: u32, barrier: BarrierKind, inner: impl FnOn
         task,
         What::BarrierBegin { barrier, rcu_works_flushed: 0, site: Site(0), comm: String::new() },
     ));
-    run.then(task, What::BarrierEnd { barrier, cache: None })
+    run.then(task, What::BarrierEnd { barrier, cache: None, of: 0 })
 }
 
 pub(crate) fn callback(object: u64) -> What {
@@ -197,6 +197,7 @@ pub(crate) fn callback(object: u64) -> What {
         cache: CACHE,
         function: FunctionAddress(0),
         text: None,
+        domain: Domain::default(),
         site: Site(0),
     }
 }

@@ -9,7 +9,7 @@ use super::{
     queue::Put,
 };
 use krcu_common::{BarrierKind, FreePath};
-use krcu_model::event::{Cpu, Site, What};
+use krcu_model::event::{Cpu, Domain, Site, What};
 
 fn barrier_kind(call: Call) -> (BarrierKind, Option<CacheIndex>) {
     match call {
@@ -75,7 +75,7 @@ impl Machine {
             Op::Leave(call) => {
                 let (barrier, cache) = barrier_kind(call);
                 let cache = cache.map(|cache| self.cache_address(cache));
-                self.say(seen, number, cpu, What::BarrierEnd { barrier, cache });
+                self.say(seen, number, cpu, What::BarrierEnd { barrier, cache, of: 0 });
                 self.advance(task);
             }
             Op::Snap(lock) => {
@@ -238,6 +238,7 @@ impl Machine {
             cache: self.cache_address_of(object),
             function: krcu_model::event::FunctionAddress::default(),
             text,
+            domain: Domain::default(),
             site: Site(0),
         };
         self.say(seen, number, cpu, what);

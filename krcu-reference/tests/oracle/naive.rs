@@ -274,7 +274,7 @@ impl<'a> Naive<'a> {
                     end_unseen: false,
                 });
             }
-            What::BarrierEnd { barrier, cache } => {
+            What::BarrierEnd { barrier, cache, .. } => {
                 let life = cache.map(|cache| self.life_at(cache));
                 let is_it = |b: &Barrier| b.task == task && b.kind == *barrier && b.is_open();
                 let Some(index) = self.barriers.iter().rposition(is_it) else {
@@ -503,9 +503,9 @@ impl Barrier {
     /// Whether it waits for `kfree_rcu()` of this cache.
     pub(crate) fn is_for(&self, life: usize) -> bool {
         match self.kind {
-            BarrierKind::Rcu => false,
             BarrierKind::Kvfree => true,
             BarrierKind::KvfreeOnCache => self.life == Some(life),
+            _ => false,
         }
     }
 }

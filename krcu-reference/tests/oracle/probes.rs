@@ -235,7 +235,7 @@ impl Kernel {
             What::CallbackQueued { .. } => blind.contains(&Blind::Callbacks),
             What::BarrierBegin { barrier, .. } | What::BarrierEnd { barrier, .. } => match barrier {
                 BarrierKind::Rcu => blind.contains(&Blind::RcuBarrier),
-                BarrierKind::Kvfree | BarrierKind::KvfreeOnCache => blind.contains(&Blind::KvfreeBarrier),
+                _ => blind.contains(&Blind::KvfreeBarrier),
             },
             _ => false,
         };

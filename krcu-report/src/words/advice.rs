@@ -1,5 +1,6 @@
 //! Advice: one sentence for each verdict, for the person who has to change something.
 
+use super::flavour;
 use krcu_model::{
     Verdict, VerdictKind,
     verdict::{About, Decision, Ordering},
@@ -9,6 +10,13 @@ use krcu_model::{
 #[must_use]
 pub fn advice(verdict: &Verdict) -> &'static str {
     let Decision { kind, ordering, left, waited, .. } = &verdict.decision;
+    let callbacks = &verdict.evidence.deferred.callbacks;
+    if matches!(kind, VerdictKind::Pending | VerdictKind::Unordered)
+        && left.frees + left.callbacks.unwrap_or(0) == 0
+        && let Some(advice) = flavour::advice(callbacks)
+    {
+        return advice;
+    }
     if verdict.about == About::Module && matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {
         return "call rcu_barrier() in the module's exit function, after the last call_rcu(): a callback that runs later runs in text that is gone";
     }

@@ -64,8 +64,7 @@ pub fn clause(verdict: &FlatVerdict) -> String {
             let freed = objects(verdict.queued_twice, "object");
             format!("{freed} {were} handed over to be freed while queued already")
         }
-        VerdictKind::Abandoned => match verdict.queued_by_kfree_rcu + verdict.queued_by_call_rcu.unwrap_or(0)
-        {
+        VerdictKind::Abandoned => match verdict.outstanding() {
             0 => "left behind by its module, which never destroyed it".to_owned(),
             _ => format!("left behind by its module with {} outstanding", outstanding(verdict)),
         },
@@ -78,10 +77,9 @@ pub fn clause(verdict: &FlatVerdict) -> String {
 fn of_module(verdict: &FlatVerdict) -> String {
     let of_text = objects(verdict.callbacks_ever, "callback");
     match verdict.verdict {
-        VerdictKind::Pending => format!(
-            "unloaded with {} in its text outstanding",
-            objects(verdict.queued_by_call_rcu.unwrap_or(0), "callback")
-        ),
+        VerdictKind::Pending => {
+            format!("unloaded with {} in its text outstanding", objects(verdict.outstanding(), "callback"))
+        }
         VerdictKind::Unordered => format!("unloaded after {of_text} in its text had run, by luck"),
         VerdictKind::Inconclusive => undecided(verdict),
         _ => format!("unloaded after {of_text} in its text had run"),
@@ -90,7 +88,7 @@ fn of_module(verdict: &FlatVerdict) -> String {
 
 /// What was outstanding when a destroy looked, by what deferred it.
 fn outstanding(verdict: &FlatVerdict) -> String {
-    let callbacks = verdict.queued_by_call_rcu.unwrap_or(0);
+    let callbacks = verdict.queued_by_call_rcu.unwrap_or(0) + verdict.queued_by_others;
     match (verdict.queued_by_kfree_rcu, callbacks) {
         (frees, 0) => objects(frees, "deferred free"),
         (0, callbacks) => objects(callbacks, "callback"),

@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::units::{count, objects, span};
+use super::{
+    flavour,
+    units::{count, objects, span},
+};
 use crate::flat::FlatVerdict;
 use krcu_model::{
     VerdictKind,
@@ -41,6 +44,10 @@ pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
         parts.push(format!("call_rcu  {}", count(callbacks)));
     } else if is_about_callbacks && verdict.callbacks_ever > 0 {
         parts.push(format!("call_rcu  {} in all", count(verdict.callbacks_ever)));
+    }
+    if verdict.queued_by_others > 0 {
+        let by = flavour::of(&verdict.callbacks).map_or("other kinds of RCU", flavour::queues);
+        parts.push(format!("{}  {}", by.trim_end_matches("()"), count(verdict.queued_by_others)));
     }
     if parts.is_empty() {
         return None;
@@ -97,6 +104,18 @@ pub fn undecided(verdict: &FlatVerdict) -> String {
 pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     if let (VerdictKind::Unordered, Some(lucky)) = (verdict.verdict, &verdict.lucky_barrier) {
         return Some(lucky_barrier(lucky));
+    }
+    let is_open = matches!(verdict.verdict, VerdictKind::Pending | VerdictKind::Unordered);
+    let is_of_others = verdict.queued_by_kfree_rcu + verdict.queued_by_call_rcu.unwrap_or(0) == 0;
+    if is_open
+        && is_of_others
+        && let Some(flavour) = flavour::of(&verdict.callbacks)
+    {
+        let is_module = verdict.about == About::Module;
+        return Some(flavour::missing(
+            flavour,
+            if is_module { "the end of the module" } else { "the destroy" },
+        ));
     }
     if verdict.about == About::Module {
         return match verdict.verdict {

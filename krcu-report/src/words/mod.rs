@@ -2,6 +2,7 @@
 
 pub(crate) mod advice;
 mod clause;
+pub(crate) mod flavour;
 mod lines;
 pub(crate) mod notes;
 mod units;

@@ -78,6 +78,13 @@ fn unseen(note: &Unseen) -> String {
         Unseen::BlindCallbacks => {
             "nothing was left, but this kernel does not let call_rcu() be seen".to_owned()
         }
+        Unseen::BlindFlavours => {
+            "callbacks ran that nobody was seen to queue, and this kernel does not let every kind of RCU be seen".to_owned()
+        }
+        Unseen::FreedByForeign => {
+            "callbacks of the module whose rcu_head is in no object of this cache may have freed objects of it, and no barrier of the teardown waits for them"
+                .to_owned()
+        }
         Unseen::BlindRcuBarrier => "this kernel does not let rcu_barrier() be seen".to_owned(),
         Unseen::BlindKvfreeBarrier => {
             "this kernel does not let its barrier for kfree_rcu() be seen".to_owned()

@@ -76,6 +76,16 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         module_name_offset: layout.module_name.unwrap_or(0),
         callback_head_offset: layout.callback_list_head.unwrap_or(0),
         callback_function_offset: layout.callback_function.unwrap_or(0),
+        rcu_tasks_address: address("rcu_tasks"),
+        rcu_tasks_rude_address: address("rcu_tasks_rude"),
+        rcu_tasks_trace_address: address("rcu_tasks_trace"),
+        rcu_tasks_trace_srcu_address: address("rcu_tasks_trace_srcu_struct"),
+        rcu_work_function: address("rcu_work_rcufn"),
+        module_notify_list: address("module_notify_list"),
+        rcu_work_head_offset: layout.rcu_work_head.unwrap_or(0),
+        rcu_work_queue_offset: layout.rcu_work_queue.unwrap_or(0),
+        work_function_offset: layout.work_function.unwrap_or(0),
+        pool_queue_offset: layout.pool_queue.unwrap_or(0),
         reserved: 0,
         ..leftover(facts).unwrap_or(Config::ZERO)
     };

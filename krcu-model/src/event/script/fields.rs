@@ -1,7 +1,7 @@
 //! The words of the notation: the names of values, the same for reading and writing, in a script and in a
 //! trace.
 
-use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
+use krcu_common::{BarrierKind, Flavour, FreePath, Kind, QueueForm};
 
 use crate::event::{Blind, CacheAddress, LossReason, Scope};
 
@@ -51,7 +51,7 @@ macro_rules! of_the_wire {
     };
 }
 
-of_the_wire! { FreePath BarrierKind QueueForm }
+of_the_wire! { Flavour FreePath BarrierKind QueueForm }
 
 impl Word for LossReason {
     const WORDS: &'static [(LossReason, &'static str)] = &[
@@ -92,6 +92,7 @@ impl Word for Blind {
     const WORDS: &'static [(Blind, &'static str)] = &[
         (Blind::Frees, "frees"),
         (Blind::Callbacks, "callbacks"),
+        (Blind::Flavours, "flavours"),
         (Blind::RcuBarrier, "rcu_barrier"),
         (Blind::KvfreeBarrier, "kvfree_barrier"),
         (Blind::CallbackRuns, "callback_runs"),

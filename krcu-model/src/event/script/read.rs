@@ -1,15 +1,15 @@
 //! Reads events from text. It guesses nothing: a field that is unknown, missing or given twice is an error
 //! with its line.
 
-use krcu_common::{BarrierKind, FreePath, Kind, QueueForm};
+use krcu_common::{BarrierKind, Flavour, FreePath, Kind, QueueForm};
 
 use super::{
     Script,
     fields::{HEADING, Word},
 };
 use crate::event::{
-    CacheAddress, CacheFacts, Cpu, Event, FunctionAddress, Gap, Leftover, ObjectAddress, ReadFields, Scope,
-    Site, Task, Time, Watch, What,
+    CacheAddress, CacheFacts, Cpu, Domain, Event, FunctionAddress, Gap, Leftover, ObjectAddress, ReadFields,
+    Scope, Site, Task, Time, Watch, What,
 };
 
 /// Why a text is not a script.
@@ -270,6 +270,15 @@ impl ReadFields for Fields {
 
     fn text(&mut self) -> Result<Option<String>, String> {
         Ok(self.take("text"))
+    }
+
+    fn domain(&mut self) -> Result<Domain, String> {
+        let flavour = self.take("flavour").map_or(Ok(Flavour::Rcu), |text| word(&text))?;
+        Ok(Domain { flavour, address: self.number_or("domain", 0)? })
+    }
+
+    fn of(&mut self) -> Result<u64, String> {
+        self.number_or("of", 0)
     }
 
     fn frames(&mut self) -> Result<Vec<String>, String> {

@@ -2,12 +2,12 @@
 
 use std::fmt::Write as _;
 
-use krcu_common::{BarrierKind, FreePath, QueueForm};
+use krcu_common::{BarrierKind, Flavour, FreePath, QueueForm};
 
 use super::fields::{HEADING, Word};
 use crate::event::{
-    CacheAddress, CacheFacts, Event, FunctionAddress, Gap, Leftover, ObjectAddress, Scope, Site, Watch,
-    WriteFields,
+    CacheAddress, CacheFacts, Domain, Event, FunctionAddress, Gap, Leftover, ObjectAddress, Scope, Site,
+    Watch, WriteFields,
 };
 
 /// Writes a script of a watch that sees everything from the beginning.
@@ -161,6 +161,21 @@ impl WriteFields for Line {
     fn text(&mut self, text: &Option<String>) {
         if let Some(text) = text {
             self.quoted("text", text);
+        }
+    }
+
+    fn domain(&mut self, domain: &Domain) {
+        if domain.flavour != Flavour::Rcu {
+            self.word("flavour", &domain.flavour);
+        }
+        if domain.address != 0 {
+            self.field("domain", format_args!("{:#x}", domain.address));
+        }
+    }
+
+    fn of(&mut self, of: &u64) {
+        if *of != 0 {
+            self.field("of", format_args!("{of:#x}"));
         }
     }
 

@@ -436,7 +436,7 @@ impl Naive<'_> {
         self.barriers.iter().filter(move |barrier| {
             let is_for_it = match kind {
                 BarrierKind::Rcu => barrier.kind == BarrierKind::Rcu && !barrier.by_chance,
-                BarrierKind::Kvfree | BarrierKind::KvfreeOnCache => barrier.is_for(life),
+                _ => barrier.is_for(life),
             };
             // What another task has called is no part of this teardown.
             is_for_it && barrier.task == task && barrier.end.is_some_and(|end| end < look)

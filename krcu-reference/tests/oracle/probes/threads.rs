@@ -1,7 +1,7 @@
 //! Threads: the next step of a task, from what it is doing.
 
 use krcu_common::{BarrierKind, FreePath, QueueForm, wire::FLUSHES_UNKNOWN};
-use krcu_model::event::{FunctionAddress, Leftover, ObjectAddress, Site, What};
+use krcu_model::event::{Domain, FunctionAddress, Leftover, ObjectAddress, Site, What};
 
 use super::{Cache, Doing, Kernel, Life, Object, TASKS, address, facts, object};
 
@@ -222,7 +222,14 @@ impl Kernel {
 
     fn queues_callback(&mut self, task: u32, cpu: u16, head: ObjectAddress, slot: usize) {
         let (cache, function) = (address(slot), FunctionAddress(0));
-        let what = What::CallbackQueued { object: head, cache, function, text: None, site: Site(0) };
+        let what = What::CallbackQueued {
+            object: head,
+            cache,
+            function,
+            text: None,
+            domain: Domain::default(),
+            site: Site(0),
+        };
         self.say(task, cpu, what);
     }
 
@@ -308,7 +315,7 @@ impl Kernel {
         self.threads[thread].barriers.pop();
         let cache =
             (barrier == BarrierKind::KvfreeOnCache && !self.random.percent(10)).then_some(address(slot));
-        self.say(number, cpu, What::BarrierEnd { barrier, cache });
+        self.say(number, cpu, What::BarrierEnd { barrier, cache, of: 0 });
     }
 
     fn destroy_begins(&mut self, thread: usize, number: u32, cpu: u16, slot: usize) {

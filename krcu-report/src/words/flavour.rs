@@ -1,0 +1,64 @@
+//! Flavour: how each kind of deferral is called, and what a teardown has to call for it.
+
+use krcu_common::Flavour;
+use krcu_model::verdict::CallbackCount;
+
+/// The function that queues.
+pub(crate) fn queues(flavour: Flavour) -> &'static str {
+    match flavour {
+        Flavour::Rcu => "call_rcu()",
+        Flavour::Srcu => "call_srcu()",
+        Flavour::Tasks => "call_rcu_tasks()",
+        Flavour::TasksRude => "call_rcu_tasks_rude()",
+        Flavour::TasksTrace => "call_rcu_tasks_trace()",
+        Flavour::RcuWork => "queue_rcu_work()",
+        Flavour::Work => "queue_work() in a callback",
+    }
+}
+
+/// What to call before the cache or the text goes.
+fn waits(flavour: Flavour) -> &'static str {
+    match flavour {
+        Flavour::Rcu => "call rcu_barrier() after the last call_rcu()",
+        Flavour::Srcu => {
+            "call srcu_barrier() of the same domain after the last call_srcu(); cleanup_srcu_struct() waits for no callback"
+        }
+        Flavour::Tasks => "call rcu_barrier_tasks() after the last call_rcu_tasks()",
+        Flavour::TasksRude => "call rcu_barrier_tasks_rude() after the last call_rcu_tasks_rude()",
+        Flavour::TasksTrace => "call rcu_barrier_tasks_trace() after the last call_rcu_tasks_trace()",
+        Flavour::RcuWork => {
+            "call flush_rcu_work() for each rcu_work, or rcu_barrier() and then flush_workqueue(); rcu_barrier() alone waits for no work"
+        }
+        Flavour::Work => {
+            "call rcu_barrier() and then flush_work() or flush_workqueue(): the callbacks hand on to works, for which rcu_barrier() does not wait"
+        }
+    }
+}
+
+/// The barrier that covers it.
+fn barrier(flavour: Flavour) -> &'static str {
+    match flavour {
+        Flavour::Rcu => "rcu_barrier()",
+        Flavour::Srcu => "srcu_barrier() of its domain",
+        Flavour::Tasks => "rcu_barrier_tasks()",
+        Flavour::TasksRude => "rcu_barrier_tasks_rude()",
+        Flavour::TasksTrace => "rcu_barrier_tasks_trace()",
+        Flavour::RcuWork => "flush_rcu_work(), and no rcu_barrier() followed by flush_workqueue(),",
+        Flavour::Work => "flush_work() or flush_workqueue() after an rcu_barrier()",
+    }
+}
+
+/// The kind of the most callbacks that are of another kind than `call_rcu()`.
+pub(crate) fn of(callbacks: &[CallbackCount]) -> Option<Flavour> {
+    callbacks.iter().map(|callback| callback.flavour).find(|flavour| *flavour != Flavour::Rcu)
+}
+
+/// The advice for callbacks of another kind than `call_rcu()`, if there are any.
+pub(crate) fn advice(callbacks: &[CallbackCount]) -> Option<&'static str> {
+    of(callbacks).map(waits)
+}
+
+/// What is missing between the last of them and this moment.
+pub(crate) fn missing(flavour: Flavour, moment: &str) -> String {
+    format!("no {} stands between the last {} and {moment}", barrier(flavour), queues(flavour))
+}
