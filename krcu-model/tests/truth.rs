@@ -60,6 +60,7 @@ fn every_trace_has_what_is_expected_of_it() {
 
 #[test]
 fn every_replay_comes_to_what_was_expected() {
+    let mut wrong = Vec::new();
     for (name, cell) in cells() {
         let verdicts = replay(&name);
         // Verdicts about one cache come in their order; between caches that does not matter.
@@ -73,7 +74,11 @@ fn every_replay_comes_to_what_was_expected() {
             expected.entry(cache).or_default().push(word);
         }
         for (cache, words) in expected {
-            assert_eq!(found.get(cache), Some(&words), "{name}: {cache}");
+            let found = found.get(cache);
+            if found != Some(&words) {
+                wrong.push(format!("{name}: {cache} is {found:?}, not {words:?}"));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
