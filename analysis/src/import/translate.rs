@@ -6,7 +6,8 @@ use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event,
     event::{
-        CacheAddress, Domain, Cpu, FunctionAddress, Gap, LossReason, ObjectAddress, Scope, Site, Task, Time, What,
+        CacheAddress, Cpu, Domain, FunctionAddress, Gap, LossReason, ObjectAddress, Scope, Site, Task, Time,
+        What,
     },
 };
 

@@ -84,47 +84,58 @@ fn privileges(privileges: Option<Privileges>) -> String {
     )
 }
 
-/// A line for each place that is probed: those of one word together, in the order of a life. When nothing
-/// of a word is offered, for one reason, a line says so for all its places, lest a kernel without anything
-/// fills the screen with that.
+/// The places that are probed: those of one word together, in the order of a life, and in one row those that are probed in one
+/// way and of which the same is said. When nothing of a word is offered, for one reason, a row has their number, lest a kernel
+/// without anything fills the screen with that.
 fn rows(probes: &[Probe]) -> Vec<String> {
     let mut rows = Vec::new();
     for word in [Word::Module, Word::Cache, Word::Queue, Word::Grace, Word::Free, Word::Barrier] {
-        let mut last = "";
-        let mut places: Vec<(&str, String, Offer, bool)> = Vec::new();
-        for probe in probes.iter().rev().filter(|probe| probe.word == word) {
-            if probe.target == last {
-                continue;
-            }
-            last = probe.target;
-            let here: Vec<&Probe> = probes
-                .iter()
-                .rev()
-                .filter(|other| other.target == probe.target && other.word == word)
-                .collect();
+        let of_word: Vec<&Probe> = probes.iter().rev().filter(|probe| probe.word == word).collect();
+        let mut groups: Vec<Group<'_>> = Vec::new();
+        let mut seen = BTreeSet::new();
+        for probe in of_word.iter().filter(|probe| seen.insert(probe.target)) {
+            let here = || of_word.iter().filter(|other| other.target == probe.target);
             // Once each: what is attached twice is attached in one way.
-            let how: BTreeSet<&str> = here.iter().map(|probe| probe.attach.name()).collect();
+            let how: BTreeSet<&str> = here().map(|probe| probe.attach.name()).collect();
             let how: Vec<&str> = how.into_iter().collect();
-            let worst = here.iter().max_by_key(|probe| badness(&probe.offer));
-            let offer = worst.map_or(&probe.offer, |probe| &probe.offer);
-            places.push((probe.target, how.join("+"), offer.clone(), probe.required));
-        }
-        let row = |place: &str, how: &str, offer: &Offer, required: bool| {
-            let needed = if required { " (needed)" } else { "" };
-            format!("{:<7}  {place:<29} {how:<14}  {}{needed}", word.name(), said(offer))
-        };
-        match places.as_slice() {
-            [(_, _, offer @ Offer::NotOffered(_), _), rest @ ..]
-                if !rest.is_empty() && rest.iter().all(|(_, _, other, _)| other == offer) =>
-            {
-                let required = places.iter().any(|(_, _, _, required)| *required);
-                rows.push(row(&format!("{} places", places.len()), "", offer, required));
+            let worst = here().max_by_key(|probe| badness(&probe.offer)).unwrap_or(probe);
+            let needed = if probe.required { " (needed)" } else { "" };
+            let said = format!("{}{needed}", said(&worst.offer));
+            let is_missing = matches!(worst.offer, Offer::NotOffered(_));
+            let group = Group { how: how.join("+"), said, is_missing, places: Vec::new() };
+            let place =
+                groups.iter().position(|known| (&known.how, &known.said) == (&group.how, &group.said));
+            let place = place.unwrap_or(groups.len());
+            if place == groups.len() {
+                groups.push(group);
             }
-            _ => rows
-                .extend(places.iter().map(|(place, how, offer, required)| row(place, how, offer, *required))),
+            groups[place].places.push(probe.target);
+        }
+        let reasons: BTreeSet<&str> =
+            groups.iter().map(|group| group.said.trim_end_matches(" (needed)")).collect();
+        let places: usize = groups.iter().map(|group| group.places.len()).sum();
+        if let (true, Some(reason)) =
+            (reasons.len() == 1 && groups.iter().all(|group| group.is_missing), reasons.first())
+            && places > 1
+        {
+            rows.push(format!("{:<7}  {reason}: {places} places", word.name()));
+            continue;
+        }
+        for group in groups {
+            let text = format!("{}: {}", group.said, group.places.join(", "));
+            let heads = [format!("{:<7}  {:<12}  ", word.name(), group.how), " ".repeat(25)];
+            rows.extend(wrapped([&heads[0], &heads[1]], &text, COLUMNS));
         }
     }
     rows
+}
+
+/// Places that are probed in one way, and of which the same is said.
+struct Group<'a> {
+    how: String,
+    said: String,
+    is_missing: bool,
+    places: Vec<&'a str>,
 }
 
 fn badness(offer: &Offer) -> u8 {
@@ -212,8 +223,7 @@ mod tests {
         facts.tracepoints.values_mut().for_each(|tracepoint| *tracepoint = None);
         let page = page(&facts, &Plan::of(&facts));
         fits(&page);
-        let barriers =
-            "barrier  4 places                                      NOT OFFERED: no type information\n";
+        let barriers = "barrier  NOT OFFERED: no type information: 8 places\n";
         assert!(page.contains(barriers), "{page}");
         assert!(page.contains("type information MISSING · symbols HIDDEN · JIT OFF"), "{page}");
         assert!(page.contains("\nNot ready: krcu needs root"), "{page}");
@@ -236,13 +246,14 @@ mod tests {
 
     #[test]
     fn a_place_that_one_program_needs_is_offered_whatever_others_want_there() {
-        for (series, expected) in [("6.1", "offered"), ("6.18", "not needed: only with --alloc-stacks")] {
+        for (series, expected) in [("6.1", "fentry+fexit  offered"), ("6.18", "fentry+fexit  not needed")] {
             let facts = debian(series);
             let page = page(&facts, &Plan::of(&facts));
-            let lines: Vec<&str> =
-                page.lines().filter(|line| line.contains(" kmem_cache_free_bulk ")).collect();
-            let expected = format!("free     kmem_cache_free_bulk          fentry+fexit    {expected}");
-            assert_eq!(lines, [expected], "{series}");
+            // The row that names it, which may be wrapped.
+            let before = page.split("kmem_cache_free_bulk").next().unwrap();
+            let row = before.lines().rfind(|line| line.starts_with("free ")).unwrap();
+            assert_eq!(row.split(": ").next(), Some(format!("free     {expected}").as_str()), "{series}");
+            assert_eq!(page.matches("kmem_cache_free_bulk").count(), 1, "{series}");
         }
     }
 
@@ -254,10 +265,8 @@ mod tests {
             Function { btf: Some(true), symbols: Some(1), traceable: Some(false) },
         );
         let page = page(&facts, &Plan::of(&facts));
-        let line = page.lines().find(|line| line.contains(" rcu_barrier ")).unwrap();
-        assert_eq!(
-            line,
-            "barrier  rcu_barrier                   fentry+fexit    NOT OFFERED: it has no place for a probe"
-        );
+        let line = page.lines().find(|line| line.ends_with(": rcu_barrier")).unwrap();
+        assert_eq!(line, "barrier  fentry+fexit  NOT OFFERED: it has no place for a probe: rcu_barrier");
+        assert_eq!(page.matches(" rcu_barrier\n").count(), 1);
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     promise::ledger::Ledger,
     state::{
         barriers::Callers,
+        domains::ByHome,
         id::{CacheId, DestroyId, Mark},
         moment::{Counts, Moment, Past},
         object_table::ObjectTable,
@@ -85,6 +86,8 @@ pub struct Cache {
     pub past: Past,
     /// How far the barriers for it alone reached, by their caller.
     pub(crate) barriers: Callers,
+    /// Callbacks with their heads elsewhere that were seen to free objects of it, where allocations are told.
+    pub(crate) freed_by_foreign: ByHome,
     /// What may have ordered its frees unseen.
     pub doubt: Doubt,
     /// Whether anybody has ever asked to destroy it, or to drop a reference.
@@ -109,6 +112,7 @@ impl Cache {
             others_running: 0,
             past: Past::default(),
             barriers: Callers::default(),
+            freed_by_foreign: ByHome::default(),
             doubt: Doubt::default(),
             asked_to_go: false,
             failed: None,

@@ -8,6 +8,7 @@ use crate::{
         barriers::{Cover, Others},
         cache::{Doubt, Life},
         domains::Reach,
+        function::FunctionId,
         id::{DestroyId, Mark},
         moment::{Moment, Past},
         stack::StackId,
@@ -86,8 +87,21 @@ pub struct Foreign {
     pub waiting: u64,
     /// Whether any was queued in the life of the cache.
     pub any: bool,
-    /// Whether no barrier of the same task covers the last ones.
-    pub open: bool,
+    /// Whether it is seen which of them free objects of the cache. Then the others do not count below.
+    pub is_seen: bool,
+    /// The last that no barrier of the same task covers.
+    pub open: Option<OpenForeign>,
+}
+
+/// A callback whose head lies elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenForeign {
+    /// Where it was queued.
+    pub last: u64,
+    /// Whether by `call_rcu()`.
+    pub is_of_rcu: bool,
+    /// Its function.
+    pub function: FunctionId,
 }
 
 /// Deferred frees, and callbacks, that were seen after the look was over.

@@ -21,6 +21,8 @@ use crate::{
     event::{Domain, ObjectAddress, Task},
     state::{
         barriers::{Callers, Cover, Others, Returned},
+        deferred::Waiting,
+        function::FunctionId,
         id::{CacheId, Mark},
         moment::Queued,
         stack::Stack,
@@ -193,20 +195,24 @@ pub(crate) struct ByHome(Vec<Home>);
 
 /// Callbacks of one kind, with heads in objects of one cache, or elsewhere.
 #[derive(Clone, Copy, Debug)]
-struct Home {
+pub(crate) struct Home {
     life: CacheId,
-    deferral: Option<Deferral>,
-    last: Mark,
+    /// None of `call_rcu()`.
+    pub(crate) deferral: Option<Deferral>,
+    pub(crate) last: Mark,
+    /// The function of that one.
+    pub(crate) function: FunctionId,
 }
 
 impl ByHome {
     /// One more was queued; the deferral is none of `call_rcu()`.
-    pub(crate) fn queued(&mut self, life: CacheId, deferral: Option<Deferral>, last: Mark) {
+    pub(crate) fn queued(&mut self, waiting: &Waiting) {
+        let Waiting { life, deferral, queued: last, function, .. } = *waiting;
         if let Some(known) = self.0.iter_mut().find(|home| home.life == life && home.deferral == deferral) {
-            known.last = last;
+            (known.last, known.function) = (last, function);
             return;
         }
-        self.0.push(Home { life, deferral, last });
+        self.0.push(Home { life, deferral, last, function });
         if self.0.len() > APART
             && let Some(oldest) = (0..self.0.len()).min_by_key(|place| self.0[*place].last)
         {
@@ -214,14 +220,8 @@ impl ByHome {
         }
     }
 
-    /// Of those whose heads are not in this cache, and that were queued at this position or later, each with whether it is of
-    /// `call_rcu()`, and how it was deferred otherwise.
-    pub(crate) fn foreign(
-        &self,
-        life: CacheId,
-        since: u64,
-    ) -> impl Iterator<Item = (Option<Deferral>, Mark)> {
-        let is_foreign = move |home: &&Home| home.life != life && home.last.position >= since;
-        self.0.iter().filter(is_foreign).map(|home| (home.deferral, home.last))
+    /// Those whose heads are not in this cache, and that were queued at this position or later.
+    pub(crate) fn foreign(&self, life: CacheId, since: u64) -> impl Iterator<Item = &Home> {
+        self.0.iter().filter(move |home| home.life != life && home.last.position >= since)
     }
 }

@@ -22,7 +22,7 @@ pub use self::{
     barriers::{Cover, OpenBarrier, Others, Returned},
     cache::{Born, Cache, Doubt, Life},
     deferred::{Outstanding, Waiting},
-    destroy::{Caller, Coverage, Destroy, Foreign, Late, Meanwhile, Shutdown},
+    destroy::{Caller, Coverage, Destroy, Foreign, Late, Meanwhile, OpenForeign, Shutdown},
     domains::{Deferral, Deferrals, Reach},
     freed_by::FreedBy,
     id::{CacheId, DestroyId, Freer, Mark},

@@ -15,8 +15,21 @@ use crate::{
 
 impl State {
     /// An object is freed at once, by its owner.
-    pub(super) fn freed_at_once(&mut self, mark: Mark, object: ObjectAddress, address: CacheAddress) {
+    pub(super) fn freed_at_once(
+        &mut self,
+        mark: Mark,
+        freer: Freer,
+        object: ObjectAddress,
+        address: CacheAddress,
+    ) {
         self.ledger.is_no_longer_held(object);
+        if let (Some(callback), Some(cache)) =
+            (self.modules.running.get(&freer), self.caches.get_mut(&address))
+            && callback.life != cache.life.id
+        {
+            // A callback whose head is elsewhere has freed an object of this cache.
+            cache.freed_by_foreign.queued(callback);
+        }
         if self.watch.blind.contains(&Blind::Frees) {
             return;
         }

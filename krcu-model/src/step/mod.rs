@@ -115,7 +115,9 @@ impl State {
             }
             What::GraceBegin { expedited } => self.ledger.grace_begins(mark.position, expedited),
             What::GraceEnd { expedited } => self.ledger.grace_ends(mark.position, expedited),
-            What::FreedAtOnce { object, cache } => self.freed_at_once(mark, object, cache),
+            What::FreedAtOnce { object, cache } => {
+                self.freed_at_once(mark, Freer::of(task, cpu), object, cache);
+            }
             What::Allocated { object, cache, site } => {
                 let stack = self.stack_of(site);
                 self.ledger.sees_allocations = true;

@@ -6,7 +6,7 @@ use crate::{
         State,
         cache::{Born, Cache},
         deferred::Waiting,
-        destroy::{Destroy, Foreign},
+        destroy::{Destroy, Foreign, OpenForeign},
         domains::Deferral,
         function::FunctionId,
         id::{CacheId, Mark},
@@ -28,7 +28,7 @@ impl State {
 
     /// A callback was queued: its function's module has one more.
     pub(super) fn text_has_callback(&mut self, waiting: &Waiting) {
-        let Waiting { queued, function, stack, deferral, life, .. } = *waiting;
+        let Waiting { queued, function, stack, deferral, .. } = *waiting;
         let Some(module) = &self.functions.get(function).module else { return };
         if !self.modules.loaded.contains_key(module) {
             self.modules.loaded.insert(module.clone(), Text::default());
@@ -40,7 +40,7 @@ impl State {
             Some(deferral) => text.others.queued(deferral, Queued { ever: 1, last, stack }),
         }
         text.functions.queued(function, queued);
-        text.homes.queued(life, deferral, queued);
+        text.homes.queued(waiting);
     }
 
     /// Its exit function has returned. What is outstanding now the exit has not waited for, whatever the kernel waits for
@@ -100,10 +100,18 @@ impl State {
             None => destroy.coverage.callbacks,
             Some(deferral) => self.domains.own(deferral, destroy.caller.task),
         };
-        let mut foreign = Foreign { waiting, ..Foreign::default() };
-        for (deferral, last) in text.homes.foreign(destroy.life.id, since) {
+        // Where each free is told, it is known which callbacks free objects of this cache; else any may.
+        let is_seen = self.ledger.sees_allocations;
+        let seen = self.caches.get(&destroy.address).map(|cache| &cache.freed_by_foreign);
+        let homes = if is_seen { seen } else { Some(&text.homes) };
+        let mut foreign = Foreign { waiting, is_seen, ..Foreign::default() };
+        for home in homes.into_iter().flat_map(|homes| homes.foreign(destroy.life.id, since)) {
             foreign.any = true;
-            foreign.open |= last.position >= covered(deferral);
+            if home.last.position >= covered(home.deferral) {
+                let (last, is_of_rcu) = (home.last.position, home.deferral.is_none());
+                let open = OpenForeign { last, is_of_rcu, function: home.function };
+                foreign.open = foreign.open.filter(|known| known.last > last).or(Some(open));
+            }
         }
         foreign
     }

@@ -47,7 +47,16 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     if unordered_frees || destroy.has_open_callbacks() || has_open_domains {
         return unordered(case, unordered_frees, decision);
     }
-    if destroy.foreign.open {
+    if let Some(open) = destroy.foreign.open
+        && destroy.foreign.is_seen
+    {
+        let module = case.module();
+        let cover = destroy.coverage.callbacks_by_others.cover(open.last, module.as_deref());
+        let cover = if open.is_of_rcu { cover } else { Cover::Nobody };
+        let look = destroy.look.unwrap_or(destroy.begin).time;
+        return by_others(case.state, &[cover], look, decision.note(Note::EmptiedByForeign));
+    }
+    if destroy.foreign.open.is_some() {
         decision.ordering = Ordering::Unknown;
         return decision.because(Reason::HeadsElsewhere, Unseen::FreedByForeign);
     }

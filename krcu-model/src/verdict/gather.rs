@@ -193,6 +193,12 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
         let open: Vec<Flavour> = destroy.open_domains().map(|reach| reach.deferral.flavour).collect();
         callbacks.extend(open_functions(state, &destroy.past().functions, covered, &open));
     }
+    if destroy.shutdown == Some(Shutdown::Empty) && callbacks.is_empty() {
+        let is_told =
+            decision.kind == VerdictKind::Unordered || decision.reasons.contains(&Reason::HeadsElsewhere);
+        let open = destroy.foreign.open.filter(|_| is_told);
+        callbacks.extend(open.map(|open| callback(state, open.function, 0)));
+    }
     callbacks
 }
 

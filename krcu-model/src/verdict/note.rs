@@ -129,6 +129,8 @@ pub enum Note {
     CallbacksOutliveMemory(u64),
     /// So many of the objects that the destroy waited for lay in sheaves.
     LayInSheaves(u64),
+    /// Callbacks whose heads lie in no object of the cache freed objects of it.
+    EmptiedByForeign,
     /// A barrier that somebody else called happened to run before the destroy.
     LuckyBarrier,
     /// A callback lies in the text of a module, and may run after that is gone.

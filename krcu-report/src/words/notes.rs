@@ -29,6 +29,9 @@ pub fn note(note: &Note) -> String {
         Note::LayInSheaves(objects) => format!(
             "{objects} of what it waited for lay in sheaves of the CPUs, which are freed when they are full or flushed, and not before: normal where a kernel has sheaves, and no leak"
         ),
+        Note::EmptiedByForeign => {
+            "callbacks whose rcu_head is in no object of this cache freed objects of it".to_owned()
+        }
         Note::LuckyBarrier => {
             "a barrier that somebody else called happened to run before the destroy: this teardown did not ask for it"
                 .to_owned()
@@ -82,7 +85,7 @@ fn unseen(note: &Unseen) -> String {
             "callbacks ran that nobody was seen to queue, and this kernel does not let every kind of RCU be seen".to_owned()
         }
         Unseen::FreedByForeign => {
-            "callbacks of the module whose rcu_head is in no object of this cache may have freed objects of it, and no barrier of the teardown waits for them"
+            "callbacks of the module whose rcu_head is in no object of this cache may have freed objects of it, and no barrier of the teardown waits for them: --alloc-stacks shows whether they did"
                 .to_owned()
         }
         Unseen::BlindRcuBarrier => "this kernel does not let rcu_barrier() be seen".to_owned(),

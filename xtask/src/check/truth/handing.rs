@@ -8,7 +8,7 @@ use super::{
     waited_for_callbacks,
 };
 use crate::check::scenarios::{
-    ALL, Expectation, Line, SHEAVES, Scenario, Want, quiet, reported, undecided, verdict, word,
+    ALL, Act, Expectation, Line, SHEAVES, Scenario, Want, quiet, reported, undecided, verdict, word,
 };
 
 /// The kernel reports objects, and who holds them krcu cannot tell.
@@ -43,6 +43,54 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "play 'create a; alloc a 20; flush; wrap a 20; ran; destroy a'",
         &[undecided(NO_RCU_BARRIER, &[verdict("a", ELSEWHERE)]), quiet(SHEAVES, &[verdict("a", ORDERED)])],
     ),
+    Scenario {
+        act: Act::Watched {
+            before: "",
+            options: "--alloc-stacks",
+            text: "play 'create a; alloc a 20; flush; wrap a 20; ran; destroy a'",
+        },
+        ..played(
+            "wrapped_lucky_seen",
+            "With --alloc-stacks each free is seen, and so is the callback in whose run it happens: these callbacks emptied the \
+             cache, by luck.",
+            "",
+            &[
+                quiet(
+                    NO_RCU_BARRIER,
+                    &[verdict(
+                        "a",
+                        &[
+                            word("unordered"),
+                            leaked(0),
+                            ("flagged_strictly", Want::Flag(true)),
+                            ("/callbacks/0/function", Want::Has("krcu_play_wrapper_callback")),
+                        ],
+                    )],
+                ),
+                quiet(SHEAVES, &[verdict("a", ORDERED)]),
+            ],
+        )
+    },
+    played(
+        "foreign_lucky",
+        "Callbacks of the module's have run by luck. They freed memory by kmalloc() and none of the cache's, which the module freed \
+         itself. From outside it looks as `wrapped_lucky` does.",
+        "play 'create a; alloc a 5; flush; kcall 20; ran; free a 5; destroy a'",
+        &[undecided(NO_RCU_BARRIER, &[verdict("a", ELSEWHERE)]), quiet(SHEAVES, &[verdict("a", ORDERED)])],
+    ),
+    Scenario {
+        act: Act::Watched {
+            before: "",
+            options: "--alloc-stacks",
+            text: "play 'create a; alloc a 5; flush; kcall 20; ran; free a 5; destroy a'",
+        },
+        ..played(
+            "foreign_lucky_seen",
+            "With --alloc-stacks it is seen that they freed nothing of the cache's.",
+            "",
+            &[quiet(ALL, &[verdict("a", &[word("clean"), ordering("nothing-deferred"), leaked(0)])])],
+        )
+    },
     played(
         "wrapped_barrier",
         "rcu_barrier() waits for callbacks wherever their heads are.",
