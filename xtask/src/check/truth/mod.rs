@@ -58,7 +58,6 @@ const UNMET: &[&str] = &[
     "late_bulk_of_no_cache",
     "late_bulk_by_a_worker",
     "barrier_after_a_drop_and_a_flush",
-    "built_in_alias_callbacks",
     "usercopy",
     "usercopy_leaked",
     "cache_of_a_protocol",
