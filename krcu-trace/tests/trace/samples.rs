@@ -28,6 +28,8 @@ watch attached=5 possible_cpus=2 blind=frees,callback_runs
 19 1@0 queued object=0xffffffffffffffff cache=0x1 site=5 nolock=yes
 20 1@0 callback_queued object=0x20 cache=0x1 function=0xffffffffc0000010 text="mod" site=6
 21 1@0 callback_queued object=0x21 cache=0x1
+21 1@0 callback_queued object=0x22 cache=0x1 flavour=srcu domain=0xffffffffc0001000 site=6
+21 1@0 work_ran object=0x22
 22 1@0 callback_runs object=0x20 cache=0x1
 23 1@0 function function=0xffffffffc0000010 symbol="f+0x0/0x2 [mod]"
 24 1@0 freed_at_once object=0x20 cache=0x1
@@ -39,7 +41,9 @@ watch attached=5 possible_cpus=2 blind=frees,callback_runs
 30 1@0 barrier_begin barrier=kvfree
 31 1@0 barrier_end barrier=kvfree_on_cache cache=0x1
 32 1@0 barrier_end barrier=rcu
+32 1@0 barrier_end barrier=srcu of=0xffffffffc0001000
 33 1@0 module_loaded name="mod"
+34 1@0 module_going name="mod"
 34 1@0 module_freed name=""
 35 1@0 site site=7 frame="f+0x1/0x2 [mod]" frame="g"
 36 1@0 site site=8
