@@ -11,50 +11,13 @@ use krcu_common::{
     Concern, Fate, Kind,
     count::{counter, of_loss_key},
 };
-use krcu_model::event::{CacheAddress, Gap, LossReason, Scope, Time};
+use krcu_model::event::{CacheAddress, Gap, LossReason, Losses, Scope, Time};
+use krcu_trace::meta::Account;
 
 use crate::kernel::catalog::{self, Skipped};
 
-/// Events that were lost or missed, by what the kernel's counters say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Losses {
-    /// Events that found no room in the ring.
-    pub ring_full: u64,
-    /// Runs of a probe that the kernel skipped because it was running on that CPU already.
-    pub probe_missed: u64,
-    /// What a map of the probes had no room to remember.
-    pub map_full: u64,
-    /// Of all these, entries into `kmem_cache_destroy()`: each may be a cache without a verdict.
-    pub destroys: u64,
-}
-
-impl Losses {
-    /// All of them.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.ring_full + self.probe_missed + self.map_full
-    }
-}
-
-/// What became of everything that the probes saw of one kind on one CPU:
-/// `seen = delivered + lost + filtered`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Account {
-    /// The CPU.
-    pub cpu: usize,
-    /// The kind of event.
-    pub kind: &'static str,
-    /// All of it: the sum of these.
-    pub seen: u64,
-    /// Written into the ring.
-    pub delivered: u64,
-    /// Found no room in the ring.
-    pub lost: u64,
-    /// Not streamed: of caches that are never destroyed, or of no cache.
-    pub filtered: u64,
-}
+/// The fates of what is counted and not streamed.
+pub const FILTERED: [Fate; 3] = [Fate::FilteredKmalloc, Fate::FilteredBuiltin, Fate::FilteredNotSlab];
 
 /// The account of every CPU and kind of which something was seen.
 #[must_use]
@@ -64,9 +27,10 @@ pub fn accounts(counters: &[Vec<u64>]) -> Vec<Account> {
         for kind in Kind::PROBED {
             let of = |fate| counters.get(counter(kind, fate) as usize).copied().unwrap_or(0);
             let (delivered, lost) = (of(Fate::Delivered), of(Fate::LostRing));
-            let filtered = of(Fate::FilteredKmalloc) + of(Fate::FilteredBuiltin) + of(Fate::FilteredNotSlab);
+            let filtered = FILTERED.into_iter().map(of).sum();
             let seen = delivered + lost + filtered;
-            let account = Account { cpu, kind: kind.word(), seen, delivered, lost, filtered };
+            let (cpu, kind) = (cpu as u64, kind.word().to_owned());
+            let account = Account { cpu, kind, seen, delivered, lost, filtered };
             if account.seen > 0 {
                 accounts.push(account);
             }
@@ -217,7 +181,7 @@ fn missed_of(kind: Kind) -> Scope {
 
 /// What of the kernel's counts has been told as gaps.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct LossTracker {
     told: BTreeMap<(LossReason, Scope), u64>,
     /// Skipped runs by program, at the last reading of them.
     misses: BTreeMap<&'static str, u64>,
@@ -231,11 +195,11 @@ pub struct Ledger {
     read_misses: Time,
 }
 
-impl Ledger {
+impl LossTracker {
     /// For counts that began at `start`.
     #[must_use]
-    pub fn new(start: Time) -> Ledger {
-        Ledger {
+    pub fn new(start: Time) -> LossTracker {
+        LossTracker {
             told: BTreeMap::new(),
             misses: BTreeMap::new(),
             missed: BTreeMap::new(),

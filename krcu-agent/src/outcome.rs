@@ -1,9 +1,8 @@
 //! Outcome: all that a run gave, and the exit status that follows from it.
 
-use krcu_model::{VerdictKind, verdict::Ordering};
+use krcu_model::{VerdictKind, event::Losses, verdict::Ordering};
 use krcu_report::FlatVerdict;
-
-use crate::pipeline::{Account, Losses};
+use krcu_trace::meta::Account;
 
 /// How the exit status is chosen.
 #[derive(Clone, Copy, Debug)]

@@ -13,12 +13,12 @@ use krcu_report::Reporter;
 
 use crate::{
     kernel::plan::{Offer, Plan},
-    losses::{Ledger, Misses, Reading},
+    losses::{LossTracker, Misses, Reading},
     probe::Probes,
     sinks::{Kept, Sinks, accounted},
 };
 
-pub use crate::losses::{Account, Losses, accounts};
+pub use crate::losses::accounts;
 
 /// What a plan leaves out of sight, in the words of the model.
 #[must_use]
@@ -52,7 +52,7 @@ pub struct Finished {
 #[derive(Debug)]
 pub struct Pipeline {
     state: State,
-    ledger: Ledger,
+    tracker: LossTracker,
     /// [`Probes::losses`] at the last reading.
     losses: u64,
     /// What was counted before this replay began.
@@ -92,8 +92,15 @@ impl Pipeline {
     /// A replay that begins now; what it takes is kept as well, where that was asked for.
     #[must_use]
     pub fn new(watch: Watch, sinks: Sinks) -> Pipeline {
-        let ledger = Ledger::new(watch.attached);
-        Pipeline { state: State::new(watch), ledger, losses: 0, base: Base::default(), sinks, reporter: None }
+        let tracker = LossTracker::new(watch.attached);
+        Pipeline {
+            state: State::new(watch),
+            tracker,
+            losses: 0,
+            base: Base::default(),
+            sinks,
+            reporter: None,
+        }
     }
 
     /// The one place from which the model takes events: what is kept is what was taken.
@@ -129,14 +136,14 @@ impl Pipeline {
     pub fn look_for_losses(&mut self, probes: &Probes, now: Clock) -> anyhow::Result<()> {
         let began = now()?;
         let losses = probes.losses()?;
-        let misses_due = began.since(self.ledger.misses_read()) >= LOOK_FOR_MISSES;
+        let misses_due = began.since(self.tracker.misses_read()) >= LOOK_FOR_MISSES;
         if losses == self.losses && !misses_due {
-            self.ledger.nothing_until(began);
+            self.tracker.nothing_until(began);
             return Ok(());
         }
         self.losses = losses;
         let reading = self.read(probes, misses_due)?;
-        let gaps = self.ledger.take(&reading, began, now()?);
+        let gaps = self.tracker.take(&reading, began, now()?);
         self.gaps(gaps);
         Ok(())
     }
@@ -229,7 +236,7 @@ impl Pipeline {
         }
         let next = Pipeline {
             state: State::new(Watch { attached: at, ..self.state.watch().clone() }),
-            ledger: Ledger::new(at),
+            tracker: LossTracker::new(at),
             losses: rows.losses,
             base: Base { reading, numbered: numbered.saturating_sub(owed), owed },
             sinks: Sinks::default(),
@@ -256,7 +263,7 @@ impl Pipeline {
 
     /// The last gaps, of what was counted, and of so many events that have a number, where that says anything.
     fn close(mut self, reading: Reading, numbered: Option<u64>, end: Time) -> Finished {
-        let gaps = self.ledger.take(&reading, end, end);
+        let gaps = self.tracker.take(&reading, end, end);
         self.gaps(gaps);
         if let Some(numbered) = numbered {
             let attached = self.state.watch().attached;

@@ -11,13 +11,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use krcu_model::{
     Event, State,
-    event::{Cpu, Task, What},
+    event::{Cpu, Losses, Task, What},
 };
 use krcu_report::verdicts;
-use krcu_trace::{
-    How, Reader,
-    meta::{self, Run},
-};
+use krcu_trace::{How, Reader, meta::Run};
 
 use crate::{
     outcome::{EXIT_FLAGGED, Incomplete, Outcome},
@@ -105,7 +102,7 @@ pub fn replay(reader: &Reader) -> anyhow::Result<Outcome> {
             let duration_ns = last.since(watch.attached);
             let probes = probes as u64;
             let known = reader.accounted()?.unwrap_or_default();
-            let lost = meta::Losses {
+            let lost = Losses {
                 ring_full: known.lost,
                 probe_missed: known.missed,
                 map_full: known.map_full,

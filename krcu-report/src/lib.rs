@@ -39,6 +39,6 @@ pub use hello::{Ask, Bounds, Detail, Hello, Line, MOST_ASK_BYTES, Refused, SCHEM
 pub use histogram::{BOUNDS_NS, Histogram};
 pub use question::{AskedCache, AskedDestroy, DeferredFree, Question};
 pub use reporter::Reporter;
-pub use rows::{Accounts, Losses, Outside, ProbeRow, ProbeState, Report, Ring, SinkRow, SinkState};
+pub use rows::{Accounts, LossRow, Outside, ProbeRow, ProbeState, Report, Ring, SinkRow, SinkState};
 pub use tally::{EventWord, Events};
 pub use verdicts::VerdictRow;

@@ -5,9 +5,13 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use krcu_model::{State, VerdictKind, event::Time, script};
+use krcu_model::{
+    State, VerdictKind,
+    event::{Losses, Time},
+    script,
+};
 use krcu_report::{
-    Accounts, Ask, BOUNDS_NS, Bounds, CachePhase, Detail, FlatVerdict, Histogram, Line, Losses, Outside,
+    Accounts, Ask, BOUNDS_NS, Bounds, CachePhase, Detail, FlatVerdict, Histogram, Line, LossRow, Outside,
     Report, Reporter, WaitKind, verdicts,
 };
 
@@ -252,14 +256,15 @@ fn a_loss_is_counted_by_its_reason_and_what_the_kernel_counts_goes_before() {
         state.step(event);
     }
     let told = reporter.report(&state, Time(500), Outside::default(), Bounds::OVERVIEW);
-    let losses = Losses { ring_full: 5, map_full: 2, last_at_ns: Some(250), ..Losses::default() };
-    assert_eq!((told.losses, told.losses.total()), (losses, 7));
+    let counted = Losses { ring_full: 5, map_full: 2, ..Losses::default() };
+    assert_eq!(told.losses, LossRow { counted, not_in_trace: false, last_at_ns: Some(250) });
+    assert_eq!(counted.total(), 7);
     assert!(told.barriers_running[0].end_may_be_unseen, "its end may be among the five");
     let counted = Losses { ring_full: 6, destroys: 1, ..Losses::default() };
     let accounts = Accounts { seen: 10, delivered: 3, filtered: 1, lost: 6 };
     let outside = Outside { losses: Some(counted), accounts: Some(accounts), ..Outside::default() };
     let told = reporter.report(&state, Time(500), outside, Bounds::OVERVIEW);
-    assert_eq!(told.losses, Losses { last_at_ns: Some(250), ..counted });
+    assert_eq!(told.losses, LossRow { counted, not_in_trace: false, last_at_ns: Some(250) });
     assert_eq!((told.accounts, told.seq, told.at_ns), (Some(accounts), 1, 400));
 }
 

@@ -147,7 +147,7 @@ fn build(out: &mut Out<'_, '_>) -> fmt::Result {
 fn events(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
     let words = EventWord::ALL.map(|word| (word.word(), report.events.of(word)));
     out.counters(("events", "Events that the model has taken, by what they are about."), "word", words)?;
-    let losses = &report.losses;
+    let losses = &report.losses.counted;
     let reasons = [
         ("ring_full", losses.ring_full),
         ("probe_missed", losses.probe_missed),

@@ -3,12 +3,11 @@
 use std::{fs, os::fd::OwnedFd, time::Instant};
 
 use krcu_common::Fate;
-use krcu_report::{Accounts, Losses, Outside, ProbeRow, ProbeState, Ring, SinkRow};
+use krcu_report::{Accounts, Outside, ProbeRow, ProbeState, Ring, SinkRow};
 
 use crate::{
     kernel::plan::{Offer, Plan},
-    losses::Reading,
-    pipeline::accounts,
+    losses::{FILTERED, Reading},
     probe::{self, Probes},
 };
 
@@ -44,26 +43,14 @@ impl Reader {
 
     /// What a report has besides the state.
     pub(super) fn outside(&mut self, probes: &Probes, reading: &Reading, sinks: Vec<SinkRow>) -> Outside {
-        let mut sums = Accounts::default();
-        for account in accounts(&reading.counters) {
-            sums.seen += account.seen;
-            sums.delivered += account.delivered;
-            sums.filtered += account.filtered;
-            sums.lost += account.lost;
-        }
-        let losses = reading.losses();
+        let (delivered, lost) = (reading.all(Fate::Delivered), reading.all(Fate::LostRing));
+        let filtered = FILTERED.into_iter().map(|fate| reading.all(fate)).sum();
+        let accounts = Accounts { seen: delivered + filtered + lost, delivered, filtered, lost };
         let ring = Ring { bytes: self.ring_bytes, used_bytes: std::mem::take(&mut self.ring_peak) };
         let are_measured = self.are_measured();
         Outside {
-            accounts: Some(sums),
-            losses: Some(Losses {
-                ring_full: losses.ring_full,
-                probe_missed: losses.probe_missed,
-                map_full: losses.map_full,
-                destroys: losses.destroys,
-                not_in_trace: false,
-                last_at_ns: None,
-            }),
+            accounts: Some(accounts),
+            losses: Some(reading.losses()),
             ring: Some(ring),
             without_site: reading.all(Fate::NoSite),
             probes: rows(probes, reading, are_measured),

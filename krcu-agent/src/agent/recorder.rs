@@ -13,17 +13,15 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use krcu_model::{Watch, event::Time};
+use krcu_model::{
+    Watch,
+    event::{Losses, Time},
+};
 use krcu_trace::{How, Limits, Meta, Writer, meta};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{config::Level, config::Record, health::Health, log::Log};
-use crate::{
-    losses::Reading,
-    outcome::EXIT_FLAGGED,
-    pipeline::{Losses, accounts},
-    sinks::Sinks,
-};
+use crate::{losses::Reading, outcome::EXIT_FLAGGED, pipeline::accounts, sinks::Sinks};
 
 /// How often it is looked whether the folder is too large, or whether there is room again.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -218,11 +216,10 @@ impl Recorder {
         let known = accounts(&self.base.counters);
         let accounts = accounts(&reading.counters).into_iter().map(|account| {
             let same = known.iter().find(|known| known.cpu == account.cpu && known.kind == account.kind);
-            let since =
-                |now: u64, of: fn(&crate::losses::Account) -> u64| now.saturating_sub(same.map_or(0, of));
+            let since = |now: u64, of: fn(&meta::Account) -> u64| now.saturating_sub(same.map_or(0, of));
             meta::Account {
-                cpu: account.cpu as u64,
-                kind: account.kind.to_owned(),
+                cpu: account.cpu,
+                kind: account.kind,
                 seen: since(account.seen, |known| known.seen),
                 delivered: since(account.delivered, |known| known.delivered),
                 lost: since(account.lost, |known| known.lost),
@@ -234,7 +231,7 @@ impl Recorder {
             probes: self.meta.probes.iter().filter(|probe| probe.offer == "offered").count() as u64,
             attach_ns: 0,
             duration_ns: now.since(self.began),
-            lost: meta::Losses {
+            lost: Losses {
                 ring_full: since(|losses| losses.ring_full),
                 probe_missed: since(|losses| losses.probe_missed),
                 map_full: since(|losses| losses.map_full),

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use krcu_model::event::Losses;
 use krcu_report::FlatVerdict;
+use krcu_trace::meta::Account;
 use serde::Serialize;
 
-use crate::{
-    outcome::{Incomplete, Outcome},
-    pipeline::{Account, Losses},
-};
+use crate::outcome::{Incomplete, Outcome};
 
 /// Version of the lines below; it changes when a field's meaning does.
 pub const SCHEMA: u32 = 2;

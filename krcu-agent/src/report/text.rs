@@ -236,18 +236,15 @@ mod tests {
     use krcu_model::{
         Event, State, Watch,
         event::{
-            CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, ObjectAddress, Scope, Site, Task, Time,
-            What,
+            CacheAddress, CacheFacts, Cpu, Gap, Leftover, LossReason, Losses, ObjectAddress, Scope, Site,
+            Task, Time, What,
         },
         state::Blind,
     };
     use krcu_report::verdicts;
 
     use super::{WIDTH, render};
-    use crate::{
-        outcome::{EXIT_FAILED, EXIT_INCONCLUSIVE, Outcome, Policy},
-        pipeline::Losses,
-    };
+    use crate::outcome::{EXIT_FAILED, EXIT_INCONCLUSIVE, Outcome, Policy};
 
     const CACHE: CacheAddress = CacheAddress(1);
     const EXIT: Task = Task(412);

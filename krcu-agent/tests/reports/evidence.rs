@@ -2,14 +2,14 @@
 
 use krcu_agent::{
     outcome::{Outcome, Policy},
-    pipeline::Losses,
     report::text,
 };
 use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State, Watch,
     event::{
-        CacheAddress, CacheFacts, Cpu, FunctionAddress, Leftover, ObjectAddress, Site, Task, Time, What,
+        CacheAddress, CacheFacts, Cpu, FunctionAddress, Leftover, Losses, ObjectAddress, Site, Task, Time,
+        What,
     },
     state::Blind,
 };

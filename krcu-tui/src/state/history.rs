@@ -79,7 +79,7 @@ impl Histories {
         let totals = Totals {
             at_ns: report.at_ns,
             events: EventWord::ALL.map(|word| report.events.of(word)),
-            lost: report.losses.total(),
+            lost: report.losses.counted.total(),
             lists_all: lists_all(report),
         };
         if self.last.is_some_and(|last| totals.at_ns < last.at_ns || totals.events[1] < last.events[1]) {
