@@ -32,7 +32,7 @@ mod verdicts;
 pub mod words;
 mod workload;
 
-pub use barriers::{BarrierRow, FinishedBarrier, WaitKind};
+pub use barriers::{BarrierCall, BarrierRow, FinishedBarrier, WaitKind};
 pub use caches::{CachePhase, CacheRow};
 pub use flat::{FlatVerdict, verdicts};
 pub use hello::{Ask, Bounds, Detail, Hello, Line, MOST_ASK_BYTES, Refused, SCHEMA, Version};

@@ -110,14 +110,17 @@ fn who_waits_in_a_destroy_is_told_with_what_it_waits_for() {
     let now = last_time(&lines);
     let report = reporter.report(&state, now, Outside::default(), Bounds::ALL);
     assert_eq!(report.verdicts, [], "a destroy that waits has no verdict");
-    let kinds: Vec<WaitKind> = report.barriers_running.iter().map(|row| row.kind).collect();
+    let kinds: Vec<WaitKind> = report.barriers_running.iter().map(|row| row.call.kind).collect();
     assert_eq!(kinds, [WaitKind::Destroy, WaitKind::KvfreeRcuBarrier]);
     for (row, word) in report.barriers_running.iter().zip([" destroy_begin ", "barrier=kvfree"]) {
         let begin = lines.iter().find(|line| line.contains(word)).unwrap();
         assert_eq!(row.since_ns, now.0 - time_of(begin));
         assert_eq!((row.own_outstanding, row.other_outstanding, row.at_begin), (777, 0, 777), "{row:?}");
-        assert_eq!((row.cache.as_deref(), row.comm.as_deref()), (Some("krcu_pending"), Some("rmmod")));
-        assert_eq!(row.inside_destroy, row.kind == WaitKind::KvfreeRcuBarrier);
+        assert_eq!(
+            (row.call.cache.as_deref(), row.call.comm.as_deref()),
+            (Some("krcu_pending"), Some("rmmod"))
+        );
+        assert_eq!(row.call.inside_destroy, row.call.kind == WaitKind::KvfreeRcuBarrier);
         assert!(!row.end_may_be_unseen);
     }
 }
@@ -127,8 +130,8 @@ fn waits_that_are_over_are_as_long_as_the_trace_says() {
     let (report, _, lines) = report("6.12-pending", None);
     let time = |word: &str| time_of(lines.iter().find(|line| word_of(line) == word).unwrap());
     let wait = time("shutdown_begin") - time("destroy_begin");
-    let destroy = report.barriers_finished.iter().find(|row| row.kind == WaitKind::Destroy).unwrap();
-    assert_eq!((destroy.wait_ns, destroy.cache.as_deref()), (wait, Some("krcu_pending")));
+    let destroy = report.barriers_finished.iter().find(|row| row.call.kind == WaitKind::Destroy).unwrap();
+    assert_eq!((destroy.wait_ns, destroy.call.cache.as_deref()), (wait, Some("krcu_pending")));
     let histogram = &report.waits[&WaitKind::Destroy];
     assert_eq!((histogram.count, histogram.sum_ns, histogram.longest_ns), (1, wait, wait));
     assert_eq!(report.barriers_running, []);

@@ -79,7 +79,8 @@ fn from_a_cache_to_its_verdict_to_what_if_and_back() {
     assert_eq!(verdict.as_deref(), Some("krcu_two_pending"));
     deck.press(&[Key::Char('w')]);
     assert_eq!(deck.app.screen, Screen::WhatIf);
-    let answer = deck.app.answer.as_ref().map(|answer| (answer.cache.as_str(), answer.own_objects));
+    let answer =
+        deck.app.answer.as_ref().map(|answer| (answer.question.cache.as_str(), answer.question.own_objects));
     assert_eq!(answer, Some(("krcu_two_pending", 300)));
     deck.press(&[Key::Escape]);
     assert_eq!((deck.app.screen, deck.app.evidence), (Screen::Verdicts, true));
@@ -109,7 +110,7 @@ fn a_replay_that_goes_back_closes_the_evidence_of_what_has_not_happened() {
     let shown = text(&draw(&mut deck.app, (80, 24), theme(), 0).0);
     assert!(shown.contains("the verdict that was selected is no longer listed"), "{shown}");
     deck.press(&[Key::Char('5')]);
-    assert_eq!(deck.app.shown_answer().map(|answer| answer.destroy), Some(0));
+    assert_eq!(deck.app.shown_answer().map(|answer| answer.question.destroy), Some(0));
 }
 
 #[test]

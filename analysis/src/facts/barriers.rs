@@ -98,7 +98,7 @@ impl Barriers {
         let mut end = Some((event.time, graces));
         let rows = ended.into_iter().map(|open| {
             let of = if end.is_some() { of } else { None };
-            let kind = word(open.kind);
+            let kind = open.kind.function();
             open.row(state, event.task, end.take(), of, kind)
         });
         rows.collect()
@@ -122,18 +122,10 @@ impl Barriers {
         let open = std::mem::take(&mut self.open);
         let all = open.into_iter().flat_map(|(task, stack)| stack.into_iter().map(move |open| (task, open)));
         all.map(|(task, open)| {
-            let kind = word(open.kind);
+            let kind = open.kind.function();
             open.row(state, task, None, None, kind)
         })
         .collect()
-    }
-}
-
-fn word(kind: BarrierKind) -> &'static str {
-    match kind {
-        BarrierKind::Rcu => "rcu_barrier",
-        BarrierKind::Kvfree => "kvfree_rcu_barrier",
-        BarrierKind::KvfreeOnCache => "kvfree_rcu_barrier_on_cache",
     }
 }
 

@@ -180,7 +180,7 @@ fn waiting(theme: Theme, report: &Report, most: usize, columns: usize) -> Vec<Li
     // If a task waits in a barrier inside of another, only the outer one is shown.
     let rows = report.barriers_running.iter().enumerate();
     let is_outermost = |(place, row): &(usize, &BarrierRow)| {
-        report.barriers_running[..*place].iter().all(|before| before.task != row.task)
+        report.barriers_running[..*place].iter().all(|before| before.call.task != row.call.task)
     };
     let running: Vec<&BarrierRow> = rows.filter(is_outermost).map(|(_, row)| row).collect();
     if running.is_empty() {
