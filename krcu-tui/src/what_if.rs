@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use krcu_model::event::Cpu;
 use krcu_reference::{
-    approach,
+    approach::{self, Approach},
     machine::CacheIndex,
-    simulate::{Action, CacheSpec, Caller, Input, InputUse, Measured, Row, Scenario, Workload, simulate},
+    simulate::{
+        Action, CacheSpec, Caller, Input, InputKind, InputUse, Measured, Row, Scenario, Workload, simulate,
+    },
 };
 use krcu_report::Question;
 
@@ -45,24 +47,34 @@ pub struct WhatIfRow {
 
 /// Simulates every approach. This may take a second.
 #[must_use]
-pub fn answer(question: Question) -> WhatIf {
-    let mut answer = WhatIf::default();
-    let (workload, measured) = (workload(&question), measured(&question));
+pub fn answer(question: &Question) -> WhatIf {
+    let mut answer = WhatIf { question: question.clone(), ..WhatIf::default() };
+    let (workload, measured) = (workload(question), measured(question));
     let scenario = Scenario { workload: &workload, measured: &measured, seed: SEED };
-    let place = question.destroys.len().saturating_sub(1);
     let mut inputs = BTreeMap::new();
     for approach in approach::all() {
-        match simulate(approach.as_ref(), &scenario) {
-            Ok(outcome) => answer.rows.extend(outcome.rows.into_iter().nth(place).map(|row| {
-                for used in row.inputs.iter().filter(|used| used.draws > 0) {
-                    inputs.entry(used.input).or_insert_with(|| used.clone());
-                }
-                WhatIfRow { row, bystander_wait_ns: outcome.sum.bystander_wait_ns }
-            })),
-            Err(refused) => answer.refused = Some(refused.to_string()),
+        let place = question.destroys.len().saturating_sub(1);
+        match row(approach.as_ref(), &scenario, place, &mut inputs) {
+            Ok(row) => answer.rows.extend(row),
+            Err(refused) => answer.refused = Some(refused),
         }
     }
-    WhatIf { question, inputs: inputs.into_values().collect(), ..answer }
+    answer.inputs = inputs.into_values().collect();
+    answer
+}
+
+fn row(
+    approach: &dyn Approach,
+    scenario: &Scenario<'_>,
+    place: usize,
+    inputs: &mut BTreeMap<InputKind, InputUse>,
+) -> Result<Option<WhatIfRow>, String> {
+    let outcome = simulate(approach, scenario).map_err(|error| error.to_string())?;
+    let Some(row) = outcome.rows.into_iter().nth(place) else { return Ok(None) };
+    for used in row.inputs.iter().filter(|used| used.draws > 0) {
+        inputs.entry(used.input).or_insert_with(|| used.clone());
+    }
+    Ok(Some(WhatIfRow { row, bystander_wait_ns: outcome.sum.bystander_wait_ns }))
 }
 
 fn workload(question: &Question) -> Workload {

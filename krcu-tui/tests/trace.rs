@@ -183,7 +183,7 @@ fn a_trace_with_a_spoilt_batch_is_replayed_up_to_it() {
         let is_ended = finish.is_some();
         let folder = written(name, &script, |writer| {
             if let Some(run) = finish {
-                writer.finish(How::Exit, end, run.clone()).unwrap();
+                writer.finish(How::Exit, end, run).unwrap();
             }
         });
         spoil(&folder, 9);

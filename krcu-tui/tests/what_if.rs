@@ -16,7 +16,7 @@ fn what_else_a_destroy_would_have_cost_follows_from_what_an_approach_does() {
         reporter.see(&event, &state);
         state.step(event);
     }
-    let answer = what_if::answer(reporter.question(&state, 0).unwrap());
+    let answer = what_if::answer(&reporter.question(&state, 0).unwrap());
     let asked = &answer.question;
     assert_eq!((asked.own_objects, asked.other_objects, asked.own_left_out), (777, 0, 0));
     assert_eq!((asked.cache.as_str(), &answer.refused), ("krcu_pending", &None));

@@ -96,7 +96,7 @@ fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) {
             && let Some(question) = player.question(destroy)
         {
             let inbox = inbox.clone();
-            let answer = move || inbox.put(Notice::Answer(Box::new(what_if::answer(question))));
+            let answer = move || inbox.put(Notice::Answer(Box::new(what_if::answer(&question))));
             if thread::Builder::new().name("what-if".to_owned()).spawn(answer).is_ok() {
                 answered = Some(destroy);
             }

@@ -172,7 +172,7 @@ impl Reader {
             Line::Report(report) => self.inbox.put(Notice::Report(report)),
             Line::Question(question) => {
                 let inbox = self.inbox.clone();
-                let answer = move || inbox.put(Notice::Answer(Box::new(what_if::answer(*question))));
+                let answer = move || inbox.put(Notice::Answer(Box::new(what_if::answer(&question))));
                 // If no thread can be started, there is no answer, and the user can ask again.
                 let _ = thread::Builder::new().name("what-if".to_owned()).spawn(answer);
             }
