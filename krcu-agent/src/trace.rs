@@ -1,4 +1,4 @@
-//! Trace: what a run puts into one besides its events, and what a replay takes out of it.
+//! Trace: the parts of a trace besides its events. A run writes them; a replay makes the outcome of them.
 
 use std::fs;
 
@@ -23,7 +23,7 @@ use crate::{
     outcome::{Outcome, Policy},
 };
 
-/// What a trace begins with; it names no command.
+/// The head of a trace, without the command.
 ///
 /// # Errors
 /// When a clock cannot be read.
@@ -72,7 +72,7 @@ fn btf() -> Option<Btf> {
     Some(Btf { bytes: bytes.len() as u64, crc32: format!("{:08x}", crc32fast::hash(&bytes)) })
 }
 
-/// Where distributions leave the kernel's configuration.
+/// The tick rate, from the place where distributions leave the kernel's configuration.
 fn hz(release: Option<&str>) -> Option<u32> {
     let config = word_of(&format!("/boot/config-{}", release?))?;
     config.lines().find_map(|line| line.strip_prefix("CONFIG_HZ=")).and_then(|hz| hz.parse().ok())
@@ -93,7 +93,7 @@ fn probe(probe: &crate::kernel::plan::Probe) -> Probe {
     }
 }
 
-/// What a run reports besides what follows from its events.
+/// The part of a run's report that does not follow from its events.
 #[must_use]
 pub fn run(outcome: &Outcome) -> Run {
     Run {
@@ -110,10 +110,10 @@ pub fn run(outcome: &Outcome) -> Run {
     }
 }
 
-/// The outcome of a run, from what it said of itself and from what its events come to.
+/// The outcome of a run, from its own numbers and from the state after its events.
 ///
 /// # Errors
-/// When it has an account of something that this version does not know.
+/// When it has an account of a kind of event that this version does not know.
 pub fn outcome(meta: &Meta, run: &Run, state: &State, verdicts: Vec<FlatVerdict>) -> anyhow::Result<Outcome> {
     let is_known = |account: &&Account| Kind::of_word(&account.kind).is_some_and(Kind::is_probed);
     if let Some(account) = run.accounts.iter().find(|account| !is_known(account)) {

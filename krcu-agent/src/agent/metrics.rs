@@ -1,4 +1,4 @@
-//! Metrics: a report in the words of OpenMetrics. Their number is bounded, as the report is.
+//! Metrics: a report as OpenMetrics text. The number of metrics has a bound, because the report has one.
 
 use std::{fmt, sync::Arc};
 
@@ -16,20 +16,20 @@ use super::{health::Health, published::Published};
 /// The type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Caches that have metrics of their own: those with the most outstanding.
+/// How many caches have metrics of their own: those with the most outstanding objects.
 const MOST_CACHES: usize = 64;
 
-/// What the metrics are made of.
+/// The data of the metrics.
 #[derive(Debug)]
 struct Source {
     published: Arc<Published>,
     health: Arc<Health>,
 }
 
-/// The text.
+/// Returns the text.
 ///
 /// # Errors
-/// None that text in memory has.
+/// Never: writing a text in memory does not fail.
 pub(super) fn text(published: &Arc<Published>, health: &Arc<Health>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("krcu");
     let source = Source { published: Arc::clone(published), health: Arc::clone(health) };

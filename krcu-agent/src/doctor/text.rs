@@ -1,4 +1,4 @@
-//! The findings as one screen: at most 40 lines of at most 100 columns, without colour.
+//! Text: the findings on one screen, with at most 40 lines of at most 100 columns, without colour.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::kernel::plan::{Offer, Plan, Probe};
 
 /// Columns of a line.
 const COLUMNS: usize = 100;
-/// Sentences shown of each list before the rest is only counted.
+/// How many sentences of a list are shown. The rest is only counted.
 const SENTENCES: usize = 3;
 /// Where the second column of the upper part begins.
 const INDENT: usize = 12;
@@ -84,9 +84,9 @@ fn privileges(privileges: Option<Privileges>) -> String {
     )
 }
 
-/// A line for each place that is probed: those of one word together, in the order of a life. When nothing
-/// of a word is offered, for one reason, a line says so for all its places, lest a kernel without anything
-/// fills the screen with that.
+/// A line for each probed place. The places of one word stand together, in the order of a life. If no place of a
+/// word is offered, all for the same reason, one line says so for all of them; otherwise a kernel that offers nothing
+/// would fill the screen.
 fn rows(probes: &[Probe]) -> Vec<String> {
     let mut rows = Vec::new();
     for word in [Word::Module, Word::Cache, Word::Queue, Word::Grace, Word::Free, Word::Barrier] {
@@ -178,8 +178,7 @@ fn clip(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::facts::Function;
-    use crate::kernel::plan::tests::debian;
+    use crate::kernel::facts::{Function, debian};
 
     fn fits(page: &str) {
         assert!(page.lines().count() <= 40, "{} lines:\n{page}", page.lines().count());

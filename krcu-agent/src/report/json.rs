@@ -70,7 +70,7 @@ struct SummaryLine<'a> {
 /// The lines of a report.
 ///
 /// # Errors
-/// When a value cannot be put into JSON, which none of these can fail to be.
+/// Never: every value can be written as JSON.
 pub fn render(outcome: &Outcome) -> serde_json::Result<String> {
     let mut text = String::new();
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();

@@ -1,6 +1,8 @@
 //! Probes that are attached on request only.
 
-use super::{ALLOCATIONS, Plan, debian, planned};
+use krcu_agent::kernel::plan::Plan;
+
+use crate::plan::{ALLOCATIONS, debian, planned};
 
 #[test]
 fn allocations_are_watched_on_request_by_programs_that_see_frees_after_the_deferred_ones() {

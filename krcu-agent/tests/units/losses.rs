@@ -1,8 +1,13 @@
 //! Counts of a made-up kernel → gaps.
 
-use krcu_common::count::{COUNTERS, loss_key};
+use std::collections::BTreeMap;
 
-use super::*;
+use krcu_agent::losses::{LossTracker, Misses, Reading};
+use krcu_common::{
+    Fate, Kind,
+    count::{COUNTERS, counter, loss_key},
+};
+use krcu_model::event::{CacheAddress, Gap, LossReason, Scope, Time};
 
 const CACHE: u64 = 0xff3a_02d4_c270_1c00;
 const OTHER: u64 = 0xff3a_02d4_c270_1d00;

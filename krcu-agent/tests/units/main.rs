@@ -1,0 +1,11 @@
+//! Parts of the agent that need no kernel: from facts to plans, from counters to gaps, from texts to values.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
+
+mod btf;
+mod config;
+mod files;
+mod losses;
+mod plan;
+mod quantity;
+mod request;
