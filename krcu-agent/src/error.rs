@@ -36,7 +36,7 @@ pub enum Refusal {
         /// The machine, as `uname -m` prints it.
         arch: String,
     },
-    /// The machine may have more CPUs than the probes have rooms to count in.
+    /// The machine may have more CPUs than the probes have lines of counters. Each CPU needs one.
     #[error(
         "this machine may have {cpus} CPUs, and krcu numbers the events of {LINES} at most: boot with `nr_cpus={LINES}`"
     )]

@@ -261,7 +261,8 @@ impl Owner {
                     self.newest.send_replace(Some(Arc::new(Published::new(report))));
                 }
                 if !is_whole {
-                    self.log.say(Level::Warn, "what came last could not be waited for, and is not known");
+                    self.log
+                        .say(Level::Warn, "the deadline came before the last events, which are not known");
                 }
                 if attached > 0 {
                     self.log
@@ -273,7 +274,7 @@ impl Owner {
                 status
             }
             Err(error) => {
-                self.log.say(Level::Error, format!("stopped, and what came last is not known ({error:#})"));
+                self.log.say(Level::Error, format!("stopped; the last events are not known ({error:#})"));
                 1
             }
         }
