@@ -318,7 +318,7 @@ fn read(probes: &Probes, misses: bool) -> anyhow::Result<Reading> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::facts::debian;
+    use crate::kernel::plan::tests::debian;
 
     #[test]
     fn a_watch_without_one_end_of_a_grace_period_is_blind_to_it() {

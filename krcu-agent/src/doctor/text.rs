@@ -84,9 +84,9 @@ fn privileges(privileges: Option<Privileges>) -> String {
     )
 }
 
-/// A line for each probed place. The places of one word stand together, in the order of a life. If no place of a
-/// word is offered, all for the same reason, one line says so for all of them; otherwise a kernel that offers nothing
-/// would fill the screen.
+/// A line for each place that is probed: those of one word together, in the order of a life. When nothing
+/// of a word is offered, for one reason, a line says so for all its places, lest a kernel without anything
+/// fills the screen with that.
 fn rows(probes: &[Probe]) -> Vec<String> {
     let mut rows = Vec::new();
     for word in [Word::Module, Word::Cache, Word::Queue, Word::Grace, Word::Free, Word::Barrier] {
@@ -178,7 +178,8 @@ fn clip(line: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernel::facts::{Function, debian};
+    use crate::kernel::facts::Function;
+    use crate::kernel::plan::tests::debian;
 
     fn fits(page: &str) {
         assert!(page.lines().count() <= 40, "{} lines:\n{page}", page.lines().count());

@@ -185,11 +185,3 @@ fn unread(error: &io::Error, sign: &Path) -> Source {
         _ => Source::Unreadable(error.to_string()),
     }
 }
-
-/// The facts that were recorded on a Debian kernel of this series.
-#[cfg(test)]
-pub(crate) fn debian(series: &str) -> Facts {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/facts");
-    let text = fs::read_to_string(format!("{folder}/debian-{series}-cloud-amd64.json")).unwrap();
-    serde_json::from_str(&text).unwrap()
-}

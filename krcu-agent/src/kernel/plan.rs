@@ -248,3 +248,6 @@ fn batches(facts: &Facts) -> bool {
         function.symbols != Some(0) || function.btf == Some(true)
     })
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

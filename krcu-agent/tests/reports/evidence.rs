@@ -8,8 +8,7 @@ use krcu_common::{BarrierKind, FreePath, QueueForm};
 use krcu_model::{
     Event, State, Watch,
     event::{
-        CacheAddress, CacheFacts, Cpu, FunctionAddress, Leftover, Losses, ObjectAddress, Site, Task, Time,
-        What,
+        CacheAddress, CacheFacts, Cpu, FunctionAddress, Leftover, ObjectAddress, Site, Task, Time, What,
     },
     state::Blind,
 };
@@ -71,7 +70,7 @@ fn screen(before: Vec<What>, inside: Vec<What>, end: What) -> String {
         release: "7.3".to_owned(),
         probes: 16,
         events: state.events(),
-        losses: Losses::default(),
+        losses: krcu_model::event::Losses::default(),
         without_site: 0,
         accounts: Vec::new(),
         attach_ns: 0,

@@ -1,4 +1,5 @@
-//! Parts of the agent that need no kernel: from facts to plans, from counters to gaps, from texts to values.
+//! Parts of the agent that need no kernel: from type information to offsets, from counters to gaps, from texts to
+//! values.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail as the test does")]
 
@@ -6,6 +7,4 @@ mod btf;
 mod config;
 mod files;
 mod losses;
-mod plan;
 mod quantity;
-mod request;

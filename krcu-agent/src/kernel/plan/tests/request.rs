@@ -1,8 +1,6 @@
 //! Probes that are attached on request only.
 
-use krcu_agent::kernel::plan::Plan;
-
-use crate::plan::{ALLOCATIONS, debian, planned};
+use super::{ALLOCATIONS, Plan, debian, planned};
 
 #[test]
 fn allocations_are_watched_on_request_by_programs_that_see_frees_after_the_deferred_ones() {

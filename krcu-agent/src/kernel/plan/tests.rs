@@ -1,22 +1,19 @@
 //! Facts recorded on real kernels → plans. What is expected comes from another source: the tables of
 //! kernel-facts.md, sections 4.1 and 10 (offsets) and 14 (probes), read from the kernels' binaries.
 
-use krcu_agent::{
-    error::Refusal,
-    kernel::{
-        catalog,
-        facts::{Facts, Function, Privileges, Source},
-        plan::{Offer, Plan},
-    },
-};
 use krcu_common::config::{OBJECT_IS_HEAD_LESS_OFFSET, OBJECT_IS_POINTER, SLAB_BY_FLAG, SLAB_BY_TYPE};
+
+use super::*;
+use crate::kernel::facts::{Privileges, Source};
+
+mod request;
 
 pub(crate) fn debian(series: &str) -> Facts {
     let text = match series {
-        "6.1" => include_str!("../facts/debian-6.1-cloud-amd64.json"),
-        "6.12" => include_str!("../facts/debian-6.12-cloud-amd64.json"),
-        "6.18" => include_str!("../facts/debian-6.18-cloud-amd64.json"),
-        "7.3" => include_str!("../facts/debian-7.3-cloud-amd64.json"),
+        "6.1" => include_str!("../../../tests/facts/debian-6.1-cloud-amd64.json"),
+        "6.12" => include_str!("../../../tests/facts/debian-6.12-cloud-amd64.json"),
+        "6.18" => include_str!("../../../tests/facts/debian-6.18-cloud-amd64.json"),
+        "7.3" => include_str!("../../../tests/facts/debian-7.3-cloud-amd64.json"),
         _ => panic!("no facts of {series}"),
     };
     serde_json::from_str(text).unwrap()
@@ -76,7 +73,7 @@ fn objects_blocks_and_sheaves_are_read_as_each_kernel_has_them() {
     }
 }
 
-pub(crate) fn planned(plan: &Plan) -> Vec<(&'static str, &'static str)> {
+fn planned(plan: &Plan) -> Vec<(&'static str, &'static str)> {
     plan.probes.iter().filter(|probe| probe.is_planned()).map(|probe| (probe.program, probe.target)).collect()
 }
 
@@ -353,7 +350,7 @@ fn blocks_are_watched_in_the_function_below_when_theirs_cannot_be() {
 
 const GRACE: &str = "Whether a deferred free ran before its grace period had ended cannot be decided.";
 
-pub(crate) const ALLOCATIONS: &str =
+const ALLOCATIONS: &str =
     "Where leaked objects were allocated (--alloc-stacks) cannot be told for all of them.";
 
 const CALLBACK_RUNS: &str =
