@@ -1,5 +1,4 @@
-//! `krcu check`: a command runs between attach and detach, and every cache that it destroys gets a
-//! verdict.
+//! `krcu check`: runs a command between attach and detach. Every cache that is destroyed meanwhile gets a verdict.
 
 use std::{ffi::OsString, fs::File, io::Write as _, path::PathBuf, time::Duration};
 
@@ -85,7 +84,7 @@ pub struct Options {
     pub command: Vec<OsString>,
 }
 
-/// Runs `check`; gives the status to exit with.
+/// Runs `check`. Returns the exit status.
 ///
 /// # Errors
 /// See [`VerbError`]; nothing stays attached.
@@ -120,7 +119,7 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
 }
 
 impl Options {
-    /// What they ask of the probes.
+    /// The options of the probes.
     fn attach(&self) -> AttachOptions {
         AttachOptions {
             load: LoadOptions {

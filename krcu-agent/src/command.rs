@@ -1,4 +1,4 @@
-//! The program that a command names: found before anything else is done.
+//! Command: finds the program that a command names, before anything else is done.
 //!
 //! The search is written here because the crate `which` does not tell a missing file from one that may not be run.
 
@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a command cannot be run, known before it is tried.
+/// Why a command cannot be run.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum CommandError {
     /// No file of that name in the search path.

@@ -1,11 +1,11 @@
-//! The probes' own diagnostics, on standard error, when somebody asked for them.
+//! Diagnostics: prints the probes' own messages on standard error, if an option asks for them.
 
 use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
 
 use crate::probe::Probes;
 
-/// Where the diagnostics go.
+/// The place where the diagnostics go.
 struct ToStderr;
 
 impl Log for ToStderr {
@@ -24,7 +24,7 @@ impl Log for ToStderr {
 pub struct ProbeLog(EbpfLogger<ToStderr>);
 
 impl ProbeLog {
-    /// For these probes.
+    /// A reader for these probes.
     ///
     /// # Errors
     /// When their ring cannot be mapped.
@@ -32,7 +32,7 @@ impl ProbeLog {
         Ok(ProbeLog(probes.take_log(ToStderr)?))
     }
 
-    /// Prints what has come.
+    /// Prints the messages that have come.
     pub fn flush(&mut self) {
         self.0.flush();
     }

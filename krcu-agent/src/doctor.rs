@@ -1,4 +1,4 @@
-//! `krcu doctor`: what this kernel offers, what will be undecidable, and what to do. Attaches nothing.
+//! `krcu doctor`: says what this kernel offers, what krcu cannot decide on it, and what to do. Attaches nothing.
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -41,19 +41,19 @@ struct Findings<'a> {
     kind: &'static str,
     /// Whether `krcu check` can run.
     ready: bool,
-    /// Why not, a sentence each; the first is the one to act on.
+    /// Why not: one sentence for each reason. The first one is the most important.
     refusals: Vec<String>,
-    /// The same by name.
+    /// The same reasons, by name.
     refusal_details: &'a [Refusal],
     /// What cannot be decided on this kernel.
     undecidable: &'a [String],
     /// Every probe.
     probes: &'a [Probe],
-    /// What the rest follows from.
+    /// The facts that the rest follows from.
     facts: &'a Facts,
 }
 
-/// Looks at the running kernel and prints the findings. Says whether `krcu check` can run.
+/// Looks at the running kernel and prints the findings. Returns whether `krcu check` can run.
 ///
 /// # Errors
 /// When the output cannot be written.
@@ -71,7 +71,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
 /// The findings as one JSON object on one line.
 ///
 /// # Errors
-/// None that a real plan has; serde's, if it ever has one.
+/// Those of serde; a real plan causes none.
 pub fn json(facts: &Facts, plan: &Plan) -> anyhow::Result<String> {
     let findings = Findings {
         schema: 1,

@@ -1,5 +1,5 @@
-//! Why a verb gives no status of its own, and why krcu refuses to run on this kernel or for this user: one line each,
-//! which says what to do.
+//! Error: why a verb failed, and why krcu refuses to run on this kernel or for this user. Each message is one line and
+//! says what to do.
 
 use krcu_common::count::LINES;
 use serde::Serialize;
@@ -7,10 +7,10 @@ use thiserror::Error;
 
 use crate::command::CommandError;
 
-/// Why a verb did not get to its end.
+/// Why a verb failed.
 #[derive(Debug, Error)]
 pub enum VerbError {
-    /// What was asked for cannot be: nothing was attached.
+    /// krcu refuses: nothing was attached.
     #[error("{0}")]
     Usage(String),
     /// krcu failed.
@@ -24,24 +24,24 @@ impl From<CommandError> for VerbError {
     }
 }
 
-/// Something without which nothing can be watched.
+/// A reason for which krcu cannot watch at all.
 #[derive(Clone, Debug, PartialEq, Eq, Error, Serialize)]
 #[serde(rename_all = "snake_case", tag = "refusal", content = "detail")]
 pub enum Refusal {
-    /// The machine is of a kind for which the way from an object to its cache is not written.
+    /// krcu does not know the way from an object to its cache on this kind of machine.
     #[error(
         "krcu finds the cache of an object on x86_64 only, and this machine is {arch}: use another machine"
     )]
     Arch {
-        /// Machine, as `uname -m` prints it.
+        /// The machine, as `uname -m` prints it.
         arch: String,
     },
-    /// The machine may have more CPUs than the probes have lines to count in.
+    /// The machine may have more CPUs than the probes have lines of counters. Each CPU needs one.
     #[error(
         "this machine may have {cpus} CPUs, and krcu numbers the events of {LINES} at most: boot with `nr_cpus={LINES}`"
     )]
     Cpus {
-        /// CPUs that may ever be there.
+        /// The number of possible CPUs.
         cpus: u32,
     },
     /// The process may not load or attach programs.
@@ -50,10 +50,10 @@ pub enum Refusal {
         /// Names of the missing capabilities, separated by commas.
         missing: String,
     },
-    /// A file system that the kernel's facts are read from is not mounted.
+    /// A file system that has facts about the kernel is not mounted.
     #[error("{path} is not mounted: run `mount -t {kind} {kind} {path}`")]
     NotMounted {
-        /// Where it belongs.
+        /// Where it should be mounted.
         path: &'static str,
         /// Its type.
         kind: &'static str,
@@ -66,7 +66,7 @@ pub enum Refusal {
     /// The type information cannot be used.
     #[error("the type information in /sys/kernel/btf/vmlinux cannot be read ({why}): report this kernel")]
     Btf {
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// The symbol table cannot be used.
@@ -74,7 +74,7 @@ pub enum Refusal {
         "the kernel's symbols in /proc/kallsyms cannot be read ({why}): use one with CONFIG_KALLSYMS_ALL=y"
     )]
     Kallsyms {
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// Every address in the symbol table reads as zero.
@@ -82,7 +82,7 @@ pub enum Refusal {
         "the kernel's addresses are hidden (/proc/kallsyms reads as zeros): run as root with `sysctl kernel.kptr_restrict=1`"
     )]
     Hidden,
-    /// Symbols that the probes need are not in the symbol table, or not exactly once.
+    /// Symbols that the probes need are missing in the symbol table, or are there more than once.
     #[error(
         "this kernel has no single symbol {names}: use one with CONFIG_KALLSYMS_ALL=y and memory layout randomisation"
     )]
@@ -96,7 +96,7 @@ pub enum Refusal {
         /// Their names, separated by commas.
         names: String,
     },
-    /// The kernel keeps its memory from every program.
+    /// The kernel's lockdown mode lets no program read its memory.
     #[error(
         "the kernel is locked down ({mode}), which keeps its memory from probes: boot with lockdown=integrity or none"
     )]
@@ -104,7 +104,7 @@ pub enum Refusal {
         /// The mode.
         mode: String,
     },
-    /// Programs are interpreted, and so cannot be attached to functions.
+    /// The kernel interprets eBPF programs. Only compiled programs can be attached to functions.
     #[error("eBPF is not compiled on this kernel: run `sysctl net.core.bpf_jit_enable=1`")]
     Jit,
     /// Function tracing is switched off.
@@ -115,7 +115,7 @@ pub enum Refusal {
         "this kernel offers no probe on {names}, without which nothing can be decided: use another kernel"
     )]
     Probes {
-        /// What they would be attached to and why not, separated by semicolons.
+        /// Their functions, each with the reason, separated by semicolons.
         names: String,
     },
 }

@@ -1,7 +1,7 @@
-//! The file of events: every event as the model takes it, one line each, for a bug report.
+//! Events file: writes every event that the judge takes as a line of text, for a bug report.
 //!
-//! The notation is `krcu_model::script`. What cannot be written ends the file, not the run: the
-//! verdicts do not depend on it, and the error is kept for the end.
+//! The notation is `krcu_model::script`. If a write fails, the file ends, but the run goes on: the
+//! verdicts do not depend on the file. The error is reported at the end.
 
 use std::{
     fs::File,
@@ -11,7 +11,7 @@ use std::{
 
 use krcu_model::{Event, Watch, script};
 
-/// A file that events go into, and how that has gone so far.
+/// The file, and its first error.
 #[derive(Debug)]
 pub struct EventsFile {
     path: PathBuf,
@@ -35,13 +35,13 @@ impl EventsFile {
     /// Creates the file.
     ///
     /// # Errors
-    /// When it cannot be.
+    /// When it cannot be created.
     pub fn create(path: &Path) -> io::Result<EventsFile> {
         let file = BufWriter::new(File::create(path)?);
         Ok(EventsFile { path: path.to_owned(), file: Some(file), failed: None })
     }
 
-    /// The first lines: what the watcher knows, and on which kernel it is, for a person to read.
+    /// Writes the first lines: what the watch knew when it began, and the kernel's release for people to read.
     pub fn begin(&mut self, watch: &Watch, release: &str) {
         let version = env!("CARGO_PKG_VERSION");
         let release: String = release.chars().filter(|letter| !letter.is_control()).collect();
@@ -49,7 +49,7 @@ impl EventsFile {
         self.write(format_args!("{heading}# krcu {version} on Linux {release}\n"));
     }
 
-    /// The next line.
+    /// Writes the next line.
     pub fn event(&mut self, event: &Event) {
         if self.file.is_some() {
             self.write(format_args!("{}\n", script::line(event)));
@@ -72,10 +72,10 @@ impl EventsFile {
         }
     }
 
-    /// Writes what is left in the buffer.
+    /// Writes the rest of the buffer.
     ///
     /// # Errors
-    /// When it or anything before it could not be written.
+    /// When this or an earlier write failed.
     pub fn finish(mut self) -> Result<(), CutShort> {
         if let Some(file) = &mut self.file
             && let Err(error) = file.flush()

@@ -1,6 +1,7 @@
 //! Another program as a verb: `krcu NAME …` runs `krcu-NAME …`, from krcu's own folder or from PATH.
 //!
-//! The agent is one small static file; what is large and needs no privilege (`krcu-analyze`) is a file of its own.
+//! The agent is one small static file. Large programs that need no privilege, such as `krcu-analyze`, are files of their
+//! own.
 
 use std::{
     env,
@@ -44,7 +45,7 @@ pub enum ExternalError {
     NotStarted {
         /// The program.
         program: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         error: std::io::Error,
     },

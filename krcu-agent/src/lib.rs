@@ -1,8 +1,8 @@
-//! The agent: facts → plan → load → attach → ring → decode → order → replay → verdict → report. The
-//! binary `krcu` is made of this library. One run from attaching to its outcome is in `engine`.
+//! The agent: facts → plan → probe → source → pipeline → report. The program `krcu` is made of this library.
+//! `engine` has one run, from attaching to its outcome.
 //!
-//! What is absent here: any file but `probe`, `source` and `diagnostics` that knows aya, any version number
-//! that is compared, and any rule that decides a verdict.
+//! What is absent here: aya outside `probe`, `source` and `diagnostics`; a comparison of version numbers; any rule
+//! that decides a verdict.
 
 pub mod agent;
 pub mod check;

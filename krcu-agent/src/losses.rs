@@ -1,8 +1,9 @@
-//! Losses: from the kernel's counts of what went unseen to gaps, each of the time in which it did.
+//! Losses: turns the kernel's counts of events that were not seen into gaps. A gap says between which times events
+//! were lost.
 //!
-//! The counts only rise, and say not when. So they are read often, and what one has risen by between two
-//! readings was lost between them. What is read first is counted last: a loss that happens during a reading
-//! may be found by the next one, never twice.
+//! A count only rises, and does not say when it did. So the counts are read often: if a count has risen between two
+//! readings, those events were lost between them. The counts are read in the reverse order of counting, so a loss
+//! during a reading is found by this reading or by the next one, and never by both.
 
 use std::collections::BTreeMap;
 use std::iter::repeat;
@@ -11,52 +12,15 @@ use krcu_common::{
     Concern, Fate, Kind,
     count::{counter, of_loss_key},
 };
-use krcu_model::event::{CacheAddress, Gap, LossReason, Scope, Time};
+use krcu_model::event::{CacheAddress, Gap, LossReason, Losses, Scope, Time};
+use krcu_trace::meta::Account;
 
 use crate::kernel::catalog::{self, Skipped};
 
-/// Events that were lost or missed, by what the kernel's counters say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Losses {
-    /// Events that found no room in the ring.
-    pub ring_full: u64,
-    /// Runs of a probe that the kernel skipped because it was running on that CPU already.
-    pub probe_missed: u64,
-    /// What a map of the probes had no room to remember.
-    pub map_full: u64,
-    /// Of all these, entries into `kmem_cache_destroy()`: each may be a cache without a verdict.
-    pub destroys: u64,
-}
+/// The fates of what is counted and not streamed.
+pub const FILTERED: [Fate; 3] = [Fate::FilteredKmalloc, Fate::FilteredBuiltin, Fate::FilteredNotSlab];
 
-impl Losses {
-    /// All of them.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.ring_full + self.probe_missed + self.map_full
-    }
-}
-
-/// What became of everything that the probes saw of one kind on one CPU:
-/// `seen = delivered + lost + filtered`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-pub struct Account {
-    /// The CPU.
-    pub cpu: usize,
-    /// The kind of event.
-    pub kind: &'static str,
-    /// All of it: the sum of these.
-    pub seen: u64,
-    /// Written into the ring.
-    pub delivered: u64,
-    /// Found no room in the ring.
-    pub lost: u64,
-    /// Not streamed: of caches that are never destroyed, or of no cache.
-    pub filtered: u64,
-}
-
-/// The account of every CPU and kind of which something was seen.
+/// The account of each CPU and kind of which the probes saw something.
 #[must_use]
 pub fn accounts(counters: &[Vec<u64>]) -> Vec<Account> {
     let mut accounts = Vec::new();
@@ -64,9 +28,10 @@ pub fn accounts(counters: &[Vec<u64>]) -> Vec<Account> {
         for kind in Kind::PROBED {
             let of = |fate| counters.get(counter(kind, fate) as usize).copied().unwrap_or(0);
             let (delivered, lost) = (of(Fate::Delivered), of(Fate::LostRing));
-            let filtered = of(Fate::FilteredKmalloc) + of(Fate::FilteredBuiltin) + of(Fate::FilteredNotSlab);
+            let filtered = FILTERED.into_iter().map(of).sum();
             let seen = delivered + lost + filtered;
-            let account = Account { cpu, kind: kind.word(), seen, delivered, lost, filtered };
+            let (cpu, kind) = (cpu as u64, kind.word().to_owned());
+            let account = Account { cpu, kind, seen, delivered, lost, filtered };
             if account.seen > 0 {
                 accounts.push(account);
             }
@@ -75,7 +40,7 @@ pub fn accounts(counters: &[Vec<u64>]) -> Vec<Account> {
     accounts
 }
 
-/// How often, of each program, the kernel skipped a run; `None` where it does not say.
+/// How often the kernel skipped a run of each program; `None` if it does not say.
 pub type Misses = Vec<(&'static str, Option<u64>)>;
 
 /// What the kernel has counted so far.
@@ -83,9 +48,9 @@ pub type Misses = Vec<(&'static str, Option<u64>)>;
 pub struct Reading {
     /// For each CPU, every counter of [`krcu_common::count`].
     pub counters: Vec<Vec<u64>>,
-    /// What was lost by cache, by [`krcu_common::count::loss_key`].
+    /// How many events were lost for each cache, by [`krcu_common::count::loss_key`].
     pub lost: BTreeMap<u64, u64>,
-    /// Runs that were skipped, when that was asked for. To be read before the counters.
+    /// The skipped runs, if they were asked for. They have to be read before the counters.
     pub misses: Option<Misses>,
 }
 
@@ -121,17 +86,19 @@ impl Reading {
         self.counters.iter().filter_map(|cpu| cpu.get(place)).sum()
     }
 
-    /// All of one fate.
+    /// The number of events of all kinds with this fate.
     #[must_use]
     pub fn all(&self, fate: Fate) -> u64 {
         Kind::PROBED.into_iter().map(|kind| self.sum(kind, fate)).sum()
     }
 
-    /// Runs that the kernel skipped and that matter, by the kind of event that they would have made.
+    /// The skipped runs that matter, by the kind of event that they would have made.
     ///
-    /// What a second copy saw was not missed by the first; and that one itself was skipped while it looked
-    /// whether it had anything to do. A module's coming and going only gives names.
-    fn missed(&self) -> BTreeMap<Kind, u64> {
+    /// A call that the second copy of a program saw was not missed, so it is taken off the first copy's count.
+    /// Skipped runs of a second copy do not count, and neither do those at the load and the end of a module, which
+    /// only give names.
+    #[must_use]
+    pub fn missed(&self) -> BTreeMap<Kind, u64> {
         let mut missed: BTreeMap<Kind, u64> = BTreeMap::new();
         for (program, misses) in self.misses.iter().flatten() {
             if let (Some(kind), Some(misses)) = (kind_of(program), misses) {
@@ -144,7 +111,7 @@ impl Reading {
         missed
     }
 
-    /// Everything that has gone unseen, by why and of what.
+    /// All events that were not seen, by reason and scope.
     fn unseen(&self) -> BTreeMap<(LossReason, Scope), u64> {
         let mut unseen: BTreeMap<(LossReason, Scope), u64> = BTreeMap::new();
         let reasons = [(LossReason::RingFull, Fate::LostRing), (LossReason::MapFull, Fate::MapFull)];
@@ -175,13 +142,13 @@ impl Reading {
         unseen
     }
 
-    /// Of what went unseen for a reason, all that gaps tell of.
+    /// The number of events that were not seen for this reason and that gaps report.
     #[must_use]
     pub fn to_tell(&self, why: LossReason) -> u64 {
         self.unseen().into_iter().filter(|((reason, _), _)| *reason == why).map(|(_, events)| events).sum()
     }
 
-    /// The sums for a report.
+    /// The losses for a report.
     #[must_use]
     pub fn losses(&self) -> Losses {
         let missed = self.missed();
@@ -195,8 +162,8 @@ impl Reading {
     }
 }
 
-/// The kind of event that a program's run makes or changes; `None` where nothing is decided by it, and for
-/// second copies.
+/// The kind of event that a run of this program makes or changes. `None` if no decision depends on it, and for second
+/// copies.
 fn kind_of(program: &str) -> Option<Kind> {
     match catalog::of(program)?.skipped {
         Skipped::Misses(kind) => Some(kind),
@@ -204,7 +171,7 @@ fn kind_of(program: &str) -> Option<Kind> {
     }
 }
 
-/// What a skipped run of a program that makes such events concerns.
+/// The scope of a skipped run of a program that makes events of this kind.
 fn missed_of(kind: Kind) -> Scope {
     match kind.concern() {
         Concern::Grace => Scope::Grace,
@@ -215,27 +182,27 @@ fn missed_of(kind: Kind) -> Scope {
     }
 }
 
-/// What of the kernel's counts has been told as gaps.
+/// Remembers which part of the kernel's counts has become gaps.
 #[derive(Clone, Debug)]
-pub struct Ledger {
+pub struct LossTracker {
     told: BTreeMap<(LossReason, Scope), u64>,
-    /// Skipped runs by program, at the last reading of them.
+    /// The skipped runs of each program, at the last reading of them.
     misses: BTreeMap<&'static str, u64>,
-    /// Those that no second copy made good, by kind.
+    /// The skipped runs that no second copy made good, by kind.
     missed: BTreeMap<Kind, u64>,
-    /// When the last reading of the counters began, and the one before it. A program may be held up between
-    /// what it loses and its count of it, so that what a reading finds may be older than the last.
+    /// When the last reading of the counters began, and the one before it. A program may be held up between the loss of
+    /// an event and counting it. So a loss that a reading finds may be older than the last reading.
     read: Time,
     read_before: Time,
     /// When the last reading of the skipped runs began.
     read_misses: Time,
 }
 
-impl Ledger {
-    /// For counts that began at `start`.
+impl LossTracker {
+    /// A tracker of counts that began at `start`.
     #[must_use]
-    pub fn new(start: Time) -> Ledger {
-        Ledger {
+    pub fn new(start: Time) -> LossTracker {
+        LossTracker {
             told: BTreeMap::new(),
             misses: BTreeMap::new(),
             missed: BTreeMap::new(),
@@ -245,18 +212,18 @@ impl Ledger {
         }
     }
 
-    /// Nothing was lost since the last reading, by one that began now.
+    /// Notes that a reading which began at this time found no new loss.
     pub fn nothing_until(&mut self, began: Time) {
         self.read_before = std::mem::replace(&mut self.read, began);
     }
 
-    /// When the skipped runs were read last.
+    /// When the skipped runs were last read.
     #[must_use]
     pub fn misses_read(&self) -> Time {
         self.read_misses
     }
 
-    /// Programs of which runs were skipped since the last reading, of those that concern this.
+    /// The programs with skipped runs of this scope since the last reading.
     fn skipped(&self, reading: &Reading, scope: Scope) -> Vec<String> {
         let since = |program: &str| self.misses.get(program).copied().unwrap_or(0);
         let misses = reading.misses.iter().flatten();
@@ -269,7 +236,7 @@ impl Ledger {
         concerned.map(|(program, _)| (*program).to_owned()).collect()
     }
 
-    /// The gaps that a reading shows which began and ended at these times.
+    /// The gaps that follow from a reading. The reading began and ended at these times.
     #[must_use]
     pub fn take(&mut self, reading: &Reading, began: Time, ended: Time) -> Vec<Gap> {
         let mut gaps = Vec::new();
@@ -295,6 +262,3 @@ impl Ledger {
         gaps
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -16,7 +16,7 @@ use krcu_agent::{
     external, manual, record, replay,
 };
 
-/// Status when what was asked for cannot be.
+/// The status if krcu cannot do what the command line asks for.
 const EXIT_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
@@ -56,19 +56,19 @@ fn main() -> ExitCode {
     }
 }
 
-/// Says what is wrong; who was to read it may be gone.
+/// Prints an error. Its reader may be gone, which is no error.
 fn say(what: impl Display) {
     let _ = writeln!(std::io::stderr(), "krcu: {what}");
 }
 
-/// What another program gives, or why it does not run.
+/// Becomes another program, or says why that one does not run.
 fn other(verb: &OsStr, arguments: &[OsString]) -> ExitCode {
     let error = external::run(verb, arguments);
     say(format_args!("{:#}", anyhow::Error::from(error)));
     ExitCode::from(EXIT_USAGE)
 }
 
-/// The status that a verb gave, or what kept it from giving one.
+/// The status of a verb, or the error that ended it.
 fn status(outcome: Result<u8, VerbError>) -> ExitCode {
     match outcome {
         Ok(status) => ExitCode::from(status),
@@ -82,7 +82,7 @@ fn status(outcome: Result<u8, VerbError>) -> ExitCode {
     }
 }
 
-/// What is wrong with the command line, and where to read how it should be.
+/// What is wrong with the command line, and which help explains it.
 fn one_line(error: &clap::Error) -> String {
     let text = error.to_string();
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {

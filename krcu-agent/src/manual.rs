@@ -1,4 +1,4 @@
-//! Manual: pages and completions, from the command line's own definition and the configuration's own keys.
+//! Manual: manual pages and completions, from the definition of the command line and the table of the keys.
 
 use std::io::{self, Write as _};
 
@@ -149,7 +149,7 @@ _krcu_or_beside() {
 }
 complete -F _krcu_or_beside -o bashdefault -o default krcu
 "#;
-/// The same for fish.
+/// The same for the shell fish.
 const FISH_BESIDE: &str = r#"
 function __fish_krcu_beside
     set -l words (commandline -opc) (commandline -ct)

@@ -1,8 +1,9 @@
-//! Memory given back: reading the kernel's type information and loading the probes takes some megabytes, once.
+//! Memory: gives memory back to the kernel. Reading the type information and loading the probes takes some megabytes,
+//! once.
 
 use nix::unistd::{SysconfVar, sysconf};
 
-/// Gives the allocator's free memory back to the system, where it has a way to.
+/// Gives the allocator's free memory back to the kernel, if the allocator can do that.
 pub fn give_back() {
     #[cfg(target_env = "gnu")]
     // SAFETY: the function takes no pointer and may be called at any time.
@@ -11,14 +12,14 @@ pub fn give_back() {
     }
 }
 
-/// Has this process use small pages only: where one byte of a huge page is in use, two megabytes are.
+/// Makes this process use small pages only: one used byte of a huge page takes two megabytes.
 pub fn small_pages() {
     // A system without huge pages has nothing to turn off.
     let _ = nix::sys::prctl::set_thp_disable(true);
 }
 
-/// Says that a constant of the program is not read again soon: its whole pages come back from the program's file when
-/// they are.
+/// Tells the kernel that a constant of the program is not needed soon. If it is read again, its pages come back from
+/// the program's file.
 pub fn not_needed(constant: &'static [u8]) {
     let Ok(Some(page)) = sysconf(SysconfVar::PAGE_SIZE) else { return };
     let Ok(page) = usize::try_from(page) else { return };
@@ -29,8 +30,8 @@ pub fn not_needed(constant: &'static [u8]) {
         return;
     }
     let begin = rest.as_ptr().cast_mut().cast();
-    // SAFETY: these are whole pages within a constant, which nobody has ever written to, so that what the file has is
-    // what they hold. Where the system refuses, they stay.
+    // SAFETY: these are whole pages within a constant. Nothing has ever written to them, so the file has the same bytes.
+    // If the kernel refuses, the pages stay.
     unsafe {
         libc::madvise(begin, whole, libc::MADV_DONTNEED);
     }

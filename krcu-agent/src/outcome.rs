@@ -1,9 +1,8 @@
-//! Outcome: all that a run gave, and the exit status that follows from it.
+//! Outcome: the result of a run, and the exit status that follows from it.
 
-use krcu_model::{VerdictKind, verdict::Ordering};
+use krcu_model::{VerdictKind, event::Losses, verdict::Ordering};
 use krcu_report::FlatVerdict;
-
-use crate::pipeline::{Account, Losses};
+use krcu_trace::meta::Account;
 
 /// How the exit status is chosen.
 #[derive(Clone, Copy, Debug)]
@@ -26,7 +25,7 @@ pub const EXIT_FLAGGED: u8 = 10;
 /// The status when something cannot be decided.
 pub const EXIT_INCONCLUSIVE: u8 = 11;
 
-/// The status when krcu did not do what it was asked to.
+/// The status if krcu failed.
 pub const EXIT_FAILED: u8 = 1;
 
 /// Why a trace ends before its run did.
@@ -55,7 +54,7 @@ impl Incomplete {
     }
 }
 
-/// All that a run gave: what `check` ends with, and what a trace is replayed to.
+/// The result of a run. `check` ends with it, and the replay of a trace gives the same.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The kernel's release.
@@ -64,23 +63,23 @@ pub struct Outcome {
     pub probes: usize,
     /// Events taken.
     pub events: u64,
-    /// Events not seen.
+    /// Events that were not seen.
     pub losses: Losses,
     /// Events that do not say where they came from, because there was no room for their stack.
     pub without_site: u64,
-    /// What became of everything that the probes saw.
+    /// What happened to everything that the probes saw.
     pub accounts: Vec<Account>,
     /// From the start of krcu until every probe was attached.
     pub attach_ns: u64,
     /// From there to the start of detaching.
     pub duration_ns: u64,
-    /// One for each destroy, then the broken promises.
+    /// The verdicts: one for each destroy, then the broken promises.
     pub verdicts: Vec<FlatVerdict>,
     /// Status of the command, as a shell reports it.
     pub command_status: u8,
-    /// Whether the events were to be written to a file and are not all there.
+    /// Whether the file of the events was asked for and is incomplete.
     pub events_cut_short: bool,
-    /// Why these events are not all that the run saw, in the replay of a trace that ends before its run.
+    /// In the replay of a trace that ends before its run: why events are missing.
     pub incomplete: Option<Incomplete>,
     /// How the exit status is chosen.
     pub policy: Policy,
@@ -93,7 +92,7 @@ impl Outcome {
         if self.policy.strict { verdict.flagged_strictly } else { verdict.flagged }
     }
 
-    /// Whether a verdict leaves open what this run asks.
+    /// Whether a verdict is undecided under this run's policy.
     #[must_use]
     pub fn is_open(&self, verdict: &FlatVerdict) -> bool {
         let order_unknown = verdict.verdict == VerdictKind::Clean && verdict.ordering == Ordering::Unknown;
@@ -106,13 +105,13 @@ impl Outcome {
         self.verdicts.iter().filter(|verdict| self.is_flagged(verdict)).count()
     }
 
-    /// How many verdicts are open.
+    /// How many verdicts are undecided.
     #[must_use]
     pub fn open(&self) -> usize {
         self.verdicts.iter().filter(|verdict| self.is_open(verdict)).count()
     }
 
-    /// The status to exit with.
+    /// The exit status.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
         if self.events_cut_short {

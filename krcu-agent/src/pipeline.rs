@@ -1,4 +1,4 @@
-//! One owner for the replay: bytes of the ring in, verdicts out.
+//! Pipeline: owns the replay. It takes records of the ring, steps the state, and feeds the sinks.
 
 use std::mem;
 
@@ -13,14 +13,14 @@ use krcu_report::Reporter;
 
 use crate::{
     kernel::plan::{Offer, Plan},
-    losses::{Ledger, Misses, Reading},
+    losses::{LossTracker, Misses, Reading},
     probe::Probes,
     sinks::{Kept, Sinks, accounted},
 };
 
-pub use crate::losses::{Account, Losses, accounts};
+pub use crate::losses::accounts;
 
-/// What a plan leaves out of sight, in the words of the model.
+/// What krcu does not see with this plan, in the words of the judge.
 #[must_use]
 pub fn blind(plan: &Plan) -> Vec<Blind> {
     let mut blind: Vec<Blind> = plan
@@ -35,30 +35,30 @@ pub fn blind(plan: &Plan) -> Vec<Blind> {
     blind
 }
 
-/// What a finished replay gives.
+/// The result of a finished replay.
 #[derive(Debug)]
 pub struct Finished {
-    /// What is believed in the end.
+    /// The last state.
     pub state: State,
-    /// What the kernel has counted: what went unseen, and what became of everything that was seen.
+    /// What the kernel has counted: the losses, and what happened to everything that the probes saw.
     pub reading: Reading,
-    /// What became of the events that were to be kept.
+    /// The files of the events, if they were asked for.
     pub kept: Kept,
-    /// The maker of reports, if there was one.
+    /// The reporter, if there was one.
     pub reporter: Option<Box<Reporter>>,
 }
 
-/// The replay, and the account of what is missing in it.
+/// The replay, and the account of what it lacks.
 #[derive(Debug)]
 pub struct Pipeline {
     state: State,
-    ledger: Ledger,
+    tracker: LossTracker,
     /// [`Probes::losses`] at the last reading.
     losses: u64,
     /// What was counted before this replay began.
     base: Base,
     sinks: Sinks,
-    /// What reports of a running watch are made by, where they are wanted.
+    /// Makes the reports of a running watch, if they are wanted.
     reporter: Option<Box<Reporter>>,
 }
 
@@ -69,34 +69,42 @@ struct Base {
     reading: Reading,
     /// How many events had a number.
     numbered: u64,
-    /// Events that were counted by then and had not been taken: this replay takes them.
+    /// The number of events that were counted before this replay and that this replay takes.
     owed: u64,
 }
 
-/// What [`Pipeline::part`] needs, read before it.
+/// The counts that [`Pipeline::part`] needs. They are read before it.
 #[derive(Debug)]
 pub struct Rows {
-    /// [`Probes::losses`], read first: a loss that happens during the reading is found by the next look.
+    /// [`Probes::losses`]. It is read first, so the next look finds a loss that happens during the reading.
     losses: u64,
-    /// The counts, but for those that come with the numbers of events.
+    /// The other counts, without those that come with the numbers of events.
     reading: Reading,
 }
 
-/// Reads CLOCK_MONOTONIC.
+/// A function that reads CLOCK_MONOTONIC.
 pub type Clock = fn() -> anyhow::Result<Time>;
 
-/// How often the runs that the kernel skipped are read, in nanoseconds: each program has a file of its own.
+/// How often the skipped runs are read, in nanoseconds. That is seldom, because each program has a file of its own.
 const LOOK_FOR_MISSES: u64 = 1_000_000_000;
 
 impl Pipeline {
-    /// A replay that begins now; what it takes is kept as well, where that was asked for.
+    /// A replay that begins now. Its events go into the sinks as well.
     #[must_use]
     pub fn new(watch: Watch, sinks: Sinks) -> Pipeline {
-        let ledger = Ledger::new(watch.attached);
-        Pipeline { state: State::new(watch), ledger, losses: 0, base: Base::default(), sinks, reporter: None }
+        let tracker = LossTracker::new(watch.attached);
+        Pipeline {
+            state: State::new(watch),
+            tracker,
+            losses: 0,
+            base: Base::default(),
+            sinks,
+            reporter: None,
+        }
     }
 
-    /// The one place from which the model takes events: what is kept is what was taken.
+    /// Hands an event to the sinks, the reporter and the state. No other code does, so the sinks have the same events
+    /// as the state.
     fn step(&mut self, event: Event) {
         self.sinks.event(&event);
         if let Some(reporter) = &mut self.reporter {
@@ -108,7 +116,7 @@ impl Pipeline {
     /// Takes one record of the ring.
     ///
     /// # Errors
-    /// When it is not an event of this version: the probes and the agent are not of one build.
+    /// When it is not an event of this version, because the probes and the agent are of different builds.
     pub fn take(&mut self, record: &[u8]) -> anyhow::Result<()> {
         let (header, body) = decode(record).context("the ring holds what the probes do not write")?;
         self.step(Event::from_wire(&header, &body));
@@ -121,27 +129,27 @@ impl Pipeline {
         }
     }
 
-    /// Looks whether anything has gone unseen since the last time, and takes it as gaps. To be called often:
-    /// a gap is as long as it is from one call to the next, or a second for runs that the kernel skipped.
+    /// Reads the counts of losses, and takes new ones as gaps. Call it often: a gap is as long as the time between two
+    /// calls, or a second for skipped runs.
     ///
     /// # Errors
     /// When the counters or the clock cannot be read.
     pub fn look_for_losses(&mut self, probes: &Probes, now: Clock) -> anyhow::Result<()> {
         let began = now()?;
         let losses = probes.losses()?;
-        let misses_due = began.since(self.ledger.misses_read()) >= LOOK_FOR_MISSES;
+        let misses_due = began.since(self.tracker.misses_read()) >= LOOK_FOR_MISSES;
         if losses == self.losses && !misses_due {
-            self.ledger.nothing_until(began);
+            self.tracker.nothing_until(began);
             return Ok(());
         }
         self.losses = losses;
         let reading = self.read(probes, misses_due)?;
-        let gaps = self.ledger.take(&reading, began, now()?);
+        let gaps = self.tracker.take(&reading, began, now()?);
         self.gaps(gaps);
         Ok(())
     }
 
-    /// The ring was emptied, and it is this late.
+    /// Tells the sinks that the ring was empty at this time.
     ///
     /// # Errors
     /// When the counters cannot be read.
@@ -154,22 +162,22 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Has reports made from here on.
+    /// Makes reports possible from here on.
     pub fn report(&mut self) {
         self.reporter = Some(Box::default());
     }
 
-    /// The maker of reports, and what it makes them of; none unless [`Pipeline::report`] was called.
+    /// The reporter and the state; none unless [`Pipeline::report`] was called.
     pub fn reporter(&mut self) -> Option<(&mut Reporter, &mut State)> {
         Some((self.reporter.as_mut()?, &mut self.state))
     }
 
-    /// Where events go besides the model.
+    /// The sinks of the events.
     pub fn sinks(&mut self) -> &mut Sinks {
         &mut self.sinks
     }
 
-    /// What is believed so far.
+    /// The current state.
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
@@ -180,8 +188,8 @@ impl Pipeline {
         Ok(read(probes, misses)?.since(&self.base.reading))
     }
 
-    /// Whether every event that the probes have numbered was taken or is counted as lost. Right after
-    /// detaching, a program may still be about to submit its last.
+    /// Whether every event that has a number was taken, or is counted as lost. Right after detaching, a program may
+    /// still have to submit its last event.
     ///
     /// # Errors
     /// When the counters cannot be read.
@@ -191,7 +199,7 @@ impl Pipeline {
         Ok(self.state.events() + lost >= numbered)
     }
 
-    /// Reads what [`Pipeline::part`] needs. To be followed by emptying the ring, since reading makes events.
+    /// Reads the counts for [`Pipeline::part`]. Empty the ring after it, because reading makes events.
     ///
     /// # Errors
     /// When the counters cannot be read.
@@ -202,10 +210,12 @@ impl Pipeline {
         Ok(Rows { losses, reading })
     }
 
-    /// Ends this replay and begins another while the probes stay attached: the next knows nothing of this one, as
-    /// if the probes had been attached now. Nothing is done, and nothing comes of it, while an event that has a
-    /// number was neither taken nor counted as lost; unless it `must` be, and then what is missing is a gap.
-    /// `rows` was read by [`Pipeline::rows`], and the ring emptied since.
+    /// Ends this replay and begins another one, while the probes stay attached. The next replay knows nothing of this
+    /// one, as if the probes had been attached now. `rows` comes from [`Pipeline::rows`], and the ring has to be
+    /// emptied after that.
+    ///
+    /// Returns none, and changes nothing, while there is an event that has a number and was neither taken nor counted
+    /// as lost. With `must`, it does not wait for such events: they become a gap.
     ///
     /// # Errors
     /// When the counters or the clock cannot be read.
@@ -229,7 +239,7 @@ impl Pipeline {
         }
         let next = Pipeline {
             state: State::new(Watch { attached: at, ..self.state.watch().clone() }),
-            ledger: Ledger::new(at),
+            tracker: LossTracker::new(at),
             losses: rows.losses,
             base: Base { reading, numbered: numbered.saturating_sub(owed), owed },
             sinks: Sinks::default(),
@@ -240,23 +250,24 @@ impl Pipeline {
         Ok(Some(ended.close(since, Some(numbered), at)))
     }
 
-    /// Closes the account with the kernel's counters. `is_whole` says that the probes are detached and that all
-    /// they have written was taken; otherwise nobody knows what came last, and nothing is concluded from that.
+    /// Closes the account with the kernel's counters. `is_whole` says that the probes are detached and that all their
+    /// events were taken. Otherwise the last events are not known, and nothing is concluded from their numbers.
     ///
     /// # Errors
     /// When the counters or the clock cannot be read.
     pub fn finish(self, probes: &Probes, is_whole: bool, now: Clock) -> anyhow::Result<Finished> {
         let end = now()?;
         let reading = self.read(probes, true)?;
-        // What has a number and was not counted as lost was written and never came.
+        // An event that has a number and is not counted as lost was written, and never came.
         let numbered =
             if is_whole { Some(numbered(probes)?.saturating_sub(self.base.numbered)) } else { None };
         Ok(self.close(reading, numbered, end))
     }
 
-    /// The last gaps, of what was counted, and of so many events that have a number, where that says anything.
+    /// Takes the last gaps: of the losses that were counted, and, if `numbered` is known, of events that have a number
+    /// and never came.
     fn close(mut self, reading: Reading, numbered: Option<u64>, end: Time) -> Finished {
-        let gaps = self.ledger.take(&reading, end, end);
+        let gaps = self.tracker.take(&reading, end, end);
         self.gaps(gaps);
         if let Some(numbered) = numbered {
             let attached = self.state.watch().attached;
@@ -266,9 +277,10 @@ impl Pipeline {
     }
 }
 
-/// Events that have a number and are neither here nor counted as lost. Of no other number is anything to be
-/// learnt: where the kernel can be preempted, a task may be held up between the place of its event in the ring
-/// and its number, for as long as others write thousands.
+/// A gap for the events that have a number and were neither taken nor counted as lost.
+///
+/// Only the total says something. The number of a single event does not: on a preemptible kernel, a task may be held up
+/// between reserving the place in the ring and taking the number, while other tasks write thousands of events.
 fn missing(numbered: u64, accounted: u64, from: Time, until: Time) -> Vec<Gap> {
     let events = numbered.saturating_sub(accounted);
     let gap = Gap {
@@ -283,7 +295,7 @@ fn missing(numbered: u64, accounted: u64, from: Time, until: Time) -> Vec<Gap> {
 }
 
 impl Pipeline {
-    /// What the kernel has counted so far, all of it.
+    /// Everything that the kernel has counted since the probes were loaded.
     ///
     /// # Errors
     /// When the counters cannot be read.
@@ -292,7 +304,7 @@ impl Pipeline {
     }
 }
 
-/// How many events have a number.
+/// The number of events that have a number.
 fn numbered(probes: &Probes) -> anyhow::Result<u64> {
     Ok(probes.sequences()?.iter().sum())
 }

@@ -1,4 +1,4 @@
-//! `krcu record`: a trace of what happens, until a command has ended, a time is over, or a signal comes.
+//! `krcu record`: writes a trace until a command has ended, a time is over, or a signal comes.
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -54,7 +54,7 @@ pub struct Options {
     pub command: Vec<OsString>,
 }
 
-/// Runs `record`; gives the status to exit with, which is the command's own unless the trace is cut short.
+/// Runs `record`. Returns the exit status, which is the command's own unless the trace is cut short.
 ///
 /// # Errors
 /// See [`VerbError`]; nothing stays attached.

@@ -1,4 +1,4 @@
-//! `krcu replay`: what a run reported, from its trace.
+//! `krcu replay`: prints the report of a run, from its trace.
 
 use std::{
     fs::File,
@@ -11,13 +11,10 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use krcu_model::{
     Event, State,
-    event::{Cpu, Task, What},
+    event::{Cpu, Losses, Task, What},
 };
 use krcu_report::verdicts;
-use krcu_trace::{
-    How, Reader,
-    meta::{self, Run},
-};
+use krcu_trace::{How, Reader, meta::Run};
 
 use crate::{
     outcome::{EXIT_FLAGGED, Incomplete, Outcome},
@@ -45,10 +42,10 @@ pub struct Options {
     pub report: Option<PathBuf>,
 }
 
-/// Bytes of a trace that is read before a person asks how long it takes.
+/// A trace of fewer bytes is read so quickly that nobody needs a progress bar.
 const LONG_BYTES: u64 = 8 << 20;
 
-/// Runs `replay`; gives the status to exit with.
+/// Runs `replay`. Returns the exit status.
 ///
 /// # Errors
 /// When the trace cannot be read to its end, or the report cannot be written.
@@ -68,8 +65,8 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
 
 /// The outcome of the run whose trace this is.
 ///
-/// A trace that ends before its run did has a gap from the moment up to which everything is accounted for:
-/// whatever could have come then, came or did not, and what depends on it is inconclusive.
+/// If a trace ends before its run did, it gets a gap that begins at the last moment of which everything is known. A
+/// verdict that depends on later events is inconclusive.
 ///
 /// # Errors
 /// When the trace cannot be read to its end.
@@ -105,7 +102,7 @@ pub fn replay(reader: &Reader) -> anyhow::Result<Outcome> {
             let duration_ns = last.since(watch.attached);
             let probes = probes as u64;
             let known = reader.accounted()?.unwrap_or_default();
-            let lost = meta::Losses {
+            let lost = Losses {
                 ring_full: known.lost,
                 probe_missed: known.missed,
                 map_full: known.map_full,
@@ -123,7 +120,7 @@ pub fn replay(reader: &Reader) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
-/// A bar for a long trace, on a terminal.
+/// A progress bar for a long trace, if this is a terminal.
 fn progress(bytes: u64) -> ProgressBar {
     if bytes < LONG_BYTES || !std::io::stderr().is_terminal() {
         return ProgressBar::hidden();

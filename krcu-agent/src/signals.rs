@@ -1,4 +1,4 @@
-//! Signals: those that ask krcu to end, or to read its configuration again.
+//! Signals: the signals that ask krcu to end, or to read its configuration again.
 
 use anyhow::Context as _;
 use nix::{
@@ -17,19 +17,19 @@ pub(crate) struct Signals {
     hangup: Signal,
 }
 
-/// One that came.
+/// A signal that came.
 pub(crate) enum Came {
-    /// From the terminal: the command has it as well.
+    /// It comes from the terminal, so the command gets it as well.
     Interrupt,
     Terminate,
     Hangup,
 }
 
 impl Signals {
-    /// Handles them from here on; to be called inside the event loop.
+    /// Handles the signals from here on. Call it inside the event loop.
     ///
     /// # Errors
-    /// When the system does not let them be handled.
+    /// When the kernel refuses.
     pub(crate) fn new() -> anyhow::Result<Signals> {
         let handle = |kind| signal(kind).context("cannot handle signals");
         Ok(Signals {
@@ -50,12 +50,12 @@ impl Signals {
 }
 
 impl Came {
-    /// Hands it on to every process of a command that leads a group of its own.
+    /// Hands a signal on to every process of a command that leads a group of its own.
     pub(crate) fn forward_to_group(&self, child: &Child) {
         self.hand_on(child, killpg);
     }
 
-    /// Hands it on to a command. An interrupt comes from the terminal, and the command has it as well.
+    /// Hands a signal on to a command, except an interrupt: that comes from the terminal, and the command gets it as well.
     pub(crate) fn forward(&self, child: &Child) {
         if !matches!(self, Came::Interrupt) {
             self.hand_on(child, kill);

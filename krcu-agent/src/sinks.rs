@@ -1,4 +1,4 @@
-//! Sinks: where events go besides the model, as text, as a trace, or both, and how that went.
+//! Sinks: write the events as text, as a trace, or both.
 
 use std::collections::BTreeMap;
 
@@ -13,29 +13,29 @@ use crate::{
     losses::Reading,
 };
 
-/// Where events go besides the model.
+/// The places, besides the state, that get the events.
 #[derive(Debug, Default)]
 pub struct Sinks {
     /// As text, one line each.
     pub events: Option<EventsFile>,
     /// As a trace.
     pub trace: Option<Writer>,
-    /// An account that was taken, and is written when all events before it are: with the next one.
+    /// The newest account. It is written together with the next one, when all events before it are written.
     pub account: Option<Accounted>,
-    /// What a trace that begins later has to know of before; kept where traces follow each other.
+    /// The names that a later trace needs. They are kept only if traces follow each other.
     pub names: Option<Names>,
     /// What was counted before this trace began.
     pub base: Accounted,
 }
 
-/// Names that were sent once, and are not sent again.
+/// Names of stacks and functions. The probes send each name once.
 #[derive(Debug, Default)]
 pub struct Names {
     sites: BTreeMap<Site, Event>,
     functions: BTreeMap<FunctionAddress, Event>,
 }
 
-/// Functions that are kept: as many as the probes remember, and those that other modules had there before.
+/// How many functions are kept: as many as the probes remember, and as many of earlier modules.
 const MOST_FUNCTIONS: usize = 8192;
 
 impl Names {
@@ -55,20 +55,20 @@ impl Names {
     }
 }
 
-/// How often what was lost is written down, in nanoseconds.
+/// How often an account is written, in nanoseconds.
 const ACCOUNT_EVERY_NS: u64 = 1_000_000_000;
 
-/// What became of the events that were to be kept.
+/// The files of the events, at the end of a run.
 #[derive(Debug)]
 pub struct Kept {
-    /// Why they are not all in their file of text.
+    /// Why the file of text is incomplete, if it is.
     pub cut_short: Option<CutShort>,
-    /// The trace, which is still to be closed with what the run reports.
+    /// The trace. It still has to be closed, with the report of the run.
     pub trace: Option<Writer>,
 }
 
 impl Sinks {
-    /// The next event.
+    /// Writes the next event.
     pub fn event(&mut self, event: &Event) {
         if let Some(names) = &mut self.names {
             names.see(event);
@@ -81,21 +81,21 @@ impl Sinks {
         }
     }
 
-    /// It is this late.
+    /// Tells the trace the time.
     pub fn tick(&mut self, now: Time) {
         if let Some(trace) = &mut self.trace {
             trace.tick(now);
         }
     }
 
-    /// Whether it is time to say what was lost.
+    /// Whether it is time for an account.
     #[must_use]
     pub fn wants_account(&self, now: Time) -> bool {
         self.trace.is_some() && self.account.is_none_or(|before| now.since(before.at) >= ACCOUNT_EVERY_NS)
     }
 
-    /// What the counters say now. The ring has been emptied many times since the account before this one, so
-    /// every event that is older than that was taken.
+    /// Takes an account of the counters, and writes the one before it. The ring has been emptied many times since
+    /// that one, so every event before it was taken.
     pub fn account(&mut self, now: Accounted) {
         if let (Some(trace), Some(before)) = (&mut self.trace, self.account.replace(now)) {
             let base = &self.base;
@@ -108,7 +108,7 @@ impl Sinks {
         }
     }
 
-    /// Another trace begins, in which only what follows is: the names that were sent before are told first.
+    /// Begins another trace. It gets the names that were sent before, and then the later events.
     pub fn begin(&mut self, mut trace: Writer, now: Time, counted: &Reading) {
         let names = self.names.iter();
         let known = names.flat_map(|names| names.sites.values().chain(names.functions.values()));
@@ -118,12 +118,12 @@ impl Sinks {
         self.trace = Some(trace);
     }
 
-    /// The trace is to be closed.
+    /// Takes the trace, which has to be closed.
     pub fn end(&mut self) -> Option<Writer> {
         self.trace.take()
     }
 
-    /// There are no more events.
+    /// Ends the sinks. There are no more events.
     #[must_use]
     pub fn finish(self) -> Kept {
         let cut_short = self.events.and_then(|events| events.finish().err());
@@ -131,7 +131,7 @@ impl Sinks {
     }
 }
 
-/// What the counters say at one moment.
+/// An account of the counters at one moment.
 #[must_use]
 pub fn accounted(at: Time, reading: &Reading) -> Accounted {
     Accounted {

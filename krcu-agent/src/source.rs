@@ -1,4 +1,4 @@
-//! The ring, read: woken by the probes, bounded in what it takes at once.
+//! Source: reads the ring. The probes wake it, and it takes a bounded number of records at once.
 
 use anyhow::Context as _;
 use aya::maps::{MapData, RingBuf};
@@ -8,20 +8,20 @@ mod fill;
 
 use fill::Fill;
 
-/// Records taken before anything else is looked at.
+/// The highest number of records that are taken at once.
 const RECORDS_AT_ONCE: usize = 8192;
 
-/// The ring of the probes, as something to wait for.
+/// The ring of the probes, which the event loop can wait for.
 pub struct Source {
     ring: AsyncFd<RingBuf<MapData>>,
     fill: Option<Fill>,
 }
 
 impl Source {
-    /// For this ring; to be called inside the event loop.
+    /// A source for this ring. Call it inside the event loop.
     ///
     /// # Errors
-    /// When the kernel does not let it be waited for.
+    /// When the event loop cannot wait for it.
     pub fn of(ring: RingBuf<MapData>) -> anyhow::Result<Source> {
         let fill = Fill::of(&ring);
         // SAFETY: the ring owns the descriptor of its map, gives the same one at each call, and closes
@@ -30,7 +30,7 @@ impl Source {
         Ok(Source { ring: ring.map_err(std::io::Error::from).context("cannot wait for the ring")?, fill })
     }
 
-    /// Bytes of the ring that wait to be read; none where the kernel does not show it.
+    /// The number of unread bytes; none if the kernel does not show it.
     #[must_use]
     pub fn used_bytes(&self) -> Option<u64> {
         self.fill.as_ref().map(Fill::used_bytes)
@@ -45,10 +45,10 @@ impl Source {
         Ok(())
     }
 
-    /// Gives the records that are there to `take`, up to a bound; says whether none is left.
+    /// Gives the records in the ring to `take`, up to a bound. Returns whether the ring is empty then.
     ///
     /// # Errors
-    /// The first of `take`.
+    /// The first error of `take`.
     pub fn drain(&mut self, mut take: impl FnMut(&[u8]) -> anyhow::Result<()>) -> anyhow::Result<bool> {
         let ring = self.ring.get_mut();
         for _ in 0..RECORDS_AT_ONCE {

@@ -1,14 +1,14 @@
-//! Trace: what a run puts into one besides its events, and what a replay takes out of it.
+//! Trace: the parts of a trace besides its events. A run writes them; a replay makes the outcome of them.
 
 use std::fs;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use krcu_common::{ABI_VERSION, Kind};
 use krcu_model::{State, Watch};
 use krcu_report::FlatVerdict;
 use krcu_trace::{
     FORMAT, Meta,
-    meta::{self, Btf, Clock, Kernel, Probe, Run, Seen},
+    meta::{Account, Btf, Clock, Kernel, Probe, Run, Seen},
 };
 use nix::{
     sys::utsname::uname,
@@ -21,10 +21,9 @@ use crate::{
         plan::{Offer, Plan},
     },
     outcome::{Outcome, Policy},
-    pipeline::{Account, Losses},
 };
 
-/// What a trace begins with; it names no command.
+/// The head of a trace, without the command.
 ///
 /// # Errors
 /// When a clock cannot be read.
@@ -73,7 +72,7 @@ fn btf() -> Option<Btf> {
     Some(Btf { bytes: bytes.len() as u64, crc32: format!("{:08x}", crc32fast::hash(&bytes)) })
 }
 
-/// Where distributions leave the kernel's configuration.
+/// The tick rate, from the place where distributions leave the kernel's configuration.
 fn hz(release: Option<&str>) -> Option<u32> {
     let config = word_of(&format!("/boot/config-{}", release?))?;
     config.lines().find_map(|line| line.strip_prefix("CONFIG_HZ=")).and_then(|hz| hz.parse().ok())
@@ -94,29 +93,16 @@ fn probe(probe: &crate::kernel::plan::Probe) -> Probe {
     }
 }
 
-/// What a run reports besides what follows from its events.
+/// The part of a run's report that does not follow from its events.
 #[must_use]
 pub fn run(outcome: &Outcome) -> Run {
-    let account = |account: &Account| meta::Account {
-        cpu: account.cpu as u64,
-        kind: account.kind.to_owned(),
-        seen: account.seen,
-        delivered: account.delivered,
-        lost: account.lost,
-        filtered: account.filtered,
-    };
     Run {
         probes: outcome.probes as u64,
         attach_ns: outcome.attach_ns,
         duration_ns: outcome.duration_ns,
-        lost: meta::Losses {
-            ring_full: outcome.losses.ring_full,
-            probe_missed: outcome.losses.probe_missed,
-            map_full: outcome.losses.map_full,
-            destroys: outcome.losses.destroys,
-        },
+        lost: outcome.losses,
         without_site: outcome.without_site,
-        accounts: outcome.accounts.iter().map(account).collect(),
+        accounts: outcome.accounts.clone(),
         command_status: outcome.command_status,
         strict: outcome.policy.strict,
         exit_flagged: outcome.policy.exit_flagged,
@@ -124,35 +110,22 @@ pub fn run(outcome: &Outcome) -> Run {
     }
 }
 
-/// The outcome of a run, from what it said of itself and from what its events come to.
+/// The outcome of a run, from its own numbers and from the state after its events.
 ///
 /// # Errors
-/// When it has an account of something that this version does not know.
+/// When it has an account of a kind of event that this version does not know.
 pub fn outcome(meta: &Meta, run: &Run, state: &State, verdicts: Vec<FlatVerdict>) -> anyhow::Result<Outcome> {
-    let account = |account: &meta::Account| -> anyhow::Result<Account> {
-        let kind = Kind::of_word(&account.kind).filter(|kind| kind.is_probed());
-        let kind = kind.with_context(|| format!("there is no kind of event `{}`", account.kind))?;
-        Ok(Account {
-            cpu: usize::try_from(account.cpu).unwrap_or(usize::MAX),
-            kind: kind.word(),
-            seen: account.seen,
-            delivered: account.delivered,
-            lost: account.lost,
-            filtered: account.filtered,
-        })
-    };
+    let is_known = |account: &&Account| Kind::of_word(&account.kind).is_some_and(Kind::is_probed);
+    if let Some(account) = run.accounts.iter().find(|account| !is_known(account)) {
+        bail!("there is no kind of event `{}`", account.kind);
+    }
     Ok(Outcome {
         release: meta.kernel.release.clone(),
         probes: usize::try_from(run.probes).unwrap_or(usize::MAX),
         events: state.events(),
-        losses: Losses {
-            ring_full: run.lost.ring_full,
-            probe_missed: run.lost.probe_missed,
-            map_full: run.lost.map_full,
-            destroys: run.lost.destroys,
-        },
+        losses: run.lost,
         without_site: run.without_site,
-        accounts: run.accounts.iter().map(account).collect::<anyhow::Result<_>>()?,
+        accounts: run.accounts.clone(),
         attach_ns: run.attach_ns,
         duration_ns: run.duration_ns,
         verdicts,

@@ -10,7 +10,6 @@ use std::{
 
 use krcu_agent::{
     outcome::{Incomplete, Outcome, Policy},
-    pipeline::{Account, Losses},
     replay::replay,
     report::Format,
     trace,
@@ -18,13 +17,13 @@ use krcu_agent::{
 use krcu_common::ABI_VERSION;
 use krcu_model::{
     State,
-    event::{Time, What},
+    event::{Losses, Time, What},
     script::{self, Script},
 };
 use krcu_report::verdicts;
 use krcu_trace::{
     Accounted, FORMAT, How, Limits, Meta, Reader, Writer,
-    meta::{Clock, Kernel, Seen},
+    meta::{Account, Clock, Kernel, Seen},
 };
 
 /// What krcu saw on Linux 6.1 while a module with two caches came and went: one destroyed with deferred frees
@@ -46,7 +45,14 @@ fn live_of(state: &State) -> Outcome {
         events: state.events(),
         losses: Losses { ring_full: 2, probe_missed: 1, map_full: 4, destroys: 0 },
         without_site: 3,
-        accounts: vec![Account { cpu: 1, kind: "queued", seen: 9, delivered: 4, lost: 2, filtered: 3 }],
+        accounts: vec![Account {
+            cpu: 1,
+            kind: "queued".to_owned(),
+            seen: 9,
+            delivered: 4,
+            lost: 2,
+            filtered: 3,
+        }],
         attach_ns: 700_000_000,
         duration_ns: 471_000_000,
         verdicts: verdicts(state),

@@ -33,12 +33,13 @@ pub enum WaitKind {
     Destroy,
 }
 
-/// A barrier in which a task waits.
+/// The call of a barrier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct BarrierRow {
+pub struct BarrierCall {
     /// The function.
     pub kind: WaitKind,
-    /// The cache of the destroy, if this is a destroy or is inside of one.
+    /// The cache of the destroy, if this is a destroy or is inside of one. For a finished barrier, else the
+    /// cache that it was for.
     pub cache: Option<String>,
     /// Whether it is inside a destroy, in the same task.
     pub inside_destroy: bool,
@@ -48,6 +49,14 @@ pub struct BarrierRow {
     pub comm: Option<String>,
     /// When it began, in nanoseconds like the report's `at_ns`.
     pub began_ns: u64,
+}
+
+/// A barrier in which a task waits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BarrierRow {
+    /// The call.
+    #[serde(flatten)]
+    pub call: BarrierCall,
     /// How long it has been waiting, in nanoseconds.
     pub since_ns: u64,
     /// What it could wait for when it began: the deferred frees of all caches; for `rcu_barrier()`,
@@ -64,18 +73,9 @@ pub struct BarrierRow {
 /// A finished barrier.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FinishedBarrier {
-    /// The function.
-    pub kind: WaitKind,
-    /// The cache that it was for, or the cache of the destroy that it was inside of.
-    pub cache: Option<String>,
-    /// Whether it was inside a destroy, in the same task.
-    pub inside_destroy: bool,
-    /// The task.
-    pub task: u32,
-    /// The name of the task, if a destroy has reported it.
-    pub comm: Option<String>,
-    /// When it began, in nanoseconds like the report's `at_ns`.
-    pub began_ns: u64,
+    /// The call.
+    #[serde(flatten)]
+    pub call: BarrierCall,
     /// How long it took, in nanoseconds.
     pub wait_ns: u64,
     /// What it could wait for when it began, as in [`BarrierRow::at_begin`].
@@ -95,9 +95,9 @@ impl WaitKind {
     #[must_use]
     pub fn function(self) -> &'static str {
         match self {
-            WaitKind::RcuBarrier => "rcu_barrier",
-            WaitKind::KvfreeRcuBarrier => "kvfree_rcu_barrier",
-            WaitKind::KvfreeRcuBarrierOnCache => "kvfree_rcu_barrier_on_cache",
+            WaitKind::RcuBarrier => BarrierKind::Rcu.function(),
+            WaitKind::KvfreeRcuBarrier => BarrierKind::Kvfree.function(),
+            WaitKind::KvfreeRcuBarrierOnCache => BarrierKind::KvfreeOnCache.function(),
             WaitKind::Destroy => "kmem_cache_destroy",
         }
     }
@@ -121,6 +121,20 @@ struct Open {
     task: Task,
     begin: Mark,
     at_begin: u64,
+}
+
+impl BarrierCall {
+    fn new(kind: WaitKind, task: Task, begin: Mark, state: &State) -> BarrierCall {
+        let destroy = around(state, task, begin);
+        BarrierCall {
+            kind,
+            cache: destroy.map(|destroy| destroy.life.facts.name.clone()),
+            inside_destroy: destroy.is_some() && kind != WaitKind::Destroy,
+            task: task.0,
+            comm: destroy.map(|destroy| destroy.caller.comm.clone()),
+            began_ns: begin.time.since(state.watch().attached),
+        }
+    }
 }
 
 /// The barriers that are kept.
@@ -184,21 +198,10 @@ impl Waits {
         let Some(Open { begin, at_begin, .. }) = self.open.remove(place) else { return };
         let wait_ns = event.time.since(begin.time);
         self.histograms.entry(kind).or_default().add(wait_ns);
-        let destroy = around(state, event.task, begin);
-        let of_address = || address.and_then(|address| state.view().caches.get(&address));
-        let name = destroy
-            .map(|destroy| &destroy.life.facts.name)
-            .or_else(|| of_address().map(|c| &c.life.facts.name));
-        self.finished.push_front(FinishedBarrier {
-            kind,
-            cache: name.cloned(),
-            inside_destroy: destroy.is_some() && kind != WaitKind::Destroy,
-            task: event.task.0,
-            comm: destroy.map(|destroy| destroy.caller.comm.clone()),
-            began_ns: begin.time.since(state.watch().attached),
-            wait_ns,
-            at_begin,
-        });
+        let mut call = BarrierCall::new(kind, event.task, begin, state);
+        let of_address = || Some(state.view().caches.get(&address?)?.life.facts.name.clone());
+        call.cache = call.cache.or_else(of_address);
+        self.finished.push_front(FinishedBarrier { call, wait_ns, at_begin });
         self.finished.truncate(MOST_FINISHED);
     }
 
@@ -217,12 +220,7 @@ impl Waits {
         let destroy = around(state, *task, *begin);
         let (own_outstanding, other_outstanding) = outstanding(*kind, *begin, destroy, state);
         BarrierRow {
-            kind: *kind,
-            cache: destroy.map(|destroy| destroy.life.facts.name.clone()),
-            inside_destroy: destroy.is_some() && *kind != WaitKind::Destroy,
-            task: task.0,
-            comm: destroy.map(|destroy| destroy.caller.comm.clone()),
-            began_ns: begin.time.since(state.watch().attached),
+            call: BarrierCall::new(*kind, *task, *begin, state),
             since_ns: now.since(begin.time),
             at_begin: *at_begin,
             own_outstanding,
@@ -238,8 +236,9 @@ impl Waits {
 
     /// Calls of `rcu_barrier()` outside of destroys that began within a span.
     pub(super) fn bystanders(&self, from_ns: u64, until_ns: u64) -> impl Iterator<Item = u64> {
-        let unrelated = self.finished.iter().filter(|b| b.kind == WaitKind::RcuBarrier && !b.inside_destroy);
-        unrelated.map(|barrier| barrier.began_ns).filter(move |began| (from_ns..until_ns).contains(began))
+        let calls = self.finished.iter().map(|barrier| &barrier.call);
+        let unrelated = calls.filter(|call| call.kind == WaitKind::RcuBarrier && !call.inside_destroy);
+        unrelated.map(|call| call.began_ns).filter(move |began| (from_ns..until_ns).contains(began))
     }
 
     pub(super) fn histograms(&self) -> BTreeMap<WaitKind, Histogram> {

@@ -32,13 +32,13 @@ mod verdicts;
 pub mod words;
 mod workload;
 
-pub use barriers::{BarrierRow, FinishedBarrier, WaitKind};
+pub use barriers::{BarrierCall, BarrierRow, FinishedBarrier, WaitKind};
 pub use caches::{CachePhase, CacheRow};
 pub use flat::{FlatVerdict, verdicts};
 pub use hello::{Ask, Bounds, Detail, Hello, Line, MOST_ASK_BYTES, Refused, SCHEMA, Version};
 pub use histogram::{BOUNDS_NS, Histogram};
 pub use question::{AskedCache, AskedDestroy, DeferredFree, Question};
 pub use reporter::Reporter;
-pub use rows::{Accounts, Losses, Outside, ProbeRow, ProbeState, Report, Ring, SinkRow, SinkState};
+pub use rows::{Accounts, LossRow, Outside, ProbeRow, ProbeState, Report, Ring, SinkRow, SinkState};
 pub use tally::{EventWord, Events};
 pub use verdicts::VerdictRow;

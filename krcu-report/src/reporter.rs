@@ -5,7 +5,7 @@ use crate::{
     caches::{self, Oldest},
     hello::{Bounds, SCHEMA},
     question::Question,
-    rows::{Losses, Outside, Report},
+    rows::{LossRow, Outside, Report},
     tally::{EventWord, Events},
     verdicts::{VerdictRow, Verdicts},
     workload::Recent,
@@ -34,7 +34,7 @@ pub struct Reporter {
     seq: u64,
     events: Events,
     /// The losses as the gaps count them.
-    losses: Losses,
+    losses: LossRow,
     oldest: Oldest,
     waits: Waits,
     recent: Recent,
@@ -62,9 +62,9 @@ impl Reporter {
     #[cold]
     fn see_gap(&mut self, gap: &Gap, state: &State) {
         match gap.reason {
-            LossReason::RingFull => self.losses.ring_full += gap.events,
-            LossReason::ProbeMissed => self.losses.probe_missed += gap.events,
-            LossReason::MapFull => self.losses.map_full += gap.events,
+            LossReason::RingFull => self.losses.counted.ring_full += gap.events,
+            LossReason::ProbeMissed => self.losses.counted.probe_missed += gap.events,
+            LossReason::MapFull => self.losses.counted.map_full += gap.events,
             LossReason::NotInTrace => self.losses.not_in_trace = true,
         }
         // A gap without an end counts as noticed at the current time.
@@ -81,14 +81,7 @@ impl Reporter {
         self.verdicts.update(state);
         let seq = self.seq;
         self.seq += 1;
-        let losses = match outside.losses {
-            Some(counted) => Losses {
-                not_in_trace: self.losses.not_in_trace,
-                last_at_ns: counted.last_at_ns.or(self.losses.last_at_ns),
-                ..counted
-            },
-            None => self.losses,
-        };
+        let losses = LossRow { counted: outside.losses.unwrap_or(self.losses.counted), ..self.losses };
         Report {
             schema: SCHEMA,
             seq,

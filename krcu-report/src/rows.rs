@@ -11,7 +11,7 @@ use crate::{
     tally::Events,
     verdicts::VerdictRow,
 };
-use krcu_model::verdict::VerdictKind;
+use krcu_model::{event::Losses, verdict::VerdictKind};
 
 /// The current state. Totals count from the moment at which the probes were attached.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Report {
     /// What happened to everything that the probes saw; absent if that is not known, as in a replay.
     pub accounts: Option<Accounts>,
     /// The losses.
-    pub losses: Losses,
+    pub losses: LossRow,
     /// The ring; absent in a replay.
     pub ring: Option<Ring>,
     /// Objects handed to `kfree_rcu()` whose free has not begun, of all watched caches.
@@ -91,29 +91,16 @@ pub struct Accounts {
     pub lost: u64,
 }
 
-/// The losses, by reason.
+/// The losses of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Losses {
-    /// Events that found no room in the ring.
-    pub ring_full: u64,
-    /// Runs of a probe that the kernel skipped.
-    pub probe_missed: u64,
-    /// How often a map of the probes had no room.
-    pub map_full: u64,
-    /// Of all these, entries into `kmem_cache_destroy()`.
-    pub destroys: u64,
+pub struct LossRow {
+    /// Those that have a count.
+    #[serde(flatten)]
+    pub counted: Losses,
     /// Whether a trace ends before its run did. Then the number of later events is not known.
     pub not_in_trace: bool,
     /// When the last loss was noticed, in nanoseconds like [`Report::at_ns`]; absent without a loss.
     pub last_at_ns: Option<u64>,
-}
-
-impl Losses {
-    /// The sum of the losses that have a count.
-    #[must_use]
-    pub fn total(&self) -> u64 {
-        self.ring_full + self.probe_missed + self.map_full
-    }
 }
 
 /// The ring.

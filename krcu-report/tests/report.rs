@@ -5,9 +5,13 @@
 
 use std::{collections::BTreeMap, fs, path::PathBuf};
 
-use krcu_model::{State, VerdictKind, event::Time, script};
+use krcu_model::{
+    State, VerdictKind,
+    event::{Losses, Time},
+    script,
+};
 use krcu_report::{
-    Accounts, Ask, BOUNDS_NS, Bounds, CachePhase, Detail, FlatVerdict, Histogram, Line, Losses, Outside,
+    Accounts, Ask, BOUNDS_NS, Bounds, CachePhase, Detail, FlatVerdict, Histogram, Line, LossRow, Outside,
     Report, Reporter, WaitKind, verdicts,
 };
 
@@ -106,14 +110,17 @@ fn who_waits_in_a_destroy_is_told_with_what_it_waits_for() {
     let now = last_time(&lines);
     let report = reporter.report(&state, now, Outside::default(), Bounds::ALL);
     assert_eq!(report.verdicts, [], "a destroy that waits has no verdict");
-    let kinds: Vec<WaitKind> = report.barriers_running.iter().map(|row| row.kind).collect();
+    let kinds: Vec<WaitKind> = report.barriers_running.iter().map(|row| row.call.kind).collect();
     assert_eq!(kinds, [WaitKind::Destroy, WaitKind::KvfreeRcuBarrier]);
     for (row, word) in report.barriers_running.iter().zip([" destroy_begin ", "barrier=kvfree"]) {
         let begin = lines.iter().find(|line| line.contains(word)).unwrap();
         assert_eq!(row.since_ns, now.0 - time_of(begin));
         assert_eq!((row.own_outstanding, row.other_outstanding, row.at_begin), (777, 0, 777), "{row:?}");
-        assert_eq!((row.cache.as_deref(), row.comm.as_deref()), (Some("krcu_pending"), Some("rmmod")));
-        assert_eq!(row.inside_destroy, row.kind == WaitKind::KvfreeRcuBarrier);
+        assert_eq!(
+            (row.call.cache.as_deref(), row.call.comm.as_deref()),
+            (Some("krcu_pending"), Some("rmmod"))
+        );
+        assert_eq!(row.call.inside_destroy, row.call.kind == WaitKind::KvfreeRcuBarrier);
         assert!(!row.end_may_be_unseen);
     }
 }
@@ -123,8 +130,8 @@ fn waits_that_are_over_are_as_long_as_the_trace_says() {
     let (report, _, lines) = report("6.12-pending", None);
     let time = |word: &str| time_of(lines.iter().find(|line| word_of(line) == word).unwrap());
     let wait = time("shutdown_begin") - time("destroy_begin");
-    let destroy = report.barriers_finished.iter().find(|row| row.kind == WaitKind::Destroy).unwrap();
-    assert_eq!((destroy.wait_ns, destroy.cache.as_deref()), (wait, Some("krcu_pending")));
+    let destroy = report.barriers_finished.iter().find(|row| row.call.kind == WaitKind::Destroy).unwrap();
+    assert_eq!((destroy.wait_ns, destroy.call.cache.as_deref()), (wait, Some("krcu_pending")));
     let histogram = &report.waits[&WaitKind::Destroy];
     assert_eq!((histogram.count, histogram.sum_ns, histogram.longest_ns), (1, wait, wait));
     assert_eq!(report.barriers_running, []);
@@ -252,14 +259,15 @@ fn a_loss_is_counted_by_its_reason_and_what_the_kernel_counts_goes_before() {
         state.step(event);
     }
     let told = reporter.report(&state, Time(500), Outside::default(), Bounds::OVERVIEW);
-    let losses = Losses { ring_full: 5, map_full: 2, last_at_ns: Some(250), ..Losses::default() };
-    assert_eq!((told.losses, told.losses.total()), (losses, 7));
+    let counted = Losses { ring_full: 5, map_full: 2, ..Losses::default() };
+    assert_eq!(told.losses, LossRow { counted, not_in_trace: false, last_at_ns: Some(250) });
+    assert_eq!(counted.total(), 7);
     assert!(told.barriers_running[0].end_may_be_unseen, "its end may be among the five");
     let counted = Losses { ring_full: 6, destroys: 1, ..Losses::default() };
     let accounts = Accounts { seen: 10, delivered: 3, filtered: 1, lost: 6 };
     let outside = Outside { losses: Some(counted), accounts: Some(accounts), ..Outside::default() };
     let told = reporter.report(&state, Time(500), outside, Bounds::OVERVIEW);
-    assert_eq!(told.losses, Losses { last_at_ns: Some(250), ..counted });
+    assert_eq!(told.losses, LossRow { counted, not_in_trace: false, last_at_ns: Some(250) });
     assert_eq!((told.accounts, told.seq, told.at_ns), (Some(accounts), 1, 400));
 }
 

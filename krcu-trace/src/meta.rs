@@ -10,7 +10,12 @@ use std::{
     path::Path,
 };
 
-use krcu_model::{Watch, event::Time, script::Word as _, state::Blind};
+use krcu_model::{
+    Watch,
+    event::{Losses, Time},
+    script::Word as _,
+    state::Blind,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{FORMAT, Reason, TraceError};
@@ -164,33 +169,23 @@ pub struct Run {
     pub events_cut_short: bool,
 }
 
-/// Events that were lost or missed, according to the counters.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Losses {
-    /// Events that found no room in the ring.
-    pub ring_full: u64,
-    /// Runs of a probe that the kernel skipped.
-    pub probe_missed: u64,
-    /// How often a map of the probes had no room.
-    pub map_full: u64,
-    /// Of all these, entries into `kmem_cache_destroy()`.
-    pub destroys: u64,
-}
-
-/// What happened to everything of one kind that the probes saw on one CPU.
+/// What became of everything that the probes saw of one kind on one CPU:
+/// `seen = delivered + lost + filtered`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Account {
     /// The CPU.
+    #[cfg_attr(feature = "schema", schemars(with = "usize"))]
     pub cpu: u64,
     /// The kind of event.
     pub kind: String,
-    /// All of it.
+    /// All of it: the sum of these.
     pub seen: u64,
     /// Written into the ring.
     pub delivered: u64,
     /// Found no room in the ring.
     pub lost: u64,
-    /// Not streamed.
+    /// Not streamed: of caches that are never destroyed, or of no cache.
     pub filtered: u64,
 }
 

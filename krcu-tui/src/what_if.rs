@@ -7,7 +7,7 @@ use krcu_reference::{
     approach::{self, Approach},
     machine::CacheIndex,
     simulate::{
-        Action, CacheSpec, Caller, Input, InputKind, Measured, Origin, Scenario, Splat, Workload, simulate,
+        Action, CacheSpec, Caller, Input, InputKind, InputUse, Measured, Row, Scenario, Workload, simulate,
     },
 };
 use krcu_report::Question;
@@ -26,82 +26,29 @@ const FREE_NS: u64 = 500;
 /// What each approach would have cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WhatIf {
-    /// The destroy's number.
-    pub destroy: u64,
-    /// Its cache.
-    pub cache: String,
-    /// Deferred frees of this cache that were simulated.
-    pub own_objects: u64,
-    /// The same for other caches.
-    pub other_objects: u64,
-    /// Deferred frees of this cache that were not kept, and so not simulated: the oldest.
-    pub own_left_out: u64,
-    /// Whether some deferred frees of other caches were left out, too.
-    pub others_left_out: bool,
-    /// How long the destroy took until it looked at its slabs, on the kernel that was watched.
-    pub measured_wait_ns: u64,
+    /// The destroy and its workload.
+    pub question: Question,
     /// Every approach, in the order of the document.
     pub rows: Vec<WhatIfRow>,
     /// The inputs that the times depend on.
-    pub inputs: Vec<InputRow>,
+    pub inputs: Vec<InputUse>,
     /// Why there are no rows, if there are none.
     pub refused: Option<String>,
 }
 
 /// What one approach would have cost.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WhatIfRow {
-    /// The approach, and its option.
-    pub approach: String,
-    /// Whether memory was given back, or the cache given up, while an object was queued, in this run.
-    pub is_unsafe: bool,
-    /// Nanoseconds that the caller waits, including barriers before and after the destroy; absent if it never
-    /// ends.
-    pub caller_wait_ns: Option<u64>,
-    /// Nanoseconds from the caller's return until everything was given back; absent if that never happens.
-    pub linger_ns: Option<u64>,
-    /// Objects of the cache that the approach waits for by design.
-    pub waited_for_own: u64,
-    /// The same for other caches.
-    pub waited_for_other: u64,
-    /// Grace periods that began because of this approach.
-    pub grace_periods_forced: u64,
+    /// The row of the destroy.
+    pub row: Row,
     /// How much longer unrelated callers of `rcu_barrier()` wait, in nanoseconds.
     pub bystander_wait_ns: u64,
-    /// Bytes of slabs that are never given back.
-    pub kept_bytes: u64,
-    /// What would be reported about the cache.
-    pub splat: Splat,
-    /// What a module's source has to change.
-    pub api_changes: String,
-}
-
-/// An input that the times of the rows depend on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InputRow {
-    /// The kind.
-    pub input: InputKind,
-    /// Whether it was observed.
-    pub origin: Origin,
-    /// Where it comes from.
-    pub source: String,
-    /// The number of samples.
-    pub samples: u64,
 }
 
 /// Simulates every approach. This may take a second.
 #[must_use]
 pub fn answer(question: &Question) -> WhatIf {
-    let mut answer = WhatIf {
-        destroy: question.destroy,
-        cache: question.cache.clone(),
-        own_objects: question.own_objects,
-        other_objects: question.other_objects,
-        own_left_out: question.own_left_out,
-        others_left_out: question.others_left_out,
-        measured_wait_ns: question.measured_wait_ns,
-        ..WhatIf::default()
-    };
+    let mut answer = WhatIf { question: question.clone(), ..WhatIf::default() };
     let (workload, measured) = (workload(question), measured(question));
     let scenario = Scenario { workload: &workload, measured: &measured, seed: SEED };
     let mut inputs = BTreeMap::new();
@@ -120,28 +67,14 @@ fn row(
     approach: &dyn Approach,
     scenario: &Scenario<'_>,
     place: usize,
-    inputs: &mut BTreeMap<InputKind, InputRow>,
+    inputs: &mut BTreeMap<InputKind, InputUse>,
 ) -> Result<Option<WhatIfRow>, String> {
     let outcome = simulate(approach, scenario).map_err(|error| error.to_string())?;
     let Some(row) = outcome.rows.into_iter().nth(place) else { return Ok(None) };
     for used in row.inputs.iter().filter(|used| used.draws > 0) {
-        let (input, origin, samples) = (used.input, used.origin, used.samples);
-        let row = || InputRow { input, origin, source: used.source.clone(), samples };
-        inputs.entry(input).or_insert_with(row);
+        inputs.entry(used.input).or_insert_with(|| used.clone());
     }
-    Ok(Some(WhatIfRow {
-        approach: row.approach,
-        is_unsafe: row.is_unsafe,
-        caller_wait_ns: row.caller_wait_ns,
-        linger_ns: row.linger_ns,
-        waited_for_own: row.waited_for_own,
-        waited_for_other: row.waited_for_other,
-        grace_periods_forced: row.grace_periods_forced,
-        bystander_wait_ns: outcome.sum.bystander_wait_ns,
-        kept_bytes: row.kept_bytes,
-        splat: row.splat,
-        api_changes: row.api_changes.to_owned(),
-    }))
+    Ok(Some(WhatIfRow { row, bystander_wait_ns: outcome.sum.bystander_wait_ns }))
 }
 
 fn workload(question: &Question) -> Workload {

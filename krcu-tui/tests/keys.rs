@@ -5,7 +5,7 @@ mod common;
 use common::{Deck, draw, tape, text, theme};
 use krcu_tui::{
     connection::Command,
-    keys::Key,
+    keys::{Action, KEYS, Key, action, hints, replay_hints},
     state::{Column, Screen},
     view::Target,
 };
@@ -79,7 +79,8 @@ fn from_a_cache_to_its_verdict_to_what_if_and_back() {
     assert_eq!(verdict.as_deref(), Some("krcu_two_pending"));
     deck.press(&[Key::Char('w')]);
     assert_eq!(deck.app.screen, Screen::WhatIf);
-    let answer = deck.app.answer.as_ref().map(|answer| (answer.cache.as_str(), answer.own_objects));
+    let answer =
+        deck.app.answer.as_ref().map(|answer| (answer.question.cache.as_str(), answer.question.own_objects));
     assert_eq!(answer, Some(("krcu_two_pending", 300)));
     deck.press(&[Key::Escape]);
     assert_eq!((deck.app.screen, deck.app.evidence), (Screen::Verdicts, true));
@@ -109,7 +110,7 @@ fn a_replay_that_goes_back_closes_the_evidence_of_what_has_not_happened() {
     let shown = text(&draw(&mut deck.app, (80, 24), theme(), 0).0);
     assert!(shown.contains("the verdict that was selected is no longer listed"), "{shown}");
     deck.press(&[Key::Char('5')]);
-    assert_eq!(deck.app.shown_answer().map(|answer| answer.destroy), Some(0));
+    assert_eq!(deck.app.shown_answer().map(|answer| answer.question.destroy), Some(0));
 }
 
 #[test]
@@ -163,4 +164,53 @@ fn the_mouse_finds_screens_rows_headings_and_the_replay() {
     assert_eq!(deck.app.selected_cache().map(|row| row.name.as_str()), Some("krcu_two_correct"));
     deck.app.sort_by(Column::Name);
     assert_eq!(names(&deck)[0], "krcu_two_correct");
+}
+
+#[test]
+fn no_key_does_two_things_in_one_place() {
+    for screen in Screen::ALL {
+        for is_replay in [false, true] {
+            let here = KEYS.iter().filter(|binding| binding.place.is_here(screen, is_replay));
+            let mut keys: Vec<Key> = here.flat_map(|binding| binding.keys).copied().collect();
+            let all = keys.len();
+            keys.sort_unstable();
+            keys.dedup();
+            assert_eq!(keys.len(), all, "{screen:?}");
+        }
+    }
+}
+
+#[test]
+fn a_key_does_what_its_place_says() {
+    for (key, screen, is_replay, expected) in [
+        (Key::Char('q'), Screen::Overview, false, Some(Action::Quit)),
+        (Key::Control('c'), Screen::Caches, true, Some(Action::Quit)),
+        (Key::Char('/'), Screen::Caches, false, Some(Action::Filter)),
+        (Key::Char('/'), Screen::Barriers, false, None),
+        (Key::Char(' '), Screen::Overview, true, Some(Action::Play)),
+        (Key::Char(' '), Screen::Overview, false, None),
+        (Key::Down, Screen::Overview, false, None),
+        (Key::Down, Screen::Verdicts, false, Some(Action::Move(1))),
+        (Key::Char('3'), Screen::Caches, false, Some(Action::Show(Screen::Barriers))),
+    ] {
+        assert_eq!(action(key, screen, is_replay), expected, "{key:?} on {screen:?}");
+    }
+}
+
+#[test]
+fn every_screen_has_a_key_of_its_own() {
+    for (number, screen) in ('1'..).zip(Screen::ALL) {
+        assert_eq!(action(Key::Char(number), Screen::Overview, false), Some(Action::Show(screen)));
+    }
+}
+
+#[test]
+fn the_foot_fits_on_eighty_columns() {
+    let columns = |hints: Vec<(&str, &str)>| -> usize {
+        hints.iter().map(|(label, word)| label.chars().count() + word.len() + 3).sum()
+    };
+    for screen in Screen::ALL {
+        assert!(columns(hints(screen).collect()) <= 80, "{screen:?}");
+    }
+    assert!(columns(replay_hints().collect()) <= 80);
 }

@@ -7,7 +7,7 @@ use common::{
     draw, text, theme,
     watch::{SECOND, Watch, accusation, answer, barrier, cache, verdict},
 };
-use krcu_report::{BarrierRow, Detail, Hello, Histogram, Report, WaitKind};
+use krcu_report::{BarrierCall, BarrierRow, Detail, Hello, Histogram, Report, WaitKind};
 use krcu_tui::{
     connection::Notice,
     keys::{Action, Key},
@@ -217,20 +217,15 @@ fn what_if_is_of_the_selected_destroy_and_of_no_other() {
 fn lists_that_are_cut_say_of_how_many() {
     let mut watch = Watch::new(300, 100);
     watch.all.caches_total = 3_412;
-    let running = BarrierRow {
-        kind: WaitKind::RcuBarrier,
-        cache: None,
-        inside_destroy: false,
-        task: 1,
-        comm: None,
-        began_ns: 0,
+    let running = |task| BarrierRow {
+        call: call(WaitKind::RcuBarrier, task),
         since_ns: SECOND,
         at_begin: 0,
         own_outstanding: 0,
         other_outstanding: 0,
         end_may_be_unseen: false,
     };
-    watch.all.barriers_running = (0..90).map(|task| BarrierRow { task, ..running.clone() }).collect();
+    watch.all.barriers_running = (0..90).map(running).collect();
     watch.press(&[Key::Char('2')]);
     assert!(watch.shown(80).contains("256 shown · 3,412 in the kernel now, 256 of them listed"));
     watch.press(&[Key::Char('/')]);
@@ -250,6 +245,10 @@ fn lists_that_are_cut_say_of_how_many() {
     assert!(shown.contains("and at least 58 more"), "{shown}");
 }
 
+fn call(kind: WaitKind, task: u32) -> BarrierCall {
+    BarrierCall { kind, cache: None, inside_destroy: false, task, comm: None, began_ns: 0 }
+}
+
 /// The words of the first line that has all of these.
 fn line_with<'a>(shown: &'a str, words: &[&str]) -> Vec<&'a str> {
     let line = shown.lines().find(|line| words.iter().all(|word| line.contains(word)));
@@ -266,12 +265,7 @@ fn no_number_is_cut_on_a_screen_of_any_width() {
     watch.all.barriers_finished = vec![barrier(77, 3_700 * SECOND)];
     watch.all.at_ns = 100_000 * SECOND - 1;
     watch.all.barriers_running = vec![BarrierRow {
-        kind: WaitKind::KvfreeRcuBarrier,
-        cache: None,
-        inside_destroy: false,
-        task: 1,
-        comm: None,
-        began_ns: 0,
+        call: call(WaitKind::KvfreeRcuBarrier, 1),
         since_ns: 3_599 * SECOND,
         at_begin: 0,
         own_outstanding: 12_345,

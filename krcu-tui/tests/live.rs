@@ -9,9 +9,13 @@ mod common;
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use common::{draw, text, theme, traces};
-use krcu_model::{State, event::Time, script};
+use krcu_model::{
+    State,
+    event::{Losses, Time},
+    script,
+};
 use krcu_report::{
-    Accounts, Bounds, Hello, Losses, Outside, ProbeRow, ProbeState, Report, Reporter, Ring, SCHEMA, SinkRow,
+    Accounts, Bounds, Hello, LossRow, Outside, ProbeRow, ProbeState, Report, Reporter, Ring, SCHEMA, SinkRow,
     SinkState,
 };
 use krcu_tui::{
@@ -37,10 +41,10 @@ fn probe(program: &str, state: ProbeState, runs: Option<u64>, run_time_ns: Optio
     }
 }
 
-fn outside(losses: Losses, runs: u64) -> Outside {
+fn outside(losses: LossRow, runs: u64) -> Outside {
     Outside {
         accounts: Some(Accounts { seen: 900, delivered: 800, filtered: 95, lost: 5 }),
-        losses: Some(losses),
+        losses: Some(losses.counted),
         ring: Some(Ring { bytes: 16 * MIB, used_bytes: 4 * MIB }),
         without_site: 0,
         probes: vec![
@@ -60,7 +64,7 @@ fn outside(losses: Losses, runs: u64) -> Outside {
 }
 
 /// A watch of the golden trace: a report at its end, and one a second later.
-fn live(losses: Losses) -> App {
+fn live(losses: LossRow) -> App {
     let text = fs::read_to_string(traces().join("6.1-pending.script")).unwrap();
     let script = script::read(&text).unwrap();
     let (mut state, mut reporter) = (State::new(script.watch.clone()), Reporter::default());
@@ -86,7 +90,7 @@ fn live(losses: Losses) -> App {
     for (after_ns, runs) in [(0, 1_000), (1_000_000_000, 51_000)] {
         let outside = outside(losses, runs);
         let report = reporter.report(&state, Time(end.0 + after_ns), outside, Bounds::ALL);
-        app.take(Notice::Report(Box::new(report)), 1_000);
+        app.take(Notice::Report(Box::new(Report { losses, ..report })), 1_000);
     }
     app
 }
@@ -121,18 +125,15 @@ fn style_of(app: &mut App, theme: Theme, now_ms: u64, words: &str) -> (Color, bo
     (cell.fg, cell.modifier.contains(Modifier::BOLD), cell.modifier.contains(Modifier::REVERSED))
 }
 
-const LOSSES: Losses = Losses {
-    ring_full: 5,
-    probe_missed: 2,
-    map_full: 0,
-    destroys: 1,
+const LOSSES: LossRow = LossRow {
+    counted: Losses { ring_full: 5, probe_missed: 2, map_full: 0, destroys: 1 },
     not_in_trace: false,
     last_at_ns: Some(1_000_000_000),
 };
 
 #[test]
 fn a_live_agent_is_shown_with_its_ring_and_without_losses() {
-    let shown = is_kept("live-overview", &mut live(Losses::default()), 1_000);
+    let shown = is_kept("live-overview", &mut live(LossRow::default()), 1_000);
     for screen in &shown {
         assert!(has(screen, "farm-7 · Linux 6.1.0-56-cloud-amd64") && has(screen, "● live"), "{screen}");
         // A quarter of 16 MiB; the sums come from the account.
@@ -149,20 +150,20 @@ fn a_loss_is_red_and_says_so_without_colour_too() {
     let words = "7 LOST: 5 ring full, 2 probe missed, 1 destroy unseen";
     assert_eq!(style_of(&mut app, theme(), 1_000, words), (Color::Red, true, false));
     assert_eq!(style_of(&mut app, Theme::new(false, true), 1_000, words), (Color::Reset, true, false));
-    let clear = text(&draw(&mut live(Losses::default()), (80, 24), theme(), 1_000).0);
+    let clear = text(&draw(&mut live(LossRow::default()), (80, 24), theme(), 1_000).0);
     assert!(!clear.contains("LOST"), "{clear}");
 }
 
 #[test]
 fn events_without_a_site_are_told_and_are_no_loss() {
-    let mut app = live(Losses::default());
+    let mut app = live(LossRow::default());
     let report = Report { without_site: 12, ..app.report.clone().unwrap() };
     app.take(Notice::Report(Box::new(report)), 1_000);
     let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
     assert!(has(&shown, "lost nothing no site of 12 events: no room for their stacks"), "{shown}");
     assert!(!shown.contains("LOST"), "{shown}");
     // A loss without a count is still a loss.
-    let losses = Losses { not_in_trace: true, ..Losses::default() };
+    let losses = LossRow { not_in_trace: true, ..LossRow::default() };
     let report = Report { losses, ..app.report.clone().unwrap() };
     app.take(Notice::Report(Box::new(report)), 1_000);
     let shown = text(&draw(&mut app, (80, 24), theme(), 1_000).0);
@@ -171,7 +172,7 @@ fn events_without_a_site_are_told_and_are_no_loss() {
 
 #[test]
 fn costs_that_are_not_counted_say_how_they_would_be() {
-    let mut app = live(Losses::default());
+    let mut app = live(LossRow::default());
     app.screen = Screen::Probes;
     let mut report = app.report.clone().unwrap();
     report.probes.iter_mut().for_each(|row| (row.runs, row.run_time_ns) = (None, None));
@@ -191,7 +192,7 @@ fn costs_that_are_not_counted_say_how_they_would_be() {
 
 #[test]
 fn both_rates_of_the_selected_cache_have_their_past() {
-    let mut app = live(Losses::default());
+    let mut app = live(LossRow::default());
     app.press(Key::Char('2'));
     let mut report = app.report.clone().unwrap();
     // Objects are queued faster and faster, and freed more and more slowly.
@@ -211,7 +212,7 @@ fn both_rates_of_the_selected_cache_have_their_past() {
 
 #[test]
 fn an_agent_that_is_silent_or_gone_is_seen_at_once_on_every_screen() {
-    let mut app = live(Losses::default());
+    let mut app = live(LossRow::default());
     let silent = is_kept("live-silent", &mut app, 5_200);
     assert!(silent.iter().all(|screen| has(screen, "SILENT 4.20 s")), "{silent:?}");
     assert_eq!(style_of(&mut app, theme(), 5_200, "the agent is connected"), (Color::Red, true, true));
@@ -232,7 +233,7 @@ fn an_agent_that_is_silent_or_gone_is_seen_at_once_on_every_screen() {
 
 #[test]
 fn probes_are_shown_with_what_they_cost() {
-    let mut app = live(Losses::default());
+    let mut app = live(LossRow::default());
     app.screen = Screen::Probes;
     let shown = is_kept("live-probes", &mut app, 1_000);
     for screen in &shown {

@@ -15,13 +15,13 @@ use std::{
 use common::{draw, tape, text, theme, traces};
 use krcu_model::{
     VerdictKind,
-    event::Time,
+    event::{Losses, Time},
     script::{self, Script},
 };
-use krcu_report::{Bounds, Detail, Losses, ProbeState, Report};
+use krcu_report::{Bounds, Detail, LossRow, ProbeState, Report};
 use krcu_trace::{
     Accounted, FORMAT, How, Limits, Meta, Writer,
-    meta::{self, Account, Clock, Kernel, Probe, Run, Seen},
+    meta::{Account, Clock, Kernel, Probe, Run, Seen},
 };
 use krcu_tui::{
     connection::{Command, Inbox, Notice, Player, load, replay},
@@ -101,7 +101,7 @@ fn a_trace_and_its_script_are_one_replay() {
     let script = pending();
     let end = Time(script.events.iter().map(|event| event.time.0).max().unwrap());
     let run = Run {
-        lost: meta::Losses { ring_full: 3, ..meta::Losses::default() },
+        lost: Losses { ring_full: 3, ..Losses::default() },
         accounts: vec![Account {
             cpu: 0,
             kind: "queued".to_owned(),
@@ -112,7 +112,7 @@ fn a_trace_and_its_script_are_one_replay() {
         }],
         ..Run::default()
     };
-    let folder = written("whole", &script, |writer| writer.finish(How::Exit, end, run).unwrap());
+    let folder = written("whole", &script, |writer| writer.finish(How::Exit, end, run.clone()).unwrap());
     let trace = load(&folder.0).unwrap();
     let of_script = tape("6.1-pending");
     let (mut trace, mut of_script) = (Player::new(&trace), Player::new(&of_script));
@@ -127,8 +127,8 @@ fn a_trace_and_its_script_are_one_replay() {
     // What only the run knew is shown at its end.
     let accounts = told.accounts.unwrap();
     assert_eq!((accounts.seen, accounts.delivered, accounts.filtered, accounts.lost), (9, 4, 2, 3));
-    assert_eq!(told.losses, Losses { ring_full: 3, ..Losses::default() });
-    let events_alone = Report { probes: Vec::new(), accounts: None, losses: Losses::default(), ..told };
+    assert_eq!(told.losses, LossRow { counted: run.lost, ..LossRow::default() });
+    let events_alone = Report { probes: Vec::new(), accounts: None, losses: LossRow::default(), ..told };
     assert_eq!(events_alone, at_end(&mut of_script));
 }
 
@@ -144,7 +144,7 @@ fn a_trace_without_a_goodbye_is_undecided_where_nobody_knows() {
     let trace = load(&folder.0).unwrap();
     let mut player = Player::new(&trace);
     let told = at_end(&mut player);
-    assert!(told.losses.not_in_trace && told.losses.total() == 0);
+    assert!(told.losses.not_in_trace && told.losses.counted.total() == 0);
     let words: Vec<VerdictKind> = told.verdicts.iter().map(|row| row.verdict.verdict).collect();
     assert!(words.iter().all(|word| *word == VerdictKind::Inconclusive), "{words:?}");
 }
@@ -173,7 +173,7 @@ fn a_trace_with_a_spoilt_batch_is_replayed_up_to_it() {
     let good = 900;
     let last = script.events[..good].iter().map(|event| event.time).max().unwrap();
     assert!(last < end);
-    let lost = meta::Losses { ring_full: 1, ..meta::Losses::default() };
+    let lost = Losses { ring_full: 1, ..Losses::default() };
     for (name, finish, verdict) in [
         ("middle-whole", Some(Run::default()), VerdictKind::Pending),
         // The loss is in a gap that cannot be read, so it may have happened at any time.

@@ -17,10 +17,11 @@ fn what_else_a_destroy_would_have_cost_follows_from_what_an_approach_does() {
         state.step(event);
     }
     let answer = what_if::answer(&reporter.question(&state, 0).unwrap());
-    assert_eq!((answer.own_objects, answer.other_objects, answer.own_left_out), (777, 0, 0));
-    assert_eq!((answer.cache.as_str(), &answer.refused), ("krcu_pending", &None));
-    let row =
-        |name: &str| answer.rows.iter().find(|row| row.approach == name).unwrap_or_else(|| panic!("{name}"));
+    let asked = &answer.question;
+    assert_eq!((asked.own_objects, asked.other_objects, asked.own_left_out), (777, 0, 0));
+    assert_eq!((asked.cache.as_str(), &answer.refused), ("krcu_pending", &None));
+    let mut rows = answer.rows.iter().map(|row| &row.row);
+    let mut row = |name: &str| rows.find(|row| row.approach == name).unwrap_or_else(|| panic!("{name}"));
     // The destroy of kernels before 6.12 does not wait, and so fails; that of 6.12 waits for all 777 objects.
     let (before, since) = (row("upstream (before 6.12)"), row("upstream (6.12)"));
     assert!(before.is_unsafe && !since.is_unsafe);

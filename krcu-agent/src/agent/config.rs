@@ -1,4 +1,4 @@
-//! Configuration: what the agent is told, by a file, and over it by options.
+//! Configuration: the values of the keys, from a file and from options. Options override the file.
 
 use std::{fs, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
@@ -8,12 +8,12 @@ use toml::{Table, Value};
 use super::keys;
 use crate::{probe::STACKS, quantity};
 
-/// Where the file is, if none is named.
+/// The file that is read if no other one is named.
 pub const PATH: &str = "/etc/krcu/agent.toml";
 /// The longest that stopping may take.
 const LONGEST_STOP: Duration = Duration::from_secs(3600);
 
-/// All of it. What each key does is in [`keys::KEYS`].
+/// The whole configuration. [`keys::KEYS`] says what each key does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Config {
@@ -38,7 +38,7 @@ pub struct Probes {
     /// Bytes of the ring.
     #[serde(deserialize_with = "ring_bytes")]
     pub ring_bytes: u32,
-    /// Stacks that there is room for.
+    /// The number of different stacks that there is room for.
     pub stacks: u32,
     /// Whether each queueing call's stack is taken.
     pub queue_stacks: bool,
@@ -52,11 +52,11 @@ pub struct Probes {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Socket {
-    /// Where; none if empty.
+    /// The path of the socket; no socket if this is empty.
     pub path: PathBuf,
-    /// Who may connect.
+    /// The group whose members may connect.
     pub group: String,
-    /// Clients at once.
+    /// The highest number of clients at one time.
     pub clients: usize,
     /// Time between two reports.
     #[serde(deserialize_with = "span")]
@@ -67,10 +67,10 @@ pub struct Socket {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Metrics {
-    /// Where.
+    /// The address; no metrics if there is none.
     #[serde(deserialize_with = "address")]
     pub listen: Option<SocketAddr>,
-    /// Connections at once.
+    /// The highest number of connections at one time.
     pub connections: usize,
 }
 
@@ -78,15 +78,15 @@ pub struct Metrics {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Record {
-    /// Where; none if empty.
+    /// The folder of the traces; no traces if this is empty.
     pub folder: PathBuf,
-    /// Most bytes of one trace.
+    /// The highest size of one trace, in bytes.
     #[serde(deserialize_with = "size")]
     pub segment_bytes: u64,
-    /// Most time of one trace.
+    /// The longest time that one trace covers.
     #[serde(deserialize_with = "span")]
     pub segment_time: Duration,
-    /// Most bytes of all.
+    /// The highest size of all traces together, in bytes.
     #[serde(deserialize_with = "size")]
     pub total_bytes: u64,
 }
@@ -95,7 +95,7 @@ pub struct Record {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Log {
-    /// The least that is logged.
+    /// Lines below this level are not logged.
     pub level: Level,
     /// Whether `waited` and `unordered` are faults.
     pub strict: bool,
@@ -105,22 +105,22 @@ pub struct Log {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct Stop {
-    /// How long stopping may take. For each function that is probed the kernel waits a grace period of Tasks RCU.
+    /// How long stopping may take. For each probed function the kernel waits for a grace period of Tasks RCU.
     #[serde(deserialize_with = "span")]
     pub deadline: Duration,
 }
 
-/// How much a line of the log matters.
+/// How important a line of the log is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Level {
-    /// Somebody has to do something.
+    /// The administrator has to do something.
     Error,
-    /// Somebody should know.
+    /// The administrator should know this.
     Warn,
-    /// What happens.
+    /// The normal course of events.
     Info,
-    /// For whoever works on krcu.
+    /// For developers of krcu.
     Debug,
 }
 
@@ -174,12 +174,12 @@ impl Default for Stop {
 /// What is wrong with a configuration, in one line.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ConfigError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("cannot read the configuration {}: {why}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         why: String,
     },
     /// It is not TOML, or a value is of another kind.
@@ -197,16 +197,17 @@ pub enum ConfigError {
         from: String,
         /// The key.
         key: String,
-        /// The nearest that there is.
+        /// The known key with the nearest spelling.
         meant: Option<&'static str>,
     },
 }
 
 impl Config {
-    /// The file, if there is one, and over it the options: `(key, value)` in the words of the file.
+    /// Reads the file, if there is one, and then the options, which override it. An option is `(key, value)`,
+    /// written as in the file.
     ///
     /// # Errors
-    /// The first thing that is wrong.
+    /// Returns the first error.
     pub fn load(file: Option<&Path>, options: &[(String, String)]) -> Result<Config, ConfigError> {
         let read = |path: &Path| {
             let why = |error: std::io::Error| ConfigError::Read { path: path.into(), why: error.to_string() };
@@ -220,7 +221,7 @@ impl Config {
         Config::of(&from, &text, options)
     }
 
-    /// From the text of a file.
+    /// Reads the text of a file.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -263,8 +264,8 @@ impl Config {
         Ok(self)
     }
 
-    /// Takes from a new configuration what can change while the agent runs; says which keys have other values
-    /// in it and keep theirs until the next start.
+    /// Takes those values of a new configuration that can change while the agent runs. Returns the keys whose
+    /// new values take effect only with the next start.
     pub fn reload(&mut self, new: &Config) -> Vec<&'static str> {
         self.socket.every = new.socket.every;
         self.record.segment_bytes = new.record.segment_bytes;
@@ -289,7 +290,7 @@ impl Config {
     }
 }
 
-/// Refuses what no key is called.
+/// Refuses names that are no keys.
 fn known(from: &str, table: &Table) -> Result<(), ConfigError> {
     for (name, value) in table {
         match value {
@@ -318,7 +319,7 @@ fn unknown(from: &str, name: &str) -> ConfigError {
     ConfigError::Unknown { from, key, meant: keys::nearest(name) }
 }
 
-/// Puts one value into its table; text needs no quotation marks.
+/// Puts one value into its table. A text needs no quotation marks.
 fn set(table: &mut Table, from: &str, key: &str, value: &str) -> Result<(), ConfigError> {
     known_key(from, key)?;
     let quoted = || Value::String(value.to_owned());
@@ -364,117 +365,4 @@ fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAd
         return Ok(None);
     }
     text.parse().map(Some).map_err(|_| D::Error::custom("an address is IP:PORT, as in \"127.0.0.1:9747\""))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn of(text: &str) -> Result<Config, ConfigError> {
-        Config::of("agent.toml", text, &[])
-    }
-
-    fn set_to(key: &str, value: &str) -> Result<Config, ConfigError> {
-        Config::of("agent.toml", "", &[(key.to_owned(), value.to_owned())])
-    }
-
-    #[test]
-    fn the_example_is_the_default_and_has_every_key() {
-        assert_eq!(of(&keys::example()), Ok(Config::default()));
-        let table: Table = keys::example().parse().unwrap();
-        let names = table.iter().flat_map(|(table, keys)| {
-            keys.as_table().unwrap().keys().map(move |key| format!("{table}.{key}"))
-        });
-        assert_eq!(names.count(), keys::KEYS.len());
-    }
-
-    #[test]
-    fn a_key_of_the_table_is_a_field() {
-        // A key that no field takes would be read and do nothing: each is given a value of the wrong kind.
-        for key in keys::KEYS {
-            let (table, name) = key.path.split_once('.').unwrap();
-            let wrong = of(&format!("[{table}]\n{name} = {{ a = 1 }}\n"));
-            assert!(matches!(wrong, Err(ConfigError::Wrong { .. })), "{}: {wrong:?}", key.path);
-        }
-    }
-
-    #[test]
-    fn an_unknown_key_is_refused_with_the_nearest() {
-        let cases = [
-            ("[socket]\npth = \"/x\"\n", "there is no key `socket.pth`, did you mean `socket.path`?"),
-            ("[sockets]\npath = \"/x\"\n", "there is no key `sockets`, did you mean `socket`?"),
-            ("[log]\ndeadline = \"1s\"\n", "there is no key `log.deadline`, did you mean `stop.deadline`?"),
-            ("[socket]\nzzzzzzzz = 1\n", "there is no key `socket.zzzzzzzz`"),
-            ("\"socket.path\" = \"/x\"\n", "there is no key `\"socket.path\"`, did you mean `socket.path`?"),
-            ("[\"socket.path\"]\n", "there is no key `\"socket.path\"`, did you mean `socket.path`?"),
-            ("socket = \"/x\"\n", "`socket` is a table, [socket], and no key"),
-            ("[[socket]]\npath = \"/x\"\n", "`socket` is a table, [socket], and no key"),
-        ];
-        for (text, expected) in cases {
-            let said = of(text).unwrap_err().to_string();
-            assert_eq!(said, format!("agent.toml: {expected}"));
-        }
-    }
-
-    #[test]
-    fn what_is_wrong_is_told_in_a_line_with_its_place() {
-        for (text, line, has) in [
-            ("[socket]\n\nevery = \"4\"x\n", 3, ""),
-            ("[socket]\nclients = \"many\"\n", 2, "invalid type"),
-            ("[probes]\nring_bytes = \"3M\"\n", 2, "power of two"),
-            ("[metrics]\nlisten = \"localhost\"\n", 2, "IP:PORT"),
-        ] {
-            let said = of(text).unwrap_err().to_string();
-            assert!(said.starts_with(&format!("agent.toml, line {line}: ")), "{said}");
-            assert!(said.contains(has) && said.lines().count() == 1, "{said}");
-        }
-        for (key, value) in [
-            ("socket.every", "1ms"),
-            ("stop.deadline", "10ms"),
-            ("stop.deadline", "18446744073709551615s"),
-            ("record.total_bytes", "127M"),
-        ] {
-            let said = set_to(key, value).unwrap_err().to_string();
-            assert!(said.starts_with("the options: ") && said.contains(key), "{said}");
-        }
-        assert!(of("[socket]\nevery = \"1ms\"\n").unwrap_err().to_string().starts_with("agent.toml: "));
-    }
-
-    #[test]
-    fn options_override_the_file() {
-        let options = [("socket.path", "/a b"), ("probes.stacks", "7"), ("log.level", "warn")];
-        let options: Vec<_> = options.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
-        let text = "[socket]\npath = \"/x\"\nclients = 3\n";
-        let config = Config::of("agent.toml", text, &options).unwrap();
-        assert_eq!((config.socket.path.as_path(), config.socket.clients), (Path::new("/a b"), 3));
-        assert_eq!((config.probes.stacks, config.log.level), (7, Level::Warn));
-        assert_eq!(set_to("metrics.listen", "").unwrap().metrics.listen, None);
-        assert!(set_to("log.level", "loud").is_err());
-    }
-
-    #[test]
-    fn what_cannot_change_keeps_its_value_and_is_named() {
-        for key in keys::KEYS {
-            let other = match key.path {
-                "probes.ring_bytes" => "32M",
-                "log.level" => "debug",
-                "metrics.listen" => "127.0.0.1:1",
-                "socket.every" => "1s",
-                "record.segment_time" => "2h",
-                "record.segment_bytes" => "128M",
-                "record.total_bytes" => "2G",
-                "stop.deadline" => "3s",
-                "probes.queue_stacks" => "false",
-                _ if key.default == "false" => "true",
-                _ if key.default.starts_with('"') => "/other",
-                _ => "77",
-            };
-            let new = set_to(key.path, other).unwrap();
-            let mut config = Config::default();
-            let kept = config.reload(&new);
-            let expected: &[&str] = if key.reload { &[] } else { &[key.path] };
-            assert_eq!(kept, expected, "{}", key.path);
-            assert_eq!(config == new, key.reload, "{}", key.path);
-        }
-    }
 }

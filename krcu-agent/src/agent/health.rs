@@ -1,4 +1,4 @@
-//! Health: what each sink has done and dropped, counted where it happens and read by reports.
+//! Health: counts of what each sink did and dropped. The sinks count; the reports read.
 
 use std::sync::{
     Mutex, PoisonError,
@@ -7,7 +7,7 @@ use std::sync::{
 
 use krcu_report::{SinkRow, SinkState};
 
-/// A number that only rises, or that goes up and down.
+/// A count. It only rises, or it goes up and down.
 #[derive(Debug, Default)]
 pub(super) struct Count(AtomicU64);
 
@@ -29,47 +29,47 @@ impl Count {
     }
 }
 
-/// Of the socket.
+/// The counts of the socket.
 #[derive(Debug, Default)]
 pub(super) struct SocketHealth {
     /// Clients that are connected.
     pub(super) clients: Count,
     /// Clients that said hello.
     pub(super) served: Count,
-    /// Let go because there were too many.
+    /// Clients that were disconnected because there were too many.
     pub(super) too_many: Count,
-    /// Let go because they said nothing.
+    /// Clients that were disconnected because they sent nothing.
     pub(super) slow_hello: Count,
-    /// Let go because what they said was no hello.
+    /// Clients that were disconnected because they did not send a hello.
     pub(super) garbage: Count,
-    /// Let go because what they said was too long.
+    /// Clients that were disconnected because their line was too long.
     pub(super) oversized: Count,
-    /// Let go because they did not read.
+    /// Clients that were disconnected because they did not read.
     pub(super) stalled: Count,
     /// Reports that slow clients never got.
     pub(super) reports_lost: Count,
 }
 
 impl SocketHealth {
-    /// Clients that were let go for what they did or did not do.
+    /// The sum of the clients that were disconnected.
     pub(super) fn dropped(&self) -> u64 {
         let all = [&self.too_many, &self.slow_hello, &self.garbage, &self.oversized, &self.stalled];
         all.iter().map(|count| count.get()).sum()
     }
 }
 
-/// Of the metrics.
+/// The counts of the metrics' port.
 #[derive(Debug, Default)]
 pub(super) struct MetricsHealth {
     /// Requests that were answered.
     pub(super) served: Count,
     /// Requests for something else.
     pub(super) refused: Count,
-    /// Connections that took too long or were no HTTP.
+    /// Connections that took too long, or did not speak HTTP.
     pub(super) broken: Count,
 }
 
-/// Of the recorder.
+/// The counts of the recorder.
 #[derive(Debug, Default)]
 pub(super) struct RecorderHealth {
     /// Traces that were begun.
@@ -82,7 +82,7 @@ pub(super) struct RecorderHealth {
     pub(super) why: Mutex<Option<String>>,
 }
 
-/// Of all.
+/// The counts of all sinks.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     pub(super) socket: SocketHealth,
@@ -91,7 +91,7 @@ pub(super) struct Health {
 }
 
 impl Health {
-    /// A row for each sink that there is.
+    /// A row for each sink of this agent.
     pub(super) fn rows(&self, log_dropped: u64, has: Present) -> Vec<SinkRow> {
         let row = |name: &str, state, dropped, why| SinkRow { name: name.to_owned(), state, dropped, why };
         let slow = |dropped| if dropped == 0 { SinkState::Working } else { SinkState::Slow };
@@ -112,7 +112,7 @@ impl Health {
     }
 }
 
-/// Which sinks there are; the log always is.
+/// The sinks of this agent. There is always a log.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Present {
     pub(super) socket: bool,

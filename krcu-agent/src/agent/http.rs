@@ -1,4 +1,5 @@
-//! HTTP: GET of two paths, and nothing else. Connections, their headers and their time are bounded.
+//! HTTP: answers GET of two paths, and nothing else. The number of connections, the size of their headers and
+//! their time have bounds.
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,32 +19,32 @@ use super::{health::Health, metrics, plain as older, published::Newest};
 
 /// How long one connection may take, from its first byte to the last of the answer.
 const WITHIN: Duration = Duration::from_secs(10);
-/// Most bytes of a request's headers.
+/// The highest number of bytes of a request's headers.
 const MOST_HEADER_BYTES: usize = 8 << 10;
-/// A report that is older than this means that the agent is stuck.
+/// If the newest report is older than this, the agent is stuck.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// Who asks for OpenMetrics gets it; anybody else gets the text that prometheus had before.
+/// Clients that accept this type get OpenMetrics. All others get the Prometheus text format.
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
-/// What is answered from.
+/// The data of the answers.
 #[derive(Clone)]
 pub(super) struct Answers {
     pub(super) newest: Newest,
     pub(super) health: Arc<Health>,
 }
 
-/// Listens.
+/// Begins to listen at this address.
 ///
 /// # Errors
-/// When somebody else has the address.
+/// When the address is in use.
 pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| {
         format!("cannot serve metrics at {address}: give them another address (metrics.listen), or none")
     })
 }
 
-/// Answers until it is dropped.
+/// Answers connections until the future is dropped.
 pub(super) async fn serve(listener: TcpListener, most: usize, answers: Answers) {
     let places = Arc::new(Semaphore::new(most));
     loop {

@@ -1,5 +1,5 @@
-//! The log, a sink as the others: a bounded queue, and one thread that writes. What finds no room is counted,
-//! and nobody ever waits for it. Under systemd lines go to the journal with their fields, else to standard error.
+//! The log: a bounded queue, and one thread that writes. A line that finds no room is counted; no task waits for
+//! the log. Under systemd the lines go to the journal, with fields; otherwise they go to standard error.
 
 use std::{
     fs,
@@ -21,28 +21,28 @@ use tracing_subscriber::layer::SubscriberExt as _;
 
 use super::{config::Level, privileges};
 
-/// Lines that wait to be written.
+/// The number of lines that may wait to be written.
 const MOST_LINES: usize = 1024;
 
-/// What can be said.
+/// An entry of the log.
 pub(super) enum Line {
     /// A sentence.
     Said(Level, String),
-    /// A verdict, or that it changed.
+    /// A new verdict, or a change of one.
     Verdict(Box<Told>),
 }
 
-/// A verdict to be told.
+/// A verdict for the log.
 pub(super) struct Told {
     pub(super) level: Level,
-    /// The destroy's number; none for what the kernel is accused of.
+    /// The number of the destroy. An accusation of the kernel has none.
     pub(super) destroy: Option<u64>,
     pub(super) verdict: FlatVerdict,
-    /// What it was before.
+    /// The verdict before the change.
     pub(super) before: Option<VerdictKind>,
 }
 
-/// The log's near end; its copies share one queue.
+/// The end of the queue that tasks write to. Its copies share one queue.
 #[derive(Clone)]
 pub(super) struct Log {
     lines: SyncSender<Line>,
@@ -60,7 +60,7 @@ impl Shared {
     }
 }
 
-/// Where lines are written; one that cannot be is counted, and the next is tried.
+/// The place where lines are written. If a line cannot be written, it is counted, and the next one is tried.
 struct Counted<Out> {
     out: Out,
     shared: Arc<Shared>,
@@ -81,7 +81,7 @@ impl<Out: Write> Write for Counted<Out> {
     }
 }
 
-/// The log's far end.
+/// The end of the queue that the thread reads.
 pub(super) struct Writer {
     done: Receiver<()>,
 }
@@ -90,7 +90,7 @@ impl Log {
     /// Starts the thread that writes.
     ///
     /// # Errors
-    /// When there is no thread to be had.
+    /// When the thread cannot be started.
     pub(super) fn start(least: Level) -> io::Result<(Log, Writer)> {
         Log::start_with(least, subscriber)
     }
@@ -113,12 +113,12 @@ impl Log {
         Ok((Log { lines, shared }, Writer { done }))
     }
 
-    /// Says a sentence.
+    /// Logs a sentence.
     pub(super) fn say(&self, level: Level, text: impl Into<String>) {
         self.send(level, || Line::Said(level, text.into()));
     }
 
-    /// Tells a verdict.
+    /// Logs a verdict.
     pub(super) fn verdict(&self, told: Told) {
         self.send(told.level, || Line::Verdict(Box::new(told)));
     }
@@ -132,26 +132,27 @@ impl Log {
         }
     }
 
-    /// Lines that found no room, in the queue or where it leads.
+    /// The number of lines that were lost: they found no room in the queue, or could not be written.
     pub(super) fn dropped(&self) -> u64 {
         self.shared.dropped.load(Ordering::Relaxed)
     }
 
-    /// From here on nothing less is logged.
+    /// From here on, lines below this level are not logged.
     pub(super) fn set_least(&self, least: Level) {
         self.shared.least.store(least as u8, Ordering::Relaxed);
     }
 }
 
 impl Writer {
-    /// Waits until everything is written, once no [`Log`] is left; says whether it was, within this time.
+    /// Waits until everything is written; no [`Log`] may be left. Returns false if that takes longer than this
+    /// time.
     pub(super) fn finish(self, within: Duration) -> bool {
         // Nothing is ever sent: the other end goes away when all is written.
         !matches!(self.done.recv_timeout(within), Err(std::sync::mpsc::RecvTimeoutError::Timeout))
     }
 }
 
-/// To the journal, where standard error leads there and it can be reached; else to standard error.
+/// The journal, if standard error leads there and the journal can be reached; otherwise standard error.
 fn subscriber(shared: &Arc<Shared>) -> Dispatch {
     let registry = tracing_subscriber::registry();
     if leads_to_journal()
@@ -162,7 +163,7 @@ fn subscriber(shared: &Arc<Shared>) -> Dispatch {
     to_lines(shared, io::stderr)
 }
 
-/// A line each.
+/// Writes each entry as a line of text.
 fn to_lines<Out: Write>(shared: &Arc<Shared>, out: impl Fn() -> Out + Send + Sync + 'static) -> Dispatch {
     let shared = Arc::clone(shared);
     let lines = tracing_subscriber::fmt::layer()
@@ -175,14 +176,15 @@ fn to_lines<Out: Write>(shared: &Arc<Shared>, out: impl Fn() -> Out + Send + Syn
     Dispatch::new(tracing_subscriber::registry().with(lines))
 }
 
-/// Whether standard error is the stream that the manager has named: what it starts may have led it elsewhere.
+/// Whether standard error is the stream that the service manager has named. A program between the two may have
+/// redirected it.
 fn leads_to_journal() -> bool {
     let named = std::env::var("JOURNAL_STREAM").unwrap_or_default();
     let stream = fs::metadata("/proc/self/fd/2").map(|meta| format!("{}:{}", meta.dev(), meta.ino()));
     stream.is_ok_and(|stream| stream == named)
 }
 
-/// One macro of a level, chosen while running.
+/// Calls the macro of a level that is known only at run time.
 macro_rules! at {
     ($level:expr, $($rest:tt)+) => {
         match $level {

@@ -1,4 +1,4 @@
-//! Metrics: a report in the words of OpenMetrics. Their number is bounded, as the report is.
+//! Metrics: a report as OpenMetrics text. The number of metrics has a bound, because the report has one.
 
 use std::{fmt, sync::Arc};
 
@@ -16,20 +16,20 @@ use super::{health::Health, published::Published};
 /// The type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Caches that have metrics of their own: those with the most outstanding.
+/// How many caches have metrics of their own: those with the most outstanding objects.
 const MOST_CACHES: usize = 64;
 
-/// What the metrics are made of.
+/// The data of the metrics.
 #[derive(Debug)]
 struct Source {
     published: Arc<Published>,
     health: Arc<Health>,
 }
 
-/// The text.
+/// Returns the text.
 ///
 /// # Errors
-/// None that text in memory has.
+/// Never: writing a text in memory does not fail.
 pub(super) fn text(published: &Arc<Published>, health: &Arc<Health>) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("krcu");
     let source = Source { published: Arc::clone(published), health: Arc::clone(health) };
@@ -137,7 +137,7 @@ fn seconds(ns: u64) -> f64 {
 }
 
 fn build(out: &mut Out<'_, '_>) -> fmt::Result {
-    let about = ("build", "What is running.");
+    let about = ("build", "The running version of krcu.");
     out.family(about, None, MetricType::Info, |encoder| {
         let info = prometheus_client::metrics::info::Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         info.encode(encoder.encode_family(&NO_LABELS)?)
@@ -146,22 +146,29 @@ fn build(out: &mut Out<'_, '_>) -> fmt::Result {
 
 fn events(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
     let words = EventWord::ALL.map(|word| (word.word(), report.events.of(word)));
-    out.counters(("events", "Events that the model has taken, by what they are about."), "word", words)?;
-    let losses = &report.losses;
+    out.counters(("events", "Events that krcu has taken, by what they are about."), "word", words)?;
+    let losses = &report.losses.counted;
     let reasons = [
         ("ring_full", losses.ring_full),
         ("probe_missed", losses.probe_missed),
         ("map_full", losses.map_full),
     ];
-    out.counters(("lost_events", "What went unseen, by why."), "reason", reasons)?;
+    out.counters(("lost_events", "Events that krcu did not see, by reason."), "reason", reasons)?;
     out.counter(
-        ("lost_destroys", "Entries into kmem_cache_destroy() that went unseen: caches without a verdict."),
+        (
+            "lost_destroys",
+            "Calls of kmem_cache_destroy() that krcu did not see: their caches have no verdict.",
+        ),
         losses.destroys,
     )?;
     if let Some(accounts) = report.accounts {
         let fates =
             [("delivered", accounts.delivered), ("filtered", accounts.filtered), ("lost", accounts.lost)];
-        out.counters(("probe_events", "What became of everything that the probes saw."), "fate", fates)?;
+        out.counters(
+            ("probe_events", "Events that the probes saw, by what happened to them."),
+            "fate",
+            fates,
+        )?;
     }
     out.counter(
         ("siteless_events", "Events that have no site, because there was no room for their stack."),
@@ -170,7 +177,7 @@ fn events(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
     if let Some(ring) = report.ring {
         out.gauge(("ring_size", "Size of the ring."), Some(&Unit::Bytes), exact(ring.bytes))?;
         out.gauge(
-            ("ring_used", "The most that lay unread in the ring since the last report."),
+            ("ring_used", "The most unread bytes in the ring since the last report."),
             Some(&Unit::Bytes),
             exact(ring.used_bytes),
         )?;
@@ -185,7 +192,10 @@ fn exact(number: u64) -> f64 {
 
 fn outstanding(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
     out.gauge(
-        ("outstanding_objects", "Objects handed to kfree_rcu() whose free has not begun, of watched caches."),
+        (
+            "outstanding_objects",
+            "Objects of watched caches that kfree_rcu() has queued and whose free has not begun.",
+        ),
         None,
         exact(report.outstanding),
     )?;
@@ -197,7 +207,7 @@ fn outstanding(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
         )?;
     }
     out.gauge(
-        ("oldest_age", "Age of the oldest of both; 0 where there is none."),
+        ("oldest_age", "Age of the oldest queued object or waiting callback; 0 if there is none."),
         Some(&Unit::Seconds),
         report.oldest_age_ns.map_or(0.0, seconds),
     )?;
@@ -217,12 +227,12 @@ fn outstanding(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
         by_name.iter().map(move |(name, counts)| (*name, counts.get(place).copied().unwrap_or(0)))
     };
     out.gauges(
-        ("cache_outstanding", "What is deferred and not done, by cache: those with the most."),
+        ("cache_outstanding", "Deferred frees that are not done, by cache: the caches with the most."),
         "cache",
         of(0),
     )?;
-    out.gauges(("cache_queued", "What was ever deferred, by cache that is there."), "cache", of(1))?;
-    out.gauges(("cache_freed", "What of it was freed, by cache that is there."), "cache", of(2))
+    out.gauges(("cache_queued", "All deferred frees so far, by cache: the same caches."), "cache", of(1))?;
+    out.gauges(("cache_freed", "Deferred frees that are done, by cache: the same caches."), "cache", of(2))
 }
 
 fn verdicts(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
@@ -240,11 +250,11 @@ fn verdicts(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
 
 fn waits(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
     out.gauge(
-        ("barriers_running", "Barriers and destroys that somebody waits in."),
+        ("barriers_running", "Barriers and destroys in which a task waits now."),
         None,
         exact(report.barriers_running.len() as u64),
     )?;
-    let about = ("wait", "How long barriers and destroys took that are over, by function.");
+    let about = ("wait", "How long finished barriers and destroys took, by function.");
     out.family(about, Some(&Unit::Seconds), MetricType::Histogram, |encoder| {
         for (kind, waits) in &report.waits {
             let mut before = 0;
@@ -268,10 +278,10 @@ fn probes(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
     let missed = named().zip(report.probes.iter().map(|probe| probe.missed));
     out.counters(("probe_missed_runs", "Runs of a probe that the kernel skipped."), "program", missed)?;
     let runs = report.probes.iter().filter_map(|probe| Some((probe.program.as_str(), probe.runs?)));
-    out.counters(("probe_runs", "Runs of a probe, where the kernel counts them."), "program", runs)?;
+    out.counters(("probe_runs", "Runs of a probe, if the kernel counts them."), "program", runs)?;
     let times = report.probes.iter().filter_map(|probe| Some((probe.program.as_str(), probe.run_time_ns?)));
     out.family(
-        ("probe_run_time", "Time that a probe ran, where the kernel measures it."),
+        ("probe_run_time", "Time that a probe ran, if the kernel measures it."),
         Some(&Unit::Seconds),
         MetricType::Counter,
         |encoder| {
@@ -290,7 +300,11 @@ fn sinks(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
         report.sinks.iter().map(|sink| (sink.name.as_str(), u64::from(sink.state != SinkState::Failed)));
     out.gauges(("sink_up", "Whether a sink works."), "sink", works)?;
     let dropped = report.sinks.iter().map(|sink| (sink.name.as_str(), sink.dropped));
-    out.counters(("sink_dropped", "What a sink was not told, or whom it let go."), "sink", dropped)
+    out.counters(
+        ("sink_dropped", "Lines or reports that a sink dropped, and clients that it disconnected."),
+        "sink",
+        dropped,
+    )
 }
 
 fn clients(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {
@@ -303,7 +317,7 @@ fn clients(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {
         ("oversized", socket.oversized.get()),
         ("stalled", socket.stalled.get()),
     ];
-    out.counters(("clients_dropped", "Clients that were let go, by why."), "reason", dropped)?;
+    out.counters(("clients_dropped", "Clients that were disconnected, by reason."), "reason", dropped)?;
     out.counter(("reports_lost", "Reports that slow clients never got."), socket.reports_lost.get())?;
     let requests = [
         ("served", health.metrics.served.get()),

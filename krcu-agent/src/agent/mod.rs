@@ -1,7 +1,7 @@
-//! `krcu agent`: watches until it is told to stop, and tells whoever asks: people by a socket, machines by
-//! metrics, later readers by traces, and everybody by the log.
+//! `krcu agent`: watches until it is told to stop. A socket serves people, metrics serve machines, traces serve
+//! later analysis, and the log has every verdict.
 //!
-//! One task owns the replay (`owner`); every other is given copies, by queues that are bounded.
+//! One task owns the replay (`owner`). The other tasks get copies of its data through bounded queues.
 
 use std::{
     path::PathBuf,
@@ -47,11 +47,11 @@ use log::Log;
 use owner::{Owner, Why};
 use recorder::Recorder;
 
-/// Questions of clients that wait for the owner.
+/// How many questions of clients may wait for the owner.
 const MOST_ASKS: usize = 16;
-/// How long those that are told may take to close.
+/// How long the clients have to read the last report.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// How long the log may take to write what it was told.
+/// How long the log may take to write its queue.
 const LOG_WITHIN: Duration = Duration::from_secs(1);
 
 /// Watches until a signal comes. Serves reports on a socket, serves metrics, keeps traces and writes a log.
@@ -131,7 +131,7 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
 async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> {
     let signals = Signals::new()?;
     let health = Arc::new(Health::default());
-    // What others may have in use is found out before anything is attached.
+    // An address or a socket that is in use is found before anything is attached.
     let socket = match config.socket.path.as_os_str().is_empty() {
         true => None,
         false => Some(socket::Bound::to(&config.socket.path, &config.socket.group)?),
@@ -154,7 +154,8 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
     for why in &attached.withdrawn {
         log.say(Level::Warn, format!("without an optional probe: {why}"));
     }
-    // Before anything else is opened: what can be written now can be written later.
+    // Privileges are given up before anything else is opened, so that a file which can be written now can still
+    // be written later.
     if let Err(error) = privileges::give_up() {
         log.say(Level::Warn, format!("{error:#}: the agent keeps its privileges"));
     }
@@ -208,7 +209,7 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
     let why: Why = owner.run(signals).await;
     let status = owner.stop(why).await;
     if let Some(clients) = clients {
-        // Those that do not take the last report in time are let go; the socket's file goes with its task.
+        // Clients that do not read the last report in time are disconnected. The task deletes the socket's file.
         let abort = clients.abort_handle();
         if tokio::time::timeout(CLOSE_WITHIN, clients).await.is_err() {
             abort.abort();
@@ -244,7 +245,7 @@ fn hello(config: &Config, attached: &Attached) -> anyhow::Result<Hello> {
         pid: std::process::id(),
         attached_unix_ns: meta.clock.realtime_ns.saturating_sub(since_attached),
         possible_cpus: attached.watch.possible_cpus,
-        // A client that has just come, and an agent that has much to do: the time that a reload may set.
+        // The longest time without a report: a reload may change the interval, and the agent may be busy.
         interval_ms: u32::try_from(config.socket.every.as_millis()).unwrap_or(u32::MAX).max(1000),
         undecidable: attached.probes.plan().undecidable.clone(),
     })

@@ -1,69 +1,57 @@
-//! Outside: what a report has besides the state: counters, the ring, the probes and what they cost.
+//! Outside: the parts of a report that do not come from the state: counters, the ring, and the probes with their
+//! cost.
 
 use std::{fs, os::fd::OwnedFd, time::Instant};
 
 use krcu_common::Fate;
-use krcu_report::{Accounts, Losses, Outside, ProbeRow, ProbeState, Ring, SinkRow};
+use krcu_report::{Accounts, Outside, ProbeRow, ProbeState, Ring, SinkRow};
 
 use crate::{
     kernel::plan::{Offer, Plan},
-    losses::Reading,
-    pipeline::accounts,
+    losses::{FILTERED, Reading},
     probe::{self, Probes},
 };
 
-/// Reads it, and keeps what need not be read so often.
+/// Reads these parts, and remembers those that need not be read for each report.
 pub(super) struct Reader {
     ring_bytes: u64,
-    /// The most that lay in the ring since the last report.
+    /// The highest number of unread bytes in the ring since the last report.
     ring_peak: u64,
-    /// Has the kernel measure the probes as long as it is open.
+    /// While this is open, the kernel measures how long programs run.
     statistics: Option<OwnedFd>,
     read: Option<(Instant, bool)>,
 }
 
-/// Where the kernel says whether it measures programs for everybody.
+/// The file that says whether the kernel measures all programs.
 const SWITCH: &str = "/proc/sys/kernel/bpf_stats_enabled";
-/// How often that is read.
+/// How often the file is read, in seconds.
 const LOOK_EVERY_S: u64 = 1;
 
 impl Reader {
-    /// For a ring of this size.
+    /// A reader for a ring of this size.
     ///
     /// # Errors
-    /// When statistics are wanted and the kernel refuses.
+    /// When statistics are wanted, and the kernel refuses them.
     pub(super) fn new(ring_bytes: u32, statistics: bool) -> anyhow::Result<Reader> {
         let statistics = if statistics { Some(probe::statistics()?) } else { None };
         Ok(Reader { ring_bytes: u64::from(ring_bytes), ring_peak: 0, statistics, read: None })
     }
 
-    /// So much lies in the ring now.
+    /// Notes how many bytes are unread in the ring now.
     pub(super) fn see(&mut self, used: Option<u64>) {
         self.ring_peak = self.ring_peak.max(used.unwrap_or(0));
     }
 
-    /// What a report has besides the state.
+    /// Returns these parts of a report.
     pub(super) fn outside(&mut self, probes: &Probes, reading: &Reading, sinks: Vec<SinkRow>) -> Outside {
-        let mut sums = Accounts::default();
-        for account in accounts(&reading.counters) {
-            sums.seen += account.seen;
-            sums.delivered += account.delivered;
-            sums.filtered += account.filtered;
-            sums.lost += account.lost;
-        }
-        let losses = reading.losses();
+        let (delivered, lost) = (reading.all(Fate::Delivered), reading.all(Fate::LostRing));
+        let filtered = FILTERED.into_iter().map(|fate| reading.all(fate)).sum();
+        let accounts = Accounts { seen: delivered + filtered + lost, delivered, filtered, lost };
         let ring = Ring { bytes: self.ring_bytes, used_bytes: std::mem::take(&mut self.ring_peak) };
         let are_measured = self.are_measured();
         Outside {
-            accounts: Some(sums),
-            losses: Some(Losses {
-                ring_full: losses.ring_full,
-                probe_missed: losses.probe_missed,
-                map_full: losses.map_full,
-                destroys: losses.destroys,
-                not_in_trace: false,
-                last_at_ns: None,
-            }),
+            accounts: Some(accounts),
+            losses: Some(reading.losses()),
             ring: Some(ring),
             without_site: reading.all(Fate::NoSite),
             probes: rows(probes, reading, are_measured),

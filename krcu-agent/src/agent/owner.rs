@@ -1,5 +1,5 @@
-//! The owner: the one task that has the replay. It takes one [`Input`] after the other, of which there are no
-//! others, and stops in one order within one deadline: detach, drain, finish, flush, close.
+//! The owner: the only task that has the replay. It takes one [`Input`] after the other; nothing else reaches it.
+//! It stops in a fixed order, within one deadline: detach, drain, finish, flush, close.
 
 use std::{
     process,
@@ -35,24 +35,24 @@ use crate::{
     signals::{Came, Signals},
 };
 
-/// How often the ring is looked at even if no probe asks for it; when there is much in it, they do.
+/// How often the ring is read even if no probe asks for it. The probes ask when the ring has many events.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// Time between two reports while no client wants them: for the metrics, and for the log.
+/// The time between two reports while there is no client. The metrics and the log need them.
 const UNWATCHED: Duration = Duration::from_secs(1);
-/// Destroys after which the log is told without waiting for the next report.
+/// After this many destroys, a report is made at once, so that the log has their verdicts.
 const MANY_DESTROYS: usize = 64;
-/// How often memory that is free is given back: after a rush, the allocator would keep what that took.
+/// How often free memory is given back to the kernel. The allocator would keep the memory that a rush took.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
-/// Of the time that stopping may take, the part in which the kernel detaches and the last events are taken.
+/// One part in this many of the time for stopping is for detaching and for taking the last events.
 const DRAIN_SHARE: u32 = 2;
-/// What becomes of probes that could not be waited for.
+/// What happens to probes that are still attached at the deadline.
 const KERNEL_DETACHES: &str = "the kernel detaches them when it can, and then this process is gone";
-/// How long it may take to say that stopping took too long.
+/// How long the message may take that stopping took too long.
 const SAY_WITHIN: Duration = Duration::from_millis(500);
 
-/// All that can happen to the owner.
+/// Everything that can reach the owner.
 enum Input {
-    /// The probes want the ring to be read, or it is time to look, or it was not emptied.
+    /// The ring has to be read: the probes ask for it, its time has come, or it was not empty last time.
     Ring,
     /// It is time for a report.
     Publish,
@@ -60,13 +60,13 @@ enum Input {
     Asked(Asked),
     /// A signal.
     Signal(Came),
-    /// The manager wants to know that the agent lives.
+    /// The service manager has to be told that the agent is alive.
     Alive,
-    /// The ring can be waited for no longer.
+    /// Waiting for the ring failed.
     Broken(anyhow::Error),
 }
 
-/// Why it stops.
+/// The reason for a stop.
 pub(super) enum Why {
     Signal(&'static str),
     Error(anyhow::Error),
@@ -76,7 +76,7 @@ pub(super) enum Why {
 pub(super) struct Owner {
     pub(super) watcher: Watcher,
     pub(super) config: Config,
-    /// Reads the configuration again.
+    /// Reads the configuration once more.
     pub(super) again: Box<dyn Fn() -> Result<Config, ConfigError>>,
     pub(super) log: Log,
     pub(super) newest: watch::Sender<Option<Arc<Published>>>,
@@ -87,14 +87,15 @@ pub(super) struct Owner {
     pub(super) outside: Reader,
     pub(super) manager: Manager,
     pub(super) known: Known,
-    /// Destroys when the log was told last.
+    /// The number of destroys when the log was last told.
     pub(super) told: usize,
-    /// When free memory was given back last.
+    /// When free memory was last given back.
     pub(super) trimmed: Clock,
 }
 
 impl Owner {
-    /// Watches until something ends it. Whoever is told that it is ready can ask for a report at once.
+    /// Watches until something ends it. It makes the first report before it says that it is ready, so a client can
+    /// ask at once.
     pub(super) async fn run(&mut self, mut signals: Signals) -> Why {
         if let Err(error) = self.publish() {
             return Why::Error(error);
@@ -117,7 +118,7 @@ impl Owner {
                     } else {
                         Ok(())
                     };
-                    // From here on, and not from its beginning: a report that takes long leaves time for the ring.
+                    // The interval begins at the end of a report, so a slow report leaves time for the ring.
                     publish.reset();
                     result
                 }
@@ -227,8 +228,8 @@ impl Owner {
         self.manager.ready("watching");
     }
 
-    /// Stops: detaches, takes the last events, closes the account and the trace, publishes the last report. Who
-    /// is told then closes by itself. Gives the status to exit with.
+    /// Stops: detaches, takes the last events, closes the account and the trace, and publishes the last report.
+    /// The clients' tasks then end by themselves. Returns the exit status.
     pub(super) async fn stop(mut self, why: Why) -> u8 {
         self.manager.stopping();
         let within = self.config.stop.deadline;
@@ -260,7 +261,8 @@ impl Owner {
                     self.newest.send_replace(Some(Arc::new(Published::new(report))));
                 }
                 if !is_whole {
-                    self.log.say(Level::Warn, "what came last could not be waited for, and is not known");
+                    self.log
+                        .say(Level::Warn, "the deadline came before the last events, which are not known");
                 }
                 if attached > 0 {
                     self.log
@@ -272,7 +274,7 @@ impl Owner {
                 status
             }
             Err(error) => {
-                self.log.say(Level::Error, format!("stopped, and what came last is not known ({error:#})"));
+                self.log.say(Level::Error, format!("stopped; the last events are not known ({error:#})"));
                 1
             }
         }
@@ -285,8 +287,8 @@ fn ticks(every: Duration) -> Interval {
     ticks
 }
 
-/// Ends the process when stopping takes too long, as if it were killed: the kernel detaches what is attached. What is
-/// stuck may be standard error, too: who says so has a moment for it.
+/// Ends the process if stopping takes too long, as if it were killed. The kernel then detaches what is attached.
+/// Standard error may be stuck as well, so the message gets only a moment.
 fn give_up_after(within: Duration) {
     let say = move |said: SyncSender<()>| {
         eprintln!("krcu: stopping took longer than {} s: given up", within.as_secs_f32());

@@ -1,18 +1,20 @@
-//! The metrics in prometheus's older text, which has no `info`, no units, no end, and names counters as their samples are
-//! named: for whoever does not ask for OpenMetrics, as `promtool check metrics` and people do not.
+//! Plain: the metrics in the Prometheus text format, for clients that do not accept OpenMetrics, such as people and
+//! `promtool check metrics`.
+//!
+//! This format has no `info`, no units and no end, and a counter has the name of its samples.
 
 use std::fmt::Write as _;
 
 /// The type of the text.
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The same metrics in it.
+/// Converts OpenMetrics text to this format.
 pub(super) fn text(open_metrics: &str) -> String {
     let mut plain = String::with_capacity(open_metrics.len());
-    // A family's type comes behind its help, and what it is called here depends on it.
+    // The name of a family depends on its type, which comes after its help.
     let mut help = None;
     for line in open_metrics.lines() {
-        // Text in memory takes all that is written to it.
+        // Writing to a text in memory does not fail.
         let _ = match line.strip_prefix("# ").and_then(|line| line.split_once(' ')) {
             Some(("HELP", words)) => {
                 help = words.split_once(' ').map(|(_, words)| words);

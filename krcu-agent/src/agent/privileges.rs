@@ -1,17 +1,17 @@
-//! Privileges: what the agent needs for what, and how it gives up the rest.
+//! Privileges: which ones the agent needs, what for, and how it gives them up.
 //!
 //! To attach, it needs `CAP_BPF` (load programs, create maps), `CAP_PERFMON` (attach to functions, read the
-//! kernel's memory from a program) and `CAP_SYSLOG` (see addresses); with `probes.statistics` `CAP_SYS_ADMIN`.
-//! Afterwards it needs none: the ring is mapped, counters are read by descriptors that it holds (the kernel asks
-//! for `CAP_BPF` to create, and not to look up, since 5.19), and closing the links detaches.
+//! kernel's memory from a program) and `CAP_SYSLOG` (see addresses). `probes.statistics` needs `CAP_SYS_ADMIN`.
+//! Afterwards it needs none. The ring is mapped. The counters are read through open descriptors; since 5.19 the
+//! kernel asks for `CAP_BPF` to create a map, and not to look something up in it. Closing the links detaches.
 
 use anyhow::Context as _;
 use caps::CapSet;
 
-/// Gives up every capability of this thread, for good; threads that it starts later have none either.
+/// Gives up every capability of this thread for ever. Threads that it starts later have none either.
 ///
 /// # Errors
-/// When the kernel does not let it be done.
+/// When the kernel refuses.
 pub(super) fn give_up() -> anyhow::Result<()> {
     nix::sys::prctl::set_no_new_privs().context("cannot give up new privileges")?;
     let may_bound = caps::has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP).unwrap_or(false);

@@ -1,5 +1,5 @@
-//! Published: the newest report, for whoever wants it. A new one takes the place of the one before; who is slow
-//! never gets that.
+//! Published: the newest report, for all clients. A new report replaces the previous one, so a slow client misses
+//! reports.
 
 use std::{
     sync::{Arc, OnceLock},
@@ -9,10 +9,10 @@ use std::{
 use krcu_report::{Bounds, Detail, Line, Question, Report};
 use tokio::sync::{oneshot, watch};
 
-/// A report, and its lines, made when the first client wants one.
+/// A report and its lines. A line is made when the first client wants it.
 #[derive(Debug)]
 pub(super) struct Published {
-    /// All of it.
+    /// The whole report.
     pub(super) report: Report,
     /// When it was made.
     pub(super) made: Instant,
@@ -20,24 +20,24 @@ pub(super) struct Published {
     all: OnceLock<Arc<str>>,
 }
 
-/// Where the newest is.
+/// The place of the newest report.
 pub(super) type Newest = watch::Receiver<Option<Arc<Published>>>;
 
-/// A client asks for what a simulation of a destroy needs.
+/// A client's request for the data to simulate a destroy.
 pub(super) struct Asked {
-    /// Its number.
+    /// The number of the destroy.
     pub(super) destroy: u64,
-    /// Where the question goes; nothing where there is no such destroy.
+    /// The receiver of the question. It gets none if there is no such destroy.
     pub(super) reply: oneshot::Sender<Option<Question>>,
 }
 
 impl Published {
-    /// Of a report that was made now, with the bounds of [`Detail::All`].
+    /// Publishes a report that was made now, with the bounds of [`Detail::All`].
     pub(super) fn new(report: Report) -> Published {
         Published { report, made: Instant::now(), overview: OnceLock::new(), all: OnceLock::new() }
     }
 
-    /// The line for a client that wants so much.
+    /// The line for a client that wants this much detail.
     pub(super) fn line(&self, detail: Detail) -> Arc<str> {
         let line = match detail {
             Detail::Overview => self.overview.get_or_init(|| text(cut(&self.report, Bounds::OVERVIEW))),

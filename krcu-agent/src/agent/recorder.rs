@@ -1,8 +1,10 @@
-//! The recorder: traces in a folder, one after the other, the oldest deleted when all together are too large.
+//! The recorder: writes traces into a folder, one after the other. If all together are too large, it deletes the
+//! oldest ones.
 //!
-//! Each is a trace of its own, as if the probes had been attached when it began, with the names that were sent
-//! before: `krcu replay` needs no other. What is destroyed across the moment of a change is judged by none, so
-//! that is waited for, within bounds. They are numbered; a clock that is set back changes nothing.
+//! Each trace stands by itself, as if the probes had been attached when it began. It has the names that were sent
+//! before, so `krcu replay` needs no other trace. A destroy that falls into two traces would get no verdict, so the
+//! recorder waits with the next trace until no verdict is open, within bounds. Traces have numbers, so a clock that
+//! is set back changes nothing.
 
 use std::{
     fs::{self, File},
@@ -13,24 +15,22 @@ use std::{
 };
 
 use anyhow::{Context as _, bail};
-use krcu_model::{Watch, event::Time};
+use krcu_model::{
+    Watch,
+    event::{Losses, Time},
+};
 use krcu_trace::{How, Limits, Meta, Writer, meta};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{config::Level, config::Record, health::Health, log::Log};
-use crate::{
-    losses::Reading,
-    outcome::EXIT_FLAGGED,
-    pipeline::{Losses, accounts},
-    sinks::Sinks,
-};
+use crate::{losses::Reading, outcome::EXIT_FLAGGED, pipeline::accounts, sinks::Sinks};
 
-/// How often it is looked whether the folder is too large, or whether there is room again.
+/// How often the recorder checks whether the folder is too large, or whether there is room again.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// How long after a trace was cut short another one is tried.
+/// How long the recorder waits before it tries a new trace after one was cut short.
 const TRY_AGAIN: Duration = Duration::from_secs(60);
 
-/// Where traces go.
+/// The recorder and its folder.
 pub(super) struct Recorder {
     folder: PathBuf,
     limits: Record,
@@ -39,20 +39,20 @@ pub(super) struct Recorder {
     log: Log,
     health: Arc<Health>,
     number: u64,
-    /// When the trace that is being written began, and what was counted by then.
+    /// When the current trace began, and what was counted by then.
     began: Time,
     base: Reading,
     looked: Option<Instant>,
     failed: Option<Instant>,
-    /// That the folder is this one's alone.
+    /// The lock that keeps other recorders out of the folder.
     _lock: Flock<File>,
 }
 
 impl Recorder {
-    /// Makes sure of the folder.
+    /// Creates the folder if there is none, and locks it.
     ///
     /// # Errors
-    /// When it cannot be made or read.
+    /// When the folder cannot be created, read or locked.
     pub(super) fn new(
         limits: &Record,
         meta: Meta,
@@ -89,15 +89,15 @@ impl Recorder {
         })
     }
 
-    /// Takes other bounds.
+    /// Changes the bounds.
     pub(super) fn limit(&mut self, limits: &Record) {
         self.limits = limits.clone();
     }
 
-    /// Begins the first trace. A disk that is full now may have room later.
+    /// Begins the first trace. A full disk is no error, because it may have room later.
     ///
     /// # Errors
-    /// When it is not for want of room that it cannot be begun.
+    /// When the trace cannot be begun for another reason than a full disk.
     pub(super) fn begin_first(
         &mut self,
         sinks: &mut Sinks,
@@ -116,10 +116,10 @@ impl Recorder {
         }
     }
 
-    /// Begins a trace; what was counted so far is not its own.
+    /// Begins a trace. The counts until now do not belong to it.
     ///
     /// # Errors
-    /// When its folder cannot be made.
+    /// When its folder cannot be created.
     fn begin(&mut self, sinks: &mut Sinks, now: Time, reading: Reading) -> io::Result<()> {
         self.make_room();
         let number = self.number + 1;
@@ -137,7 +137,7 @@ impl Recorder {
         Ok(())
     }
 
-    /// Looks whether it is time for another trace; `reading` is what the kernel has counted.
+    /// Begins another trace if it is time for one. `reading` reads what the kernel has counted.
     pub(super) fn look(
         &mut self,
         sinks: &mut Sinks,
@@ -184,7 +184,7 @@ impl Recorder {
         self.close(writer, how, now, reading);
     }
 
-    /// Closes this trace, whose run reports what was counted since it began.
+    /// Closes this trace, with what was counted since it began.
     pub(super) fn close(&mut self, writer: Writer, how: How, now: Time, reading: &Reading) {
         match writer.finish(how, now, self.run(now, reading)) {
             Ok(()) => {
@@ -218,11 +218,10 @@ impl Recorder {
         let known = accounts(&self.base.counters);
         let accounts = accounts(&reading.counters).into_iter().map(|account| {
             let same = known.iter().find(|known| known.cpu == account.cpu && known.kind == account.kind);
-            let since =
-                |now: u64, of: fn(&crate::losses::Account) -> u64| now.saturating_sub(same.map_or(0, of));
+            let since = |now: u64, of: fn(&meta::Account) -> u64| now.saturating_sub(same.map_or(0, of));
             meta::Account {
-                cpu: account.cpu as u64,
-                kind: account.kind.to_owned(),
+                cpu: account.cpu,
+                kind: account.kind,
                 seen: since(account.seen, |known| known.seen),
                 delivered: since(account.delivered, |known| known.delivered),
                 lost: since(account.lost, |known| known.lost),
@@ -234,7 +233,7 @@ impl Recorder {
             probes: self.meta.probes.iter().filter(|probe| probe.offer == "offered").count() as u64,
             attach_ns: 0,
             duration_ns: now.since(self.began),
-            lost: meta::Losses {
+            lost: Losses {
                 ring_full: since(|losses| losses.ring_full),
                 probe_missed: since(|losses| losses.probe_missed),
                 map_full: since(|losses| losses.map_full),
@@ -249,7 +248,7 @@ impl Recorder {
         }
     }
 
-    /// Deletes the oldest traces while all together are too large; never the one that is being written.
+    /// Deletes the oldest traces while all together are too large, but never the current one.
     fn make_room(&self) {
         let Ok(traces) = traces(&self.folder) else { return };
         let mut all: u64 = traces.iter().map(|(_, bytes)| bytes).sum();
@@ -276,12 +275,12 @@ impl Recorder {
     }
 }
 
-/// The folder of a trace.
+/// The name of a trace's folder.
 fn name(number: u64) -> String {
     format!("krcu-{number:06}.krcu")
 }
 
-/// The traces in a folder, by number, with their bytes.
+/// The traces in a folder: their numbers, in order, and their sizes in bytes.
 fn traces(folder: &Path) -> io::Result<Vec<(u64, u64)>> {
     let mut traces = Vec::new();
     for entry in fs::read_dir(folder)? {

@@ -1,7 +1,8 @@
-//! The socket: lines of JSON for whoever may connect, the newest report whenever there is room for one.
+//! The socket: writes lines of JSON to each client that may connect. It writes the newest report whenever the client
+//! has room for one.
 //!
-//! What a client sends is an [`Ask`] of at most [`MOST_ASK_BYTES`] bytes, and is not trusted. One that says
-//! nothing, or something else, or does not read, is let go and counted.
+//! A client sends an [`Ask`] of at most [`MOST_ASK_BYTES`] bytes, which is not trusted. A client that sends nothing or
+//! something else, or does not read, is disconnected and counted.
 
 use std::{
     fs,
@@ -30,14 +31,14 @@ use super::{
 
 /// How long a client may take to say hello.
 const HELLO_WITHIN: Duration = Duration::from_secs(5);
-/// How long a client may take to read what is written to it.
+/// How long a client may take to read a line.
 const READ_WITHIN: Duration = Duration::from_secs(10);
 
-/// The socket's file, which goes away with this.
+/// The socket and its file. Dropping it deletes the file.
 #[derive(Debug)]
 pub(super) struct Bound {
     path: PathBuf,
-    /// Which file it is: another agent may have put its own there.
+    /// The identity of the file. Another agent may have put a file of its own there.
     inode: Option<u64>,
     listener: UnixListener,
 }
@@ -47,10 +48,10 @@ fn inode_of(path: &Path) -> Option<u64> {
 }
 
 impl Bound {
-    /// Makes the file, for root and a group.
+    /// Creates the file, for root and a group.
     ///
     /// # Errors
-    /// When it cannot be made, or another agent answers there.
+    /// When the file cannot be created, or another agent answers there.
     pub(super) fn to(path: &Path, group: &str) -> anyhow::Result<Bound> {
         let named = || format!("cannot serve at {}", path.display());
         if let Some(folder) =
@@ -98,7 +99,7 @@ impl Bound {
         Ok(bound)
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -112,19 +113,19 @@ impl Drop for Bound {
     }
 }
 
-/// What every client is served from.
+/// The data for all clients.
 #[derive(Clone)]
 pub(super) struct Serve {
-    /// The first line of each.
+    /// The first line for each client.
     pub(super) hello: Arc<Hello>,
-    /// The newest report; none any more once the agent stops.
+    /// The newest report. Its sender is dropped when the agent stops.
     pub(super) newest: Newest,
-    /// Who is asked for what a simulation of a destroy needs.
+    /// The queue to the owner, which has the data to simulate a destroy.
     pub(super) asks: mpsc::Sender<Asked>,
     pub(super) health: Arc<Health>,
 }
 
-/// Accepts clients until the agent stops. Those that are there then get the last report.
+/// Accepts clients until the agent stops. The clients that are connected then get the last report.
 pub(super) async fn serve(bound: &Bound, most: usize, serve: Serve) {
     let places = Arc::new(Semaphore::new(most));
     let mut stopped = serve.newest.clone();
@@ -156,7 +157,7 @@ pub(super) async fn serve(bound: &Bound, most: usize, serve: Serve) {
     while clients.join_next().await.is_some() {}
 }
 
-/// Waits until no report will come any more.
+/// Waits until no more report will come.
 async fn closed(newest: &mut Newest) {
     while newest.changed().await.is_ok() {}
 }
@@ -168,14 +169,14 @@ fn refuse(stream: &UnixStream, most: usize, health: &SocketHealth) {
     let _ = stream.try_write(published::line(&Line::Refused(Refused { schema: SCHEMA, why })).as_bytes());
 }
 
-/// Why a client is let go.
+/// Why a client is disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// It went, or the agent stops.
+    /// The client disconnected, or the agent stops.
     Gone,
     SlowHello,
     Garbage,
-    /// It speaks this version of the lines.
+    /// The client speaks this other version of the lines.
     OtherVersion(u32),
     Oversized,
     Stalled,
@@ -248,7 +249,7 @@ async fn converse(stream: UnixStream, serve: &Serve) -> End {
     }
 }
 
-/// Tells a client of another version why it is let go.
+/// Tells a client of another version why it is disconnected.
 async fn told_why(write: &mut OwnedWriteHalf, end: End) -> End {
     if let End::OtherVersion(schema) = end {
         let why = format!(
@@ -269,17 +270,17 @@ async fn put(write: &mut OwnedWriteHalf, line: &[u8]) -> Result<(), End> {
     }
 }
 
-/// What a client sends, a line at a time, in no more room than a line may have.
+/// Reads a client's lines, with room for one line.
 struct Asks {
     read: OwnedReadHalf,
     buffer: [u8; MOST_ASK_BYTES],
     filled: usize,
-    /// Whether it has said hello.
+    /// Whether the client has said hello.
     has_asked: bool,
 }
 
 impl Asks {
-    /// The next line. May be given up and asked for again: what was read so far is kept.
+    /// Reads the next line. The future may be dropped, and a new one continues: what was read so far is kept.
     async fn next(&mut self) -> Result<Detail, End> {
         loop {
             let filled = self.buffer.get(..self.filled).unwrap_or_default();
@@ -316,7 +317,7 @@ fn parse(line: &[u8]) -> Result<Detail, End> {
     }
 }
 
-/// The question that a client wants: asked for once, and sent when the owner of the replay has gathered it.
+/// The question that a client wants. The owner is asked for it once, and it is sent when the owner has gathered it.
 #[derive(Default)]
 struct Wanted {
     destroy: Option<u64>,
@@ -324,7 +325,7 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Asks for the question of a destroy, unless that was done.
+    /// Asks the owner for the question of a destroy, unless that was done already.
     fn want(&mut self, destroy: u64, serve: &Serve) {
         if self.destroy == Some(destroy) {
             return;
@@ -336,7 +337,7 @@ impl Wanted {
         }
     }
 
-    /// Waits for the question. A destroy that cannot be asked about yet is asked about again.
+    /// Waits for the question. If there is none yet for this destroy, the owner is asked again.
     async fn question(&mut self) -> Question {
         if let Some(waiting) = &mut self.waiting {
             let question = waiting.await;

@@ -1,23 +1,23 @@
-//! What a service manager is told: that the agent is ready, that it lives, that it stops.
+//! Systemd: tells a service manager that the agent is ready, that it is alive, and that it stops.
 
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 
-/// The manager, if there is one that wants to know.
+/// The service manager, if there is one that listens.
 #[derive(Debug)]
 pub(super) struct Manager {
-    /// How often it wants to hear that the agent lives.
+    /// How often it wants to hear that the agent is alive.
     watchdog: Option<Duration>,
 }
 
 impl Manager {
-    /// The one that started this process.
+    /// The manager that started this process.
     pub(super) fn new() -> Manager {
         Manager { watchdog: sd_notify::watchdog_enabled() }
     }
 
-    /// How often [`Manager::alive`] is to be called: twice as often as it is waited for.
+    /// How often [`Manager::alive`] has to be called: twice as often as the manager wants it.
     pub(super) fn interval(&self) -> Option<Duration> {
         self.watchdog.map(|most| most / 2)
     }
@@ -43,7 +43,7 @@ impl Manager {
     }
 }
 
-/// Who does not listen is not told; nothing depends on it.
+/// Sends a message. Nothing depends on whether the manager reads it.
 fn tell(state: &[NotifyState<'_>]) {
     let _ = sd_notify::notify(state);
 }

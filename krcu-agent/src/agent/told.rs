@@ -1,4 +1,4 @@
-//! Told: which verdicts the log knows, so that it is told what is new and what has changed, once each.
+//! Told: which verdicts the log has. So each new verdict and each change is logged once.
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,19 @@ use krcu_report::VerdictRow;
 
 use super::{config::Level, log::Told};
 
-/// What no destroy is behind: the word, and which life of which cache, or which module, it is about.
+/// A verdict without a destroy: its word, and the life of the cache, or the module, that it is about.
 type Accusation = (VerdictKind, Option<u32>, String);
 
-/// What was told.
+/// What was logged.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     destroys: BTreeMap<u64, VerdictKind>,
-    /// Of each, how many objects were told of, in the order in which it was found.
+    /// For each, how many objects were logged, in the order in which they were found.
     accusations: BTreeMap<Accusation, Vec<u64>>,
 }
 
 impl Known {
-    /// What of these is new or has changed.
+    /// Returns those of these verdicts that are new or have changed.
     pub(super) fn news(&mut self, rows: &[VerdictRow], strict: bool) -> Vec<Told> {
         let mut news = Vec::new();
         let mut found: BTreeMap<Accusation, usize> = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! `krcu check --each`: attaches once, then runs commands one after the other, each judged by itself.
 //!
-//! Between two commands the replay ends and another begins ([`Watcher::part`]), which knows nothing of what was before,
-//! as if the probes had been attached at that moment. What happens between commands is nobody's.
+//! Between two commands one replay ends and the next begins ([`Watcher::part`]). The new one knows nothing of the time
+//! before, as if the probes had been attached at that moment. Events between two commands belong to no command.
 
 use std::{
     fs,
@@ -29,8 +29,8 @@ use crate::{
     sinks::Sinks,
 };
 
-/// Runs the commands of a list; gives the status to exit with: that of a fault if there is one, else that of what is
-/// undecided, else that of the last command that failed.
+/// Runs the commands of a list. Returns the exit status: that of a fault if there is one, otherwise that of an
+/// inconclusive verdict, otherwise that of the last command that failed.
 ///
 /// # Errors
 /// As [`super::run`].
@@ -53,14 +53,14 @@ fn usage(error: &anyhow::Error) -> VerbError {
     VerbError::Usage(format!("{error:#}"))
 }
 
-/// What was asked for, and what may be said of every command.
+/// The options, and the facts that all commands share.
 struct Session<'a> {
     options: &'a Options,
     probed: Probed,
     meta: Meta,
 }
 
-/// Asks for the next line in a thread of its own, which a list that is a pipe holds up.
+/// Reads the next line in a thread of its own, because reading a pipe may wait.
 fn asked(mut lines: Lines) -> (mpsc::Sender<()>, mpsc::Receiver<anyhow::Result<Option<Line>>>) {
     let (ask, mut asked) = mpsc::channel(1);
     let (tell, told) = mpsc::channel(1);
@@ -103,7 +103,7 @@ impl Session<'_> {
         Ok(worst.status(self.options.exit_flagged))
     }
 
-    /// Runs one command and writes what comes of it; gives the status that `krcu check` would exit with.
+    /// Runs one command and writes its report. Returns the status that `krcu check` would exit with.
     async fn one(
         &self,
         watcher: &mut Watcher,
@@ -144,7 +144,7 @@ impl Session<'_> {
         Ok(status)
     }
 
-    /// Begins the files of a command; its trace may have no room.
+    /// Begins the files of a command. There may be no room for the trace.
     fn keep(&self, watcher: &mut Watcher, line: &Line) -> anyhow::Result<Option<CutShort>> {
         let named = |folder: &Option<PathBuf>, ending: &str| {
             folder.as_ref().map(|folder| folder.join(format!("{}.{ending}", line.name)))
@@ -167,7 +167,7 @@ impl Session<'_> {
     }
 }
 
-/// Takes what comes meanwhile; none when the list or krcu is told to end.
+/// Waits for the next line, and takes events meanwhile. Returns none at the end of the list, or when a signal ends krcu.
 async fn next(
     watcher: &mut Watcher,
     told: &mut mpsc::Receiver<anyhow::Result<Option<Line>>>,
@@ -186,7 +186,7 @@ async fn next(
     watcher.until(line).await?.map_err(|error| usage(&error))
 }
 
-/// The worst that came.
+/// The worst result so far.
 #[derive(Debug, Default)]
 struct Worst {
     is_flagged: bool,

@@ -16,15 +16,15 @@ use crate::{quantity, report::Format};
 /// One line of the list.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// What the files of its report are called.
+    /// The name of its files, without their endings.
     pub(super) name: String,
     /// Its options.
     pub(super) own: Own,
-    /// What a shell runs.
+    /// The command, for a shell.
     pub(super) command: String,
 }
 
-/// The options that a line may have of its own.
+/// The options that a line may have.
 #[derive(Debug, Parser, PartialEq, Eq)]
 #[command(no_binary_name = true, disable_help_flag = true)]
 pub(super) struct Own {
@@ -38,7 +38,7 @@ pub(super) struct Own {
     pub(super) exit_flagged: Option<u8>,
 }
 
-/// Reads `NAME COMMAND` or `NAME OPTIONS -- COMMAND`; nothing of an empty line and of one that begins with `#`.
+/// Reads `NAME COMMAND` or `NAME OPTIONS -- COMMAND`. Returns none for an empty line, and for one that begins with `#`.
 fn read(line: &str) -> Result<Option<Line>, String> {
     let line = line.trim();
     if line.is_empty() || line.starts_with('#') {
@@ -71,7 +71,7 @@ fn read(line: &str) -> Result<Option<Line>, String> {
     Ok(Some(Line { name: name.to_owned(), own, command: command.to_owned() }))
 }
 
-/// The lines of a list, each as it is asked for: a list that is a pipe is written meanwhile.
+/// The lines of a list, read one at a time: if the list is a pipe, its writer may still be at work.
 pub(super) struct Lines {
     source: Box<dyn BufRead + Send>,
     path: PathBuf,
@@ -80,7 +80,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Opens it; `-` is standard input.
+    /// Opens a list; `-` is standard input.
     ///
     /// # Errors
     /// When it cannot be read.
@@ -94,7 +94,7 @@ impl Lines {
         Ok(Lines { source, path: list.to_owned(), number: 0, names: BTreeSet::new() })
     }
 
-    /// The next line that has a command; none at the end.
+    /// Reads the next line that has a command; none at the end.
     ///
     /// # Errors
     /// When it cannot be read, or is wrong.

@@ -1,4 +1,4 @@
-//! The findings as one screen: at most 40 lines of at most 100 columns, without colour.
+//! Text: the findings on one screen, with at most 40 lines of at most 100 columns, without colour.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use crate::kernel::plan::{Offer, Plan, Probe};
 
 /// Columns of a line.
 const COLUMNS: usize = 100;
-/// Sentences shown of each list before the rest is only counted.
+/// How many sentences of a list are shown. The rest is only counted.
 const SENTENCES: usize = 3;
 /// Where the second column of the upper part begins.
 const INDENT: usize = 12;

@@ -1,11 +1,12 @@
-//! A small total reader of the kernel's type information (BTF), for sizes, offsets and prototypes.
+//! Btf: a small reader of the kernel's type information (BTF), for sizes, offsets and prototypes. It cannot fail after
+//! the first check.
 //!
 //! krcu reads BTF itself because no crate fits: aya-obj does not publish the offsets of members, btf-rs is under the
 //! LGPL while krcu is linked into one static file, and btf finds only one type for a name that several kinds of types have.
 //!
-//! The whole blob is checked once, by [`Btf::parse`]: every record lies inside it, every name ends, every
-//! reference to a type leads to one. What is asked afterwards therefore has one of two answers, there or
-//! not there. References can still form a circle, so every walk has a bound.
+//! [`Btf::parse`] checks all bytes once: every record lies inside them, every name ends, every reference to a type
+//! leads to one. So a later question has one of two answers: it is there, or it is not there. References can still
+//! form a circle, so every walk has a bound.
 //!
 //! The format is `Documentation/bpf/btf.rst` of the kernel; kinds are those of
 //! `include/uapi/linux/btf.h`.
@@ -16,25 +17,25 @@ mod format;
 
 use format::*;
 
-/// Longest chain of typedefs and qualifiers followed; the kernel's own limit is 32.
+/// The longest chain of typedefs and qualifiers that is followed; the kernel's own limit is 32.
 const CHAIN: usize = 32;
-/// Deepest nesting of anonymous structures looked into.
+/// The deepest nesting of anonymous structures that is searched.
 const NESTING: usize = 16;
 
-/// Why bytes are not BTF that this reader takes.
+/// Why this reader refuses the bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum BtfError {
     /// The first bytes are not those of little-endian BTF.
     #[error("it does not begin as little-endian BTF does")]
     Magic,
-    /// A part lies, or ends, outside the bytes there are.
+    /// A part lies or ends beyond the last byte.
     #[error("it is cut short: {part} needs byte {end} of {bytes}")]
     Short {
-        /// What was being read.
+        /// The part that was being read.
         part: &'static str,
-        /// First byte that is not needed.
+        /// The place of the first byte after that part.
         end: usize,
-        /// Bytes there are.
+        /// The number of bytes.
         bytes: usize,
     },
     /// A type is of a kind whose length is not known.
@@ -76,7 +77,7 @@ impl Member {
     }
 }
 
-/// What an argument of a function is, as far as krcu asks.
+/// The kind of a function's argument, as far as krcu needs it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Argument {
     /// A pointer to a function.
@@ -102,7 +103,7 @@ impl Btf {
     /// Checks `bytes` and indexes their types.
     ///
     /// # Errors
-    /// Whatever keeps them from being whole little-endian BTF; see [`BtfError`].
+    /// When they are not whole little-endian BTF; see [`BtfError`].
     pub fn parse(bytes: Vec<u8>) -> Result<Btf, BtfError> {
         let word = |part, at| word_at(&bytes, at).ok_or(short(part, at, 4, bytes.len()));
         if word("the header", 0)? & 0xffff != MAGIC {
@@ -226,7 +227,7 @@ impl Btf {
         self.number(KIND_FUNC, function)
     }
 
-    /// Whether there is a function of this name. That it can be probed does not follow.
+    /// Whether there is a function of this name. That does not mean that it can be probed.
     #[must_use]
     pub fn has_function(&self, function: &str) -> bool {
         self.named(KIND_FUNC, function).is_some()
@@ -238,7 +239,7 @@ impl Btf {
         self.named(KIND_TYPEDEF, name).is_some()
     }
 
-    /// What argument `index`, counted from 0, of a function is.
+    /// The kind of argument `index` of a function, counted from 0.
     #[must_use]
     pub fn argument(&self, function: &str, index: usize) -> Option<Argument> {
         let prototype = self.resolve(self.named(KIND_FUNC, function)?.size_or_type)?;
@@ -331,6 +332,3 @@ impl Btf {
 fn short(part: &'static str, at: usize, more: usize, bytes: usize) -> BtfError {
     BtfError::Short { part, end: at.saturating_add(more), bytes }
 }
-
-#[cfg(test)]
-mod tests;

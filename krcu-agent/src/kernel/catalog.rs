@@ -1,18 +1,17 @@
 //! Every probe that krcu knows, in the order in which they are attached.
 //!
-//! The order is chosen so that whatever is seen to begin is seen to end: what comes last in the life
-//! of an object or a cache is attached first, and the end of a call before its beginning. Were
-//! `queued` attached before the frees, an object queued and freed in between would stay outstanding
-//! for ever, a false alarm; this way round, an early free without its queueing is merely the proof
-//! that the object was queued before the probes. Creation comes last, so that of a cache seen to be
-//! created every later event is seen.
+//! This order makes sure that krcu sees the end of everything whose begin it sees. The last step in the life of an
+//! object or a cache is attached first, and the end of a call before its begin. If `queued` were attached before the
+//! frees, an object that is queued and freed in between would stay outstanding for ever: a false alarm. In this
+//! order, krcu sees a free without its queueing call, which only shows that the object was queued before the probes.
+//! Creation comes last, so krcu sees every later event of a cache whose creation it saw.
 //!
-//! Of two copies of one program the second comes first: of the programs at one function, the kernel runs
-//! those that were attached last first. At a tracepoint it runs them in the order of attaching.
+//! If a program has two copies, the second copy is attached first at a function, because the kernel runs the program
+//! that was attached last first. At a tracepoint it runs them in the order of attaching.
 //!
-//! Detaching takes seconds on a slow machine, and a destroy may begin meanwhile. So what anything is
-//! concluded from goes last, and what concludes goes first: a barrier that returns, or a destroy that looks,
-//! when frees are not seen any more, would find objects outstanding that are free. See [`Leaving`].
+//! Detaching takes seconds on a slow machine, and a destroy may begin meanwhile. So the events that end in a verdict
+//! are detached first, and the events that a verdict is concluded from last. Otherwise a barrier could return, or a
+//! destroy look, when frees are not seen any more: it would find freed objects outstanding. See [`Leaving`].
 
 use krcu_common::Kind;
 use krcu_model::state::Blind;
@@ -108,7 +107,7 @@ const RCU_WORK: &[Reads] = &[
 ];
 const MODULE_NAME: &[Reads] = &[Reads { offset: |layout| layout.module_name, name: "module.name" }];
 
-/// A row has no default for what a missing program or a skipped run means: who adds one has to say it.
+/// A row has no default for the meaning of a missing program or of a skipped run: each row has to say both.
 macro_rules! probes {
     ($(
         $program:ident: $attach:ident $targets:expr, $need:ident $($better:literal)?, absent $absence:ident,
@@ -184,8 +183,8 @@ probes! {
         Cache, leaves Destroy, SecondOf destroy_begin, without NESTED;
     destroy_begin: Fentry &["kmem_cache_destroy"], Required, absent Unseen,
         Cache, leaves Destroy, Misses DestroyBegin, without DESTROYS;
-    // Before the frees and the queueing: of an object seen to be queued and freed, every grace period
-    // that it may have waited for is seen.
+    // These come before the frees and the queueing calls. If krcu sees an object queued and freed, it sees every
+    // grace period that the object may have waited for.
     grace_end: Fentry &["rcu_gp_cleanup"], Optional, absent Unseen,
         Grace, leaves GraceEnd, Misses GraceEnd, without GRACE;
     grace_begin: Fentry &["rcu_gp_fqs_loop"], Optional, absent Unseen,
@@ -200,7 +199,7 @@ probes! {
         Free, leaves Free, SecondOf freed_bulk, without NESTED, reads BLOCK;
     freed_bulk: Fentry &["kvfree_rcu_bulk"], Optional, absent NothingToSee,
         Free, leaves Free, Misses Freed, without BULK, reads BLOCK;
-    // It has to run after freed_array, whose objects are deferred, and so has to be attached before.
+    // It has to run after freed_array, whose objects are deferred; so it has to be attached before it.
     freed_at_once_bulk_nested: Fentry &["kmem_cache_free_bulk"], OnRequest, absent Unseen,
         Free, leaves Free, SecondOf freed_at_once_bulk, without ALLOCATIONS;
     freed_at_once_bulk: Fentry &["kmem_cache_free_bulk"], OnRequest, absent Unseen,
@@ -213,7 +212,7 @@ probes! {
         Free, leaves Free, SecondOf freed_array, without BULK_END;
     freed_array: Fentry &["kmem_cache_free_bulk"], InsteadOf "freed_bulk", absent Unseen,
         Free, leaves Free, Misses Freed, without BULK;
-    // The list ends with kvfree_rcu_list(), or with the work itself where that walks the list.
+    // kvfree_rcu_list() frees the list. On kernels without it, the work item itself does.
     freed_list_end: Fexit &["kvfree_rcu_list", "kfree_rcu_work"], Optional, absent NothingToSee,
         Free, leaves FreeEnd, Misses BatchFreed, without LIST;
     freed_list_begin: Fentry &["kvfree_rcu_list", "kfree_rcu_work"], Optional, absent NothingToSee,
@@ -230,7 +229,7 @@ probes! {
         Free, leaves FreeEnd, Misses BatchFreed, without SHEAF_END, reads A_SHEAF;
     freed_sheaf_nobarn: Fentry &["rcu_free_sheaf_nobarn"], Optional, absent NothingToSee,
         Free, leaves Free, Misses Freed, without SHEAF, reads A_SHEAF;
-    // A callback has ended when its thread takes the next one off its list, or the list is done.
+    // A callback has returned when its thread takes the next one off the list, or when the list is done.
     callback_runs_end: Fentry &["rcu_segcblist_insert_done_cbs"], Optional, absent Unseen,
         Free, leaves FreeEnd, Misses BatchFreed, without CALLBACK_RUNS, reads CALLBACK_LIST;
     callback_runs_nested: Fentry &["rcu_cblist_dequeue"], Optional, absent NothingToSee,
@@ -287,17 +286,17 @@ const TASKS_BARRIERS: &[&str] = &["rcu_barrier_tasks_generic", "rcu_barrier_task
 /// Allocates several objects; newer kernels have the first.
 const ALLOCATORS: &[&str] = &["kmem_cache_alloc_bulk_noprof", "kmem_cache_alloc_bulk"];
 
-/// The out-of-line function that returns a new cache; newer kernels have the first.
+/// The out-of-line function that returns a new cache. Newer kernels have the first one.
 ///
-/// The last does all the work on 6.1, but takes seven arguments, and kernels of its time attach to
-/// functions of six at most (errno 524); the one before it calls it and is what nearly everyone calls.
+/// On 6.1, the last one does all the work. But it takes seven arguments, and kernels of that time attach only to
+/// functions of at most six (errno 524). The one before it calls it, and nearly every module calls that one.
 const CREATORS: &[&str] = &["__kmem_cache_create_args", "kmem_cache_create", CREATE_USERCOPY];
 
-/// Every expedited grace period passes through both of these between its begin and its end, once the
-/// kernel has booted. The address of the first one is taken, so it cannot be inlined.
+/// Once the kernel has booted, every expedited grace period passes through both of these between its begin and its
+/// end. The kernel takes the address of the first one, so it cannot be inlined.
 const EXPEDITED: &[&str] = &["wait_rcu_exp_gp", "rcu_exp_wait_wake"];
 
-/// Creates caches unseen where `kmem_cache_create()` is the one that is probed.
+/// On kernels where `kmem_cache_create()` is probed, this function creates caches that krcu does not see.
 pub const CREATE_USERCOPY: &str = "kmem_cache_create_usercopy";
 
 /// The program of this name.
@@ -306,7 +305,7 @@ pub fn of(program: &str) -> Option<&'static Entry> {
     PROBES.iter().find(|entry| entry.program == program)
 }
 
-/// Functions that are not probed, but whose presence says how the kernel frees: by batches.
+/// Functions that are not probed. If the kernel has them, it frees in batches.
 pub const BATCHING: [&str; 2] = ["kfree_rcu_work", "kfree_rcu_monitor"];
 
 /// Variables and section ends whose addresses the probes need.

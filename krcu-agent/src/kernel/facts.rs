@@ -1,9 +1,8 @@
-//! What this kernel offers, gathered once and read from files only.
+//! Facts: what this kernel offers. They are gathered once, and only by reading files.
 //!
-//! Every fact has a value for "could not look": a test system often boots with half of its file
-//! systems not mounted, and what was not seen is not the same as what is not there. Nothing is
-//! mounted and nothing is changed to look. The facts of a kernel are a small JSON document, which
-//! is how tests hold the facts of kernels that are not running.
+//! Every fact has a value for "could not look". A test system often boots with half of its file systems not
+//! mounted, and "not seen" is not the same as "not there". krcu mounts and changes nothing in order to look. The
+//! facts of a kernel are a small JSON document; tests use such documents of kernels that are not running.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,7 +21,7 @@ const CAP_SYSLOG: u32 = 34;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
-/// What the running kernel offers and what this process may do with it.
+/// What the running kernel offers, and what this process may do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Kernel release, as `uname -r` prints it. Shown, never compared.
@@ -47,27 +46,27 @@ pub struct Facts {
     pub kallsyms: Source,
     /// Addresses of the kernel's variables and sections that the probes need; 0 is never stored.
     pub addresses: BTreeMap<String, u64>,
-    /// Every function that krcu knows, and what this kernel says of it.
+    /// Every function that krcu knows, and what this kernel says about it.
     pub functions: BTreeMap<String, Function>,
     /// Every tracepoint that krcu uses, and whether the type information has it.
     pub tracepoints: BTreeMap<String, Option<bool>>,
-    /// Where structures keep what the probes read.
+    /// The offsets of the members that the probes read.
     pub layout: Layout,
 }
 
-/// How the reading of a source went.
+/// The result of reading a source.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// It was read.
     Read,
-    /// There is no such file, in a file system that is mounted.
+    /// The file system is mounted, but has no such file.
     Missing,
-    /// The file system it would be in is not mounted.
+    /// Its file system is not mounted.
     NotMounted,
-    /// It is there, and every address in it is zero (`kptr_restrict`).
+    /// The file is there, but every address in it is zero (`kptr_restrict`).
     Hidden,
-    /// It is there and was refused, or is not what it should be; why.
+    /// The file is there, but reading it was refused, or its content is wrong: the reason.
     Unreadable(String),
 }
 
@@ -78,7 +77,7 @@ pub struct Privileges {
     pub bpf: bool,
     /// `CAP_PERFMON`: attach to the kernel's functions, read its memory from a program.
     pub perfmon: bool,
-    /// `CAP_SYS_ADMIN`: stands for both, and for what older kernels ask it for.
+    /// `CAP_SYS_ADMIN`: includes both of them, and whatever else older kernels ask it for.
     pub sys_admin: bool,
     /// `CAP_SYSLOG`: see the addresses in `/proc/kallsyms`.
     pub syslog: bool,
@@ -98,14 +97,14 @@ impl Privileges {
     }
 }
 
-/// What this kernel says of one function; `None` where the source could not be read.
+/// What this kernel says about one function. `None` means that the source could not be read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Function {
     /// Whether the type information has it.
     pub btf: Option<bool>,
     /// How many symbols of the kernel proper have its name.
     pub symbols: Option<u32>,
-    /// Whether ftrace lists it: it has a place for a probe.
+    /// Whether ftrace lists it: then it has a place for a probe.
     pub traceable: Option<bool>,
 }
 
@@ -178,7 +177,7 @@ fn read_symbols(root: &Path) -> (Source, Option<files::Symbols>) {
     }
 }
 
-/// Why a file was not read; `sign` is there when its file system is mounted.
+/// Why a file was not read. `sign` is a file that exists if the file system is mounted.
 fn unread(error: &io::Error, sign: &Path) -> Source {
     match error.kind() {
         io::ErrorKind::NotFound if sign.exists() => Source::Missing,

@@ -1,7 +1,7 @@
-//! Where the kernel's structures keep what the probes read, by its type information.
+//! Layout: the offsets of the members that the probes read, from the kernel's type information.
 //!
-//! Every answer is `Some` when the type information has it and `None` when it does not; what follows
-//! from an absence is the plan's to say. Names are the kernel's.
+//! A value is `None` if the type information does not have it. The plan says what follows from that. Names are
+//! the kernel's.
 
 use krcu_common::config::READ_ONLY_CAST;
 use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub struct Layout {
     pub cache_node: Option<u32>,
     /// Bytes from one node's pointer to the next node's.
     pub cache_node_step: Option<u32>,
-    /// Nodes that the array has room for at most; the kernel allocates those that can exist.
+    /// The highest number of nodes that the array has room for. The kernel allocates room for those that can exist.
     pub cache_nodes: Option<u32>,
     /// `kmem_cache_node.nr_slabs`.
     pub node_slabs: Option<u32>,
@@ -84,17 +84,17 @@ pub struct Layout {
     pub rcu_gp_seq: Option<u32>,
     /// `rcu_state.expedited_sequence`.
     pub rcu_expedited_sequence: Option<u32>,
-    /// Number of the function `bpf_rdonly_cast`, which programs may call where it is.
+    /// Number of the function `bpf_rdonly_cast`. Programs may call it if the kernel has it.
     #[serde(default)]
     pub read_only_cast: Option<u32>,
     /// Number of `struct cpumask`, which is an array of words.
     #[serde(default)]
     pub words_type: Option<u32>,
-    /// What the second argument of `kvfree_call_rcu()` is.
+    /// The meaning of the second argument of `kvfree_call_rcu()`.
     pub second_argument: Option<SecondArgument>,
 }
 
-/// What the second argument of `kvfree_call_rcu()` is.
+/// The meaning of the second argument of `kvfree_call_rcu()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecondArgument {
@@ -105,7 +105,7 @@ pub enum SecondArgument {
 }
 
 impl Layout {
-    /// Asks the type information for everything.
+    /// Reads all of it from the type information.
     #[must_use]
     pub fn read(btf: &Btf) -> Layout {
         let at = |structure, member| btf.member(structure, member).and_then(|found| found.byte_offset());

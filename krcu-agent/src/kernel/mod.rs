@@ -1,7 +1,7 @@
-//! What the running kernel offers ([`facts`]), read partly from its type information ([`btf`],
-//! [`layout`]), and what krcu makes of it ([`plan`], from the table in [`catalog`]).
+//! Kernel: what the running kernel offers ([`facts`]), partly from its type information ([`btf`], [`layout`]), and
+//! which probes krcu uses on it ([`plan`], from the table in [`catalog`]).
 //!
-//! Nothing here touches the kernel beyond reading files, and nothing here knows aya.
+//! Code in this folder only reads files. What is absent here: aya.
 
 pub mod btf;
 pub mod catalog;

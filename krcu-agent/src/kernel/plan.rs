@@ -1,5 +1,6 @@
-//! From the facts of a kernel to what krcu does on it: which probes, which offsets, and what cannot
-//! be decided. Pure, and total: a kernel on which nothing works has a plan too, which says so.
+//! Plan: what krcu does on a kernel, from its facts: which probes, which offsets, and what cannot be decided.
+//!
+//! Pure. Every kernel has a plan. If nothing works on a kernel, its plan says so.
 
 use krcu_common::Config;
 use krcu_model::state::Blind;
@@ -15,13 +16,13 @@ mod refuse;
 /// What krcu does on a kernel.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// What the probes are told; options of the run are filled in when they are loaded.
+    /// The configuration of the probes. The options of the run are filled in when the probes are loaded.
     pub config: Config,
     /// Every probe, in the order of attaching.
     pub probes: Vec<Probe>,
-    /// What cannot be decided on this kernel, a sentence each.
+    /// What cannot be decided on this kernel, one sentence for each thing.
     pub undecidable: Vec<String>,
-    /// Why nothing can be watched at all, most basic first; empty when `check` can run.
+    /// Why nothing can be watched at all, the most basic reason first. Empty if `check` can run.
     pub refusals: Vec<Refusal>,
 }
 
@@ -42,10 +43,10 @@ pub struct Probe {
     pub offer: Offer,
     /// What cannot be decided without it, as a sentence.
     pub without: &'static str,
-    /// What the judge is told that it does not see where this is not offered.
+    /// What the judge does not see if this program is not offered.
     #[serde(skip)]
     pub blind: Option<Blind>,
-    /// With which others it is detached.
+    /// The group with which it is detached.
     #[serde(skip)]
     pub leaves: Leaving,
 }
@@ -54,18 +55,18 @@ pub struct Probe {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "offer", content = "why")]
 pub enum Offer {
-    /// Everything that could be looked at says yes.
+    /// Every fact that could be read says that the kernel offers it.
     Offered,
-    /// Something could not be looked at: attaching it will tell.
+    /// Some fact could not be read. Attaching the probe will show whether the kernel offers it.
     CouldNotLook(String),
-    /// Not needed: another program does its job, or the kernel does not do what it would see.
+    /// The probe is not needed: another program does its job, or this kernel never does what the probe would see.
     NotNeeded(String),
-    /// The kernel does what it would see, unseen.
+    /// The kernel does not offer it, so krcu does not see something that the kernel does.
     NotOffered(String),
 }
 
 impl Probe {
-    /// Whether it is to be loaded and attached.
+    /// Whether it has to be loaded and attached.
     #[must_use]
     pub fn is_planned(&self) -> bool {
         matches!(self.offer, Offer::Offered | Offer::CouldNotLook(_))
@@ -79,7 +80,7 @@ impl Plan {
         Plan::asked(facts, false)
     }
 
-    /// The same, with or without the probes that see each allocation.
+    /// The same, with the probes that see each allocation if `allocations` is set.
     #[must_use]
     pub fn asked(facts: &Facts, allocations: bool) -> Plan {
         let mut probes: Vec<Probe> = catalog::PROBES.iter().map(|entry| probe(facts, entry)).collect();
@@ -108,7 +109,7 @@ impl Plan {
 fn probe(facts: &Facts, entry: &Entry) -> Probe {
     let offers = entry.targets.iter().map(|target| (*target, offer(facts, entry, target)));
     let best = offers.clone().find(|(_, offer)| matches!(offer, Offer::Offered | Offer::CouldNotLook(_)));
-    // Where none can be used, one that is there and cannot be probed says more than one that is not.
+    // If no target can be used, a target that exists and cannot be probed explains more than one that does not exist.
     let there = || offers.clone().find(|(_, offer)| matches!(offer, Offer::NotOffered(_)));
     let (target, offer) =
         best.or_else(there).or_else(|| offers.clone().next()).unwrap_or(("", Offer::Offered));
@@ -135,7 +136,7 @@ fn offer(facts: &Facts, entry: &Entry, target: &str) -> Offer {
     }
 }
 
-/// Whether a program can be attached to a place; what it would read there is another question.
+/// Whether a program can be attached to a place. This does not say whether the kernel has what it would read there.
 fn offer_of_place(facts: &Facts, entry: &Entry, target: &str) -> Offer {
     if entry.attach == Attach::BtfTracepoint {
         return match facts.tracepoints.get(target).copied().flatten() {
@@ -174,7 +175,7 @@ fn leave_out_what_nobody_asked_for(probes: &mut [Probe]) {
     }
 }
 
-/// Of two programs that do one job, keeps the better one that is offered.
+/// If two programs do the same job, keeps the better one of those that are offered.
 fn leave_out_substitutes(probes: &mut [Probe]) {
     let planned: Vec<&str> =
         probes.iter().filter(|probe| probe.is_planned()).map(|probe| probe.program).collect();
@@ -184,7 +185,7 @@ fn leave_out_substitutes(probes: &mut [Probe]) {
             probe.offer = Offer::NotNeeded(format!("{better} does the same"));
         }
     }
-    // Where the substitute is used, the better one is not missed.
+    // If the substitute is used, nothing is lost without the better one.
     let used: Vec<(&str, &str)> = probes
         .iter()
         .zip(catalog::PROBES)
@@ -204,7 +205,7 @@ fn leave_out_substitutes(probes: &mut [Probe]) {
 
 fn undecidable(facts: &Facts, probes: &[Probe], config: &Config) -> Vec<String> {
     let mut sentences: Vec<String> = Vec::new();
-    // A second copy is missed only where there is a first.
+    // A missing second copy matters only if there is a first copy.
     let is_first = |name: &str| probes.iter().any(|probe| probe.program == name && probe.is_planned());
     let missing = probes.iter().zip(catalog::PROBES);
     for (probe, entry) in missing.filter(|(probe, _)| matches!(probe.offer, Offer::NotOffered(_))) {
@@ -240,7 +241,7 @@ fn undecidable(facts: &Facts, probes: &[Probe], config: &Config) -> Vec<String> 
     sentences
 }
 
-/// Whether this kernel frees in batches; `true` when that cannot be told, since nearly all do.
+/// Whether this kernel frees in batches. `true` if that is not known, because nearly all kernels do.
 fn batches(facts: &Facts) -> bool {
     catalog::BATCHING.iter().any(|name| {
         let function = facts.functions.get(*name).copied().unwrap_or_default();

@@ -1,4 +1,4 @@
-//! What keeps a probe out of the kernel: which, where, the kernel's errno, and the verifier's words.
+//! Error: why a probe is not in the kernel: its name, its function, the kernel's errno, and the verifier's log.
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
@@ -12,12 +12,12 @@ use thiserror::Error;
 use crate::error::Refusal;
 use crate::kernel::catalog::Attach;
 
-/// Lines of the verifier's log that an error shows; its conclusion stands at its end.
+/// How many lines of the verifier's log an error shows. The last lines have the conclusion.
 const TAIL_LINES: usize = 40;
 
 /// Why the probes are not in the kernel.
 ///
-/// The text of each holds its whole chain of causes, which stays reachable as a field.
+/// The text of each error has its whole chain of causes. The causes are fields as well.
 #[derive(Debug, Error)]
 pub enum LoadError {
     /// The plan refuses this kernel or this user.
@@ -56,7 +56,7 @@ pub enum LoadError {
         attach: Attach,
         /// The kernel's answer.
         errno: io::Error,
-        /// All that the verifier wrote.
+        /// The verifier's whole log.
         verifier_log: String,
     },
     /// A program could not be prepared or attached.
@@ -85,7 +85,7 @@ pub enum LoadError {
         /// What aya says.
         cause: aya::sys::SyscallError,
     },
-    /// The probes' own diagnostics could not be had.
+    /// The probes' own diagnostics could not be read.
     #[error("the probes' diagnostics cannot be read: {}", chain(cause))]
     Log {
         /// What aya-log says.
@@ -94,7 +94,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Sorts what aya says of one program.
+    /// Makes an error from what aya says about one program.
     pub(super) fn of_program(
         program: &'static str,
         target: &'static str,
@@ -113,7 +113,7 @@ impl LoadError {
         }
     }
 
-    /// All that the verifier wrote, when it was the verifier.
+    /// The verifier's whole log, if the verifier refused the program.
     #[must_use]
     pub fn verifier_log(&self) -> Option<&str> {
         match self {

@@ -1,4 +1,4 @@
-//! The kinds of program that krcu uses, behind one function for each step, and what holds them in their places.
+//! Link: one function for each step, for all kinds of programs that krcu uses; and the links that keep programs attached.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -21,7 +21,7 @@ pub(super) fn load(program: &mut Program, target: &str, btf: &Btf) -> Result<(),
     }
 }
 
-/// Puts a loaded program in its place, where it stays for as long as the link is kept.
+/// Attaches a loaded program. It stays attached as long as the link exists.
 pub(super) fn attach(program: &mut Program) -> Result<FdLink, ProgramError> {
     match program {
         Program::FEntry(program) => program.attach().and_then(|id| program.take_link(id)).map(FdLink::from),
@@ -33,10 +33,10 @@ pub(super) fn attach(program: &mut Program) -> Result<FdLink, ProgramError> {
     }
 }
 
-/// What holds the programs in their places. Dropping it takes them away, group by group in the order of [`Leaving`],
-/// and returns when the kernel has.
+/// The links of all programs. Dropping them detaches the programs, group by group in the order of [`Leaving`], and
+/// returns when the kernel has done so.
 pub(super) struct Links {
-    /// Each with its group.
+    /// Each link with its group.
     links: Vec<(Leaving, FdLink)>,
     /// How many there are.
     left: watch::Sender<usize>,
@@ -56,12 +56,12 @@ impl Links {
         self.links.len()
     }
 
-    /// Drops them in a thread of their own: for each function the kernel waits a grace period of Tasks RCU, which
-    /// is as long as the longest that any task does not sleep.
+    /// Drops the links in a thread of their own. For each function the kernel waits for a grace period of Tasks RCU,
+    /// which lasts until every task has slept.
     pub(super) fn release(&mut self) -> watch::Receiver<usize> {
         let links = mem::replace(self, Links::new());
         let left = links.left.subscribe();
-        // Where no thread can be had, they are dropped here.
+        // If no thread can be started, they are dropped here.
         let _ = thread::Builder::new().name("krcu-detach".to_owned()).spawn(move || drop(links));
         left
     }
@@ -81,7 +81,7 @@ impl Drop for Links {
         for links in groups.into_values() {
             thread::scope(|scope| {
                 for link in links {
-                    // Where no thread can be had, the closure is dropped with its link, and the kernel detaches it here.
+                    // If no thread can be started, the closure is dropped with its link, which detaches it here.
                     if thread::Builder::new().spawn_scoped(scope, move || let_go(link)).is_err() {
                         left.send_modify(|left| *left -= 1);
                     }

@@ -1,10 +1,9 @@
-//! Loads the probes of a plan into the kernel, attaches them, and takes them away again.
+//! Probe: loads the probes of a plan into the kernel, attaches them, and detaches them.
 //!
-//! The only room that knows aya. Everything is loaded before anything is attached, so a program that
-//! the kernel refuses costs nothing. Attaching goes in the order of the plan, which
-//! [`catalog`](crate::kernel::catalog) explains, detaching in an order of its own. A required probe that
-//! fails takes all others with it; an optional one is withdrawn from the plan, which then says what
-//! cannot be decided.
+//! Besides `source` and `diagnostics`, only this folder knows aya. All programs are loaded before the first one is
+//! attached, so a program that the kernel refuses does no harm. They are attached in the order of the plan, which
+//! [`catalog`](crate::kernel::catalog) explains, and detached in another order. If a required probe fails, all are
+//! detached. If an optional probe fails, it is withdrawn from the plan, which then says what cannot be decided.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -38,9 +37,9 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KRCU_EBPF_OBJECT"));
 const CONFIG: &str = "CONFIG";
 /// The map of the ring that every event goes through.
 const EVENTS: &str = "EVENTS";
-/// The per-CPU array of what became of each run.
+/// The per-CPU array that counts what happened to each run.
 const COUNTS: &str = "COUNTERS";
-/// The map of the lines, which every event counts in.
+/// The map of the lines, in which every event is counted.
 const COUNT_LINES: &str = ".bss.lines";
 
 /// The lines of all CPUs.
@@ -48,10 +47,10 @@ const COUNT_LINES: &str = ".bss.lines";
 #[derive(Clone, Copy)]
 struct Lines([[u64; LINE_WORDS]; LINES]);
 
-// SAFETY: words, in which every bit pattern is a number.
+// SAFETY: it consists of words, and every bit pattern of a word is a number.
 unsafe impl Pod for Lines {}
 
-/// The per-CPU array, of one element, of how often something was lost.
+/// The per-CPU array of one element that counts the losses.
 const LOSSES: &str = "LOSSES";
 /// The hash map of what was lost, by [`krcu_common::count::loss_key`].
 const LOST: &str = "LOST";
@@ -59,12 +58,12 @@ const LOST: &str = "LOST";
 const STACK_TABLE: &str = "STACKS";
 /// The hash map of the stacks whose frames were sent.
 const SITES: &str = "SITES";
-/// The array, of one element, of how often what an address means may have changed.
+/// The array of one element that counts how often an address may have got another meaning: the epoch.
 const MODULE_EPOCH: &str = "MODULE_EPOCH";
-/// What the agent adds to the epoch: a module that goes at the same moment adds one, and no epoch comes twice.
+/// What the agent adds to the epoch. A module that goes at the same moment adds one, so no epoch comes twice.
 const NEW_EPOCH: u32 = 1 << 16;
 
-/// What a run asks of its probes.
+/// The options of the probes.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadOptions {
     /// Bytes of the ring; rounded up to a power of two of pages.
@@ -73,16 +72,16 @@ pub struct LoadOptions {
     pub queue_stacks: bool,
     /// Whether the probes write diagnostics of their own.
     pub probe_log: bool,
-    /// Stacks that there is room for, a kilobyte each; at least one.
+    /// Room for this many stacks, of a kilobyte each; at least one.
     pub stacks: u32,
 }
 
-/// Stacks that there is room for, where nothing else is asked for.
+/// Room for this many stacks, unless an option says otherwise.
 pub const STACKS: u32 = 4096;
 
 /// The probes in the kernel. Dropping them detaches them.
 pub struct Probes {
-    /// What is attached.
+    /// The attached programs.
     links: Links,
     ebpf: Ebpf,
     plan: Plan,
@@ -93,7 +92,7 @@ impl Probes {
     /// Loads and attaches the probes of a plan.
     ///
     /// # Errors
-    /// A refusal of the plan, or what kept a required probe out of the kernel. Nothing is left there.
+    /// When the plan refuses, or a required probe cannot be loaded or attached. Then no probe stays in the kernel.
     pub fn load(plan: Plan, options: LoadOptions) -> Result<Probes, LoadError> {
         if let Some(refusal) = plan.refusals.first() {
             return Err(LoadError::Refused(refusal.clone()));
@@ -115,7 +114,7 @@ impl Probes {
         Ok(probes)
     }
 
-    /// Does one step for every probe of the plan; an optional one that fails is withdrawn from it.
+    /// Does one step for every probe of the plan. An optional probe that fails is withdrawn from the plan.
     fn each_planned(
         &mut self,
         mut step: impl FnMut(&mut Ebpf, &mut Links, Job) -> Result<(), LoadError>,
@@ -161,8 +160,7 @@ impl Probes {
         self.links.len()
     }
 
-    /// Takes the ring, once. It stays readable after the probes are detached, and implements `AsRawFd`
-    /// for a poller.
+    /// Takes the ring; this is possible once. The ring can still be read after the probes are detached.
     ///
     /// # Errors
     /// When it was taken before, or cannot be mapped.
@@ -171,7 +169,7 @@ impl Probes {
         RingBuf::try_from(map).map_err(|cause| LoadError::Map { name: EVENTS, cause: Box::new(cause) })
     }
 
-    /// Takes the reader of the probes' own diagnostics, which go to `logger`.
+    /// Takes the reader of the probes' own diagnostics, which writes them to `logger`.
     ///
     /// # Errors
     /// When it was taken before, or the object writes none.
@@ -180,8 +178,8 @@ impl Probes {
             .map_err(|cause| LoadError::Log { cause: Box::new(cause) })
     }
 
-    /// What became of the runs so far: for each possible CPU, every row of
-    /// [`krcu_common::count`] in its order, with what is in its line.
+    /// What happened to the runs so far: for each possible CPU, every row of [`krcu_common::count`] in its order,
+    /// with the counts of its line added.
     ///
     /// # Errors
     /// When a map cannot be read.
@@ -189,7 +187,7 @@ impl Probes {
         self.with_lines(self.rows()?).map(|(counters, _)| counters)
     }
 
-    /// The rows alone.
+    /// The rows, without the counts of the lines.
     ///
     /// # Errors
     /// When the map cannot be read.
@@ -207,8 +205,8 @@ impl Probes {
         Ok(by_cpu)
     }
 
-    /// Adds to the rows what is in the lines, and gives how many events had a number at that moment: the lines are
-    /// read at once.
+    /// Adds the counts of the lines to the rows. Returns how many events had a number at that moment, because the
+    /// lines have both.
     ///
     /// # Errors
     /// When the map cannot be read.
@@ -228,7 +226,7 @@ impl Probes {
         Ok((rows, numbers(&lines).sum()))
     }
 
-    /// For each CPU the number that its next event gets: how many there were.
+    /// For each CPU, the number that its next event gets. That is the number of events that it had.
     ///
     /// # Errors
     /// When the map cannot be read.
@@ -243,8 +241,8 @@ impl Probes {
         map.get(&0, 0).map(Box::new).map_err(failed)
     }
 
-    /// How often something was lost, for whatever reason: one number, for whoever looks often. What was
-    /// lost is in the counters and in [`Probes::lost`] by then.
+    /// How often anything was lost, for any reason. It is one number, so that it can be read often. The counters and
+    /// [`Probes::lost`] have the details by the time that it rises.
     ///
     /// # Errors
     /// When the map cannot be read.
@@ -252,7 +250,7 @@ impl Probes {
         Ok(self.first_of(LOSSES)?.into_iter().fold(0, u64::wrapping_add))
     }
 
-    /// What was lost of objects whose cache is known, by [`krcu_common::count::loss_key`].
+    /// How many events were lost about objects of known caches, by [`krcu_common::count::loss_key`].
     ///
     /// # Errors
     /// When the map cannot be read.
@@ -263,7 +261,7 @@ impl Probes {
         map.iter().map(|entry| entry.map_err(failed)).collect()
     }
 
-    /// Has the probes send the frames of each stack and the symbol of each callback anew with the next event from there.
+    /// Makes the probes send the frames of each stack, and the symbol of each callback, once more with its next event.
     ///
     /// # Errors
     /// When the map cannot be written.
@@ -276,8 +274,8 @@ impl Probes {
         map.set(0, epoch.wrapping_add(NEW_EPOCH), 0).map_err(failed)
     }
 
-    /// How often the kernel did not run each program because it was running on that CPU already
-    /// (`recursion_misses` of its fdinfo); `None` where the kernel does not say.
+    /// How often the kernel skipped each program because it was running on that CPU already (`recursion_misses` of its
+    /// fdinfo). `None` if the kernel does not say.
     #[must_use]
     pub fn recursion_misses(&self) -> Vec<(&'static str, Option<u64>)> {
         let loaded = self.plan.probes.iter().filter(|probe| probe.is_planned());
@@ -291,8 +289,8 @@ impl Probes {
         value.trim().parse().ok()
     }
 
-    /// How often each program has run, and for how many nanoseconds, by the kernel's own statistics: all zero
-    /// while these are off.
+    /// How often each program has run, and for how many nanoseconds, by the kernel's own statistics. All are zero while
+    /// the statistics are off.
     #[must_use]
     pub fn costs(&self) -> Vec<(&'static str, Option<(u64, u64)>)> {
         let loaded = self.plan.probes.iter().filter(|probe| probe.is_planned());
@@ -316,20 +314,20 @@ impl Probes {
         PerCpuArray::try_from(map).map_err(|cause| LoadError::Map { name, cause: Box::new(cause) })
     }
 
-    /// Begins to detach every probe, in the groups of [`Leaving`]; gives how many are
-    /// still attached, which takes the kernel tens of milliseconds each, and seconds each where some task does not
-    /// sleep. Programs and maps stay, so that the ring can be drained and the counters read after the last event.
+    /// Begins to detach every probe, in the groups of [`Leaving`]. The result says how many are still attached.
+    /// Each takes the kernel tens of milliseconds, or seconds if some task does not sleep. Programs and maps stay, so
+    /// the ring can be drained and the counters read after the last event.
     pub fn detach(&mut self) -> watch::Receiver<usize> {
         self.links.release()
     }
 }
 
-/// For each CPU how many events have a number.
+/// For each CPU, how many events have a number.
 fn numbers(lines: &Lines) -> impl Iterator<Item = u64> {
     lines.0.iter().filter_map(|line| line.get(SEQUENCE)).copied()
 }
 
-/// Has the kernel measure how long programs run, for as long as this is kept. Needs `CAP_SYS_ADMIN`.
+/// Makes the kernel measure how long programs run, as long as the result is kept. Needs `CAP_SYS_ADMIN`.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -360,7 +358,7 @@ fn load_object(plan: &Plan, options: LoadOptions, btf: &Btf) -> Result<Ebpf, Loa
     let mut config = plan.config;
     config.queue_stacks = u32::from(options.queue_stacks);
     config.probe_log = u32::from(options.probe_log);
-    // So many bytes wake the reader for events that can wait.
+    // Events that can wait wake the reader when this many bytes are in the ring.
     config.wake_bytes = (options.ring_bytes / 8).min(256 << 10);
     let patched = patch::object(OBJECT, &config);
     let object = patched.as_bytes().get(..OBJECT.len()).unwrap_or(OBJECT);

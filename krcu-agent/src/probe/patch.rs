@@ -1,9 +1,9 @@
-//! Puts numbers of the running kernel into instructions, which aya has no way to ask for.
+//! Patch: puts numbers of the running kernel into instructions. aya cannot do that.
 //!
-//! A program that is compiled anywhere can call a helper by its number, but a function of the kernel only by the number
-//! that this kernel's BTF gives it. So the programs call a helper of a number that none has, and here such calls become
-//! calls of the function. What the hottest programs ask first of the configuration is put into the instruction, too: from
-//! read-only data it would take two.
+//! A program calls a helper by a number that is the same everywhere, but a function of the kernel by the number that
+//! this kernel's BTF has for it. So the compiled programs call a helper with a number that no helper has, and this file
+//! turns such calls into calls of the function. It also puts some values of the configuration into instructions of the
+//! programs that run most: reading them from read-only data would take two instructions.
 
 use krcu_common::Config;
 use krcu_common::config::{READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK};
@@ -15,18 +15,18 @@ const CALL: u64 = 0x85;
 const LOAD: u64 = 0xb7;
 /// The destination register of an instruction.
 const DESTINATION: u64 = 0x0f00;
-/// Where an instruction has its source register, which says what kind of call it is.
+/// The source register of an instruction, which says what kind of call it is.
 const KIND_SHIFT: u32 = 12;
 /// `BPF_PSEUDO_KFUNC_CALL`.
 const KERNEL_FUNCTION: u64 = 2;
-/// Where it has the number.
+/// The place of the number in an instruction.
 const NUMBER_SHIFT: u32 = 32;
 
-/// A copy of `object`, aligned as it has to be, in which each marked instruction has what this configuration says. The last
-/// word may be longer than the object.
+/// An aligned copy of `object` in which each marked instruction has the value of this configuration. The last word may
+/// reach beyond the object.
 ///
-/// A marked load may be of any register. Where the kernel has no such function, a marked call stays: the loads lead
-/// past it.
+/// A marked load may use any register. If the kernel does not have the function, its marked call stays, and the
+/// loaded values make the program jump over it.
 pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
     let load = |number: u32| u64::from(number) << NUMBER_SHIFT | LOAD;
     let function = match config.read_only_cast {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use krcu_model::event::Losses;
 use krcu_report::FlatVerdict;
+use krcu_trace::meta::Account;
 use serde::Serialize;
 
-use crate::{
-    outcome::{Incomplete, Outcome},
-    pipeline::{Account, Losses},
-};
+use crate::outcome::{Incomplete, Outcome};
 
 /// Version of the lines below; it changes when a field's meaning does.
 pub const SCHEMA: u32 = 2;
@@ -71,7 +70,7 @@ struct SummaryLine<'a> {
 /// The lines of a report.
 ///
 /// # Errors
-/// When a value cannot be put into JSON, which none of these can fail to be.
+/// Never: every value can be written as JSON.
 pub fn render(outcome: &Outcome) -> serde_json::Result<String> {
     let mut text = String::new();
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();

@@ -1,8 +1,8 @@
 //! JUnit: one test case a verdict, in the XML that CI servers read.
 //!
-//! A fault under this run's policy is a `failure`; what cannot be decided is an `error`, as is a run in
-//! which destroys were not seen. A case is named by its module and its cache alone, so that its history
-//! holds together whatever the verdict; the verdict's word is the type of the failure.
+//! A fault under this run's policy is a `failure`. An inconclusive verdict is an `error`, and so is a run in which
+//! destroys were not seen. The name of a case is its module and its cache only, so a CI server sees one history of it,
+//! whatever the verdict is. The word of the verdict is the type of the failure.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::outcome::Outcome;
 /// The report as a JUnit file.
 ///
 /// # Errors
-/// When the XML cannot be written, which cannot be for one in memory.
+/// Never: writing XML in memory does not fail.
 pub fn render(report: &Outcome) -> Result<String, SerializeError> {
     let mut suite = TestSuite::new("krcu check");
     suite.set_time(thousandths(report.duration_ns)).add_properties(properties(report));
@@ -78,19 +78,19 @@ fn result(kind: NonSuccessKind, word: &str, message: &str, evidence: &str) -> Te
     status
 }
 
-/// Text of several lines. Its first line begins below the tag, so that all lines are in the same columns.
+/// A text of several lines. Its first line begins below the tag, so all lines begin in the same column.
 fn lines(text: &str) -> XmlString {
     printable(&format!("\n{text}"))
 }
 
-/// Text in which U+FFFD stands for each control character, and for what XML 1.0 has no way to write. The crate would
-/// delete control characters, and the text that follows an escape as well.
+/// A text with U+FFFD in place of each control character and of each character that XML 1.0 cannot write. The crate
+/// would delete control characters, and the text after an escape as well.
 fn printable(text: &str) -> XmlString {
     let is_replaced = |c: char| (c.is_control() && c != '\n') || matches!(c, '\u{fffe}' | '\u{ffff}');
     text.replace(is_replaced, "\u{fffd}").into()
 }
 
-/// Whole thousandths of a second. The crate writes three digits, and rounds what is finer.
+/// A time in whole thousandths of a second. The crate writes three digits, and would round.
 fn thousandths(ns: u64) -> Duration {
     Duration::from_millis(ns / 1_000_000)
 }

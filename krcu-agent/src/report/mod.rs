@@ -21,7 +21,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// How the name of a file in this format ends.
+    /// The ending of the name of a file in this format.
     #[must_use]
     pub fn ending(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl Format {
     /// The report of a run in this format.
     ///
     /// # Errors
-    /// When a value cannot be put into JSON or XML, which none can fail to be.
+    /// Never: every value can be written as JSON and XML.
     pub fn render(self, outcome: &Outcome) -> anyhow::Result<String> {
         match self {
             Format::Text => Ok(text::render(outcome)),

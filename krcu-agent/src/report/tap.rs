@@ -1,10 +1,10 @@
 //! TAP: one test point a verdict, for harnesses that read the Test Anything Protocol.
 //!
-//! Version 13, which every harness knows, with the escapes that version 14 wrote down. A point is `not ok`
-//! when its verdict is a fault under this run's policy, and also when it cannot be decided: neither `SKIP`
-//! nor `TODO`, for both would let a blind run pass. Destroys that were not seen have a point of their own.
+//! The version is 13, which every harness reads, with the escapes of version 14. A point is `not ok` if its verdict is
+//! a fault under this run's policy, or is inconclusive. It is not `SKIP` or `TODO`, because both would let a run pass
+//! that has seen nothing. Destroys that were not seen have a point of their own.
 //!
-//! It is written here because a point is one line, and its evidence is names with one value or one list each.
+//! No crate is used, because a point is one line, and its evidence is a list of names with one value or one list each.
 
 use std::fmt::Write as _;
 
@@ -61,7 +61,7 @@ fn name(outcome: &Outcome, verdict: &FlatVerdict) -> String {
     format!("{}: {}{module}", verdict.name(), text::word(outcome, verdict))
 }
 
-/// A description: a `#` would begin a directive, and a line break another line.
+/// A description. It has no `#`, which would begin a directive, and no line break.
 fn escaped(name: &str) -> String {
     let mut text = String::with_capacity(name.len());
     for character in name.chars() {
@@ -74,7 +74,7 @@ fn escaped(name: &str) -> String {
     text
 }
 
-/// The evidence as YAML: the names of the JSON lines, without what is unknown.
+/// The evidence as YAML. The names are those of the JSON lines; unknown values are left out.
 fn diagnostics(outcome: &Outcome, verdict: &FlatVerdict) -> String {
     let mut block = "  ---\n".to_owned();
     let clause = text::clause(verdict);
@@ -136,7 +136,7 @@ fn list(block: &mut String, key: &str, values: impl Iterator<Item = String>) {
     }
 }
 
-/// A double-quoted scalar: no character in it can end it, or the line.
+/// A double-quoted scalar. No character in it can end it or the line.
 fn quoted(value: &str) -> String {
     let mut text = "\"".to_owned();
     for character in value.chars() {

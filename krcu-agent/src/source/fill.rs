@@ -1,7 +1,7 @@
-//! Fill: how many bytes of the ring wait to be read, from the two positions that the kernel shows of it.
+//! Fill: how many bytes of the ring are unread, from the two positions that the kernel shows.
 //!
-//! The kernel's `ringbuf_map_mmap_kern()` maps the page of the reader's position and that of the writers' one
-//! behind each other, and both can be mapped once more to be read only.
+//! The kernel's `ringbuf_map_mmap_kern()` maps two pages, one after the other: that of the reader's position and that
+//! of the writers' position. Both can be mapped once more for reading.
 
 use std::{
     num::NonZeroUsize,
@@ -19,7 +19,7 @@ pub(super) struct Fill {
 }
 
 impl Fill {
-    /// Of the ring behind this descriptor; none where it cannot be mapped.
+    /// The positions of this descriptor's ring; none if they cannot be mapped.
     pub(super) fn of(ring: impl AsFd) -> Option<Fill> {
         let bytes = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE).ok()??;
         let page_bytes = usize::try_from(bytes).ok()?;
@@ -39,7 +39,7 @@ impl Fill {
         word.load(Ordering::Acquire)
     }
 
-    /// Bytes that were written, or begun, and not read.
+    /// The number of bytes that are reserved or written, and not read.
     pub(super) fn used_bytes(&self) -> u64 {
         let read = self.position(0);
         self.position(1).saturating_sub(read)

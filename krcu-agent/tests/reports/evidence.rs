@@ -2,7 +2,6 @@
 
 use krcu_agent::{
     outcome::{Outcome, Policy},
-    pipeline::Losses,
     report::text,
 };
 use krcu_common::{BarrierKind, FreePath, QueueForm};
@@ -79,7 +78,7 @@ fn screen(before: Vec<What>, inside: Vec<What>, end: What) -> String {
         release: "7.3".to_owned(),
         probes: 16,
         events: state.events(),
-        losses: Losses::default(),
+        losses: krcu_model::event::Losses::default(),
         without_site: 0,
         accounts: Vec::new(),
         attach_ns: 0,

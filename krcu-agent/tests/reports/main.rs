@@ -6,3 +6,4 @@ mod samples;
 mod schema;
 mod screens;
 mod tap;
+mod text;

@@ -1,15 +1,13 @@
 //! Reports as runs give them, with figures chosen so that each can be found again in what is printed.
 
-use krcu_agent::{
-    outcome::{Outcome, Policy},
-    pipeline::{Account, Losses},
-};
+use krcu_agent::outcome::{Outcome, Policy};
 use krcu_model::{
     Event, State, VerdictKind, Watch,
-    event::{CacheAddress, CacheFacts, Cpu, Task, Time, What},
+    event::{CacheAddress, CacheFacts, Cpu, Losses, Task, Time, What},
     verdict::{CpuCount, DestroyedBy, KernelResult, Ordering, SiteCount},
 };
 use krcu_report::{FlatVerdict, verdicts};
+use krcu_trace::meta::Account;
 
 /// The advice for `pending`, as the model words it.
 const DEFER_OTHERWISE: &str = "this kernel's kmem_cache_destroy() does not wait for kfree_rcu(): free with \
@@ -174,7 +172,14 @@ pub(crate) fn report(verdicts: Vec<FlatVerdict>) -> Outcome {
         events: 1_604,
         losses: Losses::default(),
         without_site: 0,
-        accounts: vec![Account { cpu: 1, kind: "queued", seen: 777, delivered: 777, lost: 0, filtered: 0 }],
+        accounts: vec![Account {
+            cpu: 1,
+            kind: "queued".to_owned(),
+            seen: 777,
+            delivered: 777,
+            lost: 0,
+            filtered: 0,
+        }],
         attach_ns: 250_000_000,
         duration_ns: 3_204_000_000,
         verdicts,

@@ -11,10 +11,12 @@ use krcu_common::{
 use serde::{Deserialize, Serialize};
 
 mod fields;
+mod losses;
 pub mod script;
 mod watch;
 
 pub use fields::{ReadFields, WriteFields};
+pub use losses::Losses;
 pub use watch::{Blind, Watch};
 
 /// CLOCK_MONOTONIC in nanoseconds.

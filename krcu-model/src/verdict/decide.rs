@@ -18,7 +18,7 @@ use crate::{
         decision::{Decision, Verdict},
         emptied, failed, gather,
         kind::{Ordering, VerdictKind},
-        loss::Losses,
+        loss::LifeGaps,
         note::{Note, Unseen},
         reason::Reason,
         unload::{of_abandoned, of_unload},
@@ -42,7 +42,7 @@ pub fn verdicts(state: &State) -> Vec<Verdict> {
 /// The verdict about one destroy, from what the model believes now.
 #[must_use]
 pub fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
-    let losses = Losses::of(state, destroy);
+    let losses = LifeGaps::of(state, destroy);
     let case = Case { state, destroy, unseen_calls: losses.unseen_calls() };
     let mut decision = decide(&case, &losses.open);
     let behind = losses.behind(state, destroy, decision.kind);

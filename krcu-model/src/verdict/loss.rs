@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// The losses in the life of a cache, by their effect on its verdict.
-pub(crate) struct Losses<'a> {
+pub(crate) struct LifeGaps<'a> {
     /// Losses that may concern anything.
     pub(crate) open: Vec<&'a Gap>,
     /// Losses of queueing calls. What such a call queued shows up later: it is freed, or left.
@@ -20,9 +20,9 @@ pub(crate) struct Losses<'a> {
     pub(crate) one_sided: Vec<&'a Gap>,
 }
 
-impl<'a> Losses<'a> {
-    pub(crate) fn of(state: &'a State, destroy: &Destroy) -> Losses<'a> {
-        let mut losses = Losses { open: Vec::new(), calls: Vec::new(), one_sided: Vec::new() };
+impl<'a> LifeGaps<'a> {
+    pub(crate) fn of(state: &'a State, destroy: &Destroy) -> LifeGaps<'a> {
+        let mut losses = LifeGaps { open: Vec::new(), calls: Vec::new(), one_sided: Vec::new() };
         let sees_all = !state.watch.blind.contains(&Blind::Frees) && state.sees_callbacks_run();
         // What was deferred before the probes were attached shows up only by a free or a barrier.
         let sees_past = !destroy.life.has_unseen_past();

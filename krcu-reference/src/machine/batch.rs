@@ -7,7 +7,7 @@
 //! its lists off, while the worker is still freeing what was on them.
 
 use super::{
-    Freer, Machine, Move,
+    Machine, Move, Reclaimer,
     facts::KFREE_N_BATCHES,
     fault::Fault,
     parts::{Callback, Duty, Krw, Monitor, Page, Taken, Work},
@@ -20,11 +20,11 @@ impl Machine {
         match &krc.monitor {
             Monitor::Idle => {}
             Monitor::Armed { .. } => moves.push(Move::Monitor(cpu)),
-            Monitor::Running(_) => moves.push(Move::Free(Freer::Monitor(cpu))),
+            Monitor::Running(_) => moves.push(Move::Free(Reclaimer::Monitor(cpu))),
         }
         for (slot, krw) in (0..).zip(&krc.krw) {
             if krw.running.is_some() {
-                moves.push(Move::Free(Freer::Work(cpu, slot)));
+                moves.push(Move::Free(Reclaimer::Work(cpu, slot)));
             } else if krw.work == Work::Ready {
                 moves.push(Move::Work(cpu, slot));
             }

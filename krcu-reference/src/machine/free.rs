@@ -7,14 +7,14 @@
 use krcu_common::FreePath;
 
 use super::{
-    Freer, Life, Machine, ObjectIndex, Seen,
+    Life, Machine, ObjectIndex, Reclaimer, Seen,
     parts::{Monitor, Part, Taken},
 };
 use krcu_model::event::{Cpu, Task, What};
 
 impl Machine {
     /// One call of this freer: it frees the next part. With the last part, its work is done.
-    pub(crate) fn free_goes_on(&mut self, freer: Freer, seen: &mut Seen) {
+    pub(crate) fn free_goes_on(&mut self, freer: Reclaimer, seen: &mut Seen) {
         let Some(mut freeing) = self.take_freeing(freer) else { return };
         if let Some(part) = freeing.parts.pop_front() {
             self.free_whole(&part.objects, part.path, Machine::freer_number(freer), freer.cpu(), seen);
@@ -28,7 +28,7 @@ impl Machine {
     }
 
     /// The page goes back to its CPU's cache, if there is room.
-    fn give_page_back(&mut self, part: &Part, freer: Freer) {
+    fn give_page_back(&mut self, part: &Part, freer: Reclaimer) {
         let room = self.setup.sizes.cached_pages;
         let krc = &mut self.cpu_mut(freer.cpu()).krc;
         if part.path == FreePath::Bulk && krc.cached_pages < room {
@@ -37,32 +37,32 @@ impl Machine {
     }
 
     /// Whether this freer has taken objects off the lists and not freed them yet.
-    pub(crate) fn is_freeing(&self, freer: Freer) -> bool {
+    pub(crate) fn is_freeing(&self, freer: Reclaimer) -> bool {
         match freer {
-            Freer::Monitor(cpu) => self.is_monitor_running(cpu),
-            Freer::Work(cpu, slot) => self.cpu(cpu).krc.krw[usize::from(slot)].running.is_some(),
-            Freer::Shrinker => self.shrinker.is_some(),
+            Reclaimer::Monitor(cpu) => self.is_monitor_running(cpu),
+            Reclaimer::Work(cpu, slot) => self.cpu(cpu).krc.krw[usize::from(slot)].running.is_some(),
+            Reclaimer::Shrinker => self.shrinker.is_some(),
         }
     }
 
-    fn take_freeing(&mut self, freer: Freer) -> Option<Taken> {
+    fn take_freeing(&mut self, freer: Reclaimer) -> Option<Taken> {
         match freer {
-            Freer::Monitor(cpu) => match &mut self.cpu_mut(cpu).krc.monitor {
+            Reclaimer::Monitor(cpu) => match &mut self.cpu_mut(cpu).krc.monitor {
                 Monitor::Running(freeing) => Some(std::mem::take(freeing)),
                 Monitor::Idle | Monitor::Armed { .. } => None,
             },
-            Freer::Work(cpu, slot) => self.cpu_mut(cpu).krc.krw[usize::from(slot)].running.take(),
-            Freer::Shrinker => self.shrinker.as_mut().map(|(_, freeing)| std::mem::take(freeing)),
+            Reclaimer::Work(cpu, slot) => self.cpu_mut(cpu).krc.krw[usize::from(slot)].running.take(),
+            Reclaimer::Shrinker => self.shrinker.as_mut().map(|(_, freeing)| std::mem::take(freeing)),
         }
     }
 
-    fn give_freeing_back(&mut self, freer: Freer, freeing: Taken) {
+    fn give_freeing_back(&mut self, freer: Reclaimer, freeing: Taken) {
         match freer {
-            Freer::Monitor(cpu) => self.cpu_mut(cpu).krc.monitor = Monitor::Running(freeing),
-            Freer::Work(cpu, slot) => {
+            Reclaimer::Monitor(cpu) => self.cpu_mut(cpu).krc.monitor = Monitor::Running(freeing),
+            Reclaimer::Work(cpu, slot) => {
                 self.cpu_mut(cpu).krc.krw[usize::from(slot)].running = Some(freeing);
             }
-            Freer::Shrinker => {
+            Reclaimer::Shrinker => {
                 if let Some((_, place)) = &mut self.shrinker {
                     *place = freeing;
                 }
@@ -70,11 +70,11 @@ impl Machine {
         }
     }
 
-    fn freer_ends(&mut self, freer: Freer) {
+    fn freer_ends(&mut self, freer: Reclaimer) {
         match freer {
-            Freer::Monitor(cpu) => self.monitor_ends(cpu),
-            Freer::Work(cpu, slot) => self.cpu_mut(cpu).krc.krw[usize::from(slot)].finished += 1,
-            Freer::Shrinker => {
+            Reclaimer::Monitor(cpu) => self.monitor_ends(cpu),
+            Reclaimer::Work(cpu, slot) => self.cpu_mut(cpu).krc.krw[usize::from(slot)].finished += 1,
+            Reclaimer::Shrinker => {
                 if let Some((cpu, _)) = self.shrinker.take() {
                     self.queue_batch(cpu);
                     if self.cpu(cpu).krc.has_queued() {
@@ -107,13 +107,13 @@ impl Machine {
     }
 }
 
-impl Freer {
+impl Reclaimer {
     /// The CPU whose objects these are.
     #[must_use]
     pub fn cpu(self) -> Cpu {
         match self {
-            Freer::Monitor(cpu) | Freer::Work(cpu, _) => cpu,
-            Freer::Shrinker => Cpu(0),
+            Reclaimer::Monitor(cpu) | Reclaimer::Work(cpu, _) => cpu,
+            Reclaimer::Shrinker => Cpu(0),
         }
     }
 }

@@ -53,7 +53,7 @@ use task::Thread;
 pub struct ObjectIndex(pub u32);
 
 /// A cache, by its place in [`Setup::caches`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CacheIndex(pub u16);
 
 /// A task, by its place in [`Setup::tasks`].
@@ -195,7 +195,7 @@ pub enum Move {
     /// The work of a batch of a CPU begins (`kfree_rcu_work()`).
     Work(Cpu, u8),
     /// This freer frees the next page that it took off.
-    Free(Freer),
+    Free(Reclaimer),
     /// A CPU invokes its oldest callback.
     Callback(Cpu),
     /// The page cache of a CPU is filled (`fill_page_cache_func()`).
@@ -218,7 +218,7 @@ pub enum Move {
 
 /// What frees objects that were taken off a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Freer {
+pub enum Reclaimer {
     /// The monitor of a CPU.
     Monitor(Cpu),
     /// A batch of a CPU.
@@ -310,7 +310,7 @@ impl Machine {
             }
         }
         if self.shrinker.is_some() {
-            moves.push(Move::Free(Freer::Shrinker));
+            moves.push(Move::Free(Reclaimer::Shrinker));
         }
         self.cache_moves(moves);
         self.hotplug_moves(moves);
@@ -433,11 +433,11 @@ impl Machine {
 
     /// The number by which events name the worker that frees.
     #[must_use]
-    pub fn freer_number(freer: Freer) -> Task {
+    pub fn freer_number(freer: Reclaimer) -> Task {
         Task(match freer {
-            Freer::Shrinker => WORKERS,
-            Freer::Monitor(cpu) => WORKERS + 10 + u32::from(cpu.0) * 10,
-            Freer::Work(cpu, slot) => WORKERS + 11 + u32::from(cpu.0) * 10 + u32::from(slot),
+            Reclaimer::Shrinker => WORKERS,
+            Reclaimer::Monitor(cpu) => WORKERS + 10 + u32::from(cpu.0) * 10,
+            Reclaimer::Work(cpu, slot) => WORKERS + 11 + u32::from(cpu.0) * 10 + u32::from(slot),
         })
     }
 

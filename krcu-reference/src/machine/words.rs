@@ -1,6 +1,6 @@
 //! Moves in words, for a person who reads a path.
 
-use super::{Freer, Life, Machine, Move, ObjectIndex, TaskIndex, op::Op, parts::Duty};
+use super::{Life, Machine, Move, ObjectIndex, Reclaimer, TaskIndex, op::Op, parts::Duty};
 use krcu_model::event::Cpu;
 
 impl Machine {
@@ -25,9 +25,9 @@ impl Machine {
             }
             Move::Free(freer) => {
                 let who = match freer {
-                    Freer::Monitor(cpu) => format!("the monitor of CPU {}", cpu.0),
-                    Freer::Work(cpu, slot) => format!("the worker of batch {slot} of CPU {}", cpu.0),
-                    Freer::Shrinker => "the shrinker".to_owned(),
+                    Reclaimer::Monitor(cpu) => format!("the monitor of CPU {}", cpu.0),
+                    Reclaimer::Work(cpu, slot) => format!("the worker of batch {slot} of CPU {}", cpu.0),
+                    Reclaimer::Shrinker => "the shrinker".to_owned(),
                 };
                 format!("{who} frees the next objects that it took off")
             }

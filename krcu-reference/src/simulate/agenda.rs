@@ -6,7 +6,7 @@
 
 use std::{cmp::Reverse, collections::BinaryHeap};
 
-use crate::machine::{CacheIndex, Freer, TaskIndex};
+use crate::machine::{CacheIndex, Reclaimer, TaskIndex};
 use krcu_model::event::{Cpu, Time};
 
 /// Something that is due.
@@ -21,7 +21,7 @@ pub(super) enum Due {
     GraceEnd,
     Monitor(Cpu),
     Work(Cpu, u8),
-    Free(Freer),
+    Free(Reclaimer),
     Callback(Cpu),
     FillPages(Cpu),
     /// A lingering cache is checked, because its last object was freed.

@@ -2,7 +2,7 @@
 
 use super::{agenda::Due, measured::InputKind, run::Simulation};
 use crate::machine::{
-    Freer,
+    Reclaimer,
     cache::End,
     facts::KFREE_N_BATCHES,
     parts::{Monitor, Work},
@@ -73,7 +73,7 @@ impl Simulation<'_> {
                 self.cpus[place].armed = None;
                 if !std::mem::replace(&mut self.cpus[place].monitor_frees, true) {
                     let objects = ready.next_objects();
-                    self.frees(Freer::Monitor(cpu), objects);
+                    self.frees(Reclaimer::Monitor(cpu), objects);
                 }
             }
         }
@@ -87,7 +87,7 @@ impl Simulation<'_> {
             if let Some(running) = &krw.running {
                 if !std::mem::replace(&mut self.cpus[place].work_frees[slot], true) {
                     let objects = running.next_objects();
-                    self.frees(Freer::Work(cpu, number), objects);
+                    self.frees(Reclaimer::Work(cpu, number), objects);
                 }
             } else if krw.work == Work::Ready && !std::mem::replace(&mut self.cpus[place].works[slot], true) {
                 let at = self.after(InputKind::WorkerDelay);
@@ -119,7 +119,7 @@ impl Simulation<'_> {
         };
         let objects = freeing.next_objects();
         self.shrinker_frees = true;
-        self.frees(Freer::Shrinker, objects);
+        self.frees(Reclaimer::Shrinker, objects);
     }
 
     /// Lingering caches whose last object was freed.
@@ -161,7 +161,7 @@ impl Simulation<'_> {
     }
 
     /// A call that frees this many objects ends when each has taken its time.
-    fn frees(&mut self, freer: Freer, objects: usize) {
+    fn frees(&mut self, freer: Reclaimer, objects: usize) {
         let at = Time(self.now.0.saturating_add(self.cost_ns(objects)));
         self.agenda.put(at, Due::Free(freer));
     }

@@ -25,7 +25,7 @@ pub enum Splat {
 }
 
 /// One destroy under one approach.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Row {
     /// The approach, and its option.
     pub approach: String,

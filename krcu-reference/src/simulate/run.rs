@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     approach::Approach,
-    machine::{CacheIndex, Freer, Machine, Move, Seen, TaskIndex, cache::End, parts::Duty, sequence::Cookie},
+    machine::{
+        CacheIndex, Machine, Move, Reclaimer, Seen, TaskIndex, cache::End, parts::Duty, sequence::Cookie,
+    },
 };
 use krcu_model::{
     State, Watch,
@@ -182,11 +184,11 @@ impl<'a> Simulation<'a> {
             }
             Due::Free(freer) => {
                 match freer {
-                    Freer::Monitor(cpu) => self.cpus[usize::from(cpu.0)].monitor_frees = false,
-                    Freer::Work(cpu, slot) => {
+                    Reclaimer::Monitor(cpu) => self.cpus[usize::from(cpu.0)].monitor_frees = false,
+                    Reclaimer::Work(cpu, slot) => {
                         self.cpus[usize::from(cpu.0)].work_frees[usize::from(slot)] = false;
                     }
-                    Freer::Shrinker => self.shrinker_frees = false,
+                    Reclaimer::Shrinker => self.shrinker_frees = false,
                 }
                 if self.machine.is_freeing(freer) {
                     self.apply(Move::Free(freer), None);

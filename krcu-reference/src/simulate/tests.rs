@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     approach::{self, row_name},
-    machine::{CacheIndex, Freer, Machine, Move, cache::End, facts::Sizes, op::Linger},
+    machine::{CacheIndex, Machine, Move, Reclaimer, cache::End, facts::Sizes, op::Linger},
 };
 use krcu_model::event::{Cpu, Time};
 
@@ -34,9 +34,9 @@ impl Simulation<'_> {
                 Move::GraceEnd => self.agenda.has(|due| *due == Due::GraceEnd),
                 Move::Monitor(cpu) => plan(cpu).armed.is_some(),
                 Move::Work(cpu, slot) => plan(cpu).works[usize::from(slot)],
-                Move::Free(Freer::Monitor(cpu)) => plan(cpu).monitor_frees,
-                Move::Free(Freer::Work(cpu, slot)) => plan(cpu).work_frees[usize::from(slot)],
-                Move::Free(Freer::Shrinker) => self.shrinker_frees,
+                Move::Free(Reclaimer::Monitor(cpu)) => plan(cpu).monitor_frees,
+                Move::Free(Reclaimer::Work(cpu, slot)) => plan(cpu).work_frees[usize::from(slot)],
+                Move::Free(Reclaimer::Shrinker) => self.shrinker_frees,
                 Move::Callback(cpu) => plan(cpu).calls,
                 Move::FillPages(cpu) => plan(cpu).fills,
                 Move::LingerCheck(cache) => {
@@ -129,7 +129,7 @@ fn every_move_is_enabled_and_none_is_forgotten() {
 #[test]
 fn a_task_number_is_no_workers() {
     use crate::machine::TaskIndex;
-    let workers = (0..u16::MAX).flat_map(|cpu| [Freer::Monitor(Cpu(cpu)), Freer::Work(Cpu(cpu), 1)]);
+    let workers = (0..u16::MAX).flat_map(|cpu| [Reclaimer::Monitor(Cpu(cpu)), Reclaimer::Work(Cpu(cpu), 1)]);
     let most = workers.map(|freer| Machine::freer_number(freer).0).max().unwrap();
     assert_eq!(Machine::task_number(TaskIndex(0)).0, 1);
     assert_eq!(Machine::task_number(TaskIndex(498)).0, 499);

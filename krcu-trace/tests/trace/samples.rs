@@ -7,10 +7,14 @@ use std::{
 };
 
 use krcu_common::ABI_VERSION;
-use krcu_model::{Event, event::Time, script};
+use krcu_model::{
+    Event,
+    event::{Losses, Time},
+    script,
+};
 use krcu_trace::{
     FORMAT, How, Limits, Meta, Reader, TraceError, Writer,
-    meta::{Account, Btf, Clock, Kernel, Losses, Probe, Run, Seen},
+    meta::{Account, Btf, Clock, Kernel, Probe, Run, Seen},
 };
 
 /// An event of every kind, with every field, each different from what it is when it says nothing.

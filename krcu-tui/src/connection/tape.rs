@@ -8,7 +8,7 @@ use krcu_model::{
     event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
     script,
 };
-use krcu_report::{Accounts, Hello, Losses, Outside, ProbeRow, ProbeState, SCHEMA};
+use krcu_report::{Accounts, Hello, Outside, ProbeRow, ProbeState, SCHEMA};
 use krcu_trace::{Events, How, Meta, Reader, TraceError};
 
 /// What a replay needs in addition to the events.
@@ -93,15 +93,8 @@ fn of_meta(name: String, meta: &Meta) -> anyhow::Result<Label> {
     });
     let mut outside = Outside { probes: probes.collect(), ..Outside::default() };
     if let Some(end) = meta.ended.as_ref().filter(|end| end.how != How::CutShort) {
-        let lost = end.run.lost;
         outside.without_site = end.run.without_site;
-        outside.losses = Some(Losses {
-            ring_full: lost.ring_full,
-            probe_missed: lost.probe_missed,
-            map_full: lost.map_full,
-            destroys: lost.destroys,
-            ..Losses::default()
-        });
+        outside.losses = Some(end.run.lost);
         let sum = |of: fn(&krcu_trace::meta::Account) -> u64| end.run.accounts.iter().map(of).sum();
         outside.accounts = Some(Accounts {
             seen: sum(|account| account.seen),
@@ -239,9 +232,8 @@ impl Unread<'_> {
         let mut from = attached;
         match self.reader.meta().ended.as_ref().filter(|end| end.how != How::CutShort) {
             Some(end) => {
-                let lost = end.run.lost;
                 let told: u64 = self.told.iter().map(|gap| gap.events).sum();
-                if told >= lost.ring_full + lost.probe_missed + lost.map_full {
+                if told >= end.run.lost.total() {
                     from = self.last;
                 }
             }

@@ -205,7 +205,7 @@ impl App {
     }
 
     fn take_answer(&mut self, answer: WhatIf) {
-        if self.asked == Some(answer.destroy) {
+        if self.asked == Some(answer.question.destroy) {
             self.answer = Some(answer);
             self.find();
         }
@@ -273,7 +273,7 @@ impl App {
     /// The last answer, if it is about the destroy that was asked for.
     #[must_use]
     pub fn shown_answer(&self) -> Option<&WhatIf> {
-        self.answer.as_ref().filter(|answer| self.asked == Some(answer.destroy))
+        self.answer.as_ref().filter(|answer| self.asked == Some(answer.question.destroy))
     }
 }
 

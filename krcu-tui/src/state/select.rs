@@ -64,7 +64,7 @@ impl Whole {
 
 impl From<&FinishedBarrier> for BarrierKey {
     fn from(row: &FinishedBarrier) -> BarrierKey {
-        BarrierKey { kind: row.kind, task: row.task, began_ns: row.began_ns }
+        BarrierKey { kind: row.call.kind, task: row.call.task, began_ns: row.call.began_ns }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Barriers: which tasks wait in one and for what, and how long others have waited.
 
 use krcu_report::{
-    BarrierRow, Bounds, FinishedBarrier, Histogram, Report, WaitKind,
+    BarrierCall, BarrierRow, Bounds, FinishedBarrier, Histogram, Report, WaitKind,
     words::{count, objects},
 };
 use ratatui::{
@@ -68,19 +68,14 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
         .iter()
         .take(most)
         .map(|row| {
-            let name = if row.inside_destroy {
-                format!(" {}", row.kind.function())
-            } else {
-                row.kind.function().to_owned()
-            };
             let doubt = if row.end_may_be_unseen { "?" } else { "" };
             let cells = vec![
-                name,
-                who(row.comm.as_deref(), row.task),
+                function(&row.call),
+                who(&row.call),
                 format!("{}{doubt}", brief(row.since_ns)),
                 narrow(row.own_outstanding, 6),
                 narrow(row.other_outstanding, 6),
-                row.cache.clone().unwrap_or_default(),
+                row.call.cache.clone().unwrap_or_default(),
             ];
             Row::plain(cells, theme.bold())
         })
@@ -106,15 +101,16 @@ pub(crate) fn more(report: &Report, besides: usize) -> String {
 /// A barrier with a waiting task, as a sentence.
 pub(crate) fn sentence(row: &BarrierRow) -> String {
     let (own, others) = (row.own_outstanding, row.other_outstanding);
-    let still = match &row.cache {
+    let still = match &row.call.cache {
         Some(cache) if others > 0 => format!("{} of {cache}, {} of others", count(own), count(others)),
         Some(cache) => format!("{} of {cache}", count(own)),
-        None => {
-            objects(own + others, if row.kind == WaitKind::RcuBarrier { "callback" } else { "deferred free" })
-        }
+        None => objects(
+            own + others,
+            if row.call.kind == WaitKind::RcuBarrier { "callback" } else { "deferred free" },
+        ),
     };
     let doubt = if row.end_may_be_unseen { "; its end may be lost" } else { "" };
-    let (who, function) = (who(row.comm.as_deref(), row.task), row.kind.function());
+    let (who, function) = (who(&row.call), row.call.kind.function());
     format!("{who}, {} in {function}(): {still}{doubt}", span_of(row.since_ns))
 }
 
@@ -201,23 +197,28 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
 }
 
 fn finished(theme: Theme, report: &Report, row: &FinishedBarrier, fields: &[Field]) -> Row {
-    let ago = report.at_ns.saturating_sub(row.began_ns.saturating_add(row.wait_ns));
-    let name =
-        if row.inside_destroy { format!(" {}", row.kind.function()) } else { row.kind.function().to_owned() };
+    let ago = report.at_ns.saturating_sub(row.call.began_ns.saturating_add(row.wait_ns));
     let met = fields.iter().find(|field| field.heading == "met").map_or(0, |field| field.columns);
     let cells = vec![
         brief(ago),
-        name,
+        function(&row.call),
         brief(row.wait_ns),
         narrow(row.at_begin, met),
-        who(row.comm.as_deref(), row.task),
-        row.cache.clone().unwrap_or_default(),
+        who(&row.call),
+        row.call.cache.clone().unwrap_or_default(),
     ];
     Row::plain(cells, theme.plain())
 }
 
-fn who(comm: Option<&str>, task: u32) -> String {
-    comm.map_or_else(|| format!("task {task}"), |comm| format!("{comm}[{task}]"))
+/// The function, indented if it is inside a destroy.
+fn function(call: &BarrierCall) -> String {
+    let function = call.kind.function();
+    if call.inside_destroy { format!(" {function}") } else { function.to_owned() }
+}
+
+fn who(call: &BarrierCall) -> String {
+    let task = call.task;
+    call.comm.as_ref().map_or_else(|| format!("task {task}"), |comm| format!("{comm}[{task}]"))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use krcu_model::VerdictKind;
 use krcu_report::{
-    BarrierRow, EventWord, Report, SinkState, VerdictRow,
+    BarrierRow, EventWord, LossRow, Report, SinkState, VerdictRow,
     words::{clause, count, objects},
 };
 use ratatui::{
@@ -126,7 +126,7 @@ fn state(theme: Theme, app: &App, report: &Report, columns: usize) -> Vec<Line<'
 
 /// Losses, by reason: in red, and in words.
 fn losses(theme: Theme, report: &Report, columns: usize) -> Vec<Span<'static>> {
-    let losses = report.losses;
+    let LossRow { counted: losses, not_in_trace, last_at_ns } = report.losses;
     let mut parts = Vec::new();
     for (number, what) in [
         (losses.ring_full, "ring full"),
@@ -138,13 +138,13 @@ fn losses(theme: Theme, report: &Report, columns: usize) -> Vec<Span<'static>> {
     if losses.destroys > 0 {
         parts.push(format!("{} unseen", objects(losses.destroys, "destroy")));
     }
-    if losses.not_in_trace {
+    if not_in_trace {
         parts.push("the trace ends before its run".to_owned());
     }
     if parts.is_empty() {
         return vec![Span::raw("nothing")];
     }
-    let ago = losses.last_at_ns.map(|at| format!(" · {} ago", span_of(report.at_ns.saturating_sub(at))));
+    let ago = last_at_ns.map(|at| format!(" · {} ago", span_of(report.at_ns.saturating_sub(at))));
     let how_many = if losses.total() > 0 { format!("{} ", count(losses.total())) } else { String::new() };
     let words = format!("{how_many}LOST: {}{}", parts.join(", "), ago.unwrap_or_default());
     vec![Span::styled(clip(&words, columns), theme.bad())]
@@ -180,7 +180,7 @@ fn waiting(theme: Theme, report: &Report, most: usize, columns: usize) -> Vec<Li
     // If a task waits in a barrier inside of another, only the outer one is shown.
     let rows = report.barriers_running.iter().enumerate();
     let is_outermost = |(place, row): &(usize, &BarrierRow)| {
-        report.barriers_running[..*place].iter().all(|before| before.task != row.task)
+        report.barriers_running[..*place].iter().all(|before| before.call.task != row.call.task)
     };
     let running: Vec<&BarrierRow> = rows.filter(is_outermost).map(|(_, row)| row).collect();
     if running.is_empty() {

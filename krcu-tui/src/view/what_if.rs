@@ -1,7 +1,7 @@
 //! What if: each approach of "Waiting for kfree_rcu()" on the workload of one destroy.
 
-use krcu_reference::simulate::{InputKind, Origin, Splat};
-use krcu_report::words::count;
+use krcu_reference::simulate::{self, InputKind, Origin, Splat};
+use krcu_report::{Question, words::count};
 use ratatui::{layout::Rect, text::Line};
 
 use super::{
@@ -25,7 +25,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         canvas.lines(area, evidence(theme, "", without_answer(app), area.width.into()));
         return;
     };
-    let mut lines = evidence(theme, "what if", &about(answer), area.width.into());
+    let mut lines = evidence(theme, "what if", &about(&answer.question), area.width.into());
     if let Some(refused) = &answer.refused {
         lines.extend(evidence(theme, "refused", refused, area.width.into()));
     }
@@ -42,10 +42,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
     let mut lines = Vec::new();
-    if let Some(row) = answer.rows.get(app.what_if.selected) {
-        lines.extend(
-            evidence(theme, "for modules", row.api_changes.as_str(), area.width.into()).into_iter().take(2),
-        );
+    if let Some(WhatIfRow { row, .. }) = answer.rows.get(app.what_if.selected) {
+        lines.extend(evidence(theme, "for modules", row.api_changes, area.width.into()).into_iter().take(2));
         lines.extend(evidence(theme, "this run", &told(row), area.width.into()).into_iter().take(1));
     }
     lines.extend(evidence(theme, "rests on", &inputs(answer), area.width.into()).into_iter().take(2));
@@ -70,18 +68,18 @@ fn without_answer(app: &App) -> &'static str {
     }
 }
 
-fn about(answer: &WhatIf) -> String {
+fn about(question: &Question) -> String {
     let mut words = format!(
         "what each approach would have cost {}, simulated with {} deferred frees of its own and {} of \
          others; on this kernel its destroy took {} until it looked at its slabs",
-        answer.cache,
-        count(answer.own_objects),
-        count(answer.other_objects),
-        span_of(answer.measured_wait_ns)
+        question.cache,
+        count(question.own_objects),
+        count(question.other_objects),
+        span_of(question.measured_wait_ns)
     );
-    if answer.own_left_out > 0 || answer.others_left_out {
-        words += &format!("; CUT: the {} oldest of its own", count(answer.own_left_out));
-        words += if answer.others_left_out { " and some of others are left out" } else { " are left out" };
+    if question.own_left_out > 0 || question.others_left_out {
+        words += &format!("; CUT: the {} oldest of its own", count(question.own_left_out));
+        words += if question.others_left_out { " and some of others are left out" } else { " are left out" };
     }
     words
 }
@@ -136,7 +134,8 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
     whole(columns, fields)
 }
 
-fn approach(theme: Theme, row: &WhatIfRow, fields: &[Field]) -> Row {
+fn approach(theme: Theme, cost: &WhatIfRow, fields: &[Field]) -> Row {
+    let WhatIfRow { row, bystander_wait_ns } = cost;
     let (report, is_false) = match row.splat {
         Splat::None => ("", false),
         Splat::TrueLeak => ("leak", false),
@@ -161,7 +160,7 @@ fn approach(theme: Theme, row: &WhatIfRow, fields: &[Field]) -> Row {
         "own" => some(row.waited_for_own),
         "others" => some(row.waited_for_other),
         "graces" => some(row.grace_periods_forced),
-        "bystanders" => ended(Some(row.bystander_wait_ns), ""),
+        "bystanders" => ended(Some(*bystander_wait_ns), ""),
         "kept" if row.kept_bytes == 0 => "·".to_owned(),
         "kept" => bytes(row.kept_bytes),
         _ if row.is_unsafe && report.is_empty() => "unsafe".to_owned(),
@@ -171,7 +170,7 @@ fn approach(theme: Theme, row: &WhatIfRow, fields: &[Field]) -> Row {
 }
 
 /// The numbers of an approach, in words.
-fn told(row: &WhatIfRow) -> String {
+fn told(row: &simulate::Row) -> String {
     let mut parts = Vec::new();
     if row.is_unsafe {
         parts.push(

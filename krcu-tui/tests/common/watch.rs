@@ -1,9 +1,10 @@
 //! A watch with invented rows. Each report has what an agent would send to the current screen.
 
 use krcu_model::{VerdictKind, verdict::FreedBy};
-use krcu_reference::simulate::Splat;
+use krcu_reference::simulate::Row;
 use krcu_report::{
-    Bounds, CachePhase, CacheRow, FinishedBarrier, FlatVerdict, Hello, Report, VerdictRow, WaitKind,
+    BarrierCall, Bounds, CachePhase, CacheRow, FinishedBarrier, FlatVerdict, Hello, Question, Report,
+    VerdictRow, WaitKind,
 };
 use krcu_tui::{
     connection::{Link, Notice},
@@ -64,16 +65,15 @@ pub(crate) fn accusation(life: u32, objects: u64) -> VerdictRow {
 }
 
 pub(crate) fn barrier(task: u32, wait_ns: u64) -> FinishedBarrier {
-    FinishedBarrier {
+    let call = BarrierCall {
         kind: WaitKind::RcuBarrier,
         cache: Some("a_cache_with_a_long_name".to_owned()),
         inside_destroy: false,
         task,
         comm: Some("modprobe".to_owned()),
         began_ns: u64::from(task),
-        wait_ns,
-        at_begin: 1_234_567,
-    }
+    };
+    FinishedBarrier { call, wait_ns, at_begin: 1_234_567 }
 }
 
 /// A watch of one agent: all rows; a report has a part of them.
@@ -139,19 +139,17 @@ impl Watch {
 }
 
 pub(crate) fn answer(destroy: u64) -> Notice {
-    let row = WhatIfRow {
+    let row = Row {
         approach: "an approach".to_owned(),
-        is_unsafe: false,
         caller_wait_ns: Some(61 * SECOND),
         linger_ns: Some(3_700 * SECOND),
         waited_for_own: 1_234_567,
         waited_for_other: 7_654_321,
         grace_periods_forced: 1,
-        bystander_wait_ns: 0,
-        kept_bytes: 0,
-        splat: Splat::None,
-        api_changes: String::new(),
+        ..Row::default()
     };
-    let answer = WhatIf { destroy, cache: format!("cache_{destroy}"), rows: vec![row], ..WhatIf::default() };
+    let question = Question { destroy, cache: format!("cache_{destroy}"), ..Question::default() };
+    let rows = vec![WhatIfRow { row, bystander_wait_ns: 0 }];
+    let answer = WhatIf { question, rows, ..WhatIf::default() };
     Notice::Answer(Box::new(answer))
 }

@@ -48,8 +48,8 @@ pub(crate) fn find_or_build(toolchain: &Toolchain) -> Result<PathBuf> {
                 "building bpf-linker {VERSION} for LLVM {} (half a minute, once)",
                 toolchain.llvm_major
             ),
-            advice: "it needs a C compiler, a registry of crates that cargo can reach, and a rustc \
-                     whose LLVM this bpf-linker knows",
+            advice: "it needs a C compiler and zlib's headers (`cargo xtask setup` installs both), a registry of \
+                     crates that cargo can reach, and a rustc whose LLVM this bpf-linker knows",
         }
         .run(
             Command::new("cargo")

@@ -2,7 +2,7 @@
 
 /// First two bytes of little-endian BTF, as a number.
 pub(super) const MAGIC: u32 = 0xeb9f;
-/// Bytes of the header that this reader knows; a longer one is taken, a shorter one is not.
+/// The length of the header that this reader knows, in bytes. It accepts a longer one, and refuses a shorter one.
 pub(super) const HEADER_BYTES: usize = 24;
 pub(super) const KIND_PTR: u32 = 2;
 pub(super) const KIND_ARRAY: u32 = 3;
@@ -25,15 +25,15 @@ pub(super) struct Record {
     pub(super) name: u32,
     pub(super) kind: u32,
     pub(super) items: usize,
-    /// Bit fields are told by their size (`kind_flag`).
+    /// Whether members have the size of their bit fields (`kind_flag`).
     pub(super) flag: bool,
     /// Size, or type referred to.
     pub(super) size_or_type: u32,
-    /// Where what follows begins.
+    /// The place of the first byte after it.
     pub(super) after: usize,
 }
 
-/// The little-endian word at a place, if it is all there.
+/// The little-endian word at a place, if all of its bytes are there.
 pub(super) fn word_at(bytes: &[u8], at: usize) -> Option<u32> {
     let four = bytes.get(at..at.checked_add(4)?)?;
     four.try_into().ok().map(u32::from_le_bytes)

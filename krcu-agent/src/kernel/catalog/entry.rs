@@ -1,4 +1,4 @@
-//! Entry: what stands in a row of the catalog of probes.
+//! Entry: the type of a row of the catalog of probes.
 
 use krcu_common::Kind;
 use krcu_model::state::Blind;
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::kernel::layout::Layout;
 
-/// The words of the life that is watched, as everywhere in krcu.
+/// The words for the steps of a life, as everywhere in krcu.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Word {
@@ -63,26 +63,26 @@ impl Word {
     }
 }
 
-/// What it means that a kernel has neither symbol nor type of a probe's function.
+/// What it means if a kernel has neither a symbol nor a type of a probe's function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absence {
-    /// The function is exported or its address is taken, so it cannot have been inlined: what it
-    /// does is not done on this kernel, and nothing is lost.
+    /// The function is exported or its address is taken, so it cannot have been inlined. This kernel does not do
+    /// what the function does, and nothing is lost.
     NothingToSee,
-    /// The compiler may have inlined it: what it does goes unseen.
+    /// The compiler may have inlined the function, so krcu does not see what it does.
     Unseen,
 }
 
-/// How much a watch needs a program.
+/// Whether a watch needs a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {
-    /// It refuses to run without it.
+    /// krcu refuses to run without it.
     Required,
-    /// It runs without it.
+    /// krcu runs without it.
     Optional,
     /// It is attached only when allocations are asked for.
     OnRequest,
-    /// It is left out where this program is offered, which does the same job better.
+    /// It is left out if this program is offered, which does the same job better.
     InsteadOf(&'static str),
 }
 
@@ -115,15 +115,15 @@ pub enum Leaving {
     GraceEnd,
 }
 
-/// What it means that the kernel skipped a run of a program.
+/// What it means if the kernel skipped a run of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Skipped {
-    /// An event of this kind was not made, or tells too little, unless a second copy ran.
+    /// An event of this kind is missing or incomplete, unless a second copy ran.
     Misses(Kind),
     /// Nothing that a verdict depends on.
     Nothing,
-    /// The program is the second copy of this one, and runs where the kernel skips the first. The first one's
-    /// count tells what both miss.
+    /// The program is the second copy of this one. It does the work if the kernel skipped the first copy. The count
+    /// of the first copy includes what both missed.
     SecondOf(&'static str),
 }
 
@@ -132,7 +132,7 @@ pub enum Skipped {
 pub struct Without {
     /// What cannot be decided, as a sentence.
     pub sentence: &'static str,
-    /// What the judge is told that it does not see.
+    /// What the judge does not see then.
     pub blind: Option<Blind>,
 }
 
@@ -145,7 +145,7 @@ impl Without {
         Without { sentence, blind: Some(blind) }
     }
 
-    /// Of a program that only sees an end: what begins is seen.
+    /// The same for a program that sees only an end: krcu still sees the begin.
     pub(super) const fn but_sees(self) -> Without {
         Without { blind: None, ..self }
     }
@@ -154,7 +154,7 @@ impl Without {
 /// A member of a structure that a program reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Reads {
-    /// Where it is, by the type information.
+    /// Its offset, from the type information.
     pub offset: fn(&Layout) -> Option<u32>,
     /// Its name.
     pub name: &'static str,
@@ -167,20 +167,20 @@ pub struct Entry {
     pub program: &'static str,
     /// How it is attached.
     pub attach: Attach,
-    /// What it is attached to: the first of these that the kernel offers.
+    /// The functions that it may be attached to. krcu takes the first one that the kernel offers.
     pub targets: &'static [&'static str],
-    /// Whether krcu does without it.
+    /// Whether krcu can run without it.
     pub need: Need,
-    /// What the absence of all targets means.
+    /// What it means if the kernel has none of the targets.
     pub absence: Absence,
     /// The word it belongs to.
     pub word: Word,
-    /// With which others it is detached.
+    /// The group with which it is detached.
     pub leaves: Leaving,
     /// What a skipped run means.
     pub skipped: Skipped,
     /// What is lost without it.
     pub without: Without,
-    /// What it reads that the type information has to say.
+    /// The members that it reads, which the type information has to have.
     pub reads: &'static [Reads],
 }

@@ -1,4 +1,4 @@
-//! The configuration of the probes, and what is lacking for it.
+//! Configure: makes the configuration of the probes, and says what is lacking for it.
 
 use krcu_common::Config;
 use krcu_common::config::{OBJECT_IS_HEAD_LESS_OFFSET, OBJECT_IS_POINTER, SLAB_BY_FLAG, SLAB_BY_TYPE};
@@ -7,15 +7,15 @@ use crate::kernel::catalog::RCU_STATE;
 use crate::kernel::facts::Facts;
 use crate::kernel::layout::{Layout, SecondArgument};
 
-/// Bytes of a `struct page` for which the short way is written.
+/// The size of `struct page` that the short way needs, in bytes.
 const PAGE_LINE: u32 = 64;
 
-/// `SLAB_KMALLOC` where the flags are plain macros, which no type information holds: 6.1,
-/// include/linux/slab.h, `#define SLAB_KMALLOC ((slab_flags_t __force)0x00001000U)`. Kernels that
-/// number their flags by `enum _slab_flag_bits` say it themselves.
+/// `SLAB_KMALLOC` of kernels whose flags are plain macros, which the type information does not have: 6.1,
+/// include/linux/slab.h, `#define SLAB_KMALLOC ((slab_flags_t __force)0x00001000U)`. For newer
+/// kernels, `enum _slab_flag_bits` has the number.
 const KMALLOC_FLAG_OF_MACROS: u32 = 0x1000;
 
-/// The configuration, and the names of what it lacks of that which no verdict can do without.
+/// The configuration, and the names of those missing parts that every verdict needs.
 pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
     let layout = &facts.layout;
     let mut lacking = Vec::new();
@@ -31,7 +31,7 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         (start, end) if start != 0 && end > start => (start, end),
         _ => (0, 0),
     };
-    // The numbers are evidence and nothing is decided by them: where they are not known they are left out.
+    // These numbers are evidence only; no decision depends on them. If they are not known, they are left out.
     let rcu_state = |offset: Option<u32>| match (address(RCU_STATE), offset) {
         (start, Some(offset)) if start != 0 => start.saturating_add(u64::from(offset)),
         _ => 0,
@@ -99,10 +99,10 @@ fn has_short_way(config: &Config) -> bool {
         && config.object_argument == OBJECT_IS_POINTER
 }
 
-/// How a page says that it is a slab: by the type where there is one, else by the flag.
+/// How a page says that it is a slab: by its type if the kernel has page types, otherwise by the flag.
 ///
-/// `PG_slab` counts only as one of `enum pageflags`: for a while it was one of the page types, of
-/// which each was a cleared bit, a form that no kernel krcu was tried on has.
+/// `PG_slab` counts only as a member of `enum pageflags`. For some versions it was a page type, and each page type
+/// was a cleared bit; no kernel that krcu was tried on has that form.
 fn slab_test(layout: &Layout) -> (Option<u32>, u32, u32) {
     match (layout.page_type_slab.zip(layout.page_type), layout.page_flag_slab.zip(layout.page_flags)) {
         (Some((value, offset)), _) => (Some(SLAB_BY_TYPE), offset, value),
@@ -111,10 +111,10 @@ fn slab_test(layout: &Layout) -> (Option<u32>, u32, u32) {
     }
 }
 
-/// What counting the objects left in a cache needs; `None` when something of it is lacking.
+/// The offsets for counting the objects that are left in a cache. `None` if one of them is lacking.
 ///
-/// A `struct kmem_cache` is allocated with room for the nodes that can exist, not for those that its
-/// type has: reading further would read the next cache.
+/// The kernel allocates a `struct kmem_cache` with room for the nodes that can exist, not for all nodes of its type.
+/// Reading further would read the next cache.
 fn leftover(facts: &Facts) -> Option<Config> {
     let layout = &facts.layout;
     let room = layout.cache_nodes?;

@@ -1,4 +1,5 @@
-//! Why nothing can be watched, most basic reason first: what a person has to do first comes first.
+//! Refuse: the reasons why nothing can be watched. The most basic reason comes first, because a person has to mend it
+//! first.
 
 use krcu_common::count::LINES;
 
@@ -6,13 +7,13 @@ use super::{Offer, Probe};
 use crate::error::Refusal;
 use crate::kernel::facts::{Facts, Source};
 
-/// The architecture for which the way from an object to its cache is written.
+/// The architecture on which krcu knows the way from an object to its cache.
 const ARCH: &str = "x86_64";
 
-/// Addresses without which the cache of an object cannot be found.
+/// The addresses that are needed to find the cache of an object.
 const ADDRESSES: [&str; 3] = ["page_offset_base", "vmalloc_base", "vmemmap_base"];
 
-/// Every reason there is.
+/// All reasons that hold on this kernel.
 pub(super) fn refusals(facts: &Facts, probes: &[Probe], lacking: &[&'static str]) -> Vec<Refusal> {
     let mut refusals = Vec::new();
     if facts.arch != ARCH {
@@ -33,7 +34,7 @@ pub(super) fn refusals(facts: &Facts, probes: &[Probe], lacking: &[&'static str]
     }
     refusals.extend(btf(&facts.btf));
     refusals.extend(kallsyms(facts));
-    // Without its sources, what the kernel lacks is not known, and would only bury the reason.
+    // If the sources could not be read, nobody knows what the kernel lacks. A list of that would hide the real reason.
     if facts.btf == Source::Read && !lacking.is_empty() {
         refusals.push(Refusal::Layout { names: lacking.join(", ") });
     }

@@ -140,6 +140,28 @@ pub(super) fn as_documented(tree: &Tree) -> Vec<Complaint> {
         .collect()
 }
 
+/// The document names no source that is not there.
+pub(super) fn named_sources(tree: &Tree) -> Vec<Complaint> {
+    let is_there = |path: &str| {
+        let mut rest = tree.sources.iter().filter_map(|source| source.path.strip_prefix(path));
+        rest.any(|rest| rest.is_empty() || rest.starts_with('/') || path.ends_with('/'))
+    };
+    let quoted =
+        tree.architecture.lines().enumerate().flat_map(|(index, line)| {
+            line.split('`').skip(1).step_by(2).map(move |quoted| (index + 1, quoted))
+        });
+    let named = quoted
+        .filter(|(_, path)| path.contains("/src/") || path.contains("/tests/") && path.ends_with(".rs"));
+    let lost = named.filter(|(_, path)| !is_there(path));
+    lost.map(|(line, path)| Complaint {
+        path: "ARCHITECTURE.md".to_owned(),
+        line,
+        rule: "a source that the map names",
+        what: format!("`{path}` is not there"),
+    })
+    .collect()
+}
+
 /// A document that promises all of it.
 #[cfg(test)]
 pub(super) fn document() -> String {

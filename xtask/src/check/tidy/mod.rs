@@ -51,6 +51,7 @@ const RULES: &[Rule] = &[
     arrows::inside_crates,
     absent::from_crates,
     absent::as_documented,
+    absent::named_sources,
     shape::width,
     shape::duty,
     shape::long_files,

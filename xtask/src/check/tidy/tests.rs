@@ -184,6 +184,11 @@ fn the_document_has_to_promise_what_is_held() {
     let complaints = complaints(&tree);
     assert!(!complaints.is_empty());
     assert!(complaints.iter().all(|complaint| complaint.rule == "absent, as documented"), "{complaints:?}");
+    let mut tree = self::tree(&[("xtask/src/run.rs", "//! Runs.\n")]);
+    tree.architecture += "`xtask/src/run.rs`, `xtask/src`, `run.rs`\n`xtask/src/ran.rs`";
+    let complaints = self::complaints(&tree);
+    let lines: Vec<_> = complaints.iter().map(|complaint| (complaint.rule, complaint.line)).collect();
+    assert_eq!(lines, [("a source that the map names", tree.architecture.lines().count())]);
 }
 
 #[test]

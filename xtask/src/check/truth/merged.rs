@@ -4,7 +4,7 @@
 //! `/sys/kernel/slab`, Acpi-Operand on 6.1, `vmap_area` since. Its destroy drops a reference, and what is outstanding harms
 //! nobody but the module, whose code may go before its callbacks have run.
 
-use super::{BY_THE_DESTROY, NO_RCU_BARRIER, by_call_rcu, by_kfree_rcu, leaked, ordering, played};
+use super::{BY_THE_DESTROY, Field, NO_RCU_BARRIER, by_call_rcu, by_kfree_rcu, leaked, ordering, played};
 use crate::check::scenarios::{
     ALL, Act, BATCHES_WAIT, Expectation, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, verdict, word,
 };
@@ -16,9 +16,30 @@ const SINCE: &str = "vmap_area";
 /// Of those, the ones whose destroy waits for no callbacks.
 const SINCE_WITHOUT_BARRIER: &[&str] = BATCHES_WAIT;
 /// The module's name for it.
-const NAMED: (&str, Want) = ("aliases", Want::Has("\"a\""));
+const NAMED: Field = ("aliases", Want::Has("\"a\""));
 /// No fault of the cache's.
-const NOT_FLAGGED: (&str, Want) = ("flagged", Want::Flag(false));
+const NOT_FLAGGED: Field = ("flagged", Want::Flag(false));
+
+/// What it is if nothing was deferred.
+const UNUSED: &[Field] =
+    &[word("alias"), NAMED, NOT_FLAGGED, ("callbacks_ever", Want::Number(0)), by_call_rcu(0)];
+/// What it is if twenty callbacks in the module's text have run.
+const RAN: &[Field] = &[
+    word("alias"),
+    NAMED,
+    NOT_FLAGGED,
+    ("callbacks_ever", Want::Number(20)),
+    by_call_rcu(0),
+    ("/callbacks/0/module", Want::Text("krcu_play")),
+];
+/// What it is if twenty callbacks wait.
+const PENDING: &[Field] = &[
+    word("alias"),
+    NAMED,
+    by_call_rcu(20),
+    ("/callbacks/0/objects", Want::Number(20)),
+    ("/callbacks/0/function", Want::Has("krcu_play_free_callback")),
+];
 
 /// Its scenarios.
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -26,58 +47,14 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         "built_in_alias_unused",
         "Nothing was deferred, by this module or by whoever created the cache.",
         "play 'create a merge size=72; alloc a 20; free a 20; destroy a'",
-        &[
-            quiet(
-                NO_WAIT,
-                &[verdict(
-                    ON_6_1,
-                    &[word("alias"), NAMED, NOT_FLAGGED, ("callbacks_ever", Want::Number(0)), by_call_rcu(0)],
-                )],
-            ),
-            quiet(
-                WAITS,
-                &[verdict(
-                    SINCE,
-                    &[word("alias"), NAMED, NOT_FLAGGED, ("callbacks_ever", Want::Number(0)), by_call_rcu(0)],
-                )],
-            ),
-        ],
+        &[quiet(NO_WAIT, &[verdict(ON_6_1, UNUSED)]), quiet(WAITS, &[verdict(SINCE, UNUSED)])],
     ),
     played(
         "built_in_alias_callbacks",
         "Twenty callbacks in the module's text have run by luck. The cache lives on, and the counts are the module's own: built-in \
          code frees no object of this cache by RCU.",
         "play 'create a merge size=72; alloc a 20; flush; call a 20; called; destroy a'",
-        &[
-            quiet(
-                NO_WAIT,
-                &[verdict(
-                    ON_6_1,
-                    &[
-                        word("alias"),
-                        NAMED,
-                        NOT_FLAGGED,
-                        ("callbacks_ever", Want::Number(20)),
-                        by_call_rcu(0),
-                        ("/callbacks/0/module", Want::Text("krcu_play")),
-                    ],
-                )],
-            ),
-            quiet(
-                WAITS,
-                &[verdict(
-                    SINCE,
-                    &[
-                        word("alias"),
-                        NAMED,
-                        NOT_FLAGGED,
-                        ("callbacks_ever", Want::Number(20)),
-                        by_call_rcu(0),
-                        ("/callbacks/0/module", Want::Text("krcu_play")),
-                    ],
-                )],
-            ),
-        ],
+        &[quiet(NO_WAIT, &[verdict(ON_6_1, RAN)]), quiet(WAITS, &[verdict(SINCE, RAN)])],
     ),
     played(
         "built_in_alias_pending",
@@ -85,32 +62,8 @@ pub(super) const SCENARIOS: &[Scenario] = &[
          looks at the count of references.",
         "play 'create a merge size=72; alloc a 20; hold 1000 flushed; call a 20; destroy a; release; called'",
         &[
-            quiet(
-                NO_WAIT,
-                &[verdict(
-                    ON_6_1,
-                    &[
-                        word("alias"),
-                        NAMED,
-                        by_call_rcu(20),
-                        ("/callbacks/0/objects", Want::Number(20)),
-                        ("/callbacks/0/function", Want::Has("krcu_play_free_callback")),
-                    ],
-                )],
-            ),
-            quiet(
-                SINCE_WITHOUT_BARRIER,
-                &[verdict(
-                    SINCE,
-                    &[
-                        word("alias"),
-                        NAMED,
-                        by_call_rcu(20),
-                        ("/callbacks/0/objects", Want::Number(20)),
-                        ("/callbacks/0/function", Want::Has("krcu_play_free_callback")),
-                    ],
-                )],
-            ),
+            quiet(NO_WAIT, &[verdict(ON_6_1, PENDING)]),
+            quiet(SINCE_WITHOUT_BARRIER, &[verdict(SINCE, PENDING)]),
             quiet(SHEAVES, &[verdict(SINCE, &[word("alias"), NAMED, by_call_rcu(20)])]),
         ],
     ),

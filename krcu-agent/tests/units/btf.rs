@@ -1,6 +1,16 @@
 //! A small blob built by hand, what is read from it, and every way of cutting it short.
 
-use super::*;
+use krcu_agent::kernel::btf::{Argument, Btf, BtfError};
+
+// The kinds of include/uapi/linux/btf.h.
+const KIND_PTR: u32 = 2;
+const KIND_ARRAY: u32 = 3;
+const KIND_STRUCT: u32 = 4;
+const KIND_UNION: u32 = 5;
+const KIND_ENUM: u32 = 6;
+const KIND_TYPEDEF: u32 = 8;
+const KIND_FUNC: u32 = 12;
+const KIND_FUNC_PROTO: u32 = 13;
 
 /// Builds BTF: types are numbered from 1 in the order of adding.
 struct Builder {

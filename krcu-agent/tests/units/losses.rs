@@ -1,8 +1,13 @@
 //! Counts of a made-up kernel → gaps.
 
-use krcu_common::count::{COUNTERS, loss_key};
+use std::collections::BTreeMap;
 
-use super::*;
+use krcu_agent::losses::{LossTracker, Misses, Reading};
+use krcu_common::{
+    Fate, Kind,
+    count::{COUNTERS, counter, loss_key},
+};
+use krcu_model::event::{CacheAddress, Gap, LossReason, Scope, Time};
 
 const CACHE: u64 = 0xff3a_02d4_c270_1c00;
 const OTHER: u64 = 0xff3a_02d4_c270_1d00;
@@ -31,14 +36,14 @@ fn gap(reason: LossReason, scope: Scope, events: u64, from: u64, until: u64) -> 
 
 #[test]
 fn a_full_ring_is_told_of_each_cache_of_grace_periods_and_of_the_rest() {
-    let mut ledger = Ledger::new(Time(100));
+    let mut tracker = LossTracker::new(Time(100));
     let counters = vec![
         cpu(&[(Kind::Queued, Fate::LostRing, 5), (Kind::GraceBegin, Fate::LostRing, 2)]),
         cpu(&[(Kind::Freed, Fate::LostRing, 4), (Kind::BarrierEnd, Fate::LostRing, 1)]),
     ];
     // Of the nine events of objects, one found the map of the caches full.
     let reading = reading(counters, &[(CACHE, Fate::LostRing, 6), (OTHER, Fate::LostRing, 2)]);
-    let gaps = ledger.take(&reading, Time(200), Time(210));
+    let gaps = tracker.take(&reading, Time(200), Time(210));
     let ring = LossReason::RingFull;
     assert_eq!(
         gaps,
@@ -54,34 +59,34 @@ fn a_full_ring_is_told_of_each_cache_of_grace_periods_and_of_the_rest() {
 
 #[test]
 fn what_was_told_is_not_told_again_and_a_gap_begins_where_all_was_well() {
-    let mut ledger = Ledger::new(Time(0));
+    let mut tracker = LossTracker::new(Time(0));
     let lost = |events| {
         reading(vec![cpu(&[(Kind::Queued, Fate::LostRing, events)])], &[(CACHE, Fate::LostRing, events)])
     };
     let ring = LossReason::RingFull;
-    assert_eq!(ledger.take(&lost(3), Time(10), Time(11)), [gap(ring, of(CACHE), 3, 0, 11)]);
-    ledger.nothing_until(Time(20));
-    ledger.nothing_until(Time(30));
-    ledger.nothing_until(Time(40));
+    assert_eq!(tracker.take(&lost(3), Time(10), Time(11)), [gap(ring, of(CACHE), 3, 0, 11)]);
+    tracker.nothing_until(Time(20));
+    tracker.nothing_until(Time(30));
+    tracker.nothing_until(Time(40));
     // A loss of just before 40 may not have been counted then: the gap begins one reading earlier.
-    assert_eq!(ledger.take(&lost(8), Time(50), Time(51)), [gap(ring, of(CACHE), 5, 30, 51)]);
-    assert_eq!(ledger.take(&lost(8), Time(60), Time(61)), []);
+    assert_eq!(tracker.take(&lost(8), Time(50), Time(51)), [gap(ring, of(CACHE), 5, 30, 51)]);
+    assert_eq!(tracker.take(&lost(8), Time(60), Time(61)), []);
 }
 
 #[test]
 fn a_loss_during_a_reading_is_told_once() {
-    let mut ledger = Ledger::new(Time(0));
+    let mut tracker = LossTracker::new(Time(0));
     // A probe counts a loss for its cache first and in the counters after: these were read in between.
     let early = reading(vec![cpu(&[])], &[(CACHE, Fate::LostRing, 1)]);
     let late = reading(vec![cpu(&[(Kind::Queued, Fate::LostRing, 1)])], &[(CACHE, Fate::LostRing, 1)]);
     let ring = LossReason::RingFull;
-    assert_eq!(ledger.take(&early, Time(10), Time(11)), [gap(ring, of(CACHE), 1, 0, 11)]);
-    assert_eq!(ledger.take(&late, Time(20), Time(21)), []);
+    assert_eq!(tracker.take(&early, Time(10), Time(11)), [gap(ring, of(CACHE), 1, 0, 11)]);
+    assert_eq!(tracker.take(&late, Time(20), Time(21)), []);
 }
 
 #[test]
 fn a_full_map_is_a_reason_of_its_own() {
-    let mut ledger = Ledger::new(Time(0));
+    let mut tracker = LossTracker::new(Time(0));
     let counters = vec![cpu(&[
         (Kind::BatchFreed, Fate::MapFull, 2),
         (Kind::DestroyBegin, Fate::MapFull, 1),
@@ -89,7 +94,7 @@ fn a_full_map_is_a_reason_of_its_own() {
     ])];
     let reading = reading(counters, &[(CACHE, Fate::MapFull, 1), (CACHE, Fate::LostRing, 4)]);
     assert_eq!(
-        ledger.take(&reading, Time(5), Time(6)),
+        tracker.take(&reading, Time(5), Time(6)),
         [
             gap(LossReason::RingFull, of(CACHE), 4, 0, 6),
             gap(LossReason::MapFull, Scope::Everything, 2, 0, 6),
@@ -102,39 +107,39 @@ fn a_full_map_is_a_reason_of_its_own() {
 
 #[test]
 fn a_stack_without_room_and_a_name_to_be_sent_again_are_no_gap() {
-    let mut ledger = Ledger::new(Time(0));
+    let mut tracker = LossTracker::new(Time(0));
     let counters = vec![cpu(&[
         (Kind::Queued, Fate::NoSite, 7),
         (Kind::Site, Fate::LostRing, 2),
         (Kind::Function, Fate::LostRing, 1),
     ])];
     let reading = reading(counters, &[]);
-    assert_eq!(ledger.take(&reading, Time(5), Time(6)), []);
+    assert_eq!(tracker.take(&reading, Time(5), Time(6)), []);
     assert_eq!((reading.all(Fate::NoSite), reading.losses().total()), (7, 3));
 }
 
 #[test]
 fn skipped_runs_are_told_for_the_time_since_they_were_read_last() {
-    let mut ledger = Ledger::new(Time(0));
+    let mut tracker = LossTracker::new(Time(0));
     let with = |misses: Option<Misses>| Reading { misses, ..reading(vec![cpu(&[])], &[]) };
     let misses = |grace, queued| with(Some(vec![("grace_end", Some(grace)), ("queued", Some(queued))]));
     let missed = LossReason::ProbeMissed;
     let of = |programs: &[&str]| programs.iter().map(|&program| program.to_owned()).collect::<Vec<_>>();
-    assert_eq!(ledger.take(&misses(0, 0), Time(1_000), Time(1_001)), []);
+    assert_eq!(tracker.take(&misses(0, 0), Time(1_000), Time(1_001)), []);
     // The counters are read more often: that says nothing of skipped runs.
-    assert_eq!(ledger.take(&with(None), Time(1_500), Time(1_501)), []);
+    assert_eq!(tracker.take(&with(None), Time(1_500), Time(1_501)), []);
     assert_eq!(
-        ledger.take(&misses(2, 1), Time(2_000), Time(2_001)),
+        tracker.take(&misses(2, 1), Time(2_000), Time(2_001)),
         [
             Gap { programs: of(&["grace_end"]), ..gap(missed, Scope::Grace, 2, 1_000, 2_001) },
             Gap { programs: of(&["queued"]), ..gap(missed, Scope::Queueing, 1, 1_000, 2_001) },
         ]
     );
-    assert_eq!(ledger.take(&misses(2, 1), Time(3_000), Time(3_001)), []);
+    assert_eq!(tracker.take(&misses(2, 1), Time(3_000), Time(3_001)), []);
     assert_eq!(misses(2, 1).losses().probe_missed, 3);
     // What was skipped before is not what is skipped now.
     assert_eq!(
-        ledger.take(&misses(2, 4), Time(4_000), Time(4_001)),
+        tracker.take(&misses(2, 4), Time(4_000), Time(4_001)),
         [Gap { programs: of(&["queued"]), ..gap(missed, Scope::Queueing, 3, 3_000, 4_001) }]
     );
 }
@@ -143,7 +148,7 @@ fn skipped_runs_are_told_for_the_time_since_they_were_read_last() {
 fn a_skipped_run_concerns_what_its_event_would_have_changed() {
     let scope = |program| {
         let reading = Reading { misses: Some(vec![(program, Some(1))]), ..Reading::default() };
-        let gaps = Ledger::new(Time(0)).take(&reading, Time(1), Time(2));
+        let gaps = LossTracker::new(Time(0)).take(&reading, Time(1), Time(2));
         let [gap] = gaps.as_slice() else { panic!("{program}: {gaps:?}") };
         assert_eq!(gap.programs, [program]);
         gap.scope
@@ -184,7 +189,7 @@ fn a_program_whose_second_copy_saw_all_is_not_named() {
     let reading = Reading { counters, misses: Some(misses), ..Reading::default() };
     let programs = vec!["destroy_begin".to_owned()];
     assert_eq!(
-        Ledger::new(Time(0)).take(&reading, Time(1), Time(2)),
+        LossTracker::new(Time(0)).take(&reading, Time(1), Time(2)),
         [Gap { programs, ..gap(LossReason::ProbeMissed, Scope::Everything, 1, 0, 2) }]
     );
 }
