@@ -68,8 +68,8 @@ pub static FUNCTIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 
 #[map]
 pub static CALLBACKS_RUNNING: Array<u64> = Array::with_max_entries(1, 0);
 
-/// Works that were queued by `queue_rcu_work()` or by a callback, with the address by which they were told: that of the head, or
-/// their own. An entry ends when its work has run; a work that is cancelled leaves its entry, until the same work is queued again.
+/// Works that `queue_rcu_work()` or a callback has queued, with the address by which they were told: that of the head, or
+/// their own. An entry ends when its work has run. A work that is cancelled leaves its entry until it is queued again.
 #[map]
 pub static WORKS: HashMap<u64, u64> = HashMap::with_max_entries(8192, 0);
 

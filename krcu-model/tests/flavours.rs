@@ -1,5 +1,5 @@
-//! Flavours: callbacks of other kinds of RCU, works that callbacks queue, and callbacks whose heads lie elsewhere. Each case is the
-//! fewest events that lead to it.
+//! Flavours: callbacks of other kinds of RCU, works that callbacks queue, and callbacks whose heads lie elsewhere. Each case
+//! is the fewest events that lead to it.
 
 mod run;
 

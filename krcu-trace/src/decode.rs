@@ -13,7 +13,7 @@ use krcu_model::{
 use crate::{
     Reason,
     column::{Cells as _, Held, taken},
-    schema::{COLUMNS, columns},
+    schema::{COLUMNS, Column, columns},
 };
 
 macro_rules! read {
@@ -34,7 +34,8 @@ macro_rules! read {
             pub fn of(columns: RecordBatch) -> Result<Batch, Reason> {
                 // Older traces lack the last columns.
                 let (here, rows) = (columns.num_columns(), columns.num_rows());
-                let missing = COLUMNS.iter().skip(here).map(|column| new_null_array(&column.holds.arrow(), rows));
+                let null = |column: &Column| new_null_array(&column.holds.arrow(), rows);
+                let missing = COLUMNS.iter().skip(here).map(null);
                 let all: Vec<ArrayRef> = columns.columns().iter().cloned().chain(missing).collect();
                 let mut next = all.iter();
                 Ok(Batch { $($name: taken(next.next(), stringify!($name))?,)* columns })

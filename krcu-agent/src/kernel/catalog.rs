@@ -280,7 +280,7 @@ probes! {
         Module, leaves Queueing, Nothing, without MODULES, reads MODULE_NAME;
 }
 
-/// Waits for callbacks of RCU for tasks, whose kind is its argument; where there is only one kind left, the second does it itself.
+/// Waits for callbacks of RCU for tasks. Its argument is their kind; where only one kind is left, the second does it itself.
 const TASKS_BARRIERS: &[&str] = &["rcu_barrier_tasks_generic", "rcu_barrier_tasks"];
 
 /// Allocates several objects; newer kernels have the first.

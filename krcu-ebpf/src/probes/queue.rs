@@ -200,9 +200,9 @@ fn queue_callback(context: *mut c_void) -> i32 {
 #[inline(always)]
 fn queue_elsewhere(context: &FEntryContext, owner: &Owner) -> i32 {
     let function = argument(context, 1);
-    if followed::is_module_text(function)
-        || (is_rcu_work(function) && followed::is_module_text(kernel::rcu_work_function(argument(context, 0))))
-    {
+    let is_work_of_module =
+        || is_rcu_work(function) && followed::is_module_text(kernel::rcu_work_function(argument(context, 0)));
+    if followed::is_module_text(function) || is_work_of_module() {
         return stream_callback(context.as_ptr(), ELSEWHERE);
     }
     not_streamed(Kind::CallbackQueued, owner)

@@ -4,17 +4,19 @@
 //! Addresses, tasks and times are newtypes, so that the compiler tells them apart.
 
 use krcu_common::{
-    BarrierKind, Flavour, FreePath, QueueForm,
+    BarrierKind, FreePath, QueueForm,
     decode::{Body, Chosen},
     wire::{self, Header},
 };
 use serde::{Deserialize, Serialize};
 
+mod domain;
 mod fields;
 mod losses;
 pub mod script;
 mod watch;
 
+pub use domain::{DeferredBy, Domain};
 pub use fields::{ReadFields, WriteFields};
 pub use losses::Losses;
 pub use watch::{Blind, Watch};
@@ -56,16 +58,6 @@ pub struct Site(pub u32);
 /// lie at the same address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FunctionAddress(pub u64);
-
-/// The kind of RCU that a callback waits for, and of which one where there are several: of `call_srcu()` the `struct
-/// srcu_struct`, of works the `struct workqueue_struct`; else 0.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Domain {
-    /// The kind.
-    pub flavour: Flavour,
-    /// Its address.
-    pub address: u64,
-}
 
 /// What `kmem_cache_destroy()` and related functions say about a cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -501,22 +493,4 @@ impl What {
 /// A name, as much as was kept. Bytes that are not UTF-8 are replaced.
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(wire::text(bytes)).into_owned()
-}
-
-/// The call that deferred the free of an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DeferredBy {
-    /// `kfree_rcu()` of an object with an `rcu_head`.
-    Head,
-    /// `kfree_rcu()` of an object without an `rcu_head`.
-    Headless,
-    /// `call_rcu()` with a callback that frees the object.
-    Callback,
-}
-
-impl From<QueueForm> for DeferredBy {
-    fn from(form: QueueForm) -> DeferredBy {
-        if form == QueueForm::Headless { DeferredBy::Headless } else { DeferredBy::Head }
-    }
 }

@@ -9,7 +9,7 @@ use crate::{
     promise::ledger::Ledger,
     state::{
         barriers::Callers,
-        domains::ByHome,
+        home::ByHome,
         id::{CacheId, DestroyId, Mark},
         moment::{Counts, Moment, Past},
         object_table::ObjectTable,

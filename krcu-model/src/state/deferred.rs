@@ -5,7 +5,7 @@ use krcu_common::{Flavour, QueueForm};
 use crate::{
     event::{CacheAddress, Cpu, Task},
     state::{
-        domains::Deferral,
+        deferral::Deferral,
         function::FunctionId,
         id::{CacheId, DestroyId, Mark},
         stack::StackId,

@@ -21,18 +21,20 @@ use crate::{
 pub use self::{
     barriers::{Cover, OpenBarrier, Others, Returned},
     cache::{Born, Cache, Doubt, Life},
+    deferral::{Deferral, Deferrals, Queued},
     deferred::{Outstanding, Waiting},
     destroy::{Caller, Coverage, Destroy, Foreign, Late, Meanwhile, OpenForeign, Shutdown},
-    domains::{Deferral, Deferrals, Reach},
+    domains::Reach,
     freed_by::FreedBy,
     id::{CacheId, DestroyId, Freer, Mark},
     module::{Abandoned, Text, Unload},
-    moment::{Counts, Moment, Past, Queued, Unknown},
+    moment::{Counts, Moment, Past, Unknown},
 };
 pub use crate::event::{Blind, Watch};
 
 pub(crate) mod barriers;
 pub(crate) mod cache;
+pub mod deferral;
 pub(crate) mod deferred;
 pub(crate) mod destroy;
 pub(crate) mod domains;
@@ -40,6 +42,7 @@ mod forget;
 pub(crate) mod freed_by;
 pub(crate) mod freeing;
 pub mod function;
+pub(crate) mod home;
 pub(crate) mod id;
 pub(crate) mod module;
 pub(crate) mod moment;

@@ -7,11 +7,13 @@ use crate::{
     state::{
         barriers::{Cover, Others},
         cache::Life,
+        deferral::{Deferrals, Queued},
         deferred::Waiting,
-        domains::{ByHome, Deferrals, Reach},
+        domains::Reach,
         function::Recent,
+        home::ByHome,
         id::{Freer, Mark},
-        moment::{Moment, Queued},
+        moment::Moment,
     },
 };
 

@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use crate::{
     event::{Cpu, Time},
     state::{
-        domains::Deferrals,
+        deferral::{Deferrals, Queued},
         freed_by::FreedBy,
         function::{FunctionId, Recent},
-        id::Mark,
         stack::StackId,
     },
 };
@@ -60,17 +59,6 @@ impl Counts {
     pub fn running(&self) -> u64 {
         self.being_freed + self.callbacks_running + self.others_running
     }
-}
-
-/// Everything that was deferred by one function of the kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Queued {
-    /// How many.
-    pub ever: u64,
-    /// When the last one was queued. A `kfree_rcu()` that freed within its own call does not count.
-    pub last: Option<Mark>,
-    /// The stack of the last one.
-    pub stack: StackId,
 }
 
 /// Frees, and runs of callbacks, whose queueing was not seen.

@@ -8,10 +8,10 @@ use crate::{
     state::{
         State,
         cache::{Born, Cache},
+        deferral::{Deferral, Queued},
         deferred::Waiting,
-        domains::Deferral,
         id::{DestroyId, Freer, Mark},
-        moment::{Past, Queued},
+        moment::Past,
         stack::StackId,
     },
 };

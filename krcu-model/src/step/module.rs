@@ -5,13 +5,13 @@ use crate::{
     state::{
         State,
         cache::{Born, Cache},
+        deferral::{Deferral, Queued},
         deferred::Waiting,
         destroy::{Destroy, Foreign, OpenForeign},
-        domains::Deferral,
         function::FunctionId,
         id::{CacheId, Mark},
         module::{Abandoned, Text, Unload},
-        moment::{Moment, Queued},
+        moment::Moment,
         stack::StackId,
     },
 };

@@ -185,13 +185,15 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
     let uncovered = match decision.kind {
         VerdictKind::Unordered | VerdictKind::LateFree => Some(destroy.coverage.callbacks),
         VerdictKind::Waited if decision.waited.for_callbacks => Some(destroy.coverage.callbacks_before),
+        // The reference goes, and with it the module whose text they are in.
+        VerdictKind::Alias => Some(destroy.coverage.callbacks_before),
         // Those that may have handed their objects on.
         _ if decision.reasons.contains(&Reason::HandedOn) => Some(0),
         _ => None,
     };
     if let Some(covered) = uncovered.filter(|_| callbacks.is_empty()) {
         let open: Vec<Flavour> = destroy.open_domains().map(|reach| reach.deferral.flavour).collect();
-        callbacks.extend(open_functions(state, &destroy.past().functions, covered, &open));
+        callbacks.extend(open_functions(state, &destroy.latest().functions, covered, &open));
     }
     if destroy.shutdown == Some(Shutdown::Empty) && callbacks.is_empty() {
         let is_told =

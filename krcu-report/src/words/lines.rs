@@ -105,17 +105,8 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     if let (VerdictKind::Unordered, Some(lucky)) = (verdict.verdict, &verdict.lucky_barrier) {
         return Some(lucky_barrier(lucky));
     }
-    let is_open = matches!(verdict.verdict, VerdictKind::Pending | VerdictKind::Unordered);
-    let is_of_others = verdict.queued_by_kfree_rcu + verdict.queued_by_call_rcu.unwrap_or(0) == 0;
-    if is_open
-        && is_of_others
-        && let Some(flavour) = flavour::of(&verdict.callbacks)
-    {
-        let is_module = verdict.about == About::Module;
-        return Some(flavour::missing(
-            flavour,
-            if is_module { "the end of the module" } else { "the destroy" },
-        ));
+    if let Some(missing) = missing_for_others(verdict) {
+        return Some(missing);
     }
     if verdict.about == About::Module {
         return match verdict.verdict {
@@ -174,6 +165,15 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// What is missing where nothing of `kfree_rcu()` or `call_rcu()` is outstanding, but something of another kind is, or is open.
+fn missing_for_others(verdict: &FlatVerdict) -> Option<String> {
+    let is_open = matches!(verdict.verdict, VerdictKind::Pending | VerdictKind::Unordered);
+    let is_of_rcu = verdict.queued_by_kfree_rcu + verdict.queued_by_call_rcu.unwrap_or(0) > 0;
+    let flavour = flavour::of(&verdict.callbacks).filter(|_| is_open && !is_of_rcu)?;
+    let is_module = verdict.about == About::Module;
+    Some(flavour::missing(flavour, if is_module { "the end of the module" } else { "the destroy" }))
 }
 
 /// Whose barrier it was that nobody here had asked for.

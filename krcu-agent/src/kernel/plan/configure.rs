@@ -76,6 +76,17 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         module_name_offset: layout.module_name.unwrap_or(0),
         callback_head_offset: layout.callback_list_head.unwrap_or(0),
         callback_function_offset: layout.callback_function.unwrap_or(0),
+        reserved: 0,
+        ..flavours(facts)
+    };
+    (Config { short_way: if has_short_way(&config) { words_type } else { 0 }, ..config }, lacking)
+}
+
+/// What callbacks of other kinds of RCU, and works, are told apart by; and what counting the objects left needs.
+fn flavours(facts: &Facts) -> Config {
+    let layout = &facts.layout;
+    let address = |name: &str| facts.addresses.get(name).copied().unwrap_or(0);
+    Config {
         rcu_tasks_address: address("rcu_tasks"),
         rcu_tasks_rude_address: address("rcu_tasks_rude"),
         rcu_tasks_trace_address: address("rcu_tasks_trace"),
@@ -86,10 +97,8 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         rcu_work_queue_offset: layout.rcu_work_queue.unwrap_or(0),
         work_function_offset: layout.work_function.unwrap_or(0),
         pool_queue_offset: layout.pool_queue.unwrap_or(0),
-        reserved: 0,
         ..leftover(facts).unwrap_or(Config::ZERO)
-    };
-    (Config { short_way: if has_short_way(&config) { words_type } else { 0 }, ..config }, lacking)
+    }
 }
 
 /// Whether the words of pages that lead to caches lie where [`Config::short_way`] wants them.

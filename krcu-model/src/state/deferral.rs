@@ -1,0 +1,134 @@
+//! Deferral: what was deferred by one function of the kernel. Of other kinds of RCU than `call_rcu()`, and of works that
+//! callbacks queue, what barriers cover it.
+//!
+//! | deferral | seen to end when | what covers it |
+//! | --- | --- | --- |
+//! | `call_srcu()` | its callback has returned | `srcu_barrier()` of the same domain |
+//! | `call_rcu_tasks()`, `_rude()`, `_trace()` | the same | `rcu_barrier_tasks()`, `_rude()`, `_trace()` |
+//! | `queue_rcu_work()` | its work has returned | `flush_rcu_work()` of it; or an order of its queue |
+//! | a work that a callback queues | the work has returned | `flush_work()` of it, or an order of its queue |
+//!
+//! An order of a queue is an `rcu_barrier()`, and then a `flush_workqueue()`. So it is for `flush_work()`: works are surely queued
+//! only when the callbacks that queue them have run.
+//!
+//! `cleanup_srcu_struct()` is no barrier: it waits for no callback, and warns if one is outstanding. `drain_workqueue()` and
+//! `destroy_workqueue()` call `flush_workqueue()`; `cancel_work_sync()` counts as `flush_work()`.
+//!
+//! What is assumed: a work is queued by the callback in whose run it is queued, if both functions lie in one module. What a
+//! callback hands to a timer, to a thread, or to a delayed work is not followed.
+
+use std::collections::BTreeMap;
+
+use krcu_common::{BarrierKind, Flavour};
+
+use crate::{
+    event::{Domain, ObjectAddress},
+    state::{id::Mark, stack::StackId},
+};
+
+/// Everything that was deferred by one function of the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queued {
+    /// How many.
+    pub ever: u64,
+    /// When the last one was queued. A `kfree_rcu()` that freed within its own call does not count.
+    pub last: Option<Mark>,
+    /// The stack of the last one.
+    pub stack: StackId,
+}
+
+/// A barrier function, and the address of what it is called for.
+pub(crate) type Of = (BarrierKind, u64);
+
+/// What deferrals have in common that the same barriers cover.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Deferral {
+    /// The kind.
+    pub flavour: Flavour,
+    /// The `struct srcu_struct`; of works, the head or the work; 0 for those of a queue that are too many to be told apart.
+    one: u64,
+    /// The queue of works.
+    queue: u64,
+}
+
+impl Deferral {
+    /// One that was queued; none of `call_rcu()`, which is accounted for apart.
+    pub(crate) fn of(domain: Domain, head: ObjectAddress) -> Option<Deferral> {
+        let Domain { flavour, address } = domain;
+        match flavour {
+            Flavour::Rcu => None,
+            Flavour::Srcu => Some(Deferral { flavour, one: address, queue: 0 }),
+            Flavour::Tasks | Flavour::TasksRude | Flavour::TasksTrace => {
+                Some(Deferral { flavour, one: 0, queue: 0 })
+            }
+            Flavour::RcuWork | Flavour::Work => Some(Deferral { flavour, one: head.0, queue: address }),
+        }
+    }
+
+    fn is_work(self) -> bool {
+        matches!(self.flavour, Flavour::RcuWork | Flavour::Work)
+    }
+
+    /// The barriers that cover it: any of these.
+    pub(crate) fn covered_by(self) -> impl Iterator<Item = Of> {
+        let kind = match self.flavour {
+            Flavour::Rcu => BarrierKind::Rcu,
+            Flavour::Srcu => BarrierKind::Srcu,
+            Flavour::Tasks => BarrierKind::Tasks,
+            Flavour::TasksRude => BarrierKind::TasksRude,
+            Flavour::TasksTrace => BarrierKind::TasksTrace,
+            Flavour::RcuWork => BarrierKind::RcuWork,
+            Flavour::Work => BarrierKind::Work,
+        };
+        let of_queue = self.is_work().then_some((BarrierKind::Workqueue, self.queue));
+        [(kind, self.one)].into_iter().chain(of_queue)
+    }
+}
+
+/// Deferrals that are kept apart; beyond these, works are kept by their queue only.
+const APART: usize = 64;
+
+/// The last deferral of each kind.
+#[derive(Clone, Debug, Default)]
+pub struct Deferrals(BTreeMap<Deferral, Queued>);
+
+impl Deferrals {
+    /// One more was queued.
+    pub(crate) fn queued(&mut self, deferral: Deferral, queued: Queued) {
+        let add = |known: &mut Queued, one: Queued| {
+            known.ever += one.ever;
+            if known.last <= one.last {
+                (known.last, known.stack) = (one.last, one.stack);
+            }
+        };
+        add(self.0.entry(deferral).or_default(), queued);
+        if self.0.len() > APART
+            && let Some(oldest) = self.oldest_work()
+            && let Some(merged) = self.0.remove(&oldest)
+        {
+            add(self.0.entry(Deferral { one: 0, ..oldest }).or_default(), merged);
+        }
+    }
+
+    fn oldest_work(&self) -> Option<Deferral> {
+        let works = self.0.iter().filter(|(deferral, _)| deferral.is_work() && deferral.one != 0);
+        works.min_by_key(|(_, queued)| queued.last).map(|(deferral, _)| *deferral)
+    }
+
+    /// Each kind with its last.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Deferral, &Queued)> {
+        self.0.iter()
+    }
+
+    /// How many were ever queued.
+    #[must_use]
+    pub fn ever(&self) -> u64 {
+        self.0.values().map(|queued| queued.ever).sum()
+    }
+
+    /// The stack of the last one.
+    #[must_use]
+    pub fn last(&self) -> Option<Queued> {
+        self.0.values().max_by_key(|queued| queued.last).copied()
+    }
+}

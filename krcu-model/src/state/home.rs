@@ -1,0 +1,48 @@
+//! Home: the cache that the heads of callbacks in a module's text are in.
+
+use crate::state::{
+    deferral::Deferral,
+    deferred::Waiting,
+    function::FunctionId,
+    id::{CacheId, Mark},
+};
+
+/// Kinds of callbacks that are kept apart. The oldest of more is forgotten.
+const APART: usize = 64;
+
+/// The last callbacks in a module's text, by the cache that their heads are in.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ByHome(Vec<Home>);
+
+/// Callbacks of one kind, with heads in objects of one cache, or elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Home {
+    life: CacheId,
+    /// None of `call_rcu()`.
+    pub(crate) deferral: Option<Deferral>,
+    pub(crate) last: Mark,
+    /// The function of that one.
+    pub(crate) function: FunctionId,
+}
+
+impl ByHome {
+    /// One more was queued; the deferral is none of `call_rcu()`.
+    pub(crate) fn queued(&mut self, waiting: &Waiting) {
+        let Waiting { life, deferral, queued: last, function, .. } = *waiting;
+        if let Some(known) = self.0.iter_mut().find(|home| home.life == life && home.deferral == deferral) {
+            (known.last, known.function) = (last, function);
+            return;
+        }
+        self.0.push(Home { life, deferral, last, function });
+        if self.0.len() > APART
+            && let Some(oldest) = (0..self.0.len()).min_by_key(|place| self.0[*place].last)
+        {
+            self.0.swap_remove(oldest);
+        }
+    }
+
+    /// Those whose heads are not in this cache, and that were queued at this position or later.
+    pub(crate) fn foreign(&self, life: CacheId, since: u64) -> impl Iterator<Item = &Home> {
+        self.0.iter().filter(move |home| home.life != life && home.last.position >= since)
+    }
+}
