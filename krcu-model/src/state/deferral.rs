@@ -8,8 +8,8 @@
 //! | `queue_rcu_work()` | its work has returned | `flush_rcu_work()` of it; or an order of its queue |
 //! | a work that a callback queues | the work has returned | `flush_work()` of it, or an order of its queue |
 //!
-//! An order of a queue is an `rcu_barrier()`, and then a `flush_workqueue()`. So it is for `flush_work()`: works are surely queued
-//! only when the callbacks that queue them have run.
+//! An order of a queue is an `rcu_barrier()`, and then a `flush_workqueue()`. The same holds for `flush_work()`: a work is
+//! surely queued only when the callback that queues it has run.
 //!
 //! `cleanup_srcu_struct()` is no barrier: it waits for no callback, and warns if one is outstanding. `drain_workqueue()` and
 //! `destroy_workqueue()` call `flush_workqueue()`; `cancel_work_sync()` counts as `flush_work()`.
