@@ -54,7 +54,7 @@ pub struct Stack {
 }
 
 /// Functions of the kernel that stand between a module and what is watched.
-const WATCHED: [&str; 20] = [
+const WATCHED: [&str; 36] = [
     "kmem_cache_alloc",
     "kmem_cache_alloc_noprof",
     "kmem_cache_alloc_bulk",
@@ -65,6 +65,15 @@ const WATCHED: [&str; 20] = [
     "call_rcu",
     "call_rcu_hurry",
     "__call_rcu_common",
+    "call_srcu",
+    "__call_srcu",
+    "call_rcu_tasks_generic",
+    "call_rcu_tasks",
+    "call_rcu_tasks_rude",
+    "call_rcu_tasks_trace",
+    "queue_rcu_work",
+    "__queue_work",
+    "queue_work_on",
     "kmem_cache_destroy",
     "kmem_cache_create",
     "kmem_cache_create_usercopy",
@@ -75,6 +84,13 @@ const WATCHED: [&str; 20] = [
     "rcu_barrier",
     "kvfree_rcu_barrier",
     "kvfree_rcu_barrier_on_cache",
+    "srcu_barrier",
+    "rcu_barrier_tasks_generic",
+    "rcu_barrier_tasks",
+    "rcu_barrier_tasks_rude",
+    "rcu_barrier_tasks_trace",
+    "__flush_workqueue",
+    "__flush_work",
 ];
 
 /// The stack that stands for one that was not taken.
