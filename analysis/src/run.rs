@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use krcu_report::words::shown;
 use polars::prelude::{DataFrame, LazyFrame, PolarsResult};
 
 use crate::{
@@ -152,7 +153,7 @@ fn said(loaded: &Loaded) -> Result<()> {
         );
     }
     if let Some(ending) = loaded.meta.ending.as_deref().filter(|ending| ending.starts_with("no goodbye")) {
-        eprintln!("note: this trace ends with {ending}");
+        eprintln!("note: this trace ends with {}", shown(ending));
     }
     Ok(())
 }

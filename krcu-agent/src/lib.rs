@@ -25,6 +25,7 @@ pub mod quantity;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod say;
 mod signals;
 pub mod sinks;
 pub mod source;

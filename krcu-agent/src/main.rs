@@ -2,8 +2,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fmt::Display,
-    io::Write as _,
     process::ExitCode,
 };
 
@@ -14,6 +12,7 @@ use krcu_agent::{
     doctor,
     error::VerbError,
     external, manual, record, replay,
+    say::say,
 };
 
 /// Status when what was asked for cannot be.
@@ -54,11 +53,6 @@ fn main() -> ExitCode {
             }
         },
     }
-}
-
-/// Says what is wrong; who was to read it may be gone.
-fn say(what: impl Display) {
-    let _ = writeln!(std::io::stderr(), "krcu: {what}");
 }
 
 /// What another program gives, or why it does not run.

@@ -12,6 +12,7 @@ use crate::{
     outcome::{EXIT_FAILED, Outcome, Policy},
     probe::{LoadOptions, STACKS},
     quantity,
+    say::say,
 };
 
 /// Writes a trace until the command has ended, the time is over, or a signal comes.
@@ -87,14 +88,14 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
         keep: Keep::claim(None, Some(&options.output), limits)?,
         policy: Policy::default(),
     })?;
-    eprintln!("{}", summary(&outcome, options));
+    say(summary(&outcome, options));
     Ok(if outcome.events_cut_short { EXIT_FAILED } else { outcome.command_status })
 }
 
 fn summary(outcome: &Outcome, options: &Options) -> String {
     let trace = options.output.display();
     format!(
-        "krcu: {} events in {trace}, {} lost: see `krcu replay {trace}`",
+        "{} events in {trace}, {} lost: see `krcu replay {trace}`",
         outcome.events,
         outcome.losses.total()
     )

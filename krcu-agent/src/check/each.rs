@@ -25,6 +25,7 @@ use crate::{
     engine::{Keep, Probed, RunEnd, Watcher, attach_aloud, event_loop, now},
     error::VerbError,
     outcome::{EXIT_FAILED, EXIT_INCONCLUSIVE, Policy},
+    say::say,
     signals::{Came, Signals},
     sinks::Sinks,
 };
@@ -98,7 +99,7 @@ impl Session<'_> {
             }
         }
         if worst.is_interrupted {
-            eprintln!("krcu: a signal ended the list after {} of its commands", worst.ran);
+            say(format_args!("a signal ended the list after {} of its commands", worst.ran));
         }
         Ok(worst.status(self.options.exit_flagged))
     }

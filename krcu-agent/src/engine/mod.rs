@@ -28,6 +28,7 @@ pub(crate) use watcher::{Ended, Watcher};
 use crate::{
     outcome::{Outcome, Policy},
     pipeline::{Finished, accounts},
+    say::say,
     signals::{Came, Signals},
     trace,
 };
@@ -140,7 +141,7 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
 pub(crate) fn attach_aloud(options: AttachOptions) -> anyhow::Result<Attached> {
     let attached = attach(options)?;
     for why in &attached.withdrawn {
-        eprintln!("krcu: without an optional probe: {why}");
+        say(format_args!("without an optional probe: {why}"));
     }
     Ok(attached)
 }
@@ -179,7 +180,7 @@ impl Probed {
     pub(crate) fn outcome(&self, finished: Finished, end: RunEnd) -> anyhow::Result<Outcome> {
         let Finished { state, reading, kept, .. } = finished;
         if let Some(error) = &kept.cut_short {
-            eprintln!("krcu: {error}");
+            say(error);
         }
         let mut outcome = Outcome {
             release: self.release.clone(),
@@ -201,7 +202,7 @@ impl Probed {
             cut_short = writer.finish(end.how, now()?, trace::run(&outcome)).err();
         }
         if let Some(error) = cut_short {
-            eprintln!("krcu: {error}");
+            say(error);
             outcome.events_cut_short = true;
         }
         Ok(outcome)
