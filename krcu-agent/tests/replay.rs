@@ -92,7 +92,7 @@ fn written(name: &str, script: &Script, then: impl FnOnce(Writer)) -> Folder {
 }
 
 fn replayed(folder: &Folder) -> Outcome {
-    replay(&Reader::open(&folder.0).unwrap()).unwrap()
+    replay(&Reader::open(&folder.0).unwrap()).unwrap().0
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn every_golden_run_prints_the_same_after_a_trace() {
         let reader = Reader::open(&trace.0).unwrap();
         let events: Vec<_> = reader.events().map(Result::unwrap).collect();
         assert_eq!(events, script.events, "{name}: the events of the trace");
-        let json = Format::Json.render(&replay(&reader).unwrap()).unwrap();
+        let json = Format::Json.render(&replay(&reader).unwrap().0).unwrap();
         assert_eq!(json, Format::Json.render(&live).unwrap(), "{name}: the report");
         let verdicts: String = json
             .lines()
@@ -208,4 +208,57 @@ fn a_trace_that_is_cut_short_says_so_and_fails() {
     let outcome = replayed(&trace);
     assert_eq!(outcome.incomplete, Some(Incomplete::CutShort));
     assert_eq!(outcome.exit_status(), 1);
+}
+
+#[test]
+fn a_damaged_end_takes_nothing_from_what_was_written_before_it() {
+    let script = two();
+    let live = live(&script);
+    // The last bytes of a file are turned over, as a power cut leaves them.
+    let damage = |trace: &Folder, file: &str, bytes: usize| {
+        let path = trace.0.join(file);
+        let mut content = fs::read(&path).unwrap();
+        let begin = content.len().saturating_sub(bytes);
+        content[begin..].iter_mut().for_each(|byte| *byte = !*byte);
+        fs::write(&path, content).unwrap();
+    };
+    let ended = |writer: Writer| writer.finish(How::Exit, Time(u64::MAX), trace::run(&live)).unwrap();
+    let killed = |mut writer: Writer| {
+        let at = Time(1);
+        writer.account(Accounted { at, ..Accounted::default() });
+        writer.account(Accounted { at: Time(u64::MAX - 1), ..Accounted::default() });
+    };
+    let cases: [(&str, usize, &dyn Fn(Writer), Incomplete); 5] = [
+        ("events-00000.arrows", 2000, &ended, Incomplete::Damaged),
+        ("events-00000.index", 20, &ended, Incomplete::Damaged),
+        ("events-00000.arrows", 2000, &killed, Incomplete::NoGoodbye),
+        ("events-00000.index", 20, &killed, Incomplete::NoGoodbye),
+        ("accounted", 20, &killed, Incomplete::NoGoodbye),
+    ];
+    for (place, (file, bytes, then, incomplete)) in cases.into_iter().enumerate() {
+        let trace = written(&format!("damaged-{place}"), &script, then);
+        damage(&trace, file, bytes);
+        let (outcome, damage) = replay(&Reader::open(&trace.0).unwrap()).unwrap();
+        let damage = damage.unwrap().to_string();
+        assert!(damage.contains(file), "{place}: {damage}");
+        assert_eq!(outcome.incomplete, Some(incomplete), "{place}");
+        let most = script.events.len() as u64;
+        assert!((1..=most).contains(&outcome.events), "{place}: {} of {most} events", outcome.events);
+        // What is decided is decided as the run did. The only account that can be read vouches for nothing.
+        let words: Vec<&str> = outcome.verdicts.iter().map(|verdict| verdict.verdict.word()).collect();
+        for (word, told) in words.iter().zip(&live.verdicts) {
+            assert!(*word == told.verdict.word() || *word == "inconclusive", "{place}: {words:?}");
+        }
+        assert!(
+            file != "accounted" || words.iter().all(|word| *word == "inconclusive"),
+            "{place}: {words:?}"
+        );
+        assert_ne!(outcome.exit_status(), 0, "{place}");
+        let text = Format::Text.render(&outcome).unwrap();
+        assert!(text.contains("what came after is not known"), "{place}: {text}");
+    }
+    // What cannot be read at all is an error, whatever its end says.
+    let trace = written("damaged-first", &script, ended);
+    damage(&trace, "events-00000.arrows", usize::MAX);
+    assert!(replay(&Reader::open(&trace.0).unwrap()).is_err());
 }

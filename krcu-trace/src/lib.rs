@@ -23,6 +23,7 @@ mod index;
 mod layout;
 pub mod meta;
 mod reader;
+mod salvage;
 pub mod schema;
 mod segment;
 mod writer;
@@ -32,6 +33,7 @@ pub use decode::Batch;
 pub use error::{Place, Reason, TraceError};
 pub use meta::{End, How, Meta};
 pub use reader::{Batches, Events, Reader};
+pub use salvage::Salvage;
 pub use writer::{CutShort, Limits, Writer};
 
 /// Version of the folder's layout and of the columns. It changes when a reader of the previous version would
