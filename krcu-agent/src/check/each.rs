@@ -26,7 +26,7 @@ use crate::{
     error::VerbError,
     outcome::{EXIT_FAILED, EXIT_INCONCLUSIVE, Policy},
     say::say,
-    signals::{Came, Signals},
+    signals::{Came, Ending, Signals},
     sinks::Sinks,
 };
 
@@ -78,7 +78,9 @@ async fn watch(options: &Options, lines: Lines) -> Result<u8, VerbError> {
     let session = Session { options, probed: Probed::of(&attached), meta: attached.meta()? };
     let mut watcher = attached.begin(Sinks::default());
     let status = session.each(&mut watcher, lines).await;
-    watcher.finish(None).await?;
+    // The list is over: whoever does not want to wait for the probes may say so.
+    let ending = Ending::begin(false)?;
+    watcher.finish(|| ending.has_come()).await?;
     status
 }
 
@@ -123,7 +125,8 @@ impl Session<'_> {
             *is_interrupted = true;
         };
         let command_status = watcher.command(command, signals, hand_on).await?;
-        watcher.settle(line.own.settle.unwrap_or(self.options.settle)).await?;
+        let settle = line.own.settle.unwrap_or(self.options.settle);
+        worst.is_interrupted |= watcher.settle(settle, async { drop(signals.next().await) }).await?;
         let policy = Policy {
             strict: line.own.strict || self.options.strict,
             exit_flagged: line.own.exit_flagged.unwrap_or(self.options.exit_flagged),

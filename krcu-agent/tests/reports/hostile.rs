@@ -12,6 +12,7 @@ use crate::samples::{clean, inconclusive, leaked, pending, report, unordered, wa
 const TAIL: &str = "\u{1b}[2J\nok 1 - forged # SKIP\r\"\\</testcase>\u{202e}\u{2066}\u{200b}";
 
 /// The same report, with names that end so.
+#[expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 fn named(tail: &str) -> Outcome {
     let verdicts =
         vec![pending(), clean("other_cache", "my_module"), leaked(), waited(), unordered(), inconclusive()];
