@@ -11,7 +11,7 @@ use krcu_agent::{
     cli::{Cli, Verb},
     doctor,
     error::VerbError,
-    external, manual, record, replay,
+    export, external, manual, record, replay,
     say::say,
 };
 
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Verb::Check(options) => status(check::run(&options)),
         Verb::Record(options) => status(record::run(&options)),
         Verb::Replay(options) => status(replay::run(&options).map_err(VerbError::Failed)),
+        Verb::Export(options) => status(export::run(&options).map_err(VerbError::Failed)),
         Verb::Agent(options) => status(agent::run(&options)),
         Verb::Man(options) => status(manual::man(&options).map_err(VerbError::Failed)),
         Verb::Completions(options) => status(manual::completions(&options).map_err(VerbError::Failed)),

@@ -5,7 +5,7 @@
 //! without a goodbye, what is unknown comes after the moment of the last line.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Write as _},
     path::Path,
 };
@@ -51,7 +51,7 @@ impl Accounted {
 
     /// Appends it to the file.
     pub(crate) fn append(&self, folder: &Path) -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).open(folder.join(FILE))?;
+        let mut file = crate::private::file().create(true).append(true).open(folder.join(FILE))?;
         file.write_all(self.line().as_bytes())
     }
 

@@ -22,6 +22,7 @@ mod guard;
 mod index;
 mod layout;
 pub mod meta;
+pub mod private;
 mod reader;
 mod salvage;
 pub mod schema;

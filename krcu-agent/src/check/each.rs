@@ -126,7 +126,10 @@ impl Session<'_> {
         };
         let command_status = watcher.command(command, signals, hand_on).await?;
         let settle = line.own.settle.unwrap_or(self.options.settle);
-        worst.is_interrupted |= watcher.settle(settle, async { drop(signals.next().await) }).await?;
+        let signal = async {
+            signals.next().await;
+        };
+        worst.is_interrupted |= watcher.settle(settle, signal).await?;
         let policy = Policy {
             strict: line.own.strict || self.options.strict,
             exit_flagged: line.own.exit_flagged.unwrap_or(self.options.exit_flagged),

@@ -11,7 +11,7 @@ use nix::unistd::getpid;
 use super::*;
 
 /// Set for the process that a test starts of itself.
-const OTHER: &str = "KRCU_TEST_ENDING";
+const OTHER: &str = "TEST_OF_ENDING";
 
 #[tokio::test(flavor = "current_thread")]
 async fn an_interrupt_that_no_key_sent_reaches_the_command() {

@@ -80,7 +80,7 @@ fn a_recorder_begins_beside_bad_entries_and_says_so() {
 fn meta() -> Meta {
     Meta {
         format: krcu_trace::FORMAT,
-        abi: krcu_common::ABI_VERSION.into(),
+        abi: krcu_common::ABI_VERSION,
         krcu: "a test".to_owned(),
         trace: "a-test".to_owned(),
         kernel: meta::Kernel::default(),
