@@ -21,7 +21,8 @@ pub fn compare(one: &Path, other: &Path, format: Format, out: &mut impl Write) -
     let frame = differences(&one, &other)?;
     if format != Format::Text {
         let cut = Cut { rows: usize::MAX, text: usize::MAX };
-        return show::show(&frame, "difference", format, cut, out);
+        show::show(&frame, "difference", format, cut, out)?;
+        return one.is_whole().and_then(|()| other.is_whole());
     }
     for (name, loaded) in [("one", &one), ("other", &other)] {
         let (meta, events) = (&loaded.meta, show::units::count(loaded.events));
@@ -29,7 +30,7 @@ pub fn compare(one: &Path, other: &Path, format: Format, out: &mut impl Write) -
         writeln!(out, "{name:<6} {}  {release}  {events} events", meta.path.display())?;
     }
     writeln!(out, "\n{}", said(&frame)?)?;
-    Ok(())
+    one.is_whole().and_then(|()| other.is_whole())
 }
 
 /// Every number that either has, the verdicts first, then by how many times one is the other.

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 
 use crate::{
     ask::Needs,
     facts::Replay,
-    source::{Meta, Trace},
+    source::{Meta, SourceError, Trace},
     tables::{Tables, Writing},
     whatif::{Asked, Gather, Glance, WhatIfError},
 };
@@ -25,6 +25,23 @@ pub struct Loaded {
     pub events: u64,
     /// When the first and the last event were, in nanoseconds from the attach.
     pub span_ns: (i64, i64),
+    /// What of a recorded trace is damaged; the events are those before it.
+    pub damage: Option<String>,
+}
+
+impl Loaded {
+    /// Says, after an answer, that a part of the trace is damaged.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn is_whole(&self) -> Result<()> {
+        match &self.damage {
+            Some(damage) => bail!(
+                "the answer is of the events before the damage, and what came after is not known: {damage}"
+            ),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Deferred frees that a what-if simulates together when nobody says otherwise: under a gigabyte on two CPUs.
@@ -33,23 +50,28 @@ pub const SIMULATED_TOGETHER: u64 = 1 << 21;
 /// Reads a trace for a question that needs this; `simulate` says how many deferred frees a what-if simulates together.
 ///
 /// # Errors
-/// When the trace cannot be read to its end, or the tables cannot be written.
+/// When nothing of the trace can be read, or the tables cannot be written.
 pub fn load(path: &Path, needs: Needs, simulate: Option<u64>) -> Result<Loaded> {
     let trace = Trace::open(path)?;
     let meta = trace.meta.clone();
     let mut replay = Replay::new(meta.watch.clone(), Writing::new(needs)?);
     let mut gather = simulate.map(Gather::new).transpose()?;
-    trace.read(&mut |event| {
+    let read = trace.read(&mut |event| {
         let glance = gather.as_ref().and_then(|_| Glance::at(&event, replay.state()));
         replay.step(event);
         if let (Some(gather), Some(glance)) = (&mut gather, glance) {
             gather.see(&glance, replay.state());
         }
         !replay.sink().has_failed() && !gather.as_ref().is_some_and(Gather::has_failed)
-    })?;
+    });
+    let damage = match read {
+        Ok(()) => None,
+        Err(SourceError::Recorded(error)) if replay.state().events() > 0 => Some(error.to_string()),
+        Err(error) => return Err(error.into()),
+    };
     let asked = gather.map(|gather| gather.finish(replay.state()));
     let span_ns = replay.span_ns();
     let (state, writing) = replay.finish();
     let tables = writing.finish().with_context(|| format!("the tables of {}", path.display()))?;
-    Ok(Loaded { meta, tables, asked, events: state.events(), span_ns })
+    Ok(Loaded { meta, tables, asked, events: state.events(), span_ns, damage })
 }

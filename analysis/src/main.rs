@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use krcu_analysis::{cli::Cli, run};
+use krcu_report::words::shown_lines;
 
 fn main() -> ExitCode {
     // A wrong command line is told by clap, with status 2.
@@ -12,7 +13,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if run::is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("krcu analyze: {error:#}");
+            eprintln!("krcu analyze: {}", shown_lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

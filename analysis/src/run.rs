@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use krcu_report::words::shown;
 use polars::prelude::{DataFrame, LazyFrame, PolarsResult};
 
 use crate::{
@@ -145,14 +146,12 @@ fn destination_of(output: Option<&Path>) -> Result<Box<dyn Write>> {
 fn said(loaded: &Loaded) -> Result<()> {
     let gaps = collect(loaded.tables.scan("gaps")?)?;
     if gaps.height() > 0 {
-        let events: u64 = gaps.column("events")?.u64()?.iter().flatten().sum();
-        eprintln!(
-            "note: {} events were not seen: what an answer counts is at least that",
-            show::units::count(events)
-        );
+        let events = gaps.column("events")?.u64()?.iter().flatten().fold(0, u64::saturating_add);
+        let events = if events > 0 { show::units::count(events) } else { "some".to_owned() };
+        eprintln!("note: {events} events were not seen: what an answer counts is at least that");
     }
     if let Some(ending) = loaded.meta.ending.as_deref().filter(|ending| ending.starts_with("no goodbye")) {
-        eprintln!("note: this trace ends with {ending}");
+        eprintln!("note: this trace ends with {}", shown(ending));
     }
-    Ok(())
+    loaded.is_whole()
 }

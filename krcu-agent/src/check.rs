@@ -7,6 +7,7 @@ use clap::Args;
 use krcu_trace::Limits;
 
 use crate::{
+    anonymise::in_place,
     command,
     engine::{self, AttachOptions, Job, Keep, Until},
     error::VerbError,
@@ -53,6 +54,9 @@ pub struct Options {
     /// How long to wait at most, after the command, for deferred frees that are still outstanding
     #[arg(long, value_name = "TIME", default_value = "15s", value_parser = quantity::span)]
     pub settle: Duration,
+    /// When the run is over, leave out of its trace what says whose it is, as `krcu export --anonymise` does
+    #[arg(long, requires = "output", conflicts_with_all = ["each", "events"])]
+    pub anonymise: bool,
     /// The exit status if something is flagged
     #[arg(long, value_name = "N", default_value_t = EXIT_FLAGGED)]
     pub exit_flagged: u8,
@@ -109,6 +113,9 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
         keep: Keep::claim(options.events.as_deref(), options.output.as_deref(), Limits::default())?,
         policy: Policy { strict: options.strict, exit_flagged: options.exit_flagged },
     })?;
+    if let Some(trace) = options.output.as_deref().filter(|_| options.anonymise) {
+        in_place(trace)?;
+    }
     let text = options.format.render(&outcome).context("cannot write the report in its format")?;
     match report {
         Some(mut file) => file.write_all(text.as_bytes()),

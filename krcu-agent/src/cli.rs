@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::{agent, check, doctor, external, manual, record, replay};
+use crate::{agent, check, doctor, export, external, manual, record, replay};
 
 /// What help says about the verbs that are separate programs.
 const BESIDE: &str = "tui and analyze are separate programs, krcu-tui and krcu-analyze: krcu looks for them in its own \
@@ -28,6 +28,8 @@ pub enum Verb {
     Record(record::Options),
     /// Judge a trace: print the report of the recorded run again, and exit with its status
     Replay(replay::Options),
+    /// Write a trace that can be given away: without addresses, host, command and names of tasks
+    Export(export::Options),
     /// Watch until stopped; serve reports and metrics, write the log and traces
     Agent(agent::Options),
     /// Watch an agent, or replay a trace, in a terminal

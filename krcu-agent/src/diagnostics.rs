@@ -3,7 +3,7 @@
 use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
 
-use crate::probe::Probes;
+use crate::{probe::Probes, say::say};
 
 /// The place where the diagnostics go.
 struct ToStderr;
@@ -14,7 +14,7 @@ impl Log for ToStderr {
     }
 
     fn log(&self, record: &Record<'_>) {
-        eprintln!("krcu: probe: {}", record.args());
+        say(format_args!("probe: {}", record.args()));
     }
 
     fn flush(&self) {}

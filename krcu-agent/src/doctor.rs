@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::Context as _;
 use clap::ValueEnum;
+use krcu_report::words::shown;
 use serde::Serialize;
 
 use crate::error::Refusal;
@@ -61,7 +62,7 @@ pub fn run(options: &Options) -> anyhow::Result<bool> {
     let facts = Facts::gather(Path::new("/"));
     let plan = Plan::of(&facts);
     let findings = match options.format {
-        Format::Text => page(&facts, &plan),
+        Format::Text => page(&facts, &plan).lines().map(|line| format!("{}\n", shown(line))).collect(),
         Format::Json => json(&facts, &plan)?,
     };
     io::stdout().write_all(findings.as_bytes()).context("cannot write the findings")?;

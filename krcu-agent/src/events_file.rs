@@ -10,6 +10,7 @@ use std::{
 };
 
 use krcu_model::{Event, Watch, script};
+use krcu_trace::private;
 
 /// The file, and its first error.
 #[derive(Debug)]
@@ -37,7 +38,7 @@ impl EventsFile {
     /// # Errors
     /// When it cannot be created.
     pub fn create(path: &Path) -> io::Result<EventsFile> {
-        let file = BufWriter::new(File::create(path)?);
+        let file = BufWriter::new(private::file().create(true).truncate(true).open(path)?);
         Ok(EventsFile { path: path.to_owned(), file: Some(file), failed: None })
     }
 
@@ -105,12 +106,18 @@ mod tests {
     fn what_was_taken_reads_as_it_was() {
         let path = std::env::temp_dir().join(format!("krcu-events-file-{}", std::process::id()));
         let watch = Watch { attached: Time(3), possible_cpus: 2, blind: vec![Blind::CallbackRuns] };
+        drop(std::fs::remove_file(&path));
         let mut written = EventsFile::create(&path).unwrap();
         written.begin(&watch, "6.1.0\n7 1@0 quiet");
         written.event(&event(5));
         written.event(&event(6));
         written.finish().unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&path).unwrap().permissions())
+                & 0o7777,
+            0o600
+        );
         std::fs::remove_file(&path).unwrap();
         assert_eq!(text.lines().nth(1), Some("watch attached=3 possible_cpus=2 blind=callback_runs"));
         assert_eq!(script::read(&text), Ok(script::Script { watch, events: vec![event(5), event(6)] }));

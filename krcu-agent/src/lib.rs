@@ -5,6 +5,7 @@
 //! that decides a verdict.
 
 pub mod agent;
+pub mod anonymise;
 pub mod check;
 pub mod cli;
 pub mod command;
@@ -13,6 +14,7 @@ pub mod doctor;
 mod engine;
 pub mod error;
 pub mod events_file;
+pub mod export;
 pub mod external;
 pub mod kernel;
 pub mod losses;
@@ -25,6 +27,7 @@ pub mod quantity;
 pub mod record;
 pub mod replay;
 pub mod report;
+pub mod say;
 mod signals;
 pub mod sinks;
 pub mod source;

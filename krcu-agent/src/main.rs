@@ -2,8 +2,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fmt::Display,
-    io::Write as _,
     process::ExitCode,
 };
 
@@ -13,7 +11,8 @@ use krcu_agent::{
     cli::{Cli, Verb},
     doctor,
     error::VerbError,
-    external, manual, record, replay,
+    export, external, manual, record, replay,
+    say::say,
 };
 
 /// The status if krcu cannot do what the command line asks for.
@@ -37,6 +36,7 @@ fn main() -> ExitCode {
         Verb::Check(options) => status(check::run(&options)),
         Verb::Record(options) => status(record::run(&options)),
         Verb::Replay(options) => status(replay::run(&options).map_err(VerbError::Failed)),
+        Verb::Export(options) => status(export::run(&options).map_err(VerbError::Failed)),
         Verb::Agent(options) => status(agent::run(&options)),
         Verb::Man(options) => status(manual::man(&options).map_err(VerbError::Failed)),
         Verb::Completions(options) => status(manual::completions(&options).map_err(VerbError::Failed)),
@@ -56,12 +56,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints an error. Its reader may be gone, which is no error.
-fn say(what: impl Display) {
-    let _ = writeln!(std::io::stderr(), "krcu: {what}");
-}
-
-/// Becomes another program, or says why that one does not run.
+/// What another program gives, or why it does not run.
 fn other(verb: &OsStr, arguments: &[OsString]) -> ExitCode {
     let error = external::run(verb, arguments);
     say(format_args!("{:#}", anyhow::Error::from(error)));

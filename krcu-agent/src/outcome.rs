@@ -37,6 +37,8 @@ pub enum Incomplete {
     NoGoodbye,
     /// What came could not be written any more, or what came last not waited for.
     CutShort,
+    /// It has its end, but a part of the trace is not what was written.
+    Damaged,
 }
 
 impl Incomplete {
@@ -46,6 +48,9 @@ impl Incomplete {
         match self {
             Incomplete::NoGoodbye => {
                 "the trace ends without a goodbye: its recorder was killed or is still at work, and what came after is not known"
+            }
+            Incomplete::Damaged => {
+                "the trace is damaged: it is read up to the damage, and what came after is not known"
             }
             Incomplete::CutShort => {
                 "the trace is cut short: its recorder could not write, or not wait, any longer, and what came after is not known"

@@ -48,7 +48,23 @@ pub struct Finished {
     pub reporter: Option<Box<Reporter>>,
 }
 
-/// The replay, and the account of what it lacks.
+impl Finished {
+    /// Leaves open what depends on anything after the newest event, since nobody took what came.
+    pub fn leave_open(&mut self) {
+        let time = self.state.now();
+        let what = What::Gap(Gap {
+            reason: LossReason::NotInTrace,
+            events: 0,
+            from: time,
+            until: Time(u64::MAX),
+            scope: Scope::Everything,
+            programs: Vec::new(),
+        });
+        self.state.step(Event { time, task: Task(0), cpu: Cpu(0), what });
+    }
+}
+
+/// The replay, and the account of what is missing in it.
 #[derive(Debug)]
 pub struct Pipeline {
     state: State,

@@ -6,12 +6,14 @@ use clap::Args;
 use krcu_trace::Limits;
 
 use crate::{
+    anonymise::in_place,
     command,
     engine::{self, AttachOptions, Job, Keep, Until},
     error::VerbError,
     outcome::{EXIT_FAILED, Outcome, Policy},
     probe::{LoadOptions, STACKS},
     quantity,
+    say::say,
 };
 
 /// Writes a trace until the command has ended, the time is over, or a signal comes.
@@ -23,6 +25,9 @@ pub struct Options {
     /// How long to record; the default is until a signal comes
     #[arg(long, value_name = "TIME", value_parser = quantity::span, conflicts_with = "command")]
     pub duration: Option<Duration>,
+    /// When the run is over, leave out of the trace what says whose it is, as `krcu export --anonymise` does
+    #[arg(long)]
+    pub anonymise: bool,
     /// Begin a new file of the trace when one has this size; at least 4K, with K, M or G
     #[arg(long, value_name = "BYTES", value_parser = quantity::file_bytes)]
     pub rotate_bytes: Option<u64>,
@@ -87,14 +92,17 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
         keep: Keep::claim(None, Some(&options.output), limits)?,
         policy: Policy::default(),
     })?;
-    eprintln!("{}", summary(&outcome, options));
+    if options.anonymise {
+        in_place(&options.output)?;
+    }
+    say(summary(&outcome, options));
     Ok(if outcome.events_cut_short { EXIT_FAILED } else { outcome.command_status })
 }
 
 fn summary(outcome: &Outcome, options: &Options) -> String {
     let trace = options.output.display();
     format!(
-        "krcu: {} events in {trace}, {} lost: see `krcu replay {trace}`",
+        "{} events in {trace}, {} lost: see `krcu replay {trace}`",
         outcome.events,
         outcome.losses.total()
     )

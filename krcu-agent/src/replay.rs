@@ -9,16 +9,14 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
-use krcu_model::{
-    Event, State,
-    event::{Cpu, Losses, Task, What},
-};
+use krcu_model::{State, event::Losses};
 use krcu_report::verdicts;
-use krcu_trace::{How, Reader, meta::Run};
+use krcu_trace::{How, Reader, TraceError, meta::Run};
 
 use crate::{
     outcome::{EXIT_FLAGGED, Incomplete, Outcome},
     report::Format,
+    say::say,
     trace,
 };
 
@@ -48,9 +46,12 @@ const LONG_BYTES: u64 = 8 << 20;
 /// Runs `replay`. Returns the exit status.
 ///
 /// # Errors
-/// When the trace cannot be read to its end, or the report cannot be written.
+/// When nothing of the trace can be read, or the report cannot be written.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
-    let mut outcome = replay(&Reader::open(&options.trace)?)?;
+    let (mut outcome, damage) = replay(&Reader::open(&options.trace)?)?;
+    if let Some(damage) = damage {
+        say(format_args!("the trace is read up to here: {damage}"));
+    }
     outcome.policy.strict |= options.strict;
     outcome.policy.exit_flagged = options.exit_flagged.unwrap_or(outcome.policy.exit_flagged);
     let text = options.format.render(&outcome).context("cannot write the report in its format")?;
@@ -63,61 +64,55 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     Ok(outcome.exit_status())
 }
 
-/// The outcome of the run whose trace this is.
+/// The outcome of the run whose trace this is, and what of the trace is damaged.
 ///
-/// If a trace ends before its run did, it gets a gap that begins at the last moment of which everything is known. A
-/// verdict that depends on later events is inconclusive.
+/// A trace that ends before its run did, or that is damaged, has a gap from the moment up to which everything is
+/// accounted for: whatever could have come then, came or did not, and what depends on it is inconclusive.
 ///
 /// # Errors
-/// When the trace cannot be read to its end.
-pub fn replay(reader: &Reader) -> anyhow::Result<Outcome> {
+/// When not even the first event can be read.
+pub fn replay(reader: &Reader) -> anyhow::Result<(Outcome, Option<TraceError>)> {
     let meta = reader.meta();
     let watch = meta.watch()?;
     let mut state = State::new(watch.clone());
     let progress = progress(reader.bytes());
-    let mut events = reader.events();
-    let mut last = watch.attached;
+    let mut events = reader.salvage()?;
     let mut read = 0_u64;
     while let Some(event) = events.next() {
-        let event = event?;
-        last = last.max(event.time);
         state.step(event);
         read += 1;
         if read.is_multiple_of(1 << 16) {
-            progress.set_position(events.batches().bytes());
+            progress.set_position(events.bytes());
         }
     }
     progress.finish_and_clear();
-    let whole = meta.ended.as_ref().filter(|ended| ended.how != How::CutShort);
-    if let Some(ended) = whole {
-        return trace::outcome(meta, &ended.run, &state, verdicts(&state));
-    }
-    for gap in reader.unaccounted(watch.attached, state.gaps())? {
-        state.step(Event { time: last, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) });
-    }
-    let (incomplete, run) = match &meta.ended {
-        Some(ended) => (Incomplete::CutShort, ended.run.clone()),
+    let last = events.last_time();
+    let damage = events.into_damage();
+    let incomplete = match meta.ended.as_ref().map(|ended| ended.how) {
+        None => Some(Incomplete::NoGoodbye),
+        Some(How::CutShort) => Some(Incomplete::CutShort),
+        Some(_) => damage.is_some().then_some(Incomplete::Damaged),
+    };
+    let run = match &meta.ended {
+        Some(ended) => ended.run.clone(),
         None => {
             let probes = meta.probes.iter().filter(|probe| probe.offer == "offered").count();
             let duration_ns = last.since(watch.attached);
             let probes = probes as u64;
-            let known = reader.accounted()?.unwrap_or_default();
+            let known = reader.accounted().0.unwrap_or_default();
             let lost = Losses {
                 ring_full: known.lost,
                 probe_missed: known.missed,
                 map_full: known.map_full,
                 destroys: 0,
             };
-            (
-                Incomplete::NoGoodbye,
-                Run { probes, duration_ns, lost, exit_flagged: EXIT_FLAGGED, ..Run::default() },
-            )
+            Run { probes, duration_ns, lost, exit_flagged: EXIT_FLAGGED, ..Run::default() }
         }
     };
     let mut outcome = trace::outcome(meta, &run, &state, verdicts(&state))?;
-    outcome.events_cut_short |= incomplete == Incomplete::CutShort;
-    outcome.incomplete = Some(incomplete);
-    Ok(outcome)
+    outcome.events_cut_short |= incomplete == Some(Incomplete::CutShort);
+    outcome.incomplete = incomplete;
+    Ok((outcome, damage))
 }
 
 /// A progress bar for a long trace, if this is a terminal.

@@ -5,10 +5,12 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
 use krcu_agent::{
+    anonymise::{Numbers, TASK, anonymise, in_place},
     outcome::{Incomplete, Outcome, Policy},
     replay::replay,
     report::Format,
@@ -20,7 +22,7 @@ use krcu_model::{
     event::{Losses, Time, What},
     script::{self, Script},
 };
-use krcu_report::verdicts;
+use krcu_report::{FlatVerdict, verdicts};
 use krcu_trace::{
     Accounted, FORMAT, How, Limits, Meta, Reader, Writer,
     meta::{Account, Clock, Kernel, Seen},
@@ -98,7 +100,7 @@ fn written(name: &str, script: &Script, then: impl FnOnce(Writer)) -> Folder {
 }
 
 fn replayed(folder: &Folder) -> Outcome {
-    replay(&Reader::open(&folder.0).unwrap()).unwrap()
+    replay(&Reader::open(&folder.0).unwrap()).unwrap().0
 }
 
 #[test]
@@ -142,7 +144,7 @@ fn every_golden_run_prints_the_same_after_a_trace() {
         let reader = Reader::open(&trace.0).unwrap();
         let events: Vec<_> = reader.events().map(Result::unwrap).collect();
         assert_eq!(events, script.events, "{name}: the events of the trace");
-        let json = Format::Json.render(&replay(&reader).unwrap()).unwrap();
+        let json = Format::Json.render(&replay(&reader).unwrap().0).unwrap();
         assert_eq!(json, Format::Json.render(&live).unwrap(), "{name}: the report");
         let verdicts: String = json
             .lines()
@@ -214,4 +216,125 @@ fn a_trace_that_is_cut_short_says_so_and_fails() {
     let outcome = replayed(&trace);
     assert_eq!(outcome.incomplete, Some(Incomplete::CutShort));
     assert_eq!(outcome.exit_status(), 1);
+}
+
+#[test]
+fn a_damaged_end_takes_nothing_from_what_was_written_before_it() {
+    let script = two();
+    let live = live(&script);
+    // The last bytes of a file are turned over, as a power cut leaves them.
+    let damage = |trace: &Folder, file: &str, bytes: usize| {
+        let path = trace.0.join(file);
+        let mut content = fs::read(&path).unwrap();
+        let begin = content.len().saturating_sub(bytes);
+        content[begin..].iter_mut().for_each(|byte| *byte = !*byte);
+        fs::write(&path, content).unwrap();
+    };
+    let ended = |writer: Writer| writer.finish(How::Exit, Time(u64::MAX), trace::run(&live)).unwrap();
+    let killed = |mut writer: Writer| {
+        let at = Time(1);
+        writer.account(Accounted { at, ..Accounted::default() });
+        writer.account(Accounted { at: Time(u64::MAX - 1), ..Accounted::default() });
+    };
+    type Case<'a> = (&'a str, usize, &'a dyn Fn(Writer), Incomplete);
+    let cases: [Case<'_>; 5] = [
+        ("events-00000.arrows", 2000, &ended, Incomplete::Damaged),
+        ("events-00000.index", 20, &ended, Incomplete::Damaged),
+        ("events-00000.arrows", 2000, &killed, Incomplete::NoGoodbye),
+        ("events-00000.index", 20, &killed, Incomplete::NoGoodbye),
+        ("accounted", 20, &killed, Incomplete::NoGoodbye),
+    ];
+    for (place, (file, bytes, then, incomplete)) in cases.into_iter().enumerate() {
+        let trace = written(&format!("damaged-{place}"), &script, then);
+        damage(&trace, file, bytes);
+        let (outcome, damage) = replay(&Reader::open(&trace.0).unwrap()).unwrap();
+        let damage = damage.unwrap().to_string();
+        assert!(damage.contains(file), "{place}: {damage}");
+        assert_eq!(outcome.incomplete, Some(incomplete), "{place}");
+        let most = script.events.len() as u64;
+        assert!((1..=most).contains(&outcome.events), "{place}: {} of {most} events", outcome.events);
+        // What is decided is decided as the run did. The only account that can be read vouches for nothing.
+        let words: Vec<&str> = outcome.verdicts.iter().map(|verdict| verdict.verdict.word()).collect();
+        for (word, told) in words.iter().zip(&live.verdicts) {
+            assert!(*word == told.verdict.word() || *word == "inconclusive", "{place}: {words:?}");
+        }
+        assert!(
+            file != "accounted" || words.iter().all(|word| *word == "inconclusive"),
+            "{place}: {words:?}"
+        );
+        assert_ne!(outcome.exit_status(), 0, "{place}");
+        let text = Format::Text.render(&outcome).unwrap();
+        assert!(text.contains("what came after is not known"), "{place}: {text}");
+    }
+    // What cannot be read at all is an error, whatever its end says.
+    let trace = written("damaged-first", &script, ended);
+    damage(&trace, "events-00000.arrows", usize::MAX);
+    assert!(replay(&Reader::open(&trace.0).unwrap()).is_err());
+}
+
+/// Everything that a trace of this folder has in its files.
+fn bytes(folder: &Path) -> Vec<u8> {
+    fs::read_dir(folder).unwrap().flat_map(|entry| fs::read(entry.unwrap().path()).unwrap()).collect()
+}
+
+#[test]
+fn an_anonymous_trace_has_the_verdicts_of_its_original_after_the_same_renaming() {
+    for (name, script, _) in golden() {
+        let live = live_of(&script.replay());
+        let trace = written(&format!("named-{name}"), &script, |writer| {
+            writer.finish(How::Exit, Time(u64::MAX), trace::run(&live)).unwrap();
+        });
+        let to = Folder(trace.0.with_extension("anonymous"));
+        drop(fs::remove_dir_all(&to.0));
+        anonymise(&trace.0, &to.0).unwrap();
+        // The renaming, of the events of the original.
+        let numbers = Numbers::of(script.events.iter().cloned());
+        let mut renamed = State::new(script.watch.clone());
+        script.events.iter().for_each(|event| renamed.step(numbers.renumbered(event.clone())));
+        let renamed = Format::Json.render(&live_of(&renamed)).unwrap();
+        let anonymous = Format::Json.render(&replayed(&to)).unwrap();
+        assert_eq!(anonymous, renamed, "{name}");
+        // Apart from the names of tasks it is what the run said.
+        let mut told: Vec<FlatVerdict> = live.verdicts.clone();
+        for verdict in &mut told {
+            let comm = &mut verdict.destroyed_by.comm;
+            if !comm.is_empty() {
+                TASK.clone_into(comm);
+            }
+            if let Some(lucky) = verdict.lucky_barrier.as_mut().filter(|lucky| !lucky.comm.is_empty()) {
+                TASK.clone_into(&mut lucky.comm);
+            }
+        }
+        assert_eq!(replayed(&to).verdicts, told, "{name}");
+    }
+}
+
+#[test]
+fn an_anonymous_trace_names_nobody_and_no_address() {
+    let script = two();
+    let live = live(&script);
+    let trace = written("secret", &script, |writer| {
+        writer.finish(How::Exit, Time(u64::MAX), trace::run(&live)).unwrap();
+    });
+    let mut meta = Meta::load(&trace.0).unwrap();
+    meta.kernel.host = Some("my-host".to_owned());
+    meta.kernel.boot_id = Some("my-boot".to_owned());
+    meta.command = vec!["my-command".to_owned()];
+    meta.store(&trace.0).unwrap();
+    in_place(&trace.0).unwrap();
+    let all = String::from_utf8_lossy(&bytes(&trace.0)).into_owned();
+    for word in ["my-host", "my-boot", "my-command", "secret"] {
+        assert!(!all.contains(word), "{word}");
+    }
+    for event in Reader::open(&trace.0).unwrap().events() {
+        let line = script::line(&event.unwrap());
+        assert!(!line.contains("ffff") && !line.contains("rmmod"), "{line}");
+    }
+    // Only the owner can read a trace.
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(&trace.0), 0o700);
+    for entry in fs::read_dir(&trace.0).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
 }

@@ -4,7 +4,7 @@ mod run;
 
 use krcu_common::BarrierKind::{Kvfree, Rcu};
 use krcu_common::FreePath;
-use krcu_model::{VerdictKind, reason::Reason};
+use krcu_model::{VerdictKind, event::Cpu, reason::Reason};
 use run::{CACHE, EXIT, Run};
 
 /// Calls of the cache's module, of another module, and of the kernel's own.
@@ -100,4 +100,25 @@ fn an_rcu_barrier_that_flush_rcu_work_calls_is_luck_and_any_other_is_meant() {
     assert_eq!(destroyed(own), (VerdictKind::Clean, vec![], None));
     let unknown = ran().then(EXIT, what(UNKNOWN)).then(EXIT, end());
     assert_eq!(destroyed(unknown).0, VerdictKind::Unordered);
+}
+
+#[test]
+fn the_barrier_inside_a_destroy_is_seen_on_a_machine_of_any_size() {
+    use VerdictKind::{Unordered, Waited};
+    // Where the barrier is inlined, it is known by its two flushed works for each possible CPU.
+    for cpus in [1_u16, 64, 65, 128, 129, 256, 1024] {
+        let last = Cpu(cpus - 1);
+        let kind = |works: u32| {
+            let run = Run::on(cpus).created(CACHE).queued_on(last, 0..3).destroy_begin();
+            let verdict = run.freed(0..3, FreePath::Sheaf).look(works).emptied().verdict();
+            (verdict.decision.kind, verdict.evidence.deferred.queued_ever)
+        };
+        assert_eq!(kind(2 * u32::from(cpus)), (Waited, 3), "{cpus}");
+        assert_eq!(kind(2 * u32::from(cpus) - 1), (Unordered, 3), "{cpus}");
+        // What is left names the CPU that queued it.
+        let left =
+            Run::on(cpus).created(CACHE).queued_on(last, 0..3).destroy_begin().look(0).left(3).verdict();
+        let counts = left.evidence.deferred.cpus;
+        assert_eq!(counts.iter().map(|count| (count.cpu, count.objects)).collect::<Vec<_>>(), [(last, 3)]);
+    }
 }

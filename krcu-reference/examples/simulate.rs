@@ -12,7 +12,9 @@ use krcu_model::{
 };
 use krcu_reference::{
     approach::{self, Approach, row_name},
-    simulate::{Action, CacheSpec, Caller, Input, Measured, Scenario, Workload, simulate, simulate_watched},
+    simulate::{
+        Action, Budget, CacheSpec, Caller, Input, Measured, Scenario, Workload, simulate, simulate_watched,
+    },
 };
 
 const OBJECTS: u64 = 100_000;
@@ -85,7 +87,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             Input::assumed(200, "this benchmark"),
         )
     };
-    let scenario = Scenario { workload: &workload, measured: &measured, seed: 1 };
+    let scenario =
+        Scenario { workload: &workload, measured: &measured, seed: 1, budget: Budget::events(u64::MAX) };
     println!(
         "{OBJECTS} objects queued, {DESTROYS} destroys, {CPUS} CPUs, one core; peer: the same events through State::step"
     );

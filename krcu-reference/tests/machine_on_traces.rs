@@ -16,7 +16,7 @@ use krcu_model::{
 use krcu_reference::{
     approach::{self, row_name},
     machine::CacheIndex,
-    simulate::{Action, CacheSpec, Caller, Input, Measured, Scenario, Splat, Workload, simulate},
+    simulate::{Action, Budget, CacheSpec, Caller, Input, Measured, Scenario, Splat, Workload, simulate},
 };
 
 /// A trace, the row of its kernel, the number of objects that its module leaks from its one leaking cache (by
@@ -97,7 +97,12 @@ fn the_machine_comes_to_what_the_kernel_said() {
                 .join(format!("../krcu-model/tests/traces/{series}-{trace}.script"));
             let script = script::read(&fs::read_to_string(path).unwrap()).unwrap();
             let (workload, measured, found_empty) = asked(&script, *leaks);
-            let scenario = Scenario { workload: &workload, measured: &measured, seed: 1 };
+            let scenario = Scenario {
+                workload: &workload,
+                measured: &measured,
+                seed: 1,
+                budget: Budget::events(1 << 24),
+            };
             let outcome = simulate(row.as_ref(), &scenario).unwrap();
             let came: Vec<(bool, u64)> =
                 outcome.rows.iter().map(|row| (row.is_unsafe, row.waited_for_own)).collect();

@@ -9,8 +9,8 @@ use krcu_reference::{
     approach::{self, Approach, row_name},
     machine::CacheIndex,
     simulate::{
-        Action, CacheSpec, Caller, Input, InputKind, Measured, Origin, Outcome, Pair, Scenario, Splat, Wait,
-        Workload, WorkloadError, back_test, simulate,
+        Action, Budget, CacheSpec, Caller, Input, InputKind, Measured, Origin, Outcome, Pair, Scenario,
+        Splat, Wait, Workload, WorkloadError, back_test, simulate,
     },
 };
 
@@ -21,6 +21,7 @@ const A: CacheIndex = CacheIndex(0);
 const B: CacheIndex = CacheIndex(1);
 const BYTES: u32 = 64;
 const SLAB: u32 = 4;
+const MOST: Budget<'static> = Budget::events(1 << 24);
 
 fn constants() -> Measured {
     Measured {
@@ -38,7 +39,7 @@ fn row_of(name: &str) -> Box<dyn Approach> {
 
 #[expect(clippy::unwrap_used, reason = "a case whose workload is refused tests nothing")]
 fn run_with(name: &str, workload: &Workload, measured: &Measured) -> Outcome {
-    simulate(row_of(name).as_ref(), &Scenario { workload, measured, seed: 1 }).unwrap()
+    simulate(row_of(name).as_ref(), &Scenario { workload, measured, seed: 1, budget: MOST }).unwrap()
 }
 
 fn run(name: &str, workload: &Workload) -> Outcome {
@@ -526,7 +527,11 @@ fn the_same_seed_gives_the_same_rows_and_another_seed_others() {
     let (workload, measured) = (busy(), scattered());
     for approach in approach::all() {
         let outcome = |seed| {
-            simulate(approach.as_ref(), &Scenario { workload: &workload, measured: &measured, seed }).unwrap()
+            simulate(
+                approach.as_ref(),
+                &Scenario { workload: &workload, measured: &measured, seed, budget: MOST },
+            )
+            .unwrap()
         };
         let name = row_name(approach.as_ref());
         assert_eq!(outcome(7), outcome(7), "{name}");
@@ -540,7 +545,7 @@ fn what_no_approach_breaks_for_the_checker_no_run_breaks() {
     for approach in approach::all() {
         let name = row_name(approach.as_ref());
         for seed in 0..5 {
-            let scenario = Scenario { workload: &workload, measured: &measured, seed };
+            let scenario = Scenario { workload: &workload, measured: &measured, seed, budget: MOST };
             let outcome = simulate(approach.as_ref(), &scenario).unwrap();
             for violation in &outcome.violations {
                 let is_known = approach.breaks().iter().any(|(promise, _)| *promise == violation.promise);
@@ -628,7 +633,8 @@ fn a_hundred_thousand_objects_and_a_hundred_destroys_are_no_more_work_each() {
 fn a_workload_that_names_what_it_does_not_have_is_refused() {
     let refused = |workload: &Workload| {
         let (approach, measured) = (row_of("counted"), constants());
-        simulate(approach.as_ref(), &Scenario { workload, measured: &measured, seed: 0 }).unwrap_err()
+        simulate(approach.as_ref(), &Scenario { workload, measured: &measured, seed: 0, budget: MOST })
+            .unwrap_err()
     };
     assert_eq!(refused(&Workload::new(0)), WorkloadError::NoCpu);
     let mut workload = Workload::new(1);

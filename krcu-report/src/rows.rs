@@ -156,7 +156,7 @@ pub struct SinkRow {
     pub state: SinkState,
     /// How much it did not get because it was slow.
     pub dropped: u64,
-    /// One sentence, if it does not work.
+    /// One sentence, if it does not work, or not as it should.
     pub why: Option<String>,
 }
 

@@ -5,7 +5,7 @@
 //! without a goodbye, what is unknown comes after the moment of the last line.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Write as _},
     path::Path,
 };
@@ -51,30 +51,36 @@ impl Accounted {
 
     /// Appends it to the file.
     pub(crate) fn append(&self, folder: &Path) -> io::Result<()> {
-        let mut file = OpenOptions::new().create(true).append(true).open(folder.join(FILE))?;
+        let mut file = crate::private::file().create(true).append(true).open(folder.join(FILE))?;
         file.write_all(self.line().as_bytes())
     }
 
-    /// The last whole line; none if the recorder did not write one.
-    pub(crate) fn last(folder: &Path) -> Result<Option<Accounted>, TraceError> {
+    /// The last whole line before the first damage, if there is one; and that damage. Each line counts from the
+    /// beginning, so that an earlier one is right too, and vouches for less.
+    pub(crate) fn last(folder: &Path) -> (Option<Accounted>, Option<TraceError>) {
         let path = folder.join(FILE);
         let mut file = match File::open(&path) {
             Ok(file) => io::BufReader::new(file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Reason::Io(error).of(&path)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return (None, None),
+            Err(error) => return (None, Some(Reason::Io(error).of(&path))),
         };
         let mut last = None;
         for line in 0.. {
             let mut bytes = Vec::with_capacity(LINE_BYTES);
-            let place = Place { batch: Some(line), row: None };
             let read = file.by_ref().take(LINE_BYTES as u64).read_to_end(&mut bytes);
-            read.map_err(|error| Reason::Io(error).at(&path, place))?;
-            if bytes.len() < LINE_BYTES {
-                break;
+            let accounted = match read {
+                Ok(_) if bytes.len() < LINE_BYTES => break,
+                Ok(_) => Accounted::parse(&bytes).ok_or(Reason::Text("a line is not what was written")),
+                Err(error) => Err(Reason::Io(error)),
+            };
+            match accounted {
+                Ok(accounted) => last = Some(accounted),
+                Err(reason) => {
+                    let place = Place { batch: Some(line), row: None };
+                    return (last, Some(reason.at(&path, place)));
+                }
             }
-            let accounted = Accounted::parse(&bytes).ok_or(Reason::Text("a line is not what was written"));
-            last = Some(accounted.map_err(|reason| reason.at(&path, place))?);
         }
-        Ok(last)
+        (last, None)
     }
 }

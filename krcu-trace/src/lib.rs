@@ -22,7 +22,9 @@ mod guard;
 mod index;
 mod layout;
 pub mod meta;
+pub mod private;
 mod reader;
+mod salvage;
 pub mod schema;
 mod segment;
 mod writer;
@@ -32,6 +34,7 @@ pub use decode::Batch;
 pub use error::{Place, Reason, TraceError};
 pub use meta::{End, How, Meta};
 pub use reader::{Batches, Events, Reader};
+pub use salvage::Salvage;
 pub use writer::{CutShort, Limits, Writer};
 
 /// Version of the folder's layout and of the columns. It changes when a reader of the previous version would

@@ -229,7 +229,7 @@ impl Meta {
     /// When it cannot be written. Then the old one is still there.
     pub fn store(&self, folder: &Path) -> io::Result<()> {
         let new = folder.join(format!("{FILE}.new"));
-        let mut file = File::create(&new)?;
+        let mut file = crate::private::file().create(true).truncate(true).open(&new)?;
         file.write_all(self.text()?.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, folder.join(FILE))

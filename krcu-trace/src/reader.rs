@@ -14,10 +14,7 @@ use std::{
 use arrow_buffer::Buffer;
 use arrow_ipc::{convert::try_schema_from_ipc_buffer, reader::StreamDecoder};
 use arrow_schema::Schema;
-use krcu_model::{
-    Event,
-    event::{Gap, LossReason, Scope, Time},
-};
+use krcu_model::Event;
 
 use crate::{
     Accounted, Batch, FORMAT, Meta, Place, Reason, TraceError,
@@ -96,43 +93,11 @@ impl Reader {
         (0..self.segments).map(|segment| self.folder.join(stream_name(segment))).collect()
     }
 
-    /// The last moment at which the recorder knew all losses, if it noted one. In a trace with an end,
-    /// [`Meta::ended`] has the losses.
-    ///
-    /// # Errors
-    /// When a line of that file was changed.
-    pub fn accounted(&self) -> Result<Option<Accounted>, TraceError> {
+    /// The last moment at which the recorder knew all losses, if it noted one, and what is damaged behind it.
+    /// In a trace with an end, [`Meta::ended`] has the losses.
+    #[must_use]
+    pub fn accounted(&self) -> (Option<Accounted>, Option<TraceError>) {
         Accounted::last(&self.folder)
-    }
-
-    /// What a trace that ends before its run does not know: the losses before the last account that none of
-    /// its own gaps (`told`) covers, and everything after that account.
-    ///
-    /// # Errors
-    /// Those of [`Reader::accounted`].
-    pub fn unaccounted(&self, attached: Time, told: &[Gap]) -> Result<Vec<Gap>, TraceError> {
-        let nothing = Accounted { at: attached, ..Accounted::default() };
-        let accounted = self.accounted()?.unwrap_or(nothing);
-        let in_gaps =
-            |reason| -> u64 { told.iter().filter(|gap| gap.reason == reason).map(|gap| gap.events).sum() };
-        let gap = |reason, events, from, until| Gap {
-            reason,
-            events,
-            from,
-            until,
-            scope: Scope::Everything,
-            programs: Vec::new(),
-        };
-        let counts = [
-            (LossReason::RingFull, accounted.lost),
-            (LossReason::ProbeMissed, accounted.missed),
-            (LossReason::MapFull, accounted.map_full),
-        ];
-        let before = counts
-            .map(|(reason, all)| gap(reason, all.saturating_sub(in_gaps(reason)), attached, accounted.at));
-        let mut gaps: Vec<Gap> = before.into_iter().filter(|gap| gap.events > 0).collect();
-        gaps.push(gap(LossReason::NotInTrace, 0, accounted.at, Time(u64::MAX)));
-        Ok(gaps)
     }
 
     /// Every batch, in order.

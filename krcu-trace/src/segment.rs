@@ -61,7 +61,9 @@ impl fmt::Debug for SegmentWriter {
 impl SegmentWriter {
     /// Creates both files, with the schema in them.
     pub(crate) fn create(folder: &Path, belongs: &Belongs) -> io::Result<SegmentWriter> {
-        let new = |name: String| -> io::Result<File> { File::create_new(PathBuf::from(folder).join(name)) };
+        let new = |name: String| -> io::Result<File> {
+            crate::private::file().create_new(true).open(PathBuf::from(folder).join(name))
+        };
         let schema = schema::of_segment(belongs);
         // The batch of a quiet second is small but has some seventy buffers, so most of it would be padding.
         let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)

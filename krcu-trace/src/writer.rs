@@ -90,7 +90,7 @@ impl Writer {
     /// # Errors
     /// When it cannot be created, or is not empty.
     pub fn create(folder: &Path, meta: Meta, limits: Limits) -> io::Result<Writer> {
-        match fs::create_dir(folder) {
+        match crate::private::folder(folder) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 if fs::read_dir(folder)?.next().is_some() {
                     return Err(io::Error::new(

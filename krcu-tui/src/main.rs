@@ -6,6 +6,7 @@ use std::{
 };
 
 use clap::Parser as _;
+use krcu_report::words::shown_lines;
 use krcu_tui::{cli::Cli, manual, run};
 
 fn main() -> ExitCode {
@@ -18,7 +19,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // An error here cannot be shown to anybody.
-            let _ = writeln!(stderr(), "krcu tui: {error:#}");
+            let _ = writeln!(stderr(), "krcu tui: {}", shown_lines(&format!("{error:#}")));
             ExitCode::FAILURE
         }
     }

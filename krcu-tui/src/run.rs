@@ -8,6 +8,7 @@ use std::{
 
 use anyhow::Context as _;
 use crossterm::event::{self, Event, MouseButton, MouseEvent, MouseEventKind};
+use krcu_report::words::shown_lines;
 
 use crate::{
     cli::Cli,
@@ -50,7 +51,8 @@ pub fn run(cli: &Cli) -> anyhow::Result<()> {
     done?;
     if let Some(ReplayStatus { name, error: Some(error), .. }) = &app.replay {
         // The screen had room for a part of the message only.
-        let _ = writeln!(stderr(), "krcu tui: {name} cannot be read to its end: {error}");
+        let words = format!("{name} cannot be read to its end: {error}");
+        let _ = writeln!(stderr(), "krcu tui: {}", shown_lines(&words));
     }
     Ok(())
 }

@@ -1,19 +1,35 @@
 //! What if: simulates what each approach would have cost a destroy, from the agent's question.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 
 use krcu_model::event::Cpu;
 use krcu_reference::{
-    approach::{self, Approach},
+    approach::{self, Approach, row_name},
     machine::CacheIndex,
     simulate::{
-        Action, CacheSpec, Caller, Input, InputKind, InputUse, Measured, Row, Scenario, Workload, simulate,
+        Action, Budget, CacheSpec, Caller, Input, InputKind, InputUse, Measured, Row, Scenario, Workload,
+        simulate,
     },
 };
 use krcu_report::Question;
 
 /// The seed of all draws: the same question has the same answer.
 const SEED: u64 = 1;
+/// How many events the simulation of one approach may take: the largest question needs less than a tenth.
+const MOST_EVENTS: u64 = 1 << 24;
+/// How long the simulation of all approaches may take.
+const MOST_TIME: Duration = Duration::from_secs(10);
+/// The most leaked objects that are simulated: an agent asks for no more.
+const MOST_LEAKED: u64 = 1 << 13;
 /// Bytes of a slab, which the events do not say: one page.
 const SLAB_BYTES: u32 = 4096;
 /// The assumed size of an object whose size is unknown.
@@ -45,18 +61,53 @@ pub struct WhatIfRow {
     pub bystander_wait_ns: u64,
 }
 
-/// Simulates every approach. This may take a second.
+/// Simulates in a thread. Only the newest question is answered: the next question ends the simulation before
+/// it, and so does dropping this.
+#[derive(Debug, Default)]
+pub struct Simulator {
+    is_over: Arc<AtomicBool>,
+}
+
+impl Simulator {
+    /// Answers a question, unless another one comes before that.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn ask(&mut self, question: Question, tell: impl FnOnce(WhatIf) + Send + 'static) -> io::Result<()> {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.is_over = Arc::default();
+        let is_over = Arc::clone(&self.is_over);
+        let simulate = move || {
+            let begin = Instant::now();
+            let is_cancelled = || is_over.load(Ordering::Relaxed);
+            let answer = answer(&question, &|| is_cancelled() || begin.elapsed() > MOST_TIME);
+            if !is_cancelled() {
+                tell(answer);
+            }
+        };
+        thread::Builder::new().name("what-if".to_owned()).spawn(simulate).map(|_| ())
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Simulates every approach, until the time is over.
 #[must_use]
-pub fn answer(question: &Question) -> WhatIf {
+pub fn answer(question: &Question, is_over: &(dyn Fn() -> bool + Sync)) -> WhatIf {
     let mut answer = WhatIf { question: question.clone(), ..WhatIf::default() };
     let (workload, measured) = (workload(question), measured(question));
-    let scenario = Scenario { workload: &workload, measured: &measured, seed: SEED };
+    let budget = Budget { events: MOST_EVENTS, is_over };
+    let scenario = Scenario { workload: &workload, measured: &measured, seed: SEED, budget };
     let mut inputs = BTreeMap::new();
     for approach in approach::all() {
         let place = question.destroys.len().saturating_sub(1);
         match row(approach.as_ref(), &scenario, place, &mut inputs) {
             Ok(row) => answer.rows.extend(row),
-            Err(refused) => answer.refused = Some(refused),
+            Err(refused) => answer.refused = Some(format!("{}: {refused}", row_name(approach.as_ref()))),
         }
     }
     answer.inputs = inputs.into_values().collect();
@@ -88,7 +139,7 @@ fn workload(question: &Question) -> Workload {
     for free in &question.deferred {
         workload.at(free.0, Action::deferred(free.3, Some(CacheIndex(free.2)), Cpu(free.1)));
     }
-    for _ in 0..question.leaked {
+    for _ in 0..question.leaked.min(MOST_LEAKED) {
         workload.at(0, Action::Leak { cache: CacheIndex(0) });
     }
     for at_ns in &question.bystanders_ns {

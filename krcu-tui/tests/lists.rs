@@ -7,7 +7,7 @@ use common::{
     draw, text, theme,
     watch::{SECOND, Watch, accusation, answer, barrier, cache, verdict},
 };
-use krcu_report::{BarrierCall, BarrierRow, Detail, Hello, Histogram, Report, WaitKind};
+use krcu_report::{BarrierCall, BarrierRow, Detail, Hello, Histogram, Report, WaitKind, words::is_hidden};
 use krcu_tui::{
     connection::Notice,
     keys::{Action, Key},
@@ -360,4 +360,26 @@ fn headings_can_be_pointed_at_where_they_sort_what_is_shown() {
     assert!(!is_heading(&mut watch), "the overview's caches are in an order of their own");
     watch.press(&[Key::Char('2')]);
     assert!(is_heading(&mut watch));
+}
+
+#[test]
+fn no_name_reaches_the_terminal_as_it_is() {
+    const NAME: &str = "my_cache\u{1b}[2J\n\u{202e}\u{2066}\u{200b}x";
+    let mut watch = Watch::new(1, 1);
+    watch.all.caches[0].name = NAME.to_owned();
+    for row in &mut watch.all.verdicts {
+        row.verdict.cache = NAME.to_owned();
+        row.verdict.module = Some(NAME.to_owned());
+        row.verdict.notes = vec![NAME.to_owned()];
+        row.verdict.destroyed_by.comm = NAME.to_owned();
+    }
+    for screen in ['1', '2', '4'] {
+        watch.press(&[Key::Char(screen)]);
+        let shown = watch.shown(160);
+        assert!(shown.chars().all(|letter| letter == '\n' || !is_hidden(letter)), "{shown:?}");
+        assert!(shown.contains("my_cache\u{fffd}[2J\u{fffd}\u{fffd}\u{fffd}\u{fffd}x"), "{shown}");
+    }
+    // What is typed is shown too.
+    watch.press(&[Key::Char('2'), Key::Char('/'), Key::Char('\u{202e}')]);
+    assert!(!watch.shown(160).contains('\u{202e}'));
 }

@@ -1,11 +1,25 @@
 //! What other approaches would have cost a destroy: from a golden trace's question, by what each approach
 //! does.
 
-use std::{fs, path::Path};
+mod common;
 
-use krcu_model::{State, script};
-use krcu_report::Reporter;
-use krcu_tui::what_if;
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        atomic::{AtomicU64, Ordering},
+        mpsc,
+    },
+};
+
+use common::watch::Watch;
+use krcu_model::{State, event::DeferredBy, script};
+use krcu_report::{AskedCache, AskedDestroy, DeferredFree, Question, Reporter};
+use krcu_tui::{
+    connection::Notice,
+    keys::Key,
+    what_if::{self, Simulator},
+};
 
 #[test]
 fn what_else_a_destroy_would_have_cost_follows_from_what_an_approach_does() {
@@ -16,7 +30,7 @@ fn what_else_a_destroy_would_have_cost_follows_from_what_an_approach_does() {
         reporter.see(&event, &state);
         state.step(event);
     }
-    let answer = what_if::answer(&reporter.question(&state, 0).unwrap());
+    let answer = what_if::answer(&reporter.question(&state, 0).unwrap(), &|| false);
     let asked = &answer.question;
     assert_eq!((asked.own_objects, asked.other_objects, asked.own_left_out), (777, 0, 0));
     assert_eq!((asked.cache.as_str(), &answer.refused), ("krcu_pending", &None));
@@ -28,4 +42,62 @@ fn what_else_a_destroy_would_have_cost_follows_from_what_an_approach_does() {
     assert_eq!((before.caller_wait_ns, before.waited_for_own), (Some(0), 0));
     assert_eq!(since.waited_for_own, 777);
     assert!(since.caller_wait_ns.is_some_and(|wait_ns| wait_ns > 0));
+}
+
+/// A question about one destroy, with an object on the first and on the last CPU.
+fn question(cpus: u16) -> Question {
+    Question {
+        cpus,
+        caches: vec![AskedCache::default()],
+        deferred: [0, cpus - 1].map(|cpu| DeferredFree(0, cpu, 0, DeferredBy::Head)).to_vec(),
+        destroys: vec![AskedDestroy { at_ns: 1_000_000, cache: 0, caller: 0 }],
+        grace_ns: vec![10_000_000],
+        ..Question::default()
+    }
+}
+
+#[test]
+fn a_machine_of_any_size_has_a_screen() {
+    let screen = |cpus| {
+        let answer = what_if::answer(&question(cpus), &|| false);
+        assert_eq!(answer.refused, None);
+        let mut watch = Watch::new(1, 1);
+        watch.press(&[Key::Char('4'), Key::Char('w')]);
+        watch.app.take(Notice::Answer(Box::new(answer)), 0);
+        watch.shown(160)
+    };
+    // A CPU that has nothing queued costs nothing. The reference's own tests have larger machines.
+    let small = screen(2);
+    for cpus in [64, 65, 128, 129] {
+        assert_eq!(screen(cpus), small, "{cpus}");
+    }
+    for screen in [small, screen(1)] {
+        assert!(screen.contains("kfree-rcu-barrier (no mutex)"), "{screen}");
+    }
+}
+
+#[test]
+fn a_simulation_that_may_take_no_more_time_says_that_it_gave_up() {
+    // The last grace period ends at 2^64: nobody's wait ends.
+    let endless = Question { grace_ns: vec![u64::MAX], ..question(2) };
+    let asked = AtomicU64::new(0);
+    let is_over = || asked.fetch_add(1, Ordering::Relaxed) > 1000;
+    for answer in [what_if::answer(&endless, &is_over), what_if::answer(&question(129), &|| true)] {
+        let refused = answer.refused.unwrap();
+        assert!(refused.contains(": gave up after "), "{refused}");
+    }
+}
+
+#[test]
+fn the_next_question_ends_the_simulation_before_it() {
+    let (tell, told) = mpsc::channel();
+    let mut simulator = Simulator::default();
+    // Thousands of millions of grace periods, before the first object may be freed.
+    let busy = Question { grace_ns: vec![1], between_grace_ns: vec![1], ..question(2) };
+    for (place, question) in [busy, question(2)].into_iter().enumerate() {
+        let tell = tell.clone();
+        simulator.ask(question, move |answer| tell.send((place, answer)).unwrap()).unwrap();
+    }
+    drop(tell);
+    assert_eq!(told.iter().map(|(place, _)| place).collect::<Vec<_>>(), [1]);
 }

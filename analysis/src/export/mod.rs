@@ -20,5 +20,6 @@ pub fn export(trace: &Path, kind: ExportKind, output: &Path) -> Result<()> {
         ExportKind::Parquet => dataset::parquet(&loaded, output),
         ExportKind::Csv => dataset::csv(&loaded, output),
         ExportKind::Perfetto => perfetto::write(&loaded, output),
-    }
+    }?;
+    loaded.is_whole()
 }

@@ -79,6 +79,9 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
     if let Some(ending) = ending.filter(|ending| ending.starts_with("no goodbye")) {
         warnings.push(format!("This trace ends with {ending}."));
     }
+    if let Some(damage) = &loaded.damage {
+        warnings.push(format!("This trace is damaged, and what came after that is not known: {damage}."));
+    }
     warnings
 }
 

@@ -24,7 +24,7 @@ pub fn write(trace: &Path, output: Option<&Path>, together: u64) -> Result<()> {
     let path = output.map_or_else(|| beside(trace), Path::to_owned);
     fs::write(&path, page.html()).with_context(|| format!("{} cannot be written", path.display()))?;
     println!("{}", path.display());
-    Ok(())
+    loaded.is_whole()
 }
 
 /// The file of the trace's name in the present folder.

@@ -2,6 +2,7 @@
 //!
 //! maud escapes every text. Its templates are Rust, so the compiler checks them, and charts and tables are functions within them.
 
+use krcu_report::words::is_hidden;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use super::charts::{self, Bar, Class, NARROW, Outstanding, Size, WIDE};
@@ -67,7 +68,7 @@ pub(super) struct Table {
 }
 
 impl Page {
-    /// The file. A control character is not allowed in one, and none says anything.
+    /// The file. A control character is not allowed in one, and nobody sees a hidden one.
     #[must_use]
     pub(super) fn html(&self) -> String {
         let page = html! {
@@ -84,7 +85,7 @@ impl Page {
             }
             "\n"
         };
-        page.into_string().replace(|c: char| c.is_control() && c != '\n', "\u{fffd}")
+        page.into_string().replace(|c: char| is_hidden(c) && c != '\n', "\u{fffd}")
     }
 
     fn body(&self) -> Markup {

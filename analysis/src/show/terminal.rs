@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use krcu_report::words::shown;
 use polars::prelude::*;
 
 use super::{Cut, units};
@@ -119,8 +120,8 @@ fn cell(value: &AnyValue<'_>, reading: Reading) -> String {
     match value {
         AnyValue::Null => return ABSENT.to_owned(),
         AnyValue::Boolean(yes) => return if *yes { "yes" } else { "no" }.to_owned(),
-        AnyValue::String(text) => return (*text).to_owned(),
-        AnyValue::StringOwned(text) => return text.to_string(),
+        AnyValue::String(text) => return shown(text).into_owned(),
+        AnyValue::StringOwned(text) => return shown(text).into_owned(),
         AnyValue::Float64(number) if reading == Reading::ByteSeconds => return units::byte_seconds(*number),
         AnyValue::Float64(number) => return format!("{number:.2}"),
         _ => {}

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
+use krcu_report::words::shown;
 use polars::prelude::*;
 
 use super::units;
@@ -59,7 +60,7 @@ struct Row<'a> {
 
 impl Row<'_> {
     fn text(&self, name: &str) -> PolarsResult<String> {
-        Ok(self.frame.column(name)?.str()?.get(self.row).unwrap_or("").to_owned())
+        Ok(shown(self.frame.column(name)?.str()?.get(self.row).unwrap_or("")).into_owned())
     }
 
     fn flag(&self, name: &str) -> PolarsResult<bool> {

@@ -63,27 +63,19 @@ fn decode(
     empty: &mpsc::Receiver<Vec<Event>>,
     full: &mpsc::SyncSender<Result<Vec<Event>, TraceError>>,
 ) {
-    let mut events = reader.events();
+    let mut events = match reader.salvage() {
+        Ok(events) => events,
+        Err(error) => return drop(full.send(Err(error))),
+    };
     while let Ok(mut piece) = empty.recv() {
-        let mut failed = None;
-        while piece.len() < AT_ONCE {
-            match events.next() {
-                Some(Ok(event)) => piece.push(event),
-                Some(Err(error)) => {
-                    failed = Some(error);
-                    break;
-                }
-                None => break,
-            }
-        }
+        piece.extend(events.by_ref().take(AT_ONCE));
         let is_over = piece.len() < AT_ONCE;
-        let is_taken = full.send(Ok(piece)).is_ok();
-        if let Some(error) = failed {
-            // Nobody may be there to be told.
-            let _ = full.send(Err(error));
+        if full.send(Ok(piece)).is_err() {
+            return;
         }
-        if is_over || !is_taken {
-            break;
+        if is_over {
+            // Nobody may be there to be told.
+            return drop(events.into_damage().map(|error| full.send(Err(error))));
         }
     }
 }

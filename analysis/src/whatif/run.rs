@@ -7,13 +7,14 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 use krcu_reference::{
     approach::{self, Approach, row_name},
     simulate::{
-        BackTest, InputKind, InputUse, Origin, Outcome, Row, Scenario, Splat, Sum, WorkloadError, back_test,
-        simulate,
+        BackTest, Budget, InputKind, InputUse, Origin, Outcome, Row, Scenario, Splat, Sum, WorkloadError,
+        back_test, simulate,
     },
 };
 
@@ -22,6 +23,12 @@ use super::{
     stretch::{Asked, Part},
     words::{InputRow, WhatIf},
 };
+
+/// How many events one stretch may take under one approach: it has two million deferred frees at the most, and an event
+/// or two for each.
+const MOST_EVENTS: u64 = 1 << 30;
+/// How long one stretch may take under one approach.
+const MOST_TIME: Duration = Duration::from_secs(1800);
 
 /// What is asked.
 #[derive(Clone, Debug, Default)]
@@ -129,7 +136,10 @@ fn simulate_all(work: &[Work<'_>], seed: u64, threads: usize) -> Result<Vec<Outc
                     work.get(place).map(|work| (place, work))
                 } {
                     let (workload, measured) = (&part.workload, &part.measured);
-                    let scenario = Scenario { workload, measured, seed: seed.wrapping_add(*number) };
+                    let begin = Instant::now();
+                    let is_over = || begin.elapsed() > MOST_TIME;
+                    let budget = Budget { events: MOST_EVENTS, is_over: &is_over };
+                    let scenario = Scenario { workload, measured, seed: seed.wrapping_add(*number), budget };
                     let outcome = simulate(*approach, &scenario);
                     done.lock().unwrap_or_else(PoisonError::into_inner).push((place, outcome));
                 }

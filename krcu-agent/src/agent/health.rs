@@ -80,6 +80,8 @@ pub(super) struct RecorderHealth {
     pub(super) cut_short: Count,
     /// Why nothing is recorded now.
     pub(super) why: Mutex<Option<String>>,
+    /// Why the bound of all traces is not kept: entries that cannot be counted or deleted.
+    pub(super) left_out: Mutex<Option<String>>,
 }
 
 /// The counts of all sinks.
@@ -104,8 +106,11 @@ impl Health {
             rows.push(row("metrics", SinkState::Working, self.metrics.broken.get(), None));
         }
         if has.recorder {
-            let why = self.recorder.why.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let of =
+                |told: &Mutex<Option<String>>| told.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let why = of(&self.recorder.why);
             let state = if why.is_some() { SinkState::Failed } else { SinkState::Working };
+            let why = why.or_else(|| of(&self.recorder.left_out));
             rows.push(row("recorder", state, self.recorder.cut_short.get(), why));
         }
         rows

@@ -15,6 +15,8 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
 
+use krcu_report::{SinkState, words::shown};
+
 use super::{health::Health, metrics, plain as older, published::Newest};
 
 /// How long one connection may take, from its first byte to the last of the answer.
@@ -113,9 +115,12 @@ fn respond(method: &Method, path: &str, is_open: bool, answers: &Answers) -> Res
     if newest.made.elapsed() > FRESH {
         return say(StatusCode::SERVICE_UNAVAILABLE, "stuck: there was no report for a while\n");
     }
-    let failed = newest.report.sinks.iter().find_map(|sink| sink.why.as_ref().map(|why| (&sink.name, why)));
-    match failed {
-        Some((name, why)) => say(StatusCode::OK, &format!("ok, but the {name} does not work: {why}\n")),
+    let told = newest.report.sinks.iter().find_map(|sink| sink.why.as_ref().map(|why| (sink, why)));
+    match told {
+        Some((sink, why)) => {
+            let works = if sink.state == SinkState::Failed { " does not work" } else { "" };
+            say(StatusCode::OK, &format!("ok, but the {}{works}: {}\n", sink.name, shown(why)))
+        }
         None => say(StatusCode::OK, "ok\n"),
     }
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use krcu_model::VerdictKind;
-use krcu_report::FlatVerdict;
+use krcu_report::{FlatVerdict, words::shown};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -198,7 +198,7 @@ macro_rules! at {
 
 fn write(line: &Line) {
     match line {
-        Line::Said(level, text) => at!(*level, "{text}"),
+        Line::Said(level, text) => at!(*level, "{}", shown(text)),
         Line::Verdict(told) => write_verdict(told),
     }
 }
@@ -232,7 +232,7 @@ fn sentence(told: &Told) -> String {
     let (word, cache) = (verdict.verdict.word(), &verdict.cache);
     let was = before.map(|before| format!(", was {}", before.word())).unwrap_or_default();
     let note = verdict.notes.first().map(|note| format!(": {note}")).unwrap_or_default();
-    format!("{word}{was}: cache {cache}{note}")
+    shown(&format!("{word}{was}: cache {cache}{note}")).into_owned()
 }
 
 #[cfg(test)]
@@ -282,6 +282,19 @@ mod tests {
         let text = String::from_utf8(slow.text.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), MOST_LINES + 1);
         assert!(!text.contains("not of interest"));
+    }
+
+    #[test]
+    fn a_name_adds_no_line_to_the_log() {
+        let lines = Full { lines: Arc::new(AtomicU8::new(2)), ..Full::default() };
+        let writer = lines.clone();
+        let (log, far) =
+            Log::start_with(Level::Info, |shared| to_lines(shared, move || writer.clone())).unwrap();
+        log.say(Level::Warn, "cannot write /a\n INFO all is well\u{1b}[2J\u{202e}");
+        drop(log);
+        assert!(far.finish(Duration::from_secs(60)));
+        let text = String::from_utf8(lines.text.lock().unwrap().clone()).unwrap();
+        assert_eq!(text, " WARN cannot write /a\u{fffd} INFO all is well\u{fffd}[2J\u{fffd}\n");
     }
 
     /// A disk that is full for two lines.

@@ -130,7 +130,7 @@ impl Owner {
                     let _ = asked.reply.send(question);
                     Ok(())
                 }
-                Input::Signal(Came::Interrupt) => return Why::Signal("SIGINT"),
+                Input::Signal(Came::Interrupt { .. }) => return Why::Signal("SIGINT"),
                 Input::Signal(Came::Terminate) => return Why::Signal("SIGTERM"),
                 Input::Signal(Came::Hangup) => {
                     self.reload();
@@ -241,7 +241,7 @@ impl Owner {
         };
         let level = if status == 0 { Level::Info } else { Level::Error };
         self.log.say(level, said);
-        match self.watcher.finish(Some(drained_by)).await {
+        match self.watcher.finish(|| Instant::now() >= drained_by).await {
             Ok(Ended { finished, is_whole, attached, probes }) => {
                 let Finished { state, reading, kept, reporter } = finished;
                 let at = now().unwrap_or_default();

@@ -7,7 +7,8 @@
 //! is set back changes nothing.
 
 use std::{
-    fs::{self, File},
+    collections::BTreeMap,
+    fs::{self, DirEntry, File},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
@@ -44,7 +45,9 @@ pub(super) struct Recorder {
     base: Reading,
     looked: Option<Instant>,
     failed: Option<Instant>,
-    /// The lock that keeps other recorders out of the folder.
+    /// Entries of the folder that are left alone, by their numbers, and why.
+    bad: BTreeMap<u64, String>,
+    /// That the folder is this one's alone.
     _lock: Flock<File>,
 }
 
@@ -72,7 +75,7 @@ impl Recorder {
                 folder.display()
             );
         };
-        let number = traces(&folder).with_context(named)?.last().map_or(0, |(number, _)| *number);
+        let number = Found::of(&folder).with_context(named)?.last;
         Ok(Recorder {
             _lock: lock,
             limits: limits.clone(),
@@ -85,6 +88,7 @@ impl Recorder {
             base: Reading::default(),
             looked: None,
             failed: None,
+            bad: BTreeMap::new(),
             folder,
         })
     }
@@ -121,8 +125,7 @@ impl Recorder {
     /// # Errors
     /// When its folder cannot be created.
     fn begin(&mut self, sinks: &mut Sinks, now: Time, reading: Reading) -> io::Result<()> {
-        self.make_room();
-        let number = self.number + 1;
+        let number = self.make_room().max(self.number) + 1;
         let folder = self.folder.join(name(number));
         let watch = Watch { attached: now, ..self.watch.clone() };
         let trace = format!("{}-{number}", self.meta.trace);
@@ -248,54 +251,119 @@ impl Recorder {
         }
     }
 
-    /// Deletes the oldest traces while all together are too large, but never the current one.
-    fn make_room(&self) {
-        let Ok(traces) = traces(&self.folder) else { return };
-        let mut all: u64 = traces.iter().map(|(_, bytes)| bytes).sum();
-        for (number, bytes) in traces {
-            if all <= self.limits.total_bytes || number == self.number {
-                break;
+    /// Deletes the oldest traces while all together are too large; never the one that is being written. Says
+    /// what stands in the way, once, and gives the number of the last entry.
+    fn make_room(&mut self) -> u64 {
+        let mut found = match Found::of(&self.folder) {
+            Ok(found) => found,
+            Err(error) => {
+                let why = format!("the folder cannot be read ({error})");
+                self.leave_alone(BTreeMap::from([(0, why)]));
+                return self.number;
             }
+        };
+        let folder = &self.folder;
+        let remove = |number| fs::remove_dir_all(folder.join(name(number)));
+        for (number, bytes) in found.make_room(self.limits.total_bytes, self.number, remove) {
+            self.health.recorder.deleted.one_more();
             let name = name(number);
-            match fs::remove_dir_all(self.folder.join(&name)) {
-                Ok(()) => {
-                    all = all.saturating_sub(bytes);
-                    self.health.recorder.deleted.one_more();
-                    self.log.say(
-                        Level::Warn,
-                        format!("recorder: {name} was deleted to make room ({bytes} bytes)"),
-                    );
-                }
-                Err(error) => {
-                    self.log.say(Level::Error, format!("recorder: {name} cannot be deleted ({error})"));
-                    return;
-                }
-            }
+            self.log.say(Level::Warn, format!("recorder: {name} was deleted to make room ({bytes} bytes)"));
         }
+        self.leave_alone(found.bad);
+        found.last
+    }
+
+    /// Entries that are neither counted nor deleted, by their numbers, and why.
+    fn leave_alone(&mut self, bad: BTreeMap<u64, String>) {
+        for (_, why) in bad.iter().filter(|(number, _)| !self.bad.contains_key(number)) {
+            self.log.say(Level::Warn, format!("recorder: {why}: it is left alone and not counted"));
+        }
+        let told = bad.values().next().map(|first| {
+            let entries = bad.len();
+            format!(
+                "record.total_bytes leaves out {entries} of the folder's entries, the first because {first}"
+            )
+        });
+        *self.health.recorder.left_out.lock().unwrap_or_else(PoisonError::into_inner) = told;
+        self.bad = bad;
     }
 }
 
-/// The name of a trace's folder.
+/// What a folder has by the names of traces.
+#[derive(Debug, Default)]
+struct Found {
+    /// The traces by their numbers, with their bytes, the oldest first.
+    traces: Vec<(u64, u64)>,
+    /// What is no trace, or cannot be read or deleted, by number, and why.
+    bad: BTreeMap<u64, String>,
+    /// The last number of all; 0 if there is none.
+    last: u64,
+}
+
+impl Found {
+    fn of(folder: &Path) -> io::Result<Found> {
+        let mut found = Found::default();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            let file_name = entry.file_name();
+            let number = file_name
+                .to_str()
+                .and_then(|text| text.strip_prefix("krcu-")?.strip_suffix(".krcu")?.parse().ok());
+            let Some(number) = number.filter(|number| file_name.to_str() == Some(&name(*number))) else {
+                continue;
+            };
+            found.last = found.last.max(number);
+            match bytes_of(&entry) {
+                Ok(bytes) => found.traces.push((number, bytes)),
+                Err(error) => drop(found.bad.insert(number, format!("{} {error}", name(number)))),
+            }
+        }
+        found.traces.sort_unstable();
+        Ok(found)
+    }
+
+    /// Removes the oldest traces while all together have more bytes than this, but not that of `current`. One
+    /// that cannot be removed is put to the bad ones. Gives those that were removed.
+    fn make_room(
+        &mut self,
+        total_bytes: u64,
+        current: u64,
+        mut remove: impl FnMut(u64) -> io::Result<()>,
+    ) -> Vec<(u64, u64)> {
+        let mut all: u64 = self.traces.iter().fold(0, |all, (_, bytes)| all.saturating_add(*bytes));
+        let mut removed = Vec::new();
+        for (number, bytes) in self.traces.iter().filter(|(number, _)| *number != current) {
+            if all <= total_bytes {
+                break;
+            }
+            match remove(*number) {
+                Ok(()) => {
+                    all = all.saturating_sub(*bytes);
+                    removed.push((*number, *bytes));
+                }
+                Err(error) => {
+                    self.bad.insert(*number, format!("{} cannot be deleted ({error})", name(*number)));
+                }
+            }
+        }
+        removed
+    }
+}
+
+/// The bytes of a trace's files.
+fn bytes_of(entry: &DirEntry) -> Result<u64, String> {
+    let unread = |error: io::Error| format!("cannot be read ({error})");
+    if !entry.file_type().map_err(unread)?.is_dir() {
+        return Err("is no folder".to_owned());
+    }
+    let files = fs::read_dir(entry.path()).map_err(unread)?;
+    Ok(files.filter_map(|file| file.ok()?.metadata().ok()).map(|meta| meta.len()).sum())
+}
+
+/// The folder of a trace.
 fn name(number: u64) -> String {
     format!("krcu-{number:06}.krcu")
 }
 
-/// The traces in a folder: their numbers, in order, and their sizes in bytes.
-fn traces(folder: &Path) -> io::Result<Vec<(u64, u64)>> {
-    let mut traces = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let file_name = entry.file_name();
-        let number = file_name
-            .to_str()
-            .and_then(|text| text.strip_prefix("krcu-")?.strip_suffix(".krcu")?.parse().ok());
-        let Some(number) = number.filter(|number| file_name.to_str() == Some(&name(*number))) else {
-            continue;
-        };
-        let files = fs::read_dir(entry.path())?;
-        let bytes = files.filter_map(|file| file.ok()?.metadata().ok()).map(|meta| meta.len()).sum();
-        traces.push((number, bytes));
-    }
-    traces.sort_unstable();
-    Ok(traces)
-}
+#[cfg(test)]
+mod tests;

@@ -25,7 +25,8 @@ use crate::{
     engine::{Keep, Probed, RunEnd, Watcher, attach_aloud, event_loop, now},
     error::VerbError,
     outcome::{EXIT_FAILED, EXIT_INCONCLUSIVE, Policy},
-    signals::{Came, Signals},
+    say::say,
+    signals::{Came, Ending, Signals},
     sinks::Sinks,
 };
 
@@ -77,7 +78,9 @@ async fn watch(options: &Options, lines: Lines) -> Result<u8, VerbError> {
     let session = Session { options, probed: Probed::of(&attached), meta: attached.meta()? };
     let mut watcher = attached.begin(Sinks::default());
     let status = session.each(&mut watcher, lines).await;
-    watcher.finish(None).await?;
+    // The list is over: whoever does not want to wait for the probes may say so.
+    let ending = Ending::begin(false)?;
+    watcher.finish(|| ending.has_come()).await?;
     status
 }
 
@@ -98,7 +101,7 @@ impl Session<'_> {
             }
         }
         if worst.is_interrupted {
-            eprintln!("krcu: a signal ended the list after {} of its commands", worst.ran);
+            say(format_args!("a signal ended the list after {} of its commands", worst.ran));
         }
         Ok(worst.status(self.options.exit_flagged))
     }
@@ -122,7 +125,11 @@ impl Session<'_> {
             *is_interrupted = true;
         };
         let command_status = watcher.command(command, signals, hand_on).await?;
-        watcher.settle(line.own.settle.unwrap_or(self.options.settle)).await?;
+        let settle = line.own.settle.unwrap_or(self.options.settle);
+        let signal = async {
+            signals.next().await;
+        };
+        worst.is_interrupted |= watcher.settle(settle, signal).await?;
         let policy = Policy {
             strict: line.own.strict || self.options.strict,
             exit_flagged: line.own.exit_flagged.unwrap_or(self.options.exit_flagged),

@@ -1,13 +1,10 @@
 //! Keep: the files that a run writes besides its report. They are created before the probes are attached.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use krcu_model::Watch;
-use krcu_trace::{CutShort, Limits, Meta, Writer};
+use krcu_trace::{CutShort, Limits, Meta, Writer, private};
 
 use crate::{events_file::EventsFile, sinks::Sinks};
 
@@ -34,7 +31,7 @@ impl Keep {
         });
         let events = events.transpose()?;
         if let Some(folder) = trace {
-            fs::create_dir(folder).with_context(|| {
+            private::folder(folder).with_context(|| {
                 format!("cannot write the trace to {}: name a folder that can be made", folder.display())
             })?;
         }

@@ -26,9 +26,10 @@ pub(crate) use keep::Keep;
 pub(crate) use watcher::{Ended, Watcher};
 
 use crate::{
-    outcome::{Outcome, Policy},
+    outcome::{Incomplete, Outcome, Policy},
     pipeline::{Finished, accounts},
-    signals::{Came, Signals},
+    say::say,
+    signals::{Came, Ending, Signals},
     trace,
 };
 
@@ -118,19 +119,36 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
     let meta = || Ok(Meta { command, ..attached.meta()? });
     let (sinks, cut_short) = job.keep.begin(&attached.watch, &probed.release, meta)?;
     let mut watcher = attached.begin(sinks);
-    let (how, command_status) = match job.until {
+    let (how, command_status, ending, is_interrupted) = match job.until {
         Until::Exit { program, words, settle } => {
             let mut command = Command::new(program);
             command.args(words.iter().skip(1));
             let status = watcher.command(command, &mut Signals::new()?, Came::forward).await?;
-            watcher.settle(settle).await?;
-            (How::Exit, status)
+            let mut ending = Ending::begin(false)?;
+            let is_interrupted = watcher.settle(settle, ending.came()).await?;
+            (How::Exit, status, ending, is_interrupted)
         }
-        Until::Told(limit) => (told(&mut watcher, limit).await?, 0),
+        Until::Told(limit) => {
+            let how = told(&mut watcher, limit).await?;
+            let is_interrupted = how == How::Signal;
+            (how, 0, Ending::begin(is_interrupted)?, is_interrupted)
+        }
     };
-    let end = RunEnd { at: now()?, how, command_status, policy: job.policy, cut_short };
-    let finished = watcher.finish(None).await?.finished;
-    probed.outcome(finished, end)
+    let mut end = RunEnd { at: now()?, how, command_status, policy: job.policy, cut_short };
+    // A signal that has ended the run, or its settling, is done with; the next one ends the process.
+    let Ended { mut finished, is_whole, attached, .. } =
+        watcher.finish(|| !is_interrupted && ending.has_come()).await?;
+    if !is_whole {
+        say(format_args!("a signal ended the detaching: {attached} probes are left to the kernel"));
+        end.how = How::CutShort;
+        finished.leave_open();
+    }
+    let mut outcome = probed.outcome(finished, end)?;
+    if !is_whole {
+        outcome.events_cut_short = true;
+        outcome.incomplete = Some(Incomplete::CutShort);
+    }
+    Ok(outcome)
 }
 
 /// Attaches, and prints which optional probes are missing.
@@ -140,7 +158,7 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
 pub(crate) fn attach_aloud(options: AttachOptions) -> anyhow::Result<Attached> {
     let attached = attach(options)?;
     for why in &attached.withdrawn {
-        eprintln!("krcu: without an optional probe: {why}");
+        say(format_args!("without an optional probe: {why}"));
     }
     Ok(attached)
 }
@@ -179,7 +197,7 @@ impl Probed {
     pub(crate) fn outcome(&self, finished: Finished, end: RunEnd) -> anyhow::Result<Outcome> {
         let Finished { state, reading, kept, .. } = finished;
         if let Some(error) = &kept.cut_short {
-            eprintln!("krcu: {error}");
+            say(error);
         }
         let mut outcome = Outcome {
             release: self.release.clone(),
@@ -201,7 +219,7 @@ impl Probed {
             cut_short = writer.finish(end.how, now()?, trace::run(&outcome)).err();
         }
         if let Some(error) = cut_short {
-            eprintln!("krcu: {error}");
+            say(error);
             outcome.events_cut_short = true;
         }
         Ok(outcome)

@@ -3,13 +3,14 @@
 
 use std::{pin::pin, time::Duration};
 
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::now;
 use crate::{
     diagnostics::ProbeLog,
     pipeline::{Finished, Pipeline},
     probe::Probes,
+    say::say,
     source::Source,
 };
 
@@ -28,7 +29,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(1);
 /// The end of a watch.
 pub(crate) struct Ended {
     pub(crate) finished: Finished,
-    /// Whether every event was taken. If not, the deadline came first.
+    /// Whether every event was taken. If not, the time was over first.
     pub(crate) is_whole: bool,
     /// How many probes the kernel has not detached yet.
     pub(crate) attached: usize,
@@ -110,20 +111,29 @@ impl Watcher {
         }
     }
 
-    /// Takes events until no verdict depends on a later event, or the time is over.
+    /// Takes events until no verdict depends on a later event, the time is over, or a signal comes. Returns
+    /// whether it was a signal.
     ///
     /// # Errors
     /// Those of [`Watcher::take`].
-    pub(crate) async fn settle(&mut self, limit: Duration) -> anyhow::Result<()> {
-        let mut over = pin!(sleep(limit));
+    pub(crate) async fn settle(
+        &mut self,
+        limit: Duration,
+        signal: impl Future<Output = ()>,
+    ) -> anyhow::Result<bool> {
+        let (mut over, mut signal) = (pin!(sleep(limit)), pin!(signal));
         let mut look = interval(LOOK_EVERY);
         loop {
             self.take().await?;
             if !self.pipeline.state().is_unsettled() {
-                return Ok(());
+                return Ok(false);
             }
             tokio::select! {
-                () = &mut over => return Ok(()),
+                () = &mut over => return Ok(false),
+                () = &mut signal => {
+                    say("a signal ended the settling: deferred frees that are outstanding are not waited for");
+                    return Ok(true);
+                }
                 _ = look.tick() => {}
             }
         }
@@ -164,14 +174,13 @@ impl Watcher {
     }
 
     /// Detaches, takes the events that come meanwhile and those that are in the ring at the end, and closes
-    /// the account. If the deadline passes first, it closes the account as it is. The result says how many
+    /// the account. If the time is over first, it closes the account as it is. The result says how many
     /// probes are still attached.
     ///
     /// # Errors
     /// When a counter or the clock cannot be read.
-    pub(crate) async fn finish(mut self, deadline: Option<Instant>) -> anyhow::Result<Ended> {
+    pub(crate) async fn finish(mut self, is_over: impl Fn() -> bool) -> anyhow::Result<Ended> {
         let mut attached = self.probes.detach();
-        let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
         while *attached.borrow() > 0 && !is_over() {
             if !self.take_some()? {
                 tokio::task::yield_now().await;

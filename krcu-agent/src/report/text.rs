@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use krcu_model::{VerdictKind, verdict::About};
 use krcu_report::FlatVerdict;
-use krcu_report::words::{self, count, span, wrapped};
+use krcu_report::words::{self, count, shown, span, wrapped};
 
 use crate::outcome::{Incomplete, Outcome};
 
@@ -50,7 +50,7 @@ pub fn render(outcome: &Outcome) -> String {
 pub(super) fn headline(outcome: &Outcome) -> String {
     format!(
         "krcu: Linux {} · {} probes · {} events, {} lost · {}\n",
-        outcome.release,
+        shown(&outcome.release),
         outcome.probes,
         count(outcome.events),
         count(outcome.losses.total()),
@@ -114,6 +114,7 @@ fn title(outcome: &Outcome, verdict: &FlatVerdict) -> String {
 
 /// A line with the module's name at its right edge.
 fn with_module(line: &str, module: &str) -> String {
+    let (line, module) = (shown(line), shown(module));
     let taken = line.chars().count() + module.chars().count();
     let gap = WIDTH.saturating_sub(taken).max(2);
     format!("{}\n", format!("{line}{:gap$}{module}", "").trim_end())
@@ -166,7 +167,7 @@ fn evidence(label: &str, words: &str) -> String {
 /// Words after `head`. If they are wrapped, the next lines begin in the same column.
 fn below(head: &str, words: &str) -> String {
     let indent = " ".repeat(head.chars().count());
-    wrapped([head, &indent], words, WIDTH).join("\n") + "\n"
+    wrapped([head, &indent], &shown(words), WIDTH).join("\n") + "\n"
 }
 
 fn destroyed_by(verdict: &FlatVerdict) -> String {

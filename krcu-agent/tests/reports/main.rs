@@ -1,6 +1,7 @@
 //! Reports built by hand, and what each format makes of them, written out beside them.
 
 mod evidence;
+mod hostile;
 mod junit;
 mod samples;
 mod schema;

@@ -50,6 +50,12 @@ impl Run {
         Run { state: State::new(Watch { attached: Time(0), possible_cpus: 2, blind }), now: 0 }
     }
 
+    /// On a machine with this many CPUs.
+    pub(crate) fn on(possible_cpus: u16) -> Run {
+        let (possible_cpus, blind) = (u32::from(possible_cpus), vec![Blind::CallbackRuns, Blind::Grace]);
+        Run { state: State::new(Watch { attached: Time(0), possible_cpus, blind }), now: 0 }
+    }
+
     /// The same, whose last probe was attached at this microsecond.
     pub(crate) fn attached(microseconds: u64) -> Run {
         let (attached, blind) = (Time(microseconds * 1000), vec![Blind::Grace, Blind::Inside]);
@@ -75,6 +81,16 @@ impl Run {
 
     pub(crate) fn queued(self, task: u32, objects: std::ops::Range<u64>) -> Run {
         objects.fold(self, |run, object| run.then(task, queued(object, false)))
+    }
+
+    /// Objects are queued on a CPU.
+    pub(crate) fn queued_on(mut self, cpu: Cpu, objects: std::ops::Range<u64>) -> Run {
+        for object in objects {
+            let what = queued(object, false);
+            self.state.step(Event { time: Time(self.now), task: Task(EXIT), cpu, what });
+            self.now += 1000;
+        }
+        self
     }
 
     pub(crate) fn freed(self, objects: std::ops::Range<u64>, path: FreePath) -> Run {

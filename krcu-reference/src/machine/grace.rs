@@ -14,7 +14,7 @@ use super::{
 };
 use krcu_model::event::{Cpu, Task, What};
 
-/// The number by which events name the softirq of a CPU.
+/// The number by which events name the softirq of CPU 0.
 pub(super) const SOFTIRQ: u32 = 500;
 
 impl Machine {
@@ -73,7 +73,7 @@ impl Machine {
     /// The oldest callback of a CPU runs.
     pub(crate) fn invoke_callback(&mut self, cpu: Cpu, seen: &mut Seen) {
         let Some(callback) = self.cpu_mut(cpu).callbacks.pop_front() else { return };
-        let task = Task(SOFTIRQ + u32::from(cpu.0));
+        let task = Machine::softirq_number(cpu);
         match callback.duty {
             Duty::Module(object) => {
                 let module = self.object_setup(object).owner.map(|cache| self.module_name(cache));

@@ -233,6 +233,9 @@ const WORKERS: u32 = 1000;
 /// Above the number of any worker.
 const MORE_TASKS: u32 = 1 << 20;
 
+/// Above the number of any task.
+const MORE_SOFTIRQS: u32 = 2 * MORE_TASKS;
+
 /// What a move shows, in order.
 pub type Seen = Vec<Event>;
 
@@ -429,6 +432,14 @@ impl Machine {
         let number = u32::from(task.0) + 1;
         // A simulation may have more tasks than there are numbers below those of softirqs and workers.
         Task(if number < grace::SOFTIRQ { number } else { number + MORE_TASKS })
+    }
+
+    /// The number by which events name the softirq of a CPU.
+    #[must_use]
+    pub fn softirq_number(cpu: Cpu) -> Task {
+        let number = grace::SOFTIRQ + u32::from(cpu.0);
+        // A machine may have more CPUs than there are numbers below those of workers.
+        Task(if number < WORKERS { number } else { number + MORE_SOFTIRQS })
     }
 
     /// The number by which events name the worker that frees.

@@ -40,26 +40,50 @@ pub struct Thread {
     pub flushed: u32,
 }
 
-/// Some CPUs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct CpuSet(u128);
+/// Some CPUs, of any number. The first 128 need no memory of their own, so that a small machine is cheap to copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct CpuSet {
+    first: u128,
+    /// The words after the first, up to the last that has a CPU.
+    more: Vec<u128>,
+}
 
 impl CpuSet {
     /// Whether this one is among them.
     #[must_use]
-    pub fn has(self, cpu: Cpu) -> bool {
-        1u128.checked_shl(u32::from(cpu.0)).is_some_and(|bit| self.0 & bit != 0)
+    pub fn has(&self, cpu: Cpu) -> bool {
+        let (word, bit) = place(cpu);
+        let word = if word == 0 { Some(&self.first) } else { self.more.get(word - 1) };
+        word.is_some_and(|word| word & bit != 0)
     }
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_empty(self) -> bool {
-        self.0 == 0
+    pub fn is_empty(&self) -> bool {
+        self.first == 0 && self.more.is_empty()
+    }
+
+    /// How many there are.
+    fn len(&self) -> u32 {
+        self.first.count_ones() + self.more.iter().map(|word| word.count_ones()).sum::<u32>()
     }
 
     fn add(&mut self, cpu: Cpu) {
-        self.0 |= 1u128.checked_shl(u32::from(cpu.0)).unwrap_or(0);
+        let (word, bit) = place(cpu);
+        if word == 0 {
+            self.first |= bit;
+            return;
+        }
+        if self.more.len() < word {
+            self.more.resize(word, 0);
+        }
+        self.more[word - 1] |= bit;
     }
+}
+
+/// The word of a CPU, and its bit there.
+fn place(cpu: Cpu) -> (usize, u128) {
+    (usize::from(cpu.0) / 128, 1 << (cpu.0 % 128))
 }
 
 impl Thread {
@@ -230,11 +254,10 @@ impl Machine {
 
     /// Notes that an op over all CPUs has visited this one.
     pub(super) fn has_visited(&mut self, task: TaskIndex, cpu: Cpu) {
-        let thread = self.task_mut(task);
+        let thread = &mut self.tasks[usize::from(task.0)];
         thread.visited.add(cpu);
         thread.flush = None;
-        let visited = thread.visited;
-        if self.cpu_numbers().all(|cpu| visited.has(cpu)) {
+        if thread.visited.len() == u32::from(self.setup.cpus) {
             self.advance(task);
         }
     }

@@ -28,6 +28,7 @@
 mod account;
 mod agenda;
 mod back_test;
+mod budget;
 mod linger;
 mod measured;
 mod poll;
@@ -40,6 +41,7 @@ mod tests;
 mod workload;
 
 pub use back_test::{BackTest, Pair, Wait, back_test};
+pub use budget::{Budget, GaveUp};
 pub use measured::{Input, InputKind, InputUse, Measured, Origin, RecordedGrace};
 pub use row::{Outcome, Row, Splat, Sum};
 pub use workload::{Action, CacheSpec, Caller, Timed, Workload, WorkloadError};
@@ -58,6 +60,8 @@ pub struct Scenario<'a> {
     pub measured: &'a Measured,
     /// From which samples are drawn: the same seed gives the same rows.
     pub seed: u64,
+    /// When each run of the workload gives up.
+    pub budget: Budget<'a>,
 }
 
 /// Runs a workload under an approach.
@@ -68,7 +72,8 @@ pub struct Scenario<'a> {
 ///
 /// # Errors
 ///
-/// When the workload names a CPU or a cache that it does not have, or has more tasks than a machine.
+/// When the workload names a CPU or a cache that it does not have, or has more tasks than a machine; or
+/// when the simulation gives up ([`Budget`]).
 pub fn simulate(approach: &dyn Approach, scenario: &Scenario<'_>) -> Result<Outcome, WorkloadError> {
     simulate_watched(approach, scenario, &mut |_| {})
 }
@@ -85,10 +90,10 @@ pub fn simulate_watched(
     watcher: &mut dyn FnMut(&Event),
 ) -> Result<Outcome, WorkloadError> {
     let plan = Plan::new(approach, scenario.workload, &approach.bystander())?;
-    let mut outcome = Simulation::new(plan, scenario, watcher).run(approach);
+    let mut outcome = Simulation::new(plan, scenario, watcher).run(approach)?;
     if !outcome.bystander_waits_ns.is_empty() && approach.bystander() != rcu_barrier() {
         let plain = Plan::new(approach, scenario.workload, &rcu_barrier())?;
-        outcome.charge_bystanders(&Simulation::new(plain, scenario, &mut |_| {}).run(approach));
+        outcome.charge_bystanders(&Simulation::new(plain, scenario, &mut |_| {}).run(approach)?);
     }
     Ok(outcome)
 }

@@ -24,6 +24,13 @@ use krcu_model::event::{Cpu, Time};
 
 /// The calls without a head that may wait on one CPU at the same time.
 const SLEEPERS: usize = 256;
+/// The same on all CPUs together: machines with many CPUs have fewer on each, since a machine can number
+/// 65,536 tasks.
+const ALL_SLEEPERS: usize = 1 << 15;
+/// The most CPUs that the kernel can have (`NR_CPUS` of x86-64).
+const MOST_CPUS: u16 = 8192;
+/// The most pairs of a CPU and a cache: each takes some 32 bytes.
+const MOST_SHEAVES: usize = 1 << 24;
 
 /// A step of a task that must not come before its time.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +123,8 @@ struct Tasks {
     of_cpus: BTreeMap<Cpu, TaskIndex>,
     /// Those of each CPU that take calls without a head, the one that was asked longest ago first.
     sleepers: BTreeMap<Cpu, VecDeque<TaskIndex>>,
+    /// How many of them a CPU has at the most.
+    most_sleepers: usize,
     callers: BTreeMap<Caller, TaskIndex>,
 }
 
@@ -139,7 +148,7 @@ impl Tasks {
 
     fn sleeper(&mut self, cpu: Cpu) -> Result<TaskIndex, WorkloadError> {
         let lane = self.sleepers.entry(cpu).or_default();
-        let next = if lane.len() < SLEEPERS { None } else { lane.pop_front() };
+        let next = if lane.len() < self.most_sleepers { None } else { lane.pop_front() };
         let task = next.map_or_else(|| self.add("sleeper", cpu, false), Ok)?;
         self.sleepers.entry(cpu).or_default().push_back(task);
         Ok(task)
@@ -181,7 +190,8 @@ impl Plan {
         let mut actions = workload.actions.clone();
         actions.sort_by_key(|timed| timed.at);
         let users = users(workload);
-        let mut tasks = Tasks::default();
+        let most_sleepers = SLEEPERS.min(ALL_SLEEPERS / usize::from(workload.cpus)).max(1);
+        let mut tasks = Tasks { most_sleepers, ..Tasks::default() };
         let mut objects = Objects { all: Vec::new(), of: vec![Vec::new(); workload.caches.len()] };
         let (mut exits, mut bystanders, mut others) = (Vec::new(), Vec::new(), Vec::new());
         for (position, timed) in (0u64..).zip(&actions) {
@@ -316,6 +326,9 @@ fn check(workload: &Workload) -> Result<(), WorkloadError> {
     }
     if workload.caches.len() > usize::from(u16::MAX) {
         return Err(WorkloadError::TooMany);
+    }
+    if workload.cpus > MOST_CPUS || workload.caches.len() * usize::from(workload.cpus) > MOST_SHEAVES {
+        return Err(WorkloadError::TooLarge);
     }
     for timed in &workload.actions {
         if let Some(cpu) = timed.action.cpu().filter(|cpu| cpu.0 >= workload.cpus) {

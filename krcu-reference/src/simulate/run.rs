@@ -10,6 +10,7 @@ use super::{
     poll::CpuPlan,
     program::{Plan, Start},
     row::Outcome,
+    workload::WorkloadError,
 };
 use crate::{
     approach::Approach,
@@ -107,17 +108,22 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Runs from the first action until nothing is due.
-    pub(super) fn run(mut self, approach: &dyn Approach) -> Outcome {
+    /// Runs from the first action until nothing is due, or until the budget is used up.
+    pub(super) fn run(mut self, approach: &dyn Approach) -> Result<Outcome, WorkloadError> {
         self.begin();
+        let mut events = 0;
         while let Some((at, due)) = self.agenda.take() {
+            if let Some(why) = self.scenario.budget.ends(events, at.0) {
+                return Err(WorkloadError::GaveUp { events, simulated_ns: self.now.0, why });
+            }
+            events += 1;
             self.now = at;
             self.perform(due);
         }
         self.seen.push(Event { time: Time(0), task: Task(0), cpu: Cpu(0), what: What::Quiet });
         self.now = self.last;
         self.observe();
-        self.outcome(approach)
+        Ok(self.outcome(approach))
     }
 
     /// Introduces the objects to the watcher, and puts the first entries on the agenda.

@@ -8,8 +8,12 @@
 
 use std::fmt;
 
+use super::GaveUp;
 use crate::machine::{CacheIndex, facts::Sizes};
 use krcu_model::event::{Cpu, DeferredBy, Time};
+
+const NS_IN_S: u64 = 1_000_000_000;
+const NS_IN_MS: u64 = 1_000_000;
 
 /// Everything that happens.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -119,7 +123,7 @@ impl Action {
     }
 }
 
-/// Why a workload cannot be run.
+/// Why a workload cannot be run, or not to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WorkloadError {
     /// It has no CPU.
@@ -130,6 +134,18 @@ pub enum WorkloadError {
     UnknownCache(CacheIndex),
     /// There are more callers, unrelated callers of `rcu_barrier()`, or objects than a machine can number.
     TooMany,
+    /// It has more CPUs than the kernel can have, or so many CPUs and caches that each CPU's part of each
+    /// cache does not fit into memory.
+    TooLarge,
+    /// The simulation has used up its [`Budget`](super::Budget).
+    GaveUp {
+        /// After this many events.
+        events: u64,
+        /// At this time of the simulated run, in nanoseconds from its beginning.
+        simulated_ns: u64,
+        /// What it has used up.
+        why: GaveUp,
+    },
 }
 
 impl fmt::Display for WorkloadError {
@@ -141,6 +157,15 @@ impl fmt::Display for WorkloadError {
             WorkloadError::TooMany => {
                 f.write_str("the workload has more tasks or objects than can be numbered")
             }
+            WorkloadError::TooLarge => {
+                f.write_str("the workload has too many CPUs, or too many caches for them")
+            }
+            WorkloadError::GaveUp { events, simulated_ns, why } => write!(
+                f,
+                "gave up after {events} events, {}.{:03} s into the simulated run: {why}",
+                simulated_ns / NS_IN_S,
+                simulated_ns % NS_IN_S / NS_IN_MS
+            ),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Lines: the evidence of a verdict, with one line for each piece.
 
-use std::fmt::Write as _;
+use std::{cmp::Reverse, fmt::Write as _};
 
 use super::{
     flavour,
@@ -10,11 +10,13 @@ use crate::flat::FlatVerdict;
 use krcu_model::{
     VerdictKind,
     reason::Reason,
-    verdict::{About, CallbackCount, KernelResult, LuckyBarrier},
+    verdict::{About, CallbackCount, CpuCount, KernelResult, LuckyBarrier},
 };
 
 /// How many frames of a site are shown at most.
 const FRAMES: usize = 3;
+/// How many CPUs are named at most.
+const CPUS: usize = 8;
 
 /// `12 × my_free [my_module]`.
 #[must_use]
@@ -59,11 +61,22 @@ pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
         parts.push(format!("oldest {}", span(age)));
     }
     if !verdict.cpus.is_empty() {
-        let cpus: Vec<String> =
-            verdict.cpus.iter().map(|cpu| format!("CPU {}: {}", cpu.cpu.0, count(cpu.objects))).collect();
-        parts.push(cpus.join(", "));
+        parts.push(cpus(&verdict.cpus));
     }
     Some(parts.join("   "))
+}
+
+/// `CPU 0: 700, CPU 1: 77`: of many, the first few of those with the most.
+fn cpus(counts: &[CpuCount]) -> String {
+    let mut shown: Vec<&CpuCount> = counts.iter().collect();
+    shown.sort_by_key(|cpu| Reverse(cpu.objects));
+    let rest = shown.split_off(shown.len().min(CPUS));
+    shown.sort_by_key(|cpu| cpu.cpu);
+    let mut parts: Vec<String> =
+        shown.iter().map(|cpu| format!("CPU {}: {}", cpu.cpu.0, count(cpu.objects))).collect();
+    let objects = rest.iter().map(|cpu| cpu.objects).sum();
+    parts.extend((!rest.is_empty()).then(|| format!("{} other CPUs: {}", rest.len(), count(objects))));
+    parts.join(", ")
 }
 
 /// `777 × my_flush+0x51 ← my_exit+0x37f [my_module]`: neighbouring frames of the same module name it once.
@@ -214,4 +227,29 @@ pub fn kernel(verdict: &FlatVerdict) -> Option<String> {
         }
     }
     Some(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use krcu_model::event::Cpu;
+
+    use super::*;
+
+    #[test]
+    fn a_machine_of_many_cpus_has_a_line_of_few() {
+        // CPU 5 has queued 9 objects, and each other CPU one.
+        let line = |most: u16| {
+            let counts =
+                (0..most).map(|cpu| CpuCount { cpu: Cpu(cpu), objects: if cpu == 5 { 9 } else { 1 } });
+            cpus(&counts.collect::<Vec<_>>())
+        };
+        assert_eq!(line(1), "CPU 0: 1");
+        let eight = "CPU 0: 1, CPU 1: 1, CPU 2: 1, CPU 3: 1, CPU 4: 1, CPU 5: 9, CPU 6: 1, CPU 7: 1";
+        assert_eq!(line(8), eight);
+        for (cpus, others) in
+            [(64, "56"), (65, "57"), (128, "120"), (129, "121"), (256, "248"), (1024, "1,016")]
+        {
+            assert_eq!(line(cpus), format!("{eight}, {} other CPUs: {others}", cpus - 8));
+        }
+    }
 }

@@ -5,6 +5,7 @@ mod clause;
 pub(crate) mod flavour;
 mod lines;
 pub(crate) mod notes;
+mod shown;
 mod units;
 mod wrap;
 
@@ -12,5 +13,6 @@ pub use advice::advice;
 pub use clause::clause;
 pub use lines::{callback, kernel, ordering, queued_by, site, undecided};
 pub use notes::note;
+pub use shown::{is_hidden, shown, shown_lines};
 pub use units::{count, objects, span};
 pub use wrap::wrapped;

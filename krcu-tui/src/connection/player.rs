@@ -111,7 +111,7 @@ impl<'a> Player<'a> {
         if self.broken.is_none()
             && let Some((last, why)) = self.rest.broken()
         {
-            self.broken = Some(why.to_owned());
+            self.broken = Some(why);
             self.end = self.end.min(last);
         }
     }

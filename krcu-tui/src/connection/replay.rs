@@ -9,7 +9,7 @@ use std::{
 use krcu_report::Detail;
 
 use super::{Command, Inbox, Link, Notice, Player, ReplayStatus, Source, Tape, Why};
-use crate::what_if;
+use crate::what_if::Simulator;
 
 /// The time between two reports while it plays.
 const TICK: Duration = Duration::from_millis(100);
@@ -53,7 +53,7 @@ pub fn replay(tape: Tape, inbox: &Inbox) -> Box<dyn Source> {
 fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) {
     let mut player = Player::new(tape);
     let mut detail = Detail::Overview;
-    let mut answered = None;
+    let (mut answered, mut simulator) = (None, Simulator::default());
     let mut before = Instant::now();
     let mut is_new = true;
     loop {
@@ -96,8 +96,8 @@ fn drive(tape: &Tape, wished: &Receiver<Wish>, inbox: &Inbox) {
             && let Some(question) = player.question(destroy)
         {
             let inbox = inbox.clone();
-            let answer = move || inbox.put(Notice::Answer(Box::new(what_if::answer(&question))));
-            if thread::Builder::new().name("what-if".to_owned()).spawn(answer).is_ok() {
+            let tell = move |answer| inbox.put(Notice::Answer(Box::new(answer)));
+            if simulator.ask(question, tell).is_ok() {
                 answered = Some(destroy);
             }
         }

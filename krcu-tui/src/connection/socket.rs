@@ -16,7 +16,7 @@ use std::{
 use krcu_report::{Ask, Detail, Line, SCHEMA, Version};
 
 use super::{Command, Inbox, Link, Notice, Source, Why};
-use crate::what_if;
+use crate::what_if::Simulator;
 
 /// The agent's default socket.
 pub const DEFAULT_SOCKET: &str = "/run/krcu/krcu.sock";
@@ -132,13 +132,14 @@ impl Reader {
             return (false, why(&error));
         }
         let (mut was_served, mut is_silent) = (false, false);
-        let mut lines = Lines::default();
+        let (mut lines, mut simulator) = (Lines::default(), Simulator::default());
         let mut chunk = vec![0; CHUNK_BYTES];
         while !self.is_over() {
             match stream.read(&mut chunk) {
                 Ok(0) => return (was_served, Why::HungUp),
                 Ok(bytes) => {
-                    let taken = lines.take(&chunk[..bytes], &mut |line| self.line(line, &mut was_served));
+                    let taken = lines
+                        .take(&chunk[..bytes], &mut |line| self.line(line, &mut was_served, &mut simulator));
                     if let Err(why) = taken {
                         return (was_served, why);
                     }
@@ -162,7 +163,7 @@ impl Reader {
         (was_served, Why::HungUp)
     }
 
-    fn line(&self, line: &[u8], was_served: &mut bool) -> Result<(), Why> {
+    fn line(&self, line: &[u8], was_served: &mut bool, simulator: &mut Simulator) -> Result<(), Why> {
         match parse(line)? {
             Line::Refused(refused) => return Err(Why::Refused(refused.why)),
             Line::Hello(hello) => {
@@ -172,9 +173,8 @@ impl Reader {
             Line::Report(report) => self.inbox.put(Notice::Report(report)),
             Line::Question(question) => {
                 let inbox = self.inbox.clone();
-                let answer = move || inbox.put(Notice::Answer(Box::new(what_if::answer(&question))));
                 // If no thread can be started, there is no answer, and the user can ask again.
-                let _ = thread::Builder::new().name("what-if".to_owned()).spawn(answer);
+                let _ = simulator.ask(*question, move |answer| inbox.put(Notice::Answer(Box::new(answer))));
             }
         }
         *was_served = true;

@@ -3,13 +3,9 @@
 use std::{fs, path::Path};
 
 use anyhow::Context as _;
-use krcu_model::{
-    Event, Watch,
-    event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
-    script,
-};
+use krcu_model::{Event, Watch, event::Time, script};
 use krcu_report::{Accounts, Hello, Outside, ProbeRow, ProbeState, SCHEMA};
-use krcu_trace::{Events, How, Meta, Reader, TraceError};
+use krcu_trace::{How, Meta, Reader, Salvage, TraceError};
 
 /// What a replay needs in addition to the events.
 #[derive(Clone, Debug, Default)]
@@ -42,9 +38,7 @@ pub fn load(path: &Path) -> anyhow::Result<Tape> {
     if path.is_dir() {
         let reader = Reader::open(path)?;
         let label = of_meta(name, reader.meta())?;
-        if let Some(Err(error)) = reader.events().next() {
-            return Err(error.into());
-        }
+        reader.salvage()?;
         return Ok(Tape::Trace(Box::new(reader), Box::new(label)));
     }
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -113,26 +107,13 @@ fn attached_unix_ns(meta: &Meta) -> u64 {
     if clock.realtime_ns == 0 { 0 } else { base.saturating_add(meta.watch.attached_ns) }
 }
 
-/// The events from the beginning on. If a trace ends before its run does, a gap for what is unknown comes at
-/// the end. If a trace cannot be read to its end, it ends there, as if its recorder had been killed.
+/// The events from the beginning on. If a trace ends before its run does, or cannot be read to its end, gaps for
+/// what is unknown come at the end.
 pub enum Rest<'a> {
     /// The events of a trace.
-    Trace(Box<Unread<'a>>),
-    /// The events of a script.
+    Trace(Box<Salvage<'a>>),
+    /// The events of a script; or nothing, of a trace whose first event could not be read again.
     Script(std::slice::Iter<'a, Event>),
-}
-
-/// The rest of a trace; the final gaps come at its end.
-pub struct Unread<'a> {
-    reader: &'a Reader,
-    events: Events<'a>,
-    /// The gaps among its events.
-    told: Vec<Gap>,
-    /// The time of the last event.
-    last: Time,
-    /// The gaps after all events, once they are known.
-    behind: Option<std::vec::IntoIter<Event>>,
-    broken: Option<String>,
 }
 
 impl Tape {
@@ -148,14 +129,10 @@ impl Tape {
     #[must_use]
     pub fn rest(&self) -> Rest<'_> {
         match self {
-            Tape::Trace(reader, label) => Rest::Trace(Box::new(Unread {
-                reader,
-                events: reader.events(),
-                told: Vec::new(),
-                last: label.watch.attached,
-                behind: None,
-                broken: None,
-            })),
+            Tape::Trace(reader, _) => match reader.salvage() {
+                Ok(salvage) => Rest::Trace(Box::new(salvage)),
+                Err(_) => Rest::Script([].iter()),
+            },
             Tape::Script(events, _) => Rest::Script(events.iter()),
         }
     }
@@ -174,7 +151,7 @@ impl Tape {
         while let Some(event) = rest.next_event() {
             end = end.max(event.time);
         }
-        (end, rest.broken().map(|(_, why)| why.to_owned()))
+        (end, rest.broken().map(|(_, why)| why))
     }
 }
 
@@ -183,76 +160,18 @@ impl Rest<'_> {
     pub fn next_event(&mut self) -> Option<Event> {
         match self {
             Rest::Script(events) => events.next().cloned(),
-            Rest::Trace(unread) => unread.next_event(),
+            Rest::Trace(salvage) => salvage.next(),
         }
     }
 
     /// If the trace could not be read to its end, and that is known by now: the time of the last event, and
     /// why.
     #[must_use]
-    pub fn broken(&self) -> Option<(Time, &str)> {
+    pub fn broken(&self) -> Option<(Time, String)> {
         match self {
             Rest::Script(_) => None,
-            Rest::Trace(unread) => unread.broken.as_deref().map(|why| (unread.last, why)),
+            Rest::Trace(salvage) => salvage.damage().map(|error| (salvage.last_time(), why(error))),
         }
-    }
-}
-
-impl Unread<'_> {
-    fn next_event(&mut self) -> Option<Event> {
-        if self.behind.is_none() {
-            match self.events.next() {
-                Some(Ok(event)) => {
-                    if let What::Gap(gap) = &event.what {
-                        self.told.push(gap.clone());
-                    }
-                    self.last = self.last.max(event.time);
-                    return Some(event);
-                }
-                Some(Err(error)) => self.broken = Some(why(&error)),
-                None => {}
-            }
-            let events = self.unaccounted().into_iter().map(|gap| Event {
-                time: self.last,
-                task: Task(0),
-                cpu: Cpu(0),
-                what: What::Gap(gap),
-            });
-            self.behind = Some(events.collect::<Vec<_>>().into_iter());
-        }
-        self.behind.as_mut().and_then(Iterator::next)
-    }
-
-    /// The gaps of a trace that ends before its run did, or that cannot be read to its end.
-    fn unaccounted(&mut self) -> Vec<Gap> {
-        let attached = Time(self.reader.meta().watch.attached_ns);
-        let mut gaps = Vec::new();
-        // A gap may be written after the time that it is about. If not all gaps were written, a missing one
-        // may be about any time.
-        let mut from = attached;
-        match self.reader.meta().ended.as_ref().filter(|end| end.how != How::CutShort) {
-            Some(end) => {
-                let told: u64 = self.told.iter().map(|gap| gap.events).sum();
-                if told >= end.run.lost.total() {
-                    from = self.last;
-                }
-            }
-            None => match self.reader.unaccounted(attached, &self.told) {
-                Ok(known) => (gaps, from) = (known, self.last),
-                Err(error) => _ = self.broken.get_or_insert(why(&error)),
-            },
-        }
-        if self.broken.is_some() {
-            gaps.push(Gap {
-                reason: LossReason::NotInTrace,
-                events: 0,
-                from,
-                until: Time(u64::MAX),
-                scope: Scope::Everything,
-                programs: Vec::new(),
-            });
-        }
-        gaps
     }
 }
 

@@ -14,6 +14,7 @@ mod theme;
 mod verdicts;
 mod what_if;
 
+use krcu_report::words::{is_hidden, shown};
 use ratatui::{
     Frame,
     buffer::Buffer,
@@ -92,9 +93,12 @@ impl Canvas<'_, '_> {
         top
     }
 
-    /// Draws one line, clipped to the width of the area.
-    fn line(&mut self, area: Rect, row: u16, line: Line<'static>) {
+    /// Draws one line, clipped to the width of the area. Everything that is drawn passes here.
+    fn line(&mut self, area: Rect, row: u16, mut line: Line<'static>) {
         if row < area.height {
+            for span in line.spans.iter_mut().filter(|span| span.content.contains(is_hidden)) {
+                span.content = shown(&span.content).into_owned().into();
+            }
             let place = Rect { y: area.y + row, height: 1, ..area };
             self.frame.render_widget(line, place);
         }

@@ -153,7 +153,8 @@ fn losses(theme: Theme, report: &Report, columns: usize) -> Vec<Span<'static>> {
 /// The sinks of the agent; on a narrow screen, only those that miss something.
 fn sinks(theme: Theme, report: &Report, columns: usize, all: bool) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    let shown = report.sinks.iter().filter(|sink| all || sink.state != SinkState::Working);
+    let shown =
+        report.sinks.iter().filter(|sink| all || sink.state != SinkState::Working || sink.why.is_some());
     for (place, sink) in shown.enumerate() {
         let (word, style) = match sink.state {
             SinkState::Working => ("works", theme.plain()),

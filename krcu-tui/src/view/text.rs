@@ -1,6 +1,6 @@
 //! Text: numbers for a screen, and lines that fit.
 
-use krcu_report::words::{count, span, wrapped};
+use krcu_report::words::{count, shown, span, wrapped};
 use ratatui::text::{Line, Span};
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -11,15 +11,11 @@ pub(crate) fn width(text: &str) -> usize {
     text.width()
 }
 
-/// As much of the text as fits, with a mark if something is missing. Control characters are made visible.
+/// As much of the text as fits, with a mark if something is missing. Hidden characters are made visible.
 pub(crate) fn clip(text: &str, columns: usize) -> String {
-    let clean = |letter: char| if letter.is_control() { '\u{fffd}' } else { letter };
-    if !text.chars().any(char::is_control) && width(text) <= columns {
-        return text.to_owned();
-    }
-    let text: String = text.chars().map(clean).collect();
+    let text = shown(text);
     if width(&text) <= columns {
-        return text;
+        return text.into_owned();
     }
     let mut clipped = String::new();
     let mut room = columns.saturating_sub(1);
@@ -136,7 +132,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
 pub(crate) fn labelled(label: &str, words: &str, label_columns: usize, columns: usize) -> Vec<String> {
     let columns = label_columns + columns.saturating_sub(label_columns).max(10);
     let (head, indent) = (format!("{label:label_columns$}"), " ".repeat(label_columns));
-    wrapped([&head, &indent], words, columns).iter().map(|line| clip(line, columns)).collect()
+    wrapped([&head, &indent], &shown(words), columns).iter().map(|line| clip(line, columns)).collect()
 }
 
 /// The same as lines, with the label in its own style.
@@ -161,7 +157,7 @@ mod tests {
         assert_eq!(clip("krcu_pending", 12), "krcu_pending");
         assert_eq!(clip("krcu_pending", 6), "krcu_…");
         assert_eq!(clip("ab", 0), "");
-        assert_eq!(clip("a\x1b[2Jb", 20), "a\u{fffd}[2Jb");
+        assert_eq!(clip("a\x1b[2Jb\u{202e}\u{200b}", 20), "a\u{fffd}[2Jb\u{fffd}\u{fffd}");
         assert_eq!((left("ab", 4), right("ab", 4)), ("ab  ".to_owned(), "  ab".to_owned()));
         assert_eq!(width(&left("日本語", 4)), 4);
     }

@@ -18,7 +18,7 @@ krcu tui --replay /nothing 2>/tmp/said || status=$?
 getent group krcu || wrong "there is no group krcu"
 
 # Pages are found by name, and each option of the command is on its page.
-for page in krcu krcu-check krcu-record krcu-replay krcu-agent krcu-analyze krcu-doctor krcu-tui; do
+for page in krcu krcu-check krcu-record krcu-replay krcu-export krcu-agent krcu-analyze krcu-doctor krcu-tui; do
 	man -w "$page" >&2
 	man "$page" | col -b 2>/dev/null >/tmp/page || man "$page" >/tmp/page
 	grep -q '^NAME' /tmp/page || wrong "the page $page has no name"

@@ -23,7 +23,7 @@ pub(crate) const PREFIX: &str = "/usr/local";
 /// Where a package does.
 const PACKAGED: &str = "/usr";
 /// Verbs of krcu that have a manual page; "" is krcu itself. krcu-tui prints its own.
-const PAGES: [&str; 7] = ["", "check", "record", "replay", "agent", "analyze", "doctor"];
+const PAGES: [&str; 8] = ["", "check", "record", "replay", "export", "agent", "analyze", "doctor"];
 /// Where documents are put, below the prefix: a folder of ours.
 const DOCUMENTS: &str = "share/doc/krcu";
 /// The list of the folders that were made for the files, below the prefix.

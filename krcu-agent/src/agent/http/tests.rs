@@ -1,7 +1,7 @@
 //! The metrics' port against what may come to it.
 
 use krcu_model::VerdictKind;
-use krcu_report::{Report, Ring, SCHEMA};
+use krcu_report::{Report, Ring, SCHEMA, SinkRow};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -73,6 +73,18 @@ async fn get_of_two_paths_is_answered_and_nothing_else() {
         assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: GET"), "{method}: {answer}");
     }
     assert_eq!((health.metrics.served.get(), health.metrics.refused.get()), (3, 10));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn health_says_what_does_not_work_and_what_works_in_part() {
+    let answers = [(SinkState::Failed, "the recorder does not work"), (SinkState::Working, "the recorder")];
+    for (state, words) in answers {
+        let why = Some("one\nreason".to_owned());
+        let row = SinkRow { name: "recorder".to_owned(), state, dropped: 0, why };
+        let (address, _) = start(Some(Report { sinks: vec![row], ..report() }), 1).await;
+        let answer = ask(address, "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n").await;
+        assert!(answer.ends_with(&format!("\r\n\r\nok, but {words}: one\u{fffd}reason\n")), "{answer}");
+    }
 }
 
 #[tokio::test(flavor = "current_thread")]
