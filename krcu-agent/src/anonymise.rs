@@ -183,7 +183,7 @@ fn each(event: &mut Event, take: &mut dyn FnMut(&mut u64)) {
             cache_of(cache, &mut number);
         }
         What::WorkRan { object } | What::QueueReturned { object } | What::CallbackRan { object, .. } => {
-            number(&mut object.0)
+            number(&mut object.0);
         }
         What::ReadLock { object, cache } => {
             object.iter_mut().for_each(|object| number(&mut object.0));

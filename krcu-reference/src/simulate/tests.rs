@@ -131,8 +131,9 @@ fn every_move_is_enabled_and_none_is_forgotten() {
 fn a_task_number_is_no_workers() {
     use crate::machine::TaskIndex;
     let cpus = || (0..u16::MAX).map(Cpu);
-    let workers = cpus().flat_map(|cpu| [Freer::Monitor(cpu), Freer::Work(cpu, 0), Freer::Work(cpu, 1)]);
-    let workers = workers.chain([Freer::Shrinker]).map(Machine::freer_number);
+    let workers =
+        cpus().flat_map(|cpu| [Reclaimer::Monitor(cpu), Reclaimer::Work(cpu, 0), Reclaimer::Work(cpu, 1)]);
+    let workers = workers.chain([Reclaimer::Shrinker]).map(Machine::freer_number);
     let tasks = (0..u16::MAX).map(|task| Machine::task_number(TaskIndex(task)));
     let mut all: Vec<u32> =
         workers.chain(tasks).chain(cpus().map(Machine::softirq_number)).map(|task| task.0).collect();
