@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
 use crate::check::choice::Choice;
+use crate::check::churn;
 use crate::check::fuzz;
 use crate::check::model;
 use crate::check::scenarios::SERIES;
@@ -112,6 +113,22 @@ enum Verb {
         #[arg(long)]
         write: bool,
         /// Boot nothing: judge what the last run left in target/kernel-tests.
+        #[arg(long)]
+        kept: bool,
+    },
+    /// Load and unload every module of a kernel package, with network namespaces and links that come and go beside,
+    /// and hold krcu's verdicts against the kernel's log.
+    Churn {
+        /// The series of the kernel, as for `vm run`; `all` takes the four series, one after the other.
+        #[arg(long, value_name = "SERIES", default_value = "6.12")]
+        kernel: Kernels,
+        /// How long modules are loaded and unloaded on each kernel, as 1h or 20m.
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+        time: Duration,
+        /// What determines the order of the modules.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// Boot nothing: judge what the last run left in target/churn.
         #[arg(long)]
         kept: bool,
     },
@@ -264,6 +281,10 @@ impl Arguments {
             Verb::Truth { kernel, only, write, kept } => {
                 truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write })
             }
+            Verb::Churn { kernel, time, seed, kept } => {
+                let series = kernel.series()?.iter().map(Series::to_string).collect();
+                churn::run(&churn::Extent { series, time, seed, kept })
+            }
             Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Agent { kernel }) } => {
@@ -295,6 +316,15 @@ impl FromStr for Kernels {
     }
 }
 
+impl Kernels {
+    fn series(&self) -> Result<Vec<Series>> {
+        match self {
+            Self::One(series) => Ok(vec![series.clone()]),
+            Self::All => SERIES.iter().map(|series| series.parse()).collect(),
+        }
+    }
+}
+
 impl VmRun {
     fn run(self) -> Result<ExitCode> {
         if self.no_build {
@@ -309,10 +339,7 @@ impl VmRun {
         for name in &self.package {
             files.extend(packaged::package(name)?);
         }
-        let series = match &self.kernel {
-            Kernels::One(series) => vec![series.clone()],
-            Kernels::All => SERIES.iter().map(|series| series.parse()).collect::<Result<_>>()?,
-        };
+        let series = self.kernel.series()?;
         let mut status = 0;
         for kernel in &series {
             let out = self

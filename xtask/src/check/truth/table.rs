@@ -8,6 +8,7 @@ use std::fmt::{self, Write as _};
 use std::iter;
 
 use super::{TOPICS, Topic};
+use crate::check::churn::argued::ARGUED;
 use crate::check::scenarios::{Act, Expectation, Line, SERIES, Scenario, Want};
 
 /// The cells, by scenario and series, in which something disagreed.
@@ -33,6 +34,15 @@ once, for `unload` when the module goes. A cell has the verdict for each cache t
 a cell where krcu said something else.
 ";
 
+/// The head of the verdicts that a churn is allowed.
+const ARGUED_START: &str = "
+## Flagged while the kernel says nothing
+
+`cargo xtask churn` loads and unloads every module of a kernel package, and holds each flagged verdict under `--strict` against the
+kernel's log. These are flagged rightly though the log says nothing. The same cache with another verdict is a fault.
+
+";
+
 /// The whole of `docs/truth.md`.
 pub(super) fn document(failures: &Failures) -> String {
     let mut text = START.to_owned();
@@ -41,6 +51,14 @@ pub(super) fn document(failures: &Failures) -> String {
         for scenario in topic.met() {
             push(&mut text, format_args!("\n{}", section(scenario)));
         }
+    }
+    push(&mut text, format_args!("{ARGUED_START}"));
+    for entry in ARGUED {
+        let series = entry.series.join(", ");
+        push(
+            &mut text,
+            format_args!("- {} on {series}: `{}`. {}\n", entry.name(), entry.word, one_line(entry.why)),
+        );
     }
     text
 }
