@@ -33,7 +33,7 @@ use crate::debian::kernel::{Kernel, Series};
 use crate::guest::vm::Run;
 use crate::host;
 use crate::progress::{say, tail_of};
-use crate::toolchain::build::{self, Programs};
+use crate::toolchain::build;
 use crate::toolchain::setup;
 use argued::{ARGUED, PLAYS, Play};
 use judge::{Evidence, Judgement, Verdict, judge, mistakes_not_found};
@@ -78,7 +78,7 @@ const MODULE: &str = "krcu_play";
 pub(crate) fn run(extent: &Extent) -> Result<ExitCode> {
     if !extent.kept {
         setup::ensure()?;
-        build::build("release", Programs::Agent)?;
+        build::all("release")?;
     }
     let mut faults = 0;
     for series in &extent.series {
