@@ -28,7 +28,7 @@ use serde::Deserialize;
 
 use crate::cache;
 use crate::check::guest_script;
-use crate::debian::intree::InTree;
+use crate::debian::intree::{InTree, ModuleFile};
 use crate::debian::kernel::{Kernel, Series};
 use crate::guest::vm::Run;
 use crate::host;
@@ -180,11 +180,14 @@ fn ready(series: &str, extent: &Extent, out: &Path, scripts: &Path, up: &Arc<Ato
     let parsed: Series = series.parse()?;
     let kernel = Kernel::newest(&parsed)?;
     let image = kernel.image()?;
-    let all = InTree::read(&image)?.names();
+    let in_tree = InTree::read(&image)?;
+    let all = in_tree.names();
     let modules: Vec<String> =
         all.into_iter().filter(|name| !LEFT_OUT.iter().any(|left| left.module == name)).collect();
     say(&format!("{series}: {} modules, {seconds} s, seed {}", modules.len(), extent.seed));
-    let links: Vec<&str> = LINKS.into_iter().filter(|link| modules.iter().any(|name| name == link)).collect();
+    let links: Vec<String> =
+        LINKS.map(str::to_owned).into_iter().filter(|link| modules.contains(link)).collect();
+    let needed: Vec<String> = in_tree.closure(&links)?.iter().map(ModuleFile::name).collect();
     let order = order::order(&modules, seconds, extent.seed);
     let mut files = guest_script::programs(&scripts.join("bin"))?;
     let mut write = |name: &str, text: &str| {
@@ -194,6 +197,7 @@ fn ready(series: &str, extent: &Extent, out: &Path, scripts: &Path, up: &Arc<Ato
     };
     write("order", &order)?;
     write("links", &(links.join(" ") + "\n"))?;
+    write("needed", &(needed.join(" ") + "\n"))?;
     SCRIPTS.iter().try_for_each(|(name, text)| write(name, text))?;
     PLAYS.iter().try_for_each(|play| write(play.name, &format!("play '{}'", play.script)))?;
     Ok(Run {
