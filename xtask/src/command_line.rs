@@ -21,6 +21,7 @@ use crate::check::truth;
 use crate::check::truth::run::Extent;
 use crate::debian::kernel::Series;
 use crate::debian::packaged;
+use crate::debian::unwaited;
 use crate::demo;
 use crate::dist::install;
 use crate::guest::qemu::Acceleration;
@@ -131,6 +132,12 @@ enum Verb {
         /// Boot nothing: judge what the last run left in target/churn.
         #[arg(long)]
         kept: bool,
+    },
+    /// List the modules of a kernel package that hand callbacks to RCU and import no function that waits for them.
+    Unwaited {
+        /// The series of the kernel, as for `vm run`; `all` lists the four series.
+        #[arg(long, value_name = "SERIES", default_value = "6.12")]
+        kernel: Kernels,
     },
     /// Feed mutated files to the readers of traces and texts.
     Fuzz {
@@ -285,6 +292,7 @@ impl Arguments {
                 let series = kernel.series()?.iter().map(Series::to_string).collect();
                 churn::run(&churn::Extent { series, time, seed, kept })
             }
+            Verb::Unwaited { kernel } => done(unwaited::run(&kernel.series()?)),
             Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Agent { kernel }) } => {
