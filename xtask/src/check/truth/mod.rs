@@ -21,6 +21,7 @@ mod orders;
 mod real;
 pub(crate) mod run;
 mod table;
+mod used;
 
 use crate::check::scenarios::{
     Act, Expectation, Line, MAY_BE_OPEN, SHEAVES, Scenario, Want, quiet, verdict, word,
@@ -49,6 +50,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     Topic { title: "Modules that go", scenarios: modules::SCENARIOS },
     Topic { title: "What may be said of a number", scenarios: counts::SCENARIOS },
     Topic { title: "Modules of the kernel's own", scenarios: real::SCENARIOS },
+    Topic { title: "More modules of the kernel's own", scenarios: used::SCENARIOS },
 ];
 
 /// Scenarios that krcu does not meet yet. No run includes them and the kept table lacks them; a name is taken off this list

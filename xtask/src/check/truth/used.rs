@@ -1,0 +1,380 @@
+//! More of the kernel's own modules, each used in the smallest way that is real before it goes: sockets, links, queueing
+//! disciplines, file systems, device mapper.
+//!
+//! Expectations follow from the modules' sources in Debian's `linux-source-6.1`, `-6.12` and `-7.3`. Debian's cloud kernels have no
+//! batman-adv and no f2fs. drbd, nfsd, ceph, cifs and openvswitch need a peer, a server or a daemon to be of use: the `sweep` and
+//! `cargo xtask churn` load and unload them.
+
+use super::real::{AT_ONCE, apart, callbacks, queued, strictly_flagged};
+use super::{NO_RCU_BARRIER, ordering, waited_for, waited_for_callbacks};
+use crate::check::scenarios::{ALL, Line, SHEAVES, Scenario, Want, quiet, summary, verdict, word};
+
+/// Nothing is flagged, nothing left open.
+const NOTHING: Line = summary(&[("flagged", Want::Number(0)), ("inconclusive", Want::Number(0))]);
+
+/// As for `play`, which empties the batches of the whole system, so that the destroy of 6.12 and 6.18 has none to wait for, and
+/// calls no `rcu_barrier()` by the way.
+const PLAYED: &[&str] = &["krcu_play"];
+
+/// Sixty-four destinations have a count each, in one of 256 trees, until their connections time out. Sixty-four others are
+/// counted then.
+const CONNLIMIT: &str = "
+    modprobe nft_compat; modprobe nf_conntrack; modprobe xt_connlimit
+    echo 1 >/proc/sys/net/netfilter/nf_conntrack_icmp_timeout
+    iptables -A OUTPUT -p icmp -m connlimit --connlimit-above 9 --connlimit-daddr -j DROP
+    for d in $(seq 1 64); do ping -c 1 -W 1 127.0.1.$d; done >&2
+    usleep 3000000
+    for d in $(seq 1 64); do ping -c 1 -W 1 127.0.2.$d; done >&2
+    iptables -F; iptables -X
+    until rmmod xt_connlimit 2>/dev/null; do usleep 10000; done
+    usleep 1000000
+    play flush
+    rmmod nf_conncount
+    for name in nft_compat nf_tables nf_conntrack; do until rmmod $name 2>/dev/null; do usleep 10000; done; done";
+
+/// Twenty sockets are bound to a local address, and closed as the program ends.
+const RDS: &str = "
+    modprobe rds
+    perl -e 'for (1..20) { socket($s[$_], 21, 5, 0) or die; bind($s[$_], pack(\"S n C4 x8\", 2, 5000 + $_, 127, 0, 0, 1)) or die }'
+    usleep 2000000
+    play flush
+    rmmod rds";
+
+/// Twenty sockets, closed as the program ends.
+const SMC: &str = "
+    modprobe smc
+    perl -e 'for (1..20) { socket($s[$_], 43, 1, 0) or die }'
+    usleep 2000000
+    play flush
+    rmmod smc";
+
+const TIPC: &str = "
+    modprobe tipc
+    perl -e 'for (1..20) { socket($s[$_], 30, 4, 0) or die }'
+    rmmod tipc";
+
+const KCM: &str = "
+    modprobe kcm
+    perl -e 'for (1..20) { socket($s[$_], 41, 2, 0) or die }'
+    rmmod kcm";
+
+/// A tunnel with one session over UDP, and a socket of L2TP over IP.
+const L2TP: &str = "
+    modprobe l2tp_eth; modprobe l2tp_ip; modprobe udp_tunnel
+    ip2 l2tp add tunnel tunnel_id 1 peer_tunnel_id 2 encap udp local 127.0.0.1 remote 127.0.0.1 udp_sport 5000 udp_dport 5001
+    ip2 l2tp add session name l2tp0 tunnel_id 1 session_id 1 peer_session_id 2
+    ip2 l2tp del session tunnel_id 1 session_id 1
+    ip2 l2tp del tunnel tunnel_id 1
+    perl -e 'socket($s, 2, 2, 115) or die'
+    rmmod l2tp_ip; until rmmod l2tp_eth 2>/dev/null; do usleep 10000; done
+    rmmod l2tp_netlink; rmmod l2tp_core";
+
+/// A schedule for the queues of a device, taken away again.
+const TAPRIO: &str = "
+    modprobe veth; modprobe sch_taprio
+    ip link add taprio0 type veth peer name taprio1
+    ip link set taprio0 up
+    tc qdisc add dev taprio0 root taprio num_tc 1 map 0 queues 1@0 base-time 0 sched-entry S 01 300000 clockid CLOCK_TAI
+    tc qdisc del dev taprio0 root
+    usleep 2000000
+    rmmod sch_taprio
+    ip link del taprio0; rmmod veth";
+
+/// An action with parameters, changed once and deleted.
+const PEDIT: &str = "
+    modprobe act_pedit
+    tc actions add action pedit munge offset 0 u8 set 1 index 1
+    tc actions change action pedit munge offset 0 u8 set 2 index 1
+    tc actions del action pedit index 1
+    rmmod act_pedit";
+
+const BTRFS: &str = "
+    modprobe loop; modprobe btrfs
+    truncate -s 128M /tmp/disk && mkfs.btrfs -q /tmp/disk >&2
+    mkdir -p /tmp/mount && mount -t btrfs -o loop /tmp/disk /tmp/mount
+    n=0; while [ $n -lt 40 ]; do echo $n >/tmp/mount/file$n; n=$((n + 1)); done
+    umount /tmp/mount
+    rmmod btrfs; rm /tmp/disk";
+
+const XFS: &str = "
+    modprobe loop; modprobe xfs
+    truncate -s 320M /tmp/disk && mkfs.xfs -q /tmp/disk >&2
+    mkdir -p /tmp/mount && mount -t xfs -o loop /tmp/disk /tmp/mount
+    n=0; while [ $n -lt 40 ]; do echo $n >/tmp/mount/file$n; n=$((n + 1)); done
+    umount /tmp/mount
+    rmmod xfs; rm /tmp/disk";
+
+/// A snapshot of a disk in memory, and a block of it written.
+const SNAPSHOT: &str = "
+    modprobe loop; modprobe dm_snapshot
+    truncate -s 8M /tmp/origin; truncate -s 8M /tmp/store
+    losetup /dev/loop0 /tmp/origin; losetup /dev/loop1 /tmp/store
+    dmsetup create base --table '0 16384 snapshot-origin /dev/loop0'
+    dmsetup create shot --table '0 16384 snapshot /dev/loop0 /dev/loop1 N 8'
+    dd if=/dev/zero of=/dev/mapper/base bs=4k count=64 2>/dev/null; sync
+    dmsetup remove shot; dmsetup remove base
+    losetup -d /dev/loop0; losetup -d /dev/loop1
+    until rmmod dm_snapshot 2>/dev/null; do usleep 10000; done
+    rmmod dm_bufio; rmmod dm_mod; rm /tmp/origin /tmp/store";
+
+/// The callbacks have run, and nothing in the teardown waits for them.
+const UNORDERED: &str = "unordered";
+
+/// The scenarios.
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        modules: PLAYED,
+        ..apart(
+            "connlimit",
+            "A count whose connections have ended is freed as another of the same tree is made: tree_nodes_free() hands it to \
+             call_rcu(__tree_nodes_free) (nf_conncount.c). Up to 6.18, nf_conncount_modexit() destroys the cache and calls no \
+             rcu_barrier(), and both the object and the text of its callback go. In 7.3 it calls rcu_barrier(). A tuple is freed at \
+             once.",
+            &["nft_compat", "nf_conntrack", "xt_connlimit"],
+            CONNLIMIT,
+            &[
+                strictly_flagged(
+                    NO_RCU_BARRIER,
+                    &[
+                        verdict("nf_conncount_tuple", AT_ONCE),
+                        verdict(
+                            "nf_conncount_rb",
+                            &[
+                                word(UNORDERED),
+                                ordering(UNORDERED),
+                                ("callbacks_ever", Want::AtLeast(1)),
+                                queued(0),
+                                ("/callbacks/0/function", Want::Has("__tree_nodes_free")),
+                            ],
+                        ),
+                    ],
+                ),
+                quiet(
+                    SHEAVES,
+                    &[
+                        verdict("nf_conncount_tuple", AT_ONCE),
+                        verdict(
+                            "nf_conncount_rb",
+                            &[
+                                word("clean"),
+                                ordering("ordered"),
+                                ("callbacks_ever", Want::AtLeast(1)),
+                                queued(0),
+                            ],
+                        ),
+                    ],
+                ),
+            ],
+        )
+    },
+    Scenario {
+        modules: PLAYED,
+        ..apart(
+            "rds",
+            "rds_add_bound() sets SOCK_RCU_FREE (bind.c), so that a closed socket is freed by call_rcu(__sk_destruct), a function of \
+             the kernel itself (net/core/sock.c). rds_exit() calls sock_unregister(), which waits for a grace period and not for \
+             callbacks, and then proto_unregister(), which destroys the cache: no rcu_barrier() stands between. The destroy of 7.3 \
+             calls it.",
+            &["rds"],
+            RDS,
+            &[
+                strictly_flagged(
+                    NO_RCU_BARRIER,
+                    &[verdict(
+                        "RDS",
+                        &[
+                            word(UNORDERED),
+                            ordering(UNORDERED),
+                            callbacks(20),
+                            queued(0),
+                            ("/callbacks/0/function", Want::Has("__sk_destruct")),
+                        ],
+                    )],
+                ),
+                strictly_flagged(SHEAVES, &[verdict("RDS", ORDERED_BY_THE_DESTROY)]),
+            ],
+        )
+    },
+    Scenario {
+        modules: PLAYED,
+        ..apart(
+            "smc",
+            "smc_sock_alloc() sets SOCK_RCU_FREE, as rds does. smc_exit() calls rcu_barrier(), but as its last act: \
+             proto_unregister() has destroyed the cache before. Debian's cloud kernels since 6.18 do not have it.",
+            &["smc"],
+            SMC,
+            &[strictly_flagged(
+                &["6.1", "6.12"],
+                &[verdict("SMC", &[word(UNORDERED), ordering(UNORDERED), callbacks(20), queued(0)])],
+            )],
+        )
+    },
+    apart(
+        "tipc",
+        "A closed socket is freed by call_rcu(tipc_sk_callback). tipc_exit() calls unregister_pernet_subsys() and \
+         unregister_pernet_device() before tipc_socket_stop() destroys the cache, and each of them calls rcu_barrier() \
+         (unregister_pernet_operations() in net_namespace.c). It closes its own listening socket before the second.",
+        &["tipc"],
+        TIPC,
+        &[quiet(
+            ALL,
+            &[verdict(
+                "TIPC",
+                &[word("clean"), ordering("ordered"), ("callbacks_ever", Want::AtLeast(20)), queued(0)],
+            )],
+        )],
+    ),
+    apart(
+        "kcm",
+        "Each socket has a multiplexer. Up to 6.12, release_mux() frees it by call_rcu(free_mux), and kcm_exit() calls \
+         unregister_pernet_device(), which calls rcu_barrier(). Since then it is freed by kfree_rcu(), and the destroy waits. A socket \
+         is freed at once.",
+        &["kcm"],
+        KCM,
+        &[
+            quiet(
+                &["6.1"],
+                &[
+                    verdict("KCM", AT_ONCE),
+                    verdict("kcm_mux_cache", &[word("clean"), ordering("ordered"), callbacks(20), queued(0)]),
+                    verdict("kcm_psock_cache", AT_ONCE),
+                ],
+            ),
+            quiet(
+                &["6.12"],
+                &[
+                    verdict("KCM", AT_ONCE),
+                    verdict("kcm_mux", &[word("clean"), ordering("ordered"), callbacks(20), queued(0)]),
+                    verdict("kcm_psock", AT_ONCE),
+                ],
+            ),
+            strictly_flagged(
+                &["6.18", "7.x"],
+                &[
+                    verdict("KCM", AT_ONCE),
+                    verdict(
+                        "kcm_mux",
+                        &[word("waited"), ordering("ordered"), waited_for(20), queued(20), callbacks(0)],
+                    ),
+                    verdict("kcm_psock", AT_ONCE),
+                ],
+            ),
+        ],
+    ),
+    apart(
+        "l2tp",
+        "Tunnels and sessions are kmalloc()ed and freed by kfree_rcu(), which runs no text of a module. A socket of L2TP over IP is \
+         freed at once, so its cache has nothing deferred.",
+        &["l2tp_eth", "l2tp_ip", "udp_tunnel"],
+        L2TP,
+        &[quiet(ALL, &[verdict("L2TP/IP", AT_ONCE), NOTHING])],
+    ),
+    apart(
+        "taprio",
+        "A schedule is kmalloc()ed, and taprio_destroy() hands it to call_rcu(taprio_free_sched_cb). taprio_module_exit() calls \
+         unregister_qdisc() and unregister_netdevice_notifier(), and none of them calls rcu_barrier(): on every kernel the text of a \
+         callback may go before it has run.",
+        &["veth", "sch_taprio"],
+        TAPRIO,
+        &[strictly_flagged(
+            ALL,
+            &[Line {
+                kind: "verdict",
+                cache: None,
+                fields: &[
+                    word(UNORDERED),
+                    ("module", Want::Text("sch_taprio")),
+                    ("callbacks_ever", Want::AtLeast(1)),
+                    ("/callbacks/0/function", Want::Has("taprio_free_sched_cb")),
+                ],
+            }],
+        )],
+    ),
+    apart(
+        "pedit",
+        "Changed parameters are handed to call_rcu(tcf_pedit_cleanup_rcu), and so are those of a deleted action. The module imports no \
+         rcu_barrier(): tcf_unregister_action() calls unregister_pernet_subsys(), which calls it.",
+        &["act_pedit"],
+        PEDIT,
+        &[quiet(
+            ALL,
+            &[Line {
+                kind: "verdict",
+                cache: None,
+                fields: &[
+                    word("clean"),
+                    ("module", Want::Text("act_pedit")),
+                    ordering("ordered"),
+                    callbacks(2),
+                ],
+            }],
+        )],
+    ),
+    apart(
+        "btrfs",
+        "An inode is freed by call_rcu(i_callback) (fs/inode.c), and a block of a tree by call_rcu(btrfs_release_extent_buffer_rcu): \
+         btrfs_destroy_cachep() and extent_buffer_free_cachep() call rcu_barrier() first. There are 40 files and the root.",
+        &["loop", "btrfs"],
+        BTRFS,
+        &[quiet(
+            ALL,
+            &[
+                verdict(
+                    "btrfs_inode",
+                    &[word("clean"), ordering("ordered"), ("callbacks_ever", Want::AtLeast(41)), queued(0)],
+                ),
+                verdict(
+                    "btrfs_extent_buffer",
+                    &[word("clean"), ordering("ordered"), ("callbacks_ever", Want::AtLeast(5)), queued(0)],
+                ),
+                NOTHING,
+            ],
+        )],
+    ),
+    apart(
+        "xfs",
+        "An inode is freed by call_rcu(xfs_inode_free_callback) (xfs_icache.c), a buffer by call_rcu(xfs_buf_free_callback): \
+         xfs_destroy_caches() calls rcu_barrier() first. There are 40 files and the root.",
+        &["loop", "xfs"],
+        XFS,
+        &[quiet(
+            ALL,
+            &[
+                verdict(
+                    "xfs_inode",
+                    &[word("clean"), ordering("ordered"), ("callbacks_ever", Want::AtLeast(41)), queued(0)],
+                ),
+                verdict(
+                    "xfs_buf",
+                    &[word("clean"), ordering("ordered"), ("callbacks_ever", Want::AtLeast(5)), queued(0)],
+                ),
+                NOTHING,
+            ],
+        )],
+    ),
+    apart(
+        "snapshot",
+        "Exceptions and jobs of the copying thread are freed at once (dm-snap.c, dm-kcopyd.c), from mempools that lie on their caches.",
+        &["loop", "dm_snapshot"],
+        SNAPSHOT,
+        &[quiet(
+            ALL,
+            &[
+                verdict("dm_exception", AT_ONCE),
+                verdict("dm_snap_pending_exception", AT_ONCE),
+                verdict("kcopyd_job", AT_ONCE),
+                NOTHING,
+            ],
+        )],
+    ),
+];
+
+/// Twenty callbacks had run by luck, and the destroy's own `rcu_barrier()` orders them.
+const ORDERED_BY_THE_DESTROY: &[super::Field] = &[
+    word("waited"),
+    ordering("ordered"),
+    waited_for_callbacks(0),
+    ("waited_for_callbacks", Want::Flag(true)),
+    callbacks(20),
+    queued(0),
+];
