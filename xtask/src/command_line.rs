@@ -116,6 +116,9 @@ enum Verb {
         /// Boot nothing: judge what the last run left in target/kernel-tests.
         #[arg(long)]
         kept: bool,
+        /// Run also the scenarios that take long, which an ordinary run names and leaves out.
+        #[arg(long)]
+        all: bool,
     },
     /// Load and unload every module of a kernel package, with network namespaces and links that come and go beside,
     /// and hold krcu's verdicts against the kernel's log.
@@ -285,8 +288,8 @@ impl Arguments {
             Verb::Model { deep, only, write, brief, replay: None } => {
                 model::run(&model::Extent { deep, only, write, brief })
             }
-            Verb::Truth { kernel, only, write, kept } => {
-                truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write })
+            Verb::Truth { kernel, only, write, kept, all } => {
+                truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write, all })
             }
             Verb::Churn { kernel, time, seed, kept } => {
                 let series = kernel.series()?.iter().map(Series::to_string).collect();

@@ -96,9 +96,17 @@ const UNMET: &[&str] = &[
     "srcu_beside_rcu",
 ];
 
+/// Scenarios that take a machine long. An ordinary run leaves them out and says so; `cargo xtask truth --all` runs them.
+const LONG: &[&str] = &["btrfs", "xfs"];
+
 /// Every scenario of the table.
 pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     TOPICS.iter().flat_map(Topic::met)
+}
+
+/// Those of an ordinary run.
+pub(crate) fn ordinary() -> impl Iterator<Item = &'static Scenario> {
+    scenarios().filter(|scenario| !LONG.contains(&scenario.name))
 }
 
 impl Topic {
