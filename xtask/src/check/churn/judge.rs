@@ -1,8 +1,8 @@
 //! Holds the verdicts of a churn against the kernel's log and the list of argued exceptions.
 //!
-//! A report of the kernel's belongs to the destroy of that cache that began last before it. krcu counts from the moment at
+//! A warning of the kernel's belongs to the destroy of that cache that began last before it. krcu counts from the moment at
 //! which the probes were attached, which its trace names in `CLOCK_MONOTONIC`; the log says how its own clock stands to that
-//! one ([`KernelLog`]). A destroy makes one report at most, and makes it within the time that it waited and a little more.
+//! one ([`KernelLog`]). A destroy makes one warning at most, and makes it within the time that it waited and a little more.
 //!
 //! Pure: texts in, a list of faults out.
 
@@ -12,11 +12,11 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::argued::Argued;
-use super::log::{KernelLog, Report};
+use super::log::{KernelLog, Warning};
 
-/// How far a report may seem to be before the destroy that makes it: the clocks are compared in hundredths of a second.
+/// How far a warning may seem to be before the destroy that makes it: the clocks are compared in hundredths of a second.
 const EARLIEST_US: i64 = 100_000;
-/// How long after a destroy has begun it may report, besides what it waited; an emulated machine may stand still meanwhile.
+/// How long after a destroy has begun it may warning, besides what it waited; an emulated machine may stand still meanwhile.
 const LATEST_US: i64 = 20_000_000;
 /// Verdicts of a cache that are about no destroy of it.
 const OF_NO_DESTROY: [&str; 5] = ["abandoned", "alias", "barrier-early", "freed-early", "double-free"];
@@ -55,14 +55,14 @@ pub(super) struct Evidence<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fault {
     /// The kernel reported objects, and the verdict of that destroy neither flags it nor leaves it open.
-    Overlooked { report: Report, word: String },
+    Overlooked { warning: Warning, word: String },
     /// The kernel reported objects, and there is no verdict of that destroy.
-    Unjudged(Report),
+    Unjudged(Warning),
     /// Flagged, while the kernel reported nothing, and nobody argued for it.
     Unargued { name: String, word: String, at_us: i64 },
     /// The same, and it was argued that the verdict is another one.
     ArguedOtherwise { name: String, word: String, argued: &'static str },
-    /// Records of the kernel's log are missing, so that a report may be among them.
+    /// Records of the kernel's log are missing, so that a warning may be among them.
     Gap { before: u64, after: u64 },
     /// The kernel's log does not say how its clock stands to krcu's.
     NoClock,
@@ -71,16 +71,16 @@ pub(super) enum Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Overlooked { report, word } => write!(
+            Self::Overlooked { warning, word } => write!(
                 formatter,
                 "the kernel reports objects, and krcu says `{word}` of that destroy: {}",
-                report.text
+                warning.text
             ),
-            Self::Unjudged(report) => {
+            Self::Unjudged(warning) => {
                 write!(
                     formatter,
                     "the kernel reports objects, and krcu has no verdict of that destroy: {}",
-                    report.text
+                    warning.text
                 )
             }
             Self::Unargued { name, word, at_us } => write!(
@@ -144,9 +144,9 @@ pub(super) fn judge(evidence: &Evidence<'_>, argued: &[Argued]) -> Judgement {
     };
     let at_us = |verdict: &Verdict| (evidence.attached_ns + verdict.destroyed_at_ns) / 1000 + offset_us;
     let mut reported = BTreeSet::new();
-    for report in log.reports {
-        let Some(index) = destroy_of(&report, &evidence.verdicts, &reported, at_us) else {
-            judgement.faults.push(Fault::Unjudged(report));
+    for warning in log.warnings {
+        let Some(index) = destroy_of(&warning, &evidence.verdicts, &reported, at_us) else {
+            judgement.faults.push(Fault::Unjudged(warning));
             continue;
         };
         reported.insert(index);
@@ -155,7 +155,7 @@ pub(super) fn judge(evidence: &Evidence<'_>, argued: &[Argued]) -> Judgement {
         if verdict.flagged || word == INCONCLUSIVE {
             *judgement.reported.entry((verdict.name(), word)).or_default() += 1;
         } else {
-            judgement.faults.push(Fault::Overlooked { report, word });
+            judgement.faults.push(Fault::Overlooked { warning, word });
         }
     }
     let unreported = evidence.verdicts.iter().enumerate().filter(|(index, _)| !reported.contains(index));
@@ -174,9 +174,9 @@ pub(super) fn judge(evidence: &Evidence<'_>, argued: &[Argued]) -> Judgement {
     judgement
 }
 
-/// The verdict of the destroy that made a report: of those of this cache that have made none, the last that began before.
+/// The verdict of the destroy that made a warning: of those of this cache that have made none, the last that began before.
 fn destroy_of(
-    report: &Report,
+    warning: &Warning,
     verdicts: &[Verdict],
     reported: &BTreeSet<usize>,
     at_us: impl Fn(&Verdict) -> i64,
@@ -184,10 +184,10 @@ fn destroy_of(
     let may_have_made = |verdict: &Verdict| {
         let begin = at_us(verdict);
         let latest = begin + verdict.wait_ns.unwrap_or(0) / 1000 + LATEST_US;
-        (begin - EARLIEST_US..=latest).contains(&report.at_us)
+        (begin - EARLIEST_US..=latest).contains(&warning.at_us)
     };
     let destroys = verdicts.iter().enumerate().filter(|(index, verdict)| {
-        verdict.is_of_destroy() && verdict.cache == report.cache && !reported.contains(index)
+        verdict.is_of_destroy() && verdict.cache == warning.cache && !reported.contains(index)
     });
     destroys
         .filter(|(_, verdict)| may_have_made(verdict))
@@ -227,11 +227,11 @@ impl Argued {
 /// these verdicts have no place is left out.
 pub(super) fn mistakes_not_found(evidence: &Evidence<'_>, argued: &[Argued]) -> (usize, Vec<&'static str>) {
     let before = judge(evidence, argued).faults.len();
-    let reports = KernelLog::read(evidence.log).reports;
+    let warnings = KernelLog::read(evidence.log).warnings;
     let is_reported = |verdict: &Verdict| {
         verdict.flagged
             && verdict.is_of_destroy()
-            && reports.iter().any(|report| report.cache == verdict.cache)
+            && warnings.iter().any(|warning| warning.cache == verdict.cache)
     };
     let is_argued = |verdict: &Verdict| {
         let is_same = |entry: &Argued| entry.word == verdict.verdict && entry.is_of(verdict, evidence.series);
@@ -249,14 +249,14 @@ pub(super) fn mistakes_not_found(evidence: &Evidence<'_>, argued: &[Argued]) -> 
         }
     };
     let place_of = |is_meant: &dyn Fn(&Verdict) -> bool| evidence.verdicts.iter().position(is_meant);
-    check("a report beside `clean`", place_of(&is_reported), &|verdicts, place| {
+    check("a warning beside `clean`", place_of(&is_reported), &|verdicts, place| {
         put(verdicts, place, "clean", false);
     });
-    check("a report without a verdict", place_of(&is_reported), &|verdicts, place| {
+    check("a warning without a verdict", place_of(&is_reported), &|verdicts, place| {
         verdicts.remove(place);
     });
     check(
-        "`leaked` without a report",
+        "`leaked` without a warning",
         place_of(&|verdict| verdict.verdict == "clean"),
         &|verdicts, place| {
             put(verdicts, place, "leaked", true);

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 /// The kernel found objects in a cache that is being destroyed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Report {
+pub(super) struct Warning {
     /// When, in microseconds of the log's clock.
     pub(super) at_us: i64,
     /// The cache.
@@ -24,7 +24,7 @@ pub(super) struct Report {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct KernelLog {
     /// What the kernel reported, in the order of time.
-    pub(super) reports: Vec<Report>,
+    pub(super) warnings: Vec<Warning>,
     /// Records that nobody read: the last number before them, and the first one after them.
     pub(super) gaps: Vec<(u64, u64)>,
     /// What is to be added to a microsecond of krcu's to have one of the log's; none if the log does not tell.
@@ -53,7 +53,7 @@ impl KernelLog {
             if let Some((_, rest)) = text.split_once(DESTROY)
                 && let Some((cache, _)) = rest.split_once(HAS_OBJECTS)
             {
-                log.reports.push(Report { at_us, cache: cache.to_owned(), text: text.to_owned() });
+                log.warnings.push(Warning { at_us, cache: cache.to_owned(), text: text.to_owned() });
             }
             offsets
                 .extend(text.strip_prefix(CLOCK).and_then(microseconds).map(|uptime_us| at_us - uptime_us));

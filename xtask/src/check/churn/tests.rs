@@ -86,22 +86,22 @@ fn right_verdicts_have_no_fault_and_are_counted() {
 }
 
 #[test]
-fn a_report_beside_a_verdict_that_does_not_flag_it_is_a_fault() {
+fn a_warning_beside_a_verdict_that_does_not_flag_it_is_a_fault() {
     for word in ["clean", "waited", "unordered"] {
         let found = faults(changed(2, word, false));
         assert!(
-            matches!(&found[..], [Fault::Overlooked { report, word: said }]
-                if said == word && report.at_us == 31_800_000),
+            matches!(&found[..], [Fault::Overlooked { warning, word: said }]
+                if said == word && warning.at_us == 31_800_000),
             "{found:?}"
         );
     }
 }
 
 #[test]
-fn a_report_without_a_verdict_is_a_fault() {
+fn a_warning_without_a_verdict_is_a_fault() {
     let mut verdicts = right();
     verdicts.remove(0);
-    assert!(matches!(&faults(verdicts)[..], [Fault::Unjudged(report)] if report.at_us == 11_800_000));
+    assert!(matches!(&faults(verdicts)[..], [Fault::Unjudged(warning)] if warning.at_us == 11_800_000));
     // Another cache's verdict at the same moment is none of this one.
     let mut verdicts = right();
     verdicts[0].cache = "c".to_owned();
@@ -110,7 +110,7 @@ fn a_report_without_a_verdict_is_a_fault() {
 }
 
 #[test]
-fn a_flagged_verdict_without_a_report_or_an_entry_is_a_fault() {
+fn a_flagged_verdict_without_a_warning_or_an_entry_is_a_fault() {
     let found = faults(changed(1, "pending", true));
     let [Fault::Unargued { name, word, at_us }] = &found[..] else { panic!("{found:?}") };
     assert_eq!((name.as_str(), word.as_str(), *at_us), ("a of one", "pending", 21_750_000));
@@ -129,8 +129,8 @@ fn a_flagged_verdict_with_another_word_than_is_argued_is_a_fault() {
 }
 
 #[test]
-fn a_report_is_of_the_destroy_before_it_and_of_no_other() {
-    // The report came before this destroy began, or long after it had ended.
+fn a_warning_is_of_the_destroy_before_it_and_of_no_other() {
+    // The warning came before this destroy began, or long after it had ended.
     for seconds in [11, -20] {
         let mut verdicts = right();
         verdicts[0].destroyed_at_ns = seconds * 1_000_000_000;

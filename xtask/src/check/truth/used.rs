@@ -1,9 +1,9 @@
 //! More of the kernel's own modules, each used in the smallest way that is real before it goes: sockets, links, queueing
 //! disciplines, file systems, device mapper.
 //!
-//! Expectations follow from the modules' sources in Debian's `linux-source-6.1`, `-6.12` and `-7.3`. Debian's cloud kernels have no
-//! batman-adv and no f2fs. drbd, nfsd, ceph, cifs and openvswitch need a peer, a server or a daemon to be of use: the `sweep` and
-//! `cargo xtask churn` load and unload them.
+//! Expectations follow from the modules' sources in Debian's `linux-source-6.1`, `-6.12` and `-7.3`. Debian's cloud kernels
+//! have no batman-adv and no f2fs. drbd, nfsd, ceph, cifs and openvswitch need a peer, a server or a daemon to be of use:
+//! `sweep` and `cargo xtask churn` load and unload them.
 
 use super::real::{AT_ONCE, apart, callbacks, queued, strictly_flagged};
 use super::{NO_RCU_BARRIER, ordering, waited_for, waited_for_callbacks};
