@@ -42,6 +42,14 @@ pub(crate) const ARGUED: &[Argued] = &[
               destroys it: /sys/kernel/slab has it after rmmod.",
     },
     Argued {
+        module: "bridge",
+        cache: "net_bridge_fdb_entry",
+        word: "waited",
+        series: &["6.18", "7.x"],
+        why: "fdb_delete() frees an entry by kfree_rcu() (net/bridge/br_fdb.c), and br_fdb_fini() leaves it to \
+              kmem_cache_destroy() to wait for those of the links that have just gone.",
+    },
+    Argued {
         module: "krcu_play",
         cache: "churn_frees",
         word: "waited",
