@@ -206,14 +206,12 @@ fn entries_name_kernels_and_scripts_are_reported_or_argued() {
     for play in PLAYS {
         let cache = play.cache();
         assert!(play.script.contains(&cache), "{}", play.name);
-        let argued: Vec<&str> = ARGUED
-            .iter()
-            .filter(|entry| entry.cache == cache)
-            .flat_map(|entry| entry.series)
-            .copied()
-            .collect();
-        let both = play.reported_on.iter().filter(|series| argued.contains(series)).count();
-        assert_eq!(both, 0, "{} is reported and argued on one kernel", play.name);
+        for series in SERIES {
+            let mut entries = ARGUED.iter().filter(|entry| entry.cache == cache);
+            let is_argued = entries.any(|entry| entry.series.contains(&series));
+            let is_reported = play.reported_on.contains(&series);
+            assert_eq!(is_reported || is_argued, play.name != "clean", "{} on {series}", play.name);
+        }
     }
 }
 
