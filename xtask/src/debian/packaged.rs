@@ -89,16 +89,16 @@ const PROGRAMS: [Program; 10] = [
         plugins: &[],
         others: &[],
     },
+    // busybox has a `tc` and an `ip` that know less.
     Program {
         wanted: For::Caller,
-        name: "tc",
-        calls_itself: None,
+        name: "tc2",
+        calls_itself: Some("tc"),
         packages: &["iproute2"],
         path: "sbin/tc",
         plugins: &[],
         others: &[],
     },
-    // busybox has an `ip` that knows less.
     Program {
         wanted: For::Caller,
         name: "ip2",
