@@ -6,7 +6,7 @@
 //! `sweep` and `cargo xtask churn` load and unload them.
 
 use super::real::{AT_ONCE, apart, callbacks, queued, strictly_flagged};
-use super::{NO_RCU_BARRIER, ordering, waited_for, waited_for_callbacks};
+use super::{Field, NO_RCU_BARRIER, ordering, waited_for, waited_for_callbacks};
 use crate::check::scenarios::{ALL, Line, SHEAVES, Scenario, Want, quiet, summary, verdict, word};
 
 /// Nothing is flagged, nothing left open.
@@ -89,6 +89,31 @@ const PEDIT: &str = "
     tc2 actions del action pedit index 1
     rmmod act_pedit";
 
+/// A tunnel with a default destination, deleted.
+const VXLAN: &str = "
+    modprobe vxlan
+    ip2 link add vxlan0 type vxlan id 1 remote 127.0.0.2 dstport 4789
+    ip2 link del vxlan0
+    rmmod vxlan";
+
+/// A label's route, deleted.
+const MPLS: &str = "
+    modprobe mpls_router
+    echo 100 >/proc/sys/net/mpls/platform_labels
+    ip2 -f mpls route add 50 via inet 127.0.0.2 dev lo
+    ip2 -f mpls route del 50
+    rmmod mpls_router";
+
+/// A process reads through the scheduler, and ends.
+const BFQ: &str = "
+    modprobe loop; modprobe bfq
+    truncate -s 8M /tmp/disk; losetup /dev/loop0 /tmp/disk
+    echo bfq >/sys/block/loop0/queue/scheduler
+    dd if=/dev/loop0 of=/dev/null bs=64k 2>/dev/null
+    echo none >/sys/block/loop0/queue/scheduler
+    losetup -d /dev/loop0
+    rmmod bfq; rm /tmp/disk";
+
 const BTRFS: &str = "
     modprobe loop; modprobe btrfs
     truncate -s 128M /tmp/disk && mkfs.btrfs -q /tmp/disk >&2
@@ -121,6 +146,14 @@ const SNAPSHOT: &str = "
 /// The callbacks have run, and nothing in the teardown waits for them.
 const UNORDERED: &str = "unordered";
 
+/// The only verdict of its scenario, about a module.
+const fn of_module(fields: &'static [Field]) -> Line {
+    Line { kind: "verdict", cache: None, fields }
+}
+
+/// Callbacks there were.
+const AT_LEAST_ONE: Field = ("callbacks_ever", Want::AtLeast(1));
+
 /// The scenarios.
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
@@ -143,7 +176,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                             &[
                                 word(UNORDERED),
                                 ordering(UNORDERED),
-                                ("callbacks_ever", Want::AtLeast(1)),
+                                AT_LEAST_ONE,
                                 queued(0),
                                 ("/callbacks/0/function", Want::Has("__tree_nodes_free")),
                             ],
@@ -156,12 +189,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                         verdict("nf_conncount_tuple", AT_ONCE),
                         verdict(
                             "nf_conncount_rb",
-                            &[
-                                word("clean"),
-                                ordering("ordered"),
-                                ("callbacks_ever", Want::AtLeast(1)),
-                                queued(0),
-                            ],
+                            &[word("clean"), ordering("ordered"), AT_LEAST_ONE, queued(0)],
                         ),
                     ],
                 ),
@@ -287,16 +315,12 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         TAPRIO,
         &[strictly_flagged(
             ALL,
-            &[Line {
-                kind: "verdict",
-                cache: None,
-                fields: &[
-                    word(UNORDERED),
-                    ("module", Want::Text("sch_taprio")),
-                    ("callbacks_ever", Want::AtLeast(1)),
-                    ("/callbacks/0/function", Want::Has("taprio_free_sched_cb")),
-                ],
-            }],
+            &[of_module(&[
+                word(UNORDERED),
+                ("module", Want::Text("sch_taprio")),
+                AT_LEAST_ONE,
+                ("/callbacks/0/function", Want::Has("taprio_free_sched_cb")),
+            ])],
         )],
     ),
     apart(
@@ -307,17 +331,72 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         PEDIT,
         &[quiet(
             ALL,
-            &[Line {
-                kind: "verdict",
-                cache: None,
-                fields: &[
-                    word("clean"),
-                    ("module", Want::Text("act_pedit")),
-                    ordering("ordered"),
-                    callbacks(2),
-                ],
-            }],
+            &[of_module(&[
+                word("clean"),
+                ("module", Want::Text("act_pedit")),
+                ordering("ordered"),
+                callbacks(2),
+            ])],
         )],
+    ),
+    apart(
+        "vxlan",
+        "Deleting the link frees its default entry by call_rcu(vxlan_fdb_free). The module imports no rcu_barrier(): \
+         unregister_pernet_subsys() in vxlan_cleanup_module() calls it.",
+        &["vxlan"],
+        VXLAN,
+        &[quiet(
+            ALL,
+            &[of_module(&[
+                word("clean"),
+                ("module", Want::Text("vxlan")),
+                ordering("ordered"),
+                AT_LEAST_ONE,
+            ])],
+        )],
+    ),
+    apart(
+        "mpls",
+        "A route is freed by call_rcu(mpls_rt_free_rcu). The module imports no rcu_barrier(): unregister_pernet_subsys() in mpls_exit() \
+         calls it.",
+        &["mpls_router"],
+        MPLS,
+        &[quiet(
+            ALL,
+            &[of_module(&[
+                word("clean"),
+                ("module", Want::Text("mpls_router")),
+                ordering("ordered"),
+                AT_LEAST_ONE,
+            ])],
+        )],
+    ),
+    apart(
+        "bfq",
+        "A process that reads has an object of bfq_io_cq, which goes with it: ioc_destroy_icq() hands it to \
+         call_rcu(icq_free_icq_rcu), a function of the kernel itself (block/blk-ioc.c). The module imports no rcu_barrier(): \
+         elv_unregister() calls it before it destroys the cache. 7.3 frees the object by kfree_rcu() into a sheaf, which that barrier \
+         does not flush and the destroy does.",
+        &["loop", "bfq"],
+        BFQ,
+        &[
+            quiet(
+                &["6.1", "6.12"],
+                &[verdict("bfq_io_cq", &[word("clean"), ordering("ordered"), AT_LEAST_ONE, queued(0)])],
+            ),
+            strictly_flagged(
+                SHEAVES,
+                &[verdict(
+                    "bfq_io_cq",
+                    &[
+                        word("waited"),
+                        ordering("ordered"),
+                        callbacks(0),
+                        ("waited_for_own", Want::AtLeast(1)),
+                    ],
+                )],
+            ),
+        ],
     ),
     apart(
         "btrfs",
@@ -379,7 +458,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
 ];
 
 /// Twenty callbacks had run by luck, and the destroy's own `rcu_barrier()` orders them.
-const ORDERED_BY_THE_DESTROY: &[super::Field] = &[
+const ORDERED_BY_THE_DESTROY: &[Field] = &[
     word("waited"),
     ordering("ordered"),
     waited_for_callbacks(0),
