@@ -9,6 +9,7 @@ mod barriers;
 mod callbacks;
 mod counts;
 mod destroys;
+mod filters;
 mod flavours;
 mod frees;
 mod golden;
@@ -50,6 +51,7 @@ pub(crate) const TOPICS: &[Topic] = &[
     Topic { title: "Modules that go", scenarios: modules::SCENARIOS },
     Topic { title: "What may be said of a number", scenarios: counts::SCENARIOS },
     Topic { title: "Modules of the kernel's own", scenarios: real::SCENARIOS },
+    Topic { title: "Netfilter", scenarios: filters::SCENARIOS },
     Topic { title: "More modules of the kernel's own", scenarios: used::SCENARIOS },
 ];
 

@@ -141,7 +141,7 @@ const OVERLAY: &str = "
 
 /// Five destinations have an entry each in a hash table, and one connection to each is tracked, until the
 /// rules go. A worker destroys the rules and holds the module until it is done.
-const NETFILTER: &str = "
+pub(super) const NETFILTER: &str = "
     modprobe nft_compat; modprobe nf_conntrack; modprobe xt_hashlimit; modprobe xt_conntrack
     iptables -A OUTPUT -p icmp -m hashlimit --hashlimit-name t --hashlimit-mode dstip --hashlimit-upto 1/hour --hashlimit-htable-expire 3600000 -j ACCEPT
     iptables -A OUTPUT -p icmp -m conntrack --ctstate INVALID -j ACCEPT

@@ -14,23 +14,7 @@ const NOTHING: Line = summary(&[("flagged", Want::Number(0)), ("inconclusive", W
 
 /// As for `play`, which empties the batches of the whole system, so that the destroy of 6.12 and 6.18 has none to wait for, and
 /// calls no `rcu_barrier()` by the way.
-const PLAYED: &[&str] = &["krcu_play"];
-
-/// Sixty-four destinations have a count each, in one of 256 trees, until their connections time out. Sixty-four others are
-/// counted then.
-const CONNLIMIT: &str = "
-    modprobe nft_compat; modprobe nf_conntrack; modprobe xt_connlimit
-    echo 1 >/proc/sys/net/netfilter/nf_conntrack_icmp_timeout
-    iptables -A OUTPUT -p icmp -m connlimit --connlimit-above 9 --connlimit-daddr -j DROP
-    for d in $(seq 1 64); do ping -c 1 -W 1 127.0.1.$d; done >&2
-    usleep 3000000
-    for d in $(seq 1 64); do ping -c 1 -W 1 127.0.2.$d; done >&2
-    iptables -F; iptables -X
-    until rmmod xt_connlimit 2>/dev/null; do usleep 10000; done
-    usleep 1000000
-    play flush
-    rmmod nf_conncount
-    for name in nft_compat nf_tables nf_conntrack; do until rmmod $name 2>/dev/null; do usleep 10000; done; done";
+pub(super) const PLAYED: &[&str] = &["krcu_play"];
 
 /// Twenty sockets are bound to a local address, and closed as the program ends.
 const RDS: &str = "
@@ -156,46 +140,6 @@ const AT_LEAST_ONE: Field = ("callbacks_ever", Want::AtLeast(1));
 
 /// The scenarios.
 pub(super) const SCENARIOS: &[Scenario] = &[
-    Scenario {
-        modules: PLAYED,
-        ..apart(
-            "connlimit",
-            "A count whose connections have ended is freed as another of the same tree is made: tree_nodes_free() hands it to \
-             call_rcu(__tree_nodes_free) (nf_conncount.c). Up to 6.18, nf_conncount_modexit() destroys the cache and calls no \
-             rcu_barrier(), and both the object and the text of its callback go. In 7.3 it calls rcu_barrier(). A tuple is freed at \
-             once.",
-            &["nft_compat", "nf_conntrack", "xt_connlimit"],
-            CONNLIMIT,
-            &[
-                strictly_flagged(
-                    NO_RCU_BARRIER,
-                    &[
-                        verdict("nf_conncount_tuple", AT_ONCE),
-                        verdict(
-                            "nf_conncount_rb",
-                            &[
-                                word(UNORDERED),
-                                ordering(UNORDERED),
-                                AT_LEAST_ONE,
-                                queued(0),
-                                ("/callbacks/0/function", Want::Has("__tree_nodes_free")),
-                            ],
-                        ),
-                    ],
-                ),
-                quiet(
-                    SHEAVES,
-                    &[
-                        verdict("nf_conncount_tuple", AT_ONCE),
-                        verdict(
-                            "nf_conncount_rb",
-                            &[word("clean"), ordering("ordered"), AT_LEAST_ONE, queued(0)],
-                        ),
-                    ],
-                ),
-            ],
-        )
-    },
     Scenario {
         modules: PLAYED,
         ..apart(
