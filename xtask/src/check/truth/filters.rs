@@ -25,8 +25,8 @@ const CONNLIMIT: &str = "
     for name in nft_compat nf_tables nf_conntrack; do until rmmod $name 2>/dev/null; do usleep 10000; done; done";
 
 /// A scenario on a default boot, under `--strict`.
-const fn merged(scenario: Scenario, text: &'static str) -> Scenario {
-    Scenario { act: Act::Watched { before: "", options: "--strict", text }, append: "", ..scenario }
+const fn merged(scenario: &Scenario, text: &'static str) -> Scenario {
+    Scenario { act: Act::Watched { before: "", options: "--strict", text }, append: "", ..*scenario }
 }
 
 /// The cache of tuples, of 72 bytes, is a reference to an older one.
@@ -112,7 +112,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         )
     },
     merged(
-        Scenario {
+        &Scenario {
             modules: PLAYED,
             ..apart(
                 "connlimit_merged",
@@ -131,7 +131,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         CONNLIMIT,
     ),
     merged(
-        apart(
+        &apart(
             "netfilter_merged",
             "Without slab_nomerge, nf_conntrack_expect is a reference to ip4-frags on 6.1 and 6.12. No other cache has the size of \
              xt_hashlimit, and nf_conntrack has SLAB_TYPESAFE_BY_RCU, which is never merged.",
