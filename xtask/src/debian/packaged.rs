@@ -142,6 +142,7 @@ const IPTABLES_PLUGINS: &[&str] = &[
     "libxt_connlimit.so",
     "libxt_conntrack.so",
     "libxt_standard.so",
+    "libxt_udp.so",
     "libipt_icmp.so",
 ];
 /// The package of prometheus and promtool.

@@ -12,11 +12,10 @@ use crate::check::scenarios::{Act, Line, NO_WAIT, SHEAVES, Scenario, Want, quiet
 /// counted then.
 const CONNLIMIT: &str = "
     modprobe nft_compat; modprobe nf_conntrack; modprobe xt_connlimit
-    echo 1 >/proc/sys/net/netfilter/nf_conntrack_icmp_timeout
-    iptables -A OUTPUT -p icmp -m connlimit --connlimit-above 9 --connlimit-daddr -j DROP
-    for d in $(seq 1 64); do ping -c 1 -W 1 127.0.1.$d; done >&2
-    usleep 3000000
-    for d in $(seq 1 64); do ping -c 1 -W 1 127.0.2.$d; done >&2
+    echo 1 >/proc/sys/net/netfilter/nf_conntrack_udp_timeout
+    iptables -A OUTPUT -p udp -m connlimit --connlimit-above 9 --connlimit-daddr -j DROP
+    perl -e 'socket(S, 2, 2, 17); for $n (1, 2) {
+        for (1..64) { send(S, \"x\", 0, pack(\"S n C4 x8\", 2, 9, 127, 0, $n, $_)) } sleep 3 }'
     iptables -F; iptables -X
     until rmmod xt_connlimit 2>/dev/null; do usleep 10000; done
     usleep 1000000
