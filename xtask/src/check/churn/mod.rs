@@ -108,8 +108,10 @@ fn churn(series: &str, extent: &Extent) -> Result<usize> {
         Ok::<_, anyhow::Error>(String::from_utf8_lossy(&bytes).into_owned())
     };
     let (log, steps) = (read("kernel.log")?, read("steps")?);
+    // What is argued of a series holds for each of its flavours.
+    let number = series.split('-').next().unwrap_or(series);
     let evidence = Evidence {
-        series,
+        series: number,
         log: &log,
         verdicts: verdicts(&read("churn.json")?)?,
         attached_ns: attached_ns(&read("churn.krcu/meta.json")?)?,
@@ -125,7 +127,7 @@ fn churn(series: &str, extent: &Extent) -> Result<usize> {
     for fault in &judgement.faults {
         println!("FAULT: {fault}");
     }
-    let silent = silent_plays(series, &steps, &judgement);
+    let silent = silent_plays(number, &steps, &judgement);
     for name in &silent {
         println!(
             "FAULT: the kernel never reported what the script `{name}` left, so that nothing was held against it"
