@@ -7,7 +7,7 @@
 
 use super::real::{AT_ONCE, apart, callbacks, queued, strictly_flagged};
 use super::{Field, NO_RCU_BARRIER, ordering, waited_for, waited_for_callbacks};
-use crate::check::scenarios::{ALL, Line, SHEAVES, Scenario, Want, quiet, summary, verdict, word};
+use crate::check::scenarios::{ALL, Line, SHEAVES, Scenario, WAITS, Want, quiet, summary, verdict, word};
 
 /// Nothing is flagged, nothing left open.
 const NOTHING: Line = summary(&[("flagged", Want::Number(0)), ("inconclusive", Want::Number(0))]);
@@ -97,6 +97,13 @@ const BFQ: &str = "
     echo none >/sys/block/loop0/queue/scheduler
     losetup -d /dev/loop0
     rmmod bfq; rm /tmp/disk";
+
+/// A rule of how a command is to fail, which is there when the module goes.
+const SCSI_DEBUG: &str = "
+    modprobe scsi_debug
+    until [ -e /sys/kernel/debug/scsi_debug/*/error ]; do usleep 10000; done
+    echo '0 -10 0x12' >$(echo /sys/kernel/debug/scsi_debug/*/error)
+    until rmmod scsi_debug 2>/dev/null; do usleep 10000; done";
 
 const BTRFS: &str = "
     modprobe loop; modprobe btrfs
@@ -322,6 +329,20 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 ordering("ordered"),
                 AT_LEAST_ONE,
             ])],
+        )],
+    ),
+    apart(
+        "scsi_debug",
+        "A rule is freed with its device by call_rcu(sdebug_err_free). The module imports no rcu_barrier(): scsi_host_dev_release() \
+         calls it as scsi_debug_exit() puts the last reference to its host. 6.1 has no rules.",
+        &["scsi_debug"],
+        SCSI_DEBUG,
+        &[quiet(
+            WAITS,
+            &[verdict(
+                "",
+                &[word("clean"), ("module", Want::Text("scsi_debug")), ordering("ordered"), callbacks(1)],
+            )],
         )],
     ),
     apart(
