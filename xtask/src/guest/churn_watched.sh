@@ -3,6 +3,8 @@
 # seconds about what is going on.
 
 mkdir -p /out
+# Where the kernel finds what loads a module that it wants.
+echo /bin/modprobe >/proc/sys/kernel/modprobe
 >/out/steps
 echo "0 attach" >/tmp/now
 (

@@ -69,6 +69,8 @@ const SILENCE: Duration = Duration::from_secs(4);
 /// krcu did what it was asked to: nothing is flagged, something is, something is left open.
 const STATUSES: [i32; 3] = [0, 10, 11];
 const MODULE: &str = "krcu_play";
+/// The other names of a kernel's modules, as depmod wrote them.
+const ALIASES: &str = "modules.alias";
 
 /// Runs a churn on each kernel. The status says whether the judge found nothing.
 ///
@@ -137,13 +139,13 @@ fn churn(series: &str, extent: &Extent) -> Result<usize> {
     Ok(judgement.faults.len() + missed.len() + silent.len())
 }
 
-/// The scripts that were played and that the kernel ought to report, without any report of it.
+/// The scripts that were played and that the kernel ought to report, of which it reported nothing and nothing else was argued.
 fn silent_plays(series: &str, steps: &Steps, judgement: &Judgement) -> Vec<&'static str> {
     let ought = PLAYS.iter().filter(|play| play.reported_on.contains(&series));
     let is_silent = |play: &&Play| {
         let name = format!("{} of {MODULE}", play.cache());
-        let is_reported = judgement.reported.keys().any(|(reported, _)| *reported == name);
-        steps.plays.contains_key(play.name) && !is_reported
+        let mut held = judgement.reported.keys().chain(judgement.argued.keys());
+        steps.plays.contains_key(play.name) && !held.any(|(held, _)| *held == name)
     };
     ought.filter(is_silent).map(|play| play.name).collect()
 }
@@ -192,6 +194,8 @@ fn ready(series: &str, extent: &Extent, out: &Path, scripts: &Path, up: &Arc<Ato
     let needed: Vec<String> = in_tree.closure(&links)?.iter().map(ModuleFile::name).collect();
     let order = order::order(&modules, seconds, extent.seed);
     let mut files = guest_script::programs(&scripts.join("bin"))?;
+    // The kernel asks for modules by other names as well.
+    files.push((image.modules.join(ALIASES), format!("/lib/modules/{}/{ALIASES}", kernel.release)));
     let mut write = |name: &str, text: &str| {
         let path: PathBuf = scripts.join(name);
         files.push((path.clone(), format!("/churn/{name}")));
