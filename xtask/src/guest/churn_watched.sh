@@ -6,6 +6,7 @@ mkdir -p /out
 # Where the kernel finds what loads a module that it wants.
 echo /bin/modprobe >/proc/sys/kernel/modprobe
 >/out/steps
+echo "the machine is up, krcu attaches"
 echo "0 attach" >/tmp/now
 (
 	while :; do
