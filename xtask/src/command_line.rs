@@ -11,6 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::bench;
 use crate::check::choice::Choice;
+use crate::check::churn;
 use crate::check::fuzz;
 use crate::check::model;
 use crate::check::scenarios::SERIES;
@@ -20,6 +21,7 @@ use crate::check::truth;
 use crate::check::truth::run::Extent;
 use crate::debian::kernel::Series;
 use crate::debian::packaged;
+use crate::debian::unwaited;
 use crate::demo;
 use crate::dist::install;
 use crate::guest::qemu::Acceleration;
@@ -114,6 +116,31 @@ enum Verb {
         /// Boot nothing: judge what the last run left in target/kernel-tests.
         #[arg(long)]
         kept: bool,
+        /// Run also the scenarios that take long, which an ordinary run names and leaves out.
+        #[arg(long)]
+        all: bool,
+    },
+    /// Load and unload every module of a kernel package, with network namespaces and links that come and go beside,
+    /// and hold krcu's verdicts against the kernel's log.
+    Churn {
+        /// The series of the kernel, as for `vm run`; `all` takes the four series, one after the other.
+        #[arg(long, value_name = "SERIES", default_value = "6.12")]
+        kernel: Kernels,
+        /// How long modules are loaded and unloaded on each kernel, as 1h or 20m.
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+        time: Duration,
+        /// What determines the order of the modules.
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        seed: u64,
+        /// Boot nothing: judge what the last run left in target/churn.
+        #[arg(long)]
+        kept: bool,
+    },
+    /// List the modules of a kernel package that hand callbacks to RCU and import no function that waits for them.
+    Unwaited {
+        /// The series of the kernel, as for `vm run`; `all` lists the four series.
+        #[arg(long, value_name = "SERIES", default_value = "6.12")]
+        kernel: Kernels,
     },
     /// Feed mutated files to the readers of traces and texts.
     Fuzz {
@@ -261,9 +288,14 @@ impl Arguments {
             Verb::Model { deep, only, write, brief, replay: None } => {
                 model::run(&model::Extent { deep, only, write, brief })
             }
-            Verb::Truth { kernel, only, write, kept } => {
-                truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write })
+            Verb::Truth { kernel, only, write, kept, all } => {
+                truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write, all })
             }
+            Verb::Churn { kernel, time, seed, kept } => {
+                let series = kernel.series()?.iter().map(Series::to_string).collect();
+                churn::run(&churn::Extent { series, time, seed, kept })
+            }
+            Verb::Unwaited { kernel } => done(unwaited::run(&kernel.series()?)),
             Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Agent { kernel }) } => {
@@ -295,6 +327,15 @@ impl FromStr for Kernels {
     }
 }
 
+impl Kernels {
+    fn series(&self) -> Result<Vec<Series>> {
+        match self {
+            Self::One(series) => Ok(vec![series.clone()]),
+            Self::All => SERIES.iter().map(|series| series.parse()).collect(),
+        }
+    }
+}
+
 impl VmRun {
     fn run(self) -> Result<ExitCode> {
         if self.no_build {
@@ -309,10 +350,7 @@ impl VmRun {
         for name in &self.package {
             files.extend(packaged::package(name)?);
         }
-        let series = match &self.kernel {
-            Kernels::One(series) => vec![series.clone()],
-            Kernels::All => SERIES.iter().map(|series| series.parse()).collect::<Result<_>>()?,
-        };
+        let series = self.kernel.series()?;
         let mut status = 0;
         for kernel in &series {
             let out = self

@@ -74,7 +74,7 @@ pub(crate) fn series_of<'a>(list: &'a str, name: &str) -> Vec<&'a str> {
 
 /// Every scenario that a whole run runs.
 pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
-    agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS).chain(truth::scenarios())
+    agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS).chain(truth::ordinary())
 }
 
 /// The list that is agreed upon.

@@ -1,6 +1,7 @@
 //! What must hold: the tests, what runs and judges them, and how the files are made that they compare with.
 
 pub(crate) mod choice;
+pub(crate) mod churn;
 mod crate_tests;
 pub(crate) mod fuzz;
 mod guest_script;

@@ -8,4 +8,5 @@ pub(crate) mod module;
 pub(crate) mod owners;
 pub(crate) mod packaged;
 mod pinned;
+pub(crate) mod unwaited;
 pub(crate) mod userland;

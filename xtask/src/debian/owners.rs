@@ -6,13 +6,12 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use object::read::elf::ElfFile64;
-use object::{Object as _, ObjectSymbol as _};
 use serde::{Deserialize, Serialize};
 
 use crate::cache;
 use crate::debian::intree::InTree;
 use crate::debian::kernel::{Image, Kernel};
+use crate::debian::unwaited::imports;
 
 /// Functions that create a slab cache, or do it for their caller: a protocol's sockets (`net/core/sock.c`), a bio set
 /// (`block/bio.c`), fragments (`net/ipv4/inet_fragment.c`), a hypervisor's processors (`virt/kvm/kvm_main.c`), sense data
@@ -66,10 +65,8 @@ pub(crate) fn owners(kernel: &Kernel, image: &Image) -> Result<Vec<String>> {
 
 /// Whether an ELF file has one of these names undefined, so that somebody else must define it.
 fn imports_any(elf: &[u8], names: &[&str]) -> Result<bool> {
-    let file: ElfFile64<'_> = ElfFile64::parse(elf).context("reading an ELF file")?;
-    Ok(file
-        .symbols()
-        .any(|symbol| symbol.is_undefined() && symbol.name().is_ok_and(|name| names.contains(&name))))
+    let imports = imports(elf)?;
+    Ok(names.iter().any(|name| imports.contains(*name)))
 }
 
 #[cfg(test)]

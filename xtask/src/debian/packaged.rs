@@ -30,6 +30,8 @@ struct Program {
     wanted: For,
     /// What it is called in the machine; some programs do what their name says.
     name: &'static str,
+    /// What it takes itself to be, where that is not its name.
+    calls_itself: Option<&'static str>,
     /// Its Debian packages; what they depend on comes with them.
     packages: &'static [&'static str],
     /// Where it lies in them.
@@ -40,27 +42,30 @@ struct Program {
     others: &'static [&'static str],
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 10] = [
     Program {
         wanted: For::Module("wireguard"),
         name: "wg",
+        calls_itself: None,
         packages: &["wireguard-tools"],
         path: "usr/bin/wg",
         plugins: &[],
         others: &[],
     },
     Program {
-        wanted: For::Module("xt_hashlimit"),
+        wanted: For::Module("nft_compat"),
         name: "iptables",
+        calls_itself: None,
         packages: &["iptables"],
         path: "usr/sbin/xtables-nft-multi",
-        plugins: &["libxt_hashlimit.so", "libxt_conntrack.so", "libxt_standard.so", "libipt_icmp.so"],
+        plugins: IPTABLES_PLUGINS,
         others: &[],
     },
     // It does not start where there is no locale of UTF-8.
     Program {
         wanted: For::Caller,
         name: "tmux",
+        calls_itself: None,
         packages: &["tmux", "libc-bin"],
         path: "usr/bin/tmux",
         plugins: &[],
@@ -69,11 +74,76 @@ const PROGRAMS: [Program; 4] = [
     Program {
         wanted: For::Caller,
         name: "prometheus",
+        calls_itself: None,
         packages: &[PROMETHEUS],
         path: "usr/bin/prometheus",
         plugins: &[],
         others: &[],
     },
+    Program {
+        wanted: For::Caller,
+        name: "perl",
+        calls_itself: None,
+        packages: &["perl-base"],
+        path: "usr/bin/perl",
+        plugins: &[],
+        others: &[],
+    },
+    // busybox has a `tc` and an `ip` that know less.
+    Program {
+        wanted: For::Caller,
+        name: "tc2",
+        calls_itself: Some("tc"),
+        packages: &["iproute2"],
+        path: "sbin/tc",
+        plugins: &[],
+        others: &[],
+    },
+    Program {
+        wanted: For::Caller,
+        name: "ip2",
+        calls_itself: Some("ip"),
+        packages: &["iproute2"],
+        path: "bin/ip",
+        plugins: &[],
+        others: &[],
+    },
+    Program {
+        wanted: For::Caller,
+        name: "mkfs.btrfs",
+        calls_itself: None,
+        packages: &["btrfs-progs"],
+        path: "sbin/mkfs.btrfs",
+        plugins: &[],
+        others: &[],
+    },
+    Program {
+        wanted: For::Caller,
+        name: "mkfs.xfs",
+        calls_itself: None,
+        packages: &["xfsprogs"],
+        path: "sbin/mkfs.xfs",
+        plugins: &[],
+        others: &[],
+    },
+    Program {
+        wanted: For::Caller,
+        name: "dmsetup",
+        calls_itself: None,
+        packages: &["dmsetup"],
+        path: "sbin/dmsetup",
+        plugins: &[],
+        others: &[],
+    },
+];
+/// What iptables opens for the matches of the scenarios.
+const IPTABLES_PLUGINS: &[&str] = &[
+    "libxt_hashlimit.so",
+    "libxt_connlimit.so",
+    "libxt_conntrack.so",
+    "libxt_standard.so",
+    "libxt_udp.so",
+    "libipt_icmp.so",
 ];
 /// The package of prometheus and promtool.
 const PROMETHEUS: &str = "prometheus";
@@ -225,7 +295,11 @@ impl Program {
         let root = unpacked(self.packages)?;
         let starter = root.join(format!("start-{}", self.name));
         let program = root.join(self.path);
-        write_starter(&starter, self.name, &program.file_name().unwrap_or_default().to_string_lossy())?;
+        write_starter(
+            &starter,
+            self.calls_itself.unwrap_or(self.name),
+            &program.file_name().unwrap_or_default().to_string_lossy(),
+        )?;
         let mut files = with_libraries(&root, &program)?;
         files.push((starter, format!("/bin/{}", self.name)));
         for plugin in self.plugins {

@@ -10,7 +10,8 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{self, Child, Command};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,6 +65,8 @@ pub(crate) struct Run {
     pub(crate) command: String,
     /// Whether output is shown as it comes; it is in the [`Outcome`] either way.
     pub(crate) show: bool,
+    /// Set when the machine runs the command.
+    pub(crate) is_up: Arc<AtomicBool>,
     /// The root of a Debian whose systemd boots and runs the command, in place of busybox.
     pub(crate) debian: Option<PathBuf>,
 }
@@ -104,6 +107,7 @@ impl Run {
             acceleration: Acceleration::Auto,
             command: command.to_owned(),
             show: false,
+            is_up: Arc::default(),
             debian: None,
         }
     }
@@ -266,7 +270,7 @@ impl Session {
             let second = done.clone();
             scope.spawn(move || done.send((0, stream::receive(&self.stdout, &self.mark, stdout_sink))));
             scope.spawn(move || second.send((1, stream::receive(&self.stderr, &self.mark, stderr_sink))));
-            let report = self.wait_for_report(qemu, &control, started, deadline);
+            let report = self.wait_for_report(qemu, &control, (started, deadline), &run.is_up);
             let report = report.and_then(|report| self.wait_for_out(&report).map(|()| report));
             let mut streams = [Received::default(), Received::default()];
             let mut waiting = streams.len();
@@ -301,8 +305,8 @@ impl Session {
         &self,
         qemu: &mut Qemu,
         control: &Receiver<String>,
-        started: Instant,
-        deadline: Instant,
+        (started, deadline): (Instant, Instant),
+        is_up: &AtomicBool,
     ) -> Result<Ending> {
         let mut report = Ending { status: 0, boot: Duration::ZERO, out_bytes: 0, out_digest: String::new() };
         loop {
@@ -328,7 +332,10 @@ impl Session {
             };
             let words: Vec<&str> = line.split_whitespace().collect();
             match words.as_slice() {
-                ["ready", ..] => report.boot = started.elapsed(),
+                ["ready", ..] => {
+                    report.boot = started.elapsed();
+                    is_up.store(true, Ordering::Relaxed);
+                }
                 ["out", bytes, digest] => {
                     report.out_bytes = bytes.parse().with_context(|| format!("reading `{line}`"))?;
                     report.out_digest = (*digest).to_owned();

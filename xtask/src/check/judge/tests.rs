@@ -150,6 +150,20 @@ fn what_was_left_open_excuses_itself_and_nothing_beside_it() {
     }
 }
 
+/// A module's order is left open by the same missed run that makes the status 11.
+#[test]
+fn an_order_that_was_left_open_excuses_the_status() {
+    let expected = Expectation { series: &[], status: 0, lines: &[], log_has: &[], log_lacks: &[] };
+    let judge = |ordering: &str| {
+        let stdout = OPEN.replace("inconclusive\"", &format!("clean\",\"ordering\":\"{ordering}\""));
+        let evidence = Evidence { status: 11, stdout, log: String::new() };
+        let judged = super::judge(&expected, &["probe-missed"], &evidence);
+        (judged.wrong.len(), judged.open.len())
+    };
+    assert_eq!(judge("unknown"), (0, 1));
+    assert_eq!(judge("ordered"), (1, 0));
+}
+
 #[test]
 fn a_number_that_is_said_to_be_inexact_excuses_itself_and_nothing_beside_it() {
     const LINES: &[Line] = &[Line {

@@ -14,7 +14,7 @@ const APART: &str = "slab_nomerge";
 
 /// A scenario in a machine whose caches are not merged. It uses `--strict`, so that an exit path that needs a
 /// newer kernel is reported.
-const fn apart(
+pub(super) const fn apart(
     name: &'static str,
     why: &'static str,
     in_tree: &'static [&'static str],
@@ -37,17 +37,17 @@ const fn apart(
 }
 
 /// The number of callbacks of `call_rcu()` whose heads lay in objects of the cache, in its whole life.
-const fn callbacks(number: u64) -> Field {
+pub(super) const fn callbacks(number: u64) -> Field {
     ("callbacks_ever", Want::Number(number))
 }
 
 /// The number of objects of the cache that were handed to `kfree_rcu()`, in its whole life.
-const fn queued(number: u64) -> Field {
+pub(super) const fn queued(number: u64) -> Field {
     ("queued_ever", Want::Number(number))
 }
 
 /// Every object was freed at once, or there was none.
-const AT_ONCE: &[Field] = &[word("clean"), ordering("nothing-deferred"), callbacks(0), queued(0)];
+pub(super) const AT_ONCE: &[Field] = &[word("clean"), ordering("nothing-deferred"), callbacks(0), queued(0)];
 
 /// The same, where a barrier covers callbacks of the module's that may have freed objects of it.
 const BESIDE: &[Field] = &[word("clean"), ordering("ordered"), callbacks(0), queued(0)];
@@ -56,7 +56,7 @@ const BESIDE: &[Field] = &[word("clean"), ordering("ordered"), callbacks(0), que
 const SWEPT: Line = step("sweep", &[("tried", Want::AtLeast(80)), ("loaded", Want::AtLeast(80))]);
 
 /// Like [`quiet`], but `--strict` counts a destroy that waited for `kfree_rcu()`.
-const fn strictly_flagged(series: &'static [&'static str], lines: &'static [Line]) -> Expectation {
+pub(super) const fn strictly_flagged(series: &'static [&'static str], lines: &'static [Line]) -> Expectation {
     Expectation { status: 10, ..quiet(series, lines) }
 }
 
@@ -144,7 +144,7 @@ const OVERLAY: &str = "
 
 /// Five destinations have an entry each in a hash table, and one connection to each is tracked, until the
 /// rules go. A worker destroys the rules and holds the module until it is done.
-const NETFILTER: &str = "
+pub(super) const NETFILTER: &str = "
     modprobe nft_compat; modprobe nf_conntrack; modprobe xt_hashlimit; modprobe xt_conntrack
     iptables -A OUTPUT -p icmp -m hashlimit --hashlimit-name t --hashlimit-mode dstip --hashlimit-upto 1/hour --hashlimit-htable-expire 3600000 -j ACCEPT
     iptables -A OUTPUT -p icmp -m conntrack --ctstate INVALID -j ACCEPT

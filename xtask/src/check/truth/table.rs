@@ -8,6 +8,7 @@ use std::fmt::{self, Write as _};
 use std::iter;
 
 use super::{TOPICS, Topic};
+use crate::check::churn::argued::ARGUED;
 use crate::check::scenarios::{Act, Expectation, Line, SERIES, Scenario, Want};
 
 /// The cells, by scenario and series, in which something disagreed.
@@ -33,6 +34,15 @@ once, for `unload` when the module goes. A cell has the verdict for each cache t
 a cell where krcu said something else.
 ";
 
+/// The head of the verdicts that a churn is allowed.
+const ARGUED_START: &str = "
+## Flagged while the kernel says nothing
+
+`cargo xtask churn` loads and unloads every module of a kernel package, and holds each flagged verdict under `--strict` against the
+kernel's log. These are flagged rightly though the log says nothing. The same cache with another verdict is a fault.
+
+";
+
 /// The whole of `docs/truth.md`.
 pub(super) fn document(failures: &Failures) -> String {
     let mut text = START.to_owned();
@@ -41,6 +51,14 @@ pub(super) fn document(failures: &Failures) -> String {
         for scenario in topic.met() {
             push(&mut text, format_args!("\n{}", section(scenario)));
         }
+    }
+    push(&mut text, format_args!("{ARGUED_START}"));
+    for entry in ARGUED {
+        let series = entry.series.join(", ");
+        push(
+            &mut text,
+            format_args!("- {} on {series}: `{}`. {}\n", entry.name(), entry.word, one_line(entry.why)),
+        );
     }
     text
 }
@@ -85,10 +103,22 @@ fn short(expectation: &Expectation) -> String {
     }
     let one = verdicts.len() == 1;
     let words = verdicts.iter().map(|line| {
-        let name = line.cache.filter(|_| !one).map_or_else(String::new, |cache| format!("{cache} "));
+        let name = about(line).filter(|_| !one).map_or_else(String::new, |about| format!("{about} "));
         format!("{name}{}", word_and_counts(line))
     });
     words.collect::<Vec<_>>().join("; ")
+}
+
+/// What a line is about: a cache, or a module that goes, whose line has an empty name of a cache.
+fn about(line: &Line) -> Option<String> {
+    let module = line.fields.iter().find_map(|(field, want)| match want {
+        Want::Text(module) if *field == "module" => Some(format!("module {module}")),
+        _ => None,
+    });
+    match line.cache {
+        Some("") => module,
+        cache => cache.map(str::to_owned),
+    }
 }
 
 fn word_and_counts(line: &Line) -> String {
@@ -131,7 +161,7 @@ fn section(scenario: &Scenario) -> String {
         for line in expectation.lines {
             let fields: Vec<String> =
                 line.fields.iter().map(|(field, want)| format!("{field} {}", said(*want))).collect();
-            let cache = line.cache.map_or_else(|| line.kind.to_owned(), |cache| format!("`{cache}`"));
+            let cache = about(line).map_or_else(|| line.kind.to_owned(), |about| format!("`{about}`"));
             push(&mut text, format_args!("; {cache}: {}", fields.join(", ")));
         }
         for (texts, verb) in [(expectation.log_has, "has"), (expectation.log_lacks, "lacks")] {
@@ -212,6 +242,9 @@ mod tests {
         assert_eq!(short(&quiet(&["6.1"], ONE)), "pending: 20 by kfree_rcu");
         assert_eq!(short(&quiet(&["6.1"], TWO)), "a clean; b waited: 7");
         assert_eq!(short(&quiet(&["6.1"], &[])), "exit status 0");
+        const MODULE: &[Line] =
+            &[verdict("a", &[word("clean")]), verdict("", &[word("unordered"), ("module", Want::Text("b"))])];
+        assert_eq!(short(&quiet(&["6.1"], MODULE)), "a clean; module b unordered");
     }
 
     #[test]
