@@ -15,6 +15,7 @@ use crate::{
         evidence::{AboutCache, CallbackCount, DeferredFrees, Destroyed, DestroyedBy, Evidence, SiteCount},
         gather::{callback, counted_callbacks, counted_sites, cpus, frames, in_modules},
         kind::{Ordering, VerdictKind},
+        loss::lost,
         note::{Note, Unseen},
         reason::Reason,
     },
@@ -63,15 +64,13 @@ pub fn of_abandoned(state: &State, abandoned: &Abandoned) -> Verdict {
         ..Decision::default()
     };
     let born = if let Born::Watched { at, .. } = life.born { at.time } else { state.watch.attached };
-    let lost = state.gaps.iter().filter(|gap| {
-        let is_about = matches!(gap.scope, Scope::Everything) || gap.scope == Scope::Cache(*address);
-        is_about && gap.until >= born && gap.from <= at.time
-    });
-    for Gap { reason, events, programs, .. } in lost {
-        // That it was destroyed may be what went unseen.
-        let note = Unseen::Lost { reason: *reason, events: *events, programs: programs.clone() };
-        decision = decision.because((*reason).into(), note);
-    }
+    let is_about = |gap: &&Gap| {
+        let is_of_it = matches!(gap.scope, Scope::Everything) || gap.scope == Scope::Cache(*address);
+        is_of_it && gap.until >= born && gap.from <= at.time
+    };
+    // That it was destroyed may be what went unseen.
+    let losses: Vec<&Gap> = state.gaps.iter().filter(is_about).collect();
+    decision = lost(&losses, decision);
     if decision.reasons.is_empty() {
         decision = decision.is(VerdictKind::Abandoned);
     }
@@ -105,28 +104,28 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     let left = unload.left.counts.callbacks();
     let known = state.sees_callbacks_run().then_some(left);
     let mut decision = Decision { left: Left { callbacks: known, ..Left::default() }, ..Decision::default() };
-    let lost = |scopes: &[Scope], since: Time| losses(state, unload, scopes, since);
+    let unseen = |scopes: &[Scope], since: Time| losses(state, unload, scopes, since);
     let begin = unload.text.loaded.map_or(state.watch.attached, |loaded| loaded.time);
-    let everything = lost(&[Scope::Everything], begin);
+    let everything = unseen(&[Scope::Everything], begin);
     if !everything.is_empty() {
-        return open(decision, &everything);
+        return lost(&everything, decision);
     }
     if known.is_some_and(|left| left > 0) {
         // A run that was not seen makes its callback look outstanding.
-        let runs = lost(&[Scope::Freeing], begin);
+        let runs = unseen(&[Scope::Freeing], begin);
         if !runs.is_empty() {
-            return open(decision, &runs);
+            return lost(&runs, decision);
         }
         decision.ordering = Ordering::Unordered;
         return decision.is(VerdictKind::Pending);
     }
     if !unload.has_open_callbacks() {
         // What an unseen call has queued is covered as well, if that was before the barrier.
-        let calls = lost(&[Scope::Queueing], unload.covered_since);
+        let calls = unseen(&[Scope::Queueing], unload.covered_since);
         if !calls.is_empty() {
             // Nothing is known to be wrong, and a call that went unseen may have come after the barrier.
             decision.ordering = Ordering::Unknown;
-            return open(decision, &calls).is(VerdictKind::Clean);
+            return lost(&calls, decision).is(VerdictKind::Clean);
         }
         decision.ordering = Ordering::Ordered;
         return decision.is(VerdictKind::Clean);
@@ -134,9 +133,9 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     if state.watch.blind.contains(&Blind::RcuBarrier) {
         return decision.because(Reason::BlindRcuBarrier, Unseen::BlindRcuBarrier);
     }
-    let barriers = lost(&[Scope::Barriers], begin);
+    let barriers = unseen(&[Scope::Barriers], begin);
     if !barriers.is_empty() {
-        return open(decision, &barriers);
+        return lost(&barriers, decision);
     }
     match unload.cover() {
         Cover::Helper(_) => decision.because(Reason::HelperUnawaited, Unseen::HelperAwaited),
@@ -151,16 +150,6 @@ fn decide(state: &State, unload: &Unload) -> Decision {
             decision.is(VerdictKind::Unordered)
         }
     }
-}
-
-fn open(mut decision: Decision, losses: &[&Gap]) -> Decision {
-    for Gap { reason, events, programs, .. } in losses {
-        let note = Unseen::Lost { reason: *reason, events: *events, programs: programs.clone() };
-        decision = decision.because((*reason).into(), note);
-    }
-    decision.reasons.sort_unstable();
-    decision.reasons.dedup();
-    decision
 }
 
 /// What went unseen of this kind since then, and before the module went.
