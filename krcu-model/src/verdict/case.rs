@@ -42,9 +42,10 @@ impl Case<'_> {
 
     /// What is known before anything is decided.
     pub(crate) fn undecided(&self) -> Decision {
-        let frees = self.destroy.judged_at().counts.frees();
+        let counts = self.destroy.judged_at().counts;
+        let (frees, being_freed) = (counts.frees(), counts.being_freed);
         Decision {
-            left: Left { frees, callbacks: self.callbacks_left(), ..Left::default() },
+            left: Left { frees, being_freed, callbacks: self.callbacks_left(), ..Left::default() },
             ..Decision::default()
         }
     }

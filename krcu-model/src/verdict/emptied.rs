@@ -28,7 +28,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     }
     // Objects that were being freed when the look began were free when the kernel checked the slabs.
     let callbacks = case.callbacks_if_known(&decision.left, after.callbacks_waiting);
-    decision.left = Left { frees: 0, callbacks, leaked: Some(0), undecided: 0 };
+    decision.left = Left { callbacks, leaked: Some(0), ..Left::default() };
     if after.callbacks_waiting > 0 {
         decision.ordering = Ordering::Unordered;
         let note = Note::CallbacksOutliveMemory(after.callbacks_waiting);

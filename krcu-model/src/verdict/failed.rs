@@ -45,6 +45,7 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
         callbacks: case.callbacks_if_known(&decision.left, split.callbacks),
         leaked: split.leaked,
         undecided: split.undecided,
+        ..decision.left
     };
     if split.excess > 0 {
         decision = decision.note(OfLeft::MoreCallbacks(split.excess));

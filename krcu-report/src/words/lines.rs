@@ -7,7 +7,7 @@ use crate::flat::FlatVerdict;
 use krcu_model::{
     VerdictKind,
     reason::Reason,
-    verdict::{About, CallbackCount, KernelResult, LuckyBarrier},
+    verdict::{About, CallbackCount, KernelResult, LuckyBarrier, SiteCount},
 };
 
 /// How many frames of a site are shown at most.
@@ -29,13 +29,12 @@ pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
         return None;
     }
     let mut parts = Vec::new();
-    let outstanding = verdict.queued_by_kfree_rcu.max(verdict.waited_for_own);
-    if outstanding > 0 {
-        parts.push(format!("kfree_rcu  {}", count(outstanding)));
+    if verdict.frees() > 0 {
+        parts.push(format!("kfree_rcu  {}", count(verdict.frees())));
     } else if verdict.queued_ever > 0 {
         parts.push(format!("kfree_rcu  {} in all", count(verdict.queued_ever)));
     }
-    let callbacks = verdict.queued_by_call_rcu.unwrap_or(0).max(verdict.waited_for_own_callbacks);
+    let callbacks = verdict.callbacks_of_call_rcu().unwrap_or(0);
     let is_about_callbacks = verdict.queued_by_call_rcu.is_none() || !verdict.callbacks.is_empty();
     if callbacks > 0 {
         parts.push(format!("call_rcu  {}", count(callbacks)));
@@ -46,7 +45,7 @@ pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
         return None;
     }
     if let Some(leaked) = verdict.leaked.filter(|leaked| *leaked > 0) {
-        parts.push(format!("nobody  {}", count(leaked)));
+        parts.push(format!("leaked  {}", count(leaked)));
     }
     if let Some(age) = verdict.oldest_age_ns {
         parts.push(format!("oldest {}", span(age)));
@@ -74,6 +73,31 @@ pub fn site(objects: u64, stack: &[String]) -> String {
     }
     let chain = if frames.is_empty() { "an unknown place".to_owned() } else { frames.join(" ← ") };
     if objects > 0 { format!("{} × {chain}", count(objects)) } else { format!("last from {chain}") }
+}
+
+/// One line for each of these sites. Stacks that print alike are one line.
+#[must_use]
+pub fn sites(sites: &[SiteCount]) -> Vec<String> {
+    let mut chains: Vec<(u64, &[String], String)> = Vec::new();
+    for SiteCount { objects, stack } in sites {
+        let chain = site(0, stack);
+        match chains.iter_mut().find(|(_, _, known)| *known == chain) {
+            Some((known, ..)) => *known += objects,
+            None => chains.push((*objects, stack, chain)),
+        }
+    }
+    chains.sort_by_key(|(objects, ..)| std::cmp::Reverse(*objects));
+    chains.into_iter().map(|(objects, stack, _)| site(objects, stack)).collect()
+}
+
+/// The numbers of deferred frees that a verdict is about, by the names of their JSON fields.
+#[must_use]
+pub fn numbers(verdict: &FlatVerdict) -> [(&'static str, Option<u64>); 2] {
+    let names = match verdict.verdict {
+        VerdictKind::Waited => ["waited_for_own", "waited_for_own_callbacks"],
+        _ => ["queued_by_kfree_rcu", "queued_by_call_rcu"],
+    };
+    [(names[0], Some(verdict.frees())), (names[1], verdict.callbacks_of_call_rcu())]
 }
 
 /// Says that it is undecided and why: one word for each reason, and the programs whose runs were skipped.
@@ -111,14 +135,20 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
             _ => None,
         };
     }
+    if let Some(stages) = second_stage(verdict) {
+        return Some(stages);
+    }
     let barrier_before = verdict.rcu_barrier_before_ns.map(span);
     let by_call_rcu = !verdict.callbacks.is_empty();
     Some(match verdict.verdict {
-        VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => {
-            "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned()
-        }
+        VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => no_rcu_barrier(barrier_before),
+        VerdictKind::Pending if verdict.barrier_inside && verdict.being_freed > 0 => format!(
+            "the barrier inside the destroy did not wait for a batch of {} that was being freed when the destroy looked",
+            objects(verdict.being_freed, "object")
+        ),
         VerdictKind::Pending if verdict.barrier_inside => {
-            "the barrier inside the destroy does not cover what was queued after it began".to_owned()
+            "the barrier inside the destroy covers only calls of kfree_rcu() that had returned when it began"
+                .to_owned()
         }
         VerdictKind::Pending => match barrier_before {
             Some(before) => format!(
@@ -126,9 +156,7 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
             ),
             None => "no barrier that covers kfree_rcu() stands before the destroy".to_owned(),
         },
-        VerdictKind::Unordered if by_call_rcu => {
-            "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned()
-        }
+        VerdictKind::Unordered if by_call_rcu => no_rcu_barrier(barrier_before),
         VerdictKind::Unordered => match barrier_before {
             Some(before) => format!(
                 "no barrier that covers kfree_rcu() stands between; the rcu_barrier() {before} before does not cover it"
@@ -155,6 +183,38 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// What the barrier before the destroy did not wait for, where callbacks have queued again.
+fn second_stage(verdict: &FlatVerdict) -> Option<String> {
+    let is_uncovered = match verdict.verdict {
+        VerdictKind::Pending => verdict.queued_by_kfree_rcu == 0 || !verdict.barrier_inside,
+        VerdictKind::Unordered => true,
+        _ => false,
+    };
+    let before =
+        verdict.rcu_barrier_before_ns.filter(|_| is_uncovered && are_of_callbacks(&verdict.sites))?;
+    let by = if verdict.callbacks.is_empty() { " by kfree_rcu()" } else { "" };
+    Some(format!(
+        "callbacks queued again{by}: the rcu_barrier() {} before the destroy waited for callbacks, and not for what these queued",
+        span(before)
+    ))
+}
+
+/// That no `rcu_barrier()` covers the last callback, although one may stand before the destroy.
+fn no_rcu_barrier(before: Option<String>) -> String {
+    match before {
+        Some(before) => format!(
+            "the rcu_barrier() {before} before the destroy was called before the last call_rcu(), and does not cover it"
+        ),
+        None => "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned(),
+    }
+}
+
+/// Whether all of these calls came from callbacks.
+pub(crate) fn are_of_callbacks(sites: &[SiteCount]) -> bool {
+    let is_of_callback = |site: &SiteCount| site.stack.iter().any(|frame| frame.starts_with("rcu_do_batch"));
+    !sites.is_empty() && sites.iter().all(is_of_callback)
 }
 
 /// Whose barrier it was that nobody here had asked for.
