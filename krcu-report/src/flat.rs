@@ -27,9 +27,9 @@ pub struct FlatVerdict {
     /// What it is about; absent for a cache.
     #[serde(default, skip_serializing_if = "is_cache")]
     pub about: About,
-    /// Name of the cache, or its first 55 bytes; empty of a module, whose name is below.
+    /// Name of the cache, its first 55 bytes at most; empty of a module, whose name is below.
     pub cache: String,
-    /// Other names under which it was asked for, of each as much.
+    /// Other names under which it was asked for, of each its first 55 bytes at most.
     pub aliases: Vec<String>,
     /// The module whose cache it is, if known.
     pub module: Option<String>,
@@ -43,8 +43,8 @@ pub struct FlatVerdict {
     pub destroyed_at_ns: u64,
     /// Objects handed to `kfree_rcu()` and not freed when the destroy looked.
     pub queued_by_kfree_rcu: u64,
-    /// Of these, objects whose free had begun and not returned: a batch of them was being freed.
-    #[serde(default)]
+    /// Of the objects in `queued_by_kfree_rcu`, those whose free had begun and not returned; absent where there is none.
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub being_freed: u64,
     /// Objects whose callback of `call_rcu()` had not run when the destroy looked; absent if that is not
     /// known.
@@ -118,6 +118,11 @@ pub struct FlatVerdict {
     pub notes: Vec<String>,
     /// What to do, in one sentence.
     pub advice: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn is_cache(about: &About) -> bool {

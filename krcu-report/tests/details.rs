@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
-use krcu_model::{VerdictKind, script};
+use krcu_model::{
+    VerdictKind, script,
+    verdict::{About, DestroyedBy},
+};
 use krcu_report::{FlatVerdict, verdicts, words};
 
 /// The verdicts of a run, whose lines are a millisecond apart and begin with the task.
@@ -166,11 +169,7 @@ fn a_name_that_fills_its_place_is_marked_as_cut() {
     // Its last letter has two bytes, of which one was kept: U+FFFD stands for that.
     assert_eq!(named(&(name(54) + "\u{fffd}")).name(), name(54) + "\u{fffd}…");
     // The kernel has no longer names of modules.
-    let module = FlatVerdict {
-        about: krcu_model::verdict::About::Module,
-        module: Some(name(55)),
-        ..FlatVerdict::default()
-    };
+    let module = FlatVerdict { about: About::Module, module: Some(name(55)), ..FlatVerdict::default() };
     assert_eq!(module.name(), name(55));
     let alias = FlatVerdict {
         verdict: VerdictKind::Alias,
@@ -236,4 +235,28 @@ fn what_a_destroy_waited_for_is_one_number() {
         &format!("{LOADED}{queue}{DESTROY}10@0 shutdown_end empty=no objects=2 listed=2\n"),
     );
     assert_eq!(words::numbers(&pending)[0], ("queued_by_kfree_rcu", Some(2)));
+}
+
+#[test]
+fn a_place_is_the_last_act_of_an_exit_only_where_the_kernel_itself_is_the_caller() {
+    let place = |frames: &[&str]| {
+        let destroyed_by = DestroyedBy {
+            stack: frames.iter().map(|frame| (*frame).to_owned()).collect(),
+            ..DestroyedBy::default()
+        };
+        let module = Some("mine".to_owned());
+        words::destroyed_in(&FlatVerdict { destroyed_by, module, ..FlatVerdict::default() })
+    };
+    let unload = "__do_sys_delete_module.constprop.0+0x1a3";
+    assert_eq!(place(&[unload, "do_syscall_64+0x59"]), "as the last act of the exit of mine");
+    assert_eq!(place(&["mine_exit+0x9 [mine]", unload]), "in mine_exit+0x9 [mine]");
+    // A helper of the kernel's, called by the exit; and one that the exit ends with, or that a notifier called.
+    let helper = "proto_unregister+0x95";
+    assert_eq!(
+        place(&[helper, "mine_exit+0x9 [mine]", unload]),
+        "in proto_unregister+0x95, called from mine_exit+0x9 [mine]"
+    );
+    assert_eq!(place(&[helper, unload]), "in proto_unregister+0x95, in the unload of mine");
+    assert_eq!(place(&["process_one_work+0x1d0"]), "in process_one_work+0x1d0");
+    assert_eq!(place(&[]), "at an unknown place");
 }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use krcu_model::VerdictKind;
-use krcu_report::FlatVerdict;
+use krcu_report::{FlatVerdict, words::cache_name};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -213,8 +213,8 @@ fn write_verdict(told: &Told) {
         destroy,
         comm = by.comm,
         task = by.task,
-        kfree_rcu = verdict.queued_by_kfree_rcu,
-        call_rcu = verdict.queued_by_call_rcu,
+        kfree_rcu = verdict.frees(),
+        call_rcu = verdict.callbacks_of_call_rcu(),
         leaked = verdict.leaked,
         late_frees = verdict.late_frees,
         wait_ns = verdict.wait_ns,
@@ -226,7 +226,7 @@ fn write_verdict(told: &Told) {
 /// A verdict in a sentence.
 fn sentence(told: &Told) -> String {
     let Told { verdict, before, .. } = told;
-    let (word, cache) = (verdict.verdict.word(), &verdict.cache);
+    let (word, cache) = (verdict.verdict.word(), cache_name(&verdict.cache));
     let was = before.map(|before| format!(", was {}", before.word())).unwrap_or_default();
     let note = verdict.notes.first().map(|note| format!(": {note}")).unwrap_or_default();
     format!("{word}{was}: cache {cache}{note}")

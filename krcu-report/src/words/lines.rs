@@ -21,6 +21,25 @@ pub fn callback(callback: &CallbackCount) -> String {
     if callback.objects > 0 { format!("{} × {name}", count(callback.objects)) } else { name }
 }
 
+/// From where it was destroyed.
+#[must_use]
+pub fn destroyed_in(verdict: &FlatVerdict) -> String {
+    let is_exit = |frame: &String| frame.contains("sys_delete_module");
+    let Some((first, rest)) = verdict.destroyed_by.stack.split_first() else {
+        return "at an unknown place".to_owned();
+    };
+    let caller = rest.iter().find(|frame| frame.contains(" [")).filter(|_| !first.contains(" ["));
+    match (caller, &verdict.module) {
+        // A call that is the last act of a function leaves no frame of that function.
+        (None, Some(module)) if is_exit(first) => format!("as the last act of the exit of {module}"),
+        (None, Some(module)) if !first.contains(" [") && rest.iter().any(is_exit) => {
+            format!("in {first}, in the unload of {module}")
+        }
+        (None, _) => format!("in {first}"),
+        (Some(caller), _) => format!("in {first}, called from {caller}"),
+    }
+}
+
 /// How the outstanding frees were queued: by which call, when, and on which CPUs.
 #[must_use]
 pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {

@@ -9,7 +9,7 @@ mod wrap;
 
 pub use advice::advice;
 pub use clause::clause;
-pub use lines::{callback, kernel, numbers, ordering, queued_by, site, sites, undecided};
+pub use lines::{callback, destroyed_in, kernel, numbers, ordering, queued_by, site, sites, undecided};
 pub use notes::note;
 pub use units::{cache_name, count, objects, span};
 pub use wrap::wrapped;
