@@ -259,6 +259,13 @@ pub fn of(program: &str) -> Option<&'static Entry> {
 /// Functions that are not probed, but whose presence says how the kernel frees: by batches.
 pub const BATCHING: [&str; 2] = ["kfree_rcu_work", "kfree_rcu_monitor"];
 
+/// A function that only a kernel whose RCU can be lazy has (RCU_LAZY): its address is taken, so it is never inlined. On any
+/// other, `call_rcu_hurry()` is an inline function that calls `call_rcu()`.
+pub const LAZY: &str = "lazy_rcu_shrink_count";
+
+/// The program that is not missed there.
+pub const HURRY: &str = "callback_queued_hurry";
+
 /// Variables and section ends whose addresses the probes need.
 pub const ADDRESSES: [&str; 6] =
     ["page_offset_base", "vmalloc_base", "vmemmap_base", "__start_rodata", "__end_rodata", RCU_STATE];
@@ -273,6 +280,7 @@ pub fn functions() -> impl Iterator<Item = &'static str> {
         .filter(|entry| entry.attach != Attach::BtfTracepoint)
         .flat_map(|entry| entry.targets.iter().copied())
         .chain(BATCHING)
+        .chain([LAZY])
 }
 
 /// Every tracepoint that the facts look at.

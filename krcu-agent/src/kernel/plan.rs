@@ -84,6 +84,7 @@ impl Plan {
     pub fn asked(facts: &Facts, allocations: bool) -> Plan {
         let mut probes: Vec<Probe> = catalog::PROBES.iter().map(|entry| probe(facts, entry)).collect();
         leave_out_substitutes(&mut probes);
+        leave_out_hurry(facts, &mut probes);
         if !allocations {
             leave_out_what_nobody_asked_for(&mut probes);
         }
@@ -199,6 +200,15 @@ fn leave_out_substitutes(probes: &mut [Probe]) {
         if let (Some((_, substitute)), Offer::NotOffered(_)) = (substitute, &probe.offer) {
             probe.offer = Offer::NotNeeded(format!("{substitute} is used instead"));
         }
+    }
+}
+
+/// Where RCU is never lazy, `call_rcu_hurry()` calls `call_rcu()`, whose probe sees both.
+fn leave_out_hurry(facts: &Facts, probes: &mut [Probe]) {
+    let is_never_lazy = facts.functions.get(catalog::LAZY).is_some_and(|lazy| lazy.symbols == Some(0));
+    let hurry = probes.iter_mut().find(|probe| probe.program == catalog::HURRY);
+    if let Some(hurry) = hurry.filter(|hurry| is_never_lazy && matches!(hurry.offer, Offer::NotOffered(_))) {
+        hurry.offer = Offer::NotNeeded("it calls call_rcu() here, which is probed".to_owned());
     }
 }
 
