@@ -44,7 +44,7 @@ pub struct FlatVerdict {
     /// Objects handed to `kfree_rcu()` and not freed when the destroy looked.
     pub queued_by_kfree_rcu: u64,
     /// Of the objects in `queued_by_kfree_rcu`, those whose free had begun and not returned; absent where there is none.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_none")]
     pub being_freed: u64,
     /// Objects whose callback of `call_rcu()` had not run when the destroy looked; absent if that is not
     /// known.
@@ -120,9 +120,9 @@ pub struct FlatVerdict {
     pub advice: String,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference over")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_none(objects: &u64) -> bool {
+    *objects == 0
 }
 
 fn is_cache(about: &About) -> bool {

@@ -260,3 +260,36 @@ fn a_place_is_the_last_act_of_an_exit_only_where_the_kernel_itself_is_the_caller
     assert_eq!(place(&["process_one_work+0x1d0"]), "in process_one_work+0x1d0");
     assert_eq!(place(&[]), "at an unknown place");
 }
+
+#[test]
+fn a_barrier_by_chance_inside_the_destroy_is_not_called_somebody_elses() {
+    let site =
+        |site: u32, frames: &str| format!("10@0 site site={site} frame=\"rcu_barrier+0x5/0x90\"{frames}\n");
+    let chance = site(21, " frame=\"flush_rcu_work+0x2e/0x50\" frame=\"kvfree_rcu_barrier+0xed/0x130\"");
+    let theirs = site(22, " frame=\"theirs_exit+0x9/0x20 [theirs]\"");
+    let begin = "10@0 destroy_begin cache=0x1000 name=\"mine\" object_size=64 refcount=1 comm=\"rmmod\"\n";
+    let barrier = |task: u32, site: u32| {
+        format!(
+            "{task}@0 barrier_begin barrier=rcu site={site} comm=\"rmmod\"\n{task}@0 barrier_end barrier=rcu\n"
+        )
+    };
+    let run = |barrier: &str| {
+        let used = format!("{LOADED}{chance}{theirs}{CALLED}{RAN}{begin}{barrier}");
+        one(VerdictKind::Unordered, &format!("{used}10@0 shutdown_begin cache=0x1000\n{EMPTY}"))
+    };
+    let verdict = run(&barrier(10, 21));
+    assert_eq!(
+        verdict.notes[0],
+        "flush_rcu_work() happened to call rcu_barrier() in this task, because a work waited: it does not do so every time"
+    );
+    assert_eq!(
+        words::ordering(&verdict).unwrap(),
+        "only by an rcu_barrier() that flush_rcu_work+0x2e happened to call: it returned 1.00 ms before"
+    );
+    let verdict = run(&barrier(30, 22));
+    assert_eq!(
+        verdict.notes[0],
+        "a barrier that somebody else called happened to run before the destroy: this teardown did not ask for it"
+    );
+    assert!(words::ordering(&verdict).unwrap().ends_with("and is no part of this teardown"));
+}

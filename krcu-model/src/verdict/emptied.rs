@@ -1,7 +1,7 @@
 //! Emptied: the rules for a look that found nothing left. They tell whether a barrier ordered that, or luck.
 
 use crate::{
-    event::{Blind, Time},
+    event::{Blind, Task, Time},
     state::{
         State,
         barriers::{Cover, Returned},
@@ -92,7 +92,7 @@ fn by_others(case: &Case<'_>, covers: &[Cover<'_>], mut decision: Decision) -> D
         if let Some(barrier) = lucky.filter(|_| !is_nobodys) {
             let look = case.destroy.look.unwrap_or(case.destroy.begin).time;
             decision.lucky = Some(lucky_barrier(case.state, barrier, look));
-            decision = decision.note(Note::LuckyBarrier);
+            decision = decision.note(luck(barrier, case.destroy.caller.task));
         }
         return decision.is(VerdictKind::Unordered);
     }
@@ -100,6 +100,11 @@ fn by_others(case: &Case<'_>, covers: &[Cover<'_>], mut decision: Decision) -> D
         return decision.because(Reason::BarrierCallerUnknown, Unseen::BarrierCaller);
     }
     decision.because(Reason::HelperUnawaited, Unseen::HelperAwaited)
+}
+
+/// What luck a barrier was, for a teardown of this task.
+pub(crate) fn luck(barrier: &Returned, task: Task) -> Note {
+    if barrier.task == task { Note::BarrierByChance } else { Note::LuckyBarrier }
 }
 
 /// The barrier of somebody else that happened to run before a moment.

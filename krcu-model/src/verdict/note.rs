@@ -126,6 +126,8 @@ pub enum Note {
     LayInSheaves(u64),
     /// A barrier that somebody else called happened to run before the destroy.
     LuckyBarrier,
+    /// The same, where `flush_rcu_work()` called it in the destroying task.
+    BarrierByChance,
     /// A callback lies in the text of a module, and may run after that is gone.
     CallbackInModule {
         /// Its function.

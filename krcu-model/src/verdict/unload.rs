@@ -11,12 +11,12 @@ use crate::{
     },
     verdict::{
         decision::{About, Decision, Left, Verdict},
-        emptied::lucky_barrier,
+        emptied::{luck, lucky_barrier},
         evidence::{AboutCache, CallbackCount, DeferredFrees, Destroyed, DestroyedBy, Evidence, SiteCount},
         gather::{callback, counted_callbacks, counted_sites, cpus, frames, in_modules},
         kind::{Ordering, VerdictKind},
         loss::lost,
-        note::{Note, Unseen},
+        note::Unseen,
         reason::Reason,
     },
 };
@@ -143,7 +143,7 @@ fn decide(state: &State, unload: &Unload) -> Decision {
         Cover::Luck(barrier) => {
             decision.ordering = Ordering::Unordered;
             decision.lucky = Some(lucky_barrier(state, barrier, unload.at.time));
-            decision.note(Note::LuckyBarrier).is(VerdictKind::Unordered)
+            decision.note(luck(barrier, unload.task)).is(VerdictKind::Unordered)
         }
         Cover::Nobody => {
             decision.ordering = Ordering::Unordered;

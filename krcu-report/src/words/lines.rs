@@ -139,7 +139,7 @@ pub fn undecided(verdict: &FlatVerdict) -> String {
 #[must_use]
 pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     if let (VerdictKind::Unordered, Some(lucky)) = (verdict.verdict, &verdict.lucky_barrier) {
-        return Some(lucky_barrier(lucky));
+        return Some(lucky_barrier(lucky, verdict.destroyed_by.task));
     }
     if verdict.about == About::Module {
         return match verdict.verdict {
@@ -237,11 +237,14 @@ pub(crate) fn are_of_callbacks(sites: &[SiteCount]) -> bool {
 }
 
 /// Whose barrier it was that nobody here had asked for.
-fn lucky_barrier(lucky: &LuckyBarrier) -> String {
+fn lucky_barrier(lucky: &LuckyBarrier, destroyer: u32) -> String {
     let LuckyBarrier { function, comm, task, stack, before_ns } = lucky;
     let by = if comm.is_empty() { format!("task {task}") } else { format!("{comm} (task {task})") };
     let from = stack.first().map_or_else(String::new, |frame| format!(" from {frame}"));
     let before = span(*before_ns);
+    if let Some(first) = stack.first().filter(|_| *task == destroyer) {
+        return format!("only by an {function}() that {first} happened to call: it returned {before} before");
+    }
     format!(
         "only by a {function}() that {by} called{from}: it returned {before} before, and is no part of this teardown"
     )

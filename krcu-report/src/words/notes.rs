@@ -33,6 +33,10 @@ pub fn note(note: &Note) -> String {
             "a barrier that somebody else called happened to run before the destroy: this teardown did not ask for it"
                 .to_owned()
         }
+        Note::BarrierByChance => {
+            "flush_rcu_work() happened to call rcu_barrier() in this task, because a work waited: it does not do so every time"
+                .to_owned()
+        }
         Note::CallbackInModule { function, module } => format!(
             "{function}() is in the text of {module}: without rcu_barrier() it may run after the module is gone"
         ),
