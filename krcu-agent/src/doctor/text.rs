@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use krcu_report::words::wrapped;
 
-use crate::kernel::catalog::Word;
+use crate::kernel::catalog::{MAKER, Word};
 use crate::kernel::facts::{Facts, Privileges, Source};
 use crate::kernel::plan::{Offer, Plan, Probe};
 
@@ -93,7 +93,9 @@ fn rows(probes: &[Probe]) -> Vec<String> {
         let mut last = "";
         let mut places: Vec<(&str, String, Offer, bool)> = Vec::new();
         for probe in probes.iter().rev().filter(|probe| probe.word == word) {
-            if probe.target == last {
+            // Where one function sees every creation, the row of that one says so.
+            let is_spare = probe.target == MAKER && !probe.is_planned();
+            if probe.target == last || is_spare {
                 continue;
             }
             last = probe.target;

@@ -230,6 +230,8 @@ probes! {
         Cache, leaves Course, SecondOf cache_created, without NESTED;
     cache_created: Fexit CREATORS, Optional, absent Unseen,
         Cache, leaves Course, Misses CacheCreated, without CREATED;
+    cache_made: Fexit &[MAKER], Optional, absent NothingToSee,
+        Cache, leaves Course, Misses CacheCreated, without CREATED;
     module_loaded: BtfTracepoint &["module_load"], Optional, absent NothingToSee,
         Module, leaves Queueing, Nothing, without MODULES, reads MODULE_NAME;
 }
@@ -240,8 +242,15 @@ const ALLOCATORS: &[&str] = &["kmem_cache_alloc_bulk_noprof", "kmem_cache_alloc_
 /// The out-of-line function that returns a new cache; newer kernels have the first.
 ///
 /// The last does all the work on 6.1, but takes seven arguments, and kernels of its time attach to
-/// functions of six at most (errno 524); the one before it calls it and is what nearly everyone calls.
-const CREATORS: &[&str] = &["__kmem_cache_create_args", "kmem_cache_create", CREATE_USERCOPY];
+/// functions of six at most (errno 524). What it calls for a cache that is merged, and for a new one, sees every
+/// creation; the one that calls it sees nearly all.
+const CREATORS: &[&str] = &["__kmem_cache_create_args", MERGER, "kmem_cache_create", CREATE_USERCOPY];
+
+/// Merges a cache into one that exists, and returns that one.
+pub const MERGER: &str = "__kmem_cache_alias";
+
+/// Makes a new cache: with [`MERGER`] it sees every creation.
+pub const MAKER: &str = "__kmem_cache_create";
 
 /// Every expedited grace period passes through both of these between its begin and its end, once the
 /// kernel has booted. The address of the first one is taken, so it cannot be inlined.

@@ -85,11 +85,15 @@ impl Plan {
         let mut probes: Vec<Probe> = catalog::PROBES.iter().map(|entry| probe(facts, entry)).collect();
         leave_out_substitutes(&mut probes);
         leave_out_hurry(facts, &mut probes);
+        leave_out_maker(&mut probes);
         if !allocations {
             leave_out_what_nobody_asked_for(&mut probes);
         }
         let (mut config, lacking) = configure::config(facts);
         config.alloc_stacks = u32::from(allocations);
+        let is_of_work =
+            |probe: &Probe| probe.program == "freed_list_begin" && probe.target == catalog::BATCHING[0];
+        config.arrays_in_work = u32::from(probes.iter().any(|probe| is_of_work(probe) && probe.is_planned()));
         let refusals = refuse::refusals(facts, &probes, &lacking);
         let undecidable = undecidable(facts, &probes, &config);
         Plan { config, probes, undecidable, refusals }
@@ -107,7 +111,8 @@ impl Plan {
 }
 
 fn probe(facts: &Facts, entry: &Entry) -> Probe {
-    let offers = entry.targets.iter().map(|target| (*target, offer(facts, entry, target)));
+    let targets = entry.targets.iter().filter(|target| **target != catalog::MERGER || makes(facts));
+    let offers = targets.map(|target| (*target, offer(facts, entry, target)));
     let best = offers.clone().find(|(_, offer)| matches!(offer, Offer::Offered | Offer::CouldNotLook(_)));
     // Where none can be used, one that is there and cannot be probed says more than one that is not.
     let there = || offers.clone().find(|(_, offer)| matches!(offer, Offer::NotOffered(_)));
@@ -200,6 +205,25 @@ fn leave_out_substitutes(probes: &mut [Probe]) {
         if let (Some((_, substitute)), Offer::NotOffered(_)) = (substitute, &probe.offer) {
             probe.offer = Offer::NotNeeded(format!("{substitute} is used instead"));
         }
+    }
+}
+
+/// Whether this kernel makes each new cache by a function that can be probed.
+fn makes(facts: &Facts) -> bool {
+    let function = facts.functions.get(catalog::MAKER).copied().unwrap_or_default();
+    function.btf == Some(true)
+        && function.symbols.is_none_or(|count| count == 1)
+        && function.traceable != Some(false)
+}
+
+/// Of creations, one probe sees all, or one the new caches and one the merged ones.
+fn leave_out_maker(probes: &mut [Probe]) {
+    let is_merger = |probe: &Probe| probe.is_planned() && probe.target == catalog::MERGER;
+    if probes.iter().any(is_merger) {
+        return;
+    }
+    if let Some(maker) = probes.iter_mut().find(|probe| probe.target == catalog::MAKER) {
+        maker.offer = Offer::NotNeeded("cache_created sees new caches too".to_owned());
     }
 }
 
