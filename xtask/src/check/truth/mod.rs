@@ -55,8 +55,6 @@ pub(crate) const TOPICS: &[Topic] = &[
 /// when its scenario is met.
 const UNMET: &[&str] = &[
     "module_late_unknown_strictly",
-    "late_bulk_of_no_cache",
-    "late_bulk_by_a_worker",
     "barrier_after_a_drop_and_a_flush",
     "built_in_alias_callbacks",
     "wrapped_lucky",
@@ -87,10 +85,6 @@ const UNMET: &[&str] = &[
     "tasks_trace_other_barrier",
     "module_pending_traced",
     "module_pending_by_tasks",
-    "usercopy",
-    "usercopy_leaked",
-    "cache_of_a_protocol",
-    "cache_of_a_protocol_at_exit",
     "srcu_beside_rcu",
 ];
 
