@@ -136,8 +136,9 @@ pub struct Config {
     pub work_function_offset: u32,
     /// Offset in `struct pool_workqueue` of `wq`.
     pub pool_queue_offset: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// 1 if only `kfree_rcu_work()` frees arrays of `kfree_rcu()`, and its begin and end are probed: any other array without a
+    /// cache is its caller's own.
+    pub arrays_in_work: u32,
     /// 1 to take the stack of each queueing call.
     pub queue_stacks: u32,
     /// 1 to write the probes' own diagnostics.
@@ -199,7 +200,7 @@ impl Config {
         rcu_work_queue_offset: 0,
         work_function_offset: 0,
         pool_queue_offset: 0,
-        reserved: 0,
+        arrays_in_work: 0,
         queue_stacks: 0,
         probe_log: 0,
         wake_bytes: 0,

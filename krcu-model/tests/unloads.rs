@@ -7,7 +7,7 @@ use krcu_model::{
     VerdictKind,
     event::{CacheAddress, Domain, FunctionAddress, LossReason, ObjectAddress, Scope, Site, What},
     reason::Reason,
-    verdict::{About, Verdict},
+    verdict::{About, Note, Unseen, Verdict},
     verdicts,
 };
 use run::{CACHE, EXIT, Run};
@@ -131,4 +131,51 @@ fn a_call_that_went_unseen_leaves_its_order_open() {
     // What is proved stays so.
     let open = lost(ran(queued(begun(), 0..1, ELSEWHERE, 7), 0..1, ELSEWHERE));
     assert_eq!(said(open).0, VerdictKind::Unordered);
+}
+
+/// Two losses of one reason, before the module went.
+fn lost_twice(run: Run, reason: LossReason, scope: Scope) -> Run {
+    let programs = ["queued", "ran"].map(|program| vec![program.to_owned()]);
+    programs.into_iter().fold(run, |run, programs| {
+        let (from, until) = (krcu_model::event::Time(0), krcu_model::event::Time(1_000_000));
+        let gap = krcu_model::event::Gap { reason, events: 2, from, until, scope, programs };
+        run.then(EXIT, What::Gap(gap))
+    })
+}
+
+#[test]
+fn losses_of_one_reason_are_one_reason_and_one_sentence() {
+    let (reason, programs) = (LossReason::ProbeMissed, ["queued", "ran"].map(str::to_owned).to_vec());
+    let joined = Note::Unseen(Unseen::Lost { reason, events: 4, programs: programs.clone() });
+    let used = || queued(begun(), 0..1, ELSEWHERE, 7);
+    let covered = || ran(used(), 0..1, ELSEWHERE).barrier_from(EXIT, Rcu, EXITS);
+    let unloads = [
+        lost_twice(ran(used(), 0..1, ELSEWHERE), reason, Scope::Everything),
+        lost_twice(used(), reason, Scope::Freeing),
+        lost_twice(ran(used(), 0..1, ELSEWHERE), reason, Scope::Barriers),
+        lost_twice(covered(), reason, Scope::Queueing),
+    ];
+    let mut all: Vec<Verdict> = unloads.into_iter().flat_map(gone).collect();
+    // A cache that was left behind.
+    let created = begun().then(
+        EXIT,
+        What::CacheCreated {
+            cache: CACHE,
+            facts: run::facts(1),
+            asked_name: "cache".to_owned(),
+            site: Site(THEIRS),
+        },
+    );
+    let behind = lost_twice(created, reason, Scope::Everything)
+        .then(EXIT, What::ModuleLoaded { name: "theirs".to_owned() })
+        .then(EXIT, What::ModuleFreed { name: "theirs".to_owned() });
+    all.extend(verdicts(&behind.state));
+    assert_eq!(all.len(), 5, "{all:#?}");
+    for Verdict { decision, .. } in all {
+        assert_eq!(decision.reasons, [Reason::ProbeMissed]);
+        let unseen: Vec<&Note> =
+            decision.notes.iter().filter(|note| matches!(note, Note::Unseen(_))).collect();
+        assert_eq!(unseen, [&joined]);
+        assert_eq!(decision.missed_programs, programs);
+    }
 }

@@ -1,5 +1,7 @@
 //! Flat: a verdict as one line of JSON, with every field by its name, and the sentences.
 
+use std::borrow::Cow;
+
 use krcu_model::{
     State, Verdict, VerdictKind,
     reason::Reason,
@@ -10,7 +12,7 @@ use krcu_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::words::{advice::advice, notes::note};
+use crate::words::{advice::advice, cache_name, notes::note};
 
 /// One verdict, with its evidence. Counts are numbers of objects; times are in nanoseconds.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,9 +27,9 @@ pub struct FlatVerdict {
     /// What it is about; absent for a cache.
     #[serde(default, skip_serializing_if = "is_cache")]
     pub about: About,
-    /// Name of the cache; empty of a module, whose name is below.
+    /// Name of the cache, its first 55 bytes at most; empty of a module, whose name is below.
     pub cache: String,
-    /// Other names under which it was asked for.
+    /// Other names under which it was asked for, of each its first 55 bytes at most.
     pub aliases: Vec<String>,
     /// The module whose cache it is, if known.
     pub module: Option<String>,
@@ -41,6 +43,9 @@ pub struct FlatVerdict {
     pub destroyed_at_ns: u64,
     /// Objects handed to `kfree_rcu()` and not freed when the destroy looked.
     pub queued_by_kfree_rcu: u64,
+    /// Of the objects in `queued_by_kfree_rcu`, those whose free had begun and not returned; absent where there is none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub being_freed: u64,
     /// Objects whose callback of `call_rcu()` had not run when the destroy looked; absent if that is not
     /// known.
     pub queued_by_call_rcu: Option<u64>,
@@ -137,10 +142,26 @@ impl FlatVerdict {
 
     /// What it is about, by name.
     #[must_use]
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> Cow<'_, str> {
         match self.about {
-            About::Cache => &self.cache,
-            About::Module => self.module.as_deref().unwrap_or_default(),
+            About::Cache => cache_name(&self.cache),
+            About::Module => self.module.as_deref().unwrap_or_default().into(),
+        }
+    }
+
+    /// Objects of `kfree_rcu()` that it is about: those outstanding when the destroy looked, or those that it waited for.
+    #[must_use]
+    pub fn frees(&self) -> u64 {
+        if self.verdict == VerdictKind::Waited { self.waited_for_own } else { self.queued_by_kfree_rcu }
+    }
+
+    /// The same for callbacks of `call_rcu()`; absent if that is not known.
+    #[must_use]
+    pub fn callbacks_of_call_rcu(&self) -> Option<u64> {
+        if self.verdict == VerdictKind::Waited {
+            Some(self.waited_for_own_callbacks)
+        } else {
+            self.queued_by_call_rcu
         }
     }
 }
@@ -153,7 +174,7 @@ pub fn verdicts(state: &State) -> Vec<FlatVerdict> {
 
 impl From<Verdict> for FlatVerdict {
     fn from(verdict: Verdict) -> FlatVerdict {
-        let advice = advice(&verdict).to_owned();
+        let advice = advice(&verdict);
         let Verdict { about, cache, decision, evidence } = verdict;
         let Evidence { destroyed, kernel, deferred, late, leak_sites } = evidence;
         FlatVerdict {
@@ -169,6 +190,7 @@ impl From<Verdict> for FlatVerdict {
             destroyed_by: destroyed.by,
             destroyed_at_ns: destroyed.at_ns,
             queued_by_kfree_rcu: decision.left.frees,
+            being_freed: decision.left.being_freed,
             queued_by_call_rcu: decision.left.callbacks,
             queued_by_others: decision.left.others,
             callbacks: deferred.callbacks,

@@ -1,5 +1,6 @@
 //! Sentences of notes that no kept run has, and of those that depend on a number.
 
+use krcu_common::Flavour;
 use krcu_model::{
     event::LossReason,
     verdict::{Note, OfLeft, Unseen},
@@ -48,8 +49,20 @@ fn a_note_is_one_sentence_with_its_numbers() {
             "7 deferred frees are outstanding by our count, and the kernel found nothing left",
         ),
         (
-            Note::CallbackInModule { function: text("my_free"), module: text("my_module") },
+            Note::CallbackInModule {
+                function: text("my_free"),
+                module: text("my_module"),
+                flavour: Flavour::Rcu,
+            },
             "my_free() is in the text of my_module: without rcu_barrier() it may run after the module is gone",
+        ),
+        (
+            Note::CallbackInModule {
+                function: text("my_free"),
+                module: text("my_module"),
+                flavour: Flavour::Srcu,
+            },
+            "my_free() is in the text of my_module: without srcu_barrier() of its domain it may run after the module is gone",
         ),
         (
             Note::LayInSheaves(3),

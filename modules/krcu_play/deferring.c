@@ -5,8 +5,9 @@
  *     queue NAME N                kfree_rcu()
  *     sleepfree NAME N            kfree_rcu_mightsleep(): there is no rcu_head
  *     nolock NAME N               kfree_rcu_nolock(), where the kernel has it
- *     call NAME N [kfree|requeue|work]  call_rcu(); its callback frees by kmem_cache_free(), kfree() or kfree_rcu(), or hands the
- *                                 object on to a work item (handing.c)
+ *     call NAME N [kfree|requeue|again|work]  call_rcu(); its callback frees by kmem_cache_free(), kfree() or kfree_rcu(), or hands
+ *                                 the object to call_rcu() once more, whose callback frees it by kmem_cache_free(), or on to a
+ *                                 work item (handing.c)
  *     hurry NAME N                call_rcu_hurry(), where the kernel has it; the callback frees by kmem_cache_free()
  *     called                      waits until every callback of these has returned, and freed its object or handed it on; no
  *                                 barrier
@@ -109,6 +110,12 @@ static void krcu_play_requeue_callback(struct rcu_head *head)
 	play_tally_end(&uncalled);
 }
 
+/* The object is handed over once more, and counts as called until it is free. */
+static void krcu_play_again_callback(struct rcu_head *head)
+{
+	call_rcu(head, krcu_play_free_callback);
+}
+
 static void play_call_rcu(struct play_cache *cache, int number, rcu_callback_t callback)
 {
 	while (number--) {
@@ -138,6 +145,8 @@ static int play_call(char **words, unsigned int count)
 		callback = krcu_play_kfree_callback;
 	} else if (count > 3 && !strcmp(words[3], "requeue")) {
 		callback = krcu_play_requeue_callback;
+	} else if (count > 3 && !strcmp(words[3], "again")) {
+		callback = krcu_play_again_callback;
 	} else if (count > 3) {
 		return play_wrong(words[3], "is no callback");
 	}

@@ -15,7 +15,10 @@ use std::{
 };
 
 use krcu_model::VerdictKind;
-use krcu_report::{FlatVerdict, words::shown};
+use krcu_report::{
+    FlatVerdict,
+    words::{cache_name, shown},
+};
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt as _;
 
@@ -215,8 +218,8 @@ fn write_verdict(told: &Told) {
         destroy,
         comm = by.comm,
         task = by.task,
-        kfree_rcu = verdict.queued_by_kfree_rcu,
-        call_rcu = verdict.queued_by_call_rcu,
+        kfree_rcu = verdict.frees(),
+        call_rcu = verdict.callbacks_of_call_rcu(),
         others = Some(verdict.queued_by_others).filter(|objects| *objects > 0),
         leaked = verdict.leaked,
         late_frees = verdict.late_frees,
@@ -229,7 +232,7 @@ fn write_verdict(told: &Told) {
 /// A verdict in a sentence.
 fn sentence(told: &Told) -> String {
     let Told { verdict, before, .. } = told;
-    let (word, cache) = (verdict.verdict.word(), &verdict.cache);
+    let (word, cache) = (verdict.verdict.word(), cache_name(&verdict.cache));
     let was = before.map(|before| format!(", was {}", before.word())).unwrap_or_default();
     let note = verdict.notes.first().map(|note| format!(": {note}")).unwrap_or_default();
     shown(&format!("{word}{was}: cache {cache}{note}")).into_owned()

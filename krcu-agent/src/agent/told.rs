@@ -32,7 +32,7 @@ impl Known {
                     before => before,
                 },
                 None => {
-                    let accusation = (kind, row.life, row.verdict.name().to_owned());
+                    let accusation = (kind, row.life, row.verdict.name().into_owned());
                     let objects = row.verdict.queued_by_kfree_rcu.max(row.verdict.queued_twice);
                     let alike = found.entry(accusation.clone()).or_default();
                     let place = *alike;

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use krcu_report::words::wrapped;
 
-use crate::kernel::catalog::Word;
+use crate::kernel::catalog::{MAKER, Word};
 use crate::kernel::facts::{Facts, Privileges, Source};
 use crate::kernel::plan::{Offer, Plan, Probe};
 
@@ -90,7 +90,10 @@ fn privileges(privileges: Option<Privileges>) -> String {
 fn rows(probes: &[Probe]) -> Vec<String> {
     let mut rows = Vec::new();
     for word in [Word::Module, Word::Cache, Word::Queue, Word::Grace, Word::Free, Word::Barrier] {
-        let of_word: Vec<&Probe> = probes.iter().rev().filter(|probe| probe.word == word).collect();
+        let is_spare = |probe: &Probe| probe.target == MAKER && !probe.is_planned();
+        let of_word = probes.iter().rev().filter(|probe| probe.word == word);
+        // Where one function sees every creation, the place of that one says so.
+        let of_word: Vec<&Probe> = of_word.filter(|probe| !is_spare(probe)).collect();
         let mut groups: Vec<Group<'_>> = Vec::new();
         let mut seen = BTreeSet::new();
         for probe in of_word.iter().filter(|probe| seen.insert(probe.target)) {

@@ -276,6 +276,8 @@ probes! {
         Cache, leaves Course, SecondOf cache_created, without NESTED;
     cache_created: Fexit CREATORS, Optional, absent Unseen,
         Cache, leaves Course, Misses CacheCreated, without CREATED;
+    cache_made: Fexit &[MAKER], Optional, absent NothingToSee,
+        Cache, leaves Course, Misses CacheCreated, without CREATED;
     module_loaded: BtfTracepoint &["module_load"], Optional, absent NothingToSee,
         Module, leaves Queueing, Nothing, without MODULES, reads MODULE_NAME;
 }
@@ -289,8 +291,15 @@ const ALLOCATORS: &[&str] = &["kmem_cache_alloc_bulk_noprof", "kmem_cache_alloc_
 /// The out-of-line function that returns a new cache. Newer kernels have the first one.
 ///
 /// On 6.1, the last one does all the work. But it takes seven arguments, and kernels of that time attach only to
-/// functions of at most six (errno 524). The one before it calls it, and nearly every module calls that one.
-const CREATORS: &[&str] = &["__kmem_cache_create_args", "kmem_cache_create", CREATE_USERCOPY];
+/// functions of at most six (errno 524). The two functions that it calls, for a cache that is merged and for a new one, see
+/// every creation. The one that calls it sees nearly all.
+const CREATORS: &[&str] = &["__kmem_cache_create_args", MERGER, "kmem_cache_create", CREATE_USERCOPY];
+
+/// Merges a cache into one that exists, and returns that one.
+pub const MERGER: &str = "__kmem_cache_alias";
+
+/// Makes a new cache: with [`MERGER`] it sees every creation.
+pub const MAKER: &str = "__kmem_cache_create";
 
 /// Once the kernel has booted, every expedited grace period passes through both of these between its begin and its
 /// end. The kernel takes the address of the first one, so it cannot be inlined.
@@ -307,6 +316,13 @@ pub fn of(program: &str) -> Option<&'static Entry> {
 
 /// Functions that are not probed. If the kernel has them, it frees in batches.
 pub const BATCHING: [&str; 2] = ["kfree_rcu_work", "kfree_rcu_monitor"];
+
+/// A function that only a kernel whose RCU can be lazy has (RCU_LAZY): its address is taken, so it is never inlined. On any
+/// other, `call_rcu_hurry()` is an inline function that calls `call_rcu()`.
+pub const LAZY: &str = "lazy_rcu_shrink_count";
+
+/// The program that is not missed there.
+pub const HURRY: &str = "callback_queued_hurry";
 
 /// Variables and section ends whose addresses the probes need.
 pub const ADDRESSES: [&str; 12] = [
@@ -334,6 +350,7 @@ pub fn functions() -> impl Iterator<Item = &'static str> {
         .filter(|entry| entry.attach != Attach::BtfTracepoint)
         .flat_map(|entry| entry.targets.iter().copied())
         .chain(BATCHING)
+        .chain([LAZY])
 }
 
 /// Every tracepoint that the facts look at.

@@ -85,11 +85,16 @@ impl Plan {
     pub fn asked(facts: &Facts, allocations: bool) -> Plan {
         let mut probes: Vec<Probe> = catalog::PROBES.iter().map(|entry| probe(facts, entry)).collect();
         leave_out_substitutes(&mut probes);
+        leave_out_hurry(facts, &mut probes);
+        leave_out_maker(&mut probes);
         if !allocations {
             leave_out_what_nobody_asked_for(&mut probes);
         }
         let (mut config, lacking) = configure::config(facts);
         config.alloc_stacks = u32::from(allocations);
+        let is_of_work =
+            |probe: &Probe| probe.program == "freed_list_begin" && probe.target == catalog::BATCHING[0];
+        config.arrays_in_work = u32::from(probes.iter().any(|probe| is_of_work(probe) && probe.is_planned()));
         let refusals = refuse::refusals(facts, &probes, &lacking);
         let undecidable = undecidable(facts, &probes, &config);
         Plan { config, probes, undecidable, refusals }
@@ -107,7 +112,8 @@ impl Plan {
 }
 
 fn probe(facts: &Facts, entry: &Entry) -> Probe {
-    let offers = entry.targets.iter().map(|target| (*target, offer(facts, entry, target)));
+    let targets = entry.targets.iter().filter(|target| **target != catalog::MERGER || makes(facts));
+    let offers = targets.map(|target| (*target, offer(facts, entry, target)));
     let best = offers.clone().find(|(_, offer)| matches!(offer, Offer::Offered | Offer::CouldNotLook(_)));
     // If no target can be used, a target that exists and cannot be probed explains more than one that does not exist.
     let there = || offers.clone().find(|(_, offer)| matches!(offer, Offer::NotOffered(_)));
@@ -200,6 +206,34 @@ fn leave_out_substitutes(probes: &mut [Probe]) {
         if let (Some((_, substitute)), Offer::NotOffered(_)) = (substitute, &probe.offer) {
             probe.offer = Offer::NotNeeded(format!("{substitute} is used instead"));
         }
+    }
+}
+
+/// Whether this kernel makes each new cache by a function that can be probed.
+fn makes(facts: &Facts) -> bool {
+    let function = facts.functions.get(catalog::MAKER).copied().unwrap_or_default();
+    function.btf == Some(true)
+        && function.symbols.is_none_or(|count| count == 1)
+        && function.traceable != Some(false)
+}
+
+/// Of creations, one probe sees all, or one the new caches and one the merged ones.
+fn leave_out_maker(probes: &mut [Probe]) {
+    let is_merger = |probe: &Probe| probe.is_planned() && probe.target == catalog::MERGER;
+    if probes.iter().any(is_merger) {
+        return;
+    }
+    if let Some(maker) = probes.iter_mut().find(|probe| probe.target == catalog::MAKER) {
+        maker.offer = Offer::NotNeeded("cache_created sees new caches too".to_owned());
+    }
+}
+
+/// Where RCU is never lazy, `call_rcu_hurry()` calls `call_rcu()`, whose probe sees both.
+fn leave_out_hurry(facts: &Facts, probes: &mut [Probe]) {
+    let is_never_lazy = facts.functions.get(catalog::LAZY).is_some_and(|lazy| lazy.symbols == Some(0));
+    let hurry = probes.iter_mut().find(|probe| probe.program == catalog::HURRY);
+    if let Some(hurry) = hurry.filter(|hurry| is_never_lazy && matches!(hurry.offer, Offer::NotOffered(_))) {
+        hurry.offer = Offer::NotNeeded("it calls call_rcu() here, which is probed".to_owned());
     }
 }
 

@@ -53,7 +53,7 @@ fn properties(report: &Outcome) -> [(XmlString, XmlString); 9] {
 
 fn of_verdict(report: &Outcome, verdict: &FlatVerdict) -> TestCase {
     let class = verdict.module.as_ref().map_or_else(|| "krcu".to_owned(), |module| format!("krcu.{module}"));
-    let mut case = case(&class, verdict.name(), verdict.wait_ns.unwrap_or(0));
+    let mut case = case(&class, &verdict.name(), verdict.wait_ns.unwrap_or(0));
     let evidence = text::block(report, verdict);
     let found = |kind| result(kind, text::word(report, verdict), &text::clause(verdict), &evidence);
     if report.is_flagged(verdict) {

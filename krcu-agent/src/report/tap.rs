@@ -86,9 +86,10 @@ fn diagnostics(outcome: &Outcome, verdict: &FlatVerdict) -> String {
     if let Some(module) = &verdict.module {
         scalar(&mut block, "module", &quoted(module));
     }
+    let [queued, called] = words::numbers(verdict);
     let numbers = [
-        ("queued_by_kfree_rcu", Some(verdict.queued_by_kfree_rcu)),
-        ("queued_by_call_rcu", verdict.queued_by_call_rcu),
+        queued,
+        called,
         ("queued_by_others", Some(verdict.queued_by_others).filter(|objects| *objects > 0)),
         ("leaked", verdict.leaked),
         ("queued_twice", Some(verdict.queued_twice).filter(|twice| *twice > 0)),
@@ -108,13 +109,9 @@ fn diagnostics(outcome: &Outcome, verdict: &FlatVerdict) -> String {
             scalar(&mut block, key, &number.to_string());
         }
     }
-    list(&mut block, "sites", verdict.sites.iter().map(|site| words::site(site.objects, &site.stack)));
+    list(&mut block, "sites", words::sites(&verdict.sites).into_iter());
     list(&mut block, "callbacks", verdict.callbacks.iter().map(words::callback));
-    list(
-        &mut block,
-        "leak_sites",
-        verdict.leak_sites.iter().map(|site| words::site(site.objects, &site.stack)),
-    );
+    list(&mut block, "leak_sites", words::sites(&verdict.leak_sites).into_iter());
     list(&mut block, "reasons", verdict.reasons.iter().map(|reason| reason.word().to_owned()));
     list(&mut block, "missed_programs", verdict.missed_programs.iter().cloned());
     list(&mut block, "notes", verdict.notes.iter().cloned());

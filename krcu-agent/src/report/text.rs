@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use krcu_model::{VerdictKind, verdict::About};
+use krcu_model::{
+    VerdictKind,
+    verdict::{About, DestroyedBy},
+};
 use krcu_report::FlatVerdict;
 use krcu_report::words::{self, count, shown, span, wrapped};
 
@@ -126,19 +129,20 @@ pub(super) fn block(outcome: &Outcome, verdict: &FlatVerdict) -> String {
         text += &evidence(if place == 0 { "why" } else { "" }, note);
     }
     if !verdict.destroyed_by.comm.is_empty() {
-        text += &evidence("destroyed by", &destroyed_by(verdict));
+        let DestroyedBy { comm, task, .. } = &verdict.destroyed_by;
+        let at = span(verdict.destroyed_at_ns);
+        let words = format!("{comm}[{task}] {}, {at} into the run", words::destroyed_in(verdict));
+        text += &evidence("destroyed by", &words);
     }
     let queued_by = words::queued_by(verdict);
     let has_line = queued_by.is_some();
     if let Some(line) = queued_by {
         text += &evidence("queued by", &line);
     }
-    let sites = verdict.sites.iter().map(|site| words::site(site.objects, &site.stack)).collect();
-    text += &list(if has_line { "" } else { "queued by" }, sites, "sites");
+    text += &list(if has_line { "" } else { "queued by" }, words::sites(&verdict.sites), "sites");
     let callbacks = verdict.callbacks.iter().map(words::callback).collect();
     text += &list("callbacks", callbacks, "callbacks");
-    let allocated = verdict.leak_sites.iter().map(|site| words::site(site.objects, &site.stack)).collect();
-    text += &list("allocated by", allocated, "sites");
+    text += &list("allocated by", words::sites(&verdict.leak_sites), "sites");
     if let Some(line) = words::ordering(verdict) {
         text += &evidence("ordering", &line);
     }
@@ -168,22 +172,6 @@ fn evidence(label: &str, words: &str) -> String {
 fn below(head: &str, words: &str) -> String {
     let indent = " ".repeat(head.chars().count());
     wrapped([head, &indent], &shown(words), WIDTH).join("\n") + "\n"
-}
-
-fn destroyed_by(verdict: &FlatVerdict) -> String {
-    let by = &verdict.destroyed_by;
-    let place = match (by.stack.first(), &verdict.module) {
-        (Some(frame), Some(module)) if !frame.contains('[') && is_module_exit(&by.stack) => {
-            format!("as the last act of the exit of {module}")
-        }
-        (Some(frame), _) => format!("in {frame}"),
-        (None, _) => "at an unknown place".to_owned(),
-    };
-    format!("{}[{}] {place}, {} into the run", by.comm, by.task, span(verdict.destroyed_at_ns))
-}
-
-fn is_module_exit(stack: &[String]) -> bool {
-    stack.iter().any(|frame| frame.contains("sys_delete_module"))
 }
 
 pub(super) fn conclusion(outcome: &Outcome) -> String {

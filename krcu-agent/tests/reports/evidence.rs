@@ -158,7 +158,7 @@ fn a_double_free_shows_both_places_and_a_leak_where_it_came_from() {
         &screen(before, vec![], left(3)),
         &[
             "PENDING my_cache destroyed with 1 deferred free outstanding",
-            "nobody 2",
+            "leaked 2",
             "allocated by 2 × my_get+0x22 [my_module]",
             "DOUBLE-FREE my_cache 1 object was handed over to be freed while queued already",
             "queued by 1 × my_get+0x22 [my_module] 1 × my_put+0x51 [my_module]",

@@ -2,7 +2,9 @@
 
 use krcu_agent::report::tap::render;
 
-use crate::samples::{clean, inconclusive, leaked, older, pending, report, report_with_losses, strict};
+use crate::samples::{
+    clean, inconclusive, leaked, older, pending, report, report_with_losses, strict, waited,
+};
 
 #[test]
 fn one_point_a_verdict_and_the_evidence_of_what_is_not_plain() {
@@ -48,6 +50,13 @@ not ok 3 - leaky: leaked
 # 2 of 3 destroyed caches flagged · exit status 10 (the command's own was 0)
 ";
     assert_eq!(render(&report(vec![pending(), clean("other_cache", "my_module"), leaked()])), stream);
+}
+
+#[test]
+fn what_a_destroy_waited_for_is_the_number_that_the_screen_has() {
+    let stream = render(&report(vec![waited()]));
+    assert!(stream.contains("  waited_for_own: 10000\n  waited_for_own_callbacks: 0\n"), "{stream}");
+    assert!(!stream.contains("queued_by"), "{stream}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::{
     site::site,
 };
 
-/// Return of the function that creates a cache; its first argument is the name that was asked for.
+/// Return of the function that creates a cache, or merges one; its first argument is the name that was asked for.
 #[fexit]
 pub fn cache_created(context: FExitContext) -> i32 {
     first(Hot::CacheCreated, &context, || created(&context))
@@ -45,7 +45,23 @@ fn created(context: &FExitContext) {
     if refcount > 1 && followed::follow(cache).is_err() {
         lose(cache, Kind::CacheCreated, Fate::MapFull);
     }
-    let asked_name = argument(context, 0);
+    announce(context, cache, refcount, argument(context, 0));
+}
+
+/// Return of `__kmem_cache_create(cache, flags)`, which makes each new cache where one function creates caches, and another
+/// merges them. The caller counts the first user then. It runs under `slab_mutex`.
+#[fexit]
+pub fn cache_made(context: FExitContext) -> i32 {
+    let error: i32 = context.ret().unwrap_or(-1);
+    let cache = argument(&context, 0);
+    if error == 0 && cache != 0 {
+        announce(&context, cache, 1, kernel::cache_name(cache));
+    }
+    0
+}
+
+#[inline(always)]
+fn announce(context: &FExitContext, cache: u64, refcount: i32, asked_name: u64) {
     let site = site(context, Kind::CacheCreated);
     emit::<CacheCreated>(Kind::CacheCreated, Wake::Now, |body| {
         let body = body.write(CacheCreated {

@@ -67,9 +67,15 @@ pub fn freed_array_nested(context: FEntryContext) -> i32 {
 
 #[inline(always)]
 fn free_any(context: &FEntryContext) {
-    if argument(context, 0) == 0 {
+    if argument(context, 0) == 0 && may_be_deferred() {
         free_array(argument(context, 2), argument(context, 1) as u32, FreePath::Bulk);
     }
+}
+
+/// Whether `kfree_rcu()` may have queued what this task frees as an array. [`freed_list_begin`] leaves word of the work that does.
+#[inline(always)]
+fn may_be_deferred() -> bool {
+    config!(arrays_in_work) == 0 || BATCHES.get_ptr(batch_key(FreePath::Single)).is_some()
 }
 
 /// Return of `kmem_cache_free_bulk()`.

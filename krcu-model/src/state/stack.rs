@@ -54,7 +54,7 @@ pub struct Stack {
 }
 
 /// Functions of the kernel that stand between a module and what is watched.
-const WATCHED: [&str; 36] = [
+const WATCHED: [&str; 38] = [
     "kmem_cache_alloc",
     "kmem_cache_alloc_noprof",
     "kmem_cache_alloc_bulk",
@@ -79,6 +79,8 @@ const WATCHED: [&str; 36] = [
     "kmem_cache_create_usercopy",
     "__kmem_cache_create_args",
     "__kmem_cache_create",
+    "__kmem_cache_alias",
+    "create_cache",
     "__kmem_cache_shutdown",
     "slab_kmem_cache_release",
     "rcu_barrier",

@@ -46,6 +46,7 @@ impl Case<'_> {
         Decision {
             left: Left {
                 frees: counts.frees(),
+                being_freed: counts.being_freed,
                 callbacks: self.callbacks_left(),
                 others: counts.others(),
                 ..Left::default()

@@ -4,10 +4,8 @@
 //! once [`State::is_unsettled`] is false. Each destroy has one verdict. If it cannot be decided, it is
 //! `inconclusive`, with the reasons.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use crate::{
-    event::{Blind, Gap, LossReason},
+    event::{Blind, Gap},
     state::{
         State,
         destroy::{Destroy, Shutdown},
@@ -18,7 +16,7 @@ use crate::{
         decision::{Decision, Verdict},
         emptied, failed, gather,
         kind::{Ordering, VerdictKind},
-        loss::LifeGaps,
+        loss::{LifeGaps, lost, missed_programs},
         note::{Note, Unseen},
         reason::Reason,
         unload::{of_abandoned, of_unload},
@@ -56,11 +54,8 @@ pub fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
     }
     decision.reasons.sort_unstable();
     decision.reasons.dedup();
-    if decision.reasons.contains(&Reason::ProbeMissed) {
-        let why = [losses.open, behind, losses.calls].into_iter().find(|gaps| !gaps.is_empty());
-        decision.missed_programs = why.into_iter().flatten().flat_map(|gap| gap.programs.clone()).collect();
-        decision.missed_programs.sort_unstable();
-        decision.missed_programs.dedup();
+    if decision.reasons.contains(&Reason::ProbeMissed) && decision.missed_programs.is_empty() {
+        decision.missed_programs = missed_programs(&losses.calls);
     }
     gather::verdict(state, destroy, decision)
 }
@@ -96,19 +91,4 @@ fn decide(case: &Case<'_>, losses: &[&Gap]) -> Decision {
         Shutdown::Left(left) => failed::decide(case, left),
         Shutdown::Empty => emptied::decide(case),
     }
-}
-
-/// Adds the losses as the reasons why it cannot be decided.
-fn lost(losses: &[&Gap], mut decision: Decision) -> Decision {
-    let mut lost: BTreeMap<LossReason, (u64, BTreeSet<&str>)> = BTreeMap::new();
-    for gap in losses {
-        let (events, programs) = lost.entry(gap.reason).or_default();
-        *events += gap.events;
-        programs.extend(gap.programs.iter().map(String::as_str));
-    }
-    for (reason, (events, programs)) in lost {
-        let programs = programs.into_iter().map(str::to_owned).collect();
-        decision = decision.because(reason.into(), Unseen::Lost { reason, events, programs });
-    }
-    decision
 }

@@ -1,7 +1,7 @@
 //! Emptied: the rules for a look that found nothing left. They tell whether a barrier ordered that, or luck.
 
 use crate::{
-    event::{Blind, Time},
+    event::{Blind, Task, Time},
     state::{
         State,
         barriers::{Cover, Returned},
@@ -29,7 +29,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     // Objects that were being freed when the look began were free when the kernel checked the slabs.
     let callbacks = case.callbacks_if_known(&decision.left, after.callbacks_waiting);
     let (others, waiting) = (after.others_waiting, after.callbacks_waiting + after.others_waiting);
-    decision.left = Left { frees: 0, callbacks, others, leaked: Some(0), undecided: 0 };
+    decision.left = Left { callbacks, others, leaked: Some(0), ..Left::default() };
     if waiting > 0 {
         decision.ordering = Ordering::Unordered;
         let note = Note::CallbacksOutliveMemory(waiting);
@@ -54,11 +54,8 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
         let cover = destroy.coverage.callbacks_by_others.cover(open.last, module.as_deref());
         let cover = if open.is_of_rcu { cover } else { Cover::Nobody };
         let look = destroy.look.unwrap_or(destroy.begin).time;
-        return by_others(case.state, &[cover], look, decision.note(Note::EmptiedByForeign));
-    }
-    if destroy.foreign.open.is_some() {
-        decision.ordering = Ordering::Unknown;
-        return decision.because(Reason::HeadsElsewhere, Unseen::FreedByForeign);
+        let by = (look, destroy.caller.task);
+        return by_others(case.state, &[cover], by, decision.note(Note::EmptiedByForeign));
     }
     if case.is_blind(Blind::Flavours) && destroy.past().unknown.unexplained > 0 {
         return decision.because(Reason::BlindFlavours, Unseen::BlindFlavours);
@@ -72,6 +69,10 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
             decision = decision.note(Note::LayInSheaves(waited.in_sheaves));
         }
         return decision.is(VerdictKind::Waited);
+    }
+    if destroy.foreign.open.is_some() {
+        decision.ordering = Ordering::Unknown;
+        return decision.because(Reason::HeadsElsewhere, Unseen::FreedByForeign);
     }
     if destroy.begin.time < case.state.watch.attached {
         return decision.because(Reason::LateAttach, Unseen::UnderWayAtAttach);
@@ -92,7 +93,7 @@ fn unordered(case: &Case<'_>, unordered_frees: bool, mut decision: Decision) -> 
     let covers: Vec<Cover<'_>> = frees.into_iter().chain(callbacks).chain(domains).collect();
     if !covers.is_empty() {
         let look = destroy.look.unwrap_or(destroy.begin).time;
-        return by_others(case.state, &covers, look, decision);
+        return by_others(case.state, &covers, (look, destroy.caller.task), decision);
     }
     decision = match doubt {
         Some((reason, unseen)) => decision.because(reason, unseen),
@@ -108,7 +109,7 @@ fn unordered(case: &Case<'_>, unordered_frees: bool, mut decision: Decision) -> 
 pub(crate) fn by_others(
     state: &State,
     covers: &[Cover<'_>],
-    until: Time,
+    (until, task): (Time, Task),
     mut decision: Decision,
 ) -> Decision {
     let lucky = covers.iter().find_map(|cover| match cover {
@@ -120,7 +121,7 @@ pub(crate) fn by_others(
         decision.ordering = Ordering::Unordered;
         if let Some(barrier) = lucky.filter(|_| !is_nobodys) {
             decision.lucky = Some(lucky_barrier(state, barrier, until));
-            decision = decision.note(Note::LuckyBarrier);
+            decision = decision.note(luck(barrier, task));
         }
         return decision.is(VerdictKind::Unordered);
     }
@@ -128,6 +129,11 @@ pub(crate) fn by_others(
         return decision.because(Reason::BarrierCallerUnknown, Unseen::BarrierCaller);
     }
     decision.because(Reason::HelperUnawaited, Unseen::HelperAwaited)
+}
+
+/// What luck a barrier was, for a teardown of this task.
+pub(crate) fn luck(barrier: &Returned, task: Task) -> Note {
+    if barrier.task == task { Note::BarrierByChance } else { Note::LuckyBarrier }
 }
 
 /// The barrier of somebody else that happened to run before a moment.

@@ -48,6 +48,7 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
         others: split.others,
         leaked: split.leaked,
         undecided: split.undecided,
+        ..decision.left
     };
     if split.excess > 0 {
         decision = decision.note(OfLeft::MoreCallbacks(split.excess));

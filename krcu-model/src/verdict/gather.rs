@@ -30,7 +30,9 @@ use crate::{
 /// The verdict: the decision with its evidence.
 pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) -> Verdict {
     let callbacks = callbacks(state, destroy, &decision);
-    decision.notes.extend(in_modules(decision.kind, &callbacks));
+    let mut outlive = in_modules(decision.kind, &callbacks);
+    outlive.retain(|note| !is_ordered_by_unload(state, destroy, note));
+    decision.notes.extend(outlive);
     let leaked = decision.left.leaked.filter(|leaked| *leaked > 0 && state.ledger.sees_allocations);
     decision.notes.extend(leaked.and_then(|leaked| allocated_elsewhere(destroy, leaked)).map(Note::from));
     let left = match destroy.shutdown {
@@ -121,11 +123,14 @@ pub(crate) fn cpus(moment: &Moment) -> Vec<CpuCount> {
 
 /// Stacks with their numbers of objects, most first.
 pub(crate) fn counted_sites(state: &State, stacks: &BTreeMap<StackId, u64>) -> Vec<SiteCount> {
-    let stacks = stacks.iter();
-    let mut sites: Vec<SiteCount> =
-        stacks.map(|(id, objects)| SiteCount { objects: *objects, stack: frames(state, *id) }).collect();
-    sites.sort_by_key(|site| core::cmp::Reverse(site.objects));
-    sites
+    // Several numbers may stand for stacks that print alike.
+    let mut alike: BTreeMap<Vec<String>, (StackId, u64)> = BTreeMap::new();
+    for (id, objects) in stacks {
+        alike.entry(frames(state, *id)).or_insert((*id, 0)).1 += objects;
+    }
+    let mut alike: Vec<_> = alike.into_iter().collect();
+    alike.sort_by_key(|(_, (id, objects))| (core::cmp::Reverse(*objects), *id));
+    alike.into_iter().map(|(stack, (_, objects))| SiteCount { objects, stack }).collect()
 }
 
 /// Callbacks with their numbers of objects, most first.
@@ -229,10 +234,18 @@ pub(crate) fn in_modules(kind: VerdictKind, callbacks: &[CallbackCount]) -> Vec<
         return Vec::new();
     }
     let note = |callback: &CallbackCount| {
-        let (function, module) = (callback.function.clone(), callback.module.clone()?);
-        Some(Note::CallbackInModule { function, module })
+        let CallbackCount { function, module, flavour, .. } = callback.clone();
+        Some(Note::CallbackInModule { function, module: module?, flavour })
     };
     callbacks.iter().filter_map(note).collect()
+}
+
+/// Whether the module of such a callback has gone since, and its own teardown had waited for its callbacks.
+fn is_ordered_by_unload(state: &State, destroy: &Destroy, note: &Note) -> bool {
+    let Note::CallbackInModule { module: of, .. } = note else { return false };
+    let mut unloads = state.unloads().iter();
+    let next = unloads.find(|unload| unload.module == *of && unload.at > destroy.begin);
+    next.is_some_and(|unload| unload.covers().next().is_none())
 }
 
 /// The module of a cache: the one that created it; else the one whose code destroyed it, whose exit function

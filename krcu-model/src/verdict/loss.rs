@@ -3,10 +3,12 @@
 //! A loss within the life of a cache makes its verdict inconclusive, with one exception: for some losses it
 //! is known which verdicts they could cause, and any other verdict stands.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use crate::{
-    event::{Blind, Gap, Scope},
+    event::{Blind, Gap, LossReason, Scope},
     state::{State, cache::Born, destroy::Destroy},
-    verdict::kind::VerdictKind,
+    verdict::{decision::Decision, kind::VerdictKind, note::Unseen},
 };
 
 /// The losses in the life of a cache, by their effect on its verdict.
@@ -94,4 +96,25 @@ fn seems_unordered(destroy: &Destroy, kind: VerdictKind) -> bool {
         VerdictKind::Waited => destroy.latest().callbacks.ever > 0 || destroy.at_begin.counts.frees() == 0,
         _ => false,
     }
+}
+
+/// Adds losses as the reasons why it cannot be decided: for each reason one sentence, and the programs whose runs were skipped.
+pub(crate) fn lost(losses: &[&Gap], mut decision: Decision) -> Decision {
+    let mut by_reason: BTreeMap<LossReason, Vec<&Gap>> = BTreeMap::new();
+    for gap in losses {
+        by_reason.entry(gap.reason).or_default().push(gap);
+    }
+    for (reason, gaps) in by_reason {
+        let events = gaps.iter().map(|gap| gap.events).sum();
+        let programs = missed_programs(&gaps);
+        decision.missed_programs.extend(programs.iter().cloned());
+        decision = decision.because(reason.into(), Unseen::Lost { reason, events, programs });
+    }
+    decision
+}
+
+/// The programs of these losses, each once.
+pub(crate) fn missed_programs(losses: &[&Gap]) -> Vec<String> {
+    let programs: BTreeSet<&String> = losses.iter().flat_map(|gap| &gap.programs).collect();
+    programs.into_iter().cloned().collect()
 }

@@ -1,6 +1,8 @@
 //! Note: why something cannot be decided, or what else the reader should know. These are only values: the
 //! code that reports a verdict makes sentences of them.
 
+use krcu_common::Flavour;
+
 use crate::event::LossReason;
 
 /// Something that the watch did not see and that a verdict depends on.
@@ -133,12 +135,16 @@ pub enum Note {
     EmptiedByForeign,
     /// A barrier that somebody else called happened to run before the destroy.
     LuckyBarrier,
+    /// The same, where `flush_rcu_work()` called it in the destroying task.
+    BarrierByChance,
     /// A callback lies in the text of a module, and may run after that is gone.
     CallbackInModule {
         /// Its function.
         function: String,
         /// The module.
         module: String,
+        /// The kind of RCU that it was given to, or that it is a work.
+        flavour: Flavour,
     },
     /// A barrier returned while something that it covers was queued.
     BarrierEarly {

@@ -17,6 +17,7 @@ use crate::{
         evidence::{AboutCache, CallbackCount, DeferredFrees, Destroyed, DestroyedBy, Evidence, SiteCount},
         gather::{counted_callbacks, counted_sites, cpus, frames, in_modules, open_functions},
         kind::{Ordering, VerdictKind},
+        loss::lost,
         note::Unseen,
         reason::Reason,
     },
@@ -65,15 +66,13 @@ pub fn of_abandoned(state: &State, abandoned: &Abandoned) -> Verdict {
         ..Decision::default()
     };
     let born = if let Born::Watched { at, .. } = life.born { at.time } else { state.watch.attached };
-    let lost = state.gaps.iter().filter(|gap| {
-        let is_about = matches!(gap.scope, Scope::Everything) || gap.scope == Scope::Cache(*address);
-        is_about && gap.until >= born && gap.from <= at.time
-    });
-    for Gap { reason, events, programs, .. } in lost {
-        // That it was destroyed may be what went unseen.
-        let note = Unseen::Lost { reason: *reason, events: *events, programs: programs.clone() };
-        decision = decision.because((*reason).into(), note);
-    }
+    let is_about = |gap: &&Gap| {
+        let is_of_it = matches!(gap.scope, Scope::Everything) || gap.scope == Scope::Cache(*address);
+        is_of_it && gap.until >= born && gap.from <= at.time
+    };
+    // That it was destroyed may be what went unseen.
+    let losses: Vec<&Gap> = state.gaps.iter().filter(is_about).collect();
+    decision = lost(&losses, decision);
     if decision.reasons.is_empty() {
         decision = decision.is(VerdictKind::Abandoned);
     }
@@ -111,17 +110,17 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     let callbacks = sees_runs.then_some(counts.callbacks());
     let left = Left { callbacks, others: counts.others(), ..Left::default() };
     let mut decision = Decision { left, ..Decision::default() };
-    let lost = |scopes: &[Scope], since: Time| losses(state, unload, scopes, since);
+    let unseen = |scopes: &[Scope], since: Time| losses(state, unload, scopes, since);
     let begin = unload.text.loaded.map_or(state.watch.attached, |loaded| loaded.time);
-    let everything = lost(&[Scope::Everything], begin);
+    let everything = unseen(&[Scope::Everything], begin);
     if !everything.is_empty() {
-        return open(decision, &everything);
+        return lost(&everything, decision);
     }
     if known.is_some_and(|left| left > 0) {
         // A run that was not seen makes its callback look outstanding.
-        let runs = lost(&[Scope::Freeing], begin);
+        let runs = unseen(&[Scope::Freeing], begin);
         if !runs.is_empty() {
-            return open(decision, &runs);
+            return lost(&runs, decision);
         }
         decision.ordering = Ordering::Unordered;
         return decision.is(VerdictKind::Pending);
@@ -129,11 +128,11 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     let covers: Vec<Cover<'_>> = unload.covers().collect();
     if covers.is_empty() {
         // What an unseen call has queued is covered as well, if that was before the barrier.
-        let calls = lost(&[Scope::Queueing], unload.covered_since);
+        let calls = unseen(&[Scope::Queueing], unload.covered_since);
         if !calls.is_empty() {
             // Nothing is known to be wrong, and a call that went unseen may have come after the barrier.
             decision.ordering = Ordering::Unknown;
-            return open(decision, &calls).is(VerdictKind::Clean);
+            return lost(&calls, decision).is(VerdictKind::Clean);
         }
         decision.ordering = Ordering::Ordered;
         return decision.is(VerdictKind::Clean);
@@ -141,21 +140,11 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     if state.watch.blind.contains(&Blind::RcuBarrier) {
         return decision.because(Reason::BlindRcuBarrier, Unseen::BlindRcuBarrier);
     }
-    let barriers = lost(&[Scope::Barriers], begin);
+    let barriers = unseen(&[Scope::Barriers], begin);
     if !barriers.is_empty() {
-        return open(decision, &barriers);
+        return lost(&barriers, decision);
     }
-    by_others(state, &covers, unload.at.time, decision)
-}
-
-fn open(mut decision: Decision, losses: &[&Gap]) -> Decision {
-    for Gap { reason, events, programs, .. } in losses {
-        let note = Unseen::Lost { reason: *reason, events: *events, programs: programs.clone() };
-        decision = decision.because((*reason).into(), note);
-    }
-    decision.reasons.sort_unstable();
-    decision.reasons.dedup();
-    decision
+    by_others(state, &covers, (unload.at.time, unload.task), decision)
 }
 
 /// What went unseen of this kind since then, and before the module went.

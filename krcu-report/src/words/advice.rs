@@ -1,14 +1,27 @@
 //! Advice: one sentence for each verdict, for the person who has to change something.
 
-use super::flavour;
+use super::{flavour, lines::are_of_callbacks, units::objects};
 use krcu_model::{
     Verdict, VerdictKind,
+    reason::Reason,
     verdict::{About, Decision, Ordering},
 };
 
 /// What to do about a verdict.
 #[must_use]
-pub fn advice(verdict: &Verdict) -> &'static str {
+pub fn advice(verdict: &Verdict) -> String {
+    let advice = of_word(verdict);
+    match verdict.decision.left.leaked {
+        Some(leaked) if leaked > 0 && verdict.kind() == VerdictKind::Pending => format!(
+            "{advice}; and nobody queued {}: free every object before destroying its cache",
+            objects(leaked, "more object")
+        ),
+        _ => advice.to_owned(),
+    }
+}
+
+/// What to do about the word.
+fn of_word(verdict: &Verdict) -> &'static str {
     let Decision { kind, ordering, left, waited, .. } = &verdict.decision;
     let callbacks = &verdict.evidence.deferred.callbacks;
     if matches!(kind, VerdictKind::Pending | VerdictKind::Unordered)
@@ -20,6 +33,10 @@ pub fn advice(verdict: &Verdict) -> &'static str {
     if verdict.about == About::Module && matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {
         return "call rcu_barrier() in the module's exit function, after the last call_rcu(): a callback that runs later runs in text that is gone";
     }
+    let has = |reason: Reason| verdict.decision.reasons.first() == Some(&reason);
+    // Of two stages, only the second is missing its barrier.
+    let is_second_stage = verdict.evidence.destroyed.rcu_barrier_before_ns.is_some()
+        && are_of_callbacks(&verdict.evidence.deferred.sites);
     match kind {
         VerdictKind::Clean if *ordering == Ordering::Unknown => {
             "nothing to do for this run; with --strict, attach before the module is loaded"
@@ -32,8 +49,16 @@ pub fn advice(verdict: &Verdict) -> &'static str {
         VerdictKind::Waited => {
             "safe here; this exit path needs a kernel whose kmem_cache_destroy() waits (mainline: 6.12 and later)"
         }
+        VerdictKind::Pending
+            if verdict.evidence.destroyed.barrier_inside && left.frees > left.being_freed =>
+        {
+            "the destroy waited for every call of kfree_rcu() that had returned when it began: stop whatever still calls kfree_rcu() before destroying"
+        }
         VerdictKind::Pending if verdict.evidence.destroyed.barrier_inside && left.frees > 0 => {
-            "the destroy waited, so these were queued after it began: stop whatever still calls kfree_rcu() before destroying"
+            "the destroy's barrier did not wait for a batch that was being freed: unless something called kfree_rcu() meanwhile, the fault is the kernel's, whose barrier can miss such a batch; free with call_rcu() and call rcu_barrier() before destroying"
+        }
+        VerdictKind::Pending if left.frees == 0 && is_second_stage => {
+            "callbacks queued again, and no barrier waited for that: call rcu_barrier() once more for each time that callbacks queue, before kmem_cache_destroy()"
         }
         VerdictKind::Pending if left.frees == 0 => {
             "nothing here waits for call_rcu(): call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu()"
@@ -46,6 +71,9 @@ pub fn advice(verdict: &Verdict) -> &'static str {
         }
         VerdictKind::LateFree => {
             "memory was freed into a cache that was gone: stop whatever still defers frees, then wait, then destroy"
+        }
+        VerdictKind::Unordered if !verdict.evidence.deferred.callbacks.is_empty() && is_second_stage => {
+            "the race exists and was won by luck: call rcu_barrier() once more for each time that callbacks queue, before kmem_cache_destroy()"
         }
         VerdictKind::Unordered if !verdict.evidence.deferred.callbacks.is_empty() => {
             "the race exists and was won by luck: call rcu_barrier() before kmem_cache_destroy()"
@@ -61,6 +89,12 @@ pub fn advice(verdict: &Verdict) -> &'static str {
         }
         VerdictKind::Abandoned => {
             "the cache stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function"
+        }
+        VerdictKind::Inconclusive if has(Reason::HeadsElsewhere) => {
+            "call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu(), if these callbacks free objects of this cache; a run with --alloc-stacks shows whether they do"
+        }
+        VerdictKind::Inconclusive if has(Reason::HandedOn) => {
+            "after rcu_barrier(), wait for what these callbacks hand their objects to, as by flush_workqueue(); a run with --alloc-stacks shows what was freed"
         }
         VerdictKind::Inconclusive => {
             "decide it by a run that sees everything: attach before the module is loaded, and with a larger --ring-bytes if events were lost"

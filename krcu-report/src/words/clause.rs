@@ -2,7 +2,7 @@
 
 use super::{
     lines::undecided,
-    units::{objects, span},
+    units::{cache_name, objects, span},
 };
 use crate::flat::FlatVerdict;
 use krcu_model::{
@@ -27,7 +27,8 @@ pub fn clause(verdict: &FlatVerdict) -> String {
         VerdictKind::Repeated => verdict.notes.join("; "),
         VerdictKind::Alias if verdict.aliases.is_empty() => verdict.notes.join("; "),
         VerdictKind::Alias => {
-            format!("has {} merged into it: only a reference was dropped", verdict.aliases.join(", "))
+            let names: Vec<_> = verdict.aliases.iter().map(|name| cache_name(name)).collect();
+            format!("has {} merged into it: only a reference was dropped", names.join(", "))
         }
         VerdictKind::Waited => {
             format!("the destroy waited {} for {}", span(verdict.wait_ns.unwrap_or(0)), waited_for(verdict))

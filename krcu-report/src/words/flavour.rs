@@ -48,6 +48,14 @@ fn barrier(flavour: Flavour) -> &'static str {
     }
 }
 
+/// What its module cannot go without.
+pub(crate) fn needs(flavour: Flavour) -> &'static str {
+    match flavour {
+        Flavour::RcuWork | Flavour::Work => "a flush after an rcu_barrier()",
+        flavour => barrier(flavour),
+    }
+}
+
 /// The kind of the most callbacks that are of another kind than `call_rcu()`.
 pub(crate) fn of(callbacks: &[CallbackCount]) -> Option<Flavour> {
     callbacks.iter().map(|callback| callback.flavour).find(|flavour| *flavour != Flavour::Rcu)

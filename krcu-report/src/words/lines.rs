@@ -10,7 +10,7 @@ use crate::flat::FlatVerdict;
 use krcu_model::{
     VerdictKind,
     reason::Reason,
-    verdict::{About, CallbackCount, CpuCount, KernelResult, LuckyBarrier},
+    verdict::{About, CallbackCount, CpuCount, KernelResult, LuckyBarrier, SiteCount},
 };
 
 /// How many frames of a site are shown at most.
@@ -26,6 +26,25 @@ pub fn callback(callback: &CallbackCount) -> String {
     if callback.objects > 0 { format!("{} × {name}", count(callback.objects)) } else { name }
 }
 
+/// From where it was destroyed.
+#[must_use]
+pub fn destroyed_in(verdict: &FlatVerdict) -> String {
+    let is_exit = |frame: &String| frame.contains("sys_delete_module");
+    let Some((first, rest)) = verdict.destroyed_by.stack.split_first() else {
+        return "at an unknown place".to_owned();
+    };
+    let caller = rest.iter().find(|frame| frame.contains(" [")).filter(|_| !first.contains(" ["));
+    match (caller, &verdict.module) {
+        // A call that is the last act of a function leaves no frame of that function.
+        (None, Some(module)) if is_exit(first) => format!("as the last act of the exit of {module}"),
+        (None, Some(module)) if !first.contains(" [") && rest.iter().any(is_exit) => {
+            format!("in {first}, in the unload of {module}")
+        }
+        (None, _) => format!("in {first}"),
+        (Some(caller), _) => format!("in {first}, called from {caller}"),
+    }
+}
+
 /// How the outstanding frees were queued: by which call, when, and on which CPUs.
 #[must_use]
 pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
@@ -34,13 +53,12 @@ pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
         return None;
     }
     let mut parts = Vec::new();
-    let outstanding = verdict.queued_by_kfree_rcu.max(verdict.waited_for_own);
-    if outstanding > 0 {
-        parts.push(format!("kfree_rcu  {}", count(outstanding)));
+    if verdict.frees() > 0 {
+        parts.push(format!("kfree_rcu  {}", count(verdict.frees())));
     } else if verdict.queued_ever > 0 {
         parts.push(format!("kfree_rcu  {} in all", count(verdict.queued_ever)));
     }
-    let callbacks = verdict.queued_by_call_rcu.unwrap_or(0).max(verdict.waited_for_own_callbacks);
+    let callbacks = verdict.callbacks_of_call_rcu().unwrap_or(0);
     let is_about_callbacks = verdict.queued_by_call_rcu.is_none() || !verdict.callbacks.is_empty();
     if callbacks > 0 {
         parts.push(format!("call_rcu  {}", count(callbacks)));
@@ -55,7 +73,7 @@ pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
         return None;
     }
     if let Some(leaked) = verdict.leaked.filter(|leaked| *leaked > 0) {
-        parts.push(format!("nobody  {}", count(leaked)));
+        parts.push(format!("leaked  {}", count(leaked)));
     }
     if let Some(age) = verdict.oldest_age_ns {
         parts.push(format!("oldest {}", span(age)));
@@ -96,6 +114,31 @@ pub fn site(objects: u64, stack: &[String]) -> String {
     if objects > 0 { format!("{} × {chain}", count(objects)) } else { format!("last from {chain}") }
 }
 
+/// One line for each of these sites. Stacks that print alike are one line.
+#[must_use]
+pub fn sites(sites: &[SiteCount]) -> Vec<String> {
+    let mut chains: Vec<(u64, &[String], String)> = Vec::new();
+    for SiteCount { objects, stack } in sites {
+        let chain = site(0, stack);
+        match chains.iter_mut().find(|(_, _, known)| *known == chain) {
+            Some((known, ..)) => *known += objects,
+            None => chains.push((*objects, stack, chain)),
+        }
+    }
+    chains.sort_by_key(|(objects, ..)| Reverse(*objects));
+    chains.into_iter().map(|(objects, stack, _)| site(objects, stack)).collect()
+}
+
+/// The numbers of deferred frees that a verdict is about, by the names of their JSON fields.
+#[must_use]
+pub fn numbers(verdict: &FlatVerdict) -> [(&'static str, Option<u64>); 2] {
+    let names = match verdict.verdict {
+        VerdictKind::Waited => ["waited_for_own", "waited_for_own_callbacks"],
+        _ => ["queued_by_kfree_rcu", "queued_by_call_rcu"],
+    };
+    [(names[0], Some(verdict.frees())), (names[1], verdict.callbacks_of_call_rcu())]
+}
+
 /// Says that it is undecided and why: one word for each reason, and the programs whose runs were skipped.
 #[must_use]
 pub fn undecided(verdict: &FlatVerdict) -> String {
@@ -116,7 +159,7 @@ pub fn undecided(verdict: &FlatVerdict) -> String {
 #[must_use]
 pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     if let (VerdictKind::Unordered, Some(lucky)) = (verdict.verdict, &verdict.lucky_barrier) {
-        return Some(lucky_barrier(lucky));
+        return Some(lucky_barrier(lucky, verdict.destroyed_by.task));
     }
     if let Some(missing) = missing_for_others(verdict) {
         return Some(missing);
@@ -134,14 +177,20 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
             _ => None,
         };
     }
+    if let Some(stages) = second_stage(verdict) {
+        return Some(stages);
+    }
     let barrier_before = verdict.rcu_barrier_before_ns.map(span);
     let by_call_rcu = !verdict.callbacks.is_empty();
     Some(match verdict.verdict {
-        VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => {
-            "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned()
-        }
+        VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => no_rcu_barrier(barrier_before),
+        VerdictKind::Pending if verdict.barrier_inside && verdict.being_freed > 0 => format!(
+            "the barrier inside the destroy did not wait for a batch of {} that was being freed when the destroy looked",
+            objects(verdict.being_freed, "object")
+        ),
         VerdictKind::Pending if verdict.barrier_inside => {
-            "the barrier inside the destroy does not cover what was queued after it began".to_owned()
+            "the barrier inside the destroy covers only calls of kfree_rcu() that had returned when it began"
+                .to_owned()
         }
         VerdictKind::Pending => match barrier_before {
             Some(before) => format!(
@@ -149,9 +198,7 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
             ),
             None => "no barrier that covers kfree_rcu() stands before the destroy".to_owned(),
         },
-        VerdictKind::Unordered if by_call_rcu => {
-            "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned()
-        }
+        VerdictKind::Unordered if by_call_rcu => no_rcu_barrier(barrier_before),
         VerdictKind::Unordered => match barrier_before {
             Some(before) => format!(
                 "no barrier that covers kfree_rcu() stands between; the rcu_barrier() {before} before does not cover it"
@@ -189,12 +236,47 @@ fn missing_for_others(verdict: &FlatVerdict) -> Option<String> {
     Some(flavour::missing(flavour, if is_module { "the end of the module" } else { "the destroy" }))
 }
 
+/// What the barrier before the destroy did not wait for, where callbacks have queued again.
+fn second_stage(verdict: &FlatVerdict) -> Option<String> {
+    let is_uncovered = match verdict.verdict {
+        VerdictKind::Pending => verdict.queued_by_kfree_rcu == 0 || !verdict.barrier_inside,
+        VerdictKind::Unordered => true,
+        _ => false,
+    };
+    let before =
+        verdict.rcu_barrier_before_ns.filter(|_| is_uncovered && are_of_callbacks(&verdict.sites))?;
+    let by = if verdict.callbacks.is_empty() { " by kfree_rcu()" } else { "" };
+    Some(format!(
+        "callbacks queued again{by}: the rcu_barrier() {} before the destroy waited for callbacks, and not for what these queued",
+        span(before)
+    ))
+}
+
+/// That no `rcu_barrier()` covers the last callback, although one may stand before the destroy.
+fn no_rcu_barrier(before: Option<String>) -> String {
+    match before {
+        Some(before) => format!(
+            "the rcu_barrier() {before} before the destroy was called before the last call_rcu(), and does not cover it"
+        ),
+        None => "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned(),
+    }
+}
+
+/// Whether all of these calls came from callbacks.
+pub(crate) fn are_of_callbacks(sites: &[SiteCount]) -> bool {
+    let is_of_callback = |site: &SiteCount| site.stack.iter().any(|frame| frame.starts_with("rcu_do_batch"));
+    !sites.is_empty() && sites.iter().all(is_of_callback)
+}
+
 /// Whose barrier it was that nobody here had asked for.
-fn lucky_barrier(lucky: &LuckyBarrier) -> String {
+fn lucky_barrier(lucky: &LuckyBarrier, destroyer: u32) -> String {
     let LuckyBarrier { function, comm, task, stack, before_ns } = lucky;
     let by = if comm.is_empty() { format!("task {task}") } else { format!("{comm} (task {task})") };
     let from = stack.first().map_or_else(String::new, |frame| format!(" from {frame}"));
     let before = span(*before_ns);
+    if let Some(first) = stack.first().filter(|_| *task == destroyer) {
+        return format!("only by an {function}() that {first} happened to call: it returned {before} before");
+    }
     format!(
         "only by a {function}() that {by} called{from}: it returned {before} before, and is no part of this teardown"
     )

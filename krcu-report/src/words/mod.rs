@@ -11,8 +11,8 @@ mod wrap;
 
 pub use advice::advice;
 pub use clause::clause;
-pub use lines::{callback, kernel, ordering, queued_by, site, undecided};
+pub use lines::{callback, destroyed_in, kernel, numbers, ordering, queued_by, site, sites, undecided};
 pub use notes::note;
 pub use shown::{is_hidden, shown, shown_lines};
-pub use units::{count, objects, span};
+pub use units::{cache_name, count, objects, span};
 pub use wrap::wrapped;

@@ -1,5 +1,6 @@
 //! Notes: the sentences of the notes about a verdict.
 
+use super::flavour;
 use krcu_model::{
     event::LossReason,
     verdict::{Note, OfLeft, Unseen},
@@ -36,8 +37,13 @@ pub fn note(note: &Note) -> String {
             "a barrier that somebody else called happened to run before the destroy: this teardown did not ask for it"
                 .to_owned()
         }
-        Note::CallbackInModule { function, module } => format!(
-            "{function}() is in the text of {module}: without rcu_barrier() it may run after the module is gone"
+        Note::BarrierByChance => {
+            "flush_rcu_work() happened to call rcu_barrier() in this task, because a work waited: it does not do so every time"
+                .to_owned()
+        }
+        Note::CallbackInModule { function, module, flavour } => format!(
+            "{function}() is in the text of {module}: without {} it may run after the module is gone",
+            flavour::needs(*flavour)
         ),
         Note::BarrierEarly { objects, took_ns } => {
             let had = if *objects == 1 { "object that had" } else { "objects that had" };

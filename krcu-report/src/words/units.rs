@@ -3,6 +3,8 @@
 //! The code is here because a crate would print a span in several units (`38ms 200us`); this prints one
 //! number with one unit.
 
+use std::borrow::Cow;
+
 /// A count with separators between its thousands.
 #[must_use]
 pub fn count(number: u64) -> String {
@@ -33,6 +35,15 @@ pub fn span(ns: u64) -> String {
         10..100 => format!("{whole}.{} {unit}", thousandths / 100),
         _ => format!("{whole} {unit}"),
     }
+}
+
+/// The longest name of a cache that is kept whole. Of a longer one these are its first bytes.
+const WHOLE: usize = 54;
+
+/// The name of a cache, with a mark if it may have been cut.
+#[must_use]
+pub fn cache_name(name: &str) -> Cow<'_, str> {
+    if name.len() > WHOLE { format!("{name}…").into() } else { name.into() }
 }
 
 /// A count with a noun: `1 object`, `2 objects`.

@@ -6,7 +6,7 @@ mod list;
 mod press;
 mod select;
 
-use krcu_report::{CacheRow, Detail, Hello, Report, VerdictRow};
+use krcu_report::{CacheRow, Detail, Hello, Report, VerdictRow, words};
 
 pub(crate) use history::number;
 pub use history::{CacheHistory, Histories, ProbeCost, SAMPLES, Sample};
@@ -280,5 +280,9 @@ impl App {
 /// A cache's name, or a substitute if it has none yet.
 #[must_use]
 pub fn cache_name(row: &CacheRow) -> String {
-    if row.name.is_empty() { format!("cache {} (older)", row.id) } else { row.name.clone() }
+    if row.name.is_empty() {
+        format!("cache {} (older)", row.id)
+    } else {
+        words::cache_name(&row.name).into_owned()
+    }
 }

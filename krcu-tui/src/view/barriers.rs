@@ -2,7 +2,7 @@
 
 use krcu_report::{
     BarrierCall, BarrierRow, Bounds, FinishedBarrier, Histogram, Report, WaitKind,
-    words::{count, objects},
+    words::{cache_name, count, objects},
 };
 use ratatui::{
     layout::Rect,
@@ -75,7 +75,7 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
                 format!("{}{doubt}", brief(row.since_ns)),
                 narrow(row.own_outstanding, 6),
                 narrow(row.other_outstanding, 6),
-                row.call.cache.clone().unwrap_or_default(),
+                row.call.cache.as_deref().map(cache_name).unwrap_or_default().into_owned(),
             ];
             Row::plain(cells, theme.bold())
         })
@@ -101,7 +101,7 @@ pub(crate) fn more(report: &Report, besides: usize) -> String {
 /// A barrier with a waiting task, as a sentence.
 pub(crate) fn sentence(row: &BarrierRow) -> String {
     let (own, others) = (row.own_outstanding, row.other_outstanding);
-    let still = match &row.call.cache {
+    let still = match row.call.cache.as_deref().map(cache_name) {
         Some(cache) if others > 0 => format!("{} of {cache}, {} of others", count(own), count(others)),
         Some(cache) => format!("{} of {cache}", count(own)),
         None => objects(
@@ -205,7 +205,7 @@ fn finished(theme: Theme, report: &Report, row: &FinishedBarrier, fields: &[Fiel
         brief(row.wait_ns),
         narrow(row.at_begin, met),
         who(&row.call),
-        row.call.cache.clone().unwrap_or_default(),
+        row.call.cache.as_deref().map(cache_name).unwrap_or_default().into_owned(),
     ];
     Row::plain(cells, theme.plain())
 }

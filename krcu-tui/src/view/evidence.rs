@@ -3,7 +3,9 @@
 use krcu_model::verdict::SiteCount;
 use krcu_report::{
     FlatVerdict, VerdictRow,
-    words::{callback, clause, count, kernel, objects, ordering, queued_by, site},
+    words::{
+        cache_name, callback, clause, count, destroyed_in, kernel, objects, ordering, queued_by, site, sites,
+    },
 };
 use ratatui::text::{Line, Span};
 
@@ -25,9 +27,8 @@ pub(crate) fn lines(theme: Theme, row: &VerdictRow, columns: usize, is_whole: bo
     }
     let by = &verdict.destroyed_by;
     if !by.comm.is_empty() {
-        let place = by.stack.first().map_or("at an unknown place", String::as_str);
-        let at = span_of(verdict.destroyed_at_ns);
-        tell("destroyed by", &format!("{}[{}] in {place}, {at} into the run", by.comm, by.task));
+        let (place, at) = (destroyed_in(verdict), span_of(verdict.destroyed_at_ns));
+        tell("destroyed by", &format!("{}[{}] {place}, {at} into the run", by.comm, by.task));
         if is_whole {
             by.stack.iter().skip(1).for_each(|frame| tell("", &format!("← {frame}")));
         }
@@ -35,11 +36,11 @@ pub(crate) fn lines(theme: Theme, row: &VerdictRow, columns: usize, is_whole: bo
     if let Some(words) = queued_by(verdict) {
         tell("queued by", &words);
     }
-    sites(&mut tell, "", &verdict.sites, is_whole);
+    tell_sites(&mut tell, "", &verdict.sites, is_whole);
     for (place, one) in verdict.callbacks.iter().enumerate() {
         tell(if place == 0 { "callbacks" } else { "" }, &callback(one));
     }
-    sites(&mut tell, "allocated by", &verdict.leak_sites, is_whole);
+    tell_sites(&mut tell, "allocated by", &verdict.leak_sites, is_whole);
     if let Some(words) = ordering(verdict) {
         tell("ordering", &words);
     }
@@ -63,7 +64,7 @@ fn title(theme: Theme, row: &VerdictRow, columns: usize) -> Vec<Line<'static>> {
     let size = if verdict.object_bytes > 0 { size } else { String::new() };
     let head = format!("{mark} {word}  ");
     let room = columns.saturating_sub(head.chars().count());
-    let about = clip(&format!("{}{module}{size}{open}", verdict.cache), room);
+    let about = clip(&format!("{}{module}{size}{open}", cache_name(&verdict.cache)), room);
     let mut lines = vec![Line::from(vec![Span::styled(head, style), Span::styled(about, theme.bold())])];
     let clause = clause(verdict);
     if !clause.is_empty() {
@@ -72,20 +73,21 @@ fn title(theme: Theme, row: &VerdictRow, columns: usize) -> Vec<Line<'static>> {
     lines
 }
 
-fn sites(tell: &mut dyn FnMut(&str, &str), label: &str, sites: &[SiteCount], is_whole: bool) {
-    let most = if is_whole { sites.len() } else { FEW };
-    for (place, one) in sites.iter().take(most).enumerate() {
-        let label = if place == 0 { label } else { "" };
-        if !is_whole {
-            tell(label, &site(one.objects, &one.stack));
-            continue;
+fn tell_sites(tell: &mut dyn FnMut(&str, &str), label: &str, of: &[SiteCount], is_whole: bool) {
+    if is_whole {
+        for (place, one) in of.iter().enumerate() {
+            let first = one.stack.first().map_or("an unknown place", String::as_str);
+            tell(if place == 0 { label } else { "" }, &site(one.objects, &[first.to_owned()]));
+            one.stack.iter().skip(1).for_each(|frame| tell("", &format!("← {frame}")));
         }
-        let first = one.stack.first().map_or("an unknown place", String::as_str);
-        tell(label, &site(one.objects, &[first.to_owned()]));
-        one.stack.iter().skip(1).for_each(|frame| tell("", &format!("← {frame}")));
+        return;
     }
-    if sites.len() > most {
-        tell("", &format!("and {} more (Enter)", objects((sites.len() - most) as u64, "site")));
+    let lines = sites(of);
+    for (place, line) in lines.iter().take(FEW).enumerate() {
+        tell(if place == 0 { label } else { "" }, line);
+    }
+    if lines.len() > FEW {
+        tell("", &format!("and {} more (Enter)", objects((lines.len() - FEW) as u64, "site")));
     }
 }
 

@@ -3,7 +3,7 @@
 use krcu_model::VerdictKind;
 use krcu_report::{
     BarrierRow, EventWord, LossRow, Report, SinkState, VerdictRow,
-    words::{clause, count, objects},
+    words::{cache_name, clause, count, objects},
 };
 use ratatui::{
     layout::Rect,
@@ -254,7 +254,7 @@ pub(crate) fn verdict(theme: Theme, row: &VerdictRow, columns: usize) -> Line<'s
     let room = columns.saturating_sub(width(&head) + NAME + 2 + width(&when));
     Line::from(vec![
         Span::styled(head, style),
-        Span::raw(format!("{} ", left(&verdict.cache, NAME))),
+        Span::raw(format!("{} ", left(&cache_name(&verdict.cache), NAME))),
         Span::raw(format!("{} ", left(&clause(verdict), room))),
         Span::styled(when, theme.quiet()),
     ])

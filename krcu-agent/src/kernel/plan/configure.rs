@@ -76,7 +76,7 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         module_name_offset: layout.module_name.unwrap_or(0),
         callback_head_offset: layout.callback_list_head.unwrap_or(0),
         callback_function_offset: layout.callback_function.unwrap_or(0),
-        reserved: 0,
+        arrays_in_work: 0,
         ..flavours(facts)
     };
     (Config { short_way: if has_short_way(&config) { words_type } else { 0 }, ..config }, lacking)

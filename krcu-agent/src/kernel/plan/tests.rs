@@ -6,6 +6,8 @@ use krcu_common::config::{OBJECT_IS_HEAD_LESS_OFFSET, OBJECT_IS_POINTER, SLAB_BY
 use super::*;
 use crate::kernel::facts::{Privileges, Source};
 
+mod functions_below;
+mod hurry;
 mod probes;
 mod request;
 
@@ -18,15 +20,6 @@ pub(crate) fn debian(series: &str) -> Facts {
         _ => panic!("no facts of {series}"),
     };
     serde_json::from_str(text).unwrap()
-}
-
-const USERCOPY: &str =
-    "Caches created by kmem_cache_create_usercopy() during the run cannot be told from older ones.";
-
-/// What cannot be decided on a kernel as it is; and more, when something of it is missing.
-fn undecidable_on(series: &str, more: &[&str]) -> Vec<String> {
-    let always: &[&str] = if series == "6.1" { &[USERCOPY] } else { &[] };
-    always.iter().chain(more).map(|sentence| (*sentence).to_owned()).collect()
 }
 
 const SERIES: [&str; 4] = ["6.1", "6.12", "6.18", "7.3"];
@@ -235,7 +228,7 @@ fn without_one_end_of_a_grace_period_no_free_is_called_early() {
             inline(&mut facts, name);
             let plan = Plan::of(&facts);
             assert_eq!(plan.refusals, [], "{series} {name}");
-            assert_eq!(without(GRACE, &plan), undecidable_on(series, &[]), "{series} {name}");
+            assert_eq!(without(GRACE, &plan), [""; 0], "{series} {name}");
         }
     }
 }
@@ -248,9 +241,9 @@ fn expedited_grace_periods_are_seen_at_either_function() {
         let plan = Plan::of(&facts);
         let expedited = ["expedited_end", "expedited_begin"].map(|program| (program, "rcu_exp_wait_wake"));
         assert!(expedited.iter().all(|place| planned(&plan).contains(place)), "{series}");
-        assert_eq!(plan.undecidable, undecidable_on(series, &[]), "{series}");
+        assert_eq!(plan.undecidable, [""; 0], "{series}");
         facts.functions.get_mut("rcu_exp_wait_wake").unwrap().traceable = Some(false);
-        assert_eq!(without(GRACE, &Plan::of(&facts)), undecidable_on(series, &[]), "{series}");
+        assert_eq!(without(GRACE, &Plan::of(&facts)), [""; 0], "{series}");
     }
 }
 
@@ -267,7 +260,7 @@ fn without_both_ends_of_a_callback_none_is_known_to_have_run() {
             let mut facts = debian(series);
             change(&mut facts);
             let plan = Plan::of(&facts);
-            assert_eq!(without(CALLBACK_RUNS, &plan), undecidable_on(series, &[]), "{series}");
+            assert_eq!(without(CALLBACK_RUNS, &plan), [""; 0], "{series}");
             assert_eq!(plan.refusals, [], "{series}");
         }
     }
@@ -292,7 +285,7 @@ fn the_numbers_of_grace_periods_are_read_where_the_kernel_keeps_them() {
         facts.layout.rcu_expedited_sequence = None;
         let plan = Plan::of(&facts);
         assert_eq!((plan.config.gp_seq_address, plan.config.expedited_sequence_address), (0, 0), "{series}");
-        assert_eq!((plan.refusals, plan.undecidable), (vec![], undecidable_on(series, &[])), "{series}");
+        assert_eq!((plan.refusals, plan.undecidable), (vec![], Vec::<String>::new()), "{series}");
     }
 }
 
@@ -305,7 +298,7 @@ fn nodes_beyond_those_that_can_exist_are_not_read() {
         let plan = Plan::of(&facts);
         assert_eq!(plan.config.nodes, 0, "{series}");
         let sentence = "Whether a destroy left objects behind, and how many, cannot be read; only a cache that is released was emptied.";
-        assert_eq!(plan.undecidable, undecidable_on(series, &[sentence]));
+        assert_eq!(plan.undecidable, [sentence]);
     }
     for series in SERIES {
         let mut facts = debian(series);

@@ -223,7 +223,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 NO_WAIT,
                 &[verdict(
                     "a",
-                    &[word("pending"), by_call_rcu(10), by_kfree_rcu(20), leaked(5), left(35), late(30)],
+                    &[
+                        word("pending"),
+                        by_call_rcu(10),
+                        by_kfree_rcu(20),
+                        leaked(5),
+                        left(35),
+                        late(30),
+                        // What waits is one thing to mend, and the leak beside it another.
+                        ("advice", Want::Has("free with call_rcu()")),
+                        ("advice", Want::Has("nobody queued 5 more objects")),
+                    ],
                 )],
             ),
             Expectation {

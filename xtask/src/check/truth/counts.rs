@@ -2,11 +2,13 @@
 //! own code creates for a module.
 
 use super::{
-    Field, by_call_rcu, by_kfree_rcu, late, leaked, left, ordering, played, unknown, waited_for, watched,
+    Field, NO_RCU_BARRIER, by_call_rcu, by_kfree_rcu, late, leaked, left, ordering, played, unknown,
+    waited_for, watched,
 };
 use crate::check::judge::INEXACT;
 use crate::check::scenarios::{
-    ALL, Act, BATCHES_WAIT, Expectation, NO_WAIT, SHEAVES, Scenario, Want, quiet, reported, verdict, word,
+    ALL, Act, BATCHES_WAIT, Expectation, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, verdict,
+    word,
 };
 
 /// A scenario in which a probe misses calls for certain: to be undecided for that is no bad luck.
@@ -21,6 +23,11 @@ const fn missing(
 
 /// krcu saw the cache being created.
 const SEEN: Field = ("created_while_watched", Want::Flag(true));
+
+/// All twenty are one row of the sites.
+const ROW: Field = ("/sites/0/objects", Want::Number(20));
+/// There is no other row.
+const ONLY: Field = ("/sites/1", Want::Nothing);
 
 /// Its scenarios. `inside` has calls come from within a run of a probe, which the kernel skips there
 /// (`modules/krcu_play/losses.c`).
@@ -214,6 +221,57 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 )],
             ),
             quiet(SHEAVES, &[verdict("a", &[word("waited"), waited_for(20)])]),
+        ],
+    ),
+    played(
+        "two_stages_of_callbacks",
+        "The callbacks hand their objects to call_rcu() once more. The rcu_barrier() waits for the first stage, and the second runs \
+         by luck: a barrier stands, and one more is missing. The rcu_barrier() inside the destroy of 7.3 is that one.",
+        "play 'create a; alloc a 20; flush; call a 20 again; barrier; called; destroy a'",
+        &[
+            quiet(
+                NO_RCU_BARRIER,
+                &[verdict(
+                    "a",
+                    &[
+                        word("unordered"),
+                        ("callbacks_ever", Want::Number(40)),
+                        ("rcu_barrier_before_ns", Want::AtLeast(1)),
+                        ("/sites/0/stack", Want::Has("rcu_do_batch")),
+                        ("advice", Want::Has("once more for each time that callbacks queue")),
+                    ],
+                )],
+            ),
+            quiet(
+                SHEAVES,
+                &[verdict(
+                    "a",
+                    &[
+                        word("waited"),
+                        ("callbacks_ever", Want::Number(40)),
+                        ("waited_for_callbacks", Want::Flag(true)),
+                    ],
+                )],
+            ),
+        ],
+    ),
+    played(
+        "two_stages_and_two_barriers",
+        "One rcu_barrier() for each stage is what it takes.",
+        "play 'create a; alloc a 20; call a 20 again; barrier; barrier; destroy a'",
+        &[quiet(
+            ALL,
+            &[verdict("a", &[word("clean"), ordering("ordered"), ("callbacks_ever", Want::Number(40))])],
+        )],
+    ),
+    played(
+        "calls_of_one_place",
+        "All objects are queued by one statement, so they are one row, wherever the probes lay between the call and the kernel's own \
+         code.",
+        "play 'create a; alloc a 20; queue a 20; destroy a; drain'",
+        &[
+            reported(NO_WAIT, &[verdict("a", &[word("pending"), by_kfree_rcu(20), ROW, ONLY])]),
+            quiet(WAITS, &[verdict("a", &[word("waited"), waited_for(20), ROW, ONLY])]),
         ],
     ),
 ];

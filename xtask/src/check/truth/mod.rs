@@ -57,16 +57,7 @@ pub(crate) const TOPICS: &[Topic] = &[
 
 /// Scenarios that krcu does not meet yet. No run includes them and the kept table lacks them; a name is taken off this list
 /// when its scenario is met.
-const UNMET: &[&str] = &[
-    "module_late_unknown_strictly",
-    "late_bulk_of_no_cache",
-    "late_bulk_by_a_worker",
-    "barrier_after_a_drop_and_a_flush",
-    "usercopy",
-    "usercopy_leaked",
-    "cache_of_a_protocol",
-    "cache_of_a_protocol_at_exit",
-];
+const UNMET: &[&str] = &["module_late_unknown_strictly", "barrier_after_a_drop_and_a_flush"];
 
 /// Scenarios that take a machine long. An ordinary run leaves them out and says so; `cargo xtask truth --all` runs them.
 const LONG: &[&str] = &["btrfs", "xfs"];

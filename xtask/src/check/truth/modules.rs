@@ -3,7 +3,9 @@
 //! `krcu_kcall` has no slab cache at all; how its callbacks can be outstanding as it goes without a crash is told in
 //! `modules/krcu_kcall/krcu_kcall.c`.
 
-use super::{Field, NO_RCU_BARRIER, by_call_rcu, by_kfree_rcu, leaked, left, played, watched};
+use super::{
+    BY_THE_DESTROY, Field, NO_RCU_BARRIER, by_call_rcu, by_kfree_rcu, leaked, left, played, watched,
+};
 use crate::check::scenarios::{
     ALL, Act, Expectation, Line, SHEAVES, Scenario, Want, quiet, reported, summary, undecided, unnoticed,
     verdict, word,
@@ -309,11 +311,42 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             reported(
                 NO_RCU_BARRIER,
                 &[
-                    verdict("a", &[word("pending"), by_call_rcu(20), left(20)]),
+                    verdict("a", &[word("pending"), by_call_rcu(20), left(20), ("notes", Want::Has("[]"))]),
                     summary(&[("flagged", Want::Number(1)), ("inconclusive", Want::Number(0))]),
                 ],
             ),
             quiet(SHEAVES, &[verdict("a", &[word("waited")]), summary(&[("flagged", Want::Number(0))])]),
+        ],
+    ),
+    played(
+        "lucky_at_the_destroy_only",
+        "The callbacks have run when the exit destroys the cache, by luck. The exit calls rcu_barrier() afterwards: no callback can \
+         run after the module is gone, and nothing is said of that.",
+        "play 'create a; alloc a 20'; unload 'flush; call a 20; called; destroy a; barrier'",
+        &[
+            quiet(
+                NO_RCU_BARRIER,
+                &[
+                    verdict("a", &[word("unordered"), ("notes", Want::Has("[]"))]),
+                    summary(&[("flagged", Want::Number(0)), ("inconclusive", Want::Number(0))]),
+                ],
+            ),
+            BY_THE_DESTROY,
+        ],
+    ),
+    played(
+        "lucky_at_the_destroy_and_loaded",
+        "The same, and the module stays: whether its exit will wait is not known, and the text that may go is named.",
+        "play 'create a; alloc a 20; flush; call a 20; called; destroy a; barrier'",
+        &[
+            quiet(
+                NO_RCU_BARRIER,
+                &[verdict(
+                    "a",
+                    &[word("unordered"), ("notes", Want::Has("may run after the module is gone"))],
+                )],
+            ),
+            BY_THE_DESTROY,
         ],
     ),
 ];

@@ -74,7 +74,11 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
     let module_freed = [("module_freed", "module_free")];
     let nolock = [("queued_nolock", "kfree_call_rcu_nolock")];
     let queued = [("queued", "kvfree_call_rcu")];
-    let created_old = [("cache_created_nested", "kmem_cache_create"), ("cache_created", "kmem_cache_create")];
+    let created_old = [
+        ("cache_created_nested", "__kmem_cache_alias"),
+        ("cache_created", "__kmem_cache_alias"),
+        ("cache_made", "__kmem_cache_create"),
+    ];
     let created =
         [("cache_created_nested", "__kmem_cache_create_args"), ("cache_created", "__kmem_cache_create_args")];
     let loaded = [("module_loaded", "module_load")];
@@ -175,6 +179,6 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
         let plan = Plan::of(&debian(series));
         assert_eq!(planned(&plan), expected, "{series}");
         assert_eq!(plan.refusals, [], "{series}");
-        assert_eq!(plan.undecidable, undecidable_on(series, &[]), "{series}");
+        assert_eq!(plan.undecidable, [""; 0], "{series}");
     }
 }

@@ -1,0 +1,295 @@
+//! Details: what a verdict says beside its word, and only where it was seen. Each run is the fewest events that lead to it.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
+use krcu_model::{
+    VerdictKind, script,
+    verdict::{About, DestroyedBy},
+};
+use krcu_report::{FlatVerdict, verdicts, words};
+
+/// The verdicts of a run, whose lines are a millisecond apart and begin with the task.
+fn told(lines: &str) -> Vec<FlatVerdict> {
+    let mut text = "krcu-script 1\nwatch attached=0 possible_cpus=2 blind=grace\n".to_owned();
+    for (number, line) in lines.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate() {
+        text += &format!("{} {line}\n", (number + 1) * 1_000_000);
+    }
+    verdicts(&script::read(&text).unwrap().replay())
+}
+
+/// The only one with this word.
+fn one(word: VerdictKind, lines: &str) -> FlatVerdict {
+    let mut all = told(lines);
+    all.retain(|verdict| verdict.verdict == word);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all.remove(0)
+}
+
+/// A module with one callback of its own that queues again, and its cache.
+const LOADED: &str = r#"
+    10@0 module_loaded name="mine"
+    10@0 function function=0x7 symbol="mine_free+0x0/0x20 [mine]"
+    10@0 site site=1 frame="call_rcu+0x5/0x90" frame="mine_put+0x51/0x80 [mine]"
+    10@0 site site=2 frame="call_rcu+0x5/0x90" frame="mine_again+0x16/0x40 [mine]" frame="rcu_do_batch+0x1c2/0x560"
+    10@0 site site=3 frame="kvfree_call_rcu+0x5/0x90" frame="mine_again+0x16/0x40 [mine]" frame="rcu_do_batch+0x1c2/0x560"
+    10@0 cache_created cache=0x1000 name="mine" object_size=64 refcount=1 asked_name="mine"
+"#;
+const CALLED: &str = "10@0 callback_queued object=0x40 cache=0x1000 function=0x7 site=1\n";
+const RAN: &str = "0@1 callback_runs object=0x40 cache=0x1000\n0@1 batch_freed path=callback\n";
+const BARRIER: &str = "10@0 barrier_begin barrier=rcu\n10@0 barrier_end barrier=rcu\n";
+const DESTROY: &str = r#"
+    10@0 destroy_begin cache=0x1000 name="mine" object_size=64 refcount=1 comm="rmmod"
+    10@0 shutdown_begin cache=0x1000
+"#;
+const EMPTY: &str = "10@0 shutdown_end empty=yes\n10@0 cache_released cache=0x1000\n";
+const LEFT: &str = "10@0 shutdown_end empty=no objects=1 listed=1\n";
+const GONE: &str = "10@0 module_freed name=\"mine\"\n";
+
+/// That a callback may run after its module.
+fn outlives(verdict: &FlatVerdict) -> bool {
+    verdict.notes.iter().any(|note| note.contains("may run after the module is gone"))
+}
+
+#[test]
+fn a_callback_outlives_its_module_only_where_no_barrier_stands_before_the_end() {
+    use VerdictKind::{Pending, Unordered};
+    for (word, before, after) in [(Pending, "", format!("{LEFT}{RAN}")), (Unordered, RAN, EMPTY.to_owned())] {
+        let run =
+            |rest: &str| one_of_the_cache(word, &format!("{LOADED}{CALLED}{before}{DESTROY}{after}{rest}"));
+        // It is loaded still: what its exit does afterwards is not known.
+        assert!(outlives(&run("")), "{word:?}");
+        assert!(outlives(&run(GONE)), "{word:?}");
+        assert!(!outlives(&run(&format!("{BARRIER}{GONE}"))), "{word:?}");
+        // It is loaded again, and goes again: that is another text.
+        let again = format!("{GONE}10@0 module_loaded name=\"mine\"\n{CALLED}{RAN}{BARRIER}{GONE}");
+        assert!(outlives(&run(&again)), "{word:?}");
+    }
+}
+
+/// The only one with this word that is about a cache.
+fn one_of_the_cache(word: VerdictKind, lines: &str) -> FlatVerdict {
+    let mut all = told(lines);
+    all.retain(|verdict| verdict.verdict == word && !verdict.cache.is_empty());
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all.remove(0)
+}
+
+#[test]
+fn what_was_being_freed_was_not_queued_after_the_destroy_began() {
+    const WAITS: &str = "10@0 barrier_begin barrier=kvfree\n10@0 barrier_end barrier=kvfree\n";
+    let destroy = |queued_inside: &str, left: &str| {
+        let begin =
+            "10@0 destroy_begin cache=0x1000 name=\"mine\" object_size=64 refcount=1 comm=\"rmmod\"\n";
+        format!("{begin}{WAITS}{queued_inside}10@0 shutdown_begin cache=0x1000\n{left}")
+    };
+    let queued = |object: &str| format!("30@1 queued object={object} cache=0x1000 site=1\n");
+    // A batch leaves before the destroy begins, and is being freed when it looks (the kernel's shrinker can do that).
+    let taken = format!("{LOADED}{}20@1 freed object=0x40 cache=0x1000 path=bulk\n", queued("0x40"));
+    let verdict = one(VerdictKind::Pending, &format!("{taken}{}", destroy("", LEFT)));
+    assert_eq!((verdict.queued_by_kfree_rcu, verdict.being_freed), (1, 1));
+    assert_eq!(
+        words::ordering(&verdict).unwrap(),
+        "the barrier inside the destroy did not wait for a batch of 1 object that was being freed when the destroy looked"
+    );
+    assert_eq!(
+        verdict.advice,
+        "the destroy's barrier did not wait for a batch that was being freed: unless something called kfree_rcu() meanwhile, the fault is the kernel's, whose barrier can miss such a batch; free with call_rcu() and call rcu_barrier() before destroying"
+    );
+    // One that comes while the destroy waits.
+    let verdict = one(VerdictKind::Pending, &format!("{LOADED}{}", destroy(&queued("0x40"), LEFT)));
+    assert_eq!((verdict.queued_by_kfree_rcu, verdict.being_freed), (1, 0));
+    assert_eq!(
+        words::ordering(&verdict).unwrap(),
+        "the barrier inside the destroy covers only calls of kfree_rcu() that had returned when it began"
+    );
+    assert_eq!(
+        verdict.advice,
+        "the destroy waited for every call of kfree_rcu() that had returned when it began: stop whatever still calls kfree_rcu() before destroying"
+    );
+    // Both.
+    let left = "10@0 shutdown_end empty=no objects=2 listed=2\n";
+    let both = one(VerdictKind::Pending, &format!("{taken}{}", destroy(&queued("0x80"), left)));
+    assert_eq!((both.queued_by_kfree_rcu, both.being_freed), (2, 1));
+    assert!(both.advice.contains("stop whatever still calls kfree_rcu()"), "{}", both.advice);
+}
+
+#[test]
+fn of_two_stages_the_barrier_that_stands_is_named() {
+    use VerdictKind::{Pending, Unordered};
+    // The callback queues again while the barrier waits for it.
+    let again = "0@1 callback_queued object=0x40 cache=0x1000 function=0x7 site=2\n";
+    let runs = "0@1 callback_runs object=0x40 cache=0x1000\n";
+    let returns = "0@1 batch_freed path=callback\n";
+    let begin = "10@0 barrier_begin barrier=rcu\n";
+    let end = "10@0 barrier_end barrier=rcu\n";
+    let first = format!("{LOADED}{CALLED}{begin}{runs}{again}{returns}{end}");
+    let said = "callbacks queued again: the rcu_barrier() 1.00 ms before the destroy waited for callbacks, and not for what these queued";
+    let pending = one(Pending, &format!("{first}{DESTROY}{LEFT}"));
+    assert_eq!(words::ordering(&pending).unwrap(), said);
+    assert_eq!(
+        pending.advice,
+        "callbacks queued again, and no barrier waited for that: call rcu_barrier() once more for each time that callbacks queue, before kmem_cache_destroy()"
+    );
+    let lucky = one(Unordered, &format!("{first}{RAN}{DESTROY}{EMPTY}"));
+    assert_eq!(words::ordering(&lucky).unwrap(), said.replace("1.00 ms", "3.00 ms"));
+    assert!(
+        lucky.advice.ends_with(
+            "call rcu_barrier() once more for each time that callbacks queue, before kmem_cache_destroy()"
+        ),
+        "{}",
+        lucky.advice
+    );
+    // By kfree_rcu(), on a kernel whose destroy does not wait for it.
+    let again = "0@1 queued object=0x40 cache=0x1000 site=3\n";
+    let first = format!("{LOADED}{CALLED}{begin}{runs}{again}{returns}{end}");
+    let pending = one(Pending, &format!("{first}{DESTROY}{LEFT}"));
+    assert_eq!(
+        words::ordering(&pending).unwrap(),
+        "callbacks queued again by kfree_rcu(): the rcu_barrier() 1.00 ms before the destroy waited for callbacks, and not for what these queued"
+    );
+    // A barrier that was too early, and none.
+    let early = one(Pending, &format!("{LOADED}{BARRIER}{CALLED}{DESTROY}{LEFT}"));
+    assert_eq!(
+        words::ordering(&early).unwrap(),
+        "the rcu_barrier() 2.00 ms before the destroy was called before the last call_rcu(), and does not cover it"
+    );
+    let none = one(Pending, &format!("{LOADED}{CALLED}{DESTROY}{LEFT}"));
+    assert_eq!(
+        words::ordering(&none).unwrap(),
+        "no rcu_barrier() stands between the last call_rcu() and the destroy"
+    );
+}
+
+#[test]
+fn a_name_that_fills_its_place_is_marked_as_cut() {
+    let name = |letters: usize| "n".repeat(letters);
+    let named = |name: &str| FlatVerdict { cache: name.to_owned(), ..FlatVerdict::default() };
+    assert_eq!(named(&name(54)).name(), name(54));
+    assert_eq!(named(&name(55)).name(), name(55) + "…");
+    // Its last letter has two bytes, of which one was kept: U+FFFD stands for that.
+    assert_eq!(named(&(name(54) + "\u{fffd}")).name(), name(54) + "\u{fffd}…");
+    // The kernel has no longer names of modules.
+    let module = FlatVerdict { about: About::Module, module: Some(name(55)), ..FlatVerdict::default() };
+    assert_eq!(module.name(), name(55));
+    let alias = FlatVerdict {
+        verdict: VerdictKind::Alias,
+        aliases: vec![name(55), name(3)],
+        ..FlatVerdict::default()
+    };
+    assert_eq!(
+        words::clause(&alias),
+        format!("has {}…, nnn merged into it: only a reference was dropped", name(55))
+    );
+}
+
+#[test]
+fn stacks_that_print_alike_are_one_row() {
+    let queued = |object: &str, site: u32| format!("10@0 queued object={object} cache=0x1000 site={site}\n");
+    // The same frames under two numbers; and two that differ only behind what is printed.
+    let sites = r#"
+        10@0 site site=11 frame="kvfree_call_rcu+0x5/0x90" frame="mine_put+0x51/0x80 [mine]" frame="entry+0x1/0x2"
+        10@0 site site=12 frame="kvfree_call_rcu+0x9/0x90" frame="mine_put+0x51/0x80 [mine]" frame="entry+0x1/0x2"
+        10@0 site site=13 frame="kvfree_call_rcu+0x5/0x90" frame="mine_put+0x51/0x80 [mine]" frame="other+0x1/0x2"
+        10@0 site site=14 frame="kvfree_call_rcu+0x5/0x90" frame="mine_get+0x51/0x80 [mine]" frame="entry+0x1/0x2"
+    "#;
+    let queue: String =
+        [("0x40", 11), ("0x80", 12), ("0xc0", 13), ("0x100", 14), ("0x140", 14), ("0x180", 12)]
+            .map(|(object, site)| queued(object, site))
+            .concat();
+    let left = "10@0 shutdown_end empty=no objects=6 listed=6\n";
+    let verdict = one(VerdictKind::Pending, &format!("{LOADED}{sites}{queue}{DESTROY}{left}"));
+    let rows: Vec<(u64, &str)> =
+        verdict.sites.iter().map(|site| (site.objects, site.stack[1].as_str())).collect();
+    assert_eq!(rows, [(3, "entry+0x1"), (2, "entry+0x1"), (1, "other+0x1")]);
+    assert_eq!(words::sites(&verdict.sites), ["4 × mine_put+0x51 [mine]", "2 × mine_get+0x51 [mine]"]);
+}
+
+#[test]
+fn leaked_beside_pending_is_called_so_and_both_are_advised() {
+    let left = "10@0 shutdown_end empty=no objects=6 listed=6\n";
+    let verdict = one(VerdictKind::Pending, &format!("{LOADED}{CALLED}{DESTROY}{left}"));
+    assert_eq!((verdict.queued_by_call_rcu, verdict.leaked), (Some(1), Some(5)));
+    let line = words::queued_by(&verdict).unwrap();
+    assert!(line.starts_with("call_rcu  1   leaked  5   oldest "), "{line}");
+    assert_eq!(
+        verdict.advice,
+        "nothing here waits for call_rcu(): call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu(); and nobody queued 5 more objects: free every object before destroying its cache"
+    );
+}
+
+#[test]
+fn what_a_destroy_waited_for_is_one_number() {
+    let queue = "10@0 queued object=0x40 cache=0x1000 site=1\n10@0 queued object=0x80 cache=0x1000 site=1\n";
+    let free = "20@1 freed object=0x40 cache=0x1000 path=bulk\n20@1 freed object=0x80 cache=0x1000 path=bulk\n20@1 batch_freed path=bulk\n";
+    let run = format!(
+        "{LOADED}{queue}10@0 destroy_begin cache=0x1000 name=\"mine\" object_size=64 refcount=1 comm=\"rmmod\"\n\
+         10@0 barrier_begin barrier=kvfree\n{free}10@0 barrier_end barrier=kvfree\n10@0 shutdown_begin cache=0x1000\n{EMPTY}"
+    );
+    let verdict = one(VerdictKind::Waited, &run);
+    assert_eq!((verdict.queued_by_kfree_rcu, verdict.waited_for_own), (0, 2));
+    assert_eq!(words::numbers(&verdict)[0], ("waited_for_own", Some(2)));
+    assert_eq!(words::queued_by(&verdict).as_deref(), Some("kfree_rcu  2"));
+    assert!(words::clause(&verdict).ends_with("for 2 deferred frees"));
+    let pending = one(
+        VerdictKind::Pending,
+        &format!("{LOADED}{queue}{DESTROY}10@0 shutdown_end empty=no objects=2 listed=2\n"),
+    );
+    assert_eq!(words::numbers(&pending)[0], ("queued_by_kfree_rcu", Some(2)));
+}
+
+#[test]
+fn a_place_is_the_last_act_of_an_exit_only_where_the_kernel_itself_is_the_caller() {
+    let place = |frames: &[&str]| {
+        let destroyed_by = DestroyedBy {
+            stack: frames.iter().map(|frame| (*frame).to_owned()).collect(),
+            ..DestroyedBy::default()
+        };
+        let module = Some("mine".to_owned());
+        words::destroyed_in(&FlatVerdict { destroyed_by, module, ..FlatVerdict::default() })
+    };
+    let unload = "__do_sys_delete_module.constprop.0+0x1a3";
+    assert_eq!(place(&[unload, "do_syscall_64+0x59"]), "as the last act of the exit of mine");
+    assert_eq!(place(&["mine_exit+0x9 [mine]", unload]), "in mine_exit+0x9 [mine]");
+    // A helper of the kernel's, called by the exit; and one that the exit ends with, or that a notifier called.
+    let helper = "proto_unregister+0x95";
+    assert_eq!(
+        place(&[helper, "mine_exit+0x9 [mine]", unload]),
+        "in proto_unregister+0x95, called from mine_exit+0x9 [mine]"
+    );
+    assert_eq!(place(&[helper, unload]), "in proto_unregister+0x95, in the unload of mine");
+    assert_eq!(place(&["process_one_work+0x1d0"]), "in process_one_work+0x1d0");
+    assert_eq!(place(&[]), "at an unknown place");
+}
+
+#[test]
+fn a_barrier_by_chance_inside_the_destroy_is_not_called_somebody_elses() {
+    let site =
+        |site: u32, frames: &str| format!("10@0 site site={site} frame=\"rcu_barrier+0x5/0x90\"{frames}\n");
+    let chance = site(21, " frame=\"flush_rcu_work+0x2e/0x50\" frame=\"kvfree_rcu_barrier+0xed/0x130\"");
+    let theirs = site(22, " frame=\"theirs_exit+0x9/0x20 [theirs]\"");
+    let begin = "10@0 destroy_begin cache=0x1000 name=\"mine\" object_size=64 refcount=1 comm=\"rmmod\"\n";
+    let barrier = |task: u32, site: u32| {
+        format!(
+            "{task}@0 barrier_begin barrier=rcu site={site} comm=\"rmmod\"\n{task}@0 barrier_end barrier=rcu\n"
+        )
+    };
+    let run = |barrier: &str| {
+        let used = format!("{LOADED}{chance}{theirs}{CALLED}{RAN}{begin}{barrier}");
+        one(VerdictKind::Unordered, &format!("{used}10@0 shutdown_begin cache=0x1000\n{EMPTY}"))
+    };
+    let verdict = run(&barrier(10, 21));
+    assert_eq!(
+        verdict.notes[0],
+        "flush_rcu_work() happened to call rcu_barrier() in this task, because a work waited: it does not do so every time"
+    );
+    assert_eq!(
+        words::ordering(&verdict).unwrap(),
+        "only by an rcu_barrier() that flush_rcu_work+0x2e happened to call: it returned 1.00 ms before"
+    );
+    let verdict = run(&barrier(30, 22));
+    assert_eq!(
+        verdict.notes[0],
+        "a barrier that somebody else called happened to run before the destroy: this teardown did not ask for it"
+    );
+    assert!(words::ordering(&verdict).unwrap().ends_with("and is no part of this teardown"));
+}
