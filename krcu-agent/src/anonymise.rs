@@ -141,6 +141,7 @@ impl Numbers {
 
 /// Takes each address of an event, also those that the kernel has put into words. 0 is none.
 fn each(event: &mut Event, take: &mut dyn FnMut(&mut u64)) {
+    // tidy: long, since it is one arm for each shape of event.
     let mut number = |address: &mut u64| {
         if *address != 0 {
             take(address);

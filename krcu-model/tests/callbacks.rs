@@ -35,7 +35,11 @@ fn names(run: Run) -> Run {
 }
 
 fn in_module() -> Note {
-    Note::CallbackInModule { function: "my_free".to_owned(), module: "my_module".to_owned() }
+    Note::CallbackInModule {
+        function: "my_free".to_owned(),
+        module: "my_module".to_owned(),
+        flavour: Flavour::Rcu,
+    }
 }
 
 fn count(objects: u64) -> CallbackCount {

@@ -15,7 +15,7 @@ fn a_note_is_one_sentence_with_its_numbers() {
         programs: programs.iter().map(|program| (*program).to_owned()).collect(),
     };
     let text = |word: &str| word.to_owned();
-    let notes: [(Note, &str); 16] = [
+    let notes: [(Note, &str); 17] = [
         (Note::Merged(1), "the cache is merged with another and stays for it; this dropped a reference"),
         (Note::Merged(2), "the cache is merged with others and stays for 2 users; this dropped a reference"),
         (

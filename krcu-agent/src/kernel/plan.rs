@@ -92,8 +92,9 @@ impl Plan {
         }
         let (mut config, lacking) = configure::config(facts);
         config.alloc_stacks = u32::from(allocations);
+        // Both the begin and the end of a work that walks its lists itself.
         let is_of_work =
-            |probe: &Probe| probe.program == "freed_list_begin" && probe.target == catalog::BATCHING[0];
+            |probe: &Probe| probe.attach == Attach::Fentry && probe.target == catalog::BATCHING[0];
         config.arrays_in_work = u32::from(probes.iter().any(|probe| is_of_work(probe) && probe.is_planned()));
         let refusals = refuse::refusals(facts, &probes, &lacking);
         let undecidable = undecidable(facts, &probes, &config);

@@ -72,7 +72,8 @@ fn free_any(context: &FEntryContext) {
     }
 }
 
-/// Whether `kfree_rcu()` may have queued what this task frees as an array. [`freed_list_begin`] leaves word of the work that does.
+/// Whether `kfree_rcu()` may have queued what this task frees as an array. [`freed_list_begin`] leaves word of the work that
+/// does.
 #[inline(always)]
 fn may_be_deferred() -> bool {
     config!(arrays_in_work) == 0 || BATCHES.get_ptr(batch_key(FreePath::Single)).is_some()

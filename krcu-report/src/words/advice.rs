@@ -1,6 +1,9 @@
 //! Advice: one sentence for each verdict, for the person who has to change something.
 
-use super::{flavour, lines::are_of_callbacks, units::objects};
+use super::{
+    flavour::{self, are_of_callbacks},
+    units::objects,
+};
 use krcu_model::{
     Verdict, VerdictKind,
     reason::Reason,
@@ -22,7 +25,7 @@ pub fn advice(verdict: &Verdict) -> String {
 
 /// What to do about the word.
 fn of_word(verdict: &Verdict) -> &'static str {
-    let Decision { kind, ordering, left, waited, .. } = &verdict.decision;
+    let Decision { kind, ordering, left, waited, reasons, .. } = &verdict.decision;
     let callbacks = &verdict.evidence.deferred.callbacks;
     if matches!(kind, VerdictKind::Pending | VerdictKind::Unordered)
         && left.frees + left.callbacks.unwrap_or(0) == 0
@@ -33,7 +36,7 @@ fn of_word(verdict: &Verdict) -> &'static str {
     if verdict.about == About::Module && matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {
         return "call rcu_barrier() in the module's exit function, after the last call_rcu(): a callback that runs later runs in text that is gone";
     }
-    let has = |reason: Reason| verdict.decision.reasons.first() == Some(&reason);
+    let has = |reason: Reason| reasons.first() == Some(&reason);
     // Of two stages, only the second is missing its barrier.
     let is_second_stage = verdict.evidence.destroyed.rcu_barrier_before_ns.is_some()
         && are_of_callbacks(&verdict.evidence.deferred.sites);
@@ -49,23 +52,7 @@ fn of_word(verdict: &Verdict) -> &'static str {
         VerdictKind::Waited => {
             "safe here; this exit path needs a kernel whose kmem_cache_destroy() waits (mainline: 6.12 and later)"
         }
-        VerdictKind::Pending
-            if verdict.evidence.destroyed.barrier_inside && left.frees > left.being_freed =>
-        {
-            "the destroy waited for every call of kfree_rcu() that had returned when it began: stop whatever still calls kfree_rcu() before destroying"
-        }
-        VerdictKind::Pending if verdict.evidence.destroyed.barrier_inside && left.frees > 0 => {
-            "the destroy's barrier did not wait for a batch that was being freed: unless something called kfree_rcu() meanwhile, the fault is the kernel's, whose barrier can miss such a batch; free with call_rcu() and call rcu_barrier() before destroying"
-        }
-        VerdictKind::Pending if left.frees == 0 && is_second_stage => {
-            "callbacks queued again, and no barrier waited for that: call rcu_barrier() once more for each time that callbacks queue, before kmem_cache_destroy()"
-        }
-        VerdictKind::Pending if left.frees == 0 => {
-            "nothing here waits for call_rcu(): call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu()"
-        }
-        VerdictKind::Pending => {
-            "this kernel's kmem_cache_destroy() does not wait for kfree_rcu(): free with call_rcu() and call rcu_barrier() before destroying"
-        }
+        VerdictKind::Pending => of_pending(verdict, is_second_stage),
         VerdictKind::Leaked => {
             "nobody queued these objects by kfree_rcu() or call_rcu(): free every object before destroying its cache"
         }
@@ -98,6 +85,29 @@ fn of_word(verdict: &Verdict) -> &'static str {
         }
         VerdictKind::Inconclusive => {
             "decide it by a run that sees everything: attach before the module is loaded, and with a larger --ring-bytes if events were lost"
+        }
+    }
+}
+
+/// What to do where something was outstanding.
+fn of_pending(verdict: &Verdict, is_second_stage: bool) -> &'static str {
+    let left = &verdict.decision.left;
+    let is_inside = verdict.evidence.destroyed.barrier_inside;
+    match left.frees {
+        0 if is_second_stage => {
+            "callbacks queued again, and no barrier waited for that: call rcu_barrier() once more for each time that callbacks queue, before kmem_cache_destroy()"
+        }
+        0 => {
+            "nothing here waits for call_rcu(): call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu()"
+        }
+        frees if is_inside && frees > left.being_freed => {
+            "the destroy waited for every call of kfree_rcu() that had returned when it began: stop whatever still calls kfree_rcu() before destroying"
+        }
+        _ if is_inside => {
+            "the destroy's barrier did not wait for a batch that was being freed: unless something called kfree_rcu() meanwhile, the fault is the kernel's, whose barrier can miss such a batch; free with call_rcu() and call rcu_barrier() before destroying"
+        }
+        _ => {
+            "this kernel's kmem_cache_destroy() does not wait for kfree_rcu(): free with call_rcu() and call rcu_barrier() before destroying"
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Flavour: how each kind of deferral is called, and what a teardown has to call for it.
 
 use krcu_common::Flavour;
-use krcu_model::verdict::CallbackCount;
+use krcu_model::verdict::{CallbackCount, SiteCount};
 
 /// The function that queues.
 pub(crate) fn queues(flavour: Flavour) -> &'static str {
@@ -69,4 +69,10 @@ pub(crate) fn advice(callbacks: &[CallbackCount]) -> Option<&'static str> {
 /// What is missing between the last of them and this moment.
 pub(crate) fn missing(flavour: Flavour, moment: &str) -> String {
     format!("no {} stands between the last {} and {moment}", barrier(flavour), queues(flavour))
+}
+
+/// Whether all of these calls came from callbacks.
+pub(crate) fn are_of_callbacks(sites: &[SiteCount]) -> bool {
+    let is_of_callback = |site: &SiteCount| site.stack.iter().any(|frame| frame.starts_with("rcu_do_batch"));
+    !sites.is_empty() && sites.iter().all(is_of_callback)
 }

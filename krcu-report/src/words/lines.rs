@@ -243,8 +243,9 @@ fn second_stage(verdict: &FlatVerdict) -> Option<String> {
         VerdictKind::Unordered => true,
         _ => false,
     };
-    let before =
-        verdict.rcu_barrier_before_ns.filter(|_| is_uncovered && are_of_callbacks(&verdict.sites))?;
+    let before = verdict
+        .rcu_barrier_before_ns
+        .filter(|_| is_uncovered && flavour::are_of_callbacks(&verdict.sites))?;
     let by = if verdict.callbacks.is_empty() { " by kfree_rcu()" } else { "" };
     Some(format!(
         "callbacks queued again{by}: the rcu_barrier() {} before the destroy waited for callbacks, and not for what these queued",
@@ -260,12 +261,6 @@ fn no_rcu_barrier(before: Option<String>) -> String {
         ),
         None => "no rcu_barrier() stands between the last call_rcu() and the destroy".to_owned(),
     }
-}
-
-/// Whether all of these calls came from callbacks.
-pub(crate) fn are_of_callbacks(sites: &[SiteCount]) -> bool {
-    let is_of_callback = |site: &SiteCount| site.stack.iter().any(|frame| frame.starts_with("rcu_do_batch"));
-    !sites.is_empty() && sites.iter().all(is_of_callback)
 }
 
 /// Whose barrier it was that nobody here had asked for.

@@ -1,7 +1,8 @@
 //! `call_rcu_hurry()`, which is a function of its own only where RCU can be lazy.
 //!
 //! The facts are those of Debian's 6.12, edited as each case says. Debian sets RCU_LAZY from 6.12 on. Without it
-//! include/linux/rcupdate.h has a `static inline` that calls `call_rcu()`, and kernel/rcu/tree_nocb.h no shrinker of lazy callbacks.
+//! include/linux/rcupdate.h has a `static inline` that calls `call_rcu()`, and kernel/rcu/tree_nocb.h has no shrinker of
+//! lazy callbacks.
 
 use krcu_model::state::Blind;
 
