@@ -167,7 +167,7 @@ impl Default for Log {
 
 impl Default for Stop {
     fn default() -> Stop {
-        Stop { deadline: Duration::from_secs(30) }
+        Stop { deadline: Duration::from_secs(45) }
     }
 }
 

@@ -106,7 +106,7 @@ pub const KEYS: &[Key] = &[
     ),
     reloaded(
         "stop.deadline",
-        "\"30s\"",
+        "\"45s\"",
         "How long stopping may take, from 1s to 1h. Half of this time is for detaching, because the kernel \
          waits for each probed function. The agent gives up whatever is not finished in time.",
     ),

@@ -55,12 +55,13 @@ fn runs(context: &FEntryContext) {
         Owner::Streamed(cache) => cache,
         other => {
             let function = read(head + u64::from(config!(callback_function_offset))).unwrap_or(0);
-            if !followed::is_module_text(function)
-                && !(is_rcu_work(function) && followed::is_module_text(kernel::rcu_work_function(head)))
-            {
+            let is_work_of_module =
+                || is_rcu_work(function) && followed::is_module_text(kernel::rcu_work_function(head));
+            if followed::is_module_text(function) || is_work_of_module() {
+                ELSEWHERE
+            } else {
                 return count_filtered(Kind::CallbackRuns, &other);
             }
-            ELSEWHERE
         }
     };
     emit_of::<CallbackRuns>(cache, Kind::CallbackRuns, Wake::Later, |body| {

@@ -3,7 +3,7 @@
 //! Expectations follow from the modules' sources, as in `real` and `used`. Which caches are merged is what /sys/kernel/slab has
 //! as links to one name on a default boot of these kernels.
 
-use super::real::{AT_ONCE, NETFILTER, apart, callbacks, queued, strictly_flagged};
+use super::real::{AT_ONCE, BESIDE, NETFILTER, apart, callbacks, queued, strictly_flagged};
 use super::used::PLAYED;
 use super::{Field, NO_RCU_BARRIER, ordering};
 use crate::check::scenarios::{Act, Line, NO_WAIT, SHEAVES, Scenario, Want, quiet, verdict, word};
@@ -72,14 +72,23 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             "A count whose connections have ended is freed as another of the same tree is made: tree_nodes_free() hands it to \
              call_rcu(__tree_nodes_free) (nf_conncount.c). Up to 6.18, nf_conncount_modexit() destroys the cache and calls no \
              rcu_barrier(), and both the object and the text of its callback go. In 7.3 it calls rcu_barrier(). A tuple is freed at \
-             once.",
+             once. That the callbacks before free none is not seen, so up to 6.18 its cache is open.",
             &["nft_compat", "nf_conntrack", "xt_connlimit"],
             CONNLIMIT,
             &[
                 strictly_flagged(
                     NO_RCU_BARRIER,
                     &[
-                        verdict("nf_conncount_tuple", AT_ONCE),
+                        verdict(
+                            "nf_conncount_tuple",
+                            &[
+                                word("inconclusive"),
+                                callbacks(0),
+                                queued(0),
+                                ("/reasons/0", Want::Text("heads-elsewhere")),
+                                ("/callbacks/0/function", Want::Has("__tree_nodes_free")),
+                            ],
+                        ),
                         verdict(
                             "nf_conncount_rb",
                             &[
@@ -95,7 +104,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
                 quiet(
                     SHEAVES,
                     &[
-                        verdict("nf_conncount_tuple", AT_ONCE),
+                        verdict("nf_conncount_tuple", BESIDE),
                         verdict(
                             "nf_conncount_rb",
                             &[

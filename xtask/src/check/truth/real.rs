@@ -50,7 +50,7 @@ pub(super) const fn queued(number: u64) -> Field {
 pub(super) const AT_ONCE: &[Field] = &[word("clean"), ordering("nothing-deferred"), callbacks(0), queued(0)];
 
 /// The same, where a barrier covers callbacks of the module's that may have freed objects of it.
-const BESIDE: &[Field] = &[word("clean"), ordering("ordered"), callbacks(0), queued(0)];
+pub(super) const BESIDE: &[Field] = &[word("clean"), ordering("ordered"), callbacks(0), queued(0)];
 
 /// As many modules as the package has were loaded and unloaded.
 const SWEPT: Line = step("sweep", &[("tried", Want::AtLeast(80)), ("loaded", Want::AtLeast(80))]);

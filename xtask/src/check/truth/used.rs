@@ -5,7 +5,7 @@
 //! have no batman-adv and no f2fs. drbd, nfsd, ceph, cifs and openvswitch need a peer, a server or a daemon to be of use:
 //! `sweep` and `cargo xtask churn` load and unload them.
 
-use super::real::{AT_ONCE, apart, callbacks, queued, strictly_flagged};
+use super::real::{AT_ONCE, BESIDE, apart, callbacks, queued, strictly_flagged};
 use super::{Field, NO_RCU_BARRIER, ordering, waited_for, waited_for_callbacks};
 use crate::check::scenarios::{
     ALL, BATCHES_WAIT, Line, SHEAVES, Scenario, Want, quiet, summary, verdict, word,
@@ -226,17 +226,17 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             quiet(
                 &["6.1"],
                 &[
-                    verdict("KCM", AT_ONCE),
+                    verdict("KCM", BESIDE),
                     verdict("kcm_mux_cache", &[word("clean"), ordering("ordered"), callbacks(20), queued(0)]),
-                    verdict("kcm_psock_cache", AT_ONCE),
+                    verdict("kcm_psock_cache", BESIDE),
                 ],
             ),
             quiet(
                 &["6.12"],
                 &[
-                    verdict("KCM", AT_ONCE),
+                    verdict("KCM", BESIDE),
                     verdict("kcm_mux", &[word("clean"), ordering("ordered"), callbacks(20), queued(0)]),
-                    verdict("kcm_psock", AT_ONCE),
+                    verdict("kcm_psock", BESIDE),
                 ],
             ),
             quiet(
