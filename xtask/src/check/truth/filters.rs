@@ -138,25 +138,32 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         },
         CONNLIMIT,
     ),
-    merged(
-        &apart(
-            "netfilter_merged",
-            "Without slab_nomerge, nf_conntrack_expect is a reference to ip4-frags on 6.1 and 6.12. No other cache has the size of \
-             xt_hashlimit, and nf_conntrack has SLAB_TYPESAFE_BY_RCU, which is never merged.",
-            &["nft_compat", "nf_conntrack", "xt_hashlimit", "xt_conntrack"],
+    Scenario {
+        act: Act::Watched { before: "", options: "", text: NETFILTER },
+        ..merged(
+            &apart(
+                "netfilter_merged",
+                "Without slab_nomerge, nf_conntrack_expect is a reference to ip4-frags on 6.1 and 6.12. No other cache has the size of \
+             xt_hashlimit, and nf_conntrack has SLAB_TYPESAFE_BY_RCU, which is never merged. It is not run strictly: of hundreds of calls \
+             6.1 misses one in most runs, and a missed call leaves the order of the modules' text open.",
+                &["nft_compat", "nf_conntrack", "xt_hashlimit", "xt_conntrack"],
+                NETFILTER,
+                &[
+                    quiet(
+                        &["6.1", "6.12"],
+                        &[
+                            HASHLIMIT,
+                            CONNTRACK,
+                            verdict(
+                                "ip4-frags",
+                                &[word("alias"), ("aliases", Want::Has("nf_conntrack_expect"))],
+                            ),
+                        ],
+                    ),
+                    quiet(&["6.18", "7.x"], &[HASHLIMIT, CONNTRACK, verdict("nf_conntrack_expect", AT_ONCE)]),
+                ],
+            ),
             NETFILTER,
-            &[
-                quiet(
-                    &["6.1", "6.12"],
-                    &[
-                        HASHLIMIT,
-                        CONNTRACK,
-                        verdict("ip4-frags", &[word("alias"), ("aliases", Want::Has("nf_conntrack_expect"))]),
-                    ],
-                ),
-                quiet(&["6.18", "7.x"], &[HASHLIMIT, CONNTRACK, verdict("nf_conntrack_expect", AT_ONCE)]),
-            ],
-        ),
-        NETFILTER,
-    ),
+        )
+    },
 ];

@@ -192,7 +192,7 @@ mod tests {
                 let named = |told: &&str| {
                     line.cache.is_none_or(|cache| told.contains(&format!("\"cache\":\"{cache}\"")))
                 };
-                let it = fewer.iter().position(|told| named(told)).unwrap();
+                let it = fewer.iter().position(named).unwrap();
                 fewer.remove(it);
                 let lacking = Evidence { stdout: fewer.join("\n"), log: evidence.log.clone(), ..*evidence };
                 assert!(wrong(expectation, scenario, &lacking), "{name}: a verdict is missing");
