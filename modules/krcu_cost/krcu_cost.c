@@ -123,8 +123,15 @@ static int measure_calls(struct kmem_cache *cache)
 
 	if (allocate_row(NULL, sizeof(struct cost_object)))
 		return -ENOMEM;
-	MEASURE_ROW(call_rcu(&object->object.rcu, free_head));
+	/* A callback that is a function of the kernel's own, as most are. */
+	MEASURE_ROW(call_rcu((struct rcu_head *)object, (rcu_callback_t)(void *)kfree));
 	print_row("call_rcu_kmalloc");
+	rcu_barrier();
+
+	if (allocate_row(NULL, sizeof(struct cost_object)))
+		return -ENOMEM;
+	MEASURE_ROW(call_rcu(&object->object.rcu, free_head));
+	print_row("call_rcu_module");
 	rcu_barrier();
 	return 0;
 }

@@ -110,11 +110,12 @@ impl Budget {
 }
 
 /// Calls: the module's key, what it is for people, the budget.
-const CALLS: [(&str, &str, Budget); 4] = [
+const CALLS: [(&str, &str, Budget); 5] = [
     ("kfree_rcu_kmalloc", "kfree_rcu() of kmalloc memory, filtered out", Budget::Fewer),
     ("kfree_rcu_large", "  the same on a slab of several pages", Budget::Fewer),
     ("kfree_rcu_cache", "kfree_rcu() of a cache's object, streamed", Budget::Twice),
     ("call_rcu_kmalloc", "call_rcu() of kmalloc memory, filtered out", Budget::Fewer),
+    ("call_rcu_module", "  the same with a callback of a module, streamed", Budget::Twice),
 ];
 
 /// Stretches that may sleep: the module's key and what it is for people.
@@ -143,7 +144,8 @@ tell() {
 krcu() {
 	name=$1
 	shift
-	command krcu check "$@" --format json --report /run/report -- sh /run/measure || return 1
+	# What krcu leaves open (11) is no failure of the measurement.
+	command krcu check "$@" --format json --report /run/report -- sh /run/measure || [ $? = 11 ] || return 1
 	tell $name
 	grep '"kind":"summary"' /run/report
 }
@@ -176,8 +178,8 @@ exit 0
 
 /// Calls of `kvfree_call_rcu()` that the module makes at least: four rows.
 const QUEUED_CALLS: u64 = 1024;
-/// Calls of `call_rcu()` that it makes at least: one row.
-const CALLED_CALLS: u64 = 256;
+/// Calls of `call_rcu()` that it makes at least: two rows.
+const CALLED_CALLS: u64 = 512;
 
 /// What krcu says of itself, as far as it matters here.
 #[derive(serde::Deserialize)]
@@ -378,7 +380,7 @@ mod tests {
                 let counts: String = (0..tracer.counts()).map(|_| "@queued: 1024\n").collect();
                 format!(
                     "tracer {}: {places}\nkrcu_cost: kfree_rcu_kmalloc={call} kfree_rcu_large={call} kfree_rcu_cache={call} \
-                     call_rcu_kmalloc={call}\n\
+                     call_rcu_kmalloc={call} call_rcu_module={call}\n\
                      krcu_cost: destroy_empty_ns=1500 destroy_empty_busy_ns=1500 exit_path_ns=9 exit_path_busy_ns=9\n\
                      krcu_cost: grace_ns=12000000 grace_busy_ns=9 expedited_ns=9 expedited_busy_ns=9\n{counts}",
                     tracer.name()
@@ -391,7 +393,7 @@ mod tests {
     fn a_missed_budget_is_said_and_a_met_one_too() {
         let table = |krcu| render("6.12", &parse(&said(krcu)).unwrap()).unwrap();
         assert_eq!(table(150).matches("MISSED").count(), 3, "{}", table(150));
-        assert_eq!(table(99).matches(" met").count(), 4, "{}", table(99));
+        assert_eq!(table(99).matches(" met").count(), 5, "{}", table(99));
         assert!(table(99).contains(" 83 "), "{}", table(99));
         assert!(!Budget::Fewer.is_met(100, 100) && Budget::Twice.is_met(200, 100));
         assert_eq!(ratio(269, 100), "2.69");
