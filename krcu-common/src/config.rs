@@ -46,9 +46,7 @@ pub struct Config {
     pub rodata_start: u64,
     /// Address of `__end_rodata`.
     pub rodata_end: u64,
-    /// Address of `rcu_tasks`, by which `call_rcu_tasks_generic()` tells its flavour; 0 when not known.
-    pub rcu_tasks_address: u64,
-    /// The same for `rcu_tasks_rude`.
+    /// Address of `rcu_tasks_rude`, by which `call_rcu_tasks_generic()` tells its flavour; 0 when not known.
     pub rcu_tasks_rude_address: u64,
     /// The same for `rcu_tasks_trace`.
     pub rcu_tasks_trace_address: u64,
@@ -157,7 +155,6 @@ impl Config {
         vmemmap_base_address: 0,
         rodata_start: 0,
         rodata_end: 0,
-        rcu_tasks_address: 0,
         rcu_tasks_rude_address: 0,
         rcu_tasks_trace_address: 0,
         rcu_tasks_trace_srcu_address: 0,

@@ -12,7 +12,7 @@ use krcu_common::{
 };
 
 use crate::{
-    followed::is_counted,
+    followed::{is_counted, is_module_text},
     maps::{PARTIAL_WALK, PartialWalk},
 };
 
@@ -385,10 +385,10 @@ pub fn rcu_work_of(head: u64) -> u64 {
     head - u64::from(config!(rcu_work_head_offset))
 }
 
-/// The function of the work of the `struct rcu_work` that a head is in.
+/// Whether the function of a work is a module's.
 #[inline(always)]
-pub fn rcu_work_function(head: u64) -> u64 {
-    work_function(rcu_work_of(head))
+pub fn is_module_work(work: u64) -> bool {
+    is_module_text(work_function(work))
 }
 
 /// The number of NUMA nodes that are looked at. A cache on a machine with more nodes is not counted.

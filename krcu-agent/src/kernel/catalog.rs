@@ -325,14 +325,13 @@ pub const LAZY: &str = "lazy_rcu_shrink_count";
 pub const HURRY: &str = "callback_queued_hurry";
 
 /// Variables and section ends whose addresses the probes need.
-pub const ADDRESSES: [&str; 12] = [
+pub const ADDRESSES: [&str; 11] = [
     "page_offset_base",
     "vmalloc_base",
     "vmemmap_base",
     "__start_rodata",
     "__end_rodata",
     RCU_STATE,
-    "rcu_tasks",
     "rcu_tasks_rude",
     "rcu_tasks_trace",
     "rcu_tasks_trace_srcu_struct",

@@ -13,7 +13,7 @@ use krcu_common::{
 
 use super::{Hot, argument, first, nested, queue::srcu_flavour};
 use crate::{
-    config, followed, kernel,
+    config, kernel,
     maps::DESTROYING,
     ring::{Wake, emit, task},
     site::site,
@@ -102,7 +102,7 @@ fn tasks_kind(tasks: u64) -> BarrierKind {
 #[fentry]
 pub fn work_flush_begin(context: FEntryContext) -> i32 {
     let work = argument(&context, 0);
-    if !followed::is_module_text(kernel::work_function(work)) {
+    if !kernel::is_module_work(work) {
         return 0;
     }
     begin(&context, BarrierKind::Work, work)
@@ -112,7 +112,7 @@ pub fn work_flush_begin(context: FEntryContext) -> i32 {
 #[fexit]
 pub fn work_flush_end(context: FExitContext) -> i32 {
     let work = argument(&context, 0);
-    if !followed::is_module_text(kernel::work_function(work)) {
+    if !kernel::is_module_work(work) {
         return 0;
     }
     end(BarrierKind::Work, work)
@@ -134,7 +134,7 @@ pub fn workqueue_flush_end(context: FExitContext) -> i32 {
 #[fexit]
 pub fn rcu_work_flush_end(context: FExitContext) -> i32 {
     let work = argument(&context, 0);
-    if !followed::is_module_text(kernel::work_function(work)) {
+    if !kernel::is_module_work(work) {
         return 0;
     }
     end(BarrierKind::RcuWork, work + u64::from(config!(rcu_work_head_offset)))
@@ -179,7 +179,7 @@ pub fn rcu_work_flushed_nested(context: FEntryContext) -> i32 {
 #[inline(always)]
 fn work_flushed(context: &FEntryContext) {
     let work = argument(context, 0);
-    if followed::is_module_text(kernel::work_function(work)) {
+    if kernel::is_module_work(work) {
         begin(context, BarrierKind::RcuWork, work + u64::from(config!(rcu_work_head_offset)));
     }
     let task = task();

@@ -15,10 +15,10 @@ use super::{
     Hot, argument, first,
     free::{SEVERAL, batch_freed, batch_key},
     nested,
-    queue::is_rcu_work,
+    queue::ends_in_module_text,
 };
 use crate::{
-    config, followed,
+    config,
     kernel::{self, Owner, read},
     maps::{BATCHES, CALLBACKS_RUNNING},
     ring::{NEW, Wake, add, count_filtered, emit_of, lose},
@@ -55,13 +55,10 @@ fn runs(context: &FEntryContext) {
         Owner::Streamed(cache) => cache,
         other => {
             let function = read(head + u64::from(config!(callback_function_offset))).unwrap_or(0);
-            let is_work_of_module =
-                || is_rcu_work(function) && followed::is_module_text(kernel::rcu_work_function(head));
-            if followed::is_module_text(function) || is_work_of_module() {
-                ELSEWHERE
-            } else {
+            if !ends_in_module_text(function, || head) {
                 return count_filtered(Kind::CallbackRuns, &other);
             }
+            ELSEWHERE
         }
     };
     emit_of::<CallbackRuns>(cache, Kind::CallbackRuns, Wake::Later, |body| {

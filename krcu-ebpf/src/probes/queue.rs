@@ -199,10 +199,7 @@ fn queue_callback(context: *mut c_void) -> i32 {
 /// with the module, and the callback may free objects of the module's caches.
 #[inline(always)]
 fn queue_elsewhere(context: &FEntryContext, owner: &Owner) -> i32 {
-    let function = argument(context, 1);
-    let is_work_of_module =
-        || is_rcu_work(function) && followed::is_module_text(kernel::rcu_work_function(argument(context, 0)));
-    if followed::is_module_text(function) || is_work_of_module() {
+    if ends_in_module_text(argument(context, 1), || argument(context, 0)) {
         return stream_callback(context.as_ptr(), ELSEWHERE);
     }
     not_streamed(Kind::CallbackQueued, owner)
@@ -236,9 +233,16 @@ fn stream_rcu_work(head: u64, cache: u64, site: u32) -> i32 {
     0
 }
 
+/// Whether a callback is a module's function, or queues a work that is one. The head of the latter is in its `struct rcu_work`.
+#[inline(always)]
+pub fn ends_in_module_text(function: u64, head: impl FnOnce() -> u64) -> bool {
+    followed::is_module_text(function)
+        || is_rcu_work(function) && kernel::is_module_work(kernel::rcu_work_of(head()))
+}
+
 /// Whether this is the callback of `queue_rcu_work()`.
 #[inline(always)]
-pub fn is_rcu_work(function: u64) -> bool {
+fn is_rcu_work(function: u64) -> bool {
     let known = config!(rcu_work_function);
     known != 0 && function == known
 }

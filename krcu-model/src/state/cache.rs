@@ -157,9 +157,7 @@ impl Cache {
             let mut head_before: Option<ObjectAddress> = None;
             for (head, waiting) in ledger.waiting().filter(|(_, waiting)| waiting.life == self.life.id) {
                 oldest = Some(oldest.map_or(waiting.queued, |oldest| oldest.min(waiting.queued)));
-                *moment.stacks.entry(waiting.stack).or_default() += 1;
-                *moment.cpus.entry(waiting.cpu).or_default() += 1;
-                *moment.functions.entry(waiting.function).or_default() += 1;
+                moment.has(waiting);
                 // Heads at one place of their objects lie further apart than an object is long.
                 let size = u64::from(self.life.facts.object_size);
                 moment.shares_objects |= head_before.is_some_and(|before| head.0 - before.0 < size);

@@ -37,6 +37,19 @@ pub struct Queued {
     pub stack: StackId,
 }
 
+/// One more callback was queued: by `call_rcu()`, which has an account of its own, or as another kind of deferral.
+pub(crate) fn is_queued(
+    (callbacks, others): (&mut Queued, &mut Deferrals),
+    deferral: Option<Deferral>,
+    last: Mark,
+    stack: StackId,
+) {
+    match deferral {
+        None => *callbacks = Queued { ever: callbacks.ever + 1, last: Some(last), stack },
+        Some(deferral) => others.queued(deferral, Queued { ever: 1, last: Some(last), stack }),
+    }
+}
+
 /// A barrier function, and the address of what it is called for.
 pub(crate) type Of = (BarrierKind, u64);
 

@@ -6,6 +6,7 @@ use crate::{
     event::{Cpu, Time},
     state::{
         deferral::{Deferrals, Queued},
+        deferred::Waiting,
         freed_by::FreedBy,
         function::{FunctionId, Recent},
         stack::StackId,
@@ -128,4 +129,13 @@ pub struct Moment {
     pub past: Past,
     /// Normal grace periods that had ended by then.
     pub graces_ended: u64,
+}
+
+impl Moment {
+    /// Counts one more callback that waits, by its function, its stack and its CPU.
+    pub(crate) fn has(&mut self, waiting: &Waiting) {
+        *self.functions.entry(waiting.function).or_default() += 1;
+        *self.stacks.entry(waiting.stack).or_default() += 1;
+        *self.cpus.entry(waiting.cpu).or_default() += 1;
+    }
 }

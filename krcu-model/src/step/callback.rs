@@ -8,7 +8,7 @@ use crate::{
     state::{
         State,
         cache::{Born, Cache},
-        deferral::{Deferral, Queued},
+        deferral::{Deferral, is_queued},
         deferred::Waiting,
         id::{DestroyId, Freer, Mark},
         moment::Past,
@@ -209,10 +209,7 @@ impl State {
 impl Past {
     /// One more callback was queued.
     fn is_queued(&mut self, deferral: Option<Deferral>, queued: Mark, stack: StackId) {
-        match deferral {
-            None => self.callbacks = Queued { ever: self.callbacks.ever + 1, last: Some(queued), stack },
-            Some(deferral) => self.others.queued(deferral, Queued { ever: 1, last: Some(queued), stack }),
-        }
+        is_queued((&mut self.callbacks, &mut self.others), deferral, queued, stack);
     }
 }
 

@@ -5,7 +5,7 @@ use crate::{
     state::{
         State,
         cache::{Born, Cache},
-        deferral::{Deferral, Queued},
+        deferral::{Deferral, is_queued},
         deferred::Waiting,
         destroy::{Destroy, Foreign, OpenForeign},
         function::FunctionId,
@@ -34,11 +34,7 @@ impl State {
             self.modules.loaded.insert(module.clone(), Text::default());
         }
         let Some(text) = self.modules.loaded.get_mut(module) else { return };
-        let last = Some(queued);
-        match deferral {
-            None => text.callbacks = Queued { ever: text.callbacks.ever + 1, last, stack },
-            Some(deferral) => text.others.queued(deferral, Queued { ever: 1, last, stack }),
-        }
+        is_queued((&mut text.callbacks, &mut text.others), deferral, queued, stack);
         text.functions.queued(function, queued);
         text.homes.queued(waiting);
     }
@@ -152,9 +148,7 @@ impl State {
                 &mut counts.others_waiting
             };
             *of_kind += 1;
-            *left.functions.entry(waiting.function).or_default() += 1;
-            *left.stacks.entry(waiting.stack).or_default() += 1;
-            *left.cpus.entry(waiting.cpu).or_default() += 1;
+            left.has(waiting);
             oldest = Some(oldest.map_or(waiting.queued, |oldest: Mark| oldest.min(waiting.queued)));
         }
         for running in self.modules.running.values().filter(|running| is_its(running.function)) {

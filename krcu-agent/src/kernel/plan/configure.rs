@@ -87,7 +87,6 @@ fn flavours(facts: &Facts) -> Config {
     let layout = &facts.layout;
     let address = |name: &str| facts.addresses.get(name).copied().unwrap_or(0);
     Config {
-        rcu_tasks_address: address("rcu_tasks"),
         rcu_tasks_rude_address: address("rcu_tasks_rude"),
         rcu_tasks_trace_address: address("rcu_tasks_trace"),
         rcu_tasks_trace_srcu_address: address("rcu_tasks_trace_srcu_struct"),
