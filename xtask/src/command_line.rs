@@ -19,6 +19,7 @@ use crate::check::test::{self, Asked};
 use crate::check::traces;
 use crate::check::truth;
 use crate::check::truth::run::Extent;
+use crate::debian::built;
 use crate::debian::kernel::Series;
 use crate::debian::packaged;
 use crate::debian::unwaited;
@@ -71,6 +72,10 @@ enum Verb {
         /// the crates, and the scenarios of one kernel.
         #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "kernel", "names"])]
         quick: bool,
+        /// Instead, run the kernel's own tests under krcu, and krcu under the kernel's checkers, on kernels that are built
+        /// for it: an hour the first time.
+        #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "force", "list"])]
+        custom: bool,
         /// Check the reference again, even if nothing that the check depends on has changed.
         #[arg(long)]
         force: bool,
@@ -173,9 +178,23 @@ enum Verb {
     },
     /// Build a static tarball and a Debian package, in target/dist.
     Dist,
+    /// Build kernels that Debian has no package of.
+    #[command(subcommand)]
+    Kernel(KernelVerb),
     /// Boot kernels in virtual machines.
     #[command(subcommand)]
     Vm(VmVerb),
+}
+
+#[derive(Subcommand)]
+enum KernelVerb {
+    /// Build kernels from Debian's sources into the cache, each once: ten minutes and more of a processor's time.
+    Build {
+        /// Series and purpose: -test has the kernel's own tests and the checks of RCU, -kasan the same with KASAN, -single
+        /// one processor and slub_kunit built in, -lazy RCU_LAZY.
+        #[arg(value_name = "SERIES-PURPOSE", default_values = ["6.12-test", "7.x-test", "6.12-kasan"])]
+        kernels: Vec<Series>,
+    },
 }
 
 #[derive(Subcommand)]
@@ -281,8 +300,8 @@ impl Arguments {
             Verb::Run { arguments } => run::run(&arguments),
             Verb::Demo => demo::run(),
             Verb::Test { list: true, .. } => done(test::list()),
-            Verb::Test { no_kernels, kernels_only, quick, force, kernel, names, list: false } => {
-                test::run(&Asked { no_kernels, kernels_only, quick, force, series: kernel, names })
+            Verb::Test { no_kernels, kernels_only, quick, custom, force, kernel, names, list: false } => {
+                test::run(&Asked { no_kernels, kernels_only, quick, custom, force, series: kernel, names })
             }
             Verb::Model { replay: Some(script), .. } => model::replay(&script),
             Verb::Model { deep, only, write, brief, replay: None } => {
@@ -307,6 +326,7 @@ impl Arguments {
             Verb::Dist => done(install::dist()),
             Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench::analyze::run(&events)),
             Verb::Traces => done(traces::run()),
+            Verb::Kernel(KernelVerb::Build { kernels }) => done(built::build(&kernels)),
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }
     }

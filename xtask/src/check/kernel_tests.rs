@@ -21,6 +21,7 @@ use crate::check::guest_script::{self, guest_script, seconds};
 use crate::check::judge::{self, Evidence};
 use crate::check::replay;
 use crate::check::retries::{self, MOST_REPEATS, Reason};
+use crate::check::scenarios::custom;
 use crate::check::scenarios::{Expectation, OWNERS, SERIES, Scenario};
 use crate::check::schedule::{Part, Place};
 use crate::check::screens;
@@ -110,7 +111,7 @@ pub(crate) fn parts<'a>(
     judged: &'a Mutex<Vec<Judged>>,
 ) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
-    for series in SERIES.into_iter().filter(|series| choice.has_series(series)) {
+    for series in SERIES.into_iter().chain(custom::SERIES).filter(|series| choice.has_series(series)) {
         let cases: Vec<Case> = scenarios
             .iter()
             .filter(|scenario| choice.has_name(scenario.name))

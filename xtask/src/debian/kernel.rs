@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache;
 use crate::debian::archive::{BOOKWORM, Family, TRIXIE, View};
+use crate::debian::built::{self, Purpose};
 use crate::debian::pinned;
 use crate::host;
 use crate::progress::{Job, say};
@@ -35,7 +36,7 @@ pub(crate) struct Series {
     flavour: Flavour,
 }
 
-/// For what Debian builds a kernel.
+/// For what a kernel is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Flavour {
     /// Virtual machines: the one that is meant where none is named.
@@ -44,10 +45,19 @@ enum Flavour {
     Generic,
     /// PREEMPT_RT.
     Rt,
+    /// Not by Debian: here, from Debian's sources.
+    Built(Purpose),
 }
 
 impl Flavour {
-    const ALL: [Self; 3] = [Self::Cloud, Self::Generic, Self::Rt];
+    /// Those that Debian builds.
+    const PACKAGED: [Self; 3] = [Self::Cloud, Self::Generic, Self::Rt];
+
+    /// The flavour of this name.
+    fn named(name: &str) -> Option<Self> {
+        let built = Purpose::ALL.map(Self::Built);
+        Self::PACKAGED.into_iter().chain(built).find(|flavour| flavour.name() == name)
+    }
 
     /// Its name here.
     const fn name(self) -> &'static str {
@@ -55,6 +65,7 @@ impl Flavour {
             Self::Cloud => "cloud",
             Self::Generic => "generic",
             Self::Rt => "rt",
+            Self::Built(purpose) => purpose.name(),
         }
     }
 
@@ -62,7 +73,7 @@ impl Flavour {
     fn ending(self, architecture: &str) -> String {
         match self {
             Self::Generic => format!("-{architecture}"),
-            Self::Cloud | Self::Rt => format!("-{}-{architecture}", self.name()),
+            Self::Cloud | Self::Rt | Self::Built(_) => format!("-{}-{architecture}", self.name()),
         }
     }
 
@@ -80,9 +91,10 @@ impl FromStr for Series {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let wrong = "a kernel is a series such as 6.1, 6.12 or 7.x, with -rt or -generic behind it for these flavours";
+        let wrong = "a kernel is a series such as 6.1, 6.12 or 7.x, with -rt or -generic behind it for these flavours of \
+                     Debian's, or -test, -kasan, -single or -lazy for a kernel that is built here";
         let (number, flavour) = text.split_once('-').unwrap_or((text, Flavour::Cloud.name()));
-        let flavour = Flavour::ALL.into_iter().find(|one| one.name() == flavour);
+        let flavour = Flavour::named(flavour);
         let digits = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
         match (number.split_once('.'), flavour) {
             (Some((major, minor)), Some(flavour)) if digits(major) && (minor == "x" || digits(minor)) => {
@@ -104,8 +116,13 @@ impl fmt::Display for Series {
 }
 
 impl Series {
+    /// Whether a kernel of it is built here.
+    pub(crate) fn is_built(&self) -> bool {
+        matches!(self.flavour, Flavour::Built(_))
+    }
+
     /// Whether a kernel version (`6.12.117+deb12`) belongs to this series.
-    fn holds(&self, version: &str) -> bool {
+    pub(crate) fn holds(&self, version: &str) -> bool {
         let stem = self.number.strip_suffix(".x").unwrap_or(&self.number);
         version.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'))
     }
@@ -122,6 +139,9 @@ pub(crate) struct Kernel {
     image: Vec<String>,
     /// Packages to build modules with, as `name=version`; empty when the archive's index has none.
     headers: Vec<String>,
+    /// The folder of a kernel that was built here: `image` and `headers` are in it.
+    #[serde(default)]
+    built: Option<PathBuf>,
 }
 
 impl Kernel {
@@ -131,6 +151,9 @@ impl Kernel {
     ///
     /// When neither the index nor an earlier answer has one.
     pub(crate) fn newest(series: &Series) -> Result<Self> {
+        if let Flavour::Built(purpose) = series.flavour {
+            return built::kernel(series, &series.number, purpose);
+        }
         let remembered = cache::folder("kernels")?.join(format!("{series}.json"));
         let known = fs::read(&remembered).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
         if let Some(known) = &known
@@ -154,6 +177,12 @@ impl Kernel {
         }
     }
 
+    /// A kernel that was built here, from the sources of a Debian release.
+    pub(crate) fn built(release: String, family: Family, folder: PathBuf) -> Self {
+        let family = family.name.to_owned();
+        Self { release, family, image: Vec::new(), headers: Vec::new(), built: Some(folder) }
+    }
+
     /// The Debian release that this kernel comes from.
     ///
     /// # Errors
@@ -172,6 +201,10 @@ impl Kernel {
     ///
     /// When it cannot be downloaded or unpacked.
     pub(crate) fn image(&self) -> Result<Image> {
+        if let Some(built) = &self.built {
+            let folder = built.join("image");
+            return Ok(Image { modules: folder.join("lib/modules").join(&self.release), folder });
+        }
         let folder = cache::folder("kernels")?.join(&self.release).join("image");
         let fresh = cache::fill_once(&folder, |partial| {
             View::open(self.family()?)?.unpack(&self.image, partial)?;
@@ -204,6 +237,9 @@ impl Kernel {
     ///
     /// When the archive has none for this kernel, or they cannot be downloaded.
     pub(crate) fn headers(&self) -> Result<PathBuf> {
+        if let Some(built) = &self.built {
+            return Ok(built.join("headers"));
+        }
         if self.headers.is_empty() && !pinned::knows(&self.release) {
             bail!(
                 "Debian's archive has no headers for {} any more, so no module can be built for it; \
@@ -276,7 +312,7 @@ fn resolve(series: &Series) -> Result<Kernel> {
             let release = format!("{version}{ending}");
             if let Some(image) = closure(&view, &format!("linux-image-{release}"), false)? {
                 let headers = closure(&view, &format!("linux-headers-{release}"), true)?.unwrap_or_default();
-                return Ok(Kernel { release, family: family.name.to_owned(), image, headers });
+                return Ok(Kernel { release, family: family.name.to_owned(), image, headers, built: None });
             }
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod bpftrace;
+pub(crate) mod built;
 pub(crate) mod intree;
 pub(crate) mod kernel;
 pub(crate) mod module;

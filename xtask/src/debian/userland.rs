@@ -55,7 +55,17 @@ impl Userland {
     ///
     /// When its packages cannot be downloaded or unpacked.
     pub(crate) fn open(family: Family, compiler: &str) -> Result<Self> {
-        let root = cache::folder("userlands")?.join(format!("{}-{compiler}", family.name));
+        Self::with(family, compiler, "", &[])
+    }
+
+    /// The same with more packages, under a name of its own.
+    ///
+    /// # Errors
+    ///
+    /// As [`Userland::open`].
+    pub(crate) fn with(family: Family, compiler: &str, name: &str, more: &[&str]) -> Result<Self> {
+        let dash = if name.is_empty() { "" } else { "-" };
+        let root = cache::folder("userlands")?.join(format!("{}-{compiler}{dash}{name}", family.name));
         let fresh = cache::fill_once(&root, |partial| {
             say(&format!("unpacking the compiler of Debian {} (about 100 MB, once)", family.name));
             for name in MERGED {
@@ -64,6 +74,7 @@ impl Userland {
             }
             let mut packages = PACKAGES.to_vec();
             packages.push(compiler);
+            packages.extend(more);
             View::open(family)?.unpack_with_dependencies(&packages, partial)?;
             finish(partial)
         })?;

@@ -7,6 +7,7 @@
 //! names the series that it holds for, and a scenario runs on those series only.
 
 pub(crate) mod agent;
+pub(crate) mod custom;
 pub(crate) mod live;
 pub(crate) mod terminal;
 
@@ -248,6 +249,7 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::agent;
+    use super::custom;
     use super::live;
     use super::terminal;
     use super::{SERIES, Scenario};
@@ -255,7 +257,8 @@ mod tests {
     use crate::host;
 
     fn all() -> impl Iterator<Item = &'static Scenario> {
-        agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS).chain(truth::scenarios())
+        let ordinary = agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS);
+        ordinary.chain(truth::scenarios()).chain(custom::SCENARIOS)
     }
 
     #[test]
@@ -279,7 +282,8 @@ mod tests {
             let distinct: BTreeSet<&str> = named.iter().copied().collect();
             assert_eq!(named.len(), distinct.len(), "{} expects two things of one kernel", scenario.name);
             for series in named {
-                assert!(SERIES.contains(&series), "{} names the unknown kernel {series}", scenario.name);
+                let is_known = SERIES.contains(&series) || custom::SERIES.contains(&series);
+                assert!(is_known, "{} names the unknown kernel {series}", scenario.name);
             }
         }
     }

@@ -60,7 +60,7 @@ pub(crate) const TOPICS: &[Topic] = &[
 const UNMET: &[&str] = &["module_late_unknown_strictly"];
 
 /// Scenarios that take a machine long. An ordinary run leaves them out and says so; `cargo xtask truth --all` runs them.
-const LONG: &[&str] = &["btrfs", "xfs"];
+pub(crate) const LONG: &[&str] = &["btrfs", "xfs"];
 
 /// Every scenario of the table.
 pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {

@@ -1,0 +1,173 @@
+//! Kernels that are built for a purpose from Debian's sources: with the kernel's own tests, with KASAN, for one processor.
+//!
+//! A kernel is `tinyconfig` and fragments of `xtask/kernels`, one laid upon the other. It is compiled by the compiler of the
+//! kernel's Debian release, entered by chroot, and kept in the cache by a digest of the source's version and the fragments. It
+//! takes twelve minutes of a processor's time and more. What is kept: the kernel to boot, its modules, `vmlinux` with its
+//! debug information, and what modules are built against.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use crate::cache;
+use crate::debian::archive::{Family, TRIXIE, View};
+use crate::debian::kernel::{Kernel, Series};
+use crate::debian::userland::Userland;
+use crate::digest;
+use crate::progress::{Job, say};
+
+/// Where the sources come from, and the compiler that is there.
+const FAMILY: Family = TRIXIE;
+const COMPILER: &str = "gcc-14";
+/// What the build of a kernel calls, besides what the build of a module does.
+const PACKAGES: [&str; 11] = [
+    "bc",
+    "bison",
+    "cpio",
+    "dwarves",
+    "flex",
+    "gzip",
+    "libssl-dev",
+    "m4",
+    "python3-minimal",
+    "tar",
+    "xz-utils",
+];
+
+/// What a kernel is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// The kernel's own tests as modules; lockdep and the checks of RCU are on, RCU_LAZY is off.
+    Test,
+    /// The same with KASAN.
+    Kasan,
+    /// The same for one processor, without HOTPLUG_CPU, and with `slub_kunit` built in.
+    Single,
+    /// The same with RCU_LAZY.
+    Lazy,
+}
+
+impl Purpose {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Test, Self::Kasan, Self::Single, Self::Lazy];
+
+    /// Its name, behind the version in the name of a series.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Kasan => "kasan",
+            Self::Single => "single",
+            Self::Lazy => "lazy",
+        }
+    }
+
+    /// The configuration: each fragment overrules those before it.
+    const fn fragments(self) -> [&'static str; 2] {
+        const BASE: &str = include_str!("../../kernels/test.config");
+        match self {
+            Self::Test => [BASE, ""],
+            Self::Kasan => [BASE, include_str!("../../kernels/kasan.config")],
+            Self::Single => [BASE, include_str!("../../kernels/single.config")],
+            Self::Lazy => [BASE, include_str!("../../kernels/lazy.config")],
+        }
+    }
+}
+
+/// Makes the configuration `$1/build/.config` from `tinyconfig` and `$1/fragment`, builds the kernel in `$1/source`, and puts
+/// what is kept below `$1/kept`. `$2` is the number of jobs, `$3` the compiler. The kernel's version is what it says itself.
+const BUILD: &str = include_str!("build_kernel.sh");
+
+/// Builds kernels, and says where each is.
+///
+/// # Errors
+///
+/// When a series is not one that is built here, and as [`kernel`].
+pub(crate) fn build(kernels: &[Series]) -> Result<()> {
+    if let Some(packaged) = kernels.iter().find(|series| !series.is_built()) {
+        bail!("{packaged} is a kernel of Debian's, which is not built: name a purpose, as in 6.12-test");
+    }
+    for series in kernels {
+        let kernel = Kernel::newest(series)?;
+        say(&format!("{series} is {}: {}", kernel.release, kernel.image()?.vmlinuz()?.display()));
+    }
+    Ok(())
+}
+
+/// The kernel of a series for this purpose, built when it is not there yet.
+///
+/// # Errors
+///
+/// When its source cannot be had, an option of a fragment does not come out as it is written, or the compiler objects.
+pub(crate) fn kernel(series: &Series, number: &str, purpose: Purpose) -> Result<Kernel> {
+    let view = View::open(FAMILY)?;
+    let (package, version) = source(&view, series, number)?;
+    let fragments = purpose.fragments();
+    let mut recipe = format!("{package} {version} {COMPILER}\n{BUILD}");
+    for fragment in fragments {
+        recipe.push_str(fragment);
+    }
+    let key = digest::of_text(&recipe)?;
+    let folder = cache::folder("built")?.join(format!("{number}-{}-{key}", purpose.name()));
+    let fresh = cache::fill_once(&folder, |partial| {
+        let work = partial.join("work");
+        cache::create_folder(&work)?;
+        view.unpack(&[format!("{package}={version}")], &work)?;
+        cache::write_file(&work.join("fragment"), fragments.concat().as_bytes())?;
+        cache::write_file(&work.join("build.sh"), BUILD.as_bytes())?;
+        let userland = Userland::with(FAMILY, COMPILER, "kernel", &PACKAGES)?;
+        let jobs = thread::available_parallelism().map_or(1, usize::from).to_string();
+        Job {
+            what: &format!("building {series} from {package} {version} (ten minutes and more, once)"),
+            advice: "the messages above are those of the kernel's build, which runs in a chroot: it needs root or sudo, in a \
+                     container the right to mount, and 5 GB of disk",
+        }
+        .run(
+            userland
+                .command(&cache::root()?)
+                .args(["sh"])
+                .arg(work.join("build.sh"))
+                .arg(&work)
+                .args([&jobs, COMPILER, purpose.name()]),
+        )?;
+        for name in ["image", "headers"] {
+            fs::rename(work.join("kept").join(name), partial.join(name))
+                .with_context(|| format!("keeping the {name} of a kernel"))?;
+        }
+        fs::remove_dir_all(&work).context("removing what building a kernel left")
+    })?;
+    let release = release_in(&folder)?;
+    if fresh {
+        say(&format!("kernel {release} is in {}", folder.display()));
+    }
+    Ok(Kernel::built(release, FAMILY, folder))
+}
+
+/// The package with the source of a series, and its newest version: of `7.x`, that of the newest kernel of 7.
+fn source(view: &View, series: &Series, number: &str) -> Result<(String, String)> {
+    let stem = "linux-source-";
+    let mut names: Vec<String> = view
+        .names(stem)?
+        .into_iter()
+        .filter(|name| series.holds(&format!("{}.", &name[stem.len()..])))
+        .collect();
+    names.sort_by_key(|name| {
+        name[stem.len()..].split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>()
+    });
+    for name in names.iter().rev() {
+        if let Some(version) = view.versions(name)?.into_iter().next() {
+            return Ok((name.clone(), version));
+        }
+    }
+    bail!("Debian {} has no package {stem}* of series {number}", FAMILY.name)
+}
+
+/// The release of the kernel that a folder holds.
+fn release_in(folder: &Path) -> Result<String> {
+    let modules = folder.join("image/lib/modules");
+    let entry = fs::read_dir(&modules).with_context(|| format!("reading {}", modules.display()))?.next();
+    let entry =
+        entry.ok_or_else(|| anyhow!("{} is empty", modules.display()))?.context("reading a folder")?;
+    Ok(entry.file_name().to_string_lossy().into_owned())
+}
