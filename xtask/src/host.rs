@@ -6,7 +6,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
+use nix::sys::statvfs::statvfs;
 
 use crate::progress::output_of;
 
@@ -54,6 +55,26 @@ pub(crate) fn repository() -> PathBuf {
     let manifest = env::var_os("CARGO_MANIFEST_DIR")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from);
     manifest.parent().map_or_else(|| manifest.clone(), Path::to_path_buf)
+}
+
+/// Fails when a folder's disk has too little room: a compiler that meets a full disk says so in many ways, few of them plain.
+///
+/// # Errors
+///
+/// With the folder, what is needed and what is free.
+pub(crate) fn need_room(folder: &Path, gib: u64, advice: &str) -> Result<()> {
+    let Some(there) = folder.ancestors().find(|above| above.exists()) else { return Ok(()) };
+    let disk = statvfs(there).with_context(|| format!("asking how much room {} has", there.display()))?;
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    if free < gib << 30 {
+        bail!(
+            "{} has {:.1} GiB of room, and {gib} GiB are needed: {advice}",
+            there.display(),
+            // A figure for people: what the conversion loses is below what is shown.
+            free as f64 / f64::from(1 << 30)
+        );
+    }
+    Ok(())
 }
 
 /// Cargo's target folder of the workspace.
