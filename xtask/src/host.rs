@@ -38,6 +38,9 @@ pub(crate) fn as_root(program: &str) -> Command {
     command
 }
 
+/// The room that a build needs which changes little.
+const LEAST_ROOM_GIB: u64 = 3;
+
 /// Where a program is, looked for in PATH and in the folders that only root's PATH has.
 pub(crate) fn find_program(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -57,13 +60,19 @@ pub(crate) fn repository() -> PathBuf {
     manifest.parent().map_or_else(|| manifest.clone(), Path::to_path_buf)
 }
 
-/// Fails when a folder's disk has too little room: a compiler that meets a full disk says so in many ways, few of them plain.
+/// Fails when the disk of a folder has too little room for what is missing until the folder has this size. A compiler that meets
+/// a full disk says so in many ways, few of them plain.
 ///
 /// # Errors
 ///
 /// With the folder, what is needed and what is free.
-pub(crate) fn need_room(folder: &Path, gib: u64, advice: &str) -> Result<()> {
+pub(crate) fn need_room(folder: &Path, filled_gib: u64, advice: &str) -> Result<()> {
     let Some(there) = folder.ancestors().find(|above| above.exists()) else { return Ok(()) };
+    let filled =
+        if folder.exists() { output_of(Command::new("du").arg("-sBG").arg(folder))? } else { String::new() };
+    let has = filled.split('G').next().and_then(|gib| gib.parse().ok()).unwrap_or(0);
+    // What is built anew stands beside what it replaces.
+    let gib = filled_gib.saturating_sub(has).max(LEAST_ROOM_GIB);
     let disk = statvfs(there).with_context(|| format!("asking how much room {} has", there.display()))?;
     let free = disk.blocks_available().saturating_mul(disk.fragment_size());
     if free < gib << 30 {

@@ -38,6 +38,8 @@ const CRATES: &str = "tests of the crates";
 const PACKAGE: &str = "package";
 /// The crates that others may use.
 const PUBLISHED: [&str; 4] = ["krcu-common", "krcu-model", "krcu-reference", "krcu-trace"];
+/// The size of a target folder in which everything is built once.
+const TARGET_GIB: u64 = 12;
 /// The kernel of `--quick`.
 const QUICK: &str = "6.12";
 
@@ -181,6 +183,13 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
     let parts = asked.parts()?;
     let tally = Tally::default();
     let (judged, formatted) = (Mutex::default(), Mutex::default());
+    if parts.crates.is_some() {
+        host::need_room(
+            &host::target_folder(),
+            TARGET_GIB,
+            "free some, or set CARGO_TARGET_DIR to a folder elsewhere",
+        )?;
+    }
     if parts.need_programs() {
         setup::ensure_packages()?;
         thread::scope(|scope| {
