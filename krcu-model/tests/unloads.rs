@@ -17,11 +17,13 @@ const ELSEWHERE: CacheAddress = CacheAddress(0);
 const OTHER: u32 = 30;
 const EXITS: u32 = 1;
 const THEIRS: u32 = 2;
+const INIT: u32 = 3;
 
 fn begun() -> Run {
     Run::live()
         .site(EXITS, &["rcu_barrier+0x5/0x150", "mine_exit+0x10/0x20 [mine]"])
         .site(THEIRS, &["rcu_barrier+0x5/0x150", "theirs_exit+0x10/0x20 [theirs]"])
+        .site(INIT, &["rcu_barrier+0x5/0x150", "mine_init+0x10/0x20 [mine]", "do_one_initcall+0x58/0x300"])
         .then(EXIT, What::ModuleLoaded { name: "mine".to_owned() })
         .then(
             EXIT,
@@ -83,6 +85,8 @@ fn a_module_must_wait_for_its_callbacks_wherever_their_heads_lie() {
         assert_eq!(said(all_ran().barrier_from(OTHER, Rcu, THEIRS)), (Unordered, Some(0), vec![]));
         let helper = all_ran().barrier_from(OTHER, Rcu, EXITS);
         assert_eq!(said(helper), (Inconclusive, Some(0), vec![Reason::HelperUnawaited]));
+        let of_init = all_ran().barrier_from(OTHER, Rcu, INIT);
+        assert_eq!(said(of_init), (Clean, Some(0), vec![]));
         let unknown = all_ran().barrier_from(OTHER, Rcu, 0);
         assert_eq!(said(unknown), (Inconclusive, Some(0), vec![Reason::BarrierCallerUnknown]));
         // One that was queued after the barrier is not covered by it.

@@ -150,6 +150,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[quiet(ALL, NOTHING)],
     ),
     going(
+        "module_barrier_of_its_init",
+        "Its init queues and then calls rcu_barrier(). No exit begins before the init has returned (MODULE_STATE_LIVE), so what \
+         another task than the unloading one called is an order.",
+        "insmod /modules/krcu_kcall.ko early=1 barrier=4; rmmod krcu_kcall",
+        &[quiet(ALL, NOTHING)],
+    ),
+    going(
         "module_barrier_by_tasks",
         "rcu_barrier_tasks() is that for call_rcu_tasks().",
         "insmod /modules/krcu_kcall.ko way=tasks barrier=1; rmmod krcu_kcall",
