@@ -80,9 +80,10 @@ impl State {
         });
     }
 
-    /// What is known of the callbacks of a module that goes; none if it has never queued any.
+    /// What is known of the callbacks of a module that goes; none if it is not known to have queued any.
     fn unload(&self, at: Mark, task: Task, name: &str) -> Option<Unload> {
-        let text = self.modules.loaded.get(name).filter(|text| text.ever() > 0)?.clone();
+        let text =
+            self.modules.loaded.get(name).filter(|text| text.ever() > 0 || text.may_have_older)?.clone();
         let left = self.left_of(name);
         let own = self.rcu_barriers.of(task).into_iter();
         let barrier = own.chain(self.rcu_barriers.others().init_of(name)).max_by_key(|barrier| barrier.until);
