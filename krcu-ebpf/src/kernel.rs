@@ -7,7 +7,10 @@ use core::{arch::asm, cell::UnsafeCell, ffi::c_void};
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop};
 use krcu_common::{
-    config::{Config, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK},
+    config::{
+        Config, PLAIN_BYTES_MARK, PLAIN_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, SLAB_BY_TYPE,
+        WORDS_TYPE_MARK,
+    },
     wire::NAME_BYTES,
 };
 
@@ -96,6 +99,23 @@ fn patched<const MARK: u32>() -> u64 {
     number
 }
 
+/// Adds a number of [`CONFIG`], by one instruction.
+#[inline(always)]
+fn plus_patched<const MARK: u32>(mut number: u64) -> u64 {
+    // SAFETY: arithmetic.
+    unsafe {
+        asm!("{number} += {mark}", number = inout(reg) number, mark = const MARK, options(pure, nomem, nostack))
+    };
+    number
+}
+
+/// Whether a callback is surely a function of the kernel's own and no callback of `queue_rcu_work()`. Most are, and
+/// this is the shortest question that tells.
+#[inline(always)]
+pub fn is_plain(function: u64) -> bool {
+    plus_patched::<PLAIN_MARK>(function) < patched::<PLAIN_BYTES_MARK>()
+}
+
 /// Reads the word at a kernel address that is a multiple of 8. If the kernel lets a program treat an address
 /// as that of a structure, this takes one instruction; otherwise the helper does it, in some 90.
 ///
@@ -108,6 +128,15 @@ fn word(address: u64) -> u64 {
         return read(address).unwrap_or(0);
     }
     word_as(words_type, address)
+}
+
+/// The same by one instruction, or not at all.
+#[inline(always)]
+pub fn word_at_once(address: u64) -> Option<u64> {
+    match patched::<WORDS_TYPE_MARK>() {
+        0 => None,
+        words_type => Some(word_as(words_type, address)),
+    }
 }
 
 /// The way of [`word`] with one instruction.
@@ -386,7 +415,7 @@ pub fn rcu_work_of(head: u64) -> u64 {
 }
 
 /// Whether the function of a work is a module's.
-#[inline(always)]
+#[inline(never)]
 pub fn is_module_work(work: u64) -> bool {
     is_module_text(work_function(work))
 }
