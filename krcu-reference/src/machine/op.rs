@@ -109,6 +109,10 @@ pub enum Op {
     FlushWorks,
     /// Waits until no monitor is freeing what it found ready.
     AwaitMonitors,
+    /// Waits until the shrinker is not freeing what it found ready. No kernel does so.
+    AwaitShrinker,
+    /// Arms the monitor of every CPU that has something queued, where it was cancelled. No kernel does so.
+    Rearm,
     /// A step of the document, one CPU at a time: passes every bulk page that is on a list, and every object
     /// of the fallback list, to `call_rcu()`.
     PassPagesToCallRcu {
@@ -162,6 +166,8 @@ impl Op {
             Op::Drain => ("the wait for monitors and batches", Promise::BarrierCovers),
             Op::FlushWorks => ("the wait for batches", Promise::BarrierCovers),
             Op::AwaitMonitors => ("the wait for monitors", Promise::BarrierCovers),
+            Op::AwaitShrinker => ("the wait for the shrinker", Promise::BarrierCovers),
+            Op::Rearm => ("arming the monitors again", Promise::DeferredFreeComes),
             Op::PassPagesToCallRcu { .. } => ("passing the pages to call_rcu()", Promise::BarrierCovers),
             Op::CpusReadLock => ("holding CPU hotplug off", Promise::BarrierCovers),
             Op::FlushSheaves(_) => ("flushing the sheaves", Promise::BarrierCovers),
