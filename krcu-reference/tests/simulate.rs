@@ -174,12 +174,7 @@ fn upstream_waits_a_grace_period_a_worker_and_the_frees_of_everybody() {
     assert_eq!(outcome.rows[0].kept_bytes, 0);
     assert_eq!(outcome.rows[0].api_changes, "none");
     // The other rows of this generation cost the same here.
-    for name in [
-        "upstream (6.12, the shrinker runs)",
-        "upstream (6.12, the shrinker is awaited)",
-        "upstream (6.12, beside a cache that stays)",
-        "upstream (6.12, monitors armed again)",
-    ] {
+    for name in ["upstream (6.12, the shrinker runs)", "upstream (6.12, beside a cache that stays)"] {
         assert_eq!(cost(&run(name, &own_and_others(3, 5))), expected, "{name}");
     }
 }

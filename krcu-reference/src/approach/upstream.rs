@@ -60,9 +60,7 @@ pub(super) fn rows() -> Vec<Box<dyn Approach>> {
         Merged::In612,
         Merged::In612TypeSafe,
         Merged::In612Shrinker,
-        Merged::In612ShrinkerAwaited,
         Merged::In612Neighbour,
-        Merged::In612NeighbourRearmed,
         Merged::In618,
         Merged::In619,
         Merged::In7,
@@ -70,6 +68,13 @@ pub(super) fn rows() -> Vec<Box<dyn Approach>> {
     ]
     .map(|merged| Box::new(Upstream(merged)) as _)
     .into()
+}
+
+/// The barrier of 6.12 with a change against each window.
+pub(super) fn mended() -> Vec<Box<dyn Approach>> {
+    [Merged::In612ShrinkerAwaited, Merged::In612NeighbourRearmed]
+        .map(|merged| Box::new(Upstream(merged)) as _)
+        .into()
 }
 
 impl Upstream {

@@ -151,9 +151,6 @@ fn of_row(place: usize) -> Vec<Mutant> {
 /// The promise that an op keeps at this place; `None` if the row is not about this op.
 fn names_fault(row: &dyn Approach, op: Op, before: &[Op], usual: Promise) -> Option<Promise> {
     let comes_after = |is: fn(&Op) -> bool| before.iter().any(is);
-    if row.has_shrinker() {
-        return (op == Op::AwaitShrinker).then_some(usual);
-    }
     let has_looked = comes_after(|op| matches!(op, Op::Look(..)));
     if comes_after(|op| matches!(op, Op::ShutdownFlush(_))) {
         // The shutdown flushes and waits once more, for objects that are queued after the barrier. A module

@@ -166,8 +166,6 @@ impl Op {
             Op::Drain => ("the wait for monitors and batches", Promise::BarrierCovers),
             Op::FlushWorks => ("the wait for batches", Promise::BarrierCovers),
             Op::AwaitMonitors => ("the wait for monitors", Promise::BarrierCovers),
-            Op::AwaitShrinker => ("the wait for the shrinker", Promise::BarrierCovers),
-            Op::Rearm => ("arming the monitors again", Promise::DeferredFreeComes),
             Op::PassPagesToCallRcu { .. } => ("passing the pages to call_rcu()", Promise::BarrierCovers),
             Op::CpusReadLock => ("holding CPU hotplug off", Promise::BarrierCovers),
             Op::FlushSheaves(_) => ("flushing the sheaves", Promise::BarrierCovers),
