@@ -46,6 +46,10 @@ pub struct FlatVerdict {
     /// Of the objects in `queued_by_kfree_rcu`, those whose free had begun and not returned; absent where there is none.
     #[serde(default, skip_serializing_if = "is_none")]
     pub being_freed: u64,
+    /// Of the objects in `queued_by_kfree_rcu`, those that the barrier inside the destroy covers and did not wait for; absent
+    /// where there is none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub missed_by_barrier: u64,
     /// Objects whose callback of `call_rcu()` had not run when the destroy looked; absent if that is not
     /// known.
     pub queued_by_call_rcu: Option<u64>,
@@ -191,6 +195,7 @@ impl From<Verdict> for FlatVerdict {
             destroyed_at_ns: destroyed.at_ns,
             queued_by_kfree_rcu: decision.left.frees,
             being_freed: decision.left.being_freed,
+            missed_by_barrier: decision.left.missed_by_barrier,
             queued_by_call_rcu: decision.left.callbacks,
             queued_by_others: decision.left.others,
             callbacks: deferred.callbacks,

@@ -114,6 +114,44 @@ fn what_was_being_freed_was_not_queued_after_the_destroy_began() {
 }
 
 #[test]
+fn a_destroy_that_the_barrier_failed_names_the_barrier_and_not_the_module() {
+    let queued = |task: u32, object: &str| format!("{task}@0 queued object={object} cache=0x1000 site=1\n");
+    let destroyed = |queued_inside: &str, left: u32| {
+        format!(
+            "{LOADED}{}40@1 freed object=0x40 cache=0x1000 path=bulk\n\
+             10@0 destroy_begin cache=0x1000 name=\"mine\" object_size=64 refcount=1 comm=\"rmmod\"\n\
+             10@0 barrier_begin barrier=kvfree\n10@0 barrier_end barrier=kvfree\n{queued_inside}\
+             10@0 shutdown_begin cache=0x1000\n10@0 shutdown_end empty=no objects={left} listed={left}\n\
+             40@1 batch_freed path=bulk\n",
+            queued(10, "0x40")
+        )
+    };
+    let verdict = one(VerdictKind::Pending, &destroyed("", 1));
+    assert_eq!((verdict.queued_by_kfree_rcu, verdict.missed_by_barrier), (1, 1));
+    assert_eq!(
+        words::ordering(&verdict).unwrap(),
+        "the kernel's barrier is broken: the one inside the destroy covers 1 of these and returned before their free was over"
+    );
+    assert_eq!(
+        verdict.advice,
+        "the kernel's barrier failed here, not this exit path: report the barrier-early of this cache, with what --events writes of the run"
+    );
+    let early = one(VerdictKind::BarrierEarly, &destroyed("", 1));
+    assert_eq!(words::clause(&early), "a barrier returned with 1 object that it covers still being freed");
+    assert_eq!(
+        early.notes,
+        [
+            "a barrier returned after 1000000 ns without the free of 1 object that had been queued before it: task 40 was in a call that frees 1 of them, which returned 3000000 ns after the barrier"
+        ]
+    );
+    // Another task queues one more while the destroy waits.
+    let both = one(VerdictKind::Pending, &destroyed(&queued(30, "0x80"), 2));
+    assert_eq!((both.queued_by_kfree_rcu, both.missed_by_barrier), (2, 1));
+    assert!(both.advice.contains("the kernel's barrier failed here"), "{}", both.advice);
+    assert!(both.advice.contains("stop whatever calls kfree_rcu()"), "{}", both.advice);
+}
+
+#[test]
 fn of_two_stages_the_barrier_that_stands_is_named() {
     use VerdictKind::{Pending, Unordered};
     // The callback queues again while the barrier waits for it.

@@ -2,7 +2,8 @@
 
 use krcu_common::Flavour;
 use krcu_model::{
-    event::LossReason,
+    event::{LossReason, Task},
+    promise::BeingFreed,
     verdict::{Note, OfLeft, Unseen},
 };
 use krcu_report::words::note;
@@ -15,7 +16,7 @@ fn a_note_is_one_sentence_with_its_numbers() {
         programs: programs.iter().map(|program| (*program).to_owned()).collect(),
     };
     let text = |word: &str| word.to_owned();
-    let notes: [(Note, &str); 17] = [
+    let notes: [(Note, &str); 18] = [
         (Note::Merged(1), "the cache is merged with another and stays for it; this dropped a reference"),
         (Note::Merged(2), "the cache is merged with others and stays for 2 users; this dropped a reference"),
         (
@@ -69,8 +70,16 @@ fn a_note_is_one_sentence_with_its_numbers() {
             "3 of what it waited for lay in sheaves of the CPUs, which are freed when they are full or flushed, and not before: normal where a kernel has sheaves, and no leak",
         ),
         (
-            Note::BarrierEarly { objects: 1, took_ns: 9 },
+            Note::BarrierEarly { objects: 1, took_ns: 9, being_freed: None },
             "a barrier returned after 9 ns without the free of 1 object that had been queued before it",
+        ),
+        (
+            Note::BarrierEarly {
+                objects: 5,
+                took_ns: 9,
+                being_freed: Some(BeingFreed { objects: 4, task: Task(40), ended_after_ns: 7 }),
+            },
+            "a barrier returned after 9 ns without the free of 5 objects that had been queued before it: task 40 was in a call that frees 4 of them, which returned 7 ns after the barrier",
         ),
         (
             Note::FreedEarly { objects: 2, after_ns: 9 },

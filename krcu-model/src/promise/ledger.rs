@@ -8,8 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     event::{CacheAddress, ObjectAddress, Task},
-    promise::Violation,
-    state::{deferred::Waiting, id::Mark, stack::StackId},
+    promise::{BeingFreed, Violation},
+    state::{
+        deferred::Waiting,
+        id::{Freer, Mark},
+        stack::StackId,
+    },
 };
 
 /// An object that was allocated and has not been queued or freed.
@@ -61,6 +65,9 @@ pub struct Ledger {
     pub ends: BTreeMap<CacheAddress, End>,
     /// The promises that were broken.
     pub violations: Vec<Violation>,
+    /// Barriers that returned while somebody was freeing an array of what they cover. Each is a broken promise once the
+    /// freeing call is seen to return.
+    pub suspicions: Vec<(Freer, Violation)>,
 }
 
 impl Ledger {
@@ -145,6 +152,24 @@ impl Ledger {
         &self.violations
     }
 
+    /// Suspects a barrier of not having waited for the call that this one is in. A call is held against one barrier.
+    pub(crate) fn suspect(&mut self, freer: Freer, found: Violation) {
+        let is_same = |(by, known): &(Freer, Violation)| *by == freer && known.cache == found.cache;
+        if !self.suspicions.iter().any(is_same) {
+            self.suspicions.push((freer, found));
+        }
+    }
+
+    /// The call that frees an array returns: no barrier that has returned before has waited for it.
+    pub(crate) fn call_ends(&mut self, freer: Freer, at: Mark) {
+        let of_call = self.suspicions.extract_if(.., |(by, _)| *by == freer);
+        for (_, found) in of_call.collect::<Vec<_>>() {
+            let (objects, ended_after_ns) = (found.objects, at.time.since(found.at));
+            let being_freed = Some(BeingFreed { objects, task: freer.task(), ended_after_ns });
+            self.broken(Violation { being_freed, ..found });
+        }
+    }
+
     /// Notes a broken promise, or adds to one that is noted already.
     pub(crate) fn broken(&mut self, found: Violation) {
         let same = |known: &&mut Violation| known.promise == found.promise && known.cache == found.cache;
@@ -152,6 +177,12 @@ impl Ledger {
             Some(known) => {
                 known.objects += found.objects;
                 known.oldest = known.oldest.min(found.oldest);
+                known.being_freed = match (known.being_freed, found.being_freed) {
+                    (Some(known), Some(found)) => {
+                        Some(BeingFreed { objects: known.objects + found.objects, ..known })
+                    }
+                    (known, found) => known.or(found),
+                };
             }
             None => self.violations.push(found),
         }

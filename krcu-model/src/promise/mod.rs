@@ -6,6 +6,10 @@
 //! For the question whether a race exists, an object counts as covered if its call began before the barrier.
 //! An accusation of the kernel needs a proof that the call had returned: an event that says so, or program
 //! order, if the same task queued the object and called the barrier.
+//!
+//! What is being freed as a barrier returns is held against it as well, if the call that frees it is seen to
+//! return later: a barrier that waits for such a call returns after it. Which of the objects of the call were
+//! free by then is not seen.
 
 pub(crate) mod doubles;
 pub mod ledger;
@@ -169,6 +173,19 @@ pub struct Violation {
     pub objects: u64,
     /// When the oldest of them was queued.
     pub oldest: Time,
+    /// Of these objects, those that were being freed when a barrier returned.
+    pub being_freed: Option<BeingFreed>,
+}
+
+/// Objects that a call was freeing when a barrier returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BeingFreed {
+    /// How many. Some of them may have been free by then.
+    pub objects: u64,
+    /// The task that was in the call.
+    pub task: Task,
+    /// From the return of the barrier to the return of the call, in nanoseconds.
+    pub ended_after_ns: u64,
 }
 
 impl Gap {

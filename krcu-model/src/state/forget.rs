@@ -69,6 +69,8 @@ impl State {
             !is_over
         });
         self.outstanding -= given_up;
+        let alive: BTreeSet<CacheId> = self.caches.values().map(|cache| cache.life.id).collect();
+        self.ledger.suspicions.retain(|(_, found)| found.cache.is_some_and(|life| alive.contains(&life)));
         if !self.tells_all() {
             // Only events that no probe sees need the progress of a cache's end.
             self.ledger.ends.retain(|address, _| self.caches.contains_key(address));

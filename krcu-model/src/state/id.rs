@@ -34,4 +34,10 @@ impl Freer {
     pub fn of(task: Task, cpu: Cpu) -> Freer {
         Freer { task, idle_cpu: (task == Task(0)).then_some(cpu) }
     }
+
+    /// The task.
+    #[must_use]
+    pub fn task(self) -> Task {
+        self.task
+    }
 }

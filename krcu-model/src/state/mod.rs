@@ -176,7 +176,11 @@ impl State {
     pub fn is_unsettled(&self) -> bool {
         let is_running = |destroy: &Destroy| destroy.look.is_some() || destroy.life.facts.refcount == 1;
         let is_orphan = |waiting: &Waiting| waiting.late_for.is_some();
+        let is_open = |(_, suspicion): &(Freer, Violation)| {
+            !self.gaps.iter().any(|gap| gap.may_explain(suspicion.address, false, suspicion.oldest))
+        };
         if self.open_destroys.values().filter_map(|id| self.destroy(*id)).any(is_running)
+            || self.ledger.suspicions.iter().any(is_open)
             || !self.orphans.is_empty()
             || self.ledger.waiting().any(|(_, waiting)| is_orphan(waiting))
         {

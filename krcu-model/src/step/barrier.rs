@@ -1,6 +1,6 @@
 //! Barriers: how far each reaches when it returns, and whether it returned too early.
 
-use krcu_common::BarrierKind;
+use krcu_common::{BarrierKind, FreePath};
 
 use crate::{
     event::{Blind, CacheAddress, ObjectAddress, Task},
@@ -116,6 +116,7 @@ impl State {
                 }
             }
         }
+        self.suspect_barrier(end, task, ended.begin, address);
         self.check_barrier(end, task, &ended, address);
     }
 
@@ -138,6 +139,31 @@ impl State {
             && destroy.look.is_some_and(|look| reach > look.position)
         {
             destroy.coverage.sheaves = destroy.coverage.sheaves.max(reach);
+        }
+    }
+
+    /// `barrier_covers`: a call that frees what a barrier surely covers must not be running when the barrier returns. Only of
+    /// a call that frees an array are both ends told. `begin` is the entry of the barrier, `task` its caller.
+    ///
+    /// A barrier that waits for a call returns after it, and the probe of the call's return runs before that. So the order of
+    /// the two ends proves that it did not wait, however short the time between.
+    pub(super) fn suspect_barrier(&mut self, end: Mark, task: Task, begin: Mark, only: Option<CacheAddress>) {
+        if self.freeing.is_empty() || self.watch.blind.contains(&Blind::Frees) {
+            return;
+        }
+        let mut missed = Vec::new();
+        for ((freer, path), run) in self.freeing.runs() {
+            // In its own barrier a task queues nothing, but an interrupt may on top of it.
+            let covered = run.queued.filter(|(by, _, last)| *by == task && promise::covers(begin, *last));
+            let Some((_, oldest, _)) = covered.filter(|_| path == FreePath::Bulk) else { continue };
+            if only.is_none_or(|cache| cache == run.cache) {
+                missed.push((freer, run.cache, run.objects, oldest));
+            }
+        }
+        for (freer, address, objects, oldest) in missed {
+            let found = self.violation(Promise::BarrierCovers, Some(address), end);
+            let (begin, oldest) = (begin.time, oldest.time);
+            self.ledger.suspect(freer, Violation { begin, objects, oldest, ..found });
         }
     }
 

@@ -179,6 +179,9 @@ impl State {
         if let Some(module) = self.stack(stack).exit_of().map(str::to_owned) {
             self.destroys_in_exit_of(id, &module);
         }
+        if flushed_every_cpu {
+            self.suspect_barrier(look, task, begin, None);
+        }
     }
 
     pub(super) fn shutdown_end(&mut self, end: Mark, task: Task, shutdown: Option<Shutdown>) {
@@ -233,8 +236,10 @@ impl State {
             self.ledger.handed_over.retain(|_, allocation| allocation.cache != address);
         }
         let Some(cache) = self.caches.remove(&address) else { return };
-        // A call that is still freeing must not count for the next cache at this address.
+        // A call that is still freeing must not count for the next cache at this address. Since the look found every slab
+        // empty, the objects of the call may have been free when a barrier returned before it.
         self.freeing.forget(address);
+        self.ledger.suspicions.retain(|(_, found)| found.cache != Some(cache.life.id));
         // If several destroys overlap, the one that looks at the slabs is the one that destroys.
         let last =
             || self.destroys().rfind(|destroy| destroy.life.id == cache.life.id).map(|destroy| destroy.id);

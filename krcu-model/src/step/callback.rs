@@ -131,7 +131,7 @@ impl State {
         if let Some(cache) = self.caches.get_mut(&waiting.cache).filter(|cache| cache.life.id == waiting.life)
         {
             *cache.running(waiting.deferral) += 1;
-            self.freeing.begin((freer, FreePath::Callback), waiting.cache);
+            self.freeing.begin((freer, FreePath::Callback), waiting.cache, None);
         }
     }
 
@@ -188,7 +188,7 @@ impl State {
         cache.past.freed_by.count(FreePath::Callback);
         cache.past.last_freed = Some(at.time);
         let (looked, id) = (cache.looked, cache.life.id);
-        self.freeing.begin((freer, FreePath::Callback), address);
+        self.freeing.begin((freer, FreePath::Callback), address, None);
         if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id)) {
             destroy.late.free(at.time);
             destroy.late.unknown_callbacks += 1;

@@ -107,7 +107,7 @@ impl State {
         if !self.ledger.returned.is_empty() {
             self.ledger.returned.remove(&object);
         }
-        self.freeing.begin((freer, path), address);
+        self.freeing.begin((freer, path), address, queued.as_ref());
         if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id)) {
             destroy.late.free(mark.time);
             destroy.late.unknown_frees += u64::from(queued.is_none());
@@ -129,16 +129,19 @@ impl State {
         }
     }
 
-    pub(super) fn batch_freed(&mut self, freer: Freer, path: FreePath) {
+    pub(super) fn batch_freed(&mut self, at: Mark, freer: Freer, path: FreePath) {
         let callback = (path == FreePath::Callback).then(|| self.modules.running.remove(&freer)).flatten();
-        for (address, count) in self.freeing.end((freer, path)) {
-            if let Some(cache) = self.caches.get_mut(&address) {
+        for run in self.freeing.end((freer, path)) {
+            if let Some(cache) = self.caches.get_mut(&run.cache) {
                 let running = match path {
                     FreePath::Callback => cache.running(callback.and_then(|callback| callback.deferral)),
                     FreePath::Bulk | FreePath::Single | FreePath::Sheaf => &mut cache.being_freed,
                 };
-                *running = running.saturating_sub(count);
+                *running = running.saturating_sub(run.objects);
             }
+        }
+        if path == FreePath::Bulk && !self.ledger.suspicions.is_empty() {
+            self.ledger.call_ends(freer, at);
         }
     }
 }

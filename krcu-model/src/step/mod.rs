@@ -47,7 +47,7 @@ impl State {
         if !self.freeing.is_empty() && !is_free {
             // The task does something else now, so it has finished its frees one by one. Callbacks are
             // excepted: they may run on top of any task.
-            self.batch_freed(Freer::of(task, cpu), FreePath::Single);
+            self.batch_freed(mark, Freer::of(task, cpu), FreePath::Single);
         }
         match what {
             What::Queued { object, cache, site, form } => {
@@ -56,7 +56,7 @@ impl State {
             What::Freed { object, cache, path } => {
                 self.freed(mark, Freer::of(task, cpu), object, cache, path);
             }
-            What::BatchFreed { path } => self.batch_freed(Freer::of(task, cpu), path),
+            What::BatchFreed { path } => self.batch_freed(mark, Freer::of(task, cpu), path),
             What::CallbackQueued { object: head, cache, function, text, domain, site } => {
                 let text = text.as_ref();
                 let what = CallbackQueued { head, cache, function, text, domain, site };

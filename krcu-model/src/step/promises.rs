@@ -20,6 +20,7 @@ impl State {
             at: at.time,
             objects: 0,
             oldest: at.time,
+            being_freed: None,
         }
     }
 

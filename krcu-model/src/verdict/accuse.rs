@@ -8,7 +8,7 @@ use crate::{
         Promise, Violation,
         doubles::{AllDoubles, Doubles},
     },
-    state::{State, id::CacheId, stack::StackId},
+    state::{State, destroy::Destroy, id::CacheId, stack::StackId},
     verdict::{
         decision::{About, Decision, Left, Verdict},
         evidence::{AboutCache, DeferredFrees, Destroyed, Evidence, SiteCount},
@@ -54,11 +54,12 @@ fn is_proved(state: &State, violation: &Violation) -> bool {
 
 /// The verdict about a broken promise; none if the verdict about a destroy says it already.
 fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
-    let Violation { promise, cache, begin, at, objects, oldest, .. } = violation;
+    let Violation { promise, cache, begin, at, objects, oldest, being_freed, .. } = violation;
     let (objects, took_ns) = (*objects, at.since(*begin));
     let (kind, note, wait_ns) = match promise {
         Promise::BarrierCovers => {
-            (VerdictKind::BarrierEarly, Note::BarrierEarly { objects, took_ns }, Some(took_ns))
+            let note = Note::BarrierEarly { objects, took_ns, being_freed: *being_freed };
+            (VerdictKind::BarrierEarly, note, Some(took_ns))
         }
         Promise::GracePeriodKept => {
             (VerdictKind::FreedEarly, Note::FreedEarly { objects, after_ns: took_ns }, None)
@@ -66,7 +67,8 @@ fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
         _ => return None,
     };
     let facts = cache.map(|cache| facts_of(state, cache)).unwrap_or_default();
-    let left = Left { frees: objects, ..Left::default() };
+    let being_freed = being_freed.map_or(0, |running| running.objects);
+    let left = Left { frees: objects, being_freed, ..Left::default() };
     let oldest_age_ns = Some(at.since(*oldest));
     Some(Verdict {
         about: About::Cache,
@@ -78,6 +80,18 @@ fn of_violation(state: &State, violation: &Violation) -> Option<Verdict> {
             ..Evidence::default()
         },
     })
+}
+
+/// Objects of its cache that the barrier inside a destroy covers and did not wait for.
+pub(crate) fn missed_by_barrier(state: &State, destroy: &Destroy) -> u64 {
+    let looked = destroy.look.unwrap_or(destroy.begin).time;
+    let is_inside = |violation: &&Violation| {
+        violation.promise == Promise::BarrierCovers
+            && violation.cache == Some(destroy.life.id)
+            && (destroy.begin.time..=looked).contains(&violation.at)
+            && is_proved(state, violation)
+    };
+    state.violations().iter().find(is_inside).map_or(0, |violation| violation.objects)
 }
 
 /// What is known about a cache, whether it still exists or not.

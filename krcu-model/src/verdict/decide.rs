@@ -52,6 +52,9 @@ pub fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
         // The word is decided; a number may be inexact all the same.
         decision.reasons.retain(|reason| *reason == Reason::InexactCount);
     }
+    if decision.kind == VerdictKind::Pending {
+        decision.left.missed_by_barrier = accuse::missed_by_barrier(state, destroy).min(decision.left.frees);
+    }
     decision.reasons.sort_unstable();
     decision.reasons.dedup();
     if decision.reasons.contains(&Reason::ProbeMissed) && decision.missed_programs.is_empty() {

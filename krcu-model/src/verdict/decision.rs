@@ -19,6 +19,8 @@ pub struct Left {
     pub frees: u64,
     /// Of these, objects whose free had begun and not returned.
     pub being_freed: u64,
+    /// Of these, objects that the barrier inside the destroy covers and did not wait for.
+    pub missed_by_barrier: u64,
     /// Objects whose callback of `call_rcu()` had not run; absent if that is not known.
     pub callbacks: Option<u64>,
     /// Objects that wait for another kind of RCU than `call_rcu()` does, or for a work.

@@ -23,7 +23,7 @@ pub enum VerdictKind {
     Alias,
     /// An earlier destroy of this cache failed; this call changed nothing.
     Repeated,
-    /// A barrier returned while something that it covers was still queued.
+    /// A barrier returned while something that it covers was still queued or being freed.
     BarrierEarly,
     /// An object was freed before a grace period had passed since it was queued.
     FreedEarly,

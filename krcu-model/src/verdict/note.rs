@@ -3,7 +3,7 @@
 
 use krcu_common::Flavour;
 
-use crate::event::LossReason;
+use crate::{event::LossReason, promise::BeingFreed};
 
 /// Something that the watch did not see and that a verdict depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,12 +148,14 @@ pub enum Note {
         /// The kind of RCU that it was given to, or that it is a work.
         flavour: Flavour,
     },
-    /// A barrier returned while something that it covers was queued.
+    /// A barrier returned while something that it covers was queued or being freed.
     BarrierEarly {
         /// Objects.
         objects: u64,
         /// How long the barrier took.
         took_ns: u64,
+        /// Of these, objects that were being freed.
+        being_freed: Option<BeingFreed>,
     },
     /// Objects were freed before a grace period had passed.
     FreedEarly {

@@ -123,11 +123,16 @@ impl Run {
     }
 
     pub(crate) fn barrier(self, task: u32, barrier: BarrierKind) -> Run {
+        self.barrier_of(task, barrier, None)
+    }
+
+    /// A barrier of one cache, from begin to end.
+    pub(crate) fn barrier_of(self, task: u32, barrier: BarrierKind, cache: Option<CacheAddress>) -> Run {
         self.then(
             task,
             What::BarrierBegin { barrier, rcu_works_flushed: 0, site: Site(0), comm: String::new() },
         )
-        .then(task, What::BarrierEnd { barrier, cache: None, of: 0 })
+        .then(task, What::BarrierEnd { barrier, cache, of: 0 })
     }
 
     /// From here on, this number stands for these frames.

@@ -108,6 +108,12 @@ pub fn all() -> Vec<Box<dyn Approach>> {
     rows
 }
 
+/// Rows that only the check has: what would close a window that the kernel has.
+#[must_use]
+pub fn mended() -> Vec<Box<dyn Approach>> {
+    upstream::mended()
+}
+
 /// Name of a row: the approach, and its option.
 #[must_use]
 pub fn row_name(row: &dyn Approach) -> String {

@@ -9,7 +9,8 @@
 //!
 //! The source suggests two windows, which are rows of their own. First, the shrinker calls the monitor
 //! directly, so what it has taken off the lists belongs to no work item. Second, the barrier can cancel a
-//! monitor that a later call has armed meanwhile.
+//! monitor that a later call has armed meanwhile. Each has a row beside it with a barrier that no kernel has: one
+//! that waits for the shrinker, and one that arms the monitors again.
 
 use super::{
     Approach,
@@ -34,8 +35,12 @@ enum Merged {
     In612TypeSafe,
     /// The same, with a shrinker that runs.
     In612Shrinker,
-    /// The same, beside a module whose cache stays.
+    /// The same, and the barrier waits for it.
+    In612ShrinkerAwaited,
+    /// The same as in 6.12, beside a module whose cache stays.
     In612Neighbour,
+    /// The same, and the barrier arms the monitors again.
+    In612NeighbourRearmed,
     /// Sheaves: the barrier flushes them but does not wait for the callbacks.
     In618,
     /// The barrier waits for the callbacks, but does not hold CPU hotplug off.
@@ -65,14 +70,26 @@ pub(super) fn rows() -> Vec<Box<dyn Approach>> {
     .into()
 }
 
-/// The part of the barrier for lists and batches.
-fn lists() -> Vec<Op> {
-    vec![Op::Offload, Op::Drain]
+/// The barrier of 6.12 with a change against each window.
+pub(super) fn mended() -> Vec<Box<dyn Approach>> {
+    [Merged::In612ShrinkerAwaited, Merged::In612NeighbourRearmed]
+        .map(|merged| Box::new(Upstream(merged)) as _)
+        .into()
 }
 
 impl Upstream {
     fn has_sheaves(&self) -> bool {
         matches!(self.0, Merged::In618 | Merged::In619 | Merged::In7 | Merged::In7Idle)
+    }
+
+    /// The part of the barrier for lists and batches. From the first step on, what the barrier covers is on no list, so what the
+    /// shrinker takes off later is not covered: it is enough to wait for it once.
+    fn lists(&self) -> Vec<Op> {
+        match self.0 {
+            Merged::In612ShrinkerAwaited => vec![Op::Offload, Op::AwaitShrinker, Op::Drain],
+            Merged::In612NeighbourRearmed => vec![Op::Offload, Op::Drain, Op::Rearm],
+            _ => vec![Op::Offload, Op::Drain],
+        }
     }
 
     /// The part of the barrier for sheaves.
@@ -91,7 +108,7 @@ impl Upstream {
 
     fn barrier(&self, cache: CacheIndex) -> Vec<Op> {
         let call = if self.has_sheaves() { Call::FreeBarrier(cache) } else { Call::KfreeRcuBarrier };
-        chain([vec![Op::Enter(call)], self.sheaves(cache), lists(), vec![Op::Leave(call)]])
+        chain([vec![Op::Enter(call)], self.sheaves(cache), self.lists(), vec![Op::Leave(call)]])
     }
 }
 
@@ -107,7 +124,9 @@ impl Approach for Upstream {
             Merged::In612 => "6.12",
             Merged::In612TypeSafe => "6.12, a type-safe cache",
             Merged::In612Shrinker => "6.12, the shrinker runs",
+            Merged::In612ShrinkerAwaited => "6.12, the shrinker is awaited",
             Merged::In612Neighbour => "6.12, beside a cache that stays",
+            Merged::In612NeighbourRearmed => "6.12, monitors armed again",
             Merged::In618 => "6.18",
             Merged::In619 => "6.19",
             Merged::In7 => "7.x",
@@ -156,7 +175,7 @@ impl Approach for Upstream {
 
     fn second(&self, cache: CacheIndex) -> Vec<Op> {
         match self.0 {
-            Merged::In612Neighbour | Merged::In7Idle => vec![],
+            Merged::In612Neighbour | Merged::In612NeighbourRearmed | Merged::In7Idle => vec![],
             Merged::Before612TypeSafe => {
                 let mut ops = plain_destroy(cache);
                 ops.pop();
@@ -184,7 +203,7 @@ impl Approach for Upstream {
     }
 
     fn has_shrinker(&self) -> bool {
-        self.0 == Merged::In612Shrinker
+        matches!(self.0, Merged::In612Shrinker | Merged::In612ShrinkerAwaited)
     }
 
     fn breaks(&self) -> &'static [(Promise, &'static str)] {
@@ -194,7 +213,12 @@ impl Approach for Upstream {
                 (Promise::NoFalseSplat, "objects that are queued look like a leak"),
                 (Promise::DestroyCompletes, "a cache that the kernel has given up stays for ever"),
             ],
-            Merged::Before612TypeSafe | Merged::In612 | Merged::In612TypeSafe | Merged::In7 => &[],
+            Merged::Before612TypeSafe
+            | Merged::In612
+            | Merged::In612TypeSafe
+            | Merged::In612ShrinkerAwaited
+            | Merged::In612NeighbourRearmed
+            | Merged::In7 => &[],
             Merged::In612Shrinker => &[
                 (
                     Promise::BarrierCovers,

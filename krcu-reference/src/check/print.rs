@@ -115,13 +115,15 @@ impl Table {
     /// The windows that the source suggests, and what the check finds about them.
     fn markdown_windows(&self, text: &mut String) {
         text.push_str("\n## Two windows in `kvfree_rcu_barrier()`\n\n");
-        for (name, promise, suspicion) in WINDOWS {
+        for (name, promise, suspicion, mended, change) in WINDOWS {
             let row = self.rows.iter().find(|row| row.name() == name);
             let broken = row.and_then(|row| row.outcome.breaks(promise));
             let verdict = broken.map_or("not real: no path leads there".to_owned(), |broken| {
                 format!("real: {} steps, below as `{name}`", broken.path.len())
             });
-            let _ = writeln!(text, "- {suspicion} **{verdict}**.");
+            let holds = self.rows.iter().any(|row| row.name() == mended && row.outcome.broken.is_empty());
+            let then = if holds { "every promise holds" } else { "a promise breaks" };
+            let _ = writeln!(text, "- {suspicion} **{verdict}**. {change} **{then}**, as `{mended}` says.");
         }
     }
 
@@ -196,20 +198,25 @@ pub(super) fn grouped(number: u64) -> String {
     text
 }
 
-/// The windows that the source suggests: the row, the promise that would break, and how.
-const WINDOWS: [(&str, Promise, &str); 2] = [
+/// The windows that the source suggests: the row, the promise that would break, and how; the row with a change against it,
+/// and the change.
+const WINDOWS: [(&str, Promise, &str, &str, &str); 2] = [
     (
         "upstream (6.12, the shrinker runs)",
         Promise::BarrierCovers,
         "The shrinker calls `kfree_rcu_monitor()` directly. Objects that this call has taken off the lists \
          are on no list, and belong to no work item that `cancel_delayed_work_sync()` or `flush_rcu_work()` \
          could wait for. Can the barrier, and the destroy after it, miss them?",
+        "upstream (6.12, the shrinker is awaited)",
+        "If the barrier waits until the shrinker is not freeing, after it has made batches of the lists:",
     ),
     (
         "upstream (6.12, beside a cache that stays)",
         Promise::DeferredFreeComes,
         "The barrier looks at each CPU's lists, and then cancels that CPU's monitor. Can it cancel a monitor \
          that a `kfree_rcu()` in between has armed, so that this object is never freed?",
+        "upstream (6.12, monitors armed again)",
+        "If the barrier then arms the monitor of each CPU that has something queued:",
     ),
 ];
 

@@ -54,8 +54,11 @@ pub struct Table {
 #[must_use]
 pub fn run(extent: Extent<'_>, done: impl Fn(&str) + Sync) -> Table {
     let is_wanted = |name: &str| name.contains(extent.only);
-    let approaches: Vec<_> =
-        approach::all().into_iter().filter(|row| is_wanted(&row_name(row.as_ref()))).collect();
+    let approaches: Vec<_> = approach::all()
+        .into_iter()
+        .chain(approach::mended())
+        .filter(|row| is_wanted(&row_name(row.as_ref())))
+        .collect();
     let of_rows: Vec<(usize, Variant)> =
         (0..approaches.len()).flat_map(|row| Variant::ALL.map(|variant| (row, variant))).collect();
     let outcomes = in_parallel(extent.threads, of_rows.len(), |job| {

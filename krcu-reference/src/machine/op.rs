@@ -109,6 +109,10 @@ pub enum Op {
     FlushWorks,
     /// Waits until no monitor is freeing what it found ready.
     AwaitMonitors,
+    /// Waits until the shrinker is not freeing what it found ready. No kernel does so.
+    AwaitShrinker,
+    /// Arms the monitor of every CPU that has something queued, where it was cancelled. No kernel does so.
+    Rearm,
     /// A step of the document, one CPU at a time: passes every bulk page that is on a list, and every object
     /// of the fallback list, to `call_rcu()`.
     PassPagesToCallRcu {

@@ -56,7 +56,15 @@ impl Machine {
                 self.say(seen, number, cpu, What::ReadUnlock);
                 self.advance(task);
             }
-            Op::Join(_) | Op::AwaitMonitors | Op::AwaitCallbacks => self.advance(task),
+            Op::Join(_) | Op::AwaitMonitors | Op::AwaitShrinker | Op::AwaitCallbacks => self.advance(task),
+            Op::Rearm => {
+                for cpu in self.cpu_numbers().collect::<Vec<_>>() {
+                    if self.cpu(cpu).krc.has_queued() {
+                        self.arm_monitor(cpu);
+                    }
+                }
+                self.advance(task);
+            }
             Op::Unload(cache) => {
                 self.say(seen, number, cpu, What::ModuleFreed { name: self.module_name(cache) });
                 self.advance(task);

@@ -201,6 +201,7 @@ impl Machine {
             Op::AwaitCallbacks => self.barrier_callbacks == 0,
             _ if op.goes_over_all() => self.turns(task, op).next().is_some(),
             Op::AwaitMonitors => self.cpu_numbers().all(|cpu| !self.is_monitor_running(cpu)),
+            Op::AwaitShrinker => self.shrinker.is_none(),
             Op::SynchronizeSrcu => {
                 !thread.has_noted || thread.noted_tasks.iter().all(|t| self.task(*t).waiting.is_none())
             }

@@ -123,6 +123,8 @@ impl Machine {
             },
             Op::FlushWorks => format!("flush_rcu_work() of CPU {cpu}'s batches"),
             Op::AwaitMonitors => "no monitor is freeing".to_owned(),
+            Op::AwaitShrinker => "the shrinker is not freeing".to_owned(),
+            Op::Rearm => "arms the monitor of each CPU that has something queued".to_owned(),
             Op::PassPagesToCallRcu { .. } => format!("passes the pages of CPU {cpu} to call_rcu()"),
             Op::SynchronizeSrcu => "synchronize_srcu()".to_owned(),
             Op::CpusReadLock => "cpus_read_lock()".to_owned(),

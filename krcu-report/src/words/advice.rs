@@ -94,6 +94,12 @@ fn of_pending(verdict: &Verdict, is_second_stage: bool) -> &'static str {
     let left = &verdict.decision.left;
     let is_inside = verdict.evidence.destroyed.barrier_inside;
     match left.frees {
+        frees if left.missed_by_barrier > 0 && frees > left.missed_by_barrier => {
+            "the kernel's barrier failed here: report the barrier-early of this cache, with what --events writes of the run; and stop whatever calls kfree_rcu() while the destroy waits, if anything does"
+        }
+        _ if left.missed_by_barrier > 0 => {
+            "the kernel's barrier failed here, not this exit path: report the barrier-early of this cache, with what --events writes of the run"
+        }
         0 if is_second_stage => {
             "callbacks queued again, and no barrier waited for that: call rcu_barrier() once more for each time that callbacks queue, before kmem_cache_destroy()"
         }

@@ -51,10 +51,14 @@ pub fn clause(verdict: &FlatVerdict) -> String {
             format!("nothing outstanding, by luck: the last {last} was {margin} before")
         }
         VerdictKind::BarrierEarly => {
-            format!(
-                "a barrier returned with {} that it covers still queued",
-                objects(verdict.queued_by_kfree_rcu, "object")
-            )
+            let still =
+                match verdict.queued_by_kfree_rcu - verdict.being_freed.min(verdict.queued_by_kfree_rcu) {
+                    0 => "being freed",
+                    _ if verdict.being_freed == 0 => "queued",
+                    _ => "queued or being freed",
+                };
+            let missed = objects(verdict.queued_by_kfree_rcu, "object");
+            format!("a barrier returned with {missed} that it covers still {still}")
         }
         VerdictKind::FreedEarly => {
             let freed = objects(verdict.queued_by_kfree_rcu, "object");

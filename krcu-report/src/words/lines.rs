@@ -184,6 +184,10 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     let by_call_rcu = !verdict.callbacks.is_empty();
     Some(match verdict.verdict {
         VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => no_rcu_barrier(barrier_before),
+        VerdictKind::Pending if verdict.missed_by_barrier > 0 => format!(
+            "the kernel's barrier is broken: the one inside the destroy covers {} of these and returned before their free was over",
+            count(verdict.missed_by_barrier)
+        ),
         VerdictKind::Pending if verdict.barrier_inside && verdict.being_freed > 0 => format!(
             "the barrier inside the destroy did not wait for a batch of {} that was being freed when the destroy looked",
             objects(verdict.being_freed, "object")

@@ -3,6 +3,7 @@
 use super::flavour;
 use krcu_model::{
     event::LossReason,
+    promise::BeingFreed,
     verdict::{Note, OfLeft, Unseen},
 };
 
@@ -45,11 +46,12 @@ pub fn note(note: &Note) -> String {
             "{function}() is in the text of {module}: without {} it may run after the module is gone",
             flavour::needs(*flavour)
         ),
-        Note::BarrierEarly { objects, took_ns } => {
+        Note::BarrierEarly { objects, took_ns, being_freed } => {
             let had = if *objects == 1 { "object that had" } else { "objects that had" };
-            format!(
+            let early = format!(
                 "a barrier returned after {took_ns} ns without the free of {objects} {had} been queued before it"
-            )
+            );
+            being_freed.map_or_else(|| early.clone(), |running| format!("{early}: {}", in_a_call(running)))
         }
         Note::FreedEarly { objects, after_ns } => {
             let were = if *objects == 1 { "object was" } else { "objects were" };
@@ -65,6 +67,14 @@ pub fn note(note: &Note) -> String {
             )
         }
     }
+}
+
+/// Who was freeing as a barrier returned.
+fn in_a_call(BeingFreed { objects, task, ended_after_ns }: BeingFreed) -> String {
+    format!(
+        "task {} was in a call that frees {objects} of them, which returned {ended_after_ns} ns after the barrier",
+        task.0
+    )
 }
 
 /// The sentence about something that the watch did not see.

@@ -81,7 +81,8 @@ impl<'a> Unmet<'a> {
     }
 }
 
-/// What a module says whose reader could not stay for as long as it had to, and `krcu_play` of a script that could not be done.
+/// What a module says whose reader or destroy could not stay for as long as it had to, and `krcu_play` of a script that could not
+/// be done.
 const NOT_DONE: [&str; 2] = [": a hold ran out", "krcu_play: `"];
 /// What it says of a cache before whose destroy a grace period ended; its name follows.
 const GRACE_ENDED: &str = "krcu_play: a grace period ended before the destroy of ";
@@ -107,7 +108,7 @@ pub(crate) fn judge(expected: &Expectation, open_if: &[&str], evidence: &Evidenc
         let is_excused = has_open && evidence.status == INCONCLUSIVE;
         found.add(text, is_excused, unmet.is_any());
     }
-    found.wrong.extend(accusations(&objects));
+    found.wrong.extend(accusations(expected, &objects));
     found.wrong.extend(alarms(expected, &objects));
     for (index, line) in expected.lines.iter().enumerate() {
         let (before, after) = expected.lines.split_at(index);
@@ -239,10 +240,16 @@ pub(crate) fn contradictions(evidence: &Evidence) -> Vec<String> {
 /// What stands behind the name of a cache in the kernel's report of a destroy that failed.
 const STILL_HAS_OBJECTS: &str = ": Slab cache still has objects when called from";
 
-/// Verdicts that accuse the kernel, or contradict it. No test kernel breaks a promise: the rule is wrong then.
-fn accusations(objects: &[Value]) -> impl Iterator<Item = String> {
-    let accuses = |object: &&Value| {
-        object.get("verdict").and_then(Value::as_str).is_some_and(|word| ACCUSATIONS.contains(&word))
+/// Verdicts that accuse the kernel, or contradict it, and that the scenario does not expect by their word and cache. Where no
+/// scenario has provoked it, no test kernel breaks a promise: the rule is wrong then.
+fn accusations(expected: &Expectation, objects: &[Value]) -> impl Iterator<Item = String> {
+    let is_meant = |object: &Value, word: &str| {
+        let mut lines = expected.lines.iter().filter(|line| line.word() == Some(word));
+        lines.any(|line| line.cache.is_some_and(|cache| object["cache"] == *cache))
+    };
+    let accuses = move |object: &&Value| {
+        let word = object["verdict"].as_str();
+        word.is_some_and(|word| ACCUSATIONS.contains(&word) && !is_meant(object, word))
     };
     objects.iter().filter(accuses).map(|object| format!("the kernel is accused: {object}"))
 }

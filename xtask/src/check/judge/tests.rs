@@ -98,6 +98,22 @@ fn no_kernel_is_accused() {
 }
 
 #[test]
+fn a_scenario_may_expect_an_accusation_by_its_word_and_cache() {
+    let early = LINE.replace("pending", "barrier-early");
+    let both: &[Line] = &[
+        Line { kind: "verdict", cache: Some("c"), fields: &[("verdict", Want::Text("pending"))] },
+        Line { kind: "verdict", cache: Some("c"), fields: &[("verdict", Want::Text("barrier-early"))] },
+    ];
+    let judged = |second: &str| judge_all(both, &format!("{LINE}\n{second}"));
+    assert_eq!(judged(&early), Vec::<String>::new());
+    // It has to come, it is of this cache, and it has this word.
+    assert_eq!(judge_all(both, LINE).len(), 2);
+    for other in [early.replace("\"c\"", "\"d\""), LINE.replace("pending", "freed-early")] {
+        assert!(judged(&other).iter().any(|text| text.contains("accused")), "{other}");
+    }
+}
+
+#[test]
 fn status_and_log_are_judged() {
     let expected =
         Expectation { series: &[], status: 0, lines: &[], log_has: &["absent"], log_lacks: &["truth"] };

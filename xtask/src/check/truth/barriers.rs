@@ -1,13 +1,55 @@
 //! Barriers: which barrier orders what, and which task waits for which.
 
-use super::{PENDING, WAITED, leaked, ordering, played, waited_for, waited_for_callbacks, watched};
+use super::{
+    PENDING, WAITED, by_kfree_rcu, leaked, left, ordering, played, waited_for, waited_for_callbacks, watched,
+};
 use crate::check::scenarios::{
-    ALL, Act, BATCHES_WAIT, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported, undecided, verdict,
-    word,
+    ALL, Act, BATCHES_WAIT, Expectation, Line, NO_WAIT, SHEAVES, Scenario, WAITS, Want, quiet, reported,
+    undecided, verdict, word,
 };
 
 /// The kernels whose `kmem_cache_destroy()` does not wait for callbacks.
 const NO_RCU_BARRIER: &[&str] = &["6.1", "6.12", "6.18"];
+
+/// What a kernel is run with whose threads can be preempted anywhere.
+const PREEMPTED: &str = "preempt=full";
+/// Loads and unloads the module whose objects the shrinker frees.
+const SHRINK: &str = "insmod /modules/krcu_shrink.ko && rmmod krcu_shrink";
+
+/// A scenario of `krcu_shrink`, on a kernel whose threads can be preempted anywhere.
+const fn shrunk(
+    name: &'static str,
+    why: &'static str,
+    text: &'static str,
+    expectations: &'static [Expectation],
+) -> Scenario {
+    Scenario { modules: &["krcu_shrink"], append: PREEMPTED, ..played(name, why, text, expectations) }
+}
+
+/// The destroy's barrier returns while the shrinker frees a batch of 400 objects: both are told, the kernel is to blame.
+const MISSED: &[Line] = &[
+    verdict(
+        "krcu_shrink",
+        &[
+            word("pending"),
+            by_kfree_rcu(400),
+            ("being_freed", Want::Number(400)),
+            ("missed_by_barrier", Want::Number(400)),
+            ("barrier_inside", Want::Flag(true)),
+            left(400),
+            ("advice", Want::Has("the kernel's barrier failed here, not this exit path")),
+        ],
+    ),
+    verdict(
+        "krcu_shrink",
+        &[
+            word("barrier-early"),
+            by_kfree_rcu(400),
+            ("being_freed", Want::Number(400)),
+            ("notes", Want::Has("was in a call that frees 400 of them")),
+        ],
+    ),
+];
 
 /// The scenarios.
 pub(super) const SCENARIOS: &[Scenario] = &[
@@ -70,6 +112,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             ),
             quiet(SHEAVES, &[verdict("a", &[word("waited"), ordering("ordered"), waited_for_callbacks(0)])]),
         ],
+    ),
+    shrunk(
+        "shrinker_frees_beside_the_barrier",
+        "kfree_rcu_shrink_scan() calls kfree_rcu_monitor() itself. What that call has taken off the lists belongs to no work, so \
+         kvfree_rcu_barrier() does not wait for it. Here the thread that reclaims is preempted as it frees. On 6.1 the monitor \
+         frees nothing, so there is no such window; nothing waits, and a worker has freed all by luck. On 7.3 the objects lie \
+         in sheaves, which the shrinker does not know, and the destroy waits.",
+        SHRINK,
+        &[
+            quiet(NO_WAIT, &[verdict("krcu_shrink", &[word("unordered")])]),
+            reported(BATCHES_WAIT, MISSED),
+            quiet(SHEAVES, &[verdict("krcu_shrink", &[word("waited")])]),
+        ],
+    ),
+    shrunk(
+        "shrinker_frees_beside_the_barrier_without_sheaves",
+        "A cache that checks its objects has no sheaves: on 7.3 its objects lie in batches, and the window is open there too. The \
+         barrier is inlined into the destroy.",
+        "insmod /modules/krcu_shrink.ko debug=1 && rmmod krcu_shrink",
+        &[reported(SHEAVES, MISSED)],
     ),
     played(
         "barrier_after_a_dropped_reference",
