@@ -1,0 +1,1 @@
+//! Print: what walks found, in words.
