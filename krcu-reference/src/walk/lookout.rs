@@ -6,6 +6,7 @@ use super::{
     run::{Walk, Walked},
 };
 use crate::machine::fault::Fault;
+use krcu_model::promise::Promise;
 
 /// The fault that is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +42,16 @@ impl Lookout {
         match self.sought {
             Sought::Known(known) => known.words(),
             Sought::Fault(fault) => fault.words(),
+        }
+    }
+
+    /// The promises that the fault breaks.
+    #[must_use]
+    pub fn breaks(&self) -> Vec<Promise> {
+        match self.sought {
+            Sought::Known(known) => known.breaks().to_vec(),
+            // What ends a walk is the first sign of a fault, which may be another than the one it is named for.
+            Sought::Fault(fault) => vec![fault.breaks()],
         }
     }
 

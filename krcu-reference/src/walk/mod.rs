@@ -16,13 +16,16 @@ pub mod kernel;
 mod lookout;
 mod pace;
 mod plan;
-pub mod print;
+mod print;
 mod random;
+mod record;
 mod renumber;
 mod run;
 mod shrink;
 
 pub use lookout::{Lookout, Sought};
+pub use pace::Kind;
+pub use record::{Course, Example, LIMIT, Record};
 pub use run::{Counts, Found, Walk, Walked};
 
 /// The seed of a walk that names none.

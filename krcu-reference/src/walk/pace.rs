@@ -7,7 +7,7 @@
 use super::random::Random;
 use crate::{
     check::world::Step,
-    machine::{Machine, Move, op::Op},
+    machine::{Machine, Move, Reclaimer, op::Op},
 };
 
 /// A kind of move.
@@ -30,6 +30,8 @@ pub enum Kind {
     Work,
     /// Somebody frees the next part of what was taken off.
     Free,
+    /// The shrinker does.
+    Reclaim,
     /// A callback runs.
     Callback,
     /// A page cache is filled.
@@ -54,7 +56,7 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 18] = [
+    pub const ALL: [Kind; 19] = [
         Kind::Queue,
         Kind::Wait,
         Kind::Read,
@@ -63,6 +65,7 @@ impl Kind {
         Kind::Monitor,
         Kind::Work,
         Kind::Free,
+        Kind::Reclaim,
         Kind::Callback,
         Kind::Fill,
         Kind::Shrink,
@@ -86,7 +89,8 @@ impl Kind {
             Kind::GraceEnd => "a grace period ends",
             Kind::Monitor => "a monitor runs",
             Kind::Work => "a worker takes a batch off",
-            Kind::Free => "a page, or an object of a list, is freed",
+            Kind::Free => "a worker or a monitor frees a page, or an object of a list",
+            Kind::Reclaim => "the shrinker does",
             Kind::Callback => "a callback runs",
             Kind::Fill => "a page cache is filled",
             Kind::Shrink => "the shrinker calls a monitor",
@@ -113,6 +117,7 @@ impl Kind {
             Move::GraceEnd => Kind::GraceEnd,
             Move::Monitor(_) => Kind::Monitor,
             Move::Work(..) => Kind::Work,
+            Move::Free(Reclaimer::Shrinker) => Kind::Reclaim,
             Move::Free(_) => Kind::Free,
             Move::Callback(_) => Kind::Callback,
             Move::FillPages(_) => Kind::Fill,
@@ -131,7 +136,7 @@ impl Kind {
     fn powers(self) -> u64 {
         match self {
             Kind::Pressure | Kind::Offline | Kind::Online | Kind::Quiet | Kind::Age => 4,
-            Kind::Shrink => 6,
+            Kind::Shrink | Kind::Reclaim => 6,
             _ => 11,
         }
     }

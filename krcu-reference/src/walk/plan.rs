@@ -51,6 +51,8 @@ pub(super) enum Need {
     Free,
     /// Only together with its whole task.
     WithTask,
+    /// When the task that it waits for does nothing.
+    WithoutTask(TaskIndex),
     /// When this module queues no callback: the `rcu_barrier()` of its exit.
     WithoutCallbacks(CacheIndex),
 }
@@ -179,7 +181,8 @@ impl Plan {
             disturbances: disturbances(cpus, random),
             fault,
         };
-        let base = 16 * random.power(9);
+        // Half as many worlds of twice the size: a walk takes as many steps in small worlds as in large ones.
+        let base = 8 << random.next().trailing_zeros().min(9);
         let objects = base + random.below(base);
         let mut drawing = Drawing { kernel, on, objects, shareable: Vec::new(), plan, random };
         drawing.draw();
@@ -197,7 +200,7 @@ fn disturbances(cpus: u16, random: &mut Random) -> Disturbances {
         offline,
         online: if offline > 0 { times(80, u64::from(offline) + 1) } else { 0 },
         shortages: times(60, 4),
-        shrinks: times(60, 32),
+        shrinks: times(60, 100),
         pressure: random.percent(30),
         pressure_ends: true,
         others_graces: random.percent(50),
@@ -291,9 +294,8 @@ impl Drawing<'_> {
         for (name, pieces) in HELPERS[place].iter().zip(pieces) {
             self.actor(name, pieces);
         }
-        let joined = first..first + helpers;
-        let joined = joined.map(|task| Op::Join(TaskIndex(u16::try_from(task).unwrap_or(u16::MAX))));
-        exit.extend(joined.map(|join| Piece::with_task(vec![join])));
+        let joined = (first..first + helpers).map(|task| TaskIndex(u16::try_from(task).unwrap_or(u16::MAX)));
+        exit.extend(joined.map(|task| Piece { ops: vec![Op::Join(task)], need: Need::WithoutTask(task) }));
         if has_callbacks {
             exit.push(Piece { ops: rcu_barrier(), need: Need::WithoutCallbacks(own) });
         }

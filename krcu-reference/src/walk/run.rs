@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     check::world::{Step, World},
-    machine::fault::Fault,
+    machine::{Move, fault::Fault},
 };
 
 /// A report is made after each of these many steps.
@@ -65,7 +65,7 @@ pub struct Counts {
 }
 
 /// The result of a walk.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Walked {
     /// What happened.
     pub counts: Counts,
@@ -94,7 +94,7 @@ impl Walk<'_> {
     /// Takes the steps, and reports from time to time how far it is.
     #[must_use]
     pub fn run(&self, report: &dyn Fn(&str)) -> Walked {
-        let mut seeds = Random::new(self.seed);
+        let mut seeds = Random::new(self.seed ^ (self.kernel as u64) << 32);
         let mut counts = Counts::default();
         while counts.steps < self.steps {
             let mut random = Random::new(seeds.next());
@@ -171,10 +171,10 @@ impl Counts {
         }
         self.freed += freed;
         match step {
-            Step::Move(crate::machine::Move::Free(_)) => {
+            Step::Move(Move::Free(_)) => {
                 self.full_pages += u64::from(freed == plan.sizes.bulk_entries as u64);
             }
-            Step::Move(crate::machine::Move::Callback(_)) => {
+            Step::Move(Move::Callback(_)) => {
                 self.full_sheaves += u64::from(freed == plan.sizes.sheaf_capacity as u64);
             }
             _ => {}

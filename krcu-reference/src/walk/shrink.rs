@@ -29,7 +29,7 @@ const TRIES: usize = 20_000;
 /// Steps of all replays of one case.
 const STEPS: usize = 40_000_000;
 /// States of the search for the shortest path.
-const STATES: usize = 400_000;
+const STATES: usize = 200_000;
 
 /// A step that was taken, with the place in its task's program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Case {
             _ => (self.plan.clone(), steps),
         };
         match search(&plan, self.promise) {
-            Some(shortest) => {
+            Some((plan, shortest)) => {
                 let (path, script) = told(&plan, &shortest, true);
                 (path, script, true)
             }
@@ -179,6 +179,7 @@ impl Case {
                 let is_droppable = match of_actor.need {
                     Need::Free => true,
                     Need::WithTask => false,
+                    Need::WithoutTask(task) => self.plan.actors[usize::from(task.0)].pieces.is_empty(),
                     Need::WithoutCallbacks(module) => !self.plan.has_callbacks(module),
                 };
                 if is_droppable {
@@ -336,16 +337,24 @@ fn alike(enabled: &[Step], step: Step) -> Option<&Step> {
     enabled.iter().find(|other| matches!(other, Step::Move(Move::Task(same, _)) if *same == task))
 }
 
-/// The shortest path to the broken promise, if this world is small enough to be searched.
-fn search(plan: &Plan, promise: Promise) -> Option<Vec<Step>> {
+/// The shortest path to the broken promise, and the world that it is in: this world, or the same with fewer CPUs.
+/// None if it is too large to be searched.
+fn search(plan: &Plan, promise: Promise) -> Option<(Plan, Vec<Step>)> {
     let objects = plan.present().into_iter().filter(|is_present| *is_present).count();
-    if objects > 8 || plan.cpus > 4 {
-        return None;
-    }
-    let until = HasDiscoveries::AnyOf(BTreeSet::from([promise.name()]));
-    let checker = Worlds::new(plan.setup()).checker().threads(1).finish_when(until).target_state_count(STATES);
-    let path = checker.spawn_bfs().join().discoveries().remove(promise.name())?.into_vec();
-    Some(path.into_iter().filter_map(|(_, step)| step).collect())
+    let smaller = (1..=plan.cpus.min(3)).filter(|_| objects <= 8).find_map(|cpus| {
+        let mut plan = Plan { cpus, ..plan.clone() };
+        let changes = &mut plan.disturbances;
+        changes.offline = changes.offline.min(u8::try_from(cpus - 1).unwrap_or(0));
+        changes.online = changes.online.min(changes.offline);
+        let is_here = |cpu: &Cpu| cpu.0 < cpus;
+        plan.actors.iter_mut().for_each(|actor| actor.cpu = actor.cpu.filter(is_here));
+        let until = HasDiscoveries::AnyOf(BTreeSet::from([promise.name()]));
+        let checker = Worlds::new(plan.setup()).checker().threads(1).finish_when(until);
+        let discoveries = checker.target_state_count(STATES).spawn_bfs().join().discoveries();
+        let path = discoveries.get(promise.name())?.clone().into_vec();
+        Some((plan, path.into_iter().filter_map(|(_, step)| step).collect()))
+    });
+    smaller
 }
 
 /// A path in words, and as a script.
