@@ -99,11 +99,9 @@ impl Known {
     #[must_use]
     pub fn breaks(self) -> &'static [Promise] {
         match self {
-            Known::DestroyDoesNotWait => &[
-                Promise::MemoryOutlivesObjects,
-                Promise::NoFalseSplat,
-                Promise::DestroyCompletes,
-            ],
+            Known::DestroyDoesNotWait => {
+                &[Promise::MemoryOutlivesObjects, Promise::NoFalseSplat, Promise::DestroyCompletes]
+            }
             Known::ShrinkerWindow => &[
                 Promise::BarrierCovers,
                 Promise::MemoryOutlivesObjects,
@@ -147,12 +145,9 @@ impl Kernel {
                 Known::SheavesMissHotplug,
                 Known::IdleSheaf,
             ],
-            Kernel::In619 => &[
-                Known::ShrinkerWindow,
-                Known::MonitorCancelled,
-                Known::SheavesMissHotplug,
-                Known::IdleSheaf,
-            ],
+            Kernel::In619 => {
+                &[Known::ShrinkerWindow, Known::MonitorCancelled, Known::SheavesMissHotplug, Known::IdleSheaf]
+            }
             Kernel::In7 => &[Known::ShrinkerWindow, Known::MonitorCancelled, Known::IdleSheaf],
         }
     }

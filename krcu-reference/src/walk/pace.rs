@@ -18,8 +18,10 @@ pub enum Kind {
     Queue,
     /// A task takes a step of a barrier or of an exit.
     Wait,
-    /// A reader enters or leaves.
+    /// A reader enters.
     Read,
+    /// It leaves.
+    Leave,
     /// A grace period begins.
     GraceBegin,
     /// It ends.
@@ -56,10 +58,11 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Kind; 19] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Queue,
         Kind::Wait,
         Kind::Read,
+        Kind::Leave,
         Kind::GraceBegin,
         Kind::GraceEnd,
         Kind::Monitor,
@@ -84,7 +87,8 @@ impl Kind {
         match self {
             Kind::Queue => "a task queues or frees an object",
             Kind::Wait => "a task takes a step of a barrier or of an exit",
-            Kind::Read => "a reader enters or leaves",
+            Kind::Read => "a reader enters",
+            Kind::Leave => "a reader leaves",
             Kind::GraceBegin => "a grace period begins",
             Kind::GraceEnd => "a grace period ends",
             Kind::Monitor => "a monitor runs",
@@ -110,7 +114,8 @@ impl Kind {
         match chosen {
             Move::Task(task, _) => match machine.next_op(task) {
                 Some(Op::Queue(_) | Op::QueueHeadless(_) | Op::CallRcu(_) | Op::Free(_)) => Kind::Queue,
-                Some(Op::ReadLock(_) | Op::ReadUnlock) => Kind::Read,
+                Some(Op::ReadLock(_)) => Kind::Read,
+                Some(Op::ReadUnlock) => Kind::Leave,
                 _ => Kind::Wait,
             },
             Move::GraceBegin => Kind::GraceBegin,
@@ -135,8 +140,9 @@ impl Kind {
     /// that it happens at any time of the world.
     fn powers(self) -> u64 {
         match self {
-            Kind::Pressure | Kind::Offline | Kind::Online | Kind::Quiet | Kind::Age => 4,
-            Kind::Shrink | Kind::Reclaim => 6,
+            Kind::Quiet | Kind::Age => 4,
+            Kind::Pressure | Kind::Offline | Kind::Online | Kind::Reclaim => 6,
+            Kind::Shrink | Kind::Leave => 8,
             _ => 11,
         }
     }

@@ -111,7 +111,9 @@ pub(super) struct Plan {
 /// The object that an op frees, now or later.
 pub(super) fn freed(op: Op) -> Option<ObjectIndex> {
     match op {
-        Op::Queue(object) | Op::QueueHeadless(object) | Op::CallRcu(object) | Op::Free(object) => Some(object),
+        Op::Queue(object) | Op::QueueHeadless(object) | Op::CallRcu(object) | Op::Free(object) => {
+            Some(object)
+        }
         _ => None,
     }
 }
@@ -199,7 +201,7 @@ fn disturbances(cpus: u16, random: &mut Random) -> Disturbances {
     Disturbances {
         offline,
         online: if offline > 0 { times(80, u64::from(offline) + 1) } else { 0 },
-        shortages: times(60, 4),
+        shortages: times(70, 8),
         shrinks: times(60, 100),
         pressure: random.percent(30),
         pressure_ends: true,
@@ -264,7 +266,7 @@ impl Drawing<'_> {
         // A shared cache is the first user's. The second has a cache of its own name, with nothing in it.
         let is_shared = self.random.percent(20) && !self.shareable.is_empty();
         let shared = is_shared.then(|| self.shareable[self.random.index(self.shareable.len())]);
-        let type_safe = !is_shared && self.random.percent(15);
+        let type_safe = !is_shared && self.random.percent(25);
         let own = self.cache(CACHES[place], type_safe);
         let cache = shared.unwrap_or(own);
         if is_shared {
@@ -280,7 +282,7 @@ impl Drawing<'_> {
             let op = match self.random.below(100) {
                 0..3 => Op::QueueHeadless(object),
                 3..30 if has_callbacks => Op::CallRcu(object),
-                30..50 if type_safe => Op::Free(object),
+                30..80 if type_safe => Op::Free(object),
                 _ => Op::Queue(object),
             };
             pieces[self.random.index(helpers + 1)].push(Piece::free(vec![op]));
@@ -312,10 +314,11 @@ impl Drawing<'_> {
     fn neighbours(&mut self, share: u64) {
         let cache = self.cache("cache-that-stays", false);
         let names = 1 + self.random.index(NEIGHBOURS.len());
+        let of_no_cache = self.random.below(100);
         for name in NEIGHBOURS.iter().take(names) {
             let mut pieces = Vec::new();
             for _ in 0..=self.random.below(2 * share / names as u64 + 1) {
-                let cache = (!self.random.percent(20)).then_some(cache);
+                let cache = (!self.random.percent(of_no_cache)).then_some(cache);
                 let object = self.object(cache, cache);
                 let is_headless = self.random.percent(5);
                 let op = if is_headless { Op::QueueHeadless(object) } else { Op::Queue(object) };

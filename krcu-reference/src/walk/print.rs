@@ -155,7 +155,7 @@ const INTRODUCTION: &str = "<!-- Written by `cargo xtask model --walk --write`. 
 
 The exhaustive check ([approaches.md](approaches.md)) sees every order of the steps of a small world: two CPUs, three objects. A
 walk sees some orders of large worlds. The parts have the sizes of a real kernel's: pages of 507 pointers (510 before 6.12), five
-pages in each CPU's cache, sheaves of 60, 28, 12 or 4 objects. A world has 2 to 16 CPUs and up to 8,000 objects, or a few more. Up
+pages in each CPU's cache, sheaves of 60, 28, 12 or 4 objects. A world has 2 to 16 CPUs and up to 16,000 objects, mostly fewer. Up
 to six modules queue objects from several tasks and exit, some of them with a shared cache, a type-safe cache, callbacks of their
 own or a leak. Beside them run tasks that queue objects of a cache that stays, callers of `rcu_barrier()` and
 `kvfree_rcu_barrier()`, and readers. CPUs go offline and come back, memory becomes short, and the shrinker calls monitors.

@@ -119,7 +119,8 @@ impl Course<'_> {
             let (kernel, seed, steps) = (kernels[job], self.seed, self.steps);
             Walk { kernel, on: self.on, fault: None, seed, steps }.run(report)
         });
-        let found = in_parallel(self.threads, lookouts.len(), |job| lookouts[job].run(self.seed, LIMIT, report));
+        let found =
+            in_parallel(self.threads, lookouts.len(), |job| lookouts[job].run(self.seed, LIMIT, report));
         let done = |walked: Option<Walked>| walked.unwrap_or_default();
         Record {
             seed: self.seed,

@@ -99,9 +99,7 @@ impl Places {
 
     fn step(&self, step: Step) -> Step {
         match step {
-            Step::Move(Move::Task(task, cpu)) => {
-                Step::Move(Move::Task(self.task(task).unwrap_or(task), cpu))
-            }
+            Step::Move(Move::Task(task, cpu)) => Step::Move(Move::Task(self.task(task).unwrap_or(task), cpu)),
             Step::Move(Move::SheafAges(cpu, cache)) => Step::Move(Move::SheafAges(cpu, self.cache(cache))),
             Step::Move(Move::ReleaseWork(cache)) => Step::Move(Move::ReleaseWork(self.cache(cache))),
             other => other,

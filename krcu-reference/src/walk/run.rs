@@ -114,7 +114,10 @@ impl Walk<'_> {
                 }
             };
             let (path, script, is_shortest) = Case::new(plan, path, promise).shrink(&tried);
-            return Walked { counts, found: Some(Found { promise, step, in_world, path, script, is_shortest }) };
+            return Walked {
+                counts,
+                found: Some(Found { promise, step, in_world, path, script, is_shortest }),
+            };
         }
         Walked { counts, found: None }
     }

@@ -101,7 +101,8 @@ impl Case {
         let changes = &plan.disturbances;
         let times = [changes.offline, changes.online, changes.shortages, changes.shrinks].map(usize::from);
         let flags = [changes.pressure, changes.pressure_ends, changes.others_graces].map(usize::from);
-        let sizes = plan.sizes.bulk_entries + plan.sizes.sheaf_capacity + usize::from(plan.sizes.cached_pages);
+        let sizes =
+            plan.sizes.bulk_entries + plan.sizes.sheaf_capacity + usize::from(plan.sizes.cached_pages);
         let bound = plan.actors.iter().filter(|actor| actor.cpu.is_some()).count();
         path + pieces
             + bound
@@ -310,7 +311,8 @@ fn replay(plan: &Plan, steps: &[Step], promise: Promise) -> Option<Vec<Taken>> {
     for step in steps {
         enabled.clear();
         world.steps(&mut enabled);
-        let Some(step) = enabled.iter().find(|other| *other == step).or_else(|| alike(&enabled, *step)) else {
+        let Some(step) = enabled.iter().find(|other| *other == step).or_else(|| alike(&enabled, *step))
+        else {
             continue;
         };
         let broken = take(&mut world, *step);
