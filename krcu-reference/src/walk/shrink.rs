@@ -343,7 +343,7 @@ fn alike(enabled: &[Step], step: Step) -> Option<&Step> {
 /// None if it is too large to be searched.
 fn search(plan: &Plan, promise: Promise) -> Option<(Plan, Vec<Step>)> {
     let objects = plan.present().into_iter().filter(|is_present| *is_present).count();
-    let smaller = (1..=plan.cpus.min(3)).filter(|_| objects <= 8).find_map(|cpus| {
+    (1..=plan.cpus.min(3)).filter(|_| objects <= 8).find_map(|cpus| {
         let mut plan = Plan { cpus, ..plan.clone() };
         let changes = &mut plan.disturbances;
         changes.offline = changes.offline.min(u8::try_from(cpus - 1).unwrap_or(0));
@@ -355,8 +355,7 @@ fn search(plan: &Plan, promise: Promise) -> Option<(Plan, Vec<Step>)> {
         let discoveries = checker.target_state_count(STATES).spawn_bfs().join().discoveries();
         let path = discoveries.get(promise.name())?.clone().into_vec();
         Some((plan, path.into_iter().filter_map(|(_, step)| step).collect()))
-    });
-    smaller
+    })
 }
 
 /// A path in words, and as a script.
