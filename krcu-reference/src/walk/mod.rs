@@ -25,7 +25,7 @@ mod shrink;
 
 pub use lookout::{Lookout, Sought};
 pub use pace::Kind;
-pub use record::{Course, Example, LIMIT, Record};
+pub use record::{Course, Example, LIMIT, Record, SHORT};
 pub use run::{Counts, Found, Walk, Walked};
 
 /// The seed of a walk that names none.

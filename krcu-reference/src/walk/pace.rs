@@ -140,9 +140,9 @@ impl Kind {
     /// that it happens at any time of the world.
     fn powers(self) -> u64 {
         match self {
-            Kind::Quiet | Kind::Age => 4,
-            Kind::Pressure | Kind::Offline | Kind::Online | Kind::Reclaim => 6,
-            Kind::Shrink | Kind::Leave => 8,
+            Kind::Quiet | Kind::Age | Kind::Reclaim => 4,
+            Kind::Pressure | Kind::Offline | Kind::Online => 6,
+            Kind::Leave => 8,
             _ => 11,
         }
     }

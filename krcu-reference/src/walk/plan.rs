@@ -202,8 +202,8 @@ fn disturbances(cpus: u16, random: &mut Random) -> Disturbances {
         offline,
         online: if offline > 0 { times(80, u64::from(offline) + 1) } else { 0 },
         shortages: times(70, 8),
-        shrinks: times(60, 100),
-        pressure: random.percent(30),
+        shrinks: times(80, 200),
+        pressure: random.percent(50),
         pressure_ends: true,
         others_graces: random.percent(50),
     }
@@ -274,15 +274,19 @@ impl Drawing<'_> {
         } else if !type_safe {
             self.shareable.push(own);
         }
-        let has_callbacks = self.random.percent(25);
+        let of_callbacks = if self.random.percent(40) { 3 + self.random.below(60) } else { 3 };
+        let only_frees = type_safe && self.random.percent(50);
+        // One module in a hundred queues more than a page holds.
+        let share = if self.random.percent(1) { share.max(600) } else { share };
         let helpers = self.random.index(HELPERS[place].len() + 1);
         let mut pieces = vec![Vec::new(); helpers + 1];
         for _ in 0..=self.random.below(2 * share + 1) {
             let object = self.object(Some(cache), Some(own));
             let op = match self.random.below(100) {
+                _ if only_frees => Op::Free(object),
                 0..3 => Op::QueueHeadless(object),
-                3..30 if has_callbacks => Op::CallRcu(object),
-                30..80 if type_safe => Op::Free(object),
+                draw if draw < of_callbacks => Op::CallRcu(object),
+                80..100 if type_safe => Op::Free(object),
                 _ => Op::Queue(object),
             };
             pieces[self.random.index(helpers + 1)].push(Piece::free(vec![op]));
@@ -298,7 +302,7 @@ impl Drawing<'_> {
         }
         let joined = (first..first + helpers).map(|task| TaskIndex(u16::try_from(task).unwrap_or(u16::MAX)));
         exit.extend(joined.map(|task| Piece { ops: vec![Op::Join(task)], need: Need::WithoutTask(task) }));
-        if has_callbacks {
+        if of_callbacks > 3 {
             exit.push(Piece { ops: rcu_barrier(), need: Need::WithoutCallbacks(own) });
         }
         if self.random.percent(15) {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::{
     kernel::{Kernel, Known},
     pace::Kind,
-    record::{LIMIT, Record},
+    record::{LIMIT, Record, SHORT},
     run::{Counts, Found, Walked},
 };
 use crate::check::print::grouped;
@@ -47,6 +47,7 @@ impl Record {
                 known.repair()
             );
         }
+        text.push_str(&self.markdown_short());
         text.push_str(&self.markdown_lookouts());
         text.push_str(BOUNDS);
         text
@@ -87,6 +88,23 @@ impl Record {
         }
     }
 
+    /// The part about the first steps of each walk, which a test takes again.
+    #[must_use]
+    pub fn markdown_short(&self) -> String {
+        let mut text = format!("\n## The first {} steps\n\n", grouped(SHORT));
+        text.push_str("A test takes these again. The counts are exact: if one changes, the model or the walk has changed.\n\n");
+        text.push_str(
+            "| kernel | worlds | objects | events | barriers | destroys | of these, with objects queued |\n",
+        );
+        text.push_str("| --- | ---: | ---: | ---: | ---: | ---: | ---: |\n");
+        for (kernel, Walked { counts, .. }) in &self.short {
+            let Counts { worlds, objects, events, barriers, destroys, met, .. } = counts;
+            let cells = [worlds, objects, events, barriers, destroys, met].map(|count| grouped(*count));
+            let _ = writeln!(text, "| {} | {} |", kernel.name(), cells.join(" | "));
+        }
+        text
+    }
+
     /// The part about walks with a fault on.
     #[must_use]
     pub fn markdown_lookouts(&self) -> String {
@@ -95,7 +113,7 @@ impl Record {
             text,
             "Seed {}. A walk must find each fault within {} steps. The path is what remains of the walk when \
              everything\nis left out that is not needed; *shortest* means that an exhaustive search of what remains \
-             has found no shorter one.\n",
+             has found no shorter one.\nThat search takes some moves at once, such as the filling of a page cache. A path that needs such a move later is only shrunk.\n",
             self.seed,
             grouped(LIMIT)
         );

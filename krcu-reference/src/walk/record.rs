@@ -8,7 +8,9 @@ use super::{
 use crate::check::table::in_parallel;
 
 /// Within this many steps, a walk must find any fault that is on.
-pub const LIMIT: u64 = 400_000;
+pub const LIMIT: u64 = 1_000_000;
+/// The steps of a walk that is short enough for every change.
+pub const SHORT: u64 = 20_000;
 
 /// What to walk.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,8 @@ pub struct Record {
     pub steps: u64,
     /// A walk of each kernel, with all known faults off.
     pub walks: Vec<(Kernel, Walked)>,
+    /// The first [`SHORT`] steps of each of these.
+    pub short: Vec<(Kernel, Walked)>,
     /// Walks with one fault on.
     pub lookouts: Vec<(Lookout, Walked)>,
 }
@@ -115,17 +119,21 @@ impl Course<'_> {
         let lookouts = Lookout::all().into_iter();
         let lookouts = lookouts.filter(|lookout| is_wanted(lookout.kernel) && self.on.is_empty());
         let lookouts: Vec<Lookout> = lookouts.collect();
-        let walks = in_parallel(self.threads, kernels.len(), |job| {
-            let (kernel, seed, steps) = (kernels[job], self.seed, self.steps);
-            Walk { kernel, on: self.on, fault: None, seed, steps }.run(report)
-        });
+        let walk = |steps| {
+            in_parallel(self.threads, kernels.len(), |job| {
+                let (kernel, seed) = (kernels[job], self.seed);
+                Walk { kernel, on: self.on, fault: None, seed, steps }.run(report)
+            })
+        };
+        let (walks, short) = (walk(self.steps), walk(SHORT.min(self.steps)));
         let found =
             in_parallel(self.threads, lookouts.len(), |job| lookouts[job].run(self.seed, LIMIT, report));
         let done = |walked: Option<Walked>| walked.unwrap_or_default();
         Record {
             seed: self.seed,
             steps: self.steps,
-            walks: kernels.into_iter().zip(walks.into_iter().map(done)).collect(),
+            walks: kernels.iter().copied().zip(walks.into_iter().map(done)).collect(),
+            short: kernels.into_iter().zip(short.into_iter().map(done)).collect(),
             lookouts: lookouts.into_iter().zip(found.into_iter().map(done)).collect(),
         }
     }
