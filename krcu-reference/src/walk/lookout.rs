@@ -50,7 +50,10 @@ impl Lookout {
     pub fn breaks(&self) -> Vec<Promise> {
         match self.sought {
             Sought::Known(known) => known.breaks().to_vec(),
-            // What ends a walk is the first sign of a fault, which may be another than the one it is named for.
+            // The first sign of a barrier that returns too early may be a destroy that finds objects.
+            Sought::Fault(fault) if fault.breaks() == Promise::BarrierCovers => {
+                Known::ShrinkerWindow.breaks().to_vec()
+            }
             Sought::Fault(fault) => vec![fault.breaks()],
         }
     }
@@ -66,10 +69,11 @@ impl Lookout {
     }
 }
 
-/// A kernel that shows a fault of the machine; none if the fault is in an approach that no kernel has.
+/// A kernel that shows a fault of the machine; none if the fault is in an approach that no kernel has, or if a walk
+/// meets it too rarely.
 fn shows(fault: Fault) -> Option<Kernel> {
     match fault {
-        Fault::LingerEndsEarly | Fault::CountNotKept => None,
+        Fault::LingerEndsEarly | Fault::CountNotKept | Fault::TypeSafeSlabsAtOnce => None,
         Fault::ReleaseWithoutBarrier => Some(Kernel::Before612),
         Fault::SheavesStay | Fault::SheafWithoutGrace => Some(Kernel::In7),
         _ => Some(Kernel::In612),

@@ -157,7 +157,11 @@ pub(super) struct Pace {
 impl Pace {
     pub(super) fn draw(random: &mut Random) -> Pace {
         let weights = Kind::ALL.map(|kind| {
-            let is_still = random.percent(if kind == Kind::Age { 70 } else { 10 });
+            let is_still = random.percent(match kind {
+                Kind::Age => 70,
+                Kind::Monitor => 30,
+                _ => 10,
+            });
             if is_still { 0 } else { random.power(kind.powers()) }
         });
         Pace { weights, left: random.power(12) }

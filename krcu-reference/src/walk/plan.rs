@@ -328,6 +328,12 @@ impl Drawing<'_> {
                 let op = if is_headless { Op::QueueHeadless(object) } else { Op::Queue(object) };
                 pieces.push(Piece::free(vec![op]));
             }
+            // Some queue more than two pages hold.
+            let burst = if self.random.percent(2) { 1100 } else { 0 };
+            for _ in 0..burst {
+                let object = self.object(None, None);
+                pieces.push(Piece::free(vec![Op::Queue(object)]));
+            }
             for _ in 0..self.random.below(3) {
                 let place = self.random.index(pieces.len() + 1);
                 pieces.insert(place, self.barrier());

@@ -8,7 +8,7 @@ use super::{
 use crate::check::table::in_parallel;
 
 /// Within this many steps, a walk must find any fault that is on.
-pub const LIMIT: u64 = 1_000_000;
+pub const LIMIT: u64 = 4_000_000;
 /// The steps of a walk that is short enough for every change.
 pub const SHORT: u64 = 20_000;
 
