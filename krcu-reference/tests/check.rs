@@ -1,4 +1,6 @@
-//! The foundations of the checker, each compared with something simpler.
+//! The foundations of the checker, each compared with something simpler; and walks.
+
+mod walk;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet, VecDeque},

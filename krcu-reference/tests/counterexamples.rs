@@ -1,4 +1,4 @@
-//! Each path that the checker has written still breaks the promise in its name.
+//! Each path that the checker or a walk has written still breaks the promise in its name.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -6,9 +6,10 @@ use krcu_model::{promise::Promise, script};
 
 #[test]
 fn each_counterexample_breaks_its_promise_and_no_promise_without_its_last_events() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/counterexamples");
+    let folders = ["tests/counterexamples", "tests/walks"]
+        .map(|folder| Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
     let mut promises = BTreeSet::new();
-    for entry in fs::read_dir(folder).unwrap() {
+    for entry in folders.into_iter().flat_map(|folder| fs::read_dir(folder).unwrap()) {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         // ROW.PROMISE.script

@@ -97,15 +97,27 @@ enum Verb {
         /// Check only rows whose names contain NAME, and do not compare the result with docs/approaches.md.
         #[arg(long, value_name = "NAME", conflicts_with = "write")]
         only: Option<String>,
-        /// Write docs/approaches.md and the counter-examples again.
+        /// Write docs/approaches.md and the counter-examples again; with --walk, docs/walks.md and what walks found.
         #[arg(long, conflicts_with = "deep")]
         write: bool,
         /// Print only what is wrong.
         #[arg(long)]
         brief: bool,
         /// Replay a script of events instead: a counter-example, or a file of `krcu check --events`.
-        #[arg(long, value_name = "FILE", conflicts_with_all = ["deep", "only", "write", "brief"])]
+        #[arg(long, value_name = "FILE", conflicts_with_all = ["deep", "only", "write", "brief", "walk"])]
         replay: Option<PathBuf>,
+        /// Take random walks instead, through large worlds of each generation of the kernel. NAME is a kernel then.
+        #[arg(long, conflicts_with_all = ["deep", "brief"])]
+        walk: bool,
+        /// What determines the walks.
+        #[arg(long, value_name = "N", requires = "walk", conflicts_with = "write")]
+        seed: Option<u64>,
+        /// How many steps each walk takes; a million, unless said otherwise.
+        #[arg(long, value_name = "N", requires = "walk", conflicts_with = "write")]
+        steps: Option<u64>,
+        /// Leave this known fault on in the walks; repeat the option for more.
+        #[arg(long, value_name = "FAULT", requires = "walk", conflicts_with = "write")]
+        on: Vec<String>,
     },
     /// Run the truth table: every way to free late and every way to be wrong, on every kernel.
     Truth {
@@ -304,7 +316,10 @@ impl Arguments {
                 test::run(&Asked { no_kernels, kernels_only, quick, custom, force, series: kernel, names })
             }
             Verb::Model { replay: Some(script), .. } => model::replay(&script),
-            Verb::Model { deep, only, write, brief, replay: None } => {
+            Verb::Model { walk: true, seed, steps, on, only, write, .. } => {
+                model::walk(&model::Walk { seed, steps, on, only, write })
+            }
+            Verb::Model { deep, only, write, brief, .. } => {
                 model::run(&model::Extent { deep, only, write, brief })
             }
             Verb::Truth { kernel, only, write, kept, all } => {

@@ -288,6 +288,8 @@ impl<'a> Writer<'a> {
         self.small(machine.cpus_readers);
         self.flag(machine.pressure);
         self.byte(machine.offline_left);
+        self.byte(machine.online_left);
+        self.byte(machine.shortages_left);
         self.byte(machine.shrinks_left);
         for cache in machine.caches() {
             self.small(cache.users);

@@ -8,7 +8,7 @@
 
 pub mod essence;
 pub mod mutants;
-mod print;
+pub(crate) mod print;
 pub mod row;
 pub mod table;
 pub mod workload;

@@ -107,6 +107,7 @@ fn setup(approach: &dyn Approach, depth: Depth, variant: Variant, fault: Option<
             pressure_ends: is_deep,
             others_graces: is_deep,
             shrinks: u8::from(approach.has_shrinker()),
+            ..Disturbances::default()
         },
         fault,
     }

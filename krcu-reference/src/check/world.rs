@@ -58,11 +58,7 @@ impl World {
     pub fn steps(&self, steps: &mut Vec<Step>) {
         let mut moves = Vec::new();
         self.machine.moves(&mut moves);
-        // A CPU need not go offline, a shortage need not end, and a shrinker need not run. What a promise
-        // demands must happen without them.
-        let by_itself = |chosen: &Move| {
-            !matches!(chosen, Move::Offline(_) | Move::Shrink(_)) && !self.is_idle_turn(*chosen)
-        };
+        let by_itself = |chosen: &Move| !is_by_chance(*chosen) && !self.is_idle_turn(*chosen);
         if !self.is_quiet && !moves.iter().any(by_itself) {
             steps.push(Step::Quiet);
         }
@@ -152,6 +148,15 @@ impl World {
     pub fn breaks(&self, promise: Promise) -> bool {
         self.state.violations().iter().any(|violation| violation.promise == promise)
     }
+}
+
+/// Whether a move need not happen: a CPU need not go offline or come back, a shortage need not begin or end, and
+/// a shrinker need not run. What a promise demands must happen without them.
+pub(crate) fn is_by_chance(chosen: Move) -> bool {
+    matches!(
+        chosen,
+        Move::Offline(_) | Move::Online(_) | Move::PressureBegins | Move::PressureEnds | Move::Shrink(_)
+    )
 }
 
 impl Hash for World {

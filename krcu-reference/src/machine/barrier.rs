@@ -82,9 +82,18 @@ impl Machine {
         matches!(self.cpu(cpu).krc.monitor, Monitor::Running(_))
     }
 
+    /// Whether a barrier has to wait for what the shrinker has taken off this CPU's lists.
+    pub(crate) fn is_shrinker_awaited(&self, cpu: Cpu) -> bool {
+        let is_here = self.shrinker.as_ref().is_some_and(|(on, _)| *on == cpu);
+        is_here && self.setup.generation.repairs.shrinker_is_awaited
+    }
+
     /// `cancel_delayed_work_sync()` of a monitor that does not run.
     pub(crate) fn cancel_monitor(&mut self, cpu: Cpu) {
         self.cpu_mut(cpu).krc.monitor = Monitor::Idle;
+        if self.setup.generation.repairs.monitor_is_kept && self.cpu(cpu).krc.has_queued() {
+            self.arm_monitor(cpu);
+        }
     }
 
     /// One CPU of `flush_rcu_sheaves_on_cache()`.

@@ -58,13 +58,35 @@ pub struct Generation {
     pub pages_have_cookies: bool,
     /// `kfree_rcu()` first tries a sheaf of the object's cache (`kfree_rcu_sheaf()`).
     pub has_sheaves: bool,
+    /// What is repaired of it.
+    pub repairs: Repairs,
+}
+
+/// Repairs of known faults that no generation has. With a repair, a random walk does not end at that fault.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Repairs {
+    /// `kvfree_rcu_barrier()` also waits for what the shrinker has taken off the lists of a CPU.
+    pub shrinker_is_awaited: bool,
+    /// `kvfree_rcu_barrier()` arms a monitor again that it has cancelled, if something is on the lists.
+    pub monitor_is_kept: bool,
+    /// A sheaf that is not full is flushed after some time.
+    pub sheaves_age: bool,
+}
+
+impl Repairs {
+    /// Nothing is repaired.
+    pub const NONE: Repairs =
+        Repairs { shrinker_is_awaited: false, monitor_is_kept: false, sheaves_age: false };
 }
 
 impl Generation {
     /// As in 6.1.
-    pub const BATCHES: Generation = Generation { pages_have_cookies: false, has_sheaves: false };
+    pub const BATCHES: Generation =
+        Generation { pages_have_cookies: false, has_sheaves: false, repairs: Repairs::NONE };
     /// As in 6.12, and as the design document describes it.
-    pub const COOKIES: Generation = Generation { pages_have_cookies: true, has_sheaves: false };
+    pub const COOKIES: Generation =
+        Generation { pages_have_cookies: true, has_sheaves: false, repairs: Repairs::NONE };
     /// As in 6.18 and later.
-    pub const SHEAVES: Generation = Generation { pages_have_cookies: true, has_sheaves: true };
+    pub const SHEAVES: Generation =
+        Generation { pages_have_cookies: true, has_sheaves: true, repairs: Repairs::NONE };
 }

@@ -2,7 +2,7 @@
 //!
 //! `cpus_write_lock()` is held from the first step to the second. First the CPU is no longer online, and its
 //! callbacks move to the list of another CPU (`rcutree_migrate_callbacks()`). Then `slub_cpu_dead()` flushes
-//! its sheaves. Its `krc` stays: monitors and batches can run anywhere.
+//! its sheaves. Its `krc` stays: monitors and batches can run anywhere. A CPU that comes back finds it as it is.
 //!
 //! An `rcu_barrier()` in flight would miss callbacks that move from a CPU that it has not visited yet to one
 //! that it has visited. So the move first puts the barrier's callback behind them.
@@ -21,6 +21,14 @@ impl Machine {
         } else if self.offline_left > 0 && self.cpus_readers == 0 && self.online_cpus().count() > 1 {
             moves.extend(self.online_cpus().map(Move::Offline));
         }
+        if self.online_left > 0 && self.cpus_readers == 0 && self.going_offline.is_none() {
+            moves.extend(self.cpu_numbers().filter(|cpu| self.cpu(*cpu).offline).map(Move::Online));
+        }
+    }
+
+    pub(crate) fn comes_back(&mut self, cpu: Cpu) {
+        self.online_left -= 1;
+        self.cpu_mut(cpu).offline = false;
     }
 
     pub(crate) fn goes_offline(&mut self, cpu: Cpu) {

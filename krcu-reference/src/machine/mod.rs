@@ -100,10 +100,14 @@ pub struct TaskSetup {
 pub struct Disturbances {
     /// CPUs that go offline.
     pub offline: u8,
+    /// How often one of these comes back.
+    pub online: u8,
     /// Whether memory is short at the beginning.
     pub pressure: bool,
     /// Whether the shortage may end.
     pub pressure_ends: bool,
+    /// How often memory becomes short once more.
+    pub shortages: u8,
     /// Whether other code may start a grace period that the tasks only poll for.
     pub others_graces: bool,
     /// How often the shrinker may run while memory is short; it calls a monitor directly.
@@ -178,6 +182,8 @@ pub struct Machine {
     pub(crate) cpus_readers: u16,
     pub(crate) pressure: bool,
     pub(crate) offline_left: u8,
+    pub(crate) online_left: u8,
+    pub(crate) shortages_left: u8,
     pub(crate) shrinks_left: u8,
 }
 
@@ -204,8 +210,14 @@ pub enum Move {
     Shrink(Cpu),
     /// There is memory again.
     PressureEnds,
+    /// Memory is short.
+    PressureBegins,
+    /// A sheaf that is not full is flushed, where that is [repaired](facts::Repairs::sheaves_age).
+    SheafAges(Cpu, CacheIndex),
     /// A CPU goes offline.
     Offline(Cpu),
+    /// It comes back.
+    Online(Cpu),
     /// The sheaves that it left behind are flushed (`slub_cpu_dead()`).
     Dead(Cpu),
     /// A lingering cache is looked at.
@@ -265,6 +277,8 @@ impl Machine {
             cpus_readers: 0,
             pressure: setup.disturbances.pressure,
             offline_left: setup.disturbances.offline,
+            online_left: setup.disturbances.online,
+            shortages_left: setup.disturbances.shortages,
             shrinks_left: setup.disturbances.shrinks,
             setup,
         }
@@ -305,6 +319,7 @@ impl Machine {
         self.grace_moves(moves);
         for cpu in self.cpu_numbers() {
             self.batch_moves(cpu, moves);
+            self.sheaf_moves(cpu, moves);
             let processor = self.cpu(cpu);
             if !processor.offline
                 && processor.callbacks.front().is_some_and(|first| self.grace.is_done(first.cookie))
@@ -319,6 +334,9 @@ impl Machine {
         self.hotplug_moves(moves);
         if self.pressure && self.setup.disturbances.pressure_ends {
             moves.push(Move::PressureEnds);
+        }
+        if !self.pressure && self.shortages_left > 0 {
+            moves.push(Move::PressureBegins);
         }
     }
 
@@ -335,7 +353,13 @@ impl Machine {
             Move::FillPages(cpu) => self.fill_pages(cpu),
             Move::Shrink(cpu) => self.shrink(cpu),
             Move::PressureEnds => self.pressure = false,
+            Move::PressureBegins => {
+                self.shortages_left -= 1;
+                self.pressure = true;
+            }
+            Move::SheafAges(cpu, cache) => self.detach_sheaf(cpu, cache, self.callback_cpu(cpu)),
             Move::Offline(cpu) => self.goes_offline(cpu),
+            Move::Online(cpu) => self.comes_back(cpu),
             Move::Dead(cpu) => self.is_dead(cpu),
             Move::LingerCheck(cache) => self.linger_check(cache, seen),
             Move::LingerTimeout(cache) => self.linger_timeout(cache, seen),

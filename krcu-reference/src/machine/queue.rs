@@ -7,7 +7,7 @@
 //! through the objects' own heads. Without a head, the call itself waits for a grace period.
 
 use super::{
-    CacheIndex, Life, Machine, ObjectIndex, Seen,
+    CacheIndex, Life, Machine, Move, ObjectIndex, Seen,
     fault::Fault,
     parts::{Callback, Duty, Page},
     sequence::Cookie,
@@ -84,6 +84,15 @@ impl Machine {
             self.detach_sheaf(cpu, cache, cpu);
         }
         true
+    }
+
+    /// The sheaves of a CPU that may be flushed although they are not full.
+    pub(crate) fn sheaf_moves(&self, cpu: Cpu, moves: &mut Vec<Move>) {
+        if self.setup.generation.repairs.sheaves_age {
+            let caches = (0..).map(CacheIndex).zip(&self.cpu(cpu).sheaves);
+            let old = caches.filter(|(_, sheaf)| !sheaf.objects.is_empty());
+            moves.extend(old.map(|(cache, _)| Move::SheafAges(cpu, cache)));
+        }
     }
 
     /// Takes the sheaf of a cache off a CPU, and hands it to `call_rcu()` on that CPU or another.

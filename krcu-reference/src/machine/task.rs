@@ -186,7 +186,7 @@ impl Machine {
             None if thread.visited.has(*cpu) => false,
             None => match op {
                 Op::Offload | Op::Hurry => self.can_offload(*cpu),
-                Op::Drain => !self.is_monitor_running(*cpu),
+                Op::Drain => !self.is_monitor_running(*cpu) && !self.is_shrinker_awaited(*cpu),
                 _ => true,
             },
         })

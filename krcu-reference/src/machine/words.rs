@@ -55,6 +55,11 @@ impl Machine {
                 format!("the shrinker calls kfree_rcu_monitor() of CPU {} directly", cpu.0)
             }
             Move::PressureEnds => "memory is plentiful again".to_owned(),
+            Move::PressureBegins => "memory is short".to_owned(),
+            Move::SheafAges(cpu, cache) => {
+                format!("CPU {}: a sheaf of {} is old and is flushed", cpu.0, self.module_name(cache))
+            }
+            Move::Online(cpu) => format!("CPU {} comes back", cpu.0),
             Move::Offline(cpu) => format!("CPU {} goes offline, its callbacks move", cpu.0),
             Move::Dead(cpu) => format!("slub_cpu_dead() of CPU {}: its sheaves are flushed", cpu.0),
             Move::LingerCheck(cache) => {

@@ -42,6 +42,8 @@ mod workload;
 
 pub use back_test::{BackTest, Pair, Wait, back_test};
 pub use budget::{Budget, GaveUp};
+#[cfg(feature = "check")]
+pub(crate) use measured::mix;
 pub use measured::{Input, InputKind, InputUse, Measured, Origin, RecordedGrace};
 pub use row::{Outcome, Row, Splat, Sum};
 pub use workload::{Action, CacheSpec, Caller, Timed, Workload, WorkloadError};

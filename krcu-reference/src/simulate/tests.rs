@@ -49,6 +49,7 @@ impl Simulation<'_> {
                 Move::LingerTimeout(cache) => self.agenda.has(|due| *due == Due::LingerTimer(cache)),
                 Move::ReleaseWork(cache) => self.to_release.contains(&cache),
                 Move::Shrink(_) | Move::PressureEnds | Move::Offline(_) | Move::Dead(_) => true,
+                Move::PressureBegins | Move::SheafAges(..) | Move::Online(_) => false,
             }
         };
         moves.into_iter().find(|chosen| !is_planned(chosen))

@@ -158,6 +158,7 @@ fn setup(random: &mut Random, row: &dyn Approach) -> Setup {
             pressure_ends: random.percent(50),
             others_graces: fault.is_none(),
             shrinks: u8::from(row.has_shrinker() || random.percent(20)),
+            ..Disturbances::default()
         },
         fault,
     }

@@ -20,11 +20,12 @@ use crate::progress::output_of;
 
 /// What the model's checks depend on, from the repository's root: sources, what they are built with, what they are
 /// compared with.
-const MODEL: [&str; 13] = [
+const MODEL: [&str; 16] = [
     ".cargo/config.toml",
     "Cargo.lock",
     "Cargo.toml",
     "docs/approaches.md",
+    "docs/walks.md",
     "krcu-common/Cargo.toml",
     "krcu-common/src",
     "krcu-model/Cargo.toml",
@@ -34,6 +35,8 @@ const MODEL: [&str; 13] = [
     "krcu-reference/src",
     "krcu-reference/tests/check.rs",
     "krcu-reference/tests/counterexamples",
+    "krcu-reference/tests/walk",
+    "krcu-reference/tests/walks",
 ];
 
 /// What a check found.

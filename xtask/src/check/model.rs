@@ -17,6 +17,10 @@ const DOCS: &str = "docs/approaches.md";
 const REFERENCE: &str = "krcu-reference";
 /// Where the counter-examples are kept.
 const SCRIPTS: &str = "krcu-reference/tests/counterexamples";
+/// Where the record of the walks is kept.
+const WALKS: &str = "docs/walks.md";
+/// Where the paths that walks found are kept.
+const WALKED: &str = "krcu-reference/tests/walks";
 
 /// What to check.
 #[derive(Debug, Default)]
@@ -65,6 +69,48 @@ pub(crate) fn checker(extent: &Extent) -> Command {
         None => {}
     }
     command
+}
+
+/// Random walks of the kernels' generations.
+#[derive(Debug)]
+pub(crate) struct Walk {
+    /// What determines the walks.
+    pub(crate) seed: Option<u64>,
+    /// How many steps each walk takes.
+    pub(crate) steps: Option<u64>,
+    /// Known faults that stay on.
+    pub(crate) on: Vec<String>,
+    /// Only kernels with this in their name.
+    pub(crate) only: Option<String>,
+    /// Write the record and the paths.
+    pub(crate) write: bool,
+}
+
+/// Walks, prints what is found, and compares it with the kept record if it is of the same walks.
+///
+/// # Errors
+///
+/// When the walk does not build or cannot be started.
+pub(crate) fn walk(walk: &Walk) -> Result<ExitCode> {
+    let mut command = example(REFERENCE, "walk", &["--features", "check"]);
+    let options = [("--seed", walk.seed), ("--steps", walk.steps)];
+    for (option, value) in options.into_iter().filter_map(|(option, value)| Some((option, value?))) {
+        command.args([option, &value.to_string()]);
+    }
+    walk.on.iter().for_each(|name| {
+        command.args(["--on", name]);
+    });
+    if let Some(name) = &walk.only {
+        command.args(["--only", name]);
+    }
+    let is_kept = walk.seed.is_none() && walk.steps.is_none() && walk.on.is_empty() && walk.only.is_none();
+    if is_kept {
+        let repository = host::repository();
+        command.arg("--docs").arg(repository.join(WALKS)).arg("--scripts").arg(repository.join(WALKED));
+        command.args(walk.write.then_some("--write"));
+    }
+    let status = command.status().context("starting cargo")?;
+    Ok(if status.success() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Replays a script: a counter-example, a bug report, what `krcu check --events` wrote.
