@@ -184,6 +184,20 @@ fn lost_twice(run: Run, reason: LossReason, scope: Scope) -> Run {
 }
 
 #[test]
+fn a_loss_that_is_told_for_a_cache_may_hide_the_run_of_a_callback_with_its_head_there() {
+    let used = || queued(begun().created(CACHE), 0..3, CACHE, 7).barrier_from(EXIT, Rcu, EXITS);
+    let lost = |run: Run, cache| lost_twice(run, LossReason::RingFull, Scope::Cache(cache));
+    let open = said(lost(ran(used(), 0..1, CACHE), CACHE));
+    assert_eq!(open, (VerdictKind::Inconclusive, Some(2), vec![Reason::RingFull]));
+    // Of another cache, no run of these was lost.
+    let other = said(lost(ran(used(), 0..1, CACHE), CacheAddress(0x9000)));
+    assert_eq!(other, (VerdictKind::Pending, Some(2), vec![]));
+    // All ran. A call may have been lost, of whatever cache.
+    let all_ran = said(lost(ran(used(), 0..3, CACHE), CacheAddress(0x9000)));
+    assert_eq!(all_ran, (VerdictKind::Clean, Some(0), vec![Reason::RingFull]));
+}
+
+#[test]
 fn losses_of_one_reason_are_one_reason_and_one_sentence() {
     let (reason, programs) = (LossReason::ProbeMissed, ["queued", "ran"].map(str::to_owned).to_vec());
     let joined = Note::Unseen(Unseen::Lost { reason, events: 4, programs: programs.clone() });

@@ -1,6 +1,6 @@
 //! Module: what is believed of one that is loaded, by the callbacks in its text; and of one that has gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     event::{CacheAddress, Task, Time},
@@ -57,6 +57,8 @@ pub struct Unload {
     pub text: Text,
     /// Callbacks in its text that had not returned, where it is told when they run.
     pub left: Moment,
+    /// The caches that their heads are in.
+    pub left_in: BTreeSet<CacheAddress>,
     /// How far the last `rcu_barrier()` of the same task reached.
     pub covered: u64,
     /// When that barrier was called.

@@ -1,5 +1,7 @@
 //! Modules: loaded, and gone with what their text had left to do.
 
+use std::collections::BTreeSet;
+
 use crate::{
     event::{CacheAddress, ObjectAddress, Task, Time},
     state::{
@@ -86,7 +88,7 @@ impl State {
     fn unload(&self, at: Mark, task: Task, name: &str) -> Option<Unload> {
         let text =
             self.modules.loaded.get(name).filter(|text| text.ever() > 0 || text.may_have_older)?.clone();
-        let left = self.left_of(name);
+        let (left, left_in) = self.left_of(name);
         let own = self.rcu_barriers.of(task).filter(|barrier| self.is_of_teardown(barrier, Some(name), &[]));
         let own = own.into_iter();
         let barrier = own.chain(self.rcu_barriers.others().init_of(name)).max_by_key(|barrier| barrier.until);
@@ -100,6 +102,7 @@ impl State {
             domains,
             text,
             left,
+            left_in,
             covered: barrier.map_or(0, |barrier| barrier.until),
             covered_since: barrier.map_or(Time::default(), |barrier| barrier.began),
             covered_by_others: self.rcu_barriers.others().clone(),
@@ -184,9 +187,10 @@ impl State {
         left.into_iter().for_each(|abandoned| self.modules.leaves_behind(abandoned));
     }
 
-    /// The callbacks in a module's text that have not returned.
-    fn left_of(&self, module: &str) -> Moment {
+    /// The callbacks in a module's text that have not returned, and the caches that their heads are in.
+    fn left_of(&self, module: &str) -> (Moment, BTreeSet<CacheAddress>) {
         let mut left = Moment::default();
+        let mut caches = BTreeSet::new();
         let is_its = |function: FunctionId| self.functions.get(function).module.as_deref() == Some(module);
         let mut oldest = None;
         let waiting = self.ledger.callbacks.values().chain(self.ledger.works.values());
@@ -199,9 +203,11 @@ impl State {
             };
             *of_kind += 1;
             left.has(waiting);
+            caches.insert(waiting.cache);
             oldest = Some(oldest.map_or(waiting.queued, |oldest: Mark| oldest.min(waiting.queued)));
         }
         for running in self.modules.running.values().filter(|running| is_its(running.function)) {
+            caches.insert(running.cache);
             match running.deferral {
                 None => left.counts.callbacks_running += 1,
                 // That of `queue_rcu_work()` is among the works.
@@ -210,6 +216,6 @@ impl State {
             }
         }
         left.oldest = oldest.map(|oldest| oldest.time);
-        left
+        (left, caches)
     }
 }

@@ -110,15 +110,19 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     let callbacks = sees_runs.then_some(counts.callbacks());
     let left = Left { callbacks, others: counts.others(), ..Left::default() };
     let mut decision = Decision { left, ..Decision::default() };
-    let unseen = |scopes: &[Scope], since: Time| losses(state, unload, scopes, since);
+    let unseen = |is_of: &dyn Fn(Scope) -> bool, since: Time| losses(state, unload, is_of, since);
     let begin = unload.text.loaded.map_or(state.watch.attached, |loaded| loaded.time);
-    let everything = unseen(&[Scope::Everything], begin);
+    let everything = unseen(&|scope| scope == Scope::Everything, begin);
     if !everything.is_empty() {
         return lost(&everything, decision);
     }
     if known.is_some_and(|left| left > 0) {
         // A run that was not seen makes its callback look outstanding.
-        let runs = unseen(&[Scope::Freeing], begin);
+        let hides_runs = |scope| match scope {
+            Scope::Cache(cache) => unload.left_in.contains(&cache),
+            scope => scope == Scope::Freeing,
+        };
+        let runs = unseen(&hides_runs, begin);
         if !runs.is_empty() {
             return lost(&runs, decision);
         }
@@ -128,7 +132,8 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     let covers: Vec<Cover<'_>> = unload.covers().collect();
     if covers.is_empty() {
         // What an unseen call has queued is covered as well, if that was before the barrier.
-        let calls = unseen(&[Scope::Queueing], unload.covered_since);
+        let hides_calls = |scope| matches!(scope, Scope::Queueing | Scope::Cache(_));
+        let calls = unseen(&hides_calls, unload.covered_since);
         if !calls.is_empty() {
             // Nothing is known to be wrong, and a call that went unseen may have come after the barrier.
             decision.ordering = Ordering::Unknown;
@@ -144,7 +149,7 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     if state.watch.blind.contains(&Blind::RcuBarrier) {
         return decision.because(Reason::BlindRcuBarrier, Unseen::BlindRcuBarrier);
     }
-    let barriers = unseen(&[Scope::Barriers], begin);
+    let barriers = unseen(&|scope| scope == Scope::Barriers, begin);
     if !barriers.is_empty() {
         return lost(&barriers, decision);
     }
@@ -152,9 +157,8 @@ fn decide(state: &State, unload: &Unload) -> Decision {
 }
 
 /// What went unseen of this kind since then, and before the module went.
-fn losses<'a>(state: &'a State, unload: &Unload, scopes: &[Scope], since: Time) -> Vec<&'a Gap> {
-    let is_about =
-        |gap: &&Gap| scopes.contains(&gap.scope) && gap.until >= since && gap.from <= unload.at.time;
+fn losses<'a>(state: &'a State, unload: &Unload, is_of: &dyn Fn(Scope) -> bool, since: Time) -> Vec<&'a Gap> {
+    let is_about = |gap: &&Gap| is_of(gap.scope) && gap.until >= since && gap.from <= unload.at.time;
     state.gaps.iter().filter(is_about).collect()
 }
 

@@ -3,6 +3,7 @@
 pub(crate) mod choice;
 pub(crate) mod churn;
 mod crate_tests;
+mod custom;
 pub(crate) mod fuzz;
 mod guest_script;
 mod judge;
@@ -10,6 +11,7 @@ mod kernel_tests;
 mod known;
 mod listed;
 pub(crate) mod model;
+mod oracle;
 pub(crate) mod peers;
 mod replay;
 mod retries;

@@ -90,16 +90,25 @@ fn ours(lines: &str) -> Result<Counts> {
 ///
 /// When it cannot be made.
 pub(crate) fn installed() -> Result<PathBuf> {
-    let folder = cache::folder(PEERS)?;
+    python(PEERS, &PACKAGES)
+}
+
+/// A Python that has these packages, in a folder of the cache.
+///
+/// # Errors
+///
+/// When it cannot be made.
+pub(crate) fn python(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let folder = cache::folder(name)?;
     let (python, done) = (folder.join("bin/python"), folder.join("installed"));
-    if fs::read_to_string(&done).is_ok_and(|text| text == PACKAGES.join("\n")) {
+    if fs::read_to_string(&done).is_ok_and(|text| text == packages.join("\n")) {
         return Ok(python);
     }
     succeed(with(Command::new("python3").args(["-m", "venv"]), &[&folder]), "making a Python environment")?;
     let mut pip = Command::new(&python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(PACKAGES);
-    succeed(&mut pip, "installing DuckDB, pandas and pyarrow")?;
-    fs::write(&done, PACKAGES.join("\n")).with_context(|| format!("writing {}", done.display()))?;
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    succeed(&mut pip, &format!("installing {}", packages.join(", ")))?;
+    fs::write(&done, packages.join("\n")).with_context(|| format!("writing {}", done.display()))?;
     Ok(python)
 }
 

@@ -12,7 +12,7 @@ use crate::toolchain::build;
 
 /// Every way in which the replay of `events` is not what the run printed; none when it is.
 pub(crate) fn disagreements(events: &Path, live: &str) -> Vec<String> {
-    let replayed = build::replay().and_then(|replay| output_of(Command::new(replay).arg(events)));
+    let replayed = build::example("replay").and_then(|replay| output_of(Command::new(replay).arg(events)));
     match replayed {
         Ok(replayed) => compare(live, &replayed),
         Err(error) => vec![format!("its events cannot be replayed: {error:#}")],

@@ -259,6 +259,36 @@ impl Kernel {
         Ok(folder)
     }
 
+    /// The kernel with its debug information: of Debian's, 350 MB that are fetched once.
+    ///
+    /// # Errors
+    ///
+    /// When its package cannot be had, or holds no kernel where Debian is known to put it.
+    pub(crate) fn debug_information(&self) -> Result<PathBuf> {
+        let release = &self.release;
+        if let Some(built) = &self.built {
+            return Ok(built.join(format!("image/boot/vmlinux-{release}")));
+        }
+        let folder = cache::folder("kernels")?.join(release).join("debug");
+        cache::fill_once(&folder, |partial| {
+            let unpacked = partial.join("unpacked");
+            cache::create_folder(&unpacked)?;
+            View::open(self.family()?)?.unpack(&[format!("linux-image-{release}-dbg")], &unpacked)?;
+            let debug = unpacked.join("usr/lib/debug");
+            let places = [
+                debug.join(format!("boot/vmlinux-{release}")),
+                debug.join("lib/modules").join(release).join("vmlinux"),
+            ];
+            // The one may be a link to the other.
+            let is_file = |path: &&PathBuf| path.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
+            let place = places.iter().find(is_file);
+            let place = place.ok_or_else(|| anyhow!("no vmlinux in linux-image-{release}-dbg"))?;
+            fs::rename(place, partial.join("vmlinux")).context("keeping a kernel's debug information")?;
+            fs::remove_dir_all(&unpacked).context("removing the rest of a package")
+        })?;
+        Ok(folder.join("vmlinux"))
+    }
+
     /// The name of the folder that modules are built against.
     pub(crate) fn headers_name(&self) -> String {
         format!("linux-headers-{}", self.release)

@@ -4,6 +4,7 @@
 
 mod cpio;
 mod initramfs;
+pub(crate) mod monitor;
 pub(crate) mod qemu;
 mod stream;
 pub(crate) mod vm;

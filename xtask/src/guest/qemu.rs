@@ -93,6 +93,17 @@ pub(crate) struct Hardware<'a> {
     pub(crate) folder: &'a Path,
     /// Sockets, then files, in the order of the ports' numbers.
     pub(crate) ports: &'a [Port],
+    /// Where qemu connects to, if the machine is stopped from outside.
+    pub(crate) stops: Option<&'a Stops>,
+}
+
+/// Sockets of one who stops the machine and reads its memory. He listens on them before the machine is started.
+#[derive(Debug, Clone)]
+pub(crate) struct Stops {
+    /// The machine's second serial port.
+    pub(crate) serial: PathBuf,
+    /// qemu's own monitor ([`crate::guest::monitor`]).
+    pub(crate) monitor: PathBuf,
 }
 
 /// One way between the machine and us.
@@ -148,6 +159,15 @@ impl Hardware<'_> {
             .arg("-initrd")
             .arg(self.initramfs)
             .args(["-device", "virtio-serial-pci,max_ports=8"]);
+        if let Some(Stops { serial, monitor }) = self.stops {
+            let socket = |id: &str, path: &Path| format!("socket,id={id},path={}", path.display());
+            command.args(["-chardev", &socket("stops", serial), "-serial", "chardev:stops"]).args([
+                "-chardev",
+                &socket("monitor", monitor),
+                "-mon",
+                "chardev=monitor,mode=control",
+            ]);
+        }
         for (index, port) in self.ports.iter().enumerate() {
             let number = index + 1;
             let backend = match port {
@@ -186,6 +206,7 @@ fn boots_under_kvm(vmlinuz: &Path) -> Result<bool> {
         append: "",
         folder: &folder,
         ports: &[],
+        stops: None,
     };
     let mut child = machine.start()?;
     let deadline = Instant::now() + KVM_DEADLINE;

@@ -23,7 +23,7 @@ use crate::debian::kernel::{Kernel, Series};
 use crate::debian::module;
 use crate::digest;
 use crate::guest::initramfs::{BOOT_UNIT, Contents};
-use crate::guest::qemu::{Acceleration, Hardware, Port};
+use crate::guest::qemu::{Acceleration, Hardware, Port, Stops};
 use crate::guest::stream::{self, Received, Sink};
 use crate::host;
 use crate::progress::{Job, say, tail_of};
@@ -69,6 +69,8 @@ pub(crate) struct Run {
     pub(crate) is_up: Arc<AtomicBool>,
     /// The root of a Debian whose systemd boots and runs the command, in place of busybox.
     pub(crate) debian: Option<PathBuf>,
+    /// Sockets of one who stops it.
+    pub(crate) stops: Option<Stops>,
 }
 
 /// What became of a machine that reported a status.
@@ -109,6 +111,7 @@ impl Run {
             show: false,
             is_up: Arc::default(),
             debian: None,
+            stops: None,
         }
     }
 
@@ -170,6 +173,7 @@ impl Run {
             append: &format!("{boot_unit} {}", self.append),
             folder: &folder.path,
             ports: &session.ports(),
+            stops: self.stops.as_ref(),
         };
         let started = Instant::now();
         let mut qemu = Qemu(machine.start()?);

@@ -104,7 +104,12 @@ pub(crate) fn build(profile: &str, programs: Programs) -> Result<Vec<PathBuf>> {
     let mut command = Command::new("cargo");
     command.args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent"]);
     if programs == Programs::All {
-        command.args(["-p", "krcu-tui", "-p", "krcu-report", "--bins", "--example", "replay"]);
+        command.args(["-p", "krcu-tui", "-p", "krcu-report", "--bins"]).args([
+            "--example",
+            "replay",
+            "--example",
+            "outstanding",
+        ]);
     }
     cargo(
         command
@@ -115,13 +120,13 @@ pub(crate) fn build(profile: &str, programs: Programs) -> Result<Vec<PathBuf>> {
     programs_of(profile)
 }
 
-/// The example of the model's crate that replays events, from the last build of all programs.
+/// An example of the reports' crate that replays events, from the last build of all programs.
 ///
 /// # Errors
 ///
 /// When rustc does not say what its host is.
-pub(crate) fn replay() -> Result<PathBuf> {
-    Ok(folder_of("release")?.join("examples").join("replay"))
+pub(crate) fn example(name: &str) -> Result<PathBuf> {
+    Ok(folder_of("release")?.join("examples").join(name))
 }
 
 /// The programs that the last build left, for a machine's `/bin`.

@@ -1,0 +1,1 @@
+../krcu_sample.h
