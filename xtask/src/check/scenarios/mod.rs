@@ -8,6 +8,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod live;
+pub(crate) mod surroundings;
 pub(crate) mod terminal;
 
 use crate::check::judge::INEXACT;
@@ -249,13 +250,15 @@ mod tests {
 
     use super::agent;
     use super::live;
+    use super::surroundings;
     use super::terminal;
     use super::{SERIES, Scenario};
     use crate::check::truth;
     use crate::host;
 
     fn all() -> impl Iterator<Item = &'static Scenario> {
-        agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS).chain(truth::scenarios())
+        let own = agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(surroundings::SCENARIOS);
+        own.chain(terminal::SCENARIOS).chain(truth::scenarios())
     }
 
     #[test]
