@@ -1,5 +1,5 @@
-//! Memory: gives memory back to the kernel, and says how much the probes take of it. Reading the type information and loading the probes takes some megabytes,
-//! once.
+//! Memory: gives memory back to the kernel, and says how much the probes take of it. Reading the type information and
+//! loading the probes takes some megabytes, once.
 
 use std::fs;
 

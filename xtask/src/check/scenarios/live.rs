@@ -354,8 +354,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             &[step("stalled", &[("clean", Want::Number(1)), ("well", Want::Number(1))]), STOPPED],
         )],
     ),
-    // Connections that say nothing have their places for ten seconds, or until one more comes: it is answered at once, in the
-    // place of the oldest. What is not GET of the two paths, or asks for another host, is refused. How long the programs run is told while the kernel measures it,
+    // Connections that say nothing have their places for ten seconds, or until one more comes: it is answered at once, in
+    // the place of the oldest. What is not GET of the two paths, or asks for another host, is refused.
+    // How long the programs run is told while the kernel measures it,
     // without any privilege.
     scenario(
         "agent_metrics",
@@ -389,7 +390,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             &[
                 step("silent", &[("three", Want::Number(1))]),
                 step("silent", &[("four", Want::Number(1))]),
-                step("answers", &[("text", Want::Number(400)), ("other", Want::Number(404)), ("post", Want::Number(405)), ("foreign", Want::Number(421))]),
+                step("answers", &[
+                    ("text", Want::Number(400)),
+                    ("other", Want::Number(404)),
+                    ("post", Want::Number(405)),
+                    ("foreign", Want::Number(421)),
+                ]),
                 step("unmeasured", &[("programs", Want::Number(0))]),
                 step("after", &[("refused", Want::Number(3)), ("well", Want::Number(1))]),
                 STOPPED,
