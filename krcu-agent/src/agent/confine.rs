@@ -51,7 +51,8 @@ pub(super) fn confine(config: &Config, file: Option<&Path>, log: &Log) -> Confin
 /// deletes.
 fn folders(config: &Config, file: Option<&Path>) -> Folders {
     let file = file.unwrap_or(Path::new(PATH));
-    let mut read = vec![PathBuf::from("/proc"), folder_of(file)];
+    // Which processors there are is asked for with each reading of the counters.
+    let mut read = vec![PathBuf::from("/proc"), PathBuf::from("/sys/devices/system/cpu"), folder_of(file)];
     // The file may be a link to another folder.
     read.extend(fs::canonicalize(file).map(|file| folder_of(&file)));
     let (traces, socket) = (&config.record.folder, &config.socket.path);
