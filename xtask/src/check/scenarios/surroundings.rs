@@ -183,7 +183,7 @@ END
              until [ \"$(decided)\" -ge 1 ]; do usleep 100000; done
              say attached decided $(decided) inconclusive $(metric 'krcu_verdicts{verdict=\"inconclusive\"}')
              refused() { name=$1; shift; command krcu \"$@\" >/tmp/said 2>&1; status=$?; cat /tmp/said >&2
-                 say $name status $status lines $(wc -l </tmp/said) told $(grep -c 'lockdown.*confidentiality' /tmp/said); }
+                 say $name status $status lines $(wc -l </tmp/said) told $(grep -c 'locked down (confidentiality)' /tmp/said); }
              refused check check -- true
              refused agent agent --socket /tmp/other.sock --metrics 127.0.0.1:9748
              stop"
@@ -200,7 +200,7 @@ END
         &["krcu_play"],
         Act::Shell(
             "krcu check --format json -- sh -c \"play 'create a; alloc a 20; call a 20'
-                 echo +3 >/sys/class/rtc/rtc0/wakealarm && echo freeze >/sys/power/state && echo slept >/tmp/slept
+                 echo deep >/sys/power/mem_sleep && echo +4 >/sys/class/rtc/rtc0/wakealarm && echo mem >/sys/power/state && echo slept >/tmp/slept
                  play 'barrier; destroy a'\"; status=$?
              printf '{\"kind\":\"step\",\"cache\":\"sleep\",\"slept\":%d}\\n' $(grep -c slept /tmp/slept)
              exit $status",
