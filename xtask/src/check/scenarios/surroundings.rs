@@ -33,7 +33,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
              start --config /tmp/own/agent.toml --record /tmp/confined 2>/tmp/confined.log
              status() { cat /proc/$agent/task/*/status; }
              is_up() { metric \"krcu_confined{what=\\\"$1\\\"}\"; }
-             say threads several $([ $(status | grep -c '^Name:') -ge 2 ] && echo 1) \
+             say threads all $(status | grep -c '^Name:') \
                  unfiltered $(status | grep '^Seccomp:' | grep -vc '2$') \
                  renewed $(status | grep '^NoNewPrivs:' | grep -vc '1$') \
                  capabilities $(is_up capabilities) folders $(is_up folders) calls $(is_up system_calls)
@@ -88,7 +88,7 @@ END
              command krcu agent --socket /tmp/two/krcu.sock --metrics 127.0.0.1:9748 >&2 & second=$!
              other() { wget -q -O- http://127.0.0.1:9748/metrics | awk -v m=\"$1\" '$1 == m { print int($2) }'; }
              until wget -q -O- http://127.0.0.1:9748/healthz >/dev/null 2>&1; do kill -0 $second || exit 98; usleep 100000; done
-             say both doubled $([ $(programs) = $((2 * alone)) ] && echo 1)
+             say both more $(($(programs) - 2 * alone))
              command krcu check --format json -- sh -c 'insmod /modules/krcu_pending.ko; rmmod krcu_pending' >/tmp/check; status=$?
              cat /tmp/check
              for word in pending waited; do
@@ -98,7 +98,7 @@ END
                  say $word first $(metric $m) second $(other $m)
              done
              kill -TERM $second; wait $second
-             say second status $? doubled $([ $(programs) = $((2 * alone)) ] && echo 1) alone $([ $(programs) = $alone ] && echo 1)
+             say second status $? left $(($(programs) - alone))
              stop; exit $status"
         ),
         &[
@@ -106,11 +106,11 @@ END
                 NO_WAIT,
                 &[
                     SAME_PLACE,
-                    step("both", &[("doubled", Want::Number(1))]),
+                    step("both", &[("more", Want::Number(0))]),
                     verdict("krcu_pending", &[word("pending"), ("queued_by_kfree_rcu", Want::Truth("outstanding"))]),
                     step("pending", &[("first", Want::Number(1)), ("second", Want::Number(1))]),
                     step("waited", &[("first", Want::Number(0)), ("second", Want::Number(0))]),
-                    step("second", &[("status", Want::Number(0)), ("alone", Want::Number(1))]),
+                    step("second", &[("status", Want::Number(0)), ("left", Want::Number(0))]),
                     STOPPED,
                 ],
             ),
@@ -118,11 +118,11 @@ END
                 LATER,
                 &[
                     SAME_PLACE,
-                    step("both", &[("doubled", Want::Number(1))]),
+                    step("both", &[("more", Want::Number(0))]),
                     verdict("krcu_pending", &[word("waited"), ("queued_ever", Want::Truth("queued"))]),
                     step("pending", &[("first", Want::Number(0)), ("second", Want::Number(0))]),
                     step("waited", &[("first", Want::Number(1)), ("second", Want::Number(1))]),
-                    step("second", &[("status", Want::Number(0)), ("alone", Want::Number(1))]),
+                    step("second", &[("status", Want::Number(0)), ("left", Want::Number(0))]),
                     STOPPED,
                 ],
             ),
@@ -230,7 +230,7 @@ END
              reaches krcu_events_total{word=\\\"free\\\"} 777
              until [ \"$(decided)\" -ge 1 ]; do usleep 100000; done
              say watched decided $(decided) lost $(metric 'krcu_lost_events_total{reason=\"ring_full\"}') \
-                 small $([ $(awk '/^VmRSS:/ { print $2 }' /proc/$agent/status) -le 24576 ] && echo 1)
+                 larger $(awk '/^VmRSS:/ { print ($2 > 24576) }' /proc/$agent/status)
              stop"
         ),
         &[
@@ -245,13 +245,13 @@ END
         &[],
         live!(
             "start
-             say memory enough $([ $(metric krcu_probe_memory_bytes) -ge 6291456 ] && echo 1) \
-                 bounded $([ $(metric krcu_probe_memory_bytes) -le 67108864 ] && echo 1)
+             bytes=$(metric krcu_probe_memory_bytes)
+             say memory bytes $bytes beyond $((bytes > 67108864))
              stop"
         ),
         &[quiet(
             BOTH,
-            &[step("memory", &[("enough", Want::Number(1)), ("bounded", Want::Number(1))]), STOPPED],
+            &[step("memory", &[("bytes", Want::AtLeast(6291456)), ("beyond", Want::Number(0))]), STOPPED],
         )],
     ),
 ];
@@ -260,7 +260,7 @@ const CONFINED: &[super::Line] = &[
     step(
         "threads",
         &[
-            ("several", Want::Number(1)),
+            ("all", Want::AtLeast(2)),
             ("unfiltered", Want::Number(0)),
             ("renewed", Want::Number(0)),
             ("capabilities", Want::Number(1)),
@@ -287,6 +287,6 @@ const LOCKED: &[super::Line] = &[
 
 const THOUSAND: &[super::Line] = &[
     step("modules", &[("loaded", Want::Number(1000))]),
-    step("watched", &[("decided", Want::Number(1)), ("lost", Want::Number(0)), ("small", Want::Number(1))]),
+    step("watched", &[("decided", Want::Number(1)), ("lost", Want::Number(0)), ("larger", Want::Number(0))]),
     STOPPED,
 ];

@@ -71,10 +71,17 @@ fn a_crate_that_is_denied_is_for_its_wrappers_only() {
 
 #[test]
 fn the_index_says_what_was_yanked() {
-    let bytes = b"\x03\x02\0\0\0etag\0001.0.0\0{\"vers\":\"1.0.0\",\"yanked\":true}\0001.0.1\0{\"vers\":\"1.0.1\",\"yanked\":false}\0";
-    assert_eq!(is_yanked(bytes, "1.0.0"), Some(true));
-    assert_eq!(is_yanked(bytes, "1.0.1"), Some(false));
-    assert_eq!(is_yanked(bytes, "1.0.2"), None);
+    let bytes = [
+        &b"\x03\x02\x00\x00\x00etag"[..],
+        b"1.0.0",
+        br#"{"vers":"1.0.0","yanked":true}"#,
+        b"1.0.1",
+        br#"{"vers":"1.0.1","yanked":false}"#,
+    ];
+    let bytes = bytes.join(&0);
+    assert_eq!(is_yanked(&bytes, "1.0.0"), Some(true));
+    assert_eq!(is_yanked(&bytes, "1.0.1"), Some(false));
+    assert_eq!(is_yanked(&bytes, "1.0.2"), None);
     for (name, file) in [("a", "1/a"), ("ab", "2/ab"), ("abc", "3/a/abc"), ("Serde", "se/rd/serde")] {
         assert_eq!(place(name).as_deref(), Some(Path::new(file)));
     }
