@@ -22,6 +22,7 @@ pub mod manual;
 pub mod memory;
 pub mod outcome;
 pub mod pipeline;
+mod privileges;
 pub mod probe;
 pub mod quantity;
 pub mod record;

@@ -1,5 +1,7 @@
-//! Memory: gives memory back to the kernel. Reading the type information and loading the probes takes some megabytes,
-//! once.
+//! Memory: gives memory back to the kernel, and says how much the probes take of it. Reading the type information and
+//! loading the probes takes some megabytes, once.
+
+use std::fs;
 
 use nix::unistd::{SysconfVar, sysconf};
 
@@ -37,9 +39,44 @@ pub fn not_needed(constant: &'static [u8]) {
     }
 }
 
+/// How many bytes the kernel keeps for the programs and maps that this process has open, as their `fdinfo` says.
+/// `None` if the files cannot be read.
+#[must_use]
+pub fn of_probes() -> Option<u64> {
+    let open = fs::read_dir("/proc/self/fdinfo").ok()?;
+    // A descriptor may be closed meanwhile.
+    let texts = open.filter_map(|entry| fs::read_to_string(entry.ok()?.path()).ok());
+    Some(texts.filter_map(|text| kept(&text)).sum())
+}
+
+/// The bytes of one program or map. Linux 6.1 does not count the bytes of a ring, which its number of entries is.
+fn kept(fdinfo: &str) -> Option<u64> {
+    const RING: u64 = 27;
+    let value = |key: &str| -> Option<u64> {
+        fdinfo.lines().find_map(|line| line.strip_prefix(key)?.trim().parse().ok())
+    };
+    let memory = value("memlock:")?;
+    let ring = value("max_entries:").filter(|_| value("map_type:") == Some(RING));
+    Some(memory.max(ring.unwrap_or(0)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_memory_of_a_ring_is_counted_where_the_kernel_does_not() {
+        let map = |kind: u32, memory: u64| {
+            format!(
+                "pos:\t0\nmap_type:\t{kind}\nkey_size:\t0\nmax_entries:\t4194304\nmemlock:\t{memory}\nmap_id:\t7\n"
+            )
+        };
+        assert_eq!(kept(&map(27, 0)), Some(4_194_304));
+        assert_eq!(kept(&map(27, 4_207_192)), Some(4_207_192));
+        assert_eq!(kept(&map(2, 4096)), Some(4096));
+        assert_eq!(kept("pos:\t0\nflags:\t02\nprog_type:\t26\nmemlock:\t8192\nprog_id:\t9\n"), Some(8192));
+        assert_eq!(kept("pos:\t0\nflags:\t02\n"), None);
+    }
 
     static TEXT: &[u8; 64 << 10] = &[7; 64 << 10];
 

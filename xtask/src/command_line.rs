@@ -25,6 +25,7 @@ use crate::debian::packaged;
 use crate::debian::unwaited;
 use crate::demo;
 use crate::dist::install;
+use crate::dist::twice;
 use crate::guest::qemu::Acceleration;
 use crate::guest::vm::Run;
 use crate::progress::say;
@@ -188,8 +189,12 @@ enum Verb {
         #[arg(long, value_name = "FOLDER", default_value = install::PREFIX)]
         prefix: PathBuf,
     },
-    /// Build a static tarball and a Debian package, in target/dist.
-    Dist,
+    /// Build a static tarball and a Debian package, with a bill of materials and checksums, in target/dist.
+    Dist {
+        /// Build a second time, in another folder, and compare the bytes.
+        #[arg(long)]
+        twice: bool,
+    },
     /// Build kernels that Debian has no package of.
     #[command(subcommand)]
     Kernel(KernelVerb),
@@ -338,7 +343,8 @@ impl Arguments {
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench::kernel::run(&kernel)),
             Verb::Install { prefix } => done(install::install(&prefix)),
             Verb::Uninstall { prefix } => done(install::uninstall(&prefix)),
-            Verb::Dist => done(install::dist()),
+            Verb::Dist { twice: false } => done(install::dist()),
+            Verb::Dist { twice: true } => done(twice::dist()),
             Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench::analyze::run(&events)),
             Verb::Traces => done(traces::run()),
             Verb::Kernel(KernelVerb::Build { kernels }) => done(built::build(&kernels)),

@@ -72,6 +72,8 @@ pub struct Metrics {
     pub listen: Option<SocketAddr>,
     /// The highest number of connections at one time.
     pub connections: usize,
+    /// The names that the port is asked by, besides addresses, `localhost` and the host's own name.
+    pub names: Vec<String>,
 }
 
 /// `[record]`
@@ -144,7 +146,7 @@ impl Default for Socket {
 
 impl Default for Metrics {
     fn default() -> Metrics {
-        Metrics { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9747))), connections: 16 }
+        Metrics { listen: Some(SocketAddr::from(([127, 0, 0, 1], 9747))), connections: 16, names: Vec::new() }
     }
 }
 
@@ -284,6 +286,7 @@ impl Config {
             ("socket.clients", self.socket.clients != new.socket.clients),
             ("metrics.listen", self.metrics.listen != new.metrics.listen),
             ("metrics.connections", self.metrics.connections != new.metrics.connections),
+            ("metrics.names", self.metrics.names != new.metrics.names),
             ("record.folder", self.record.folder != new.record.folder),
         ];
         differ.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()

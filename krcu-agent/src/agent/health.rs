@@ -1,11 +1,13 @@
 //! Health: counts of what each sink did and dropped. The sinks count; the reports read.
 
 use std::sync::{
-    Mutex, PoisonError,
+    Mutex, OnceLock, PoisonError,
     atomic::{AtomicU64, Ordering},
 };
 
 use krcu_report::{SinkRow, SinkState};
+
+use super::{confine::Confined, log::Log};
 
 /// A count. It only rises, or it goes up and down.
 #[derive(Debug, Default)]
@@ -67,6 +69,8 @@ pub(super) struct MetricsHealth {
     pub(super) refused: Count,
     /// Connections that took too long, or did not speak HTTP.
     pub(super) broken: Count,
+    /// Connections that were the oldest when there were too many.
+    pub(super) displaced: Count,
 }
 
 /// The counts of the recorder.
@@ -90,20 +94,29 @@ pub(super) struct Health {
     pub(super) socket: SocketHealth,
     pub(super) metrics: MetricsHealth,
     pub(super) recorder: RecorderHealth,
+    /// What the agent has given up, once it has tried.
+    pub(super) confined: OnceLock<Confined>,
 }
 
 impl Health {
     /// A row for each sink of this agent.
-    pub(super) fn rows(&self, log_dropped: u64, has: Present) -> Vec<SinkRow> {
+    pub(super) fn rows(&self, log: &Log, has: Present) -> Vec<SinkRow> {
         let row = |name: &str, state, dropped, why| SinkRow { name: name.to_owned(), state, dropped, why };
         let slow = |dropped| if dropped == 0 { SinkState::Working } else { SinkState::Slow };
-        let mut rows = vec![row("log", slow(log_dropped), log_dropped, None)];
+        let (dropped, why) = (log.dropped(), log.why());
+        let state = if why.is_some() { SinkState::Failed } else { slow(dropped) };
+        let mut rows = vec![row("log", state, dropped, why)];
         if has.socket {
             let lost = self.socket.reports_lost.get();
             rows.push(row("socket", slow(lost), lost + self.socket.dropped(), None));
         }
         if has.metrics {
-            rows.push(row("metrics", SinkState::Working, self.metrics.broken.get(), None));
+            rows.push(row(
+                "metrics",
+                SinkState::Working,
+                self.metrics.broken.get() + self.metrics.displaced.get(),
+                None,
+            ));
         }
         if has.recorder {
             let of =

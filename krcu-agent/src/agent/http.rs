@@ -1,19 +1,28 @@
 //! HTTP: answers GET of two paths, and nothing else. The number of connections, the size of their headers and
 //! their time have bounds.
+//!
+//! A page in a browser on this host may have a name that leads here (DNS rebinding). Its requests carry that name, so
+//! a request that asks for a name of somebody else is refused.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use http_body_util::Full;
 use hyper::{
-    Method, Request, Response, StatusCode,
+    Method, Request, Response, StatusCode, Version,
     body::{Bytes, Incoming},
-    header::{ACCEPT, ALLOW, CONTENT_TYPE},
+    header::{ACCEPT, ALLOW, CONTENT_TYPE, HOST},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+use tokio::{net::TcpListener, task::AbortHandle, time::timeout};
 
 use krcu_report::{SinkState, words::shown};
 
@@ -26,6 +35,8 @@ const MOST_HEADER_BYTES: usize = 8 << 10;
 /// If the newest report is older than this, the agent is stuck.
 const FRESH: Duration = Duration::from_secs(30);
 
+/// The type of sentences.
+const TEXT: &str = "text/plain; charset=utf-8";
 /// Clients that accept this type get OpenMetrics. All others get the Prometheus text format.
 const OPEN_METRICS: &str = "application/openmetrics-text";
 
@@ -34,6 +45,8 @@ const OPEN_METRICS: &str = "application/openmetrics-text";
 pub(super) struct Answers {
     pub(super) newest: Newest,
     pub(super) health: Arc<Health>,
+    /// The names, besides addresses and `localhost`, that this host is asked by.
+    pub(super) names: Arc<[String]>,
 }
 
 /// Begins to listen at this address.
@@ -46,18 +59,24 @@ pub(super) async fn listen(address: SocketAddr) -> anyhow::Result<TcpListener> {
     })
 }
 
-/// Answers connections until the future is dropped.
+/// Answers connections until the future is dropped. One more than `most` closes the oldest: a request takes
+/// milliseconds, so the oldest is one that holds its place without need.
 pub(super) async fn serve(listener: TcpListener, most: usize, answers: Answers) {
-    let places = Arc::new(Semaphore::new(most));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
-        // One more waits in the system's own queue.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
+        open.retain(|connection| !connection.is_finished());
+        while open.len() >= most.max(1)
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+            answers.health.metrics.displaced.one_more();
+        }
         let answers = answers.clone();
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             let health = Arc::clone(&answers.health);
             let service = service_fn(move |request| {
                 let response = answer(&request, &answers);
@@ -74,15 +93,46 @@ pub(super) async fn serve(listener: TcpListener, most: usize, answers: Answers) 
             if !matches!(timeout(WITHIN, connection).await, Ok(Ok(()))) {
                 health.metrics.broken.one_more();
             }
-            drop(place);
         });
+        open.push_back(connection.abort_handle());
+        // What it has said already is answered before it can be the oldest.
+        tokio::task::yield_now().await;
     }
+}
+
+/// Whether a request is for this host.
+fn is_ours(request: &Request<Incoming>, names: &[String]) -> bool {
+    let mut hosts = request.headers().get_all(HOST).iter();
+    let is_named = match (hosts.next(), hosts.next()) {
+        (Some(host), None) => host.to_str().is_ok_and(|host| is_own_name(host, names)),
+        // An older client names no host; a browser always does.
+        (None, _) => request.version() < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
+    is_named && request.uri().authority().is_none_or(|authority| is_own_name(authority.as_str(), names))
+}
+
+/// Whether this is an address, `localhost`, or one of the names; a port may follow.
+fn is_own_name(host: &str, names: &[String]) -> bool {
+    if host.parse::<SocketAddr>().is_ok() {
+        return true;
+    }
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
+    bare.unwrap_or(name).parse::<IpAddr>().is_ok()
+        || name.eq_ignore_ascii_case("localhost")
+        || names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
 fn answer(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes>> {
     let accepted = request.headers().get(ACCEPT).and_then(|value| value.to_str().ok());
     let is_open = accepted.is_some_and(|accepted| accepted.contains(OPEN_METRICS));
-    let response = respond(request.method(), request.uri().path(), is_open, answers);
+    let response = if is_ours(request, &answers.names) {
+        respond(request.method(), request.uri().path(), is_open, answers)
+    } else {
+        let advice = "ask for an IP address, for localhost, or for a name of metrics.names\n";
+        plain(StatusCode::MISDIRECTED_REQUEST, TEXT, advice.to_owned())
+    };
     let counts = &answers.health.metrics;
     if response.status().is_client_error() {
         counts.refused.one_more();
@@ -93,7 +143,6 @@ fn answer(request: &Request<Incoming>, answers: &Answers) -> Response<Full<Bytes
 }
 
 fn respond(method: &Method, path: &str, is_open: bool, answers: &Answers) -> Response<Full<Bytes>> {
-    const TEXT: &str = "text/plain; charset=utf-8";
     let say = |status, text: &str| plain(status, TEXT, text.to_owned());
     if !matches!(path, "/metrics" | "/healthz") {
         return say(StatusCode::NOT_FOUND, "there is /metrics and /healthz\n");

@@ -82,7 +82,18 @@ pub const KEYS: &[Key] = &[
         "The address that serves the metrics (GET /metrics) and the state of the agent (GET /healthz); \
          empty for neither.",
     ),
-    fixed("metrics.connections", "16", "The highest number of connections at one time; one more waits."),
+    fixed(
+        "metrics.connections",
+        "16",
+        "The highest number of connections at one time; one more closes the oldest.",
+    ),
+    fixed(
+        "metrics.names",
+        "[]",
+        "The names of this host in requests, such as [\"farm1.example\"]. A request that asks for an IP address, \
+         for localhost or for the name that `hostname` prints is answered too. Every other name is refused, \
+         because a page in a browser could have been given a name that leads to this port.",
+    ),
     fixed(
         "record.folder",
         "\"\"",

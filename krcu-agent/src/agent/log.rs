@@ -7,8 +7,8 @@ use std::{
     os::unix::fs::MetadataExt as _,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU64, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread,
     time::Duration,
@@ -22,7 +22,8 @@ use krcu_report::{
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt as _;
 
-use super::{config::Level, privileges};
+use super::config::Level;
+use crate::privileges::{self, folders::Folders};
 
 /// The number of lines that may wait to be written.
 const MOST_LINES: usize = 1024;
@@ -52,9 +53,14 @@ pub(super) struct Log {
     shared: Arc<Shared>,
 }
 
+#[derive(Default)]
 struct Shared {
     least: AtomicU8,
     dropped: AtomicU64,
+    /// Whether the thread that writes is gone.
+    has_ended: AtomicBool,
+    /// Whether that thread has kept privileges.
+    has_privileges: AtomicBool,
 }
 
 impl Shared {
@@ -102,14 +108,22 @@ impl Log {
         least: Level,
         subscriber: impl FnOnce(&Arc<Shared>) -> Dispatch,
     ) -> io::Result<(Log, Writer)> {
-        let shared = Arc::new(Shared { least: AtomicU8::new(least as u8), dropped: AtomicU64::new(0) });
+        let shared = Arc::new(Shared { least: AtomicU8::new(least as u8), ..Shared::default() });
         let subscriber = subscriber(&shared);
         let (lines, queue) = sync_channel(MOST_LINES);
         let (end, done) = sync_channel::<()>(0);
+        let own = Arc::clone(&shared);
         let write = move || {
-            // It needs no privilege, and a thread that was there before they were given up has its own.
-            let _ = privileges::give_up();
-            tracing::dispatcher::with_default(&subscriber, || queue.iter().for_each(|line| write(&line)));
+            // It needs no privilege and no file, and a thread that was there before they were given up has its own.
+            let given_up = privileges::give_up().and_then(|()| Folders::default().only());
+            tracing::dispatcher::with_default(&subscriber, || {
+                if let Err(error) = given_up {
+                    own.has_privileges.store(true, Ordering::Relaxed);
+                    let text = format!("{error:#}: the thread of the log keeps its privileges");
+                    write(&Line::Said(Level::Warn, text));
+                }
+                queue.iter().for_each(|line| write(&line));
+            });
             drop(end);
         };
         thread::Builder::new().name("krcu-log".to_owned()).spawn(write)?;
@@ -130,9 +144,23 @@ impl Log {
         if level as u8 > self.shared.least.load(Ordering::Relaxed) {
             return;
         }
-        if self.lines.try_send(line()).is_err() {
+        if let Err(error) = self.lines.try_send(line()) {
             self.shared.drop_one();
+            if matches!(error, TrySendError::Disconnected(_)) {
+                self.shared.has_ended.store(true, Ordering::Relaxed);
+            }
         }
+    }
+
+    /// Why no line is written any more, if that is so.
+    pub(super) fn why(&self) -> Option<String> {
+        let has_ended = self.shared.has_ended.load(Ordering::Relaxed);
+        has_ended.then(|| "the thread that writes it has ended; start the agent again".to_owned())
+    }
+
+    /// Whether the thread that writes could not give up its privileges.
+    pub(super) fn has_privileges(&self) -> bool {
+        self.shared.has_privileges.load(Ordering::Relaxed)
     }
 
     /// The number of lines that were lost: they found no room in the queue, or could not be written.
@@ -243,6 +271,10 @@ mod tests {
     use super::*;
     use std::sync::{Barrier, Mutex};
 
+    use krcu_report::SinkState;
+
+    use crate::agent::health::{Health, Present};
+
     /// Where lines are written, one at a time, when the test lets it.
     #[derive(Clone)]
     struct Slow {
@@ -285,6 +317,35 @@ mod tests {
         let text = String::from_utf8(slow.text.lock().unwrap().clone()).unwrap();
         assert_eq!(text.lines().count(), MOST_LINES + 1);
         assert!(!text.contains("not of interest"));
+    }
+
+    /// Where writing ends the thread that writes.
+    struct Broken;
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            panic!("as a defect would")
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_log_whose_thread_has_ended_says_so() {
+        let (log, far) = Log::start_with(Level::Info, |shared| to_lines(shared, || Broken)).unwrap();
+        assert_eq!(log.why(), None);
+        log.say(Level::Warn, "the last line");
+        assert!(far.finish(Duration::from_secs(60)));
+        // Its end of the queue goes with it.
+        while log.why().is_none() {
+            log.say(Level::Warn, "one more");
+        }
+        assert!(log.why().is_some_and(|why| why.contains("has ended")), "{:?}", log.why());
+        let rows = Health::default().rows(&log, Present::default());
+        assert_eq!((rows[0].name.as_str(), rows[0].state), ("log", SinkState::Failed));
+        assert!(rows[0].why.is_some());
     }
 
     #[test]

@@ -11,7 +11,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use super::{health::Health, published::Published};
+use crate::memory;
+
+use super::{confine::Confined, health::Health, published::Published};
 
 /// The type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -50,6 +52,7 @@ impl Collector for Source {
         waits(&mut out, report)?;
         probes(&mut out, report)?;
         sinks(&mut out, report)?;
+        confined(&mut out, &self.health)?;
         clients(&mut out, &self.health)
     }
 }
@@ -274,6 +277,11 @@ fn waits(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
 }
 
 fn probes(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
+    if let Some(bytes) = memory::of_probes() {
+        let about =
+            ("probe_memory", "Memory that the kernel keeps for the probes: programs, maps and the ring.");
+        out.gauge(about, Some(&Unit::Bytes), exact(bytes))?;
+    }
     let named = || report.probes.iter().map(|probe| probe.program.as_str());
     let missed = named().zip(report.probes.iter().map(|probe| probe.missed));
     out.counters(("probe_missed_runs", "Runs of a probe that the kernel skipped."), "program", missed)?;
@@ -307,6 +315,16 @@ fn sinks(out: &mut Out<'_, '_>, report: &Report) -> fmt::Result {
     )
 }
 
+fn confined(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {
+    let Confined { capabilities, folders, calls } = health.confined.get().copied().unwrap_or_default();
+    let given_up = [("capabilities", capabilities), ("folders", folders), ("system_calls", calls)];
+    out.gauges(
+        ("confined", "Whether the agent has given up what it does not need."),
+        "what",
+        given_up.map(|(what, is_given_up)| (what, u64::from(is_given_up))),
+    )
+}
+
 fn clients(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {
     let socket = &health.socket;
     out.gauge(("clients", "Clients of the socket."), None, exact(socket.clients.get()))?;
@@ -323,6 +341,7 @@ fn clients(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {
         ("served", health.metrics.served.get()),
         ("refused", health.metrics.refused.get()),
         ("broken", health.metrics.broken.get()),
+        ("displaced", health.metrics.displaced.get()),
     ];
     out.counters(("requests", "Requests for metrics or health."), "outcome", requests)?;
     out.counter(("traces_deleted", "Traces that were deleted to make room."), health.recorder.deleted.get())?;

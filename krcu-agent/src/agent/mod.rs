@@ -4,6 +4,7 @@
 //! One task owns the replay (`owner`). The other tasks get copies of its data through bounded queues.
 
 use std::{
+    fs,
     path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
@@ -26,6 +27,7 @@ use crate::{
 };
 
 pub mod config;
+mod confine;
 mod health;
 mod http;
 pub mod keys;
@@ -34,7 +36,6 @@ mod metrics;
 mod outside;
 mod owner;
 mod plain;
-mod privileges;
 mod published;
 mod recorder;
 mod socket;
@@ -42,11 +43,14 @@ mod systemd;
 mod told;
 
 use config::{Config, Level};
+use confine::Confined;
 use health::Health;
 use log::Log;
 use owner::{Owner, Why};
 use recorder::Recorder;
 
+/// The file with this host's name.
+const HOST_NAME: &str = "/proc/sys/kernel/hostname";
 /// How many questions of clients may wait for the owner.
 const MOST_ASKS: usize = 16;
 /// How long the clients have to read the last report.
@@ -131,6 +135,7 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
 async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> {
     let signals = Signals::new()?;
     let health = Arc::new(Health::default());
+    let manager = systemd::Manager::new();
     // An address or a socket that is in use is found before anything is attached.
     let socket = match config.socket.path.as_os_str().is_empty() {
         true => None,
@@ -156,9 +161,9 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
     }
     // Privileges are given up before anything else is opened, so that a file which can be written now can still
     // be written later.
-    if let Err(error) = privileges::give_up() {
-        log.say(Level::Warn, format!("{error:#}: the agent keeps its privileges"));
-    }
+    let confined = confine::confine(&config, options.config.as_deref(), &log);
+    let confined = Confined { capabilities: confined.capabilities && !log.has_privileges(), ..confined };
+    let _ = health.confined.set(confined);
     let mut recorder = recorder(&config, &attached, &log, &health)?;
     let hello = Arc::new(hello(&config, &attached)?);
     let (release, probes, watch) = (attached.release(), attached.probes.attached(), attached.watch.clone());
@@ -186,7 +191,9 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
     if let Some(listener) = metrics {
         let address = listener.local_addr().context("cannot say where metrics are")?;
         log.say(Level::Info, format!("metrics are at http://{address}/metrics"));
-        let answers = http::Answers { newest: receiver, health: Arc::clone(&health) };
+        let names = config.metrics.names.iter().cloned().chain(fs::read_to_string(HOST_NAME).ok());
+        let names = names.map(|name| name.trim().to_owned()).collect();
+        let answers = http::Answers { newest: receiver, health: Arc::clone(&health), names };
         tokio::spawn(http::serve(listener, config.metrics.connections, answers));
     }
     memory::give_back();
@@ -201,7 +208,7 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
         has,
         recorder,
         outside,
-        manager: systemd::Manager::new(),
+        manager,
         known: told::Known::default(),
         told: 0,
         trimmed: Instant::now(),

@@ -2,7 +2,7 @@
 //! It stops in a fixed order, within one deadline: detach, drain, finish, flush, close.
 
 use std::{
-    process,
+    io, process,
     sync::{
         Arc,
         mpsc::{SyncSender, sync_channel},
@@ -190,7 +190,7 @@ impl Owner {
     fn publish(&mut self) -> anyhow::Result<()> {
         let at = now()?;
         let reading = Pipeline::reading(&self.watcher.probes)?;
-        let rows = self.health.rows(self.log.dropped(), self.has);
+        let rows = self.health.rows(&self.log, self.has);
         let outside = self.outside.outside(&self.watcher.probes, &reading, rows);
         let Some((reporter, state)) = self.watcher.pipeline.reporter() else { return Ok(()) };
         let report = reporter.report(state, at, outside, Detail::All.bounds());
@@ -233,7 +233,10 @@ impl Owner {
     pub(super) async fn stop(mut self, why: Why) -> u8 {
         self.manager.stopping();
         let within = self.config.stop.deadline;
-        give_up_after(within);
+        if let Err(error) = give_up_after(within) {
+            self.log
+                .say(Level::Warn, format!("stopping has no deadline: no thread can be started ({error})"));
+        }
         let drained_by = Instant::now() + within / DRAIN_SHARE;
         let (mut how, said, status) = match why {
             Why::Signal(signal) => (How::Signal, format!("{signal}: stopping"), 0),
@@ -253,7 +256,7 @@ impl Owner {
                     recorder.close(trace, how, at, &reading);
                 }
                 if let Some(mut reporter) = reporter {
-                    let rows = self.health.rows(self.log.dropped(), self.has);
+                    let rows = self.health.rows(&self.log, self.has);
                     let outside = self.outside.outside(&probes, &reading, rows);
                     let report = reporter.report(&state, at, outside, Bounds::ALL);
                     let news = self.known.news(reporter.verdicts(), self.config.log.strict);
@@ -289,7 +292,10 @@ fn ticks(every: Duration) -> Interval {
 
 /// Ends the process if stopping takes too long, as if it were killed. The kernel then detaches what is attached.
 /// Standard error may be stuck as well, so the message gets only a moment.
-fn give_up_after(within: Duration) {
+///
+/// # Errors
+/// When no thread can be started. Then there is no deadline, and stopping goes on.
+fn give_up_after(within: Duration) -> io::Result<()> {
     let say = move |said: SyncSender<()>| {
         eprintln!("krcu: stopping took longer than {} s: given up", within.as_secs_f32());
         let _ = said.send(());
@@ -302,6 +308,5 @@ fn give_up_after(within: Duration) {
         }
         process::exit(1);
     };
-    // Without a thread there is no deadline, and stopping goes on.
-    let _ = thread::Builder::new().name("krcu-deadline".to_owned()).spawn(wait);
+    thread::Builder::new().name("krcu-deadline".to_owned()).spawn(wait).map(drop)
 }

@@ -6,7 +6,7 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -14,6 +14,10 @@ use std::{
 
 use anyhow::Context as _;
 use krcu_report::{Ask, Detail, Hello, Line, MOST_ASK_BYTES, Question, Refused, SCHEMA, Version};
+use nix::{
+    sys::stat,
+    unistd::{Gid, setfsgid},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{
@@ -43,6 +47,22 @@ pub(super) struct Bound {
     listener: UnixListener,
 }
 
+/// Does something with a umask of its own. The threads that run by now create no files.
+fn with_umask<T>(umask: u32, act: impl FnOnce() -> T) -> T {
+    let before = stat::umask(stat::Mode::from_bits_truncate(umask));
+    let result = act();
+    stat::umask(before);
+    result
+}
+
+/// Does something as a member of a group, if this thread may be one: new files then belong to the group.
+fn with_group<T>(group: Gid, act: impl FnOnce() -> T) -> T {
+    let before = setfsgid(group);
+    let result = act();
+    setfsgid(before);
+    result
+}
+
 fn inode_of(path: &Path) -> Option<u64> {
     fs::symlink_metadata(path).ok().map(|meta| meta.ino())
 }
@@ -57,9 +77,9 @@ impl Bound {
         if let Some(folder) =
             path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists())
         {
-            fs::create_dir_all(folder).with_context(named)?;
             // Whatever the umask says, the group has to get through it.
-            fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).with_context(named)?;
+            let create = || fs::create_dir_all(folder);
+            with_umask(0o022, create).with_context(named)?;
         }
         if std::os::unix::net::UnixStream::connect(path).is_ok() {
             anyhow::bail!(
@@ -77,25 +97,27 @@ impl Bound {
             }
             Err(_) => {}
         }
-        // Nobody may connect before its group is set.
-        let before = nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o177));
-        let listener = UnixListener::bind(path);
-        nix::sys::stat::umask(before);
-        let listener = listener.with_context(named)?;
-        let bound = Bound { path: path.to_owned(), inode: inode_of(path), listener };
         let group = nix::unistd::Group::from_name(group).ok().flatten();
-        if let Some(group) = &group {
-            nix::unistd::chown(path, None, Some(group.gid)).with_context(|| {
-                format!(
-                    "cannot give {} to the group {}: this user has to be one of it (under systemd by Group= or \
-                     SupplementaryGroups=), or socket.group another",
-                    path.display(),
-                    group.name
-                )
-            })?;
+        // The file has its group and its mode when it appears. Nothing is done to the path later, since somebody else's
+        // file could be there by then.
+        let umask = if group.is_some() { 0o117 } else { 0o177 };
+        let create = || with_umask(umask, || UnixListener::bind(path));
+        let listener = match &group {
+            Some(group) => with_group(group.gid, create),
+            None => create(),
         }
-        let mode = if group.is_some() { 0o660 } else { 0o600 };
-        fs::set_permissions(path, fs::Permissions::from_mode(mode)).with_context(named)?;
+        .with_context(named)?;
+        let bound = Bound { path: path.to_owned(), inode: inode_of(path), listener };
+        if let Some(group) = &group
+            && fs::symlink_metadata(path).with_context(named)?.gid() != group.gid.as_raw()
+        {
+            anyhow::bail!(
+                "cannot give {} to the group {}: this user has to be one of it (under systemd by Group= or \
+                 SupplementaryGroups=), or socket.group another",
+                path.display(),
+                group.name
+            );
+        }
         Ok(bound)
     }
 

@@ -22,7 +22,7 @@ use super::{
     list::{Line, Lines},
 };
 use crate::{
-    engine::{Keep, Probed, RunEnd, Watcher, attach_aloud, event_loop, now},
+    engine::{Keep, Probed, RunEnd, Watcher, attach_aloud, event_loop, now, start},
     error::VerbError,
     outcome::{EXIT_FAILED, EXIT_INCONCLUSIVE, Policy},
     say::say,
@@ -124,7 +124,7 @@ impl Session<'_> {
             signal.forward_to_group(child);
             *is_interrupted = true;
         };
-        let command_status = watcher.command(command, signals, hand_on).await?;
+        let command_status = watcher.command(start(command)?, signals, hand_on).await?;
         let settle = line.own.settle.unwrap_or(self.options.settle);
         let signal = async {
             signals.next().await;

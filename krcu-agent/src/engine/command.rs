@@ -8,22 +8,28 @@ use tokio::process::{Child, Command};
 use super::Watcher;
 use crate::signals::{Came, Signals};
 
+/// Starts a command.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn start(mut command: Command) -> anyhow::Result<Child> {
+    let child = command.spawn();
+    let program = || format!("cannot start {}", Path::new(command.as_std().get_program()).display());
+    child.with_context(program)
+}
+
 impl Watcher {
-    /// Starts a command and takes events until it has ended. Returns its status as a shell reports it. If a
-    /// signal tells krcu to end, krcu passes the signal on to the command, and ends when the command has
-    /// ended.
+    /// Takes events until a command has ended. Returns its status as a shell reports it. If a signal tells krcu to
+    /// end, krcu passes the signal on to the command, and ends when the command has ended.
     ///
     /// # Errors
-    /// When the command cannot be started or waited for, and those of [`Watcher::take`].
+    /// When the command cannot be waited for, and those of [`Watcher::take`].
     pub(crate) async fn command(
         &mut self,
-        mut command: Command,
+        mut child: Child,
         signals: &mut Signals,
         mut hand_on: impl FnMut(&Came, &Child),
     ) -> anyhow::Result<u8> {
-        let child = command.spawn();
-        let program = || format!("cannot start {}", Path::new(command.as_std().get_program()).display());
-        let mut child = child.with_context(program)?;
         let ended = async {
             loop {
                 tokio::select! {

@@ -22,12 +22,14 @@ use krcu_trace::{CutShort, How, Meta};
 use tokio::{process::Command, runtime::Runtime, time::sleep};
 
 pub(crate) use attach::{AttachOptions, Attached, attach, now};
+pub(crate) use command::start;
 pub(crate) use keep::Keep;
 pub(crate) use watcher::{Ended, Watcher};
 
 use crate::{
     outcome::{Incomplete, Outcome, Policy},
     pipeline::{Finished, accounts},
+    privileges::calls::{self, Caller},
     say::say,
     signals::{Came, Ending, Signals},
     trace,
@@ -123,12 +125,16 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
         Until::Exit { program, words, settle } => {
             let mut command = Command::new(program);
             command.args(words.iter().skip(1));
-            let status = watcher.command(command, &mut Signals::new()?, Came::forward).await?;
+            let mut signals = Signals::new()?;
+            let child = start(command)?;
+            give_up_calls();
+            let status = watcher.command(child, &mut signals, Came::forward).await?;
             let mut ending = Ending::begin(false)?;
             let is_interrupted = watcher.settle(settle, ending.came()).await?;
             (How::Exit, status, ending, is_interrupted)
         }
         Until::Told(limit) => {
+            give_up_calls();
             let how = told(&mut watcher, limit).await?;
             let is_interrupted = how == How::Signal;
             (how, 0, Ending::begin(is_interrupted)?, is_interrupted)
@@ -149,6 +155,14 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
         outcome.incomplete = Some(Incomplete::CutShort);
     }
     Ok(outcome)
+}
+
+/// Gives up the system calls that a run does not need any more. A command that runs keeps them, since it has been
+/// started.
+fn give_up_calls() {
+    if let Err(error) = calls::list_only(Caller::Command) {
+        say(format_args!("{error:#}: krcu keeps all system calls"));
+    }
 }
 
 /// Attaches, and prints which optional probes are missing.

@@ -11,14 +11,16 @@ use anyhow::{Context as _, Result};
 use crate::check::crate_tests;
 use crate::check::scenarios::agent;
 use crate::check::scenarios::live;
+use crate::check::scenarios::surroundings;
 use crate::check::scenarios::terminal;
 use crate::check::scenarios::{SERIES, Scenario};
 use crate::check::truth;
 use crate::host;
 
 /// Checks: what is neither a test of a crate nor a scenario.
-pub(crate) const CHECKS: [&str; 13] = [
+pub(crate) const CHECKS: [&str; 14] = [
     "tidy",
+    "supply chain",
     "packages of the libraries",
     "documentation of the libraries",
     "formatting",
@@ -74,7 +76,8 @@ pub(crate) fn series_of<'a>(list: &'a str, name: &str) -> Vec<&'a str> {
 
 /// Every scenario that a whole run runs.
 pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
-    agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS).chain(truth::ordinary())
+    let own = agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(surroundings::SCENARIOS);
+    own.chain(terminal::SCENARIOS).chain(truth::ordinary())
 }
 
 /// The list that is agreed upon.

@@ -18,6 +18,7 @@ mod retries;
 pub(crate) mod scenarios;
 mod schedule;
 mod screens;
+pub(crate) mod supply;
 mod systemd_boot;
 mod tally;
 pub(crate) mod test;

@@ -46,8 +46,9 @@ const EXPECTED: &str = "\
 installed 0 enabled disabled programs 0
 started 0 health ok
 runs watching threads several with capabilities 0
+user krcu new 1 confined 3 sockets 0
 attached many
-socket 660 root krcu
+socket 660 krcu krcu
 watchdog 30s knows 1
 verdict VERDICT unit krcu.service name krcu
 fields krcu_pending krcu_pending rmmod OUTSTANDING 0 0
@@ -60,7 +61,7 @@ the configuration was read again
 reloads pid same restarts 0 health ok
 stopped 0 success 0 inactive programs 0
 stopped: some events, some lost; nothing is attached
-left  traces krcu-000001.krcu
+left  traces krcu-000001.krcu refused calls 0
 wrong 1 exit-code 2 failed restarts 0
 started 0 health ok
 frozen 1 results 1 now active traces 3

@@ -27,8 +27,12 @@ configure
 systemctl enable --now $unit >&2
 echo "started $? health $(fetch healthz)"
 pid=$(shows MainPID) attached=$(programs)
-capabilities() { cat /proc/$pid/task/*/status | grep -E '^Cap(Eff|Prm|Bnd|Inh|Amb):'; }
-echo "runs $(shows StatusText) threads $([ "$(capabilities | wc -l)" -ge 10 ] && echo several) with capabilities $(capabilities | grep -vc '0000000000000000$')"
+capabilities() { cat /proc/$pid/task/*/status | grep -E '^Cap(Eff|Prm|Inh|Amb):'; }
+echo "runs $(shows StatusText) threads $([ "$(capabilities | wc -l)" -ge 8 ] && echo several) with capabilities $(capabilities | grep -vc '0000000000000000$')"
+# It is a user of its own, which has no privileges to come and sees no other service; what it gives up, it has given up.
+confined() { fetch metrics | awk '/^krcu_confined\{/ { sum += $2 } END { print sum + 0 }'; }
+sockets() { find /proc/$pid/root/run -type s | grep -v -e /run/krcu/ -e /run/systemd/journal/ -e /run/systemd/notify; }
+echo "user $(stat -c %U /proc/$pid) new $(awk '/^NoNewPrivs/ { print $2 }' /proc/$pid/status) confined $(confined) sockets $(sockets | wc -l)"
 echo "attached $([ "$attached" -ge 10 ] && echo many)"
 echo "socket $(stat -c '%a %U %G' /run/krcu/krcu.sock)"
 echo "watchdog $(shows WatchdogUSec) knows $(tr '\0' '\n' </proc/$pid/environ | grep -c "^WATCHDOG_PID=$pid$")"
@@ -58,7 +62,7 @@ echo "reloads pid $([ "$(shows MainPID)" = "$pid" ] && echo same) restarts $(sho
 systemctl stop $unit >&2
 echo "stopped $? $(shows Result) $(shows ExecMainStatus) $(systemctl is-active $unit) programs $(programs)"
 said | tail -n 1 | sed 's/[0-9]* events, [0-9]* lost/some events, some lost/'
-echo "left $(ls -d /run/krcu 2>/dev/null) traces $(ls /var/lib/krcu)"
+echo "left $(ls -d /run/krcu 2>/dev/null) traces $(ls /var/lib/krcu) refused calls $(dmesg | grep -c 'type=1326.*comm="krcu')"
 
 # A wrong configuration ends the first start, and there is no second.
 configure '[log]' 'levle = "info"'

@@ -17,6 +17,7 @@ use crate::check::model::{self, Extent};
 use crate::check::retries;
 use crate::check::scenarios::{self, SERIES, Scenario};
 use crate::check::schedule::{self, Part, Place};
+use crate::check::supply;
 use crate::check::systemd_boot;
 use crate::check::tally::Tally;
 use crate::check::tidy;
@@ -298,6 +299,11 @@ fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
             if let Err(error) = ran.and_then(|_| crate_tests::documentation(&filter, tally)) {
                 tally.failed("check cargo test", &format!("{error:#}"));
             }
+        }));
+    }
+    if has("supply chain") {
+        all.push(Part::new("supply chain", Place::Host, 5.0, move || {
+            tally.add("check supply chain", supply::run())
         }));
     }
     if has("alert rules") {

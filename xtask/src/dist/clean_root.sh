@@ -14,7 +14,8 @@ status=0
 krcu tui --replay /nothing 2>/tmp/said || status=$?
 [ $status = 1 ] || wrong "krcu tui of no trace ends with status $status"
 
-# The group of the socket: the package's own script has made it.
+# The user of the agent and the group of the socket: the package's own script has made them.
+getent passwd krcu || wrong "there is no user krcu"
 getent group krcu || wrong "there is no group krcu"
 
 # Pages are found by name, and each option of the command is on its page.

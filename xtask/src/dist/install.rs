@@ -1,6 +1,7 @@
 //! Install, uninstall and dist: the programs, the unit, manual pages and completions, at one list of places.
 
 use std::collections::BTreeSet;
+use std::env;
 use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,8 +12,10 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::cache;
+use crate::digest;
 use crate::dist::clean_root;
 use crate::dist::contrib;
+use crate::dist::sbom;
 use crate::host;
 use crate::progress::{Job, output_of, say};
 use crate::toolchain::build;
@@ -26,6 +29,8 @@ const PACKAGED: &str = "/usr";
 const PAGES: [&str; 8] = ["", "check", "record", "replay", "export", "agent", "analyze", "doctor"];
 /// Where documents are put, below the prefix: a folder of ours.
 const DOCUMENTS: &str = "share/doc/krcu";
+/// The checksums of all that was packed.
+pub(crate) const SUMS: &str = "SHA256SUMS";
 /// The list of the folders that were made for the files, below the prefix.
 const MADE: &str = "share/doc/krcu/folders";
 /// The unit's place, below where units are.
@@ -245,8 +250,8 @@ pub(crate) fn uninstall(prefix: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds a tarball and a Debian package into `target/dist`. Tests the alert rules that are in both, and tries the package in
-/// a clean Debian.
+/// Builds a tarball and a Debian package into `target/dist`, with a bill of materials and checksums. Tests the alert rules that
+/// are in both, and tries the package in a clean Debian.
 ///
 /// # Errors
 ///
@@ -257,8 +262,38 @@ pub(crate) fn dist() -> Result<()> {
     contrib::test_rules()?;
     let (tarball, package) = pack()?;
     clean_root::try_package(&package)?;
-    say(&format!("{}\n{}", tarball.display(), package.display()));
+    let folder = host::target_folder().join("dist");
+    let bill = folder.join(format!("krcu-{}.cdx.json", env!("CARGO_PKG_VERSION")));
+    cache::write_file(&bill, &sbom::bill()?)?;
+    let sums = folder.join(SUMS);
+    let files = [tarball, package, bill];
+    cache::write_file(&sums, checksums(&files)?.as_bytes())?;
+    for file in files.iter().chain([&sums]) {
+        say(&file.display().to_string());
+    }
     Ok(())
+}
+
+/// Lines for `sha256sum --check`.
+fn checksums(files: &[PathBuf]) -> Result<String> {
+    let line = |file: &PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        Ok(format!("{}  {name}\n", digest::of_file(file)?))
+    };
+    files.iter().map(line).collect()
+}
+
+/// The time that every packed file has, in seconds: that of the commit, so that two builds of it pack the same bytes.
+/// `SOURCE_DATE_EPOCH` is another one. Sources without a history have the first second.
+pub(crate) fn packed_at() -> String {
+    let given = env::var("SOURCE_DATE_EPOCH").ok().filter(|text| text.parse::<u64>().is_ok());
+    let of_commit = || {
+        let asked = output_of(
+            Command::new("git").args(["log", "-1", "--format=%ct"]).current_dir(host::repository()),
+        );
+        asked.ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    };
+    given.or_else(of_commit).unwrap_or_else(|| "1".to_owned())
 }
 
 /// Packs what was built, once in a process. Returns the paths of the tarball and of the package.
@@ -280,13 +315,21 @@ pub(crate) fn pack() -> Result<(PathBuf, PathBuf)> {
 fn pack_now() -> Result<(PathBuf, PathBuf)> {
     let folder = host::target_folder().join("dist");
     drop(fs::remove_dir_all(&folder));
-    let version = env!("CARGO_PKG_VERSION");
+    let (version, time) = (env!("CARGO_PKG_VERSION"), packed_at());
     let root = folder.join(format!("krcu-{version}"));
     put(&root, Path::new(PACKAGED))?;
     let tarball = folder.join(format!("krcu-{version}-x86_64.tar.gz"));
     Job { what: "packing the tarball", advice: "is tar installed?" }.run(
         Command::new("tar")
-            .args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner", "-czf"])
+            .args([
+                "--sort=name",
+                "--owner=0",
+                "--group=0",
+                "--numeric-owner",
+                "--use-compress-program=gzip -n",
+            ])
+            .arg(format!("--mtime=@{time}"))
+            .arg("-cf")
             .arg(&tarball)
             .arg("-C")
             .arg(&folder)
@@ -304,8 +347,13 @@ fn pack_now() -> Result<(PathBuf, PathBuf)> {
         cache::write_file(&path, text.as_bytes())?;
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
     }
-    Job { what: "packing the package", advice: "is dpkg-deb installed?" }
-        .run(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&root).arg(&package))?;
+    Job { what: "packing the package", advice: "is dpkg-deb installed?" }.run(
+        Command::new("dpkg-deb")
+            .env("SOURCE_DATE_EPOCH", &time)
+            .args(["--root-owner-group", "--build"])
+            .arg(&root)
+            .arg(&package),
+    )?;
     if !package.is_file() {
         bail!("dpkg-deb left no {}", package.display());
     }
@@ -318,7 +366,10 @@ const POSTINST: &str = r#"#!/bin/sh
 set -e
 if [ "$1" = configure ]; then
 	if command -v systemd-sysusers >/dev/null; then systemd-sysusers krcu.conf || true
-	else getent group krcu >/dev/null || groupadd --system krcu; fi
+	else
+		getent group krcu >/dev/null || groupadd --system krcu
+		getent passwd krcu >/dev/null || useradd --system --gid krcu --no-create-home --shell /usr/sbin/nologin krcu
+	fi
 	if [ -d /run/systemd/system ]; then
 		systemctl daemon-reload || true
 		if [ -n "$2" ]; then systemctl try-restart krcu.service || true; fi

@@ -3,3 +3,5 @@
 pub(crate) mod clean_root;
 pub(crate) mod contrib;
 pub(crate) mod install;
+pub(crate) mod sbom;
+pub(crate) mod twice;

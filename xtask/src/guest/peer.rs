@@ -1,5 +1,6 @@
 //! A client of the agent's socket for test machines, which have none: well-behaved, or not.
 //!
+//! `peer rename FILE OLD NEW`: prints a file with another name in it, as a copy of a module needs one.
 //! `peer SOCKET lines N`: says hello and prints N lines. `peer SOCKET send`: sends its standard input and prints how many
 //! bytes came back before the server hung up. `peer SOCKET crowd ALL DEAF`: so many clients at once, of which some never
 //! read; prints how many of the others got a second report and how many were refused.
@@ -21,12 +22,25 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         [socket, "lines", lines] => lines.parse().ok().and_then(|lines| print_lines(socket, lines)),
         [socket, "send"] => send(socket),
+        ["rename", file, old, new] => rename(file, old, new),
         [socket, "crowd", all, deaf] => {
             all.parse().ok().zip(deaf.parse().ok()).and_then(|(all, deaf)| crowd(socket, all, deaf))
         }
         _ => None,
     };
     if done.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints a file with one name in the place of another of the same length.
+fn rename(file: &str, old: &str, new: &str) -> Option<()> {
+    if old.len() != new.len() {
+        return None;
+    }
+    let mut bytes = std::fs::read(file).ok()?;
+    while let Some(at) = bytes.windows(old.len()).position(|window| window == old.as_bytes()) {
+        bytes.get_mut(at..at + new.len())?.copy_from_slice(new.as_bytes());
+    }
+    std::io::stdout().write_all(&bytes).ok()
 }
 
 fn connect(socket: &str) -> Option<UnixStream> {

@@ -22,6 +22,24 @@ const EBPF_TARGET: &str = "bpfel-unknown-none";
 /// Programs for people, as the workspace builds them; those that do not exist yet are left out.
 pub(crate) const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", "krcu-analyze"];
 
+/// Flags for rustc; one may have a space in it.
+const ENCODED_FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
+
+/// Flags that put fixed names in the place of this computer's folders. So what is built names nobody's home, and two builds
+/// in two folders give the same bytes. The last one that fits holds, and the target folder may be in the repository.
+fn without_folders(toolchain: &Toolchain) -> Vec<String> {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(PathBuf::from(env::var_os("HOME")?).join(".cargo")));
+    let mut flags = vec![remapped(&toolchain.sysroot, "/rust"), remapped(&host::repository(), "/krcu")];
+    flags.extend(home.map(|home| remapped(&home, "/cargo")));
+    flags.push(remapped(&host::target_folder(), "/target"));
+    flags
+}
+
+fn remapped(folder: &Path, name: &str) -> String {
+    format!("--remap-path-prefix={}={name}", folder.display())
+}
+
 /// Where the eBPF object is put for the agent.
 pub(crate) fn object_path() -> PathBuf {
     host::target_folder().join("krcu-ebpf.o")
@@ -57,6 +75,11 @@ fn ebpf_cargo(verb: &[&str], rest: &[&str]) -> Result<Command> {
     // 5.12 has it) is the first whose atomic addition gives back the old value, which numbering events needs.
     let linker = format!("linker={}", linker.display());
     let flags = ["-C", "debuginfo=2", "-C", "target-cpu=v3", "-C", "link-arg=--btf", "-C", &linker];
+    let mut flags: Vec<String> = flags.map(str::to_owned).into();
+    flags.extend(without_folders(&toolchain));
+    if let CoreSource::Folder(library) = &source {
+        flags.push(remapped(library, "/rust/library"));
+    }
     let mut command = Command::new("cargo");
     command
         .args(verb)
@@ -64,7 +87,7 @@ fn ebpf_cargo(verb: &[&str], rest: &[&str]) -> Result<Command> {
         .arg(host::target_folder().join("ebpf"))
         .args(rest)
         .env("RUSTC_BOOTSTRAP", "1")
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"))
+        .env(ENCODED_FLAGS, flags.join("\u{1f}"))
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_TARGET_DIR")
         .current_dir(host::repository().join(EBPF_CRATE));
@@ -99,10 +122,12 @@ pub(crate) fn all(profile: &str) -> Result<Vec<PathBuf>> {
 /// When one of them does not compile.
 pub(crate) fn build(profile: &str, programs: Programs) -> Result<Vec<PathBuf>> {
     let object = ebpf()?;
-    let host = Toolchain::in_use()?.host;
-    let variable = format!("CARGO_TARGET_{}_RUSTFLAGS", host.to_uppercase().replace('-', "_"));
+    let toolchain = Toolchain::in_use()?;
+    let host = &toolchain.host;
+    let mut flags = vec!["-C".to_owned(), "target-feature=+crt-static".to_owned()];
+    flags.extend(without_folders(&toolchain));
     let mut command = Command::new("cargo");
-    command.args(["build", "--profile", profile, "--target", &host, "-p", "krcu-agent"]);
+    command.args(["build", "--profile", profile, "--target", host, "-p", "krcu-agent"]);
     if programs == Programs::All {
         command.args(["-p", "krcu-tui", "-p", "krcu-report", "--bins"]).args([
             "--example",
@@ -113,7 +138,7 @@ pub(crate) fn build(profile: &str, programs: Programs) -> Result<Vec<PathBuf>> {
     }
     cargo(
         command
-            .env(variable, "-C target-feature=+crt-static")
+            .env(ENCODED_FLAGS, flags.join("\u{1f}"))
             .env("KRCU_EBPF_OBJECT", &object)
             .current_dir(host::repository()),
     )?;

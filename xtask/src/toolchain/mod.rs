@@ -3,6 +3,7 @@
 pub(crate) mod build;
 mod core_source;
 mod linker;
+pub(crate) mod packages;
 pub(crate) mod setup;
 
 use std::env;

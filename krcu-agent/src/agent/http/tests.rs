@@ -18,7 +18,8 @@ async fn start(report: Option<Report>, most: usize) -> (SocketAddr, Arc<Health>)
     let (sender, newest) = watch::channel(report.map(|report| Arc::new(Published::new(report))));
     // What is there stays there.
     std::mem::forget(sender);
-    tokio::spawn(serve(listener, most, Answers { newest, health: Arc::clone(&health) }));
+    let names = ["farm1.example".to_owned()].into();
+    tokio::spawn(serve(listener, most, Answers { newest, health: Arc::clone(&health), names }));
     (address, health)
 }
 
@@ -43,9 +44,8 @@ fn report() -> Report {
 #[tokio::test(flavor = "current_thread")]
 async fn get_of_two_paths_is_answered_and_nothing_else() {
     let (address, health) = start(Some(report()), 4).await;
-    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: here\r\n\r\n");
-    let open =
-        "GET /metrics HTTP/1.1\r\nHost: here\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n";
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let open = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text;version=1.0.0\r\n\r\n";
     let metrics = ask(address, open).await;
     assert!(
         metrics.starts_with("HTTP/1.1 200 OK\r\n") && metrics.contains(metrics::CONTENT_TYPE),
@@ -68,7 +68,7 @@ async fn get_of_two_paths_is_answered_and_nothing_else() {
         assert!(ask(address, &get(path)).await.starts_with("HTTP/1.1 404 "), "{path}");
     }
     for method in ["POST", "PUT", "DELETE", "OPTIONS", "HEAD"] {
-        let request = format!("{method} /metrics HTTP/1.1\r\nHost: here\r\nContent-Length: 0\r\n\r\n");
+        let request = format!("{method} /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
         let answer = ask(address, &request).await;
         assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("allow: GET"), "{method}: {answer}");
     }
@@ -82,7 +82,7 @@ async fn health_says_what_does_not_work_and_what_works_in_part() {
         let why = Some("one\nreason".to_owned());
         let row = SinkRow { name: "recorder".to_owned(), state, dropped: 0, why };
         let (address, _) = start(Some(Report { sinks: vec![row], ..report() }), 1).await;
-        let answer = ask(address, "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n").await;
+        let answer = ask(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
         assert!(answer.ends_with(&format!("\r\n\r\nok, but {words}: one\u{fffd}reason\n")), "{answer}");
     }
 }
@@ -91,8 +91,10 @@ async fn health_says_what_does_not_work_and_what_works_in_part() {
 async fn what_is_no_http_or_too_long_is_refused() {
     let (address, health) = start(Some(report()), 4).await;
     assert!(ask(address, "\u{1}\u{2}nothing\r\n\r\n").await.starts_with("HTTP/1.1 400 "));
-    let long =
-        format!("GET /metrics HTTP/1.1\r\nHost: here\r\nX: {}\r\n\r\n", "x".repeat(2 * MOST_HEADER_BYTES));
+    let long = format!(
+        "GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n",
+        "x".repeat(2 * MOST_HEADER_BYTES)
+    );
     let mut stream = TcpStream::connect(address).await.unwrap();
     // It may be closed while it is still being written.
     let _ = stream.write_all(long.as_bytes()).await;
@@ -107,10 +109,59 @@ async fn what_is_no_http_or_too_long_is_refused() {
 #[tokio::test(flavor = "current_thread", start_paused = true)]
 async fn a_connection_that_says_nothing_gives_its_place_back() {
     let (address, health) = start(Some(report()), 1).await;
-    let _silent = TcpStream::connect(address).await.unwrap();
-    let answer = ask(address, "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n").await;
+    let mut silent = TcpStream::connect(address).await.unwrap();
+    let mut answer = String::new();
+    silent.read_to_string(&mut answer).await.unwrap();
+    assert_eq!((answer.as_str(), health.metrics.broken.get()), ("", 1));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn connections_that_are_held_keep_nobody_out() {
+    let (address, health) = start(Some(report()), 2).await;
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(TcpStream::connect(address).await.unwrap());
+    }
+    // No time has to pass: the oldest of them goes.
+    let answer = ask(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
     assert!(answer.ends_with("ok\n"), "{answer}");
-    assert_eq!(health.metrics.broken.get(), 1);
+    assert_eq!((health.metrics.displaced.get(), health.metrics.broken.get()), (7, 0));
+    let mut answer = String::new();
+    held[0].read_to_string(&mut answer).await.unwrap();
+    assert_eq!(answer, "");
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_request_for_another_host_is_refused() {
+    let (address, health) = start(Some(report()), 4).await;
+    let get = |first: &str, hosts: &[&str]| {
+        let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+        format!("{first}\r\n{hosts}\r\n")
+    };
+    let first = "GET /healthz HTTP/1.1";
+    let own =
+        ["127.0.0.1", "127.0.0.1:9747", "10.1.2.3", "[::1]:9747", "[::1]", "localhost:9747", "LOCALHOST"];
+    for host in own.into_iter().chain(["farm1.example", "farm1.example:9747", "FARM1.example"]) {
+        let answer = ask(address, &get(first, &[host])).await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{host}: {answer}");
+    }
+    let foreign =
+        ["evil.example", "evil.example:9747", "localhost.evil.example", "127.0.0.1.evil.example", ""];
+    for host in foreign {
+        let answer = ask(address, &get(first, &[host])).await;
+        assert!(answer.starts_with("HTTP/1.1 421 "), "{host}: {answer}");
+    }
+    // Not named at all, named twice, and named by the request's own line.
+    let others = [
+        get(first, &[]),
+        get(first, &["localhost", "evil.example"]),
+        get("GET http://evil.example/healthz HTTP/1.1", &["localhost"]),
+    ];
+    for request in &others {
+        assert!(ask(address, request).await.starts_with("HTTP/1.1 4"), "{request}");
+    }
+    assert!(ask(address, &get("GET /healthz HTTP/1.0", &[])).await.starts_with("HTTP/1.0 200 "));
+    assert_eq!(health.metrics.served.get(), 11);
 }
 
 #[tokio::test(flavor = "current_thread")]
@@ -121,7 +172,7 @@ async fn who_asks_and_closes_his_half_is_answered() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
     stream.shutdown().await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -132,5 +183,7 @@ async fn who_asks_and_closes_his_half_is_answered() {
 #[tokio::test(flavor = "current_thread")]
 async fn before_the_first_report_it_is_not_well() {
     let (address, _) = start(None, 1).await;
-    assert!(ask(address, "GET /healthz HTTP/1.1\r\nHost: here\r\n\r\n").await.starts_with("HTTP/1.1 503 "));
+    assert!(
+        ask(address, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.starts_with("HTTP/1.1 503 ")
+    );
 }

@@ -48,13 +48,13 @@ fn a_recorder_begins_beside_bad_entries_and_says_so() {
     let (log, _far) = Log::start(Level::Error).unwrap();
     let health = Arc::new(Health::default());
     let limits = Record { folder: folder.clone(), total_bytes: 150, ..Record::default() };
-    let mut recorder = Recorder::new(&limits, meta(), &watch, log, Arc::clone(&health)).unwrap();
+    let mut recorder = Recorder::new(&limits, meta(), &watch, log.clone(), Arc::clone(&health)).unwrap();
     let mut sinks = Sinks::default();
     recorder.begin_first(&mut sinks, Time(1), Reading::default()).unwrap();
     // The number is above that of every entry, and the bound is kept for the traces.
     assert!(folder.join(name(9)).is_dir() && !folder.join(name(1)).exists());
     assert_eq!(health.recorder.deleted.get(), 1);
-    let row = || health.rows(0, Present { recorder: true, ..Present::default() }).remove(1);
+    let row = || health.rows(&log, Present { recorder: true, ..Present::default() }).remove(1);
     let (state, why) = (row().state, row().why.unwrap());
     assert_eq!(state, SinkState::Working);
     assert!(

@@ -1,6 +1,6 @@
 //! The socket against clients as they come: the time is the test's own, and nothing is waited for that does not come.
 
-use std::path::PathBuf;
+use std::{os::unix::fs::PermissionsExt as _, path::PathBuf};
 
 use krcu_report::{Report, WaitKind};
 use tokio::{io::AsyncBufReadExt as _, io::BufReader, sync::watch};
@@ -210,6 +210,44 @@ async fn a_file_left_by_one_that_was_killed_is_taken_over_and_one_that_answers_i
     let error = Bound::to(&left, "").unwrap_err().to_string();
     fs::remove_file(&left).unwrap();
     assert!(error.contains("no socket"), "{error}");
+}
+
+/// How often attributes of files in a folder have changed since the watch was added.
+fn changes(watch: i32) -> usize {
+    let mut events = [0_u8; 4096];
+    // SAFETY: the buffer is as long as is said, and the kernel writes no more than that.
+    let read = unsafe { libc::read(watch, events.as_mut_ptr().cast(), events.len()) };
+    usize::try_from(read).unwrap_or(0)
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn the_file_has_its_group_and_its_mode_from_its_creation_on() {
+    let folder = std::env::temp_dir().join(format!("krcu-socket-made-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let name = std::ffi::CString::new(folder.to_str().unwrap()).unwrap();
+    // SAFETY: it takes no pointer.
+    let watch = unsafe { libc::inotify_init1(libc::IN_NONBLOCK) };
+    // SAFETY: the name ends with a zero, and lives until the call has returned.
+    assert!(unsafe { libc::inotify_add_watch(watch, name.as_ptr(), libc::IN_ATTRIB) } > 0);
+    // Root may take any group; others have their own.
+    let mut own = nix::unistd::getegid();
+    if nix::unistd::geteuid().is_root() {
+        own = nix::unistd::Group::from_name("daemon").unwrap().map_or(own, |group| group.gid);
+    }
+    let group = nix::unistd::Group::from_gid(own).unwrap().unwrap().name;
+    let path = folder.join("socket");
+    let bound = Bound::to(&path, &group).unwrap();
+    let meta = fs::metadata(&path).unwrap();
+    assert_eq!((meta.permissions().mode() & 0o777, meta.gid()), (0o660, own.as_raw()));
+    assert_eq!(changes(watch), 0, "the file was changed by its path");
+    // What else is created has neither.
+    fs::write(folder.join("other"), "").unwrap();
+    assert_eq!(fs::metadata(folder.join("other")).unwrap().gid(), nix::unistd::getegid().as_raw());
+    // The watch works.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(changes(watch) > 0);
+    drop(bound);
+    fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test(flavor = "current_thread")]

@@ -124,6 +124,14 @@ fn status_and_log_are_judged() {
     );
 }
 
+#[test]
+fn a_system_call_that_was_refused_is_wrong_everywhere() {
+    let expected = Expectation { series: &[], status: 0, lines: &[], log_has: &[], log_lacks: &[] };
+    let log = "audit: type=1326 audit(1.2:3): comm=\"krcu\" syscall=41 code=0x50000".to_owned();
+    let evidence = Evidence { status: 0, stdout: String::new(), log };
+    assert_eq!(wrong(&expected, &evidence), ["the kernel's log has `type=1326`"]);
+}
+
 const OPEN: &str =
     r#"{"kind":"verdict","cache":"c","verdict":"inconclusive","reasons":["probe-missed"],"n":0}"#;
 const BOTH: &[Line] = &[

@@ -289,7 +289,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
          try size krcu check --ring-bytes 3M -- true
          echo 'somebody:x:1000:1000::/:/bin/sh' >>/etc/passwd
          try user su somebody -c 'krcu check -- true'
-         mount -t tmpfs none /sys/kernel/btf && try btf krcu check -- true; umount /sys/kernel/btf
+         mount -t tmpfs none /sys/kernel/btf && try btf krcu check -- true; try agent krcu agent; umount /sys/kernel/btf
          grep -v ' kvfree_call_rcu$' /proc/kallsyms >/tmp/kallsyms
          mount -o bind /tmp/kallsyms /proc/kallsyms && try symbols krcu check -- true; umount /proc/kallsyms
          printf '{\"kind\":\"step\",\"cache\":\"after\",\"programs\":%d}\\n' $(bpftool prog show | grep -cE '^[0-9]+: (tracing|kprobe)')"),
@@ -306,6 +306,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
                 step("size", &[("status", Want::Number(2)), ("lines", Want::Number(1)), ("said", Want::Has("16M"))]),
                 step("user", &[("status", Want::Number(1)), ("lines", Want::Number(1)), ("said", Want::Has("root"))]),
                 step("btf", &[("status", Want::Number(1)), ("lines", Want::Number(1)), ("said", Want::Has("CONFIG_DEBUG_INFO_BTF"))]),
+                step("agent", &[("status", Want::Number(1)), ("lines", Want::Number(1)), ("said", Want::Has("CONFIG_DEBUG_INFO_BTF"))]),
                 step("symbols", &[("status", Want::Number(1)), ("lines", Want::Number(1)), ("said", Want::Has("kvfree_call_rcu"))]),
                 step("after", &[("programs", Want::Number(0))]),
             ],

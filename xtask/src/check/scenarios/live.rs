@@ -38,8 +38,10 @@ macro_rules! live {
     };
 }
 
+pub(crate) use live;
+
 /// Everything is let go: no program, no file.
-const STOPPED: Line = step(
+pub(crate) const STOPPED: Line = step(
     "stopped",
     &[("status", Want::Number(0)), ("programs", Want::Number(0)), ("files", Want::Number(0))],
 );
@@ -352,8 +354,9 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             &[step("stalled", &[("clean", Want::Number(1)), ("well", Want::Number(1))]), STOPPED],
         )],
     ),
-    // Connections that say nothing have their places for ten seconds, and who comes meanwhile is answered, at the latest
-    // after that. What is not GET of the two paths is refused. How long the programs run is told while the kernel measures it,
+    // Connections that say nothing have their places for ten seconds, or until one more comes: it is answered at once, in
+    // the place of the oldest. What is not GET of the two paths, or asks for another host, is refused.
+    // How long the programs run is told while the kernel measures it,
     // without any privilege.
     scenario(
         "agent_metrics",
@@ -368,10 +371,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
              say silent three $(fetch healthz | grep -c '^ok')
              silent; silents 4
              say silent four $(fetch healthz | grep -c '^ok')
-             reaches krcu_requests_total{outcome=\\\"broken\\\"} 4
+             reaches krcu_requests_total{outcome=\\\"displaced\\\"} 1
+             reaches krcu_requests_total{outcome=\\\"broken\\\"} 3
              say answers text $(printf 'nothing of the kind\\r\\n\\r\\n' | answer) \
-                 other $(printf 'GET /etc/passwd HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | answer) \
-                 post $(printf 'POST /metrics HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n' | answer)
+                 other $(printf 'GET /etc/passwd HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n' | answer) \
+                 post $(printf 'POST /metrics HTTP/1.1\\r\\nHost: krcu-vm\\r\\n\\r\\n' | answer) \
+                 foreign $(printf 'GET /metrics HTTP/1.1\\r\\nHost: evil.example\\r\\n\\r\\n' | answer)
              head -c 65536 /dev/urandom | answer >/dev/null
              say unmeasured programs $(fetch metrics | grep -c '^krcu_probe_run_time')
              echo 1 >/proc/sys/kernel/bpf_stats_enabled
@@ -385,9 +390,14 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             &[
                 step("silent", &[("three", Want::Number(1))]),
                 step("silent", &[("four", Want::Number(1))]),
-                step("answers", &[("text", Want::Number(400)), ("other", Want::Number(404)), ("post", Want::Number(405))]),
+                step("answers", &[
+                    ("text", Want::Number(400)),
+                    ("other", Want::Number(404)),
+                    ("post", Want::Number(405)),
+                    ("foreign", Want::Number(421)),
+                ]),
                 step("unmeasured", &[("programs", Want::Number(0))]),
-                step("after", &[("refused", Want::Number(2)), ("well", Want::Number(1))]),
+                step("after", &[("refused", Want::Number(3)), ("well", Want::Number(1))]),
                 STOPPED,
             ],
         )],

@@ -9,6 +9,7 @@
 pub(crate) mod agent;
 pub(crate) mod custom;
 pub(crate) mod live;
+pub(crate) mod surroundings;
 pub(crate) mod terminal;
 
 use crate::check::judge::INEXACT;
@@ -251,14 +252,15 @@ mod tests {
     use super::agent;
     use super::custom;
     use super::live;
+    use super::surroundings;
     use super::terminal;
     use super::{SERIES, Scenario};
     use crate::check::truth;
     use crate::host;
 
     fn all() -> impl Iterator<Item = &'static Scenario> {
-        let ordinary = agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(terminal::SCENARIOS);
-        ordinary.chain(truth::scenarios()).chain(custom::SCENARIOS)
+        let own = agent::SCENARIOS.iter().chain(live::SCENARIOS).chain(surroundings::SCENARIOS);
+        own.chain(terminal::SCENARIOS).chain(truth::scenarios()).chain(custom::SCENARIOS)
     }
 
     #[test]

@@ -1,9 +1,16 @@
-//! Privileges: which ones the agent needs, what for, and how it gives them up.
+//! Privileges: which ones krcu needs, what for, and how it gives them up once its probes are attached.
 //!
 //! To attach, it needs `CAP_BPF` (load programs, create maps), `CAP_PERFMON` (attach to functions, read the
 //! kernel's memory from a program) and `CAP_SYSLOG` (see addresses). `probes.statistics` needs `CAP_SYS_ADMIN`.
 //! Afterwards it needs none. The ring is mapped. The counters are read through open descriptors; since 5.19 the
 //! kernel asks for `CAP_BPF` to create a map, and not to look something up in it. Closing the links detaches.
+//!
+//! The agent gives up three things, in this order: its capabilities, the folders that are not its own
+//! (`folders`), and the system calls that it does not make (`calls`). `krcu check` gives up system calls only,
+//! once it has started its command: the command must be able to do whatever it could do without krcu.
+
+pub(crate) mod calls;
+pub(crate) mod folders;
 
 use anyhow::Context as _;
 use caps::CapSet;
@@ -12,7 +19,7 @@ use caps::CapSet;
 ///
 /// # Errors
 /// When the kernel refuses.
-pub(super) fn give_up() -> anyhow::Result<()> {
+pub(crate) fn give_up() -> anyhow::Result<()> {
     nix::sys::prctl::set_no_new_privs().context("cannot give up new privileges")?;
     let may_bound = caps::has_cap(None, CapSet::Effective, caps::Capability::CAP_SETPCAP).unwrap_or(false);
     if may_bound {
