@@ -14,6 +14,7 @@ use crate::check::choice::Choice;
 use crate::check::churn;
 use crate::check::fuzz;
 use crate::check::model;
+use crate::check::reliability;
 use crate::check::scenarios::SERIES;
 use crate::check::test::{self, Asked};
 use crate::check::traces;
@@ -150,6 +151,12 @@ enum Verb {
         /// The seed of the mutations: the same seed gives the same files.
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
+    },
+    /// Inject faults into the recorder and its disk, and write docs/reliability.md.
+    Reliability {
+        /// How often a recorder is killed.
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        kills: u64,
     },
     /// Measure sizes, times and memory.
     Bench {
@@ -297,6 +304,7 @@ impl Arguments {
             }
             Verb::Unwaited { kernel } => done(unwaited::run(&kernel.series()?)),
             Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
+            Verb::Reliability { kills } => reliability::run(kills),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Agent { kernel }) } => {
                 done(bench::agent::run(kernel.as_deref()))

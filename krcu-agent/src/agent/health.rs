@@ -7,6 +7,8 @@ use std::sync::{
 
 use krcu_report::{SinkRow, SinkState};
 
+use crate::probe::Fill;
+
 /// A count. It only rises, or it goes up and down.
 #[derive(Debug, Default)]
 pub(super) struct Count(AtomicU64);
@@ -90,6 +92,8 @@ pub(super) struct Health {
     pub(super) socket: SocketHealth,
     pub(super) metrics: MetricsHealth,
     pub(super) recorder: RecorderHealth,
+    /// How full the tables of the probes were at the last look.
+    pub(super) fills: Mutex<Vec<Fill>>,
 }
 
 impl Health {

@@ -99,6 +99,7 @@ fn what_cannot_change_keeps_its_value_and_is_named() {
             "metrics.listen" => "127.0.0.1:1",
             "socket.every" => "1s",
             "record.segment_time" => "2h",
+            "record.sync" => "9s",
             "record.segment_bytes" => "128M",
             "record.total_bytes" => "2G",
             "stop.deadline" => "3s",

@@ -11,6 +11,7 @@ mod known;
 mod listed;
 pub(crate) mod model;
 pub(crate) mod peers;
+pub(crate) mod reliability;
 mod replay;
 mod retries;
 pub(crate) mod scenarios;
