@@ -286,6 +286,7 @@ impl Config {
         self.socket.every = new.socket.every;
         self.record.segment_bytes = new.record.segment_bytes;
         self.record.segment_time = new.record.segment_time;
+        self.record.sync = new.record.sync;
         self.record.total_bytes = new.record.total_bytes;
         self.log = new.log.clone();
         self.stop = new.stop.clone();

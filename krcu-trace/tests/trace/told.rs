@@ -15,9 +15,9 @@ const SECOND: u64 = 1_000_000_000;
 /// An event after every so many nanoseconds.
 const EVERY: u64 = SECOND / 4;
 /// Seconds of the run.
-const SECONDS: u64 = 12;
+const SECONDS: u64 = 8;
 /// Data is synced when it is as old.
-pub(crate) const SYNC: u64 = 3 * SECOND;
+pub(crate) const SYNC: u64 = 2 * SECOND;
 
 /// The events: four a second, with the time of day that is theirs.
 pub(crate) fn events() -> Vec<Event> {

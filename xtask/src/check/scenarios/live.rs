@@ -392,6 +392,40 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             ],
         )],
     ),
+    // Ten thousand tasks each destroy an alias, which only drops a reference, and end. No entry of the probes' tables stays,
+    // and none finds no room, which is 8,192.
+    scenario(
+        "agent_tables_end",
+        &["krcu_play"],
+        live!(
+            "start
+             play 'create a merge'; most=0
+             some=; for n in $(seq 100); do some=\"$some create b merge; bg: destroy b; join;\"; done
+             for n in $(seq 100); do
+                 play \"$some\"
+                 now=$(metric 'krcu_map_entries{map=\"destroying\"}'); [ ${now:-0} -le $most ] || most=$now
+             done
+             reaches krcu_verdicts{verdict=\\\"alias\\\"} 10000
+             say filled stay $((most > 2)) alias $(metric 'krcu_verdicts{verdict=\"alias\"}') \
+                 room $(metric 'krcu_map_size{map=\"destroying\"}') \
+                 full $(metric 'krcu_lost_events_total{reason=\"map_full\"}')
+             play 'create late; destroy late'
+             reaches krcu_verdicts{verdict=\\\"clean\\\"} 1
+             stop"
+        ),
+        &[quiet(
+            BOTH,
+            &[
+                step("filled", &[
+                    ("stay", Want::Number(0)),
+                    ("alias", Want::Number(10_000)),
+                    ("room", Want::Number(8192)),
+                    ("full", Want::Number(0)),
+                ]),
+                STOPPED,
+            ],
+        )],
+    ),
     // The clock of the day goes a day ahead while a module is loaded, and two days back after that: nothing is counted by it.
     scenario(
         "agent_clock_steps",
