@@ -62,7 +62,6 @@ pub(crate) fn run(kills: u64) -> Result<ExitCode> {
         say(&format!("cargo test {}", arguments.join(" ")));
         let run = build::by_hand()
             .arg("test")
-            .arg("--release")
             .args(arguments)
             .args(["--", "--nocapture"])
             .env("KRCU_KILLS", kills.to_string())
