@@ -114,7 +114,7 @@ impl Found {
 }
 
 /// Runs the corpus, and then changed inputs until the time is over. `one` panics if an input is not borne.
-pub fn main(target: &str, seeds: Vec<Vec<u8>>, mut one: impl FnMut(&[u8])) -> ExitCode {
+pub(crate) fn main(target: &str, seeds: Vec<Vec<u8>>, mut one: impl FnMut(&[u8])) -> ExitCode {
     let mut arguments = env::args().skip(2);
     let seconds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(10);
     let mut random = Random(arguments.next().and_then(|text| text.parse().ok()).unwrap_or(1_u64).max(1));
@@ -217,7 +217,7 @@ fn change(input: &mut Vec<u8>, other: &[u8], words: &[Vec<u8>], random: &mut Ran
     match random.below(9) {
         0 if place < input.len() => input[place] ^= 1 << random.below(8),
         1 if place < input.len() => {
-            input[place] = [0, 1, 0x7f, 0x80, 0xff, b'\n', b' ', b'9'][random.below(8)]
+            input[place] = [0, 1, 0x7f, 0x80, 0xff, b'\n', b' ', b'9'][random.below(8)];
         }
         2 if place < until => drop(input.drain(place..until)),
         3 => input.truncate(place),

@@ -2,10 +2,11 @@
 //!
 //! The recorder is this program, started again: the writer of traces with its queue, its thread and the real disk, without
 //! probes. `KRCU_KILLS` says how often it is killed; `cargo xtask reliability` asks for a thousand.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a step that fails is a failed test")]
 
 use std::{
     env, fs,
-    io::{BufRead as _, BufReader, Write as _, stdout},
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     sync::Arc,
@@ -62,7 +63,7 @@ fn recorder(folder: &Path) -> ! {
         if number % 1000 == 0 {
             let at = Time(number * EVERY);
             writer.account(Accounted { at, missed: number / 1000, ..Accounted::default() });
-            writeln!(stdout(), "account").unwrap();
+            println!("account");
         }
     }
     unreachable!("it is killed before that")

@@ -40,7 +40,7 @@ impl Probes {
     pub fn fills(&self) -> Vec<Fill> {
         let fill = |(name, map, count): &(&'static str, &str, Count)| {
             let (entries, size) = count(self.ebpf.map(map)?)?;
-            Some(Fill { map: *name, entries, size })
+            Some(Fill { map: name, entries, size })
         };
         TABLES.iter().filter_map(fill).collect()
     }
