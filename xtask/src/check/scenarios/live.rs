@@ -401,7 +401,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             "start
              play 'create a merge'; most=0; done=0; up() { cut -d. -f1 /proc/uptime; }; began=$(up)
              some=; for n in $(seq 50); do some=\"$some create b merge; bg: destroy b; join;\"; done
-             until [ $done -ge 500 ] && [ $(($(up) - began)) -ge 12 ]; do
+             until [ $done -ge 300 ] && [ $(($(up) - began)) -ge 12 ]; do
                  play \"$some\"; done=$((done + 50))
                  now=$(metric 'krcu_map_entries{map=\"destroying\"}'); [ ${now:-0} -le $most ] || most=$now
              done
