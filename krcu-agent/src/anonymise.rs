@@ -18,6 +18,7 @@ use krcu_model::{
 };
 use krcu_trace::{
     Accounted, End, Limits, Meta, Reader, Writer,
+    disk::{Direct, Disk as _, folder_of},
     meta::{Clock, Kernel, Run},
 };
 
@@ -36,7 +37,8 @@ const KERNEL: &str = "ffff";
 /// When nothing of it can be read, or the other one cannot be written.
 pub fn anonymise(from: &Path, to: &Path) -> anyhow::Result<()> {
     let reader = Reader::open(from)?;
-    let numbers = Numbers::of(reader.salvage()?);
+    let mut salvage = reader.salvage()?;
+    let numbers = Numbers::of(salvage.by_ref());
     let meta = Meta {
         trace: "anonymous".to_owned(),
         kernel: Kernel { host: None, boot_id: None, ..reader.meta().kernel.clone() },
@@ -65,14 +67,13 @@ pub fn anonymise(from: &Path, to: &Path) -> anyhow::Result<()> {
             lost: lost.ring_full,
             map_full: lost.map_full,
         }),
-        // It may vouch for events that cannot be read.
-        None if !is_whole => reader.accounted().0.map(|known| Accounted { at: known.at.min(last), ..known }),
-        None => reader.accounted().0,
+        None => salvage.accounted(),
     };
     match accounted {
         Some(accounted) => writer.account(accounted),
         None => writer.tick(Time(u64::MAX)),
     }
+    writer.sync();
     anyhow::ensure!(!writer.is_cut_short(), "cannot write all of the trace to {}", to.display());
     Ok(())
 }
@@ -88,7 +89,8 @@ pub fn in_place(trace: &Path) -> anyhow::Result<()> {
     anonymise(trace, &beside).inspect_err(|_| drop(fs::remove_dir_all(&beside)))?;
     let replace = || -> io::Result<()> {
         fs::remove_dir_all(trace)?;
-        fs::rename(&beside, trace)
+        Direct.rename(&beside, trace)?;
+        Direct.sync_folder(folder_of(trace))
     };
     replace().with_context(|| format!("cannot replace {}", trace.display()))
 }

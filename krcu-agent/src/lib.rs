@@ -10,6 +10,7 @@ pub mod check;
 pub mod cli;
 pub mod command;
 pub mod diagnostics;
+pub mod disk;
 pub mod doctor;
 mod engine;
 pub mod error;

@@ -86,7 +86,7 @@ pub fn replay(reader: &Reader) -> anyhow::Result<(Outcome, Option<TraceError>)> 
         }
     }
     progress.finish_and_clear();
-    let last = events.last_time();
+    let (last, known) = (events.last_time(), events.accounted().unwrap_or_default());
     let damage = events.into_damage();
     let incomplete = match meta.ended.as_ref().map(|ended| ended.how) {
         None => Some(Incomplete::NoGoodbye),
@@ -99,7 +99,6 @@ pub fn replay(reader: &Reader) -> anyhow::Result<(Outcome, Option<TraceError>)> 
             let probes = meta.probes.iter().filter(|probe| probe.offer == "offered").count();
             let duration_ns = last.since(watch.attached);
             let probes = probes as u64;
-            let known = reader.accounted().0.unwrap_or_default();
             let lost = Losses {
                 ring_full: known.lost,
                 probe_missed: known.missed,

@@ -42,10 +42,9 @@ pub static SITES: HashMap<u32, u32> = HashMap::with_max_entries(4096, 0);
 #[map]
 pub static MODULE_EPOCH: Array<u32> = Array::with_max_entries(1, 0);
 
-/// Tasks inside `kmem_cache_destroy()`, with their calls of `flush_rcu_work()` so far. A destroy that only
-/// drops a reference leaves its entry behind until its task destroys again; there is room for 8,192 such
-/// tasks. `FLUSHES_UNKNOWN` marks an entry whose destroy was seen to be over. This is not an LRU map: with
-/// many CPUs, such a map would silently drop an entry that is in use.
+/// Tasks inside `kmem_cache_destroy()`, with their calls of `flush_rcu_work()` so far. An entry ends when the
+/// destroy looks at its slabs, or when it has dropped a reference. This is not an LRU map: with many CPUs, such a
+/// map would silently drop an entry that is in use.
 #[map]
 pub static DESTROYING: HashMap<u32, u32> = HashMap::with_max_entries(8192, 0);
 

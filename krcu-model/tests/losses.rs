@@ -6,7 +6,7 @@ mod run;
 use krcu_common::{BarrierKind, FreePath, wire::FLUSHES_UNKNOWN};
 use krcu_model::{
     VerdictKind,
-    event::{CacheAddress, Gap, LossReason, Scope, Time, What},
+    event::{CacheAddress, Gap, LossReason, Losses, Scope, Time, What},
     reason::Reason,
     state::Blind,
     verdict::Ordering,
@@ -237,4 +237,19 @@ fn a_destroy_that_was_under_way_when_the_probes_came_may_have_waited() {
         (VerdictKind::Inconclusive, vec![Reason::LateAttach])
     );
     assert_eq!((after.decision.kind, after.decision.ordering), (VerdictKind::Clean, Ordering::Unknown));
+}
+
+#[test]
+fn losses_that_no_number_can_hold_are_told_as_the_largest_number() {
+    let gap = || {
+        let (from, until) = (Time(150_000), Time(160_000));
+        let reason = LossReason::RingFull;
+        What::Gap(Gap { reason, events: u64::MAX, from, until, scope: Scope::Everything, programs: vec![] })
+    };
+    let run = Run::live().at(100).created(CACHE).at(200).destroy_begin().look(0).emptied();
+    let verdict = run.then(0, gap()).then(0, gap()).verdict();
+    assert_eq!(verdict.decision.kind, VerdictKind::Inconclusive);
+    assert_eq!(verdict.decision.reasons, [Reason::RingFull]);
+    let losses = Losses { ring_full: u64::MAX, probe_missed: 1, map_full: u64::MAX, destroys: 0 };
+    assert_eq!(losses.total(), u64::MAX);
 }

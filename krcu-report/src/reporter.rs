@@ -62,9 +62,9 @@ impl Reporter {
     #[cold]
     fn see_gap(&mut self, gap: &Gap, state: &State) {
         match gap.reason {
-            LossReason::RingFull => self.losses.counted.ring_full += gap.events,
-            LossReason::ProbeMissed => self.losses.counted.probe_missed += gap.events,
-            LossReason::MapFull => self.losses.counted.map_full += gap.events,
+            LossReason::RingFull => add(&mut self.losses.counted.ring_full, gap),
+            LossReason::ProbeMissed => add(&mut self.losses.counted.probe_missed, gap),
+            LossReason::MapFull => add(&mut self.losses.counted.map_full, gap),
             LossReason::NotInTrace => self.losses.not_in_trace = true,
         }
         // A gap without an end counts as noticed at the current time.
@@ -126,4 +126,9 @@ impl Reporter {
     pub fn question(&self, state: &State, destroy: u64) -> Option<Question> {
         self.recent.question(state, &self.waits, DestroyId(destroy))
     }
+}
+
+/// Adds the events of a gap. A trace may say any number.
+fn add(count: &mut u64, gap: &Gap) {
+    *count = count.saturating_add(gap.events);
 }

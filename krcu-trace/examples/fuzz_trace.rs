@@ -1,20 +1,17 @@
-//! Mutates a small trace for some seconds and reads what comes of it: no panic, no unbounded memory, and either an error
-//! or events of this format.
+//! Changes a small trace, and reads what comes of it: `fuzz_trace trace|meta SECONDS [SEED]`. No panic, no unbounded memory,
+//! and either an error or events of this format.
 //!
-//! ```text
-//! cargo run --release -p krcu-trace --example fuzz_trace -- SECONDS [SEED]
-//! ```
-//!
-//! It is a mutational driver without coverage: on a stable compiler nothing tells it which branch an input took. What it
-//! does instead is to put right every checksum after half of its changes, so that they get past them and to
-//! the look at the sizes, to Arrow, and to the rows. The same seed gives the same inputs.
+//! A changed stream gets the right checksums in its index, so that it gets past them and to the look at the sizes, to Arrow, and
+//! to the rows. A changed `meta.json` gets its own.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "what fails here is to be seen")]
+
+#[path = "../../fuzz/guided.rs"]
+mod guided;
 
 use std::{
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, Instant},
 };
 
 use krcu_common::ABI_VERSION;
@@ -39,22 +36,6 @@ const EVENTS: &str = r#"krcu-script 1
 11 1@0 grace_begin expedited=yes
 "#;
 
-/// xorshift64*: the same seed, the same inputs.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    fn below(&mut self, bound: usize) -> usize {
-        usize::try_from(self.next() % u64::try_from(bound.max(1)).unwrap()).unwrap()
-    }
-}
-
 /// A file of the trace, as it is without changes.
 struct Original {
     path: PathBuf,
@@ -62,45 +43,49 @@ struct Original {
 }
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    let seconds = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(10);
-    let seed = arguments.next().and_then(|text| text.parse().ok()).unwrap_or(1_u64).max(1);
+    let target = std::env::args().nth(1).unwrap_or_default();
+    if target == "meta" {
+        let seed = serde_json::to_vec_pretty(&meta(&script::read(EVENTS).unwrap())).unwrap();
+        return guided::main("meta", vec![seed], |bytes| {
+            if let Ok(meta) = Meta::parse(&summed(bytes)) {
+                drop((meta.watch(), serde_json::to_string(&meta).unwrap()));
+            }
+        });
+    }
     let memory = Path::new("/dev/shm");
     let place = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
     let folder = place.join(format!("krcu-fuzz-{}", std::process::id()));
     drop(fs::remove_dir_all(&folder));
     let originals = corpus(&folder);
-    let until = Instant::now() + Duration::from_secs(seconds);
-    let mut random = Random(seed);
-    let (mut inputs, mut accepted) = (0_u64, 0_u64);
-    while Instant::now() < until {
-        // Where it ends, should it end here.
-        let state = random.0;
-        inputs += 1;
-        let outcome =
-            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| one(&folder, &originals, &mut random)));
-        match outcome {
-            Ok(events) => accepted += u64::from(events),
-            Err(_) => {
-                eprintln!(
-                    "fuzz: input {inputs} panicked: its seed is {state}, the trace is left in {}",
-                    folder.display()
-                );
-                return ExitCode::FAILURE;
-            }
+    let of = |extension: &str| {
+        originals.iter().find(|file| file.path.extension().is_some_and(|name| name == extension)).unwrap()
+    };
+    let (stream, index) = (of("arrows"), of("index"));
+    let status = guided::main("trace", vec![stream.bytes.clone()], |bytes| {
+        fs::write(&stream.path, bytes).unwrap();
+        fs::write(&index.path, checksums(&index.bytes, bytes)).unwrap();
+        let mut read = 0;
+        if let Ok(salvage) = Reader::open(&folder).unwrap().salvage() {
+            read = salvage.count();
         }
-    }
+        // No input of this size holds more than a reader takes of one batch a chunk.
+        assert!(read <= 2 * Limits::MOST_ROWS, "{read} rows");
+    });
     drop(fs::remove_dir_all(&folder));
-    println!(
-        "fuzz: {inputs} changed traces read, {accepted} of them to the end, no panic; next seed {}",
-        random.0
-    );
-    if inputs == 0 { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    status
 }
 
-fn corpus(folder: &Path) -> Vec<Original> {
-    let script = script::read(EVENTS).unwrap();
-    let meta = Meta {
+/// A text of `meta.json` with its checksum: the first member is put before the others.
+fn summed(members: &[u8]) -> Vec<u8> {
+    let members = members.strip_prefix(b"{\n").unwrap_or(members);
+    let mut text = [b"{\n  \"crc32\": \"00000000\",\n", members].concat();
+    let sum = format!("{:08x}", crc32fast::hash(&text));
+    text[14..22].copy_from_slice(sum.as_bytes());
+    text
+}
+
+fn meta(script: &script::Script) -> Meta {
+    Meta {
         format: FORMAT,
         abi: ABI_VERSION,
         krcu: "fuzz".to_owned(),
@@ -112,8 +97,12 @@ fn corpus(folder: &Path) -> Vec<Original> {
         undecidable: Vec::new(),
         command: Vec::new(),
         ended: None,
-    };
-    let mut writer = Writer::create(folder, meta, Limits { rows: 6, ..Limits::default() }).unwrap();
+    }
+}
+
+fn corpus(folder: &Path) -> Vec<Original> {
+    let script = script::read(EVENTS).unwrap();
+    let mut writer = Writer::create(folder, meta(&script), Limits { rows: 6, ..Limits::default() }).unwrap();
     script.events.iter().for_each(|event: &Event| writer.event(event));
     writer.finish(How::Exit, Time(12), Run::default()).unwrap();
     let mut originals: Vec<Original> = fs::read_dir(folder)
@@ -125,74 +114,16 @@ fn corpus(folder: &Path) -> Vec<Original> {
     originals
 }
 
-/// Changes one file, reads the trace, and puts the file back; says whether the trace was read to its end.
-fn one(folder: &Path, originals: &[Original], random: &mut Random) -> bool {
-    let stream = originals.iter().position(|file| file.path.extension().is_some_and(|name| name == "arrows"));
-    let put_right = random.below(4) > 0;
-    let chosen = if put_right { stream.unwrap() } else { random.below(originals.len()) };
-    let file = &originals[chosen];
-    let mut bytes = file.bytes.clone();
-    for _ in 0..=random.below(4) {
-        change(&mut bytes, random, put_right);
-    }
-    fs::write(&file.path, &bytes).unwrap();
-    let index =
-        originals.iter().find(|file| file.path.extension().is_some_and(|name| name == "index")).unwrap();
-    if put_right {
-        fs::write(&index.path, checksums(&index.bytes, &bytes)).unwrap();
-    }
-    let mut read = 0;
-    let whole = Reader::open(folder).is_ok_and(|reader| {
-        reader.events().all(|event| {
-            read += 1;
-            event.is_ok()
-        })
-    });
-    // No input of this size holds more than a reader takes of one batch a chunk.
-    assert!(read <= 2 * Limits::MOST_ROWS, "{read} rows");
-    fs::write(&file.path, &file.bytes).unwrap();
-    fs::write(&index.path, &index.bytes).unwrap();
-    whole
-}
-
-/// One change; where the size is to stay, so that the index still fits.
-fn change(bytes: &mut Vec<u8>, random: &mut Random, keep_size: bool) {
-    let place = random.below(bytes.len());
-    let interesting = [0, 1, 0x7f, 0x80, 0xff, 0xfe];
-    match random.below(if keep_size { 4 } else { 6 }) {
-        0 => bytes[place] ^= 1 << random.below(8),
-        1 => bytes[place] = interesting[random.below(interesting.len())],
-        2 => {
-            // A number of eight bytes becomes one that is hard to bear.
-            let values = [u64::MAX, 1 << 63, 1 << 40, 0x7fff_ffff, 0xffff_ffff, 1 << 31, 65_537, 0];
-            let value = values[random.below(values.len())].to_le_bytes();
-            let place = place & !7;
-            bytes.iter_mut().skip(place).zip(value).for_each(|(byte, new)| *byte = new);
-        }
-        3 => {
-            let (from, length) = (random.below(bytes.len()), random.below(64));
-            let copied: Vec<u8> = bytes.iter().skip(from).take(length).copied().collect();
-            bytes.iter_mut().skip(place).zip(copied).for_each(|(byte, new)| *byte = new);
-        }
-        4 => bytes.truncate(place),
-        _ => {
-            let tail = bytes.split_off(place);
-            bytes.push(tail.first().copied().unwrap_or(0));
-            bytes.extend(tail);
-        }
-    }
-    if bytes.is_empty() {
-        bytes.push(0);
-    }
-}
-
-/// The lines of an index with the checksums of these bytes.
+/// The lines of an index with the checksums of these bytes. The last piece ends where the bytes end.
 fn checksums(index: &[u8], stream: &[u8]) -> String {
     let mut before = 0;
     let mut text = String::new();
-    for line in String::from_utf8_lossy(index).lines() {
-        let end = usize::from_str_radix(&line[..16], 16).expect("an index begins with a number");
-        let fields = format!("{} {:08x} ", &line[..33], crc32fast::hash(&stream[before..end]));
+    let index = String::from_utf8_lossy(index);
+    let last = index.lines().count() - 1;
+    for (place, line) in index.lines().enumerate() {
+        let told = usize::from_str_radix(&line[..16], 16).expect("an index begins with a number");
+        let end = if place == last { stream.len() } else { told.min(stream.len()) };
+        let fields = format!("{end:016x} {} {:08x} ", &line[17..33], crc32fast::hash(&stream[before..end]));
         text += &format!("{fields}{:08x}\n", crc32fast::hash(fields.as_bytes()));
         before = end;
     }

@@ -22,18 +22,22 @@ polars open them without conversion. All streams, one after the other, are one t
 of the line so far; all in hexadecimal |
 | `meta.json` | where and how the trace was recorded, and how the recording ended: see below |
 | `accounted` | one line a second: a time, and the counts up to that time of skipped runs of probes, of events that found no \
-room in the ring, and of entries that found no room in the probes' maps; then the CRC-32 of the line so far; all in hexadecimal |
+room in the ring, and of entries that found no room in the probes' maps; the rows of all streams for which the line vouches; then the \
+CRC-32 of the line so far; all in hexadecimal. Before the number of rows was added, lines were without it |
 
 ## What is promised
 
 - Rows are in the order in which the run's own verdicts took the events. Gaps are in their places.
 - The recorder hands a batch to the system when the batch's first event is a second old, or when the batch has 32,768 rows or \
 4 MiB of text. A recorder that is killed loses the events that it had not handed over; a reader ignores bytes after the last line of \
-the index. If the whole machine stops, what the kernel had not written to the disk is lost too; if a stream is shorter than its \
-index, it is read up to its end.
+the index.
+- Streams, indexes and `accounted` are synced every five seconds, or every `record.sync` of the agent, and names of files when they \
+are new. If the power is lost, what was not synced may be there in any part. A stream that is shorter than its index is read up to \
+its end. A line of `accounted` is taken only if the rows are there for which it vouches; one without a number of rows vouches for \
+nothing after the last event.
 - `meta.json` has `ended: null` from the start until the recorder writes how it ended. A trace that still has `null` there has no \
 goodbye: its replay says so. Everything that depends on events after the last line of `accounted` is then `inconclusive`, and the \
-exit status is 11, or that of a flagged verdict.
+exit status is 11, or that of a flagged verdict. `ended` is on the disk only after everything before it.
 - A reader takes a piece only if its checksum is right and its sizes are within bounds (65,536 rows, 64 MiB). A flipped bit, a \
 cut file, a missing segment, or a segment of another trace or version is an error that names the file and the place. A checksum \
 guards against accidents, not against a person who computes a new one. Such a forged trace can contain false events, but it \

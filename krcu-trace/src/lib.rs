@@ -16,6 +16,7 @@ mod accounted;
 mod column;
 mod decode;
 pub mod dictionary;
+pub mod disk;
 mod encode;
 pub mod error;
 mod guard;

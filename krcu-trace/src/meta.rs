@@ -5,8 +5,8 @@
 //! if a person or a disk has changed the file later.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read as _, Write as _},
+    fs::File,
+    io::{self, Read as _},
     path::Path,
 };
 
@@ -18,7 +18,10 @@ use krcu_model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{FORMAT, Reason, TraceError};
+use crate::{
+    FORMAT, Reason, TraceError,
+    disk::{Direct, Disk},
+};
 
 /// The file's name in the folder.
 pub const FILE: &str = "meta.json";
@@ -232,11 +235,17 @@ impl Meta {
     /// # Errors
     /// When it cannot be written. Then the old one is still there.
     pub fn store(&self, folder: &Path) -> io::Result<()> {
+        self.store_on(&Direct, folder)
+    }
+
+    /// The same by this disk. When it returns, the new one is on the disk.
+    pub(crate) fn store_on(&self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
         let new = folder.join(format!("{FILE}.new"));
-        let mut file = crate::private::file().create(true).truncate(true).open(&new)?;
-        file.write_all(self.text()?.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, folder.join(FILE))
+        let file = disk.file(&new)?;
+        file.append(self.text()?.as_bytes())?;
+        file.sync()?;
+        disk.rename(&new, &folder.join(FILE))?;
+        disk.sync_folder(folder)
     }
 
     /// Reads it from the folder.

@@ -17,7 +17,7 @@ use arrow_schema::Schema;
 use krcu_model::Event;
 
 use crate::{
-    Accounted, Batch, FORMAT, Meta, Place, Reason, TraceError,
+    Accounted, Batch, FORMAT, Meta, Place, Reason, TraceError, accounted,
     guard::{self, Expected, Found, MOST_BYTES},
     index::{LINE_BYTES, Line},
     meta,
@@ -93,11 +93,10 @@ impl Reader {
         (0..self.segments).map(|segment| self.folder.join(stream_name(segment))).collect()
     }
 
-    /// The last moment at which the recorder knew all losses, if it noted one, and what is damaged behind it.
-    /// In a trace with an end, [`Meta::ended`] has the losses.
-    #[must_use]
-    pub fn accounted(&self) -> (Option<Accounted>, Option<TraceError>) {
-        Accounted::last(&self.folder)
+    /// The last moment at which the recorder knew all losses, of those that vouch for what was found, and what is
+    /// damaged behind it. In a trace with an end, [`Meta::ended`] has the losses.
+    pub(crate) fn accounted(&self, found: accounted::Found) -> (Option<Accounted>, Option<TraceError>) {
+        Accounted::last(&self.folder, found)
     }
 
     /// Every batch, in order.

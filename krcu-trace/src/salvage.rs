@@ -7,10 +7,10 @@ use std::vec;
 
 use krcu_model::{
     Event,
-    event::{Cpu, Gap, LossReason, Scope, Task, Time, What},
+    event::{Cpu, Gap, LossReason, Scope, Task, Time, What, sum},
 };
 
-use crate::{Accounted, Events, How, Reader, TraceError};
+use crate::{Accounted, Events, How, Reader, TraceError, accounted::Found};
 
 /// The events of a trace, as far as they can be read. If the trace ends before its run does, or is damaged, gaps
 /// for what is unknown come at the end.
@@ -22,8 +22,10 @@ pub struct Salvage<'a> {
     first: Option<Event>,
     /// The gaps among its events.
     told: Vec<Gap>,
-    /// The time of the last event.
-    last: Time,
+    /// What was read so far.
+    found: Found,
+    /// The account that vouches for it, once it is known.
+    accounted: Option<Accounted>,
     /// The gaps after all events, once they are known.
     behind: Option<vec::IntoIter<Event>>,
     damage: Option<TraceError>,
@@ -41,7 +43,8 @@ impl Reader {
             reader: self,
             events,
             told: Vec::new(),
-            last: Time(self.meta().watch.attached_ns),
+            found: Found { rows: 0, last: Time(self.meta().watch.attached_ns) },
+            accounted: None,
             behind: None,
             damage: None,
         })
@@ -64,7 +67,13 @@ impl Salvage<'_> {
     /// The time of the last event; the attach if there was none.
     #[must_use]
     pub fn last_time(&self) -> Time {
-        self.last
+        self.found.last
+    }
+
+    /// The account up to which a trace without an end is whole; known at the end.
+    #[must_use]
+    pub fn accounted(&self) -> Option<Accounted> {
+        self.accounted
     }
 
     /// Bytes of streams read so far.
@@ -85,14 +94,15 @@ impl Salvage<'_> {
                 let lost = end.run.lost;
                 let all = [lost.ring_full, lost.probe_missed, lost.map_full];
                 if sum(self.told.iter().map(|gap| gap.events)) >= sum(all) {
-                    from = self.last;
+                    from = self.found.last;
                 }
             }
             None => {
-                let (accounted, damage) = self.reader.accounted();
+                let (accounted, damage) = self.reader.accounted(self.found);
+                self.accounted = accounted;
                 gaps = lost(accounted, attached, &self.told);
                 self.damage = self.damage.take().or(damage);
-                from = self.last;
+                from = self.found.last;
             }
         }
         if self.damage.is_some() {
@@ -112,14 +122,16 @@ impl Iterator for Salvage<'_> {
                     if let What::Gap(gap) = &event.what {
                         self.told.push(gap.clone());
                     }
-                    self.last = self.last.max(event.time);
+                    self.found.rows += 1;
+                    self.found.last = self.found.last.max(event.time);
                     return Some(event);
                 }
                 Some(Err(error)) => self.damage = Some(error),
                 None => {}
             }
             let gaps = self.unaccounted().into_iter();
-            let event = |gap| Event { time: self.last, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) };
+            let time = self.found.last;
+            let event = |gap| Event { time, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) };
             self.behind = Some(gaps.map(event).collect::<Vec<_>>().into_iter());
         }
         self.behind.as_mut().and_then(Iterator::next)
@@ -145,9 +157,4 @@ fn lost(accounted: Option<Accounted>, attached: Time, told: &[Gap]) -> Vec<Gap> 
 
 fn gap(reason: LossReason, events: u64, from: Time, until: Time) -> Gap {
     Gap { reason, events, from, until, scope: Scope::Everything, programs: Vec::new() }
-}
-
-/// A sum of numbers that a trace says, and that may be any.
-fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
-    numbers.into_iter().fold(0, u64::saturating_add)
 }

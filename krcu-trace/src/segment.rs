@@ -1,11 +1,6 @@
 //! Segment: one stream of the table of events, and its index.
 
-use std::{
-    fmt,
-    fs::File,
-    io::{self, Write as _},
-    path::{Path, PathBuf},
-};
+use std::{fmt, io, path::Path};
 
 use arrow_array::RecordBatch;
 use arrow_ipc::{
@@ -15,6 +10,7 @@ use arrow_ipc::{
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::{
+    disk::{Appended, Disk},
     guard::MOST_BYTES,
     index::Line,
     schema::{self, Belongs},
@@ -45,8 +41,8 @@ pub(crate) fn number_of(name: &str) -> Option<u32> {
 
 /// A segment that is being written.
 pub(crate) struct SegmentWriter {
-    stream_file: File,
-    index_file: File,
+    stream_file: Box<dyn Appended>,
+    index_file: Box<dyn Appended>,
     stream: StreamWriter<Vec<u8>>,
     schema: SchemaRef,
     told: Line,
@@ -59,11 +55,8 @@ impl fmt::Debug for SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Creates both files, with the schema in them.
-    pub(crate) fn create(folder: &Path, belongs: &Belongs) -> io::Result<SegmentWriter> {
-        let new = |name: String| -> io::Result<File> {
-            crate::private::file().create_new(true).open(PathBuf::from(folder).join(name))
-        };
+    /// Creates both files, with the schema in them, and waits until they are on the disk.
+    pub(crate) fn create(disk: &dyn Disk, folder: &Path, belongs: &Belongs) -> io::Result<SegmentWriter> {
         let schema = schema::of_segment(belongs);
         // The batch of a quiet second is small but has some seventy buffers, so most of it would be padding.
         let options = IpcWriteOptions::try_new(ALIGNMENT, false, MetadataVersion::V5)
@@ -72,13 +65,15 @@ impl SegmentWriter {
             .map_err(to_io)?;
         let stream = StreamWriter::try_new_with_options(Vec::new(), &schema, options).map_err(to_io)?;
         let mut segment = SegmentWriter {
-            stream_file: new(stream_name(belongs.segment))?,
-            index_file: new(index_name(belongs.segment))?,
+            stream_file: disk.file(&folder.join(stream_name(belongs.segment)))?,
+            index_file: disk.file(&folder.join(index_name(belongs.segment)))?,
             stream,
             schema,
             told: Line::default(),
         };
         segment.put(0)?;
+        segment.sync()?;
+        disk.sync_folder(folder)?;
         Ok(segment)
     }
 
@@ -102,8 +97,13 @@ impl SegmentWriter {
     pub(crate) fn finish(mut self) -> io::Result<()> {
         self.stream.finish().map_err(to_io)?;
         self.put(0)?;
-        self.stream_file.sync_all()?;
-        self.index_file.sync_all()
+        self.sync()
+    }
+
+    /// Waits until all that was written is on the disk.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.stream_file.sync()?;
+        self.index_file.sync()
     }
 
     /// Gives the contents of the stream to the system as one chunk, and then the line of the chunk.
@@ -112,14 +112,14 @@ impl SegmentWriter {
         if chunk.len() > MOST_BYTES {
             return Err(io::Error::other("a batch is larger than a reader takes"));
         }
-        self.stream_file.write_all(chunk)?;
+        self.stream_file.append(chunk)?;
         self.told = Line {
             end: self.told.end + chunk.len() as u64,
             rows: self.told.rows + rows,
             crc: crc32fast::hash(chunk),
         };
         chunk.clear();
-        self.index_file.write_all(self.told.text().as_bytes())
+        self.index_file.append(self.told.text().as_bytes())
     }
 }
 

@@ -6,6 +6,7 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,7 +14,8 @@ use krcu_model::{Event, event::Time};
 
 use crate::{
     Meta,
-    accounted::Accounted,
+    accounted::{self, Accounted},
+    disk::{Appended, Direct, Disk, folder_of},
     encode::Columns,
     meta::{End, How, Run},
     schema::Belongs,
@@ -31,6 +33,8 @@ pub struct Limits {
     pub segment_bytes: Option<u64>,
     /// Time from the first event of a segment to its last.
     pub segment_time: Option<Duration>,
+    /// Time after which what was given to the system is synced. Without it, only a whole segment is.
+    pub sync: Option<Duration>,
 }
 
 impl Limits {
@@ -40,7 +44,8 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { rows: 32 << 10, age: Duration::from_secs(1), segment_bytes: None, segment_time: None }
+        let age = Duration::from_secs(1);
+        Limits { rows: 32 << 10, age, segment_bytes: None, segment_time: None, sync: None }
     }
 }
 
@@ -69,6 +74,7 @@ impl CutShort {
 /// A trace that is being written.
 #[derive(Debug)]
 pub struct Writer {
+    disk: Arc<dyn Disk>,
     folder: PathBuf,
     meta: Meta,
     limits: Limits,
@@ -76,12 +82,16 @@ pub struct Writer {
     /// None after a write has failed.
     segment: Option<SegmentWriter>,
     failed: Option<io::Error>,
+    /// The file of the accounts, from the first one on.
+    accounts: Option<Box<dyn Appended>>,
     /// The number of the segment that is being written.
     number: u32,
     /// Rows that were given to the system.
     rows: u64,
     first_of_batch: Option<Time>,
     first_of_segment: Option<Time>,
+    /// When everything before was synced.
+    synced: Option<Time>,
 }
 
 impl Writer {
@@ -90,39 +100,48 @@ impl Writer {
     /// # Errors
     /// When it cannot be created, or is not empty.
     pub fn create(folder: &Path, meta: Meta, limits: Limits) -> io::Result<Writer> {
-        match crate::private::folder(folder) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                if fs::read_dir(folder)?.next().is_some() {
-                    return Err(io::Error::new(
-                        io::ErrorKind::AlreadyExists,
-                        "there is something of that name already",
-                    ));
-                }
-                Writer::begin(folder, meta, limits)
-            }
+        let existed = folder.exists();
+        Writer::create_on(Arc::new(Direct), folder, meta, limits).inspect_err(|error| {
             // Does not leave a folder that is not a trace.
-            created => created.and_then(|()| {
-                Writer::begin(folder, meta, limits).inspect_err(|_| drop(fs::remove_dir_all(folder)))
-            }),
-        }
+            if !existed && error.kind() != io::ErrorKind::AlreadyExists {
+                drop(fs::remove_dir_all(folder));
+            }
+        })
     }
 
-    fn begin(folder: &Path, meta: Meta, limits: Limits) -> io::Result<Writer> {
-        meta.store(folder)?;
+    /// The same by this disk.
+    ///
+    /// # Errors
+    /// As [`Writer::create`]. If the disk tells errors later, [`Disk::settle`] tells them.
+    pub fn create_on(disk: Arc<dyn Disk>, folder: &Path, meta: Meta, limits: Limits) -> io::Result<Writer> {
+        match fs::read_dir(folder) {
+            Ok(mut entries) => {
+                if entries.next().is_some() {
+                    let why = "there is something of that name already";
+                    return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+                }
+            }
+            Err(_) => disk.folder(folder)?,
+        }
+        meta.store_on(&*disk, folder)?;
         let belongs = Belongs { trace: meta.trace.clone(), segment: 0, first_row: 0 };
-        let segment = SegmentWriter::create(folder, &belongs)?;
+        let segment = SegmentWriter::create(&*disk, folder, &belongs)?;
+        disk.sync_folder(folder_of(folder))?;
         let rows = limits.rows.clamp(1, Limits::MOST_ROWS);
         Ok(Writer {
+            disk,
             folder: folder.to_owned(),
             meta,
             limits: Limits { rows, ..limits },
             columns: Columns::default(),
             segment: Some(segment),
             failed: None,
+            accounts: None,
             number: 0,
             rows: 0,
             first_of_batch: None,
             first_of_segment: None,
+            synced: None,
         })
     }
 
@@ -152,11 +171,47 @@ impl Writer {
     /// destroys that ended before that moment can still be decided.
     pub fn account(&mut self, accounted: Accounted) {
         self.flush(accounted.at);
-        if self.segment.is_some()
-            && let Err(error) = accounted.append(&self.folder)
-        {
+        if let Err(error) = self.try_account(&accounted) {
             self.fail(error);
         }
+    }
+
+    fn try_account(&mut self, accounted: &Accounted) -> io::Result<()> {
+        if self.segment.is_none() {
+            return Ok(());
+        }
+        let file = match self.accounts.take() {
+            Some(file) => file,
+            None => {
+                let file = self.disk.file(&self.folder.join(accounted::FILE))?;
+                self.disk.sync_folder(&self.folder)?;
+                file
+            }
+        };
+        file.append(accounted.line(Some(self.rows)).as_bytes())?;
+        self.accounts = Some(file);
+        self.sync_if_due(accounted.at)
+    }
+
+    fn sync_if_due(&mut self, now: Time) -> io::Result<()> {
+        let Some(every) = self.limits.sync else { return Ok(()) };
+        if is_older(*self.synced.get_or_insert(now), now, every) {
+            self.synced = Some(now);
+            self.try_sync()?;
+        }
+        Ok(())
+    }
+
+    /// Waits until all that was given to the system is on the disk.
+    pub fn sync(&mut self) {
+        if let Err(error) = self.try_sync() {
+            self.fail(error);
+        }
+    }
+
+    fn try_sync(&self) -> io::Result<()> {
+        self.segment.as_ref().map_or(Ok(()), SegmentWriter::sync)?;
+        self.accounts.as_ref().map_or(Ok(()), |file| file.sync())
     }
 
     /// Whether something could not be written. From then on, nothing is written.
@@ -186,7 +241,7 @@ impl Writer {
         let began = *self.first_of_segment.get_or_insert(first.unwrap_or(now));
         let is_full = self.limits.segment_bytes.is_some_and(|most| segment.bytes() >= most)
             || self.limits.segment_time.is_some_and(|most| is_older(began, now, most));
-        if is_full { self.rotate() } else { Ok(()) }
+        if is_full { self.rotate() } else { self.sync_if_due(now) }
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -196,7 +251,7 @@ impl Writer {
         self.number += 1;
         self.first_of_segment = None;
         let belongs = Belongs { trace: self.meta.trace.clone(), segment: self.number, first_row: self.rows };
-        self.segment = Some(SegmentWriter::create(&self.folder, &belongs)?);
+        self.segment = Some(SegmentWriter::create(&*self.disk, &self.folder, &belongs)?);
         Ok(())
     }
 
@@ -213,20 +268,29 @@ impl Writer {
     /// is room for that.
     pub fn finish(mut self, how: How, at: Time, run: Run) -> Result<(), CutShort> {
         self.flush(at);
-        if let Some(segment) = self.segment.take()
-            && let Err(error) = segment.finish()
-        {
+        if let Err(error) = self.end_segment() {
             self.fail(error);
         }
         let how = if self.failed.is_some() { How::CutShort } else { how };
         self.meta.ended = Some(End { how, at_ns: at.0, rows: self.rows, segments: self.number + 1, run });
-        if let Err(error) = self.meta.store(&self.folder) {
+        let stored = self.meta.store_on(&*self.disk, &self.folder).and_then(|()| self.disk.settle());
+        if let Err(error) = stored {
             self.fail(error);
+            // A disk that is full from the beginning would be left with a folder for each try.
+            if self.rows == 0 {
+                drop(fs::remove_dir_all(&self.folder));
+            }
         }
         match self.failed {
             Some(source) => Err(CutShort { path: self.folder, source }),
             None => Ok(()),
         }
+    }
+
+    /// Closes the segment. When it returns, every row is on the disk, or something has failed.
+    fn end_segment(&mut self) -> io::Result<()> {
+        let ended = self.segment.take().map_or(Ok(()), SegmentWriter::finish);
+        self.disk.settle().and(ended)
     }
 }
 

@@ -7,7 +7,7 @@ mod common;
 
 use std::{
     env, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process, thread,
     time::{Duration, Instant},
 };
@@ -224,6 +224,14 @@ fn what_is_neither_a_trace_nor_a_script_is_refused_by_name() {
         let error = format!("{:#}", load(&traces().join(name)).unwrap_err());
         assert!(error.contains(words), "{name}: {error}");
     }
+    // It has no end, and is not read to it.
+    let error = format!("{:#}", load(Path::new("/dev/zero")).unwrap_err());
+    assert_eq!(error, "/dev/zero is not a script: its first line is not `krcu-script 1`");
+    let path = std::env::temp_dir().join(format!("krcu-tui-latin-{}", std::process::id()));
+    fs::write(&path, b"krcu-script 1\n# fine\n# \xe9\n").unwrap();
+    let error = format!("{:#}", load(&path).unwrap_err());
+    assert!(error.ends_with(": line 3: it is not UTF-8") && error.lines().count() == 1, "{error}");
+    fs::remove_file(path).unwrap();
 }
 
 #[test]

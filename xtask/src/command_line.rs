@@ -14,6 +14,7 @@ use crate::check::choice::Choice;
 use crate::check::churn;
 use crate::check::fuzz;
 use crate::check::model;
+use crate::check::reliability;
 use crate::check::scenarios::SERIES;
 use crate::check::test::{self, Asked};
 use crate::check::traces;
@@ -160,14 +161,26 @@ enum Verb {
         #[arg(long, value_name = "SERIES", default_value = "6.12")]
         kernel: Kernels,
     },
-    /// Feed mutated files to the readers of traces and texts.
+    /// Feed changed files and lines to what reads them, guided by the paths that they take.
     Fuzz {
-        /// How long each driver runs.
+        /// How long each target is fuzzed; 0 runs the corpus only.
         #[arg(long, value_name = "N", default_value_t = 60)]
         seconds: u64,
+        /// Only this target: trace, meta, script, ask, line, config or import.
+        #[arg(long, value_name = "TARGET")]
+        only: Option<String>,
+        /// Write the inputs that took new paths to fuzz/corpus.
+        #[arg(long)]
+        write: bool,
         /// The seed of the mutations: the same seed gives the same files.
         #[arg(long, value_name = "N", default_value_t = 1)]
         seed: u64,
+    },
+    /// Inject faults into the recorder and its disk, and write docs/reliability.md.
+    Reliability {
+        /// How often a recorder is killed.
+        #[arg(long, value_name = "N", default_value_t = 1000)]
+        kills: u64,
     },
     /// Measure sizes, times and memory.
     Bench {
@@ -335,7 +348,10 @@ impl Arguments {
                 churn::run(&churn::Extent { series, time, seed, kept })
             }
             Verb::Unwaited { kernel } => done(unwaited::run(&kernel.series()?)),
-            Verb::Fuzz { seconds, seed } => fuzz::run(seconds, seed),
+            Verb::Fuzz { seconds, seed, only, write } => {
+                fuzz::run(&fuzz::Extent { seconds, seed, only, write })
+            }
+            Verb::Reliability { kills } => reliability::run(kills),
             Verb::Bench { only: None } => done(bench::run()),
             Verb::Bench { only: Some(BenchVerb::Agent { kernel }) } => {
                 done(bench::agent::run(kernel.as_deref()))

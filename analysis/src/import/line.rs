@@ -15,11 +15,24 @@ pub(super) struct Printed<'a> {
     pub(super) told: &'a str,
 }
 
-/// Reads a line; nothing for one that tells no event, such as a heading or a frame of a stack.
+/// Reads a line; nothing for one that tells no event, such as a heading or a frame of a stack, and nothing for one that
+/// [`is_ambiguous`].
 pub(super) fn read(line: &str) -> Option<Printed<'_>> {
+    let mut ways = ways(line);
+    let event = ways.next()?;
+    ways.next().is_none().then_some(event)
+}
+
+/// Whether a line tells one of two events. A task may choose its name so that it looks like the rest of a line: which
+/// event is the true one, the text does not say.
+pub(super) fn is_ambiguous(line: &str) -> bool {
+    ways(line).nth(1).is_some()
+}
+
+/// Every way to read a line. A task's name may have brackets too: a time follows the one of the CPU.
+fn ways(line: &str) -> impl Iterator<Item = Printed<'_>> {
     let line = line.trim_end();
-    // A task's name may have brackets too: the CPU is the first that a time follows.
-    line.match_indices('[').find_map(|(at, _)| at_cpu(line, at))
+    line.match_indices('[').filter_map(move |(at, _)| at_cpu(line, at))
 }
 
 fn at_cpu(line: &str, at: usize) -> Option<Printed<'_>> {
@@ -110,6 +123,19 @@ mod tests {
         ] {
             assert_eq!(read(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_name_that_looks_like_an_event_hides_none() {
+        for comm in ["a 1 [0] 1.0: b:", "/1[0]1.1: kfree", "x"] {
+            let line = format!("{comm}-12      [003] d..1.  1234.567890: rcu_callback: rcu_preempt rhp=1");
+            let expected = (comm == "x").then_some("rcu_callback");
+            assert_eq!(read(&line).map(|event| event.name), expected, "{line}");
+            assert_eq!(is_ambiguous(&line), expected.is_none(), "{line}");
+        }
+        assert!(!is_ambiguous(
+            "a [x] name    12 [003]  1234.567890000: rcu:rcu_kvfree_callback: rhp=1 [mod]"
+        ));
     }
 
     #[test]

@@ -37,7 +37,9 @@ impl Translate {
     /// # Errors
     /// When the line is of a tracepoint that is known and does not tell what it should.
     pub(super) fn line(&mut self, text: &str) -> Result<Vec<Event>, String> {
-        if let Some((cpu, events)) = line::lost(text) {
+        // An event that may be another one is as good as lost.
+        let ambiguous = || line::is_ambiguous(text).then_some((0, 1));
+        if let Some((cpu, events)) = line::lost(text).or_else(ambiguous) {
             let gap = Gap {
                 reason: LossReason::RingFull,
                 events,

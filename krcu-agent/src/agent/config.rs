@@ -1,17 +1,27 @@
 //! Configuration: the values of the keys, from a file and from options. Options override the file.
 
-use std::{fs, net::SocketAddr, path::Path, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde::{Deserialize, Deserializer, de::Error as _};
 use toml::{Table, Value};
 
 use super::keys;
-use crate::{probe::STACKS, quantity};
+use crate::{disk::SYNC_EVERY, probe::STACKS, quantity};
 
 /// The file that is read if no other one is named.
 pub const PATH: &str = "/etc/krcu/agent.toml";
+/// The most bytes of a file.
+const MOST_BYTES: u64 = 1 << 20;
 /// The longest that stopping may take.
 const LONGEST_STOP: Duration = Duration::from_secs(3600);
+/// The longest time between two syncs.
+const LONGEST_SYNC: Duration = Duration::from_secs(3600);
 
 /// The whole configuration. [`keys::KEYS`] says what each key does.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -88,6 +98,9 @@ pub struct Record {
     /// The longest time that one trace covers.
     #[serde(deserialize_with = "span")]
     pub segment_time: Duration,
+    /// The time between two syncs of a trace.
+    #[serde(deserialize_with = "span")]
+    pub sync: Duration,
     /// The highest size of all traces together, in bytes.
     #[serde(deserialize_with = "size")]
     pub total_bytes: u64,
@@ -156,6 +169,7 @@ impl Default for Record {
             folder: PathBuf::new(),
             segment_bytes: 64 << 20,
             segment_time: Duration::from_secs(3600),
+            sync: SYNC_EVERY,
             total_bytes: 1 << 30,
         }
     }
@@ -212,8 +226,7 @@ impl Config {
     /// Returns the first error.
     pub fn load(file: Option<&Path>, options: &[(String, String)]) -> Result<Config, ConfigError> {
         let read = |path: &Path| {
-            let why = |error: std::io::Error| ConfigError::Read { path: path.into(), why: error.to_string() };
-            fs::read_to_string(path).map_err(why)
+            read(path).map_err(|error| ConfigError::Read { path: path.into(), why: error.to_string() })
         };
         let (from, text) = match file {
             Some(path) => (path.display().to_string(), read(path)?),
@@ -263,6 +276,9 @@ impl Config {
         if !(second..=LONGEST_STOP).contains(&self.stop.deadline) || self.record.segment_time < second {
             return wrong("stop.deadline is a time from 1s to 1h, and record.segment_time at least 1s");
         }
+        if !(second..=LONGEST_SYNC).contains(&self.record.sync) {
+            return wrong("record.sync is a time from 1s to 1h");
+        }
         Ok(self)
     }
 
@@ -272,6 +288,7 @@ impl Config {
         self.socket.every = new.socket.every;
         self.record.segment_bytes = new.record.segment_bytes;
         self.record.segment_time = new.record.segment_time;
+        self.record.sync = new.record.sync;
         self.record.total_bytes = new.record.total_bytes;
         self.log = new.log.clone();
         self.stop = new.stop.clone();
@@ -348,6 +365,20 @@ fn wrong(from: &str, text: &str, error: &toml::de::Error) -> ConfigError {
     let from = line.map_or_else(|| from.to_owned(), |line| format!("{from}, line {line}"));
     let why = error.message().split('\n').next().unwrap_or_default().to_owned();
     ConfigError::Wrong { from, why }
+}
+
+/// Reads a file, which may be any.
+fn read(path: &Path) -> io::Result<String> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(MOST_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MOST_BYTES {
+        return Err(io::Error::other(format!("it is larger than {} KiB", MOST_BYTES >> 10)));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count() + 1;
+        io::Error::other(format!("line {line} is not UTF-8"))
+    })
 }
 
 fn ring_bytes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u32, D::Error> {

@@ -8,6 +8,7 @@ use std::sync::{
 use krcu_report::{SinkRow, SinkState};
 
 use super::{confine::Confined, log::Log};
+use crate::probe::Fill;
 
 /// A count. It only rises, or it goes up and down.
 #[derive(Debug, Default)]
@@ -96,6 +97,8 @@ pub(super) struct Health {
     pub(super) recorder: RecorderHealth,
     /// What the agent has given up, once it has tried.
     pub(super) confined: OnceLock<Confined>,
+    /// How full the tables of the probes were at the last look.
+    pub(super) fills: Mutex<Vec<Fill>>,
 }
 
 impl Health {

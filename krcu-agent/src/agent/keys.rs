@@ -104,6 +104,13 @@ pub const KEYS: &[Key] = &[
     reloaded("record.segment_bytes", "\"64M\"", "Begin a new trace when one has this size; with K, M or G."),
     reloaded("record.segment_time", "\"1h\"", "Begin a new trace when one covers this much time."),
     reloaded(
+        "record.sync",
+        "\"5s\"",
+        "How often what was recorded is written to the disk for certain, from 1s to 1h: after a loss of power, at \
+         most the events of this time and of a second more are missing. A thread does it, and the agent never \
+         waits for it. A trace that has begun keeps its value.",
+    ),
+    reloaded(
         "record.total_bytes",
         "\"1G\"",
         "When all traces of this folder together are larger than this, delete the oldest ones, and log each \

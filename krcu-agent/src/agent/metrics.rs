@@ -1,6 +1,9 @@
 //! Metrics: a report as OpenMetrics text. The number of metrics has a bound, because the report has one.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, PoisonError},
+};
 
 use krcu_model::VerdictKind;
 use krcu_report::{BOUNDS_NS, CachePhase, EventWord, Report, SinkState};
@@ -53,6 +56,7 @@ impl Collector for Source {
         probes(&mut out, report)?;
         sinks(&mut out, report)?;
         confined(&mut out, &self.health)?;
+        tables(&mut out, &self.health)?;
         clients(&mut out, &self.health)
     }
 }
@@ -323,6 +327,18 @@ fn confined(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {
         "what",
         given_up.map(|(what, is_given_up)| (what, u64::from(is_given_up))),
     )
+}
+
+fn tables(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {
+    let fills = health.fills.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let entries = fills.iter().map(|fill| (fill.map, fill.entries));
+    out.gauges(
+        ("map_entries", "Entries of a table of the probes, counted every ten seconds."),
+        "map",
+        entries,
+    )?;
+    let sizes = fills.iter().map(|fill| (fill.map, fill.size));
+    out.gauges(("map_size", "The most entries of a table of the probes."), "map", sizes)
 }
 
 fn clients(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {

@@ -212,6 +212,7 @@ async fn live(options: Options, config: Config, log: Log) -> anyhow::Result<u8> 
         known: told::Known::default(),
         told: 0,
         trimmed: Instant::now(),
+        filled: None,
     };
     let why: Why = owner.run(signals).await;
     let status = owner.stop(why).await;

@@ -4,7 +4,7 @@
 use std::{
     io, process,
     sync::{
-        Arc,
+        Arc, PoisonError,
         mpsc::{SyncSender, sync_channel},
     },
     thread,
@@ -41,6 +41,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 const UNWATCHED: Duration = Duration::from_secs(1);
 /// After this many destroys, a report is made at once, so that the log has their verdicts.
 const MANY_DESTROYS: usize = 64;
+/// How often the entries of the probes' tables are counted.
+const FILLS_EVERY: Duration = Duration::from_secs(10);
 /// How often free memory is given back to the kernel. The allocator would keep the memory that a rush took.
 const TRIM_EVERY: Duration = Duration::from_secs(60);
 /// One part in this many of the time for stopping is for detaching and for taking the last events.
@@ -91,6 +93,8 @@ pub(super) struct Owner {
     pub(super) told: usize,
     /// When free memory was last given back.
     pub(super) trimmed: Clock,
+    /// When the entries of the probes' tables were last counted.
+    pub(super) filled: Option<Clock>,
 }
 
 impl Owner {
@@ -201,6 +205,10 @@ impl Owner {
         reporter.forget(state);
         self.told = state.destroys().len();
         self.newest.send_replace(Some(Arc::new(Published::new(report))));
+        if self.filled.is_none_or(|filled| filled.elapsed() >= FILLS_EVERY) {
+            self.filled = Some(Clock::now());
+            *self.health.fills.lock().unwrap_or_else(PoisonError::into_inner) = self.watcher.probes.fills();
+        }
         if self.trimmed.elapsed() >= TRIM_EVERY {
             self.trimmed = Clock::now();
             memory::give_back();
@@ -254,6 +262,7 @@ impl Owner {
                 }
                 if let (Some(trace), Some(recorder)) = (kept.trace, &mut self.recorder) {
                     recorder.close(trace, how, at, &reading);
+                    recorder.wait(false);
                 }
                 if let Some(mut reporter) = reporter {
                     let rows = self.health.rows(&self.log, self.has);

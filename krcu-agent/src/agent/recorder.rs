@@ -12,6 +12,7 @@ use std::{
     io::{self, ErrorKind},
     path::{Path, PathBuf},
     sync::{Arc, PoisonError},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -20,11 +21,15 @@ use krcu_model::{
     Watch,
     event::{Losses, Time},
 };
-use krcu_trace::{How, Limits, Meta, Writer, meta};
+use krcu_trace::{
+    CutShort, How, Limits, Meta, Writer,
+    disk::{Direct, Disk as _},
+    meta,
+};
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{config::Level, config::Record, health::Health, log::Log};
-use crate::{losses::Reading, outcome::EXIT_FLAGGED, pipeline::accounts, sinks::Sinks};
+use crate::{disk::Queued, losses::Reading, outcome::EXIT_FLAGGED, pipeline::accounts, sinks::Sinks};
 
 /// How often the recorder checks whether the folder is too large, or whether there is room again.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -45,6 +50,10 @@ pub(super) struct Recorder {
     base: Reading,
     looked: Option<Instant>,
     failed: Option<Instant>,
+    /// The thread of the current trace, or of the last one.
+    disk: Option<Arc<Queued>>,
+    /// The trace that is being closed: its number, and the thread that waits for the disk.
+    closing: Option<(u64, JoinHandle<Result<(), CutShort>>)>,
     /// Entries of the folder that are left alone, by their numbers, and why.
     bad: BTreeMap<u64, String>,
     /// That the folder is this one's alone.
@@ -88,6 +97,8 @@ impl Recorder {
             base: Reading::default(),
             looked: None,
             failed: None,
+            disk: None,
+            closing: None,
             bad: BTreeMap::new(),
             folder,
         })
@@ -108,7 +119,15 @@ impl Recorder {
         now: Time,
         reading: Reading,
     ) -> anyhow::Result<()> {
-        match self.begin(sinks, now, reading) {
+        let begun = self.begin(sinks, now, reading).and_then(|()| {
+            let settled = self.disk.as_ref().map_or(Ok(()), |disk| disk.settle());
+            settled.inspect_err(|_| {
+                sinks.end();
+                // Does not leave a folder that is not a trace.
+                drop(fs::remove_dir_all(self.folder.join(name(self.number))));
+            })
+        });
+        match begun {
             Err(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
                 self.cannot_begin(&error);
                 Ok(())
@@ -130,7 +149,10 @@ impl Recorder {
         let watch = Watch { attached: now, ..self.watch.clone() };
         let trace = format!("{}-{number}", self.meta.trace);
         let meta = Meta { trace, watch: meta::Seen::of(&watch), ..self.meta.clone() };
-        let writer = Writer::create(&folder, meta, Limits::default())?;
+        let limits = Limits { sync: Some(self.limits.sync), ..Limits::default() };
+        let disk = Arc::new(Queued::start(Arc::new(Direct))?);
+        let writer = Writer::create_on(disk.clone(), &folder, meta, limits)?;
+        self.disk = Some(disk);
         self.number = number;
         sinks.begin(writer, now, &reading);
         (self.began, self.base) = (now, reading);
@@ -152,6 +174,11 @@ impl Recorder {
             self.looked = Some(Instant::now());
             self.make_room();
         }
+        // The disk may be slow: the trace before is closed first, and this one goes on meanwhile.
+        if self.closing.as_ref().is_some_and(|(_, closing)| !closing.is_finished()) {
+            return Ok(());
+        }
+        self.wait(sinks.trace.is_some());
         let Some(trace) = &sinks.trace else {
             if self.failed.is_some_and(|failed| failed.elapsed() < TRY_AGAIN) {
                 return Ok(());
@@ -187,16 +214,37 @@ impl Recorder {
         self.close(writer, how, now, reading);
     }
 
-    /// Closes this trace, with what was counted since it began.
+    /// Closes this trace, with what was counted since it began. A thread does it, since the disk may be slow.
     pub(super) fn close(&mut self, writer: Writer, how: How, now: Time, reading: &Reading) {
-        match writer.finish(how, now, self.run(now, reading)) {
-            Ok(()) => {
-                self.log.say(Level::Info, format!("the trace {} ends", name(self.number)));
-            }
+        self.wait(false);
+        let run = self.run(now, reading);
+        let close = move || writer.finish(how, now, run);
+        match thread::Builder::new().name("krcu-close".to_owned()).spawn(close) {
+            Ok(closing) => self.closing = Some((self.number, closing)),
             Err(error) => {
                 self.health.recorder.cut_short.one_more();
-                self.fails(&error.to_string());
+                self.fails(&format!("{} has no end, no thread can be started ({error})", name(self.number)));
             }
+        }
+    }
+
+    /// Waits until the last trace is closed, and says how that went. If it went wrong, the recorder fails, unless it
+    /// is `recording` another trace.
+    pub(super) fn wait(&mut self, recording: bool) {
+        let Some((number, closing)) = self.closing.take() else { return };
+        let why = match closing.join() {
+            Ok(Ok(())) => {
+                self.log.say(Level::Info, format!("the trace {} ends", name(number)));
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!("{} has no end", name(number)),
+        };
+        self.health.recorder.cut_short.one_more();
+        if recording {
+            self.log.say(Level::Error, format!("recorder: {why}"));
+        } else {
+            self.fails(&why);
         }
     }
 

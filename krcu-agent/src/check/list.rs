@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -71,6 +71,9 @@ fn read(line: &str) -> Result<Option<Line>, String> {
     Ok(Some(Line { name: name.to_owned(), own, command: command.to_owned() }))
 }
 
+/// The most bytes of a line.
+const LONGEST_LINE: u64 = 1 << 20;
+
 /// The lines of a list, read one at a time: if the list is a pipe, its writer may still be at work.
 pub(super) struct Lines {
     source: Box<dyn BufRead + Send>,
@@ -102,8 +105,11 @@ impl Lines {
         loop {
             let mut text = String::new();
             let place = || format!("{}, line {}", self.path.display(), self.number + 1);
-            if self.source.read_line(&mut text).with_context(place)? == 0 {
+            if self.source.by_ref().take(LONGEST_LINE).read_line(&mut text).with_context(place)? == 0 {
                 return Ok(None);
+            }
+            if text.len() as u64 == LONGEST_LINE {
+                return Err(anyhow!("it is longer than {LONGEST_LINE} bytes")).with_context(place);
             }
             let line = read(&text).map_err(|why| anyhow!(why)).with_context(place)?;
             self.number += 1;

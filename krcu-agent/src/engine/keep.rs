@@ -1,12 +1,24 @@
 //! Keep: the files that a run writes besides its report. They are created before the probes are attached.
 
-use std::path::{Path, PathBuf};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use krcu_model::Watch;
-use krcu_trace::{CutShort, Limits, Meta, Writer, private};
+use krcu_trace::{
+    CutShort, Limits, Meta, Writer,
+    disk::{Direct, Disk as _},
+    private,
+};
 
-use crate::{events_file::EventsFile, sinks::Sinks};
+use crate::{
+    disk::{Queued, SYNC_EVERY},
+    events_file::EventsFile,
+    sinks::Sinks,
+};
 
 /// The places where a run keeps its events.
 #[derive(Debug)]
@@ -54,7 +66,15 @@ impl Keep {
             events.begin(watch, release);
         }
         let Some(folder) = self.trace else { return Ok((sinks, None)) };
-        match Writer::create(&folder, meta()?, self.limits) {
+        let meta = meta()?;
+        let limits = Limits { sync: Some(SYNC_EVERY), ..self.limits };
+        let begin = || -> io::Result<Writer> {
+            let disk = Arc::new(Queued::start(Arc::new(Direct))?);
+            let writer = Writer::create_on(disk.clone(), &folder, meta, limits)?;
+            disk.settle()?;
+            Ok(writer)
+        };
+        match begin() {
             Ok(writer) => {
                 sinks.trace = Some(writer);
                 Ok((sinks, None))

@@ -24,10 +24,12 @@ use crate::kernel::catalog::{Attach, Leaving};
 use crate::kernel::plan::Probe;
 
 mod error;
+mod fill;
 mod link;
 mod patch;
 
 pub use error::LoadError;
+pub use fill::Fill;
 use link::Links;
 
 /// The compiled probes; `build.rs` says where they come from.

@@ -99,6 +99,7 @@ fn what_cannot_change_keeps_its_value_and_is_named() {
             "metrics.listen" => "127.0.0.1:1",
             "socket.every" => "1s",
             "record.segment_time" => "2h",
+            "record.sync" => "9s",
             "record.segment_bytes" => "128M",
             "record.total_bytes" => "2G",
             "stop.deadline" => "3s",
@@ -114,4 +115,15 @@ fn what_cannot_change_keeps_its_value_and_is_named() {
         assert_eq!(kept, expected, "{}", key.path);
         assert_eq!(config == new, key.reload, "{}", key.path);
     }
+}
+
+#[test]
+fn a_file_that_is_no_text_is_refused_with_its_line_and_one_without_end_by_its_size() {
+    let path = std::env::temp_dir().join(format!("krcu-config-latin-{}", std::process::id()));
+    std::fs::write(&path, b"[log]\nlevel = \"\xe9\"\n").unwrap();
+    let error = Config::load(Some(&path), &[]).unwrap_err().to_string();
+    assert!(error.ends_with(": line 2 is not UTF-8") && error.lines().count() == 1, "{error}");
+    std::fs::remove_file(path).unwrap();
+    let error = Config::load(Some(Path::new("/dev/zero")), &[]).unwrap_err().to_string();
+    assert_eq!(error, "cannot read the configuration /dev/zero: it is larger than 1024 KiB");
 }

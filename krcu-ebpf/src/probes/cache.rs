@@ -152,18 +152,18 @@ pub fn shutdown_end_nested(context: FEntryContext) -> i32 {
     nested(Hot::ShutdownEnd, Kind::ShutdownEnd, &context, || look_is_over(&context))
 }
 
-/// A destroy that has flushed works and has not looked at its slabs has dropped a reference: works that its
-/// task flushes from now on belong to no destroy. A destroy that has flushed nothing yet may still be
-/// running, at its sheaves.
+/// A destroy that ends without a look at its slabs has dropped a reference, and its entry ends: works that its task
+/// flushes from now on belong to no destroy. A task that never destroys again would leave the entry for ever.
+///
+/// Where there are sheaves, a destroy flushes them first and calls `cpus_read_unlock()` there too. There the
+/// destroy is over only if it has flushed works since.
 #[inline(always)]
 fn reference_is_dropped(task: u32) {
-    if let Some(flushed) = DESTROYING.get_ptr_mut(task) {
-        // SAFETY: this is the map's value, and only its own task reads and writes it.
-        unsafe {
-            if *flushed != 0 {
-                *flushed = FLUSHES_UNKNOWN;
-            }
-        }
+    // SAFETY: only this task changes its entry, and the value is copied at once.
+    if let Some(flushed) = unsafe { DESTROYING.get(task) }.copied()
+        && (flushed != 0 || config!(sheaf_objects_offset) == 0)
+    {
+        let _ = DESTROYING.remove(task);
     }
 }
 

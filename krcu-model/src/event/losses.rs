@@ -20,6 +20,11 @@ impl Losses {
     /// The sum of all reasons.
     #[must_use]
     pub fn total(&self) -> u64 {
-        self.ring_full + self.probe_missed + self.map_full
+        sum([self.ring_full, self.probe_missed, self.map_full])
     }
+}
+
+/// A sum of numbers that others said, and that may be any: it is at most the largest number.
+pub fn sum(numbers: impl IntoIterator<Item = u64>) -> u64 {
+    numbers.into_iter().fold(0, u64::saturating_add)
 }

@@ -18,7 +18,7 @@ mod watch;
 
 pub use domain::{DeferredBy, Domain};
 pub use fields::{ReadFields, WriteFields};
-pub use losses::Losses;
+pub use losses::{Losses, sum};
 pub use watch::{Blind, Watch};
 
 /// CLOCK_MONOTONIC in nanoseconds.

@@ -106,7 +106,7 @@ impl State {
             let same = |known: &&mut Gap| (known.reason, known.scope) == (gap.reason, gap.scope);
             match merged.iter_mut().find(same) {
                 Some(known) => {
-                    known.events += gap.events;
+                    known.events = known.events.saturating_add(gap.events);
                     known.from = known.from.min(gap.from);
                     known.until = known.until.max(gap.until);
                     known.programs.append(&mut gap.programs);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use krcu_common::Flavour;
 
 use crate::{
-    event::{Blind, Gap, Scope},
+    event::{Blind, Gap, Scope, sum},
     state::{
         State,
         cache::Born,
@@ -126,7 +126,8 @@ pub(crate) fn counted_sites(state: &State, stacks: &BTreeMap<StackId, u64>) -> V
     // Several numbers may stand for stacks that print alike.
     let mut alike: BTreeMap<Vec<String>, (StackId, u64)> = BTreeMap::new();
     for (id, objects) in stacks {
-        alike.entry(frames(state, *id)).or_insert((*id, 0)).1 += objects;
+        let (_, known) = alike.entry(frames(state, *id)).or_insert((*id, 0));
+        *known = known.saturating_add(*objects);
     }
     let mut alike: Vec<_> = alike.into_iter().collect();
     alike.sort_by_key(|(_, (id, objects))| (core::cmp::Reverse(*objects), *id));
@@ -155,7 +156,7 @@ pub(crate) fn callback(state: &State, function: FunctionId, objects: u64) -> Cal
 
 /// What is not known about the place where this number of leaked objects were allocated.
 fn allocated_elsewhere(destroy: &Destroy, leaked: u64) -> Option<OfLeft> {
-    let allocated: u64 = destroy.allocated.values().sum();
+    let allocated = sum(destroy.allocated.values().copied());
     let objects = leaked.saturating_sub(allocated);
     match destroy.life.born {
         Born::BeforeAttach if objects > 0 => Some(OfLeft::LeaksOlderThanProbes(objects)),

@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    event::{Blind, Gap, LossReason, Scope},
+    event::{Blind, Gap, LossReason, Scope, sum},
     state::{State, cache::Born, destroy::Destroy},
     verdict::{decision::Decision, kind::VerdictKind, note::Unseen},
 };
@@ -45,7 +45,7 @@ impl<'a> LifeGaps<'a> {
 
     /// How many calls were not seen.
     pub(crate) fn unseen_calls(&self) -> u64 {
-        self.calls.iter().map(|gap| gap.events).sum()
+        sum(self.calls.iter().map(|gap| gap.events))
     }
 
     /// The one-sided losses that may be the reason for this verdict.
@@ -105,7 +105,7 @@ pub(crate) fn lost(losses: &[&Gap], mut decision: Decision) -> Decision {
         by_reason.entry(gap.reason).or_default().push(gap);
     }
     for (reason, gaps) in by_reason {
-        let events = gaps.iter().map(|gap| gap.events).sum();
+        let events = sum(gaps.iter().map(|gap| gap.events));
         let programs = missed_programs(&gaps);
         decision.missed_programs.extend(programs.iter().cloned());
         decision = decision.because(reason.into(), Unseen::Lost { reason, events, programs });

@@ -1,9 +1,13 @@
 //! Tape: the events of a trace or of a script, which can be read from the beginning as often as needed.
 
-use std::{fs, path::Path};
+use std::{fs::File, io::Read as _, path::Path};
 
-use anyhow::Context as _;
-use krcu_model::{Event, Watch, event::Time, script};
+use anyhow::{Context as _, anyhow, ensure};
+use krcu_model::{
+    Event, Watch,
+    event::{Time, sum},
+    script,
+};
 use krcu_report::{Accounts, Hello, Outside, ProbeRow, ProbeState, SCHEMA};
 use krcu_trace::{How, Meta, Reader, Salvage, TraceError};
 
@@ -19,6 +23,11 @@ pub struct Label {
     /// What only the run knew, about its end.
     pub outside: Outside,
 }
+
+/// How a script begins.
+const HEADING: &str = "krcu-script 1";
+/// The most bytes of a script, which is read as a whole.
+const MOST_BYTES: u64 = 256 << 20;
 
 /// A trace or a script.
 #[derive(Debug)]
@@ -41,7 +50,7 @@ pub fn load(path: &Path) -> anyhow::Result<Tape> {
         reader.salvage()?;
         return Ok(Tape::Trace(Box::new(reader), Box::new(label)));
     }
-    let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = text(path)?;
     let script = script::read(&text).with_context(|| format!("{} is not a script", path.display()))?;
     let release =
         text.lines().filter(|line| line.starts_with('#')).find_map(|line| line.split_once(" on Linux "));
@@ -53,6 +62,31 @@ pub fn load(path: &Path) -> anyhow::Result<Tape> {
     };
     let label = Label { name, hello, watch: script.watch, outside: Outside::default() };
     Ok(Tape::Script(script.events, Box::new(label)))
+}
+
+/// The text of a script. It may be any file, even one without an end.
+fn text(path: &Path) -> anyhow::Result<String> {
+    let cannot = || format!("cannot read {}", path.display());
+    let mut file = File::open(path).with_context(cannot)?;
+    let mut bytes = Vec::new();
+    file.by_ref().take(HEADING.len() as u64).read_to_end(&mut bytes).with_context(cannot)?;
+    ensure!(
+        bytes == HEADING.as_bytes(),
+        "{} is not a script: its first line is not `{HEADING}`",
+        path.display()
+    );
+    file.take(MOST_BYTES).read_to_end(&mut bytes).with_context(cannot)?;
+    ensure!(
+        (bytes.len() as u64) < MOST_BYTES,
+        "{} is larger than {} MiB: record a trace instead",
+        path.display(),
+        MOST_BYTES >> 20
+    );
+    String::from_utf8(bytes).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let line = error.as_bytes().iter().take(valid).filter(|byte| **byte == b'\n').count() + 1;
+        anyhow!("{}: line {line}: it is not UTF-8", path.display())
+    })
 }
 
 fn of_meta(name: String, meta: &Meta) -> anyhow::Result<Label> {
@@ -89,7 +123,7 @@ fn of_meta(name: String, meta: &Meta) -> anyhow::Result<Label> {
     if let Some(end) = meta.ended.as_ref().filter(|end| end.how != How::CutShort) {
         outside.without_site = end.run.without_site;
         outside.losses = Some(end.run.lost);
-        let sum = |of: fn(&krcu_trace::meta::Account) -> u64| end.run.accounts.iter().map(of).sum();
+        let sum = |of: fn(&krcu_trace::meta::Account) -> u64| sum(end.run.accounts.iter().map(of));
         outside.accounts = Some(Accounts {
             seen: sum(|account| account.seen),
             delivered: sum(|account| account.delivered),

@@ -67,6 +67,7 @@ fn a_recorder_begins_beside_bad_entries_and_says_so() {
     fs::write(folder.join(name(10)), "a file").unwrap();
     recorder.end(&mut sinks, How::Duration, Time(2), &Reading::default());
     recorder.begin(&mut sinks, Time(3), Reading::default()).unwrap();
+    recorder.disk.as_ref().unwrap().settle().unwrap();
     assert!(folder.join(name(11)).is_dir());
     // It ends well once the entries are gone.
     for number in [8, 10] {
@@ -74,6 +75,8 @@ fn a_recorder_begins_beside_bad_entries_and_says_so() {
     }
     recorder.make_room();
     assert_eq!(row().why, None);
+    recorder.wait(true);
+    assert_eq!(health.recorder.cut_short.get(), 0);
     fs::remove_dir_all(folder).unwrap();
 }
 

@@ -402,6 +402,40 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             ],
         )],
     ),
+    // Hundreds of tasks each destroy an alias, which only drops a reference, and end. No entry of the probes' table stays: the
+    // agent counts the entries every ten seconds, and this goes on for longer.
+    scenario(
+        "agent_tables_end",
+        &["krcu_play"],
+        live!(
+            "start
+             play 'create a merge'; most=0; done=0; up() { cut -d. -f1 /proc/uptime; }; began=$(up)
+             some=; for n in $(seq 50); do some=\"$some create b merge; bg: destroy b; join;\"; done
+             until [ $done -ge 300 ] && [ $(($(up) - began)) -ge 12 ]; do
+                 play \"$some\"; done=$((done + 50))
+                 now=$(metric 'krcu_map_entries{map=\"destroying\"}'); [ ${now:-0} -le $most ] || most=$now
+             done
+             reaches krcu_verdicts{verdict=\\\"alias\\\"} $done
+             say filled stay $((most > 2)) more $(($(metric 'krcu_verdicts{verdict=\"alias\"}') - done)) \
+                 room $(metric 'krcu_map_size{map=\"destroying\"}') \
+                 full $(metric 'krcu_lost_events_total{reason=\"map_full\"}')
+             play 'create late; destroy late'
+             reaches krcu_verdicts{verdict=\\\"clean\\\"} 1
+             stop"
+        ),
+        &[quiet(
+            BOTH,
+            &[
+                step("filled", &[
+                    ("stay", Want::Number(0)),
+                    ("more", Want::Number(0)),
+                    ("room", Want::Number(8192)),
+                    ("full", Want::Number(0)),
+                ]),
+                STOPPED,
+            ],
+        )],
+    ),
     // The clock of the day goes a day ahead while a module is loaded, and two days back after that: nothing is counted by it.
     scenario(
         "agent_clock_steps",

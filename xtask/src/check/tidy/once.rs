@@ -118,11 +118,15 @@ pub(super) fn names(tree: &Tree) -> Vec<Complaint> {
 }
 
 /// Our variables of the environment. One of them writes anew what tests compare with, and no other does.
-const VARIABLES: [&str; 7] = [
+const VARIABLES: [&str; 11] = [
     "KRCU_BLESS",
     "KRCU_CACHE",
+    "KRCU_CORPUS",
     "KRCU_DEBIAN_ARCHIVE",
     "KRCU_EBPF_OBJECT",
+    "KRCU_KEEP",
+    "KRCU_KILLED_FOLDER",
+    "KRCU_KILLS",
     "KRCU_ORACLE_WORKLOADS",
     "KRCU_RUST_SRC",
     "KRCU_TUI_PANIC",
