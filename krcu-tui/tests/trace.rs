@@ -227,7 +227,7 @@ fn what_is_neither_a_trace_nor_a_script_is_refused_by_name() {
     // It has no end, and is not read to it.
     let error = format!("{:#}", load(Path::new("/dev/zero")).unwrap_err());
     assert_eq!(error, "/dev/zero is not a script: its first line is not `krcu-script 1`");
-    let path = std::env::temp_dir().join(format!("krcu-tui-latin-{}", std::process::id()));
+    let path = env::temp_dir().join(format!("krcu-tui-latin-{}", process::id()));
     fs::write(&path, b"krcu-script 1\n# fine\n# \xe9\n").unwrap();
     let error = format!("{:#}", load(&path).unwrap_err());
     assert!(error.ends_with(": line 3: it is not UTF-8") && error.lines().count() == 1, "{error}");
