@@ -101,13 +101,17 @@ fn a_recorder_that_is_killed_at_any_moment_leaves_what_it_had_written() {
     assert!(rows > kills * 100, "{rows} rows after {kills} kills");
     println!(
         "figure: kill -9 of the recorder's writer | {kills} moments | {rows} rows read in all, {empty} traces without \
-         rows, each said that it has no end | 0"
+         rows, each said that it has no end or no description | 0"
     );
 }
 
 /// The rows that can be read.
 fn judge(folder: &Path) -> u64 {
-    let reader = Reader::open(folder).unwrap();
+    let reader = match Reader::open(folder) {
+        // The thread that writes had not got to it.
+        Err(error) if error.to_string().contains("meta.json") && !folder.join("meta.json").exists() => return 0,
+        opened => opened.unwrap(),
+    };
     assert!(reader.meta().ended.is_none());
     let mut salvage = reader.salvage().unwrap();
     let (mut rows, mut missed, mut unknown) = (0, 0, None);

@@ -106,6 +106,7 @@ fn what_cannot_change_keeps_its_value_and_is_named() {
             "probes.queue_stacks" => "false",
             _ if key.default == "false" => "true",
             _ if key.default.starts_with('"') => "/other",
+            _ if key.default.starts_with('[') => "[\"other\"]",
             _ => "77",
         };
         let new = set_to(key.path, other).unwrap();
