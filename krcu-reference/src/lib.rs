@@ -50,3 +50,5 @@ pub mod approach;
 pub mod check;
 pub mod machine;
 pub mod simulate;
+#[cfg(feature = "check")]
+pub mod sound;
