@@ -90,7 +90,11 @@ pub fn run(extent: Extent<'_>, done: impl Fn(&str) + Sync) -> Table {
 }
 
 /// Does numbered jobs on some threads. The results come in the order of the numbers.
-fn in_parallel<T: Send>(threads: usize, jobs: usize, work: impl Fn(usize) -> T + Sync) -> Vec<Option<T>> {
+pub(crate) fn in_parallel<T: Send>(
+    threads: usize,
+    jobs: usize,
+    work: impl Fn(usize) -> T + Sync,
+) -> Vec<Option<T>> {
     let next = AtomicUsize::new(0);
     let results = Mutex::new((0..jobs).map(|_| None).collect::<Vec<Option<T>>>());
     std::thread::scope(|scope| {

@@ -56,6 +56,8 @@ pub struct Deferral {
     pub(super) flushed: u8,
     /// Whether the barrier inside of the destroy is what covered it.
     pub(super) inner: bool,
+    /// Whether what it was handed on to has freed the object.
+    pub(super) is_late: bool,
 }
 
 impl Deferral {
@@ -65,32 +67,40 @@ impl Deferral {
 
     /// Whether its object is still held by it.
     pub(super) fn holds(&self) -> bool {
-        self.stage < Stage::Done || (self.then == Then::QueuesWork && self.stage < Stage::LaterDone)
+        let is_later = matches!(self.then, Then::QueuesWork);
+        self.stage < Stage::Done || (is_later && self.stage < Stage::LaterDone)
     }
 
     /// Whether its object has been handed on to something unfollowed, and is not free.
     pub(super) fn has_handed_on(&self) -> bool {
-        self.then == Then::HandsOn && (Stage::Done..Stage::LaterDone).contains(&self.stage)
+        matches!(self.then, Then::HandsOn | Then::QueuesOtherWork)
+            && self.stage >= Stage::Done
+            && !self.is_late
     }
 
-    /// Whether any of it is still to come.
-    pub(super) fn is_open(&self) -> bool {
-        let last = if self.then == Then::QueuesWork { Stage::LaterReturned } else { Stage::Returned };
-        self.stage < last
+    /// Callbacks and works of it that are still to return.
+    pub(super) fn open(&self) -> u8 {
+        let is_work_queued = self.queues_work() && (Stage::Done..Stage::LaterReturned).contains(&self.stage);
+        u8::from(self.stage < Stage::Returned) + u8::from(is_work_queued)
+    }
+
+    /// Whether its callback queues a work.
+    pub(super) fn queues_work(&self) -> bool {
+        matches!(self.then, Then::QueuesWork | Then::QueuesOtherWork)
     }
 
     /// Whether this task's teardown has ordered it.
     pub(super) fn is_ordered(&self, actor: Actor) -> bool {
-        let by = if self.then == Then::QueuesWork { self.flushed } else { self.covered };
+        let by = if self.queues_work() { self.flushed } else { self.covered };
         by & actor.bit() != 0
     }
 
     fn is_waited_for(&self, wait: Wait) -> bool {
         match wait {
-            Wait::Rcu => matches!(self.how, How::CallRcu | How::Elsewhere),
+            Wait::Rcu | Wait::Chance => matches!(self.how, How::CallRcu | How::Elsewhere),
             Wait::Srcu => self.how == How::CallSrcu,
             Wait::Kvfree => self.is_kfree_rcu(),
-            Wait::Flush => self.then == Then::QueuesWork && self.stage >= Stage::Done,
+            Wait::Flush => self.queues_work() && self.stage >= Stage::Done,
         }
     }
 
@@ -128,6 +138,8 @@ pub enum Move {
     Call(Actor, u8),
     /// A task goes on with what it has called.
     Goes(Actor),
+    /// The kernel finds something in the slabs, or nothing.
+    Decides(Actor),
     /// The kernel counts the slabs for this task; it may count this many objects that are free.
     Counts(Actor, u8),
     /// A grace period begins.
@@ -136,6 +148,8 @@ pub enum Move {
     GraceEnds,
     /// A deferred free goes on.
     Frees(u8),
+    /// What its callback has handed the object on to frees it.
+    FreesLate(u8),
 }
 
 /// What a move shows. An event that no probe sees is marked.
@@ -218,10 +232,13 @@ impl Kernel {
             let can_go_on = match deferral.stage {
                 Stage::Queued => deferral.ready,
                 Stage::Begun | Stage::Done => true,
-                Stage::Returned => deferral.then != Then::Frees,
-                Stage::LaterDone => deferral.then == Then::QueuesWork,
+                Stage::Returned => deferral.queues_work(),
+                Stage::LaterDone => true,
                 Stage::LaterReturned => false,
             };
+            if deferral.has_handed_on() && deferral.stage >= Stage::Returned {
+                moves.push(Move::FreesLate(place));
+            }
             if can_go_on {
                 moves.push(Move::Frees(place));
             }
@@ -244,10 +261,11 @@ impl Kernel {
                 return;
             }
             match self.looks[actor as usize] {
-                Some(look) if look.is_under_way() => {
+                Some(look) if look.is_under_way() && !look.has_decided => moves.push(Move::Decides(actor)),
+                Some(look) if look.awaits_count() => {
                     moves.push(Move::Counts(actor, 0));
                     let during = look.outstanding.total().saturating_sub(self.outstanding(setup).total());
-                    if setup.miscounts && during > 0 {
+                    if setup.miscounts && during > 0 && look.has_failed {
                         moves.push(Move::Counts(actor, 1));
                     }
                 }
@@ -256,13 +274,13 @@ impl Kernel {
             return;
         }
         for (place, (by, op)) in (0..).zip(setup.ops) {
-            if *by == actor && place >= thread.next && self.may_call(actor, *op) {
+            if *by == actor && place >= thread.next && self.may_call(setup, actor, *op) {
                 moves.push(Move::Call(actor, place));
             }
         }
     }
 
-    fn may_call(&self, actor: Actor, op: Op) -> bool {
+    fn may_call(&self, setup: &Setup, actor: Actor, op: Op) -> bool {
         // The text of the module that has gone calls nothing more.
         let is_gone = self.unloaded.is_some() && actor != Actor::Other;
         let has_destroyed = self.looks[actor as usize].is_some();
@@ -271,7 +289,8 @@ impl Kernel {
             && match op {
                 Op::Defer(_, _, object) | Op::Free(object) => {
                     let is_deferred = self.deferrals.iter().any(|deferral| deferral.object == object);
-                    !is_deferred && !self.is_free(usize::from(object)) && !is_mine_gone
+                    let is_more = matches!(op, Op::Defer(..)) && self.deferrals.len() >= setup.most;
+                    !is_more && !is_deferred && !self.is_free(usize::from(object)) && !is_mine_gone
                 }
                 Op::Join => self.tasks[Actor::Helper as usize].doing.is_none(),
                 Op::Share => self.users > 0 && !is_mine_gone,
@@ -314,8 +333,9 @@ impl Kernel {
                 self.moves_once(setup, chosen, &mut shown);
             }
             Move::Goes(actor) if self.looks[actor as usize].is_some_and(|look| look.is_under_way()) => {
-                self.moves_once(setup, Move::Counts(actor, 0), &mut shown);
+                self.moves_once(setup, Move::Decides(actor), &mut shown);
                 self.moves_once(setup, chosen, &mut shown);
+                self.moves_once(setup, Move::Counts(actor, 0), &mut shown);
             }
             Move::Call(actor, place) if setup.ops[usize::from(place)].1 == Op::Return => {
                 self.moves_once(setup, Move::Goes(actor), &mut shown);
@@ -333,7 +353,13 @@ impl Kernel {
                 self.calls(setup, actor, place, shown);
             }
             Move::Goes(actor) => self.goes(setup, actor, shown),
-            Move::Counts(actor, more) => self.counts(setup, actor, more),
+            Move::Decides(actor) => {
+                if let Some(mut look) = self.looks[actor as usize] {
+                    look.decides(setup, self);
+                    self.looks[actor as usize] = Some(look);
+                }
+            }
+            Move::Counts(actor, more) => self.counts(setup, actor, more, shown),
             Move::GraceBegins => {
                 self.in_grace = true;
                 self.deferrals.iter_mut().for_each(|deferral| deferral.in_grace = true);
@@ -345,6 +371,14 @@ impl Kernel {
                 shown.push(Shown { task: 30, cpu: 0, what: What::GraceEnd { expedited: false } });
             }
             Move::Frees(place) => self.frees(setup, place, shown),
+            Move::FreesLate(place) => {
+                let deferral = &mut self.deferrals[usize::from(place)];
+                deferral.is_late = true;
+                self.free |= 1 << deferral.object;
+                let (object, cache) = (object_address(deferral.object), cache_of(setup, deferral.object));
+                let (task, cpu) = (WORKER + u32::from(deferral.object), 0);
+                shown.push(Shown { task, cpu, what: What::FreedAtOnce { object, cache } });
+            }
         }
     }
 
@@ -366,6 +400,7 @@ impl Kernel {
                     covered: 0,
                     flushed: 0,
                     inner: false,
+                    is_late: false,
                 });
             }
             Op::Free(object) => {
@@ -376,7 +411,11 @@ impl Kernel {
                 says(What::BarrierBegin {
                     barrier: kind(wait),
                     rcu_works_flushed: 0,
-                    site: if has_stack { Site(actor as u32 + 1) } else { Site(0) },
+                    site: match wait {
+                        Wait::Chance => Site(5),
+                        _ if has_stack => Site(actor as u32 + 1),
+                        _ => Site(0),
+                    },
                     comm: actor.words().to_owned(),
                 });
                 self.waits(actor, place, &[wait]);
@@ -427,7 +466,7 @@ impl Kernel {
         let Some(doing) = self.tasks[actor as usize].doing else { return };
         for (place, deferral) in self.deferrals.iter_mut().enumerate() {
             let is_waited_for = doing.waits & (1 << place) != 0;
-            if is_flush && deferral.then == Then::QueuesWork && doing.knows & (1 << place) != 0 {
+            if is_flush && deferral.queues_work() && doing.knows & (1 << place) != 0 {
                 deferral.flushed |= actor.bit();
             } else if is_waited_for && !is_flush {
                 deferral.inner |= is_inner && deferral.covered & actor.bit() == 0;
@@ -482,12 +521,14 @@ impl Kernel {
         match setup.ops[usize::from(doing.op)].1 {
             Op::Barrier(wait, _) => {
                 let of = match wait {
-                    Wait::Rcu | Wait::Kvfree => 0,
+                    Wait::Rcu | Wait::Chance | Wait::Kvfree => 0,
                     Wait::Srcu => SRCU,
                     Wait::Flush => QUEUE,
                 };
                 says(What::BarrierEnd { barrier: kind(wait), cache: None, of });
-                self.has_waited(actor, wait == Wait::Flush, false);
+                if wait != Wait::Chance {
+                    self.has_waited(actor, wait == Wait::Flush, false);
+                }
             }
             Op::Destroy => return self.looks(setup, actor, shown),
             Op::Return => says(What::ModuleFreed { name: "mine".to_owned() }),
@@ -500,20 +541,11 @@ impl Kernel {
     fn looks(&mut self, setup: &Setup, actor: Actor, shown: &mut Vec<Shown>) {
         let mut says = |what| shown.push(Shown { task: actor.task(), cpu: 0, what });
         let Some(look) = self.looks[actor as usize] else { return };
-        if let Some(counted) = look.counted {
-            let left = u64::from(counted.left);
-            let listed = u64::from(counted.left - counted.miscounted);
-            says(What::ShutdownEnd {
-                empty: Some(left == 0),
-                left: (left > 0).then_some(Leftover { objects: left, listed }),
-            });
-            if left == 0 {
-                says(What::CacheReleased { cache: MINE });
-            }
-            self.tasks[actor as usize].doing = None;
-            if let Some(look) = &mut self.looks[actor as usize] {
-                look.is_over = true;
-            }
+        if look.has_begun {
+            // The event has its place before the slabs are counted.
+            says(What::ShutdownEnd { empty: None, left: None });
+            let held = kernel_held(setup, self);
+            self.looks[actor as usize] = Some(Look { has_ended: true, held, ..look });
             return;
         }
         match setup.inner {
@@ -535,25 +567,37 @@ impl Kernel {
         }
     }
 
-    fn counts(&mut self, setup: &Setup, actor: Actor, more: u8) {
+    /// The slabs are counted, and the destroy returns.
+    fn counts(&mut self, setup: &Setup, actor: Actor, more: u8, shown: &mut Vec<Shown>) {
         let Some(mut look) = self.looks[actor as usize] else { return };
-        look.count(setup, self, actor, more);
+        let mut says = |what| shown.push(Shown { task: actor.task(), cpu: 0, what });
+        let counted = look.count(setup, self, actor, more);
+        let (objects, listed) = (u64::from(counted.left), u64::from(counted.left - counted.miscounted));
+        // A slab that has failed the look stays, even if its last object is freed.
+        let left = look.has_failed.then_some(Leftover { objects, listed });
+        says(What::ShutdownEnd { empty: Some(!look.has_failed), left });
+        if !look.has_failed {
+            says(What::CacheReleased { cache: MINE });
+        }
         self.looks[actor as usize] = Some(look);
+        self.tasks[actor as usize].doing = None;
     }
 
     fn frees(&mut self, setup: &Setup, place: u8, shown: &mut Vec<Shown>) {
         let deferral = self.deferrals[usize::from(place)];
+        // A judge must not learn from these numbers what it cannot see.
+        let worker = WORKER + u32::from(deferral.object);
         let (task, cpu) = match deferral.stage {
-            _ if deferral.is_kfree_rcu() => (WORKER + u32::from(place), 0),
-            Stage::Returned | Stage::LaterDone | Stage::LaterReturned => (WORKER + u32::from(place), 0),
-            _ => (0, u16::from(place)),
+            _ if deferral.is_kfree_rcu() => (worker, 0),
+            Stage::Returned | Stage::LaterDone | Stage::LaterReturned => (worker, 0),
+            _ => (0, u16::from(deferral.object)),
         };
         let mut says = |what| shown.push(Shown { task, cpu, what });
         let (object, cache) = (object_address(deferral.object), cache_of(setup, deferral.object));
         let path = if deferral.is_kfree_rcu() { FreePath::Bulk } else { FreePath::Callback };
         let frees_now = match deferral.stage {
             Stage::Begun => deferral.then == Then::Frees,
-            Stage::Returned => true,
+            Stage::Returned => deferral.then == Then::QueuesWork,
             _ => false,
         };
         let head = head(deferral.how, deferral.object, usize::from(place));
@@ -567,7 +611,7 @@ impl Kernel {
                 Stage::Begun
             }
             Stage::Begun => {
-                if deferral.then == Then::QueuesWork {
+                if deferral.queues_work() {
                     says(work_queued(usize::from(place)));
                 }
                 Stage::Done
@@ -592,9 +636,15 @@ impl Kernel {
     }
 }
 
+/// Objects of the cache that are not free.
+pub(super) fn kernel_held(setup: &Setup, kernel: &Kernel) -> u8 {
+    let is_held = |object: &usize| setup.objects[*object] && !kernel.is_free(*object);
+    u8::try_from((0..setup.objects.len()).filter(is_held).count()).unwrap_or(u8::MAX)
+}
+
 fn kind(wait: Wait) -> BarrierKind {
     match wait {
-        Wait::Rcu => BarrierKind::Rcu,
+        Wait::Rcu | Wait::Chance => BarrierKind::Rcu,
         Wait::Srcu => BarrierKind::Srcu,
         Wait::Kvfree => BarrierKind::Kvfree,
         Wait::Flush => BarrierKind::Workqueue,

@@ -3,6 +3,7 @@
 pub mod explore;
 pub mod kernel;
 pub mod promise;
+pub mod report;
 pub mod setup;
 pub mod truth;
 pub mod watch;

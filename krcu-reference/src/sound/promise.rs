@@ -53,7 +53,9 @@ impl Sound {
             Sound::FlagIsEarned => {
                 "no flag and no `unordered` where the teardown itself ordered everything and nothing leaked"
             }
-            Sound::CountsAreTrue => "counts are those of the machine, or the verdict says that they are inexact",
+            Sound::CountsAreTrue => {
+                "counts are those of the machine, or the verdict says that they are inexact"
+            }
             Sound::KernelNotAccused => "no accusation of a machine that keeps its promises",
             Sound::OpenIsNotLazy => {
                 "`inconclusive`, and `clean` of unknown order, only where two histories with the same visible \
@@ -70,8 +72,7 @@ impl Sound {
 #[must_use]
 pub fn is_open(verdict: &Verdict) -> bool {
     let kind = verdict.kind();
-    let is_unordered_perhaps =
-        kind == VerdictKind::Clean && verdict.decision.ordering == Ordering::Unknown;
+    let is_unordered_perhaps = kind == VerdictKind::Clean && verdict.decision.ordering == Ordering::Unknown;
     kind == VerdictKind::Inconclusive || is_unordered_perhaps
 }
 
@@ -97,7 +98,7 @@ pub fn words(verdict: &Verdict) -> String {
 }
 
 /// The promise that a word breaks, where these are deserved.
-fn of_word(verdict: &Verdict, deserves: Words) -> Option<Sound> {
+fn of_word(verdict: &Verdict, deserves: Words, is_whole: bool) -> Option<Sound> {
     let kind = verdict.kind();
     if kind == VerdictKind::Inconclusive {
         return None;
@@ -106,7 +107,10 @@ fn of_word(verdict: &Verdict, deserves: Words) -> Option<Sound> {
         let empty = Words::of(&[VerdictKind::Clean, VerdictKind::Waited, VerdictKind::Unordered]);
         return (deserves.and(empty) == Words::default()).then_some(Sound::CleanIsClean);
     }
-    if deserves.has(kind) {
+    // A judge that is not told of everything may know no more than that something is wrong.
+    let faults = [VerdictKind::Pending, VerdictKind::Leaked, VerdictKind::Unordered];
+    let is_known_to_be_wrong = !is_whole && faults.iter().any(|fault| deserves.has(*fault));
+    if deserves.has(kind) || faults.contains(&kind) && is_known_to_be_wrong {
         return None;
     }
     Some(match kind {
@@ -124,13 +128,13 @@ fn of_word(verdict: &Verdict, deserves: Words) -> Option<Sound> {
 
 /// The promise that a verdict about a destroy breaks, if any. `is_whole` says that the judge was told of everything.
 pub(super) fn of_destroy(verdict: &Verdict, look: &Look, is_whole: bool) -> Option<Sound> {
-    of_word(verdict, look.deserves())
+    of_word(verdict, look.deserves(), is_whole)
         .or_else(|| (!are_counts_true(verdict, look, is_whole)).then_some(Sound::CountsAreTrue))
 }
 
 /// The same of an unload.
 pub(super) fn of_unload(verdict: &Verdict, unloaded: &Unloaded, is_whole: bool) -> Option<Sound> {
-    of_word(verdict, unloaded.deserves.unwrap_or_default()).or_else(|| {
+    of_word(verdict, unloaded.deserves.unwrap_or_default(), is_whole).or_else(|| {
         let left = verdict.decision.left;
         let said = left.callbacks.map(|callbacks| callbacks + left.others);
         let is_true = said.is_none_or(|said| said == u64::from(unloaded.open));
@@ -155,21 +159,24 @@ fn are_counts_true(verdict: &Verdict, look: &Look, is_whole: bool) -> bool {
             return false;
         }
     }
-    if counted.left > 0 && !matches!(kind, VerdictKind::Alias | VerdictKind::Repeated) {
+    if look.has_failed && !matches!(kind, VerdictKind::Alias | VerdictKind::Repeated) {
         let leaked = left.leaked.unwrap_or(0);
         let known = at_count.frees.held + at_count.callbacks.held + at_count.others.held;
-        let most = if is_whole { counted.left - known } else { counted.left };
+        // Where nothing is left of what the look found, one object stands for it.
+        let left_over = counted.left.max(1);
+        let most = if is_whole && counted.left > 0 { counted.left.saturating_sub(known) } else { left_over };
         let real = u64::from(counted.leaked);
-        let is_split = left.leaked.is_none() || leaked <= real && real <= leaked + left.undecided;
+        // The event has its place before the slabs are counted: what is freed meanwhile hides as many that leaked.
+        let hidden = u64::from(look.held.saturating_sub(counted.left));
+        let is_split = left.leaked.is_none() || leaked <= real && real <= leaked + left.undecided + hidden;
         if !is_split || leaked + left.undecided > u64::from(most) {
             return false;
         }
     }
     if is_whole && kind == VerdictKind::Waited {
         let (waited, met) = (verdict.decision.waited, look.at_begin);
-        let is_true = |said: u64, met: Held| {
-            (u64::from(met.held)..=u64::from(met.waits + met.in_call)).contains(&said)
-        };
+        let is_true =
+            |said: u64, met: Held| (u64::from(met.held)..=u64::from(met.waits + met.in_call)).contains(&said);
         return is_true(waited.own_frees, met.frees)
             && (!waited.for_callbacks || is_true(waited.own_callbacks, met.callbacks));
     }

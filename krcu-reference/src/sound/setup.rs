@@ -1,5 +1,7 @@
 //! Setup: what does not change in a world of the judge: its tasks, what they may call, and what its kernel waits for.
 
+use super::watch::{Loss, Plan};
+
 /// A task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Actor {
@@ -54,6 +56,8 @@ pub enum Then {
     Frees,
     /// It queues a work that frees the object.
     QueuesWork,
+    /// It queues a work that has nothing to do with the object, which it hands on.
+    QueuesOtherWork,
     /// It hands the object on to something that krcu does not follow, such as a timer.
     HandsOn,
 }
@@ -69,6 +73,8 @@ pub enum Wait {
     Kvfree,
     /// `flush_workqueue()` of the queue that the module's works are on.
     Flush,
+    /// The `rcu_barrier()` that `flush_rcu_work()` calls if it happens to meet a batch that waits.
+    Chance,
 }
 
 /// A call that a task may make.
@@ -114,8 +120,12 @@ pub struct Setup {
     pub objects: &'static [bool],
     /// What the tasks may call. A task calls them in this order, and may leave out any of them.
     pub ops: &'static [(Actor, Op)],
+    /// With which plans and losses a judge listens to it, besides the full plan that loses nothing.
+    pub watches: &'static [(Plan, Loss)],
     /// Whether the probes are attached at some moment, not at the beginning.
     pub attaches: bool,
+    /// The most objects whose frees are deferred.
+    pub most: usize,
     /// Users of the cache at the beginning.
     pub users: u8,
     /// Whether grace periods are moves of their own. Else a callback may run as soon as it is queued.
@@ -133,7 +143,9 @@ pub(super) const PLAIN: Setup = Setup {
     inner: Inner::Nothing,
     objects: &[true],
     ops: &[],
+    watches: &[],
     attaches: false,
+    most: usize::MAX,
     users: 1,
     has_graces: false,
     is_fine: false,

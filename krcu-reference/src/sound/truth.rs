@@ -3,7 +3,7 @@
 use krcu_model::VerdictKind;
 
 use super::{
-    kernel::Kernel,
+    kernel::{Deferral, Kernel, kernel_held},
     setup::{Actor, How, Setup},
 };
 
@@ -108,10 +108,16 @@ pub struct Look {
     pub has_begun: bool,
     /// What was deferred when its look began.
     pub outstanding: Outstanding,
+    /// Whether that is over, but for the count.
+    pub has_ended: bool,
+    /// Whether the kernel has found something, or nothing.
+    pub has_decided: bool,
+    /// Whether it has found something.
+    pub has_failed: bool,
+    /// Objects that were not free when the look was over. What is freed while they are counted makes the count smaller.
+    pub held: u8,
     /// What it found.
     pub counted: Option<Counted>,
-    /// Whether it has told that.
-    pub is_over: bool,
 }
 
 impl Look {
@@ -121,14 +127,27 @@ impl Look {
             at_begin,
             has_begun: false,
             outstanding: Outstanding::default(),
+            has_ended: false,
+            has_decided: false,
+            has_failed: false,
+            held: 0,
             counted: None,
-            is_over: is_alias,
         }
     }
 
-    /// Whether it looks and has not counted.
+    /// Whether it looks.
     pub(super) fn is_under_way(&self) -> bool {
-        self.has_begun && self.counted.is_none()
+        self.has_begun && !self.has_ended
+    }
+
+    /// Whether it has looked, and its slabs are not counted.
+    pub(super) fn awaits_count(&self) -> bool {
+        self.has_ended && self.counted.is_none()
+    }
+
+    /// Whether there is something to judge.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_alias || self.counted.is_some()
     }
 
     /// The verdicts that it deserves.
@@ -139,8 +158,14 @@ impl Look {
         self.counted.map_or(Words::default(), |counted| counted.deserves)
     }
 
+    /// The kernel finds something, or nothing.
+    pub(super) fn decides(&mut self, setup: &Setup, kernel: &Kernel) {
+        self.has_decided = true;
+        self.has_failed = kernel_held(setup, kernel) > 0;
+    }
+
     /// The kernel counts; this many objects that are free are counted as well.
-    pub(super) fn count(&mut self, setup: &Setup, kernel: &Kernel, actor: Actor, miscounted: u8) {
+    pub(super) fn count(&mut self, setup: &Setup, kernel: &Kernel, actor: Actor, miscounted: u8) -> Counted {
         let outstanding = kernel.outstanding(setup);
         let is_left = |object: &usize| setup.objects[*object] && !kernel.is_free(*object);
         let left: Vec<usize> = (0..setup.objects.len()).filter(is_left).collect();
@@ -158,14 +183,16 @@ impl Look {
             deserves: Words::default(),
         };
         counted.deserves =
-            if counted.left > 0 { self.failed(&counted) } else { self.emptied(setup, kernel, actor) };
+            if self.has_failed { self.failed(&counted) } else { self.emptied(setup, kernel, actor) };
         self.counted = Some(counted);
+        counted
     }
 
     fn failed(&self, counted: &Counted) -> Words {
         let at_count = counted.outstanding.total();
         let mut words = Vec::new();
-        if at_count + self.outstanding.total() > 0 {
+        // A call that frees, or a callback, is outstanding until it has returned, whatever it has done.
+        if at_count + self.outstanding.total() + self.outstanding.in_call() > 0 {
             words.push(VerdictKind::Pending);
         }
         if at_count == 0 && counted.leaked > 0 {
@@ -204,7 +231,7 @@ impl Unloaded {
             let deferrals = kernel.deferrals.iter();
             deferrals.filter(|deferral| deferral.by != Actor::Other && deferral.how != How::KfreeRcu)
         };
-        let open = u8::try_from(of_text().filter(|deferral| deferral.is_open()).count()).unwrap_or(u8::MAX);
+        let open = of_text().map(Deferral::open).sum();
         let word = if open > 0 {
             VerdictKind::Pending
         } else if of_text().all(|deferral| deferral.is_ordered(Actor::Exit)) {

@@ -45,13 +45,17 @@ impl Plan {
     pub(super) fn shows(self, what: &What) -> bool {
         let is_blind = |blind| self == Plan::Without(blind);
         match what {
-            What::Allocated { .. } | What::FreedAtOnce { .. } => matches!(self, Plan::Allocations | Plan::Inside),
+            What::Allocated { .. } | What::FreedAtOnce { .. } => {
+                matches!(self, Plan::Allocations | Plan::Inside)
+            }
             What::Freed { .. } => !is_blind(Blind::Frees),
             What::CallbackRuns { .. } | What::BatchFreed { path: FreePath::Callback } => {
                 !is_blind(Blind::CallbackRuns)
             }
             What::BatchFreed { .. } => !is_blind(Blind::Frees),
-            What::CallbackQueued { domain, .. } if domain.flavour == Flavour::Rcu => !is_blind(Blind::Callbacks),
+            What::CallbackQueued { domain, .. } if domain.flavour == Flavour::Rcu => {
+                !is_blind(Blind::Callbacks)
+            }
             What::CallbackQueued { .. } | What::WorkRan { .. } => !is_blind(Blind::Flavours),
             What::BarrierBegin { barrier, .. } | What::BarrierEnd { barrier, .. } => match barrier {
                 BarrierKind::Rcu => !is_blind(Blind::RcuBarrier),

@@ -18,9 +18,7 @@ impl Kernel {
                 let looks = self.looks[actor as usize];
                 let op = self.doing(actor).map(|place| setup.ops[usize::from(place)].1);
                 let what = match (op, looks) {
-                    (Some(Op::Destroy), Some(look)) if look.counted.is_some() => {
-                        "the look is over, and the destroy returns".to_owned()
-                    }
+                    (Some(Op::Destroy), Some(look)) if look.has_begun => "the look is over".to_owned(),
                     (Some(Op::Destroy), _) => "the destroy begins to look at the slabs".to_owned(),
                     (Some(Op::Return), _) => "the module's text is freed".to_owned(),
                     (Some(Op::Barrier(wait, _)), _) => format!("{} returns", wait.words()),
@@ -28,13 +26,17 @@ impl Kernel {
                 };
                 format!("{}: {what}", actor.words())
             }
-            Move::Counts(actor, 0) => format!("{}: the kernel counts what is left", actor.words()),
+            Move::Decides(actor) => format!("{}: the kernel looks for what is left", actor.words()),
+            Move::Counts(actor, 0) => format!("{}: what is left is counted", actor.words()),
             Move::Counts(actor, more) => {
-                format!("{}: the kernel counts what is left, and {more} that is free", actor.words())
+                format!("{}: what is left is counted, and {more} that is free", actor.words())
             }
             Move::GraceBegins => "a grace period begins".to_owned(),
             Move::GraceEnds => "the grace period ends".to_owned(),
             Move::Frees(place) => self.words_of_free(place),
+            Move::FreesLate(place) => {
+                format!("the timer frees o{}", self.deferrals[usize::from(place)].object + 1)
+            }
         }
     }
 
@@ -51,11 +53,16 @@ impl Kernel {
         match (deferral.stage, deferral.then) {
             (Stage::Queued, _) => format!("the callback of o{object} begins to run"),
             (Stage::Begun, Then::Frees) => format!("the callback frees o{object}"),
-            (Stage::Begun, Then::QueuesWork) => format!("the callback queues a work that will free o{object}"),
+            (Stage::Begun, Then::QueuesWork) => {
+                format!("the callback queues a work that will free o{object}")
+            }
+            (Stage::Begun, Then::QueuesOtherWork) => {
+                format!("the callback queues a work, and hands o{object} on to a timer")
+            }
             (Stage::Begun, Then::HandsOn) => format!("the callback hands o{object} on to a timer"),
             (Stage::Done, _) => format!("the callback of o{object} returns"),
-            (Stage::Returned, Then::HandsOn) => format!("the timer frees o{object}"),
-            (Stage::Returned, _) => format!("the work frees o{object}"),
+            (Stage::Returned, Then::QueuesWork) => format!("the work frees o{object}"),
+            (Stage::Returned, _) => "the work does what it does".to_owned(),
             _ => format!("the work of o{object} returns"),
         }
     }
@@ -70,6 +77,7 @@ impl Wait {
             Wait::Srcu => "srcu_barrier()",
             Wait::Kvfree => "kvfree_rcu_barrier()",
             Wait::Flush => "flush_workqueue()",
+            Wait::Chance => "an rcu_barrier() that flush_rcu_work() calls",
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Worlds: what fooled a judge, or may fool one.
 
-use krcu_model::state::Blind;
+use krcu_model::event::Blind;
 
 use super::{
     setup::{
@@ -9,14 +9,28 @@ use super::{
         Inner,
         Op::{Barrier, Defer, Destroy, Free, Join, Return, Share},
         PLAIN, Setup,
-        Then::{Frees, HandsOn, QueuesWork},
-        Wait::{Flush, Kvfree, Rcu, Srcu},
+        Then::{Frees, HandsOn, QueuesOtherWork, QueuesWork},
+        Wait::{Chance, Flush, Kvfree, Rcu, Srcu},
     },
-    watch::Plan,
+    watch::{Loss, Plan},
 };
+
+/// One event lost, or one run of a probe skipped.
+const LOSSES: &[(Plan, Loss)] = &[(Plan::Full, Loss::Event), (Plan::Full, Loss::Run)];
+const TOLD: &[(Plan, Loss)] = &[(Plan::Allocations, Loss::Nothing)];
+/// Plans with one thing blind.
+const BLIND: &[(Plan, Loss)] = &[
+    (Plan::Without(Blind::Frees), Loss::Nothing),
+    (Plan::Without(Blind::Callbacks), Loss::Nothing),
+    (Plan::Without(Blind::Flavours), Loss::Nothing),
+    (Plan::Without(Blind::RcuBarrier), Loss::Nothing),
+    (Plan::Without(Blind::KvfreeBarrier), Loss::Nothing),
+    (Plan::Without(Blind::CallbackRuns), Loss::Nothing),
+];
 
 const BARRIER: &[(Actor, super::setup::Op)] = &[
     (Exit, Defer(CallRcu, Frees, 0)),
+    (Exit, Barrier(Chance, true)),
     (Exit, Barrier(Rcu, true)),
     (Exit, Destroy),
     (Exit, Return),
@@ -32,30 +46,24 @@ const KFREE: &[(Actor, super::setup::Op)] = &[
 const BOTH: &[(Actor, super::setup::Op)] = &[
     (Exit, Defer(KfreeRcu, Frees, 0)),
     (Exit, Defer(CallRcu, Frees, 1)),
+    (Exit, Defer(CallRcu, HandsOn, 1)),
+    (Exit, Free(0)),
     (Exit, Barrier(Rcu, true)),
     (Exit, Destroy),
 ];
 
-/// The plans that a judge listens to a world with.
+/// With which plans and losses a judge listens to a world.
 #[must_use]
-pub fn plans() -> Vec<Plan> {
-    let blind = [
-        Blind::Frees,
-        Blind::Callbacks,
-        Blind::Flavours,
-        Blind::RcuBarrier,
-        Blind::KvfreeBarrier,
-        Blind::CallbackRuns,
-    ];
-    [Plan::Full, Plan::Allocations].into_iter().chain(blind.map(Plan::Without)).collect()
+pub fn watches(setup: &Setup) -> Vec<(Plan, Loss)> {
+    [(Plan::Full, Loss::Nothing)].into_iter().chain(setup.watches.iter().copied()).collect()
 }
 
 /// All worlds.
 #[must_use]
 pub fn all() -> Vec<Setup> {
     let mut worlds = vec![
-        Setup { name: "a bystander's rcu_barrier()", ops: BARRIER, ..PLAIN },
-        Setup { name: "a bystander's kvfree_rcu_barrier()", ops: KFREE, ..PLAIN },
+        Setup { name: "a bystander's rcu_barrier()", ops: BARRIER, watches: BLIND, ..PLAIN },
+        Setup { name: "a bystander's kvfree_rcu_barrier()", ops: KFREE, watches: LOSSES, ..PLAIN },
     ];
     for (name, inner) in [
         ("a destroy that does not wait", Inner::Nothing),
@@ -63,7 +71,7 @@ pub fn all() -> Vec<Setup> {
         ("a destroy with the barrier inlined", Inner::Inlined),
         ("a destroy that waits for callbacks too", Inner::AndCallbacks),
     ] {
-        worlds.push(Setup { name, inner, objects: &[true, true], ops: BOTH, ..PLAIN });
+        worlds.push(Setup { name, inner, objects: &[true, true], ops: BOTH, watches: BLIND, ..PLAIN });
     }
     worlds.extend(counts());
     worlds.extend(flavours());
@@ -86,6 +94,7 @@ fn counts() -> Vec<Setup> {
             objects: &[true, true],
             ops: &[
                 (Exit, Defer(CallRcu, Frees, 0)),
+                (Exit, Defer(CallRcu, HandsOn, 0)),
                 (Exit, Free(1)),
                 (Exit, Barrier(Rcu, true)),
                 (Exit, Destroy),
@@ -101,17 +110,6 @@ fn counts() -> Vec<Setup> {
             miscounts: true,
             ..PLAIN
         },
-        Setup {
-            name: "a callback that hands its object on",
-            objects: &[true, true],
-            ops: &[
-                (Exit, Defer(CallRcu, HandsOn, 0)),
-                (Exit, Free(1)),
-                (Exit, Barrier(Rcu, true)),
-                (Exit, Destroy),
-            ],
-            ..PLAIN
-        },
     ]
 }
 
@@ -120,6 +118,7 @@ fn flavours() -> Vec<Setup> {
     vec![
         Setup {
             name: "callbacks of call_srcu()",
+            watches: BLIND,
             ops: &[
                 (Exit, Defer(CallSrcu, Frees, 0)),
                 (Exit, Barrier(Rcu, true)),
@@ -132,23 +131,28 @@ fn flavours() -> Vec<Setup> {
         },
         Setup {
             name: "a callback that queues a work",
+            watches: TOLD,
             ops: &[
                 (Exit, Defer(CallRcu, QueuesWork, 0)),
+                (Exit, Defer(CallRcu, QueuesOtherWork, 0)),
                 (Exit, Barrier(Flush, true)),
                 (Exit, Barrier(Rcu, true)),
                 (Exit, Barrier(Flush, true)),
                 (Exit, Destroy),
                 (Exit, Return),
-                (Other, Barrier(Flush, true)),
             ],
             ..PLAIN
         },
         Setup {
             name: "heads that lie elsewhere",
-            objects: &[true, false],
+            watches: TOLD,
+            objects: &[true, false, false],
+            most: 2,
             ops: &[
                 (Exit, Defer(Elsewhere, Frees, 0)),
                 (Exit, Defer(Elsewhere, Frees, 1)),
+                (Exit, Defer(Elsewhere, Frees, 2)),
+                (Exit, Defer(Elsewhere, Frees, 0)),
                 (Exit, Free(0)),
                 (Exit, Barrier(Rcu, true)),
                 (Exit, Destroy),
@@ -175,6 +179,7 @@ fn others() -> Vec<Setup> {
                 (Exit, Defer(CallRcu, Frees, 0)),
                 (Exit, Join),
                 (Exit, Destroy),
+                (Exit, Join),
                 (Exit, Return),
                 (Helper, Barrier(Rcu, true)),
             ],
@@ -186,20 +191,44 @@ fn others() -> Vec<Setup> {
                 (Exit, Defer(CallRcu, Frees, 0)),
                 (Exit, Join),
                 (Exit, Destroy),
+                (Exit, Join),
                 (Exit, Return),
                 (Helper, Barrier(Rcu, false)),
             ],
             ..PLAIN
         },
+        Setup {
+            name: "one loss",
+            objects: &[true, true],
+            ops: &[
+                (Exit, Defer(CallRcu, Frees, 0)),
+                (Exit, Defer(CallRcu, HandsOn, 0)),
+                (Exit, Free(1)),
+                (Exit, Defer(KfreeRcu, Frees, 1)),
+                (Exit, Barrier(Rcu, true)),
+                (Exit, Destroy),
+            ],
+            watches: LOSSES,
+            ..PLAIN
+        },
         Setup { name: "a cache that is shared after the attach", ops: shared, ..PLAIN },
         Setup { name: "a cache that was shared before", users: 2, ops: shared, ..PLAIN },
-        Setup { name: "an attach in the middle, call_rcu()", attaches: true, ops: BARRIER, ..PLAIN },
-        Setup { name: "an attach in the middle, kfree_rcu()", attaches: true, ops: KFREE, ..PLAIN },
         Setup {
-            name: "an attach in the middle, and a leak",
+            name: "an attach in the middle",
             attaches: true,
-            objects: &[true, true],
-            ops: &[(Exit, Defer(KfreeRcu, Frees, 0)), (Exit, Free(1)), (Exit, Destroy)],
+            objects: &[true, false],
+            ops: &[
+                (Exit, Defer(CallRcu, Frees, 0)),
+                (Exit, Defer(CallRcu, HandsOn, 0)),
+                (Exit, Defer(KfreeRcu, Frees, 0)),
+                (Exit, Defer(CallSrcu, Frees, 0)),
+                (Exit, Defer(CallRcu, Frees, 1)),
+                (Exit, Defer(KfreeRcu, Frees, 1)),
+                (Exit, Free(0)),
+                (Exit, Barrier(Rcu, true)),
+                (Exit, Barrier(Kvfree, true)),
+                (Exit, Destroy),
+            ],
             ..PLAIN
         },
         Setup {
@@ -208,6 +237,8 @@ fn others() -> Vec<Setup> {
             objects: &[true, true],
             ops: &[
                 (Exit, Defer(CallRcu, Frees, 0)),
+                (Exit, Defer(CallRcu, HandsOn, 0)),
+                (Exit, Free(1)),
                 (Exit, Barrier(Rcu, true)),
                 (Exit, Destroy),
                 (Other, Defer(KfreeRcu, Frees, 1)),

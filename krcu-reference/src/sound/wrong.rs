@@ -4,6 +4,7 @@ use krcu_common::{BarrierKind, Flavour};
 use krcu_model::{
     Event, State, Verdict, VerdictKind,
     event::{Task, What},
+    rules::Rule,
 };
 
 use super::{promise::Sound, setup::Actor};
@@ -13,6 +14,8 @@ use super::{promise::Sound, setup::Actor};
 pub enum Wrong {
     /// Nothing.
     Nothing,
+    /// It has not this rule.
+    Without(Rule),
     /// It takes everybody's barrier for one of the destroying task.
     AnybodysBarrierCounts,
     /// It takes a cache that is shared for a new one.
@@ -61,6 +64,7 @@ impl Wrong {
     pub fn words(self) -> &'static str {
         match self {
             Wrong::Nothing => "as it is",
+            Wrong::Without(rule) => rule.words(),
             Wrong::AnybodysBarrierCounts => "takes everybody's barrier for one of the destroying task",
             Wrong::SharedIsNew => "takes a cache that is shared for a new one",
             Wrong::NothingIsElsewhere => "does not follow callbacks whose heads lie elsewhere",
@@ -76,7 +80,11 @@ impl Wrong {
         }
     }
 
-    pub(super) fn begins(self, _state: &mut State) {}
+    pub(super) fn begins(self, state: &mut State) {
+        if let Wrong::Without(rule) = self {
+            state.lose_rule(rule);
+        }
+    }
 
     /// What such a judge takes an event for.
     pub(super) fn hears(self, mut event: Event) -> Option<Event> {
@@ -100,9 +108,10 @@ impl Wrong {
             {
                 domain.flavour = Flavour::Rcu;
             }
-            (Wrong::EveryKindIsRcu, What::BarrierBegin { barrier, .. } | What::BarrierEnd { barrier, .. })
-                if *barrier == BarrierKind::Srcu =>
-            {
+            (
+                Wrong::EveryKindIsRcu,
+                What::BarrierBegin { barrier, .. } | What::BarrierEnd { barrier, .. },
+            ) if *barrier == BarrierKind::Srcu => {
                 *barrier = BarrierKind::Rcu;
             }
             (Wrong::GapsAreMissed, What::Gap(_)) | (Wrong::GracesNeverEnd, What::GraceEnd { .. }) => {
