@@ -5,8 +5,8 @@ use core::arch::asm;
 
 use krcu_common::config::{PLAIN_BYTES_MARK, PLAIN_MARK};
 
-/// A number of [`CONFIG`](crate::kernel::CONFIG), by one instruction: the agent puts the number in the place of `mark`. The verifier
-/// removes code that the number makes unreachable.
+/// A number of [`CONFIG`](crate::kernel::CONFIG), by one instruction: the agent puts the number in the place of `mark`. The
+/// verifier removes code that the number makes unreachable.
 #[inline(always)]
 pub fn patched<const MARK: u32>() -> u64 {
     let number;
