@@ -94,7 +94,7 @@ fn stand_and_open(kinds_of_loss: &[Kind]) -> (u64, u64) {
     let (mut stand, mut open) = (0, 0);
     for seed in 0..crate::workloads() {
         let run = machines::run(seed);
-        let watch = Watch { attached: Time(0), blind: vec![Blind::Inside], ..run.watch.clone() };
+        let watch = Watch { attached: Time(0), blind: vec![Blind::Inside], ..run.watch };
         let whole = as_probes_see(&run.events);
         // No kernel has a destroy that lingers, so these are left out.
         if whole.iter().any(|event| matches!(event.what, What::Lingers { .. })) {
