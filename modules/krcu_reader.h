@@ -11,6 +11,8 @@
 #ifndef KRCU_READER_H
 #define KRCU_READER_H
 
+#include <linux/sched.h>
+
 #ifdef KRCU_DESTROY_WAITS
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -19,7 +21,6 @@
 #include <linux/kthread.h>
 #include <linux/moduleparam.h>
 #include <linux/rcupdate.h>
-#include <linux/sched.h>
 #include <linux/sched/task.h>
 
 /* Well below the time after which the kernel calls it a stall. */

@@ -30,9 +30,9 @@ pub const READ_ONLY_CAST: &str = "bpf_rdonly_cast";
 pub const WORDS_TYPE_MARK: u32 = READ_ONLY_CAST_MARK + 1;
 /// The same for [`Config::short_way`].
 pub const SHORT_WAY_MARK: u32 = READ_ONLY_CAST_MARK + 2;
-/// The same for the two numbers of [`Config::plain_functions`]: a program adds the first one and compares the sum with the second.
+/// The same for the first number of [`Config::plain_functions`], which a program adds.
 pub const PLAIN_MARK: u32 = READ_ONLY_CAST_MARK + 3;
-/// See [`PLAIN_MARK`].
+/// The same for the second, with which it compares the sum.
 pub const PLAIN_BYTES_MARK: u32 = READ_ONLY_CAST_MARK + 4;
 
 /// The running kernel, as far as the probes need it.
@@ -152,9 +152,9 @@ pub struct Config {
 }
 
 impl Config {
-    /// The functions of the kernel's own that follow `rcu_work_rcufn()`, or all of them if there is none: the negative of the first
-    /// address, and how many bytes there are. Both are numbers that an instruction extends by their sign. (0, 0), of which no
-    /// function is one, where the addresses are not known or not of the upper 2 GiB.
+    /// The functions of the kernel's own that follow `rcu_work_rcufn()`, or all of them if there is none: the negative of the
+    /// first address, and how many bytes there are. Both are numbers that an instruction extends by their sign. (0, 0), of
+    /// which no function is one, where the addresses are not known or not of the upper 2 GiB.
     #[must_use]
     pub fn plain_functions(&self) -> (i32, i32) {
         let first = if self.rcu_work_function == 0 { 0 } else { self.rcu_work_function.wrapping_add(1) };

@@ -7,16 +7,14 @@ use core::{arch::asm, cell::UnsafeCell, ffi::c_void};
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop};
 use krcu_common::{
-    config::{
-        Config, PLAIN_BYTES_MARK, PLAIN_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, SLAB_BY_TYPE,
-        WORDS_TYPE_MARK,
-    },
+    config::{Config, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK},
     wire::NAME_BYTES,
 };
 
 use crate::{
     followed::{is_counted, is_module_text},
     maps::{PARTIAL_WALK, PartialWalk},
+    patched::patched,
 };
 
 /// The running kernel's configuration. The agent fills it in before the programs are loaded; it is read-only
@@ -84,36 +82,6 @@ impl<T> Cell<T> {
 pub fn read<T>(address: u64) -> Option<T> {
     // SAFETY: the helper checks the address and fails on a fault.
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
-}
-
-/// A number of [`CONFIG`], by one instruction: the agent puts the number in the place of `mark`. The verifier
-/// removes code that the number makes unreachable.
-#[inline(always)]
-fn patched<const MARK: u32>() -> u64 {
-    let number;
-    // This is not "pure": loading the number again is as short as keeping it, and saves no register.
-    // SAFETY: sets a register.
-    unsafe {
-        asm!("{number} = {mark}", number = out(reg) number, mark = const MARK, options(nomem, nostack))
-    };
-    number
-}
-
-/// Adds a number of [`CONFIG`], by one instruction.
-#[inline(always)]
-fn plus_patched<const MARK: u32>(mut number: u64) -> u64 {
-    // SAFETY: arithmetic.
-    unsafe {
-        asm!("{number} += {mark}", number = inout(reg) number, mark = const MARK, options(pure, nomem, nostack))
-    };
-    number
-}
-
-/// Whether a callback is surely a function of the kernel's own and no callback of `queue_rcu_work()`. Most are, and
-/// this is the shortest question that tells.
-#[inline(always)]
-pub fn is_plain(function: u64) -> bool {
-    plus_patched::<PLAIN_MARK>(function) < patched::<PLAIN_BYTES_MARK>()
 }
 
 /// Reads the word at a kernel address that is a multiple of 8. If the kernel lets a program treat an address

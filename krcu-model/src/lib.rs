@@ -29,6 +29,7 @@
 
 pub mod event;
 pub mod promise;
+pub mod rules;
 pub mod state;
 pub mod step;
 pub mod verdict;

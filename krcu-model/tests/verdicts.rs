@@ -553,13 +553,13 @@ fn what_somebody_else_waits_for_meanwhile_is_not_waited_for_by_the_destroy() {
     let verdict = frees.look(0).emptied().verdict();
     assert_eq!(
         (verdict.decision.kind, verdict.evidence.destroyed.barrier_inside),
-        (VerdictKind::Inconclusive, false)
+        (VerdictKind::Unordered, false)
     );
     let callbacks = Run::new().created(CACHE).then(EXIT, callback(99)).destroy_begin();
     let verdict = callbacks.barrier(30, BarrierKind::Rcu).look(0).emptied().verdict();
     assert_eq!(
         (verdict.decision.kind, verdict.decision.waited.for_callbacks),
-        (VerdictKind::Inconclusive, false)
+        (VerdictKind::Unordered, false)
     );
     // A barrier that returned inside another reaches further than the other.
     let nested = Run::new().created(CACHE).destroy_begin();

@@ -13,9 +13,12 @@ use std::{
     time::Instant,
 };
 
-use krcu_reference::check::{
-    table::{self, Extent, Table},
-    workload::Depth,
+use krcu_reference::{
+    check::{
+        table::{self, Extent, Table},
+        workload::Depth,
+    },
+    sound::report,
 };
 
 // Most of the time of an exploration is spent on copies of small states.
@@ -65,18 +68,32 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     }
     println!("{}; {:.0} s on {threads} threads", table.totals(), begin.elapsed().as_secs_f64());
     let mut complaints = table.complaints();
+    // The judge's worlds are no rows: they are left out where only some rows are asked for, and where those are larger.
+    let of_rows = !arguments.only.is_empty() || arguments.deep;
+    let judge = (!of_rows).then(|| {
+        report::run(threads, |line| {
+            if !arguments.brief {
+                eprintln!("{line}");
+            }
+        })
+    });
+    if let Some(judge) = &judge {
+        println!("{}", judge.totals());
+        complaints.extend(judge.complaints());
+    }
+    let markdown = format!("{}{}", table.markdown(), judge.map(|judge| judge.markdown()).unwrap_or_default());
     if let (Some(docs), Some(scripts)) = (&arguments.docs, &arguments.scripts) {
         if arguments.write {
-            write(&table, docs, scripts)?;
+            write(&table, &markdown, docs, scripts)?;
         } else {
-            complaints.extend(differences(&table, docs, scripts)?);
+            complaints.extend(differences(&table, &markdown, docs, scripts)?);
         }
     }
     complaints.iter().for_each(|complaint| println!("NOT AS IT SHOULD BE: {complaint}"));
     Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn write(table: &Table, docs: &Path, scripts: &Path) -> Result<(), Box<dyn Error>> {
+fn write(table: &Table, markdown: &str, docs: &Path, scripts: &Path) -> Result<(), Box<dyn Error>> {
     if scripts.exists() {
         fs::remove_dir_all(scripts)?;
     }
@@ -84,14 +101,19 @@ fn write(table: &Table, docs: &Path, scripts: &Path) -> Result<(), Box<dyn Error
     for example in table.counterexamples() {
         fs::write(scripts.join(example.file), example.script)?;
     }
-    Ok(fs::write(docs, table.markdown())?)
+    Ok(fs::write(docs, markdown)?)
 }
 
 /// The files that differ from the results, or that are missing.
-fn differences(table: &Table, docs: &Path, scripts: &Path) -> Result<Vec<String>, Box<dyn Error>> {
+fn differences(
+    table: &Table,
+    markdown: &str,
+    docs: &Path,
+    scripts: &Path,
+) -> Result<Vec<String>, Box<dyn Error>> {
     let hint = "if the change is meant, `cargo xtask model --write` writes it again";
     let mut found = Vec::new();
-    if fs::read_to_string(docs).ok().as_deref() != Some(table.markdown().as_str()) {
+    if fs::read_to_string(docs).ok().as_deref() != Some(markdown) {
         found.push(format!("{} differs from what the check finds: {hint}", docs.display()));
     }
     let mut expected: BTreeMap<String, String> =

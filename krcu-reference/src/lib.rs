@@ -51,4 +51,6 @@ pub mod check;
 pub mod machine;
 pub mod simulate;
 #[cfg(feature = "check")]
+pub mod sound;
+#[cfg(feature = "check")]
 pub mod walk;

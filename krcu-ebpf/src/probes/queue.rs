@@ -19,6 +19,7 @@ use crate::{
     config, followed,
     kernel::{self, Owner, read},
     maps::{BATCHES, CALLBACKS_RUNNING, WORKS},
+    patched::is_plain,
     ring::{Wake, count_filtered, emit, emit_of, lose},
     site::{name, site},
 };
@@ -200,7 +201,7 @@ fn queue_callback(context: *mut c_void) -> i32 {
 #[inline(always)]
 fn queue_elsewhere(context: &FEntryContext, owner: &Owner) -> i32 {
     // The second time it is read is rare, and to keep it from the first would be one more instruction each time.
-    if !kernel::is_plain(short_argument(context, 1))
+    if !is_plain(short_argument(context, 1))
         && ends_in_module_text(argument(context, 1), || address_argument(context, 0))
     {
         return stream_callback(context.as_ptr(), ELSEWHERE);

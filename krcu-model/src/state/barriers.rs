@@ -73,6 +73,18 @@ pub enum Cover<'a> {
     Unknown(&'a Returned),
 }
 
+impl<'a> Cover<'a> {
+    /// Of a destroy: by whom it is covered, if this is who covers it at the entry, and that is who does at the look. A task
+    /// that is inside of a destroy waits for nobody's helper: whose barrier returns meanwhile is luck.
+    pub(crate) fn or_at_the_look(self, look: Cover<'a>) -> Cover<'a> {
+        match (self, look) {
+            (Cover::Nobody, Cover::Helper(barrier) | Cover::Unknown(barrier)) => Cover::Luck(barrier),
+            (Cover::Nobody, look) => look,
+            (before, _) => before,
+        }
+    }
+}
+
 /// How far the barriers of one kind reach that have returned, the furthest of each caller.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Callers {

@@ -45,10 +45,19 @@ pub struct Caller {
 pub struct Coverage {
     /// Those for `kfree_rcu()` that the same task had called before the entry, or inside.
     pub frees: u64,
+    /// Those for `kfree_rcu()` that the same task had called before the entry.
+    pub frees_before: u64,
+    /// Whether what others had waited for at the entry is told apart from that at the look.
+    pub(crate) knows_entry: bool,
+    /// Those of others that had returned at the entry.
+    pub frees_before_by_others: Others,
     /// Those of others, at the look.
     pub frees_by_others: Others,
     /// What may have ordered `kfree_rcu()` unseen.
     pub doubt: Doubt,
+    /// Whether a callback that is older than the probes ran after every barrier for callbacks had returned, of any kind of
+    /// RCU: none of them covers it.
+    pub has_unordered_past: bool,
     /// Whether one for `kfree_rcu()` ran inside, in the same task, before the look.
     pub inside: bool,
     /// The `rcu_barrier()` that ran during the look. It waits for the sheaves that the look flushes.
@@ -61,7 +70,9 @@ pub struct Coverage {
     pub callbacks: u64,
     /// Those of others, at the look.
     pub callbacks_by_others: Others,
-    /// For other kinds of deferral, how far the barriers of the same task and of others reach at the look.
+    /// For other kinds of deferral, how far the barriers of the same task and of others reached at the entry.
+    pub domains_before: Vec<Reach>,
+    /// The same at the look.
     pub domains: Vec<Reach>,
 }
 
@@ -259,7 +270,21 @@ impl Destroy {
     /// By whom `kfree_rcu()` of this cache is covered where the destroying task's own barriers do not cover it.
     pub(crate) fn frees_cover(&self, module: Option<&str>) -> Cover<'_> {
         let last = self.past().frees.last.map_or(0, |last| last.position);
-        self.coverage.frees_by_others.cover(last, module)
+        let before = self.coverage.frees_before_by_others.cover(last, module);
+        self.at_the_look(before, self.coverage.frees_by_others.cover(last, module))
+    }
+
+    /// By whom such a deferral is covered where the destroying task's own barriers do not cover it.
+    pub(crate) fn domain_cover<'a>(&'a self, reach: &'a Reach, module: Option<&str>) -> Cover<'a> {
+        let mut before = self.coverage.domains_before.iter();
+        let before = before.find(|before| before.deferral == reach.deferral);
+        let before = before.map_or(Cover::Nobody, |before| before.cover_of(reach, module));
+        self.at_the_look(before, reach.cover(module))
+    }
+
+    /// By whom what was covered like this at the entry is covered at the look.
+    pub(crate) fn at_the_look<'a>(&self, before: Cover<'a>, look: Cover<'a>) -> Cover<'a> {
+        if self.coverage.knows_entry { before.or_at_the_look(look) } else { look }
     }
 
     /// By whom callbacks were covered at the entry, where the destroying task's own barriers did not cover them.
@@ -271,7 +296,8 @@ impl Destroy {
     /// By whom callbacks were covered at the look.
     pub(crate) fn callbacks_cover(&self, module: Option<&str>) -> Cover<'_> {
         let last = self.past().callbacks.last.map_or(0, |last| last.position);
-        self.coverage.callbacks_by_others.cover(last, module)
+        let look = self.coverage.callbacks_by_others.cover(last, module);
+        self.at_the_look(self.callbacks_cover_before(module), look)
     }
 
     /// Whether a barrier inside a destroy may order the frees that no other known barrier orders.

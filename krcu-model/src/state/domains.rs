@@ -39,7 +39,19 @@ impl Reach {
 
     /// By whom it is covered then.
     pub(crate) fn cover(&self, module: Option<&str>) -> Cover<'_> {
-        self.others.cover(self.last, module)
+        self.cover_of(self, module)
+    }
+
+    /// By whom the last one that was queued at another moment was covered at this one.
+    pub(crate) fn cover_of(&self, of: &Reach, module: Option<&str>) -> Cover<'_> {
+        self.others.cover(of.last, module)
+    }
+
+    /// Another user of the cache has waited this far, and has let go of it since.
+    pub(crate) fn joins(&mut self, other: &Reach) {
+        if self.deferral == other.deferral {
+            self.own = self.own.max(other.own);
+        }
     }
 }
 

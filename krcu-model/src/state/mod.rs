@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     event::{CacheAddress, Gap, ObjectAddress, Site, Task, Time},
     promise::{Violation, doubles::AllDoubles, ledger::Ledger},
+    rules::Rules,
     state::{
         barriers::Callers,
         domains::Domains,
@@ -54,6 +55,7 @@ pub mod view;
 /// What the model believes.
 #[derive(Clone, Debug, Default)]
 pub struct State {
+    pub(crate) rules: Rules,
     pub(crate) watch: Watch,
     pub(crate) position: u64,
     pub(crate) now: Time,
@@ -77,6 +79,8 @@ pub struct State {
     pub(crate) rcu_barriers: Callers,
     /// How far the barriers of other kinds of RCU reach.
     pub(crate) domains: Domains,
+    /// Where the last barrier for callbacks, of any kind of RCU, or of works, returned.
+    pub(crate) last_barrier_for_callbacks: u64,
     pub(crate) freeing: Freeing,
     pub(crate) outstanding: u64,
     pub(crate) stacks: Vec<Stack>,

@@ -69,6 +69,8 @@ pub struct Unknown {
     pub frees: u64,
     /// The same for callbacks.
     pub callbacks: u64,
+    /// Where the last of these began to run.
+    pub last_callback: u64,
     /// Frees that the module may have made by itself.
     pub unexplained: u64,
 }

@@ -5,6 +5,7 @@ use krcu_common::{BarrierKind, FreePath};
 use crate::{
     event::{Blind, CacheAddress, ObjectAddress, Task},
     promise::{self, Promise, Violation},
+    rules::Rule,
     state::{
         State,
         barriers::{OpenBarrier, Returned},
@@ -31,11 +32,11 @@ impl State {
         } else {
             self.stack(stack).is_within("flush_rcu_work")
         };
-        let by_chance = barrier == BarrierKind::Rcu && is_flush;
+        let by_chance = barrier == BarrierKind::Rcu && is_flush && self.rules.has(Rule::FlushIsChance);
         // A flush knows the works that are queued. Those of callbacks surely are, if an rcu_barrier() of the same task has
         // returned before.
         let reach = match barrier {
-            BarrierKind::Work | BarrierKind::Workqueue => {
+            BarrierKind::Work | BarrierKind::Workqueue if self.rules.has(Rule::FlushNeedsBarrier) => {
                 self.rcu_barriers.of(task).map_or(0, |barrier| barrier.until)
             }
             _ => begin.position,
@@ -52,6 +53,9 @@ impl State {
         address: Option<CacheAddress>,
         of: u64,
     ) {
+        if !matches!(barrier, BarrierKind::Kvfree | BarrierKind::KvfreeOnCache) {
+            self.last_barrier_for_callbacks = end.position;
+        }
         let mut open = self.open_barriers.get_mut(&task);
         let place = open.as_ref().and_then(|open| open.iter().rposition(|entry| entry.barrier == barrier));
         let (Some(open), Some(place)) = (&mut open, place) else {
@@ -79,7 +83,9 @@ impl State {
         let stack = self.stacks.get(stack.0 as usize).unwrap_or(&NO_STACK);
         // The destroy that it is inside of. What somebody else calls meanwhile orders nothing before the look.
         let inside = self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id));
-        let inside = inside.filter(|destroy| destroy.look.is_none() && reach > destroy.begin.position);
+        let counts = self.rules.has(Rule::InnerBarrier);
+        let inside =
+            inside.filter(|destroy| counts && destroy.look.is_none() && reach > destroy.begin.position);
         match barrier {
             BarrierKind::Rcu => {
                 self.rcu_barriers.returned(returned, stack, by_chance);

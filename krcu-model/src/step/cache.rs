@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use krcu_common::{BarrierKind, wire::FLUSHES_UNKNOWN};
 
 use crate::{
-    event::{CacheAddress, CacheFacts, Site, Task, Time},
+    event::{Blind, CacheAddress, CacheFacts, Site, Task, Time},
     promise::{Promise, ledger::Ledger},
+    rules::Rule,
     state::{
         State,
         barriers::Returned,
@@ -33,7 +34,7 @@ impl State {
         site: Site,
     ) {
         let stack = self.stack_of(site);
-        if facts.refcount > 1 {
+        if facts.refcount > 1 && self.rules.has(Rule::SharedIsOne) {
             // Merged: the caller got a cache that exists already.
             let cache = self.cache(address);
             cache.life.facts = facts;
@@ -85,6 +86,10 @@ impl State {
         cache.life.facts = facts;
         let frees = cache.barriers.of(task).map_or(0, |barrier| barrier.until).max(covered);
         let life = cache.life.clone();
+        let mut frees_before_by_others = cache.barriers.others().clone();
+        let domains_before =
+            self.caches.get(&address).map(|cache| self.domains.reach(&cache.past.others, task));
+        frees_before_by_others.join(self.barriers.others());
         self.modules.is_destroyed(life.id);
         let at_begin = self.moment(address);
         let id = self.next_destroy;
@@ -108,6 +113,10 @@ impl State {
             after: Moment::default(),
             coverage: Coverage {
                 frees,
+                frees_before: frees,
+                knows_entry: self.rules.has(Rule::EntryNotLook),
+                frees_before_by_others,
+                domains_before: domains_before.unwrap_or_default(),
                 callbacks_before: callbacks_covered,
                 callbacks_before_by_others,
                 callbacks: callbacks_covered,
@@ -144,6 +153,7 @@ impl State {
         // Newer kernels inline the barrier into the destroy; the works that it flushes prove it.
         let is_known = rcu_works_flushed != FLUSHES_UNKNOWN;
         let flushed_every_cpu = is_known
+            && self.rules.has(Rule::InlinedBarrier)
             && self.watch.possible_cpus > 0
             && rcu_works_flushed >= FLUSHES_PER_CPU.saturating_mul(self.watch.possible_cpus);
         self.ledger.ends.entry(address).or_default().looked_by = Some(task);
@@ -151,9 +161,23 @@ impl State {
         let foreign = self.destroys.get(&id).map(|destroy| self.foreign_to(destroy)).unwrap_or_default();
         let after_older_barrier = self.after_older_barrier;
         let domains = self.caches.get(&address).map(|cache| self.domains.reach(&cache.past.others, task));
+        // The last user looks: the others have let go before, after they had waited for what they had deferred.
+        let users: Vec<Coverage> = self
+            .destroys()
+            .filter(|other| other.life.id == life && other.id < id && other.look.is_none())
+            .filter(|_| self.rules.has(Rule::UsersLetGo))
+            .map(|other| other.coverage.clone())
+            .collect();
+        let has_rule = self.rules.has(Rule::OlderCallback);
+        let sees_barriers =
+            has_rule && [Blind::RcuBarrier, Blind::Flavours].iter().all(|b| !self.watch.blind.contains(b));
+        let last_barrier = self.last_barrier_for_callbacks;
         let (Some(cache), Some(destroy)) = (self.caches.get_mut(&address), self.destroys.get_mut(&id)) else {
             return;
         };
+        let unknown = cache.past.unknown;
+        let has_unordered_past =
+            sees_barriers && unknown.callbacks > 0 && unknown.last_callback > last_barrier;
         cache.looking = Some(id);
         destroy.foreign = foreign;
         if flushed_every_cpu {
@@ -179,6 +203,8 @@ impl State {
         destroy.coverage.frees_by_others.join(cache.barriers.others());
         destroy.coverage.callbacks_by_others = self.rcu_barriers.others().clone();
         destroy.coverage.domains = domains.unwrap_or_default();
+        destroy.coverage.has_unordered_past = has_unordered_past;
+        users.iter().for_each(|user| destroy.coverage.joins(user));
         destroy.looks(look, cache, at_look);
         let stack = destroy.caller.stack;
         // Where the exit ended by a jump to the destroy, its module is known when it has returned.
@@ -202,8 +228,10 @@ impl State {
                 self.check_report(end, address);
             }
         }
-        let sees_runs = self.sees_callbacks_run();
+        let (sees_runs, rules) = (self.sees_callbacks_run(), self.rules);
+        let foreign = self.destroys.get(&id).map(|destroy| self.foreign_to(destroy)).unwrap_or_default();
         let Some(destroy) = self.destroys.get_mut(&id) else { return };
+        destroy.foreign = Foreign { waiting: foreign.waiting.max(destroy.foreign.waiting), ..foreign };
         destroy.end = Some(end);
         destroy.shutdown = shutdown;
         let Some(cache) = address.and_then(|address| self.caches.get_mut(&address)) else { return };
@@ -216,6 +244,7 @@ impl State {
         }
         cache.looked = Some(id);
         destroy.look_is_over(cache, &self.ledger, sees_runs);
+        destroy.meanwhile.queued_while_looking &= rules.has(Rule::QueuedWhileLooking);
     }
 
     pub(super) fn slabs_freed(&mut self, at: Mark, address: CacheAddress) {
@@ -302,6 +331,18 @@ impl Cache {
     fn is_asked_for_as(&mut self, name: String) {
         if !self.life.aliases.contains(&name) {
             self.life.aliases.push(name);
+        }
+    }
+}
+
+impl Coverage {
+    /// Takes over what another user of the cache had waited for when it let go.
+    fn joins(&mut self, user: &Coverage) {
+        self.frees = self.frees.max(user.frees_before);
+        self.callbacks_before = self.callbacks_before.max(user.callbacks_before);
+        self.callbacks = self.callbacks.max(self.callbacks_before);
+        for reach in &mut self.domains {
+            user.domains_before.iter().for_each(|other| reach.joins(other));
         }
     }
 }

@@ -5,6 +5,7 @@ use krcu_common::{Flavour, FreePath};
 use crate::{
     event::{Blind, CacheAddress, Cpu, Domain, FunctionAddress, ObjectAddress, Site, Task},
     promise::doubles::Double,
+    rules::Rule,
     state::{
         State,
         cache::{Born, Cache},
@@ -84,7 +85,11 @@ impl State {
     fn callback_queues_work(&mut self, freer: Freer, head: ObjectAddress, work: Waiting) {
         let Some(callback) = self.modules.running.get(&freer).copied() else { return };
         let module = |function| self.functions.get(function).module.as_ref();
-        if module(callback.function).is_none() || module(callback.function) != module(work.function) {
+        let is_followed = self.rules.has(Rule::WorksFollow);
+        if !is_followed
+            || module(callback.function).is_none()
+            || module(callback.function) != module(work.function)
+        {
             return;
         }
         // Whatever covers the work has to cover the callback first, so it counts from when that was queued.
@@ -130,7 +135,7 @@ impl State {
         }
         if let Some(cache) = self.caches.get_mut(&waiting.cache).filter(|cache| cache.life.id == waiting.life)
         {
-            *cache.running(waiting.deferral) += 1;
+            *cache.running(waiting.deferral) += u64::from(self.rules.has(Rule::CallbackReturns));
             self.freeing.begin((freer, FreePath::Callback), waiting.cache, None);
         }
     }
@@ -184,6 +189,7 @@ impl State {
             return;
         }
         cache.past.unknown.callbacks += 1;
+        cache.past.unknown.last_callback = at.position;
         cache.callbacks_running += 1;
         cache.past.freed_by.count(FreePath::Callback);
         cache.past.last_freed = Some(at.time);

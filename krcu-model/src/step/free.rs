@@ -5,6 +5,7 @@ use krcu_common::{FreePath, QueueForm};
 use crate::{
     event::{Blind, CacheAddress, ObjectAddress},
     promise::doubles::Double,
+    rules::Rule,
     state::{
         State,
         cache::Born,
@@ -60,6 +61,7 @@ impl State {
         if self.ledger.sees_allocations {
             self.ledger.is_no_longer_held(object);
         }
+        let is_counted = u64::from(self.rules.has(Rule::FreeReturns));
         let cache = self.cache(address);
         let queued = cache.outstanding.remove(object);
         let mut deferred = None;
@@ -95,7 +97,7 @@ impl State {
                 cache.past.last_freed = Some(mark.time);
             }
         }
-        cache.being_freed += 1;
+        cache.being_freed += is_counted;
         let (looked, id) = (cache.looked, cache.life.id);
         self.outstanding -= u64::from(queued.is_some());
         if let Some(queued) = deferred {

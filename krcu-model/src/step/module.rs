@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     event::{CacheAddress, ObjectAddress, Task, Time},
+    rules::Rule,
     state::{
         State,
         barriers::Returned,
@@ -46,7 +47,7 @@ impl State {
     /// Its exit function has returned. What is outstanding now the exit has not waited for, whatever the kernel waits for
     /// before it frees the text.
     pub(super) fn module_going(&mut self, at: Mark, task: Task, name: &str) {
-        if let Some(unload) = self.unload(at, task, name) {
+        if let Some(unload) = self.unload(at, task, name).filter(|_| self.rules.has(Rule::ExitIsJudged)) {
             self.modules.going.insert(name.to_owned(), unload);
         }
     }
@@ -145,6 +146,11 @@ impl State {
         let is_seen = self.ledger.sees_allocations;
         let seen = self.caches.get(&destroy.address).map(|cache| &cache.freed_by_foreign);
         let homes = if is_seen { seen } else { Some(&text.homes) };
+        let ever = text.homes.foreign_ever(destroy.life.id);
+        if !is_seen && self.sees_callbacks_run() && ever == waiting && self.rules.has(Rule::ForeignBegun) {
+            // None of them has begun, so none has freed anything.
+            return Foreign { waiting, ..Foreign::default() };
+        }
         let mut foreign = Foreign { waiting, is_seen, ..Foreign::default() };
         for home in homes.into_iter().flat_map(|homes| homes.foreign(destroy.life.id, since)) {
             foreign.any = true;

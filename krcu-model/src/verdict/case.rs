@@ -2,6 +2,7 @@
 
 use crate::{
     event::Blind,
+    rules::Rule,
     state::{State, destroy::Destroy},
     verdict::{
         decision::{Decision, Left},
@@ -19,6 +20,11 @@ pub(crate) struct Case<'a> {
 }
 
 impl Case<'_> {
+    /// Whether the judge has this rule.
+    pub(crate) fn has(&self, rule: Rule) -> bool {
+        self.state.rules.has(rule)
+    }
+
     /// Whether this cannot be seen during the watch.
     pub(crate) fn is_blind(&self, blind: Blind) -> bool {
         self.state.watch.blind.contains(&blind)
@@ -32,10 +38,13 @@ impl Case<'_> {
     /// Callbacks of this cache that have returned and may have handed their object on, to a work item or a timer. That one
     /// has freed it is seen only where allocations are followed; a machine tells of it.
     pub(crate) fn handed_on(&self) -> u64 {
-        if self.state.tells_all() {
+        if self.state.tells_all() || !self.has(Rule::HandedOn) {
             return 0;
         }
-        let returned = self.destroy.past().freed_by.callback;
+        let past = self.destroy.past();
+        let sees_runs = self.state.sees_callbacks_run();
+        // Where their runs are not seen, those that a barrier covers have returned.
+        let returned = if sees_runs { past.freed_by.callback } else { past.callbacks.ever };
         let waiting = self.destroy.after.counts.callbacks() + self.destroy.after.counts.others();
         self.destroy.handed_over.map_or(returned, |held| held.saturating_sub(waiting).min(returned))
     }

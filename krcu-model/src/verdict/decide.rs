@@ -6,6 +6,7 @@
 
 use crate::{
     event::{Blind, Gap},
+    rules::Rule,
     state::{
         State,
         destroy::{Destroy, Shutdown},
@@ -44,7 +45,7 @@ pub fn of_destroy(state: &State, destroy: &Destroy) -> Verdict {
     let case = Case { state, destroy, unseen_calls: losses.unseen_calls() };
     let mut decision = decide(&case, &losses.open);
     let behind = losses.behind(state, destroy, decision.kind);
-    if !behind.is_empty() {
+    if !behind.is_empty() && case.has(Rule::LossIsBehind) {
         decision = lost(&behind, case.undecided());
     }
     let is_open = decision.kind == VerdictKind::Clean && decision.ordering == Ordering::Unknown;
@@ -69,6 +70,7 @@ fn decide(case: &Case<'_>, losses: &[&Gap]) -> Decision {
         match destroy.life.facts.refcount {
             ..=0 => return case.undecided().is(VerdictKind::Repeated).note(Note::DestroyedBefore),
             1 => {}
+            _ if !case.has(Rule::DropIsAlias) => {}
             users => {
                 let others = u32::try_from(users - 1).unwrap_or(0);
                 return case.undecided().is(VerdictKind::Alias).note(Note::Merged(others));
@@ -79,14 +81,14 @@ fn decide(case: &Case<'_>, losses: &[&Gap]) -> Decision {
     let Some(shutdown) = destroy.shutdown else {
         return undecided.because(Reason::EndUnseen, Unseen::EndUnseen);
     };
-    if !losses.is_empty() {
+    if !losses.is_empty() && case.has(Rule::LossIsOpen) {
         return undecided;
     }
-    if case.is_blind(Blind::Frees) && destroy.latest().frees.ever > 0 {
+    if case.has(Rule::BlindToFrees) && case.is_blind(Blind::Frees) && destroy.latest().frees.ever > 0 {
         return undecided.because(Reason::BlindFrees, Unseen::BlindFrees);
     }
     match shutdown {
-        Shutdown::Empty if destroy.late.frees > 0 => {
+        Shutdown::Empty if destroy.late.frees > 0 && case.has(Rule::LateFree) => {
             // Only now: were a free unseen, that of another object at the same address would look like this.
             let note = Note::FreedAfterRelease(destroy.late.frees);
             undecided.is(VerdictKind::LateFree).note(note)

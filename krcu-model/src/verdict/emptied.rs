@@ -2,9 +2,11 @@
 
 use crate::{
     event::{Blind, Task, Time},
+    rules::Rule,
     state::{
         State,
         barriers::{Cover, Returned},
+        destroy::Coverage,
     },
     verdict::{
         case::Case,
@@ -38,31 +40,43 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     // Nothing was left, so everything that an unseen call queued has been freed. If the queueing of each
     // freed object was seen, there was no such call for this cache.
     let (objects, calls) = (destroy.past().unknown.total(), case.unseen_calls);
-    if calls > 0 && objects > 0 {
+    if calls > 0 && objects > 0 && case.has(Rule::UnseenCalls) {
         return decision.because(Reason::ProbeMissed, Unseen::FreedMaybeQueued { objects, calls });
     }
+    if destroy.coverage.has_unordered_past {
+        decision.ordering = Ordering::Unordered;
+        return decision.is(VerdictKind::Unordered);
+    }
     let unseen_queue_before = destroy.past().unknown.frees > 0 && destroy.coverage.frees == 0;
-    let unordered_frees = destroy.has_uncovered_frees() || unseen_queue_before;
-    let has_open_domains = destroy.open_domains().next().is_some();
-    if unordered_frees || destroy.has_open_callbacks() || has_open_domains {
+    let unordered_frees = destroy.has_uncovered_frees() && case.has(Rule::OpenFrees)
+        || unseen_queue_before && case.has(Rule::OlderFree);
+    let has_open_domains = case.has(Rule::OpenDomains) && destroy.open_domains().next().is_some();
+    let has_open_callbacks = case.has(Rule::OpenCallbacks) && destroy.has_open_callbacks();
+    if unordered_frees || has_open_callbacks || has_open_domains {
         return unordered(case, unordered_frees, decision);
     }
     if let Some(open) = destroy.foreign.open()
         && destroy.foreign.is_seen
+        && case.has(Rule::ForeignSeen)
     {
         let module = case.module();
-        let cover = destroy.coverage.callbacks_by_others.cover(open.last, module.as_deref());
+        let Coverage { callbacks_before_by_others, callbacks_by_others, .. } = &destroy.coverage;
+        let before = callbacks_before_by_others.cover(open.last, module.as_deref());
+        let cover = destroy.at_the_look(before, callbacks_by_others.cover(open.last, module.as_deref()));
         let cover = if open.deferral.is_none() { cover } else { Cover::Nobody };
         let look = destroy.look.unwrap_or(destroy.begin).time;
         let by = (look, destroy.caller.task);
         return by_others(case.state, &[cover], by, decision.note(Note::EmptiedByForeign));
     }
-    if case.is_blind(Blind::Flavours) && destroy.past().unknown.unexplained > 0 {
+    let is_unexplained = destroy.past().unknown.unexplained > 0;
+    if case.is_blind(Blind::Flavours) && is_unexplained && case.has(Rule::BlindToFlavours) {
         return decision.because(Reason::BlindFlavours, Unseen::BlindFlavours);
     }
     let is_deferred = destroy.past().is_deferred() || destroy.foreign.any;
     decision.ordering = if is_deferred { Ordering::Ordered } else { Ordering::NothingDeferred };
-    if let Some(waited) = waited(case) {
+    // Callbacks that nobody saw may be ordered by nothing.
+    let may_miss = case.is_blind(Blind::Callbacks) && case.has(Rule::WaitIsBlind);
+    if let Some(waited) = waited(case).filter(|_| !may_miss && case.has(Rule::DestroyWaits)) {
         decision.ordering = Ordering::Ordered;
         decision.waited = waited;
         if waited.in_sheaves > 0 {
@@ -70,7 +84,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
         }
         return decision.is(VerdictKind::Waited);
     }
-    if destroy.foreign.open().is_some() {
+    if destroy.foreign.open().is_some() && case.has(Rule::ForeignOpen) {
         decision.ordering = Ordering::Unknown;
         return decision.because(Reason::HeadsElsewhere, Unseen::FreedByForeign);
     }
@@ -89,7 +103,7 @@ fn unordered(case: &Case<'_>, unordered_frees: bool, mut decision: Decision) -> 
     let callbacks_prove = destroy.has_open_callbacks() && !case.is_blind(Blind::RcuBarrier);
     let callbacks = callbacks_prove.then(|| destroy.callbacks_cover(module.as_deref()));
     let domains = (!case.is_blind(Blind::Flavours)).then(|| destroy.open_domains());
-    let domains = domains.into_iter().flatten().map(|reach| reach.cover(module.as_deref()));
+    let domains = domains.into_iter().flatten().map(|reach| destroy.domain_cover(reach, module.as_deref()));
     let covers: Vec<Cover<'_>> = frees.into_iter().chain(callbacks).chain(domains).collect();
     if !covers.is_empty() {
         let look = destroy.look.unwrap_or(destroy.begin).time;
@@ -114,6 +128,8 @@ pub(crate) fn by_others(
 ) -> Decision {
     let lucky = covers.iter().find_map(|cover| match cover {
         Cover::Luck(barrier) => Some(*barrier),
+        Cover::Helper(barrier) if !state.rules.has(Rule::HelperIsOpen) => Some(*barrier),
+        Cover::Unknown(barrier) if !state.rules.has(Rule::CallerIsOpen) => Some(*barrier),
         _ => None,
     });
     let is_nobodys = covers.contains(&Cover::Nobody);
@@ -211,11 +227,14 @@ fn clean(case: &Case<'_>, mut decision: Decision) -> Decision {
     // If callbacks were queued before the probes were attached, only an rcu_barrier() since then orders them.
     let unknown_callbacks = destroy.past().unknown.callbacks > 0 && destroy.coverage.callbacks == 0;
     let may_be_unordered = !destroy.coverage.inside || unknown_callbacks;
-    if has_unseen_past && (may_be_unordered || decision.ordering == Ordering::NothingDeferred) {
+    if has_unseen_past
+        && case.has(Rule::OlderIsOpen)
+        && (may_be_unordered || decision.ordering == Ordering::NothingDeferred)
+    {
         decision.ordering = Ordering::Unknown;
         decision.reasons.push(if destroy.life.counted { Reason::Counted } else { Reason::LateAttach });
     }
-    if case.is_blind(Blind::Callbacks) {
+    if case.is_blind(Blind::Callbacks) && case.has(Rule::BlindToCallbacks) {
         decision.ordering = Ordering::Unknown;
         decision = decision.because(Reason::BlindCallbacks, Unseen::BlindCallbacks);
     }

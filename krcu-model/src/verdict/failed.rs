@@ -2,6 +2,7 @@
 
 use crate::{
     event::{Blind, Leftover},
+    rules::Rule,
     state::cache::Born,
     verdict::{
         case::Case,
@@ -36,11 +37,15 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
     let left = leftover.map(|leftover| leftover.objects);
     let mut decision = case.undecided();
     let outstanding = destroy.after.counts.outstanding;
-    if left.is_some_and(|left| outstanding > left) {
+    // The event has its place before the slabs are counted. What is freed meanwhile comes after it.
+    let meanwhile = if case.has(Rule::CountIsLater) { destroy.late.frees } else { 0 };
+    if left.is_some_and(|left| outstanding.saturating_sub(meanwhile) > left) {
         return decision
             .is(VerdictKind::ModelDisagrees)
             .note(OfLeft::MoreThanKernelCounts { outstanding, left });
     }
+    // Something was left, and was freed before it was counted: then the count tells nothing.
+    let leftover = leftover.filter(|left| left.objects > 0 || !case.has(Rule::CountOfNothing));
     let split = Split::of(case, leftover);
     decision.left = Left {
         frees: split.frees,
@@ -55,7 +60,7 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
     } else if !split.is_one_each && split.leaked.is_none() {
         decision = decision.note(OfLeft::CallbacksMayShare);
     }
-    let is_inexact = left.is_some() && split.leaked.is_none() && split.undecided == 0;
+    let is_inexact = leftover.is_some() && split.leaked.is_none() && split.undecided == 0;
     if is_inexact && split.is_one_each {
         decision = decision.because(Reason::InexactCount, OfLeft::CountOfSeveralMoments);
     }
@@ -135,7 +140,8 @@ impl Split {
         // outstanding at that time, so that frees during the look are in neither number.
         let known = destroy.frees_after() + destroy.callbacks_after() + destroy.others_after();
         let rest = left.saturating_sub(known);
-        if rest > 0 && (unknown_past || destroy.foreign.waiting > 0) {
+        let may_be_foreign = destroy.foreign.waiting > 0 && case.has(Rule::ForeignWaits);
+        if rest > 0 && (unknown_past || may_be_foreign) {
             return Split { undecided: rest, ..split };
         }
         // Frees that were running may have ended while the slabs were counted, and objects that were
@@ -145,10 +151,10 @@ impl Split {
         let freed_during =
             at_look.counts.waiting() + at_look.counts.running() > after.waiting() + after.running();
         let may_be_counted_full = freed_during && listed < left && rest > 0;
-        let is_exact = after.running() == 0
-            && !destroy.meanwhile.queued_while_looking
-            && !may_be_counted_full
-            && is_one_each;
+        let is_running = after.running() > 0 && case.has(Rule::RunningIsInexact);
+        let is_miscounted = may_be_counted_full && case.has(Rule::MiscountIsInexact);
+        let is_exact =
+            !is_running && !is_miscounted && !destroy.meanwhile.queued_while_looking && is_one_each;
         // Of a count that is inexact it is not known either how many objects those would be.
         let undecided = if is_exact { rest.min(unknown_objects) } else { 0 };
         Split { leaked: is_exact.then_some(rest - undecided), undecided, ..split }
@@ -157,7 +163,8 @@ impl Split {
 
 /// Whether objects may have been queued unseen.
 fn has_unknown_past(case: &Case<'_>) -> bool {
-    case.destroy.life.has_unseen_past()
+    let has_unseen_past = case.destroy.life.has_unseen_past() && case.has(Rule::PastIsUnknown);
+    has_unseen_past
         || (case.destroy.has_open_callbacks() && !case.state.sees_callbacks_run())
         || case.is_blind(Blind::Callbacks)
 }

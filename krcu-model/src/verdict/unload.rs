@@ -4,6 +4,7 @@ use krcu_common::Flavour;
 
 use crate::{
     event::{Blind, Gap, Scope, Time},
+    rules::Rule,
     state::{
         State,
         barriers::Cover,
@@ -116,7 +117,7 @@ fn decide(state: &State, unload: &Unload) -> Decision {
     if !everything.is_empty() {
         return lost(&everything, decision);
     }
-    if known.is_some_and(|left| left > 0) {
+    if known.is_some_and(|left| left > 0) && state.rules.has(Rule::UnloadPending) {
         // A run that was not seen makes its callback look outstanding.
         let hides_runs = |scope| match scope {
             Scope::Cache(cache) => unload.left_in.contains(&cache),

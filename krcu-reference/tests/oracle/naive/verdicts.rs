@@ -134,9 +134,12 @@ impl Naive<'_> {
             }
             return self.expect_emptied(destroy, look, over, &seen);
         }
-        if destroy.left.is_some_and(|left| after > left) {
+        // What was freed while the slabs were counted comes after the event of the count.
+        if destroy.left.is_some_and(|left| after.saturating_sub(late_frees) > left) {
             return Expected { kind: VerdictKind::ModelDisagrees, ..unknown };
         }
+        // A count of nothing after a look that found something tells nothing.
+        let left = destroy.left.filter(|left| *left > 0);
         let late_unknown = self.late_unknown(destroy);
         let late_runs = self.late_unknown_runs(destroy);
         let pending = seen_pending + late_unknown;
@@ -148,10 +151,10 @@ impl Naive<'_> {
         let unknown_objects = unseen_calls + handed_on;
         let running_after = self.being_freed(life, end) + self.running(life, end);
         let waiting_after = self.waiting(life, end).len() as u64 + late_runs;
-        let excess = destroy.left.map_or(0, |left| waiting_after.saturating_sub(left.saturating_sub(after)));
+        let excess = left.map_or(0, |left| waiting_after.saturating_sub(left.saturating_sub(after)));
         let may_share = Naive::may_share_objects(&waiting, destroy.object_size) && waiting_after > 0;
         let is_one_each = excess == 0 && !may_share;
-        let (leaked, undecided) = match destroy.left {
+        let (leaked, undecided) = match left {
             None => (
                 None,
                 u64::from(
@@ -171,7 +174,7 @@ impl Naive<'_> {
             }
         };
         let callbacks = (seen_callbacks + late_runs).saturating_sub(excess);
-        let is_inexact = destroy.left.is_some() && leaked.is_none() && undecided == 0;
+        let is_inexact = left.is_some() && leaked.is_none() && undecided == 0;
         let queued_by_call_rcu = match unknown.queued_by_call_rcu {
             _ if undecided > 0 && !is_old && !destroy.counted && has_unknown_past => None,
             Some(_) if self.sees(Blind::CallbackRuns) => Some(callbacks),
@@ -217,10 +220,15 @@ impl Naive<'_> {
     /// Callbacks of a cache that have returned, and may have handed their object on. Where allocations are told, so are
     /// frees: then it is what was handed to a callback and not seen to be freed, less what still waits.
     fn handed_on(&self, destroy: &Destroy, over: Place) -> u64 {
-        if self.sees(Blind::CallbackRuns) && self.sees(Blind::Inside) || !self.sees(Blind::CallbackRuns) {
+        if self.sees(Blind::CallbackRuns) && self.sees(Blind::Inside) {
             return 0;
         }
-        let returned = self.freed_by(destroy, over).callback;
+        let of_life = self.callbacks.iter().filter(|c| c.life == destroy.life && c.queued < over);
+        let returned = if self.sees(Blind::CallbackRuns) {
+            self.freed_by(destroy, over).callback
+        } else {
+            of_life.count() as u64
+        };
         let events = &self.events[..over.min(self.events.len())];
         if !events.iter().any(|event| matches!(event.what, What::Allocated { .. })) {
             return returned;
@@ -296,6 +304,9 @@ impl Naive<'_> {
     fn expect_emptied(&self, destroy: &Destroy, look: Place, over: Place, seen: &Expected) -> Expected {
         let life = destroy.life;
         let unknown = seen.clone();
+        if self.ran_after_every_barrier(destroy, look) {
+            return Expected { kind: VerdictKind::Unordered, ordering: Ordering::Unordered, ..unknown };
+        }
         let is_ordered = |queued: Place| self.is_ordered(BarrierKind::Kvfree, destroy, queued, look);
         let may_be_ordered = |queued: Place| {
             is_ordered(queued) || self.maybe_inlined(destroy).any(|other| queued < other.begin)
@@ -324,7 +335,8 @@ impl Naive<'_> {
             let last_callback = open.iter().map(|callback| callback.queued).max();
             let by_others = |is_for_it: &dyn Fn(&Barrier) -> bool, last: Option<Place>| {
                 self.barriers.iter().any(|b| {
-                    is_for_it(b) && last.is_none_or(|last| b.begin > last) && b.end.is_some_and(|e| e < look)
+                    let is_before = b.end.is_some_and(|end| end < destroy.begin);
+                    is_for_it(b) && last.is_none_or(|last| b.begin > last) && is_before
                 })
             };
             let is_rcu = |b: &Barrier| b.kind == BarrierKind::Rcu && !b.by_chance;
@@ -378,7 +390,8 @@ impl Naive<'_> {
         let waited_for_callbacks = (!self.open_callbacks(destroy, destroy.begin, over).is_empty()
             && !may_be_ordered_before)
             || (is_rcu_inside && unknown_runs > 0);
-        if (is_inside && own > 0) || waited_for_callbacks {
+        // Callbacks that nobody saw may be ordered by nothing.
+        if ((is_inside && own > 0) || waited_for_callbacks) && self.sees(Blind::Callbacks) {
             let callbacks = self.waiting(life, destroy.begin).len() as u64
                 + self.running(life, destroy.begin)
                 + unknown_runs;
@@ -413,6 +426,26 @@ impl Naive<'_> {
         Expected { kind: VerdictKind::Clean, ordering, reasons, ..unknown }
     }
 
+    /// Whether a callback from before the probes ran after every barrier for callbacks had returned.
+    fn ran_after_every_barrier(&self, destroy: &Destroy, look: Place) -> bool {
+        let ends = self.events[..look].iter().enumerate().filter(|(_, event)| {
+            let is_for_frees = |kind| matches!(kind, BarrierKind::Kvfree | BarrierKind::KvfreeOnCache);
+            matches!(event.what, What::BarrierEnd { barrier, .. } if !is_for_frees(barrier))
+        });
+        let last = ends.last().map(|(place, _)| place);
+        let ran = self.unknown_run_places(destroy.life).filter(|place| *place < look).max();
+        self.sees(Blind::RcuBarrier)
+            && self.sees(Blind::Flavours)
+            && ran.is_some_and(|ran| last.is_none_or(|last| last < ran))
+    }
+
+    /// The other users of a cache that had let go of it before this destroy was called.
+    fn users(&self, destroy: &Destroy, look: Place) -> impl Iterator<Item = &Destroy> {
+        let (life, begin) = (destroy.life, destroy.begin);
+        let has_let_go = move |other: &&Destroy| other.look.is_none_or(|of_other| of_other > look);
+        self.destroys.iter().filter(move |other| other.life == life && other.begin < begin).filter(has_let_go)
+    }
+
     /// Whether any free of a cache was deferred until then. An object that its queueing call freed does not
     /// count.
     fn is_anything_deferred(&self, life: usize, over: Place) -> bool {
@@ -433,13 +466,17 @@ impl Naive<'_> {
     /// Barriers that the destroying task has called and that returned before the look of a destroy.
     fn standing(&self, kind: BarrierKind, destroy: &Destroy, look: Place) -> impl Iterator<Item = &Barrier> {
         let (task, life) = (destroy.task, destroy.life);
+        let over = destroy.look.unwrap_or(look);
         self.barriers.iter().filter(move |barrier| {
             let is_for_it = match kind {
                 BarrierKind::Rcu => barrier.kind == BarrierKind::Rcu && !barrier.by_chance,
                 _ => barrier.is_for(life),
             };
-            // What another task has called is no part of this teardown.
-            is_for_it && barrier.task == task && barrier.end.is_some_and(|end| end < look)
+            // What another task has called is no part of this teardown, unless that task has let go of the cache since.
+            let is_users =
+                |user: &Destroy| barrier.task == user.task && barrier.end.is_some_and(|end| end < user.begin);
+            let is_own = barrier.task == task && barrier.end.is_some_and(|end| end < look);
+            is_for_it && (is_own || self.users(destroy, over).any(is_users))
         })
     }
 

@@ -1,0 +1,113 @@
+//! Sound: what an exhaustive check of small kernels found, each as the fewest events that show it.
+
+mod run;
+
+use krcu_common::{BarrierKind::Rcu, Flavour, FreePath};
+use krcu_model::{
+    VerdictKind,
+    event::{CacheAddress, CacheFacts, Domain, FunctionAddress, Leftover, ObjectAddress, Site, What},
+    verdict::Ordering,
+};
+use run::{CACHE, EXIT, RETURNED, Run, SOFTIRQ, WORKER, freed, runs};
+
+/// Another task.
+const OTHER: u32 = 30;
+const MINE: u32 = 1;
+
+fn begun() -> Run {
+    Run::live()
+        .site(MINE, &["mine_exit+0x10/0x20 [mine]"])
+        .then(
+            EXIT,
+            What::Function { function: FunctionAddress(7), symbol: "mine_free+0x0/0x10 [mine]".to_owned() },
+        )
+        .created(CACHE)
+}
+
+/// One user of several lets go of the cache.
+fn lets_go(run: Run, task: u32, users: i32) -> Run {
+    let facts = CacheFacts { name: "cache".to_owned(), object_size: 64, refcount: users };
+    let (site, comm) = (Site(MINE), "rmmod".to_owned());
+    run.then(task, What::DestroyBegin { cache: CACHE, facts, site, comm, counted: false })
+}
+
+/// The last user of the cache destroys it.
+fn last_lets_go(run: Run) -> Vec<VerdictKind> {
+    let run = lets_go(run, OTHER, 1)
+        .then(OTHER, What::ShutdownBegin { cache: CACHE, rcu_works_flushed: 0 })
+        .then(OTHER, What::ShutdownEnd { empty: Some(true), left: None })
+        .then(OTHER, What::CacheReleased { cache: CACHE });
+    run.kinds()
+}
+
+#[test]
+fn what_a_user_of_a_shared_cache_has_waited_for_is_ordered_before_the_last_one_destroys_it() {
+    let shared = || begun().callbacks(EXIT, 0..1).ran(0..1);
+    let waited = lets_go(shared().barrier_from(EXIT, Rcu, MINE), EXIT, 2);
+    assert_eq!(last_lets_go(waited), [VerdictKind::Alias, VerdictKind::Clean]);
+    // It has not waited; or it waits after it has let go.
+    assert_eq!(last_lets_go(lets_go(shared(), EXIT, 2)), [VerdictKind::Alias, VerdictKind::Unordered]);
+    let late = lets_go(shared(), EXIT, 2).barrier_from(EXIT, Rcu, MINE);
+    assert_ne!(last_lets_go(late)[1], VerdictKind::Clean);
+}
+
+#[test]
+fn a_helper_whose_barrier_returns_inside_of_the_destroy_was_not_awaited() {
+    let helper = |run: Run| run.barrier_from(OTHER, Rcu, MINE);
+    let ran = || begun().callbacks(EXIT, 0..1).ran(0..1);
+    let before = helper(ran()).destroy_begin_from(MINE).look(0).emptied();
+    assert_eq!(before.verdict().kind(), VerdictKind::Inconclusive);
+    let inside = helper(ran().destroy_begin_from(MINE)).look(0).emptied().verdict();
+    assert_eq!(inside.kind(), VerdictKind::Unordered);
+    assert_eq!(inside.decision.lucky.map(|lucky| lucky.task), Some(OTHER));
+}
+
+#[test]
+fn what_is_freed_while_the_slabs_are_counted_is_no_contradiction() {
+    // The event of the count has its place before the count.
+    let counted = |objects| {
+        let run = begun().queued(EXIT, 0..2).destroy_begin().look(0);
+        let left = Some(Leftover { objects, listed: objects });
+        run.then(EXIT, What::ShutdownEnd { empty: Some(false), left })
+    };
+    assert_eq!(counted(1).verdict().kind(), VerdictKind::ModelDisagrees);
+    let run = counted(1).then(WORKER, freed(0, FreePath::Bulk));
+    assert_eq!((run.verdict().kind(), run.verdict().decision.left.frees), (VerdictKind::Pending, 2));
+}
+
+#[test]
+fn a_count_of_nothing_after_a_look_that_found_something_is_no_leak() {
+    let left = |run: Run| run.destroy_begin().look(0).left(0).verdict();
+    // What the callback has handed on was freed before the count.
+    let handed_on = left(begun().callbacks(EXIT, 0..1).ran(0..1));
+    assert_eq!(handed_on.kind(), VerdictKind::Inconclusive);
+    // The callback has not run, and nothing else can have been left.
+    let waits = left(begun().callbacks(EXIT, 0..1));
+    assert_eq!((waits.kind(), waits.decision.left.callbacks), (VerdictKind::Pending, Some(1)));
+}
+
+#[test]
+fn a_callback_from_before_the_attach_that_no_barrier_can_have_covered_is_unordered() {
+    let older = || Run::attached(1).at(2).then(SOFTIRQ, runs(1)).then(SOFTIRQ, RETURNED);
+    let emptied = |run: Run| run.destroy_begin().look(0).emptied().verdict();
+    assert_eq!(emptied(older()).kind(), VerdictKind::Unordered);
+    // A barrier that returned since may have covered it, whosever it was and whatever RCU it was for.
+    let covered = emptied(older().barrier(OTHER, Rcu));
+    assert_eq!((covered.kind(), covered.decision.ordering), (VerdictKind::Clean, Ordering::Unknown));
+}
+
+#[test]
+fn a_callback_with_its_head_elsewhere_that_has_not_begun_has_freed_nothing() {
+    let head = |head: u64| What::CallbackQueued {
+        object: ObjectAddress(head),
+        cache: CacheAddress(0),
+        function: FunctionAddress(7),
+        text: None,
+        domain: Domain { flavour: Flavour::Rcu, address: 0 },
+        site: Site(MINE),
+    };
+    let emptied = |run: Run| run.destroy_begin_from(MINE).look(0).emptied().verdict().kind();
+    assert_eq!(emptied(begun().then(EXIT, head(1))), VerdictKind::Clean);
+    let runs = What::CallbackRuns { object: ObjectAddress(1), cache: CacheAddress(0) };
+    assert_eq!(emptied(begun().then(EXIT, head(1)).then(SOFTIRQ, runs)), VerdictKind::Inconclusive);
+}

@@ -1,0 +1,12 @@
+//! Sound: is the judge right? It listens to small kernels that know the truth, in every order of their steps.
+
+pub mod explore;
+pub mod kernel;
+pub mod promise;
+pub mod report;
+pub mod setup;
+pub mod truth;
+pub mod watch;
+mod words;
+pub mod worlds;
+pub mod wrong;

@@ -1,0 +1,228 @@
+//! Report: explores every world with every judge, and tells what was found: for a terminal, and for `docs/approaches.md`.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use krcu_model::rules::Rule;
+
+use super::{
+    explore::{Found, Listener, Outcome, explore},
+    promise::Sound,
+    setup::Setup,
+    watch::{Loss, Plan},
+    worlds,
+    wrong::Wrong,
+};
+
+/// A world, what a judge is told of it, and what was found.
+struct Row {
+    setup: Setup,
+    listener: Listener,
+    outcome: Outcome,
+}
+
+/// A wrong judge, and how it was refuted.
+struct Refuted {
+    wrong: Wrong,
+    by: Option<(String, Found)>,
+}
+
+/// Everything that was found.
+pub struct Report {
+    rows: Vec<Row>,
+    refuted: Vec<Refuted>,
+}
+
+/// Where a judge is held: each world with each of its plans and losses.
+fn listeners(wrong: Wrong) -> Vec<(Setup, Listener)> {
+    let mut all = Vec::new();
+    for setup in worlds::all() {
+        for (plan, loss) in worlds::watches(&setup) {
+            all.push((setup.clone(), Listener { plan, loss, wrong }));
+        }
+    }
+    all
+}
+
+/// Explores everything on some threads.
+#[must_use]
+pub fn run(threads: usize, done: impl Fn(&str) + Sync) -> Report {
+    let all = listeners(Wrong::Nothing);
+    let outcomes = crate::check::table::in_parallel(threads, all.len(), |job| {
+        let (setup, listener) = &all[job];
+        let outcome = explore(setup, *listener, false);
+        done(&format!("{}: {} states", named(setup, *listener), outcome.states));
+        outcome
+    });
+    let rows = all.into_iter().zip(outcomes);
+    let rows = rows.map(|((setup, listener), outcome)| Row {
+        setup,
+        listener,
+        outcome: outcome.unwrap_or_default(),
+    });
+    let rows: Vec<Row> = rows.collect();
+    let wrongs: Vec<Wrong> = wrongs();
+    let refuted = crate::check::table::in_parallel(threads, wrongs.len(), |job| {
+        let by = refute(wrongs[job], &rows);
+        done(&format!("a judge without a rule, or wrong: {}", wrongs[job].words()));
+        Refuted { wrong: wrongs[job], by }
+    });
+    let refuted = refuted.into_iter().flatten().collect();
+    Report { rows, refuted }
+}
+
+/// The wrong judges: each rule taken away, and those made by hand.
+fn wrongs() -> Vec<Wrong> {
+    let rules = Rule::ALL.iter().map(|rule| Wrong::Without(*rule));
+    rules.chain(Wrong::ALL.map(|(wrong, _)| wrong)).collect()
+}
+
+/// The first world in which a wrong judge breaks a promise that the right one keeps, the smallest worlds first.
+fn refute(wrong: Wrong, rows: &[Row]) -> Option<(String, Found)> {
+    let mut order: Vec<&Row> = rows.iter().collect();
+    order.sort_by_key(|row| row.outcome.states);
+    order.into_iter().find_map(|row| {
+        let listener = Listener { wrong, ..row.listener };
+        let outcome = explore(&row.setup, listener, false);
+        let is_new = |found: &Found| row.outcome.breaks(found.promise).is_none();
+        let found = outcome.found.into_iter().filter(is_new).min_by_key(|found| found.path.len())?;
+        Some((named(&row.setup, listener), found))
+    })
+}
+
+fn named(setup: &Setup, listener: Listener) -> String {
+    let Listener { plan, loss, .. } = listener;
+    format!("{}; {}; {}", setup.name, plan.words(), loss.words())
+}
+
+impl Report {
+    /// What is not as it should be, one line each.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<String> {
+        let broken = self.rows.iter().flat_map(|row| {
+            row.outcome.found.iter().map(|found| {
+                let Found { promise, said, deserved, path, .. } = found;
+                let path = path.join("\n      ");
+                let world = named(&row.setup, row.listener);
+                format!("{world}: {} is broken: {said}; deserved: {deserved}\n      {path}", promise.name())
+            })
+        });
+        let survivors = self.refuted.iter().filter(|refuted| refuted.by.is_none());
+        let survivors = survivors.map(|refuted| format!("not refuted: {}", refuted.wrong.words()));
+        broken.chain(survivors).collect()
+    }
+
+    /// How much was explored.
+    #[must_use]
+    pub fn totals(&self) -> String {
+        let states: usize = self.rows.iter().map(|row| row.outcome.states).sum();
+        let histories: usize = self.rows.iter().map(|row| row.outcome.histories).sum();
+        let refuted = self.refuted.iter().filter(|refuted| refuted.by.is_some()).count();
+        format!(
+            "the judge: {} watches of worlds, {states} states, {histories} judged courses of events; {refuted} of {} wrong \
+             judges refuted",
+            self.rows.len(),
+            self.refuted.len()
+        )
+    }
+
+    /// The chapter of the documentation.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut text = String::from(INTRODUCTION);
+        text.push_str("\n| promise | what it says |\n| --- | --- |\n");
+        for promise in Sound::ALL {
+            let _ = writeln!(text, "| `{}` | {} |", promise.name(), promise.says());
+        }
+        self.worlds(&mut text);
+        self.wrong_judges(&mut text);
+        text
+    }
+
+    fn worlds(&self, text: &mut String) {
+        text.push_str("\n### The judge's worlds\n\n| world | told | lost |");
+        for promise in Sound::ALL {
+            let _ = write!(text, " {} |", promise.name().replace('_', " "));
+        }
+        text.push_str(" states | judged courses | left open |\n| --- | --- | --- |");
+        text.push_str(&" --- |".repeat(Sound::ALL.len()));
+        text.push_str(" ---: | ---: | --- |\n");
+        for Row { setup, listener, outcome } in &self.rows {
+            let Listener { plan, loss, .. } = listener;
+            let _ = write!(text, "| {} | {} | {} |", setup.name, plan.words(), loss.words());
+            for promise in Sound::ALL {
+                let is_asked = match promise {
+                    Sound::InsightAgrees => *plan == Plan::Full && *loss == Loss::Nothing && !setup.attaches,
+                    Sound::OpenIsNotLazy => listener.asks_for_laziness(),
+                    _ => true,
+                };
+                let mark = match outcome.breaks(promise) {
+                    Some(_) => "**fails**",
+                    None if is_asked => "holds",
+                    None => "–",
+                };
+                let _ = write!(text, " {mark} |");
+            }
+            let _ = writeln!(
+                text,
+                " {} | {} | {} |",
+                outcome.states,
+                outcome.histories,
+                shares(&outcome.open, outcome.histories)
+            );
+        }
+        let _ = writeln!(text, "\n{}.", self.totals());
+    }
+
+    fn wrong_judges(&self, text: &mut String) {
+        text.push_str(
+            "\n### Wrong judges\n\nA rule of the judge is taken away, or the judge is made wrong by hand. Each must break a \
+             promise.\n\n| judge | breaks | in steps | world |\n| --- | --- | ---: | --- |\n",
+        );
+        for Refuted { wrong, by } in &self.refuted {
+            let what = match wrong {
+                Wrong::Without(rule) => format!("without: {}", rule.words()),
+                _ => wrong.words().to_owned(),
+            };
+            let _ = match by {
+                Some((world, found)) => {
+                    writeln!(text, "| {what} | `{}` | {} | {world} |", found.promise.name(), found.path.len())
+                }
+                None => writeln!(text, "| {what} | NOT REFUTED | | |"),
+            };
+        }
+        text.push_str("\nTheir paths:\n");
+        for Refuted { wrong, by } in &self.refuted {
+            let Some((world, found)) = by else { continue };
+            let Found { said, deserved, path, .. } = found;
+            let _ = write!(text, "\n<details><summary>{}: {world}</summary>\n\n", wrong.words());
+            for (number, step) in (1..).zip(path) {
+                let _ = writeln!(text, "{number}. {step}");
+            }
+            let _ = write!(text, "\nIt says: {said}. Deserved: {deserved}.\n\n</details>\n");
+        }
+    }
+}
+
+/// The share of courses that were left open, by the reasons.
+fn shares(open: &BTreeMap<String, usize>, histories: usize) -> String {
+    let share = |(why, count): (&String, &usize)| {
+        let percent = 100 * count / histories.max(1);
+        format!("{why}: {count} ({percent} %)")
+    };
+    let shares: Vec<String> = open.iter().map(share).collect();
+    if shares.is_empty() { "nothing".to_owned() } else { shares.join("; ") }
+}
+
+const INTRODUCTION: &str = "
+## The judge
+
+The rows above ask whether a kernel is right. This chapter asks whether the judge is. It listens to small kernels in which one
+module goes. Each of them knows the truth about its objects: which are free, what a callback has done with its object, for whom a
+task has waited. The judge gets what probes show of that, and nothing else. Every order of the steps is taken, and no two
+histories are put together unless the kernel's state and everything that the judge was told are the same. In each state in which
+a destroy or an unload is over, the verdict is held against the truth.
+
+These worlds are not the machine of the rows above: no judge listens in the rows. What is taken for granted: a barrier covers
+what was queued before its call, whichever task queued it; what a callback hands on to a timer or to a thread is no deferred free;
+what is freed while the slabs are counted may hide as many objects that leaked.
+";
