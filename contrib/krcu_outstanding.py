@@ -38,6 +38,10 @@ A list of rcu_heads whose begin is in a register that the stack does not give ba
 Each task that is inside of a function that queues or frees:
 
     {"kind": "inside", "task": 31, "comm": "kworker/u8:1", "function": "kfree_rcu_work", "frames": ["__schedule", ...]}
+
+And each task whose stack cannot be read, as that of one that runs in a kernel that is alive:
+
+    {"kind": "no stack", "task": 31, "comm": "kworker/u8:1", "why": "cannot unwind stack of running task"}
 """
 
 import argparse
@@ -233,18 +237,19 @@ class Kernel:
     # What no list holds, because a function has it in hand
 
     def tasks(self):
-        for task in for_each_task(self.prog):
+        for task in for_each_task(self.prog, idle=True):
+            pid, comm = task.pid.value_(), task.comm.string_().decode(errors="replace")
             try:
                 frames = list(self.prog.stack_trace(task))
-            except (FaultError, ValueError):
+            except (FaultError, ValueError) as error:
+                print(json.dumps({"kind": "no stack", "task": pid, "comm": comm, "why": str(error)}))
                 continue
             names = [frame.name or "?" for frame in frames]
             for function in QUEUEING + FREEING:
                 if function in names:
-                    pid, comm = task.pid.value_(), task.comm.string_().decode(errors="replace")
                     print(json.dumps({"kind": "inside", "task": pid, "comm": comm, "function": function, "frames": names}))
             for frame in frames:
-                self.in_hand(task.pid.value_(), frame, "kvfree_rcu_list" in names)
+                self.in_hand(pid, frame, "kvfree_rcu_list" in names)
 
     def in_hand(self, task, frame, frees_list):
         """What a frame of a function that frees has taken over from the lists."""
@@ -338,6 +343,8 @@ def main():
         kernel.tasks()
     except (Unknown, OSError, drgn.MissingDebugInfoError) as error:
         sys.exit(f"krcu_outstanding: {error}")
+    except (AttributeError, LookupError) as error:
+        sys.exit(f"krcu_outstanding: this kernel has a structure that this script does not know: {error}")
 
 
 if __name__ == "__main__":

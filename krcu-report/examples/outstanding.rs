@@ -101,7 +101,7 @@ fn lines(script: &Script, at: Time) -> serde_json::Result<String> {
             add(&callback(at, *head, waiting, &cache.life.facts.name))?;
         }
     }
-    let lost = state.gaps().iter().map(|gap| gap.events).sum();
+    let lost = state.gaps().iter().map(|gap| gap.events).fold(0, u64::saturating_add);
     let close = Close { at_ns: at.0, events: state.events(), lost, outstanding };
     text += &serde_json::to_string(&close)?;
     text.push('\n');

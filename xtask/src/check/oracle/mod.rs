@@ -131,6 +131,8 @@ fn machine(kernel: Series, folder: &Path, stops: Stops) -> Run {
         out: Some(folder.to_path_buf()),
         memory_mib: MEMORY_MIB,
         cpus: CPUS,
+        // On a busy computer, the emulated timer may be late at the moment at which the kernel tests it.
+        append: "no_timer_check".to_owned(),
         timeout: Duration::from_secs(SECONDS),
         stops: Some(stops),
         ..Run::new(kernel, &command)
