@@ -19,7 +19,11 @@ use krcu_model::{
     Event,
     event::{CacheAddress, Cpu, ObjectAddress, Task, Time, What},
 };
-use krcu_trace::{Accounted, FORMAT, Limits, Meta, Reader, Writer, disk::Direct, meta};
+use krcu_trace::{
+    Accounted, FORMAT, Limits, Meta, Reader, Writer,
+    disk::{Direct, Disk as _},
+    meta,
+};
 
 /// The variable by which this program knows that it is the recorder, with the folder.
 const FOLDER: &str = "KRCU_KILLED_FOLDER";
@@ -57,7 +61,9 @@ fn recorder(folder: &Path) -> ! {
         ..Limits::default()
     };
     let disk = Arc::new(Queued::start(Arc::new(Direct)).unwrap());
-    let mut writer = Writer::create_on(disk, folder, meta, limits).unwrap();
+    let mut writer = Writer::create_on(disk.clone(), folder, meta, limits).unwrap();
+    // As a run does before it watches: from here on there is a trace.
+    disk.settle().unwrap();
     for number in 1.. {
         writer.event(&event(number));
         if number % 1000 == 0 {
