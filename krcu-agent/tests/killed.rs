@@ -115,7 +115,9 @@ fn a_recorder_that_is_killed_at_any_moment_leaves_what_it_had_written() {
 fn judge(folder: &Path) -> u64 {
     let reader = match Reader::open(folder) {
         // The thread that writes had not got to it.
-        Err(error) if error.to_string().contains("meta.json") && !folder.join("meta.json").exists() => return 0,
+        Err(error) if error.to_string().contains("meta.json") && !folder.join("meta.json").exists() => {
+            return 0;
+        }
         opened => opened.unwrap(),
     };
     assert!(reader.meta().ended.is_none());
