@@ -37,11 +37,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Whether `inconclusive` has to be earned: the worlds are not large enough to hold all that a plan with one thing blind,
-    /// or a loss, may hide.
+    /// Whether `inconclusive` has to be earned here. A plan with one thing blind, a loss, and what was before an attach may
+    /// hide more than these worlds have.
     #[must_use]
-    pub fn asks_for_laziness(&self) -> bool {
-        self.loss == Loss::Nothing && matches!(self.plan, Plan::Full | Plan::Allocations)
+    pub fn asks_for_laziness(&self, setup: &Setup) -> bool {
+        let sees_all = matches!(self.plan, Plan::Full | Plan::Allocations);
+        self.loss == Loss::Nothing && sees_all && !setup.attaches
     }
 }
 
@@ -377,7 +378,8 @@ impl Explorer<'_> {
             let said = promise::words(&group.verdict);
             let reason = said.split(';').next().unwrap_or_default().to_owned();
             *open.entry(reason).or_default() += 1;
-            if group.deserves != Words::default() && !is_pruned && self.listener.asks_for_laziness() {
+            if group.deserves != Words::default() && !is_pruned && self.listener.asks_for_laziness(self.setup)
+            {
                 let place = (path.len(), key.0);
                 if lazy.is_none_or(|known| place < known) {
                     lazy = Some(place);
