@@ -17,8 +17,9 @@ use krcu_model::{
 };
 
 use super::{
-    kernel::{self, Kernel, Move, Shown},
+    kernel::{Kernel, Move, Shown},
     promise::{self, Sound},
+    says,
     setup::{Actor, Setup},
     truth::Words,
     watch::{Loss, Plan},
@@ -177,9 +178,9 @@ impl Explorer<'_> {
 
     fn introduce(&self, node: &mut Node) {
         self.tell(node, 1, 0, &What::ModuleLoaded { name: "mine".to_owned() });
-        self.tell(node, 1, 0, &kernel::created(1));
+        self.tell(node, 1, 0, &says::created(1));
         for object in (0..).take(self.setup.objects.len()) {
-            let (object, cache) = (kernel::object_address(object), kernel::cache_of(self.setup, object));
+            let (object, cache) = (says::object_address(object), says::cache_of(self.setup, object));
             self.tell(node, 1, 0, &What::Allocated { object, cache, site: Site(0) });
         }
     }
@@ -411,7 +412,7 @@ impl Explorer<'_> {
         if attached.is_some() {
             let mut all = names();
             all.push(What::ModuleLoaded { name: "mine".to_owned() });
-            all.push(kernel::created(1));
+            all.push(says::created(1));
             for what in all {
                 hear(what, &mut clock, 1, 0, &mut events);
             }
