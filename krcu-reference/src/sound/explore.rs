@@ -17,8 +17,9 @@ use krcu_model::{
 };
 
 use super::{
-    kernel::{self, Kernel, Move, Shown},
+    kernel::{Kernel, Move, Shown},
     promise::{self, Sound},
+    says,
     setup::{Actor, Setup},
     truth::Words,
     watch::{Loss, Plan},
@@ -37,11 +38,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Whether `inconclusive` has to be earned: the worlds are not large enough to hold all that a plan with one thing blind,
-    /// or a loss, may hide.
+    /// Whether `inconclusive` has to be earned here. A plan with one thing blind, a loss, and what was before an attach may
+    /// hide more than these worlds have.
     #[must_use]
-    pub fn asks_for_laziness(&self) -> bool {
-        self.loss == Loss::Nothing && matches!(self.plan, Plan::Full | Plan::Allocations)
+    pub fn asks_for_laziness(&self, setup: &Setup) -> bool {
+        let sees_all = matches!(self.plan, Plan::Full | Plan::Allocations);
+        self.loss == Loss::Nothing && sees_all && !setup.attaches
     }
 }
 
@@ -176,9 +178,9 @@ impl Explorer<'_> {
 
     fn introduce(&self, node: &mut Node) {
         self.tell(node, 1, 0, &What::ModuleLoaded { name: "mine".to_owned() });
-        self.tell(node, 1, 0, &kernel::created(1));
+        self.tell(node, 1, 0, &says::created(1));
         for object in (0..).take(self.setup.objects.len()) {
-            let (object, cache) = (kernel::object_address(object), kernel::cache_of(self.setup, object));
+            let (object, cache) = (says::object_address(object), says::cache_of(self.setup, object));
             self.tell(node, 1, 0, &What::Allocated { object, cache, site: Site(0) });
         }
     }
@@ -377,7 +379,8 @@ impl Explorer<'_> {
             let said = promise::words(&group.verdict);
             let reason = said.split(';').next().unwrap_or_default().to_owned();
             *open.entry(reason).or_default() += 1;
-            if group.deserves != Words::default() && !is_pruned && self.listener.asks_for_laziness() {
+            if group.deserves != Words::default() && !is_pruned && self.listener.asks_for_laziness(self.setup)
+            {
                 let place = (path.len(), key.0);
                 if lazy.is_none_or(|known| place < known) {
                     lazy = Some(place);
@@ -409,7 +412,7 @@ impl Explorer<'_> {
         if attached.is_some() {
             let mut all = names();
             all.push(What::ModuleLoaded { name: "mine".to_owned() });
-            all.push(kernel::created(1));
+            all.push(says::created(1));
             for what in all {
                 hear(what, &mut clock, 1, 0, &mut events);
             }

@@ -4,129 +4,38 @@
 //! is told of and what it has to guess: when an object is really free, what a callback does with its object, whom a task
 //! has waited for. So all histories can be taken one by one.
 
-use krcu_common::{BarrierKind, Flavour, FreePath, QueueForm};
-use krcu_model::event::{
-    CacheAddress, CacheFacts, Domain, FunctionAddress, Leftover, ObjectAddress, Site, What,
-};
+use krcu_common::{BarrierKind, FreePath};
+use krcu_model::event::{Leftover, Site, What};
 
 use super::{
+    deferral::{Deferral, Stage},
+    says::{
+        ELSEWHERE, MINE, QUEUE, SRCU, cache_of, created, facts, head, inner_begins, kind, object_address,
+        queued, work, work_queued,
+    },
     setup::{Actor, How, Inner, Op, Setup, Then, Wait},
     truth::{Look, Outstanding, Unloaded},
 };
 
-/// The cache that is judged.
-pub(super) const MINE: CacheAddress = CacheAddress(0x1000);
-/// Another cache.
-pub(super) const THEIRS: CacheAddress = CacheAddress(0x2000);
-const ELSEWHERE: CacheAddress = CacheAddress(krcu_common::wire::ELSEWHERE);
-const SRCU: u64 = 0x5000;
-const QUEUE: u64 = 0x6000;
 const WORKER: u32 = 40;
-
-/// How far a deferred free is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Stage {
-    /// It waits for a grace period.
-    Queued,
-    /// The call that frees, or the callback, has begun.
-    Begun,
-    /// It has done what it does with its object.
-    Done,
-    /// It has returned.
-    Returned,
-    /// The work that the callback has queued has freed the object; or what it handed the object on to.
-    LaterDone,
-    /// That work has returned.
-    LaterReturned,
-}
-
-/// A deferred free.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Deferral {
-    pub(super) how: How,
-    pub(super) then: Then,
-    pub(super) object: u8,
-    pub(super) by: Actor,
-    pub(super) stage: Stage,
-    in_grace: bool,
-    ready: bool,
-    /// The tasks that know of a barrier of their own kind that covers it.
-    pub(super) covered: u8,
-    /// The tasks that know that its work was flushed after that.
-    pub(super) flushed: u8,
-    /// Whether the barrier inside of the destroy is what covered it.
-    pub(super) inner: bool,
-    /// Whether what it was handed on to has freed the object.
-    pub(super) is_late: bool,
-}
-
-impl Deferral {
-    pub(super) fn is_kfree_rcu(&self) -> bool {
-        self.how == How::KfreeRcu
-    }
-
-    /// Whether its object is still held by it.
-    pub(super) fn holds(&self) -> bool {
-        let is_later = matches!(self.then, Then::QueuesWork);
-        self.stage < Stage::Done || (is_later && self.stage < Stage::LaterDone)
-    }
-
-    /// Whether its object has been handed on to something unfollowed, and is not free.
-    pub(super) fn has_handed_on(&self) -> bool {
-        matches!(self.then, Then::HandsOn | Then::QueuesOtherWork)
-            && self.stage >= Stage::Done
-            && !self.is_late
-    }
-
-    /// Callbacks and works of it that are still to return.
-    pub(super) fn open(&self) -> u8 {
-        let is_work_queued = self.queues_work() && (Stage::Done..Stage::LaterReturned).contains(&self.stage);
-        u8::from(self.stage < Stage::Returned) + u8::from(is_work_queued)
-    }
-
-    /// Whether its callback queues a work.
-    pub(super) fn queues_work(&self) -> bool {
-        matches!(self.then, Then::QueuesWork | Then::QueuesOtherWork)
-    }
-
-    /// Whether this task's teardown has ordered it.
-    pub(super) fn is_ordered(&self, actor: Actor) -> bool {
-        let by = if self.queues_work() { self.flushed } else { self.covered };
-        by & actor.bit() != 0
-    }
-
-    fn is_waited_for(&self, wait: Wait) -> bool {
-        match wait {
-            Wait::Rcu | Wait::Chance => matches!(self.how, How::CallRcu | How::Elsewhere),
-            Wait::Srcu => self.how == How::CallSrcu,
-            Wait::Kvfree => self.is_kfree_rcu(),
-            Wait::Flush => self.queues_work() && self.stage >= Stage::Done,
-        }
-    }
-
-    /// Whether a barrier has waited enough for it.
-    fn is_over(&self, wait: Wait) -> bool {
-        self.stage >= if wait == Wait::Flush { Stage::LaterReturned } else { Stage::Returned }
-    }
-}
 
 /// What a task is in the middle of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Doing {
-    op: u8,
-    stage: u8,
+pub(super) struct Doing {
+    pub(super) op: u8,
+    pub(super) stage: u8,
     /// The deferred frees that it waits for.
-    waits: u8,
+    pub(super) waits: u8,
     /// Of these, whose works it flushes with knowledge of their callbacks.
-    knows: u8,
+    pub(super) knows: u8,
 }
 
 /// A task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-struct Thread {
+pub(super) struct Thread {
     /// The first op that it may still take.
-    next: u8,
-    doing: Option<Doing>,
+    pub(super) next: u8,
+    pub(super) doing: Option<Doing>,
 }
 
 /// A move.
@@ -164,18 +73,18 @@ pub struct Shown {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Kernel {
     pub(super) attached: bool,
-    tasks: [Thread; 3],
+    pub(super) tasks: [Thread; 3],
     pub(super) deferrals: Vec<Deferral>,
     /// Which objects are free.
     free: u8,
-    users: u8,
-    in_grace: bool,
+    pub(super) users: u8,
+    pub(super) in_grace: bool,
     /// What the destroy of each task met.
     pub(super) looks: [Option<Look>; 3],
     /// What is known to be covered by those that have let go of the cache.
     let_go: (u8, u8),
     /// Whether the other module has asked for the cache.
-    is_shared: bool,
+    pub(super) is_shared: bool,
     /// What was left of the module's callbacks as its exit returned.
     pub(super) unloaded: Option<Unloaded>,
 }
@@ -210,94 +119,6 @@ impl Kernel {
     /// The deferred frees of the cache that is judged.
     pub(super) fn of_mine<'a>(&'a self, setup: &'a Setup) -> impl Iterator<Item = &'a Deferral> {
         self.deferrals.iter().filter(|deferral| setup.objects[usize::from(deferral.object)])
-    }
-
-    /// Every move that may happen next.
-    #[must_use]
-    pub fn moves(&self, setup: &Setup) -> Vec<Move> {
-        let mut moves = Vec::new();
-        if !self.attached && self.looks.iter().all(Option::is_none) {
-            moves.push(Move::Attach);
-        }
-        for actor in Actor::ALL {
-            self.moves_of(setup, actor, &mut moves);
-        }
-        if setup.has_graces && !self.in_grace && self.deferrals.iter().any(|d| !d.ready) {
-            moves.push(Move::GraceBegins);
-        }
-        if self.in_grace {
-            moves.push(Move::GraceEnds);
-        }
-        for (place, deferral) in (0..).zip(&self.deferrals) {
-            let can_go_on = match deferral.stage {
-                Stage::Queued => deferral.ready,
-                Stage::Begun | Stage::Done => true,
-                Stage::Returned => deferral.queues_work(),
-                Stage::LaterDone => true,
-                Stage::LaterReturned => false,
-            };
-            if deferral.has_handed_on() && deferral.stage >= Stage::Returned {
-                moves.push(Move::FreesLate(place));
-            }
-            if can_go_on {
-                moves.push(Move::Frees(place));
-            }
-        }
-        moves
-    }
-
-    fn moves_of(&self, setup: &Setup, actor: Actor, moves: &mut Vec<Move>) {
-        let thread = self.tasks[actor as usize];
-        if let Some(doing) = thread.doing {
-            let is_over = |place: &usize| {
-                let wait = match setup.ops[usize::from(doing.op)].1 {
-                    Op::Barrier(wait, _) => wait,
-                    _ if self.deferrals[*place].is_kfree_rcu() => Wait::Kvfree,
-                    _ => Wait::Rcu,
-                };
-                doing.waits & (1 << place) == 0 || self.deferrals[*place].is_over(wait)
-            };
-            if !(0..self.deferrals.len()).all(|place| is_over(&place)) {
-                return;
-            }
-            match self.looks[actor as usize] {
-                Some(look) if look.is_under_way() && !look.has_decided => moves.push(Move::Decides(actor)),
-                Some(look) if look.awaits_count() => {
-                    moves.push(Move::Counts(actor, 0));
-                    let during = look.outstanding.total().saturating_sub(self.outstanding(setup).total());
-                    if setup.miscounts && during > 0 && look.has_failed {
-                        moves.push(Move::Counts(actor, 1));
-                    }
-                }
-                _ => moves.push(Move::Goes(actor)),
-            }
-            return;
-        }
-        for (place, (by, op)) in (0..).zip(setup.ops) {
-            if *by == actor && place >= thread.next && self.may_call(setup, actor, *op) {
-                moves.push(Move::Call(actor, place));
-            }
-        }
-    }
-
-    fn may_call(&self, setup: &Setup, actor: Actor, op: Op) -> bool {
-        // The text of the module that has gone calls nothing more.
-        let is_gone = self.unloaded.is_some() && actor != Actor::Other;
-        let has_destroyed = self.looks[actor as usize].is_some();
-        let is_mine_gone = self.looks.iter().flatten().any(|look| look.counted.is_some());
-        !is_gone
-            && match op {
-                Op::Defer(_, _, object) | Op::Free(object) => {
-                    let is_deferred = self.deferrals.iter().any(|deferral| deferral.object == object);
-                    let is_more = matches!(op, Op::Defer(..)) && self.deferrals.len() >= setup.most;
-                    !is_more && !is_deferred && !self.is_free(usize::from(object)) && !is_mine_gone
-                }
-                Op::Join => self.tasks[Actor::Helper as usize].doing.is_none(),
-                Op::Share => self.users > 0 && !is_mine_gone,
-                Op::Destroy => self.attached && (actor != Actor::Other || self.is_shared),
-                Op::Return => self.attached && has_destroyed,
-                Op::Barrier(..) => true,
-            }
     }
 
     /// What is deferred of the cache that is judged and not freed.
@@ -640,79 +461,4 @@ impl Kernel {
 pub(super) fn kernel_held(setup: &Setup, kernel: &Kernel) -> u8 {
     let is_held = |object: &usize| setup.objects[*object] && !kernel.is_free(*object);
     u8::try_from((0..setup.objects.len()).filter(is_held).count()).unwrap_or(u8::MAX)
-}
-
-fn kind(wait: Wait) -> BarrierKind {
-    match wait {
-        Wait::Rcu | Wait::Chance => BarrierKind::Rcu,
-        Wait::Srcu => BarrierKind::Srcu,
-        Wait::Kvfree => BarrierKind::Kvfree,
-        Wait::Flush => BarrierKind::Workqueue,
-    }
-}
-
-fn inner_begins(actor: Actor, barrier: BarrierKind) -> What {
-    let (site, comm) = (Site(actor as u32 + 1), actor.words().to_owned());
-    What::BarrierBegin { barrier, rcu_works_flushed: 0, site, comm }
-}
-
-fn facts(refcount: i32) -> CacheFacts {
-    CacheFacts { name: "mine".to_owned(), object_size: 64, refcount }
-}
-
-pub(super) fn created(users: i32) -> What {
-    let (asked_name, site) = ("mine".to_owned(), Site(4));
-    What::CacheCreated { cache: MINE, facts: facts(users), asked_name, site }
-}
-
-pub(super) fn object_address(object: u8) -> ObjectAddress {
-    ObjectAddress(0x10000 + u64::from(object) * 64)
-}
-
-pub(super) fn cache_of(setup: &Setup, object: u8) -> CacheAddress {
-    if setup.objects[usize::from(object)] { MINE } else { THEIRS }
-}
-
-fn head(how: How, object: u8, number: usize) -> ObjectAddress {
-    if how == How::Elsewhere {
-        return ObjectAddress(0x20000 + number as u64 * 64);
-    }
-    ObjectAddress(object_address(object).0 + 16)
-}
-
-fn work(number: usize) -> ObjectAddress {
-    ObjectAddress(0x30000 + number as u64 * 64)
-}
-
-/// The address of the callback in the text of the module, of this task.
-fn function(actor: Actor) -> FunctionAddress {
-    FunctionAddress(if actor == Actor::Other { 0x702 } else { 0x701 })
-}
-
-fn queued(setup: &Setup, how: How, object: u8, number: usize, by: Actor) -> What {
-    let (address, cache, site) = (object_address(object), cache_of(setup, object), Site(by as u32 + 1));
-    let flavour = if how == How::CallSrcu { Flavour::Srcu } else { Flavour::Rcu };
-    let domain = Domain { flavour, address: if how == How::CallSrcu { SRCU } else { 0 } };
-    match how {
-        How::KfreeRcu => What::Queued { object: address, cache, site, form: QueueForm::Head },
-        _ => What::CallbackQueued {
-            object: head(how, object, number),
-            cache: if how == How::Elsewhere { ELSEWHERE } else { cache },
-            function: function(by),
-            text: None,
-            domain,
-            site,
-        },
-    }
-}
-
-fn work_queued(number: usize) -> What {
-    What::CallbackQueued {
-        object: work(number),
-        cache: ELSEWHERE,
-        function: FunctionAddress(0x703),
-        text: None,
-        domain: Domain { flavour: Flavour::Work, address: QUEUE },
-        site: Site(0),
-    }
 }

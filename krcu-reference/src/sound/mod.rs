@@ -1,9 +1,12 @@
 //! Sound: is the judge right? It listens to small kernels that know the truth, in every order of their steps.
 
+pub mod deferral;
 pub mod explore;
 pub mod kernel;
+mod moves;
 pub mod promise;
 pub mod report;
+mod says;
 pub mod setup;
 pub mod truth;
 pub mod watch;

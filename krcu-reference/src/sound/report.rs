@@ -152,7 +152,7 @@ impl Report {
             for promise in Sound::ALL {
                 let is_asked = match promise {
                     Sound::InsightAgrees => *plan == Plan::Full && *loss == Loss::Nothing && !setup.attaches,
-                    Sound::OpenIsNotLazy => listener.asks_for_laziness(),
+                    Sound::OpenIsNotLazy => listener.asks_for_laziness(setup),
                     _ => true,
                 };
                 let mark = match outcome.breaks(promise) {

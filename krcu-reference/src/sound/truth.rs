@@ -3,7 +3,8 @@
 use krcu_model::VerdictKind;
 
 use super::{
-    kernel::{Deferral, Kernel, kernel_held},
+    deferral::Deferral,
+    kernel::{Kernel, kernel_held},
     setup::{Actor, How, Setup},
 };
 

@@ -1,7 +1,8 @@
 //! Words: moves for a person who reads a path.
 
 use super::{
-    kernel::{Kernel, Move, Stage},
+    deferral::Stage,
+    kernel::{Kernel, Move},
     setup::{How, Op, Setup, Then, Wait},
 };
 
