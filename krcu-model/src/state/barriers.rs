@@ -13,6 +13,7 @@ use krcu_common::BarrierKind;
 use crate::{
     event::{Task, Time},
     state::{
+        deferral::Of,
         id::Mark,
         stack::{Stack, StackId},
     },
@@ -25,8 +26,8 @@ pub struct OpenBarrier {
     pub barrier: BarrierKind,
     /// When.
     pub begin: Mark,
-    /// It covers what was queued before this position, once it has returned.
-    pub reach: u64,
+    /// Of a flush of works: the barriers for callbacks that the same task had called before, and how far each reaches.
+    pub(crate) after: Vec<(Of, u64)>,
     /// Whether `flush_rcu_work()` called it, only because a batch happened to wait.
     pub by_chance: bool,
     /// Where from.

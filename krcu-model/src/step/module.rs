@@ -116,7 +116,7 @@ impl State {
                 && self.functions.get(waiting.function).module.as_ref() == Some(module)
         };
         let waiting =
-            self.ledger.callbacks.iter().chain(&self.ledger.works).filter(is_foreign).count() as u64;
+            self.ledger.callbacks.iter().chain(self.ledger.works()).filter(is_foreign).count() as u64;
         let since = if let Born::Watched { at, .. } = destroy.life.born { at.position } else { 0 };
         let covered = |deferral: Option<Deferral>| match deferral {
             None => destroy.coverage.callbacks,
