@@ -178,3 +178,54 @@ fn a_work_is_ordered_by_the_barrier_of_the_callback_that_queues_it_and_then_a_fl
     let other = barrier(10, "srcu", "0x7000");
     assert_eq!(words(&[of("srcu domain=0x6000"), other, flush].concat()), LUCK);
 }
+
+/// A module whose work calls a barrier, of which nobody knows who queued it.
+fn works_barrier(inner: &str) -> String {
+    let ran = call_rcu().to_owned() + &runs("0x2020", "");
+    let begin = "40 work_runs object=0x9000 function=0x8\n";
+    ran + begin + inner + &barrier(40, "rcu", "") + "40 work_ran object=0x9000\n"
+}
+
+#[test]
+fn a_barrier_that_a_work_of_the_module_called_is_a_helpers_though_it_has_no_frame() {
+    // The function of the work ended by a jump to the barrier: the stack is that of any worker.
+    let site = "10 site site=5 frame=\"process_one_work+0x1/0x2\" frame=\"worker_thread+0x1/0x2\"\n";
+    let at = |events: String| {
+        site.to_owned() + &events.replace("barrier=rcu comm=\"rmmod\" site=0", "barrier=rcu site=5")
+    };
+    let helper = (VerdictKind::Inconclusive, Some(VerdictKind::Inconclusive));
+    assert_eq!(words(&at(works_barrier(""))), helper);
+    // The same barrier of a work of another module, or of a worker that has gone on to another work, is luck.
+    assert_eq!(words(&at(works_barrier("").replace("function=0x8\n", "function=0x9\n"))), LUCK);
+    assert_eq!(words(&at(works_barrier("40 work_ran object=0x9000\n"))), LUCK);
+}
+
+#[test]
+fn a_work_that_frees_objects_of_the_cache_has_to_be_flushed_where_frees_are_told() {
+    // The head is in an object by kmalloc(), and the work frees one of the cache.
+    let allocated = "10 allocated object=0x2000 cache=0x1000 site=0\n";
+    let freed = "40 freed_at_once object=0x2000 cache=0x1000\n";
+    let begin = |work: &str| format!("40 work_runs object={work} function=0x8\n");
+    let rcu_work =
+        "10 callback_queued object=0x8048 cache=0x0 function=0x8 flavour=rcu_work domain=0x5000 site=0\n";
+    let by_rcu_work = |begin: &str, inner: &str| {
+        let run = runs("0x8048", "").replace("0x1000", "0x0");
+        [allocated, rcu_work, &rcu_barrier(&run), begin, inner, &ran("0x8048")].concat()
+    };
+    let by_hand = |begin: &str, inner: &str| {
+        let callback = call_rcu().replace("cache=0x1000", "cache=0x0");
+        let run = runs("0x2020", &queues("0x9000")).replace("0x1000", "0x0");
+        [allocated, &callback, &rcu_barrier(&run), begin, inner, &ran("0x9000")].concat()
+    };
+    let flush = barrier(10, "workqueue", "0x5000");
+    for (work, by) in [("0x8048", &by_rcu_work as &dyn Fn(&str, &str) -> String), ("0x9000", &by_hand)] {
+        assert_eq!(words(&by(&begin(work), freed)), LUCK, "{work}");
+        assert_eq!(words(&(by(&begin(work), freed) + &flush)), RIGHT, "{work}");
+        // The work freed nothing of the cache: the exit did.
+        let by_exit = by(&begin(work), "") + &freed.replace("40 ", "10 ");
+        assert_eq!(words(&by_exit).0, VerdictKind::Clean, "{work}");
+        // The begin of the work was not told, so what it frees is not known.
+        assert_eq!(words(&by("", freed)).0, VerdictKind::Inconclusive, "{work}");
+        assert_eq!(words(&(by("", freed) + &flush)), RIGHT, "{work}");
+    }
+}

@@ -54,6 +54,8 @@ pub struct Returned {
     pub comm: String,
     /// Where from; the stack that nobody took where that is not known.
     pub stack: StackId,
+    /// The module whose work the task was running, if it is a worker.
+    pub work_of: Option<String>,
     /// When it was called.
     pub began: Time,
     /// When it returned.
@@ -101,7 +103,8 @@ impl Callers {
         if barrier.stack == StackId::default() {
             further(&mut self.others.unknown, &barrier);
         }
-        for module in stack.modules() {
+        // A work that ended by a jump to the barrier has no frame.
+        for module in stack.modules().chain(barrier.work_of.as_deref()) {
             self.others.of_module(module, &barrier);
         }
         match stack.init_of() {

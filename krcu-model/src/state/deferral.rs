@@ -101,7 +101,8 @@ impl Deferral {
         self.is_work() && self.queue == queue
     }
 
-    fn is_work(self) -> bool {
+    /// Whether it ends with the run of a work.
+    pub(crate) fn is_work(self) -> bool {
         matches!(self.flavour, Flavour::RcuWork | Flavour::Work)
     }
 

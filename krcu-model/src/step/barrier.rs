@@ -72,6 +72,11 @@ impl State {
             task,
             comm: ended.comm.clone(),
             stack,
+            work_of: self
+                .modules
+                .working
+                .get(&task)
+                .and_then(|work| self.functions.get(work.function).module.clone()),
             began: ended.begin.time,
             returned: end.time,
         };

@@ -110,8 +110,27 @@ impl State {
         self.ledger.works.insert(place, work);
     }
 
+    /// The function of a work begins, or runs.
+    pub(super) fn work_runs(
+        &mut self,
+        at: Mark,
+        (task, cpu): (Task, Cpu),
+        head: ObjectAddress,
+        function: FunctionAddress,
+    ) {
+        self.modules.sees_works_begin = true;
+        let function = self.functions.of_flavour(function, None, Flavour::Work);
+        let (cache, life, stack) = (ELSEWHERE, NO_LIFE, StackId::default());
+        let unknown =
+            Waiting { cache, life, queued: at, task, cpu, stack, deferral: None, function, late_for: None };
+        let known = self.ledger.works.range((head, 0)..=(head, u64::MAX)).next();
+        let work = known.map_or(unknown, |(_, work)| *work);
+        self.modules.working.insert(task, work);
+    }
+
     /// The function of a work has returned.
-    pub(super) fn work_ran(&mut self, at: Mark, head: ObjectAddress) {
+    pub(super) fn work_ran(&mut self, at: Mark, task: Task, head: ObjectAddress) {
+        self.modules.working.remove(&task);
         let Some(work) = self.ledger.first_work(head) else { return };
         if work.is_plain_work() {
             return;

@@ -122,8 +122,13 @@ impl State {
             None => destroy.coverage.callbacks,
             Some(deferral) => self.domains.own(deferral, destroy.caller.task),
         };
-        // Where each free is told, it is known which callbacks free objects of this cache; else any may.
-        let is_seen = self.ledger.sees_allocations;
+        // Where each free is told, it is known which callbacks free objects of this cache; else any may. Of works that is known if
+        // their begin is told.
+        let is_open_work = |home: &Home| {
+            home.deferral.is_some_and(Deferral::is_work) && home.last.position >= covered(home.deferral)
+        };
+        let has_open_works = || text.homes.foreign(destroy.life.id, since).any(is_open_work);
+        let is_seen = self.ledger.sees_allocations && (self.modules.sees_works_begin || !has_open_works());
         let seen = self.caches.get(&destroy.address).map(|cache| &cache.freed_by_foreign);
         let homes = if is_seen { seen } else { Some(&text.homes) };
         let mut foreign = Foreign { waiting, is_seen, ..Foreign::default() };
