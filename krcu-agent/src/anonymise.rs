@@ -185,7 +185,10 @@ fn each(event: &mut Event, take: &mut dyn FnMut(&mut u64)) {
             number(object);
             cache_of(cache, &mut number);
         }
-        What::WorkRan { object } | What::QueueReturned { object } | What::CallbackRan { object, .. } => {
+        What::WorkRan { object }
+        | What::WorkRuns { object, .. }
+        | What::QueueReturned { object }
+        | What::CallbackRan { object, .. } => {
             number(&mut object.0);
         }
         What::ReadLock { object, cache } => {

@@ -90,6 +90,9 @@ macro_rules! kinds {
             ModuleGoing { 22, "module_going", Everything, [InPlace<'a, wire::Module>],
                 "A module's exit function has returned, and its text is still there",
                 "blocking_notifier_call_chain() with MODULE_STATE_GOING" }
+            WorkRuns { 23, "work_runs", Freeing, [wire::WorkRuns],
+                "The function of a work that is told of begins, or a work whose function is a module's calls a barrier",
+                "the tracepoint workqueue_execute_start, and the barriers" }
         }
     };
 }

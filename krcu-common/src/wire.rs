@@ -322,6 +322,16 @@ pub struct WorkRan {
     pub head: u64,
 }
 
+/// Body of [`Kind::WorkRuns`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
+#[repr(C)]
+pub struct WorkRuns {
+    /// The address that [`CallbackQueued::head`] had; that of the work if it was not told of.
+    pub head: u64,
+    /// Its function.
+    pub function: u64,
+}
+
 /// Body of [`Kind::Freed`].
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -477,6 +487,7 @@ const _: () = {
     assert!(size_of::<Queued>() == 24);
     assert!(size_of::<CallbackQueued>() == 40);
     assert!(size_of::<WorkRan>() == 8);
+    assert!(size_of::<WorkRuns>() == 16);
     assert!(size_of::<Freed>() == 24);
     assert!(size_of::<BatchFreed>() == 8);
     assert!(size_of::<Barrier>() == 40);

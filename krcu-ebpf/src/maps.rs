@@ -68,9 +68,26 @@ pub static FUNCTIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 
 pub static CALLBACKS_RUNNING: Array<u64> = Array::with_max_entries(1, 0);
 
 /// Works that `queue_rcu_work()` or a callback has queued, with the address by which they were told: that of the head, or
-/// their own. An entry ends when its work has run. A work that is cancelled leaves its entry until it is queued again.
+/// their own. An entry ends when its work begins to run, for a work may be queued again in its own run. A work that is
+/// cancelled leaves its entry until it is queued again.
 #[map]
 pub static WORKS: HashMap<u64, u64> = HashMap::with_max_entries(8192, 0);
+
+/// A work that a worker runs, whose function is a module's.
+#[derive(Clone, Copy)]
+pub struct Working {
+    /// The address by which it was told, or would be told.
+    pub head: u64,
+    pub function: u64,
+    /// Whether it was told that it runs.
+    pub told: u32,
+    /// Whether `queue_rcu_work()` or a callback has queued it, or such a work has.
+    pub followed: u32,
+}
+
+/// The workers that run a module's work. An entry ends with the run.
+#[map]
+pub static WORKING: HashMap<u32, Working> = HashMap::with_max_entries(8192, 0);
 
 /// Calls that free several objects, by task and path, with the cache of the streamed objects that they have
 /// freed. There is one entry for each running call.

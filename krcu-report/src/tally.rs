@@ -65,6 +65,7 @@ impl EventWord {
             | What::FreedAtOnce { .. }
             | What::CallbackRuns { .. }
             | What::WorkRan { .. }
+            | What::WorkRuns { .. }
             | What::CallbackRan { .. } => EventWord::Free,
             What::BatchFreed { .. } => EventWord::Batch,
             What::GraceBegin { .. } | What::GraceEnd { .. } => EventWord::Grace,

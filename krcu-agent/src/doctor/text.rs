@@ -226,7 +226,7 @@ mod tests {
         facts.tracepoints.values_mut().for_each(|tracepoint| *tracepoint = None);
         let page = page(&facts, &Plan::of(&facts));
         fits(&page);
-        let barriers = "barrier  NOT OFFERED: no type information: 8 places\n";
+        let barriers = "barrier  NOT OFFERED: no type information: 9 places\n";
         assert!(page.contains(barriers), "{page}");
         assert!(page.contains("type information MISSING · symbols HIDDEN · JIT OFF"), "{page}");
         assert!(page.contains("\nNot ready: krcu needs root"), "{page}");

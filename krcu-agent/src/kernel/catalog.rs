@@ -172,6 +172,10 @@ probes! {
         Barrier, leaves Conclusion, Misses BarrierEnd, without FLAVOUR_BARRIERS, reads WORK;
     work_flush_begin: Fentry &["__flush_work"], Optional, absent Unseen,
         Barrier, leaves Course, Misses BarrierBegin, without FLAVOUR_BARRIERS, reads WORK;
+    flush_work_end: Fexit &["flush_work"], Optional, absent Unseen,
+        Barrier, leaves Conclusion, Misses BarrierEnd, without FLAVOUR_BARRIERS, reads WORK;
+    flush_work_begin: Fentry &["flush_work"], Optional, absent Unseen,
+        Barrier, leaves Course, Misses BarrierBegin, without FLAVOUR_BARRIERS, reads WORK;
     rcu_work_flush_end: Fexit &["flush_rcu_work"], Optional, absent NothingToSee,
         Barrier, leaves Conclusion, Misses BarrierEnd, without FLAVOUR_BARRIERS, reads RCU_WORK;
     // The event of the look tells how often a destroy flushed: a missed flush makes that event wrong.
@@ -250,6 +254,8 @@ probes! {
         Module, leaves Module, Nothing, without MODULES, reads MODULE_NAME;
     module_going: Fentry &["blocking_notifier_call_chain"], Optional, absent NothingToSee,
         Module, leaves Queueing, Nothing, without GOING, reads MODULE_NAME;
+    work_runs: BtfTracepoint &["workqueue_execute_start"], Optional, absent Unseen,
+        Queue, leaves Queueing, Misses WorkRuns, without FLAVOURS, reads WORK;
     work_queued: BtfTracepoint &["workqueue_queue_work"], Optional, absent Unseen,
         Queue, leaves Queueing, Misses CallbackQueued, without FLAVOURS, reads RCU_WORK;
     callback_queued_tasks: Fentry &["call_rcu_tasks_generic"], Optional, absent Unseen,
@@ -427,6 +433,7 @@ mod tests {
             ("tasks_barrier_begin", "tasks_barrier_end"),
             ("workqueue_flush_begin", "workqueue_flush_end"),
             ("work_flush_begin", "work_flush_end"),
+            ("flush_work_begin", "flush_work_end"),
             ("rcu_work_flushed", "rcu_work_flush_end"),
         ] {
             assert!(leaving(end) < leaving(begin), "{end} goes after {begin}");

@@ -11,10 +11,13 @@ use krcu_common::{
     wire::{Barrier, COMM_BYTES, FLUSHES_UNKNOWN},
 };
 
-use super::{Hot, argument, first, nested, queue::srcu_flavour};
+use super::{
+    Hot, argument, first, nested,
+    queue::{srcu_flavour, work_waits},
+};
 use crate::{
     config, kernel,
-    maps::DESTROYING,
+    maps::{DESTROYING, WORKS},
     ring::{Wake, emit, task},
     site::site,
 };
@@ -97,25 +100,55 @@ fn tasks_kind(tasks: u64) -> BarrierKind {
     }
 }
 
-/// Entry of `__flush_work(work, from_cancel)`, by which `flush_work()` and `cancel_work_sync()` wait. Only works of modules are
-/// told of.
+/// Entry of `__flush_work(work, from_cancel)`, by which `cancel_work_sync()` waits, and `flush_work()` where that calls it. Only
+/// works of modules are told of.
 #[fentry]
 pub fn work_flush_begin(context: FEntryContext) -> i32 {
-    let work = argument(&context, 0);
-    if !kernel::is_module_work(work) {
-        return 0;
-    }
-    begin(&context, BarrierKind::Work, work)
+    flush_begin(&context)
 }
 
 /// Return of `__flush_work()`.
 #[fexit]
 pub fn work_flush_end(context: FExitContext) -> i32 {
-    let work = argument(&context, 0);
+    flush_end(&context)
+}
+
+/// Entry of `flush_work(work)`. Some kernels have a copy of `__flush_work()` in it; where it calls that one, the flush is told
+/// twice, the one inside the other.
+#[fentry]
+pub fn flush_work_begin(context: FEntryContext) -> i32 {
+    flush_begin(&context)
+}
+
+/// Return of `flush_work()`.
+#[fexit]
+pub fn flush_work_end(context: FExitContext) -> i32 {
+    flush_end(&context)
+}
+
+#[inline(always)]
+fn flush_begin(context: &FEntryContext) -> i32 {
+    let work = argument(context, 0);
     if !kernel::is_module_work(work) {
         return 0;
     }
-    end(BarrierKind::Work, work)
+    begin(context, BarrierKind::Work, told_as(work))
+}
+
+#[inline(always)]
+fn flush_end(context: &FExitContext) -> i32 {
+    let work = argument(context, 0);
+    if !kernel::is_module_work(work) {
+        return 0;
+    }
+    end(BarrierKind::Work, told_as(work))
+}
+
+/// The address by which a work was told that has not run, which of one of `queue_rcu_work()` is that of its head.
+#[inline(always)]
+fn told_as(work: u64) -> u64 {
+    // SAFETY: the value is copied at once.
+    unsafe { WORKS.get(work) }.copied().unwrap_or(work)
 }
 
 /// Entry of `__flush_workqueue(queue)`, which `flush_workqueue()`, `drain_workqueue()` and `destroy_workqueue()` call.
@@ -143,6 +176,7 @@ pub fn rcu_work_flush_end(context: FExitContext) -> i32 {
 /// Who calls it decides for whom it counts: barriers are rare, so each has its stack.
 #[inline(always)]
 fn begin(context: &FEntryContext, barrier: BarrierKind, of: u64) -> i32 {
+    work_waits();
     let comm = bpf_get_current_comm().unwrap_or_default();
     told(Kind::BarrierBegin, barrier, of, site(context, Kind::BarrierBegin), comm)
 }

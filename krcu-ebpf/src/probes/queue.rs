@@ -11,16 +11,16 @@ use aya_ebpf::{
 use krcu_common::{
     Fate, Flavour, FreePath, Kind, QueueForm,
     config::OBJECT_IS_POINTER,
-    wire::{CallbackQueued, ELSEWHERE, Queued, WorkRan},
+    wire::{CallbackQueued, ELSEWHERE, Queued, WorkRan, WorkRuns},
 };
 
 use super::{address_argument, argument, free::batch_key, short_argument, traced, untyped_argument};
 use crate::{
     config, followed,
     kernel::{self, Owner, read},
-    maps::{BATCHES, CALLBACKS_RUNNING, WORKS},
+    maps::{BATCHES, CALLBACKS_RUNNING, WORKING, WORKS, Working},
     patched::is_plain,
-    ring::{Wake, count_filtered, emit, emit_of, lose},
+    ring::{Wake, count_filtered, emit, emit_of, lose, task},
     site::{name, site},
 };
 
@@ -145,19 +145,20 @@ fn callback_of(context: &FEntryContext, flavour: Flavour, domain: u64, (head, fu
     0
 }
 
-/// `workqueue:workqueue_queue_work(cpu, pool, work)`: a callback that this thread is running may hand its object on to a work.
+/// `workqueue:workqueue_queue_work(cpu, pool, work)`: a callback that this thread is running may hand its object on to a work, and
+/// that work to another.
 #[btf_tracepoint]
 pub fn work_queued(context: BtfTracePointContext) -> i32 {
-    // SAFETY: the map's value, copied at once. A callback that this thread is running counts.
-    if CALLBACKS_RUNNING.get_ptr(0).is_none_or(|running| unsafe { running.read_volatile() } == 0)
-        || BATCHES.get_ptr(batch_key(FreePath::Callback)).is_none()
-    {
-        return 0;
-    }
     let (pool, work) = (traced(&context, 1), traced(&context, 2));
     let function = kernel::work_function(work);
+    if !followed::is_module_text(function) || !(runs_callback() || runs_followed_work()) {
+        return 0;
+    }
     // Of a work that belongs to queue_rcu_work() it was told already.
-    if !followed::is_module_text(function) || WORKS.get_ptr(work).is_some() {
+    // One that was cancelled before, or begins just now, is told again.
+    // SAFETY: the value is copied at once.
+    let known = unsafe { WORKS.get(work) }.copied().unwrap_or(work);
+    if known != work {
         return 0;
     }
     if WORKS.insert(work, work, 0).is_err() {
@@ -171,20 +172,79 @@ pub fn work_queued(context: BtfTracePointContext) -> i32 {
     0
 }
 
+/// Whether this thread is running a callback that is streamed.
+#[inline(always)]
+fn runs_callback() -> bool {
+    // SAFETY: the map's value, copied at once. A callback that this thread is running counts.
+    CALLBACKS_RUNNING.get_ptr(0).is_some_and(|running| unsafe { running.read_volatile() } != 0)
+        && BATCHES.get_ptr(batch_key(FreePath::Callback)).is_some()
+}
+
+/// Whether this worker is running a work that a callback has led to.
+#[inline(always)]
+fn runs_followed_work() -> bool {
+    // SAFETY: only this task changes its entry, and the value is copied at once.
+    unsafe { WORKING.get(task()) }.copied().is_some_and(|working| working.followed != 0)
+}
+
 /// `workqueue:workqueue_execute_end(work, function)`: the memory of the work may be gone.
 #[btf_tracepoint]
 pub fn work_ran(context: BtfTracePointContext) -> i32 {
     if !followed::is_module_text(traced(&context, 1)) {
         return 0;
     }
-    let work = traced(&context, 0);
-    // SAFETY: the value is copied at once.
-    let Some(head) = (unsafe { WORKS.get(work) }).copied() else { return 0 };
-    let _ = WORKS.remove(work);
-    emit::<WorkRan>(Kind::WorkRan, Wake::Later, |body| {
-        body.write(WorkRan { head });
-    });
+    let task = task();
+    // SAFETY: only this task changes its entry, and the value is copied at once.
+    let Some(working) = (unsafe { WORKING.get(task) }).copied() else { return 0 };
+    let _ = WORKING.remove(task);
+    if working.told != 0 {
+        emit::<WorkRan>(Kind::WorkRan, Wake::Later, |body| {
+            body.write(WorkRan { head: working.head });
+        });
+    }
     0
+}
+
+/// `workqueue:workqueue_execute_start(work)`: from now on it may be queued again.
+#[btf_tracepoint]
+pub fn work_runs(context: BtfTracePointContext) -> i32 {
+    let work = traced(&context, 0);
+    let function = kernel::work_function(work);
+    if !followed::is_module_text(function) {
+        return 0;
+    }
+    // SAFETY: the value is copied at once.
+    let known = unsafe { WORKS.get(work) }.copied();
+    let followed = u32::from(known.is_some());
+    let working = Working { head: known.unwrap_or(work), function, told: followed, followed };
+    if known.is_some() {
+        let _ = WORKS.remove(work);
+        tell_work_runs(&working);
+    }
+    if WORKING.insert(task(), working, 0).is_err() && known.is_some() {
+        lose(0, Kind::WorkRan, Fate::MapFull);
+    }
+    0
+}
+
+/// This task is about to wait for something: if it runs a module's work, that is told before.
+#[inline(always)]
+pub fn work_waits() {
+    let task = task();
+    // SAFETY: only this task changes its entry, and the value is copied at once.
+    let Some(working) = (unsafe { WORKING.get(task) }).copied() else { return };
+    if working.told == 0 && WORKING.insert(task, Working { told: 1, ..working }, 0).is_ok() {
+        tell_work_runs(&working);
+    }
+}
+
+#[inline(always)]
+fn tell_work_runs(working: &Working) {
+    let (head, function) = (working.head, working.function);
+    name(function);
+    emit::<WorkRuns>(Kind::WorkRuns, Wake::Later, |body| {
+        body.write(WorkRuns { head, function });
+    });
 }
 
 /// The long way to the cache of the object that a head lies in.

@@ -101,6 +101,7 @@ fields! {
     Queued { object, cache, site, form }
     CallbackQueued { object, cache, function, text, domain, site }
     WorkRan { object }
+    WorkRuns { object, function }
     CallbackRuns { object, cache }
     Function { function, symbol }
     FreedAtOnce { object, cache }

@@ -203,7 +203,14 @@ pub enum What {
         /// The stack of the call.
         site: Site,
     },
-    /// The function of a work has returned, of which a [`What::CallbackQueued`] told.
+    /// The function of a work begins, of which a [`What::CallbackQueued`] told; or one that runs is about to call a barrier.
+    WorkRuns {
+        /// The head or the work, as it was told.
+        object: ObjectAddress,
+        /// Its function.
+        function: FunctionAddress,
+    },
+    /// The function of a work has returned, of which a [`What::CallbackQueued`] or a [`What::WorkRuns`] told. It ran in this task.
     WorkRan {
         /// The head or the work, as it was told.
         object: ObjectAddress,
@@ -443,6 +450,9 @@ impl What {
                 site: Site(b.site),
             },
             Body::WorkRan(b) => What::WorkRan { object: ObjectAddress(b.head) },
+            Body::WorkRuns(b) => {
+                What::WorkRuns { object: ObjectAddress(b.head), function: FunctionAddress(b.function) }
+            }
             Body::CallbackRuns(b) => {
                 What::CallbackRuns { object: ObjectAddress(b.head), cache: CacheAddress(b.cache) }
             }

@@ -45,8 +45,9 @@ pub struct Ledger {
     pub grace_reached: u64,
     /// Callbacks of `call_rcu()` that have not run, by the address of their head.
     pub callbacks: BTreeMap<ObjectAddress, Waiting>,
-    /// Works that callbacks have queued, by the head or the work; those of `queue_rcu_work()` when their callback has run.
-    pub works: BTreeMap<ObjectAddress, Waiting>,
+    /// Works that callbacks have queued, by the head or the work, and by where they were queued: while a work runs it may be
+    /// queued again. Those of `queue_rcu_work()` are here when their callback has run.
+    pub works: BTreeMap<(ObjectAddress, u64), Waiting>,
     /// RCU readers by task, with the object that each one holds and its cache, if it holds one.
     pub readers: BTreeMap<Task, Option<(ObjectAddress, CacheAddress)>>,
     /// Objects that were allocated and have not been queued or freed.
@@ -74,7 +75,18 @@ impl Ledger {
     /// Callbacks and works that have not run, by the address of their head.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = (&ObjectAddress, &Waiting)> {
         let holds = |(_, work): &(&ObjectAddress, &Waiting)| !work.is_plain_work();
-        self.callbacks.iter().chain(self.works.iter().filter(holds))
+        self.callbacks.iter().chain(self.works().filter(holds))
+    }
+
+    /// Works that have not returned.
+    pub(crate) fn works(&self) -> impl Iterator<Item = (&ObjectAddress, &Waiting)> {
+        self.works.iter().map(|((head, _), work)| (head, work))
+    }
+
+    /// Takes out the work that was queued first at this address.
+    pub(crate) fn first_work(&mut self, head: ObjectAddress) -> Option<Waiting> {
+        let first = *self.works.range((head, 0)..=(head, u64::MAX)).next()?.0;
+        self.works.remove(&first)
     }
 
     /// A normal grace period covers what was queued before it began, once it has ended. About an expedited

@@ -13,6 +13,7 @@ use krcu_common::BarrierKind;
 use crate::{
     event::{Task, Time},
     state::{
+        deferral::Of,
         id::Mark,
         stack::{Stack, StackId},
     },
@@ -25,8 +26,8 @@ pub struct OpenBarrier {
     pub barrier: BarrierKind,
     /// When.
     pub begin: Mark,
-    /// It covers what was queued before this position, once it has returned.
-    pub reach: u64,
+    /// Of a flush of works: the barriers for callbacks that the same task had called before, and how far each reaches.
+    pub(crate) after: Vec<(Of, u64)>,
     /// Whether `flush_rcu_work()` called it, only because a batch happened to wait.
     pub by_chance: bool,
     /// Where from.
@@ -53,6 +54,8 @@ pub struct Returned {
     pub comm: String,
     /// Where from; the stack that nobody took where that is not known.
     pub stack: StackId,
+    /// The module whose work the task was running, if it is a worker.
+    pub work_of: Option<String>,
     /// When it was called.
     pub began: Time,
     /// When it returned.
@@ -112,7 +115,8 @@ impl Callers {
         if barrier.stack == StackId::default() {
             further(&mut self.others.unknown, &barrier);
         }
-        for module in stack.modules() {
+        // A work that ended by a jump to the barrier has no frame.
+        for module in stack.modules().chain(barrier.work_of.as_deref()) {
             self.others.of_module(module, &barrier);
         }
         match stack.init_of() {

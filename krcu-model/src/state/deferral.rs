@@ -5,11 +5,14 @@
 //! | --- | --- | --- |
 //! | `call_srcu()` | its callback has returned | `srcu_barrier()` of the same domain |
 //! | `call_rcu_tasks()`, `_rude()`, `_trace()` | the same | `rcu_barrier_tasks()`, `_rude()`, `_trace()` |
-//! | `queue_rcu_work()` | its work has returned | `flush_rcu_work()` of it; or an order of its queue |
-//! | a work that a callback queues | the work has returned | `flush_work()` of it, or an order of its queue |
+//! | `queue_rcu_work()` | its work has returned | `flush_rcu_work()` of it, or an order of it |
+//! | a work that a callback queues | the work has returned | an order of it |
 //!
-//! An order of a queue is an `rcu_barrier()`, and then a `flush_workqueue()`. The same holds for `flush_work()`: a work is
-//! surely queued only when the callback that queues it has run.
+//! An order of a work is the barrier that waits for the callback which queues it, and then a `flush_work()` of it or a
+//! `flush_workqueue()` of its queue: a work is surely queued only when that callback has run. The callback of
+//! `queue_rcu_work()` is one of `call_rcu()`.
+//!
+//! A flush that returns ends what was queued before it began, for a work that was cancelled before never runs.
 //!
 //! `cleanup_srcu_struct()` is no barrier: it waits for no callback, and warns if one is outstanding. `drain_workqueue()` and
 //! `destroy_workqueue()` call `flush_workqueue()`; `cancel_work_sync()` counts as `flush_work()`.
@@ -53,6 +56,12 @@ pub(crate) fn is_queued(
 /// A barrier function, and the address of what it is called for.
 pub(crate) type Of = (BarrierKind, u64);
 
+/// A barrier, and of a flush of works the barrier for callbacks that has to stand before it.
+pub(crate) type Way = (Of, Option<Of>);
+
+/// What waits for the callbacks of `call_rcu()`.
+pub(crate) const BY_CALL_RCU: Of = (BarrierKind::Rcu, 0);
+
 /// What deferrals have in common that the same barriers cover.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deferral {
@@ -62,6 +71,8 @@ pub struct Deferral {
     one: u64,
     /// The queue of works.
     queue: u64,
+    /// Of works, what waits for the callback that queues it.
+    after: Of,
 }
 
 impl Deferral {
@@ -70,20 +81,33 @@ impl Deferral {
         let Domain { flavour, address } = domain;
         match flavour {
             Flavour::Rcu => None,
-            Flavour::Srcu => Some(Deferral { flavour, one: address, queue: 0 }),
+            Flavour::Srcu => Some(Deferral { flavour, one: address, queue: 0, after: BY_CALL_RCU }),
             Flavour::Tasks | Flavour::TasksRude | Flavour::TasksTrace => {
-                Some(Deferral { flavour, one: 0, queue: 0 })
+                Some(Deferral { flavour, one: 0, queue: 0, after: BY_CALL_RCU })
             }
-            Flavour::RcuWork | Flavour::Work => Some(Deferral { flavour, one: head.0, queue: address }),
+            Flavour::RcuWork | Flavour::Work => {
+                Some(Deferral { flavour, one: head.0, queue: address, after: BY_CALL_RCU })
+            }
         }
     }
 
-    fn is_work(self) -> bool {
+    /// The same work, queued by a callback that was deferred like this.
+    pub(crate) fn queued_by(self, callback: Option<Deferral>) -> Deferral {
+        Deferral { after: callback.map_or(BY_CALL_RCU, Deferral::own), ..self }
+    }
+
+    /// Whether it is a work of this queue.
+    pub(crate) fn is_of_queue(self, queue: u64) -> bool {
+        self.is_work() && self.queue == queue
+    }
+
+    /// Whether it ends with the run of a work.
+    pub(crate) fn is_work(self) -> bool {
         matches!(self.flavour, Flavour::RcuWork | Flavour::Work)
     }
 
-    /// The barriers that cover it: any of these.
-    pub(crate) fn covered_by(self) -> impl Iterator<Item = Of> {
+    /// The barrier that waits for it alone, or for its kind.
+    fn own(self) -> Of {
         let kind = match self.flavour {
             Flavour::Rcu => BarrierKind::Rcu,
             Flavour::Srcu => BarrierKind::Srcu,
@@ -93,8 +117,15 @@ impl Deferral {
             Flavour::RcuWork => BarrierKind::RcuWork,
             Flavour::Work => BarrierKind::Work,
         };
-        let of_queue = self.is_work().then_some((BarrierKind::Workqueue, self.queue));
-        [(kind, self.one)].into_iter().chain(of_queue)
+        (kind, self.one)
+    }
+
+    /// The barriers that cover it: any of these.
+    pub(crate) fn covered_by(self) -> impl Iterator<Item = Way> {
+        let alone = (self.flavour != Flavour::Work).then_some((self.own(), None));
+        let flushes = [(BarrierKind::Work, self.one), (BarrierKind::Workqueue, self.queue)];
+        let after = flushes.map(|flush| (flush, Some(self.after)));
+        alone.into_iter().chain(after.into_iter().filter(move |_| self.is_work()))
     }
 }
 

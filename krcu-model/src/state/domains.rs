@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 
+use krcu_common::BarrierKind;
+
 use crate::{
     event::Task,
     state::{
         barriers::{Callers, Cover, Others, Returned},
-        deferral::{Deferral, Deferrals, Of, Queued},
+        deferral::{Deferral, Deferrals, Of, Queued, Way},
         stack::Stack,
     },
 };
@@ -62,13 +64,13 @@ const MOST: usize = 1024;
 /// How far the barriers of other kinds of RCU reach.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Domains {
-    barriers: BTreeMap<Of, Callers>,
+    barriers: BTreeMap<Way, Callers>,
 }
 
 impl Domains {
     /// One returned.
-    pub(crate) fn returned(&mut self, of: u64, barrier: Returned, stack: &Stack) {
-        let key = (barrier.kind, of);
+    pub(crate) fn returned(&mut self, (of, after): (u64, Option<Of>), barrier: Returned, stack: &Stack) {
+        let key = ((barrier.kind, of), after);
         self.barriers.entry(key).or_default().returned(barrier, stack, false);
         if self.barriers.len() > MOST
             && let Some(oldest) = self.barriers.iter().min_by_key(|(_, callers)| callers.newest())
@@ -76,6 +78,18 @@ impl Domains {
             let oldest = *oldest.0;
             self.barriers.remove(&oldest);
         }
+    }
+
+    /// How far those of this task reach that wait for callbacks.
+    pub(crate) fn of_callbacks(&self, task: Task) -> impl Iterator<Item = (Of, u64)> {
+        let waits = |kind: BarrierKind| {
+            matches!(
+                kind,
+                BarrierKind::Srcu | BarrierKind::Tasks | BarrierKind::TasksRude | BarrierKind::TasksTrace
+            )
+        };
+        let barriers = self.barriers.iter().filter(move |((of, _), _)| waits(of.0));
+        barriers.filter_map(move |((of, _), callers)| Some((*of, callers.of(task)?.until)))
     }
 
     /// How far the furthest of this task reaches for such a deferral.

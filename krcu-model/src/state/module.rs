@@ -120,6 +120,10 @@ pub(crate) struct Modules {
     pub(crate) loaded: BTreeMap<String, Text>,
     /// Which thread runs which callback.
     pub(crate) running: BTreeMap<Freer, Waiting>,
+    /// Which worker runs which work.
+    pub(crate) working: BTreeMap<Task, Waiting>,
+    /// Whether any work was ever seen to begin.
+    pub(crate) sees_works_begin: bool,
     /// Modules whose exit function has returned and whose text is there.
     pub(crate) going: BTreeMap<String, Unload>,
     pub(crate) unloads: Vec<Unload>,

@@ -54,7 +54,7 @@ pub struct Stack {
 }
 
 /// Functions of the kernel that stand between a module and what is watched.
-const WATCHED: [&str; 38] = [
+const WATCHED: [&str; 39] = [
     "kmem_cache_alloc",
     "kmem_cache_alloc_noprof",
     "kmem_cache_alloc_bulk",
@@ -93,6 +93,7 @@ const WATCHED: [&str; 38] = [
     "rcu_barrier_tasks_trace",
     "__flush_workqueue",
     "__flush_work",
+    "flush_work",
 ];
 
 /// The stack that stands for one that was not taken.

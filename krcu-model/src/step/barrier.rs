@@ -9,6 +9,7 @@ use crate::{
     state::{
         State,
         barriers::{OpenBarrier, Returned},
+        deferral::BY_CALL_RCU,
         deferred::Waiting,
         id::{CacheId, Mark},
         stack::{NO_STACK, StackId},
@@ -33,16 +34,17 @@ impl State {
             self.stack(stack).is_within("flush_rcu_work")
         };
         let by_chance = barrier == BarrierKind::Rcu && is_flush && self.rules.has(Rule::FlushIsChance);
-        // A flush knows the works that are queued. Those of callbacks surely are, if an rcu_barrier() of the same task has
-        // returned before.
-        let reach = match barrier {
+        // A flush knows the works that are queued. Those of callbacks surely are, if a barrier of the same task has waited for
+        // the callbacks before.
+        let after = match barrier {
             BarrierKind::Work | BarrierKind::Workqueue if self.rules.has(Rule::FlushNeedsBarrier) => {
-                self.rcu_barriers.of(task).map_or(0, |barrier| barrier.until)
+                let rcu = self.rcu_barriers.of(task).map(|barrier| (BY_CALL_RCU, barrier.until));
+                rcu.into_iter().chain(self.domains.of_callbacks(task)).collect()
             }
-            _ => begin.position,
+            _ => Vec::new(),
         };
         let open = self.open_barriers.entry(task).or_default();
-        open.push(OpenBarrier { barrier, begin, reach, by_chance, stack, comm });
+        open.push(OpenBarrier { barrier, begin, after, by_chance, stack, comm });
     }
 
     pub(super) fn barrier_end(
@@ -66,7 +68,7 @@ impl State {
         if open.is_empty() {
             self.open_barriers.remove(&task);
         }
-        let reach = ended.reach;
+        let reach = ended.begin.position;
         let OpenBarrier { by_chance, stack, .. } = ended;
         let returned = Returned {
             until: reach,
@@ -74,6 +76,11 @@ impl State {
             task,
             comm: ended.comm.clone(),
             stack,
+            work_of: self
+                .modules
+                .working
+                .get(&task)
+                .and_then(|work| self.functions.get(work.function).module.clone()),
             began: ended.begin.time,
             returned: end.time,
         };
@@ -98,13 +105,18 @@ impl State {
                 self.check_rcu_barrier(end, task, &ended);
                 return;
             }
-            BarrierKind::Srcu
-            | BarrierKind::Tasks
-            | BarrierKind::TasksRude
-            | BarrierKind::TasksTrace
-            | BarrierKind::RcuWork
-            | BarrierKind::Work
-            | BarrierKind::Workqueue => return self.domains.returned(of, returned, stack),
+            BarrierKind::Srcu | BarrierKind::Tasks | BarrierKind::TasksRude | BarrierKind::TasksTrace => {
+                return self.domains.returned((of, None), returned, stack);
+            }
+            BarrierKind::RcuWork | BarrierKind::Work | BarrierKind::Workqueue => {
+                if barrier == BarrierKind::RcuWork {
+                    self.domains.returned((of, None), returned.clone(), stack);
+                }
+                for (after, until) in ended.after {
+                    self.domains.returned((of, Some(after)), Returned { until, ..returned.clone() }, stack);
+                }
+                return self.works_are_flushed(barrier, of, ended.begin);
+            }
             BarrierKind::Kvfree => {
                 self.barriers.returned(returned, stack, false);
                 if let Some(destroy) = inside {

@@ -188,6 +188,7 @@ impl State {
                 task,
                 comm: destroy.caller.comm.clone(),
                 stack: destroy.caller.stack,
+                work_of: None,
                 began: begin.time,
                 returned: look.time,
             };

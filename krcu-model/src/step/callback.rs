@@ -1,6 +1,6 @@
 //! Callback: callbacks are queued, begin to run and return; some of them queue works, which run and return as well.
 
-use krcu_common::{Flavour, FreePath};
+use krcu_common::{BarrierKind, Flavour, FreePath};
 
 use crate::{
     event::{Blind, CacheAddress, Cpu, Domain, FunctionAddress, ObjectAddress, Site, Task},
@@ -92,25 +92,74 @@ impl State {
         {
             return;
         }
+        let place = (head, work.queued.position);
+        if callback.is_rcu_work() {
+            // It is the work of that callback itself, told by its own address: the work had queued itself in its own run.
+            let is_it = |(_, known): &(&(ObjectAddress, u64), &Waiting)| known.queued == callback.queued;
+            if let Some(known) = self.ledger.works.iter().find(is_it).map(|(place, _)| *place)
+                && let Some(work) = self.ledger.works.remove(&known)
+            {
+                self.ledger.works.insert(place, work);
+            }
+            return;
+        }
         // Whatever covers the work has to cover the callback first, so it counts from when that was queued.
         let Waiting { cache, life, queued, .. } = callback;
-        let work = Waiting { cache, life, queued, ..work };
+        let deferral = work.deferral.map(|work| work.queued_by(callback.deferral));
+        let work = Waiting { cache, life, queued, deferral, ..work };
         self.text_has_callback(&work);
         if let Some(cache) = self.caches.get_mut(&cache).filter(|cache| cache.life.id == life) {
             cache.past.is_queued(work.deferral, queued, work.stack);
             cache.past.functions.queued(work.function, queued);
         }
-        self.ledger.works.insert(head, work);
+        self.ledger.works.insert(place, work);
+    }
+
+    /// The function of a work begins, or runs.
+    pub(super) fn work_runs(
+        &mut self,
+        at: Mark,
+        (task, cpu): (Task, Cpu),
+        head: ObjectAddress,
+        function: FunctionAddress,
+    ) {
+        self.modules.sees_works_begin = true;
+        let function = self.functions.of_flavour(function, None, Flavour::Work);
+        let (cache, life, stack) = (ELSEWHERE, NO_LIFE, StackId::default());
+        let unknown =
+            Waiting { cache, life, queued: at, task, cpu, stack, deferral: None, function, late_for: None };
+        let known = self.ledger.works.range((head, 0)..=(head, u64::MAX)).next();
+        let work = known.map_or(unknown, |(_, work)| *work);
+        self.modules.working.insert(task, work);
     }
 
     /// The function of a work has returned.
-    pub(super) fn work_ran(&mut self, at: Mark, head: ObjectAddress) {
-        let Some(work) = self.ledger.works.remove(&head) else { return };
+    pub(super) fn work_ran(&mut self, at: Mark, task: Task, head: ObjectAddress) {
+        self.modules.working.remove(&task);
+        let Some(work) = self.ledger.first_work(head) else { return };
         if work.is_plain_work() {
             return;
         }
         let late_for = self.deferral_begins(at, &work);
         self.tell_late(late_for, at);
+    }
+
+    /// A flush of works has returned: what it waits for and was queued before it began has run, or was cancelled before it.
+    pub(super) fn works_are_flushed(&mut self, kind: BarrierKind, of: u64, begin: Mark) {
+        let is_over = |(head, place): &(ObjectAddress, u64), work: &Waiting| {
+            let is_its = match kind {
+                BarrierKind::Workqueue => work.deferral.is_some_and(|deferral| deferral.is_of_queue(of)),
+                _ => head.0 == of,
+            };
+            let queued = if kind == BarrierKind::RcuWork { work.queued.position } else { *place };
+            is_its && queued < begin.position
+        };
+        for (_, work) in self.ledger.works.extract_if(.., |place, work| is_over(place, work)) {
+            let cache = self.caches.get_mut(&work.cache).filter(|cache| cache.life.id == work.life);
+            if let Some(cache) = cache.filter(|_| !work.is_plain_work()) {
+                *cache.waiting(work.deferral) -= 1;
+            }
+        }
     }
 
     /// A callback begins to run; its return is told by another event.
@@ -130,7 +179,7 @@ impl State {
         self.modules.running.insert(freer, waiting);
         if waiting.is_rcu_work() {
             // Its callback queues the work, which has yet to run.
-            self.ledger.works.insert(head, waiting);
+            self.ledger.works.insert((head, at.position), waiting);
             return;
         }
         if let Some(cache) = self.caches.get_mut(&waiting.cache).filter(|cache| cache.life.id == waiting.life)

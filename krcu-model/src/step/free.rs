@@ -24,11 +24,13 @@ impl State {
         address: CacheAddress,
     ) {
         self.ledger.is_no_longer_held(object);
-        if let (Some(callback), Some(cache)) =
-            (self.modules.running.get(&freer), self.caches.get_mut(&address))
+        // A callback runs on top of what the task does; a work that nobody is known to have deferred is the module's own doing.
+        let works = self.modules.working.get(&freer.task());
+        let by = self.modules.running.get(&freer).or(works.filter(|work| work.deferral.is_some()));
+        if let (Some(callback), Some(cache)) = (by, self.caches.get_mut(&address))
             && callback.life != cache.life.id
         {
-            // A callback whose head is elsewhere has freed an object of this cache.
+            // A callback whose head is elsewhere, or a work that it led to, has freed an object of this cache.
             cache.freed_by_foreign.queued(callback);
         }
         if self.watch.blind.contains(&Blind::Frees) {

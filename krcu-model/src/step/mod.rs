@@ -62,7 +62,8 @@ impl State {
                 let what = CallbackQueued { head, cache, function, text, domain, site };
                 self.callback_queued(mark, task, cpu, &what);
             }
-            What::WorkRan { object } => self.work_ran(mark, object),
+            What::WorkRuns { object, function } => self.work_runs(mark, (task, cpu), object, function),
+            What::WorkRan { object } => self.work_ran(mark, task, object),
             What::CallbackRuns { object, cache } => {
                 self.callback_runs(mark, Freer::of(task, cpu), object, cache);
             }

@@ -136,14 +136,19 @@ impl State {
                 && self.functions.get(waiting.function).module.as_ref() == Some(module)
         };
         let waiting =
-            self.ledger.callbacks.iter().chain(&self.ledger.works).filter(is_foreign).count() as u64;
+            self.ledger.callbacks.iter().chain(self.ledger.works()).filter(is_foreign).count() as u64;
         let since = if let Born::Watched { at, .. } = destroy.life.born { at.position } else { 0 };
         let covered = |deferral: Option<Deferral>| match deferral {
             None => destroy.coverage.callbacks,
             Some(deferral) => self.domains.own(deferral, destroy.caller.task),
         };
-        // Where each free is told, it is known which callbacks free objects of this cache; else any may.
-        let is_seen = self.ledger.sees_allocations;
+        // Where each free is told, it is known which callbacks free objects of this cache; else any may. Of works that is known if
+        // their begin is told.
+        let is_open_work = |home: &Home| {
+            home.deferral.is_some_and(Deferral::is_work) && home.last.position >= covered(home.deferral)
+        };
+        let has_open_works = || text.homes.foreign(destroy.life.id, since).any(is_open_work);
+        let is_seen = self.ledger.sees_allocations && (self.modules.sees_works_begin || !has_open_works());
         let seen = self.caches.get(&destroy.address).map(|cache| &cache.freed_by_foreign);
         let homes = if is_seen { seen } else { Some(&text.homes) };
         let ever = text.homes.foreign_ever(destroy.life.id);

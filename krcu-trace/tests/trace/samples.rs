@@ -34,6 +34,7 @@ watch attached=5 possible_cpus=2 blind=frees,callback_runs
 21 1@0 callback_queued object=0x21 cache=0x1
 21 1@0 callback_queued object=0x22 cache=0x1 flavour=srcu domain=0xffffffffc0001000 site=6
 21 1@0 work_ran object=0x22
+21 1@0 work_runs object=0x22 function=0xffffffffc0000010
 22 1@0 callback_runs object=0x20 cache=0x1
 23 1@0 function function=0xffffffffc0000010 symbol="f+0x0/0x2 [mod]"
 24 1@0 freed_at_once object=0x20 cache=0x1

@@ -107,6 +107,7 @@ mod tests {
             What::BarrierEnd { barrier: BarrierKind::KvfreeOnCache, cache: Some(cache), of: 0 },
             What::BarrierEnd { barrier: BarrierKind::Srcu, cache: None, of: 0x77 },
             What::WorkRan { object },
+            What::WorkRuns { object, function: FunctionAddress(0xffff_ffff_c000_0010) },
             What::ModuleGoing { name: "mine".to_owned() },
             What::ModuleLoaded { name: "mod".to_owned() },
             What::ModuleFreed { name: "mod".to_owned() },

@@ -26,6 +26,8 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
         ("workqueue_flush_begin", "__flush_workqueue"),
         ("work_flush_end", "__flush_work"),
         ("work_flush_begin", "__flush_work"),
+        ("flush_work_end", "flush_work"),
+        ("flush_work_begin", "flush_work"),
         ("rcu_work_flush_end", "flush_rcu_work"),
     ];
     // One kind of RCU for tasks has a barrier of its own left.
@@ -35,6 +37,7 @@ fn probes_are_those_of_the_minimal_set_in_the_order_of_attaching() {
     let works = [("work_ran", "workqueue_execute_end")];
     let queued_others = [
         ("module_going", "blocking_notifier_call_chain"),
+        ("work_runs", "workqueue_execute_start"),
         ("work_queued", "workqueue_queue_work"),
         ("callback_queued_tasks", "call_rcu_tasks_generic"),
         ("callback_queued_srcu", "call_srcu"),
