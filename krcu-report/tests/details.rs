@@ -331,3 +331,29 @@ fn a_barrier_by_chance_inside_the_destroy_is_not_called_somebody_elses() {
     );
     assert!(words::ordering(&verdict).unwrap().ends_with("and is no part of this teardown"));
 }
+
+#[test]
+fn where_a_helper_calls_the_barrier_the_advice_is_to_call_it_in_the_exit() {
+    // Nothing was lost, and the probes are older than the module: another run would see no more.
+    let site = "10@0 site site=21 frame=\"rcu_barrier+0x5/0x90\" frame=\"mine_wait+0x9/0x20 [mine]\" frame=\"kthread+0xf4/0x130\"\n";
+    let by_helper =
+        "30@0 barrier_begin barrier=rcu site=21 comm=\"mine_helper\"\n30@0 barrier_end barrier=rcu\n";
+    let all = told(&format!("{LOADED}{site}{CALLED}{RAN}{by_helper}{DESTROY}{EMPTY}{GONE}"));
+    let said: Vec<(About, VerdictKind, &str)> =
+        all.iter().map(|verdict| (verdict.about, verdict.verdict, verdict.advice.as_str())).collect();
+    assert_eq!(
+        said,
+        [
+            (
+                About::Cache,
+                VerdictKind::Inconclusive,
+                "call the barrier in the task that destroys the cache, before kmem_cache_destroy(): krcu does not see whether this task waits for the one that called the barrier"
+            ),
+            (
+                About::Module,
+                VerdictKind::Inconclusive,
+                "call the barrier in the module's exit function itself: krcu does not see whether the exit waits for the task that called the barrier"
+            ),
+        ]
+    );
+}

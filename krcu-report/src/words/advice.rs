@@ -83,6 +83,14 @@ fn of_word(verdict: &Verdict) -> &'static str {
         VerdictKind::Inconclusive if has(Reason::HandedOn) => {
             "after rcu_barrier(), wait for what these callbacks hand their objects to, as by flush_workqueue(); a run with --alloc-stacks shows what was freed"
         }
+        VerdictKind::Inconclusive if has(Reason::HelperUnawaited) => match verdict.about {
+            About::Cache => {
+                "call the barrier in the task that destroys the cache, before kmem_cache_destroy(): krcu does not see whether this task waits for the one that called the barrier"
+            }
+            About::Module => {
+                "call the barrier in the module's exit function itself: krcu does not see whether the exit waits for the task that called the barrier"
+            }
+        },
         VerdictKind::Inconclusive => {
             "decide it by a run that sees everything: attach before the module is loaded, and with a larger --ring-bytes if events were lost"
         }
