@@ -173,12 +173,13 @@ impl FlatVerdict {
 /// Every verdict, in the order of the judge.
 #[must_use]
 pub fn verdicts(state: &State) -> Vec<FlatVerdict> {
-    krcu_model::verdicts(state).into_iter().map(FlatVerdict::from).collect()
+    krcu_model::verdicts(state).into_iter().map(|verdict| FlatVerdict::of(state, verdict)).collect()
 }
 
-impl From<Verdict> for FlatVerdict {
-    fn from(verdict: Verdict) -> FlatVerdict {
-        let advice = advice(&verdict);
+impl FlatVerdict {
+    /// A verdict of this state.
+    pub(crate) fn of(state: &State, verdict: Verdict) -> FlatVerdict {
+        let advice = advice(&verdict, state.view().ledger.sees_allocations);
         let Verdict { about, cache, decision, evidence } = verdict;
         let Evidence { destroyed, kernel, deferred, late, leak_sites } = evidence;
         FlatVerdict {

@@ -68,7 +68,7 @@ impl Verdicts {
         let running = running(state);
         let unsettled = unsettled(state, &running);
         let row_of = |destroy: &Destroy| {
-            let verdict = FlatVerdict::from(of_destroy(state, destroy));
+            let verdict = FlatVerdict::of(state, of_destroy(state, destroy));
             VerdictRow {
                 destroy: Some(destroy.id.0),
                 life: None,
@@ -152,12 +152,12 @@ impl Verdicts {
 
 /// The verdicts that no destroy is behind: caches left behind, modules that went, and what the kernel is accused of.
 fn of_no_destroy(state: &State) -> impl Iterator<Item = VerdictRow> {
-    let row = |life: Option<CacheId>, at: Time, verdict: Verdict| VerdictRow {
+    let row = move |life: Option<CacheId>, at: Time, verdict: Verdict| VerdictRow {
         destroy: None,
         life: life.map(|life| life.0),
         at_ns: at.since(state.watch().attached),
         settled: true,
-        verdict: verdict.into(),
+        verdict: FlatVerdict::of(state, verdict),
     };
     let abandoned = state.abandoned().iter();
     let abandoned = abandoned.map(move |one| row(Some(one.life.id), one.at.time, of_abandoned(state, one)));

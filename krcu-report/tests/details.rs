@@ -3,14 +3,21 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
 use krcu_model::{
-    VerdictKind, script,
+    VerdictKind,
+    reason::Reason,
+    script,
     verdict::{About, DestroyedBy},
 };
 use krcu_report::{FlatVerdict, verdicts, words};
 
 /// The verdicts of a run, whose lines are a millisecond apart and begin with the task.
 fn told(lines: &str) -> Vec<FlatVerdict> {
-    let mut text = "krcu-script 1\nwatch attached=0 possible_cpus=2 blind=grace\n".to_owned();
+    told_of("grace", lines)
+}
+
+/// The same of a watch that is blind to this.
+fn told_of(blind: &str, lines: &str) -> Vec<FlatVerdict> {
+    let mut text = format!("krcu-script 1\nwatch attached=0 possible_cpus=2 blind={blind}\n");
     for (number, line) in lines.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate() {
         text += &format!("{} {line}\n", (number + 1) * 1_000_000);
     }
@@ -330,4 +337,91 @@ fn a_barrier_by_chance_inside_the_destroy_is_not_called_somebody_elses() {
         "a barrier that somebody else called happened to run before the destroy: this teardown did not ask for it"
     );
     assert!(words::ordering(&verdict).unwrap().ends_with("and is no part of this teardown"));
+}
+
+#[test]
+fn where_a_helper_calls_the_barrier_the_advice_is_to_call_it_in_the_exit() {
+    // Nothing was lost, and the probes are older than the module: another run would see no more.
+    let site = "10@0 site site=21 frame=\"rcu_barrier+0x5/0x90\" frame=\"mine_wait+0x9/0x20 [mine]\" frame=\"kthread+0xf4/0x130\"\n";
+    let by_helper =
+        "30@0 barrier_begin barrier=rcu site=21 comm=\"mine_helper\"\n30@0 barrier_end barrier=rcu\n";
+    let all = told(&format!("{LOADED}{site}{CALLED}{RAN}{by_helper}{DESTROY}{EMPTY}{GONE}"));
+    let said: Vec<(About, VerdictKind, &str)> =
+        all.iter().map(|verdict| (verdict.about, verdict.verdict, verdict.advice.as_str())).collect();
+    assert_eq!(
+        said,
+        [
+            (
+                About::Cache,
+                VerdictKind::Inconclusive,
+                "call the barrier in the task that destroys the cache, before kmem_cache_destroy(): krcu does not see whether this task waits for the one that called the barrier"
+            ),
+            (
+                About::Module,
+                VerdictKind::Inconclusive,
+                "call the barrier in the module's exit function itself: krcu does not see whether the exit waits for the task that called the barrier"
+            ),
+        ]
+    );
+}
+
+/// A destroy in the text of the module, whose callbacks have heads that lie elsewhere.
+const DESTROY_ELSEWHERE: &str = r#"
+    10@0 site site=25 frame="kmem_cache_destroy+0x5/0x90" frame="mine_exit+0x30/0x80 [mine]"
+    10@0 destroy_begin cache=0x1000 name="mine" object_size=64 refcount=1 comm="rmmod" site=25
+    10@0 shutdown_begin cache=0x1000
+"#;
+
+#[test]
+fn heads_elsewhere_are_advised_the_wait_of_their_own_kind() {
+    let ran = |flavour: &str| {
+        let queued = format!("10@0 callback_queued object=0x9040 cache=0x0 function=0x7 {flavour}site=1\n");
+        let ran = "0@1 callback_runs object=0x9040 cache=0x0\n0@1 batch_freed path=callback\n";
+        let verdict = one_of_the_cache(
+            VerdictKind::Inconclusive,
+            &format!("{LOADED}{queued}{ran}{DESTROY_ELSEWHERE}{EMPTY}"),
+        );
+        assert_eq!(verdict.reasons, [Reason::HeadsElsewhere]);
+        verdict.advice
+    };
+    let of_rcu = "call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu(), if these callbacks free objects of this cache; a run with --alloc-stacks shows whether they do";
+    assert_eq!(ran(""), of_rcu);
+    let of_others = |waits: &str| {
+        format!(
+            "if these callbacks free objects of this cache, before kmem_cache_destroy() {waits}; a run with --alloc-stacks shows whether they do"
+        )
+    };
+    // No rcu_barrier() waits for a callback of another kind.
+    assert_eq!(
+        ran("flavour=srcu domain=0x77 "),
+        of_others(
+            "call srcu_barrier() of the same domain after the last call_srcu(); cleanup_srcu_struct() waits for no callback"
+        )
+    );
+    assert_eq!(ran("flavour=tasks "), of_others("call rcu_barrier_tasks() after the last call_rcu_tasks()"));
+}
+
+#[test]
+fn a_look_at_allocations_is_advised_only_where_it_would_tell_more() {
+    // Where a callback with its head elsewhere waits still, no look at allocations tells what it will free.
+    let waits = "10@0 callback_queued object=0x9040 cache=0x0 function=0x7 site=1\n";
+    let verdict =
+        one_of_the_cache(VerdictKind::Inconclusive, &format!("{LOADED}{waits}{DESTROY_ELSEWHERE}{LEFT}"));
+    assert_eq!(verdict.reasons, [Reason::HeadsElsewhere]);
+    assert_eq!(
+        verdict.advice,
+        "wait for these callbacks before kmem_cache_destroy(), if they free objects of this cache: by rcu_barrier() for call_rcu(), by srcu_barrier() for call_srcu(), by rcu_barrier() and then a flush for works"
+    );
+    // Objects that callbacks may have handed on: the run that sees allocations is not sent to look at them.
+    let run = |seen: &str| {
+        let lines = format!("{LOADED}{seen}{CALLED}{RAN}{BARRIER}{DESTROY}{LEFT}");
+        let all = told_of("grace,inside", &lines);
+        assert_eq!(all.len(), 1, "{all:#?}");
+        assert_eq!(all[0].reasons, [Reason::HandedOn], "{all:#?}");
+        all[0].advice.clone()
+    };
+    let waits =
+        "after rcu_barrier(), wait for what these callbacks hand their objects to, as by flush_workqueue()";
+    assert_eq!(run(""), format!("{waits}; a run with --alloc-stacks shows what was freed"));
+    assert_eq!(run("10@0 allocated object=0x40 cache=0x1000 site=1\n"), waits);
 }

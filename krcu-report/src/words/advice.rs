@@ -10,9 +10,14 @@ use krcu_model::{
     verdict::{About, Decision, Ordering},
 };
 
-/// What to do about a verdict.
+/// What to do about a verdict. A watch that sees allocations is not advised to look at them.
 #[must_use]
-pub fn advice(verdict: &Verdict) -> String {
+pub fn advice(verdict: &Verdict, sees_allocations: bool) -> String {
+    if verdict.kind() == VerdictKind::Inconclusive
+        && let Some(advice) = of_undecided(verdict, sees_allocations)
+    {
+        return advice;
+    }
     let advice = of_word(verdict);
     match verdict.decision.left.leaked {
         Some(leaked) if leaked > 0 && verdict.kind() == VerdictKind::Pending => format!(
@@ -25,7 +30,7 @@ pub fn advice(verdict: &Verdict) -> String {
 
 /// What to do about the word.
 fn of_word(verdict: &Verdict) -> &'static str {
-    let Decision { kind, ordering, left, waited, reasons, .. } = &verdict.decision;
+    let Decision { kind, ordering, left, waited, .. } = &verdict.decision;
     let callbacks = &verdict.evidence.deferred.callbacks;
     if matches!(kind, VerdictKind::Pending | VerdictKind::Unordered)
         && left.frees + left.callbacks.unwrap_or(0) == 0
@@ -36,7 +41,6 @@ fn of_word(verdict: &Verdict) -> &'static str {
     if verdict.about == About::Module && matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {
         return "call rcu_barrier() in the module's exit function, after the last call_rcu(): a callback that runs later runs in text that is gone";
     }
-    let has = |reason: Reason| reasons.first() == Some(&reason);
     // Of two stages, only the second is missing its barrier.
     let is_second_stage = verdict.evidence.destroyed.rcu_barrier_before_ns.is_some()
         && are_of_callbacks(&verdict.evidence.deferred.sites);
@@ -77,16 +81,42 @@ fn of_word(verdict: &Verdict) -> &'static str {
         VerdictKind::Abandoned => {
             "if nobody else holds the cache, it stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function"
         }
-        VerdictKind::Inconclusive if has(Reason::HeadsElsewhere) => {
-            "call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu(), if these callbacks free objects of this cache; a run with --alloc-stacks shows whether they do"
-        }
-        VerdictKind::Inconclusive if has(Reason::HandedOn) => {
-            "after rcu_barrier(), wait for what these callbacks hand their objects to, as by flush_workqueue(); a run with --alloc-stacks shows what was freed"
-        }
         VerdictKind::Inconclusive => {
             "decide it by a run that sees everything: attach before the module is loaded, and with a larger --ring-bytes if events were lost"
         }
     }
+}
+
+/// What to do where it cannot be decided for this reason; none if only a run that sees more decides it.
+fn of_undecided(verdict: &Verdict, sees_allocations: bool) -> Option<String> {
+    let advice = match verdict.decision.reasons.first()? {
+        // Those that wait still may hold what is left: what they free then is not seen.
+        Reason::HeadsElsewhere if verdict.decision.left.undecided > 0 => {
+            "wait for these callbacks before kmem_cache_destroy(), if they free objects of this cache: by rcu_barrier() for call_rcu(), by srcu_barrier() for call_srcu(), by rcu_barrier() and then a flush for works"
+        }
+        Reason::HeadsElsewhere => {
+            let Some(waits) = flavour::advice(&verdict.evidence.deferred.callbacks) else {
+                let advice = "call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu(), if these callbacks free objects of this cache; a run with --alloc-stacks shows whether they do";
+                return Some(advice.to_owned());
+            };
+            return Some(format!(
+                "if these callbacks free objects of this cache, before kmem_cache_destroy() {waits}; a run with --alloc-stacks shows whether they do"
+            ));
+        }
+        Reason::HandedOn => {
+            let waits = "after rcu_barrier(), wait for what these callbacks hand their objects to, as by flush_workqueue()";
+            let seen = if sees_allocations { "" } else { "; a run with --alloc-stacks shows what was freed" };
+            return Some(format!("{waits}{seen}"));
+        }
+        Reason::HelperUnawaited if verdict.about == About::Module => {
+            "call the barrier in the module's exit function itself: krcu does not see whether the exit waits for the task that called the barrier"
+        }
+        Reason::HelperUnawaited => {
+            "call the barrier in the task that destroys the cache, before kmem_cache_destroy(): krcu does not see whether this task waits for the one that called the barrier"
+        }
+        _ => return None,
+    };
+    Some(advice.to_owned())
 }
 
 /// What to do where something was outstanding.

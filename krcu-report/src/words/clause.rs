@@ -42,13 +42,15 @@ pub fn clause(verdict: &FlatVerdict) -> String {
             format!("{} ran after the cache was gone", objects(verdict.late_frees, "deferred free"))
         }
         VerdictKind::Unordered => {
-            let margin = verdict.margin_ns.map_or_else(|| "an unknown margin".to_owned(), span);
             let last = match (verdict.callbacks.is_empty(), verdict.queued_ever) {
                 (true, _) => "free",
                 (false, 0) => "callback",
                 (false, _) => "free or callback",
             };
-            format!("nothing outstanding, by luck: the last {last} was {margin} before")
+            match verdict.margin_ns.map(span) {
+                Some(margin) => format!("nothing outstanding, by luck: the last {last} was {margin} before"),
+                None => format!("nothing outstanding, by luck: it is not known when the last {last} ended"),
+            }
         }
         VerdictKind::BarrierEarly => {
             let still =

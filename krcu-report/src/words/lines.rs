@@ -271,14 +271,31 @@ fn no_rcu_barrier(before: Option<String>) -> String {
 fn lucky_barrier(lucky: &LuckyBarrier, destroyer: u32) -> String {
     let LuckyBarrier { function, comm, task, stack, before_ns } = lucky;
     let by = if comm.is_empty() { format!("task {task}") } else { format!("{comm} (task {task})") };
-    let from = stack.first().map_or_else(String::new, |frame| format!(" from {frame}"));
     let before = span(*before_ns);
-    if let Some(first) = stack.first().filter(|_| *task == destroyer) {
-        return format!("only by an {function}() that {first} happened to call: it returned {before} before");
+    let an = if function.starts_with(['r', 's']) { "an" } else { "a" };
+    if *task == destroyer {
+        let who = stack.first().map_or_else(|| "the destroying task".to_owned(), String::clone);
+        return format!("only by {an} {function}() that {who} happened to call: it returned {before} before");
     }
     format!(
-        "only by a {function}() that {by} called{from}: it returned {before} before, and is no part of this teardown"
+        "only by {an} {function}() that {by} called{}: it returned {before} before, and is no part of this teardown",
+        called_from(stack)
     )
+}
+
+/// From where a barrier was called. A function of the kernel's is named with the code that it works for.
+fn called_from(stack: &[String]) -> String {
+    let Some((first, rest)) = stack.split_first() else { return String::new() };
+    let mut from = format!(" from {first}");
+    if !first.contains(" [") {
+        if rest.iter().any(|frame| frame.starts_with("kmem_cache_destroy+")) {
+            from += " in a kmem_cache_destroy()";
+        }
+        if let Some(caller) = rest.iter().find(|frame| frame.contains(" [")) {
+            let _ = write!(from, ", called from {caller}");
+        }
+    }
+    from
 }
 
 /// The kernel's own word.

@@ -85,6 +85,7 @@ fn unseen(note: &Unseen) -> String {
                 if programs.is_empty() { String::new() } else { format!(" ({})", programs.join(", ")) };
             match events {
                 0 => format!("events that nobody counted were {}{of}", loss(*reason)),
+                1 => format!("1 event was {}{of}", loss(*reason)),
                 events => format!("{events} events were {}{of}", loss(*reason)),
             }
         }
