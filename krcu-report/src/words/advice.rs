@@ -1,13 +1,13 @@
 //! Advice: one sentence for each verdict, for the person who has to change something.
 
 use super::{
-    flavour::{self, are_of_callbacks},
+    flavour::{self, are_of_callbacks, are_of_init},
     units::objects,
 };
 use krcu_model::{
     Verdict, VerdictKind,
     reason::Reason,
-    verdict::{About, Decision, Ordering},
+    verdict::{About, Decision, Ordering, SiteCount},
 };
 
 /// What to do about a verdict. A watch that sees allocations is not advised to look at them.
@@ -39,7 +39,7 @@ fn of_word(verdict: &Verdict) -> &'static str {
         return advice;
     }
     if verdict.about == About::Module && matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {
-        return "call rcu_barrier() in the module's exit function, after the last call_rcu(): a callback that runs later runs in text that is gone";
+        return of_open_module(&verdict.evidence.deferred.sites);
     }
     // Of two stages, only the second is missing its barrier.
     let is_second_stage = verdict.evidence.destroyed.rcu_barrier_before_ns.is_some()
@@ -79,11 +79,22 @@ fn of_word(verdict: &Verdict) -> &'static str {
             "the kernel and its reference disagree: report this with what --events writes of the run"
         }
         VerdictKind::Abandoned => {
-            "if nobody else holds the cache, it stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function"
+            "if nobody else holds the cache, it stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function, and before its init function returns an error"
         }
         VerdictKind::Inconclusive => {
             "decide it by a run that sees everything: attach before the module is loaded, and with a larger --ring-bytes if events were lost"
         }
+    }
+}
+
+/// What to do where callbacks of `call_rcu()`, last queued here, may outlive their module.
+fn of_open_module(sites: &[SiteCount]) -> &'static str {
+    if are_of_callbacks(sites) {
+        "call rcu_barrier() in the module's exit function, and once more for each time that callbacks queue: a callback that runs later runs in text that is gone"
+    } else if are_of_init(sites) {
+        "call rcu_barrier() in the module's exit function, and before its init function returns an error, after the last call_rcu(): a callback that runs later runs in text that is gone"
+    } else {
+        "call rcu_barrier() in the module's exit function, after the last call_rcu(): a callback that runs later runs in text that is gone"
     }
 }
 

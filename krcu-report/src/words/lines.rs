@@ -165,17 +165,7 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
         return Some(missing);
     }
     if verdict.about == About::Module {
-        return match verdict.verdict {
-            VerdictKind::Pending => Some(
-                "the module's text goes before they have returned: no rcu_barrier() has waited for them"
-                    .to_owned(),
-            ),
-            VerdictKind::Unordered => Some(
-                "the task that unloads the module called no rcu_barrier() after the last call_rcu()"
-                    .to_owned(),
-            ),
-            _ => None,
-        };
+        return of_module(verdict);
     }
     if let Some(stages) = second_stage(verdict) {
         return Some(stages);
@@ -229,6 +219,26 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// What orders the callbacks in the text of a module before its end.
+fn of_module(verdict: &FlatVerdict) -> Option<String> {
+    let ordering = match (verdict.verdict, flavour::are_of_callbacks(&verdict.sites)) {
+        (VerdictKind::Pending, true) => {
+            "callbacks queued again: the module's text goes before these have returned, and no rcu_barrier() has waited for them"
+        }
+        (VerdictKind::Pending, false) => {
+            "the module's text goes before they have returned: no rcu_barrier() has waited for them"
+        }
+        (VerdictKind::Unordered, true) => {
+            "callbacks queued again: the task that removed the module called no rcu_barrier() after that"
+        }
+        (VerdictKind::Unordered, false) => {
+            "the task that removed the module called no rcu_barrier() after the last call_rcu()"
+        }
+        _ => return None,
+    };
+    Some(ordering.to_owned())
 }
 
 /// What is missing where nothing of `kfree_rcu()` or `call_rcu()` is outstanding, but something of another kind is, or is open.
