@@ -486,3 +486,21 @@ fn what_an_init_queued_is_to_be_waited_for_also_where_it_fails() {
         "if nobody else holds the cache, it stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function, and before its init function returns an error"
     );
 }
+
+#[test]
+fn callbacks_that_nobody_was_seen_to_queue_are_not_called_those_of_call_rcu() {
+    // They were queued before the probes were attached, by call_rcu() or by call_srcu().
+    let older = format!("{DESTROY}{LEFT}{RAN}");
+    let verdict = one_of_the_cache(VerdictKind::Pending, &older);
+    assert_eq!(verdict.queued_by_call_rcu, Some(1));
+    let line = words::queued_by(&verdict).unwrap();
+    assert!(line.starts_with("a call that was not seen  1"), "{line}");
+    assert_eq!(
+        words::ordering(&verdict).unwrap(),
+        "what queued these callbacks was not seen; nothing has waited for them"
+    );
+    assert_eq!(
+        verdict.advice,
+        "wait for these callbacks before kmem_cache_destroy(), by rcu_barrier() for call_rcu(), or by srcu_barrier() for call_srcu(): which of them queued these was not seen"
+    );
+}

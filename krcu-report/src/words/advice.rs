@@ -141,6 +141,9 @@ fn of_pending(verdict: &Verdict, is_second_stage: bool) -> &'static str {
         _ if left.missed_by_barrier > 0 => {
             "the kernel's barrier failed here, not this exit path: report the barrier-early of this cache, with what --events writes of the run"
         }
+        0 if verdict.evidence.deferred.callbacks.is_empty() => {
+            "wait for these callbacks before kmem_cache_destroy(), by rcu_barrier() for call_rcu(), or by srcu_barrier() for call_srcu(): which of them queued these was not seen"
+        }
         0 if is_second_stage => {
             "callbacks queued again, and no barrier waited for that: call rcu_barrier() once more for each time that callbacks queue, before kmem_cache_destroy()"
         }

@@ -61,7 +61,10 @@ pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
     let callbacks = verdict.callbacks_of_call_rcu().unwrap_or(0);
     let is_about_callbacks = verdict.queued_by_call_rcu.is_none() || !verdict.callbacks.is_empty();
     if callbacks > 0 {
-        parts.push(format!("call_rcu  {}", count(callbacks)));
+        // The kind of those whose queueing was not seen is not known.
+        let is_unknown = verdict.verdict == VerdictKind::Pending && verdict.callbacks.is_empty();
+        let by = if is_unknown { "a call that was not seen" } else { "call_rcu" };
+        parts.push(format!("{by}  {}", count(callbacks)));
     } else if is_about_callbacks && verdict.callbacks_ever > 0 {
         parts.push(format!("call_rcu  {} in all", count(verdict.callbacks_ever)));
     }
@@ -173,6 +176,9 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     let barrier_before = verdict.rcu_barrier_before_ns.map(span);
     let by_call_rcu = !verdict.callbacks.is_empty();
     Some(match verdict.verdict {
+        VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 && verdict.callbacks.is_empty() => {
+            "what queued these callbacks was not seen; nothing has waited for them".to_owned()
+        }
         VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => no_rcu_barrier(barrier_before),
         VerdictKind::Pending if verdict.missed_by_barrier > 0 => format!(
             "the kernel's barrier is broken: the one inside the destroy covers {} of these and returned before their free was over",
