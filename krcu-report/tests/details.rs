@@ -425,3 +425,82 @@ fn a_look_at_allocations_is_advised_only_where_it_would_tell_more() {
     assert_eq!(run(""), format!("{waits}; a run with --alloc-stacks shows what was freed"));
     assert_eq!(run("10@0 allocated object=0x40 cache=0x1000 site=1\n"), waits);
 }
+
+/// The only one that is about a module.
+fn one_of_a_module(lines: &str) -> FlatVerdict {
+    let mut all = told(lines);
+    all.retain(|verdict| verdict.about == About::Module);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    all.remove(0)
+}
+
+#[test]
+fn a_module_whose_callbacks_queue_again_is_told_so_whether_or_not_its_exit_has_a_barrier() {
+    let again = "0@1 callback_queued object=0x40 cache=0x1000 function=0x7 site=2\n";
+    let (begin, end) = ("10@0 barrier_begin barrier=rcu\n", "10@0 barrier_end barrier=rcu\n");
+    // The one barrier of the exit waits for the first callback, which queues the second.
+    let runs = "0@1 callback_runs object=0x40 cache=0x1000\n";
+    let first = format!("{LOADED}{CALLED}{begin}{runs}{again}0@1 batch_freed path=callback\n{end}");
+    let advice = "call rcu_barrier() in the module's exit function, and once more for each time that callbacks queue: a callback that runs later runs in text that is gone";
+    let lucky = one_of_a_module(&format!("{first}{RAN}{GONE}"));
+    assert_eq!((lucky.verdict, lucky.advice.as_str()), (VerdictKind::Unordered, advice));
+    assert_eq!(
+        words::ordering(&lucky).unwrap(),
+        "callbacks queued again: the task that removed the module called no rcu_barrier() after that"
+    );
+    let pending = one_of_a_module(&format!("{first}{GONE}"));
+    assert_eq!((pending.verdict, pending.advice.as_str()), (VerdictKind::Pending, advice));
+    assert_eq!(
+        words::ordering(&pending).unwrap(),
+        "callbacks queued again: the module's text goes before these have returned, and no rcu_barrier() has waited for them"
+    );
+}
+
+#[test]
+fn what_an_init_queued_is_to_be_waited_for_also_where_it_fails() {
+    // Whether the exit ran, or the init has failed, is not seen: the sentences hold for both.
+    let site = "10@0 site site=26 frame=\"call_rcu+0x5/0x90\" frame=\"mine_init+0x51/0x80 [mine]\" frame=\"do_one_initcall+0x59/0x220\"\n";
+    let called = CALLED.replace("site=1", "site=26");
+    let lucky = one_of_a_module(&format!("{LOADED}{site}{called}{RAN}{GONE}"));
+    assert_eq!(lucky.verdict, VerdictKind::Unordered);
+    assert_eq!(
+        words::ordering(&lucky).unwrap(),
+        "the task that removed the module called no rcu_barrier() after the last call_rcu()"
+    );
+    assert_eq!(
+        lucky.advice,
+        "call rcu_barrier() in the module's exit function, and before its init function returns an error, after the last call_rcu(): a callback that runs later runs in text that is gone"
+    );
+    let elsewhere = one_of_a_module(&format!("{LOADED}{CALLED}{RAN}{GONE}"));
+    assert!(elsewhere.advice.starts_with("call rcu_barrier() in the module's exit function, after"));
+    let site =
+        "10@0 site site=27 frame=\"kmem_cache_create+0x5/0x90\" frame=\"mine_init+0x20/0x80 [mine]\"\n";
+    let left = one(
+        VerdictKind::Abandoned,
+        &format!(
+            "{site}10@0 module_loaded name=\"mine\"\n10@0 cache_created cache=0x1000 name=\"mine\" object_size=64 refcount=1 asked_name=\"mine\" site=27\n{GONE}"
+        ),
+    );
+    assert_eq!(
+        left.advice,
+        "if nobody else holds the cache, it stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function, and before its init function returns an error"
+    );
+}
+
+#[test]
+fn callbacks_that_nobody_was_seen_to_queue_are_not_called_those_of_call_rcu() {
+    // They were queued before the probes were attached, by call_rcu() or by call_srcu().
+    let older = format!("{DESTROY}{LEFT}{RAN}");
+    let verdict = one_of_the_cache(VerdictKind::Pending, &older);
+    assert_eq!(verdict.queued_by_call_rcu, Some(1));
+    let line = words::queued_by(&verdict).unwrap();
+    assert!(line.starts_with("a call that was not seen  1"), "{line}");
+    assert_eq!(
+        words::ordering(&verdict).unwrap(),
+        "what queued these callbacks was not seen; nothing has waited for them"
+    );
+    assert_eq!(
+        verdict.advice,
+        "wait for these callbacks before kmem_cache_destroy(), by rcu_barrier() for call_rcu(), or by srcu_barrier() for call_srcu(): which of them queued these was not seen"
+    );
+}

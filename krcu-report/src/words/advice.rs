@@ -1,13 +1,13 @@
 //! Advice: one sentence for each verdict, for the person who has to change something.
 
 use super::{
-    flavour::{self, are_of_callbacks},
+    flavour::{self, are_of_callbacks, are_of_init},
     units::objects,
 };
 use krcu_model::{
     Verdict, VerdictKind,
     reason::Reason,
-    verdict::{About, Decision, Ordering},
+    verdict::{About, Decision, Ordering, SiteCount},
 };
 
 /// What to do about a verdict. A watch that sees allocations is not advised to look at them.
@@ -39,7 +39,7 @@ fn of_word(verdict: &Verdict) -> &'static str {
         return advice;
     }
     if verdict.about == About::Module && matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {
-        return "call rcu_barrier() in the module's exit function, after the last call_rcu(): a callback that runs later runs in text that is gone";
+        return of_open_module(&verdict.evidence.deferred.sites);
     }
     // Of two stages, only the second is missing its barrier.
     let is_second_stage = verdict.evidence.destroyed.rcu_barrier_before_ns.is_some()
@@ -79,11 +79,22 @@ fn of_word(verdict: &Verdict) -> &'static str {
             "the kernel and its reference disagree: report this with what --events writes of the run"
         }
         VerdictKind::Abandoned => {
-            "if nobody else holds the cache, it stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function"
+            "if nobody else holds the cache, it stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function, and before its init function returns an error"
         }
         VerdictKind::Inconclusive => {
             "decide it by a run that sees everything: attach before the module is loaded, and with a larger --ring-bytes if events were lost"
         }
+    }
+}
+
+/// What to do where callbacks of `call_rcu()`, last queued here, may outlive their module.
+fn of_open_module(sites: &[SiteCount]) -> &'static str {
+    if are_of_callbacks(sites) {
+        "call rcu_barrier() in the module's exit function, and once more for each time that callbacks queue: a callback that runs later runs in text that is gone"
+    } else if are_of_init(sites) {
+        "call rcu_barrier() in the module's exit function, and before its init function returns an error, after the last call_rcu(): a callback that runs later runs in text that is gone"
+    } else {
+        "call rcu_barrier() in the module's exit function, after the last call_rcu(): a callback that runs later runs in text that is gone"
     }
 }
 
@@ -129,6 +140,9 @@ fn of_pending(verdict: &Verdict, is_second_stage: bool) -> &'static str {
         }
         _ if left.missed_by_barrier > 0 => {
             "the kernel's barrier failed here, not this exit path: report the barrier-early of this cache, with what --events writes of the run"
+        }
+        0 if verdict.evidence.deferred.callbacks.is_empty() => {
+            "wait for these callbacks before kmem_cache_destroy(), by rcu_barrier() for call_rcu(), or by srcu_barrier() for call_srcu(): which of them queued these was not seen"
         }
         0 if is_second_stage => {
             "callbacks queued again, and no barrier waited for that: call rcu_barrier() once more for each time that callbacks queue, before kmem_cache_destroy()"

@@ -73,6 +73,16 @@ pub(crate) fn missing(flavour: Flavour, moment: &str) -> String {
 
 /// Whether all of these calls came from callbacks.
 pub(crate) fn are_of_callbacks(sites: &[SiteCount]) -> bool {
-    let is_of_callback = |site: &SiteCount| site.stack.iter().any(|frame| frame.starts_with("rcu_do_batch"));
-    !sites.is_empty() && sites.iter().all(is_of_callback)
+    are_within(sites, "rcu_do_batch")
+}
+
+/// Whether all of these calls came from an init function, which may have failed.
+pub(crate) fn are_of_init(sites: &[SiteCount]) -> bool {
+    are_within(sites, "do_one_initcall")
+}
+
+/// Whether all of these calls have a frame of this function.
+fn are_within(sites: &[SiteCount], function: &str) -> bool {
+    let is_within = |site: &SiteCount| site.stack.iter().any(|frame| frame.starts_with(function));
+    !sites.is_empty() && sites.iter().all(is_within)
 }

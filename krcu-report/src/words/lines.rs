@@ -61,7 +61,10 @@ pub fn queued_by(verdict: &FlatVerdict) -> Option<String> {
     let callbacks = verdict.callbacks_of_call_rcu().unwrap_or(0);
     let is_about_callbacks = verdict.queued_by_call_rcu.is_none() || !verdict.callbacks.is_empty();
     if callbacks > 0 {
-        parts.push(format!("call_rcu  {}", count(callbacks)));
+        // The kind of those whose queueing was not seen is not known.
+        let is_unknown = verdict.verdict == VerdictKind::Pending && verdict.callbacks.is_empty();
+        let by = if is_unknown { "a call that was not seen" } else { "call_rcu" };
+        parts.push(format!("{by}  {}", count(callbacks)));
     } else if is_about_callbacks && verdict.callbacks_ever > 0 {
         parts.push(format!("call_rcu  {} in all", count(verdict.callbacks_ever)));
     }
@@ -165,17 +168,7 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
         return Some(missing);
     }
     if verdict.about == About::Module {
-        return match verdict.verdict {
-            VerdictKind::Pending => Some(
-                "the module's text goes before they have returned: no rcu_barrier() has waited for them"
-                    .to_owned(),
-            ),
-            VerdictKind::Unordered => Some(
-                "the task that unloads the module called no rcu_barrier() after the last call_rcu()"
-                    .to_owned(),
-            ),
-            _ => None,
-        };
+        return of_module(verdict);
     }
     if let Some(stages) = second_stage(verdict) {
         return Some(stages);
@@ -183,6 +176,9 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
     let barrier_before = verdict.rcu_barrier_before_ns.map(span);
     let by_call_rcu = !verdict.callbacks.is_empty();
     Some(match verdict.verdict {
+        VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 && verdict.callbacks.is_empty() => {
+            "what queued these callbacks was not seen; nothing has waited for them".to_owned()
+        }
         VerdictKind::Pending if verdict.queued_by_kfree_rcu == 0 => no_rcu_barrier(barrier_before),
         VerdictKind::Pending if verdict.missed_by_barrier > 0 => format!(
             "the kernel's barrier is broken: the one inside the destroy covers {} of these and returned before their free was over",
@@ -229,6 +225,26 @@ pub fn ordering(verdict: &FlatVerdict) -> Option<String> {
         }
         _ => return None,
     })
+}
+
+/// What orders the callbacks in the text of a module before its end.
+fn of_module(verdict: &FlatVerdict) -> Option<String> {
+    let ordering = match (verdict.verdict, flavour::are_of_callbacks(&verdict.sites)) {
+        (VerdictKind::Pending, true) => {
+            "callbacks queued again: the module's text goes before these have returned, and no rcu_barrier() has waited for them"
+        }
+        (VerdictKind::Pending, false) => {
+            "the module's text goes before they have returned: no rcu_barrier() has waited for them"
+        }
+        (VerdictKind::Unordered, true) => {
+            "callbacks queued again: the task that removed the module called no rcu_barrier() after that"
+        }
+        (VerdictKind::Unordered, false) => {
+            "the task that removed the module called no rcu_barrier() after the last call_rcu()"
+        }
+        _ => return None,
+    };
+    Some(ordering.to_owned())
 }
 
 /// What is missing where nothing of `kfree_rcu()` or `call_rcu()` is outstanding, but something of another kind is, or is open.
