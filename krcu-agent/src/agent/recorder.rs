@@ -151,7 +151,11 @@ impl Recorder {
         let meta = Meta { trace, watch: meta::Seen::of(&watch), ..self.meta.clone() };
         let limits = Limits { sync: Some(self.limits.sync), ..Limits::default() };
         let disk = Arc::new(Queued::start(Arc::new(Direct))?);
-        let writer = Writer::create_on(disk.clone(), &folder, meta, limits)?;
+        let writer = Writer::create_on(disk.clone(), &folder, meta, limits).inspect_err(|_| {
+            // Does not leave a folder that is not a trace.
+            drop(disk.settle());
+            drop(fs::remove_dir_all(&folder));
+        })?;
         self.disk = Some(disk);
         self.number = number;
         sinks.begin(writer, now, &reading);

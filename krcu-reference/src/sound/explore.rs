@@ -162,7 +162,8 @@ impl Explorer<'_> {
 
     fn state(&self, plan: Plan, clock: u64) -> State {
         let blind = plan.blind(self.setup.has_graces);
-        let mut state = State::new(Watch { attached: Time(clock), possible_cpus: 2, blind });
+        let mut state =
+            State::new(Watch { attached: Time(clock), possible_cpus: 2, blind, ..Watch::default() });
         self.listener.wrong.begins(&mut state);
         state
     }
@@ -439,7 +440,8 @@ impl Explorer<'_> {
             node = self.take(&node, (*chosen, *lost)).0;
         }
         let blind = self.listener.plan.blind(self.setup.has_graces);
-        let watch = Watch { attached: Time(attached.unwrap_or(0)), possible_cpus: 2, blind };
+        let watch =
+            Watch { attached: Time(attached.unwrap_or(0)), possible_cpus: 2, blind, ..Watch::default() };
         (words, script::write_with(&watch, &events))
     }
 }
