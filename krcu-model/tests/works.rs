@@ -229,3 +229,28 @@ fn a_work_that_frees_objects_of_the_cache_has_to_be_flushed_where_frees_are_told
         assert_eq!(words(&(by("", freed) + &flush)), RIGHT, "{work}");
     }
 }
+
+#[test]
+fn a_work_of_another_module_is_the_callbacks_where_the_stack_shows_it() {
+    let site = |frames: &[&str]| {
+        let frames: String = frames.iter().map(|frame| format!(" frame=\"{frame}\"")).collect();
+        format!("10 site site=6{frames}\n")
+    };
+    let queues = "0 callback_queued object=0x9000 cache=0x0 function=0x9 flavour=work domain=0x5000 site=6\n";
+    let waited = call_rcu().to_owned() + &rcu_barrier(&runs("0x2020", queues)) + &ran("0x9000");
+    let flush = barrier(10, "workqueue", "0x5000");
+    let (queue, batch) = ("queue_work_on+0x1/0x2", "rcu_do_batch+0x1/0x2");
+    let mine = "mine_free+0x1/0x2 [mine]";
+    let other = "other_queue+0x1/0x2 [other]";
+    for frames in [&[queue, mine, batch] as &[&str], &[queue, batch], &[queue, other, mine, batch]] {
+        // The text of the module is not in question: the function of the work lies elsewhere.
+        let unordered = (VerdictKind::Unordered, Some(VerdictKind::Clean));
+        assert_eq!(words(&(site(frames) + &waited)), unordered, "{frames:?}");
+        assert_eq!(words(&(site(frames) + &waited + &flush)), RIGHT, "{frames:?}");
+    }
+    // An interrupt came in the middle of the callback, or no stack was taken.
+    let interrupt =
+        [queue, other, "__handle_irq_event_percpu+0x1/0x2", "asm_common_interrupt+0x1/0x2", mine, batch];
+    assert_eq!(words(&(site(&interrupt) + &waited)), RIGHT);
+    assert_eq!(words(&waited), RIGHT);
+}

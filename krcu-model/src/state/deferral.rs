@@ -17,8 +17,9 @@
 //! `cleanup_srcu_struct()` is no barrier: it waits for no callback, and warns if one is outstanding. `drain_workqueue()` and
 //! `destroy_workqueue()` call `flush_workqueue()`; `cancel_work_sync()` counts as `flush_work()`.
 //!
-//! What is assumed: a work is queued by the callback in whose run it is queued, if both functions lie in one module. What a
-//! callback hands to a timer, to a thread, or to a delayed work is not followed.
+//! What is assumed: a work is queued by the callback in whose run it is queued, if both functions lie in one module. Of a work
+//! whose function lies in another module the stack has to show it. What a callback hands to a timer, to a thread, or to a
+//! delayed work is not followed.
 
 use std::collections::BTreeMap;
 

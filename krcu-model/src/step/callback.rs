@@ -84,7 +84,9 @@ impl State {
     fn callback_queues_work(&mut self, freer: Freer, head: ObjectAddress, work: Waiting) {
         let Some(callback) = self.modules.running.get(&freer).copied() else { return };
         let module = |function| self.functions.get(function).module.as_ref();
-        if module(callback.function).is_none() || module(callback.function) != module(work.function) {
+        let Some(queuer) = module(callback.function) else { return };
+        let is_own = module(work.function) == Some(queuer);
+        if !is_own && !self.stack(work.stack).is_in_callback_of(queuer) {
             return;
         }
         let place = (head, work.queued.position);
@@ -102,7 +104,9 @@ impl State {
         let Waiting { cache, life, queued, .. } = callback;
         let deferral = work.deferral.map(|work| work.queued_by(callback.deferral));
         let work = Waiting { cache, life, queued, deferral, ..work };
-        self.text_has_callback(&work);
+        if is_own {
+            self.text_has_callback(&work);
+        }
         if let Some(cache) = self.caches.get_mut(&cache).filter(|cache| cache.life.id == life) {
             cache.past.is_queued(work.deferral, queued, work.stack);
             cache.past.functions.queued(work.function, queued);
