@@ -82,7 +82,10 @@ impl State {
 
     /// A callback that this thread runs has queued a work of its own module: it may have handed its object on to it.
     fn callback_queues_work(&mut self, freer: Freer, head: ObjectAddress, work: Waiting) {
-        let Some(callback) = self.modules.running.get(&freer).copied() else { return };
+        let by_work = self.modules.working.get(&freer.task()).filter(|work| work.deferral.is_some());
+        let callback = self.modules.running.get(&freer);
+        let is_by_callback = callback.is_some();
+        let Some(callback) = callback.or(by_work).copied() else { return };
         let module = |function| self.functions.get(function).module.as_ref();
         let Some(queuer) = module(callback.function) else { return };
         let is_own = module(work.function) == Some(queuer);
@@ -90,7 +93,7 @@ impl State {
             return;
         }
         let place = (head, work.queued.position);
-        if callback.is_rcu_work() {
+        if is_by_callback && callback.is_rcu_work() {
             // It is the work of that callback itself, told by its own address: the work had queued itself in its own run.
             let is_it = |(_, known): &(&(ObjectAddress, u64), &Waiting)| known.queued == callback.queued;
             if let Some(known) = self.ledger.works.iter().find(is_it).map(|(place, _)| *place)
@@ -102,7 +105,12 @@ impl State {
         }
         // Whatever covers the work has to cover the callback first, so it counts from when that was queued.
         let Waiting { cache, life, queued, .. } = callback;
-        let deferral = work.deferral.map(|work| work.queued_by(callback.deferral));
+        let deferral = match (work.deferral, callback.deferral) {
+            (Some(work), Some(by)) if !is_by_callback => work.queued_by_work(by),
+            (work, by) => work.map(|work| work.queued_by(by)),
+        };
+        let Some(deferred) = deferral else { return };
+        self.domains.queues(deferred);
         let work = Waiting { cache, life, queued, deferral, ..work };
         if is_own {
             self.text_has_callback(&work);
