@@ -1,6 +1,8 @@
 //! Works: those that callbacks queue, that queue themselves again, and that are flushed or cancelled. Each case has the events
 //! of a real run, with two of its objects.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
 use krcu_model::{
     script,
     verdict::{About, VerdictKind},

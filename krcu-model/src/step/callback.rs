@@ -161,12 +161,17 @@ impl State {
             let queued = if kind == BarrierKind::RcuWork { work.queued.position } else { *place };
             is_its && queued < begin.position
         };
-        for (_, work) in self.ledger.works.extract_if(.., |place, work| is_over(place, work)) {
-            let cache = self.caches.get_mut(&work.cache).filter(|cache| cache.life.id == work.life);
+        let caches = &mut self.caches;
+        self.ledger.works.retain(|place, work| {
+            if !is_over(place, work) {
+                return true;
+            }
+            let cache = caches.get_mut(&work.cache).filter(|cache| cache.life.id == work.life);
             if let Some(cache) = cache.filter(|_| !work.is_plain_work()) {
                 *cache.waiting(work.deferral) -= 1;
             }
-        }
+            false
+        });
     }
 
     /// A callback begins to run; its return is told by another event.
