@@ -9,6 +9,10 @@
 use crate::Kind;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+mod works;
+
+pub use works::{WorkRan, WorkRuns};
+
 /// Longest cache or module name that is kept, in bytes, with its terminating NUL if there is one.
 ///
 /// The kernel limits the name of a module to 56 bytes (`MODULE_NAME_LEN`), and the name of a cache not at
@@ -312,24 +316,6 @@ pub struct CallbackQueued {
     pub flavour: u32,
     /// Of [`Flavour::Srcu`], address of the `struct srcu_struct`; of works, that of the `struct workqueue_struct`; else 0.
     pub domain: u64,
-}
-
-/// Body of [`Kind::WorkRan`].
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct WorkRan {
-    /// The address that [`CallbackQueued::head`] had.
-    pub head: u64,
-}
-
-/// Body of [`Kind::WorkRuns`].
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[repr(C)]
-pub struct WorkRuns {
-    /// The address that [`CallbackQueued::head`] had; that of the work if it was not told of.
-    pub head: u64,
-    /// Its function.
-    pub function: u64,
 }
 
 /// Body of [`Kind::Freed`].

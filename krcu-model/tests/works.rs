@@ -1,6 +1,8 @@
 //! Works: those that callbacks queue, that queue themselves again, and that are flushed or cancelled. Each case has the events
 //! of a real run, with two of its objects.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
 use krcu_model::{
     script,
     verdict::{About, VerdictKind},
@@ -228,4 +230,67 @@ fn a_work_that_frees_objects_of_the_cache_has_to_be_flushed_where_frees_are_told
         assert_eq!(words(&by("", freed)).0, VerdictKind::Inconclusive, "{work}");
         assert_eq!(words(&(by("", freed) + &flush)), RIGHT, "{work}");
     }
+}
+
+#[test]
+fn a_work_of_another_module_is_the_callbacks_where_the_stack_shows_it() {
+    let site = |frames: &[&str]| {
+        let frames: String = frames.iter().map(|frame| format!(" frame=\"{frame}\"")).collect();
+        format!("10 site site=6{frames}\n")
+    };
+    let queues = "0 callback_queued object=0x9000 cache=0x0 function=0x9 flavour=work domain=0x5000 site=6\n";
+    let waited = call_rcu().to_owned() + &rcu_barrier(&runs("0x2020", queues)) + &ran("0x9000");
+    let flush = barrier(10, "workqueue", "0x5000");
+    let (queue, batch) = ("queue_work_on+0x1/0x2", "rcu_do_batch+0x1/0x2");
+    let mine = "mine_free+0x1/0x2 [mine]";
+    let other = "other_queue+0x1/0x2 [other]";
+    for frames in [&[queue, mine, batch] as &[&str], &[queue, batch], &[queue, other, mine, batch]] {
+        // The text of the module is not in question: the function of the work lies elsewhere.
+        let unordered = (VerdictKind::Unordered, Some(VerdictKind::Clean));
+        assert_eq!(words(&(site(frames) + &waited)), unordered, "{frames:?}");
+        assert_eq!(words(&(site(frames) + &waited + &flush)), RIGHT, "{frames:?}");
+    }
+    // An interrupt came in the middle of the callback, or no stack was taken.
+    let interrupt =
+        [queue, other, "__handle_irq_event_percpu+0x1/0x2", "asm_common_interrupt+0x1/0x2", mine, batch];
+    assert_eq!(words(&(site(&interrupt) + &waited)), RIGHT);
+    assert_eq!(words(&waited), RIGHT);
+}
+
+#[test]
+fn a_work_that_a_work_queues_needs_one_flush_more() {
+    let begin = |work: &str| format!("40 work_runs object={work} function=0x8\n");
+    let next = |work: &str| queues(work).replacen("0 ", "40 ", 1);
+    // The callback queues one work, and that one the next.
+    let callback = call_rcu().to_owned() + &rcu_barrier(&runs("0x2020", &queues("0x9000")));
+    let first = begin("0x9000") + &next("0xa000") + &ran("0x9000");
+    let both = [callback.as_str(), &first, &begin("0xa000"), &ran("0xa000")].concat();
+    let flush = barrier(10, "workqueue", "0x5000");
+    let (of_first, of_second) = (barrier(10, "work", "0x9000"), barrier(10, "work", "0xa000"));
+    for (name, waits, expected) in [
+        ("twice", flush.repeat(2), RIGHT),
+        ("once, by luck after the second was queued", flush.clone(), LUCK),
+        ("each by itself", of_first.clone() + &of_second, RIGHT),
+        ("the second alone", of_second.clone(), LUCK),
+        ("in the wrong order", of_second.clone() + &of_first, LUCK),
+        ("the first, then the queue", of_first.clone() + &flush, RIGHT),
+    ] {
+        assert_eq!(words(&(both.clone() + &waits)), expected, "{name}");
+    }
+    // drain_workqueue() repeats its flush until nothing is queued.
+    let drained = "10 site site=7 frame=\"__flush_workqueue+0x1/0x2\" frame=\"drain_workqueue+0x1/0x2\"\n";
+    let drain = flush.replace("site=0", "site=7");
+    assert_eq!(words(&[drained, &both, &drain].concat()), RIGHT);
+    // The second has not run.
+    assert_eq!(words(&(callback.clone() + &first)).1, Some(VerdictKind::Pending));
+    // A work that queues itself is waited for as one.
+    let again = begin("0x9000") + &next("0x9000") + &ran("0x9000") + &begin("0x9000") + &ran("0x9000");
+    assert_eq!(words(&(callback.clone() + &again + &of_first)), RIGHT);
+    assert_eq!(words(&(callback + &again)), LUCK);
+    // A work of queue_rcu_work() queues one: flush_rcu_work() stands for the barrier and the flush.
+    let by_rcu =
+        rcu_work(10, "0x2048") + &runs("0x2048", "") + &begin("0x2048") + &next("0xa000") + &ran("0x2048");
+    let by_rcu = by_rcu + &begin("0xa000") + &ran("0xa000");
+    assert_eq!(words(&(by_rcu.clone() + &barrier(10, "rcu_work", "0x2048") + &of_second)), RIGHT);
+    assert_eq!(words(&(by_rcu + &barrier(10, "rcu_work", "0x2048"))), LUCK);
 }

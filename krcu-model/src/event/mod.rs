@@ -10,12 +10,14 @@ use krcu_common::{
 };
 use serde::{Deserialize, Serialize};
 
+mod cache;
 mod domain;
 mod fields;
 mod losses;
 pub mod script;
 mod watch;
 
+pub use cache::{CacheFacts, Leftover};
 pub use domain::{DeferredBy, Domain};
 pub use fields::{ReadFields, WriteFields};
 pub use losses::{Losses, sum};
@@ -58,26 +60,6 @@ pub struct Site(pub u32);
 /// lie at the same address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct FunctionAddress(pub u64);
-
-/// What `kmem_cache_destroy()` and related functions say about a cache.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct CacheFacts {
-    /// Its name: for a merged cache, that of its first creator.
-    pub name: String,
-    /// Bytes of an object as its user sees it.
-    pub object_size: u32,
-    /// Users of the cache.
-    pub refcount: i32,
-}
-
-/// Objects that a failed shutdown left, by the kernel's own counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub struct Leftover {
-    /// Objects still allocated.
-    pub objects: u64,
-    /// Of these, objects on partial slabs: the kernel's report lists no others.
-    pub listed: u64,
-}
 
 /// Why events were not seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]

@@ -13,7 +13,7 @@ use krcu_common::BarrierKind;
 use crate::{
     event::{Task, Time},
     state::{
-        deferral::Of,
+        deferral::Before,
         id::Mark,
         stack::{Stack, StackId},
     },
@@ -27,7 +27,7 @@ pub struct OpenBarrier {
     /// When.
     pub begin: Mark,
     /// Of a flush of works: the barriers for callbacks that the same task had called before, and how far each reaches.
-    pub(crate) after: Vec<(Of, u64)>,
+    pub(crate) after: Vec<(Before, u64)>,
     /// Whether `flush_rcu_work()` called it, only because a batch happened to wait.
     pub by_chance: bool,
     /// Where from.

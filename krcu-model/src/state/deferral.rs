@@ -12,13 +12,17 @@
 //! `flush_workqueue()` of its queue: a work is surely queued only when that callback has run. The callback of
 //! `queue_rcu_work()` is one of `call_rcu()`.
 //!
+//! A work that such a work queues needs one flush more: a flush waits for what was queued before it began.
+//! `drain_workqueue()` repeats its flush until the queue is empty.
+//!
 //! A flush that returns ends what was queued before it began, for a work that was cancelled before never runs.
 //!
 //! `cleanup_srcu_struct()` is no barrier: it waits for no callback, and warns if one is outstanding. `drain_workqueue()` and
 //! `destroy_workqueue()` call `flush_workqueue()`; `cancel_work_sync()` counts as `flush_work()`.
 //!
-//! What is assumed: a work is queued by the callback in whose run it is queued, if both functions lie in one module. What a
-//! callback hands to a timer, to a thread, or to a delayed work is not followed.
+//! What is assumed: a work is queued by the callback in whose run it is queued, if both functions lie in one module. Of a work
+//! whose function lies in another module the stack has to show it. What a callback hands to a timer, to a thread, or to a
+//! delayed work is not followed.
 
 use std::collections::BTreeMap;
 
@@ -56,8 +60,12 @@ pub(crate) fn is_queued(
 /// A barrier function, and the address of what it is called for.
 pub(crate) type Of = (BarrierKind, u64);
 
-/// A barrier, and of a flush of works the barrier for callbacks that has to stand before it.
-pub(crate) type Way = (Of, Option<Of>);
+/// A barrier, and of a flush of works what has to stand before it.
+pub(crate) type Way = (Of, Before);
+
+/// What has to stand before a flush of works: the flush of the work that queues it, if a work does, and the barrier for the
+/// callback that all began with.
+pub(crate) type Before = (Option<Of>, Option<Of>);
 
 /// What waits for the callbacks of `call_rcu()`.
 pub(crate) const BY_CALL_RCU: Of = (BarrierKind::Rcu, 0);
@@ -73,20 +81,23 @@ pub struct Deferral {
     queue: u64,
     /// Of works, what waits for the callback that queues it.
     after: Of,
+    /// Of a work that another work queues: that one, and its queue.
+    by_work: Option<(u64, u64)>,
 }
 
 impl Deferral {
     /// One that was queued; none of `call_rcu()`, which is accounted for apart.
     pub(crate) fn of(domain: Domain, head: ObjectAddress) -> Option<Deferral> {
         let Domain { flavour, address } = domain;
+        let after = BY_CALL_RCU;
         match flavour {
             Flavour::Rcu => None,
-            Flavour::Srcu => Some(Deferral { flavour, one: address, queue: 0, after: BY_CALL_RCU }),
+            Flavour::Srcu => Some(Deferral { flavour, one: address, queue: 0, after, by_work: None }),
             Flavour::Tasks | Flavour::TasksRude | Flavour::TasksTrace => {
-                Some(Deferral { flavour, one: 0, queue: 0, after: BY_CALL_RCU })
+                Some(Deferral { flavour, one: 0, queue: 0, after, by_work: None })
             }
             Flavour::RcuWork | Flavour::Work => {
-                Some(Deferral { flavour, one: head.0, queue: address, after: BY_CALL_RCU })
+                Some(Deferral { flavour, one: head.0, queue: address, after, by_work: None })
             }
         }
     }
@@ -94,6 +105,22 @@ impl Deferral {
     /// The same work, queued by a callback that was deferred like this.
     pub(crate) fn queued_by(self, callback: Option<Deferral>) -> Deferral {
         Deferral { after: callback.map_or(BY_CALL_RCU, Deferral::own), ..self }
+    }
+
+    /// The same work, queued by a work that was deferred like this; none if that one was queued by a work itself. A work that
+    /// queues itself is one work.
+    pub(crate) fn queued_by_work(self, work: Deferral) -> Option<Deferral> {
+        let is_itself = self.one == work.one;
+        let by_work = if is_itself { work.by_work } else { Some((work.one, work.queue)) };
+        (is_itself || work.by_work.is_none()).then_some(Deferral { after: work.after, by_work, ..self })
+    }
+
+    /// The flushes of the work that queues it.
+    pub(crate) fn flushes_before(self) -> impl Iterator<Item = Of> {
+        let of = |(one, queue)| {
+            [(BarrierKind::Work, one), (BarrierKind::Workqueue, queue), (BarrierKind::RcuWork, one)]
+        };
+        self.by_work.map(of).into_iter().flatten()
     }
 
     /// Whether it is a work of this queue.
@@ -122,10 +149,16 @@ impl Deferral {
 
     /// The barriers that cover it: any of these.
     pub(crate) fn covered_by(self) -> impl Iterator<Item = Way> {
-        let alone = (self.flavour != Flavour::Work).then_some((self.own(), None));
+        let alone = (self.flavour != Flavour::Work).then_some((self.own(), (None, None)));
+        let direct = self.by_work.is_none().then_some((None, Some(self.after)));
+        // flush_rcu_work() waits for the callback itself.
+        let after = |flush: Of| (Some(flush), (flush.0 != BarrierKind::RcuWork).then_some(self.after));
+        let before: Vec<Before> = direct.into_iter().chain(self.flushes_before().map(after)).collect();
         let flushes = [(BarrierKind::Work, self.one), (BarrierKind::Workqueue, self.queue)];
-        let after = flushes.map(|flush| (flush, Some(self.after)));
-        alone.into_iter().chain(after.into_iter().filter(move |_| self.is_work()))
+        let flushes = flushes.into_iter().filter(move |_| self.is_work());
+        let flushes =
+            flushes.flat_map(move |flush| before.clone().into_iter().map(move |before| (flush, before)));
+        alone.into_iter().chain(flushes)
     }
 }
 

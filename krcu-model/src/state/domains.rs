@@ -1,7 +1,7 @@
 //! Domains: how far barriers reach for other kinds of RCU than `call_rcu()`, and for works. [`deferral`](super::deferral) says
 //! which barrier covers what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use krcu_common::BarrierKind;
 
@@ -9,7 +9,7 @@ use crate::{
     event::Task,
     state::{
         barriers::{Callers, Cover, Others, Returned},
-        deferral::{Deferral, Deferrals, Of, Queued, Way},
+        deferral::{Before, Deferral, Deferrals, Of, Queued, Way},
         stack::Stack,
     },
 };
@@ -65,12 +65,14 @@ const MOST: usize = 1024;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Domains {
     barriers: BTreeMap<Way, Callers>,
+    /// The flushes of works that have queued works.
+    before: BTreeSet<Of>,
 }
 
 impl Domains {
     /// One returned.
-    pub(crate) fn returned(&mut self, (of, after): (u64, Option<Of>), barrier: Returned, stack: &Stack) {
-        let key = ((barrier.kind, of), after);
+    pub(crate) fn returned(&mut self, (of, before): (u64, Before), barrier: Returned, stack: &Stack) {
+        let key = ((barrier.kind, of), before);
         self.barriers.entry(key).or_default().returned(barrier, stack, false);
         if self.barriers.len() > MOST
             && let Some(oldest) = self.barriers.iter().min_by_key(|(_, callers)| callers.newest())
@@ -80,16 +82,28 @@ impl Domains {
         }
     }
 
-    /// How far those of this task reach that wait for callbacks.
-    pub(crate) fn of_callbacks(&self, task: Task) -> impl Iterator<Item = (Of, u64)> {
+    /// A work has queued a work: what flushes the first is of interest from now on.
+    pub(crate) fn queues(&mut self, work: Deferral) {
+        self.before.extend(work.flushes_before());
+        while self.before.len() > MOST {
+            self.before.pop_first();
+        }
+    }
+
+    /// How far those of this task reach that wait for callbacks, or for works that have queued works.
+    pub(crate) fn before_flush(&self, task: Task) -> impl Iterator<Item = (Before, u64)> {
         let waits = |kind: BarrierKind| {
             matches!(
                 kind,
                 BarrierKind::Srcu | BarrierKind::Tasks | BarrierKind::TasksRude | BarrierKind::TasksTrace
             )
         };
-        let barriers = self.barriers.iter().filter(move |((of, _), _)| waits(of.0));
-        barriers.filter_map(move |((of, _), callers)| Some((*of, callers.of(task)?.until)))
+        let before = move |way: &Way| match *way {
+            (of, _) if waits(of.0) => Some((None, Some(of))),
+            (of, (None, callback)) if self.before.contains(&of) => Some((Some(of), callback)),
+            _ => None,
+        };
+        self.barriers.iter().filter_map(move |(way, callers)| Some((before(way)?, callers.of(task)?.until)))
     }
 
     /// How far the furthest of this task reaches for such a deferral.

@@ -129,6 +129,17 @@ impl Stack {
         self.frames.iter().any(|frame| frame.function() == function)
     }
 
+    /// Whether a callback of this module called it, and no interrupt on top of the callback. A callback that ended by a jump
+    /// has no frame.
+    pub(crate) fn is_in_callback_of(&self, module: &str) -> bool {
+        let is_callback = |frame: &&Frame| frame.module.as_deref() == Some(module) || frame.runs_callbacks();
+        let is_interrupt = |frame: &Frame| {
+            ["interrupt", "sysvec", "_irq"].iter().any(|part| frame.function().contains(part))
+        };
+        let first = self.frames.iter().find(|frame| is_callback(frame) || is_interrupt(frame));
+        first.is_some_and(|frame| is_callback(&frame))
+    }
+
     /// Whether a module was being unloaded.
     #[must_use]
     pub fn is_module_exit(&self) -> bool {
@@ -159,6 +170,11 @@ impl Stack {
 impl Frame {
     fn is_of_delete_module(&self) -> bool {
         self.function().contains("sys_delete_module")
+    }
+
+    /// Whether this function calls the callbacks of some kind of RCU.
+    fn runs_callbacks(&self) -> bool {
+        matches!(self.function(), "rcu_do_batch" | "srcu_invoke_callbacks" | "rcu_tasks_invoke_cbs")
     }
 
     /// Whether this frame is a probe, or a function that calls probes.

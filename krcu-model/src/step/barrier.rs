@@ -38,8 +38,9 @@ impl State {
         // the callbacks before.
         let after = match barrier {
             BarrierKind::Work | BarrierKind::Workqueue if self.rules.has(Rule::FlushNeedsBarrier) => {
-                let rcu = self.rcu_barriers.of(task).map(|barrier| (BY_CALL_RCU, barrier.until));
-                rcu.into_iter().chain(self.domains.of_callbacks(task)).collect()
+                let rcu =
+                    self.rcu_barriers.of(task).map(|barrier| ((None, Some(BY_CALL_RCU)), barrier.until));
+                rcu.into_iter().chain(self.domains.before_flush(task)).collect()
             }
             _ => Vec::new(),
         };
@@ -106,14 +107,22 @@ impl State {
                 return;
             }
             BarrierKind::Srcu | BarrierKind::Tasks | BarrierKind::TasksRude | BarrierKind::TasksTrace => {
-                return self.domains.returned((of, None), returned, stack);
+                return self.domains.returned((of, (None, None)), returned, stack);
             }
             BarrierKind::RcuWork | BarrierKind::Work | BarrierKind::Workqueue => {
                 if barrier == BarrierKind::RcuWork {
-                    self.domains.returned((of, None), returned.clone(), stack);
+                    self.domains.returned((of, (None, None)), returned.clone(), stack);
                 }
-                for (after, until) in ended.after {
-                    self.domains.returned((of, Some(after)), Returned { until, ..returned.clone() }, stack);
+                let drains = stack.is_within("drain_workqueue") || stack.is_within("destroy_workqueue");
+                for (before, until) in ended.after {
+                    let returned = Returned { until, ..returned.clone() };
+                    if let (None, callback) = before
+                        && drains
+                    {
+                        let drained = (Some((barrier, of)), callback);
+                        self.domains.returned((of, drained), returned.clone(), stack);
+                    }
+                    self.domains.returned((of, before), returned, stack);
                 }
                 return self.works_are_flushed(barrier, of, ended.begin);
             }

@@ -83,17 +83,19 @@ impl State {
 
     /// A callback that this thread runs has queued a work of its own module: it may have handed its object on to it.
     fn callback_queues_work(&mut self, freer: Freer, head: ObjectAddress, work: Waiting) {
-        let Some(callback) = self.modules.running.get(&freer).copied() else { return };
+        let by_work = self.modules.working.get(&freer.task()).filter(|work| work.deferral.is_some());
+        let callback = self.modules.running.get(&freer);
+        let is_by_callback = callback.is_some();
+        let Some(callback) = callback.or(by_work).copied() else { return };
         let module = |function| self.functions.get(function).module.as_ref();
+        let Some(queuer) = module(callback.function) else { return };
+        let is_own = module(work.function) == Some(queuer);
         let is_followed = self.rules.has(Rule::WorksFollow);
-        if !is_followed
-            || module(callback.function).is_none()
-            || module(callback.function) != module(work.function)
-        {
+        if !is_followed || !is_own && !self.stack(work.stack).is_in_callback_of(queuer) {
             return;
         }
         let place = (head, work.queued.position);
-        if callback.is_rcu_work() {
+        if is_by_callback && callback.is_rcu_work() {
             // It is the work of that callback itself, told by its own address: the work had queued itself in its own run.
             let is_it = |(_, known): &(&(ObjectAddress, u64), &Waiting)| known.queued == callback.queued;
             if let Some(known) = self.ledger.works.iter().find(is_it).map(|(place, _)| *place)
@@ -105,9 +107,16 @@ impl State {
         }
         // Whatever covers the work has to cover the callback first, so it counts from when that was queued.
         let Waiting { cache, life, queued, .. } = callback;
-        let deferral = work.deferral.map(|work| work.queued_by(callback.deferral));
+        let deferral = match (work.deferral, callback.deferral) {
+            (Some(work), Some(by)) if !is_by_callback => work.queued_by_work(by),
+            (work, by) => work.map(|work| work.queued_by(by)),
+        };
+        let Some(deferred) = deferral else { return };
+        self.domains.queues(deferred);
         let work = Waiting { cache, life, queued, deferral, ..work };
-        self.text_has_callback(&work);
+        if is_own {
+            self.text_has_callback(&work);
+        }
         if let Some(cache) = self.caches.get_mut(&cache).filter(|cache| cache.life.id == life) {
             cache.past.is_queued(work.deferral, queued, work.stack);
             cache.past.functions.queued(work.function, queued);
@@ -154,12 +163,17 @@ impl State {
             let queued = if kind == BarrierKind::RcuWork { work.queued.position } else { *place };
             is_its && queued < begin.position
         };
-        for (_, work) in self.ledger.works.extract_if(.., |place, work| is_over(place, work)) {
-            let cache = self.caches.get_mut(&work.cache).filter(|cache| cache.life.id == work.life);
+        let caches = &mut self.caches;
+        self.ledger.works.retain(|place, work| {
+            if !is_over(place, work) {
+                return true;
+            }
+            let cache = caches.get_mut(&work.cache).filter(|cache| cache.life.id == work.life);
             if let Some(cache) = cache.filter(|_| !work.is_plain_work()) {
                 *cache.waiting(work.deferral) -= 1;
             }
-        }
+            false
+        });
     }
 
     /// A callback begins to run; its return is told by another event.
