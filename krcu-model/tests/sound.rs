@@ -6,6 +6,8 @@ use krcu_common::{BarrierKind::Rcu, Flavour, FreePath};
 use krcu_model::{
     VerdictKind,
     event::{CacheAddress, CacheFacts, Domain, FunctionAddress, Leftover, ObjectAddress, Site, What},
+    reason::Reason,
+    state::Blind,
     verdict::Ordering,
 };
 use run::{CACHE, EXIT, RETURNED, Run, SOFTIRQ, WORKER, freed, runs};
@@ -84,6 +86,14 @@ fn a_count_of_nothing_after_a_look_that_found_something_is_no_leak() {
     // The callback has not run, and nothing else can have been left.
     let waits = left(begun().callbacks(EXIT, 0..1));
     assert_eq!((waits.kind(), waits.decision.left.callbacks), (VerdictKind::Pending, Some(1)));
+}
+
+#[test]
+fn what_an_unseen_kind_of_rcu_may_hold_is_not_leaked() {
+    let run = Run::seeing(vec![Blind::Flavours, Blind::Grace, Blind::Inside]).created(CACHE);
+    let decision = run.destroy_begin().look(0).left(1).verdict().decision;
+    assert_eq!((decision.kind, decision.left.undecided), (VerdictKind::Inconclusive, 1));
+    assert_eq!((decision.reasons, decision.left.callbacks), (vec![Reason::BlindFlavours], Some(0)));
 }
 
 #[test]

@@ -102,10 +102,11 @@ fn whose(case: &Case<'_>, objects: u64, mut decision: Decision) -> Decision {
         }
         decision
     } else {
-        let hidden = [Blind::Callbacks, Blind::CallbackRuns];
+        let hidden = [Blind::Callbacks, Blind::CallbackRuns, Blind::Flavours];
         let hidden = hidden.into_iter().filter(|blind| case.is_blind(*blind));
+        let of_call_rcu = hidden.clone().any(|blind| blind != Blind::Flavours);
         decision.reasons.extend(hidden.filter_map(Reason::of_blind));
-        decision.left.callbacks = None;
+        decision.left.callbacks = decision.left.callbacks.filter(|_| !of_call_rcu);
         decision.note(OfLeft::MaybeCallbacks(objects))
     }
 }
@@ -167,4 +168,5 @@ fn has_unknown_past(case: &Case<'_>) -> bool {
     has_unseen_past
         || (case.destroy.has_open_callbacks() && !case.state.sees_callbacks_run())
         || case.is_blind(Blind::Callbacks)
+        || case.is_blind(Blind::Flavours)
 }

@@ -428,11 +428,11 @@ impl Naive<'_> {
 
     /// Whether a callback from before the probes ran after every barrier for callbacks had returned.
     fn ran_after_every_barrier(&self, destroy: &Destroy, look: Place) -> bool {
-        let ends = self.events[..look].iter().enumerate().filter(|(_, event)| {
+        let mut ends = self.events[..look].iter().enumerate().filter(|(_, event)| {
             let is_for_frees = |kind| matches!(kind, BarrierKind::Kvfree | BarrierKind::KvfreeOnCache);
             matches!(event.what, What::BarrierEnd { barrier, .. } if !is_for_frees(barrier))
         });
-        let last = ends.last().map(|(place, _)| place);
+        let last = ends.next_back().map(|(place, _)| place);
         let ran = self.unknown_run_places(destroy.life).filter(|place| *place < look).max();
         self.sees(Blind::RcuBarrier)
             && self.sees(Blind::Flavours)
