@@ -44,7 +44,8 @@ impl Case<'_> {
         let past = self.destroy.past();
         let sees_runs = self.state.sees_callbacks_run();
         // Where their runs are not seen, those that a barrier covers have returned.
-        let returned = if sees_runs { past.freed_by.callback } else { past.callbacks.ever };
+        let returned =
+            if sees_runs { past.freed_by.callback } else { past.callbacks.ever + past.others.ever() };
         let waiting = self.destroy.after.counts.callbacks() + self.destroy.after.counts.others();
         self.destroy.handed_over.map_or(returned, |held| held.saturating_sub(waiting).min(returned))
     }

@@ -164,9 +164,10 @@ impl Split {
 
 /// Whether objects may have been queued unseen.
 fn has_unknown_past(case: &Case<'_>) -> bool {
+    let has_open = case.destroy.has_open_callbacks() || case.destroy.open_domains().next().is_some();
     let has_unseen_past = case.destroy.life.has_unseen_past() && case.has(Rule::PastIsUnknown);
     has_unseen_past
-        || (case.destroy.has_open_callbacks() && !case.state.sees_callbacks_run())
+        || (has_open && !case.state.sees_callbacks_run())
         || case.is_blind(Blind::Callbacks)
         || case.is_blind(Blind::Flavours)
 }

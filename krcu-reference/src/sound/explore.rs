@@ -38,12 +38,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Whether `inconclusive` has to be earned here. A plan with one thing blind, a loss, and what was before an attach may
+    /// Whether `inconclusive` has to be earned here. Another plan than the full one, a loss, and what was before an attach may
     /// hide more than these worlds have.
     #[must_use]
     pub fn asks_for_laziness(&self, setup: &Setup) -> bool {
-        let sees_all = matches!(self.plan, Plan::Full | Plan::Allocations);
-        self.loss == Loss::Nothing && sees_all && !setup.attaches
+        self.loss == Loss::Nothing && self.plan == Plan::Full && !setup.attaches
     }
 }
 
