@@ -105,7 +105,12 @@ mod tests {
     #[test]
     fn what_was_taken_reads_as_it_was() {
         let path = std::env::temp_dir().join(format!("krcu-events-file-{}", std::process::id()));
-        let watch = Watch { attached: Time(3), possible_cpus: 2, blind: vec![Blind::CallbackRuns] };
+        let watch = Watch {
+            attached: Time(3),
+            possible_cpus: 2,
+            blind: vec![Blind::CallbackRuns],
+            ..Watch::default()
+        };
         drop(std::fs::remove_file(&path));
         let mut written = EventsFile::create(&path).unwrap();
         written.begin(&watch, "6.1.0\n7 1@0 quiet");

@@ -14,6 +14,7 @@ use krcu_common::{
 use crate::{
     followed::{is_counted, is_module_text},
     maps::{PARTIAL_WALK, PartialWalk},
+    patched::patched,
 };
 
 /// The running kernel's configuration. The agent fills it in before the programs are loaded; it is read-only
@@ -83,19 +84,6 @@ pub fn read<T>(address: u64) -> Option<T> {
     unsafe { bpf_probe_read_kernel(address as *const T) }.ok()
 }
 
-/// A number of [`CONFIG`], by one instruction: the agent puts the number in the place of `mark`. The verifier
-/// removes code that the number makes unreachable.
-#[inline(always)]
-fn patched<const MARK: u32>() -> u64 {
-    let number;
-    // This is not "pure": loading the number again is as short as keeping it, and saves no register.
-    // SAFETY: sets a register.
-    unsafe {
-        asm!("{number} = {mark}", number = out(reg) number, mark = const MARK, options(nomem, nostack))
-    };
-    number
-}
-
 /// Reads the word at a kernel address that is a multiple of 8. If the kernel lets a program treat an address
 /// as that of a structure, this takes one instruction; otherwise the helper does it, in some 90.
 ///
@@ -108,6 +96,15 @@ fn word(address: u64) -> u64 {
         return read(address).unwrap_or(0);
     }
     word_as(words_type, address)
+}
+
+/// The same by one instruction, or not at all.
+#[inline(always)]
+pub fn word_at_once(address: u64) -> Option<u64> {
+    match patched::<WORDS_TYPE_MARK>() {
+        0 => None,
+        words_type => Some(word_as(words_type, address)),
+    }
 }
 
 /// The way of [`word`] with one instruction.
@@ -386,7 +383,7 @@ pub fn rcu_work_of(head: u64) -> u64 {
 }
 
 /// Whether the function of a work is a module's.
-#[inline(always)]
+#[inline(never)]
 pub fn is_module_work(work: u64) -> bool {
     is_module_text(work_function(work))
 }

@@ -15,6 +15,7 @@
 mod followed;
 mod kernel;
 mod maps;
+mod patched;
 mod probes;
 mod ring;
 mod site;

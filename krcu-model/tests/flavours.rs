@@ -170,6 +170,13 @@ fn callbacks_with_heads_elsewhere_leave_an_empty_cache_open() {
     let lucky = || begun().elsewhere(1).runs(1).returns();
     assert_eq!(seen(lucky()), (VerdictKind::Inconclusive, vec![Reason::HeadsElsewhere], 1));
     assert_eq!(emptied(lucky().waits(EXIT, BarrierKind::Rcu, 0)), ORDER);
+    // The barrier is that of the module's init, and the exit ends by a jump to the destroy.
+    let init = ["rcu_barrier+0x5/0x10", "mine_init+0x1/0x2 [mine]", "do_one_initcall+0x1/0x2"];
+    let by_jump = lucky().site(7, &init).site(8, &["__do_sys_delete_module+0x1/0x2"]);
+    let exited = by_jump.barrier_from(40, BarrierKind::Rcu, 7).destroy_begin_from(8).look(0).emptied();
+    assert_eq!(exited.verdict().decision.reasons, [Reason::HeadsElsewhere]);
+    let exited = exited.then(EXIT, What::ModuleGoing { name: "mine".to_owned() });
+    assert_eq!((exited.verdict().kind(), exited.verdict().decision.reasons), (VerdictKind::Clean, vec![]));
     // Where each allocation and free is told, it is seen whether such a callback frees an object of the cache.
     let object = ObjectAddress(0x9000);
     let allocated = || begun().then(EXIT, What::Allocated { object, cache: CACHE, site: Site(0) });

@@ -4,7 +4,11 @@ mod run;
 
 use krcu_common::BarrierKind::{Kvfree, Rcu};
 use krcu_common::FreePath;
-use krcu_model::{VerdictKind, event::Cpu, reason::Reason};
+use krcu_model::{
+    VerdictKind,
+    event::{Cpu, Site, What},
+    reason::Reason,
+};
 use run::{CACHE, EXIT, Run};
 
 /// Calls of the cache's module, of another module, and of the kernel's own.
@@ -89,13 +93,13 @@ fn an_rcu_barrier_that_flush_rcu_work_calls_is_luck_and_any_other_is_meant() {
     let (verdict, _, lucky) = destroyed(ran().barrier_from(EXIT, Rcu, flush));
     assert_eq!((verdict, lucky.map(|(task, _)| task)), (VerdictKind::Unordered, Some(EXIT)));
     // The works that an earlier destroy of this task has flushed say nothing of a barrier whose caller is known.
-    let what = |site| krcu_model::event::What::BarrierBegin {
+    let what = |site| What::BarrierBegin {
         barrier: Rcu,
         rcu_works_flushed: 1,
-        site: krcu_model::event::Site(site),
+        site: Site(site),
         comm: String::new(),
     };
-    let end = || krcu_model::event::What::BarrierEnd { barrier: Rcu, cache: None, of: 0 };
+    let end = || What::BarrierEnd { barrier: Rcu, cache: None, of: 0 };
     let own = ran().then(EXIT, what(TEARDOWN)).then(EXIT, end());
     assert_eq!(destroyed(own), (VerdictKind::Clean, vec![], None));
     let unknown = ran().then(EXIT, what(UNKNOWN)).then(EXIT, end());
@@ -121,4 +125,88 @@ fn the_barrier_inside_a_destroy_is_seen_on_a_machine_of_any_size() {
         let counts = left.evidence.deferred.cpus;
         assert_eq!(counts.iter().map(|count| (count.cpu, count.objects)).collect::<Vec<_>>(), [(last, 3)]);
     }
+}
+
+/// The init of the module, and its exit; `insmod` ran the first.
+const INSMOD: u32 = 40;
+const INIT: u32 = 11;
+const INIT_BY_A_JUMP: u32 = 12;
+const THREAD: u32 = 13;
+const INITS_HELPER: u32 = 14;
+const IN_THE_EXIT: u32 = 15;
+const EXIT_BY_A_JUMP: u32 = 16;
+const IN_THEIR_EXIT: u32 = 17;
+
+/// As the four kernels show them.
+fn with_an_init() -> Run {
+    const ONE: &str = "do_one_initcall+0x58/0x300";
+    const INSERT: &str = "do_init_module+0x60/0x240";
+    const DELETE: &str = "__do_sys_delete_module.constprop.0+0x16d/0x280";
+    const BARRIER: &str = "rcu_barrier+0x5/0x150";
+    const DESTROY: &str = "kmem_cache_destroy+0x5/0x150";
+    const HELP: &str = "help+0x10/0x20 [helps]";
+    const KERNELS: &str = "unregister_pernet+0x1/0x2";
+    begun()
+        .site(INIT, &[BARRIER, "mine_make+0x10/0x20 [mine]", "mine_init+0x8/0xff0 [mine]", ONE, INSERT])
+        .site(INIT_BY_A_JUMP, &[BARRIER, KERNELS, ONE, INSERT])
+        .site(THREAD, &[BARRIER, "mine_thread+0x10/0x20 [mine]", "kthread+0xd2/0x100"])
+        .site(INITS_HELPER, &[BARRIER, HELP, "mine_init+0x8/0xff0 [mine]", ONE, INSERT])
+        .site(IN_THE_EXIT, &[DESTROY, "mine_exit+0x10/0x20 [mine]", DELETE])
+        .site(EXIT_BY_A_JUMP, &[DESTROY, DELETE])
+        .site(IN_THEIR_EXIT, &[DESTROY, "theirs_exit+0x10/0x20 [theirs]", DELETE])
+}
+
+/// What the destroy of an exit finds, which ends with this module's end.
+fn destroyed_in_exit(run: Run, site: u32, module: &str) -> (VerdictKind, Vec<Reason>, Option<u32>) {
+    let going = What::ModuleGoing { name: module.to_owned() };
+    let verdict = run.destroy_begin_from(site).look(0).emptied().then(EXIT, going).verdict();
+    (verdict.decision.kind, verdict.decision.reasons, verdict.decision.lucky.map(|lucky| lucky.task))
+}
+
+#[test]
+fn a_barrier_that_the_init_of_a_module_called_orders_what_its_exit_does() {
+    use VerdictKind::{Clean, Inconclusive, Unordered};
+    let helper = || (Inconclusive, vec![Reason::HelperUnawaited], None);
+    let callbacks = || with_an_init().callbacks(INSMOD, 0..2).ran(0..2);
+    let frees = || with_an_init().queued(INSMOD, 0..2).freed(0..2, FreePath::Bulk);
+    for (barrier, deferred) in [(Rcu, &callbacks as &dyn Fn() -> Run), (Kvfree, &frees)] {
+        let from = |site| deferred().barrier_from(INSMOD, barrier, site);
+        for exit in [IN_THE_EXIT, EXIT_BY_A_JUMP] {
+            for init in [INIT, INITS_HELPER] {
+                let found = destroyed_in_exit(from(init), exit, "mine");
+                assert_eq!(found, (Clean, vec![], None), "{barrier:?} {init} {exit}");
+            }
+        }
+        // Of a thread that the init has started nobody knows when it is done.
+        assert_eq!(destroyed_in_exit(from(THREAD), IN_THE_EXIT, "mine"), helper());
+        // An exit of another module may begin before the init has returned.
+        assert_eq!(destroyed_in_exit(from(INIT), IN_THEIR_EXIT, "theirs"), (Unordered, vec![], Some(INSMOD)));
+        // And so may what the module does at another time than in its exit.
+        let verdict = from(INIT).destroy_begin_from(TEARDOWN).look(0).emptied().verdict();
+        assert_eq!((verdict.decision.kind, verdict.decision.reasons), (Inconclusive, helper().1));
+        // The init ended by a jump: it is not known which module's it was.
+        let unknown = (Inconclusive, vec![Reason::BarrierCallerUnknown], None);
+        assert_eq!(destroyed_in_exit(from(INIT_BY_A_JUMP), IN_THE_EXIT, "mine"), unknown);
+    }
+}
+
+#[test]
+fn a_barrier_of_an_init_orders_nothing_that_was_deferred_after_it_began() {
+    // Another task queues one more while the init waits, and one after it.
+    let barrier = || What::BarrierBegin {
+        barrier: Rcu,
+        rcu_works_flushed: 0,
+        site: Site(INIT),
+        comm: "insmod".to_owned(),
+    };
+    let end = || What::BarrierEnd { barrier: Rcu, cache: None, of: 0 };
+    let begins = || with_an_init().callbacks(INSMOD, 0..2).then(INSMOD, barrier());
+    let after = |run: Run| destroyed_in_exit(run, IN_THE_EXIT, "mine").0;
+    assert_eq!(after(begins().ran(0..2).then(INSMOD, end())), VerdictKind::Clean);
+    let meanwhile = begins().callbacks(OTHER, 2..3).ran(0..3).then(INSMOD, end());
+    assert_eq!(after(meanwhile), VerdictKind::Unordered);
+    let later = begins().ran(0..2).then(INSMOD, end()).callbacks(OTHER, 2..3).ran(2..3);
+    assert_eq!(after(later), VerdictKind::Unordered);
+    // It has not returned: then the exit does not begin, and what looks like one is not its own.
+    assert_eq!(after(begins().ran(0..2)), VerdictKind::Unordered);
 }

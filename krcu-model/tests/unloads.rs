@@ -17,11 +17,13 @@ const ELSEWHERE: CacheAddress = CacheAddress(0);
 const OTHER: u32 = 30;
 const EXITS: u32 = 1;
 const THEIRS: u32 = 2;
+const INIT: u32 = 3;
 
 fn begun() -> Run {
     Run::live()
         .site(EXITS, &["rcu_barrier+0x5/0x150", "mine_exit+0x10/0x20 [mine]"])
         .site(THEIRS, &["rcu_barrier+0x5/0x150", "theirs_exit+0x10/0x20 [theirs]"])
+        .site(INIT, &["rcu_barrier+0x5/0x150", "mine_init+0x10/0x20 [mine]", "do_one_initcall+0x58/0x300"])
         .then(EXIT, What::ModuleLoaded { name: "mine".to_owned() })
         .then(
             EXIT,
@@ -83,12 +85,50 @@ fn a_module_must_wait_for_its_callbacks_wherever_their_heads_lie() {
         assert_eq!(said(all_ran().barrier_from(OTHER, Rcu, THEIRS)), (Unordered, Some(0), vec![]));
         let helper = all_ran().barrier_from(OTHER, Rcu, EXITS);
         assert_eq!(said(helper), (Inconclusive, Some(0), vec![Reason::HelperUnawaited]));
+        let of_init = all_ran().barrier_from(OTHER, Rcu, INIT);
+        assert_eq!(said(of_init), (Clean, Some(0), vec![]));
         let unknown = all_ran().barrier_from(OTHER, Rcu, 0);
         assert_eq!(said(unknown), (Inconclusive, Some(0), vec![Reason::BarrierCallerUnknown]));
         // One that was queued after the barrier is not covered by it.
         let again = queued(all_ran().barrier_from(EXIT, Rcu, EXITS), 5..6, cache, 7);
         assert_eq!(said(ran(again, 5..6, cache)), (Unordered, Some(0), vec![]));
     }
+}
+
+#[test]
+fn what_an_older_module_queued_before_is_ordered_by_a_barrier_since_then_or_not_known() {
+    use krcu_model::verdict::Ordering::{Ordered, Unknown};
+    let late = |deferring: &[&str]| {
+        let deferring = deferring.iter().map(|name| (*name).to_owned()).collect();
+        let exit = ["rcu_barrier+0x5/0x150", "mine_exit+0x10/0x20 [mine]"];
+        let function =
+            What::Function { function: FunctionAddress(7), symbol: "mine_free+0x0/0x20 [mine]".to_owned() };
+        Run::late(deferring).site(EXITS, &exit).then(EXIT, function)
+    };
+    let found = |run: Run| {
+        let all = gone(run).into_iter();
+        all.map(|verdict| (verdict.decision.kind, verdict.decision.ordering, verdict.decision.reasons))
+            .collect::<Vec<_>>()
+    };
+    let unknown = || vec![(VerdictKind::Clean, Unknown, vec![Reason::LateAttach])];
+    let ordered = || vec![(VerdictKind::Clean, Ordered, vec![])];
+    assert_eq!(found(late(&["mine"])), unknown());
+    // It calls no call_rcu(), as far as anybody could look.
+    assert_eq!(found(late(&["theirs"])), []);
+    assert_eq!(found(late(&["mine"]).barrier_from(EXIT, Rcu, EXITS)), ordered());
+    // Somebody else's is none of its teardown.
+    assert_eq!(found(late(&["mine"]).barrier_from(OTHER, Rcu, 0)), unknown());
+    // What it has queued since then is judged as of any module.
+    let queues = |run: Run| queued(run, 0..1, ELSEWHERE, 7);
+    assert_eq!(said(queues(late(&["mine"]))).0, VerdictKind::Pending);
+    let ran = |run: Run| ran(queues(run), 0..1, ELSEWHERE);
+    assert_eq!(said(ran(late(&["mine"]))).0, VerdictKind::Unordered);
+    assert_eq!(found(ran(late(&["mine"])).barrier_from(EXIT, Rcu, EXITS)), ordered());
+    // It is loaded again under the eyes of the probes.
+    let again = late(&["mine"]).then(EXIT, What::ModuleFreed { name: "mine".to_owned() });
+    assert_eq!(found(again.then(EXIT, What::ModuleLoaded { name: "mine".to_owned() })), unknown());
+    let loaded = late(&["mine"]).then(EXIT, What::ModuleLoaded { name: "mine".to_owned() });
+    assert_eq!(found(loaded), []);
 }
 
 #[test]

@@ -58,7 +58,7 @@ fn line(approach: &dyn Approach, scenario: &Scenario<'_>) -> Result<(), Box<dyn 
     let outcome = black_box(simulate(approach, scenario)?);
     let simulated = begin.elapsed();
     let mut state =
-        State::new(Watch { attached: Time(0), possible_cpus: u32::from(CPUS), blind: Vec::new() });
+        State::new(Watch { attached: Time(0), possible_cpus: u32::from(CPUS), ..Watch::default() });
     let begin = Instant::now();
     events.drain(..).for_each(|event| state.step(event));
     let stepped = begin.elapsed();

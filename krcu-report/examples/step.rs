@@ -185,7 +185,7 @@ static ALLOCATOR: Counting = Counting;
 /// Nanoseconds an event, and what the model believes in the end.
 fn model(stream: &Stream) -> Result<(f64, State), Box<dyn std::error::Error>> {
     // Nothing is out of sight, so every promise is held against every event.
-    let watch = Watch { attached: Time(0), possible_cpus: 4, blind: Vec::new() };
+    let watch = Watch { attached: Time(0), possible_cpus: 4, ..Watch::default() };
     let mut state = State::new(watch);
     let event_ns = measured(stream, |record| {
         let (header, body) = decode(record)?;
@@ -202,7 +202,7 @@ fn model(stream: &Stream) -> Result<(f64, State), Box<dyn std::error::Error>> {
 /// object of each cache is searched for, and when it is still the one that was found last time.
 #[expect(clippy::cast_precision_loss, reason = "as below")]
 fn reported(stream: &Stream) -> Result<[f64; 3], Box<dyn std::error::Error>> {
-    let watch = Watch { attached: Time(0), possible_cpus: 4, blind: Vec::new() };
+    let watch = Watch { attached: Time(0), possible_cpus: 4, ..Watch::default() };
     let (mut state, mut reporter) = (State::new(watch), Reporter::default());
     let event_ns = measured(stream, |record| {
         let (header, body) = decode(record)?;

@@ -108,7 +108,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Err("usage: generate EVENTS NAME.krcu".into());
     };
     let wanted: u64 = events.parse()?;
-    let watch = krcu_model::Watch { attached: Time(0), possible_cpus: 2, blind: Vec::new() };
+    let watch = krcu_model::Watch { attached: Time(0), possible_cpus: 2, ..krcu_model::Watch::default() };
     let meta = Meta {
         format: FORMAT,
         abi: krcu_common::ABI_VERSION,

@@ -100,6 +100,9 @@ pub struct Seen {
     pub attached_ns: u64,
     /// What cannot be seen on this kernel, in the words of a script.
     pub blind: Vec<String>,
+    /// Modules that were loaded then and whose text calls `call_rcu()`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deferring: Vec<String>,
 }
 
 /// A probe of the plan.
@@ -194,7 +197,7 @@ impl Seen {
     #[must_use]
     pub fn of(watch: &Watch) -> Seen {
         let blind = watch.blind.iter().map(|blind| blind.word().to_owned()).collect();
-        Seen { attached_ns: watch.attached.0, blind }
+        Seen { attached_ns: watch.attached.0, blind, deferring: watch.deferring.clone() }
     }
 }
 
@@ -211,6 +214,7 @@ impl Meta {
             attached: Time(self.watch.attached_ns),
             possible_cpus: self.kernel.possible_cpus,
             blind: self.watch.blind.iter().map(of_word).collect::<Result<_, _>>()?,
+            deferring: self.watch.deferring.clone(),
         })
     }
 

@@ -13,6 +13,7 @@
  *     barrier=1     rcu_barrier(), for way=tasks rcu_barrier_tasks(), is the last thing that its exit does
  *     barrier=2     the same is the first thing that its exit does, before anything is queued there
  *     barrier=3     rcu_barrier() is the last thing that its exit does, by a jump: no frame of this module's is in its stack
+ *     barrier=4     rcu_barrier() is the last thing that its init does
  *     wait=1        its exit ends by waiting until all have run, by looking again and again, which is no barrier
  *     ran           (to be read) how many callbacks in its own code have run; `early` ones can so be waited for
  *
@@ -24,7 +25,8 @@
  * (ftrace_release_mod()); callbacks may have run by then, and need not. krcu_kcall is built without any, so that all are outstanding
  * at either moment; krcu_traced is the same as any module is built, where that is sure of the first only.
  *
- * Truth: one line as the exit ends. With `held` and without barrier=1 all are outstanding then; with barrier=1 none is.
+ * Truth: one line as the exit ends. With `held` and without barrier=1 all are outstanding then; with barrier=1 none is. With `early` and barrier=4
+ * none is.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -62,7 +64,7 @@ MODULE_PARM_DESC(held, "milliseconds for which no grace period ends");
 
 static unsigned int barrier_at;
 module_param_named(barrier, barrier_at, uint, 0444);
-MODULE_PARM_DESC(barrier, "1: at the end of the exit; 2: at its begin; 3: at its end, by a jump");
+MODULE_PARM_DESC(barrier, "1: at the end of the exit; 2: at its begin; 3: at its end, by a jump; 4: at the end of the init");
 
 static bool wait;
 module_param(wait, bool, 0444);
@@ -192,7 +194,15 @@ static int __init krcu_kcall_init(void)
 		if (!text)
 			return -ENOENT;
 	}
-	return early ? krcu_kcall_queue() : 0;
+	if (early) {
+		int error = krcu_kcall_queue();
+
+		if (error)
+			return error;
+	}
+	if (barrier_at == 4)
+		krcu_kcall_barrier();
+	return 0;
 }
 
 static void __exit krcu_kcall_exit(void)

@@ -5,6 +5,7 @@
  *
  * Truth: the queued objects are outstanding at the destroy (as in krcu_pending), the others are leaked.
  */
+#include "krcu_reader.h"
 #include "krcu_sample.h"
 
 static unsigned int objects = 777;
@@ -41,7 +42,9 @@ static int __init krcu_mixed_init(void)
 
 static void __exit krcu_mixed_exit(void)
 {
+	krcu_read_until(current);
 	krcu_mixed_flush();
+	krcu_destroys();
 	kmem_cache_destroy(cache);
 }
 

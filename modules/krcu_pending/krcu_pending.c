@@ -6,8 +6,10 @@
  * module is on the stack when the kernel complains.
  *
  * Truth: every object is outstanding at the destroy. The objects are queued inside one RCU read-side section,
- * which also prints the truth, so no grace period that covers any of them can end before that.
+ * which also prints the truth, so no grace period that covers any of them can end before that. Where the destroy waits,
+ * another reader stays until it does (krcu_reader.h).
  */
+#include "krcu_reader.h"
 #include "krcu_sample.h"
 
 static unsigned int objects = 777;
@@ -39,7 +41,9 @@ static int __init krcu_pending_init(void)
 
 static void __exit krcu_pending_exit(void)
 {
+	krcu_read_until(current);
 	krcu_pending_flush();
+	krcu_destroys();
 	kmem_cache_destroy(cache);
 }
 

@@ -6,7 +6,8 @@
  *     echo 'create a; alloc a 20; queue a 20; destroy a' >/sys/module/krcu_play/parameters/play
  *
  * The writer itself does it, on processor 0, and its write() returns when all is done. The script in the parameter `exit`
- * is done by the module's exit function. Statements end with `;` or a new line. A word that ends with a colon says where
+ * is done by the module's exit function, and that in `init` by its init function, which tidies up and fails if the script cannot be
+ * done. Statements end with `;` or a new line. A word that ends with a colon says where
  * the rest of its statement is done (contexts.c); the operations are in caches.c, deferring.c,
  * handing.c, flavours.c, elsewhere.c, helpers.c, memory.c, waits.c and losses.c. What cannot be understood is -EINVAL, and one
  * line of the kernel's log names the word; what was done before it stays done.
@@ -157,19 +158,12 @@ static char exit_script[1024];
 module_param_string(exit, exit_script, sizeof(exit_script), 0644);
 MODULE_PARM_DESC(exit, "a script, run when the module is unloaded");
 
-static int __init krcu_play_init(void)
-{
-	return play_contexts_init();
-}
+static char init_script[1024];
+module_param_string(init, init_script, sizeof(init_script), 0444);
+MODULE_PARM_DESC(init, "a script, run when the module is loaded");
 
-static noinline void krcu_play_last_script(void)
+static noinline void krcu_play_tidy(void)
 {
-	play_here(exit_script);
-}
-
-static void __exit krcu_play_exit(void)
-{
-	krcu_play_last_script();
 	play_untrap();
 	play_feast();
 	play_release();
@@ -181,6 +175,29 @@ static void __exit krcu_play_exit(void)
 	/* The callbacks' code goes with the module. */
 	rcu_barrier();
 	play_contexts_exit();
+}
+
+static int __init krcu_play_init(void)
+{
+	int error = play_contexts_init();
+
+	if (error)
+		return error;
+	error = play_here(init_script);
+	if (error)
+		krcu_play_tidy();
+	return error;
+}
+
+static noinline void krcu_play_last_script(void)
+{
+	play_here(exit_script);
+}
+
+static void __exit krcu_play_exit(void)
+{
+	krcu_play_last_script();
+	krcu_play_tidy();
 }
 
 module_init(krcu_play_init);

@@ -13,6 +13,7 @@
  *                 at the most: no grace period that begins now can end before. That processor does nothing else
  *                 meanwhile. flushed: runs a flush directly before it.
  *     release     ends a hold
+ *     refuse      ends the script, as one that cannot be done; it is meant, so nothing is said of it
  */
 #include <linux/completion.h>
 #include <linux/delay.h>
@@ -140,6 +141,11 @@ static int play_release_now(char **words, unsigned int count)
 	return 0;
 }
 
+static int play_refuse(char **words, unsigned int count)
+{
+	return -EINVAL;
+}
+
 const struct play_operation play_wait_operations[] = {
 	{ "barrier", 0, 0, false, play_barrier },
 	{ "kvbarrier", 0, 0, false, play_kvbarrier },
@@ -149,5 +155,6 @@ const struct play_operation play_wait_operations[] = {
 	{ "sleep", 1, 1, false, play_sleep },
 	{ "hold", 1, 2, false, play_hold },
 	{ "release", 0, 0, false, play_release_now },
+	{ "refuse", 0, 0, false, play_refuse },
 	{},
 };

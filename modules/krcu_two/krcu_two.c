@@ -3,8 +3,9 @@
  * Two caches are destroyed, one after the other: the objects of krcu_two_correct were all freed at once by
  * kmem_cache_free(); the objects of krcu_two_pending are queued by kfree_rcu().
  *
- * Truth: nothing is outstanding in the first, everything in the second.
+ * Truth: nothing is outstanding in the first, everything in the second (as in krcu_pending).
  */
+#include "krcu_reader.h"
 #include "krcu_sample.h"
 
 static unsigned int objects = 777;
@@ -47,7 +48,9 @@ static int __init krcu_two_init(void)
 
 static void __exit krcu_two_exit(void)
 {
+	krcu_read_until(current);
 	krcu_two_flush();
+	krcu_destroys();
 	/* The pending cache is first, because destroying the clean one may take long. */
 	kmem_cache_destroy(pending);
 	kmem_cache_destroy(correct);

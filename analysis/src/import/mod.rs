@@ -77,7 +77,7 @@ fn begin(output: &Path, first: Time) -> Result<BufWriter<File>> {
     let file = File::create(output).with_context(|| format!("{} cannot be written", output.display()))?;
     let mut out = BufWriter::new(file);
     let blind = vec![Blind::Frees, Blind::KvfreeBarrier, Blind::CallbackRuns, Blind::Grace, Blind::Inside];
-    let watch = Watch { attached: first, possible_cpus: 0, blind };
+    let watch = Watch { attached: first, possible_cpus: 0, blind, ..Watch::default() };
     write!(out, "{}", script::write_with(&watch, &[]))?;
     writeln!(out, "# imported from the kernel's own tracepoints by krcu {}", env!("CARGO_PKG_VERSION"))?;
     for sentence in CANNOT {

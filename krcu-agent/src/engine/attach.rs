@@ -9,7 +9,7 @@ use krcu_trace::Meta;
 use super::Watcher;
 use crate::{
     diagnostics::ProbeLog,
-    kernel::{facts::Facts, plan::Plan},
+    kernel::{callers, facts::Facts, plan::Plan},
     memory,
     pipeline::{Pipeline, blind},
     probe::{LoadError, LoadOptions, Probes},
@@ -58,7 +58,9 @@ pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<Attached> {
     let source = Source::of(probes.take_ring()?)?;
     let log = if options.load.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
     let possible_cpus = facts.possible_cpus.unwrap_or(0);
-    let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()) };
+    // Those that are loaded from now on are seen to be.
+    let deferring = callers::calling(Path::new("/"), &facts.callback_queues());
+    let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()), deferring };
     Ok(Attached { probes, watch, begun, withdrawn, facts, source, log })
 }
 

@@ -325,7 +325,7 @@ pub const LAZY: &str = "lazy_rcu_shrink_count";
 pub const HURRY: &str = "callback_queued_hurry";
 
 /// Variables and section ends whose addresses the probes need.
-pub const ADDRESSES: [&str; 11] = [
+pub const ADDRESSES: [&str; 13] = [
     "page_offset_base",
     "vmalloc_base",
     "vmemmap_base",
@@ -337,7 +337,12 @@ pub const ADDRESSES: [&str; 11] = [
     "rcu_tasks_trace_srcu_struct",
     "rcu_work_rcufn",
     "module_notify_list",
+    CALLBACK_QUEUES[0],
+    CALLBACK_QUEUES[1],
 ];
+
+/// The functions by which a module hands a callback to RCU; newer kernels have the second.
+pub const CALLBACK_QUEUES: [&str; 2] = ["call_rcu", "call_rcu_hurry"];
 
 /// The variable in which the kernel numbers grace periods.
 pub const RCU_STATE: &str = "rcu_state";

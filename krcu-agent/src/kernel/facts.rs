@@ -109,6 +109,12 @@ pub struct Function {
 }
 
 impl Facts {
+    /// The addresses of the functions by which modules hand callbacks to RCU, as far as they are known.
+    #[must_use]
+    pub fn callback_queues(&self) -> Vec<u64> {
+        catalog::CALLBACK_QUEUES.iter().filter_map(|name| self.addresses.get(*name)).copied().collect()
+    }
+
     /// Gathers the facts of the kernel whose file systems are mounted under `root`, `/` for the
     /// running one.
     #[must_use]

@@ -1,9 +1,10 @@
 //! Kernel: what the running kernel offers ([`facts`]), partly from its type information ([`btf`], [`layout`]), and
-//! which probes krcu uses on it ([`plan`], from the table in [`catalog`]).
+//! which probes krcu uses on it ([`plan`], from the table in [`catalog`]); and which modules call a function ([`callers`]).
 //!
 //! Code in this folder only reads files. What is absent here: aya.
 
 pub mod btf;
+pub mod callers;
 pub mod catalog;
 pub mod facts;
 pub mod files;

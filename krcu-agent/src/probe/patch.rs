@@ -6,13 +6,17 @@
 //! programs that run most: reading them from read-only data would take two instructions.
 
 use krcu_common::Config;
-use krcu_common::config::{READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK};
+use krcu_common::config::{
+    PLAIN_BYTES_MARK, PLAIN_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK,
+};
 use zerocopy::IntoBytes as _;
 
 /// First byte of a call: `BPF_JMP | BPF_CALL`.
 const CALL: u64 = 0x85;
 /// First byte of a load of a number into a register: `BPF_ALU64 | BPF_MOV | BPF_K`.
 const LOAD: u64 = 0xb7;
+/// First byte of an addition of a number to a register: `BPF_ALU64 | BPF_ADD | BPF_K`.
+const ADD: u64 = 0x07;
 /// The destination register of an instruction.
 const DESTINATION: u64 = 0x0f00;
 /// The source register of an instruction, which says what kind of call it is.
@@ -29,6 +33,8 @@ const NUMBER_SHIFT: u32 = 32;
 /// loaded values make the program jump over it.
 pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
     let load = |number: u32| u64::from(number) << NUMBER_SHIFT | LOAD;
+    let add = |number: u32| u64::from(number) << NUMBER_SHIFT | ADD;
+    let (plain, plain_bytes) = config.plain_functions();
     let function = match config.read_only_cast {
         0 => u64::from(READ_ONLY_CAST_MARK) << NUMBER_SHIFT | CALL,
         number => u64::from(number) << NUMBER_SHIFT | KERNEL_FUNCTION << KIND_SHIFT | CALL,
@@ -37,6 +43,8 @@ pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
         (u64::from(READ_ONLY_CAST_MARK) << NUMBER_SHIFT | CALL, function),
         (load(WORDS_TYPE_MARK), load(config.words_type)),
         (load(SHORT_WAY_MARK), load(config.short_way)),
+        (add(PLAIN_MARK), add(plain.cast_unsigned())),
+        (load(PLAIN_BYTES_MARK), load(plain_bytes.cast_unsigned())),
     ];
     let mut words = vec![0_u64; object.len().div_ceil(8)];
     for (byte, from) in words.as_mut_bytes().iter_mut().zip(object) {
@@ -57,7 +65,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use krcu_common::Config;
-    use krcu_common::config::{READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK};
+    use krcu_common::config::{
+        PLAIN_BYTES_MARK, PLAIN_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK,
+    };
     use zerocopy::IntoBytes as _;
 
     use super::object;
@@ -69,7 +79,14 @@ mod tests {
     }
 
     fn patched(function: u32, from: &[Vec<u8>]) -> Vec<Vec<u8>> {
-        let config = Config { read_only_cast: function, words_type: 777, short_way: 0, ..Config::ZERO };
+        let config = Config {
+            read_only_cast: function,
+            words_type: 777,
+            short_way: 0,
+            rcu_work_function: 0xffff_ffff_8100_0fff,
+            rodata_end: 0xffff_ffff_8100_5000,
+            ..Config::ZERO
+        };
         let words = object(&from.concat(), &config);
         words.iter().map(|word| word.as_bytes().to_vec()).collect()
     }
@@ -82,6 +99,9 @@ mod tests {
             instruction(0xb7, 2, WORDS_TYPE_MARK),
             instruction(0xb7, 9, SHORT_WAY_MARK),
             instruction(0xb7, 2, 5),
+            instruction(0x07, 3, PLAIN_MARK),
+            instruction(0xb7, 4, PLAIN_BYTES_MARK),
+            instruction(0x07, 3, PLAIN_BYTES_MARK),
             vec![7; 3],
         ];
         let wanted = [
@@ -90,6 +110,9 @@ mod tests {
             instruction(0xb7, 2, 777),
             instruction(0xb7, 9, 0),
             instruction(0xb7, 2, 5),
+            instruction(0x07, 3, 0x7eff_f000),
+            instruction(0xb7, 4, 0x4000),
+            instruction(0x07, 3, PLAIN_BYTES_MARK),
             vec![7, 7, 7, 0, 0, 0, 0, 0],
         ];
         assert_eq!(patched(12345, &from), wanted);
@@ -99,6 +122,31 @@ mod tests {
     fn without_the_function_its_calls_stay() {
         let from = [instruction(0x85, 0, READ_ONLY_CAST_MARK), instruction(0xb7, 1, WORDS_TYPE_MARK)];
         assert_eq!(patched(0, &from), [from[0].clone(), instruction(0xb7, 1, 777)]);
+    }
+
+    #[test]
+    fn a_plain_function_is_no_module_s_and_queues_no_work() {
+        let (work, end) = (0xffff_ffff_8110_0010_u64, 0xffff_ffff_8200_0000);
+        for (rcu_work_function, rodata_end, function, wanted) in [
+            (work, end, work + 16, true),
+            (work, end, end - 16, true),
+            (work, end, work, false),
+            (work, end, end, false),
+            (work, end, 0xffff_ffff_c010_0000, false),
+            // Below it nothing is said.
+            (work, end, work - 16, false),
+            (0, end, work, true),
+            (0, end, end, false),
+            (0, 0, work, false),
+            (work, 0, work + 16, false),
+            (0, 0x1000_0000_0000, work, false),
+        ] {
+            let config = Config { rcu_work_function, rodata_end, ..Config::ZERO };
+            let (add, bytes) = config.plain_functions();
+            let extended = |number: i32| i64::from(number).cast_unsigned();
+            let is_plain = function.wrapping_add(extended(add)) < extended(bytes);
+            assert_eq!(is_plain, wanted, "{rcu_work_function:x} {rodata_end:x} {function:x}");
+        }
     }
 
     #[test]
@@ -112,7 +160,9 @@ mod tests {
         };
         assert!(count(0x85, READ_ONLY_CAST_MARK) > 0);
         assert!(count(0xb7, SHORT_WAY_MARK) > 0);
-        assert_eq!(changed, count(0xb7, WORDS_TYPE_MARK) + count(0xb7, SHORT_WAY_MARK));
+        assert!(count(0x07, PLAIN_MARK) > 0);
+        let loads = [WORDS_TYPE_MARK, SHORT_WAY_MARK, PLAIN_BYTES_MARK].map(|mark| count(0xb7, mark));
+        assert_eq!(changed, loads.iter().sum::<usize>() + count(0x07, PLAIN_MARK));
     }
 
     #[test]

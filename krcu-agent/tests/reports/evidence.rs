@@ -69,7 +69,7 @@ fn screen(before: Vec<What>, inside: Vec<What>, end: What) -> String {
     events.extend(inside);
     events.push(What::ShutdownBegin { cache, rcu_works_flushed: 0 });
     events.push(end);
-    let watch = Watch { attached: Time(0), possible_cpus: 2, blind: vec![Blind::Inside] };
+    let watch = Watch { attached: Time(0), possible_cpus: 2, blind: vec![Blind::Inside], ..Watch::default() };
     let mut state = State::new(watch);
     for (time, what) in (1..).zip(events) {
         state.step(Event { time: Time(time * 1000), task: Task(412), cpu: Cpu(0), what });

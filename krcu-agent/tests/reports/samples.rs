@@ -19,7 +19,8 @@ fn strings(texts: &[&str]) -> Vec<String> {
 
 /// A cache of 64 bytes that `rmmod` destroyed 1.2 s into the run, with nothing left and nothing deferred.
 pub(crate) fn clean(cache: &str, module: &str) -> FlatVerdict {
-    let mut state = State::new(Watch { attached: Time(0), possible_cpus: 2, blind: Vec::new() });
+    let mut state =
+        State::new(Watch { attached: Time(0), possible_cpus: 2, blind: Vec::new(), ..Watch::default() });
     let address = CacheAddress(1);
     let facts = CacheFacts { name: cache.to_owned(), object_size: 64, refcount: 1 };
     let comm = "rmmod".to_owned();

@@ -35,7 +35,7 @@ fn seen_by(blind: Vec<Blind>, before_look: &[What], rest: Vec<What>) -> Outcome 
         site: Site(1),
         form: QueueForm::Head,
     };
-    let mut state = State::new(Watch { attached: Time(0), possible_cpus: 2, blind });
+    let mut state = State::new(Watch { attached: Time(0), possible_cpus: 2, blind, ..Watch::default() });
     let mut now = 1_200_000_000;
     let mut step = |cpu, what| {
         now += 1_000;

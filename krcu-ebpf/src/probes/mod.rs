@@ -15,7 +15,7 @@ use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_func_arg, programs::BtfT
 use krcu_common::{Fate, Kind};
 
 use crate::{
-    kernel::read,
+    kernel::{read, word_at_once},
     maps::{DONE, DONE_HERE, DONE_HERE_PLACES, DONE_PLACES},
     ring::count,
 };
@@ -150,6 +150,13 @@ pub fn argument<Context: EbpfContext>(context: &Context, n: u32) -> u64 {
     // SAFETY: the helper writes eight bytes to `value`, or nothing.
     unsafe { bpf_get_func_arg(context.as_ptr(), n, &raw mut value) };
     value
+}
+
+/// The same in fewer instructions, where the kernel lets a program read the context as any memory.
+#[inline(always)]
+pub fn short_argument<Context: EbpfContext>(context: &Context, n: u32) -> u64 {
+    let place = context.as_ptr() as u64 + u64::from(n) * 8;
+    word_at_once(place).unwrap_or_else(|| argument(context, n))
 }
 
 /// The `n`th argument of the traced function, if the verifier knows no type for it: a `void *` or a number.

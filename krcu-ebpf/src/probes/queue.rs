@@ -14,11 +14,12 @@ use krcu_common::{
     wire::{CallbackQueued, ELSEWHERE, Queued, WorkRan},
 };
 
-use super::{address_argument, argument, free::batch_key, traced, untyped_argument};
+use super::{address_argument, argument, free::batch_key, short_argument, traced, untyped_argument};
 use crate::{
     config, followed,
     kernel::{self, Owner, read},
     maps::{BATCHES, CALLBACKS_RUNNING, WORKS},
+    patched::is_plain,
     ring::{Wake, count_filtered, emit, emit_of, lose},
     site::{name, site},
 };
@@ -199,7 +200,10 @@ fn queue_callback(context: *mut c_void) -> i32 {
 /// with the module, and the callback may free objects of the module's caches.
 #[inline(always)]
 fn queue_elsewhere(context: &FEntryContext, owner: &Owner) -> i32 {
-    if ends_in_module_text(argument(context, 1), || argument(context, 0)) {
+    // The second time it is read is rare, and to keep it from the first would be one more instruction each time.
+    if !is_plain(short_argument(context, 1))
+        && ends_in_module_text(argument(context, 1), || address_argument(context, 0))
+    {
         return stream_callback(context.as_ptr(), ELSEWHERE);
     }
     not_streamed(Kind::CallbackQueued, owner)

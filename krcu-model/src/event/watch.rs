@@ -11,6 +11,9 @@ pub struct Watch {
     pub possible_cpus: u32,
     /// What cannot be seen on this kernel.
     pub blind: Vec<Blind>,
+    /// Modules that were loaded when it began and whose text calls `call_rcu()`: what they had handed to it is not known. A
+    /// module that is not here may have used it all the same: by other code, or because nobody could look.
+    pub deferring: Vec<String>,
 }
 
 /// Something that cannot be seen during the whole watch.

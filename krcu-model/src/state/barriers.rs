@@ -2,6 +2,9 @@
 //!
 //! A barrier orders a destroy when the teardown itself called it: the destroying task, before the destroy or inside of
 //! it. A barrier of anybody else happened to run. It covers the same objects, and it is not there the next time.
+//!
+//! The init of a module has returned before its exit begins: `delete_module()` refuses a module that is not
+//! `MODULE_STATE_LIVE`. So a barrier that the init called, and not a thread of it, is one that the exit may count on.
 
 use std::collections::BTreeMap;
 
@@ -81,6 +84,8 @@ pub(crate) struct Callers {
 #[derive(Clone, Debug, Default)]
 pub struct Others {
     by_module: BTreeMap<String, Returned>,
+    /// Of these, those that the module's init called.
+    by_init: BTreeMap<String, Returned>,
     unknown: Option<Returned>,
     anybody: Option<Returned>,
 }
@@ -97,6 +102,11 @@ impl Callers {
         }
         for module in stack.modules() {
             self.others.of_module(module, &barrier);
+        }
+        match stack.init_of() {
+            Some(Some(module)) => self.others.of_init(module, &barrier),
+            Some(None) => further(&mut self.others.unknown, &barrier),
+            None => {}
         }
         let known = self.by_task.entry(barrier.task).or_insert_with(|| barrier.clone());
         if known.until <= barrier.until {
@@ -129,21 +139,28 @@ impl Callers {
 
 impl Others {
     fn of_module(&mut self, module: &str, barrier: &Returned) {
-        if let Some(known) = self.by_module.get_mut(module) {
-            if known.until < barrier.until {
-                *known = barrier.clone();
-            }
-        } else if self.by_module.len() < MODULES {
-            self.by_module.insert(module.to_owned(), barrier.clone());
-        } else {
+        if !further_of(&mut self.by_module, module, barrier) {
             further(&mut self.unknown, barrier);
         }
+    }
+
+    fn of_init(&mut self, module: &str, barrier: &Returned) {
+        // Without room, it stays one of the module's code.
+        further_of(&mut self.by_init, module, barrier);
+    }
+
+    /// The furthest that the init of this module called.
+    pub(crate) fn init_of(&self, module: &str) -> Option<&Returned> {
+        self.by_init.get(module)
     }
 
     /// Takes over what reaches further.
     pub(crate) fn join(&mut self, others: &Others) {
         for (module, barrier) in &others.by_module {
             self.of_module(module, barrier);
+        }
+        for (module, barrier) in &others.by_init {
+            self.of_init(module, barrier);
         }
         for (known, other) in [(&mut self.unknown, &others.unknown), (&mut self.anybody, &others.anybody)] {
             if let Some(other) = other {
@@ -164,6 +181,21 @@ impl Others {
         }
         self.anybody.as_ref().filter(covers).map_or(Cover::Nobody, Cover::Luck)
     }
+}
+
+/// Keeps the furthest of a module; false if there is no room for one more module.
+fn further_of(known: &mut BTreeMap<String, Returned>, module: &str, barrier: &Returned) -> bool {
+    if let Some(known) = known.get_mut(module) {
+        if known.until < barrier.until {
+            *known = barrier.clone();
+        }
+        return true;
+    }
+    let has_room = known.len() < MODULES;
+    if has_room {
+        known.insert(module.to_owned(), barrier.clone());
+    }
+    has_room
 }
 
 fn further(known: &mut Option<Returned>, barrier: &Returned) {

@@ -7,6 +7,7 @@ use crate::{
     state::{
         barriers::{Cover, Others},
         cache::{Doubt, Life},
+        deferral::Deferral,
         domains::Reach,
         function::FunctionId,
         id::{DestroyId, Mark},
@@ -81,7 +82,7 @@ pub struct Meanwhile {
 }
 
 /// Callbacks in the text of the cache's module whose heads lie elsewhere: they may free objects of the cache all the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Foreign {
     /// How many had not returned when the look was over.
     pub waiting: u64,
@@ -89,8 +90,8 @@ pub struct Foreign {
     pub any: bool,
     /// Whether it is seen which of them free objects of the cache. Then the others do not count below.
     pub is_seen: bool,
-    /// The last that no barrier of the same task covers.
-    pub open: Option<OpenForeign>,
+    /// Those that no barrier of the teardown covers, the last of each home.
+    pub(crate) open: Vec<OpenForeign>,
 }
 
 /// A callback whose head lies elsewhere.
@@ -98,10 +99,18 @@ pub struct Foreign {
 pub struct OpenForeign {
     /// Where it was queued.
     pub last: u64,
-    /// Whether by `call_rcu()`.
-    pub is_of_rcu: bool,
+    /// By what; none for `call_rcu()`.
+    pub(crate) deferral: Option<Deferral>,
     /// Its function.
     pub function: FunctionId,
+}
+
+impl Foreign {
+    /// The last that no barrier of the teardown covers.
+    #[must_use]
+    pub fn open(&self) -> Option<&OpenForeign> {
+        self.open.iter().max_by_key(|open| open.last)
+    }
 }
 
 /// Deferred frees, and callbacks, that were seen after the look was over.
@@ -206,6 +215,19 @@ impl Destroy {
     /// The other kinds of deferral that no barrier of the same task orders before the destroy.
     pub fn open_domains(&self) -> impl Iterator<Item = &Reach> {
         self.coverage.domains.iter().filter(|reach| reach.is_open())
+    }
+
+    /// It runs in the exit of this module: barriers that the module's init called count as the task's own.
+    pub(crate) fn in_exit_of(&mut self, module: &str) {
+        let coverage = &mut self.coverage;
+        for (reach, others) in [
+            (&mut coverage.frees, &coverage.frees_by_others),
+            (&mut coverage.callbacks, &coverage.callbacks_by_others),
+            (&mut coverage.callbacks_before, &coverage.callbacks_before_by_others),
+        ] {
+            *reach = others.init_of(module).map_or(*reach, |barrier| barrier.until.max(*reach));
+        }
+        coverage.domains.iter_mut().for_each(|reach| reach.in_exit_of(module));
     }
 
     /// Whether no `rcu_barrier()` orders some callback of this cache before the destroy.

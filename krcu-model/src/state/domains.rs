@@ -32,6 +32,11 @@ impl Reach {
         self.last >= self.own
     }
 
+    /// Those that the init of this module called count as the task's own.
+    pub(crate) fn in_exit_of(&mut self, module: &str) {
+        self.own = self.own.max(self.others.init_of(module).map_or(0, |barrier| barrier.until));
+    }
+
     /// By whom it is covered then.
     pub(crate) fn cover(&self, module: Option<&str>) -> Cover<'_> {
         self.others.cover(self.last, module)
@@ -65,6 +70,13 @@ impl Domains {
     pub(crate) fn own(&self, deferral: Deferral, task: Task) -> u64 {
         let callers = deferral.covered_by().filter_map(|key| self.barriers.get(&key));
         callers.filter_map(|callers| callers.of(task)).map(|barrier| barrier.until).max().unwrap_or(0)
+    }
+
+    /// The same of those that the init of this module called.
+    pub(crate) fn of_init(&self, deferral: Deferral, module: &str) -> u64 {
+        let callers = deferral.covered_by().filter_map(|key| self.barriers.get(&key));
+        let barriers = callers.filter_map(|callers| callers.others().init_of(module));
+        barriers.map(|barrier| barrier.until).max().unwrap_or(0)
     }
 
     /// How far those of this task, and of others, reach for each of these.

@@ -93,7 +93,8 @@ impl State {
     /// A state that has seen no event yet.
     #[must_use]
     pub fn new(watch: Watch) -> State {
-        State { now: watch.attached, watch, stacks: vec![Stack::default()], ..State::default() }
+        let modules = Modules::older(&watch.deferring);
+        State { now: watch.attached, watch, modules, stacks: vec![Stack::default()], ..State::default() }
     }
 
     /// Events taken so far, without gaps.

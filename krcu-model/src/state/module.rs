@@ -22,6 +22,8 @@ use crate::{
 pub struct Text {
     /// When the module was loaded; none where it is older than the probes.
     pub loaded: Option<Mark>,
+    /// Whether it may have queued callbacks before the probes were attached.
+    pub may_have_older: bool,
     /// Callbacks that were ever queued.
     pub callbacks: Queued,
     /// The last of each other kind of deferral.
@@ -70,6 +72,13 @@ impl Unload {
     #[must_use]
     pub fn has_open_callbacks(&self) -> bool {
         self.text.callbacks.last.is_some_and(|last| last.position >= self.covered)
+    }
+
+    /// Whether it may have queued callbacks before the probes were attached, which no `rcu_barrier()` of the unloading task
+    /// orders: any that it has called since then does.
+    #[must_use]
+    pub fn has_open_past(&self) -> bool {
+        self.text.may_have_older && self.covered == 0
     }
 
     /// The other kinds of deferral that no barrier of the unloading task orders before the text goes.
@@ -121,6 +130,12 @@ pub(crate) struct Modules {
 const MOST: usize = 1024;
 
 impl Modules {
+    /// Modules that are older than the probes, and may have queued callbacks before.
+    pub(crate) fn older(names: &[String]) -> Modules {
+        let older = |name: &String| (name.clone(), Text { may_have_older: true, ..Text::default() });
+        Modules { loaded: names.iter().map(older).collect(), ..Modules::default() }
+    }
+
     pub(crate) fn has_gone(&mut self, unload: Unload) {
         let unload = Unload { number: self.next, ..unload };
         self.next += 1;

@@ -131,11 +131,35 @@ impl Stack {
     /// Whether a module was being unloaded.
     #[must_use]
     pub fn is_module_exit(&self) -> bool {
-        self.frames.iter().any(|frame| frame.function().contains("sys_delete_module"))
+        self.frames.iter().any(|frame| frame.is_of_delete_module())
+    }
+
+    /// The module whose exit function was running, where a frame of it is there.
+    #[must_use]
+    pub fn exit_of(&self) -> Option<&str> {
+        self.called_by(Frame::is_of_delete_module)?.module.as_deref()
+    }
+
+    /// Whether an init function was running, and of which module: it has no frame where it ended by a jump.
+    #[must_use]
+    pub fn init_of(&self) -> Option<Option<&str>> {
+        let is_caller = |frame: &Frame| matches!(frame.function(), "do_one_initcall" | "do_init_module");
+        let is_init = self.frames.iter().any(is_caller);
+        is_init.then(|| self.called_by(is_caller)?.module.as_deref())
+    }
+
+    /// What the first frame of these has called.
+    fn called_by(&self, is_caller: impl Fn(&Frame) -> bool) -> Option<&Frame> {
+        let caller = self.frames.iter().position(is_caller)?;
+        self.frames.get(caller.checked_sub(1)?)
     }
 }
 
 impl Frame {
+    fn is_of_delete_module(&self) -> bool {
+        self.function().contains("sys_delete_module")
+    }
+
     /// Whether this frame is a probe, or a function that calls probes.
     fn is_machinery(&self) -> bool {
         let function = self.function();

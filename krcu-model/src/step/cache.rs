@@ -174,6 +174,11 @@ impl State {
         destroy.coverage.callbacks_by_others = self.rcu_barriers.others().clone();
         destroy.coverage.domains = domains.unwrap_or_default();
         destroy.looks(look, cache, at_look);
+        let stack = destroy.caller.stack;
+        // Where the exit ended by a jump to the destroy, its module is known when it has returned.
+        if let Some(module) = self.stack(stack).exit_of().map(str::to_owned) {
+            self.destroys_in_exit_of(id, &module);
+        }
     }
 
     pub(super) fn shutdown_end(&mut self, end: Mark, task: Task, shutdown: Option<Shutdown>) {

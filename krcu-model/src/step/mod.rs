@@ -91,8 +91,12 @@ impl State {
             }
             What::BarrierEnd { barrier, cache, of } => self.barrier_end(mark, task, barrier, cache, of),
             What::ModuleLoaded { name } => self.module_loaded(mark, name),
-            What::ModuleGoing { name } => self.module_going(mark, task, &name),
+            What::ModuleGoing { name } => {
+                self.has_exited(task, &name);
+                self.module_going(mark, task, &name);
+            }
             What::ModuleFreed { name } => {
+                self.has_exited(task, &name);
                 for id in self.unattributed.remove(&task).unwrap_or_default() {
                     if let Some(destroy) = self.destroys.get_mut(&id) {
                         destroy.caller.module_going = Some(name.clone());

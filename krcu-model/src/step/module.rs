@@ -9,7 +9,8 @@ use crate::{
         deferred::Waiting,
         destroy::{Destroy, Foreign, OpenForeign},
         function::FunctionId,
-        id::{CacheId, Mark},
+        home::Home,
+        id::{CacheId, DestroyId, Mark},
         module::{Abandoned, Text, Unload},
         moment::Moment,
         stack::StackId,
@@ -58,17 +59,42 @@ impl State {
         self.ledger.works.retain(|_, work| functions.get(work.function).module.as_deref() != Some(name));
     }
 
-    /// What is known of the callbacks of a module that goes; none if it has never queued any.
+    /// The exit of this module has run in this task.
+    pub(super) fn has_exited(&mut self, task: Task, module: &str) {
+        let ids = self.unattributed.get(&task).cloned().unwrap_or_default();
+        for id in ids {
+            if self.destroy(id).is_some_and(|destroy| self.stack(destroy.caller.stack).is_module_exit()) {
+                self.destroys_in_exit_of(id, module);
+            }
+        }
+    }
+
+    /// A destroy of this task that runs in the exit of this module: what the module's init called a barrier for is ordered.
+    pub(super) fn destroys_in_exit_of(&mut self, id: DestroyId, module: &str) {
+        let Some(destroy) = self.destroys.get_mut(&id) else { return };
+        destroy.in_exit_of(module);
+        let callbacks = destroy.coverage.callbacks;
+        let domains = &self.domains;
+        destroy.foreign.open.retain(|open| {
+            open.last >= open.deferral.map_or(callbacks, |deferral| domains.of_init(deferral, module))
+        });
+    }
+
+    /// What is known of the callbacks of a module that goes; none if it is not known to have queued any.
     fn unload(&self, at: Mark, task: Task, name: &str) -> Option<Unload> {
-        let text = self.modules.loaded.get(name).filter(|text| text.ever() > 0)?.clone();
+        let text =
+            self.modules.loaded.get(name).filter(|text| text.ever() > 0 || text.may_have_older)?.clone();
         let left = self.left_of(name);
-        let barrier = self.rcu_barriers.of(task);
+        let own = self.rcu_barriers.of(task).into_iter();
+        let barrier = own.chain(self.rcu_barriers.others().init_of(name)).max_by_key(|barrier| barrier.until);
+        let mut domains = self.domains.reach(&text.others, task);
+        domains.iter_mut().for_each(|reach| reach.in_exit_of(name));
         Some(Unload {
             number: 0,
             module: name.to_owned(),
             task,
             at,
-            domains: self.domains.reach(&text.others, task),
+            domains,
             text,
             left,
             covered: barrier.map_or(0, |barrier| barrier.until),
@@ -104,9 +130,8 @@ impl State {
         for home in homes.into_iter().flat_map(|homes| homes.foreign(destroy.life.id, since)) {
             foreign.any = true;
             if home.last.position >= covered(home.deferral) {
-                let (last, is_of_rcu) = (home.last.position, home.deferral.is_none());
-                let open = OpenForeign { last, is_of_rcu, function: home.function };
-                foreign.open = foreign.open.filter(|known| known.last > last).or(Some(open));
+                let Home { deferral, function, last, .. } = *home;
+                foreign.open.push(OpenForeign { last: last.position, deferral, function });
             }
         }
         foreign

@@ -47,12 +47,12 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     if unordered_frees || destroy.has_open_callbacks() || has_open_domains {
         return unordered(case, unordered_frees, decision);
     }
-    if let Some(open) = destroy.foreign.open
+    if let Some(open) = destroy.foreign.open()
         && destroy.foreign.is_seen
     {
         let module = case.module();
         let cover = destroy.coverage.callbacks_by_others.cover(open.last, module.as_deref());
-        let cover = if open.is_of_rcu { cover } else { Cover::Nobody };
+        let cover = if open.deferral.is_none() { cover } else { Cover::Nobody };
         let look = destroy.look.unwrap_or(destroy.begin).time;
         let by = (look, destroy.caller.task);
         return by_others(case.state, &[cover], by, decision.note(Note::EmptiedByForeign));
@@ -70,7 +70,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
         }
         return decision.is(VerdictKind::Waited);
     }
-    if destroy.foreign.open.is_some() {
+    if destroy.foreign.open().is_some() {
         decision.ordering = Ordering::Unknown;
         return decision.because(Reason::HeadsElsewhere, Unseen::FreedByForeign);
     }

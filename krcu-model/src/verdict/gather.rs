@@ -203,7 +203,7 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
     if destroy.shutdown == Some(Shutdown::Empty) && callbacks.is_empty() {
         let is_told =
             decision.kind == VerdictKind::Unordered || decision.reasons.contains(&Reason::HeadsElsewhere);
-        let open = destroy.foreign.open.filter(|_| is_told);
+        let open = destroy.foreign.open().filter(|_| is_told);
         callbacks.extend(open.map(|open| callback(state, open.function, 0)));
     }
     callbacks

@@ -41,6 +41,8 @@ pub enum Unseen {
     /// Nothing was left, but it is not known whether something orders what was queued before the probes were
     /// attached.
     PastUnordered,
+    /// Whether a module has queued callbacks before the probes were attached is not known.
+    TextOlder,
     /// Objects were freed whose queueing was not seen, and some queueing calls were not seen.
     FreedMaybeQueued {
         /// How many objects.

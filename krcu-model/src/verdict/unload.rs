@@ -134,6 +134,10 @@ fn decide(state: &State, unload: &Unload) -> Decision {
             decision.ordering = Ordering::Unknown;
             return lost(&calls, decision).is(VerdictKind::Clean);
         }
+        if unload.has_open_past() {
+            decision.ordering = Ordering::Unknown;
+            return decision.because(Reason::LateAttach, Unseen::TextOlder).is(VerdictKind::Clean);
+        }
         decision.ordering = Ordering::Ordered;
         return decision.is(VerdictKind::Clean);
     }

@@ -47,19 +47,32 @@ impl Run {
     }
 
     pub(crate) fn seeing(blind: Vec<Blind>) -> Run {
-        Run { state: State::new(Watch { attached: Time(0), possible_cpus: 2, blind }), now: 0 }
+        Run {
+            state: State::new(Watch { attached: Time(0), possible_cpus: 2, blind, ..Watch::default() }),
+            now: 0,
+        }
+    }
+
+    /// The same, with modules that are older and may have queued callbacks before.
+    pub(crate) fn late(deferring: Vec<String>) -> Run {
+        let blind = vec![Blind::Grace, Blind::Inside];
+        let watch = Watch { attached: Time(0), possible_cpus: 2, blind, deferring };
+        Run { state: State::new(watch), now: 0 }
     }
 
     /// On a machine with this many CPUs.
     pub(crate) fn on(possible_cpus: u16) -> Run {
         let (possible_cpus, blind) = (u32::from(possible_cpus), vec![Blind::CallbackRuns, Blind::Grace]);
-        Run { state: State::new(Watch { attached: Time(0), possible_cpus, blind }), now: 0 }
+        Run {
+            state: State::new(Watch { attached: Time(0), possible_cpus, blind, ..Watch::default() }),
+            now: 0,
+        }
     }
 
     /// The same, whose last probe was attached at this microsecond.
     pub(crate) fn attached(microseconds: u64) -> Run {
         let (attached, blind) = (Time(microseconds * 1000), vec![Blind::Grace, Blind::Inside]);
-        Run { state: State::new(Watch { attached, possible_cpus: 2, blind }), now: 0 }
+        Run { state: State::new(Watch { attached, possible_cpus: 2, blind, ..Watch::default() }), now: 0 }
     }
 
     pub(crate) fn at(mut self, microseconds: u64) -> Run {

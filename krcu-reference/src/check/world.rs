@@ -49,7 +49,7 @@ impl World {
     pub fn new(setup: &Arc<Setup>) -> World {
         let machine = Machine::new(Arc::clone(setup));
         let possible_cpus = u32::from(setup.cpus);
-        let mut state = State::new(Watch { attached: Time(0), possible_cpus, blind: Vec::new() });
+        let mut state = State::new(Watch { attached: Time(0), possible_cpus, ..Watch::default() });
         machine.introduction().into_iter().for_each(|event| state.step(event));
         World { machine, state, is_quiet: false, has_whole_steps: true }
     }

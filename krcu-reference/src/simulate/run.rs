@@ -78,7 +78,7 @@ impl<'a> Simulation<'a> {
         Simulation {
             scenario,
             watcher,
-            state: State::new(Watch { attached: Time(0), possible_cpus, blind: Vec::new() }),
+            state: State::new(Watch { attached: Time(0), possible_cpus, ..Watch::default() }),
             now: Time(0),
             last: Time(0),
             agenda: Agenda::new(plan.actions),

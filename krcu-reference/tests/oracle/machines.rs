@@ -35,7 +35,7 @@ pub(crate) fn run(seed: u64) -> Run {
     let row = random.choose(&rows);
     let setup = Arc::new(setup(&mut random, row.as_ref()));
     let caches = setup.caches.len();
-    let watch = Watch { attached: Time(0), possible_cpus: u32::from(setup.cpus), blind: Vec::new() };
+    let watch = Watch { attached: Time(0), possible_cpus: u32::from(setup.cpus), ..Watch::default() };
     let mut machine = Machine::new(setup);
     let mut events = machine.introduction();
     let mut truth = vec![(events.len(), queued(&machine, caches))];

@@ -128,7 +128,7 @@ pub(crate) fn workload(seed: u64) -> (Watch, Vec<Event>) {
     };
     let possible_cpus = *random.choose(&[0, 2, 2, 2]);
     let attached = Time(random.below(3) * 500);
-    let watch = Watch { attached, possible_cpus, blind: blind.to_vec() };
+    let watch = Watch { attached, possible_cpus, blind: blind.to_vec(), ..Watch::default() };
     let correct = *random.choose(&[0, 60, 90, 100, 100]);
     let lossy = random.percent(20);
     let mut kernel = Kernel {

@@ -83,6 +83,9 @@ fn of_module(verdict: &FlatVerdict) -> String {
         }
         VerdictKind::Unordered => format!("unloaded after {of_text} in its text had run, by luck"),
         VerdictKind::Inconclusive => undecided(verdict),
+        VerdictKind::Clean if verdict.reasons.contains(&Reason::LateAttach) => {
+            "unloaded; it is older than the probes".to_owned()
+        }
         _ => format!("unloaded after {of_text} in its text had run"),
     }
 }

@@ -113,6 +113,10 @@ fn unseen(note: &Unseen) -> String {
             "nothing was left, but what was queued before the probes were attached is not known to be ordered: attach before the module is loaded to know"
                 .to_owned()
         }
+        Unseen::TextOlder => {
+            "the module calls call_rcu(), and what it queued before the probes were attached is not known to be ordered: attach before the module is loaded to know"
+                .to_owned()
+        }
         Unseen::WorksUnordered => {
             "works of queue_rcu_work() may have freed objects of this cache, and what waits for such a work is not seen"
                 .to_owned()

@@ -44,7 +44,7 @@ fn one_bad_entry_keeps_no_other_from_being_counted_or_deleted() {
 fn a_recorder_begins_beside_bad_entries_and_says_so() {
     let folder = folder("begins", &[1, 2]);
     fs::write(folder.join(name(8)), "a file").unwrap();
-    let watch = Watch { attached: Time(0), possible_cpus: 1, blind: Vec::new() };
+    let watch = Watch { attached: Time(0), possible_cpus: 1, blind: Vec::new(), ..Watch::default() };
     let (log, _far) = Log::start(Level::Error).unwrap();
     let health = Arc::new(Health::default());
     let limits = Record { folder: folder.clone(), total_bytes: 150, ..Record::default() };

@@ -143,8 +143,12 @@ mod tests {
             cpu: Cpu(1),
             what,
         });
-        let watch =
-            Watch { attached: Time(5), possible_cpus: 2, blind: vec![Blind::Frees, Blind::CallbackRuns] };
+        let watch = Watch {
+            attached: Time(5),
+            possible_cpus: 2,
+            blind: vec![Blind::Frees, Blind::CallbackRuns],
+            deferring: vec!["nf_tables".to_owned(), "mine".to_owned()],
+        };
         let script = Script { watch, events: events.collect() };
         assert_eq!(read(&write_with(&script.watch, &script.events)), Ok(script));
     }

@@ -63,8 +63,10 @@ fn watch(text: &str) -> Result<Watch, String> {
         Some(words) => words.split(',').map(word).collect::<Result<_, _>>()?,
         None => Vec::new(),
     };
+    let deferring =
+        fields.take("deferring").map_or_else(Vec::new, |names| names.split(',').map(str::to_owned).collect());
     fields.finish()?;
-    Ok(Watch { attached, possible_cpus, blind })
+    Ok(Watch { attached, possible_cpus, blind, deferring })
 }
 
 fn event(line: &str) -> Result<Event, String> {

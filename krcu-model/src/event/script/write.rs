@@ -25,6 +25,9 @@ pub fn write_with(watch: &Watch, events: &[Event]) -> String {
         let words: Vec<&str> = watch.blind.iter().map(|blind| blind.word()).collect();
         let _ = write!(text, " blind={}", words.join(","));
     }
+    if !watch.deferring.is_empty() {
+        let _ = write!(text, " deferring={}", watch.deferring.join(","));
+    }
     text.push('\n');
     for event in events {
         text.push_str(&line(event));

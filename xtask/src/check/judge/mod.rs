@@ -81,8 +81,8 @@ impl<'a> Unmet<'a> {
     }
 }
 
-/// What `krcu_play` says of a script that could not be done as it is written.
-const NOT_DONE: [&str; 2] = ["krcu_play: a hold ran out", "krcu_play: `"];
+/// What a module says whose reader could not stay for as long as it had to, and `krcu_play` of a script that could not be done.
+const NOT_DONE: [&str; 2] = [": a hold ran out", "krcu_play: `"];
 /// What it says of a cache before whose destroy a grace period ended; its name follows.
 const GRACE_ENDED: &str = "krcu_play: a grace period ended before the destroy of ";
 /// Verdicts that are about objects that are outstanding when the destroy begins.

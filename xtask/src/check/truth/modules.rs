@@ -4,7 +4,7 @@
 //! `modules/krcu_kcall/krcu_kcall.c`.
 
 use super::{
-    BY_THE_DESTROY, Field, NO_RCU_BARRIER, by_call_rcu, by_kfree_rcu, leaked, left, played, watched,
+    BY_THE_DESTROY, Field, NO_RCU_BARRIER, by_call_rcu, by_kfree_rcu, leaked, left, ordering, played, watched,
 };
 use crate::check::scenarios::{
     ALL, Act, Expectation, Line, SHEAVES, Scenario, Want, quiet, reported, summary, undecided, unnoticed,
@@ -57,6 +57,14 @@ const PENDING: &[Field] = &[word("pending"), MODULE, FLAGGED, BY, HUNDRED];
 /// They have run, and its teardown did not wait for them.
 const LUCKY: &[Field] =
     &[word("unordered"), MODULE, ("flagged", Want::Flag(false)), ("flagged_strictly", Want::Flag(true)), BY];
+/// It is older than krcu, and calls call_rcu().
+const OLDER: &[Field] = &[
+    word("clean"),
+    MODULE,
+    ordering("unknown"),
+    ("reasons", Want::Has("late-attach")),
+    ("callbacks_ever", Want::Number(0)),
+];
 /// Nothing is said against any module, nor left open.
 const NOTHING: &[Line] = &[summary(&[("flagged", Want::Number(0)), ("inconclusive", Want::Number(0))])];
 
@@ -150,6 +158,13 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[quiet(ALL, NOTHING)],
     ),
     going(
+        "module_barrier_of_its_init",
+        "Its init queues and then calls rcu_barrier(). No exit begins before the init has returned (MODULE_STATE_LIVE), so what \
+         another task than the unloading one called is an order.",
+        "insmod /modules/krcu_kcall.ko early=1 barrier=4; rmmod krcu_kcall",
+        &[quiet(ALL, NOTHING)],
+    ),
+    going(
         "module_barrier_by_tasks",
         "rcu_barrier_tasks() is that for call_rcu_tasks().",
         "insmod /modules/krcu_kcall.ko way=tasks barrier=1; rmmod krcu_kcall",
@@ -217,25 +232,40 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     going_late(
         "module_late_unknown",
         "It queued before krcu came, nothing since, and its exit calls no barrier. Whether anything is outstanding nobody has \
-         seen. Without --strict that is a note.",
+         seen; that it calls call_rcu() its text shows. Without --strict that is a note.",
         Act::Watched {
             before: "insmod /modules/krcu_kcall.ko early=1
                      until [ $(cat /sys/module/krcu_kcall/parameters/ran) = 100 ]; do usleep 10000; done",
             options: "",
             text: "rmmod krcu_kcall",
         },
-        &[quiet(ALL, &[summary(&[("flagged", Want::Number(0))])])],
+        &[quiet(
+            ALL,
+            &[of_module(OLDER), summary(&[("flagged", Want::Number(0)), ("inconclusive", Want::Number(0))])],
+        )],
     ),
+    Scenario {
+        modules: &[],
+        in_tree: &["dummy"],
+        ..going_late(
+            "module_late_without_callbacks",
+            "It calls no function that hands a callback to RCU, so being older than krcu is no doubt: nothing is said, under \
+             --strict neither.",
+            Act::Watched { before: "modprobe dummy numdummies=0", options: "--strict", text: "rmmod dummy" },
+            &[quiet(ALL, NOTHING)],
+        )
+    },
     going_late(
         "module_late_unknown_strictly",
-        "Under --strict it is undecided.",
+        "Under --strict it is undecided: as of a cache that is older, the word is that nothing was seen to be wrong, and the status \
+         is that of a doubt.",
         Act::Watched {
             before: "insmod /modules/krcu_kcall.ko early=1
                      until [ $(cat /sys/module/krcu_kcall/parameters/ran) = 100 ]; do usleep 10000; done",
             options: "--strict",
             text: "rmmod krcu_kcall",
         },
-        &[undecided(ALL, &[of_module(&[word("inconclusive"), MODULE])])],
+        &[undecided(ALL, &[of_module(OLDER)])],
     ),
     played(
         "abandoned",

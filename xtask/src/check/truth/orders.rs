@@ -32,6 +32,10 @@ const OF_A_MODULE: &[Field] = &by_luck(
     ("/lucky_barrier/comm", Want::Text("rmmod")),
     ("/lucky_barrier/stack", Want::Has("krcu_text_exit")),
 );
+const OF_AN_INIT: &[Field] = &by_luck(
+    ("/lucky_barrier/comm", Want::Text("insmod")),
+    ("/lucky_barrier/stack", Want::Has("krcu_kcall_init")),
+);
 const OF_A_LINK: &[Field] = &by_luck(
     ("/lucky_barrier/comm", Want::Text("ip")),
     ("/lucky_barrier/stack", Want::Has("netdev_run_todo")),
@@ -55,6 +59,9 @@ const BY_A_HELPER: Expectation = undecided(
 /// The same where the destroy's own `rcu_barrier()` orders it anyway: whether it was the only one is not known.
 const ORDERED_ANYWAY: Expectation =
     quiet(SHEAVES, &[verdict("a", &[word("clean"), ordering("ordered"), TWENTY])]);
+
+/// A barrier of its init orders the twenty callbacks.
+const ORDERED: &[Field] = &[word("clean"), ordering("ordered"), TWENTY, ("lucky_barrier", Want::Nothing)];
 
 /// A scenario with krcu_text beside krcu_play.
 const fn beside_a_module(
@@ -152,6 +159,42 @@ pub(super) const SCENARIOS: &[Scenario] = &[
          shell waited, and no probe sees that.",
         "play 'create a; alloc a 20; call a 20; barrier'; play 'sleep 7000; destroy a'",
         &[BY_A_HELPER, ORDERED_ANYWAY],
+    ),
+    played(
+        "barrier_of_its_init",
+        "The init of the module calls it in the task of insmod, and the exit destroys the cache in that of rmmod. No exit begins \
+         before the init has returned (delete_module() refuses a module that is not MODULE_STATE_LIVE): an order.",
+        "insmod /modules/krcu_play.ko 'init=\"create a; alloc a 20; flush; call a 20; barrier\"'; unload 'destroy a'",
+        &[quiet(ALL, &[verdict("a", ORDERED)])],
+    ),
+    played(
+        "barrier_of_a_thread_of_its_init",
+        "A thread that the init has started calls it, and the init waits for that thread by a completion, which no probe sees. \
+         Another thread may be running still when the exit begins.",
+        "insmod /modules/krcu_play.ko 'init=\"create a; alloc a 20; flush; call a 20; bg: barrier; join\"'; unload 'destroy a'",
+        &[BY_A_HELPER, ORDERED_ANYWAY],
+    ),
+    played(
+        "barrier_of_its_init_too_early",
+        "What another task queues after the init has returned, its barrier does not cover.",
+        "insmod /modules/krcu_play.ko 'init=\"create a; alloc a 20; barrier\"'
+         play 'flush; call a 20; called'
+         unload 'destroy a; barrier'",
+        &[quiet(NO_RCU_BARRIER, &[verdict("a", &[word("unordered"), TWENTY])]), BY_THE_DESTROY],
+    ),
+    played(
+        "barrier_of_its_failing_init",
+        "The init calls it, destroys the cache and fails: one task. busybox loads the module once more by the older system call.",
+        "insmod /modules/krcu_play.ko 'init=\"create a; alloc a 20; flush; call a 20; barrier; destroy a; refuse\"' || true",
+        &[quiet(ALL, &[verdict("a", ORDERED), verdict("a", ORDERED)])],
+    ),
+    beside_a_module(
+        "barrier_of_the_init_of_another_module",
+        "Another module's init calls it, and that module has nothing to do with this one's exit.",
+        "play 'create a; alloc a 20; call a 20'
+         unload 'sleep 7000; destroy a' &
+         insmod /modules/krcu_kcall.ko objects=0 barrier=4; wait; rmmod krcu_kcall",
+        &[quiet(NO_RCU_BARRIER, &[verdict("a", OF_AN_INIT)]), BY_THE_DESTROY],
     ),
     played(
         "barrier_while_others_call_one",

@@ -1,0 +1,36 @@
+//! Patched: numbers of the configuration that the agent puts into the instructions of the programs that run most. Reading them
+//! from read-only data would take two instructions.
+
+use core::arch::asm;
+
+use krcu_common::config::{PLAIN_BYTES_MARK, PLAIN_MARK};
+
+/// A number of [`CONFIG`](crate::kernel::CONFIG), by one instruction: the agent puts the number in the place of `mark`. The
+/// verifier removes code that the number makes unreachable.
+#[inline(always)]
+pub fn patched<const MARK: u32>() -> u64 {
+    let number;
+    // This is not "pure": loading the number again is as short as keeping it, and saves no register.
+    // SAFETY: sets a register.
+    unsafe {
+        asm!("{number} = {mark}", number = out(reg) number, mark = const MARK, options(nomem, nostack))
+    };
+    number
+}
+
+/// Adds a number of [`CONFIG`], by one instruction.
+#[inline(always)]
+fn plus_patched<const MARK: u32>(mut number: u64) -> u64 {
+    // SAFETY: arithmetic.
+    unsafe {
+        asm!("{number} += {mark}", number = inout(reg) number, mark = const MARK, options(pure, nomem, nostack))
+    };
+    number
+}
+
+/// Whether a callback is surely a function of the kernel's own and no callback of `queue_rcu_work()`. Most are, and
+/// this is the shortest question that tells.
+#[inline(always)]
+pub fn is_plain(function: u64) -> bool {
+    plus_patched::<PLAIN_MARK>(function) < patched::<PLAIN_BYTES_MARK>()
+}

@@ -1,0 +1,1 @@
+../krcu_reader.h
