@@ -197,7 +197,7 @@ fn losses_of_one_reason_are_one_reason_and_one_sentence() {
     ];
     let mut all: Vec<Verdict> = unloads.into_iter().flat_map(gone).collect();
     // A cache that was left behind.
-    let created = begun().then(
+    let created = begun().then(EXIT, What::ModuleLoaded { name: "theirs".to_owned() }).then(
         EXIT,
         What::CacheCreated {
             cache: CACHE,
@@ -207,7 +207,6 @@ fn losses_of_one_reason_are_one_reason_and_one_sentence() {
         },
     );
     let behind = lost_twice(created, reason, Scope::Everything)
-        .then(EXIT, What::ModuleLoaded { name: "theirs".to_owned() })
         .then(EXIT, What::ModuleFreed { name: "theirs".to_owned() });
     all.extend(verdicts(&behind.state));
     assert_eq!(all.len(), 5, "{all:#?}");
@@ -218,4 +217,44 @@ fn losses_of_one_reason_are_one_reason_and_one_sentence() {
         assert_eq!(unseen, [&joined]);
         assert_eq!(decision.missed_programs, programs);
     }
+}
+
+/// The task that loads and unloads, the cache's creation from these frames, and the module that goes.
+#[test]
+fn a_cache_is_left_behind_once_by_the_last_who_made_it() {
+    const CREATES: u32 = 9;
+    let made = |frames: &[&str]| {
+        let created = What::CacheCreated {
+            cache: CACHE,
+            facts: run::facts(1),
+            asked_name: "cache".to_owned(),
+            site: Site(CREATES),
+        };
+        begun().site(CREATES, frames).then(EXIT, created)
+    };
+    let frees = |run: Run, name: &str| run.then(EXIT, What::ModuleFreed { name: name.to_owned() });
+    let loads = |run: Run, name: &str| run.then(EXIT, What::ModuleLoaded { name: name.to_owned() });
+    let left = |run: &Run| -> Vec<Option<String>> {
+        let all = verdicts(&run.state).into_iter();
+        all.filter(|verdict| verdict.decision.kind == VerdictKind::Abandoned)
+            .map(|verdict| verdict.cache.module)
+            .collect()
+    };
+    let mine = Some("mine".to_owned());
+    let own = ["mine_init+0x10/0x20 [mine]", "do_one_initcall+0x58/0x300"];
+    let once = frees(made(&own), "mine");
+    assert_eq!(left(&once), [mine.clone()]);
+    // A second life of the module did not make it.
+    assert_eq!(left(&frees(loads(once, "mine"), "mine")), [mine.clone()]);
+    // Somebody else held it.
+    let held = frees(made(&own), "mine");
+    assert_eq!(left(&held.destroy_begin().emptied()), []);
+    // `mine` asked `theirs` to make it: whoever goes last leaves it behind.
+    let asked = ["theirs_make+0x10/0x20 [theirs]", "mine_init+0x10/0x20 [mine]"];
+    let helper = frees(loads(made(&asked), "other"), "theirs");
+    assert_eq!(left(&helper), []);
+    assert_eq!(left(&frees(helper, "mine")), [mine.clone()]);
+    let user = frees(made(&asked), "mine");
+    assert_eq!(left(&user), []);
+    assert_eq!(left(&frees(user, "theirs")), [Some("theirs".to_owned())]);
 }

@@ -12,7 +12,7 @@ use crate::{
         domains::Reach,
         function::Recent,
         home::ByHome,
-        id::{Freer, Mark},
+        id::{CacheId, Freer, Mark},
         moment::Moment,
     },
 };
@@ -122,6 +122,8 @@ pub(crate) struct Modules {
     pub(crate) going: BTreeMap<String, Unload>,
     pub(crate) unloads: Vec<Unload>,
     pub(crate) abandoned: Vec<Abandoned>,
+    /// When a module of this name last went.
+    pub(crate) freed: BTreeMap<String, Mark>,
     pub(crate) next: u64,
 }
 
@@ -144,6 +146,16 @@ impl Modules {
 
     pub(crate) fn leaves_behind(&mut self, abandoned: Abandoned) {
         keep(&mut self.abandoned, abandoned);
+    }
+
+    /// Somebody else held the cache, and destroys it now: it was not left behind.
+    pub(crate) fn is_destroyed(&mut self, life: CacheId) {
+        self.abandoned.retain(|abandoned| abandoned.life.id != life);
+    }
+
+    /// Whether a module of this name has gone since then.
+    pub(crate) fn has_freed(&self, name: &str, since: Mark) -> bool {
+        self.freed.get(name).is_some_and(|at| at.position >= since.position)
     }
 }
 

@@ -80,6 +80,7 @@ impl State {
         cache.life.facts = facts;
         let frees = cache.barriers.of(task).map_or(0, |barrier| barrier.until).max(covered);
         let life = cache.life.clone();
+        self.modules.is_destroyed(life.id);
         let at_begin = self.moment(address);
         let id = self.next_destroy;
         let destroy = Destroy {

@@ -55,6 +55,7 @@ impl State {
             self.modules.has_gone(unload);
         }
         self.modules.loaded.remove(name);
+        self.modules.freed.insert(name.to_owned(), at);
         let functions = &self.functions;
         self.ledger.works.retain(|_, work| functions.get(work.function).module.as_deref() != Some(name));
     }
@@ -137,10 +138,19 @@ impl State {
         foreign
     }
 
-    /// The caches that the module has created, and that nobody has ever asked to destroy.
+    /// The caches that the module has created, and that nobody has ever asked to destroy. If other modules are in the stack of
+    /// the creation, one of them may hold the cache: the last of them that goes leaves it behind. A module that is loaded again
+    /// did not create what an earlier one of its name did.
     fn leaves_behind(&mut self, at: Mark, task: Task, module: &str) {
+        let loaded = |name: &str| self.modules.loaded.get(name).and_then(|text| text.loaded);
         let is_its = |cache: &Cache| match cache.life.born {
-            Born::Watched { stack, .. } => self.stack(stack).module() == Some(module),
+            Born::Watched { at: born, stack } => {
+                let stack = self.stack(stack);
+                // What was created before the module of this name came was created by one that has gone.
+                let made = |name: &str| loaded(name).is_none_or(|loaded| loaded.position <= born.position);
+                let holds = |name: &str| name != module && made(name) && !self.modules.has_freed(name, born);
+                stack.modules().any(|name| name == module && made(name)) && !stack.modules().any(holds)
+            }
             Born::BeforeAttach => false,
         };
         let left: Vec<Abandoned> = self

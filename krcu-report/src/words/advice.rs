@@ -75,7 +75,7 @@ fn of_word(verdict: &Verdict) -> &'static str {
             "the kernel and its reference disagree: report this with what --events writes of the run"
         }
         VerdictKind::Abandoned => {
-            "the cache stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function"
+            "if nobody else holds the cache, it stays until the machine is switched off: call kmem_cache_destroy() in the module's exit function"
         }
         VerdictKind::Inconclusive if has(Reason::HeadsElsewhere) => {
             "call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu(), if these callbacks free objects of this cache; a run with --alloc-stacks shows whether they do"
