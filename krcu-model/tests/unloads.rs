@@ -243,7 +243,7 @@ fn a_cache_is_left_behind_once_by_the_last_who_made_it() {
     let mine = Some("mine".to_owned());
     let own = ["mine_init+0x10/0x20 [mine]", "do_one_initcall+0x58/0x300"];
     let once = frees(made(&own), "mine");
-    assert_eq!(left(&once), [mine.clone()]);
+    assert_eq!(left(&once), std::slice::from_ref(&mine));
     // A second life of the module did not make it.
     assert_eq!(left(&frees(loads(once, "mine"), "mine")), [mine.clone()]);
     // Somebody else held it.
@@ -253,8 +253,51 @@ fn a_cache_is_left_behind_once_by_the_last_who_made_it() {
     let asked = ["theirs_make+0x10/0x20 [theirs]", "mine_init+0x10/0x20 [mine]"];
     let helper = frees(loads(made(&asked), "other"), "theirs");
     assert_eq!(left(&helper), []);
-    assert_eq!(left(&frees(helper, "mine")), [mine.clone()]);
+    assert_eq!(left(&frees(helper, "mine")), [mine]);
     let user = frees(made(&asked), "mine");
     assert_eq!(left(&user), []);
     assert_eq!(left(&frees(user, "theirs")), [Some("theirs".to_owned())]);
+}
+
+/// `rmmod theirs mine` is one task: what it called in the exit of `theirs` is no part of the teardown of `mine`.
+#[test]
+fn a_barrier_in_the_exit_of_another_module_orders_only_that_one_s_callbacks() {
+    use VerdictKind::{Clean, Unordered};
+    const IN_EXIT: u32 = 9;
+    const OWN_EXIT: u32 = 10;
+    let begun = || {
+        begun()
+            .site(
+                IN_EXIT,
+                &[
+                    "rcu_barrier+0x5/0x150",
+                    "theirs_exit+0x10/0x20 [theirs]",
+                    "__do_sys_delete_module+0x1/0x2",
+                ],
+            )
+            .site(
+                OWN_EXIT,
+                &["rcu_barrier+0x5/0x150", "mine_exit+0x10/0x20 [mine]", "__do_sys_delete_module+0x1/0x2"],
+            )
+            .site(INIT, &["mine_init+0x10/0x20 [mine]", "do_one_initcall+0x58/0x300"])
+            .then(
+                EXIT,
+                What::Function {
+                    function: FunctionAddress(9),
+                    symbol: "theirs_free+0x0/0x20 [theirs]".to_owned(),
+                },
+            )
+    };
+    let ran_with = |function| ran(queued(begun().created(CACHE), 0..3, CACHE, function), 0..3, CACHE);
+    assert_eq!(said(ran_with(7).barrier_from(EXIT, Rcu, IN_EXIT)).0, Unordered);
+    assert_eq!(said(ran_with(7).barrier_from(EXIT, Rcu, OWN_EXIT)).0, Clean);
+    let of_cache = |run: Run| {
+        let decision = run.destroy_begin_from(INIT).look(0).emptied().verdict().decision;
+        assert!(decision.reasons.is_empty(), "{decision:#?}");
+        decision.kind
+    };
+    assert_eq!(of_cache(ran_with(7).barrier_from(EXIT, Rcu, IN_EXIT)), Unordered);
+    assert_eq!(of_cache(ran_with(7).barrier_from(EXIT, Rcu, OWN_EXIT)), Clean);
+    // The callbacks are those of the module whose exit waited for them; the cache is another's.
+    assert_eq!(of_cache(ran_with(9).barrier_from(EXIT, Rcu, IN_EXIT)), Clean);
 }

@@ -31,6 +31,17 @@ pub enum Born {
     BeforeAttach,
 }
 
+impl Born {
+    /// The stack of its creation, if that was seen.
+    #[must_use]
+    pub fn stack(&self) -> Option<StackId> {
+        match self {
+            Born::Watched { stack, .. } => Some(*stack),
+            Born::BeforeAttach => None,
+        }
+    }
+}
+
 /// Which cache it is.
 #[derive(Clone, Debug)]
 pub struct Life {

@@ -70,7 +70,12 @@ impl State {
         let stack = self.stack_of(site);
         let outstanding = self.outstanding;
         let covered = self.barriers.of(task).map_or(0, |barrier| barrier.until);
-        let rcu_barrier = self.rcu_barriers.of(task);
+        let past = self.caches.get(&address);
+        let functions = past.map_or_else(Vec::new, |cache| cache.past.functions.since(0));
+        let born = past.and_then(|cache| cache.life.born.stack());
+        let module = born.and_then(|born| self.stack(born).module()).or_else(|| self.stack(stack).module());
+        let is_own = |barrier: &&Returned| self.is_of_teardown(barrier, module, &functions);
+        let rcu_barrier = self.rcu_barriers.of(task).filter(is_own);
         let callbacks_covered = rcu_barrier.map_or(0, |barrier| barrier.until);
         let callbacks_before_by_others = self.rcu_barriers.others().clone();
         let rcu_barrier_before = rcu_barrier.map(|barrier| barrier.returned);

@@ -4,6 +4,7 @@ use crate::{
     event::{CacheAddress, ObjectAddress, Task, Time},
     state::{
         State,
+        barriers::Returned,
         cache::{Born, Cache},
         deferral::{Deferral, is_queued},
         deferred::Waiting,
@@ -86,7 +87,8 @@ impl State {
         let text =
             self.modules.loaded.get(name).filter(|text| text.ever() > 0 || text.may_have_older)?.clone();
         let left = self.left_of(name);
-        let own = self.rcu_barriers.of(task).into_iter();
+        let own = self.rcu_barriers.of(task).filter(|barrier| self.is_of_teardown(barrier, Some(name), &[]));
+        let own = own.into_iter();
         let barrier = own.chain(self.rcu_barriers.others().init_of(name)).max_by_key(|barrier| barrier.until);
         let mut domains = self.domains.reach(&text.others, task);
         domains.iter_mut().for_each(|reach| reach.in_exit_of(name));
@@ -104,11 +106,24 @@ impl State {
         })
     }
 
+    /// Whether a barrier that the destroying or unloading task called before is a barrier of that teardown. One that it called in
+    /// the exit of another module is not: `rmmod` of several modules, and `modprobe -r`, unload them in one task. What it covers
+    /// of that other module's own callbacks is ordered all the same, also for a cache that the other module only used.
+    pub(super) fn is_of_teardown(
+        &self,
+        barrier: &Returned,
+        module: Option<&str>,
+        functions: &[FunctionId],
+    ) -> bool {
+        let Some(exits) = self.stack(barrier.stack).exit_of() else { return true };
+        let is_its = |function: &FunctionId| self.functions.get(*function).module.as_deref() == Some(exits);
+        module == Some(exits) || (!functions.is_empty() && functions.iter().all(is_its))
+    }
+
     /// The callbacks in the text of a cache's module whose heads lie in no object of the cache.
     pub(super) fn foreign_to(&self, destroy: &Destroy) -> Foreign {
-        let born = if let Born::Watched { stack, .. } = destroy.life.born { Some(stack) } else { None };
         let of_stack = |stack: StackId| self.stack(stack).module();
-        let module = born.and_then(of_stack).or_else(|| of_stack(destroy.caller.stack));
+        let module = destroy.life.born.stack().and_then(of_stack).or_else(|| of_stack(destroy.caller.stack));
         let Some((module, text)) = module.and_then(|module| self.modules.loaded.get_key_value(module)) else {
             return Foreign::default();
         };
