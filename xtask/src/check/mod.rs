@@ -3,6 +3,7 @@
 pub(crate) mod choice;
 pub(crate) mod churn;
 mod crate_tests;
+mod custom;
 pub(crate) mod fuzz;
 mod guest_script;
 mod judge;

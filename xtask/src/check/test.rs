@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::check::choice::Choice;
 use crate::check::crate_tests::{self, Filter};
+use crate::check::custom as check_custom;
 use crate::check::kernel_tests;
 use crate::check::known::Place as KnownPlace;
 use crate::check::listed;
@@ -22,7 +23,6 @@ use crate::check::tally::Tally;
 use crate::check::tidy;
 use crate::check::trace_tests;
 use crate::check::truth;
-use crate::debian::built;
 use crate::dist::clean_root;
 use crate::dist::contrib;
 use crate::dist::install;
@@ -178,7 +178,7 @@ impl Asked {
 /// When the set-up or the build fails: then nothing can be tested.
 pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
     if asked.custom {
-        return run_custom(asked);
+        return check_custom::run(&asked.series, &asked.names);
     }
     let parts = asked.parts()?;
     let tally = Tally::default();
@@ -230,28 +230,6 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
     if !history.is_empty() {
         say(&format!("tries beyond the first, of the last runs:\n{}", history.trim_end()));
     }
-    Ok(tally.close())
-}
-
-/// Runs the scenarios of kernels that are built for a purpose; builds those kernels first.
-fn run_custom(asked: &Asked) -> Result<ExitCode> {
-    if let Some(unknown) = asked.series.iter().find(|series| !custom::SERIES.contains(&series.as_str())) {
-        bail!("no scenario runs on the built kernel {unknown}: name one of {}", custom::SERIES.join(", "));
-    }
-    let known = |name: &str| custom::SCENARIOS.iter().any(|scenario| scenario.name == name);
-    if let Some(unknown) = asked.names.iter().find(|name| !known(name)) {
-        let names: Vec<&str> = custom::SCENARIOS.iter().map(|scenario| scenario.name).collect();
-        bail!("no scenario of the built kernels is called {unknown}: name one of {}", names.join(", "));
-    }
-    setup::ensure()?;
-    build::all("release")?;
-    let series = custom::SERIES.iter().map(|series| (*series).to_owned());
-    let series: Vec<String> = if asked.series.is_empty() { series.collect() } else { asked.series.clone() };
-    built::build(&series.iter().map(|series| series.parse()).collect::<Result<Vec<_>>>()?)?;
-    let (tally, judged) = (Tally::default(), Mutex::default());
-    let choice = Choice { series, names: asked.names.clone(), kept: false };
-    let scenarios: Vec<&'static Scenario> = custom::SCENARIOS.iter().collect();
-    schedule::run(kernel_tests::parts(&scenarios, &choice, &tally, &judged), false);
     Ok(tally.close())
 }
 
