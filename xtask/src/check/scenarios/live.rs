@@ -240,12 +240,12 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         )],
     ),
     // More happens than it can read, and goes on while it is told to stop: it ends by itself, within its time, and the trace
-    // has its end. Under such a load the kernel takes seconds to detach.
+    // has its end. Under such a load the kernel takes seconds to detach, and on a busy computer minutes.
     scenario(
         "agent_loaded",
         &["krcu_play"],
         live!(
-            "start --record /tmp/loaded --set probes.ring_bytes=64K 2>/tmp/loaded.log
+            "start --record /tmp/loaded --set probes.ring_bytes=64K --set stop.deadline=3m 2>/tmp/loaded.log
              play 'create loaded'
              while [ ! -e /tmp/enough ]; do play 'alloc loaded 5000; call loaded 5000' || exit 97; done & load=$!
              reaches krcu_lost_events_total{reason=\\\"ring_full\\\"} 1
