@@ -68,13 +68,16 @@ pub(crate) fn repository() -> PathBuf {
 /// With the folder, what is needed and what is free.
 pub(crate) fn need_room(folder: &Path, filled_gib: u64, advice: &str) -> Result<()> {
     let Some(there) = folder.ancestors().find(|above| above.exists()) else { return Ok(()) };
+    let disk = statvfs(there).with_context(|| format!("asking how much room {} has", there.display()))?;
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    if free >= filled_gib.max(LEAST_ROOM_GIB) << 30 {
+        return Ok(());
+    }
     let filled =
         if folder.exists() { output_of(Command::new("du").arg("-sBG").arg(folder))? } else { String::new() };
     let has = filled.split('G').next().and_then(|gib| gib.parse().ok()).unwrap_or(0);
     // What is built anew stands beside what it replaces.
     let gib = filled_gib.saturating_sub(has).max(LEAST_ROOM_GIB);
-    let disk = statvfs(there).with_context(|| format!("asking how much room {} has", there.display()))?;
-    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
     if free < gib << 30 {
         bail!(
             "{} has {:.1} GiB of room, and {gib} GiB are needed: {advice}",

@@ -150,6 +150,12 @@ impl State {
         &self.modules.abandoned
     }
 
+    /// The module whose text created a cache; else the one whose text destroys it, from this stack.
+    pub(crate) fn maker_of(&self, life: Option<&Life>, destroys: StackId) -> Option<&str> {
+        let created = life.and_then(|life| life.born.stack());
+        created.and_then(|stack| self.stack(stack).module()).or_else(|| self.stack(destroys).module())
+    }
+
     /// What went unseen.
     #[must_use]
     pub fn gaps(&self) -> &[Gap] {

@@ -73,8 +73,7 @@ impl State {
         let covered = self.barriers.of(task).map_or(0, |barrier| barrier.until);
         let past = self.caches.get(&address);
         let functions = past.map_or_else(Vec::new, |cache| cache.past.functions.since(0));
-        let born = past.and_then(|cache| cache.life.born.stack());
-        let module = born.and_then(|born| self.stack(born).module()).or_else(|| self.stack(stack).module());
+        let module = self.maker_of(past.map(|cache| &cache.life), stack);
         let is_own = |barrier: &&Returned| self.is_of_teardown(barrier, module, &functions);
         let rcu_barrier = self.rcu_barriers.of(task).filter(is_own);
         let callbacks_covered = rcu_barrier.map_or(0, |barrier| barrier.until);

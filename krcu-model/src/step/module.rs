@@ -17,7 +17,6 @@ use crate::{
         id::{CacheId, DestroyId, Mark},
         module::{Abandoned, Text, Unload},
         moment::Moment,
-        stack::StackId,
     },
 };
 
@@ -126,8 +125,7 @@ impl State {
 
     /// The callbacks in the text of a cache's module whose heads lie in no object of the cache.
     pub(super) fn foreign_to(&self, destroy: &Destroy) -> Foreign {
-        let of_stack = |stack: StackId| self.stack(stack).module();
-        let module = destroy.life.born.stack().and_then(of_stack).or_else(|| of_stack(destroy.caller.stack));
+        let module = self.maker_of(Some(&destroy.life), destroy.caller.stack);
         let Some((module, text)) = module.and_then(|module| self.modules.loaded.get_key_value(module)) else {
             return Foreign::default();
         };

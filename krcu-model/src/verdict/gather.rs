@@ -64,16 +64,12 @@ pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) 
 }
 
 pub(crate) fn about(state: &State, destroy: &Destroy) -> AboutCache {
-    let (created, created_while_watched) = match &destroy.life.born {
-        Born::Watched { stack, .. } => (Some(*stack), true),
-        Born::BeforeAttach => (None, false),
-    };
     AboutCache {
         name: destroy.life.facts.name.clone(),
         aliases: destroy.life.aliases.clone(),
-        module: module_of(state, destroy, created),
+        module: module_of(state, destroy),
         object_bytes: destroy.life.facts.object_size,
-        created_while_watched,
+        created_while_watched: destroy.life.born.stack().is_some(),
     }
 }
 
@@ -251,11 +247,11 @@ fn is_ordered_by_unload(state: &State, destroy: &Destroy, note: &Note) -> bool {
 
 /// The module of a cache: the one that created it; else the one whose code destroyed it, whose exit function
 /// ran, or that queued objects of it.
-fn module_of(state: &State, destroy: &Destroy, created: Option<StackId>) -> Option<String> {
+fn module_of(state: &State, destroy: &Destroy) -> Option<String> {
     let of_stack = |id: StackId| state.stack(id).module().map(str::to_owned);
-    created
-        .and_then(of_stack)
-        .or_else(|| of_stack(destroy.caller.stack))
+    state
+        .maker_of(Some(&destroy.life), destroy.caller.stack)
+        .map(str::to_owned)
         .or_else(|| {
             state
                 .stack(destroy.caller.stack)

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::cache;
 use crate::debian::archive::{Family, TRIXIE, View};
-use crate::debian::kernel::{Kernel, Series};
+use crate::debian::kernel::{Kernel, Series, compare_versions};
 use crate::debian::userland::Userland;
 use crate::digest;
 use crate::progress::{Job, say};
@@ -21,8 +21,9 @@ use crate::progress::{Job, say};
 /// Where the sources come from, and the compiler that is there.
 const FAMILY: Family = TRIXIE;
 const COMPILER: &str = "gcc-14";
-/// What the build of a kernel calls, besides what the build of a module does.
-const PACKAGES: [&str; 11] = [
+/// What the build of a kernel calls, besides what the build of any module does.
+const PACKAGES: [&str; 12] = [
+    COMPILER,
     "bc",
     "bison",
     "cpio",
@@ -63,15 +64,15 @@ impl Purpose {
         }
     }
 
-    /// The configuration: each fragment overrules those before it.
-    const fn fragments(self) -> [&'static str; 2] {
-        const BASE: &str = include_str!("../../kernels/test.config");
-        match self {
-            Self::Test => [BASE, ""],
-            Self::Kasan => [BASE, include_str!("../../kernels/kasan.config")],
-            Self::Single => [BASE, include_str!("../../kernels/single.config")],
-            Self::Lazy => [BASE, include_str!("../../kernels/lazy.config")],
-        }
+    /// The configuration: what a later line says of an option overrules an earlier one.
+    fn fragment(self) -> String {
+        let more = match self {
+            Self::Test => "",
+            Self::Kasan => include_str!("../../kernels/kasan.config"),
+            Self::Single => include_str!("../../kernels/single.config"),
+            Self::Lazy => include_str!("../../kernels/lazy.config"),
+        };
+        [include_str!("../../kernels/test.config"), more].concat()
     }
 }
 
@@ -103,20 +104,16 @@ pub(crate) fn build(kernels: &[Series]) -> Result<()> {
 pub(crate) fn kernel(series: &Series, number: &str, purpose: Purpose) -> Result<Kernel> {
     let view = View::open(FAMILY)?;
     let (package, version) = source(&view, series, number)?;
-    let fragments = purpose.fragments();
-    let mut recipe = format!("{package} {version} {COMPILER}\n{BUILD}");
-    for fragment in fragments {
-        recipe.push_str(fragment);
-    }
-    let key = digest::of_text(&recipe)?;
+    let fragment = purpose.fragment();
+    let key = digest::of_text(&format!("{package} {version} {COMPILER}\n{BUILD}{fragment}"))?;
     let folder = cache::folder("built")?.join(format!("{number}-{}-{key}", purpose.name()));
     let fresh = cache::fill_once(&folder, |partial| {
         let work = partial.join("work");
         cache::create_folder(&work)?;
         view.unpack(&[format!("{package}={version}")], &work)?;
-        cache::write_file(&work.join("fragment"), fragments.concat().as_bytes())?;
+        cache::write_file(&work.join("fragment"), fragment.as_bytes())?;
         cache::write_file(&work.join("build.sh"), BUILD.as_bytes())?;
-        let userland = Userland::with(FAMILY, COMPILER, "kernel", &PACKAGES)?;
+        let userland = Userland::with(FAMILY, &format!("{COMPILER}-kernel"), &PACKAGES)?;
         let jobs = thread::available_parallelism().map_or(1, usize::from).to_string();
         Job {
             what: &format!("building {series} from {package} {version} (ten minutes and more, once)"),
@@ -152,9 +149,7 @@ fn source(view: &View, series: &Series, number: &str) -> Result<(String, String)
         .into_iter()
         .filter(|name| series.holds(&format!("{}.", &name[stem.len()..])))
         .collect();
-    names.sort_by_key(|name| {
-        name[stem.len()..].split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>()
-    });
+    names.sort_by(|left, right| compare_versions(left, right));
     for name in names.iter().rev() {
         if let Some(version) = view.versions(name)?.into_iter().next() {
             return Ok((name.clone(), version));

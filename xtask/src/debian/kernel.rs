@@ -379,7 +379,7 @@ fn closure(view: &View, first: &str, headers: bool) -> Result<Option<Vec<String>
 }
 
 /// Orders versions as people do: runs of digits by value, the rest by character.
-fn compare_versions(left: &str, right: &str) -> Ordering {
+pub(super) fn compare_versions(left: &str, right: &str) -> Ordering {
     version_key(left).cmp(&version_key(right))
 }
 

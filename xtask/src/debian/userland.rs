@@ -55,17 +55,16 @@ impl Userland {
     ///
     /// When its packages cannot be downloaded or unpacked.
     pub(crate) fn open(family: Family, compiler: &str) -> Result<Self> {
-        Self::with(family, compiler, "", &[])
+        Self::with(family, compiler, &[compiler])
     }
 
-    /// The same with more packages, under a name of its own.
+    /// The userland of this name, which has these packages besides what the build of any module calls.
     ///
     /// # Errors
     ///
     /// As [`Userland::open`].
-    pub(crate) fn with(family: Family, compiler: &str, name: &str, more: &[&str]) -> Result<Self> {
-        let dash = if name.is_empty() { "" } else { "-" };
-        let root = cache::folder("userlands")?.join(format!("{}-{compiler}{dash}{name}", family.name));
+    pub(crate) fn with(family: Family, name: &str, more: &[&str]) -> Result<Self> {
+        let root = cache::folder("userlands")?.join(format!("{}-{name}", family.name));
         let fresh = cache::fill_once(&root, |partial| {
             say(&format!("unpacking the compiler of Debian {} (about 100 MB, once)", family.name));
             for name in MERGED {
@@ -73,7 +72,6 @@ impl Userland {
                 symlink(format!("usr/{name}"), partial.join(name)).context("linking into usr")?;
             }
             let mut packages = PACKAGES.to_vec();
-            packages.push(compiler);
             packages.extend(more);
             View::open(family)?.unpack_with_dependencies(&packages, partial)?;
             finish(partial)

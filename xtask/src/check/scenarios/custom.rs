@@ -5,7 +5,7 @@
 //! `kernel/rcu/rcutorture.c`) and not from what krcu says. KASAN, lockdep with PROVE_RCU, and the debug objects of RCU's heads
 //! complain of nothing on any of these kernels.
 
-use super::{Act, Expectation, Line, MAY_BE_OPEN, Scenario, Want, quiet, summary, verdict, word};
+use super::{Act, Expectation, Line, Scenario, Want, quiet, summary, verdict, word};
 
 /// Kernels that are built for a purpose.
 pub(crate) const SERIES: [&str; 5] = ["6.12-test", "7.x-test", "6.12-kasan", "6.12-single", "6.12-lazy"];
@@ -93,18 +93,7 @@ const fn scenario(
     act: Act,
     expectations: &'static [Expectation],
 ) -> Scenario {
-    Scenario {
-        name,
-        why,
-        modules,
-        in_tree,
-        act,
-        append: "",
-        own_watch: "",
-        open_if: MAY_BE_OPEN,
-        alone: false,
-        expectations,
-    }
+    Scenario { why, in_tree, ..super::scenario(name, modules, act, expectations) }
 }
 
 /// Every scenario.
