@@ -1,13 +1,13 @@
 //! Promises: which of `barrier_covers` and `grace_period_kept` were broken, and for which caches.
 
-use krcu_common::BarrierKind;
+use krcu_common::{BarrierKind, FreePath};
 use krcu_model::{
-    event::{Gap, Scope, Time, What},
+    event::{Gap, Scope, Task, Time, What},
     promise::Promise,
     state::Blind,
 };
 
-use super::{Accusation, Barrier, Naive, Place, lasts};
+use super::{Accusation, Barrier, Free, Naive, Place, lasts};
 
 impl Naive<'_> {
     /// Every promise that was broken, once for each cache.
@@ -15,8 +15,18 @@ impl Naive<'_> {
         let mut single = Vec::new();
         for barrier in &self.barriers {
             let Some(end) = barrier.end else { continue };
-            for (life, queued) in self.missed(barrier, end) {
+            let mut missed = self.missed(barrier, end);
+            let running = self.still_being_freed(barrier.task, barrier.begin, end);
+            missed.extend(running.into_iter().filter(|(life, _)| barrier.is_for(*life)));
+            for (life, queued) in missed {
                 single.push((Promise::BarrierCovers, life, self.time(end), self.time(queued)));
+            }
+        }
+        // The barrier that a destroy inlines ends when the destroy looks at its slabs.
+        for destroy in self.destroys.iter().filter(|destroy| self.flushes_every_cpu(destroy)) {
+            let Some(look) = destroy.look else { continue };
+            for (life, queued) in self.still_being_freed(destroy.task, destroy.begin, look) {
+                single.push((Promise::BarrierCovers, life, self.time(look), self.time(queued)));
             }
         }
         for (life, queued, freed) in self.frees_with_a_grace_period_to_wait_for() {
@@ -98,6 +108,22 @@ impl Naive<'_> {
         }
         missed.retain(|(life, queued)| self.can_tell(Promise::BarrierCovers, *life, *queued, end));
         missed
+    }
+
+    /// Objects whose array was still being freed at the end of a barrier of this task, as the later return of
+    /// that call shows: the cache, and when the object was queued. The task had queued the object before the
+    /// barrier began, so the barrier surely covers it.
+    fn still_being_freed(&self, task: Task, begin: Place, end: Place) -> Vec<(usize, Place)> {
+        let is_running = |free: &&Free| {
+            free.path == FreePath::Bulk
+                && free.begin < end
+                && free.returned.is_some_and(|returned| returned > end)
+                && !self.is_gone(free.life, end)
+        };
+        let frees = self.frees.iter().filter(|free| self.sees(Blind::Frees) && is_running(free));
+        let queued = |free: &Free| self.deferred.iter().find(|entry| entry.freed == Some(free.begin));
+        let covered = frees.filter_map(|free| Some((free.life, queued(free)?.queued)));
+        covered.filter(|(_, queued)| self.events[*queued].task == task && *queued < begin).collect()
     }
 
     /// Frees that must come a grace period after the queueing: the cache, the queueing, the free.

@@ -457,7 +457,7 @@ impl Naive<'_> {
     }
 
     /// Two flushed works for each CPU show an inlined barrier.
-    fn flushes_every_cpu(&self, destroy: &Destroy) -> bool {
+    pub(super) fn flushes_every_cpu(&self, destroy: &Destroy) -> bool {
         self.watch.possible_cpus > 0
             && destroy.works_flushed != FLUSHES_UNKNOWN
             && destroy.works_flushed >= 2 * self.watch.possible_cpus
