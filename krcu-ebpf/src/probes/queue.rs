@@ -145,8 +145,8 @@ fn callback_of(context: &FEntryContext, flavour: Flavour, domain: u64, (head, fu
     0
 }
 
-/// `workqueue:workqueue_queue_work(cpu, pool, work)`: a callback that this thread is running may hand its object on to a work, and
-/// that work to another.
+/// `workqueue:workqueue_queue_work(cpu, pool, work)`: a callback that this thread is running may hand its object on to
+/// a work, and that work to another.
 #[btf_tracepoint]
 pub fn work_queued(context: BtfTracePointContext) -> i32 {
     let (pool, work) = (traced(&context, 1), traced(&context, 2));

@@ -192,7 +192,8 @@ pub enum What {
         /// Its function.
         function: FunctionAddress,
     },
-    /// The function of a work has returned, of which a [`What::CallbackQueued`] or a [`What::WorkRuns`] told. It ran in this task.
+    /// The function of a work has returned, of which a [`What::CallbackQueued`] or a [`What::WorkRuns`] told. It ran in
+    /// this task.
     WorkRan {
         /// The head or the work, as it was told.
         object: ObjectAddress,

@@ -140,8 +140,8 @@ impl State {
             None => destroy.coverage.callbacks,
             Some(deferral) => self.domains.own(deferral, destroy.caller.task),
         };
-        // Where each free is told, it is known which callbacks free objects of this cache; else any may. Of works that is known if
-        // their begin is told.
+        // Where each free is told, it is known which callbacks free objects of this cache; else any may. Of works that is
+        // known if their begin is told.
         let is_open_work = |home: &Home| {
             home.deferral.is_some_and(Deferral::is_work) && home.last.position >= covered(home.deferral)
         };

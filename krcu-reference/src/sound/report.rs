@@ -27,7 +27,7 @@ struct Refuted {
 }
 
 /// Everything that was found.
-pub struct Report {
+pub struct Chapter {
     rows: Vec<Row>,
     refuted: Vec<Refuted>,
 }
@@ -45,7 +45,7 @@ fn listeners(wrong: Wrong) -> Vec<(Setup, Listener)> {
 
 /// Explores everything on some threads.
 #[must_use]
-pub fn run(threads: usize, done: impl Fn(&str) + Sync) -> Report {
+pub fn run(threads: usize, done: impl Fn(&str) + Sync) -> Chapter {
     let all = listeners(Wrong::Nothing);
     let outcomes = crate::check::table::in_parallel(threads, all.len(), |job| {
         let (setup, listener) = &all[job];
@@ -67,7 +67,7 @@ pub fn run(threads: usize, done: impl Fn(&str) + Sync) -> Report {
         Refuted { wrong: wrongs[job], by }
     });
     let refuted = refuted.into_iter().flatten().collect();
-    Report { rows, refuted }
+    Chapter { rows, refuted }
 }
 
 /// The wrong judges: each rule taken away, and those made by hand.
@@ -94,7 +94,7 @@ fn named(setup: &Setup, listener: Listener) -> String {
     format!("{}; {}; {}", setup.name, plan.words(), loss.words())
 }
 
-impl Report {
+impl Chapter {
     /// What is not as it should be, one line each.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {

@@ -76,6 +76,7 @@ pub fn all() -> Vec<Setup> {
     worlds.extend(counts());
     worlds.extend(flavours());
     worlds.extend(others());
+    worlds.extend(larger());
     worlds
 }
 
@@ -163,7 +164,7 @@ fn flavours() -> Vec<Setup> {
     ]
 }
 
-/// Worlds with other tasks, with a cache that is shared, and with an attach in the middle.
+/// Worlds with other tasks, with losses, and with a cache that is shared.
 fn others() -> Vec<Setup> {
     let shared: &[(Actor, super::setup::Op)] = &[
         (Exit, Defer(CallRcu, Frees, 0)),
@@ -213,6 +214,12 @@ fn others() -> Vec<Setup> {
         },
         Setup { name: "a cache that is shared after the attach", ops: shared, ..PLAIN },
         Setup { name: "a cache that was shared before", users: 2, ops: shared, ..PLAIN },
+    ]
+}
+
+/// Worlds with more objects: an attach in the middle, and grace periods that are told.
+fn larger() -> Vec<Setup> {
+    vec![
         Setup {
             name: "an attach in the middle",
             attaches: true,

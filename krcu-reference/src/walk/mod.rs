@@ -12,20 +12,20 @@
 //!
 //! The same seed gives the same walk on every machine.
 
+mod course;
 pub mod kernel;
 mod lookout;
 mod pace;
 mod plan;
 mod print;
 mod random;
-mod record;
 mod renumber;
 mod run;
 mod shrink;
 
+pub use course::{Course, Example, LIMIT, Record, SHORT};
 pub use lookout::{Lookout, Sought};
 pub use pace::Kind;
-pub use record::{Course, Example, LIMIT, Record, SHORT};
 pub use run::{Counts, Found, Walk, Walked};
 
 /// The seed of a walk that names none.

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{
+    course::{LIMIT, Record, SHORT},
     kernel::{Kernel, Known},
     pace::Kind,
-    record::{LIMIT, Record, SHORT},
     run::{Counts, Found, Walked},
 };
 use crate::check::print::grouped;

@@ -303,7 +303,7 @@ fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
     }
     if has("supply chain") {
         all.push(Part::new("supply chain", Place::Host, 5.0, move || {
-            tally.add("check supply chain", supply::run())
+            tally.add("check supply chain", supply::run());
         }));
     }
     if has("alert rules") {

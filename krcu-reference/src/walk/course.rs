@@ -1,4 +1,4 @@
-//! Record: the walks of all kernels, and the lookouts.
+//! Course: the walks of all kernels, and the lookouts.
 
 use super::{
     kernel::{Kernel, Known},
