@@ -147,14 +147,15 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             ],
         )],
     ),
-    // A disk without room ends the trace, and not the agent: its other sinks go on, and it says so. It begins on a full disk,
-    // too, and leaves nothing there that is no trace.
+    // A disk without room ends the trace, and not the agent: its other sinks go on, and it says so. The trace is left, since
+    // it has rows. The agent begins on a full disk, too, and leaves nothing there that is no trace.
     scenario(
         "agent_disk_full",
         &["krcu_pending"],
         live!(
             "mkdir -p /tmp/small; mount -t tmpfs -o size=128k none /tmp/small
              start --record /tmp/small
+             until [ $(wc -l </tmp/small/krcu-000001.krcu/events-00000.index) -gt 1 ]; do usleep 100000; done
              head -c 200000 /dev/zero >/tmp/small/fill 2>/dev/null
              reaches krcu_traces_cut_short_total 1
              until [ \"$(metric 'krcu_sink_up{sink=\"recorder\"}')\" = 0 ]; do usleep 100000; done
