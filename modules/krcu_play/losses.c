@@ -2,81 +2,17 @@
 /*
  * What makes an eBPF watcher lose events:
  *
- *     drops NAME N        N tasks, each of which takes one more reference of a `merge` cache and drops it
  *     inside: STATEMENT   arms a trap: when this task next runs into a probe, and the probe asks for the time of
  *                         its event, the statement runs there, inside the probe's run; the trap that was armed
  *                         last goes off first
  *     sprung              fails unless all traps have gone off
  */
-#include <linux/completion.h>
 #include <linux/ftrace.h>
-#include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/sched.h>
-#include <linux/slab.h>
 #include <linux/string.h>
 
 #include "play.h"
-
-/* Tasks that drop a reference at the same time. If each destroy waits for grace periods, they wait together. */
-#define PLAY_DROPPERS 64
-
-struct play_drop {
-	struct kmem_cache *cache;
-	const char *name;
-	struct completion done;
-	int error;
-};
-
-static int play_dropper(void *data)
-{
-	struct play_drop *drop = data;
-	struct kmem_cache *cache = kmem_cache_create(drop->name, kmem_cache_size(drop->cache), 0, 0, NULL);
-
-	if (!cache)
-		drop->error = -ENOMEM;
-	else if (cache != drop->cache)
-		drop->error = -EXDEV;
-	kmem_cache_destroy(cache);
-	kthread_complete_and_exit(&drop->done, 0);
-}
-
-static int play_drops(char **words, unsigned int count)
-{
-	int left = play_number(words[2]), error = 0;
-	struct kmem_cache *cache = play_kmem_cache(words[1]);
-	struct play_drop *drops;
-
-	if (left < 0 || !cache)
-		return -EINVAL;
-	drops = kcalloc(PLAY_DROPPERS, sizeof(*drops), GFP_KERNEL);
-	if (!drops)
-		return -ENOMEM;
-	while (left > 0 && !error) {
-		unsigned int started, number = min(left, PLAY_DROPPERS);
-
-		for (started = 0; started < number; started++) {
-			struct play_drop *drop = drops + started;
-			struct task_struct *task;
-
-			drop->cache = cache;
-			drop->name = words[1];
-			init_completion(&drop->done);
-			task = kthread_run(play_dropper, drop, "krcu_play_drop");
-			if (IS_ERR(task)) {
-				error = PTR_ERR(task);
-				break;
-			}
-		}
-		left -= started;
-		while (started--) {
-			wait_for_completion(&drops[started].done);
-			error = error ?: drops[started].error;
-		}
-	}
-	kfree(drops);
-	return error;
-}
 
 /* The armed statements, the last one on top. */
 #define PLAY_TRAPS 4
@@ -145,7 +81,6 @@ static int play_sprung(char **words, unsigned int count)
 }
 
 const struct play_operation play_loss_operations[] = {
-	{ "drops", 2, 2, false, play_drops },
 	{ "sprung", 0, 0, false, play_sprung },
 	{},
 };
