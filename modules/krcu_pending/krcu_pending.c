@@ -6,8 +6,8 @@
  * module is on the stack when the kernel complains.
  *
  * Truth: every object is outstanding at the destroy. The objects are queued inside one RCU read-side section,
- * which also prints the truth, so no grace period that covers any of them can end before that. Where the destroy waits,
- * another reader stays until it does (krcu_reader.h).
+ * which also prints the truth, so no grace period that covers any of them can end before that. Another reader stays until
+ * the destroy has looked, or waits (krcu_reader.h).
  */
 #include "krcu_reader.h"
 #include "krcu_sample.h"

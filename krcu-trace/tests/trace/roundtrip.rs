@@ -45,7 +45,7 @@ fn what_is_known_besides_reads_as_it_was() {
     let reader = Reader::open(&trace.0).unwrap();
     assert_eq!(reader.meta().watch().unwrap(), script::read(EVERY_KIND).unwrap().watch);
     let ended = reader.meta().ended.clone().unwrap();
-    assert_eq!((ended.how, ended.at_ns, ended.rows, ended.segments), (How::Exit, 99, 53, 1));
+    assert_eq!((ended.how, ended.at_ns, ended.rows, ended.segments), (How::Exit, 99, events.len() as u64, 1));
     assert_eq!(ended.run, run());
     assert_eq!(krcu_trace::Meta { ended: None, ..reader.meta().clone() }, meta());
 }

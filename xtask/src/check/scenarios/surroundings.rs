@@ -208,7 +208,7 @@ END
         &[quiet(
             BOTH,
             &[
-                verdict("a", &[word("clean"), ("ordering", Want::Text("ordered")), ("queued_ever", Want::Number(20))]),
+                verdict("a", &[word("clean"), ("ordering", Want::Text("ordered")), ("callbacks_ever", Want::Number(20))]),
                 summary(&[("/lost/ring_full", Want::Number(0)), ("/lost/probe_missed", Want::Number(0))]),
                 step("sleep", &[("slept", Want::Number(1))]),
             ],
