@@ -1,6 +1,6 @@
 //! A client of the agent's socket for test machines, which have none: well-behaved, or not.
 //!
-//! `peer rename FILE OLD NEW`: prints a file with another name in it, as a copy of a module needs one.
+//! `peer copies FILE NAME FIRST LAST`: loads copies of a module, which are called `krcu_` and a number.
 //! `peer SOCKET lines N`: says hello and prints N lines. `peer SOCKET send`: sends its standard input and prints how many
 //! bytes came back before the server hung up. `peer SOCKET crowd ALL DEAF`: so many clients at once, of which some never
 //! read; prints how many of the others got a second report and how many were refused.
@@ -9,11 +9,13 @@ use std::{
     env,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     os::unix::net::UnixStream,
-    process::ExitCode,
+    process::{Command, ExitCode},
     time::Duration,
 };
 
 const HELLO: &[u8] = b"{\"kind\":\"hello\",\"schema\":2,\"detail\":\"all\"}\n";
+/// Where a copy of a module lies while it is loaded.
+const COPY: &str = "/tmp/copy.ko";
 const WITHIN: Duration = Duration::from_secs(60);
 
 fn main() -> ExitCode {
@@ -22,7 +24,9 @@ fn main() -> ExitCode {
     let done = match words.as_slice() {
         [socket, "lines", lines] => lines.parse().ok().and_then(|lines| print_lines(socket, lines)),
         [socket, "send"] => send(socket),
-        ["rename", file, old, new] => rename(file, old, new),
+        ["copies", file, name, first, last] => {
+            first.parse().ok().zip(last.parse().ok()).and_then(|(first, last)| load_copies(file, name, first, last))
+        }
         [socket, "crowd", all, deaf] => {
             all.parse().ok().zip(deaf.parse().ok()).and_then(|(all, deaf)| crowd(socket, all, deaf))
         }
@@ -31,16 +35,25 @@ fn main() -> ExitCode {
     if done.is_some() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Prints a file with one name in the place of another of the same length.
-fn rename(file: &str, old: &str, new: &str) -> Option<()> {
-    if old.len() != new.len() {
-        return None;
-    }
+/// Loads copies of a module, each by another name of the same length.
+fn load_copies(file: &str, name: &str, first: u32, last: u32) -> Option<()> {
     let mut bytes = std::fs::read(file).ok()?;
-    while let Some(at) = bytes.windows(old.len()).position(|window| window == old.as_bytes()) {
-        bytes.get_mut(at..at + new.len())?.copy_from_slice(new.as_bytes());
+    let places: Vec<usize> =
+        bytes.windows(name.len()).enumerate().filter(|(_, window)| *window == name.as_bytes()).map(|(at, _)| at).collect();
+    for number in first..=last {
+        let copy = format!("krcu_{number}");
+        if copy.len() != name.len() {
+            return None;
+        }
+        for at in &places {
+            bytes.get_mut(*at..*at + copy.len())?.copy_from_slice(copy.as_bytes());
+        }
+        std::fs::write(COPY, &bytes).ok()?;
+        if !Command::new("insmod").arg(COPY).status().ok()?.success() {
+            return None;
+        }
     }
-    std::io::stdout().write_all(&bytes).ok()
+    std::fs::remove_file(COPY).ok()
 }
 
 fn connect(socket: &str) -> Option<UnixStream> {

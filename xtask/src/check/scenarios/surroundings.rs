@@ -220,10 +220,7 @@ END
         "thousand_modules",
         &["krcu_pending", "krcu_leak"],
         live!(
-            "for number in $(seq 1000 1999); do
-                 peer rename /modules/krcu_leak.ko krcu_leak krcu_$number >/tmp/copy.ko && insmod /tmp/copy.ko || exit 99
-             done
-             rm /tmp/copy.ko
+            "peer copies /modules/krcu_leak.ko krcu_leak 1000 1999 || exit 99
              say modules loaded $(lsmod | grep -c '^krcu_1')
              start
              insmod /modules/krcu_pending.ko; rmmod krcu_pending
