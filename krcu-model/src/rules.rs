@@ -63,6 +63,7 @@ rules! {
     RunningIsInexact "a free that runs makes the count inexact"
     MiscountIsInexact "a free during the look makes the count inexact"
     HandedOn "a callback that has returned may have handed its object on"
+    SiblingsWait "callbacks that wait may free further objects of the cache"
     PastIsUnknown "what is left of an older cache may have been queued"
     ForeignWaits "what is left may be held by a callback with its head elsewhere"
     ExitIsJudged "a module is judged at the return of its exit function"

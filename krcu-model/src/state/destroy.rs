@@ -177,6 +177,8 @@ pub struct Destroy {
     pub handed_over: Option<u64>,
     /// Callbacks in the module's text whose heads lie in no object of this cache.
     pub foreign: Foreign,
+    /// Works that callbacks of the cache have queued by themselves and that had not returned when the look was over.
+    pub works: u64,
     /// What was seen after the look was over.
     pub late: Late,
 }

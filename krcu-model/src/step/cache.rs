@@ -12,6 +12,7 @@ use crate::{
         State,
         barriers::Returned,
         cache::{Born, Cache},
+        deferred::Waiting,
         destroy::{Caller, Coverage, Destroy, Foreign, Late, Meanwhile, Shutdown},
         freed_by::FreedBy,
         id::{CacheId, DestroyId, Mark},
@@ -124,6 +125,7 @@ impl State {
             allocated: BTreeMap::new(),
             handed_over: None,
             foreign: Foreign::default(),
+            works: 0,
             late: Late::default(),
         };
         if self.ledger.ends.get(&address).is_some_and(|end| end.released) {
@@ -230,7 +232,10 @@ impl State {
         }
         let (sees_runs, rules) = (self.sees_callbacks_run(), self.rules);
         let foreign = self.destroys.get(&id).map(|destroy| self.foreign_to(destroy)).unwrap_or_default();
+        let is_its = |work: &&Waiting| work.life == life && work.is_plain_work();
+        let works = self.ledger.works.values().filter(is_its).count() as u64;
         let Some(destroy) = self.destroys.get_mut(&id) else { return };
+        destroy.works = works;
         destroy.foreign = Foreign { waiting: foreign.waiting.max(destroy.foreign.waiting), ..foreign };
         destroy.end = Some(end);
         destroy.shutdown = shutdown;

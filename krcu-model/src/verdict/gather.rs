@@ -34,7 +34,14 @@ pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) 
     outlive.retain(|note| !is_ordered_by_unload(state, destroy, note));
     decision.notes.extend(outlive);
     let leaked = decision.left.leaked.filter(|leaked| *leaked > 0 && state.ledger.sees_allocations);
-    decision.notes.extend(leaked.and_then(|leaked| allocated_elsewhere(destroy, leaked)).map(Note::from));
+    // What callbacks have freed since the look is nobody's leak.
+    let allocated = if decision.reasons.contains(&Reason::CallbacksOutstanding) {
+        state.ledger.leaked_by_stack(destroy.address)
+    } else {
+        destroy.allocated.clone()
+    };
+    let elsewhere = leaked.and_then(|leaked| allocated_elsewhere(destroy, &allocated, leaked));
+    decision.notes.extend(elsewhere.map(Note::from));
     let left = match destroy.shutdown {
         Some(Shutdown::Left(left)) => left,
         Some(Shutdown::Empty) | None => None,
@@ -58,7 +65,7 @@ pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) 
             frees: destroy.late.frees,
             last_ns: destroy.late.last.map(|late| late.since(look)),
         },
-        leak_sites: leaked.map(|_| counted_sites(state, &destroy.allocated)).unwrap_or_default(),
+        leak_sites: leaked.map(|_| counted_sites(state, &allocated)).unwrap_or_default(),
     };
     Verdict { about: About::Cache, cache: about(state, destroy), decision, evidence }
 }
@@ -151,8 +158,8 @@ pub(crate) fn callback(state: &State, function: FunctionId, objects: u64) -> Cal
 }
 
 /// What is not known about the place where this number of leaked objects were allocated.
-fn allocated_elsewhere(destroy: &Destroy, leaked: u64) -> Option<OfLeft> {
-    let allocated = sum(destroy.allocated.values().copied());
+fn allocated_elsewhere(destroy: &Destroy, allocated: &BTreeMap<StackId, u64>, leaked: u64) -> Option<OfLeft> {
+    let allocated = sum(allocated.values().copied());
     let objects = leaked.saturating_sub(allocated);
     match destroy.life.born {
         Born::BeforeAttach if objects > 0 => Some(OfLeft::LeaksOlderThanProbes(objects)),
