@@ -35,6 +35,7 @@ rules! {
     OlderCallback "a callback that runs after every barrier has returned is covered by none"
     QueuedWhileLooking "what is queued during the look is left too"
     WorksFollow "a work that a callback queues is followed"
+    ChainsCount "a callback that a callback queues needs one barrier more"
     FreeReturns "a free is outstanding until its call has returned"
     CallbackReturns "a callback is outstanding until it has returned"
     DropIsAlias "a destroy that meets other users drops a reference"

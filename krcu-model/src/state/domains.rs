@@ -9,7 +9,7 @@ use crate::{
     event::Task,
     state::{
         barriers::{Callers, Cover, Others, Returned},
-        deferral::{Before, Deferral, Deferrals, Of, Queued, Way},
+        deferral::{BY_CALL_RCU, Before, Deferral, Deferrals, Of, Queued, Way},
         stack::Stack,
     },
 };
@@ -19,8 +19,8 @@ use crate::{
 pub struct Reach {
     /// Which.
     pub deferral: Deferral,
-    /// The last that was queued.
-    last: u64,
+    /// The last that was queued; of a chain, what its last began with.
+    pub(crate) last: u64,
     /// How far those of one task reach.
     own: u64,
     /// How far those of others do.
@@ -67,6 +67,8 @@ pub(crate) struct Domains {
     barriers: BTreeMap<Way, Callers>,
     /// The flushes of works that have queued works.
     before: BTreeSet<Of>,
+    /// The barriers for callbacks that have queued callbacks.
+    chained: BTreeSet<Of>,
 }
 
 impl Domains {
@@ -88,6 +90,26 @@ impl Domains {
         while self.before.len() > MOST {
             self.before.pop_first();
         }
+    }
+
+    /// A callback has queued a callback: what waits for the first is of interest from now on.
+    pub(crate) fn chains(&mut self, callback: Deferral) {
+        self.chained.extend(callback.barriers_before());
+        while self.chained.len() > MOST {
+            self.chained.pop_first();
+        }
+    }
+
+    /// How far those of this task reach that wait for callbacks which have queued callbacks, this `rcu_barrier()` among them.
+    pub(crate) fn before_chain(&self, task: Task, rcu: Option<(Before, u64)>) -> Vec<(Before, u64)> {
+        let before = |way: &Way| match *way {
+            (of, (None, None)) => Some((None, Some(of))),
+            (of, (None, first)) => Some((Some(of), first)),
+            _ => None,
+        };
+        let others = self.barriers.iter().filter(|(way, _)| self.chained.contains(&way.0));
+        let others = others.filter_map(|(way, callers)| Some((before(way)?, callers.of(task)?.until)));
+        rcu.into_iter().filter(|_| self.chained.contains(&BY_CALL_RCU)).chain(others).collect()
     }
 
     /// How far those of this task reach that wait for callbacks, or for works that have queued works.

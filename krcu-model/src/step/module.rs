@@ -32,13 +32,13 @@ impl State {
 
     /// A callback was queued: its function's module has one more.
     pub(super) fn text_has_callback(&mut self, waiting: &Waiting) {
-        let Waiting { queued, function, stack, deferral, .. } = *waiting;
+        let Waiting { queued, function, .. } = *waiting;
         let Some(module) = &self.functions.get(function).module else { return };
         if !self.modules.loaded.contains_key(module) {
             self.modules.loaded.insert(module.clone(), Text::default());
         }
         let Some(text) = self.modules.loaded.get_mut(module) else { return };
-        is_queued((&mut text.callbacks, &mut text.others), deferral, queued, stack);
+        is_queued((&mut text.callbacks, &mut text.others), waiting);
         text.functions.queued(function, queued);
         text.homes.queued(waiting);
     }
@@ -205,7 +205,7 @@ impl State {
         let waiting = self.ledger.callbacks.values().chain(self.ledger.works.values());
         for waiting in waiting.filter(|waiting| is_its(waiting.function)) {
             let counts = &mut left.counts;
-            let of_kind = if waiting.deferral.is_none() {
+            let of_kind = if waiting.is_of_call_rcu() {
                 &mut counts.callbacks_waiting
             } else {
                 &mut counts.others_waiting
@@ -217,11 +217,11 @@ impl State {
         }
         for running in self.modules.running.values().filter(|running| is_its(running.function)) {
             caches.insert(running.cache);
-            match running.deferral {
-                None => left.counts.callbacks_running += 1,
+            if running.is_of_call_rcu() {
+                left.counts.callbacks_running += 1;
+            } else if !running.is_rcu_work() {
                 // That of `queue_rcu_work()` is among the works.
-                Some(_) if running.is_rcu_work() => {}
-                Some(_) => left.counts.others_running += 1,
+                left.counts.others_running += 1;
             }
         }
         left.oldest = oldest.map(|oldest| oldest.time);

@@ -10,6 +10,7 @@ use crate::{
         State,
         cache::Born,
         destroy::{Destroy, Shutdown},
+        domains::Reach,
         freed_by::FreedBy,
         function::{FunctionId, Recent},
         moment::Moment,
@@ -201,8 +202,12 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
         _ => None,
     };
     if let Some(covered) = uncovered.filter(|_| callbacks.is_empty()) {
-        let open: Vec<Flavour> = destroy.open_domains().map(|reach| reach.deferral.flavour).collect();
-        callbacks.extend(open_functions(state, &destroy.latest().functions, covered, &open));
+        callbacks.extend(open_functions(
+            state,
+            &destroy.latest().functions,
+            covered,
+            &mut destroy.open_domains(),
+        ));
     }
     if destroy.shutdown == Some(Shutdown::Empty) && callbacks.is_empty() {
         let is_told =
@@ -218,8 +223,12 @@ pub(crate) fn open_functions(
     state: &State,
     functions: &Recent,
     covered: u64,
-    open: &[Flavour],
+    open: &mut dyn Iterator<Item = &Reach>,
 ) -> Vec<CallbackCount> {
+    let (chains, open): (Vec<_>, Vec<_>) = open.partition(|reach| reach.deferral.flavour == Flavour::Rcu);
+    let open: Vec<Flavour> = open.into_iter().map(|reach| reach.deferral.flavour).collect();
+    // Of callbacks that callbacks queued, those that were queued after the last that began it.
+    let covered = chains.into_iter().map(|chain| chain.last + 1).fold(covered, u64::min);
     let all = functions.since(0).into_iter().map(|function| callback(state, function, 0));
     let others = all.filter(|callback| open.contains(&callback.flavour));
     let of_rcu = functions.since(covered).into_iter().map(|function| callback(state, function, 0));
