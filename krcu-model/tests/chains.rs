@@ -34,7 +34,9 @@ const GONE: &str = "\
 /// The words for the cache and for the module after these events.
 fn words(events: &str) -> (VerdictKind, VerdictKind) {
     let mut text = String::from("krcu-script 1\nwatch attached=0 possible_cpus=2 blind=inside,grace\n");
-    for (place, line) in BEGUN.lines().chain(events.lines()).chain(GONE.lines()).enumerate() {
+    // A test may have the destroy begin by itself.
+    let gone = GONE.lines().skip(usize::from(events.contains("destroy_begin")));
+    for (place, line) in BEGUN.lines().chain(events.lines()).chain(gone).enumerate() {
         text.push_str(&format!("{} {}\n", place + 1, line.trim()));
     }
     let verdicts = verdicts(&script::read(&text).unwrap().replay());
@@ -188,4 +190,16 @@ fn what_an_interrupt_queues_in_the_middle_of_a_callback_is_not_the_callbacks() {
     assert_eq!(after(queued(2, 3)), RIGHT);
     assert_eq!(after(queued(9, 3)), RIGHT);
     assert_eq!(after(queued(9, 0)), RIGHT);
+}
+
+#[test]
+fn the_barrier_inside_a_destroy_is_one_of_them_and_was_waited_for() {
+    let chain = Kind::Rcu.queued("10@0", 1) + &runs(&queues(Kind::Rcu, 2)) + &runs("");
+    let inside = |before: &str| {
+        let destroys = GONE.lines().next().unwrap().to_owned() + "\n";
+        words(&(chain.clone() + before + &destroys + &barrier(Kind::Rcu))).0
+    };
+    assert_eq!(inside(&barrier(Kind::Rcu)), VerdictKind::Waited);
+    assert_eq!(inside(""), VerdictKind::Unordered);
+    assert_eq!(inside(&barrier(Kind::Rcu).repeat(2)), VerdictKind::Clean);
 }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use krcu_common::BarrierKind;
+use krcu_common::{BarrierKind, Flavour};
 
 use crate::{
     event::Task,
@@ -32,6 +32,11 @@ impl Reach {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.last >= self.own
+    }
+
+    /// Whether these are callbacks of `call_rcu()` that callbacks queued.
+    pub(crate) fn is_chain(&self) -> bool {
+        self.deferral.flavour == Flavour::Rcu
     }
 
     /// Those that the init of this module called count as the task's own.

@@ -225,7 +225,7 @@ pub(crate) fn open_functions(
     covered: u64,
     open: &mut dyn Iterator<Item = &Reach>,
 ) -> Vec<CallbackCount> {
-    let (chains, open): (Vec<_>, Vec<_>) = open.partition(|reach| reach.deferral.flavour == Flavour::Rcu);
+    let (chains, open): (Vec<_>, Vec<_>) = open.partition(|reach| reach.is_chain());
     let open: Vec<Flavour> = open.into_iter().map(|reach| reach.deferral.flavour).collect();
     // Of callbacks that callbacks queued, those that were queued after the last that began it.
     let covered = chains.into_iter().map(|chain| chain.last + 1).fold(covered, u64::min);
