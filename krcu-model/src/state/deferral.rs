@@ -145,9 +145,9 @@ impl Deferral {
     }
 
     /// The same work, queued by a work that was deferred like this; none if that one was queued by a work itself. A work that
-    /// queues itself is one work.
-    pub(crate) fn queued_by_work(self, work: Deferral) -> Option<Deferral> {
-        let is_itself = self.one == work.one;
+    /// queues itself, with the same function, is one work.
+    pub(crate) fn queued_by_work(self, work: Deferral, is_same_function: bool) -> Option<Deferral> {
+        let is_itself = is_same_function && self.one == work.one;
         let by_work = if is_itself { work.by_work } else { Some((work.one, work.queue)) };
         (is_itself || work.by_work.is_none()).then_some(Deferral { after: work.after, by_work, ..self })
     }

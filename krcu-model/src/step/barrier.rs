@@ -36,16 +36,18 @@ impl State {
         let by_chance = barrier == BarrierKind::Rcu && is_flush && self.rules.has(Rule::FlushIsChance);
         // A flush knows the works that are queued. Those of callbacks surely are, if a barrier of the same task has waited for
         // the callbacks before. The same is true of a barrier for callbacks that callbacks queue.
-        let rcu = self.rcu_barriers.of(task).map(|barrier| ((None, Some(BY_CALL_RCU)), barrier.until));
+        let exit_of = self.stack(stack).exit_of();
+        let rcu = self.rcu_barriers.before(task, exit_of);
+        let rcu = rcu.map(|barrier| ((None, Some(BY_CALL_RCU)), barrier.until));
         let after = match barrier {
             BarrierKind::Work | BarrierKind::Workqueue if self.rules.has(Rule::FlushNeedsBarrier) => {
-                rcu.into_iter().chain(self.domains.before_flush(task)).collect()
+                rcu.into_iter().chain(self.domains.before_flush(task, exit_of)).collect()
             }
             BarrierKind::Rcu
             | BarrierKind::Srcu
             | BarrierKind::Tasks
             | BarrierKind::TasksRude
-            | BarrierKind::TasksTrace => self.domains.before_chain(task, rcu),
+            | BarrierKind::TasksTrace => self.domains.before_chain((task, exit_of), rcu),
             _ => Vec::new(),
         };
         let open = self.open_barriers.entry(task).or_default();
@@ -86,6 +88,7 @@ impl State {
                 .working
                 .get(&task)
                 .and_then(|work| self.functions.get(work.function).module.clone()),
+            exit_of: self.stack(stack).exit_of().map(str::to_owned),
             began: ended.begin.time,
             returned: end.time,
         };

@@ -136,8 +136,10 @@ impl State {
         }
         // Whatever covers the work has to cover the callback first, so it counts from when that was queued.
         let Waiting { cache, life, queued, .. } = callback;
+        let name = |function| &self.functions.get(function).name;
+        let again = name(work.function) == name(callback.function);
         let deferral = match (work.deferral, callback.deferral) {
-            (Some(work), Some(by)) if !is_by_callback => work.queued_by_work(by),
+            (Some(work), Some(by)) if !is_by_callback => work.queued_by_work(by, again),
             (work, by) => work.map(|work| work.queued_by(by)),
         };
         let Some(deferred) = deferral else { return };
