@@ -12,7 +12,7 @@ use krcu_model::{
     event::{Domain, FunctionAddress, ObjectAddress, Site, What},
     reason::Reason,
     state::Blind,
-    verdict::{CallbackCount, Note, Ordering},
+    verdict::{CallbackCount, Left, Note, OfLeft, Ordering},
 };
 use run::*;
 
@@ -73,13 +73,15 @@ fn callbacks_that_wait_at_the_look_are_pending_and_run_late() {
 
 #[test]
 fn what_is_left_is_split_one_by_one() {
-    // Two of kfree_rcu(), three callbacks, of which one is running, and four that nobody queued.
+    // Two of kfree_rcu(), three callbacks, and four that nobody queued.
     let run = Run::live().created(CACHE).queued(EXIT, 1000..1002);
     let run = run.callbacks(EXIT, 0..1).callbacks(EXIT, 64..65).callbacks(EXIT, 128..129);
     let run = run.destroy_begin().look(0).left(9);
     let verdict = run.verdict();
     assert_eq!((verdict.decision.kind, verdict.decision.left.frees), (VerdictKind::Pending, 2));
-    assert_eq!((verdict.decision.left.callbacks, verdict.decision.left.leaked), (Some(3), Some(4)));
+    assert_eq!((verdict.decision.left.callbacks, verdict.decision.left.leaked), (Some(3), Some(0)));
+    // A callback may free more than the object that its head is in.
+    assert_eq!(verdict.decision.left.undecided, 4);
 }
 
 #[test]
@@ -208,7 +210,7 @@ fn more_callbacks_than_objects_left_is_no_disagreement() {
     // Heads as far apart as an object is long lie in two.
     let run =
         Run::live().created(CACHE).callbacks(EXIT, 8..9).callbacks(EXIT, 72..73).destroy_begin().look(0);
-    assert_eq!(run.left(3).verdict().decision.left.leaked, Some(1));
+    assert_eq!(run.left(3).verdict().decision.left.undecided, 1);
 }
 
 #[test]
@@ -321,4 +323,65 @@ fn a_callback_must_not_run_before_a_whole_grace_period() {
     let queue = || Run::seeing(vec![Blind::Inside]).created(CACHE).callbacks(EXIT, 0..1);
     assert_eq!(queue().ran(0..1).kinds(), [VerdictKind::FreedEarly]);
     assert_eq!(queue().then(9, begin).then(9, end).ran(0..1).kinds(), []);
+}
+
+#[test]
+fn what_is_left_beside_callbacks_that_wait_may_be_theirs_too() {
+    let left = |run: Run| {
+        let Left { frees, callbacks, leaked, undecided, .. } = run.verdict().decision.left;
+        (run.verdict().decision.kind, frees, callbacks, leaked, undecided, run.verdict().decision.reasons)
+    };
+    // Twenty are left of which ten have a callback that waits. It may free a sibling of its object as well.
+    let waiting =
+        || (0..10).fold(names(Run::live().created(CACHE)), |run, head| run.then(EXIT, named(head * 64)));
+    let pending =
+        |leaked, undecided, reasons| (VerdictKind::Pending, 0, Some(10), Some(leaked), undecided, reasons);
+    let open = || pending(0, 10, vec![Reason::CallbacksOutstanding]);
+    assert_eq!(left(waiting().destroy_begin().look(0).left(20)), open());
+    // That they have run since does not tell what they freed.
+    let ran = (0..10).fold(waiting().destroy_begin().look(0).left(20), |run, head| {
+        run.then(SOFTIRQ, runs(head * 64)).then(SOFTIRQ, RETURNED)
+    });
+    assert_eq!(left(ran), open());
+    let verdict = waiting().destroy_begin().look(0).left(20).verdict();
+    let functions = vec!["my_free".to_owned()];
+    let note = Note::from(OfLeft::MaybeSiblings { objects: 10, callbacks: 10, functions });
+    assert!(verdict.decision.notes.contains(&note), "{:?}", verdict.decision.notes);
+    // Nothing is left beside them.
+    assert_eq!(left(waiting().destroy_begin().look(0).left(10)), pending(0, 0, vec![]));
+    // kfree_rcu() frees the object that it was given and no other.
+    let queued = Run::live().created(CACHE).queued(EXIT, 0..10).destroy_begin().look(0).left(20);
+    assert_eq!(left(queued), (VerdictKind::Pending, 10, Some(0), Some(10), 0, vec![]));
+}
+
+#[test]
+fn what_nobody_freed_when_the_callbacks_had_run_is_leaked_where_allocations_are_told() {
+    let object = |number: u64| ObjectAddress(number * 64);
+    // Of each pair the callback's object comes first; five more belong to nobody.
+    let waiting = || {
+        let allocated = (0..25).fold(names(Run::live().created(CACHE)), |run, number| {
+            run.then(EXIT, What::Allocated { object: object(number), cache: CACHE, site: Site(0) })
+        });
+        let queued = (0..10).fold(allocated, |run, pair| run.then(EXIT, named(pair * 128)));
+        queued.destroy_begin().look(0).left(25)
+    };
+    let ran = |run: Run, frees_own: bool| {
+        (0..10).fold(run, |run, pair| {
+            let freed = |number| What::FreedAtOnce { object: object(number), cache: CACHE };
+            let run = run.then(SOFTIRQ, runs(pair * 128)).then(SOFTIRQ, freed(2 * pair + 1));
+            let run = if frees_own { run.then(SOFTIRQ, freed(2 * pair)) } else { run };
+            run.then(SOFTIRQ, RETURNED)
+        })
+    };
+    let told = |run: Run| {
+        let verdict = run.verdict();
+        let Left { callbacks, leaked, undecided, .. } = verdict.decision.left;
+        let sites = verdict.evidence.leak_sites.iter().map(|site| site.objects).sum::<u64>();
+        (verdict.decision.kind, callbacks, leaked, undecided, sites)
+    };
+    assert_eq!(told(waiting()), (VerdictKind::Pending, Some(10), Some(0), 15, 0));
+    // Ten were freed in the callbacks' runs, and nobody holds the other five.
+    assert_eq!(told(ran(waiting(), true)), (VerdictKind::Pending, Some(10), Some(5), 10, 5));
+    // The callbacks may have handed their own objects on, and whatever else with them.
+    assert_eq!(told(ran(waiting(), false)), (VerdictKind::Pending, Some(10), Some(0), 15, 0));
 }

@@ -153,7 +153,8 @@ fn what_waits_for_another_kind_of_rcu_is_outstanding_and_not_leaked() {
     };
     let srcu = || (1..4).fold(begun(), |run, head| run.deferred(head, Flavour::Srcu, DOMAIN));
     assert_eq!(left(srcu(), 3), (VerdictKind::Pending, 3, Some(0), Some(0)));
-    assert_eq!(left(srcu(), 5), (VerdictKind::Pending, 3, Some(0), Some(2)));
+    // Two more may be freed by the same callbacks.
+    assert_eq!(left(srcu(), 5), (VerdictKind::Pending, 3, Some(0), Some(0)));
     // The callback of queue_rcu_work() has returned, and its work has not.
     let begun_works = || begun().deferred(1, Flavour::RcuWork, DOMAIN).runs(1).returns();
     assert_eq!(left(begun_works(), 1), (VerdictKind::Pending, 1, Some(0), Some(0)));

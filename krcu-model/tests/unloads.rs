@@ -2,7 +2,10 @@
 
 mod run;
 
-use krcu_common::BarrierKind::Rcu;
+use krcu_common::{
+    BarrierKind::{Kvfree, Rcu, Srcu},
+    Flavour, FreePath,
+};
 use krcu_model::{
     VerdictKind,
     event::{CacheAddress, Domain, FunctionAddress, LossReason, ObjectAddress, Scope, Site, What},
@@ -314,4 +317,41 @@ fn a_barrier_in_the_exit_of_another_module_orders_only_that_one_s_callbacks() {
     assert_eq!(of_cache(ran_with(7).barrier_from(EXIT, Rcu, OWN_EXIT)), Clean);
     // The callbacks are those of the module whose exit waited for them; the cache is another's.
     assert_eq!(of_cache(ran_with(9).barrier_from(EXIT, Rcu, IN_EXIT)), Clean);
+    // The same of what waits for kfree_rcu() and for call_srcu().
+    let freed = || begun().created(CACHE).queued(EXIT, 0..3).freed(0..3, FreePath::Bulk);
+    assert_eq!(of_cache(freed().barrier_from(EXIT, Kvfree, IN_EXIT)), Unordered);
+    assert_eq!(of_cache(freed().barrier_from(EXIT, Kvfree, OWN_EXIT)), Clean);
+    let srcu = |function| {
+        let what = What::CallbackQueued {
+            object: ObjectAddress(64),
+            cache: CACHE,
+            function: FunctionAddress(function),
+            text: None,
+            domain: Domain { flavour: Flavour::Srcu, address: 0 },
+            site: Site(0),
+        };
+        ran(begun().created(CACHE).then(EXIT, what), 1..2, CACHE)
+    };
+    assert_eq!(said(srcu(7).barrier_from(EXIT, Srcu, IN_EXIT)).0, Unordered);
+    assert_eq!(said(srcu(7).barrier_from(EXIT, Srcu, OWN_EXIT)).0, Clean);
+    assert_eq!(of_cache(srcu(7).barrier_from(EXIT, Srcu, IN_EXIT)), Unordered);
+    assert_eq!(of_cache(srcu(7).barrier_from(EXIT, Srcu, OWN_EXIT)), Clean);
+    assert_eq!(of_cache(srcu(9).barrier_from(EXIT, Srcu, IN_EXIT)), Clean);
+    // A flush in the exit of one builds on no barrier in the exit of the other, nor does the second barrier of a chain.
+    let chain = |first, second| {
+        let again = What::CallbackQueued {
+            object: ObjectAddress(64),
+            cache: CACHE,
+            function: FunctionAddress(7),
+            text: None,
+            domain: Domain::default(),
+            site: Site(0),
+        };
+        let run = queued(begun().created(CACHE), 1..2, CACHE, 7);
+        let run = run.then(run::SOFTIRQ, What::CallbackRuns { object: ObjectAddress(64), cache: CACHE });
+        let run = ran(run.then(run::SOFTIRQ, again).then(run::SOFTIRQ, run::RETURNED), 1..2, CACHE);
+        of_cache(run.barrier_from(EXIT, Rcu, first).barrier_from(EXIT, Rcu, second))
+    };
+    assert_eq!(chain(IN_EXIT, OWN_EXIT), Unordered);
+    assert_eq!(chain(OWN_EXIT, OWN_EXIT), Clean);
 }

@@ -277,6 +277,17 @@ fn a_work_that_a_work_queues_needs_one_flush_more() {
     ] {
         assert_eq!(words(&(both.clone() + &waits)), expected, "{name}");
     }
+    // The same work with another function is another step, and with its own function it is the same work.
+    let renamed = |function: &str| {
+        let again = next("0x9000").replace("function=0x8", function);
+        let begins = "40 work_runs object=0x9000 function=0x8\n";
+        [callback.as_str(), begins, &again, &ran("0x9000"), begins, &ran("0x9000")].concat()
+    };
+    let other = "function=0x6";
+    let named = "10 function function=0x6 symbol=\"mine_next+0x0/0x20 [mine]\"\n".to_owned();
+    assert_eq!(words(&(named.clone() + &renamed(other) + &flush)), LUCK);
+    assert_eq!(words(&(named + &renamed(other) + &flush.repeat(2))), RIGHT);
+    assert_eq!(words(&(renamed("function=0x8") + &flush)), RIGHT);
     // drain_workqueue() repeats its flush until nothing is queued.
     let drained = "10 site site=7 frame=\"__flush_workqueue+0x1/0x2\" frame=\"drain_workqueue+0x1/0x2\"\n";
     let drain = flush.replace("site=0", "site=7");

@@ -426,6 +426,28 @@ fn a_look_at_allocations_is_advised_only_where_it_would_tell_more() {
     assert_eq!(run("10@0 allocated object=0x40 cache=0x1000 site=1\n"), waits);
 }
 
+#[test]
+fn objects_beside_callbacks_that_wait_may_be_freed_by_them() {
+    let left = |objects: u32| {
+        let left = format!("10@0 shutdown_end empty=no objects={objects} listed={objects}\n");
+        one(VerdictKind::Pending, &format!("{LOADED}{CALLED}{DESTROY}{left}"))
+    };
+    let waits = "nothing here waits for call_rcu(): call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu()";
+    assert_eq!((left(1).advice.as_str(), left(1).undecided), (waits, 0));
+    let more = left(3);
+    assert_eq!((more.leaked, more.undecided), (Some(0), 2));
+    assert_eq!(
+        more.advice,
+        format!(
+            "{waits}; 2 more objects may be freed by callbacks too: if not, free every object before destroying its cache"
+        )
+    );
+    assert_eq!(
+        more.notes[0],
+        "2 of the objects left may be freed by the 1 callback that was outstanding (mine_free): a callback may free more objects than the one that its head is in"
+    );
+}
+
 /// The only one that is about a module.
 fn one_of_a_module(lines: &str) -> FlatVerdict {
     let mut all = told(lines);

@@ -136,7 +136,7 @@ krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
 
 alias         kmalloc-64  has my_inode merged into it: only a reference was dropped        my_module
 clean         other_cache                                                                  my_module
-clean         old_cache  nothing was left; it is older than the probes                     my_module
+clean         old_cache  empty, maybe by luck: older than the probes                       my_module
 0 of 3 destroyed caches flagged · exit status 0, the command's own
 ",
     );
@@ -149,7 +149,7 @@ fn under_strict_an_unknown_order_is_not_called_clean() {
         "\
 krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
 
-inconclusive  old_cache  nothing was left; it is older than the probes                     my_module
+inconclusive  old_cache  empty, maybe by luck: older than the probes                       my_module
               why           nothing was left, but what was queued before the probes were attached is
                             not known to be ordered: attach before the module is loaded to know
               destroyed by  rmmod[412] in my_exit+0x384 [my_module], 1.20 s into the run

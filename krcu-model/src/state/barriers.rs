@@ -56,10 +56,42 @@ pub struct Returned {
     pub stack: StackId,
     /// The module whose work the task was running, if it is a worker.
     pub work_of: Option<String>,
+    /// The module in whose exit it was called, where a frame shows that.
+    pub exit_of: Option<String>,
     /// When it was called.
     pub began: Time,
     /// When it returned.
     pub returned: Time,
+}
+
+impl Returned {
+    /// Whether a barrier that its task calls later, in the exit of this module, may build on it.
+    pub(crate) fn may_precede(&self, exit_of: Option<&str>) -> bool {
+        self.exit_of.is_none() || exit_of.is_none() || self.exit_of.as_deref() == exit_of
+    }
+}
+
+/// A destroy, or an unload: whose barriers count for it.
+///
+/// One that its task called in the exit of another module does not: `rmmod` of several modules, and `modprobe -r`, unload them in
+/// one task. What it covers of that other module's own deferrals is ordered all the same, also for a cache that the other module
+/// only used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Teardown<'a> {
+    pub(crate) task: Task,
+    /// The module whose cache or text it is.
+    pub(crate) module: Option<&'a str>,
+    /// The module in whose exit it happens, where a frame shows that.
+    pub(crate) exit_of: Option<&'a str>,
+    /// The module that alone has deferred what the barrier has to cover.
+    pub(crate) by: Option<&'a str>,
+}
+
+impl Teardown<'_> {
+    fn has(&self, barrier: &Returned) -> bool {
+        let Some(exits) = barrier.exit_of.as_deref() else { return true };
+        [self.module, self.exit_of, self.by].contains(&Some(exits))
+    }
 }
 
 /// By whom what was deferred last is covered, seen from a destroy.
@@ -142,9 +174,14 @@ impl Callers {
         self.others.anybody.as_ref().map(|barrier| barrier.returned)
     }
 
-    /// The furthest of this task's own.
-    pub(crate) fn of(&self, task: Task) -> Option<&Returned> {
-        self.by_task.get(&task)
+    /// The furthest of this teardown's own.
+    pub(crate) fn of(&self, teardown: Teardown<'_>) -> Option<&Returned> {
+        self.by_task.get(&teardown.task).filter(|barrier| teardown.has(barrier))
+    }
+
+    /// The furthest of this task's, on which a barrier in the exit of this module may build.
+    pub(crate) fn before(&self, task: Task, exit_of: Option<&str>) -> Option<&Returned> {
+        self.by_task.get(&task).filter(|barrier| barrier.may_precede(exit_of))
     }
 
     /// The furthest of everybody.

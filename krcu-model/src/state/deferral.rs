@@ -15,6 +15,10 @@
 //! A work that such a work queues needs one flush more: a flush waits for what was queued before it began.
 //! `drain_workqueue()` repeats its flush until the queue is empty.
 //!
+//! A callback that a callback queues needs one barrier more: an order of it is the barrier that waits for the one which queues
+//! it, and then its own. Of a longer chain two such barriers before the last are told apart, and a callback that queues itself
+//! again is one callback.
+//!
 //! A flush that returns ends what was queued before it began, for a work that was cancelled before never runs.
 //!
 //! `cleanup_srcu_struct()` is no barrier: it waits for no callback, and warns if one is outstanding. `drain_workqueue()` and
@@ -30,7 +34,7 @@ use krcu_common::{BarrierKind, Flavour};
 
 use crate::{
     event::{Domain, ObjectAddress},
-    state::{id::Mark, stack::StackId},
+    state::{deferred::Waiting, id::Mark, stack::StackId},
 };
 
 /// Everything that was deferred by one function of the kernel.
@@ -45,15 +49,16 @@ pub struct Queued {
 }
 
 /// One more callback was queued: by `call_rcu()`, which has an account of its own, or as another kind of deferral.
-pub(crate) fn is_queued(
-    (callbacks, others): (&mut Queued, &mut Deferrals),
-    deferral: Option<Deferral>,
-    last: Mark,
-    stack: StackId,
-) {
-    match deferral {
-        None => *callbacks = Queued { ever: callbacks.ever + 1, last: Some(last), stack },
-        Some(deferral) => others.queued(deferral, Queued { ever: 1, last: Some(last), stack }),
+pub(crate) fn is_queued((callbacks, others): (&mut Queued, &mut Deferrals), waiting: &Waiting) {
+    let Waiting { deferral, queued, stack, chain, .. } = *waiting;
+    let is_rcu = waiting.is_of_call_rcu();
+    if is_rcu {
+        *callbacks = Queued { ever: callbacks.ever + 1, last: Some(queued), stack };
+    }
+    if let Some(deferral) = deferral {
+        // Whatever covers one of a chain has to cover what the chain began with.
+        let last = Some(chain.map_or(queued, |chain| chain.since));
+        others.queued(deferral, Queued { ever: u64::from(!is_rcu), last, stack });
     }
 }
 
@@ -63,7 +68,8 @@ pub(crate) type Of = (BarrierKind, u64);
 /// A barrier, and of a flush of works what has to stand before it.
 pub(crate) type Way = (Of, Before);
 
-/// What has to stand before a flush of works: the flush of the work that queues it, if a work does, and the barrier for the
+/// What has to stand before a barrier of a chain: the barrier for what queues it, and before that one the barrier for what queued
+/// that; one of a chain of two has the latter only. What has to stand before a flush of works: the flush of the work that queues it, if a work does, and the barrier for the
 /// callback that all began with.
 pub(crate) type Before = (Option<Of>, Option<Of>);
 
@@ -83,6 +89,8 @@ pub struct Deferral {
     after: Of,
     /// Of a work that another work queues: that one, and its queue.
     by_work: Option<(u64, u64)>,
+    /// Of a callback that a callback queues, what has to stand before its barrier.
+    before: Option<Before>,
 }
 
 impl Deferral {
@@ -92,14 +100,43 @@ impl Deferral {
         let after = BY_CALL_RCU;
         match flavour {
             Flavour::Rcu => None,
-            Flavour::Srcu => Some(Deferral { flavour, one: address, queue: 0, after, by_work: None }),
+            Flavour::Srcu => {
+                Some(Deferral { flavour, one: address, queue: 0, after, by_work: None, before: None })
+            }
             Flavour::Tasks | Flavour::TasksRude | Flavour::TasksTrace => {
-                Some(Deferral { flavour, one: 0, queue: 0, after, by_work: None })
+                Some(Deferral { flavour, one: 0, queue: 0, after, by_work: None, before: None })
             }
             Flavour::RcuWork | Flavour::Work => {
-                Some(Deferral { flavour, one: head.0, queue: address, after, by_work: None })
+                Some(Deferral { flavour, one: head.0, queue: address, after, by_work: None, before: None })
             }
         }
+    }
+
+    /// A callback of this domain that the run of another queues, which was deferred like this; `again` says that it is the same
+    /// callback. Works are none.
+    pub(crate) fn chained(domain: Domain, by: Option<Deferral>, again: bool) -> Option<Deferral> {
+        let parent = by.map_or(BY_CALL_RCU, Deferral::own);
+        let before = match by.and_then(|by| by.before) {
+            Some(before) if again => before,
+            Some((None, first)) => (Some(parent), first),
+            Some((second, _)) => (Some(parent), second),
+            None => (None, Some(parent)),
+        };
+        let rcu = Deferral {
+            flavour: Flavour::Rcu,
+            one: 0,
+            queue: 0,
+            after: BY_CALL_RCU,
+            by_work: None,
+            before: None,
+        };
+        let own = Deferral::of(domain, ObjectAddress(0)).unwrap_or(rcu);
+        (!own.is_work()).then_some(Deferral { before: Some(before), ..own })
+    }
+
+    /// The barriers that have to stand before its own, of a callback that a callback queues.
+    pub(crate) fn barriers_before(self) -> impl Iterator<Item = Of> {
+        self.before.into_iter().flat_map(|(second, first)| second.into_iter().chain(first))
     }
 
     /// The same work, queued by a callback that was deferred like this.
@@ -108,9 +145,9 @@ impl Deferral {
     }
 
     /// The same work, queued by a work that was deferred like this; none if that one was queued by a work itself. A work that
-    /// queues itself is one work.
-    pub(crate) fn queued_by_work(self, work: Deferral) -> Option<Deferral> {
-        let is_itself = self.one == work.one;
+    /// queues itself, with the same function, is one work.
+    pub(crate) fn queued_by_work(self, work: Deferral, is_same_function: bool) -> Option<Deferral> {
+        let is_itself = is_same_function && self.one == work.one;
         let by_work = if is_itself { work.by_work } else { Some((work.one, work.queue)) };
         (is_itself || work.by_work.is_none()).then_some(Deferral { after: work.after, by_work, ..self })
     }
@@ -149,7 +186,8 @@ impl Deferral {
 
     /// The barriers that cover it: any of these.
     pub(crate) fn covered_by(self) -> impl Iterator<Item = Way> {
-        let alone = (self.flavour != Flavour::Work).then_some((self.own(), (None, None)));
+        let before = self.before.unwrap_or_default();
+        let alone = (self.flavour != Flavour::Work).then_some((self.own(), before));
         let direct = self.by_work.is_none().then_some((None, Some(self.after)));
         // flush_rcu_work() waits for the callback itself.
         let after = |flush: Of| (Some(flush), (flush.0 != BarrierKind::RcuWork).then_some(self.after));
@@ -160,6 +198,11 @@ impl Deferral {
             flushes.flat_map(move |flush| before.clone().into_iter().map(move |before| (flush, before)));
         alone.into_iter().chain(flushes)
     }
+}
+
+/// Whether `call_rcu()` was called for it.
+pub(crate) fn is_of_call_rcu(deferral: Option<Deferral>) -> bool {
+    deferral.is_none_or(|deferral| deferral.flavour == Flavour::Rcu)
 }
 
 /// Deferrals that are kept apart; beyond these, works are kept by their queue only.

@@ -177,6 +177,8 @@ pub struct Destroy {
     pub handed_over: Option<u64>,
     /// Callbacks in the module's text whose heads lie in no object of this cache.
     pub foreign: Foreign,
+    /// Works that callbacks of the cache have queued by themselves and that had not returned when the look was over.
+    pub works: u64,
     /// What was seen after the look was over.
     pub late: Late,
 }
@@ -251,7 +253,11 @@ impl Destroy {
     #[must_use]
     pub fn waited_for_callbacks(&self) -> bool {
         let last = self.past().callbacks.last;
-        !self.has_open_callbacks() && last.is_some_and(|last| last.position >= self.coverage.callbacks_before)
+        let is_last = last.is_some_and(|last| last.position >= self.coverage.callbacks_before);
+        let is_open_chain = |reach: &&Reach| reach.is_chain() && reach.is_open();
+        let is_chain = self.coverage.domains_before.iter().any(|before| is_open_chain(&before))
+            && !self.coverage.domains.iter().any(|at_look| is_open_chain(&at_look));
+        !self.has_open_callbacks() && (is_last || is_chain)
     }
 
     /// Whether an `rcu_barrier()` ran inside the destroy, in the same task, before the look.

@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use krcu_common::BarrierKind;
+use krcu_common::{BarrierKind, Flavour};
 
 use crate::{
     event::Task,
     state::{
-        barriers::{Callers, Cover, Others, Returned},
-        deferral::{Before, Deferral, Deferrals, Of, Queued, Way},
+        barriers::{Callers, Cover, Others, Returned, Teardown},
+        deferral::{BY_CALL_RCU, Before, Deferral, Deferrals, Of, Queued, Way},
         stack::Stack,
     },
 };
@@ -19,8 +19,8 @@ use crate::{
 pub struct Reach {
     /// Which.
     pub deferral: Deferral,
-    /// The last that was queued.
-    last: u64,
+    /// The last that was queued; of a chain, what its last began with.
+    pub(crate) last: u64,
     /// How far those of one task reach.
     own: u64,
     /// How far those of others do.
@@ -32,6 +32,11 @@ impl Reach {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.last >= self.own
+    }
+
+    /// Whether these are callbacks of `call_rcu()` that callbacks queued.
+    pub(crate) fn is_chain(&self) -> bool {
+        self.deferral.flavour == Flavour::Rcu
     }
 
     /// Those that the init of this module called count as the task's own.
@@ -67,6 +72,8 @@ pub(crate) struct Domains {
     barriers: BTreeMap<Way, Callers>,
     /// The flushes of works that have queued works.
     before: BTreeSet<Of>,
+    /// The barriers for callbacks that have queued callbacks.
+    chained: BTreeSet<Of>,
 }
 
 impl Domains {
@@ -90,8 +97,37 @@ impl Domains {
         }
     }
 
+    /// A callback has queued a callback: what waits for the first is of interest from now on.
+    pub(crate) fn chains(&mut self, callback: Deferral) {
+        self.chained.extend(callback.barriers_before());
+        while self.chained.len() > MOST {
+            self.chained.pop_first();
+        }
+    }
+
+    /// How far those of this task reach that wait for callbacks which have queued callbacks, this `rcu_barrier()` among them.
+    pub(crate) fn before_chain(
+        &self,
+        (task, exit_of): (Task, Option<&str>),
+        rcu: Option<(Before, u64)>,
+    ) -> Vec<(Before, u64)> {
+        let before = |way: &Way| match *way {
+            (of, (None, None)) => Some((None, Some(of))),
+            (of, (None, first)) => Some((Some(of), first)),
+            _ => None,
+        };
+        let others = self.barriers.iter().filter(|(way, _)| self.chained.contains(&way.0));
+        let others =
+            others.filter_map(|(way, callers)| Some((before(way)?, callers.before(task, exit_of)?.until)));
+        rcu.into_iter().filter(|_| self.chained.contains(&BY_CALL_RCU)).chain(others).collect()
+    }
+
     /// How far those of this task reach that wait for callbacks, or for works that have queued works.
-    pub(crate) fn before_flush(&self, task: Task) -> impl Iterator<Item = (Before, u64)> {
+    pub(crate) fn before_flush(
+        &self,
+        task: Task,
+        exit_of: Option<&str>,
+    ) -> impl Iterator<Item = (Before, u64)> {
         let waits = |kind: BarrierKind| {
             matches!(
                 kind,
@@ -103,13 +139,14 @@ impl Domains {
             (of, (None, callback)) if self.before.contains(&of) => Some((Some(of), callback)),
             _ => None,
         };
-        self.barriers.iter().filter_map(move |(way, callers)| Some((before(way)?, callers.of(task)?.until)))
+        let until = move |callers: &Callers| Some(callers.before(task, exit_of)?.until);
+        self.barriers.iter().filter_map(move |(way, callers)| Some((before(way)?, until(callers)?)))
     }
 
-    /// How far the furthest of this task reaches for such a deferral.
-    pub(crate) fn own(&self, deferral: Deferral, task: Task) -> u64 {
+    /// How far the furthest of this teardown reaches for such a deferral.
+    pub(crate) fn own(&self, deferral: Deferral, teardown: Teardown<'_>) -> u64 {
         let callers = deferral.covered_by().filter_map(|key| self.barriers.get(&key));
-        callers.filter_map(|callers| callers.of(task)).map(|barrier| barrier.until).max().unwrap_or(0)
+        callers.filter_map(|callers| callers.of(teardown)).map(|barrier| barrier.until).max().unwrap_or(0)
     }
 
     /// The same of those that the init of this module called.
@@ -119,15 +156,15 @@ impl Domains {
         barriers.map(|barrier| barrier.until).max().unwrap_or(0)
     }
 
-    /// How far those of this task, and of others, reach for each of these.
-    pub(crate) fn reach(&self, deferrals: &Deferrals, task: Task) -> Vec<Reach> {
+    /// How far those of this teardown, and of others, reach for each of these.
+    pub(crate) fn reach(&self, deferrals: &Deferrals, teardown: Teardown<'_>) -> Vec<Reach> {
         let of = |(deferral, queued): (&Deferral, &Queued)| {
             let last = queued.last.map_or(0, |last| last.position);
             let mut others = Others::default();
             for callers in deferral.covered_by().filter_map(|key| self.barriers.get(&key)) {
                 others.join(callers.others());
             }
-            Reach { deferral: *deferral, last, own: self.own(*deferral, task), others }
+            Reach { deferral: *deferral, last, own: self.own(*deferral, teardown), others }
         };
         deferrals.iter().map(of).collect()
     }

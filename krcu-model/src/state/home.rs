@@ -34,7 +34,8 @@ pub(crate) struct Home {
 impl ByHome {
     /// One more was queued; the deferral is none of `call_rcu()`.
     pub(crate) fn queued(&mut self, waiting: &Waiting) {
-        let Waiting { life, deferral, queued: last, function, .. } = *waiting;
+        let Waiting { life, deferral, queued, chain, function, .. } = *waiting;
+        let last = chain.map_or(queued, |chain| chain.since);
         if let Some(known) = self.homes.iter_mut().find(|home| home.life == life && home.deferral == deferral)
         {
             (known.last, known.function) = (last, function);

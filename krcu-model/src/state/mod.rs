@@ -23,7 +23,7 @@ pub use self::{
     barriers::{Cover, OpenBarrier, Others, Returned},
     cache::{Born, Cache, Doubt, Life},
     deferral::{Deferral, Deferrals, Queued},
-    deferred::{Outstanding, Waiting},
+    deferred::{Chain, Outstanding, Waiting},
     destroy::{Caller, Coverage, Destroy, Foreign, Late, Meanwhile, OpenForeign, Shutdown},
     domains::Reach,
     freed_by::FreedBy,
@@ -123,7 +123,7 @@ impl State {
     /// cannot be seen.
     #[must_use]
     pub fn callbacks_waiting_of(&self, cache: CacheAddress) -> u64 {
-        let is_its = |waiting: &&Waiting| waiting.cache == cache && waiting.deferral.is_none();
+        let is_its = |waiting: &&Waiting| waiting.cache == cache && waiting.is_of_call_rcu();
         self.ledger.callbacks.values().filter(is_its).count() as u64
     }
 

@@ -35,13 +35,19 @@ impl State {
         };
         let by_chance = barrier == BarrierKind::Rcu && is_flush && self.rules.has(Rule::FlushIsChance);
         // A flush knows the works that are queued. Those of callbacks surely are, if a barrier of the same task has waited for
-        // the callbacks before.
+        // the callbacks before. The same is true of a barrier for callbacks that callbacks queue.
+        let exit_of = self.stack(stack).exit_of();
+        let rcu = self.rcu_barriers.before(task, exit_of);
+        let rcu = rcu.map(|barrier| ((None, Some(BY_CALL_RCU)), barrier.until));
         let after = match barrier {
             BarrierKind::Work | BarrierKind::Workqueue if self.rules.has(Rule::FlushNeedsBarrier) => {
-                let rcu =
-                    self.rcu_barriers.of(task).map(|barrier| ((None, Some(BY_CALL_RCU)), barrier.until));
-                rcu.into_iter().chain(self.domains.before_flush(task)).collect()
+                rcu.into_iter().chain(self.domains.before_flush(task, exit_of)).collect()
             }
+            BarrierKind::Rcu
+            | BarrierKind::Srcu
+            | BarrierKind::Tasks
+            | BarrierKind::TasksRude
+            | BarrierKind::TasksTrace => self.domains.before_chain((task, exit_of), rcu),
             _ => Vec::new(),
         };
         let open = self.open_barriers.entry(task).or_default();
@@ -82,6 +88,7 @@ impl State {
                 .working
                 .get(&task)
                 .and_then(|work| self.functions.get(work.function).module.clone()),
+            exit_of: self.stack(stack).exit_of().map(str::to_owned),
             began: ended.begin.time,
             returned: end.time,
         };
@@ -96,6 +103,12 @@ impl State {
             inside.filter(|destroy| counts && destroy.look.is_none() && reach > destroy.begin.position);
         match barrier {
             BarrierKind::Rcu => {
+                if !by_chance {
+                    for (before, until) in &ended.after {
+                        let returned = Returned { until: *until, ..returned.clone() };
+                        self.domains.returned((0, *before), returned, stack);
+                    }
+                }
                 self.rcu_barriers.returned(returned, stack, by_chance);
                 if !by_chance {
                     if let Some(destroy) = inside {
@@ -107,6 +120,10 @@ impl State {
                 return;
             }
             BarrierKind::Srcu | BarrierKind::Tasks | BarrierKind::TasksRude | BarrierKind::TasksTrace => {
+                for (before, until) in ended.after {
+                    let returned = Returned { until, ..returned.clone() };
+                    self.domains.returned((of, before), returned, stack);
+                }
                 return self.domains.returned((of, (None, None)), returned, stack);
             }
             BarrierKind::RcuWork | BarrierKind::Work | BarrierKind::Workqueue => {
@@ -232,7 +249,7 @@ impl State {
             (waiting.task == task && promise::covers(barrier.begin, waiting.queued))
                 || returned.is_some_and(|returned| *returned < barrier.begin.position)
         };
-        let callbacks = self.ledger.callbacks.iter().filter(|(_, waiting)| waiting.deferral.is_none());
+        let callbacks = self.ledger.callbacks.iter().filter(|(_, waiting)| waiting.is_of_call_rcu());
         let missed: Vec<_> = callbacks
             .filter(|(object, waiting)| is_covered(waiting, self.ledger.returned.get(object)))
             .map(|(object, waiting)| (waiting.queued, waiting.cache, waiting.life, *object))

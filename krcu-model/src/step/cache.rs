@@ -10,13 +10,14 @@ use crate::{
     rules::Rule,
     state::{
         State,
-        barriers::Returned,
+        barriers::{Callers, Returned, Teardown},
         cache::{Born, Cache},
+        deferred::Waiting,
         destroy::{Caller, Coverage, Destroy, Foreign, Late, Meanwhile, Shutdown},
         freed_by::FreedBy,
         id::{CacheId, DestroyId, Mark},
         moment::Moment,
-        stack::NO_STACK,
+        stack::{NO_STACK, StackId},
     },
 };
 
@@ -70,24 +71,23 @@ impl State {
     ) {
         let stack = self.stack_of(site);
         let outstanding = self.outstanding;
-        let covered = self.barriers.of(task).map_or(0, |barrier| barrier.until);
         let past = self.caches.get(&address);
-        let functions = past.map_or_else(Vec::new, |cache| cache.past.functions.since(0));
-        let module = self.maker_of(past.map(|cache| &cache.life), stack);
-        let is_own = |barrier: &&Returned| self.is_of_teardown(barrier, module, &functions);
-        let rcu_barrier = self.rcu_barriers.of(task).filter(is_own);
+        let teardown = self.teardown(task, past, stack);
+        let rcu_barrier = self.rcu_barriers.of(teardown);
         let callbacks_covered = rcu_barrier.map_or(0, |barrier| barrier.until);
-        let callbacks_before_by_others = self.rcu_barriers.others().clone();
         let rcu_barrier_before = rcu_barrier.map(|barrier| barrier.returned);
+        let callbacks_before_by_others = self.rcu_barriers.others().clone();
+        let domains_before = past.map(|cache| self.domains.reach(&cache.past.others, teardown));
+        let queuer = past.and_then(|cache| self.stack(cache.past.frees.stack).module());
+        let of_frees = Teardown { by: queuer, ..teardown };
+        let reach = |callers: &Callers| callers.of(of_frees).map_or(0, |barrier| barrier.until);
+        let frees = past.map_or(0, |cache| reach(&cache.barriers)).max(reach(&self.barriers));
         let cache = self.cache(address);
         cache.asked_to_go = true;
         cache.life.counted = counted;
         cache.life.facts = facts;
-        let frees = cache.barriers.of(task).map_or(0, |barrier| barrier.until).max(covered);
         let life = cache.life.clone();
         let mut frees_before_by_others = cache.barriers.others().clone();
-        let domains_before =
-            self.caches.get(&address).map(|cache| self.domains.reach(&cache.past.others, task));
         frees_before_by_others.join(self.barriers.others());
         self.modules.is_destroyed(life.id);
         let at_begin = self.moment(address);
@@ -124,6 +124,7 @@ impl State {
             allocated: BTreeMap::new(),
             handed_over: None,
             foreign: Foreign::default(),
+            works: 0,
             late: Late::default(),
         };
         if self.ledger.ends.get(&address).is_some_and(|end| end.released) {
@@ -159,7 +160,12 @@ impl State {
         let at_look = self.moment(address);
         let foreign = self.destroys.get(&id).map(|destroy| self.foreign_to(destroy)).unwrap_or_default();
         let after_older_barrier = self.after_older_barrier;
-        let domains = self.caches.get(&address).map(|cache| self.domains.reach(&cache.past.others, task));
+        let stack = self.destroys.get(&id).map_or(StackId::default(), |destroy| destroy.caller.stack);
+        let exit_of = self.stack(stack).exit_of().map(str::to_owned);
+        let domains = self
+            .caches
+            .get(&address)
+            .map(|cache| self.domains.reach(&cache.past.others, self.teardown(task, Some(cache), stack)));
         // The last user looks: the others have let go before, after they had waited for what they had deferred.
         let users: Vec<Coverage> = self
             .destroys()
@@ -188,6 +194,7 @@ impl State {
                 comm: destroy.caller.comm.clone(),
                 stack: destroy.caller.stack,
                 work_of: None,
+                exit_of,
                 began: begin.time,
                 returned: look.time,
             };
@@ -230,7 +237,10 @@ impl State {
         }
         let (sees_runs, rules) = (self.sees_callbacks_run(), self.rules);
         let foreign = self.destroys.get(&id).map(|destroy| self.foreign_to(destroy)).unwrap_or_default();
+        let is_its = |work: &&Waiting| work.life == life && work.is_plain_work();
+        let works = self.ledger.works.values().filter(is_its).count() as u64;
         let Some(destroy) = self.destroys.get_mut(&id) else { return };
+        destroy.works = works;
         destroy.foreign = Foreign { waiting: foreign.waiting.max(destroy.foreign.waiting), ..foreign };
         destroy.end = Some(end);
         destroy.shutdown = shutdown;

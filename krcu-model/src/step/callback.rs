@@ -9,8 +9,8 @@ use crate::{
     state::{
         State,
         cache::{Born, Cache},
-        deferral::{Deferral, is_queued},
-        deferred::Waiting,
+        deferral::{Deferral, is_of_call_rcu, is_queued},
+        deferred::{Chain, Waiting},
         id::{DestroyId, Freer, Mark},
         moment::Past,
         stack::StackId,
@@ -34,8 +34,11 @@ impl State {
         let stack = self.stack_of(what.site);
         let function = self.functions.of_flavour(what.function, what.text, what.domain.flavour);
         let deferral = Deferral::of(what.domain, what.head);
-        let (cache, life, late_for) = (what.cache, NO_LIFE, None);
-        let elsewhere = Waiting { cache, life, queued, task, cpu, stack, deferral, function, late_for };
+        let (head, cache, life, late_for, chain) = (what.head, what.cache, NO_LIFE, None, None);
+        let elsewhere =
+            Waiting { head, cache, life, queued, task, cpu, stack, deferral, chain, function, late_for };
+        let elsewhere = self.queued_by_callback(Freer::of(task, cpu), what, elsewhere);
+        let deferral = elsewhere.deferral;
         if what.domain.flavour == Flavour::Work {
             return self.callback_queues_work(Freer::of(task, cpu), what.head, elsewhere);
         }
@@ -48,7 +51,7 @@ impl State {
             return;
         }
         let cache = self.cache(what.cache);
-        cache.past.is_queued(deferral, queued, stack);
+        cache.past.is_queued(&elsewhere);
         cache.past.functions.queued(function, queued);
         let object_size = cache.life.facts.object_size;
         let waiting = Waiting { life: cache.life.id, ..elsewhere };
@@ -81,6 +84,32 @@ impl State {
         Some(before)
     }
 
+    /// The same callback, if the run of another has queued it: what waits for that one has to stand before its own barrier.
+    fn queued_by_callback(&mut self, freer: Freer, what: &CallbackQueued<'_>, waiting: Waiting) -> Waiting {
+        let Some(by) =
+            self.modules.running.get(&freer).copied().filter(|_| self.rules.has(Rule::ChainsCount))
+        else {
+            return waiting;
+        };
+        let module = |function| self.functions.get(function).module.as_ref();
+        let Some(queuer) = module(by.function) else { return waiting };
+        let is_seen = if waiting.stack == StackId::default() {
+            module(waiting.function) == Some(queuer)
+        } else {
+            self.stack(waiting.stack).is_in_callback_of(queuer)
+        };
+        let again = by.function == waiting.function && by.head == what.head;
+        let Some(deferral) = Deferral::chained(what.domain, by.deferral, again).filter(|_| is_seen) else {
+            return waiting;
+        };
+        self.domains.chains(deferral);
+        let since = match by.chain {
+            Some(chain) if !again => chain.by,
+            _ => by.queued,
+        };
+        Waiting { deferral: Some(deferral), chain: Some(Chain { since, by: by.queued }), ..waiting }
+    }
+
     /// A callback that this thread runs has queued a work of its own module: it may have handed its object on to it.
     fn callback_queues_work(&mut self, freer: Freer, head: ObjectAddress, work: Waiting) {
         let by_work = self.modules.working.get(&freer.task()).filter(|work| work.deferral.is_some());
@@ -107,18 +136,20 @@ impl State {
         }
         // Whatever covers the work has to cover the callback first, so it counts from when that was queued.
         let Waiting { cache, life, queued, .. } = callback;
+        let name = |function| &self.functions.get(function).name;
+        let again = name(work.function) == name(callback.function);
         let deferral = match (work.deferral, callback.deferral) {
-            (Some(work), Some(by)) if !is_by_callback => work.queued_by_work(by),
+            (Some(work), Some(by)) if !is_by_callback => work.queued_by_work(by, again),
             (work, by) => work.map(|work| work.queued_by(by)),
         };
         let Some(deferred) = deferral else { return };
         self.domains.queues(deferred);
-        let work = Waiting { cache, life, queued, deferral, ..work };
+        let work = Waiting { cache, life, queued, deferral, chain: None, ..work };
         if is_own {
             self.text_has_callback(&work);
         }
         if let Some(cache) = self.caches.get_mut(&cache).filter(|cache| cache.life.id == life) {
-            cache.past.is_queued(work.deferral, queued, work.stack);
+            cache.past.is_queued(&work);
             cache.past.functions.queued(work.function, queued);
         }
         self.ledger.works.insert(place, work);
@@ -135,8 +166,9 @@ impl State {
         self.modules.sees_works_begin = true;
         let function = self.functions.of_flavour(function, None, Flavour::Work);
         let (cache, life, stack) = (ELSEWHERE, NO_LIFE, StackId::default());
+        let (deferral, chain, late_for) = (None, None, None);
         let unknown =
-            Waiting { cache, life, queued: at, task, cpu, stack, deferral: None, function, late_for: None };
+            Waiting { head, cache, life, queued: at, task, cpu, stack, deferral, chain, function, late_for };
         let known = self.ledger.works.range((head, 0)..=(head, u64::MAX)).next();
         let work = known.map_or(unknown, |(_, work)| *work);
         self.modules.working.insert(task, work);
@@ -207,7 +239,7 @@ impl State {
     pub(super) fn callback_begins(&mut self, at: Mark, head: ObjectAddress) -> Option<Waiting> {
         self.ledger.returned.remove(&head);
         let waiting = self.ledger.callbacks.remove(&head)?;
-        if waiting.deferral.is_none() {
+        if waiting.is_of_call_rcu() {
             let owner = (waiting.cache, waiting.life);
             self.check_grace(at, head, owner, waiting.queued);
             self.check_readers(at, head, owner);
@@ -277,19 +309,19 @@ impl State {
 
 impl Past {
     /// One more callback was queued.
-    fn is_queued(&mut self, deferral: Option<Deferral>, queued: Mark, stack: StackId) {
-        is_queued((&mut self.callbacks, &mut self.others), deferral, queued, stack);
+    fn is_queued(&mut self, waiting: &Waiting) {
+        is_queued((&mut self.callbacks, &mut self.others), waiting);
     }
 }
 
 impl Cache {
     /// The count of such callbacks that wait.
     fn waiting(&mut self, deferral: Option<Deferral>) -> &mut u64 {
-        if deferral.is_none() { &mut self.callbacks_waiting } else { &mut self.others_waiting }
+        if is_of_call_rcu(deferral) { &mut self.callbacks_waiting } else { &mut self.others_waiting }
     }
 
     /// The count of such callbacks that run.
     pub(super) fn running(&mut self, deferral: Option<Deferral>) -> &mut u64 {
-        if deferral.is_none() { &mut self.callbacks_running } else { &mut self.others_running }
+        if is_of_call_rcu(deferral) { &mut self.callbacks_running } else { &mut self.others_running }
     }
 }

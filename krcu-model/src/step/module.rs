@@ -7,16 +7,17 @@ use crate::{
     rules::Rule,
     state::{
         State,
-        barriers::Returned,
+        barriers::Teardown,
         cache::{Born, Cache},
         deferral::{Deferral, is_queued},
         deferred::Waiting,
-        destroy::{Destroy, Foreign, OpenForeign},
+        destroy::{Caller, Destroy, Foreign, OpenForeign},
         function::FunctionId,
         home::Home,
         id::{CacheId, DestroyId, Mark},
         module::{Abandoned, Text, Unload},
         moment::Moment,
+        stack::StackId,
     },
 };
 
@@ -32,13 +33,13 @@ impl State {
 
     /// A callback was queued: its function's module has one more.
     pub(super) fn text_has_callback(&mut self, waiting: &Waiting) {
-        let Waiting { queued, function, stack, deferral, .. } = *waiting;
+        let Waiting { queued, function, .. } = *waiting;
         let Some(module) = &self.functions.get(function).module else { return };
         if !self.modules.loaded.contains_key(module) {
             self.modules.loaded.insert(module.clone(), Text::default());
         }
         let Some(text) = self.modules.loaded.get_mut(module) else { return };
-        is_queued((&mut text.callbacks, &mut text.others), deferral, queued, stack);
+        is_queued((&mut text.callbacks, &mut text.others), waiting);
         text.functions.queued(function, queued);
         text.homes.queued(waiting);
     }
@@ -89,10 +90,10 @@ impl State {
         let text =
             self.modules.loaded.get(name).filter(|text| text.ever() > 0 || text.may_have_older)?.clone();
         let (left, left_in) = self.left_of(name);
-        let own = self.rcu_barriers.of(task).filter(|barrier| self.is_of_teardown(barrier, Some(name), &[]));
-        let own = own.into_iter();
+        let teardown = Teardown { task, module: Some(name), exit_of: None, by: None };
+        let own = self.rcu_barriers.of(teardown).into_iter();
         let barrier = own.chain(self.rcu_barriers.others().init_of(name)).max_by_key(|barrier| barrier.until);
-        let mut domains = self.domains.reach(&text.others, task);
+        let mut domains = self.domains.reach(&text.others, teardown);
         domains.iter_mut().for_each(|reach| reach.in_exit_of(name));
         Some(Unload {
             number: 0,
@@ -109,18 +110,18 @@ impl State {
         })
     }
 
-    /// Whether a barrier that the destroying or unloading task called before is a barrier of that teardown. One that it called in
-    /// the exit of another module is not: `rmmod` of several modules, and `modprobe -r`, unload them in one task. What it covers
-    /// of that other module's own callbacks is ordered all the same, also for a cache that the other module only used.
-    pub(super) fn is_of_teardown(
-        &self,
-        barrier: &Returned,
-        module: Option<&str>,
-        functions: &[FunctionId],
-    ) -> bool {
-        let Some(exits) = self.stack(barrier.stack).exit_of() else { return true };
-        let is_its = |function: &FunctionId| self.functions.get(*function).module.as_deref() == Some(exits);
-        module == Some(exits) || (!functions.is_empty() && functions.iter().all(is_its))
+    /// A destroy of this cache by this task, from this stack.
+    pub(super) fn teardown(&self, task: Task, cache: Option<&Cache>, stack: StackId) -> Teardown<'_> {
+        let functions = cache.map_or_else(Vec::new, |cache| cache.past.functions.since(0));
+        let mut modules =
+            functions.into_iter().map(|function| self.functions.get(function).module.as_deref());
+        let first = modules.next().flatten();
+        Teardown {
+            task,
+            module: self.maker_of(cache.map(|cache| &cache.life), stack),
+            exit_of: self.stack(stack).exit_of(),
+            by: first.filter(|_| modules.all(|module| module == first)),
+        }
     }
 
     /// The callbacks in the text of a cache's module whose heads lie in no object of the cache.
@@ -136,9 +137,12 @@ impl State {
         let waiting =
             self.ledger.callbacks.iter().chain(self.ledger.works()).filter(is_foreign).count() as u64;
         let since = if let Born::Watched { at, .. } = destroy.life.born { at.position } else { 0 };
+        let Caller { task, stack, .. } = destroy.caller;
+        let exit_of = self.stack(stack).exit_of();
+        let teardown = Teardown { task, module: Some(module), exit_of, by: None };
         let covered = |deferral: Option<Deferral>| match deferral {
             None => destroy.coverage.callbacks,
-            Some(deferral) => self.domains.own(deferral, destroy.caller.task),
+            Some(deferral) => self.domains.own(deferral, teardown),
         };
         // Where each free is told, it is known which callbacks free objects of this cache; else any may. Of works that is
         // known if their begin is told.
@@ -205,7 +209,7 @@ impl State {
         let waiting = self.ledger.callbacks.values().chain(self.ledger.works.values());
         for waiting in waiting.filter(|waiting| is_its(waiting.function)) {
             let counts = &mut left.counts;
-            let of_kind = if waiting.deferral.is_none() {
+            let of_kind = if waiting.is_of_call_rcu() {
                 &mut counts.callbacks_waiting
             } else {
                 &mut counts.others_waiting
@@ -217,11 +221,11 @@ impl State {
         }
         for running in self.modules.running.values().filter(|running| is_its(running.function)) {
             caches.insert(running.cache);
-            match running.deferral {
-                None => left.counts.callbacks_running += 1,
+            if running.is_of_call_rcu() {
+                left.counts.callbacks_running += 1;
+            } else if !running.is_rcu_work() {
                 // That of `queue_rcu_work()` is among the works.
-                Some(_) if running.is_rcu_work() => {}
-                Some(_) => left.counts.others_running += 1,
+                left.counts.others_running += 1;
             }
         }
         left.oldest = oldest.map(|oldest| oldest.time);

@@ -3,7 +3,7 @@
 use crate::{
     event::Blind,
     rules::Rule,
-    state::{State, destroy::Destroy},
+    state::{State, deferred::Waiting, destroy::Destroy},
     verdict::{
         decision::{Decision, Left},
         gather,
@@ -48,6 +48,26 @@ impl Case<'_> {
             if sees_runs { past.freed_by.callback } else { past.callbacks.ever + past.others.ever() };
         let waiting = self.destroy.after.counts.callbacks() + self.destroy.after.counts.others();
         self.destroy.handed_over.map_or(returned, |held| held.saturating_sub(waiting).min(returned))
+    }
+
+    /// Callbacks of this cache that wait, and works that its callbacks have queued: each may free further objects of the cache.
+    /// A machine's frees the object that its head is in.
+    pub(crate) fn outstanding_callbacks(&self) -> u64 {
+        let is_told = self.state.tells_all() || !self.has(Rule::SiblingsWait);
+        let after = self.destroy.after.counts;
+        if is_told { 0 } else { after.callbacks() + after.others() + self.destroy.works }
+    }
+
+    /// Where allocations are told and all callbacks of this cache have run since and freed their own objects: the objects that
+    /// nobody has freed.
+    pub(crate) fn still_allocated(&self) -> Option<u64> {
+        let Case { state, destroy, .. } = self;
+        let cache = state.caches.get(&destroy.address).filter(|cache| cache.life.id == destroy.life.id)?;
+        let waits = |(_, waiting): (_, &Waiting)| waiting.life == destroy.life.id;
+        let has_run = cache.counts().running() == 0 && !state.ledger.callbacks.iter().any(waits);
+        let is_over = has_run && !state.ledger.works().any(waits);
+        (is_over && state.ledger.handed_over(destroy.address) == Some(0))
+            .then(|| state.ledger.leaked(destroy.address))
     }
 
     /// What is known before anything is decided.

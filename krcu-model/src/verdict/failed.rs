@@ -91,11 +91,15 @@ fn whose(case: &Case<'_>, objects: u64, mut decision: Decision) -> Decision {
         let callbacks = case.destroy.foreign.waiting;
         decision.because(Reason::HeadsElsewhere, OfLeft::MaybeForeign { objects, callbacks })
     } else if !has_unknown_past(case) {
-        let callbacks = case.handed_on();
-        if callbacks > 0 {
-            let functions = gather::functions(case.state, case.destroy);
-            decision =
-                decision.because(Reason::HandedOn, OfLeft::MaybeHandedOn { objects, callbacks, functions });
+        let functions = || gather::functions(case.state, case.destroy);
+        let (callbacks, handed_on) = (case.outstanding_callbacks(), case.handed_on());
+        if callbacks > 0 && (handed_on == 0 || callbacks > case.destroy.works) {
+            let note = OfLeft::MaybeSiblings { objects, callbacks, functions: functions() };
+            decision = decision.because(Reason::CallbacksOutstanding, note);
+        }
+        if handed_on > 0 {
+            let note = OfLeft::MaybeHandedOn { objects, callbacks: handed_on, functions: functions() };
+            decision = decision.because(Reason::HandedOn, note);
         }
         if calls > 0 {
             decision = decision.because(Reason::ProbeMissed, OfLeft::MaybeQueued { objects, calls });
@@ -156,6 +160,11 @@ impl Split {
         let is_miscounted = may_be_counted_full && case.has(Rule::MiscountIsInexact);
         let is_exact =
             !is_running && !is_miscounted && !destroy.meanwhile.queued_while_looking && is_one_each;
+        if is_exact && rest > 0 && case.outstanding_callbacks() > 0 {
+            // Each of them may free more than the object that its head is in. Once they have, what is left is nobody's.
+            let leaked = case.still_allocated().map_or(0, |still| rest.min(still));
+            return Split { leaked: Some(leaked), undecided: rest - leaked, ..split };
+        }
         // Of a count that is inexact it is not known either how many objects those would be.
         let undecided = if is_exact { rest.min(unknown_objects) } else { 0 };
         Split { leaked: is_exact.then_some(rest - undecided), undecided, ..split }

@@ -10,6 +10,7 @@ use crate::{
         State,
         cache::Born,
         destroy::{Destroy, Shutdown},
+        domains::Reach,
         freed_by::FreedBy,
         function::{FunctionId, Recent},
         moment::Moment,
@@ -34,7 +35,14 @@ pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) 
     outlive.retain(|note| !is_ordered_by_unload(state, destroy, note));
     decision.notes.extend(outlive);
     let leaked = decision.left.leaked.filter(|leaked| *leaked > 0 && state.ledger.sees_allocations);
-    decision.notes.extend(leaked.and_then(|leaked| allocated_elsewhere(destroy, leaked)).map(Note::from));
+    // What callbacks have freed since the look is nobody's leak.
+    let allocated = if decision.reasons.contains(&Reason::CallbacksOutstanding) {
+        state.ledger.leaked_by_stack(destroy.address)
+    } else {
+        destroy.allocated.clone()
+    };
+    let elsewhere = leaked.and_then(|leaked| allocated_elsewhere(destroy, &allocated, leaked));
+    decision.notes.extend(elsewhere.map(Note::from));
     let left = match destroy.shutdown {
         Some(Shutdown::Left(left)) => left,
         Some(Shutdown::Empty) | None => None,
@@ -58,7 +66,7 @@ pub(crate) fn verdict(state: &State, destroy: &Destroy, mut decision: Decision) 
             frees: destroy.late.frees,
             last_ns: destroy.late.last.map(|late| late.since(look)),
         },
-        leak_sites: leaked.map(|_| counted_sites(state, &destroy.allocated)).unwrap_or_default(),
+        leak_sites: leaked.map(|_| counted_sites(state, &allocated)).unwrap_or_default(),
     };
     Verdict { about: About::Cache, cache: about(state, destroy), decision, evidence }
 }
@@ -151,8 +159,8 @@ pub(crate) fn callback(state: &State, function: FunctionId, objects: u64) -> Cal
 }
 
 /// What is not known about the place where this number of leaked objects were allocated.
-fn allocated_elsewhere(destroy: &Destroy, leaked: u64) -> Option<OfLeft> {
-    let allocated = sum(destroy.allocated.values().copied());
+fn allocated_elsewhere(destroy: &Destroy, allocated: &BTreeMap<StackId, u64>, leaked: u64) -> Option<OfLeft> {
+    let allocated = sum(allocated.values().copied());
     let objects = leaked.saturating_sub(allocated);
     match destroy.life.born {
         Born::BeforeAttach if objects > 0 => Some(OfLeft::LeaksOlderThanProbes(objects)),
@@ -194,8 +202,12 @@ fn callbacks(state: &State, destroy: &Destroy, decision: &Decision) -> Vec<Callb
         _ => None,
     };
     if let Some(covered) = uncovered.filter(|_| callbacks.is_empty()) {
-        let open: Vec<Flavour> = destroy.open_domains().map(|reach| reach.deferral.flavour).collect();
-        callbacks.extend(open_functions(state, &destroy.latest().functions, covered, &open));
+        callbacks.extend(open_functions(
+            state,
+            &destroy.latest().functions,
+            covered,
+            &mut destroy.open_domains(),
+        ));
     }
     if destroy.shutdown == Some(Shutdown::Empty) && callbacks.is_empty() {
         let is_told =
@@ -211,8 +223,12 @@ pub(crate) fn open_functions(
     state: &State,
     functions: &Recent,
     covered: u64,
-    open: &[Flavour],
+    open: &mut dyn Iterator<Item = &Reach>,
 ) -> Vec<CallbackCount> {
+    let (chains, open): (Vec<_>, Vec<_>) = open.partition(|reach| reach.is_chain());
+    let open: Vec<Flavour> = open.into_iter().map(|reach| reach.deferral.flavour).collect();
+    // Of callbacks that callbacks queued, those that were queued after the last that began it.
+    let covered = chains.into_iter().map(|chain| chain.last + 1).fold(covered, u64::min);
     let all = functions.since(0).into_iter().map(|function| callback(state, function, 0));
     let others = all.filter(|callback| open.contains(&callback.flavour));
     let of_rcu = functions.since(covered).into_iter().map(|function| callback(state, function, 0));

@@ -92,6 +92,15 @@ pub enum OfLeft {
         /// Their functions, those of the last ones.
         functions: Vec<String>,
     },
+    /// Of the objects left, some may be freed by callbacks of the cache that wait, beside the object that each head is in.
+    MaybeSiblings {
+        /// How many.
+        objects: u64,
+        /// Callbacks that wait, and works that callbacks have queued.
+        callbacks: u64,
+        /// Their functions.
+        functions: Vec<String>,
+    },
     /// So many of them are older than the probes.
     OlderThanProbes(u64),
     /// Of the objects left, some may have been queued by calls that went unseen.

@@ -39,6 +39,8 @@ pub enum Reason {
     EndUnseen,
     /// Callbacks have returned, and whether they have freed their objects or handed them on is not seen.
     HandedOn,
+    /// Callbacks wait, or works that they have queued, and each may free further objects of the cache.
+    CallbacksOutstanding,
     /// Callbacks of the module's whose heads lie elsewhere may free objects of the cache.
     HeadsElsewhere,
     /// Another task called the only barrier that covers what was deferred last, and its caller is not known.
@@ -68,6 +70,7 @@ impl Reason {
             Reason::InexactCount => "inexact-count",
             Reason::EndUnseen => "end-unseen",
             Reason::HandedOn => "handed-on",
+            Reason::CallbacksOutstanding => "callbacks-outstanding",
             Reason::HeadsElsewhere => "heads-elsewhere",
             Reason::BarrierCallerUnknown => "barrier-caller-unknown",
             Reason::HelperUnawaited => "helper-unawaited",
@@ -121,6 +124,7 @@ mod tests {
             Reason::InexactCount,
             Reason::EndUnseen,
             Reason::HandedOn,
+            Reason::CallbacksOutstanding,
             Reason::HeadsElsewhere,
             Reason::BarrierCallerUnknown,
             Reason::HelperUnawaited,

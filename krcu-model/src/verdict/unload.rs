@@ -1,7 +1,5 @@
 //! Unload: a module's text goes. Had every callback in it run, by order of its own teardown?
 
-use krcu_common::Flavour;
-
 use crate::{
     event::{Blind, Gap, Scope, Time},
     rules::Rule,
@@ -167,8 +165,8 @@ fn losses<'a>(state: &'a State, unload: &Unload, is_of: &dyn Fn(Scope) -> bool, 
 fn callbacks(state: &State, unload: &Unload, kind: VerdictKind) -> Vec<CallbackCount> {
     let mut callbacks = counted_callbacks(state, &unload.left.functions);
     if callbacks.is_empty() && matches!(kind, VerdictKind::Unordered | VerdictKind::Inconclusive) {
-        let open: Vec<Flavour> = unload.open_domains().map(|reach| reach.deferral.flavour).collect();
-        callbacks.extend(open_functions(state, &unload.text.functions, unload.covered, &open));
+        let mut open = unload.open_domains();
+        callbacks.extend(open_functions(state, &unload.text.functions, unload.covered, &mut open));
     }
     callbacks
 }

@@ -24,6 +24,14 @@ pub fn advice(verdict: &Verdict, sees_allocations: bool) -> String {
             "{advice}; and nobody queued {}: free every object before destroying its cache",
             objects(leaked, "more object")
         ),
+        _ if verdict.kind() == VerdictKind::Pending
+            && verdict.decision.reasons.contains(&Reason::CallbacksOutstanding) =>
+        {
+            let more = objects(verdict.decision.left.undecided, "more object");
+            format!(
+                "{advice}; {more} may be freed by callbacks too: if not, free every object before destroying its cache"
+            )
+        }
         _ => advice.to_owned(),
     }
 }

@@ -19,7 +19,7 @@ pub fn clause(verdict: &FlatVerdict) -> String {
     }
     match verdict.verdict {
         VerdictKind::Clean if verdict.ordering == Ordering::Unknown => match verdict.reasons.first() {
-            Some(Reason::LateAttach) | None => "nothing was left; it is older than the probes",
+            Some(Reason::LateAttach) | None => "empty, maybe by luck: older than the probes",
             Some(_) => "nothing was left; how that was ordered is not known",
         }
         .to_owned(),

@@ -173,6 +173,13 @@ fn of_left(note: &OfLeft) -> String {
                 "{objects} of the objects left may be held by what {callbacks} callbacks of call_rcu(){by} have handed them to, such as a work item or a timer: that is not followed"
             )
         }
+        OfLeft::MaybeSiblings { objects, callbacks, functions } => {
+            let by = if functions.is_empty() { String::new() } else { format!(" ({})", functions.join(", ")) };
+            let were = if *callbacks == 1 { "callback that was" } else { "callbacks that were" };
+            format!(
+                "{objects} of the objects left may be freed by the {callbacks} {were} outstanding{by}: a callback may free more objects than the one that its head is in"
+            )
+        }
         OfLeft::OlderThanProbes(objects) => format!(
             "{objects} of the objects left were allocated before the probes were attached: attach before the module is loaded to know whether they were queued"
         ),

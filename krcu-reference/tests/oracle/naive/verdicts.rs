@@ -3,7 +3,7 @@
 use krcu_common::{BarrierKind, wire::FLUSHES_UNKNOWN};
 use krcu_model::{
     VerdictKind,
-    event::{Gap, Scope, What},
+    event::{CacheAddress, Gap, ObjectAddress, Scope, What},
     reason::Reason,
     state::Blind,
     verdict::{FreedBy, Ordering},
@@ -166,6 +166,10 @@ impl Naive<'_> {
                 let is_exact = running_after == 0 && !is_queued_during && is_one_each;
                 if rest > 0 && has_unknown_past {
                     (None, rest)
+                } else if is_exact && self.may_free_siblings(waiting_after) {
+                    // What is left beside the callbacks that wait is nobody's only if it outlasts them.
+                    let leaked = self.outlasts_callbacks(destroy).map_or(0, |left| left.min(rest));
+                    (Some(leaked), rest - leaked)
                 } else {
                     // Each call that went unseen, and each callback that has returned, may hold one of them.
                     let undecided = if is_exact { rest.min(unknown_objects) } else { 0 };
@@ -189,7 +193,9 @@ impl Naive<'_> {
             vec![Reason::Counted]
         } else if undecided > 0 && !has_unknown_past {
             let missed = (unseen_calls > 0).then_some(Reason::ProbeMissed);
-            missed.into_iter().chain((handed_on > 0).then_some(Reason::HandedOn)).collect()
+            let handed_on = (handed_on > 0).then_some(Reason::HandedOn);
+            let waits = self.may_free_siblings(waiting_after).then_some(Reason::CallbacksOutstanding);
+            missed.into_iter().chain(handed_on).chain(waits).collect()
         } else if undecided > 0 && has_unknown_past {
             let blind = [
                 (Blind::Callbacks, Reason::BlindCallbacks),
@@ -234,6 +240,20 @@ impl Naive<'_> {
             return returned;
         }
         let address = self.lives[destroy.life].address;
+        let (_, handed) = self.allocated_and_handed(over);
+        let left = handed.iter().filter(|(_, cache)| *cache == address).count() as u64;
+        let end = destroy.end.unwrap_or(self.events.len());
+        let waiting = self.waiting(destroy.life, end).len() as u64 + self.running(destroy.life, end);
+        left.saturating_sub(waiting).min(returned)
+    }
+
+    /// Objects that were allocated and not freed or deferred until then, and of those that callbacks got the ones that were not
+    /// freed.
+    fn allocated_and_handed(
+        &self,
+        until: Place,
+    ) -> (Vec<(ObjectAddress, CacheAddress)>, Vec<(ObjectAddress, CacheAddress)>) {
+        let events = &self.events[..until.min(self.events.len())];
         let (mut held, mut handed) = (Vec::new(), Vec::new());
         for (place, event) in events.iter().enumerate() {
             match &event.what {
@@ -261,10 +281,30 @@ impl Naive<'_> {
                 _ => {}
             }
         }
-        let left = handed.iter().filter(|(_, cache)| *cache == address).count() as u64;
-        let end = destroy.end.unwrap_or(self.events.len());
-        let waiting = self.waiting(destroy.life, end).len() as u64 + self.running(destroy.life, end);
-        left.saturating_sub(waiting).min(returned)
+        (held, handed)
+    }
+
+    /// Whether so many callbacks that wait may free more objects than those that their heads are in. Of a machine's it is told what
+    /// each frees.
+    fn may_free_siblings(&self, waiting: u64) -> bool {
+        waiting > 0 && !(self.sees(Blind::CallbackRuns) && self.sees(Blind::Inside))
+    }
+
+    /// Objects of the cache that were allocated and never freed or deferred, once no callback of it waits or has kept its own
+    /// object; none where that is not told.
+    fn outlasts_callbacks(&self, destroy: &Destroy) -> Option<u64> {
+        let now = self.events.len();
+        let life = &self.lives[destroy.life];
+        let is_told = self.events.iter().any(|event| matches!(event.what, What::Allocated { .. }));
+        let waits = self.waiting(destroy.life, now).len() as u64 + self.running(destroy.life, now);
+        if !is_told || life.gone.is_some() || waits > 0 {
+            return None;
+        }
+        let (held, handed) = self.allocated_and_handed(now);
+        let of_cache = |all: Vec<(ObjectAddress, CacheAddress)>| {
+            all.into_iter().filter(|(_, cache)| *cache == life.address).count() as u64
+        };
+        (of_cache(handed) == 0).then(|| of_cache(held))
     }
 
     /// Whether a loss happened in the life of a cache.

@@ -256,6 +256,37 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         ],
     ),
     played(
+        "two_stages_before_the_barrier",
+        "The second stage ran long before the rcu_barrier() that stands, by luck: had the first stage been slower, the barrier would \
+         have waited for that one and for nothing that it queues. In 7.3 the destroy's own rcu_barrier() is the second one.",
+        "play 'create a; alloc a 20; flush; call a 20 again; called; barrier; destroy a'",
+        &[
+            quiet(
+                NO_RCU_BARRIER,
+                &[verdict(
+                    "a",
+                    &[
+                        word("unordered"),
+                        ("callbacks_ever", Want::Number(40)),
+                        ("flagged_strictly", Want::Flag(true)),
+                        ("/callbacks/0/function", Want::Has("krcu_play_free_callback")),
+                        ("advice", Want::Has("once more for each time that callbacks queue")),
+                    ],
+                )],
+            ),
+            quiet(SHEAVES, &[verdict("a", &[word("waited"), ("waited_for_callbacks", Want::Flag(true))])]),
+        ],
+    ),
+    played(
+        "two_stages_and_two_barriers_late",
+        "The same with one rcu_barrier() for each stage: no luck is in it.",
+        "play 'create a; alloc a 20; flush; call a 20 again; called; barrier; barrier; destroy a'",
+        &[quiet(
+            ALL,
+            &[verdict("a", &[word("clean"), ordering("ordered"), ("callbacks_ever", Want::Number(40))])],
+        )],
+    ),
+    played(
         "two_stages_and_two_barriers",
         "One rcu_barrier() for each stage is what it takes.",
         "play 'create a; alloc a 20; call a 20 again; barrier; barrier; destroy a'",

@@ -141,6 +141,60 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[quiet(ALL, &[verdict("b", ORDERED), verdict("a", ORDERED)])],
     ),
     played(
+        "siblings_pending",
+        "Each callback frees the object that its head is in, and one more of the same cache. Twenty callbacks are outstanding, and \
+         forty objects are left: nobody can see that the other twenty are theirs too, and nothing is leaked. 7.3 waits.",
+        "play 'create a; alloc a 40; hold 1000 flushed; parent a a 20; destroy a; release; ran'",
+        &[
+            reported(
+                NO_RCU_BARRIER,
+                &[verdict(
+                    "a",
+                    &[
+                        word("pending"),
+                        by_call_rcu(20),
+                        leaked(0),
+                        unknown(20),
+                        left(40),
+                        ("/reasons/0", Want::Text("callbacks-outstanding")),
+                    ],
+                )],
+            ),
+            quiet(SHEAVES, &[verdict("a", &[word("waited"), waited_for_callbacks(20), leaked(0)])]),
+        ],
+    ),
+    Scenario {
+        act: Act::Watched {
+            before: "",
+            options: "--alloc-stacks",
+            text: "play 'create a; alloc a 45; hold 1000 flushed; parent a a 20; forget a; destroy a; release; ran'",
+        },
+        ..played(
+            "siblings_pending_and_leaked_seen",
+            "Five more are forgotten. With --alloc-stacks it is seen that nobody has freed these when the callbacks have run: they \
+             are leaked, and the twenty that the callbacks freed are not.",
+            "",
+            &[
+                reported(
+                    NO_RCU_BARRIER,
+                    &[verdict(
+                        "a",
+                        &[
+                            word("pending"),
+                            by_call_rcu(20),
+                            leaked(5),
+                            unknown(20),
+                            left(45),
+                            ("/leak_sites/0/objects", Want::Number(5)),
+                            ("/leak_sites/0/stack/0", Want::Has("play_alloc")),
+                        ],
+                    )],
+                ),
+                reported(SHEAVES, &[verdict("a", &[word("leaked"), leaked(5), left(5)])]),
+            ],
+        )
+    },
+    played(
         "leak_beside_foreign_callbacks",
         "Twenty callbacks of the module's free memory by kmalloc() and have nothing to do with the cache, of which five objects are \
          forgotten. From outside they look as those do that hold objects. 7.3 waits for them, and the five are still there.",
