@@ -1,8 +1,8 @@
 //! Checks every approach exhaustively and prints the table. `cargo xtask model` runs it.
 //!
-//! `check [--deep] [--only NAME] [--brief] [--docs FILE --scripts DIR [--write]]`: with `--docs` and
-//! `--scripts`, compares the results with those files, or writes them. The status says whether everything is
-//! as it should be.
+//! `check [--deep] [--judge] [--only NAME] [--brief] [--docs FILE --scripts DIR [--write]]`: with `--docs` and
+//! `--scripts`, compares the results with those files, or writes them. With `--judge`, only the judge is checked, and
+//! `NAME` is a part of the names of its worlds and of wrong judges. The status says whether everything is as it should be.
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +28,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[derive(Default)]
 struct Arguments {
     deep: bool,
+    judge: bool,
     only: String,
     docs: Option<PathBuf>,
     scripts: Option<PathBuf>,
@@ -42,6 +43,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         let mut value = || given.next().ok_or_else(|| format!("`{word}` needs a value"));
         match word.as_str() {
             "--deep" => arguments.deep = true,
+            "--judge" => arguments.judge = true,
             "--write" => arguments.write = true,
             "--brief" => arguments.brief = true,
             "--only" => arguments.only = value()?,
@@ -53,10 +55,24 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     Ok(arguments)
 }
 
+/// Checks the judge, and prints its chapter.
+fn judge(only: &str, threads: usize) -> ExitCode {
+    let begin = Instant::now();
+    let judge = report::run(threads, only, |line| eprintln!("{:6.1} {line}", begin.elapsed().as_secs_f64()));
+    println!("{}", judge.markdown());
+    let complaints = judge.complaints();
+    complaints.iter().for_each(|complaint| println!("NOT AS IT SHOULD BE: {complaint}"));
+    println!("{}; {:.0} s on {threads} threads", judge.totals(), begin.elapsed().as_secs_f64());
+    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments = arguments()?;
-    let depth = if arguments.deep { Depth::Deep } else { Depth::Bounded };
     let threads = std::thread::available_parallelism()?.get();
+    if arguments.judge {
+        return Ok(judge(&arguments.only, threads));
+    }
+    let depth = if arguments.deep { Depth::Deep } else { Depth::Bounded };
     let begin = Instant::now();
     let table = table::run(Extent { depth, only: &arguments.only, threads }, |line| {
         if !arguments.brief {
@@ -71,7 +87,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     // The judge's worlds are no rows: they are left out where only some rows are asked for, and where those are larger.
     let of_rows = !arguments.only.is_empty() || arguments.deep;
     let judge = (!of_rows).then(|| {
-        report::run(threads, |line| {
+        report::run(threads, "", |line| {
             if !arguments.brief {
                 eprintln!("{line}");
             }
