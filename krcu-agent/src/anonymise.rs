@@ -60,7 +60,11 @@ pub fn anonymise(from: &Path, to: &Path) -> anyhow::Result<()> {
         writer.event(&numbers.renumbered(event));
     }
     let accounted = match reader.meta().ended.clone() {
-        Some(end) if is_whole => return Ok(writer.finish(end.how, Time(end.at_ns), end.run)?),
+        Some(mut end) if is_whole => {
+            // Reasons are a person's own words.
+            end.run.known.iter_mut().for_each(|known| known.reason.clear());
+            return Ok(writer.finish(end.how, Time(end.at_ns), end.run)?);
+        }
         Some(End { run: Run { lost, .. }, .. }) => Some(Accounted {
             at: last,
             missed: lost.probe_missed,

@@ -1,8 +1,7 @@
 //! `krcu check`: runs a command between attach and detach. Every cache that is destroyed meanwhile gets a verdict.
 
-use std::{ffi::OsString, fs::File, io::Write as _, path::PathBuf, time::Duration};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use anyhow::Context as _;
 use clap::Args;
 use krcu_trace::Limits;
 
@@ -11,10 +10,10 @@ use crate::{
     command,
     engine::{self, AttachOptions, Job, Keep, Until},
     error::VerbError,
-    outcome::{EXIT_FLAGGED, Policy},
+    outcome::{EXIT_FLAGGED, Outcome, Policy, Setting},
     probe::{LoadOptions, STACKS},
     quantity,
-    report::Format,
+    report::options as report,
 };
 
 mod each;
@@ -24,23 +23,16 @@ mod list;
 /// outstanding.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
-    /// Count `waited` and `unordered` as faults too: the module is not safe on every kernel
-    #[arg(long)]
-    pub strict: bool,
-    /// The format of the report
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
-    /// Write the report to this file instead of standard output; with --each, write the reports into this
-    /// folder
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
+    /// How the run is judged, and where its report goes.
+    #[command(flatten)]
+    pub report: report::Options,
     /// Attach once, and judge each command of this file as if krcu had been attached just before it. `-` is
     /// standard input. A line is `NAME COMMAND`, or `NAME OPTIONS -- COMMAND` to give this command its own
     /// --strict, --format, --settle or --exit-flagged. A shell runs the command. krcu writes NAME.json (.txt,
     /// .tap, .xml) into the folder of --report, NAME.events into that of --events and NAME.krcu into that of
     /// --output, and then prints `NAME STATUS`. The commands get no standard input. All of them share the
     /// room of --stacks
-    #[arg(long, value_name = "FILE", requires = "report", conflicts_with = "command")]
+    #[arg(long, value_name = "FILE", requires = "report", conflicts_with_all = ["command", "also"])]
     pub each: Option<PathBuf>,
     /// Write every event to this file, one line of text each. The verdicts follow from these lines: attach
     /// the file to a bug report. It grows by some 90 bytes for each object that is queued and each that is
@@ -96,33 +88,40 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
     if let Some(list) = &options.each {
         return each::run(options, list);
     }
+    let files = options.report.claim()?;
+    match watched(options) {
+        Ok(outcome) => {
+            files.write(&outcome)?;
+            Ok(outcome.exit_status())
+        }
+        Err(error) => {
+            let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
+            let setting = Setting { command: Some(command.collect()), ..Setting::here() };
+            let failed = Outcome::of_failure(error.to_string(), setting, Policy::default());
+            // The error itself is told in any case.
+            let _ = files.write_failure(&failed);
+            Err(error)
+        }
+    }
+}
+
+/// Runs the command, and judges the run.
+fn watched(options: &Options) -> Result<Outcome, VerbError> {
+    let policy = options.report.policy(options.exit_flagged).map_err(|error| each::usage(&error))?;
     let program = match options.command.first() {
         Some(word) => command::find(word)?,
         None => return Err(anyhow::anyhow!("there is no command to run: give one after `--`").into()),
     };
-    let report = options.report.as_ref().map(|path| {
-        let file = File::create(path);
-        file.with_context(|| {
-            format!("cannot write the report to {}: name a file that can be", path.display())
-        })
-    });
-    let report = report.transpose()?;
     let outcome = engine::run(Job {
         attach: options.attach(),
         until: Until::Exit { program, words: options.command.clone(), settle: options.settle },
         keep: Keep::claim(options.events.as_deref(), options.output.as_deref(), Limits::default())?,
-        policy: Policy { strict: options.strict, exit_flagged: options.exit_flagged },
+        policy,
     })?;
     if let Some(trace) = options.output.as_deref().filter(|_| options.anonymise) {
         in_place(trace)?;
     }
-    let text = options.format.render(&outcome).context("cannot write the report in its format")?;
-    match report {
-        Some(mut file) => file.write_all(text.as_bytes()),
-        None => std::io::stdout().lock().write_all(text.as_bytes()),
-    }
-    .context("cannot write the report")?;
-    Ok(outcome.exit_status())
+    Ok(outcome)
 }
 
 impl Options {

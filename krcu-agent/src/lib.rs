@@ -18,6 +18,7 @@ pub mod events_file;
 pub mod export;
 pub mod external;
 pub mod kernel;
+pub mod known;
 pub mod losses;
 pub mod manual;
 pub mod memory;

@@ -1,21 +1,64 @@
 //! Outcome: the result of a run, and the exit status that follows from it.
 
-use krcu_model::{VerdictKind, event::Losses, verdict::Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use krcu_model::{
+    VerdictKind,
+    event::Losses,
+    verdict::{About, Ordering},
+};
 use krcu_report::FlatVerdict;
-use krcu_trace::meta::Account;
+use krcu_trace::meta::{Account, Known};
+
+use crate::known;
 
 /// How the exit status is chosen.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Policy {
     /// Whether `waited` and `unordered` are faults too.
     pub strict: bool,
     /// The status when something is flagged.
     pub exit_flagged: u8,
+    /// The caches that have to be destroyed; an empty name stands for any cache.
+    pub require_destroy: Vec<String>,
+    /// The verdicts that do not count, because they are known.
+    pub known: Vec<Known>,
 }
 
 impl Default for Policy {
     fn default() -> Policy {
-        Policy { strict: false, exit_flagged: EXIT_FLAGGED }
+        Policy { strict: false, exit_flagged: EXIT_FLAGGED, require_destroy: Vec::new(), known: Vec::new() }
+    }
+}
+
+/// Where and when a run was.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Setting {
+    /// The unique name of the run.
+    pub run: String,
+    /// The machine, as `uname -m` prints it.
+    pub arch: String,
+    /// The machine's name, if it may be told.
+    pub host: Option<String>,
+    /// When the probes were attached, in nanoseconds since 1970; absent if that is not known.
+    pub began_ns: Option<u64>,
+    /// The words of the command; absent if the run had no command. They are empty if they may not be told.
+    pub command: Option<Vec<String>>,
+}
+
+impl Setting {
+    /// Here and now, for a run that has not begun.
+    #[must_use]
+    pub fn here() -> Setting {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let began_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+        Setting {
+            run: format!("{began_ns}-{}", std::process::id()),
+            arch: std::env::consts::ARCH.to_owned(),
+            host: crate::trace::host(),
+            began_ns: Some(began_ns),
+            command: None,
+        }
     }
 }
 
@@ -62,6 +105,8 @@ impl Incomplete {
 /// The result of a run. `check` ends with it, and the replay of a trace gives the same.
 #[derive(Clone, Debug)]
 pub struct Outcome {
+    /// Where and when it was.
+    pub setting: Setting,
     /// The kernel's release.
     pub release: String,
     /// Probes that were attached.
@@ -86,44 +131,140 @@ pub struct Outcome {
     pub events_cut_short: bool,
     /// In the replay of a trace that ends before its run: why events are missing.
     pub incomplete: Option<Incomplete>,
+    /// Why krcu failed, if it did. Then nothing else is known.
+    pub failed: Option<String>,
     /// How the exit status is chosen.
     pub policy: Policy,
 }
 
 impl Outcome {
-    /// Whether a verdict is a fault under this run's policy.
+    /// The outcome of a run in which krcu itself failed.
     #[must_use]
-    pub fn is_flagged(&self, verdict: &FlatVerdict) -> bool {
+    pub fn of_failure(why: String, setting: Setting, policy: Policy) -> Outcome {
+        Outcome {
+            setting,
+            release: crate::trace::release(),
+            probes: 0,
+            events: 0,
+            losses: Losses::default(),
+            without_site: 0,
+            accounts: Vec::new(),
+            attach_ns: 0,
+            duration_ns: 0,
+            verdicts: Vec::new(),
+            command_status: 0,
+            events_cut_short: false,
+            incomplete: None,
+            failed: Some(why),
+            policy,
+        }
+    }
+
+    /// Whether a verdict is a fault under this run's policy, known or not.
+    #[must_use]
+    pub fn is_fault(&self, verdict: &FlatVerdict) -> bool {
         if self.policy.strict { verdict.flagged_strictly } else { verdict.flagged }
     }
 
-    /// Whether a verdict is undecided under this run's policy.
+    /// Whether a verdict is undecided under this run's policy, known or not.
     #[must_use]
-    pub fn is_open(&self, verdict: &FlatVerdict) -> bool {
+    pub fn is_undecided(&self, verdict: &FlatVerdict) -> bool {
         let order_unknown = verdict.verdict == VerdictKind::Clean && verdict.ordering == Ordering::Unknown;
         verdict.verdict == VerdictKind::Inconclusive || (self.policy.strict && order_unknown)
     }
 
-    /// How many verdicts are faults.
+    /// The word of the verdict; `inconclusive` if it is undecided under this run's policy.
+    #[must_use]
+    pub fn word(&self, verdict: &FlatVerdict) -> &'static str {
+        if self.is_undecided(verdict) { VerdictKind::Inconclusive.word() } else { verdict.verdict.word() }
+    }
+
+    /// The entry that knows this fault or this undecided verdict. It may have expired.
+    #[must_use]
+    pub fn entry_of(&self, verdict: &FlatVerdict) -> Option<&Known> {
+        if !self.is_fault(verdict) && !self.is_undecided(verdict) {
+            return None;
+        }
+        let word = self.word(verdict);
+        self.policy.known.iter().find(|entry| known::matches(entry, word, verdict))
+    }
+
+    /// The same, if it has not expired. Such a verdict does not count.
+    #[must_use]
+    pub fn known(&self, verdict: &FlatVerdict) -> Option<&Known> {
+        self.entry_of(verdict).filter(|entry| !entry.expired)
+    }
+
+    /// Whether a verdict is a fault that counts.
+    #[must_use]
+    pub fn is_flagged(&self, verdict: &FlatVerdict) -> bool {
+        self.is_fault(verdict) && self.known(verdict).is_none()
+    }
+
+    /// Whether a verdict is undecided, and counts.
+    #[must_use]
+    pub fn is_open(&self, verdict: &FlatVerdict) -> bool {
+        self.is_undecided(verdict) && self.known(verdict).is_none()
+    }
+
+    /// How many verdicts are faults that count.
     #[must_use]
     pub fn flagged(&self) -> usize {
         self.verdicts.iter().filter(|verdict| self.is_flagged(verdict)).count()
     }
 
-    /// How many verdicts are undecided.
+    /// How many verdicts are undecided, and count.
     #[must_use]
     pub fn open(&self) -> usize {
         self.verdicts.iter().filter(|verdict| self.is_open(verdict)).count()
     }
 
+    /// Whether a destroy may have happened that krcu did not see.
+    #[must_use]
+    pub fn is_blind(&self) -> bool {
+        self.losses.destroys > 0
+            || self.incomplete.is_some()
+            || self.events_cut_short
+            || self.failed.is_some()
+    }
+
+    /// Whether a cache of this name was destroyed, and not only a reference to it dropped; any cache, if the name is empty.
+    #[must_use]
+    pub fn has_destroyed(&self, cache: &str) -> bool {
+        self.verdicts.iter().any(|verdict| {
+            let is_destroy = !matches!(
+                verdict.verdict,
+                VerdictKind::Alias
+                    | VerdictKind::Repeated
+                    | VerdictKind::Abandoned
+                    | VerdictKind::BarrierEarly
+                    | VerdictKind::FreedEarly
+                    | VerdictKind::DoubleFree
+            );
+            verdict.about == About::Cache && is_destroy && (cache.is_empty() || verdict.cache == cache)
+        })
+    }
+
+    /// The caches that had to be destroyed and were not, as far as that is known.
+    pub fn not_destroyed(&self) -> impl Iterator<Item = &str> {
+        let required = self.policy.require_destroy.iter().filter(|_| !self.is_blind());
+        required.map(String::as_str).filter(|cache| !self.has_destroyed(cache))
+    }
+
+    /// Whether something is at fault that counts.
+    #[must_use]
+    pub fn has_fault(&self) -> bool {
+        self.flagged() > 0 || self.not_destroyed().next().is_some()
+    }
+
     /// The exit status.
     #[must_use]
     pub fn exit_status(&self) -> u8 {
-        if self.events_cut_short {
+        if self.events_cut_short || self.failed.is_some() {
             EXIT_FAILED
-        } else if self.flagged() > 0 {
+        } else if self.has_fault() {
             self.policy.exit_flagged
-        } else if self.open() > 0 || self.losses.destroys > 0 || self.incomplete.is_some() {
+        } else if self.open() > 0 || self.is_blind() {
             EXIT_INCONCLUSIVE
         } else {
             self.command_status

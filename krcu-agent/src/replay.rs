@@ -1,12 +1,7 @@
 //! `krcu replay`: prints the report of a run, from its trace.
 
-use std::{
-    fs::File,
-    io::{IsTerminal as _, Write as _},
-    path::PathBuf,
-};
+use std::{io::IsTerminal as _, path::PathBuf};
 
-use anyhow::Context as _;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use krcu_model::{State, event::Losses};
@@ -15,7 +10,7 @@ use krcu_trace::{How, Reader, TraceError, meta::Run};
 
 use crate::{
     outcome::{EXIT_FLAGGED, Incomplete, Outcome},
-    report::Format,
+    report::options as report,
     say::say,
     trace,
 };
@@ -26,18 +21,12 @@ pub struct Options {
     /// The trace: a folder that `krcu check -o` or `krcu record -o` wrote
     #[arg(value_name = "TRACE")]
     pub trace: PathBuf,
-    /// The format of the report
-    #[arg(long, value_enum, default_value = "text")]
-    pub format: Format,
-    /// Count `waited` and `unordered` as faults too, whatever the run did
-    #[arg(long)]
-    pub strict: bool,
+    /// How the run is judged, and where its report goes.
+    #[command(flatten)]
+    pub report: report::Options,
     /// The exit status if something is flagged; the default is the run's
     #[arg(long, value_name = "N")]
     pub exit_flagged: Option<u8>,
-    /// Write the report to this file instead of standard output
-    #[arg(long, value_name = "FILE")]
-    pub report: Option<PathBuf>,
 }
 
 /// A trace of fewer bytes is read so quickly that nobody needs a progress bar.
@@ -48,19 +37,24 @@ const LONG_BYTES: u64 = 8 << 20;
 /// # Errors
 /// When nothing of the trace can be read, or the report cannot be written.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
-    let (mut outcome, damage) = replay(&Reader::open(&options.trace)?)?;
+    let asked = options.report.policy(EXIT_FLAGGED)?;
+    let reader = Reader::open(&options.trace)?;
+    let files = options.report.claim()?;
+    let (mut outcome, damage) = replay(&reader)?;
     if let Some(damage) = damage {
         say(format_args!("the trace is read up to here: {damage}"));
     }
-    outcome.policy.strict |= options.strict;
-    outcome.policy.exit_flagged = options.exit_flagged.unwrap_or(outcome.policy.exit_flagged);
-    let text = options.format.render(&outcome).context("cannot write the report in its format")?;
-    match &options.report {
-        Some(path) => File::create(path)
-            .and_then(|mut file| file.write_all(text.as_bytes()))
-            .with_context(|| format!("cannot write the report to {}", path.display()))?,
-        None => std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write the report")?,
+    let policy = &mut outcome.policy;
+    policy.strict |= asked.strict;
+    policy.exit_flagged = options.exit_flagged.unwrap_or(policy.exit_flagged);
+    // What is asked for now replaces what the run was asked for.
+    if !asked.require_destroy.is_empty() {
+        policy.require_destroy = asked.require_destroy;
     }
+    if options.report.known.is_some() {
+        policy.known = asked.known;
+    }
+    files.write(&outcome)?;
     Ok(outcome.exit_status())
 }
 

@@ -7,7 +7,7 @@ use krcu_common::{ABI_VERSION, Kind};
 use krcu_model::{State, Watch};
 use krcu_report::FlatVerdict;
 use krcu_trace::{
-    FORMAT, Meta,
+    FORMAT, How, Meta,
     meta::{Account, Btf, Clock, Kernel, Probe, Run, Seen},
 };
 use nix::{
@@ -20,7 +20,7 @@ use crate::{
         facts::Facts,
         plan::{Offer, Plan},
     },
-    outcome::{Outcome, Policy},
+    outcome::{Outcome, Policy, Setting},
 };
 
 /// The head of a trace, without the command.
@@ -40,7 +40,7 @@ pub fn meta(facts: &Facts, plan: &Plan, watch: &Watch) -> anyhow::Result<Meta> {
         kernel: Kernel {
             release: facts.release.clone().unwrap_or_else(|| "of an unknown release".to_owned()),
             arch: facts.arch.clone(),
-            host: uname().ok().and_then(|name| name.nodename().to_str().map(str::to_owned)),
+            host: host(),
             boot_id,
             btf: btf(),
             possible_cpus: watch.possible_cpus,
@@ -107,7 +107,37 @@ pub fn run(outcome: &Outcome) -> Run {
         strict: outcome.policy.strict,
         exit_flagged: outcome.policy.exit_flagged,
         events_cut_short: outcome.events_cut_short,
+        require_destroy: outcome.policy.require_destroy.clone(),
+        known: outcome.policy.known.clone(),
     }
+}
+
+/// Where and when the run was whose head this is. `has_command`: whether it had a command, if that is known.
+#[must_use]
+pub fn setting(meta: &Meta, has_command: bool) -> Setting {
+    let Meta { kernel, clock, watch, command, .. } = meta;
+    // An anonymous trace has no time of day.
+    let began_ns = (clock.realtime_ns > 0)
+        .then(|| (clock.realtime_ns + watch.attached_ns).saturating_sub(clock.monotonic_ns));
+    Setting {
+        run: meta.trace.clone(),
+        arch: kernel.arch.clone(),
+        host: kernel.host.clone(),
+        began_ns,
+        command: (has_command || !command.is_empty()).then(|| command.clone()),
+    }
+}
+
+/// The machine's name, as `uname -n` prints it.
+#[must_use]
+pub fn host() -> Option<String> {
+    uname().ok().and_then(|name| name.nodename().to_str().map(str::to_owned))
+}
+
+/// The running kernel's release, for people to read.
+#[must_use]
+pub fn release() -> String {
+    word_of("/proc/sys/kernel/osrelease").unwrap_or_else(|| "of an unknown release".to_owned())
 }
 
 /// The outcome of a run, from its own numbers and from the state after its events.
@@ -119,7 +149,9 @@ pub fn outcome(meta: &Meta, run: &Run, state: &State, verdicts: Vec<FlatVerdict>
     if let Some(account) = run.accounts.iter().find(|account| !is_known(account)) {
         bail!("there is no kind of event `{}`", account.kind);
     }
+    let ended_by_exit = meta.ended.as_ref().is_some_and(|ended| ended.how == How::Exit);
     Ok(Outcome {
+        setting: setting(meta, ended_by_exit),
         release: meta.kernel.release.clone(),
         probes: usize::try_from(run.probes).unwrap_or(usize::MAX),
         events: state.events(),
@@ -132,6 +164,12 @@ pub fn outcome(meta: &Meta, run: &Run, state: &State, verdicts: Vec<FlatVerdict>
         command_status: run.command_status,
         events_cut_short: run.events_cut_short,
         incomplete: None,
-        policy: Policy { strict: run.strict, exit_flagged: run.exit_flagged },
+        failed: None,
+        policy: Policy {
+            strict: run.strict,
+            exit_flagged: run.exit_flagged,
+            require_destroy: run.require_destroy.clone(),
+            known: run.known.clone(),
+        },
     })
 }

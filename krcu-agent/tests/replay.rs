@@ -9,9 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use clap::ValueEnum as _;
 use krcu_agent::{
     anonymise::{Numbers, TASK, anonymise, in_place},
-    outcome::{Incomplete, Outcome, Policy},
+    outcome::{Incomplete, Outcome, Policy, Setting},
     replay::replay,
     report::Format,
     trace,
@@ -25,7 +26,7 @@ use krcu_model::{
 use krcu_report::{FlatVerdict, verdicts};
 use krcu_trace::{
     Accounted, FORMAT, How, Limits, Meta, Reader, Writer,
-    meta::{Account, Clock, Kernel, Seen},
+    meta::{Account, Clock, Kernel, Known, Seen},
 };
 
 /// What krcu saw on Linux 6.1 while a module with two caches came and went: one destroyed with deferred frees
@@ -42,6 +43,7 @@ fn live(script: &Script) -> Outcome {
 
 fn live_of(state: &State) -> Outcome {
     Outcome {
+        setting: Setting::default(),
         release: "6.1.0-test".to_owned(),
         probes: 23,
         events: state.events(),
@@ -61,7 +63,8 @@ fn live_of(state: &State) -> Outcome {
         command_status: 7,
         events_cut_short: false,
         incomplete: None,
-        policy: Policy { strict: true, exit_flagged: 33 },
+        failed: None,
+        policy: Policy { strict: true, exit_flagged: 33, ..Policy::default() },
     }
 }
 
@@ -83,14 +86,16 @@ fn written(name: &str, script: &Script, then: impl FnOnce(Writer)) -> Folder {
         trace: name.to_owned(),
         kernel: Kernel {
             release: "6.1.0-test".to_owned(),
+            arch: "x86_64".to_owned(),
+            host: Some("test-host".to_owned()),
             possible_cpus: script.watch.possible_cpus,
             ..Kernel::default()
         },
-        clock: Clock::default(),
+        clock: Clock { monotonic_ns: script.watch.attached.0, realtime_ns: 1_796_000_000_000_000_000 },
         watch: Seen::of(&script.watch),
         probes: Vec::new(),
         undecidable: Vec::new(),
-        command: Vec::new(),
+        command: vec!["rmmod".to_owned()],
         ended: None,
     };
     let mut writer = Writer::create(&path, meta, Limits { rows: 100, ..Limits::default() }).unwrap();
@@ -106,12 +111,27 @@ fn replayed(folder: &Folder) -> Outcome {
 #[test]
 fn a_replay_is_the_run_byte_for_byte_in_every_format() {
     let script = two();
-    let live = live(&script);
+    let mut live = live(&script);
+    live.setting = Setting {
+        run: "whole".to_owned(),
+        arch: "x86_64".to_owned(),
+        host: Some("test-host".to_owned()),
+        began_ns: Some(1_796_000_000_000_000_000),
+        command: Some(vec!["rmmod".to_owned()]),
+    };
+    // What was required and known is as much a part of the run as its strictness.
+    live.policy.require_destroy = vec!["no_such_cache".to_owned()];
+    live.policy.known = vec![Known {
+        signature: "pending krcu_two.krcu_two_left".to_owned(),
+        reason: "the test's own".to_owned(),
+        until: "2027-01-31".to_owned(),
+        expired: false,
+    }];
     let trace = written("whole", &script, |writer| {
         writer.finish(How::Exit, Time(u64::MAX), trace::run(&live)).unwrap();
     });
     let replayed = replayed(&trace);
-    for format in [Format::Text, Format::Json, Format::Tap, Format::Junit] {
+    for format in Format::value_variants() {
         assert_eq!(format.render(&replayed).unwrap(), format.render(&live).unwrap());
     }
     assert_eq!(replayed.exit_status(), 33);
@@ -323,7 +343,7 @@ fn an_anonymous_trace_names_nobody_and_no_address() {
     meta.store(&trace.0).unwrap();
     in_place(&trace.0).unwrap();
     let all = String::from_utf8_lossy(&bytes(&trace.0)).into_owned();
-    for word in ["my-host", "my-boot", "my-command", "secret"] {
+    for word in ["my-host", "test-host", "my-boot", "my-command", "secret"] {
         assert!(!all.contains(word), "{word}");
     }
     for event in Reader::open(&trace.0).unwrap().events() {

@@ -173,6 +173,26 @@ pub struct Run {
     pub exit_flagged: u8,
     /// Whether a second output of the events was asked for and is incomplete.
     pub events_cut_short: bool,
+    /// The caches that had to be destroyed; an empty name stands for any cache.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub require_destroy: Vec<String>,
+    /// The verdicts that did not count, because they were known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<Known>,
+}
+
+/// A verdict that a person knows of, and that does not count.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Known {
+    /// `VERDICT MODULE.CACHE`, and the name of a function if the verdict must name it.
+    pub signature: String,
+    /// Why it does not count.
+    pub reason: String,
+    /// The last day on which it does not count, as `2027-01-31`.
+    pub until: String,
+    /// Whether that day was over when the run began. Then the verdict counts.
+    #[serde(default)]
+    pub expired: bool,
 }
 
 /// What became of everything that the probes saw of one kind on one CPU:

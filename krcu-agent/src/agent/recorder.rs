@@ -299,7 +299,7 @@ impl Recorder {
             command_status: 0,
             strict: false,
             exit_flagged: EXIT_FLAGGED,
-            events_cut_short: false,
+            ..meta::Run::default()
         }
     }
 

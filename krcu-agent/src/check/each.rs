@@ -28,6 +28,7 @@ use crate::{
     say::say,
     signals::{Came, Ending, Signals},
     sinks::Sinks,
+    trace,
 };
 
 /// Runs the commands of a list. Returns the exit status: that of a fault if there is one, otherwise that of an
@@ -42,15 +43,16 @@ pub(super) fn run(options: &Options, list: &Path) -> Result<u8, VerbError> {
         while lines.next().map_err(|error| usage(&error))?.is_some() {}
     }
     let lines = Lines::open(list)?;
-    for folder in [&options.report, &options.events, &options.output].into_iter().flatten() {
+    for folder in [&options.report.report, &options.events, &options.output].into_iter().flatten() {
         fs::create_dir_all(folder).with_context(|| {
             format!("cannot write into {}: name a folder that can be made", folder.display())
         })?;
     }
-    event_loop()?.block_on(watch(options, lines))
+    let policy = options.report.policy(options.exit_flagged).map_err(|error| usage(&error))?;
+    event_loop()?.block_on(watch(options, policy, lines))
 }
 
-fn usage(error: &anyhow::Error) -> VerbError {
+pub(super) fn usage(error: &anyhow::Error) -> VerbError {
     VerbError::Usage(format!("{error:#}"))
 }
 
@@ -59,6 +61,7 @@ struct Session<'a> {
     options: &'a Options,
     probed: Probed,
     meta: Meta,
+    policy: Policy,
 }
 
 /// Reads the next line in a thread of its own, because reading a pipe may wait.
@@ -73,9 +76,9 @@ fn asked(mut lines: Lines) -> (mpsc::Sender<()>, mpsc::Receiver<anyhow::Result<O
     (ask, told)
 }
 
-async fn watch(options: &Options, lines: Lines) -> Result<u8, VerbError> {
+async fn watch(options: &Options, policy: Policy, lines: Lines) -> Result<u8, VerbError> {
     let attached = attach_aloud(options.attach())?;
-    let session = Session { options, probed: Probed::of(&attached), meta: attached.meta()? };
+    let session = Session { options, probed: Probed::of(&attached), meta: attached.meta()?, policy };
     let mut watcher = attached.begin(Sinks::default());
     let status = session.each(&mut watcher, lines).await;
     // The list is over: whoever does not want to wait for the probes may say so.
@@ -115,7 +118,9 @@ impl Session<'_> {
         worst: &mut Worst,
     ) -> anyhow::Result<u8> {
         watcher.part().await?;
-        let cut_short = self.keep(watcher, line)?;
+        let meta = self.meta(watcher, line);
+        let setting = trace::setting(&meta, true);
+        let cut_short = self.keep(watcher, line, meta)?;
         // The list may be what this program reads, and a signal has to reach all that the command has started.
         let mut command = Command::new("/bin/sh");
         command.args(["-c", &line.command]).stdin(Stdio::null()).process_group(0);
@@ -130,19 +135,24 @@ impl Session<'_> {
             signals.next().await;
         };
         worst.is_interrupted |= watcher.settle(settle, signal).await?;
-        let policy = Policy {
-            strict: line.own.strict || self.options.strict,
-            exit_flagged: line.own.exit_flagged.unwrap_or(self.options.exit_flagged),
+        let mut policy = Policy {
+            strict: line.own.strict || self.policy.strict,
+            exit_flagged: line.own.exit_flagged.unwrap_or(self.policy.exit_flagged),
+            ..self.policy.clone()
         };
-        let end = RunEnd { at: now()?, how: How::Exit, command_status, policy, cut_short };
+        if !line.own.require_destroy.is_empty() {
+            policy.require_destroy.clone_from(&line.own.require_destroy);
+        }
+        let end = RunEnd { at: now()?, how: How::Exit, command_status, setting, policy, cut_short };
         let outcome = self.probed.outcome(watcher.part().await?, end)?;
-        let format = line.own.format.unwrap_or(self.options.format);
-        if let Some(folder) = &self.options.report {
+        let format = line.own.format.unwrap_or(self.options.report.format);
+        if let Some(folder) = &self.options.report.report {
             let path = folder.join(format!("{}.{}", line.name, format.ending()));
-            let text = format.render(&outcome).context("cannot write the report in its format")?;
+            let text = format.render_for(&outcome, &self.options.report.plain());
+            let text = text.context("cannot write the report in its format")?;
             fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
         }
-        worst.is_flagged |= outcome.flagged() > 0;
+        worst.is_flagged |= outcome.has_fault();
         let status = outcome.exit_status();
         worst.is_open |= status == EXIT_INCONCLUSIVE;
         if status != 0 {
@@ -151,8 +161,18 @@ impl Session<'_> {
         Ok(status)
     }
 
+    /// The head of the trace of a command.
+    fn meta(&self, watcher: &Watcher, line: &Line) -> Meta {
+        Meta {
+            trace: format!("{}-{}", self.meta.trace, line.name),
+            watch: Seen::of(watcher.pipeline.state().watch()),
+            command: vec![line.command.clone()],
+            ..self.meta.clone()
+        }
+    }
+
     /// Begins the files of a command. There may be no room for the trace.
-    fn keep(&self, watcher: &mut Watcher, line: &Line) -> anyhow::Result<Option<CutShort>> {
+    fn keep(&self, watcher: &mut Watcher, line: &Line, meta: Meta) -> anyhow::Result<Option<CutShort>> {
         let named = |folder: &Option<PathBuf>, ending: &str| {
             folder.as_ref().map(|folder| folder.join(format!("{}.{ending}", line.name)))
         };
@@ -160,15 +180,7 @@ impl Session<'_> {
         let trace = named(&self.options.output, "krcu");
         let keep = Keep::claim(events.as_deref(), trace.as_deref(), Limits::default())?;
         let watch = watcher.pipeline.state().watch().clone();
-        let meta = || {
-            Ok(Meta {
-                trace: format!("{}-{}", self.meta.trace, line.name),
-                watch: Seen::of(&watch),
-                command: vec![line.command.clone()],
-                ..self.meta.clone()
-            })
-        };
-        let (sinks, cut_short) = keep.begin(&watch, &self.probed.release, meta)?;
+        let (sinks, cut_short) = keep.begin(&watch, &self.probed.release, || Ok(meta))?;
         *watcher.pipeline.sinks() = sinks;
         Ok(cut_short)
     }

@@ -36,6 +36,8 @@ pub(super) struct Own {
     pub(super) settle: Option<Duration>,
     #[arg(long)]
     pub(super) exit_flagged: Option<u8>,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub(super) require_destroy: Vec<String>,
 }
 
 /// Reads `NAME COMMAND` or `NAME OPTIONS -- COMMAND`. Returns none for an empty line, and for one that begins with `#`.
@@ -130,7 +132,13 @@ mod tests {
     use super::*;
 
     fn plain(name: &str, command: &str) -> Line {
-        let own = Own { strict: false, format: None, settle: None, exit_flagged: None };
+        let own = Own {
+            strict: false,
+            format: None,
+            settle: None,
+            exit_flagged: None,
+            require_destroy: Vec::new(),
+        };
         Line { name: name.to_owned(), own, command: command.to_owned() }
     }
 
@@ -145,8 +153,11 @@ mod tests {
             format: Some(Format::Tap),
             settle: Some(Duration::from_secs(2)),
             exit_flagged: Some(42),
+            require_destroy: vec!["my_cache".to_owned(), String::new()],
         };
-        let read_own = read("two.b --strict --format tap --settle 2s --exit-flagged 42 -- sh -c 'a -- b'");
+        let read_own = read(
+            "two.b --strict --format tap --settle 2s --exit-flagged 42 --require-destroy=my_cache --require-destroy -- sh -c 'a -- b'",
+        );
         assert_eq!(read_own, Ok(Some(Line { own, ..plain("two.b", "sh -c 'a -- b'") })));
         assert_eq!(read("three -- true"), Ok(Some(plain("three", "true"))));
         assert_eq!(read("  "), Ok(None));

@@ -27,7 +27,7 @@ pub(crate) use keep::Keep;
 pub(crate) use watcher::{Ended, Watcher};
 
 use crate::{
-    outcome::{Incomplete, Outcome, Policy},
+    outcome::{Incomplete, Outcome, Policy, Setting},
     pipeline::{Finished, accounts},
     privileges::calls::{self, Caller},
     say::say,
@@ -82,6 +82,8 @@ pub(crate) struct RunEnd {
     pub(crate) how: How,
     /// Status of the command, as a shell reports it.
     pub(crate) command_status: u8,
+    /// Where and when it was.
+    pub(crate) setting: Setting,
     /// How the exit status is chosen.
     pub(crate) policy: Policy,
     /// Why there is no trace, if one was asked for.
@@ -118,8 +120,10 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
         Until::Exit { words, .. } => words.iter().map(|word| word.to_string_lossy().into_owned()).collect(),
         Until::Told(_) => Vec::new(),
     };
-    let meta = || Ok(Meta { command, ..attached.meta()? });
-    let (sinks, cut_short) = job.keep.begin(&attached.watch, &probed.release, meta)?;
+    let has_command = !command.is_empty();
+    let meta = Meta { command, ..attached.meta()? };
+    let setting = trace::setting(&meta, has_command);
+    let (sinks, cut_short) = job.keep.begin(&attached.watch, &probed.release, || Ok(meta))?;
     let mut watcher = attached.begin(sinks);
     let (how, command_status, ending, is_interrupted) = match job.until {
         Until::Exit { program, words, settle } => {
@@ -140,7 +144,7 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
             (how, 0, Ending::begin(is_interrupted)?, is_interrupted)
         }
     };
-    let mut end = RunEnd { at: now()?, how, command_status, policy: job.policy, cut_short };
+    let mut end = RunEnd { at: now()?, how, command_status, setting, policy: job.policy, cut_short };
     // A signal that has ended the run, or its settling, is done with; the next one ends the process.
     let Ended { mut finished, is_whole, attached, .. } =
         watcher.finish(|| !is_interrupted && ending.has_come()).await?;
@@ -214,6 +218,7 @@ impl Probed {
             say(error);
         }
         let mut outcome = Outcome {
+            setting: end.setting,
             release: self.release.clone(),
             probes: self.probes,
             events: state.events(),
@@ -226,6 +231,7 @@ impl Probed {
             command_status: end.command_status,
             events_cut_short: kept.cut_short.is_some(),
             incomplete: None,
+            failed: None,
             policy: end.policy,
         };
         let mut cut_short = end.cut_short;

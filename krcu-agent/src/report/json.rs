@@ -7,7 +7,10 @@ use krcu_report::FlatVerdict;
 use krcu_trace::meta::Account;
 use serde::Serialize;
 
-use crate::outcome::{Incomplete, Outcome};
+use crate::{
+    known,
+    outcome::{Incomplete, Outcome},
+};
 
 /// Version of the lines below; it changes when a field's meaning does.
 pub const SCHEMA: u32 = 2;
@@ -23,6 +26,9 @@ struct VerdictLine<'a> {
     kind: &'static str,
     #[serde(flatten)]
     verdict: &'a FlatVerdict,
+    /// Why this verdict does not count, if it is known; absent otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -57,6 +63,15 @@ struct SummaryLine<'a> {
     /// Why these are not all events of the run: only in the replay of a trace that ends before its run.
     #[serde(skip_serializing_if = "Option::is_none")]
     incomplete: Option<Incomplete>,
+    /// Caches that had to be destroyed and were not; an empty name stands for any cache. Absent if there is none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_destroyed: Vec<&'a str>,
+    /// What is to be said of the entries of known verdicts; absent if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    known_remarks: Vec<String>,
+    /// Why krcu failed; absent if it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed: Option<&'a str>,
     /// Verdicts that are faults.
     flagged: usize,
     /// Verdicts that leave open what was asked.
@@ -76,7 +91,12 @@ pub fn render(outcome: &Outcome) -> serde_json::Result<String> {
     let mut counts: BTreeMap<&'static str, u64> = BTreeMap::new();
     for verdict in &outcome.verdicts {
         *counts.entry(verdict.verdict.word()).or_default() += 1;
-        text += &serde_json::to_string(&VerdictLine { schema: SCHEMA, kind: "verdict", verdict })?;
+        text += &serde_json::to_string(&VerdictLine {
+            schema: SCHEMA,
+            kind: "verdict",
+            verdict,
+            known: outcome.known(verdict).map(|known| known.reason.as_str()),
+        })?;
         text.push('\n');
     }
     text += &serde_json::to_string(&SummaryLine {
@@ -93,6 +113,9 @@ pub fn render(outcome: &Outcome) -> serde_json::Result<String> {
         verdicts: counts,
         strict: outcome.policy.strict,
         incomplete: outcome.incomplete,
+        not_destroyed: outcome.not_destroyed().collect(),
+        known_remarks: known::remarks(outcome),
+        failed: outcome.failed.as_deref(),
         flagged: outcome.flagged(),
         inconclusive: outcome.open(),
         command_status: outcome.command_status,

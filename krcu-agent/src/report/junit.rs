@@ -1,19 +1,21 @@
-//! JUnit: one test case a verdict, in the XML that CI servers read.
+//! JUnit: the cases of a run in the XML that CI servers read.
 //!
 //! A fault under this run's policy is a `failure`. An inconclusive verdict is an `error`, and so is a run in which
-//! destroys were not seen. The name of a case is its module and its cache only, so a CI server sees one history of it,
-//! whatever the verdict is. The word of the verdict is the type of the failure.
+//! destroys were not seen. A known fault is `skipped`, with its reason. The word of the verdict is the type of the
+//! failure, and is not in the name.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
-use krcu_report::FlatVerdict;
 use quick_junit::{
-    NonSuccessKind::{self, Error, Failure},
+    NonSuccessKind::{Error, Failure},
     SerializeError, TestCase, TestCaseStatus, TestSuite, XmlString,
 };
 
-use super::text;
-use crate::outcome::Outcome;
+use super::{
+    cases::{self, Case, RUN, Went},
+    text,
+};
+use crate::{known, outcome::Outcome};
 
 /// The report as a JUnit file.
 ///
@@ -22,23 +24,25 @@ use crate::outcome::Outcome;
 pub fn render(report: &Outcome) -> Result<String, SerializeError> {
     let mut suite = TestSuite::new("krcu check");
     suite.set_time(thousandths(report.duration_ns)).add_properties(properties(report));
-    suite.add_test_cases(report.verdicts.iter().map(|verdict| of_verdict(report, verdict)));
-    let losses: String = text::losses(report).iter().map(|loss| format!("{loss}\n")).collect();
-    if report.losses.destroys > 0 {
-        let message = format!("{} unseen", text::objects(report.losses.destroys, "destroy"));
-        let mut unseen = case("krcu", "every destroy was seen", 0);
-        unseen.status = result(Error, "inconclusive", &message, &losses);
-        suite.add_test_case(unseen);
+    if let Some(began) = report.setting.began_ns {
+        suite.extra.insert("timestamp".into(), began_at(began).into());
     }
-    if !losses.is_empty() {
-        suite.set_system_err(lines(&losses));
+    if let Some(host) = &report.setting.host {
+        suite.extra.insert("hostname".into(), printable(host));
+    }
+    suite.add_test_cases(cases::of(report).iter().map(of_case));
+    let remarks = text::losses(report).into_iter().chain(known::remarks(report));
+    let remarks: String = remarks.map(|remark| format!("{remark}\n")).collect();
+    if !remarks.is_empty() {
+        suite.set_system_err(lines(&remarks));
     }
     quick_junit::Report::unnamed().add_test_suite(suite).to_string()
 }
 
-fn properties(report: &Outcome) -> [(XmlString, XmlString); 9] {
+fn properties(report: &Outcome) -> [(XmlString, XmlString); 10] {
     [
         ("kernel_release", report.release.clone()),
+        ("arch", report.setting.arch.clone()),
         ("probes", report.probes.to_string()),
         ("events", report.events.to_string()),
         ("lost_ring_full", report.losses.ring_full.to_string()),
@@ -51,31 +55,27 @@ fn properties(report: &Outcome) -> [(XmlString, XmlString); 9] {
     .map(|(name, value)| (name.into(), printable(&value)))
 }
 
-fn of_verdict(report: &Outcome, verdict: &FlatVerdict) -> TestCase {
-    let class = verdict.module.as_ref().map_or_else(|| "krcu".to_owned(), |module| format!("krcu.{module}"));
-    let mut case = case(&class, &verdict.name(), verdict.wait_ns.unwrap_or(0));
-    let evidence = text::block(report, verdict);
-    let found = |kind| result(kind, text::word(report, verdict), &text::clause(verdict), &evidence);
-    if report.is_flagged(verdict) {
-        case.status = found(Failure);
-    } else if report.is_open(verdict) {
-        case.status = found(Error);
-    } else if !text::is_quiet(report, verdict) {
-        case.set_system_out(lines(&evidence));
+fn of_case(case: &Case<'_>) -> TestCase {
+    let mut status = match case.went {
+        Went::Failed => TestCaseStatus::non_success(Failure),
+        Went::Undecided => TestCaseStatus::non_success(Error),
+        Went::Known | Went::Skipped => TestCaseStatus::skipped(),
+        Went::Passed => TestCaseStatus::success(),
+    };
+    if case.went != Went::Passed {
+        status.set_type(case.word).set_message(printable(&case.message));
     }
-    case
-}
-
-fn case(class: &str, name: &str, ns: u64) -> TestCase {
-    let mut case = TestCase::new(printable(name), TestCaseStatus::success());
-    case.set_classname(printable(class)).set_time(thousandths(ns));
-    case
-}
-
-fn result(kind: NonSuccessKind, word: &str, message: &str, evidence: &str) -> TestCaseStatus {
-    let mut status = TestCaseStatus::non_success(kind);
-    status.set_type(word).set_message(printable(message)).set_description(lines(evidence));
-    status
+    let is_in_status = matches!(case.went, Went::Failed | Went::Undecided);
+    if is_in_status && !case.evidence.is_empty() {
+        status.set_description(lines(&case.evidence));
+    }
+    let mut written = TestCase::new(printable(&case.name), status);
+    let class = if case.module == RUN { RUN.to_owned() } else { format!("{RUN}.{}", case.module) };
+    written.set_classname(printable(&class)).set_time(thousandths(case.ns));
+    if !is_in_status && !case.evidence.is_empty() {
+        written.set_system_out(lines(&case.evidence));
+    }
+    written
 }
 
 /// A text of several lines. Its first line begins below the tag, so all lines begin in the same column.
@@ -93,6 +93,11 @@ fn printable(text: &str) -> XmlString {
 /// A time in whole thousandths of a second. The crate writes three digits, and would round.
 fn thousandths(ns: u64) -> Duration {
     Duration::from_millis(ns / 1_000_000)
+}
+
+/// A moment, from nanoseconds since 1970, in UTC.
+pub(super) fn began_at(ns: u64) -> String {
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_nanos(ns)).to_string()
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! TAP: one test point a verdict, for harnesses that read the Test Anything Protocol.
+//! TAP: one test point a case, for harnesses that read the Test Anything Protocol.
 //!
 //! The version is 13, which every harness reads, with the escapes of version 14. A point is `not ok` if its verdict is
 //! a fault under this run's policy, or is inconclusive. It is not `SKIP` or `TODO`, because both would let a run pass
-//! that has seen nothing. Destroys that were not seen have a point of their own.
+//! that has seen nothing. A known fault is `ok`, and its evidence says why. The run's own cases are points as well.
 //!
 //! No crate is used, because a point is one line, and its evidence is a list of names with one value or one list each.
 
@@ -12,53 +12,38 @@ use krcu_model::VerdictKind;
 use krcu_report::FlatVerdict;
 use krcu_report::words;
 
-use super::text;
-use crate::outcome::Outcome;
+use super::{
+    cases::{self, Case, Went},
+    ktap, text,
+};
+use crate::{known, outcome::Outcome};
 
 /// The report as a TAP stream.
 #[must_use]
 pub fn render(outcome: &Outcome) -> String {
-    let unseen = outcome.losses.destroys;
+    let cases = cases::of(outcome);
     let mut stream = "TAP version 13\n".to_owned();
     for line in text::headline(outcome).lines() {
         let _ = writeln!(stream, "# {line}");
     }
-    match outcome.verdicts.len() + usize::from(unseen > 0) {
-        0 => stream += "1..0 # SKIP no slab cache was destroyed\n",
-        points => {
-            let _ = writeln!(stream, "1..{points}");
-        }
+    let _ = writeln!(stream, "1..{}", cases.len());
+    for (place, case) in cases.iter().enumerate() {
+        stream += &point(case, place + 1);
+        stream += &diagnostics(outcome, case);
     }
-    for (place, verdict) in outcome.verdicts.iter().enumerate() {
-        let is_ok = !outcome.is_flagged(verdict) && !outcome.is_open(verdict);
-        stream += &point(is_ok, place + 1, &name(outcome, verdict));
-        if !text::is_quiet(outcome, verdict) {
-            stream += &diagnostics(outcome, verdict);
-        }
-    }
-    if unseen > 0 {
-        let name = format!("{} unseen: inconclusive", text::objects(unseen, "destroy"));
-        stream += &point(false, outcome.verdicts.len() + 1, &name);
-        stream += "  ---\n";
-        scalar(&mut stream, "verdict", &quoted("inconclusive"));
-        list(&mut stream, "notes", text::losses(outcome).into_iter());
-        stream += "  ...\n";
-    }
-    for line in text::conclusion(outcome).lines() {
-        let _ = writeln!(stream, "# {line}");
+    for line in known::remarks(outcome).iter().map(String::as_str).chain(text::conclusion(outcome).lines()) {
+        let _ = writeln!(stream, "# {}", escaped(line));
     }
     stream
 }
 
-fn point(is_ok: bool, number: usize, name: &str) -> String {
-    let word = if is_ok { "ok" } else { "not ok" };
-    format!("{word} {number} - {}\n", escaped(name))
-}
-
-/// `my_cache: pending (my_module)`.
-fn name(outcome: &Outcome, verdict: &FlatVerdict) -> String {
-    let module = verdict.module.as_ref().map_or_else(String::new, |module| format!(" ({module})"));
-    format!("{}: {}{module}", verdict.name(), text::word(outcome, verdict))
+fn point(case: &Case<'_>, number: usize) -> String {
+    let word = if matches!(case.went, Went::Undecided | Went::Failed) { "not ok" } else { "ok" };
+    let directive = match case.went {
+        Went::Skipped => format!(" # SKIP {}", escaped(&case.message)),
+        _ => String::new(),
+    };
+    format!("{word} {number} - {}{directive}\n", escaped(&ktap::described(&case.full_name())))
 }
 
 /// A description. It has no `#`, which would begin a directive, and no line break.
@@ -74,17 +59,38 @@ fn escaped(name: &str) -> String {
     text
 }
 
-/// The evidence as YAML. The names are those of the JSON lines; unknown values are left out.
-fn diagnostics(outcome: &Outcome, verdict: &FlatVerdict) -> String {
-    let mut block = "  ---\n".to_owned();
-    let clause = text::clause(verdict);
-    if !clause.is_empty() {
-        scalar(&mut block, "message", &quoted(&clause));
+/// What is to be told of a case, as YAML.
+fn diagnostics(outcome: &Outcome, case: &Case<'_>) -> String {
+    let is_plain = case.evidence.is_empty() && matches!(case.went, Went::Passed | Went::Skipped);
+    if is_plain {
+        return String::new();
     }
-    scalar(&mut block, "verdict", &quoted(text::word(outcome, verdict)));
-    scalar(&mut block, "cache", &quoted(&verdict.cache));
+    let mut block = "  ---\n".to_owned();
+    if !case.message.is_empty() {
+        scalar(&mut block, "message", &quoted(&case.message));
+    }
+    scalar(&mut block, "verdict", &quoted(case.word));
+    match case.verdict {
+        Some(verdict) => {
+            let accused = case.accused.iter();
+            let accused =
+                accused.map(|verdict| format!("{}: {}", verdict.verdict.word(), text::clause(verdict)));
+            list(&mut block, "accusations", accused);
+            of_verdict(&mut block, outcome, verdict);
+        }
+        None => list(&mut block, "notes", case.evidence.lines().map(str::to_owned)),
+    }
+    block + "  ...\n"
+}
+
+/// The evidence. The names are those of the JSON lines; unknown values are left out.
+fn of_verdict(block: &mut String, outcome: &Outcome, verdict: &FlatVerdict) {
+    if let Some(known) = outcome.known(verdict) {
+        scalar(block, "known", &quoted(&known.reason));
+    }
+    scalar(block, "cache", &quoted(&verdict.cache));
     if let Some(module) = &verdict.module {
-        scalar(&mut block, "module", &quoted(module));
+        scalar(block, "module", &quoted(module));
     }
     let [queued, called] = words::numbers(verdict);
     let numbers = [
@@ -106,17 +112,16 @@ fn diagnostics(outcome: &Outcome, verdict: &FlatVerdict) -> String {
     ];
     for (key, number) in numbers {
         if let Some(number) = number {
-            scalar(&mut block, key, &number.to_string());
+            scalar(block, key, &number.to_string());
         }
     }
-    list(&mut block, "sites", words::sites(&verdict.sites).into_iter());
-    list(&mut block, "callbacks", verdict.callbacks.iter().map(words::callback));
-    list(&mut block, "leak_sites", words::sites(&verdict.leak_sites).into_iter());
-    list(&mut block, "reasons", verdict.reasons.iter().map(|reason| reason.word().to_owned()));
-    list(&mut block, "missed_programs", verdict.missed_programs.iter().cloned());
-    list(&mut block, "notes", verdict.notes.iter().cloned());
-    scalar(&mut block, "advice", &quoted(&verdict.advice));
-    block + "  ...\n"
+    list(block, "sites", words::sites(&verdict.sites).into_iter());
+    list(block, "callbacks", verdict.callbacks.iter().map(words::callback));
+    list(block, "leak_sites", words::sites(&verdict.leak_sites).into_iter());
+    list(block, "reasons", verdict.reasons.iter().map(|reason| reason.word().to_owned()));
+    list(block, "missed_programs", verdict.missed_programs.iter().cloned());
+    list(block, "notes", verdict.notes.iter().cloned());
+    scalar(block, "advice", &quoted(&verdict.advice));
 }
 
 fn scalar(block: &mut String, key: &str, value: &str) {

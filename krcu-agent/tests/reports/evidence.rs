@@ -1,7 +1,7 @@
 //! Evidence: the lines of it that are rare, each in the text of a run of a few events.
 
 use krcu_agent::{
-    outcome::{Outcome, Policy},
+    outcome::{Outcome, Policy, Setting},
     report::text,
 };
 use krcu_common::{BarrierKind, FreePath, QueueForm};
@@ -75,6 +75,7 @@ fn screen(before: Vec<What>, inside: Vec<What>, end: What) -> String {
         state.step(Event { time: Time(time * 1000), task: Task(412), cpu: Cpu(0), what });
     }
     let outcome = Outcome {
+        setting: Setting::default(),
         release: "7.3".to_owned(),
         probes: 16,
         events: state.events(),
@@ -87,7 +88,8 @@ fn screen(before: Vec<What>, inside: Vec<What>, end: What) -> String {
         command_status: 0,
         events_cut_short: false,
         incomplete: None,
-        policy: Policy { strict: false, exit_flagged: 10 },
+        failed: None,
+        policy: Policy { strict: false, exit_flagged: 10, ..Policy::default() },
     };
     let screen = text::render(&outcome);
     assert!(screen.lines().all(|line| line.chars().count() <= 100), "{screen}");

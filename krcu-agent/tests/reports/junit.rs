@@ -10,6 +10,7 @@ fn properties(lost: [u64; 3], exit_status: u8) -> String {
     format!(
         "        <properties>
             <property name=\"kernel_release\" value=\"6.1.0-56-cloud-amd64\"/>
+            <property name=\"arch\" value=\"x86_64\"/>
             <property name=\"probes\" value=\"16\"/>
             <property name=\"events\" value=\"1604\"/>
             <property name=\"lost_ring_full\" value=\"{ring_full}\"/>
@@ -28,9 +29,9 @@ fn a_fault_is_a_failure_and_what_passed_has_its_evidence_where_there_is_some() {
     let file = format!(
         "\
 <?xml version=\"1.0\" encoding=\"UTF-8\"?>
-<testsuites tests=\"3\" skipped=\"0\" failures=\"1\" errors=\"0\">
-    <testsuite name=\"krcu check\" tests=\"3\" skipped=\"0\" errors=\"0\" failures=\"1\" time=\"3.204\">
-{}        <testcase name=\"leaky\" classname=\"krcu\" time=\"0.000\">
+<testsuites tests=\"6\" skipped=\"0\" failures=\"1\" errors=\"0\">
+    <testsuite name=\"krcu check\" tests=\"6\" skipped=\"0\" errors=\"0\" failures=\"1\" time=\"3.204\" timestamp=\"2026-11-29T16:53:20Z\" hostname=\"test-host\">
+{}        <testcase name=\"leaky\" classname=\"krcu.no_module\" time=\"0.000\">
             <failure message=\"destroyed with 5 objects that nobody queued\" type=\"leaked\">
 LEAKED        leaky  destroyed with 5 objects that nobody queued
               destroyed by  rmmod[412] in my_exit+0x384 [my_module], 1.20 s into the run
@@ -53,6 +54,9 @@ waited        my_cache  the destroy waited 38.2 ms for 10,000 deferred frees    
                             waits (mainline: 6.12 and later)
 </system-out>
         </testcase>
+        <testcase name=\"the command succeeded\" classname=\"krcu\" time=\"3.204\"/>
+        <testcase name=\"a cache was destroyed\" classname=\"krcu\" time=\"0.000\"/>
+        <testcase name=\"every destroy was seen\" classname=\"krcu\" time=\"0.000\"/>
     </testsuite>
 </testsuites>
 ",
@@ -66,8 +70,8 @@ fn a_blind_run_is_an_error_and_says_what_it_lost() {
     let file = format!(
         "\
 <?xml version=\"1.0\" encoding=\"UTF-8\"?>
-<testsuites tests=\"2\" skipped=\"0\" failures=\"0\" errors=\"2\">
-    <testsuite name=\"krcu check\" tests=\"2\" skipped=\"0\" errors=\"2\" failures=\"0\" time=\"3.204\">
+<testsuites tests=\"4\" skipped=\"0\" failures=\"0\" errors=\"2\">
+    <testsuite name=\"krcu check\" tests=\"4\" skipped=\"0\" errors=\"2\" failures=\"0\" time=\"3.204\" timestamp=\"2026-11-29T16:53:20Z\" hostname=\"test-host\">
 {}        <testcase name=\"my_cache\" classname=\"krcu.my_module\" time=\"0.000\">
             <error message=\"cannot be decided\" type=\"inconclusive\">
 inconclusive  my_cache  cannot be decided                                                  my_module
@@ -80,6 +84,8 @@ inconclusive  my_cache  cannot be decided                                       
                             loaded, and with a larger --ring-bytes if events were lost
 </error>
         </testcase>
+        <testcase name=\"the command succeeded\" classname=\"krcu\" time=\"3.204\"/>
+        <testcase name=\"a cache was destroyed\" classname=\"krcu\" time=\"0.000\"/>
         <testcase name=\"every destroy was seen\" classname=\"krcu\" time=\"0.000\">
             <error message=\"1 destroy unseen\" type=\"inconclusive\">
 1,200 events found the ring full (enlarge it with --ring-bytes)
@@ -119,7 +125,7 @@ fn strictness_decides_what_passes() {
         render(&run).unwrap().contains("name=\"old_cache\" classname=\"krcu.my_module\" time=\"0.000\"/>")
     );
     let file = render(&strict(run)).unwrap();
-    assert!(file.contains("tests=\"1\" skipped=\"0\" errors=\"1\" failures=\"0\""), "{file}");
+    assert!(file.contains("tests=\"4\" skipped=\"0\" errors=\"1\" failures=\"0\""), "{file}");
     assert!(
         file.contains(
             "<error message=\"empty, maybe by luck: older than the probes\" type=\"inconclusive\">"

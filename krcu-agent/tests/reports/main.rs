@@ -3,6 +3,8 @@
 mod evidence;
 mod hostile;
 mod junit;
+mod kcidb;
+mod ktap;
 mod samples;
 mod schema;
 mod screens;

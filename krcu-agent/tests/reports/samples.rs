@@ -1,6 +1,6 @@
 //! Reports as runs give them, with figures chosen so that each can be found again in what is printed.
 
-use krcu_agent::outcome::{Outcome, Policy};
+use krcu_agent::outcome::{Outcome, Policy, Setting};
 use krcu_model::{
     Event, State, VerdictKind, Watch,
     event::{CacheAddress, CacheFacts, Cpu, Losses, Task, Time, What},
@@ -168,6 +168,13 @@ pub(crate) fn older() -> FlatVerdict {
 /// A run of 3.2 s on Debian 6.1 in which the command succeeded and nothing was lost.
 pub(crate) fn report(verdicts: Vec<FlatVerdict>) -> Outcome {
     Outcome {
+        setting: Setting {
+            run: "boot-7-412".to_owned(),
+            arch: "x86_64".to_owned(),
+            host: Some("test-host".to_owned()),
+            began_ns: Some(1_795_971_200_000_000_000),
+            command: Some(vec!["rmmod".to_owned(), "my_module".to_owned()]),
+        },
         release: "6.1.0-56-cloud-amd64".to_owned(),
         probes: 16,
         events: 1_604,
@@ -187,7 +194,8 @@ pub(crate) fn report(verdicts: Vec<FlatVerdict>) -> Outcome {
         command_status: 0,
         events_cut_short: false,
         incomplete: None,
-        policy: Policy { strict: false, exit_flagged: 10 },
+        failed: None,
+        policy: Policy { strict: false, exit_flagged: 10, ..Policy::default() },
     }
 }
 

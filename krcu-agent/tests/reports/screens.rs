@@ -26,6 +26,7 @@ fn a_fault_has_its_evidence_and_what_was_clean_one_line() {
         &report(vec![pending(), clean("other_cache", "my_module")]),
         "\
 krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
+      1 PENDING · 1 clean
 
 PENDING       my_cache  destroyed with 777 deferred frees outstanding                      my_module
               destroyed by  rmmod[412] in my_exit+0x384 [my_module], 1.20 s into the run
@@ -60,6 +61,7 @@ fn a_destroy_that_waited_is_loud_only_when_strict() {
         format!(
             "\
 krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
+      1 {word}
 
 {word}        my_cache  the destroy waited 38.2 ms for 10,000 deferred frees               my_module
 {evidence}
@@ -80,6 +82,13 @@ fn a_race_won_by_luck_is_as_loud_as_a_leak() {
         &report(vec![unordered(), leaked()]),
         "\
 krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
+      1 LEAKED · 1 UNORDERED
+
+LEAKED        leaky  destroyed with 5 objects that nobody queued
+              destroyed by  rmmod[412] in my_exit+0x384 [my_module], 1.20 s into the run
+              the kernel    counts 5 objects left
+              what to do    nobody queued these objects: free every object before destroying its
+                            cache
 
 UNORDERED     lucky_cache  nothing outstanding, by luck: the last free was 400 ms before   my_module
               destroyed by  rmmod[412] in my_exit+0x384 [my_module], 1.20 s into the run
@@ -91,12 +100,6 @@ UNORDERED     lucky_cache  nothing outstanding, by luck: the last free was 400 m
               what to do    the race exists and was won by luck: no barrier on this path covers
                             kfree_rcu(); free with call_rcu() and call rcu_barrier() before
                             destroying, or need a kernel whose destroy waits
-
-LEAKED        leaky  destroyed with 5 objects that nobody queued
-              destroyed by  rmmod[412] in my_exit+0x384 [my_module], 1.20 s into the run
-              the kernel    counts 5 objects left
-              what to do    nobody queued these objects: free every object before destroying its
-                            cache
 
 1 of 2 destroyed caches flagged · exit status 10 (the command's own was 0)
 ",
@@ -111,6 +114,7 @@ fn losses_are_on_top_in_the_verdict_and_in_the_conclusion() {
 krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 1,203 lost · 3.20 s
       1,200 events found the ring full (enlarge it with --ring-bytes)
       3 runs of a probe were skipped by the kernel
+      1 inconclusive
 
 inconclusive  my_cache  cannot be decided                                                  my_module
               why           1200 events were lost because the ring was full
@@ -133,6 +137,7 @@ fn what_needs_no_doing_has_a_line_each() {
         &report(vec![alias(), clean("other_cache", "my_module"), older()]),
         "\
 krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
+      1 alias · 2 clean
 
 alias         kmalloc-64  has my_inode merged into it: only a reference was dropped        my_module
 clean         other_cache                                                                  my_module
@@ -148,6 +153,7 @@ fn under_strict_an_unknown_order_is_not_called_clean() {
         &strict(report(vec![older()])),
         "\
 krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
+      1 inconclusive
 
 inconclusive  old_cache  empty, maybe by luck: older than the probes                       my_module
               why           nothing was left, but what was queued before the probes were attached is

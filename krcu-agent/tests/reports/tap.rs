@@ -11,8 +11,8 @@ fn one_point_a_verdict_and_the_evidence_of_what_is_not_plain() {
     let stream = "\
 TAP version 13
 # krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
-1..3
-not ok 1 - my_cache: pending (my_module)
+1..6
+not ok 1 - my_module.my_cache
   ---
   message: \"destroyed with 777 deferred frees outstanding\"
   verdict: \"pending\"
@@ -32,8 +32,8 @@ not ok 1 - my_cache: pending (my_module)
   advice: \"this kernel's kmem_cache_destroy() does not wait for kfree_rcu(): free with call_rcu() and \
 call rcu_barrier() before destroying\"
   ...
-ok 2 - other_cache: clean (my_module)
-not ok 3 - leaky: leaked
+ok 2 - my_module.other_cache
+not ok 3 - no_module.leaky
   ---
   message: \"destroyed with 5 objects that nobody queued\"
   verdict: \"leaked\"
@@ -47,6 +47,9 @@ not ok 3 - leaky: leaked
   late_frees: 0
   advice: \"nobody queued these objects: free every object before destroying its cache\"
   ...
+ok 4 - krcu.the command succeeded
+ok 5 - krcu.a cache was destroyed
+ok 6 - krcu.every destroy was seen
 # 2 of 3 destroyed caches flagged · exit status 10 (the command's own was 0)
 ";
     assert_eq!(render(&report(vec![pending(), clean("other_cache", "my_module"), leaked()])), stream);
@@ -64,8 +67,8 @@ fn a_blind_run_does_not_pass() {
     let stream = "\
 TAP version 13
 # krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 1,203 lost · 3.20 s
-1..2
-not ok 1 - my_cache: inconclusive (my_module)
+1..4
+not ok 1 - my_module.my_cache
   ---
   message: \"cannot be decided\"
   verdict: \"inconclusive\"
@@ -82,8 +85,11 @@ not ok 1 - my_cache: inconclusive (my_module)
   advice: \"decide it by a run that sees everything: attach before the module is loaded, and with a larger \
 --ring-bytes if events were lost\"
   ...
-not ok 2 - 1 destroy unseen: inconclusive
+ok 2 - krcu.the command succeeded
+ok 3 - krcu.a cache was destroyed
+not ok 4 - krcu.every destroy was seen
   ---
+  message: \"1 destroy unseen\"
   verdict: \"inconclusive\"
   notes:
     - \"1,200 events found the ring full (enlarge it with --ring-bytes)\"
@@ -98,20 +104,29 @@ not ok 2 - 1 destroy unseen: inconclusive
 #[test]
 fn strictness_decides_what_passes() {
     let points = |stream: String| -> Vec<String> {
-        stream.lines().filter(|line| line.contains("ok ")).map(str::to_owned).collect()
+        stream.lines().filter(|line| line.contains("ok 1 ")).map(str::to_owned).collect()
     };
     let run = report(vec![older()]);
-    assert_eq!(points(render(&run)), ["ok 1 - old_cache: clean (my_module)"]);
-    assert_eq!(points(render(&strict(run))), ["not ok 1 - old_cache: inconclusive (my_module)"]);
+    assert_eq!(points(render(&run)), ["ok 1 - my_module.old_cache"]);
+    assert_eq!(points(render(&strict(run))), ["not ok 1 - my_module.old_cache"]);
 }
 
 #[test]
-fn a_run_without_a_destroy_has_no_points() {
+fn a_run_without_a_destroy_skips_that_case_and_tells_how_its_command_ended() {
+    let mut run = report(Vec::new());
+    run.command_status = 1;
     let stream = "\
 TAP version 13
 # krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s
-1..0 # SKIP no slab cache was destroyed
-# no slab cache was destroyed · exit status 0, the command's own
+1..3
+not ok 1 - krcu.the command succeeded
+  ---
+  message: \"its status was 1\"
+  verdict: \"command-failed\"
+  ...
+ok 2 - krcu.a cache was destroyed # SKIP no slab cache was destroyed
+ok 3 - krcu.every destroy was seen
+# no slab cache was destroyed · exit status 1, the command's own
 ";
-    assert_eq!(render(&report(Vec::new())), stream);
+    assert_eq!(render(&run), stream);
 }

@@ -1,7 +1,7 @@
 //! The screen of a run, from its events on.
 
 use krcu_agent::{
-    outcome::{EXIT_FAILED, EXIT_INCONCLUSIVE, Outcome, Policy},
+    outcome::{EXIT_FAILED, EXIT_INCONCLUSIVE, Outcome, Policy, Setting},
     report::text::render,
 };
 use krcu_common::{FreePath, QueueForm};
@@ -62,6 +62,7 @@ fn seen_by(blind: Vec<Blind>, before_look: &[What], rest: Vec<What>) -> Outcome 
     step(0, What::ShutdownBegin { cache: CACHE, rcu_works_flushed: 0 });
     rest.into_iter().for_each(|what| step(0, what));
     Outcome {
+        setting: Setting::default(),
         release: "6.1.0-56-cloud-amd64".to_owned(),
         probes: 16,
         events: state.events(),
@@ -74,7 +75,8 @@ fn seen_by(blind: Vec<Blind>, before_look: &[What], rest: Vec<What>) -> Outcome 
         command_status: 0,
         events_cut_short: false,
         incomplete: None,
-        policy: Policy { strict: false, exit_flagged: 10 },
+        failed: None,
+        policy: Policy { strict: false, exit_flagged: 10, ..Policy::default() },
     }
 }
 
@@ -86,6 +88,7 @@ fn left() -> What {
 fn a_fault_is_one_screen_with_the_verdict_first_and_the_advice_last() {
     let screen = "\
 krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 782 events, 0 lost · 3.20 s
+      1 PENDING
 
 PENDING       my_cache  destroyed with 777 deferred frees outstanding                      my_module
               destroyed by  rmmod[412] in my_flush+0x51 [my_module], 1.20 s into the run
@@ -119,8 +122,9 @@ fn a_loss_is_on_the_screen_and_in_the_verdict() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines[0], "krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 782 events, 9 lost · 3.20 s");
     assert_eq!(lines[1], "      9 events found the ring full (enlarge it with --ring-bytes)");
-    assert!(lines[3].starts_with("inconclusive  my_cache  cannot be decided"), "{text}");
-    assert_eq!(lines[4], "              why           9 events were lost because the ring was full");
+    assert!(lines[4].starts_with("inconclusive  my_cache  cannot be decided"), "{text}");
+    assert_eq!(lines[2], "      1 inconclusive");
+    assert_eq!(lines[5], "              why           9 events were lost because the ring was full");
     assert_eq!(outcome.exit_status(), EXIT_INCONCLUSIVE);
     // Of runs that were skipped it is said of which programs.
     let programs = vec!["destroy_begin".to_owned(), "cache_created".to_owned()];
