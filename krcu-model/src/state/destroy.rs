@@ -254,10 +254,14 @@ impl Destroy {
     pub fn waited_for_callbacks(&self) -> bool {
         let last = self.past().callbacks.last;
         let is_last = last.is_some_and(|last| last.position >= self.coverage.callbacks_before);
-        let is_open_chain = |reach: &&Reach| reach.is_chain() && reach.is_open();
-        let is_chain = self.coverage.domains_before.iter().any(|before| is_open_chain(&before))
-            && !self.coverage.domains.iter().any(|at_look| is_open_chain(&at_look));
-        !self.has_open_callbacks() && (is_last || is_chain)
+        !self.has_open_callbacks() && (is_last || self.chain_that_ends_inside().is_some())
+    }
+
+    /// Callbacks that callbacks of this cache queued, for which only the `rcu_barrier()` inside the destroy waited.
+    pub(crate) fn chain_that_ends_inside(&self) -> Option<&Reach> {
+        let is_open = |reach: &&Reach| reach.is_chain() && reach.is_open();
+        let before = self.coverage.domains_before.iter().find(is_open);
+        before.filter(|_| !self.coverage.domains.iter().any(|at_look| is_open(&at_look)))
     }
 
     /// Whether an `rcu_barrier()` ran inside the destroy, in the same task, before the look.

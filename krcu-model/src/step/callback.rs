@@ -86,11 +86,7 @@ impl State {
 
     /// The same callback, if the run of another has queued it: what waits for that one has to stand before its own barrier.
     fn queued_by_callback(&mut self, freer: Freer, what: &CallbackQueued<'_>, waiting: Waiting) -> Waiting {
-        let Some(by) =
-            self.modules.running.get(&freer).copied().filter(|_| self.rules.has(Rule::ChainsCount))
-        else {
-            return waiting;
-        };
+        let Some(by) = self.modules.running.get(&freer).copied() else { return waiting };
         let module = |function| self.functions.get(function).module.as_ref();
         let Some(queuer) = module(by.function) else { return waiting };
         let is_seen = if waiting.stack == StackId::default() {

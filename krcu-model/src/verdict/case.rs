@@ -53,9 +53,8 @@ impl Case<'_> {
     /// Callbacks of this cache that wait, and works that its callbacks have queued: each may free further objects of the cache.
     /// A machine's frees the object that its head is in.
     pub(crate) fn outstanding_callbacks(&self) -> u64 {
-        let is_told = self.state.tells_all() || !self.has(Rule::SiblingsWait);
         let after = self.destroy.after.counts;
-        if is_told { 0 } else { after.callbacks() + after.others() + self.destroy.works }
+        if self.state.tells_all() { 0 } else { after.callbacks() + after.others() + self.destroy.works }
     }
 
     /// Where allocations are told and all callbacks of this cache have run since and freed their own objects: the objects that

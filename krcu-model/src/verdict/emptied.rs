@@ -181,12 +181,14 @@ fn doubt_of_frees(case: &Case<'_>) -> Option<(Reason, Unseen)> {
 fn may_be_ordered_before(case: &Case<'_>) -> bool {
     let destroy = case.destroy;
     let is_before = destroy.past().callbacks.last.is_some_and(|last| last < destroy.begin);
+    let module = case.module();
+    let cover = match destroy.chain_that_ends_inside() {
+        Some(chain) => chain.cover(module.as_deref()),
+        None => destroy.callbacks_cover_before(module.as_deref()),
+    };
     is_before
         && destroy.at_begin.counts.callbacks() == 0
-        && matches!(
-            destroy.callbacks_cover_before(case.module().as_deref()),
-            Cover::Helper(_) | Cover::Unknown(_)
-        )
+        && matches!(cover, Cover::Helper(_) | Cover::Unknown(_))
 }
 
 /// What the destroy itself waited for; none if it waited for nothing.
