@@ -161,11 +161,11 @@ fn a_callback_that_queues_itself_again_needs_one_barrier_more_however_often_it_r
     let often = Kind::Rcu.queued("10@0", 1) + &runs(&again()).repeat(5);
     let once = [often.as_str(), Kind::Rcu.begins(), &runs(""), Kind::Rcu.ends()].concat();
     assert_eq!(words(&once), LUCK);
-    assert_eq!(words(&(once.clone() + &barrier(Kind::Rcu))), RIGHT);
+    assert_eq!(words(&(once + &barrier(Kind::Rcu))), RIGHT);
     // It queued itself once more while the first barrier waited.
     let late = [often.as_str(), Kind::Rcu.begins(), &runs(&again()), Kind::Rcu.ends(), &runs("")].concat();
     assert_eq!(words(&late), LUCK);
-    assert_eq!(words(&(late.clone() + &barrier(Kind::Rcu))), RIGHT);
+    assert_eq!(words(&(late + &barrier(Kind::Rcu))), RIGHT);
 }
 
 #[test]

@@ -197,6 +197,16 @@ fn a_barrier_that_a_work_of_the_module_called_is_a_helpers_though_it_has_no_fram
     };
     let helper = (VerdictKind::Inconclusive, Some(VerdictKind::Inconclusive));
     assert_eq!(words(&at(works_barrier(""))), helper);
+    // The destroying task has waited for that work since, which ended after the barrier.
+    let (flush, of_another) = (barrier(10, "work", "0x9000"), barrier(10, "work", "0xa000"));
+    assert_eq!(words(&at(works_barrier("") + &flush)), RIGHT);
+    assert_eq!(words(&at(works_barrier("") + &of_another)), helper);
+    assert_eq!(words(&at(works_barrier("") + &barrier(30, "work", "0x9000"))), helper);
+    // It waited for an earlier run.
+    assert_eq!(words(&at(works_barrier(&flush))), helper);
+    // Something was queued after the work had called its barrier.
+    let late = works_barrier("") + call_rcu() + &runs("0x2020", "") + &flush;
+    assert_eq!(words(&at(late)), LUCK);
     // The same barrier of a work of another module, or of a worker that has gone on to another work, is luck.
     assert_eq!(words(&at(works_barrier("").replace("function=0x8\n", "function=0x9\n"))), LUCK);
     assert_eq!(words(&at(works_barrier("40 work_ran object=0x9000\n"))), LUCK);

@@ -430,7 +430,7 @@ fn a_look_at_allocations_is_advised_only_where_it_would_tell_more() {
 fn objects_beside_callbacks_that_wait_may_be_freed_by_them() {
     let left = |objects: u32| {
         let left = format!("10@0 shutdown_end empty=no objects={objects} listed={objects}\n");
-        one(VerdictKind::Pending, &format!("{LOADED}{CALLED}{DESTROY}{left}"))
+        told_of("grace,inside", &format!("{LOADED}{CALLED}{DESTROY}{left}")).remove(0)
     };
     let waits = "nothing here waits for call_rcu(): call rcu_barrier() before kmem_cache_destroy(), after the last call_rcu()";
     assert_eq!((left(1).advice.as_str(), left(1).undecided), (waits, 0));
@@ -468,7 +468,7 @@ fn a_module_whose_callbacks_queue_again_is_told_so_whether_or_not_its_exit_has_a
     assert_eq!((lucky.verdict, lucky.advice.as_str()), (VerdictKind::Unordered, advice));
     assert_eq!(
         words::ordering(&lucky).unwrap(),
-        "callbacks queued again: the task that removed the module called no rcu_barrier() after that"
+        "callbacks queued again: the task that removed the module called no further rcu_barrier() for what they queued"
     );
     let pending = one_of_a_module(&format!("{first}{GONE}"));
     assert_eq!((pending.verdict, pending.advice.as_str()), (VerdictKind::Pending, advice));
@@ -476,6 +476,41 @@ fn a_module_whose_callbacks_queue_again_is_told_so_whether_or_not_its_exit_has_a
         words::ordering(&pending).unwrap(),
         "callbacks queued again: the module's text goes before these have returned, and no rcu_barrier() has waited for them"
     );
+}
+
+#[test]
+fn callbacks_of_one_kind_of_rcu_that_queue_another_are_told_apart() {
+    let advice = "callbacks queue again: call a barrier for each time that they do, of the kind of RCU in question, in the order in which they queue; cleanup_srcu_struct() waits for no callback";
+    let srcu = " flavour=srcu domain=0x6000";
+    let in_srcu = "srcu_invoke_callbacks+0xc5/0x180";
+    for (first, second, runs, own, barrier) in [
+        (srcu, "", in_srcu, BARRIER.to_owned() + &BARRIER.replace("=rcu", "=srcu"), "rcu_barrier()"),
+        (srcu, srcu, in_srcu, BARRIER.replace("=rcu", "=srcu"), "srcu_barrier() of its domain"),
+        ("", srcu, "rcu_do_batch+0x1c2/0x560", BARRIER.to_owned(), "srcu_barrier() of its domain"),
+    ] {
+        let own = own.replace("barrier_end barrier=srcu", "barrier_end barrier=srcu of=0x6000");
+        let site = format!(
+            "10@0 site site=27 frame=\"call_rcu+0x5/0x90\" frame=\"mine_again+0x16/0x40 [mine]\" frame=\"{runs}\"\n"
+        );
+        let queued = |of: &str, site: &str| CALLED.replace(" site=1", &format!("{of} site={site}"));
+        let again = queued(second, "27").replace("10@0", "0@1");
+        let run =
+            format!("0@1 callback_runs object=0x40 cache=0x1000\n{again}0@1 batch_freed path=callback\n");
+        let lines = format!("{LOADED}{site}{}{run}{RAN}{own}{DESTROY}{EMPTY}{GONE}", queued(first, "1"));
+        for verdict in [one_of_the_cache(VerdictKind::Unordered, &lines), one_of_a_module(&lines)] {
+            assert_eq!(
+                (verdict.verdict, verdict.advice.as_str()),
+                (VerdictKind::Unordered, advice),
+                "{first} {second}"
+            );
+            assert_eq!(
+                words::ordering(&verdict).unwrap(),
+                format!(
+                    "callbacks queued these: no {barrier} stands after a barrier that waits for those callbacks"
+                )
+            );
+        }
+    }
 }
 
 #[test]

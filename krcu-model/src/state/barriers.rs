@@ -56,6 +56,8 @@ pub struct Returned {
     pub stack: StackId,
     /// The module whose work the task was running, if it is a worker.
     pub work_of: Option<String>,
+    /// The work in whose run it was called, if its task is a worker.
+    pub work: Option<u64>,
     /// The module in whose exit it was called, where a frame shows that.
     pub exit_of: Option<String>,
     /// When it was called.
@@ -166,6 +168,18 @@ impl Callers {
         {
             // Should this task destroy, nobody knows any more that it called one.
             further(&mut self.others.unknown, &oldest);
+        }
+    }
+
+    /// This task has waited for that work, in the exit of this module if one is given: what the module's barrier in its run covered is
+    /// ordered for the task as well.
+    pub(crate) fn awaited(&mut self, work: u64, task: Task, exit_of: Option<&str>) {
+        let helpers = self.others.by_module.values().filter(|barrier| barrier.work == Some(work));
+        let Some(helper) = helpers.max_by_key(|barrier| barrier.until) else { return };
+        let own = Returned { task, exit_of: exit_of.map(str::to_owned), ..helper.clone() };
+        let known = self.by_task.entry(task).or_insert_with(|| own.clone());
+        if known.until < own.until {
+            *known = own;
         }
     }
 

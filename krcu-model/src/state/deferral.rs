@@ -246,9 +246,14 @@ impl Deferrals {
         self.0.values().map(|queued| queued.ever).sum()
     }
 
-    /// The stack of the last one.
+    /// The last one.
     #[must_use]
     pub fn last(&self) -> Option<Queued> {
         self.0.values().max_by_key(|queued| queued.last).copied()
+    }
+
+    /// The last one of these kinds.
+    pub(crate) fn last_of(&self, kinds: impl IntoIterator<Item = Deferral>) -> Option<Queued> {
+        kinds.into_iter().filter_map(|kind| self.0.get(&kind)).max_by_key(|queued| queued.last).copied()
     }
 }

@@ -89,6 +89,11 @@ impl Domains {
         }
     }
 
+    /// A task has waited for the work of a helper.
+    pub(crate) fn awaited(&mut self, work: u64, task: Task, exit_of: Option<&str>) {
+        self.barriers.values_mut().for_each(|callers| callers.awaited(work, task, exit_of));
+    }
+
     /// A work has queued a work: what flushes the first is of interest from now on.
     pub(crate) fn queues(&mut self, work: Deferral) {
         self.before.extend(work.flushes_before());

@@ -88,6 +88,7 @@ impl State {
                 .working
                 .get(&task)
                 .and_then(|work| self.functions.get(work.function).module.clone()),
+            work: self.modules.working.get(&task).map(|work| work.head.0),
             exit_of: self.stack(stack).exit_of().map(str::to_owned),
             began: ended.begin.time,
             returned: end.time,
@@ -141,6 +142,9 @@ impl State {
                     }
                     self.domains.returned((of, before), returned, stack);
                 }
+                if barrier != BarrierKind::Workqueue {
+                    self.work_is_awaited(of, task, ended.stack);
+                }
                 return self.works_are_flushed(barrier, of, ended.begin);
             }
             BarrierKind::Kvfree => {
@@ -162,6 +166,16 @@ impl State {
         }
         self.suspect_barrier(end, task, ended.begin, address);
         self.check_barrier(end, task, &ended, address);
+    }
+
+    /// A task has waited for a work. Had that called a barrier in its run, it counts as the task's own.
+    fn work_is_awaited(&mut self, work: u64, task: Task, stack: StackId) {
+        let exit_of = self.stack(stack).exit_of().map(str::to_owned);
+        let of_caches = self.caches.values_mut().map(|cache| &mut cache.barriers);
+        for callers in [&mut self.rcu_barriers, &mut self.barriers].into_iter().chain(of_caches) {
+            callers.awaited(work, task, exit_of.as_deref());
+        }
+        self.domains.awaited(work, task, exit_of.as_deref());
     }
 
     /// Ends a barrier whose begin was not seen. It covers nothing that is known, but maybe what is older than

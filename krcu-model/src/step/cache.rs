@@ -194,6 +194,7 @@ impl State {
                 comm: destroy.caller.comm.clone(),
                 stack: destroy.caller.stack,
                 work_of: None,
+                work: None,
                 exit_of,
                 began: begin.time,
                 returned: look.time,

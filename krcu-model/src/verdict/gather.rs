@@ -296,10 +296,11 @@ fn sites(state: &State, destroy: &Destroy) -> Vec<SiteCount> {
     };
     let mut sites = taken.map(|moment| counted_sites(state, &moment.stacks)).unwrap_or_default();
     if sites.is_empty() {
+        let open_kinds = destroy.open_domains().map(|reach| reach.deferral);
         let last = if destroy.has_open_callbacks() {
             destroy.past().callbacks.stack
-        } else if destroy.open_domains().next().is_some() {
-            destroy.past().others.last().map_or(StackId::default(), |queued| queued.stack)
+        } else if let Some(queued) = destroy.past().others.last_of(open_kinds) {
+            queued.stack
         } else {
             destroy.past().frees.stack
         };

@@ -174,7 +174,8 @@ fn callbacks(state: &State, unload: &Unload, kind: VerdictKind) -> Vec<CallbackC
 /// Where what is left was queued; else where the last callback was, unless it is ordered.
 fn sites(state: &State, unload: &Unload) -> Vec<SiteCount> {
     let mut sites = counted_sites(state, &unload.left.stacks);
-    let others = || unload.text.others.last().map_or(StackId::default(), |queued| queued.stack);
+    let open_kinds = unload.open_domains().map(|reach| reach.deferral);
+    let others = || unload.text.others.last_of(open_kinds).map_or(StackId::default(), |queued| queued.stack);
     let last = if unload.has_open_callbacks() { unload.text.callbacks.stack } else { others() };
     let is_open = unload.covers().next().is_some();
     if sites.is_empty() && is_open && last != StackId::default() {

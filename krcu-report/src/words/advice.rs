@@ -42,9 +42,13 @@ fn of_word(verdict: &Verdict) -> &'static str {
     let callbacks = &verdict.evidence.deferred.callbacks;
     if matches!(kind, VerdictKind::Pending | VerdictKind::Unordered)
         && left.frees + left.callbacks.unwrap_or(0) == 0
-        && let Some(advice) = flavour::advice(callbacks)
     {
-        return advice;
+        if flavour::chained(callbacks, &verdict.evidence.deferred.sites).is_some() {
+            return "callbacks queue again: call a barrier for each time that they do, of the kind of RCU in question, in the order in which they queue; cleanup_srcu_struct() waits for no callback";
+        }
+        if let Some(advice) = flavour::advice(callbacks) {
+            return advice;
+        }
     }
     if verdict.about == About::Module && matches!(kind, VerdictKind::Pending | VerdictKind::Unordered) {
         return of_open_module(&verdict.evidence.deferred.sites);

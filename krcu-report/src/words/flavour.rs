@@ -76,6 +76,23 @@ pub(crate) fn are_of_callbacks(sites: &[SiteCount]) -> bool {
     are_within(sites, "rcu_do_batch")
 }
 
+/// Of callbacks that callbacks queued, where not all are of `call_rcu()`: the kind that these are of.
+pub(crate) fn chained(callbacks: &[CallbackCount], sites: &[SiteCount]) -> Option<Flavour> {
+    let flavour = of(callbacks).or_else(|| callbacks.first().map(|callback| callback.flavour))?;
+    let is_work = matches!(flavour, Flavour::RcuWork | Flavour::Work);
+    let is_of_others =
+        ["srcu_invoke_callbacks", "rcu_tasks_invoke_cbs"].iter().any(|runs| are_within(sites, runs));
+    (!is_work && (is_of_others || flavour != Flavour::Rcu && are_of_callbacks(sites))).then_some(flavour)
+}
+
+/// What is missing where callbacks queued them.
+pub(crate) fn missing_in_chain(flavour: Flavour) -> String {
+    format!(
+        "callbacks queued these: no {} stands after a barrier that waits for those callbacks",
+        barrier(flavour)
+    )
+}
+
 /// Whether all of these calls came from an init function, which may have failed.
 pub(crate) fn are_of_init(sites: &[SiteCount]) -> bool {
     are_within(sites, "do_one_initcall")

@@ -237,7 +237,7 @@ fn of_module(verdict: &FlatVerdict) -> Option<String> {
             "the module's text goes before they have returned: no rcu_barrier() has waited for them"
         }
         (VerdictKind::Unordered, true) => {
-            "callbacks queued again: the task that removed the module called no rcu_barrier() after that"
+            "callbacks queued again: the task that removed the module called no further rcu_barrier() for what they queued"
         }
         (VerdictKind::Unordered, false) => {
             "the task that removed the module called no rcu_barrier() after the last call_rcu()"
@@ -251,7 +251,13 @@ fn of_module(verdict: &FlatVerdict) -> Option<String> {
 fn missing_for_others(verdict: &FlatVerdict) -> Option<String> {
     let is_open = matches!(verdict.verdict, VerdictKind::Pending | VerdictKind::Unordered);
     let is_of_rcu = verdict.queued_by_kfree_rcu + verdict.queued_by_call_rcu.unwrap_or(0) > 0;
-    let flavour = flavour::of(&verdict.callbacks).filter(|_| is_open && !is_of_rcu)?;
+    if !is_open || is_of_rcu {
+        return None;
+    }
+    if let Some(flavour) = flavour::chained(&verdict.callbacks, &verdict.sites) {
+        return Some(flavour::missing_in_chain(flavour));
+    }
+    let flavour = flavour::of(&verdict.callbacks)?;
     let is_module = verdict.about == About::Module;
     Some(flavour::missing(flavour, if is_module { "the end of the module" } else { "the destroy" }))
 }

@@ -11,6 +11,9 @@ use krcu_model::{
 
 use super::{Barrier, Callback, Deferred, Destroy, Expected, Free, Naive, Place};
 
+/// Objects, each with the address of its cache.
+type Objects = Vec<(ObjectAddress, CacheAddress)>;
+
 impl Naive<'_> {
     /// Every destroy, in the order in which they were entered.
     pub(crate) fn expected(&self) -> Vec<Expected> {
@@ -249,10 +252,7 @@ impl Naive<'_> {
 
     /// Objects that were allocated and not freed or deferred until then, and of those that callbacks got the ones that were not
     /// freed.
-    fn allocated_and_handed(
-        &self,
-        until: Place,
-    ) -> (Vec<(ObjectAddress, CacheAddress)>, Vec<(ObjectAddress, CacheAddress)>) {
+    fn allocated_and_handed(&self, until: Place) -> (Objects, Objects) {
         let events = &self.events[..until.min(self.events.len())];
         let (mut held, mut handed) = (Vec::new(), Vec::new());
         for (place, event) in events.iter().enumerate() {
@@ -301,9 +301,8 @@ impl Naive<'_> {
             return None;
         }
         let (held, handed) = self.allocated_and_handed(now);
-        let of_cache = |all: Vec<(ObjectAddress, CacheAddress)>| {
-            all.into_iter().filter(|(_, cache)| *cache == life.address).count() as u64
-        };
+        let of_cache =
+            |all: Objects| all.into_iter().filter(|(_, cache)| *cache == life.address).count() as u64;
         (of_cache(handed) == 0).then(|| of_cache(held))
     }
 

@@ -167,7 +167,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         act: Act::Watched {
             before: "",
             options: "--alloc-stacks",
-            text: "play 'create a; alloc a 45; hold 1000 flushed; parent a a 20; forget a; destroy a; release; ran'",
+            text: "play 'create a; alloc a 45; hold 3000 flushed; parent a a 20; forget a; destroy a; release; ran'",
         },
         ..played(
             "siblings_pending_and_leaked_seen",
