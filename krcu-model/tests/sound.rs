@@ -89,6 +89,16 @@ fn a_count_of_nothing_after_a_look_that_found_something_is_no_leak() {
 }
 
 #[test]
+fn what_is_queued_and_freed_during_the_look_may_be_all_that_it_found() {
+    let looks = || begun().destroy_begin().look(0);
+    let left = |run: Run| run.left(0).verdict();
+    assert_eq!(left(looks()).kind(), VerdictKind::Leaked);
+    let queued = left(looks().queued(OTHER, 0..1).freed(0..1, FreePath::Bulk));
+    assert_eq!(queued.kind(), VerdictKind::Inconclusive);
+    assert_eq!(queued.decision.reasons, [Reason::InexactCount]);
+}
+
+#[test]
 fn what_an_unseen_kind_of_rcu_may_hold_is_not_leaked() {
     let run = Run::seeing(vec![Blind::Flavours, Blind::Grace, Blind::Inside]).created(CACHE);
     let decision = run.destroy_begin().look(0).left(1).verdict().decision;

@@ -1,8 +1,8 @@
 //! Checks every approach exhaustively and prints the table. `cargo xtask model` runs it.
 //!
 //! `check [--deep] [--judge] [--only NAME] [--brief] [--docs FILE --scripts DIR [--write]]`: with `--docs` and
-//! `--scripts`, compares the results with those files, or writes them. With `--judge`, only the judge is checked, and
-//! `NAME` is a part of the names of its worlds and of wrong judges. The status says whether everything is as it should be.
+//! `--scripts`, compares the results with those files, or writes them. With `--judge`, only the judge is checked and its
+//! chapter compared or written; then `NAME` is a part of the names of its worlds, of wrong judges, or of rows. The status says whether everything is as it should be.
 
 use std::{
     collections::BTreeMap,
@@ -55,22 +55,35 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
     Ok(arguments)
 }
 
-/// Checks the judge, and prints its chapter.
-fn judge(only: &str, threads: usize) -> ExitCode {
+/// Checks the judge alone. Its chapter is the last of the document: it is printed, compared, or written.
+fn judge(arguments: &Arguments, threads: usize) -> Result<ExitCode, Box<dyn Error>> {
     let begin = Instant::now();
-    let judge = report::run(threads, only, |line| eprintln!("{:6.1} {line}", begin.elapsed().as_secs_f64()));
-    println!("{}", judge.markdown());
-    let complaints = judge.complaints();
+    let judge = report::run(threads, &arguments.only, |line| {
+        eprintln!("{:6.1} {line}", begin.elapsed().as_secs_f64());
+    });
+    let mut complaints = judge.complaints();
+    let chapter = judge.markdown();
+    if let Some(docs) = &arguments.docs {
+        let kept = fs::read_to_string(docs)?;
+        let before = kept.split(report::HEADING).next().unwrap_or_default();
+        if arguments.write {
+            fs::write(docs, format!("{before}{chapter}"))?;
+        } else if kept != format!("{before}{chapter}") {
+            complaints.push(format!("{} differs from what the check finds", docs.display()));
+        }
+    } else {
+        println!("{chapter}");
+    }
     complaints.iter().for_each(|complaint| println!("NOT AS IT SHOULD BE: {complaint}"));
     println!("{}; {:.0} s on {threads} threads", judge.totals(), begin.elapsed().as_secs_f64());
-    if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let arguments = arguments()?;
     let threads = std::thread::available_parallelism()?.get();
     if arguments.judge {
-        return Ok(judge(&arguments.only, threads));
+        return judge(&arguments, threads);
     }
     let depth = if arguments.deep { Depth::Deep } else { Depth::Bounded };
     let begin = Instant::now();

@@ -1,32 +1,23 @@
 //! The check of the judge: states that can be listed by hand, and a wrong judge.
 
+use krcu_model::rules::Rule;
+use krcu_reference::approach::{self, row_name};
 use krcu_reference::sound::{
     explore::{Listener, Outcome, explore},
     promise::Sound,
-    setup::{Actor, How, Inner, Op, Setup, Then},
+    rows,
+    setup::{Actor, How, Op, PLAIN, Setup, Then},
     watch::{Loss, Plan},
     worlds,
     wrong::Wrong,
 };
 
 fn listen(setup: &Setup, wrong: Wrong) -> Outcome {
-    explore(setup, Listener { plan: Plan::Full, loss: Loss::Nothing, wrong }, false)
+    explore(setup, Listener { plan: Plan::Full, loss: Loss::Nothing, wrong })
 }
 
 fn world(ops: &'static [(Actor, Op)]) -> Setup {
-    Setup {
-        name: "by hand",
-        inner: Inner::Nothing,
-        objects: &[true],
-        ops,
-        most: usize::MAX,
-        users: 1,
-        watches: &[],
-        attaches: false,
-        has_graces: false,
-        is_fine: false,
-        miscounts: false,
-    }
+    Setup { name: "by hand", ops, ..PLAIN }
 }
 
 #[test]
@@ -53,4 +44,49 @@ fn a_judge_that_takes_anybodys_barrier_is_refuted_where_the_right_one_holds() {
     // call_rcu(), the callback runs and returns, the barrier begins and returns, the destroy begins and looks: no path is
     // shorter, since the barrier of the other is needed.
     assert_eq!((found.path.len(), found.deserved.as_str()), (7, "unordered"));
+}
+
+#[test]
+fn a_judge_that_waits_for_the_text_to_be_freed_does_not_see_what_the_exit_left() {
+    let worlds = worlds::all();
+    let world = worlds.iter().find(|world| world.name == "callbacks while the module goes").unwrap();
+    assert_eq!(listen(world, Wrong::Nothing).found.len(), 0);
+    let wrong = listen(world, Wrong::Without(Rule::ExitIsJudged));
+    let found = wrong.breaks(Sound::FlagIsEarned).unwrap();
+    // call_rcu(); the destroy: it begins, begins to look, looks, is over, and has counted; the exit returns; the callback begins,
+    // frees and returns; the text is freed.
+    assert_eq!((found.path.len(), found.deserved.as_str()), (1 + 5 + 1 + 3 + 1, "pending"));
+}
+
+#[test]
+fn in_a_world_that_hides_the_past_a_wrong_judge_must_decide_what_the_right_one_decides() {
+    // The callback was queued before the attach, and ran after the only barrier had returned: it is ordered by nothing. A judge
+    // without that rule leaves it open.
+    const OLDER: &[(Actor, Op)] =
+        &[(Actor::Exit, Op::Defer(How::CallRcu, Then::Frees, 0)), (Actor::Exit, Op::Destroy)];
+    let world = Setup { attaches: true, ..world(OLDER) };
+    assert_eq!(listen(&world, Wrong::Nothing).found.len(), 0);
+    let wrong = listen(&world, Wrong::Without(Rule::OlderCallback));
+    let lazy = wrong.breaks(Sound::OpenIsNotLazy).unwrap();
+    // call_rcu(), the attach, the callback begins and has freed, the destroy begins and looks.
+    assert_eq!((lazy.path.len(), lazy.deserved.as_str()), (5, "unordered"));
+}
+
+#[test]
+fn a_live_judge_in_a_row_says_what_is_left() {
+    let approaches = approach::all();
+    let row = |name: &str| {
+        let approach = approaches.iter().find(|approach| row_name(approach.as_ref()) == name).unwrap();
+        rows::listen(approach.as_ref())
+    };
+    let before = row("upstream (before 6.12)");
+    assert!(before.broken.is_empty());
+    // One or two objects wait, one waits beside a leak, none waits: then nothing was ordered, or one leaked.
+    let words: Vec<&str> = before.says.keys().map(String::as_str).collect();
+    assert_eq!(words, ["leaked", "pending", "unordered"]);
+    let since = row("upstream (6.12)");
+    assert!(since.broken.is_empty());
+    // It waits, or all was free before; a leak is one.
+    let words: Vec<&str> = since.says.keys().map(String::as_str).collect();
+    assert_eq!(words, ["clean", "leaked", "waited"]);
 }

@@ -60,7 +60,9 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
     } else if !split.is_one_each && split.leaked.is_none() {
         decision = decision.note(OfLeft::CallbacksMayShare);
     }
-    let is_inexact = leftover.is_some() && split.leaked.is_none() && split.undecided == 0;
+    // Without a count, what the look found may be what was queued meanwhile.
+    let has_count = leftover.is_some() || destroy.meanwhile.queued_while_looking;
+    let is_inexact = has_count && split.leaked.is_none() && split.undecided == 0;
     if is_inexact && split.is_one_each {
         decision = decision.because(Reason::InexactCount, OfLeft::CountOfSeveralMoments);
     }

@@ -4,15 +4,14 @@
 //! histories are one only if nothing that matters differs, and what the judge believes needs no reduction.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    fmt::Write,
+    collections::{BTreeMap, HashMap},
     hash::{DefaultHasher, Hash, Hasher},
 };
 
 use krcu_model::{
     Event, State, Verdict, VerdictKind, Watch,
     event::{Cpu, Site, Task, Time, What},
-    of_destroy, script,
+    of_destroy,
     verdict::{of_unload, verdicts},
 };
 
@@ -21,6 +20,7 @@ use super::{
     promise::{self, Sound},
     says,
     setup::{Actor, Setup},
+    told::{digest, names},
     truth::Words,
     watch::{Loss, Plan},
     wrong::Wrong,
@@ -38,10 +38,11 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Whether `inconclusive` has to be earned here. Another plan than the full one, a loss, and what was before an attach may
-    /// hide more than these worlds have.
+    /// Whether the judge is told of everything. Else `inconclusive` has not to be earned: another plan than the full one, a
+    /// loss, and what was before an attach may hide more than these worlds have. There a wrong judge is held against the right
+    /// one, and so is every judge in the whole worlds against one that sees the inside.
     #[must_use]
-    pub fn asks_for_laziness(&self, setup: &Setup) -> bool {
+    pub fn is_whole(&self, setup: &Setup) -> bool {
         self.loss == Loss::Nothing && self.plan == Plan::Full && !setup.attaches
     }
 }
@@ -86,13 +87,14 @@ impl Outcome {
 const UNLOAD: u8 = 9;
 
 /// A move, and whether one of the events that it shows is lost.
-type Step = (Move, Option<u8>);
+pub(super) type Step = (Move, Option<u8>);
 
 #[derive(Clone)]
-struct Node {
-    kernel: Kernel,
-    judge: Option<State>,
-    insider: Option<State>,
+pub(super) struct Node {
+    pub(super) kernel: Kernel,
+    pub(super) judge: Option<State>,
+    /// The judge that it is held against, if any: one that sees the inside; or the right one, beside one that is wrong.
+    other: Option<State>,
     /// A digest of all that the judge was told.
     told: u64,
     clock: u64,
@@ -105,38 +107,34 @@ struct Node {
 struct Group {
     /// What the judge says then.
     verdict: Verdict,
-    /// The same of the judge that sees the inside.
-    inside: Option<VerdictKind>,
+    /// The word of the judge that it is held against. The right one has none where it leaves it open.
+    other: Option<VerdictKind>,
     /// The words that all of them deserve.
     deserves: Words,
     /// A path there, if the judge leaves it open.
     open: Option<Vec<Step>>,
 }
 
-struct Explorer<'a> {
-    setup: &'a Setup,
-    listener: Listener,
-    known: HashSet<u64>,
+pub(super) struct Explorer<'a> {
+    pub(super) setup: &'a Setup,
+    pub(super) listener: Listener,
+    /// Each state, with the length of the shortest path there so far.
+    known: HashMap<u64, usize>,
     groups: HashMap<(u64, u8), Group>,
     path: Vec<Step>,
     broken: BTreeMap<Sound, (Vec<Step>, String, String)>,
-    /// Paths that are longer are not taken.
-    longest: usize,
-    stops: bool,
 }
 
-/// Explores a world to its end; or, if it `stops`, only as far as a shorter path to a broken promise may be found.
+/// Explores a world to its end.
 #[must_use]
-pub fn explore(setup: &Setup, listener: Listener, stops: bool) -> Outcome {
+pub fn explore(setup: &Setup, listener: Listener) -> Outcome {
     let mut explorer = Explorer {
         setup,
         listener,
-        known: HashSet::new(),
+        known: HashMap::new(),
         groups: HashMap::new(),
         path: Vec::new(),
         broken: BTreeMap::new(),
-        longest: usize::MAX,
-        stops,
     };
     let first = explorer.first();
     explorer.visit(&first);
@@ -144,10 +142,10 @@ pub fn explore(setup: &Setup, listener: Listener, stops: bool) -> Outcome {
 }
 
 impl Explorer<'_> {
-    fn first(&self) -> Node {
+    pub(super) fn first(&self) -> Node {
         let kernel = Kernel::new(self.setup);
         let mut node =
-            Node { kernel, judge: None, insider: None, told: 0, clock: 1000, has_lost: false, held: None };
+            Node { kernel, judge: None, other: None, told: 0, clock: 1000, has_lost: false, held: None };
         if !self.setup.attaches {
             self.attach(&mut node);
             self.introduce(&mut node);
@@ -155,22 +153,23 @@ impl Explorer<'_> {
         node
     }
 
-    fn has_insider(&self) -> bool {
-        self.listener.plan == Plan::Full && self.listener.loss == Loss::Nothing && !self.setup.attaches
-    }
-
-    fn state(&self, plan: Plan, clock: u64) -> State {
+    fn state(&self, plan: Plan, wrong: Wrong, clock: u64) -> State {
         let blind = plan.blind(self.setup.has_graces);
         let mut state =
             State::new(Watch { attached: Time(clock), possible_cpus: 2, blind, ..Watch::default() });
-        self.listener.wrong.begins(&mut state);
+        wrong.begins(&mut state);
         state
     }
 
     /// The watch begins. Names are told whenever they are first used.
     fn attach(&self, node: &mut Node) {
-        node.judge = Some(self.state(self.listener.plan, node.clock));
-        node.insider = self.has_insider().then(|| self.state(Plan::Inside, node.clock));
+        let Listener { plan, wrong, .. } = self.listener;
+        node.judge = Some(self.state(plan, wrong, node.clock));
+        node.other = if self.listener.is_whole(self.setup) {
+            Some(self.state(Plan::Inside, wrong, node.clock))
+        } else {
+            (wrong != Wrong::Nothing).then(|| self.state(plan, Wrong::Nothing, node.clock))
+        };
         for what in names() {
             self.tell(node, 0, 0, &what);
         }
@@ -188,13 +187,11 @@ impl Explorer<'_> {
     /// Tells the judges of an event.
     fn tell(&self, node: &mut Node, task: u32, cpu: u16, what: &What) {
         let event = |clock| Event { time: Time(clock), task: Task(task), cpu: Cpu(cpu), what: what.clone() };
-        if let Some(insider) = &mut node.insider {
-            insider.step(event(node.clock));
+        let is_shown = self.listener.plan.shows(what);
+        if let Some(other) = node.other.as_mut().filter(|_| is_shown || self.listener.is_whole(self.setup)) {
+            other.step(event(node.clock + u64::from(is_shown) * 1000));
         }
-        if !self.listener.plan.shows(what) {
-            return;
-        }
-        if let Some(judge) = &mut node.judge {
+        if let Some(judge) = node.judge.as_mut().filter(|_| is_shown) {
             node.clock += 1000;
             node.told = digest(node.told, task, what);
             if let Some(event) = self.listener.wrong.hears(event(node.clock)) {
@@ -213,14 +210,18 @@ impl Explorer<'_> {
         let mut hasher = DefaultHasher::new();
         (node.told, told, "gap").hash(&mut hasher);
         node.told = hasher.finish();
+        let event = Event { time, task, cpu, what: gap };
+        if let Some(other) = &mut node.other {
+            other.step(event.clone());
+        }
         if let Some(judge) = &mut node.judge
-            && let Some(event) = self.listener.wrong.hears(Event { time, task, cpu, what: gap })
+            && let Some(event) = self.listener.wrong.hears(event)
         {
             judge.step(event);
         }
     }
 
-    fn take(&self, node: &Node, (chosen, lost): Step) -> (Node, usize) {
+    pub(super) fn take(&self, node: &Node, (chosen, lost): Step) -> (Node, usize) {
         let mut next = node.clone();
         let shown = next.kernel.apply(self.setup, chosen);
         if chosen == Move::Attach {
@@ -269,13 +270,12 @@ impl Explorer<'_> {
         for held in node.held.iter().flatten() {
             digest(0, held.task, &held.what).hash(&mut hasher);
         }
-        if !self.known.insert(hasher.finish()) {
+        let (state, steps) = (hasher.finish(), self.path.len());
+        if self.known.get(&state).is_some_and(|known| *known <= steps) {
             return;
         }
+        self.known.insert(state, steps);
         self.hold(node);
-        if self.path.len() >= self.longest {
-            return;
-        }
         for chosen in node.kernel.moves(self.setup) {
             let mut lost = None;
             loop {
@@ -297,8 +297,7 @@ impl Explorer<'_> {
     /// Holds what the judge says against the truth.
     fn hold(&mut self, node: &Node) {
         let Some(judge) = &node.judge else { return };
-        let is_whole =
-            self.listener.plan == Plan::Full && self.listener.loss == Loss::Nothing && !self.setup.attaches;
+        let is_whole = self.listener.is_whole(self.setup);
         for actor in Actor::ALL {
             let Some(look) = node.kernel.looks[actor as usize].filter(|look| look.is_over()) else {
                 continue;
@@ -336,8 +335,10 @@ impl Explorer<'_> {
             return Some(known.verdict.clone());
         }
         let verdict = self.listener.wrong.says(by(node.judge.as_ref()?)?);
-        let inside = node.insider.as_ref().and_then(&by).map(|verdict| verdict.kind());
-        let group = Group { verdict: verdict.clone(), inside, deserves: Words::ALL, open: None };
+        let is_whole = self.listener.is_whole(self.setup);
+        let other = node.other.as_ref().and_then(&by).filter(|other| is_whole || !promise::is_open(other));
+        let other = other.map(|verdict| verdict.kind());
+        let group = Group { verdict: verdict.clone(), other, deserves: Words::ALL, open: None };
         self.groups.insert(key, group);
         Some(verdict)
     }
@@ -353,7 +354,9 @@ impl Explorer<'_> {
             if known.open.as_ref().is_none_or(|path| path.len() > self.path.len()) {
                 known.open = Some(self.path.clone());
             }
-        } else if let Some(inside) = known.inside.filter(|inside| *inside != verdict.kind()) {
+        } else if let Some(inside) = known.other.filter(|inside| *inside != verdict.kind())
+            && self.listener.is_whole(self.setup)
+        {
             self.is_broken(Sound::InsightAgrees, verdict, Words::of(&[inside]));
         }
     }
@@ -362,25 +365,24 @@ impl Explorer<'_> {
         if self.broken.get(&promise).is_some_and(|(path, ..)| path.len() <= self.path.len()) {
             return;
         }
-        if self.stops {
-            self.longest = self.longest.min(self.path.len());
-        }
         let said = promise::words(verdict);
         self.broken.insert(promise, (self.path.clone(), said, deserves.words()));
     }
 
     fn outcome(mut self) -> Outcome {
         let mut open: BTreeMap<String, usize> = BTreeMap::new();
-        let is_pruned = self.longest < usize::MAX;
         let groups = std::mem::take(&mut self.groups);
         let mut lazy: Option<(usize, u64)> = None;
         for (key, group) in &groups {
             let Some(path) = &group.open else { continue };
             let said = promise::words(&group.verdict);
-            let reason = said.split(';').next().unwrap_or_default().to_owned();
-            *open.entry(reason).or_default() += 1;
-            if group.deserves != Words::default() && !is_pruned && self.listener.asks_for_laziness(self.setup)
-            {
+            *open.entry(promise::reason(&group.verdict)).or_default() += 1;
+            let is_decidable = if self.listener.is_whole(self.setup) {
+                group.deserves != Words::default() && !self.setup.hides
+            } else {
+                group.other.is_some_and(|right| group.deserves.has(right))
+            };
+            if is_decidable {
                 let place = (path.len(), key.0);
                 if lazy.is_none_or(|known| place < known) {
                     lazy = Some(place);
@@ -397,87 +399,4 @@ impl Explorer<'_> {
         let found = found.collect();
         Outcome { states: self.known.len(), histories: groups.len(), open, found }
     }
-
-    /// A path in words, and what the judge was told as a script.
-    fn told(&self, path: &[Step]) -> (Vec<String>, String) {
-        let mut words = Vec::new();
-        let mut events = Vec::new();
-        let mut node = self.first();
-        let mut attached = node.judge.is_some().then_some(1000);
-        let hear = |what: What, clock: &mut u64, task: u32, cpu: u16, events: &mut Vec<Event>| {
-            *clock += 1000;
-            events.push(Event { time: Time(*clock), task: Task(task), cpu: Cpu(cpu), what });
-        };
-        let mut clock = 1000;
-        if attached.is_some() {
-            let mut all = names();
-            all.push(What::ModuleLoaded { name: "mine".to_owned() });
-            all.push(says::created(1));
-            for what in all {
-                hear(what, &mut clock, 1, 0, &mut events);
-            }
-        }
-        for (chosen, lost) in path {
-            let mut text = node.kernel.words(self.setup, *chosen);
-            let shown = node.kernel.clone().apply(self.setup, *chosen);
-            if *chosen == Move::Attach {
-                attached = Some(clock);
-                names().into_iter().for_each(|what| hear(what, &mut clock, 0, 0, &mut events));
-            }
-            let seen = shown.iter().filter(|shown| self.listener.plan.shows(&shown.what));
-            for (place, shown) in (0..).zip(seen.filter(|_| attached.is_some())) {
-                if *lost == Some(place) {
-                    clock += 1000;
-                    let gap = What::Gap(self.listener.loss.gap(&shown.what, clock));
-                    events.push(Event { time: Time(clock), task: Task(0), cpu: Cpu(0), what: gap });
-                    let _ = write!(text, "; this is not seen: {}", self.listener.loss.words());
-                } else {
-                    hear(shown.what.clone(), &mut clock, shown.task, shown.cpu, &mut events);
-                }
-            }
-            words.push(text);
-            node = self.take(&node, (*chosen, *lost)).0;
-        }
-        let blind = self.listener.plan.blind(self.setup.has_graces);
-        let watch =
-            Watch { attached: Time(attached.unwrap_or(0)), possible_cpus: 2, blind, ..Watch::default() };
-        (words, script::write_with(&watch, &events))
-    }
-}
-
-/// The names of stacks and functions.
-fn names() -> Vec<What> {
-    let sites: [(u32, &[&str]); 5] = [
-        (1, &["mine_exit+0x10/0x20 [mine]", "__do_sys_delete_module+0x1/0x2"]),
-        (2, &["mine_work+0x10/0x20 [mine]", "process_one_work+0x1/0x2"]),
-        (3, &["theirs_exit+0x10/0x20 [theirs]", "__do_sys_delete_module+0x1/0x2"]),
-        (4, &["mine_init+0x10/0x20 [mine]"]),
-        (5, &["flush_rcu_work+0x10/0x20", "mine_exit+0x10/0x20 [mine]"]),
-    ];
-    let sites = sites.into_iter().map(|(site, frames)| What::Site {
-        site: Site(site),
-        frames: frames.iter().map(|frame| (*frame).to_owned()).collect(),
-    });
-    let functions = [(0x701, "mine_free+0x0/0x10 [mine]"), (0x702, "theirs_free+0x0/0x10 [theirs]")];
-    let more = [(0x703, "mine_work+0x0/0x10 [mine]")];
-    let functions = functions.into_iter().chain(more).map(|(address, symbol)| What::Function {
-        function: krcu_model::event::FunctionAddress(address),
-        symbol: symbol.to_owned(),
-    });
-    sites.chain(functions).collect()
-}
-
-/// A digest of what was told before, and of one event more.
-fn digest(before: u64, task: u32, what: &What) -> u64 {
-    struct Digest(DefaultHasher);
-    impl Write for Digest {
-        fn write_str(&mut self, text: &str) -> std::fmt::Result {
-            self.0.write(text.as_bytes());
-            Ok(())
-        }
-    }
-    let mut digest = Digest(DefaultHasher::new());
-    (before, task).hash(&mut digest.0);
-    let _ = write!(digest, "{what:?}");
-    digest.0.finish()
 }

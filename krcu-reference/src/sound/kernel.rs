@@ -49,6 +49,8 @@ pub enum Move {
     Goes(Actor),
     /// The kernel finds something in the slabs, or nothing.
     Decides(Actor),
+    /// The kernel finds nothing, although something is left.
+    Overlooks(Actor),
     /// The kernel counts the slabs for this task; it may count this many objects that are free.
     Counts(Actor, u8),
     /// A grace period begins.
@@ -174,9 +176,9 @@ impl Kernel {
                 self.calls(setup, actor, place, shown);
             }
             Move::Goes(actor) => self.goes(setup, actor, shown),
-            Move::Decides(actor) => {
+            Move::Decides(actor) | Move::Overlooks(actor) => {
                 if let Some(mut look) = self.looks[actor as usize] {
-                    look.decides(setup, self);
+                    look.decides(setup, self, matches!(chosen, Move::Overlooks(_)));
                     self.looks[actor as usize] = Some(look);
                 }
             }
@@ -365,8 +367,9 @@ impl Kernel {
         if look.has_begun {
             // The event has its place before the slabs are counted.
             says(What::ShutdownEnd { empty: None, left: None });
-            let held = kernel_held(setup, self);
-            self.looks[actor as usize] = Some(Look { has_ended: true, held, ..look });
+            let mut look = look;
+            look.ends(setup, self);
+            self.looks[actor as usize] = Some(look);
             return;
         }
         match setup.inner {
@@ -378,9 +381,10 @@ impl Kernel {
         let rcu_works_flushed = if is_inlined { 4 } else { 0 };
         says(What::ShutdownBegin { cache: MINE, rcu_works_flushed });
         self.has_waited(actor, false, true);
-        let outstanding = self.outstanding(setup);
+        let (outstanding, held) = (self.outstanding(setup), kernel_held(setup, self));
         if let Some(look) = &mut self.looks[actor as usize] {
             look.has_begun = true;
+            look.held_before = held;
             look.outstanding = outstanding;
         }
         if let Some(doing) = &mut self.tasks[actor as usize].doing {

@@ -2,7 +2,7 @@
 
 use super::{
     deferral::Stage,
-    kernel::{Kernel, Move},
+    kernel::{Kernel, Move, kernel_held},
     setup::{Actor, Op, Setup, Wait},
 };
 
@@ -56,12 +56,20 @@ impl Kernel {
                 return;
             }
             match self.looks[actor as usize] {
-                Some(look) if look.is_under_way() && !look.has_decided => moves.push(Move::Decides(actor)),
+                Some(look) if look.is_under_way() && !look.has_decided => {
+                    moves.push(Move::Decides(actor));
+                    if setup.overlooks && kernel_held(setup, self) > 0 {
+                        moves.push(Move::Overlooks(actor));
+                    }
+                }
                 Some(look) if look.awaits_count() => {
                     moves.push(Move::Counts(actor, 0));
-                    let during = look.outstanding.total().saturating_sub(self.outstanding(setup).total());
-                    if setup.miscounts && during > 0 && look.has_failed {
+                    let is_freed_during = look.held < look.held_before;
+                    if setup.miscounts && is_freed_during && look.has_failed {
+                        // That one, or its whole slab.
                         moves.push(Move::Counts(actor, 1));
+                        let whole = look.free_then;
+                        moves.extend((whole > 1).then_some(Move::Counts(actor, whole)));
                     }
                 }
                 _ => moves.push(Move::Goes(actor)),

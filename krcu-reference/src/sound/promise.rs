@@ -2,7 +2,7 @@
 
 use krcu_model::{Verdict, VerdictKind, verdict::Ordering};
 
-use super::truth::{Held, Look, Unloaded, Words};
+use super::truth::{Held, Look, Outstanding, Unloaded, Words};
 
 /// A promise of the judge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -76,24 +76,32 @@ pub fn is_open(verdict: &Verdict) -> bool {
     kind == VerdictKind::Inconclusive || is_unordered_perhaps
 }
 
-/// What the judge says, in words.
+/// The word that the judge says, and its reasons.
 #[must_use]
-pub fn words(verdict: &Verdict) -> String {
-    let decision = &verdict.decision;
+pub fn reason(verdict: &Verdict) -> String {
     let mut text = verdict.kind().word().to_owned();
     if is_open(verdict) && verdict.kind() == VerdictKind::Clean {
         text.push_str(" of unknown order");
     }
-    let reasons: Vec<&str> = decision.reasons.iter().map(|reason| reason.word()).collect();
+    let reasons: Vec<&str> = verdict.decision.reasons.iter().map(|reason| reason.word()).collect();
     if !reasons.is_empty() {
         text = format!("{text} ({})", reasons.join(", "));
     }
-    let left = decision.left;
+    text
+}
+
+/// What the judge says, in words.
+#[must_use]
+pub fn words(verdict: &Verdict) -> String {
+    let left = verdict.decision.left;
     let callbacks = left.callbacks.map_or("?".to_owned(), |callbacks| callbacks.to_string());
     let leaked = left.leaked.map_or("?".to_owned(), |leaked| leaked.to_string());
     format!(
-        "{text}; {} by kfree_rcu(), {callbacks} by call_rcu(), {} by others, {leaked} leaked, {} undecided",
-        left.frees, left.others, left.undecided
+        "{}; {} by kfree_rcu(), {callbacks} by call_rcu(), {} by others, {leaked} leaked, {} undecided",
+        reason(verdict),
+        left.frees,
+        left.others,
+        left.undecided
     )
 }
 
@@ -144,31 +152,36 @@ pub(super) fn of_unload(verdict: &Verdict, unloaded: &Unloaded, is_whole: bool) 
 
 fn are_counts_true(verdict: &Verdict, look: &Look, is_whole: bool) -> bool {
     let (Some(counted), left) = (look.counted, verdict.decision.left) else { return true };
-    let within = |said: u64, at_look: Held, at_count: Held| {
-        let surely = u64::from(at_look.waits.min(at_count.waits));
-        let most = u64::from((at_look.waits + at_look.in_call).max(at_count.waits + at_count.in_call));
-        (surely..=most).contains(&said)
+    // Between what it is at the begin of the look, at its end, and when the slabs are counted.
+    let (at_count, moments) =
+        (counted.outstanding, [look.outstanding, look.outstanding_then, counted.outstanding]);
+    let within = |said: u64, of: fn(&Outstanding) -> Held| {
+        let surely = moments.iter().map(|moment| of(moment).waits).min().unwrap_or(0);
+        let most = moments.iter().map(|moment| of(moment).waits + of(moment).in_call).max().unwrap_or(0);
+        (u64::from(surely)..=u64::from(most)).contains(&said)
     };
-    let (at_look, at_count) = (look.outstanding, counted.outstanding);
     let kind = verdict.kind();
     if is_whole && kind == VerdictKind::Pending {
-        let is_true = within(left.frees, at_look.frees, at_count.frees)
-            && left.callbacks.is_none_or(|said| within(said, at_look.callbacks, at_count.callbacks))
-            && within(left.others, at_look.others, at_count.others);
+        let is_true = within(left.frees, |outstanding| outstanding.frees)
+            && left.callbacks.is_none_or(|said| within(said, |outstanding| outstanding.callbacks))
+            && within(left.others, |outstanding| outstanding.others);
         if !is_true {
             return false;
         }
     }
     if look.has_failed && !matches!(kind, VerdictKind::Alias | VerdictKind::Repeated) {
         let leaked = left.leaked.unwrap_or(0);
+        // What is deferred while the slabs are counted is nobody's for a look that is over.
         let known = at_count.frees.held + at_count.callbacks.held + at_count.others.held;
+        let known = known.min(look.outstanding_then.total());
         // Where nothing is left of what the look found, one object stands for it.
         let left_over = counted.left.max(1);
         let most = if is_whole && counted.left > 0 { counted.left.saturating_sub(known) } else { left_over };
-        let real = u64::from(counted.leaked);
+        let (real, real_then) = (u64::from(counted.leaked), u64::from(look.leaked.max(counted.leaked)));
         // The event has its place before the slabs are counted: what is freed meanwhile hides as many that leaked.
         let hidden = u64::from(look.held.saturating_sub(counted.left));
-        let is_split = left.leaked.is_none() || leaked <= real && real <= leaked + left.undecided + hidden;
+        let is_split =
+            left.leaked.is_none() || leaked <= real_then && real <= leaked + left.undecided + hidden;
         if !is_split || leaked + left.undecided > u64::from(most) {
             return false;
         }

@@ -4,11 +4,13 @@ use std::{collections::BTreeMap, fmt::Write as _};
 
 use krcu_model::rules::Rule;
 
+use crate::approach::{self, row_name};
+
 use super::{
     explore::{Found, Listener, Outcome, explore},
     promise::Sound,
+    rows::{self, Heard},
     setup::Setup,
-    watch::{Loss, Plan},
     worlds,
     wrong::Wrong,
 };
@@ -30,6 +32,7 @@ struct Refuted {
 pub struct Chapter {
     rows: Vec<Row>,
     refuted: Vec<Refuted>,
+    heard: Vec<Heard>,
 }
 
 /// Where a judge is held: each world with each of its plans and losses.
@@ -54,7 +57,7 @@ pub fn run(threads: usize, only: &str, done: impl Fn(&str) + Sync) -> Chapter {
     }
     let outcomes = crate::check::table::in_parallel(threads, all.len(), |job| {
         let (setup, listener) = &all[job];
-        let outcome = explore(setup, *listener, false);
+        let outcome = explore(setup, *listener);
         done(&format!("{}: {} states", named(setup, *listener), outcome.states));
         outcome
     });
@@ -73,7 +76,14 @@ pub fn run(threads: usize, only: &str, done: impl Fn(&str) + Sync) -> Chapter {
         Refuted { wrong: wrongs[job], by }
     });
     let refuted = refuted.into_iter().flatten().collect();
-    Chapter { rows, refuted }
+    let approaches: Vec<_> = approach::all().into_iter().chain(approach::mended()).collect();
+    let heard = crate::check::table::in_parallel(threads, approaches.len(), |job| {
+        let approach = approaches[job].as_ref();
+        let heard = is_wanted(&row_name(approach)).then(|| rows::listen(approach))?;
+        done(&format!("{}: {} states", heard.name, heard.states));
+        Some(heard)
+    });
+    Chapter { rows, refuted, heard: heard.into_iter().flatten().flatten().collect() }
 }
 
 /// The wrong judges: each rule taken away, and those made by hand.
@@ -82,14 +92,18 @@ fn wrongs() -> Vec<Wrong> {
     rules.chain(Wrong::ALL.map(|(wrong, _)| wrong)).collect()
 }
 
-/// The first world in which a wrong judge breaks a promise that the right one keeps, the smallest worlds first.
+/// The first world in which a wrong judge breaks a promise that the right one keeps, the smallest worlds first. A judge that is
+/// made by hand has to break the promise that it is made for.
 fn refute(wrong: Wrong, rows: &[Row]) -> Option<(String, Found)> {
+    let made_for = Wrong::ALL.iter().find(|(made, _)| *made == wrong).map(|(_, promise)| *promise);
     let mut order: Vec<&Row> = rows.iter().collect();
     order.sort_by_key(|row| row.outcome.states);
     order.into_iter().find_map(|row| {
         let listener = Listener { wrong, ..row.listener };
-        let outcome = explore(&row.setup, listener, false);
-        let is_new = |found: &Found| row.outcome.breaks(found.promise).is_none();
+        let outcome = explore(&row.setup, listener);
+        let is_new = |found: &Found| {
+            row.outcome.breaks(found.promise).is_none() && made_for.is_none_or(|made| made == found.promise)
+        };
         let found = outcome.found.into_iter().filter(is_new).min_by_key(|found| found.path.len())?;
         Some((named(&row.setup, listener), found))
     })
@@ -114,7 +128,17 @@ impl Chapter {
         });
         let survivors = self.refuted.iter().filter(|refuted| refuted.by.is_none());
         let survivors = survivors.map(|refuted| format!("not refuted: {}", refuted.wrong.words()));
-        broken.chain(survivors).collect()
+        let heard = self.heard.iter().flat_map(|heard| {
+            let wrong = rows::ASKED.into_iter().filter(|promise| heard.is_wrong(*promise));
+            wrong.map(|promise| {
+                let (path, said) = heard.broken.get(&promise).cloned().unwrap_or_default();
+                let path = path.join("\n      ");
+                format!("{}: {} is not as expected: {said}\n      {path}", heard.name, promise.name())
+            })
+        });
+        let silent = self.heard.iter().filter(|heard| heard.courses == 0);
+        let silent = silent.map(|heard| format!("{}: nothing is judged", heard.name));
+        broken.chain(survivors).chain(heard).chain(silent).collect()
     }
 
     /// How much was explored.
@@ -123,23 +147,26 @@ impl Chapter {
         let states: usize = self.rows.iter().map(|row| row.outcome.states).sum();
         let histories: usize = self.rows.iter().map(|row| row.outcome.histories).sum();
         let refuted = self.refuted.iter().filter(|refuted| refuted.by.is_some()).count();
+        let states_of_rows: usize = self.heard.iter().map(|heard| heard.states).sum();
         format!(
             "the judge: {} watches of worlds, {states} states, {histories} judged courses of events; {refuted} of {} wrong \
-             judges refuted",
+             judges refuted; {} approaches, {states_of_rows} states",
             self.rows.len(),
-            self.refuted.len()
+            self.refuted.len(),
+            self.heard.len()
         )
     }
 
     /// The chapter of the documentation.
     #[must_use]
     pub fn markdown(&self) -> String {
-        let mut text = String::from(INTRODUCTION);
+        let mut text = format!("{HEADING}{INTRODUCTION}");
         text.push_str("\n| promise | what it says |\n| --- | --- |\n");
         for promise in Sound::ALL {
             let _ = writeln!(text, "| `{}` | {} |", promise.name(), promise.says());
         }
         self.worlds(&mut text);
+        self.of_rows(&mut text);
         self.wrong_judges(&mut text);
         text
     }
@@ -157,8 +184,8 @@ impl Chapter {
             let _ = write!(text, "| {} | {} | {} |", setup.name, plan.words(), loss.words());
             for promise in Sound::ALL {
                 let is_asked = match promise {
-                    Sound::InsightAgrees => *plan == Plan::Full && *loss == Loss::Nothing && !setup.attaches,
-                    Sound::OpenIsNotLazy => listener.asks_for_laziness(setup),
+                    Sound::InsightAgrees => listener.is_whole(setup),
+                    Sound::OpenIsNotLazy => listener.is_whole(setup) && !setup.hides,
                     _ => true,
                 };
                 let mark = match outcome.breaks(promise) {
@@ -177,6 +204,41 @@ impl Chapter {
             );
         }
         let _ = writeln!(text, "\n{}.", self.totals());
+    }
+
+    /// The machines of the approaches.
+    fn of_rows(&self, text: &mut String) {
+        text.push_str(OF_ROWS);
+        text.push_str("\n| approach |");
+        for promise in rows::ASKED {
+            let _ = write!(text, " {} |", promise.name().replace('_', " "));
+        }
+        text.push_str(" states | judged courses | what it says |\n| --- |");
+        text.push_str(&" --- |".repeat(rows::ASKED.len()));
+        text.push_str(" ---: | ---: | --- |\n");
+        for heard in &self.heard {
+            let marks = rows::ASKED.map(|promise| match heard.broken.contains_key(&promise) {
+                _ if heard.is_wrong(promise) => "**WRONG**",
+                true => "**fails**",
+                false => "holds",
+            });
+            let says = shares(&heard.says, heard.courses);
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {says} |",
+                heard.name,
+                marks.join(" | "),
+                heard.states,
+                heard.courses
+            );
+        }
+        for (heard, (promise, why)) in
+            self.heard.iter().flat_map(|heard| heard.expected.iter().map(move |expected| (heard, expected)))
+        {
+            let said = heard.broken.get(promise).map(|(_, said)| said.as_str()).unwrap_or_default();
+            let _ = write!(text, "\n- {}: `{}` fails: {why}. It says: {said}.", heard.name, promise.name());
+        }
+        text.push('\n');
     }
 
     fn wrong_judges(&self, text: &mut String) {
@@ -219,16 +281,31 @@ fn shares(open: &BTreeMap<String, usize>, histories: usize) -> String {
     if shares.is_empty() { "nothing".to_owned() } else { shares.join("; ") }
 }
 
-const INTRODUCTION: &str = "
-## The judge
+/// The heading of the chapter.
+pub const HEADING: &str = "\n## The judge\n";
 
+const INTRODUCTION: &str = "
 The rows above ask whether a kernel is right. This chapter asks whether the judge is. It listens to small kernels in which one
 module goes. Each of them knows the truth about its objects: which are free, what a callback has done with its object, for whom a
 task has waited. The judge gets what probes show of that, and nothing else. Every order of the steps is taken, and no two
 histories are put together unless the kernel's state and everything that the judge was told are the same. In each state in which
 a destroy or an unload is over, the verdict is held against the truth.
 
-These worlds are not the machine of the rows above: no judge listens in the rows. What is taken for granted: a barrier covers
-what was queued before its call, whichever task queued it; what a callback hands on to a timer or to a thread is no deferred free;
-what is freed while the slabs are counted may hide as many objects that leaked.
+What is taken for granted: a barrier covers what was queued before its call, whichever task queued it; what a callback hands on
+to a timer or to a thread is no deferred free; what is freed while the slabs are counted may hide as many objects that leaked;
+where the destroy itself waits, a callback that was queued before the attach is one of `call_rcu()`. The last is not always true:
+after a late attach on 7.x, `waited` may be said of a callback of `call_srcu()`, for which that destroy does not wait.
+
+Where the judge is not told of everything, a world may hold fewer histories than are possible. There `inconclusive` is not asked
+to be earned; but a wrong judge must decide what the right one decides there. The numbers of states, of judged courses and of
+those that are left open are exact: if one changes, the judge or a world has changed.
+";
+
+const OF_ROWS: &str = "
+### The judge in the rows
+
+A live judge also listens to the machine of each row: one CPU, and one module with two objects, which exits by the row's own path.
+In one world both frees are deferred; in another one, one object is leaked. The judge gets what probes would show of that machine.
+What the machine has left when the destroy looks is held against the verdict. Whether the judge is lazy is not asked here. A
+teardown has ordered everything if it calls a barrier and the row keeps `memory_outlives_objects`.
 ";

@@ -135,10 +135,15 @@ pub struct Setup {
     pub is_fine: bool,
     /// Whether an object that is freed during the look may be counted as one that is left.
     pub miscounts: bool,
+    /// Whether the kernel may break its promise: it finds nothing in the slabs where something is left.
+    pub overlooks: bool,
+    /// Whether more is possible than this world holds: who defers during the look may have allocated during it. Then it is not asked
+    /// whether `inconclusive` is lazy.
+    pub hides: bool,
 }
 
-/// A setup with nothing in it.
-pub(super) const PLAIN: Setup = Setup {
+/// A world in which nobody calls anything.
+pub const PLAIN: Setup = Setup {
     name: "",
     inner: Inner::Nothing,
     objects: &[true],
@@ -150,4 +155,6 @@ pub(super) const PLAIN: Setup = Setup {
     has_graces: false,
     is_fine: false,
     miscounts: false,
+    overlooks: false,
+    hides: false,
 };

@@ -3,7 +3,7 @@
 use krcu_model::VerdictKind;
 
 use super::{
-    deferral::Deferral,
+    deferral::{Deferral, Stage},
     kernel::{Kernel, kernel_held},
     setup::{Actor, How, Setup},
 };
@@ -26,6 +26,10 @@ impl Words {
 
     pub(super) fn and(self, other: Words) -> Words {
         Words(self.0 & other.0)
+    }
+
+    fn or(self, other: Words) -> Words {
+        Words(self.0 | other.0)
     }
 
     /// The words in words.
@@ -115,6 +119,16 @@ pub struct Look {
     pub has_decided: bool,
     /// Whether it has found something.
     pub has_failed: bool,
+    /// Which deferred frees waited when the look was over, although it found nothing.
+    pub overlooked: u8,
+    /// Objects that were not free when the look began.
+    pub held_before: u8,
+    /// Objects that were free when the look was over.
+    pub free_then: u8,
+    /// Objects that nobody had deferred when the look was over.
+    pub leaked: u8,
+    /// What was deferred then.
+    pub outstanding_then: Outstanding,
     /// Objects that were not free when the look was over. What is freed while they are counted makes the count smaller.
     pub held: u8,
     /// What it found.
@@ -131,6 +145,11 @@ impl Look {
             has_ended: false,
             has_decided: false,
             has_failed: false,
+            overlooked: 0,
+            held_before: 0,
+            free_then: 0,
+            leaked: 0,
+            outstanding_then: Outstanding::default(),
             held: 0,
             counted: None,
         }
@@ -160,9 +179,23 @@ impl Look {
     }
 
     /// The kernel finds something, or nothing.
-    pub(super) fn decides(&mut self, setup: &Setup, kernel: &Kernel) {
+    pub(super) fn decides(&mut self, setup: &Setup, kernel: &Kernel, overlooks: bool) {
         self.has_decided = true;
-        self.has_failed = kernel_held(setup, kernel) > 0;
+        self.has_failed = kernel_held(setup, kernel) > 0 && !overlooks;
+    }
+
+    /// The look is over; its event has its place before the slabs are counted.
+    pub(super) fn ends(&mut self, setup: &Setup, kernel: &Kernel) {
+        self.has_ended = true;
+        self.held = kernel_held(setup, kernel);
+        let mine = setup.objects.iter().filter(|is_mine| **is_mine).count();
+        self.free_then = u8::try_from(mine).unwrap_or(u8::MAX) - self.held;
+        self.leaked = leaked(setup, kernel);
+        self.outstanding_then = kernel.outstanding(setup);
+        for (place, deferral) in kernel.deferrals.iter().enumerate().filter(|_| !self.has_failed) {
+            let waits = setup.objects[usize::from(deferral.object)] && deferral.stage == Stage::Queued;
+            self.overlooked |= u8::from(waits) << place;
+        }
     }
 
     /// The kernel counts; this many objects that are free are counted as well.
@@ -170,14 +203,12 @@ impl Look {
         let outstanding = kernel.outstanding(setup);
         let is_left = |object: &usize| setup.objects[*object] && !kernel.is_free(*object);
         let left: Vec<usize> = (0..setup.objects.len()).filter(is_left).collect();
-        let is_deferred = |object: &usize| kernel.deferrals.iter().any(|d| usize::from(d.object) == *object);
         let number = |count: usize| u8::try_from(count).unwrap_or(u8::MAX);
-        let leaked = number(left.iter().filter(|object| !is_deferred(object)).count());
         let handed_on = number(kernel.of_mine(setup).filter(|deferral| deferral.has_handed_on()).count());
         let mut counted = Counted {
             left: number(left.len()) + miscounted,
             miscounted,
-            leaked,
+            leaked: leaked(setup, kernel),
             handed_on,
             outstanding,
             ever: number(kernel.of_mine(setup).count()),
@@ -191,18 +222,35 @@ impl Look {
 
     fn failed(&self, counted: &Counted) -> Words {
         let at_count = counted.outstanding.total();
+        let moments = [self.outstanding, self.outstanding_then];
+        let during: u8 = moments.iter().map(|outstanding| outstanding.total() + outstanding.in_call()).sum();
         let mut words = Vec::new();
         // A call that frees, or a callback, is outstanding until it has returned, whatever it has done.
-        if at_count + self.outstanding.total() + self.outstanding.in_call() > 0 {
+        if at_count + during > 0 {
             words.push(VerdictKind::Pending);
         }
-        if at_count == 0 && counted.leaked > 0 {
+        // What is deferred while the slabs are counted was nobody's when the look was over.
+        let was_nobodys = self.outstanding_then.total() == 0 && self.leaked > counted.leaked;
+        if at_count == 0 && counted.leaked > 0 || was_nobodys {
             words.push(VerdictKind::Leaked);
         }
         Words::of(&words)
     }
 
     fn emptied(&self, setup: &Setup, kernel: &Kernel, actor: Actor) -> Words {
+        let broken = [VerdictKind::ModelDisagrees, VerdictKind::LateFree];
+        let is_overlooked = |place: usize| self.overlooked & (1 << place) != 0;
+        let has_begun =
+            |(place, deferral): (usize, &Deferral)| is_overlooked(place) && deferral.stage > Stage::Queued;
+        if kernel.deferrals.iter().enumerate().any(has_begun) {
+            return Words::of(&broken);
+        }
+        let words = self.in_order(setup, kernel, actor);
+        // What is overlooked shows itself by its free, if its queueing was not seen.
+        if self.overlooked > 0 { words.or(Words::of(&broken)) } else { words }
+    }
+
+    fn in_order(&self, setup: &Setup, kernel: &Kernel, actor: Actor) -> Words {
         if kernel.of_mine(setup).any(|deferral| !deferral.is_ordered(actor)) {
             return Words::of(&[VerdictKind::Unordered]);
         }
@@ -215,6 +263,14 @@ impl Look {
             Words::of(&[VerdictKind::Clean])
         }
     }
+}
+
+/// Objects of the cache that are not free and that nobody has deferred.
+fn leaked(setup: &Setup, kernel: &Kernel) -> u8 {
+    let is_deferred = |object: &usize| kernel.deferrals.iter().any(|d| usize::from(d.object) == *object);
+    let is_left = |object: &usize| setup.objects[*object] && !kernel.is_free(*object);
+    let leaked = (0..setup.objects.len()).filter(|object| is_left(object) && !is_deferred(object));
+    u8::try_from(leaked.count()).unwrap_or(u8::MAX)
 }
 
 /// What was left of the module's callbacks as its exit returned.

@@ -28,6 +28,9 @@ impl Kernel {
                 format!("{}: {what}", actor.words())
             }
             Move::Decides(actor) => format!("{}: the kernel looks for what is left", actor.words()),
+            Move::Overlooks(actor) => {
+                format!("{}: the kernel looks, and does not find what is left", actor.words())
+            }
             Move::Counts(actor, 0) => format!("{}: what is left is counted", actor.words()),
             Move::Counts(actor, more) => {
                 format!("{}: what is left is counted, and {more} that is free", actor.words())

@@ -104,6 +104,35 @@ fn counts() -> Vec<Setup> {
             ..PLAIN
         },
         Setup {
+            name: "a helper that defers during the count",
+            objects: &[true, true],
+            ops: &[(Exit, Free(0)), (Exit, Destroy), (Helper, Defer(KfreeRcu, Frees, 1))],
+            is_fine: true,
+            miscounts: true,
+            hides: true,
+            ..PLAIN
+        },
+        Setup {
+            name: "callbacks while the module goes",
+            ops: &[
+                (Exit, Defer(CallRcu, Frees, 0)),
+                (Exit, Barrier(Rcu, true)),
+                (Exit, Destroy),
+                (Exit, Return),
+            ],
+            is_fine: true,
+            ..PLAIN
+        },
+        Setup {
+            name: "a kernel that overlooks an object",
+            objects: &[true, true],
+            ops: &[(Exit, Defer(KfreeRcu, Frees, 0)), (Exit, Free(1)), (Exit, Destroy)],
+            attaches: true,
+            is_fine: true,
+            overlooks: true,
+            ..PLAIN
+        },
+        Setup {
             name: "a slab that is counted as full",
             objects: &[true, true],
             ops: &[(Exit, Defer(KfreeRcu, Frees, 0)), (Exit, Defer(KfreeRcu, Frees, 1)), (Exit, Destroy)],
