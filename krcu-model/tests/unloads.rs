@@ -276,6 +276,57 @@ fn a_cache_is_left_behind_once_by_the_last_who_made_it() {
     assert_eq!(left(&frees(user, "theirs")), [Some("theirs".to_owned())]);
 }
 
+#[test]
+fn a_cache_that_was_merged_is_left_behind_by_who_asked_for_it() {
+    const ASKS: u32 = 9;
+    const GIVES: u32 = 10;
+    const THEIRS_GIVES: u32 = 11;
+    const JUMPS: u32 = 12;
+    let asks = |run: Run, name: &str| {
+        let facts = run::facts(2);
+        run.then(
+            EXIT,
+            What::CacheCreated { cache: CACHE, facts, asked_name: name.to_owned(), site: Site(ASKS) },
+        )
+    };
+    let merged = || {
+        let run = begun()
+            .site(ASKS, &["mine_init+0x10/0x20 [mine]", "do_one_initcall+0x58/0x300"])
+            .site(GIVES, &["mine_exit+0x10/0x20 [mine]", "__do_sys_delete_module+0x1/0x2"])
+            .site(THEIRS_GIVES, &["theirs_exit+0x10/0x20 [theirs]", "__do_sys_delete_module+0x1/0x2"])
+            .site(JUMPS, &["__do_sys_delete_module+0x1/0x2"]);
+        asks(run, "mine_cache")
+    };
+    let gives = |run: Run, site| {
+        let facts = run::facts(2);
+        let (site, comm, counted) = (Site(site), "rmmod".to_owned(), false);
+        run.then(EXIT, What::DestroyBegin { cache: CACHE, facts, site, comm, counted })
+    };
+    let frees = |run: Run| run.then(EXIT, What::ModuleFreed { name: "mine".to_owned() });
+    let left = |run: &Run| -> Vec<(String, Option<String>)> {
+        let all = verdicts(&run.state).into_iter();
+        all.filter(|verdict| verdict.decision.kind == VerdictKind::Abandoned)
+            .map(|verdict| (verdict.cache.name, verdict.cache.module))
+            .collect()
+    };
+    let mine = |name: &str| (name.to_owned(), Some("mine".to_owned()));
+    assert_eq!(left(&frees(merged())), [mine("mine_cache")]);
+    assert_eq!(left(&frees(gives(merged(), GIVES))), []);
+    // It jumped to the destroy: there is no frame of it.
+    assert_eq!(left(&frees(gives(merged(), JUMPS))), []);
+    let facts = run::facts(2);
+    let (asked_name, site) = ("their_cache".to_owned(), Site(THEIRS_GIVES));
+    let theirs = merged().then(EXIT, What::CacheCreated { cache: CACHE, facts, asked_name, site });
+    assert_eq!(left(&frees(gives(theirs, JUMPS))), []);
+    // Another user lets go of what it has, and this one does not.
+    assert_eq!(left(&frees(gives(merged(), THEIRS_GIVES))), [mine("mine_cache")]);
+    // Two were asked for, and one is given back.
+    let twice = asks(merged(), "mine_other");
+    assert_eq!(left(&frees(gives(twice, GIVES))), [mine("mine_cache")]);
+    // Another module held it for this one.
+    assert_eq!(left(&gives(frees(merged()), THEIRS_GIVES)), []);
+}
+
 /// `rmmod theirs mine` is one task: what it called in the exit of `theirs` is no part of the teardown of `mine`.
 #[test]
 fn a_barrier_in_the_exit_of_another_module_orders_only_that_one_s_callbacks() {

@@ -75,6 +75,17 @@ pub struct Doubt {
     pub after_older_barrier: bool,
 }
 
+/// A user that asked for a new cache and got this one.
+#[derive(Clone, Debug)]
+pub(crate) struct Asker {
+    /// When.
+    pub(crate) at: Mark,
+    /// The stack of the call.
+    pub(crate) stack: StackId,
+    /// The name that it asked for.
+    pub(crate) name: String,
+}
+
 /// A slab cache.
 #[derive(Clone, Debug)]
 pub struct Cache {
@@ -103,6 +114,10 @@ pub struct Cache {
     pub doubt: Doubt,
     /// Whether anybody has ever asked to destroy it, or to drop a reference.
     pub asked_to_go: bool,
+    /// Users that have got it by a merge and have not let go of it.
+    pub(crate) askers: Vec<Asker>,
+    /// How often somebody has let go of it of whom no stack tells which user that was.
+    pub(crate) given_back: usize,
     /// The destroy that failed to empty it.
     pub failed: Option<DestroyId>,
     /// The last destroy that began to look at it.
@@ -126,6 +141,8 @@ impl Cache {
             freed_by_foreign: ByHome::default(),
             doubt: Doubt::default(),
             asked_to_go: false,
+            askers: Vec::new(),
+            given_back: 0,
             failed: None,
             looking: None,
             looked: None,

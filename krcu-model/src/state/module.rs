@@ -108,6 +108,8 @@ pub struct Abandoned {
     pub at: Mark,
     /// Which cache.
     pub life: Life,
+    /// The name that the module asked for, if its cache was merged with this one.
+    pub merged: Option<String>,
     /// Its address.
     pub address: CacheAddress,
     /// What was deferred then.
@@ -154,9 +156,14 @@ impl Modules {
         keep(&mut self.abandoned, abandoned);
     }
 
-    /// Somebody else held the cache, and destroys it now: it was not left behind.
-    pub(crate) fn is_destroyed(&mut self, life: CacheId) {
-        self.abandoned.retain(|abandoned| abandoned.life.id != life);
+    /// Somebody gives the cache back who may have held it for a module that has gone: then that one did not leave it behind. Of a
+    /// merged cache, `is_for_another` says that it is not the giver's own.
+    pub(crate) fn is_given_back(&mut self, life: CacheId, is_for_another: bool) {
+        self.abandoned.retain(|abandoned| abandoned.life.id != life || abandoned.merged.is_some());
+        let held = self.abandoned.iter().position(|abandoned| abandoned.life.id == life);
+        if let Some(held) = held.filter(|_| is_for_another) {
+            self.abandoned.remove(held);
+        }
     }
 
     /// Whether a module of this name has gone since then.

@@ -11,7 +11,7 @@ use crate::{
     state::{
         State,
         barriers::{Callers, Returned, Teardown},
-        cache::{Born, Cache},
+        cache::{Asker, Born, Cache},
         deferred::Waiting,
         destroy::{Caller, Coverage, Destroy, Foreign, Late, Meanwhile, Shutdown},
         freed_by::FreedBy,
@@ -25,6 +25,9 @@ use crate::{
 /// each of its batches (`KFREE_N_BATCHES`).
 const FLUSHES_PER_CPU: u32 = 2;
 
+/// Users kept of a cache that is merged; of more, nobody is said to have left it behind.
+const ASKERS: usize = 64;
+
 impl State {
     pub(super) fn created(
         &mut self,
@@ -37,8 +40,12 @@ impl State {
         let stack = self.stack_of(site);
         if facts.refcount > 1 && self.rules.has(Rule::SharedIsOne) {
             // Merged: the caller got a cache that exists already.
+            let is_of_module = self.stack(stack).module().is_some();
             let cache = self.cache(address);
             cache.life.facts = facts;
+            if cache.askers.len() < ASKERS && is_of_module {
+                cache.askers.push(Asker { at: mark, stack, name: asked_name.clone() });
+            }
             cache.is_asked_for_as(asked_name);
             return;
         }
@@ -89,7 +96,7 @@ impl State {
         let life = cache.life.clone();
         let mut frees_before_by_others = cache.barriers.others().clone();
         frees_before_by_others.join(self.barriers.others());
-        self.modules.is_destroyed(life.id);
+        self.lets_go(address, life.id, stack);
         let at_begin = self.moment(address);
         let id = self.next_destroy;
         let destroy = Destroy {
@@ -136,6 +143,24 @@ impl State {
         self.next_destroy = DestroyId(id.0 + 1);
         self.unattributed.entry(task).or_default().push(id);
         self.open_destroys.insert(task, id);
+    }
+
+    /// One who holds the cache gives it back: the user whose module is in this stack. An exit that ended by a jump has no frame.
+    fn lets_go(&mut self, address: CacheAddress, life: CacheId, stack: StackId) {
+        let gives = self.stacks.get(stack.0 as usize).unwrap_or(&NO_STACK);
+        let stacks = &self.stacks;
+        let is_its = |asker: &Asker| {
+            let asks = stacks.get(asker.stack.0 as usize).unwrap_or(&NO_STACK);
+            asks.modules().any(|module| gives.modules().any(|gives| gives == module))
+        };
+        let Some(cache) = self.caches.get_mut(&address) else { return };
+        let place = cache.askers.iter().rposition(is_its);
+        if let Some(place) = place {
+            cache.askers.remove(place);
+        } else if gives.module().is_none() {
+            cache.given_back += 1;
+        }
+        self.modules.is_given_back(life, place.is_none());
     }
 
     pub(super) fn shutdown_begin(

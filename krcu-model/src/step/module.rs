@@ -8,7 +8,7 @@ use crate::{
     state::{
         State,
         barriers::Teardown,
-        cache::{Born, Cache},
+        cache::{Asker, Born, Cache},
         deferral::{Deferral, is_queued},
         deferred::Waiting,
         destroy::{Caller, Destroy, Foreign, OpenForeign},
@@ -173,31 +173,49 @@ impl State {
     /// the creation, one of them may hold the cache: the last of them that goes leaves it behind. A module that is loaded again
     /// did not create what an earlier one of its name did.
     fn leaves_behind(&mut self, at: Mark, task: Task, module: &str) {
-        let loaded = |name: &str| self.modules.loaded.get(name).and_then(|text| text.loaded);
-        let is_its = |cache: &Cache| match cache.life.born {
-            Born::Watched { at: born, stack } => {
-                let stack = self.stack(stack);
-                // What was created before the module of this name came was created by one that has gone.
-                let made = |name: &str| loaded(name).is_none_or(|loaded| loaded.position <= born.position);
-                let holds = |name: &str| name != module && made(name) && !self.modules.has_freed(name, born);
-                stack.modules().any(|name| name == module && made(name)) && !stack.modules().any(holds)
-            }
-            Born::BeforeAttach => false,
-        };
-        let left: Vec<Abandoned> = self
-            .caches
-            .iter()
-            .filter(|(_, cache)| !cache.asked_to_go && is_its(cache))
-            .map(|(address, cache)| Abandoned {
+        let (mut left, mut others): (Vec<Abandoned>, Vec<_>) = (Vec::new(), Vec::new());
+        for (address, cache) in &self.caches {
+            let abandoned = |merged: Option<String>, left: Moment| Abandoned {
                 module: module.to_owned(),
                 task,
                 at,
                 life: cache.life.clone(),
+                merged,
                 address: *address,
-                left: cache.moment(&self.ledger),
-            })
-            .collect();
+                left,
+            };
+            if let Born::Watched { at: born, stack } = cache.life.born
+                && !cache.asked_to_go
+                && self.is_left_by(module, born, stack)
+            {
+                left.push(abandoned(None, cache.moment(&self.ledger)));
+                continue;
+            }
+            let is_its = |asker: &Asker| self.is_left_by(module, asker.at, asker.stack);
+            let (its, kept): (Vec<Asker>, Vec<Asker>) = cache.askers.iter().cloned().partition(is_its);
+            if !its.is_empty() {
+                // What is outstanding of a merged cache may be any user's.
+                let given_back = cache.given_back.min(its.len());
+                let its = its.into_iter().skip(given_back);
+                left.extend(its.map(|asker| abandoned(Some(asker.name), Moment::default())));
+                others.push((*address, kept, cache.given_back - given_back));
+            }
+        }
         left.into_iter().for_each(|abandoned| self.modules.leaves_behind(abandoned));
+        for (address, askers, given_back) in others {
+            let Some(cache) = self.caches.get_mut(&address) else { continue };
+            (cache.askers, cache.given_back) = (askers, given_back);
+        }
+    }
+
+    /// Whether a cache that was asked for then, from this stack, was this module's, and nobody's who is there still.
+    fn is_left_by(&self, module: &str, born: Mark, stack: StackId) -> bool {
+        let stack = self.stack(stack);
+        let loaded = |name: &str| self.modules.loaded.get(name).and_then(|text| text.loaded);
+        // What was created before the module of this name came was created by one that has gone.
+        let made = |name: &str| loaded(name).is_none_or(|loaded| loaded.position <= born.position);
+        let holds = |name: &str| name != module && made(name) && !self.modules.has_freed(name, born);
+        stack.modules().any(|name| name == module && made(name)) && !stack.modules().any(holds)
     }
 
     /// The callbacks in a module's text that have not returned, and the caches that their heads are in.

@@ -55,7 +55,7 @@ pub fn of_unload(state: &State, unload: &Unload) -> Verdict {
 /// What follows for a cache that was left behind.
 #[must_use]
 pub fn of_abandoned(state: &State, abandoned: &Abandoned) -> Verdict {
-    let Abandoned { module, task, at, life, address, left } = abandoned;
+    let Abandoned { module, task, at, life, merged, address, left } = abandoned;
     let mut decision = Decision {
         left: Left {
             frees: left.counts.frees(),
@@ -92,8 +92,8 @@ pub fn of_abandoned(state: &State, abandoned: &Abandoned) -> Verdict {
         ..Evidence::default()
     };
     let cache = AboutCache {
-        name: life.facts.name.clone(),
-        aliases: life.aliases.clone(),
+        name: merged.as_ref().unwrap_or(&life.facts.name).clone(),
+        aliases: if merged.is_none() { life.aliases.clone() } else { Vec::new() },
         module: Some(module.clone()),
         object_bytes: life.facts.object_size,
         created_while_watched: true,
