@@ -14,7 +14,7 @@ use krcu_model::{
 };
 use krcu_trace::{
     FORMAT, How, Limits, Meta, Reader, TraceError, Writer,
-    meta::{Account, Btf, Clock, Kernel, Probe, Run, Seen},
+    meta::{Account, Btf, Clock, Kernel, Known, Probe, Run, Seen},
 };
 
 /// An event of every kind, with every field, each different from what it is when it says nothing.
@@ -122,6 +122,13 @@ pub(crate) fn run() -> Run {
         strict: true,
         exit_flagged: 10,
         events_cut_short: false,
+        require_destroy: vec!["my_cache".to_owned()],
+        known: vec![Known {
+            signature: "pending my_module.my_cache".to_owned(),
+            reason: "why".to_owned(),
+            until: "2027-01-31".to_owned(),
+            expired: true,
+        }],
     }
 }
 
