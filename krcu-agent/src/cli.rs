@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::{agent, check, doctor, export, external, manual, record, replay};
+use crate::{agent, check, doctor, explain, export, external, manual, record, replay};
 
 /// What help says about the verbs that are separate programs.
 const BESIDE: &str = "tui and analyze are separate programs, krcu-tui and krcu-analyze: krcu looks for them in its own \
@@ -28,6 +28,8 @@ pub enum Verb {
     Record(record::Options),
     /// Judge a trace: print the report of the recorded run again, and exit with its status
     Replay(replay::Options),
+    /// Read a kernel log that says objects remain, and say what that proves and what would tell the cause
+    Explain(explain::Options),
     /// Write a trace that can be given away: without addresses, host, command and names of tasks
     Export(export::Options),
     /// Watch until stopped; serve reports and metrics, write the log and traces
@@ -40,6 +42,12 @@ pub enum Verb {
     Analyze(external::Words),
     /// Say what this kernel offers and what krcu cannot decide on it; attach nothing
     Doctor(doctor::Options),
+    /// Say what a verb does and which options it has, as its --help does
+    Help {
+        /// The verb
+        #[arg(value_name = "VERB")]
+        verb: Option<OsString>,
+    },
     /// Print a manual page
     Man(manual::Man),
     /// Print a shell's completions for krcu's command line

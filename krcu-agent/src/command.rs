@@ -15,6 +15,11 @@ pub enum CommandError {
     /// No file of that name in the search path.
     #[error("there is no command {0:?} in PATH: check its spelling, or give its path")]
     NotFound(OsString),
+    /// The whole command is one word.
+    #[error(
+        "there is no command {0:?} in PATH: give its words one by one (krcu check -- {0}), or to a shell (krcu check -- sh -c '{0}')"
+    )]
+    OneWord(String),
     /// The file is not there.
     #[error("there is no file {0:?} to run: check the path")]
     NoFile(PathBuf),
@@ -37,10 +42,12 @@ pub fn find(word: &OsString) -> Result<PathBuf, CommandError> {
         };
     }
     let path = env::var_os("PATH").unwrap_or_else(|| "/usr/sbin:/usr/bin:/sbin:/bin".into());
-    env::split_paths(&path)
-        .map(|folder| folder.join(named))
-        .find(|file| is_executable(file))
-        .ok_or_else(|| CommandError::NotFound(word.clone()))
+    env::split_paths(&path).map(|folder| folder.join(named)).find(|file| is_executable(file)).ok_or_else(
+        || match word.to_str().filter(|text| text.contains(' ')) {
+            Some(text) => CommandError::OneWord(text.to_owned()),
+            None => CommandError::NotFound(word.clone()),
+        },
+    )
 }
 
 fn is_executable(file: &Path) -> bool {
@@ -54,6 +61,7 @@ mod tests {
     #[test]
     fn a_command_that_cannot_run_is_named() {
         assert_eq!(find(&"no-such-command".into()), Err(CommandError::NotFound("no-such-command".into())));
+        assert_eq!(find(&"rmmod my_module".into()), Err(CommandError::OneWord("rmmod my_module".into())));
         assert_eq!(find(&"./no/such".into()), Err(CommandError::NoFile("./no/such".into())));
         assert_eq!(find(&"/etc/passwd".into()), Err(CommandError::NotExecutable("/etc/passwd".into())));
         assert_eq!(find(&"/bin/sh".into()), Ok("/bin/sh".into()));

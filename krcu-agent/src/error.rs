@@ -5,7 +5,7 @@ use krcu_common::count::LINES;
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::command::CommandError;
+use crate::{command::CommandError, probe::LoadError, say::causes};
 
 /// Why a verb failed.
 #[derive(Debug, Error)]
@@ -14,8 +14,17 @@ pub enum VerbError {
     #[error("{0}")]
     Usage(String),
     /// krcu failed.
-    #[error("{0:#}")]
+    #[error("{}", causes(.0))]
     Failed(#[from] anyhow::Error),
+}
+
+impl VerbError {
+    /// Whether krcu may not do this, and root may.
+    #[must_use]
+    pub fn needs_root(&self) -> bool {
+        let VerbError::Failed(error) = self else { return false };
+        matches!(error.downcast_ref(), Some(LoadError::Refused(Refusal::Privileges { .. })))
+    }
 }
 
 impl From<CommandError> for VerbError {

@@ -84,7 +84,9 @@ fn find(verb: &OsStr, beside: Option<&Path>) -> Result<PathBuf, ExternalError> {
 /// The verb of krcu's own whose spelling is nearest, if one is near: clap finds it in a command that allows
 /// no other verbs.
 fn meant(verb: &OsStr) -> Option<String> {
-    let own = Command::new("krcu").subcommands(Cli::command().get_subcommands().cloned());
+    let own = Command::new("krcu")
+        .disable_help_subcommand(true)
+        .subcommands(Cli::command().get_subcommands().cloned());
     let error = own.try_get_matches_from([OsStr::new("krcu"), verb]).err()?;
     match error.get(ContextKind::SuggestedSubcommand)? {
         ContextValue::String(name) => Some(name.clone()),

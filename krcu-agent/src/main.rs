@@ -5,14 +5,15 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser as _, error::ErrorKind};
+use clap::{CommandFactory as _, Parser as _, error::ErrorKind};
 use krcu_agent::{
     agent, check,
     cli::{Cli, Verb},
     doctor,
     error::VerbError,
-    export, external, manual, record, replay,
+    explain, export, external, manual, record, replay,
     say::say,
+    usage,
 };
 
 /// The status if krcu cannot do what the command line asks for.
@@ -28,7 +29,8 @@ fn main() -> ExitCode {
             };
         }
         Err(error) => {
-            say(one_line(&error));
+            let words: Vec<OsString> = std::env::args_os().collect();
+            say(usage::line(&error, &words));
             return ExitCode::from(EXIT_USAGE);
         }
     };
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         Verb::Record(options) => status(record::run(&options)),
         Verb::Replay(options) => status(replay::run(&options).map_err(VerbError::Failed)),
         Verb::Export(options) => status(export::run(&options).map_err(VerbError::Failed)),
+        Verb::Explain(options) => status(explain::run(&options).map_err(VerbError::Failed)),
+        Verb::Help { verb } => help(verb.as_deref()),
         Verb::Agent(options) => status(agent::run(&options)),
         Verb::Man(options) => status(manual::man(&options).map_err(VerbError::Failed)),
         Verb::Completions(options) => status(manual::completions(&options).map_err(VerbError::Failed)),
@@ -68,7 +72,13 @@ fn status(outcome: Result<u8, VerbError>) -> ExitCode {
     match outcome {
         Ok(status) => ExitCode::from(status),
         Err(error) => {
-            say(&error);
+            if error.needs_root() {
+                let words: Vec<String> =
+                    std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
+                say(format_args!("{error}: sudo {}", words.join(" ")));
+            } else {
+                say(&error);
+            }
             match error {
                 VerbError::Usage(_) => ExitCode::from(EXIT_USAGE),
                 VerbError::Failed(_) => ExitCode::FAILURE,
@@ -77,15 +87,16 @@ fn status(outcome: Result<u8, VerbError>) -> ExitCode {
     }
 }
 
-/// What is wrong with the command line, and which help explains it.
-fn one_line(error: &clap::Error) -> String {
-    let text = error.to_string();
-    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "say what to do: check, record, replay, agent, tui, analyze or doctor (see krcu --help)"
-            .to_owned();
-    }
-    let wrong = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
-    let wrong: Vec<&str> = wrong.filter(|line| !line.is_empty() && !line.starts_with("For more")).collect();
-    let wrong = wrong.join("; ");
-    format!("{} (see krcu --help)", wrong.strip_prefix("error: ").unwrap_or(&wrong))
+/// Prints the help of a verb, or of krcu itself.
+fn help(verb: Option<&OsStr>) -> ExitCode {
+    let mut krcu = Cli::command();
+    krcu.build();
+    let printed = match verb {
+        None => krcu.print_long_help(),
+        Some(verb) => match krcu.find_subcommand_mut(verb) {
+            Some(own) if !["tui", "analyze"].map(Some).contains(&verb.to_str()) => own.print_long_help(),
+            _ => return other(verb, &["--help".into()]),
+        },
+    };
+    if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -1,7 +1,12 @@
 //! `krcu replay`: prints the report of a run, from its trace.
 
-use std::{io::IsTerminal as _, path::PathBuf};
+use std::{
+    fs::File,
+    io::{IsTerminal as _, Read as _},
+    path::{Path, PathBuf},
+};
 
+use anyhow::{Context as _, anyhow, bail};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use krcu_model::{State, event::Losses};
@@ -38,7 +43,7 @@ const LONG_BYTES: u64 = 8 << 20;
 /// When nothing of the trace can be read, or the report cannot be written.
 pub fn run(options: &Options) -> anyhow::Result<u8> {
     let asked = options.report.policy(EXIT_FLAGGED)?;
-    let reader = Reader::open(&options.trace)?;
+    let reader = open(&options.trace)?;
     let files = options.report.claim()?;
     let (mut outcome, damage) = replay(&reader)?;
     if let Some(damage) = damage {
@@ -57,6 +62,47 @@ pub fn run(options: &Options) -> anyhow::Result<u8> {
     files.write(&outcome)?;
     Ok(outcome.exit_status())
 }
+
+/// Opens a trace. What is no trace is named by what it is, with what reads it.
+fn open(path: &Path) -> anyhow::Result<Reader> {
+    if !path.exists() {
+        bail!("there is no trace {}: check the path", path.display());
+    }
+    if !path.is_file() {
+        return Ok(Reader::open(path)?);
+    }
+    let mut head = vec![0; HEAD_BYTES];
+    let read = File::open(path).and_then(|mut file| file.read(&mut head));
+    head.truncate(read.with_context(|| format!("cannot read {}", path.display()))?);
+    let text = String::from_utf8_lossy(&head);
+    let holds_a_trace = |folder: &&Path| folder.join("meta.json").is_file();
+    let (folder, path) = (path.parent().filter(holds_a_trace), path.display());
+    let wrong = match folder {
+        Some(folder) => format!("{path} is a file of a trace: name its folder, {}", folder.display()),
+        None if text.starts_with("krcu-script") => format!(
+            "{path} is a file of events, as `krcu check --events` writes it, and a trace is a folder: in krcu's \
+             sources, cargo xtask model --replay {path} judges it"
+        ),
+        None if text.contains("Objects remaining") || text.contains("Slab cache still has objects") => {
+            format!("{path} is a kernel log, and a trace is a folder: krcu explain {path} reads it")
+        }
+        None if text.starts_with("PERFILE2") => format!(
+            "{path} is a file of perf, and a trace is a folder: make text of it by perf script -i {path}, and import \
+             that by krcu analyze import"
+        ),
+        None if head.starts_with(b"\x17\x08\x44tracing") => format!(
+            "{path} is a file of trace-cmd, and a trace is a folder: make text of it by trace-cmd report {path}, and \
+             import that by krcu analyze import"
+        ),
+        None => {
+            format!("{path} is a file, and a trace is a folder that krcu check -o or krcu record -o wrote")
+        }
+    };
+    Err(anyhow!(wrong))
+}
+
+/// How much of a file tells what it is.
+const HEAD_BYTES: usize = 1 << 16;
 
 /// The outcome of the run whose trace this is, and what of the trace is damaged.
 ///

@@ -23,6 +23,9 @@ pub fn page(facts: &Facts, plan: &Plan) -> String {
     let release = facts.release.as_deref().unwrap_or("of unknown release");
     let cpus = facts.possible_cpus.map_or_else(|| "CPUs unknown".to_owned(), |cpus| format!("{cpus} CPUs"));
     let _ = writeln!(page, "krcu doctor: Linux {release}, {}, {cpus}", facts.arch);
+    if let Some(first) = plan.refusals.first() {
+        wrap(&mut page, "", &format!("Not ready: {first}"));
+    }
     page.push('\n');
     item(&mut page, "kernel", &kernel(facts));
     item(&mut page, "privileges", &privileges(facts.privileges));
@@ -32,11 +35,11 @@ pub fn page(facts: &Facts, plan: &Plan) -> String {
     }
     page.push('\n');
     sentences(&mut page, "undecidable", &plan.undecidable, "nothing: every verdict can be reached");
-    page.push('\n');
     match plan.refusals.split_first() {
-        None => page.push_str("Ready: krcu check -- COMMAND\n"),
-        Some((first, rest)) => {
-            wrap(&mut page, "", &format!("Not ready: {first}"));
+        None => page.push_str("\nReady: krcu check -- COMMAND\n"),
+        Some((_, [])) => {}
+        Some((_, rest)) => {
+            page.push('\n');
             for refusal in rest.iter().take(SENTENCES) {
                 wrap(&mut page, "", &format!("and then: {refusal}"));
             }

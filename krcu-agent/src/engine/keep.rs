@@ -43,8 +43,11 @@ impl Keep {
         });
         let events = events.transpose()?;
         if let Some(folder) = trace {
-            private::folder(folder).with_context(|| {
-                format!("cannot write the trace to {}: name a folder that can be made", folder.display())
+            private::folder(folder).with_context(|| match folder.exists() {
+                true => format!("{} is there already: name a new folder for the trace", folder.display()),
+                false => {
+                    format!("cannot write the trace to {}: name a folder that can be made", folder.display())
+                }
             })?;
         }
         Ok(Keep { events, trace: trace.map(Path::to_owned), limits })

@@ -44,6 +44,9 @@ pub struct Facts {
     pub btf: Source,
     /// Whether the symbol table was read.
     pub kallsyms: Source,
+    /// Whether the list of the functions that can be probed was read, from tracefs.
+    #[serde(default = "was_read")]
+    pub tracefs: Source,
     /// Addresses of the kernel's variables and sections that the probes need; 0 is never stored.
     pub addresses: BTreeMap<String, u64>,
     /// Every function that krcu knows, and what this kernel says about it.
@@ -68,6 +71,11 @@ pub enum Source {
     Hidden,
     /// The file is there, but reading it was refused, or its content is wrong: the reason.
     Unreadable(String),
+}
+
+/// What facts that were written down before they had this say.
+fn was_read() -> Source {
+    Source::Read
 }
 
 /// Effective capabilities that matter here.
@@ -122,10 +130,7 @@ impl Facts {
         let functions: Vec<&str> = catalog::functions().collect();
         let (btf, types) = read_btf(root);
         let (kallsyms, symbols) = read_symbols(root);
-        let traceable = ["sys/kernel/tracing", "sys/kernel/debug/tracing"]
-            .iter()
-            .find_map(|folder| fs::read_to_string(root.join(folder).join("available_filter_functions")).ok())
-            .map(|text| files::traceable(&text, &functions));
+        let (tracefs, traceable) = read_traceable(root, &functions);
         let function = |name: &str| Function {
             btf: types.as_ref().map(|types| types.has_function(name)),
             symbols: symbols.as_ref().and_then(|symbols| symbols.found.get(name)).map(|(count, _)| *count),
@@ -158,6 +163,7 @@ impl Facts {
             layout: types.as_ref().map(Layout::read).unwrap_or_default(),
             btf,
             kallsyms,
+            tracefs,
         }
     }
 }
@@ -181,6 +187,22 @@ fn read_symbols(root: &Path) -> (Source, Option<files::Symbols>) {
         }
         Err(error) => (unread(&error, &root.join("proc/self")), None),
     }
+}
+
+/// The functions that can be probed, of these.
+fn read_traceable(root: &Path, functions: &[&str]) -> (Source, Option<BTreeMap<String, bool>>) {
+    let mut why = Source::NotMounted;
+    for folder in ["sys/kernel/tracing", "sys/kernel/debug/tracing"] {
+        match fs::read_to_string(root.join(folder).join("available_filter_functions")) {
+            Ok(text) => return (Source::Read, Some(files::traceable(&text, functions))),
+            // That it may not be read says more than that it is not in the other place.
+            Err(error) if error.kind() != io::ErrorKind::NotFound && why == Source::NotMounted => {
+                why = Source::Unreadable(error.to_string());
+            }
+            Err(_) => {}
+        }
+    }
+    (why, None)
 }
 
 /// Why a file was not read. `sign` is a file that exists if the file system is mounted.

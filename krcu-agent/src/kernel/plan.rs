@@ -7,7 +7,7 @@ use krcu_model::state::Blind;
 use serde::Serialize;
 
 use super::catalog::{self, Absence, Attach, Entry, Leaving, Need, Skipped, Word};
-use super::facts::{Facts, Function};
+use super::facts::{Facts, Function, Source};
 use crate::error::Refusal;
 
 mod configure;
@@ -168,7 +168,10 @@ fn offer_of_place(facts: &Facts, entry: &Entry, target: &str) -> Offer {
             Offer::NotOffered("it has no place for a probe".to_owned())
         }
         Function { symbols: None, .. } => Offer::CouldNotLook("symbols not read".to_owned()),
-        Function { traceable: None, .. } => Offer::CouldNotLook("tracefs not mounted".to_owned()),
+        Function { traceable: None, .. } => Offer::CouldNotLook(match &facts.tracefs {
+            Source::Unreadable(why) => format!("tracefs: {why}"),
+            _ => "tracefs not mounted".to_owned(),
+        }),
         _ => Offer::Offered,
     }
 }

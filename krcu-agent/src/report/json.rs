@@ -64,11 +64,11 @@ struct SummaryLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     incomplete: Option<Incomplete>,
     /// Caches that had to be destroyed and were not; an empty name stands for any cache. Absent if there is none.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    not_destroyed: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_destroyed: Option<Vec<&'a str>>,
     /// What is to be said of the entries of known verdicts; absent if there is nothing.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    known_remarks: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_remarks: Option<Vec<String>>,
     /// Why krcu failed; absent if it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     failed: Option<&'a str>,
@@ -113,8 +113,8 @@ pub fn render(outcome: &Outcome) -> serde_json::Result<String> {
         verdicts: counts,
         strict: outcome.policy.strict,
         incomplete: outcome.incomplete,
-        not_destroyed: outcome.not_destroyed().collect(),
-        known_remarks: known::remarks(outcome),
+        not_destroyed: some(outcome.not_destroyed().collect()),
+        known_remarks: some(known::remarks(outcome)),
         failed: outcome.failed.as_deref(),
         flagged: outcome.flagged(),
         inconclusive: outcome.open(),
@@ -123,6 +123,11 @@ pub fn render(outcome: &Outcome) -> serde_json::Result<String> {
     })?;
     text.push('\n');
     Ok(text)
+}
+
+/// A list, if it has something in it.
+fn some<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
 }
 
 #[cfg(test)]

@@ -185,7 +185,7 @@ impl Page<'_> {
             return text;
         }
         if group.number > 1 {
-            text += &self.evidence("the most", &format!("{}: {}", verdict.name(), clause(verdict)));
+            text += &self.evidence("for example", &format!("{}: {}", verdict.name(), clause(verdict)));
         }
         text + &self.body(verdict)
     }

@@ -1,6 +1,12 @@
 //! Screens: the whole text of a report, as a person sees it, beside the report that it is of.
 
-use krcu_agent::{outcome::Outcome, report::text::render};
+use krcu_agent::{
+    outcome::Outcome,
+    report::{
+        View,
+        text::{render, render_for},
+    },
+};
 use krcu_report::FlatVerdict;
 
 use crate::samples::{
@@ -212,4 +218,64 @@ UNORDERED     a_cache_of_a_driver_with_a_long_name                              
     ] {
         assert!(text.contains(expected), "{text}");
     }
+}
+
+/// Eight caches of which the same is to be said.
+fn flows() -> Vec<FlatVerdict> {
+    let flow = |number: u64| FlatVerdict {
+        cache: format!("flow{number}"),
+        wait_ns: Some(number * 10_000_000),
+        ..waited()
+    };
+    (1..=8).map(flow).collect()
+}
+
+#[test]
+fn verdicts_that_are_alike_are_told_once_and_what_counts_comes_first() {
+    let all = [flows(), vec![clean("other_cache", "my_module"), unordered(), leaked()]].concat();
+    let text = render(&report(all));
+    let told: Vec<&str> =
+        text.lines().filter(|line| !line.starts_with("              ") && !line.is_empty()).collect();
+    assert_eq!(
+        told,
+        [
+            "krcu: Linux 6.1.0-56-cloud-amd64 · 16 probes · 1,604 events, 0 lost · 3.20 s",
+            "      1 LEAKED · 1 UNORDERED · 8 waited · 1 clean",
+            "LEAKED        leaky  destroyed with 5 objects that nobody queued",
+            "UNORDERED     lucky_cache  nothing outstanding, by luck: the last free was 400 ms before   my_module",
+            "8 × waited    10.0 ms to 80.0 ms: flow1 … flow8                                            my_module",
+            "clean         other_cache                                                                  my_module",
+            "1 of 11 destroyed caches flagged · exit status 10 (the command's own was 0)",
+        ],
+        "{text}"
+    );
+    assert!(
+        text.contains("for example   flow8: the destroy waited 80.0 ms for 10,000 deferred frees\n"),
+        "the evidence is that of the longest\n{text}"
+    );
+    assert_eq!(text.matches("what to do").count(), 3, "{text}");
+    // Where something else is to be said of one, it is told by itself.
+    let mut flows = flows();
+    flows[3].advice = "something else".to_owned();
+    let text = render(&report(flows));
+    assert!(
+        text.contains("\n7 × waited    10.0 ms to 80.0 ms: flow1 … flow8 ")
+            && text.contains("\nwaited        flow4 ")
+    );
+}
+
+#[test]
+fn a_view_leaves_out_what_needs_no_doing_and_has_the_width_and_the_colours_of_its_terminal() {
+    let run = report([flows(), vec![leaked()]].concat());
+    let text = render_for(&run, &View { flagged: true, columns: 70, ..View::default() });
+    assert!(text.contains("1 LEAKED · 8 waited\n"), "it counts all\n{text}");
+    assert!(!text.contains("flow1"), "{text}");
+    assert!(text.lines().skip(1).all(|line| line.chars().count() <= 70), "{text}");
+    let coloured = render_for(&run, &View { colour: true, ..View::default() });
+    assert!(coloured.contains("\n\u{1b}[1m\u{1b}[31mLEAKED\u{1b}[0m        leaky"), "{coloured:?}");
+    let mut plain = coloured;
+    for code in ["\u{1b}[1m", "\u{1b}[31m", "\u{1b}[36m", "\u{1b}[0m"] {
+        plain = plain.replace(code, "");
+    }
+    assert_eq!(plain, render(&run), "colours change nothing else");
 }

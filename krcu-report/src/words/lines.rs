@@ -103,9 +103,11 @@ fn cpus(counts: &[CpuCount]) -> String {
 /// `777 × my_flush+0x51 ← my_exit+0x37f [my_module]`: neighbouring frames of the same module name it once.
 #[must_use]
 pub fn site(objects: u64, stack: &[String]) -> String {
-    // Shows the frames up to the last one of a module, but at most the first few.
-    let own = stack.iter().rposition(|frame| frame.contains(" [")).map_or(FRAMES, |last| last + 1);
-    let shown: Vec<&String> = stack.iter().take(own.min(FRAMES)).collect();
+    // The frames of a module come first, since a person looks for their own code. What that called is named after it.
+    let is_own = |frame: &String| frame.contains(" [");
+    let (called, from) = stack.split_at(stack.iter().position(is_own).unwrap_or(0));
+    let own = from.iter().rposition(is_own).map_or(FRAMES, |last| last + 1);
+    let shown: Vec<&String> = from.iter().take(own.min(FRAMES)).collect();
     let mut frames = Vec::new();
     for (place, frame) in shown.iter().enumerate() {
         let module = |frame: &str| frame.split_once(" [").map(|(_, module)| module.to_owned());
@@ -113,7 +115,10 @@ pub fn site(objects: u64, stack: &[String]) -> String {
             shown.get(place + 1).is_some_and(|next| module(frame).is_some() && module(next) == module(frame));
         frames.push(if repeats { frame.split(" [").next().unwrap_or(frame) } else { frame.as_str() });
     }
-    let chain = if frames.is_empty() { "an unknown place".to_owned() } else { frames.join(" ← ") };
+    let mut chain = if frames.is_empty() { "an unknown place".to_owned() } else { frames.join(" ← ") };
+    if let Some(innermost) = called.first() {
+        let _ = write!(chain, ", through {innermost}");
+    }
     if objects > 0 { format!("{} × {chain}", count(objects)) } else { format!("last from {chain}") }
 }
 
@@ -354,6 +359,17 @@ mod tests {
     use krcu_model::event::Cpu;
 
     use super::*;
+
+    #[test]
+    fn the_frames_of_a_module_come_first_and_what_they_called_after_them() {
+        let stack = |frames: &[&str]| frames.iter().map(|frame| (*frame).to_owned()).collect::<Vec<_>>();
+        let deep =
+            ["kernfs_put+0x1", "a+0x1", "b+0x1", "c+0x1", "my_put+0x5 [m]", "my_exit+0x7 [m]", "d+0x1"];
+        assert_eq!(site(3, &stack(&deep)), "3 × my_put+0x5 ← my_exit+0x7 [m], through kernfs_put+0x1");
+        assert_eq!(site(3, &stack(&deep[4..])), "3 × my_put+0x5 ← my_exit+0x7 [m]");
+        assert_eq!(site(3, &stack(&deep[..4])), "3 × kernfs_put+0x1 ← a+0x1 ← b+0x1");
+        assert_eq!(site(0, &[]), "last from an unknown place");
+    }
 
     #[test]
     fn a_machine_of_many_cpus_has_a_line_of_few() {

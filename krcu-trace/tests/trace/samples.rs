@@ -122,10 +122,10 @@ pub(crate) fn run() -> Run {
         strict: true,
         exit_flagged: 10,
         events_cut_short: false,
-        require_destroy: vec!["krcu_cache".to_owned()],
+        require_destroy: vec!["my_cache".to_owned()],
         known: vec![Known {
-            signature: "waited m.krcu_cache".to_owned(),
-            reason: "a test".to_owned(),
+            signature: "pending my_module.my_cache".to_owned(),
+            reason: "why".to_owned(),
             until: "2027-01-31".to_owned(),
             expired: true,
         }],

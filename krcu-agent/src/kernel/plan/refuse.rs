@@ -73,6 +73,8 @@ fn kallsyms(facts: &Facts) -> Option<Refusal> {
         Source::Missing => Some(Refusal::Kallsyms { why: "there is none".to_owned() }),
         Source::NotMounted => Some(Refusal::NotMounted { path: "/proc", kind: "proc" }),
         Source::Unreadable(why) => Some(Refusal::Kallsyms { why: why.clone() }),
+        // Who may not see addresses has been told so.
+        Source::Hidden if facts.privileges.is_some_and(|has| !has.syslog) => None,
         Source::Hidden => Some(Refusal::Hidden),
         Source::Read => {
             let names: Vec<&str> =
