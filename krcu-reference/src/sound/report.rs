@@ -304,8 +304,10 @@ those that are left open are exact: if one changes, the judge or a world has cha
 const OF_ROWS: &str = "
 ### The judge in the rows
 
-A live judge also listens to the machine of each row: one CPU, and one module with two objects, which exits by the row's own path.
-In one world both frees are deferred; in another one, one object is leaked. The judge gets what probes would show of that machine.
-What the machine has left when the destroy looks is held against the verdict. Whether the judge is lazy is not asked here. A
-teardown has ordered everything if it calls a barrier and the row keeps `memory_outlives_objects`.
+A live judge also listens to the machine of each row: two CPUs, and one module with two objects, which exits by the row's own
+path. In one world both frees are deferred, in another one memory is short as well, and in a third one an object is leaked. The
+judge gets what probes would show of that machine. What the machine has left when the destroy looks is held against the verdict. A
+teardown has ordered everything if it calls a barrier and the row keeps `memory_outlives_objects`. Not asked here: whether the
+judge is lazy, and what another module does meanwhile; the small kernels are for that. Where a destroy lingers, it is judged when
+the cache is given back.
 ";

@@ -1,6 +1,6 @@
 //! Rows: a live judge listens to the machine of each approach, in worlds that are small enough to keep all that it was told.
 //!
-//! One CPU, and one module with two objects, which exits by the approach's own path. The judge gets what probes would show of
+//! Two CPUs, and one module with two objects, which exits by the approach's own path. The judge gets what probes would show of
 //! that machine. What the machine tells of itself is held against the verdict.
 
 use std::{
@@ -91,8 +91,8 @@ pub fn listen(approach: &dyn Approach) -> Heard {
         says: BTreeMap::new(),
         broken: BTreeMap::new(),
     };
-    for leaks in [false, true] {
-        let setup = Arc::new(setup(approach, leaks));
+    for kind in [Kind::Plenty, Kind::Leak, Kind::Pressure] {
+        let setup = Arc::new(setup(approach, kind));
         let mut explorer = Explorer {
             is_ordered: is_ordered(approach),
             known: HashMap::new(),
@@ -117,7 +117,18 @@ fn is_ordered(approach: &dyn Approach) -> bool {
     !breaks && waits(approach.exit(CacheIndex(0)))
 }
 
-fn setup(approach: &dyn Approach, leaks: bool) -> Setup {
+/// The difference between the worlds of one row.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Memory is plentiful.
+    Plenty,
+    /// One of the objects is leaked.
+    Leak,
+    /// Memory is short.
+    Pressure,
+}
+
+fn setup(approach: &dyn Approach, kind: Kind) -> Setup {
     let cache =
         |name: &str, type_safe| CacheSetup { name: name.to_owned(), type_safe, users: 1, slab_objects: 4 };
     let (a, b) = (CacheIndex(0), CacheIndex(1));
@@ -125,7 +136,7 @@ fn setup(approach: &dyn Approach, leaks: bool) -> Setup {
         |cache: CacheIndex| ObjectSetup { cache: Some(cache), owner: Some(cache), slab: u32::from(cache.0) };
     let has_type_safe = approach.has_type_safe_cache();
     let mut program = vec![approach.free(ObjectIndex(0))];
-    program.extend((!leaks).then(|| approach.free(ObjectIndex(1))));
+    program.extend((kind != Kind::Leak).then(|| approach.free(ObjectIndex(1))));
     program.extend(approach.exit(a));
     program.push(Op::Unload(a));
     if has_type_safe {
@@ -138,12 +149,12 @@ fn setup(approach: &dyn Approach, leaks: bool) -> Setup {
     Setup {
         generation: approach.generation(),
         sizes: Sizes::SMALL,
-        cpus: 1,
+        cpus: 2,
         caches: caches.into_iter().take(1 + usize::from(has_type_safe)).collect(),
         objects: [a, a, b].into_iter().take(2 + usize::from(has_type_safe)).map(object).collect(),
         tasks: vec![TaskSetup { name: "exit", program, cpu: None }],
         disturbances: Disturbances {
-            pressure: approach.has_shrinker(),
+            pressure: kind == Kind::Pressure || approach.has_shrinker(),
             shrinks: u8::from(approach.has_shrinker()),
             ..Disturbances::default()
         },
@@ -193,8 +204,8 @@ impl Node {
     fn take(&self, step: Step) -> Node {
         let mut next = self.clone();
         let seen = next.world.take(step);
+        next.tell(seen.clone());
         let ends: Vec<CacheAddress> = seen.iter().filter_map(|event| next.ends(event)).collect();
-        next.tell(seen);
         for address in ends {
             let left = next.left(address);
             next.ended.entry(address).or_insert(left);
