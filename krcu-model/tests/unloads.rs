@@ -333,6 +333,7 @@ fn a_barrier_in_the_exit_of_another_module_orders_only_that_one_s_callbacks() {
     use VerdictKind::{Clean, Unordered};
     const IN_EXIT: u32 = 9;
     const OWN_EXIT: u32 = 10;
+    const JUMP: u32 = 11;
     let begun = || {
         begun()
             .site(
@@ -368,6 +369,16 @@ fn a_barrier_in_the_exit_of_another_module_orders_only_that_one_s_callbacks() {
     assert_eq!(of_cache(ran_with(7).barrier_from(EXIT, Rcu, OWN_EXIT)), Clean);
     // The callbacks are those of the module whose exit waited for them; the cache is another's.
     assert_eq!(of_cache(ran_with(9).barrier_from(EXIT, Rcu, IN_EXIT)), Clean);
+    // The other exit ended by a jump to its barrier: whose exit it was is known when it has returned.
+    let jump = |run: Run| {
+        run.site(JUMP, &["rcu_barrier+0x5/0x150", "__do_sys_delete_module+0x1/0x2"])
+            .barrier_from(EXIT, Rcu, JUMP)
+    };
+    let going = |run: Run, name: &str| run.then(EXIT, What::ModuleGoing { name: name.to_owned() });
+    assert_eq!(of_cache(going(jump(ran_with(7)), "theirs")), Unordered);
+    assert_eq!(of_cache(jump(ran_with(7))), Clean);
+    assert_eq!(said(going(jump(ran_with(7)), "mine")).0, Clean);
+    assert_eq!(said(going(jump(ran_with(7)), "theirs")).0, Unordered);
     // The same of what waits for kfree_rcu() and for call_srcu().
     let freed = || begun().created(CACHE).queued(EXIT, 0..3).freed(0..3, FreePath::Bulk);
     assert_eq!(of_cache(freed().barrier_from(EXIT, Kvfree, IN_EXIT)), Unordered);

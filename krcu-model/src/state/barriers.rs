@@ -58,7 +58,7 @@ pub struct Returned {
     pub work_of: Option<String>,
     /// The work in whose run it was called, if its task is a worker.
     pub work: Option<u64>,
-    /// The module in whose exit it was called, where a frame shows that.
+    /// The module in whose exit it was called. Where the exit ended by a jump to it, the name is empty until that exit has returned.
     pub exit_of: Option<String>,
     /// When it was called.
     pub began: Time,
@@ -69,7 +69,9 @@ pub struct Returned {
 impl Returned {
     /// Whether a barrier that its task calls later, in the exit of this module, may build on it.
     pub(crate) fn may_precede(&self, exit_of: Option<&str>) -> bool {
-        self.exit_of.is_none() || exit_of.is_none() || self.exit_of.as_deref() == exit_of
+        self.exit_of.as_deref().is_none_or(str::is_empty)
+            || exit_of.is_none()
+            || self.exit_of.as_deref() == exit_of
     }
 }
 
@@ -92,7 +94,7 @@ pub(crate) struct Teardown<'a> {
 impl Teardown<'_> {
     fn has(&self, barrier: &Returned) -> bool {
         let Some(exits) = barrier.exit_of.as_deref() else { return true };
-        [self.module, self.exit_of, self.by].contains(&Some(exits))
+        exits.is_empty() || [self.module, self.exit_of, self.by].contains(&Some(exits))
     }
 }
 
@@ -168,6 +170,15 @@ impl Callers {
         {
             // Should this task destroy, nobody knows any more that it called one.
             further(&mut self.others.unknown, &oldest);
+        }
+    }
+
+    /// The exit of this module has run in this task, and what it called by a jump was called in it.
+    pub(crate) fn has_exited(&mut self, task: Task, module: &str) {
+        if let Some(exit) = self.by_task.get_mut(&task).and_then(|barrier| barrier.exit_of.as_mut())
+            && exit.is_empty()
+        {
+            module.clone_into(exit);
         }
     }
 

@@ -89,6 +89,11 @@ impl Domains {
         }
     }
 
+    /// The exit of this module has run in this task.
+    pub(crate) fn has_exited(&mut self, task: Task, module: &str) {
+        self.barriers.values_mut().for_each(|callers| callers.has_exited(task, module));
+    }
+
     /// A task has waited for the work of a helper.
     pub(crate) fn awaited(&mut self, work: u64, task: Task, exit_of: Option<&str>) {
         self.barriers.values_mut().for_each(|callers| callers.awaited(work, task, exit_of));

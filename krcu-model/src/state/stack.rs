@@ -152,6 +152,11 @@ impl Stack {
         self.called_by(Frame::is_of_delete_module)?.module.as_deref()
     }
 
+    /// The same; empty where an exit was running that has no frame.
+    pub(crate) fn within_exit_of(&self) -> Option<&str> {
+        self.exit_of().or_else(|| self.is_module_exit().then_some(""))
+    }
+
     /// Whether an init function was running, and of which module: it has no frame where it ended by a jump.
     #[must_use]
     pub fn init_of(&self) -> Option<Option<&str>> {

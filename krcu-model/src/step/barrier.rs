@@ -89,7 +89,7 @@ impl State {
                 .get(&task)
                 .and_then(|work| self.functions.get(work.function).module.clone()),
             work: self.modules.working.get(&task).map(|work| work.head.0),
-            exit_of: self.stack(stack).exit_of().map(str::to_owned),
+            exit_of: self.stack(stack).within_exit_of().map(str::to_owned),
             began: ended.begin.time,
             returned: end.time,
         };

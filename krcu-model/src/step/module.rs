@@ -50,6 +50,11 @@ impl State {
         if let Some(unload) = self.unload(at, task, name).filter(|_| self.rules.has(Rule::ExitIsJudged)) {
             self.modules.going.insert(name.to_owned(), unload);
         }
+        let of_caches = self.caches.values_mut().map(|cache| &mut cache.barriers);
+        for callers in [&mut self.rcu_barriers, &mut self.barriers].into_iter().chain(of_caches) {
+            callers.has_exited(task, name);
+        }
+        self.domains.has_exited(task, name);
     }
 
     pub(super) fn module_freed(&mut self, at: Mark, task: Task, name: &str) {
