@@ -10,10 +10,11 @@ use crate::{
     command,
     engine::{self, AttachOptions, Job, Keep, Until},
     error::VerbError,
-    outcome::{EXIT_FLAGGED, Outcome, Policy, Setting},
+    outcome::{EXIT_FLAGGED, Outcome, Policy},
     probe::{LoadOptions, STACKS},
     quantity,
     report::options as report,
+    trace,
 };
 
 mod each;
@@ -96,8 +97,8 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
         }
         Err(error) => {
             let command = options.command.iter().map(|word| word.to_string_lossy().into_owned());
-            let setting = Setting { command: Some(command.collect()), ..Setting::here() };
-            let failed = Outcome::of_failure(error.to_string(), setting, Policy::default());
+            let setting = trace::here(command.collect());
+            let failed = Outcome::of_failure(error.to_string(), trace::release(), setting, Policy::default());
             // The error itself is told in any case.
             let _ = files.write_failure(&failed);
             Err(error)

@@ -5,12 +5,10 @@
 use std::{fs, path::Path, time::SystemTime};
 
 use anyhow::{Context as _, anyhow, ensure};
-use krcu_model::VerdictKind;
+use krcu_model::{VerdictKind, verdict::About};
 use krcu_report::FlatVerdict;
 use krcu_trace::meta::Known;
 use serde::Deserialize;
-
-use crate::{outcome::Outcome, report::cases};
 
 /// How an entry is written, for those who wrote it otherwise.
 const FORM: &str = "an entry is\n[[known]]\nsignature = \"pending my_module.my_cache\"\nreason = \"why\"\nuntil = 2027-01-31";
@@ -81,7 +79,7 @@ fn day_of(moment: SystemTime) -> String {
 #[must_use]
 pub fn matches(entry: &Known, word: &str, verdict: &FlatVerdict) -> bool {
     let mut words = entry.signature.split(' ');
-    let is_named = words.next() == Some(word) && words.next() == Some(cases::name(verdict).as_str());
+    let is_named = words.next() == Some(word) && words.next() == Some(name(verdict).as_str());
     is_named && words.next().is_none_or(|function| names(verdict, function))
 }
 
@@ -93,30 +91,29 @@ fn names(verdict: &FlatVerdict, function: &str) -> bool {
         || verdict.callbacks.iter().any(|callback| callback.function == function)
 }
 
-/// What is to be said of the entries: those that do not fit any more, and those that have expired.
+/// `MODULE.CACHE` of a verdict, as a case and a signature have it, without the number of a life.
 #[must_use]
-pub fn remarks(outcome: &Outcome) -> Vec<String> {
-    let mut remarks = Vec::new();
-    let mut elsewhere = 0;
-    for entry in &outcome.policy.known {
-        let signature = &entry.signature;
-        let occurs = outcome.verdicts.iter().any(|verdict| outcome.entry_of(verdict) == Some(entry));
-        let name = signature.split(' ').nth(1).unwrap_or_default();
-        let is_here = outcome.verdicts.iter().any(|verdict| cases::name(verdict) == name);
-        if occurs && entry.expired {
-            remarks.push(format!("known until {} only, and counts again: {signature}", entry.until));
-        } else if !occurs && is_here {
-            remarks
-                .push(format!("known, but it did not occur: {signature}: remove the entry if it is mended"));
-        } else if !occurs {
-            elsewhere += 1;
-        }
+pub fn name(verdict: &FlatVerdict) -> String {
+    format!("{}.{}", module_of(verdict), own_name(verdict))
+}
+
+/// What stands for the module of a cache whose module is not known.
+const NO_MODULE: &str = "no_module";
+
+/// The module of a verdict, or what stands for it.
+#[must_use]
+pub fn module_of(verdict: &FlatVerdict) -> &str {
+    verdict.module.as_deref().filter(|module| !module.is_empty()).unwrap_or(NO_MODULE)
+}
+
+/// The name of a verdict in its module.
+#[must_use]
+pub fn own_name(verdict: &FlatVerdict) -> String {
+    match verdict.about {
+        // The mark is krcu's own, before the number of a life.
+        About::Cache => verdict.name().replace('#', "_"),
+        About::Module => "unload".to_owned(),
     }
-    if elsewhere > 0 {
-        let are = if elsewhere == 1 { "entry is" } else { "entries are" };
-        remarks.push(format!("{elsewhere} known {are} about caches that this run did not destroy"));
-    }
-    remarks
 }
 
 #[cfg(test)]

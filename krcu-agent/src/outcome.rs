@@ -1,7 +1,5 @@
 //! Outcome: the result of a run, and the exit status that follows from it.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use krcu_model::{
     VerdictKind,
     event::Losses,
@@ -44,22 +42,6 @@ pub struct Setting {
     pub began_ns: Option<u64>,
     /// The words of the command; absent if the run had no command. They are empty if they may not be told.
     pub command: Option<Vec<String>>,
-}
-
-impl Setting {
-    /// Here and now, for a run that has not begun.
-    #[must_use]
-    pub fn here() -> Setting {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let began_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
-        Setting {
-            run: format!("{began_ns}-{}", std::process::id()),
-            arch: std::env::consts::ARCH.to_owned(),
-            host: crate::trace::host(),
-            began_ns: Some(began_ns),
-            command: None,
-        }
-    }
 }
 
 /// The status when something is flagged, unless another one is asked for.
@@ -140,10 +122,10 @@ pub struct Outcome {
 impl Outcome {
     /// The outcome of a run in which krcu itself failed.
     #[must_use]
-    pub fn of_failure(why: String, setting: Setting, policy: Policy) -> Outcome {
+    pub fn of_failure(why: String, release: String, setting: Setting, policy: Policy) -> Outcome {
         Outcome {
             setting,
-            release: crate::trace::release(),
+            release,
             probes: 0,
             events: 0,
             losses: Losses::default(),
@@ -249,6 +231,33 @@ impl Outcome {
     pub fn not_destroyed(&self) -> impl Iterator<Item = &str> {
         let required = self.policy.require_destroy.iter().filter(|_| !self.is_blind());
         required.map(String::as_str).filter(|cache| !self.has_destroyed(cache))
+    }
+
+    /// What is to be said of the entries of known verdicts: those that do not fit any more, and those that have expired.
+    #[must_use]
+    pub fn known_remarks(&self) -> Vec<String> {
+        let mut remarks = Vec::new();
+        let mut elsewhere = 0;
+        for entry in &self.policy.known {
+            let signature = &entry.signature;
+            let occurs = self.verdicts.iter().any(|verdict| self.entry_of(verdict) == Some(entry));
+            let name = signature.split(' ').nth(1).unwrap_or_default();
+            let is_here = self.verdicts.iter().any(|verdict| known::name(verdict) == name);
+            if occurs && entry.expired {
+                remarks.push(format!("known until {} only, and counts again: {signature}", entry.until));
+            } else if !occurs && is_here {
+                remarks.push(format!(
+                    "known, but it did not occur: {signature}: remove the entry if it is mended"
+                ));
+            } else if !occurs {
+                elsewhere += 1;
+            }
+        }
+        if elsewhere > 0 {
+            let are = if elsewhere == 1 { "entry is" } else { "entries are" };
+            remarks.push(format!("{elsewhere} known {are} about caches that this run did not destroy"));
+        }
+        remarks
     }
 
     /// Whether something is at fault that counts.

@@ -1,6 +1,9 @@
 //! Trace: the parts of a trace besides its events. A run writes them; a replay makes the outcome of them.
 
-use std::fs;
+use std::{
+    fs,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use anyhow::{Context as _, bail};
 use krcu_common::{ABI_VERSION, Kind};
@@ -128,9 +131,22 @@ pub fn setting(meta: &Meta, has_command: bool) -> Setting {
     }
 }
 
-/// The machine's name, as `uname -n` prints it.
+/// Here and now, for a run that has not begun.
 #[must_use]
-pub fn host() -> Option<String> {
+pub fn here(command: Vec<String>) -> Setting {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let began_ns = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    Setting {
+        run: format!("{began_ns}-{}", std::process::id()),
+        arch: std::env::consts::ARCH.to_owned(),
+        host: host(),
+        began_ns: Some(began_ns),
+        command: Some(command),
+    }
+}
+
+/// The machine's name, as `uname -n` prints it.
+fn host() -> Option<String> {
     uname().ok().and_then(|name| name.nodename().to_str().map(str::to_owned))
 }
 

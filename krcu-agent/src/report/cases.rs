@@ -11,10 +11,11 @@ use krcu_model::{VerdictKind, verdict::About};
 use krcu_report::{FlatVerdict, words::objects};
 
 use super::text;
-use crate::outcome::Outcome;
+use crate::{
+    known::{module_of, own_name},
+    outcome::Outcome,
+};
 
-/// What stands for the module of a cache whose module is not known.
-const NO_MODULE: &str = "no_module";
 /// What stands for the module of the cases of the run itself.
 pub(super) const RUN: &str = "krcu";
 
@@ -55,23 +56,6 @@ impl Case<'_> {
     /// Its whole name.
     pub(super) fn full_name(&self) -> String {
         format!("{}.{}", self.module, self.name)
-    }
-}
-
-/// `MODULE.CACHE` of a verdict, without the number of the life.
-pub(crate) fn name(verdict: &FlatVerdict) -> String {
-    format!("{}.{}", module_of(verdict), own_name(verdict))
-}
-
-fn module_of(verdict: &FlatVerdict) -> &str {
-    verdict.module.as_deref().filter(|module| !module.is_empty()).unwrap_or(NO_MODULE)
-}
-
-fn own_name(verdict: &FlatVerdict) -> String {
-    match verdict.about {
-        // The mark is krcu's own, before the number of a life.
-        About::Cache => verdict.name().replace('#', "_"),
-        About::Module => "unload".to_owned(),
     }
 }
 

@@ -7,10 +7,7 @@ use krcu_report::FlatVerdict;
 use krcu_trace::meta::Account;
 use serde::Serialize;
 
-use crate::{
-    known,
-    outcome::{Incomplete, Outcome},
-};
+use crate::outcome::{Incomplete, Outcome};
 
 /// Version of the lines below; it changes when a field's meaning does.
 pub const SCHEMA: u32 = 2;
@@ -114,7 +111,7 @@ pub fn render(outcome: &Outcome) -> serde_json::Result<String> {
         strict: outcome.policy.strict,
         incomplete: outcome.incomplete,
         not_destroyed: some(outcome.not_destroyed().collect()),
-        known_remarks: some(known::remarks(outcome)),
+        known_remarks: some(outcome.known_remarks()),
         failed: outcome.failed.as_deref(),
         flagged: outcome.flagged(),
         inconclusive: outcome.open(),

@@ -15,7 +15,7 @@ use super::{
     cases::{self, Case, RUN, Went},
     text,
 };
-use crate::{known, outcome::Outcome};
+use crate::outcome::Outcome;
 
 /// The report as a JUnit file.
 ///
@@ -31,7 +31,7 @@ pub fn render(report: &Outcome) -> Result<String, SerializeError> {
         suite.extra.insert("hostname".into(), printable(host));
     }
     suite.add_test_cases(cases::of(report).iter().map(of_case));
-    let remarks = text::losses(report).into_iter().chain(known::remarks(report));
+    let remarks = text::losses(report).into_iter().chain(report.known_remarks());
     let remarks: String = remarks.map(|remark| format!("{remark}\n")).collect();
     if !remarks.is_empty() {
         suite.set_system_err(lines(&remarks));

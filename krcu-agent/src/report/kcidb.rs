@@ -6,10 +6,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
-    View,
     cases::{self, Case, RUN, Went},
     junit::began_at,
     text,
+    view::View,
 };
 use crate::outcome::Outcome;
 

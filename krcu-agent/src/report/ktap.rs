@@ -10,7 +10,7 @@ use super::{
     cases::{self, Case, Went},
     text,
 };
-use crate::{known, outcome::Outcome};
+use crate::outcome::Outcome;
 
 /// One level of a subtest.
 const INDENT: &str = "  ";
@@ -47,7 +47,7 @@ pub fn render(outcome: &Outcome) -> String {
         };
         result(&mut stream, went, place + 1, module, "");
     }
-    for remark in known::remarks(outcome) {
+    for remark in outcome.known_remarks() {
         diagnostic(&mut stream, "", &remark);
     }
     diagnostic(&mut stream, "", &text::conclusion(outcome));

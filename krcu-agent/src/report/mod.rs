@@ -13,6 +13,9 @@ pub mod ktap;
 pub mod options;
 pub mod tap;
 pub mod text;
+mod view;
+
+pub use view::View;
 
 /// How a report is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -29,28 +32,6 @@ pub enum Format {
     Ktap,
     /// A document for the kernel's common database of results.
     Kcidb,
-}
-
-/// What a report depends on besides the run.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The highest number of columns of a line of text.
-    pub columns: usize,
-    /// Whether text has colours.
-    pub colour: bool,
-    /// Whether text leaves out the verdicts that need no doing.
-    pub flagged: bool,
-    /// The build in a KCIDB document, as `ORIGIN:ID`.
-    pub kcidb_build: String,
-}
-
-/// The columns of a report that is not on a terminal.
-pub const COLUMNS: usize = 100;
-
-impl Default for View {
-    fn default() -> View {
-        View { columns: COLUMNS, colour: false, flagged: false, kcidb_build: "krcu:unknown".to_owned() }
-    }
 }
 
 impl Format {

@@ -10,7 +10,10 @@ use std::{
 use anyhow::Context as _;
 use clap::Args;
 
-use super::{COLUMNS, Format, View, also, kcidb};
+use super::{
+    Format, also, kcidb,
+    view::{COLUMNS, View},
+};
 use crate::{
     known,
     outcome::{Outcome, Policy},

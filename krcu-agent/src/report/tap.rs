@@ -16,7 +16,7 @@ use super::{
     cases::{self, Case, Went},
     ktap, text,
 };
-use crate::{known, outcome::Outcome};
+use crate::outcome::Outcome;
 
 /// The report as a TAP stream.
 #[must_use]
@@ -31,7 +31,7 @@ pub fn render(outcome: &Outcome) -> String {
         stream += &point(case, place + 1);
         stream += &diagnostics(outcome, case);
     }
-    for line in known::remarks(outcome).iter().map(String::as_str).chain(text::conclusion(outcome).lines()) {
+    for line in outcome.known_remarks().iter().map(String::as_str).chain(text::conclusion(outcome).lines()) {
         let _ = writeln!(stream, "# {}", escaped(line));
     }
     stream

@@ -11,13 +11,10 @@ use krcu_report::FlatVerdict;
 use krcu_report::words::{self, count, shown, span, wrapped};
 
 use super::{
-    COLUMNS, View,
     alike::{self, Group},
+    view::{COLUMNS, View},
 };
-use crate::{
-    known,
-    outcome::{EXIT_INCONCLUSIVE, Incomplete, Outcome},
-};
+use crate::outcome::{EXIT_INCONCLUSIVE, Incomplete, Outcome};
 
 pub(super) use krcu_report::words::{clause, objects};
 
@@ -67,7 +64,7 @@ pub fn render_for(outcome: &Outcome, view: &View) -> String {
     if quiet.len() > QUIET {
         let _ = writeln!(text, "{:NAME_COLUMN$}and {} more", "clean", count((quiet.len() - QUIET) as u64));
     }
-    for remark in known::remarks(outcome) {
+    for remark in outcome.known_remarks() {
         let _ = writeln!(text, "{}", shown(&remark));
     }
     text + &page.conclusion()
