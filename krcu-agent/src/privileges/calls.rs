@@ -152,8 +152,9 @@ fn set(caller: Caller, flags: u64) -> anyhow::Result<()> {
     let absent = compile(no_clone3, SeccompAction::Allow, SeccompAction::Errno(libc::ENOSYS as u32))?;
     let refused = SeccompAction::Errno(libc::EPERM as u32);
     let listed = compile(rules(caller)?, refused, SeccompAction::Allow)?;
-    install(&absent, flags).context("cannot give up clone3()")?;
-    install(&listed, flags | libc::SECCOMP_FILTER_FLAG_LOG).context("cannot give up system calls")
+    install(&absent, flags)
+        .and_then(|()| install(&listed, flags | libc::SECCOMP_FILTER_FLAG_LOG))
+        .context("cannot give up system calls")
 }
 
 fn rules(caller: Caller) -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
@@ -193,7 +194,12 @@ fn install(program: &BpfProgram, flags: u64) -> io::Result<()> {
         unsafe { libc::syscall(libc::SYS_seccomp, libc::SECCOMP_SET_MODE_FILTER, flags, &raw const whole) };
     match status {
         0 => Ok(()),
-        -1 => Err(io::Error::last_os_error()),
+        -1 => Err(match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::ENOSYS) => {
+                io::Error::other("this kernel has no filter for them (CONFIG_SECCOMP_FILTER)")
+            }
+            error => error,
+        }),
         thread => Err(io::Error::other(format!("thread {thread} has a filter of its own"))),
     }
 }

@@ -145,6 +145,13 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
+    /// What a module is built for: the release; of a kernel that was built here, also its folder, which is named by a digest of
+    /// its configuration. Two of those may have one release.
+    pub(crate) fn identity(&self) -> String {
+        let folder = self.built.as_deref().map(|built| format!(" {}", built.display()));
+        format!("{}{}", self.release, folder.unwrap_or_default())
+    }
+
     /// The newest kernel of a series.
     ///
     /// # Errors

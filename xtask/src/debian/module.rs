@@ -29,7 +29,7 @@ pub(crate) fn build(source: &Path, kernel: &Kernel) -> Result<Vec<PathBuf>> {
     }
     let source = source.canonicalize().with_context(|| format!("finding {}", source.display()))?;
     let name = source.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let key = digest::of_folder(&source, &kernel.release)?;
+    let key = digest::of_folder(&source, &kernel.identity())?;
     let folder = cache::folder("modules")?.join(&kernel.release).join(format!("{name}-{key}"));
     if !folder.exists() {
         let headers = kernel.headers()?;
