@@ -2,7 +2,8 @@
 //!
 //! `check [--deep] [--judge] [--only NAME] [--brief] [--docs FILE --scripts DIR [--write]]`: with `--docs` and
 //! `--scripts`, compares the results with those files, or writes them. With `--judge`, only the judge is checked and its
-//! chapter compared or written; then `NAME` is a part of the names of its worlds, of wrong judges, or of rows. The status says whether everything is as it should be.
+//! chapter compared or written; then `NAME` is a part of the names of its worlds, of wrong judges, or of rows. The status
+//! says whether everything is as it should be.
 
 use std::{
     collections::BTreeMap,

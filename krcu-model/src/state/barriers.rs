@@ -58,7 +58,8 @@ pub struct Returned {
     pub work_of: Option<String>,
     /// The work in whose run it was called, if its task is a worker.
     pub work: Option<u64>,
-    /// The module in whose exit it was called. Where the exit ended by a jump to it, the name is empty until that exit has returned.
+    /// The module in whose exit it was called. Where the exit ended by a jump to it, the name is empty until that exit
+    /// has returned.
     pub exit_of: Option<String>,
     /// When it was called.
     pub began: Time,
@@ -182,8 +183,8 @@ impl Callers {
         }
     }
 
-    /// This task has waited for that work, in the exit of this module if one is given: what the module's barrier in its run covered is
-    /// ordered for the task as well.
+    /// This task has waited for that work, in the exit of this module if one is given: what the module's barrier in its
+    /// run covered is ordered for the task as well.
     pub(crate) fn awaited(&mut self, work: u64, task: Task, exit_of: Option<&str>) {
         let helpers = self.others.by_module.values().filter(|barrier| barrier.work == Some(work));
         let Some(helper) = helpers.max_by_key(|barrier| barrier.until) else { return };

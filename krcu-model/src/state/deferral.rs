@@ -68,9 +68,9 @@ pub(crate) type Of = (BarrierKind, u64);
 /// A barrier, and of a flush of works what has to stand before it.
 pub(crate) type Way = (Of, Before);
 
-/// What has to stand before a barrier of a chain: the barrier for what queues it, and before that one the barrier for what queued
-/// that; one of a chain of two has the latter only. What has to stand before a flush of works: the flush of the work that queues it, if a work does, and the barrier for the
-/// callback that all began with.
+/// What has to stand before a barrier of a chain: the barrier for what queues it, and before that one the barrier for what
+/// queued that; one of a chain of two has the latter only. What has to stand before a flush of works: the flush of the
+/// work that queues it, if a work does, and the barrier for the callback that all began with.
 pub(crate) type Before = (Option<Of>, Option<Of>);
 
 /// What waits for the callbacks of `call_rcu()`.

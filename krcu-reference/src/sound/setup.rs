@@ -137,8 +137,8 @@ pub struct Setup {
     pub miscounts: bool,
     /// Whether the kernel may break its promise: it finds nothing in the slabs where something is left.
     pub overlooks: bool,
-    /// Whether more is possible than this world holds: who defers during the look may have allocated during it. Then it is not asked
-    /// whether `inconclusive` is lazy.
+    /// Whether more is possible than this world holds: who defers during the look may have allocated during it. Then it
+    /// is not asked whether `inconclusive` is lazy.
     pub hides: bool,
 }
 

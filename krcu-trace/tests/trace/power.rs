@@ -51,7 +51,7 @@ impl Platter {
     fn take(&mut self, call: &Call) {
         match call {
             Call::Folder(_) | Call::File(..) | Call::Rename(..) => {
-                self.pending.push(Pending::Name(call.clone()))
+                self.pending.push(Pending::Name(call.clone()));
             }
             Call::Append(file, bytes) => self.pending.push(Pending::Bytes(*file, bytes.clone())),
             Call::Sync(synced) => {

@@ -25,7 +25,8 @@ fn main() -> ExitCode {
         [socket, "lines", lines] => lines.parse().ok().and_then(|lines| print_lines(socket, lines)),
         [socket, "send"] => send(socket),
         ["copies", file, name, first, last] => {
-            first.parse().ok().zip(last.parse().ok()).and_then(|(first, last)| load_copies(file, name, first, last))
+            let numbers = first.parse().ok().zip(last.parse().ok());
+            numbers.and_then(|(first, last)| load_copies(file, name, first, last))
         }
         [socket, "crowd", all, deaf] => {
             all.parse().ok().zip(deaf.parse().ok()).and_then(|(all, deaf)| crowd(socket, all, deaf))
@@ -38,8 +39,8 @@ fn main() -> ExitCode {
 /// Loads copies of a module, each by another name of the same length.
 fn load_copies(file: &str, name: &str, first: u32, last: u32) -> Option<()> {
     let mut bytes = std::fs::read(file).ok()?;
-    let places: Vec<usize> =
-        bytes.windows(name.len()).enumerate().filter(|(_, window)| *window == name.as_bytes()).map(|(at, _)| at).collect();
+    let is_name = |at: &usize| bytes.get(*at..).is_some_and(|rest| rest.starts_with(name.as_bytes()));
+    let places: Vec<usize> = (0..bytes.len()).filter(is_name).collect();
     for number in first..=last {
         let copy = format!("krcu_{number}");
         if copy.len() != name.len() {

@@ -284,8 +284,8 @@ impl Naive<'_> {
         (held, handed)
     }
 
-    /// Whether so many callbacks that wait may free more objects than those that their heads are in. Of a machine's it is told what
-    /// each frees.
+    /// Whether so many callbacks that wait may free more objects than those that their heads are in. Of a machine's it is
+    /// told what each frees.
     fn may_free_siblings(&self, waiting: u64) -> bool {
         waiting > 0 && !(self.sees(Blind::CallbackRuns) && self.sees(Blind::Inside))
     }
