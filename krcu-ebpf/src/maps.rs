@@ -67,9 +67,12 @@ pub static FUNCTIONS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1024, 
 #[map]
 pub static CALLBACKS_RUNNING: Array<u64> = Array::with_max_entries(1, 0);
 
+/// Set in an entry of [`WORKS`] while the callback of `queue_rcu_work()` runs that queues the work.
+pub const CALLBACK_RUNS: u64 = 1;
+
 /// Works that `queue_rcu_work()` or a callback has queued, with the address by which they were told: that of the head, or
 /// their own. An entry ends when its work begins to run, for a work may be queued again in its own run. A work that is
-/// cancelled leaves its entry until it is queued again.
+/// cancelled, or whose begin was not seen, leaves its entry until a work at this address is queued again.
 #[map]
 pub static WORKS: HashMap<u64, u64> = HashMap::with_max_entries(8192, 0);
 

@@ -15,7 +15,7 @@ use super::{
     Hot, argument, first,
     free::{SEVERAL, batch_freed, batch_key},
     nested,
-    queue::ends_in_module_text,
+    queue::{ends_in_module_text, rcu_work_is_next},
 };
 use crate::{
     config,
@@ -68,6 +68,7 @@ fn runs(context: &FEntryContext) {
     let of = if cache == ELSEWHERE { SEVERAL } else { cache };
     if BATCHES.insert(batch_key(FreePath::Callback), of, NEW).is_ok() {
         running(1);
+        rcu_work_is_next(head);
     } else {
         lose(cache, Kind::BatchFreed, Fate::MapFull);
     }

@@ -18,7 +18,7 @@ use super::{address_argument, argument, free::batch_key, short_argument, traced,
 use crate::{
     config, followed,
     kernel::{self, Owner, read},
-    maps::{BATCHES, CALLBACKS_RUNNING, WORKING, WORKS, Working},
+    maps::{BATCHES, CALLBACK_RUNS, CALLBACKS_RUNNING, WORKING, WORKS, Working},
     patched::is_plain,
     ring::{Wake, count_filtered, emit, emit_of, lose, task},
     site::{name, site},
@@ -154,11 +154,11 @@ pub fn work_queued(context: BtfTracePointContext) -> i32 {
     if !followed::is_module_text(function) || !(runs_callback() || runs_followed_work()) {
         return 0;
     }
-    // Of a work that belongs to queue_rcu_work() it was told already.
-    // One that was cancelled before, or begins just now, is told again.
+    // Of a work that belongs to queue_rcu_work() it was told already, and its callback is the one that this thread runs.
+    // Any other entry is of a work that was cancelled, or whose begin was not seen: its memory may be another work's now.
     // SAFETY: the value is copied at once.
     let known = unsafe { WORKS.get(work) }.copied().unwrap_or(work);
-    if known != work {
+    if known & CALLBACK_RUNS != 0 && WORKS.insert(work, known & !CALLBACK_RUNS, 0).is_ok() {
         return 0;
     }
     if WORKS.insert(work, work, 0).is_err() {
@@ -170,6 +170,19 @@ pub fn work_queued(context: BtfTracePointContext) -> i32 {
     let flavour = Flavour::Work as u32;
     tell(CallbackQueued { head: work, cache: ELSEWHERE, function, site, flavour, domain });
     0
+}
+
+/// The callback of a work that belongs to `queue_rcu_work()` begins to run, and queues the work next.
+#[inline(always)]
+pub fn rcu_work_is_next(head: u64) {
+    let function = read(head + u64::from(config!(callback_function_offset))).unwrap_or(0);
+    if is_rcu_work(function) {
+        let work = kernel::rcu_work_of(head);
+        // SAFETY: the value is copied at once.
+        if unsafe { WORKS.get(work) }.copied() == Some(head) {
+            let _ = WORKS.insert(work, head | CALLBACK_RUNS, 0);
+        }
+    }
 }
 
 /// Whether this thread is running a callback that is streamed.
@@ -214,7 +227,7 @@ pub fn work_runs(context: BtfTracePointContext) -> i32 {
         return 0;
     }
     // SAFETY: the value is copied at once.
-    let known = unsafe { WORKS.get(work) }.copied();
+    let known = unsafe { WORKS.get(work) }.copied().map(|known| known & !CALLBACK_RUNS);
     let followed = u32::from(known.is_some());
     let working = Working { head: known.unwrap_or(work), function, told: followed, followed };
     if known.is_some() {
