@@ -83,7 +83,8 @@ impl<'a> Unmet<'a> {
 
 /// What a module says whose reader or destroy could not stay for as long as it had to, `krcu_play` of a script that could not
 /// be done, and `krcu_shrink` where the monitor had freed the objects before the shrinker came.
-const NOT_DONE: [&str; 3] = [": a hold ran out", "krcu_play: `", "krcu_shrink: the shrinker has freed none of them"];
+const NOT_DONE: [&str; 3] =
+    [": a hold ran out", "krcu_play: `", "krcu_shrink: the shrinker has freed none of them"];
 /// What it says of a cache before whose destroy a grace period ended; its name follows.
 const GRACE_ENDED: &str = "krcu_play: a grace period ended before the destroy of ";
 /// Verdicts that are about objects that are outstanding when the destroy begins.
