@@ -5,14 +5,9 @@
 //! chapter compared or written; then `NAME` is a part of the names of its worlds, of wrong judges, or of rows. The status
 //! says whether everything is as it should be.
 
-use std::{
-    collections::BTreeMap,
-    error::Error,
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
-};
+mod kept;
+
+use std::{error::Error, fs, path::PathBuf, process::ExitCode, time::Instant};
 
 use krcu_reference::{
     check::{
@@ -21,6 +16,8 @@ use krcu_reference::{
     },
     sound::report,
 };
+
+use kept::Kept;
 
 // Most of the time of an exploration is spent on copies of small states.
 #[global_allocator]
@@ -114,47 +111,21 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let markdown = format!("{}{}", table.markdown(), judge.map(|judge| judge.markdown()).unwrap_or_default());
     if let (Some(docs), Some(scripts)) = (&arguments.docs, &arguments.scripts) {
         if arguments.write {
-            write(&table, &markdown, docs, scripts)?;
+            kept(&table, &markdown).write(docs, scripts)?;
         } else {
-            complaints.extend(differences(&table, &markdown, docs, scripts)?);
+            complaints.extend(kept(&table, &markdown).differences(docs, scripts)?);
         }
     }
     complaints.iter().for_each(|complaint| println!("NOT AS IT SHOULD BE: {complaint}"));
     Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn write(table: &Table, markdown: &str, docs: &Path, scripts: &Path) -> Result<(), Box<dyn Error>> {
-    if scripts.exists() {
-        fs::remove_dir_all(scripts)?;
+/// What is kept of the check.
+fn kept<'a>(table: &Table, markdown: &'a str) -> Kept<'a> {
+    Kept {
+        markdown,
+        scripts: table.counterexamples().into_iter().map(|example| (example.file, example.script)).collect(),
+        finder: "the check finds",
+        command: "cargo xtask model --write",
     }
-    fs::create_dir_all(scripts)?;
-    for example in table.counterexamples() {
-        fs::write(scripts.join(example.file), example.script)?;
-    }
-    Ok(fs::write(docs, markdown)?)
-}
-
-/// The files that differ from the results, or that are missing.
-fn differences(
-    table: &Table,
-    markdown: &str,
-    docs: &Path,
-    scripts: &Path,
-) -> Result<Vec<String>, Box<dyn Error>> {
-    let hint = "if the change is meant, `cargo xtask model --write` writes it again";
-    let mut found = Vec::new();
-    if fs::read_to_string(docs).ok().as_deref() != Some(markdown) {
-        found.push(format!("{} differs from what the check finds: {hint}", docs.display()));
-    }
-    let mut expected: BTreeMap<String, String> =
-        table.counterexamples().into_iter().map(|example| (example.file, example.script)).collect();
-    for entry in fs::read_dir(scripts)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if expected.remove(&name) != fs::read_to_string(&path).ok() {
-            found.push(format!("{} differs from what the check finds: {hint}", path.display()));
-        }
-    }
-    found.extend(expected.into_keys().map(|name| format!("{name} is missing: {hint}")));
-    Ok(found)
 }

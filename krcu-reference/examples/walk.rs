@@ -4,16 +4,13 @@
 //! and `--scripts`, compares the results with those files, or writes them. The status says whether everything is as it
 //! should be.
 
-use std::{
-    collections::BTreeMap,
-    error::Error,
-    fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-    time::Instant,
-};
+mod kept;
 
-use krcu_reference::walk::{Course, Example, Record, SEED, kernel::Known};
+use std::{error::Error, path::PathBuf, process::ExitCode, time::Instant};
+
+use krcu_reference::walk::{Course, Record, SEED, kernel::Known};
+
+use kept::Kept;
 
 // Small states come and go.
 #[global_allocator]
@@ -71,43 +68,23 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     println!("{}seed {seed}; {:.0} s on {threads} threads", record.text(), begin.elapsed().as_secs_f64());
     let mut complaints = record.complaints();
     if let (Some(docs), Some(scripts)) = (&docs, &scripts) {
+        let markdown = record.markdown();
         if write {
-            keep(&record, docs, scripts)?;
+            kept(&record, &markdown).write(docs, scripts)?;
         } else {
-            complaints.extend(differences(&record, docs, scripts)?);
+            complaints.extend(kept(&record, &markdown).differences(docs, scripts)?);
         }
     }
     complaints.iter().for_each(|complaint| println!("NOT AS IT SHOULD BE: {complaint}"));
     Ok(if complaints.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn keep(record: &Record, docs: &Path, scripts: &Path) -> Result<(), Box<dyn Error>> {
-    if scripts.exists() {
-        fs::remove_dir_all(scripts)?;
+/// What is kept of the walks.
+fn kept<'a>(record: &Record, markdown: &'a str) -> Kept<'a> {
+    Kept {
+        markdown,
+        scripts: record.examples().into_iter().map(|example| (example.file, example.text)).collect(),
+        finder: "the walks find",
+        command: "cargo xtask model --walk --write",
     }
-    fs::create_dir_all(scripts)?;
-    for Example { file, text } in record.examples() {
-        fs::write(scripts.join(file), text)?;
-    }
-    Ok(fs::write(docs, record.markdown())?)
-}
-
-/// The files that differ from the results, or that are missing.
-fn differences(record: &Record, docs: &Path, scripts: &Path) -> Result<Vec<String>, Box<dyn Error>> {
-    let hint = "if the change is meant, `cargo xtask model --walk --write` writes it again";
-    let mut found = Vec::new();
-    if fs::read_to_string(docs).ok().as_deref() != Some(record.markdown().as_str()) {
-        found.push(format!("{} differs from what the walks find: {hint}", docs.display()));
-    }
-    let mut expected: BTreeMap<String, String> =
-        record.examples().into_iter().map(|example| (example.file, example.text)).collect();
-    for entry in fs::read_dir(scripts)? {
-        let path = entry?.path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if expected.remove(&name) != fs::read_to_string(&path).ok() {
-            found.push(format!("{} differs from what the walks find: {hint}", path.display()));
-        }
-    }
-    found.extend(expected.into_keys().map(|name| format!("{name} is missing: {hint}")));
-    Ok(found)
 }

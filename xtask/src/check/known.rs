@@ -20,7 +20,7 @@ use crate::progress::output_of;
 
 /// What the model's checks depend on, from the repository's root: sources, what they are built with, what they are
 /// compared with.
-const MODEL: [&str; 17] = [
+const MODEL: [&str; 18] = [
     ".cargo/config.toml",
     "Cargo.lock",
     "Cargo.toml",
@@ -32,6 +32,7 @@ const MODEL: [&str; 17] = [
     "krcu-model/src",
     "krcu-reference/Cargo.toml",
     "krcu-reference/examples/check.rs",
+    "krcu-reference/examples/kept",
     "krcu-reference/src",
     "krcu-reference/tests/check.rs",
     "krcu-reference/tests/counterexamples",
