@@ -340,9 +340,11 @@ impl Arguments {
             Verb::Model { deep, only, write, brief, .. } => {
                 model::run(&model::Extent { deep, only, write, brief })
             }
-            Verb::Truth { kernel, only, write, kept, all } => {
-                truth::run::run(&Extent { choice: Choice { series: kernel, names: only, kept }, write, all })
-            }
+            Verb::Truth { kernel, only, write, kept, all } => truth::run::run(&Extent {
+                choice: Choice { series: kernel, names: only, kept, ..Choice::default() },
+                write,
+                all,
+            }),
             Verb::Churn { kernel, time, seed, kept } => {
                 let series = kernel.series()?.iter().map(Series::to_string).collect();
                 churn::run(&churn::Extent { series, time, seed, kept })

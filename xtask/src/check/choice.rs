@@ -1,5 +1,8 @@
 //! Which scenarios a person has chosen, on which kernels.
 
+use crate::check::scenarios::Scenario;
+use crate::check::truth;
+
 /// Which scenarios to run.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct Choice {
@@ -9,6 +12,8 @@ pub(crate) struct Choice {
     pub(crate) names: Vec<String>,
     /// Boot nothing: judge what the last run of each scenario has left.
     pub(crate) kept: bool,
+    /// Only what an ordinary run plays.
+    pub(crate) ordinary: bool,
 }
 
 impl Choice {
@@ -25,5 +30,12 @@ impl Choice {
     /// Whether a scenario is among the chosen ones.
     pub(crate) fn has_name(&self, name: &str) -> bool {
         self.names.is_empty() || self.names.iter().any(|chosen| chosen == name)
+    }
+
+    /// Whether a scenario is to be played on a kernel for which something is expected of it.
+    pub(crate) fn has(&self, scenario: &Scenario, series: &str) -> bool {
+        self.has_series(series)
+            && self.has_name(scenario.name)
+            && (!self.ordinary || truth::is_ordinary(scenario, series))
     }
 }

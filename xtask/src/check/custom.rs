@@ -35,7 +35,7 @@ pub(crate) fn run(series: &[String], names: &[String]) -> Result<ExitCode> {
     }
     setup::ensure()?;
     build::all("release")?;
-    let choice = Choice { series: series.to_vec(), names: names.to_vec(), kept: false };
+    let choice = Choice { series: series.to_vec(), names: names.to_vec(), ..Choice::default() };
     let has_scenario = |series: &&str| {
         let on = |scenario: &Scenario| scenario.expectations.iter().any(|one| one.series.contains(series));
         choice.has_series(series)

@@ -114,11 +114,8 @@ pub(crate) fn parts<'a>(
     for series in SERIES.into_iter().chain(custom::SERIES).filter(|series| choice.has_series(series)) {
         let cases: Vec<Case> = scenarios
             .iter()
-            .filter(|scenario| choice.has_name(scenario.name))
-            .filter_map(|&scenario| {
-                let expectation = scenario.expectations.iter().find(|one| one.series.contains(&series))?;
-                Some(Case { series, scenario, expectation })
-            })
+            .filter(|scenario| choice.has(scenario, series))
+            .filter_map(|&scenario| Some(Case { series, scenario, expectation: scenario.on(series)? }))
             .collect();
         for boot in boots(&cases) {
             let kept = choice.kept;

@@ -112,7 +112,7 @@ pub(crate) fn run(kills: u64) -> Result<ExitCode> {
 fn on_kernels() -> Result<Vec<String>> {
     build::all("release")?;
     let names = SCENARIOS.map(|(_, name)| name.to_owned()).to_vec();
-    let choice = Choice { series: vec!["6.1".to_owned(), "6.12".to_owned()], names, kept: false };
+    let choice = Choice { series: vec!["6.1".to_owned(), "6.12".to_owned()], names, ..Choice::default() };
     let all: Vec<&'static Scenario> = listed::scenarios().collect();
     let (tally, judged) = (Tally::default(), Mutex::default());
     schedule::run(kernel_tests::parts(&all, &choice, &tally, &judged), false);

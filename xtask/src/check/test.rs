@@ -91,9 +91,9 @@ impl Asked {
         if let Some(unknown) = self.series.iter().find(|series| !SERIES.contains(&series.as_str())) {
             bail!("no scenario runs on the kernel {unknown}: name one of {}", SERIES.join(", "));
         }
-        let kernels = || Choice { series: self.series.clone(), ..Choice::default() };
+        let kernels = || Choice { series: self.series.clone(), ordinary: true, ..Choice::default() };
         if !self.names.is_empty() {
-            return self.named(kernels());
+            return self.named(Choice { ordinary: false, ..kernels() });
         }
         let host = !self.kernels_only && self.series.is_empty();
         let all = |checks: &[&'static str]| checks.iter().copied().collect::<BTreeSet<_>>();
@@ -110,7 +110,7 @@ impl Asked {
         let names = listed::scenarios()
             .filter(|scenario| scenario.append.is_empty() && scenario.is_watched_with_others())
             .map(|scenario| scenario.name.to_owned());
-        let choice = Choice { series: vec![QUICK.to_owned()], names: names.collect(), kept: false };
+        let choice = Choice { series: vec![QUICK.to_owned()], names: names.collect(), ..kernels() };
         Ok(Parts {
             checks: all(&listed::QUICK_CHECKS),
             checker_tests: false,
@@ -127,7 +127,7 @@ impl Asked {
         let mut filter = Filter::default();
         let list = listed::kept()?;
         for name in &self.names {
-            let series = listed::series_of(&list, name);
+            let series = listed::series_of(name);
             let check = listed::CHECKS.into_iter().find(|check| check == name);
             let is_crate = list.lines().any(|line| {
                 line.strip_prefix("crate ")
@@ -216,9 +216,10 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
         truth::run::compare(&judged, &tally)?;
         compare_with_list(&tally)?;
         say(&format!(
-            "not run, since it takes long: {} (`cargo xtask truth --all`); the {} scenarios of kernels that are built for them \
-             (`cargo xtask test --custom`); every module of a kernel package (`cargo xtask churn`)",
-            truth::LONG.join(", "),
+            "not run, since it takes long: {} cells of the truth table, among them {} (`cargo xtask truth --all`); the {} scenarios of \
+             kernels that are built for them (`cargo xtask test --custom`); every module of a kernel package (`cargo xtask churn`)",
+            listed::left_to_all(),
+            truth::LONG.join(" and "),
             scenarios::custom::SCENARIOS.len(),
         ));
     } else {

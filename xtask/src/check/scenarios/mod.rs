@@ -69,6 +69,16 @@ impl Scenario {
     pub(crate) fn is_watched_with_others(&self) -> bool {
         self.own_watch.is_empty() && self.act.is_watched_with_others()
     }
+
+    /// What must come of it on a kernel; nothing where it does not run.
+    pub(crate) fn on(&self, series: &str) -> Option<&'static Expectation> {
+        self.expectations.iter().find(|expectation| expectation.series.contains(&series))
+    }
+
+    /// Whether it runs on a kernel.
+    pub(crate) fn is_on(&self, series: &str) -> bool {
+        self.on(series).is_some()
+    }
 }
 
 impl Act {

@@ -25,34 +25,49 @@ mod table;
 mod used;
 
 use crate::check::scenarios::{
-    Act, Expectation, Line, MAY_BE_OPEN, SHEAVES, Scenario, Want, quiet, verdict, word,
+    Act, Expectation, Line, MAY_BE_OPEN, SERIES, SHEAVES, Scenario, Want, quiet, verdict, word,
 };
 
 /// The scenarios of one topic.
 pub(crate) struct Topic {
     /// The heading.
     pub(crate) title: &'static str,
+    /// Where an ordinary run plays them.
+    pub(crate) kernels: Kernels,
     /// The scenarios, in the order in which they run.
     pub(crate) scenarios: &'static [Scenario],
 }
 
+/// On which kernels an ordinary run plays the scenarios of a topic. `cargo xtask truth --all` plays each of them on all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kernels {
+    /// On every kernel for which something is expected.
+    Every,
+    /// Each on one of them: what a scenario is about is decided by the same rule of the judge on every kernel.
+    One,
+}
+
 /// Every topic.
 pub(crate) const TOPICS: &[Topic] = &[
-    Topic { title: "Freed by call_rcu()", scenarios: callbacks::SCENARIOS },
-    Topic { title: "Freed by kfree_rcu()", scenarios: frees::SCENARIOS },
-    Topic { title: "Ways to destroy", scenarios: destroys::SCENARIOS },
-    Topic { title: "Barriers", scenarios: barriers::SCENARIOS },
-    Topic { title: "Leaked or deferred", scenarios: leaks::SCENARIOS },
-    Topic { title: "What was lost", scenarios: loss::SCENARIOS },
-    Topic { title: "Whose barrier it is", scenarios: orders::SCENARIOS },
-    Topic { title: "Merged with what is not the module's", scenarios: merged::SCENARIOS },
-    Topic { title: "Heads elsewhere, and works", scenarios: handing::SCENARIOS },
-    Topic { title: "Other kinds of RCU", scenarios: flavours::SCENARIOS },
-    Topic { title: "Modules that go", scenarios: modules::SCENARIOS },
-    Topic { title: "What may be said of a number", scenarios: counts::SCENARIOS },
-    Topic { title: "Modules of the kernel's own", scenarios: real::SCENARIOS },
-    Topic { title: "Netfilter", scenarios: filters::SCENARIOS },
-    Topic { title: "More modules of the kernel's own", scenarios: used::SCENARIOS },
+    Topic { title: "Freed by call_rcu()", kernels: Kernels::Every, scenarios: callbacks::SCENARIOS },
+    Topic { title: "Freed by kfree_rcu()", kernels: Kernels::Every, scenarios: frees::SCENARIOS },
+    Topic { title: "Ways to destroy", kernels: Kernels::Every, scenarios: destroys::SCENARIOS },
+    Topic { title: "Barriers", kernels: Kernels::Every, scenarios: barriers::SCENARIOS },
+    Topic { title: "Leaked or deferred", kernels: Kernels::Every, scenarios: leaks::SCENARIOS },
+    Topic { title: "What was lost", kernels: Kernels::Every, scenarios: loss::SCENARIOS },
+    Topic { title: "Whose barrier it is", kernels: Kernels::One, scenarios: orders::SCENARIOS },
+    Topic {
+        title: "Merged with what is not the module's",
+        kernels: Kernels::One,
+        scenarios: merged::SCENARIOS,
+    },
+    Topic { title: "Heads elsewhere, and works", kernels: Kernels::One, scenarios: handing::SCENARIOS },
+    Topic { title: "Other kinds of RCU", kernels: Kernels::One, scenarios: flavours::SCENARIOS },
+    Topic { title: "Modules that go", kernels: Kernels::One, scenarios: modules::SCENARIOS },
+    Topic { title: "What may be said of a number", kernels: Kernels::One, scenarios: counts::SCENARIOS },
+    Topic { title: "Modules of the kernel's own", kernels: Kernels::Every, scenarios: real::SCENARIOS },
+    Topic { title: "Netfilter", kernels: Kernels::One, scenarios: filters::SCENARIOS },
+    Topic { title: "More modules of the kernel's own", kernels: Kernels::One, scenarios: used::SCENARIOS },
 ];
 
 /// Scenarios that krcu does not meet yet. No run includes them and the kept table lacks them; a name is taken off this list
@@ -62,14 +77,34 @@ const UNMET: &[&str] = &[];
 /// Scenarios that take a machine long. An ordinary run leaves them out and says so; `cargo xtask truth --all` runs them.
 pub(crate) const LONG: &[&str] = &["btrfs", "xfs"];
 
+/// Scenarios of topics that are played on one kernel each, which an ordinary run plays on every kernel all the same: it has every
+/// word of a verdict on each kernel.
+const ON_EVERY: &[&str] = &["abandoned"];
+
 /// Every scenario of the table.
 pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     TOPICS.iter().flat_map(Topic::met)
 }
 
-/// Those of an ordinary run.
-pub(crate) fn ordinary() -> impl Iterator<Item = &'static Scenario> {
-    scenarios().filter(|scenario| !LONG.contains(&scenario.name))
+/// Whether an ordinary run plays this scenario of the table on a kernel.
+pub(crate) fn is_ordinary(scenario: &Scenario, series: &str) -> bool {
+    if LONG.contains(&scenario.name) {
+        return false;
+    }
+    let topic = TOPICS.iter().find(|topic| topic.met().any(|one| one.name == scenario.name));
+    match topic.map(|topic| topic.kernels) {
+        Some(Kernels::One) => ON_EVERY.contains(&scenario.name) || turn_of(scenario) == Some(series),
+        Some(Kernels::Every) | None => true,
+    }
+}
+
+/// The kernel on which an ordinary run plays a scenario that it plays on one. It follows from the name alone, so that a new
+/// scenario moves no other.
+fn turn_of(scenario: &Scenario) -> Option<&'static str> {
+    let mut on = SERIES.into_iter().filter(|series| scenario.is_on(series));
+    let all = on.clone().count();
+    let sum: usize = scenario.name.bytes().map(usize::from).sum();
+    on.nth(sum.checked_rem(all)?)
 }
 
 impl Topic {
@@ -180,4 +215,29 @@ const fn ordering(word: &'static str) -> Field {
 /// Objects left of which krcu does not know whether they were queued.
 const fn unknown(objects: u64) -> Field {
     ("undecided", Want::Number(objects))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{is_ordinary, scenarios};
+    use crate::check::scenarios::SERIES;
+
+    #[test]
+    fn an_ordinary_run_has_every_word_of_the_table_on_each_kernel_and_every_scenario_somewhere() {
+        for series in SERIES {
+            let words = |ordinary: bool| -> BTreeSet<&str> {
+                let played = scenarios().filter(|one| !ordinary || is_ordinary(one, series));
+                let lines = played.filter_map(|one| one.on(series)).flat_map(|expectation| expectation.lines);
+                lines.filter_map(|line| line.word()).collect()
+            };
+            assert_eq!(words(true), words(false), "on {series}");
+        }
+        let nowhere: Vec<&str> = scenarios()
+            .filter(|one| !SERIES.into_iter().any(|series| one.is_on(series) && is_ordinary(one, series)))
+            .map(|one| one.name)
+            .collect();
+        assert_eq!(nowhere, super::LONG);
+    }
 }

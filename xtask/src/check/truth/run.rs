@@ -9,11 +9,12 @@ use std::sync::{Mutex, PoisonError};
 use anyhow::{Context as _, Result};
 
 use super::golden;
+use super::scenarios;
 use super::table::{Failures, document, terminal};
-use super::{LONG, ordinary, scenarios};
 use crate::cache;
 use crate::check::choice::Choice;
 use crate::check::kernel_tests::{self, Judged};
+use crate::check::listed;
 use crate::check::scenarios::{SERIES, Scenario};
 use crate::check::schedule;
 use crate::check::tally::Tally;
@@ -44,13 +45,13 @@ pub(crate) fn run(extent: &Extent) -> Result<ExitCode> {
     let tally = Tally::default();
     let judged = Mutex::default();
     // Who asks for a scenario by name gets it.
-    let all: Vec<&'static Scenario> = if extent.all || !extent.choice.names.is_empty() {
-        scenarios().collect()
-    } else {
-        say(&format!("not run without --all: {}", LONG.join(", ")));
-        ordinary().collect()
-    };
-    schedule::run(kernel_tests::parts(&all, &extent.choice, &tally, &judged), false);
+    let ordinary = !extent.all && extent.choice.names.is_empty();
+    if ordinary {
+        say(&format!("not run without --all: {} cells of the table", listed::left_to_all()));
+    }
+    let all: Vec<&'static Scenario> = scenarios().collect();
+    let choice = Choice { ordinary, ..extent.choice.clone() };
+    schedule::run(kernel_tests::parts(&all, &choice, &tally, &judged), false);
     let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
     show(&judged);
     if extent.write {
@@ -88,8 +89,9 @@ pub(crate) fn compare(judged: &[Judged], tally: &Tally) -> Result<()> {
     let path = document_path();
     let kept = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
     let mut wrong = failures(judged);
-    let was_run = |name: &str| judged.iter().any(|one| one.case.scenario.name == name);
-    wrong.extend(failures_in(&kept).into_iter().filter(|(name, _)| LONG.contains(name) && !was_run(name)));
+    let was_run =
+        |cell: &(&str, &str)| judged.iter().any(|one| (one.case.scenario.name, one.case.series) == *cell);
+    wrong.extend(failures_in(&kept).into_iter().filter(|cell| !was_run(cell)));
     if kept == document(&wrong) {
         tally.passed("check docs/truth.md");
     } else {

@@ -85,15 +85,11 @@ pub(super) fn terminal(rows: &[&'static Scenario], series: &[&'static str], fail
 
 /// What is expected on one kernel, in short; with `FAIL` if something else came.
 fn cell(scenario: &Scenario, series: &'static str, failures: &Failures) -> String {
-    let Some(expectation) = expected(scenario, series) else { return "–".to_owned() };
+    let Some(expectation) = scenario.on(series) else { return "–".to_owned() };
     if failures.contains(&(scenario.name, series)) {
         return format!("FAIL (not {})", short(expectation));
     }
     short(expectation)
-}
-
-fn expected(scenario: &Scenario, series: &str) -> Option<&'static Expectation> {
-    scenario.expectations.iter().find(|expectation| expectation.series.contains(&series))
 }
 
 fn short(expectation: &Expectation) -> String {
