@@ -136,7 +136,7 @@ impl Oldest {
 
 /// At most this many rows, of the existing caches and of the last released ones.
 pub(super) fn rows(state: &State, oldest: &Oldest, now: Time, most: usize) -> Vec<CacheRow> {
-    let mut order: Vec<&Cache> = state.view().caches.values().collect();
+    let mut order: Vec<&Cache> = state.view().caches.values().map(Box::as_ref).collect();
     let rank = |cache: &&Cache| {
         (
             Reverse(cache.outstanding.len() + cache.callbacks_waiting),

@@ -148,7 +148,7 @@ mod tests {
             let [alive, gone] = [1, 2].map(CacheAddress);
             let facts = crate::event::CacheFacts::default();
             let cache = Cache::new(CacheId(0), facts, Born::BeforeAttach);
-            state.caches.insert(alive, cache);
+            state.caches.insert(alive, Box::new(cache));
             for address in [alive, gone] {
                 state.ledger.ends.entry(address).or_default().looked_by = Some(Task(1));
             }

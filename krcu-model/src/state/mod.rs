@@ -4,6 +4,7 @@
 //! the events.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::{
     event::{CacheAddress, Gap, ObjectAddress, Site, Task, Time},
@@ -60,10 +61,12 @@ pub struct State {
     pub(crate) position: u64,
     pub(crate) now: Time,
     pub(crate) next_cache: u32,
-    pub(crate) caches: BTreeMap<CacheAddress, Cache>,
+    /// In boxes: a node of this map has room for eleven, and most states have one or two.
+    pub(crate) caches: BTreeMap<CacheAddress, Box<Cache>>,
     /// Objects that were outstanding when their cache was released, with its destroy.
     pub(crate) orphans: BTreeMap<ObjectAddress, DestroyId>,
-    pub(crate) destroys: BTreeMap<DestroyId, Destroy>,
+    /// Shared with the copies of this state until one of them changes: a checker copies a state at each event.
+    pub(crate) destroys: BTreeMap<DestroyId, Arc<Destroy>>,
     pub(crate) next_destroy: DestroyId,
     /// The last destroy that each task entered, until its look is over. A destroy that only drops a reference
     /// never looks. The reference count at the entry does not prove which kind of destroy it is.
@@ -129,13 +132,13 @@ impl State {
 
     /// Every call of `kmem_cache_destroy()` that is not forgotten, in the order of their entry.
     pub fn destroys(&self) -> impl DoubleEndedIterator<Item = &Destroy> + ExactSizeIterator {
-        self.destroys.values()
+        self.destroys.values().map(Arc::as_ref)
     }
 
     /// The destroy with this number; none if it was forgotten.
     #[must_use]
     pub fn destroy(&self, id: DestroyId) -> Option<&Destroy> {
-        self.destroys.get(&id)
+        self.destroys.get(&id).map(Arc::as_ref)
     }
 
     /// The unloads of modules that have queued callbacks in their own text, in their order.

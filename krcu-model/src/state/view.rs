@@ -19,7 +19,7 @@ use crate::{
 #[derive(Clone, Copy, Debug)]
 pub struct View<'a> {
     /// Every cache that exists, by its address.
-    pub caches: &'a BTreeMap<CacheAddress, Cache>,
+    pub caches: &'a BTreeMap<CacheAddress, Box<Cache>>,
     /// Objects that were outstanding when their cache was released, with its destroy.
     pub orphans: &'a BTreeMap<ObjectAddress, DestroyId>,
     /// The last destroy that each task entered, until its look is over.
@@ -58,12 +58,12 @@ impl State {
     /// The cache that is at this address now.
     #[must_use]
     pub fn cache_at(&self, address: CacheAddress) -> Option<&Cache> {
-        self.caches.get(&address)
+        self.caches.get(&address).map(Box::as_ref)
     }
 
     /// Every cache that exists, by address.
     pub fn caches(&self) -> impl Iterator<Item = (CacheAddress, &Cache)> {
-        self.caches.iter().map(|(address, cache)| (*address, cache))
+        self.caches.iter().map(|(address, cache)| (*address, &**cache))
     }
 
     /// Whether the object was outstanding when its cache was released, and its free has not been seen since.

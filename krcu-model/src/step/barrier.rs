@@ -1,5 +1,7 @@
 //! Barriers: how far each reaches when it returns, and whether it returned too early.
 
+use std::sync::Arc;
+
 use krcu_common::{BarrierKind, FreePath};
 
 use crate::{
@@ -98,7 +100,8 @@ impl State {
         }
         let stack = self.stacks.get(stack.0 as usize).unwrap_or(&NO_STACK);
         // The destroy that it is inside of. What somebody else calls meanwhile orders nothing before the look.
-        let inside = self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id));
+        let inside =
+            self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id).map(Arc::make_mut));
         let counts = self.rules.has(Rule::InnerBarrier);
         let inside =
             inside.filter(|destroy| counts && destroy.look.is_none() && reach > destroy.begin.position);
@@ -193,7 +196,8 @@ impl State {
     /// Notes that the sheaves are covered: during its look, a destroy calls `rcu_barrier()` only after it has
     /// flushed the sheaves of its cache.
     fn sheaves_are_covered(&mut self, task: Task, reach: u64) {
-        if let Some(destroy) = self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id))
+        if let Some(destroy) =
+            self.open_destroys.get(&task).and_then(|id| self.destroys.get_mut(id).map(Arc::make_mut))
             && destroy.look.is_some_and(|look| reach > look.position)
         {
             destroy.coverage.sheaves = destroy.coverage.sheaves.max(reach);

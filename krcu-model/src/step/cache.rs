@@ -1,6 +1,7 @@
 //! Cache: the events of a cache's life, which is created, destroyed, looked at and released.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use krcu_common::{BarrierKind, wire::FLUSHES_UNKNOWN};
 
@@ -62,7 +63,7 @@ impl State {
         self.ledger.ends.remove(&address);
         let id = CacheId(self.next_cache);
         self.next_cache += 1;
-        self.caches.insert(address, Cache::new(id, facts, Born::Watched { at: mark, stack }));
+        self.caches.insert(address, Box::new(Cache::new(id, facts, Born::Watched { at: mark, stack })));
     }
 
     #[expect(clippy::too_many_arguments, reason = "the fields of one event")]
@@ -78,7 +79,7 @@ impl State {
     ) {
         let stack = self.stack_of(site);
         let outstanding = self.outstanding;
-        let past = self.caches.get(&address);
+        let past = self.caches.get(&address).map(Box::as_ref);
         let teardown = self.teardown(task, past, stack);
         let rcu_barrier = self.rcu_barriers.of(teardown);
         let callbacks_covered = rcu_barrier.map_or(0, |barrier| barrier.until);
@@ -139,7 +140,7 @@ impl State {
             let found = self.violation(Promise::MemoryOutlivesObjects, Some(address), begin);
             self.ledger.broken(found);
         }
-        self.destroys.insert(id, destroy);
+        self.destroys.insert(id, Arc::new(destroy));
         self.next_destroy = DestroyId(id.0 + 1);
         self.unattributed.entry(task).or_default().push(id);
         self.open_destroys.insert(task, id);
@@ -202,7 +203,9 @@ impl State {
         let sees_barriers =
             has_rule && [Blind::RcuBarrier, Blind::Flavours].iter().all(|b| !self.watch.blind.contains(b));
         let last_barrier = self.last_barrier_for_callbacks;
-        let (Some(cache), Some(destroy)) = (self.caches.get_mut(&address), self.destroys.get_mut(&id)) else {
+        let (Some(cache), Some(destroy)) =
+            (self.caches.get_mut(&address), self.destroys.get_mut(&id).map(Arc::make_mut))
+        else {
             return;
         };
         let unknown = cache.past.unknown;
@@ -265,7 +268,7 @@ impl State {
         let foreign = self.destroys.get(&id).map(|destroy| self.foreign_to(destroy)).unwrap_or_default();
         let is_its = |work: &&Waiting| work.life == life && work.is_plain_work();
         let works = self.ledger.works.values().filter(is_its).count() as u64;
-        let Some(destroy) = self.destroys.get_mut(&id) else { return };
+        let Some(destroy) = self.destroys.get_mut(&id).map(Arc::make_mut) else { return };
         destroy.works = works;
         destroy.foreign = Foreign { waiting: foreign.waiting.max(destroy.foreign.waiting), ..foreign };
         destroy.end = Some(end);
@@ -316,7 +319,7 @@ impl State {
             || self.destroys().rfind(|destroy| destroy.life.id == cache.life.id).map(|destroy| destroy.id);
         let by = cache.looking.or_else(last);
         let sees_runs = self.sees_callbacks_run();
-        let Some(destroy) = by.and_then(|id| self.destroys.get_mut(&id)) else {
+        let Some(destroy) = by.and_then(|id| self.destroys.get_mut(&id).map(Arc::make_mut)) else {
             self.outstanding -= cache.outstanding.len();
             return;
         };

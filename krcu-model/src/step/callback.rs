@@ -1,5 +1,7 @@
 //! Callback: callbacks are queued, begin to run and return; some of them queue works, which run and return as well.
 
+use std::sync::Arc;
+
 use krcu_common::{BarrierKind, Flavour, FreePath};
 
 use crate::{
@@ -261,7 +263,7 @@ impl State {
     }
 
     fn tell_late(&mut self, late_for: Option<DestroyId>, at: Mark) {
-        if let Some(destroy) = late_for.and_then(|id| self.destroys.get_mut(&id)) {
+        if let Some(destroy) = late_for.and_then(|id| self.destroys.get_mut(&id).map(Arc::make_mut)) {
             destroy.late.free(at.time);
         }
     }
@@ -286,12 +288,12 @@ impl State {
         cache.past.last_freed = Some(at.time);
         let (looked, id) = (cache.looked, cache.life.id);
         self.freeing.begin((freer, FreePath::Callback), address, None);
-        if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id)) {
+        if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id).map(Arc::make_mut)) {
             destroy.late.free(at.time);
             destroy.late.unknown_callbacks += 1;
         }
         for open in self.open_destroys.values() {
-            let Some(destroy) = self.destroys.get_mut(open) else { continue };
+            let Some(destroy) = self.destroys.get_mut(open).map(Arc::make_mut) else { continue };
             destroy.meanwhile.unknown_callbacks += u64::from(destroy.life.id == id && destroy.look.is_none());
         }
     }

@@ -1,5 +1,7 @@
 //! Free: an object is freed, and the call that freed it returns.
 
+use std::sync::Arc;
+
 use krcu_common::{FreePath, QueueForm};
 
 use crate::{
@@ -55,7 +57,7 @@ impl State {
             && let Some(late_for) = self.orphans.remove(&object)
         {
             self.outstanding -= 1;
-            if let Some(destroy) = self.destroys.get_mut(&late_for) {
+            if let Some(destroy) = self.destroys.get_mut(&late_for).map(Arc::make_mut) {
                 destroy.late.free(mark.time);
             }
             return;
@@ -112,7 +114,7 @@ impl State {
             self.ledger.returned.remove(&object);
         }
         self.freeing.begin((freer, path), address, queued.as_ref());
-        if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id)) {
+        if let Some(destroy) = looked.and_then(|id| self.destroys.get_mut(&id).map(Arc::make_mut)) {
             destroy.late.free(mark.time);
             destroy.late.unknown_frees += u64::from(queued.is_none());
         }
@@ -122,7 +124,7 @@ impl State {
     /// A free of this cache has begun while others, or this one, are being destroyed.
     fn tell_open_destroys(&mut self, life: CacheId, queued: Option<&Outstanding>) {
         for open in self.open_destroys.values() {
-            let Some(destroy) = self.destroys.get_mut(open) else { continue };
+            let Some(destroy) = self.destroys.get_mut(open).map(Arc::make_mut) else { continue };
             match queued {
                 None => destroy.meanwhile.unknown_frees += u64::from(destroy.life.id == life),
                 Some(entry) => {

@@ -14,6 +14,8 @@ mod module;
 mod promises;
 mod queue;
 
+use std::sync::Arc;
+
 use krcu_common::FreePath;
 
 use crate::{
@@ -99,7 +101,7 @@ impl State {
             What::ModuleFreed { name } => {
                 self.has_exited(task, &name);
                 for id in self.unattributed.remove(&task).unwrap_or_default() {
-                    if let Some(destroy) = self.destroys.get_mut(&id) {
+                    if let Some(destroy) = self.destroys.get_mut(&id).map(Arc::make_mut) {
                         destroy.caller.module_going = Some(name.clone());
                     }
                 }
@@ -145,8 +147,10 @@ impl State {
                 self.ledger.readers.remove(&task);
             }
             What::Lingers { cache } => {
-                if let Some(destroy) =
-                    self.open_destroys.remove(&task).and_then(|id| self.destroys.get_mut(&id))
+                if let Some(destroy) = self
+                    .open_destroys
+                    .remove(&task)
+                    .and_then(|id| self.destroys.get_mut(&id).map(Arc::make_mut))
                 {
                     destroy.lingers = true;
                 }
@@ -169,7 +173,7 @@ impl State {
         self.caches.entry(address).or_insert_with(|| {
             let id = CacheId(self.next_cache);
             self.next_cache += 1;
-            Cache::new(id, CacheFacts::default(), Born::BeforeAttach)
+            Box::new(Cache::new(id, CacheFacts::default(), Born::BeforeAttach))
         })
     }
 

@@ -1,6 +1,7 @@
 //! Modules: loaded, and gone with what their text had left to do.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use crate::{
     event::{CacheAddress, ObjectAddress, Task, Time},
@@ -81,7 +82,7 @@ impl State {
 
     /// A destroy of this task that runs in the exit of this module: what the module's init called a barrier for is ordered.
     pub(super) fn destroys_in_exit_of(&mut self, id: DestroyId, module: &str) {
-        let Some(destroy) = self.destroys.get_mut(&id) else { return };
+        let Some(destroy) = self.destroys.get_mut(&id).map(Arc::make_mut) else { return };
         destroy.in_exit_of(module);
         let callbacks = destroy.coverage.callbacks;
         let domains = &self.domains;

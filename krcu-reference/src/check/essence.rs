@@ -28,12 +28,13 @@ use krcu_model::{
 #[must_use]
 pub fn essence(world: &World) -> Vec<u8> {
     let cpus: Vec<Cpu> = world.machine.cpu_numbers().collect();
-    let as_they_are = Writer::write(world, &cpus);
+    let beliefs = Beliefs::of(world);
+    let as_they_are = Writer::write(world, &cpus, &beliefs);
     if !is_symmetric(&world.machine) {
         return as_they_are;
     }
     let reversed: Vec<Cpu> = cpus.into_iter().rev().collect();
-    as_they_are.min(Writer::write(world, &reversed))
+    as_they_are.min(Writer::write(world, &reversed, &beliefs))
 }
 
 /// Whether CPUs are interchangeable: no task is bound to one, and nothing goes to a certain CPU (as the slabs
@@ -44,8 +45,17 @@ fn is_symmetric(machine: &Machine) -> bool {
         && !machine.has_fault(Fault::BarrierOnOneCpu)
 }
 
+/// What the watcher believes. It does not depend on the order of the CPUs.
+struct Beliefs {
+    /// The lines of all objects, one after the other.
+    lines: Vec<u8>,
+    /// Where the line of each object ends.
+    ends: Vec<usize>,
+    /// What is believed of caches, destroys and promises.
+    rest: Vec<u8>,
+}
+
 struct Writer<'a> {
-    world: &'a World,
     machine: &'a Machine,
     /// The CPUs in the order in which they are written.
     order: &'a [Cpu],
@@ -57,14 +67,14 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
-    fn write(world: &'a World, order: &'a [Cpu]) -> Vec<u8> {
+    fn write(world: &'a World, order: &'a [Cpu], beliefs: &Beliefs) -> Vec<u8> {
         let machine = &world.machine;
         let labels = vec![0; machine.objects().len()];
-        let mut writer = Writer { world, machine, order, labels, met: 0, bytes: Vec::with_capacity(192) };
+        let mut writer = Writer { machine, order, labels, met: 0, bytes: Vec::with_capacity(256) };
         writer.tasks();
         writer.cpus();
         writer.rest();
-        writer.beliefs();
+        writer.believed(beliefs);
         writer.bytes
     }
 
@@ -307,70 +317,88 @@ impl<'a> Writer<'a> {
 
     /// Objects in the order of their numbers. Objects that were not met come last; they are alike if their
     /// beliefs are.
-    fn beliefs(&mut self) {
-        let state = self.world.state.view();
-        let mut lines: Vec<(u8, Vec<u8>)> = (0..)
-            .map(ObjectIndex)
-            .zip(self.machine.objects())
-            .map(|(index, life)| {
-                let cache = self.machine.object_setup(index).cache;
-                let cache = cache.and_then(|cache| u8::try_from(cache.0).ok()).unwrap_or(u8::MAX);
-                let mut line = vec![cache, *life as u8];
-                self.believed(
-                    &mut line,
-                    self.machine.object_address(index),
-                    self.machine.cache_address_of(index),
-                );
-                let label = self.labels[index.0 as usize];
-                (if label == 0 { u8::MAX } else { label }, line)
-            })
+    fn believed(&mut self, beliefs: &Beliefs) {
+        let mut order: Vec<(u8, &[u8])> = self
+            .labels
+            .iter()
+            .enumerate()
+            .map(|(place, label)| (if *label == 0 { u8::MAX } else { *label }, beliefs.line(place)))
             .collect();
-        lines.sort_unstable();
-        lines.into_iter().for_each(|(_, line)| self.bytes.extend(line));
+        order.sort_unstable();
+        order.into_iter().for_each(|(_, line)| self.bytes.extend_from_slice(line));
+        self.bytes.extend_from_slice(&beliefs.rest);
+    }
+}
+
+fn small(bytes: &mut Vec<u8>, number: impl TryInto<u8>) {
+    bytes.push(number.try_into().unwrap_or(u8::MAX));
+}
+
+impl Beliefs {
+    fn of(world: &World) -> Beliefs {
+        let machine = &world.machine;
+        let mut beliefs =
+            Beliefs { lines: Vec::with_capacity(128), ends: Vec::new(), rest: Vec::with_capacity(32) };
+        for (index, life) in (0..).map(ObjectIndex).zip(machine.objects()) {
+            let cache = machine.object_setup(index).cache;
+            beliefs.lines.push(cache.and_then(|cache| u8::try_from(cache.0).ok()).unwrap_or(u8::MAX));
+            beliefs.lines.push(*life as u8);
+            let (object, cache) = (machine.object_address(index), machine.cache_address_of(index));
+            believed(world, &mut beliefs.lines, object, cache);
+            beliefs.ends.push(beliefs.lines.len());
+        }
+        let state = world.state.view();
+        let rest = &mut beliefs.rest;
         for (address, cache) in state.caches {
-            self.small(address.0);
-            self.small(cache.being_freed);
-            self.flag(cache.failed.is_some());
+            small(rest, address.0);
+            small(rest, cache.being_freed);
+            rest.push(u8::from(cache.failed.is_some()));
         }
         for (address, end) in &state.ledger.ends {
-            self.small(address.0);
-            self.small(end.looked_by.map_or(0, |task| task.0 + 1));
-            self.byte(u8::from(end.reported) | u8::from(end.released) << 1);
+            small(rest, address.0);
+            small(rest, end.looked_by.map_or(0, |task| task.0 + 1));
+            rest.push(u8::from(end.reported) | u8::from(end.released) << 1);
         }
-        self.small(state.ledger.violations.len());
+        small(rest, state.ledger.violations.len());
         let mut broken: Vec<u8> = state.ledger.violations.iter().map(|v| v.promise as u8).collect();
         broken.sort_unstable();
         broken.dedup();
-        self.bytes.extend(broken);
-        self.flag(self.world.is_quiet);
+        rest.extend(broken);
+        rest.push(u8::from(world.is_quiet));
+        beliefs
     }
 
-    /// What is believed of one object, as far as a promise can depend on it.
-    fn believed(&self, line: &mut Vec<u8>, object: ObjectAddress, cache: CacheAddress) {
-        let state = self.world.state.view();
-        let ledger = state.ledger;
-        let entry = state.caches.get(&cache).and_then(|cache| cache.outstanding.get(object));
-        let queued = entry.map(|entry| (entry.queued, entry.task));
-        let waiting = ledger.callbacks.get(&object).map(|waiting| (waiting.queued, waiting.task));
-        line.push(u8::from(queued.is_some()) | u8::from(waiting.is_some()) << 1);
-        line.push(u8::from(state.orphans.contains_key(&object)));
-        line.push(u8::from(ledger.allocated.contains_key(&object)));
-        let returned = ledger.returned.get(&object);
-        line.push(u8::from(returned.is_some()));
-        let Some((queued, task)) = queued.or(waiting) else { return };
-        let is_before = |position: u64| queued.position < position;
-        line.push(
-            u8::from(is_before(ledger.grace_reached))
-                | u8::from(ledger.grace_begun.is_some_and(is_before)) << 1,
-        );
-        line.push(u8::try_from(task.0).unwrap_or(u8::MAX));
-        for (caller, barriers) in state.open_barriers {
-            for barrier in barriers {
-                let by_order = *caller == task && covers(barrier.begin, queued);
-                let by_return = returned.is_some_and(|position| *position < barrier.begin.position);
-                let later = covers(Mark { position: queued.position, ..queued }, barrier.begin);
-                line.push(u8::from(by_order || by_return) | u8::from(later) << 1);
-            }
+    /// The line of the object at this place.
+    fn line(&self, place: usize) -> &[u8] {
+        let begin = place.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.lines[begin..self.ends[place]]
+    }
+}
+
+/// What is believed of one object, as far as a promise can depend on it.
+fn believed(world: &World, line: &mut Vec<u8>, object: ObjectAddress, cache: CacheAddress) {
+    let state = world.state.view();
+    let ledger = state.ledger;
+    let entry = state.caches.get(&cache).and_then(|cache| cache.outstanding.get(object));
+    let queued = entry.map(|entry| (entry.queued, entry.task));
+    let waiting = ledger.callbacks.get(&object).map(|waiting| (waiting.queued, waiting.task));
+    line.push(u8::from(queued.is_some()) | u8::from(waiting.is_some()) << 1);
+    line.push(u8::from(state.orphans.contains_key(&object)));
+    line.push(u8::from(ledger.allocated.contains_key(&object)));
+    let returned = ledger.returned.get(&object);
+    line.push(u8::from(returned.is_some()));
+    let Some((queued, task)) = queued.or(waiting) else { return };
+    let is_before = |position: u64| queued.position < position;
+    line.push(
+        u8::from(is_before(ledger.grace_reached)) | u8::from(ledger.grace_begun.is_some_and(is_before)) << 1,
+    );
+    line.push(u8::try_from(task.0).unwrap_or(u8::MAX));
+    for (caller, barriers) in state.open_barriers {
+        for barrier in barriers {
+            let by_order = *caller == task && covers(barrier.begin, queued);
+            let by_return = returned.is_some_and(|position| *position < barrier.begin.position);
+            let later = covers(Mark { position: queued.position, ..queued }, barrier.begin);
+            line.push(u8::from(by_order || by_return) | u8::from(later) << 1);
         }
     }
 }

@@ -17,7 +17,6 @@ use krcu_model::{
     State, Watch,
     event::{Cpu, Event, Task, Time, What},
     promise::Promise,
-    state::Cache,
 };
 
 /// A machine, its watcher, and whether nothing more can happen.
@@ -25,8 +24,8 @@ use krcu_model::{
 pub struct World {
     /// The machine.
     pub machine: Machine,
-    /// What the watcher believes after the events so far.
-    pub state: State,
+    /// What the watcher believes after the events so far. Worlds share it until an event changes it: many moves show none.
+    pub state: Arc<State>,
     /// Whether the watcher has been told that nothing more will happen.
     pub is_quiet: bool,
     /// Whether moves that cannot be distinguished from the move before them are one step with it. A test
@@ -51,7 +50,7 @@ impl World {
         let possible_cpus = u32::from(setup.cpus);
         let mut state = State::new(Watch { attached: Time(0), possible_cpus, ..Watch::default() });
         machine.introduction().into_iter().for_each(|event| state.step(event));
-        World { machine, state, is_quiet: false, has_whole_steps: true }
+        World { machine, state: Arc::new(state), is_quiet: false, has_whole_steps: true }
     }
 
     /// The steps that can happen.
@@ -138,7 +137,7 @@ impl World {
             }
         }
         for event in &seen {
-            self.state.step(event.clone());
+            Arc::make_mut(&mut self.state).step(event.clone());
         }
         seen
     }
@@ -306,7 +305,8 @@ impl Worlds {
                     let open = before.state.view().open_barriers.get(&event.task);
                     let begin = open.and_then(|open| open.iter().rfind(|b| b.barrier == *barrier));
                     let passes = |position: u64| begin.is_some_and(|b| position > b.begin.position);
-                    let lists = after.state.view().caches.values().flat_map(Cache::outstanding_objects);
+                    let lists =
+                        after.state.view().caches.values().flat_map(|cache| cache.outstanding_objects());
                     let mut queued = lists.map(|(_, entry)| entry.queued.position);
                     let mut callbacks =
                         after.state.view().ledger.callbacks.values().map(|w| w.queued.position);

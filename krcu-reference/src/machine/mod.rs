@@ -166,7 +166,8 @@ pub struct Machine {
     pub(crate) grace: Sequence,
     /// Tasks in a read-side critical section that the grace period in flight waits for.
     pub(crate) blocking_readers: Vec<TaskIndex>,
-    pub(crate) cpus: Vec<Processor>,
+    /// Machines share a processor until it changes: a checker copies a machine for each move.
+    pub(crate) cpus: Vec<Arc<Processor>>,
     pub(crate) caches: Vec<Cache>,
     pub(crate) objects: Vec<Life>,
     pub(crate) tasks: Vec<Thread>,
@@ -264,7 +265,7 @@ impl Machine {
         Machine {
             grace: Sequence::default(),
             blocking_readers: Vec::new(),
-            cpus: vec![processor; usize::from(setup.cpus)],
+            cpus: vec![Arc::new(processor); usize::from(setup.cpus)],
             caches,
             objects: vec![Life::Allocated; setup.objects.len()],
             tasks: setup.tasks.iter().map(|task| Thread::on(task.cpu.unwrap_or_default())).collect(),
@@ -409,7 +410,7 @@ impl Machine {
     }
 
     pub(crate) fn cpu_mut(&mut self, cpu: Cpu) -> &mut Processor {
-        &mut self.cpus[usize::from(cpu.0)]
+        Arc::make_mut(&mut self.cpus[usize::from(cpu.0)])
     }
 
     pub(crate) fn object_setup(&self, object: ObjectIndex) -> ObjectSetup {
