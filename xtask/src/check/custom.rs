@@ -33,14 +33,18 @@ pub(crate) fn run(series: &[String], names: &[String]) -> Result<ExitCode> {
     if let Some(unknown) = names.iter().find(|name| !known.contains(&name.as_str())) {
         bail!("no scenario of the built kernels is called {unknown}: name one of {}", known.join(", "));
     }
+    let choice = Choice { series: series.to_vec(), names: names.to_vec(), ..Choice::default() };
+    if let Some(nowhere) = names.iter().find(|name| !series_of(name).iter().any(|on| choice.has_series(on))) {
+        bail!(
+            "{nowhere} does not run on the kernel {}: name one of {} with --kernel, or leave --kernel out",
+            series.join(" or "),
+            series_of(nowhere).join(", ")
+        );
+    }
     setup::ensure()?;
     build::all("release")?;
-    let choice = Choice { series: series.to_vec(), names: names.to_vec(), ..Choice::default() };
-    let has_scenario = |series: &&str| {
-        let on = |scenario: &Scenario| scenario.expectations.iter().any(|one| one.series.contains(series));
-        choice.has_series(series)
-            && SCENARIOS.iter().any(|scenario| choice.has_name(scenario.name) && on(scenario))
-    };
+    let has_scenario =
+        |series: &&str| SCENARIOS.iter().any(|one| choice.has(one, series) && one.is_on(series));
     let series = SERIES.into_iter().filter(has_scenario).map(str::parse);
     built::build(&series.collect::<Result<Vec<_>>>()?)?;
     let (tally, judged) = (Tally::default(), Mutex::default());
@@ -49,4 +53,27 @@ pub(crate) fn run(series: &[String], names: &[String]) -> Result<ExitCode> {
     parts.extend(oracle::parts(&choice, &tally));
     schedule::run(parts, false);
     Ok(tally.close())
+}
+
+/// The kernels that a scenario, or the oracle, runs on.
+fn series_of(name: &str) -> Vec<&'static str> {
+    if name == oracle::NAME {
+        return oracle::SERIES.to_vec();
+    }
+    let scenario = SCENARIOS.iter().find(|scenario| scenario.name == name);
+    SERIES.into_iter().filter(|series| scenario.is_some_and(|scenario| scenario.is_on(series))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::run;
+
+    #[test]
+    fn a_kernel_on_which_nothing_of_the_names_runs_is_refused_before_anything_is_built() {
+        let refused = run(&["7.x-test".to_owned()], &["oracle".to_owned()]).unwrap_err().to_string();
+        assert_eq!(
+            refused,
+            "oracle does not run on the kernel 7.x-test: name one of 6.12-test, 6.12, 7.x with --kernel, or leave --kernel out"
+        );
+    }
 }
