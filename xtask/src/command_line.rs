@@ -1,5 +1,6 @@
 //! The verbs and options of `cargo xtask`, and nothing else.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
+use crate::architecture::Architecture;
 use crate::bench;
 use crate::check::choice::Choice;
 use crate::check::churn;
@@ -31,7 +33,7 @@ use crate::guest::qemu::Acceleration;
 use crate::guest::vm::Run;
 use crate::progress::say;
 use crate::run;
-use crate::toolchain::build;
+use crate::toolchain::build::{self, Programs};
 use crate::toolchain::setup;
 
 /// Set-up, builds, kernels in virtual machines, tests and benchmarks of krcu.
@@ -135,7 +137,8 @@ enum Verb {
         /// Boot nothing: judge what the last run left in target/kernel-tests.
         #[arg(long)]
         kept: bool,
-        /// Run also the scenarios that take long, which an ordinary run names and leaves out.
+        /// Run also the scenarios that take long, which an ordinary run names and leaves out, and the kernels of other
+        /// architectures and flavours.
         #[arg(long)]
         all: bool,
     },
@@ -260,7 +263,8 @@ enum VmVerb {
 #[derive(Args)]
 struct VmRun {
     /// The series of the kernel: 6.1, 6.12, 6.18, or 7.x for the newest 7. 6.12-rt or 6.12-generic is another
-    /// flavour of Debian's. `all` runs the four series, one after the other.
+    /// flavour of Debian's, 6.12-arm64 another architecture, 7.x-arm64-16k both. `all` runs the four series, one
+    /// after the other.
     #[arg(long, value_name = "SERIES")]
     kernel: Kernels,
     /// Build nothing: use the last build.
@@ -341,7 +345,7 @@ impl Arguments {
                 model::run(&model::Extent { deep, only, write, brief })
             }
             Verb::Truth { kernel, only, write, kept, all } => truth::run::run(&Extent {
-                choice: Choice { series: kernel, names: only, kept, ..Choice::default() },
+                choice: Choice { series: kernel, names: only, kept, all, ..Choice::default() },
                 write,
                 all,
             }),
@@ -397,21 +401,26 @@ impl Kernels {
 
 impl VmRun {
     fn run(self) -> Result<ExitCode> {
+        let series = self.kernel.series()?;
+        let architectures: BTreeSet<Architecture> = series.iter().map(Series::architecture).collect();
         if self.no_build {
-            if build::programs()?.is_empty() {
-                bail!("nothing is built yet: leave --no-build out");
+            for architecture in &architectures {
+                if build::programs(*architecture)?.is_empty() {
+                    bail!("nothing is built yet for {}: leave --no-build out", architecture.debian());
+                }
             }
         } else {
             setup::ensure()?;
-            build::all("release")?;
+            for architecture in &architectures {
+                build::build_for(*architecture, "release", Programs::of(*architecture))?;
+            }
         }
-        let mut files: Vec<_> = self.file.iter().map(|text| file_and_place(text)).collect();
-        for name in &self.package {
-            files.extend(packaged::package(name)?);
-        }
-        let series = self.kernel.series()?;
         let mut status = 0;
         for kernel in &series {
+            let mut files: Vec<_> = self.file.iter().map(|text| file_and_place(text)).collect();
+            for name in &self.package {
+                files.extend(packaged::package(kernel.architecture(), name)?);
+            }
             let out = self
                 .out
                 .as_ref()
@@ -419,7 +428,7 @@ impl VmRun {
             let run = Run {
                 modules: self.module.clone(),
                 in_tree: self.in_tree.clone(),
-                files: files.clone(),
+                files,
                 out,
                 icount: self.icount,
                 memory_mib: self.memory,

@@ -1,5 +1,6 @@
 //! Which scenarios a person has chosen, on which kernels.
 
+use crate::check::kin;
 use crate::check::scenarios::Scenario;
 use crate::check::truth;
 
@@ -14,6 +15,8 @@ pub(crate) struct Choice {
     pub(crate) kept: bool,
     /// Only what an ordinary run plays.
     pub(crate) ordinary: bool,
+    /// Also kernels of which the same is expected as of others ([`crate::check::kin`]).
+    pub(crate) all: bool,
 }
 
 impl Choice {
@@ -36,6 +39,6 @@ impl Choice {
     pub(crate) fn has(&self, scenario: &Scenario, series: &str) -> bool {
         self.has_series(series)
             && self.has_name(scenario.name)
-            && (!self.ordinary || truth::is_ordinary(scenario, series))
+            && (!self.ordinary || truth::is_ordinary(scenario, kin::like(series)))
     }
 }

@@ -19,6 +19,7 @@ use crate::cache;
 use crate::check::choice::Choice;
 use crate::check::guest_script::{self, guest_script, seconds};
 use crate::check::judge::{self, Evidence};
+use crate::check::kin;
 use crate::check::replay;
 use crate::check::retries::{self, MOST_REPEATS, Reason};
 use crate::check::scenarios::custom;
@@ -40,6 +41,8 @@ use crate::toolchain::build;
 const MEAN_SECONDS: u64 = 30;
 /// How long a boot may take on a busy machine.
 const BOOT_SECONDS: u64 = 120;
+/// How much longer all of it may take on another architecture, whose instructions cost more to emulate.
+const FOREIGN: u64 = 4;
 /// How the error of a machine begins whose time ran out.
 const TIME_RAN_OUT: &str = "the machine was ended after";
 /// Estimated seconds of a boot.
@@ -111,11 +114,15 @@ pub(crate) fn parts<'a>(
     judged: &'a Mutex<Vec<Judged>>,
 ) -> Vec<Part<'a>> {
     let mut parts = Vec::new();
-    for series in SERIES.into_iter().chain(custom::SERIES).filter(|series| choice.has_series(series)) {
+    let named = SERIES.into_iter().chain(custom::SERIES).filter(|series| choice.has_series(series));
+    for series in named.chain(kin::chosen(choice)) {
         let cases: Vec<Case> = scenarios
             .iter()
             .filter(|scenario| choice.has(scenario, series))
-            .filter_map(|&scenario| Some(Case { series, scenario, expectation: scenario.on(series)? }))
+            .filter_map(|&scenario| {
+                let expectation = scenario.on(kin::expected_as(series, scenario.name)?)?;
+                Some(Case { series, scenario, expectation })
+            })
             .collect();
         for boot in boots(&cases) {
             let kept = choice.kept;
@@ -316,12 +323,13 @@ fn made_ready(boot: &Boot, first: &Case) -> Result<Run> {
         in_tree.extend(owners);
     }
     let mut files = guest_script::programs(&scripts)?;
-    files.push((build::peer()?, "/bin/peer".to_owned()));
+    files.push((build::peer(parsed.architecture())?, "/bin/peer".to_owned()));
     let text: String = cases.iter().map(|case| case.scenario.act.text()).collect();
-    files.extend(files_for(&in_tree, &text)?);
+    files.extend(files_for(parsed.architecture(), &in_tree, &text)?);
     files.push((scripts, "/scenarios".to_owned()));
     let scenarios: Vec<&Scenario> = cases.iter().map(|case| case.scenario).collect();
     let longest = scenarios.iter().copied().map(seconds).max().unwrap_or(0);
+    let slower = if parsed.architecture().is_ours() { 1 } else { FOREIGN };
     let all = MEAN_SECONDS * u64::try_from(cases.len()).unwrap_or(1);
     Ok(Run {
         modules: names(|scenario| scenario.modules).into_iter().map(|name| modules.join(name)).collect(),
@@ -330,7 +338,7 @@ fn made_ready(boot: &Boot, first: &Case) -> Result<Run> {
         out: Some(out),
         // The kernel's log of a whole scenario has to fit.
         append: format!("log_buf_len=8M {append}"),
-        timeout: Duration::from_secs(BOOT_SECONDS + longest + all),
+        timeout: Duration::from_secs((BOOT_SECONDS + longest + all) * slower),
         ..Run::new(parsed, &guest_script(&scenarios, boot.is_watched))
     })
 }

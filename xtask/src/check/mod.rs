@@ -8,6 +8,7 @@ pub(crate) mod fuzz;
 mod guest_script;
 mod judge;
 mod kernel_tests;
+mod kin;
 mod known;
 mod listed;
 pub(crate) mod model;

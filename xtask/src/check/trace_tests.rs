@@ -15,6 +15,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow, ensure};
 use serde_json::Value;
 
+use crate::architecture::Architecture;
 use crate::cache;
 use crate::check::choice::Choice;
 use crate::check::peers::Peers;
@@ -170,7 +171,7 @@ struct Replayed {
 }
 
 fn replay(trace: &Path, format: &str) -> Result<Replayed> {
-    let programs = build::programs()?;
+    let programs = build::programs(Architecture::default())?;
     let krcu = programs.iter().find(|path| path.ends_with("krcu")).context("krcu is not built")?;
     let output = Command::new(krcu).arg("replay").arg(trace).args(["--format", format]).output();
     let output = output.context("starting krcu")?;

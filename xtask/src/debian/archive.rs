@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::architecture::Architecture;
 use crate::cache;
 use crate::host;
 use crate::progress::{Job, output_of, say};
@@ -42,7 +43,7 @@ pub(crate) const TRIXIE: Family =
 /// Debian's development suite: the newest of everything.
 pub(crate) const SID: Family = Family { name: "sid", suites: &["sid"] };
 
-/// An apt of our own that knows the packages of one [`Family`].
+/// An apt of our own that knows the packages of one [`Family`] for one architecture.
 pub(crate) struct View {
     configuration: PathBuf,
     folder: PathBuf,
@@ -59,45 +60,58 @@ pub(crate) struct Package {
 }
 
 impl View {
-    /// Opens today's view of a family, fetching the index when there is none of today.
+    /// Opens today's view of a family for this computer, fetching the index when there is none of today.
     ///
     /// # Errors
     ///
     /// When the index cannot be fetched and no earlier one is there.
     pub(crate) fn open(family: Family) -> Result<Self> {
+        Self::of(family, Architecture::default())
+    }
+
+    /// The same for an architecture.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::open`].
+    pub(crate) fn of(family: Family, architecture: Architecture) -> Result<Self> {
         let views = cache::folder("apt")?;
-        let prefix = format!("{}-", family.name);
+        let prefix = if architecture.is_ours() {
+            format!("{}-", family.name)
+        } else {
+            format!("{}-{}-", family.name, architecture.debian())
+        };
         let mut known = stamped_folders(&views, &prefix)?;
         let newest = known.pop();
         if let Some(newest) = &newest
             && cache::age(&newest.join("fetched")).is_some_and(|age| age < FRESH)
         {
-            return Self::at(newest.clone());
+            return Self::at(newest.clone(), architecture);
         }
         let stamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
         let folder = views.join(format!("{prefix}{stamp}"));
-        match cache::fill_once(&folder, |partial| fetch_index(family, partial)) {
+        match cache::fill_once(&folder, |partial| fetch_index(family, architecture, partial)) {
             Ok(_) => {
                 // Yesterday's may still be open elsewhere; those before it are of no use to anybody.
                 for old in known {
                     drop(fs::remove_dir_all(old));
                 }
-                Self::at(folder)
+                Self::at(folder, architecture)
             }
             Err(error) => match newest {
                 Some(newest) => {
                     say(&format!("no fresh index of Debian {} ({error:#}); using the last one", family.name));
-                    Self::at(newest)
+                    Self::at(newest, architecture)
                 }
                 None => Err(error),
             },
         }
     }
 
-    fn at(folder: PathBuf) -> Result<Self> {
+    fn at(folder: PathBuf, architecture: Architecture) -> Result<Self> {
         let configuration = folder.join("apt.conf");
         // The folder was filled under another name, so what it says about itself is written again.
-        cache::write_file(&configuration, configuration_of(&folder).as_bytes())?;
+        cache::write_file(&configuration, configuration_of(&folder, architecture).as_bytes())?;
         Ok(Self { configuration, folder })
     }
 
@@ -235,8 +249,9 @@ fn stamped_folders(views: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
     Ok(found.into_iter().map(|(_, path)| path).collect())
 }
 
-fn configuration_of(folder: &Path) -> String {
+fn configuration_of(folder: &Path, architecture: Architecture) -> String {
     let folder = folder.display();
+    let architecture = architecture.debian();
     format!(
         "Dir::Etc::SourceList \"{folder}/sources.list\";\n\
          Dir::Etc::SourceParts \"/dev/null\";\n\
@@ -247,11 +262,13 @@ fn configuration_of(folder: &Path) -> String {
          Dir::State::status \"{folder}/status\";\n\
          Dir::Cache \"{folder}/cache\";\n\
          APT::Sandbox::User \"root\";\n\
-         Acquire::Languages \"none\";\n"
+         Acquire::Languages \"none\";\n\
+         APT::Architecture \"{architecture}\";\n\
+         APT::Architectures {{ \"{architecture}\"; }};\n"
     )
 }
 
-fn fetch_index(family: Family, folder: &Path) -> Result<()> {
+fn fetch_index(family: Family, architecture: Architecture, folder: &Path) -> Result<()> {
     if !Path::new(KEYRING).exists() {
         bail!("Debian's signing keys are not installed: install the package debian-archive-keyring");
     }
@@ -266,8 +283,9 @@ fn fetch_index(family: Family, folder: &Path) -> Result<()> {
     }
     cache::write_file(&folder.join("sources.list"), sources.as_bytes())?;
     cache::write_file(&folder.join("status"), b"")?;
-    cache::write_file(&folder.join("apt.conf"), configuration_of(folder).as_bytes())?;
-    let view = View { configuration: folder.join("apt.conf"), folder: folder.to_path_buf() };
+    cache::write_file(&folder.join("apt.conf"), configuration_of(folder, architecture).as_bytes())?;
+    let configuration = folder.join("apt.conf");
+    let view = View { configuration, folder: folder.to_path_buf() };
     let what = format!("fetching the package index of Debian {}", family.name);
     Job { what: &what, advice: "is the Debian archive reachable? a proxy is set in apt's own configuration" }
         .run(view.command("apt-get").args(["update", "-q", "--error-on=any"]))?;

@@ -6,21 +6,21 @@
 //! are followed by their dependencies.
 
 use std::cmp::Ordering;
-use std::fmt;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde::{Deserialize, Serialize};
 
+use crate::architecture::Architecture;
 use crate::cache;
 use crate::debian::archive::{BOOKWORM, Family, TRIXIE, View};
-use crate::debian::built::{self, Purpose};
+use crate::debian::built;
 use crate::debian::pinned;
+pub(crate) use crate::debian::series::Series;
 use crate::host;
 use crate::progress::{Job, say};
 
@@ -28,105 +28,6 @@ use crate::progress::{Job, say};
 const FRESH: Duration = Duration::from_secs(24 * 60 * 60);
 /// Where series are looked for, in this order.
 const FAMILIES: [Family; 2] = [BOOKWORM, TRIXIE];
-
-/// A kernel series: `6.12`, or `7.x` for the newest of a major version; with a flavour behind it, `6.12-rt`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Series {
-    number: String,
-    flavour: Flavour,
-}
-
-/// For what a kernel is built.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Flavour {
-    /// Virtual machines: the one that is meant where none is named.
-    Cloud,
-    /// Any computer.
-    Generic,
-    /// PREEMPT_RT.
-    Rt,
-    /// Not by Debian: here, from Debian's sources.
-    Built(Purpose),
-}
-
-impl Flavour {
-    /// Those that Debian builds.
-    const PACKAGED: [Self; 3] = [Self::Cloud, Self::Generic, Self::Rt];
-
-    /// The flavour of this name.
-    fn named(name: &str) -> Option<Self> {
-        let built = Purpose::ALL.map(Self::Built);
-        Self::PACKAGED.into_iter().chain(built).find(|flavour| flavour.name() == name)
-    }
-
-    /// Its name here.
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Cloud => "cloud",
-            Self::Generic => "generic",
-            Self::Rt => "rt",
-            Self::Built(purpose) => purpose.name(),
-        }
-    }
-
-    /// What is behind the version in the name of a kernel of it.
-    fn ending(self, architecture: &str) -> String {
-        match self {
-            Self::Generic => format!("-{architecture}"),
-            Self::Cloud | Self::Rt | Self::Built(_) => format!("-{}-{architecture}", self.name()),
-        }
-    }
-
-    /// The version in the name of a kernel, if it is of this flavour.
-    fn version<'a>(self, name: &'a str, architecture: &str) -> Option<&'a str> {
-        let version = name.strip_suffix(&self.ending(architecture))?;
-        let named = [Self::Cloud, Self::Rt].map(Self::name);
-        let is_other =
-            self == Self::Generic && named.iter().any(|other| version.ends_with(&format!("-{other}")));
-        (!is_other).then_some(version)
-    }
-}
-
-impl FromStr for Series {
-    type Err = anyhow::Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let wrong = "a kernel is a series such as 6.1, 6.12 or 7.x, with -rt or -generic behind it for these flavours of \
-                     Debian's, or -test, -kasan, -single or -lazy for a kernel that is built here";
-        let (number, flavour) = text.split_once('-').unwrap_or((text, Flavour::Cloud.name()));
-        let flavour = Flavour::named(flavour);
-        let digits = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
-        match (number.split_once('.'), flavour) {
-            (Some((major, minor)), Some(flavour)) if digits(major) && (minor == "x" || digits(minor)) => {
-                Ok(Self { number: number.to_owned(), flavour })
-            }
-            _ => bail!("{wrong}"),
-        }
-    }
-}
-
-impl fmt::Display for Series {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&self.number)?;
-        match self.flavour {
-            Flavour::Cloud => Ok(()),
-            flavour => write!(formatter, "-{}", flavour.name()),
-        }
-    }
-}
-
-impl Series {
-    /// Whether a kernel of it is built here.
-    pub(crate) fn is_built(&self) -> bool {
-        matches!(self.flavour, Flavour::Built(_))
-    }
-
-    /// Whether a kernel version (`6.12.117+deb12`) belongs to this series.
-    pub(crate) fn holds(&self, version: &str) -> bool {
-        let stem = self.number.strip_suffix(".x").unwrap_or(&self.number);
-        version.strip_prefix(stem).is_some_and(|rest| rest.starts_with('.'))
-    }
-}
 
 /// One kernel of Debian's, known by name; its files are fetched when they are asked for.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -142,6 +43,9 @@ pub(crate) struct Kernel {
     /// The folder of a kernel that was built here: `image` and `headers` are in it.
     #[serde(default)]
     built: Option<PathBuf>,
+    /// What it runs on.
+    #[serde(default)]
+    pub(crate) architecture: Architecture,
 }
 
 impl Kernel {
@@ -158,8 +62,8 @@ impl Kernel {
     ///
     /// When neither the index nor an earlier answer has one.
     pub(crate) fn newest(series: &Series) -> Result<Self> {
-        if let Flavour::Built(purpose) = series.flavour {
-            return built::kernel(series, &series.number, purpose);
+        if let Some(purpose) = series.purpose() {
+            return built::kernel(series, series.number(), purpose);
         }
         let remembered = cache::folder("kernels")?.join(format!("{series}.json"));
         let known = fs::read(&remembered).ok().and_then(|bytes| serde_json::from_slice::<Self>(&bytes).ok());
@@ -187,7 +91,14 @@ impl Kernel {
     /// A kernel that was built here, from the sources of a Debian release.
     pub(crate) fn built(release: String, family: Family, folder: PathBuf) -> Self {
         let family = family.name.to_owned();
-        Self { release, family, image: Vec::new(), headers: Vec::new(), built: Some(folder) }
+        Self {
+            release,
+            family,
+            image: Vec::new(),
+            headers: Vec::new(),
+            built: Some(folder),
+            architecture: Architecture::default(),
+        }
     }
 
     /// The Debian release that this kernel comes from.
@@ -214,7 +125,7 @@ impl Kernel {
         }
         let folder = cache::folder("kernels")?.join(&self.release).join("image");
         let fresh = cache::fill_once(&folder, |partial| {
-            View::open(self.family()?)?.unpack(&self.image, partial)?;
+            self.view()?.unpack(&self.image, partial)?;
             let modules = partial.join("lib/modules");
             if !modules.exists() {
                 cache::create_folder(&partial.join("lib"))?;
@@ -259,11 +170,25 @@ impl Kernel {
             if self.headers.is_empty() {
                 pinned::unpack_headers(&self.release, partial)?;
             } else {
-                View::open(self.family()?)?.unpack(&self.headers, partial)?;
+                self.unpack_headers(partial)?;
             }
             settle_paths(&partial.join("usr/src").join(self.headers_name()).join("Makefile"), &folder)
         })?;
         Ok(folder)
+    }
+
+    /// The packages that it is in.
+    fn view(&self) -> Result<View> {
+        View::of(self.family()?, self.architecture)
+    }
+
+    /// Unpacks the headers. The programs among them run here, whatever the kernel runs on.
+    fn unpack_headers(&self, into: &Path) -> Result<()> {
+        let is_program = |package: &&String| package.starts_with("linux-kbuild-");
+        let (programs, texts): (Vec<&String>, Vec<&String>) = self.headers.iter().partition(is_program);
+        let owned = |names: Vec<&String>| -> Vec<String> { names.into_iter().cloned().collect() };
+        self.view()?.unpack(&owned(texts), into)?;
+        View::open(self.family()?)?.unpack(&owned(programs), into)
     }
 
     /// The kernel with its debug information: of Debian's, 350 MB that are fetched once.
@@ -280,7 +205,7 @@ impl Kernel {
         cache::fill_once(&folder, |partial| {
             let unpacked = partial.join("unpacked");
             cache::create_folder(&unpacked)?;
-            View::open(self.family()?)?.unpack(&[format!("linux-image-{release}-dbg")], &unpacked)?;
+            self.view()?.unpack(&[format!("linux-image-{release}-dbg")], &unpacked)?;
             let debug = unpacked.join("usr/lib/debug");
             let places = [
                 debug.join(format!("boot/vmlinux-{release}")),
@@ -333,14 +258,15 @@ impl Image {
 }
 
 fn resolve(series: &Series) -> Result<Kernel> {
-    let architecture = host::debian_architecture()?;
-    let ending = series.flavour.ending(architecture);
+    host::debian_architecture()?;
+    let architecture = series.architecture();
+    let ending = series.ending();
     for family in FAMILIES {
-        let view = View::open(family)?;
+        let view = View::of(family, architecture)?;
         let mut versions: Vec<String> = view
             .names("linux-image-")?
             .iter()
-            .filter_map(|name| series.flavour.version(name.strip_prefix("linux-image-")?, architecture))
+            .filter_map(|name| series.version(name.strip_prefix("linux-image-")?))
             .filter(|version| series.holds(version))
             .map(str::to_owned)
             .collect();
@@ -349,7 +275,8 @@ fn resolve(series: &Series) -> Result<Kernel> {
             let release = format!("{version}{ending}");
             if let Some(image) = closure(&view, &format!("linux-image-{release}"), false)? {
                 let headers = closure(&view, &format!("linux-headers-{release}"), true)?.unwrap_or_default();
-                return Ok(Kernel { release, family: family.name.to_owned(), image, headers, built: None });
+                let family = family.name.to_owned();
+                return Ok(Kernel { release, family, image, headers, built: None, architecture });
             }
         }
     }
@@ -406,38 +333,7 @@ fn version_key(version: &str) -> Vec<(u64, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Flavour, Series, compare_versions};
-
-    #[test]
-    fn a_flavour_knows_its_own_names() {
-        let names = [
-            "6.12.117+deb12-cloud-amd64",
-            "6.12.117+deb12-amd64",
-            "6.12.117+deb12-rt-amd64",
-            "6.12.117-amd64-dbg",
-        ];
-        let found = |flavour: Flavour| -> Vec<usize> {
-            (0..names.len()).filter(|place| flavour.version(names[*place], "amd64").is_some()).collect()
-        };
-        assert_eq!(Flavour::PACKAGED.map(found), [vec![0], vec![1], vec![2]]);
-        for text in ["6.12", "6.12-rt", "7.x-generic", "6.12-kasan"] {
-            assert_eq!(text.parse::<Series>().unwrap().to_string(), text);
-        }
-        assert_eq!("6.1-cloud".parse::<Series>().unwrap().to_string(), "6.1");
-    }
-
-    #[test]
-    fn a_series_holds_its_own_versions_only() {
-        let one: Series = "6.1".parse().unwrap();
-        assert!(one.holds("6.1.0-56"));
-        assert!(!one.holds("6.12.117+deb12"));
-        let seven: Series = "7.x".parse().unwrap();
-        assert!(seven.holds("7.3.4+deb13"));
-        assert!(!seven.holds("6.7.1"));
-        for wrong in ["", "7", "7.", "x.1", "6.1.0", "6.1\n", "6.1-", "6.1-rtx"] {
-            assert!(wrong.parse::<Series>().is_err(), "{wrong:?} was taken for a series");
-        }
-    }
+    use super::compare_versions;
 
     #[test]
     fn versions_order_by_value() {

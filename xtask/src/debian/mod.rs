@@ -9,5 +9,6 @@ pub(crate) mod module;
 pub(crate) mod owners;
 pub(crate) mod packaged;
 mod pinned;
+mod series;
 pub(crate) mod unwaited;
 pub(crate) mod userland;

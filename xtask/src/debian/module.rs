@@ -11,6 +11,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use crate::architecture::Architecture;
 use crate::cache;
 use crate::debian::kernel::Kernel;
 use crate::debian::userland::Userland;
@@ -54,7 +55,7 @@ pub(crate) fn build(source: &Path, kernel: &Kernel) -> Result<Vec<PathBuf>> {
 enum Tools {
     /// This computer's compiler, by its name.
     Here(String),
-    /// The compiler of a Debian release, unpacked beside us.
+    /// The compiler of a Debian release, unpacked beside us; the headers name it.
     There(Userland),
 }
 
@@ -63,14 +64,31 @@ impl Tools {
     /// kernel: an older one does not know all of the kernel's options. Else the tools of the kernel's Debian release.
     fn for_headers(kernel: &Kernel, headers: &Path, build: &Path) -> Result<Self> {
         let wanted = wanted_compiler(build)?;
-        let here = [wanted.as_str(), "gcc"].into_iter().find(|name| host::find_program(name).is_some());
+        let prefix = kernel.architecture.compiler_prefix();
+        let here = [wanted.as_str(), "gcc"].map(|name| format!("{prefix}{name}"));
+        let here = here.into_iter().find(|name| host::find_program(name).is_some());
         if let Some(compiler) = here
-            && gcc_major(compiler)? >= major_of(&wanted)?
+            && gcc_major(&compiler)? >= major_of(&wanted)?
             && runs_here(headers)?
         {
-            return Ok(Self::Here(compiler.to_owned()));
+            return Ok(Self::Here(compiler));
         }
-        Ok(Self::There(Userland::open(kernel.family()?, &wanted)?))
+        Self::of_release(kernel, &wanted)
+    }
+
+    fn of_release(kernel: &Kernel, wanted: &str) -> Result<Self> {
+        let family = kernel.family()?;
+        let compiler = format!("{}{wanted}", kernel.architecture.compiler_prefix());
+        let userland = match kernel.architecture {
+            Architecture::Amd64 => Userland::open(family, wanted)?,
+            // Debian's names for packages: the architecture comes last, and no underscore is in it.
+            Architecture::Arm64 => {
+                let libraries = kernel.architecture.libraries();
+                let packages = [format!("{wanted}-{libraries}"), format!("binutils-{libraries}")];
+                Userland::with(family, &compiler, &packages.each_ref().map(String::as_str))?
+            }
+        };
+        Ok(Self::There(userland))
     }
 
     fn make(&self, name: &str, kernel: &Kernel, build: &Path, folder: &Path) -> Result<()> {

@@ -13,8 +13,10 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, anyhow};
 
+use crate::architecture::Architecture;
 use crate::cache;
 use crate::debian::archive::{BOOKWORM, View};
+use crate::host;
 use crate::progress::{output_of, say};
 
 /// Which machines get a program.
@@ -148,9 +150,7 @@ const IPTABLES_PLUGINS: &[&str] = &[
 /// The package of prometheus and promtool.
 const PROMETHEUS: &str = "prometheus";
 /// Where libraries are in an unpacked package, before and after Debian moved all of them into /usr.
-const LIBRARIES: [&str; 2] = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"];
-/// The dynamic loader's name.
-const LOADER: &str = "ld-linux-x86-64.so.2";
+const LIBRARIES: [&str; 2] = ["lib", "usr/lib"];
 /// The folder of plugins, below the libraries', and in the machine.
 const PLUGINS: &str = "xtables";
 
@@ -160,10 +160,16 @@ const PLUGINS: &str = "xtables";
 /// # Errors
 ///
 /// When a package cannot be fetched, or lacks what is known to be in it.
-pub(crate) fn files_for(modules: &[String], text: &str) -> Result<Vec<(PathBuf, String)>> {
+pub(crate) fn files_for(
+    architecture: Architecture,
+    modules: &[String],
+    text: &str,
+) -> Result<Vec<(PathBuf, String)>> {
     let mut files = Vec::new();
     for program in PROGRAMS.iter().filter(|program| program.is_wanted(modules, text)) {
-        files.extend(program.files().with_context(|| format!("preparing the program {}", program.name))?);
+        files.extend(
+            program.files(architecture).with_context(|| format!("preparing the program {}", program.name))?,
+        );
     }
     Ok(files)
 }
@@ -174,11 +180,27 @@ pub(crate) fn files_for(modules: &[String], text: &str) -> Result<Vec<(PathBuf, 
 ///
 /// When its package cannot be fetched.
 pub(crate) fn promtool() -> Result<Command> {
-    let root = unpacked(&[PROMETHEUS])?;
-    let mut command = Command::new(find(&root, LOADER)?);
-    let paths = LIBRARIES.map(|folder| root.join(folder).to_string_lossy().into_owned()).join(":");
-    command.args(["--library-path", &paths]).arg(root.join("usr/bin/promtool"));
+    let root = Root::of(Architecture::default(), &[PROMETHEUS])?;
+    let mut command = Command::new(root.find(root.architecture.loader())?);
+    command.args(["--library-path", &root.library_path()]).arg(root.folder.join("usr/bin/promtool"));
     Ok(command)
+}
+
+/// busybox for a machine of an architecture, with nothing that it needs.
+///
+/// # Errors
+///
+/// When its package cannot be fetched.
+pub(crate) fn busybox(architecture: Architecture) -> Result<PathBuf> {
+    if architecture.is_ours() {
+        return host::find_program("busybox")
+            .ok_or_else(|| anyhow!("busybox is missing: run `cargo xtask setup` (package busybox-static)"));
+    }
+    let folder = cache::folder("packages")?.join(format!("busybox-static-{}", architecture.debian()));
+    cache::fill_once(&folder, |partial| {
+        View::of(BOOKWORM, architecture)?.unpack(&["busybox-static".to_owned()], partial)
+    })?;
+    Ok(folder.join("bin/busybox"))
 }
 
 /// All programs of a package, with their libraries: files for a machine.
@@ -186,11 +208,11 @@ pub(crate) fn promtool() -> Result<Command> {
 /// # Errors
 ///
 /// When there is no such package, or no program in it.
-pub(crate) fn package(name: &str) -> Result<Vec<(PathBuf, String)>> {
-    let root = unpacked(&[name])?;
-    let alone = cache::folder("packages")?.join(format!("{}-{name}-alone", BOOKWORM.name));
+pub(crate) fn package(architecture: Architecture, name: &str) -> Result<Vec<(PathBuf, String)>> {
+    let root = Root::of(architecture, &[name])?;
+    let alone = root.folder.with_file_name(format!("{}-alone", root.name()));
     cache::fill_once(&alone, |partial| {
-        let view = View::open(BOOKWORM)?;
+        let view = View::of(BOOKWORM, architecture)?;
         let package = view.newest(name)?.ok_or_else(|| anyhow!("Debian has no package {name}"))?;
         view.unpack(&[format!("{name}={}", package.version)], partial)
     })?;
@@ -198,7 +220,7 @@ pub(crate) fn package(name: &str) -> Result<Vec<(PathBuf, String)>> {
     for folder in ["bin", "sbin", "usr/bin", "usr/sbin"] {
         for entry in fs::read_dir(alone.join(folder)).into_iter().flatten().flatten() {
             let path = entry.path();
-            let program = root.join(folder).join(entry.file_name());
+            let program = root.folder.join(folder).join(entry.file_name());
             if fs::read(&program).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF")) {
                 names.push((path.file_name().unwrap_or_default().to_string_lossy().into_owned(), program));
             }
@@ -214,15 +236,14 @@ pub(crate) fn package(name: &str) -> Result<Vec<(PathBuf, String)>> {
         .filter(|(name, _)| !names.iter().any(|(other, _)| other == name))
         .collect();
     names.extend(chosen);
-    let mut files = plugins(&root);
+    let mut files = root.plugins();
     let mut listed: BTreeMap<PathBuf, Vec<(PathBuf, String)>> = BTreeMap::new();
     for (name, program) in names {
         let file = fs::canonicalize(&program).with_context(|| format!("reading {}", program.display()))?;
-        let starter = root.join(format!("start-{name}"));
-        write_starter(&starter, &name, &file.file_name().unwrap_or_default().to_string_lossy())?;
+        let starter = root.starter(&name, &name, &file)?;
         files.push((starter, format!("/bin/{name}")));
         if let Entry::Vacant(vacant) = listed.entry(file) {
-            let of_program = with_libraries(&root, vacant.key())?;
+            let of_program = root.with_libraries(vacant.key())?;
             vacant.insert(of_program);
         }
     }
@@ -232,55 +253,100 @@ pub(crate) fn package(name: &str) -> Result<Vec<(PathBuf, String)>> {
     Ok(files)
 }
 
-/// What programs open by name as they run, if a package has such files.
-fn plugins(root: &Path) -> Vec<(PathBuf, String)> {
-    let folders = LIBRARIES.map(|folder| root.join(folder).join(PLUGINS));
-    let entries = folders.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
-    entries
-        .map(|entry| (entry.path(), format!("/packages/{PLUGINS}/{}", entry.file_name().to_string_lossy())))
-        .collect()
+/// Unpacked packages of an architecture.
+struct Root {
+    architecture: Architecture,
+    folder: PathBuf,
 }
 
-/// A program, and what its loader says that it needs.
-fn with_libraries(root: &Path, program: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let loader = find(root, LOADER)?;
-    let paths = LIBRARIES.map(|folder| root.join(folder).to_string_lossy().into_owned()).join(":");
-    let list = output_of(Command::new(&loader).args(["--library-path", &paths, "--list"]).arg(program))?;
-    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut files = vec![(program.to_path_buf(), format!("/packages/bin/{}", name(program)))];
-    for library in libraries_in(&list).chain([loader.as_path()]) {
-        files.push((library.to_path_buf(), format!("/packages/lib/{}", name(library))));
+impl Root {
+    /// The folder with these packages and all that they depend on.
+    fn of(architecture: Architecture, packages: &[&str]) -> Result<Self> {
+        let name = packages.first().copied().unwrap_or_default();
+        let of = if architecture.is_ours() { String::new() } else { format!("-{}", architecture.debian()) };
+        let folder = cache::folder("packages")?.join(format!("{}{of}-{name}", BOOKWORM.name));
+        let fill =
+            |partial: &Path| View::of(BOOKWORM, architecture)?.unpack_with_dependencies(packages, partial);
+        if cache::fill_once(&folder, fill)? {
+            say(&format!("the package {name} is in {}", folder.display()));
+        }
+        Ok(Self { architecture, folder })
     }
-    Ok(files)
-}
 
-/// Writes the script that starts a program under a name: some do what their name says.
-fn write_starter(path: &Path, name: &str, program: &str) -> Result<()> {
-    let text = format!(
-        "#!/bin/sh\nXTABLES_LIBDIR=/packages/{PLUGINS} exec /packages/lib/{LOADER} --argv0 {name} \
-         --library-path /packages/lib /packages/bin/{program} \"$@\"\n"
-    );
-    cache::write_file(path, text.as_bytes())?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).context("setting a mode")
-}
-
-/// The folder with these packages and all that they depend on.
-fn unpacked(packages: &[&str]) -> Result<PathBuf> {
-    let name = packages.first().copied().unwrap_or_default();
-    let root = cache::folder("packages")?.join(format!("{}-{name}", BOOKWORM.name));
-    if cache::fill_once(&root, |partial| View::open(BOOKWORM)?.unpack_with_dependencies(packages, partial))? {
-        say(&format!("the package {name} is in {}", root.display()));
+    /// The folder's name.
+    fn name(&self) -> String {
+        self.folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
-    Ok(root)
-}
 
-/// A file among the libraries below a root.
-fn find(root: &Path, name: &str) -> Result<PathBuf> {
-    LIBRARIES
-        .iter()
-        .map(|folder| root.join(folder).join(name))
-        .find(|path| path.is_file())
-        .ok_or_else(|| anyhow!("no {name} below {}", root.display()))
+    /// The folders with libraries.
+    fn libraries(&self) -> [PathBuf; 2] {
+        LIBRARIES.map(|folder| self.folder.join(folder).join(self.architecture.libraries()))
+    }
+
+    /// The same, as the loader wants them.
+    fn library_path(&self) -> String {
+        self.libraries().map(|folder| folder.to_string_lossy().into_owned()).join(":")
+    }
+
+    /// A file among the libraries.
+    fn find(&self, name: &str) -> Result<PathBuf> {
+        let paths = self.libraries().map(|folder| folder.join(name));
+        let path = paths.into_iter().find(|path| path.is_file());
+        path.ok_or_else(|| anyhow!("no {name} below {}", self.folder.display()))
+    }
+
+    /// What programs open by name as they run, if a package has such files.
+    fn plugins(&self) -> Vec<(PathBuf, String)> {
+        let folders = self.libraries().map(|folder| folder.join(PLUGINS));
+        let entries = folders.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+        let place =
+            |entry: &fs::DirEntry| format!("/packages/{PLUGINS}/{}", entry.file_name().to_string_lossy());
+        entries.map(|entry| (entry.path(), place(&entry))).collect()
+    }
+
+    /// A program, and what it needs: what its loader says, or every library where the loader does not run here.
+    fn with_libraries(&self, program: &Path) -> Result<Vec<(PathBuf, String)>> {
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut files = vec![(program.to_path_buf(), format!("/packages/bin/{}", name(program)))];
+        let loader = self.find(self.architecture.loader())?;
+        let libraries = if self.architecture.is_ours() {
+            let paths = self.library_path();
+            let list =
+                output_of(Command::new(&loader).args(["--library-path", &paths, "--list"]).arg(program))?;
+            libraries_in(&list).map(Path::to_path_buf).collect()
+        } else {
+            self.all_libraries()
+        };
+        for library in libraries.into_iter().chain([loader]) {
+            let place = format!("/packages/lib/{}", name(&library));
+            files.push((library, place));
+        }
+        Ok(files)
+    }
+
+    /// Every library of the packages.
+    fn all_libraries(&self) -> Vec<PathBuf> {
+        let entries = self.libraries().into_iter().filter_map(|folder| fs::read_dir(folder).ok());
+        let paths = entries.flatten().flatten().map(|entry| entry.path());
+        let is_library = |path: &PathBuf| {
+            path.is_file() && path.file_name().is_some_and(|name| name.to_string_lossy().contains(".so"))
+        };
+        paths.filter(is_library).collect()
+    }
+
+    /// Writes the script that starts a program under a name: some do what their name says.
+    fn starter(&self, name: &str, calls_itself: &str, program: &Path) -> Result<PathBuf> {
+        let path = self.folder.join(format!("start-{name}"));
+        let program = program.file_name().unwrap_or_default().to_string_lossy();
+        let text = format!(
+            "#!/bin/sh\nXTABLES_LIBDIR=/packages/{PLUGINS} exec /packages/lib/{} --argv0 {calls_itself} \
+             --library-path /packages/lib /packages/bin/{program} \"$@\"\n",
+            self.architecture.loader()
+        );
+        cache::write_file(&path, text.as_bytes())?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).context("setting a mode")?;
+        Ok(path)
+    }
 }
 
 impl Program {
@@ -291,25 +357,17 @@ impl Program {
         }
     }
 
-    fn files(&self) -> Result<Vec<(PathBuf, String)>> {
-        let root = unpacked(self.packages)?;
-        let starter = root.join(format!("start-{}", self.name));
-        let program = root.join(self.path);
-        write_starter(
-            &starter,
-            self.calls_itself.unwrap_or(self.name),
-            &program.file_name().unwrap_or_default().to_string_lossy(),
-        )?;
-        let mut files = with_libraries(&root, &program)?;
+    fn files(&self, architecture: Architecture) -> Result<Vec<(PathBuf, String)>> {
+        let root = Root::of(architecture, self.packages)?;
+        let program = root.folder.join(self.path);
+        let mut files = root.with_libraries(&program)?;
+        let starter = root.starter(self.name, self.calls_itself.unwrap_or(self.name), &program)?;
         files.push((starter, format!("/bin/{}", self.name)));
         for plugin in self.plugins {
-            files.push((
-                find(&root, &format!("{PLUGINS}/{plugin}"))?,
-                format!("/packages/{PLUGINS}/{plugin}"),
-            ));
+            files.push((root.find(&format!("{PLUGINS}/{plugin}"))?, format!("/packages/{PLUGINS}/{plugin}")));
         }
         for place in self.others {
-            files.push((root.join(place), format!("/{place}")));
+            files.push((root.folder.join(place), format!("/{place}")));
         }
         Ok(files)
     }

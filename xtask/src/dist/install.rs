@@ -11,6 +11,7 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
+use crate::architecture::Architecture;
 use crate::cache;
 use crate::digest;
 use crate::dist::clean_root;
@@ -112,7 +113,7 @@ fn pieces(prefix: &Path) -> Vec<Piece> {
 impl Contents {
     /// The whole contents; `None` if they are of a program that has not been built.
     fn make(&self) -> Result<Option<Vec<u8>>> {
-        let programs = build::programs()?;
+        let programs = build::programs(Architecture::default())?;
         let built =
             |wanted: &str| programs.iter().find(|path| path.file_name().is_some_and(|name| name == wanted));
         let file = |file: &str| {

@@ -8,10 +8,12 @@ use std::io::{BufWriter, Read as _, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result};
 
+use crate::architecture::Architecture;
 use crate::debian::intree::{InTree, modules_dep};
 use crate::debian::kernel::{Image, Kernel};
+use crate::debian::packaged;
 use crate::guest::cpio::Cpio;
 use crate::host;
 use crate::progress::output_of;
@@ -113,11 +115,11 @@ impl Contents<'_> {
     }
 
     fn busybox(&self, cpio: &mut Cpio<impl Write>, folder: &str) -> Result<()> {
-        let busybox = host::find_program("busybox")
-            .ok_or_else(|| anyhow!("busybox is missing: run `cargo xtask setup` (package busybox-static)"))?;
+        let busybox = packaged::busybox(self.kernel.architecture)?;
         cpio.copy(&format!("{folder}/busybox"), &busybox)?;
-        for applet in
-            output_of(Command::new(&busybox).arg("--list"))?.lines().filter(|name| *name != "busybox")
+        // It says by itself what it can do. One that does not run here can do the same: both are Debian's.
+        let lister = packaged::busybox(Architecture::default())?;
+        for applet in output_of(Command::new(lister).arg("--list"))?.lines().filter(|name| *name != "busybox")
         {
             cpio.link(&format!("{folder}/{applet}"), "busybox")?;
         }
@@ -130,7 +132,7 @@ impl Contents<'_> {
             cpio.copy(&format!("/bin/{name}"), program)?;
         }
         // bpftool is a convenience, and there is no static one: it brings its libraries.
-        if let Some(bpftool) = real_bpftool() {
+        if let Some(bpftool) = real_bpftool().filter(|_| self.kernel.architecture.is_ours()) {
             cpio.copy("/sbin/bpftool", &bpftool)?;
             for library in libraries_of(&bpftool) {
                 cpio.copy(&library.to_string_lossy(), &library)?;

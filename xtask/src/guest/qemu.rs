@@ -11,15 +11,48 @@ use std::process::{self, Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use clap::ValueEnum;
 
+use crate::architecture::Architecture;
 use crate::cache;
+use crate::debian::packaged;
 use crate::guest::cpio::Cpio;
 use crate::host;
 use crate::progress::say;
 
-const PROGRAM: &str = "qemu-system-x86_64";
+/// What a machine of an architecture is made of.
+struct Board {
+    /// qemu's program.
+    program: &'static str,
+    /// The package that it is in.
+    package: &'static str,
+    /// The machine and the processor. Signing pointers as the architecture has it takes half of an emulated processor's
+    /// time; this qemu may sign them in its own way.
+    arguments: &'static [&'static str],
+    /// The first serial port, as the kernel calls it.
+    console: &'static str,
+}
+
+impl Board {
+    const fn of(architecture: Architecture) -> Self {
+        match architecture {
+            Architecture::Amd64 => Self {
+                program: "qemu-system-x86_64",
+                package: "qemu-system-x86",
+                arguments: &["-cpu", "max"],
+                console: "ttyS0",
+            },
+            Architecture::Arm64 => Self {
+                program: "qemu-system-aarch64",
+                package: "qemu-system-arm",
+                arguments: &["-M", "virt", "-cpu", "max,pauth-impdef=on"],
+                console: "ttyAMA0",
+            },
+        }
+    }
+}
+
 /// A kernel that KVM really runs is up in about one second; emulation takes three.
 const KVM_DEADLINE: Duration = Duration::from_secs(8);
 
@@ -41,8 +74,17 @@ impl Acceleration {
     ///
     /// # Errors
     ///
-    /// When the probe's answer cannot be kept.
-    pub(crate) fn settle(self, vmlinuz: &Path) -> Result<Self> {
+    /// When the probe's answer cannot be kept, or KVM is asked for where it cannot be.
+    pub(crate) fn settle(self, architecture: Architecture, vmlinuz: &Path) -> Result<Self> {
+        if !architecture.is_ours() {
+            if self == Self::Kvm {
+                bail!(
+                    "KVM runs processors of this computer's architecture only, not {}",
+                    architecture.debian()
+                );
+            }
+            return Ok(Self::Tcg);
+        }
         if self != Self::Auto {
             return Ok(self);
         }
@@ -75,6 +117,8 @@ impl Acceleration {
 
 /// One machine to be started.
 pub(crate) struct Hardware<'a> {
+    /// What the kernel runs on.
+    pub(crate) architecture: Architecture,
     /// KVM or emulation, settled.
     pub(crate) acceleration: Acceleration,
     /// Whether the machine's clock counts executed instructions.
@@ -129,12 +173,14 @@ impl Hardware<'_> {
         let mut command = self.command()?;
         let log = fs::File::create(self.folder.join("qemu.log")).context("creating qemu's log")?;
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        command.spawn().with_context(|| format!("starting {PROGRAM}; run `cargo xtask setup`"))
+        let program = Board::of(self.architecture).program;
+        command.spawn().with_context(|| format!("starting {program}; run `cargo xtask setup`"))
     }
 
     fn command(&self) -> Result<Command> {
-        let qemu = host::find_program(PROGRAM).ok_or_else(|| {
-            anyhow!("{PROGRAM} is missing: run `cargo xtask setup` (package qemu-system-x86)")
+        let Board { program, package, arguments, console } = Board::of(self.architecture);
+        let qemu = host::find_program(program).ok_or_else(|| {
+            anyhow!("{program} is missing: run `cargo xtask setup`, or install the package {package}")
         })?;
         // setpriv asks the kernel to kill qemu when we are killed: no machine is ever left behind.
         let mut command = Command::new("setpriv");
@@ -147,13 +193,14 @@ impl Hardware<'_> {
             (Acceleration::Kvm, false) => command.args(["-accel", "kvm", "-smp", &self.cpus.to_string()]),
             (_, false) => command.args(["-accel", "tcg,thread=single", "-smp", &self.cpus.to_string()]),
         };
-        let console = format!("file:{}", self.console().display());
+        let log = format!("file:{}", self.console().display());
         let repeat = if self.icount { "nokaslr norandmaps " } else { "" };
-        let append = format!("console=ttyS0 panic=-1 oops=panic quiet {repeat}{}", self.append);
+        let append = format!("console={console} panic=-1 oops=panic quiet {repeat}{}", self.append);
         command
-            .args(["-cpu", "max", "-m", &self.memory_mib.to_string()])
+            .args(arguments)
+            .args(["-m", &self.memory_mib.to_string()])
             .args(["-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-monitor", "none"])
-            .args(["-serial", &console, "-append", &append])
+            .args(["-serial", &log, "-append", &append])
             .arg("-kernel")
             .arg(self.vmlinuz)
             .arg("-initrd")
@@ -185,8 +232,7 @@ fn boots_under_kvm(vmlinuz: &Path) -> Result<bool> {
     let folder = env::temp_dir().join(format!("krcu-kvm-{}", process::id()));
     cache::create_folder(&folder)?;
     let initramfs = folder.join("initramfs");
-    let busybox = host::find_program("busybox")
-        .ok_or_else(|| anyhow!("busybox is missing: run `cargo xtask setup` (package busybox-static)"))?;
+    let busybox = packaged::busybox(Architecture::default())?;
     let mut cpio = Cpio::new(Vec::new());
     cpio.character_device("/dev/console", 5, 1)?;
     cpio.copy("/bin/busybox", &busybox)?;
@@ -197,6 +243,7 @@ fn boots_under_kvm(vmlinuz: &Path) -> Result<bool> {
     )?;
     cache::write_file(&initramfs, &cpio.finish()?)?;
     let machine = Hardware {
+        architecture: Architecture::default(),
         acceleration: Acceleration::Kvm,
         icount: false,
         cpus: 1,

@@ -125,7 +125,7 @@ impl Run {
         let kernel = &Kernel::newest(&self.kernel)?;
         let vmlinuz = kernel.image()?.vmlinuz()?;
         if !self.icount {
-            self.acceleration.settle(&vmlinuz)?;
+            self.acceleration.settle(kernel.architecture, &vmlinuz)?;
         }
         self.modules.iter().try_for_each(|source| module::build(source, kernel).map(drop))
     }
@@ -139,9 +139,10 @@ impl Run {
     pub(crate) fn run(&self) -> Result<Outcome> {
         let kernel = &Kernel::newest(&self.kernel)?;
         let image = &kernel.image()?;
-        let acceleration =
-            if self.icount { Acceleration::Tcg } else { self.acceleration.settle(&image.vmlinuz()?)? };
         let vmlinuz = image.vmlinuz()?;
+        let architecture = kernel.architecture;
+        let acceleration =
+            if self.icount { Acceleration::Tcg } else { self.acceleration.settle(architecture, &vmlinuz)? };
         let mut modules = Vec::new();
         for source in &self.modules {
             modules.extend(module::build(source, kernel)?);
@@ -157,13 +158,14 @@ impl Run {
             modules: &modules,
             in_tree: &self.in_tree,
             files: &self.files,
-            programs: &build::programs()?,
+            programs: &build::programs(architecture)?,
             debian: self.debian.as_deref(),
         }
         .write(&initramfs)?;
         let session = Session::listen(&folder.path, &format!("\u{1}{mark}"))?;
         let boot_unit = if self.debian.is_some() { BOOT_UNIT } else { "" };
         let machine = Hardware {
+            architecture,
             acceleration,
             icount: self.icount,
             cpus: self.cpus,

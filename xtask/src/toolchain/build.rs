@@ -1,5 +1,6 @@
 //! Builds the eBPF object and, with it inside, the agent as one static file; and what runs beside it.
 
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::OsString;
 use std::fs;
@@ -9,11 +10,13 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::architecture::Architecture;
 use crate::cache;
 use crate::host;
 use crate::progress::command_line;
 use crate::toolchain::Toolchain;
 use crate::toolchain::core_source::{CARGO_VARIABLE, CoreSource};
+use crate::toolchain::cross;
 use crate::toolchain::linker;
 
 /// The crate of the probes, a workspace of its own.
@@ -106,6 +109,13 @@ pub(crate) enum Programs {
     All,
 }
 
+impl Programs {
+    /// What the test machines of an architecture get: with another one than this computer's, the agent.
+    pub(crate) fn of(architecture: Architecture) -> Self {
+        if architecture.is_ours() { Self::All } else { Self::Agent }
+    }
+}
+
 /// Builds the eBPF object and the programs, static, and answers where the programs are.
 ///
 /// # Errors
@@ -121,13 +131,30 @@ pub(crate) fn all(profile: &str) -> Result<Vec<PathBuf>> {
 ///
 /// When one of them does not compile.
 pub(crate) fn build(profile: &str, programs: Programs) -> Result<Vec<PathBuf>> {
+    build_for(Architecture::default(), profile, programs)
+}
+
+/// The same, for an architecture; what a build for another one than this computer's needs is fetched.
+///
+/// # Errors
+///
+/// When something cannot be had, or does not compile.
+pub(crate) fn build_for(
+    architecture: Architecture,
+    profile: &str,
+    programs: Programs,
+) -> Result<Vec<PathBuf>> {
+    if !architecture.is_ours() {
+        cross::ensure(architecture)?;
+    }
     let object = ebpf()?;
     let toolchain = Toolchain::in_use()?;
-    let host = &toolchain.host;
+    let target = target(architecture, &toolchain);
     let mut flags = vec!["-C".to_owned(), "target-feature=+crt-static".to_owned()];
     flags.extend(without_folders(&toolchain));
     let mut command = Command::new("cargo");
-    command.args(["build", "--profile", profile, "--target", host, "-p", "krcu-agent"]);
+    command.args(["build", "--profile", profile, "--target", &target, "-p", "krcu-agent"]);
+    command.envs(cross::linker(architecture));
     if programs == Programs::All {
         command.args(["-p", "krcu-tui", "-p", "krcu-report", "--bins"]).args([
             "--example",
@@ -142,7 +169,12 @@ pub(crate) fn build(profile: &str, programs: Programs) -> Result<Vec<PathBuf>> {
             .env("KRCU_EBPF_OBJECT", &object)
             .current_dir(host::repository()),
     )?;
-    programs_of(profile)
+    programs_of(architecture, profile)
+}
+
+/// What rustc builds for: for this computer's architecture, what it names itself.
+fn target(architecture: Architecture, toolchain: &Toolchain) -> String {
+    if architecture.is_ours() { toolchain.host.clone() } else { architecture.target().to_owned() }
 }
 
 /// An example of the reports' crate that replays events, from the last build of all programs.
@@ -151,7 +183,7 @@ pub(crate) fn build(profile: &str, programs: Programs) -> Result<Vec<PathBuf>> {
 ///
 /// When rustc does not say what its host is.
 pub(crate) fn example(name: &str) -> Result<PathBuf> {
-    Ok(folder_of("release")?.join("examples").join(name))
+    Ok(folder_of(Architecture::default(), "release")?.join("examples").join(name))
 }
 
 /// The programs that the last build left, for a machine's `/bin`.
@@ -159,22 +191,22 @@ pub(crate) fn example(name: &str) -> Result<PathBuf> {
 /// # Errors
 ///
 /// When rustc does not say what its host is.
-pub(crate) fn programs() -> Result<Vec<PathBuf>> {
-    programs_of("release")
+pub(crate) fn programs(architecture: Architecture) -> Result<Vec<PathBuf>> {
+    programs_of(architecture, "release")
 }
 
-fn programs_of(profile: &str) -> Result<Vec<PathBuf>> {
-    let folder = folder_of(profile)?;
+fn programs_of(architecture: Architecture, profile: &str) -> Result<Vec<PathBuf>> {
+    let folder = folder_of(architecture, profile)?;
     Ok(PROGRAMS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
 }
 
-fn folder_of(profile: &str) -> Result<PathBuf> {
+fn folder_of(architecture: Architecture, profile: &str) -> Result<PathBuf> {
     let folder = match profile {
         "dev" | "test" => "debug",
         "bench" => "release",
         other => other,
     };
-    Ok(host::target_folder().join(Toolchain::in_use()?.host).join(folder))
+    Ok(host::target_folder().join(target(architecture, &Toolchain::in_use()?)).join(folder))
 }
 
 /// Builds the client of the agent's socket for test machines: one source file without a crate, linked statically.
@@ -182,22 +214,28 @@ fn folder_of(profile: &str) -> Result<PathBuf> {
 /// # Errors
 ///
 /// When it does not compile.
-pub(crate) fn peer() -> Result<PathBuf> {
+pub(crate) fn peer(architecture: Architecture) -> Result<PathBuf> {
     // Machines that are made ready at the same time must not find it half written.
-    static IS_BUILT: Mutex<bool> = Mutex::new(false);
-    let mut is_built = IS_BUILT.lock().unwrap_or_else(PoisonError::into_inner);
+    static BUILT: Mutex<BTreeSet<Architecture>> = Mutex::new(BTreeSet::new());
+    let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let source = host::repository().join("xtask/src/guest/peer.rs");
-    let peer = host::target_folder().join("peer");
-    if *is_built {
+    let folder = host::target_folder();
+    let peer = if architecture.is_ours() {
+        folder.join("peer")
+    } else {
+        folder.join(format!("peer-{}", architecture.debian()))
+    };
+    if built.contains(&architecture) {
         return Ok(peer);
     }
-    cargo(
-        Command::new("rustc")
-            .args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static", "-o"])
-            .arg(&peer)
-            .arg(&source),
-    )?;
-    *is_built = true;
+    let mut command = Command::new("rustc");
+    command.args(["--edition", "2024", "-O", "-C", "target-feature=+crt-static"]);
+    if !architecture.is_ours() {
+        command.args(["--target", architecture.target(), "-C"]);
+        command.arg(format!("linker={}", cross::compiler(architecture)));
+    }
+    cargo(command.arg("-o").arg(&peer).arg(&source))?;
+    built.insert(architecture);
     Ok(peer)
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod build;
 mod core_source;
+pub(crate) mod cross;
 mod linker;
 pub(crate) mod packages;
 pub(crate) mod setup;

@@ -76,15 +76,25 @@ pub(crate) fn run() -> Result<()> {
     Ok(())
 }
 
-/// Installs the packages that are missing; says whether there were any.
+/// Installs the packages of every build that are missing; says whether there were any.
 fn packages() -> Result<bool> {
-    let wanted: Vec<&str> = NEEDED.iter().map(|(name, _)| *name).collect();
+    install(&NEEDED, &WELCOME)
+}
+
+/// Installs those of the needed packages that are missing, and with them those of the welcome ones that the archive has; says
+/// whether there were any.
+///
+/// # Errors
+///
+/// When one cannot be installed.
+pub(super) fn install(needed: &[(&'static str, &str)], welcome: &[&'static str]) -> Result<bool> {
+    let wanted: Vec<&str> = needed.iter().map(|(name, _)| *name).collect();
     let mut missing = missing_of(&wanted)?;
     if missing.is_empty() {
         return Ok(false);
     }
-    for (name, purpose) in NEEDED {
-        if missing.contains(&name) {
+    for (name, purpose) in needed {
+        if missing.contains(name) {
             say(&format!("package {name} is missing ({purpose})"));
         }
     }
@@ -92,7 +102,7 @@ fn packages() -> Result<bool> {
     if !missing.iter().all(|name| has_candidate(name)) {
         apt_get(&["update"], "fetching the package index")?;
     }
-    missing.extend(missing_of(&WELCOME)?.into_iter().filter(|name| has_candidate(name)));
+    missing.extend(missing_of(welcome)?.into_iter().filter(|name| has_candidate(name)));
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(missing.iter().copied());
     let what = format!("installing {}", missing.join(", "));

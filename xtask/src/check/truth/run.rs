@@ -14,13 +14,14 @@ use super::table::{Failures, document, terminal};
 use crate::cache;
 use crate::check::choice::Choice;
 use crate::check::kernel_tests::{self, Judged};
+use crate::check::kin::{self, KIN};
 use crate::check::listed;
 use crate::check::scenarios::{SERIES, Scenario};
 use crate::check::schedule;
 use crate::check::tally::Tally;
 use crate::host;
 use crate::progress::say;
-use crate::toolchain::build;
+use crate::toolchain::build::{self, Programs};
 use crate::toolchain::setup;
 
 /// What to run, and whether to keep it.
@@ -42,6 +43,9 @@ pub(crate) struct Extent {
 pub(crate) fn run(extent: &Extent) -> Result<ExitCode> {
     setup::ensure()?;
     build::all("release")?;
+    for architecture in kin::architectures(&extent.choice) {
+        build::build_for(architecture, "release", Programs::of(architecture))?;
+    }
     let tally = Tally::default();
     let judged = Mutex::default();
     // Who asks for a scenario by name gets it.
@@ -73,8 +77,9 @@ pub(crate) fn run(extent: &Extent) -> Result<ExitCode> {
 pub(crate) fn show(judged: &[Judged]) {
     let ran = |scenario: &Scenario| judged.iter().any(|one| one.case.scenario.name == scenario.name);
     let rows: Vec<&'static Scenario> = scenarios().filter(|scenario| ran(scenario)).collect();
+    let known = SERIES.into_iter().chain(KIN.iter().map(|kin| kin.series));
     let series: Vec<&'static str> =
-        SERIES.into_iter().filter(|series| judged.iter().any(|one| one.case.series == *series)).collect();
+        known.filter(|series| judged.iter().any(|one| one.case.series == *series)).collect();
     if !rows.is_empty() {
         print!("\n{}\n", terminal(&rows, &series, &failures(judged)));
     }

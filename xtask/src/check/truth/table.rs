@@ -9,6 +9,7 @@ use std::iter;
 
 use super::{TOPICS, Topic};
 use crate::check::churn::argued::ARGUED;
+use crate::check::kin::{self, KIN};
 use crate::check::scenarios::{Act, Expectation, Line, SERIES, Scenario, Want};
 
 /// The cells, by scenario and series, in which something disagreed.
@@ -46,6 +47,7 @@ kernel's log. These are flagged rightly though the log says nothing. The same ca
 /// The whole of `docs/truth.md`.
 pub(super) fn document(failures: &Failures) -> String {
     let mut text = START.to_owned();
+    push(&mut text, format_args!("{}", kin()));
     for topic in TOPICS.iter().filter(|topic| !topic.scenarios.is_empty()) {
         push(&mut text, format_args!("\n## {}\n\n{}", topic.title, table(topic, failures)));
         for scenario in topic.met() {
@@ -59,6 +61,23 @@ pub(super) fn document(failures: &Failures) -> String {
             &mut text,
             format_args!("- {} on {series}: `{}`. {}\n", entry.name(), entry.word, one_line(entry.why)),
         );
+    }
+    text
+}
+
+/// The kernels without a column, of which the same is expected.
+fn kin() -> String {
+    let named = KIN.iter().map(|kin| format!("{} as {}", kin.series, kin.like)).collect::<Vec<_>>();
+    let mut text = format!(
+        "\nThe same is expected of other architectures and flavours, with the exceptions that are named: {}. They have no column; \
+         `cargo xtask truth --all` runs them as well.\n",
+        named.join(", ")
+    );
+    for kin in KIN.iter().filter(|kin| !kin.except.is_empty()) {
+        push(&mut text, format_args!("\nNot run on {}:\n\n", kin.series));
+        for (name, why) in kin.except {
+            push(&mut text, format_args!("- {name}: {why}\n"));
+        }
     }
     text
 }
