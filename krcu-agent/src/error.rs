@@ -39,7 +39,7 @@ impl From<CommandError> for VerbError {
 pub enum Refusal {
     /// krcu does not know the way from an object to its cache on this kind of machine.
     #[error(
-        "krcu finds the cache of an object on x86_64 only, and this machine is {arch}: use another machine"
+        "krcu finds the cache of an object on x86_64 and aarch64 only, and this machine is {arch}: use another machine"
     )]
     Arch {
         /// The machine, as `uname -m` prints it.
@@ -99,6 +99,15 @@ pub enum Refusal {
         /// Their names, separated by commas.
         names: String,
     },
+    /// The kernel does not note where its memory is.
+    #[error(
+        "the note VMCOREINFO in /proc/kcore has no {names}, without which krcu does not find the cache of an object: use a kernel \
+         with CONFIG_PROC_KCORE=y and CONFIG_KEXEC=y (or CONFIG_VMCORE_INFO=y), and CAP_SYS_RAWIO"
+    )]
+    Memory {
+        /// Names of the missing numbers, separated by commas.
+        names: String,
+    },
     /// Members that the probes read are not in the type information.
     #[error("this kernel's type information lacks {names}, which krcu needs: report this kernel")]
     Layout {
@@ -119,6 +128,11 @@ pub enum Refusal {
     /// Function tracing is switched off.
     #[error("function tracing is switched off: run `sysctl kernel.ftrace_enabled=1`")]
     Ftrace,
+    /// The kernel's functions cannot call programs.
+    #[error(
+        "this kernel lets no function call an eBPF program (CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS is off): use one that has it, on arm64 6.4 or later"
+    )]
+    DirectCalls,
     /// A probe that krcu cannot do without is not offered.
     #[error(
         "this kernel offers no probe on {names}, without which nothing can be decided: use another kernel"

@@ -34,6 +34,12 @@ pub const SHORT_WAY_MARK: u32 = READ_ONLY_CAST_MARK + 2;
 pub const PLAIN_MARK: u32 = READ_ONLY_CAST_MARK + 3;
 /// The same for the second, with which it compares the sum.
 pub const PLAIN_BYTES_MARK: u32 = READ_ONLY_CAST_MARK + 4;
+/// The same for [`Config::page_shift`], by which a program shifts an address.
+pub const PAGE_SHIFT_MARK: u32 = READ_ONLY_CAST_MARK + 5;
+/// The same for [`Config::line_shift`].
+pub const LINE_SHIFT_MARK: u32 = READ_ONLY_CAST_MARK + 6;
+/// The same for 1 if [`Config::kernel_start`] is not 0, and 0 otherwise.
+pub const KERNEL_BETWEEN_MARK: u32 = READ_ONLY_CAST_MARK + 7;
 
 /// The running kernel, as far as the probes need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -43,8 +49,24 @@ pub struct Config {
     pub page_offset_base_address: u64,
     /// Address of `vmalloc_base`, which says where the direct map ends at the latest.
     pub vmalloc_base_address: u64,
-    /// Address of `vmemmap_base`, which says where the array of `struct page` begins.
+    /// Address of `vmemmap_base`, which says where the array of `struct page` begins; 0 if the three are constants of the
+    /// kernel, which the next three fields have.
     pub vmemmap_base_address: u64,
+    /// The first address of the direct map, where it is a constant.
+    pub page_offset: u64,
+    /// The first address behind it.
+    pub direct_map_end: u64,
+    /// The address of the `struct page` of the first page of the direct map.
+    pub vmemmap: u64,
+    /// The bits of an address that are set wherever the memory is, and that a pointer may use for a tag; 0 if pointers have
+    /// no tags.
+    pub tag_bits: u64,
+    /// Modules lie above this address, and so does no text of the kernel's own if [`Config::kernel_start`] is 0. The highest
+    /// address of all if that is not known.
+    pub modules_after: u64,
+    /// The kernel's first address if modules may lie on both sides of it: up to `rodata_end` no text is a module's.
+    /// Otherwise 0.
+    pub kernel_start: u64,
     /// Address of `__start_rodata`. If the name of a cache lies between this and `__end_rodata`, built-in
     /// code created it with a literal name (`kstrdup_const()` copies every other name).
     pub rodata_start: u64,
@@ -74,6 +96,10 @@ pub struct Config {
     /// Number of the function [`READ_ONLY_CAST`], which the agent puts into the programs; 0 if the kernel has
     /// none.
     pub read_only_cast: u32,
+    /// The number of bits of an address that are an offset in a page.
+    pub page_shift: u32,
+    /// [`Config::page_shift`] less the 6 bits of a `struct page` of 64 bytes.
+    pub line_shift: u32,
     /// Bytes of a `struct page`.
     pub page_bytes: u32,
     /// Offset in `struct page` of the word that leads from a tail page to its head.
@@ -168,6 +194,12 @@ impl Config {
         page_offset_base_address: 0,
         vmalloc_base_address: 0,
         vmemmap_base_address: 0,
+        page_offset: 0,
+        direct_map_end: 0,
+        vmemmap: 0,
+        tag_bits: 0,
+        modules_after: 0,
+        kernel_start: 0,
         rodata_start: 0,
         rodata_end: 0,
         rcu_tasks_rude_address: 0,
@@ -180,6 +212,8 @@ impl Config {
         words_type: 0,
         short_way: 0,
         read_only_cast: 0,
+        page_shift: 0,
+        line_shift: 0,
         page_bytes: 0,
         page_compound_offset: 0,
         slab_test: 0,

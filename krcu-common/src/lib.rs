@@ -9,6 +9,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod check;
 pub mod config;
 pub mod count;
 pub mod decode;

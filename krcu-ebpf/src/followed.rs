@@ -1,9 +1,12 @@
 //! Followed: whose objects are streamed, though built-in code created the cache; and whose text an address is in.
 
+use krcu_common::config::KERNEL_BETWEEN_MARK;
+
 use crate::{
     config,
     kernel::{Cell, cache_flags, cache_name},
     maps::FOLLOWED,
+    patched::patched,
 };
 
 /// How many of the caches of built-in code are followed: nearly always none, and then [`FOLLOWED`] is not asked.
@@ -35,9 +38,15 @@ pub fn has_builtin_name(cache: u64) -> bool {
     name >= config!(rodata_start) && name < config!(rodata_end)
 }
 
-/// Whether an address is that of a module's text: the kernel's own lies below its read-only data, modules above.
+/// Whether an address is that of a module's text. The verifier removes the second question where modules lie on one side
+/// of the kernel only.
 #[inline(always)]
 pub fn is_module_text(function: u64) -> bool {
-    let end = config!(rodata_end);
-    end != 0 && function >= end
+    if function <= config!(modules_after) {
+        return false;
+    }
+    if patched::<KERNEL_BETWEEN_MARK>() != 0 {
+        return function < config!(kernel_start) || function >= config!(rodata_end);
+    }
+    true
 }

@@ -7,14 +7,16 @@ use core::{arch::asm, cell::UnsafeCell, ffi::c_void};
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop};
 use krcu_common::{
-    config::{Config, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK},
+    config::{
+        Config, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK,
+    },
     wire::NAME_BYTES,
 };
 
 use crate::{
     followed::{is_counted, is_module_text},
     maps::{PARTIAL_WALK, PartialWalk},
-    patched::patched,
+    patched::{patched, shifted, shifted_signed},
 };
 
 /// The running kernel's configuration. The agent fills it in before the programs are loaded; it is read-only
@@ -41,9 +43,6 @@ struct Layout {
 
 /// The layout, once it was read. The kernel chooses it at boot and never changes it.
 static LAYOUT: Cell<Layout> = Cell::new(Layout { page_offset: 0, vmalloc: 0, vmemmap: 0 });
-
-/// The page shift of the architectures that the plan allows.
-const PAGE_SHIFT: u64 = 12;
 
 /// A global that programs change. Every access is an access of memory, in the order of the program.
 #[repr(transparent)]
@@ -151,10 +150,18 @@ fn layout() -> Option<Layout> {
     if known.vmemmap != 0 {
         return Some(known);
     }
-    let layout = Layout {
-        page_offset: read(config!(page_offset_base_address))?,
-        vmalloc: read(config!(vmalloc_base_address))?,
-        vmemmap: read(config!(vmemmap_base_address))?,
+    let layout = if config!(vmemmap_base_address) == 0 {
+        Layout {
+            page_offset: config!(page_offset),
+            vmalloc: config!(direct_map_end),
+            vmemmap: config!(vmemmap),
+        }
+    } else {
+        Layout {
+            page_offset: read(config!(page_offset_base_address))?,
+            vmalloc: read(config!(vmalloc_base_address))?,
+            vmemmap: read(config!(vmemmap_base_address))?,
+        }
     };
     LAYOUT.set(Layout { vmemmap: 0, ..layout });
     LAYOUT.set(layout);
@@ -179,15 +186,45 @@ pub enum Owner {
     NotSlab,
 }
 
-/// The `struct page` of an address in the direct map.
+/// The `struct page` of an address in the direct map, whatever tag a pointer to it has.
 #[inline(always)]
-fn page_of(address: u64) -> Option<u64> {
+fn page_of(mut address: u64) -> Option<u64> {
     let layout = layout()?;
     if address < layout.page_offset || address >= layout.vmalloc {
-        return None;
+        // An address without a tag has all these bits.
+        let tag_bits = config!(tag_bits);
+        if tag_bits == 0 {
+            return None;
+        }
+        address |= tag_bits;
+        if address < layout.page_offset || address >= layout.vmalloc {
+            return None;
+        }
     }
-    let frame = (address - layout.page_offset) >> PAGE_SHIFT;
+    let frame = shifted::<PAGE_SHIFT_MARK>(address - layout.page_offset);
     Some(layout.vmemmap + frame * u64::from(config!(page_bytes)))
+}
+
+/// What the way from an address to its cache comes by.
+pub struct Way {
+    /// The address's `struct page`.
+    pub page: u64,
+    /// The head page, or the same page.
+    pub head: u64,
+    /// The word of the head page that leads to the cache.
+    pub cache: u64,
+    /// Whether the head page says that it belongs to the slab allocator.
+    pub is_slab: bool,
+}
+
+/// The way from an address to its cache, for the check of the way itself; `None` outside of the direct map.
+#[inline(always)]
+pub fn way(address: u64) -> Option<Way> {
+    let page = page_of(address)?;
+    let compound = word(page + u64::from(config!(page_compound_offset)));
+    let head = head_of(page, compound).unwrap_or(page);
+    let cache = word(head + u64::from(config!(slab_cache_offset)));
+    Some(Way { page, head, cache, is_slab: is_slab(head) })
 }
 
 /// The head page of a tail page; `None` if the page is not a tail page. The word is the head's address plus
@@ -239,7 +276,7 @@ pub fn owner(object: u64) -> Owner {
 #[inline(always)]
 fn by_line(address: u64) -> u64 {
     // The arithmetic shift brings in the highest bit; a shorter instruction then clears the lowest ones.
-    (address as i64 >> (PAGE_SHIFT - 6)) as u64 & !63
+    shifted_signed::<LINE_SHIFT_MARK>(address) & !63
 }
 
 /// The number to add to [`by_line`] for the address of the word that leads to the cache; 0 until it is known.
@@ -370,10 +407,16 @@ pub fn cache_refcount(cache: u64) -> i32 {
     read(cache + u64::from(config!(cache_refcount_offset))).unwrap_or(0)
 }
 
+/// The function of a work.
+#[inline(always)]
+fn read_work_function(work: u64) -> Option<u64> {
+    read(work + u64::from(config!(work_function_offset)))
+}
+
 /// The function of a work; 0 if it cannot be read.
 #[inline(always)]
 pub fn work_function(work: u64) -> u64 {
-    read(work + u64::from(config!(work_function_offset))).unwrap_or(0)
+    read_work_function(work).unwrap_or(0)
 }
 
 /// The `struct rcu_work` that a head is in, which begins with its work.
@@ -385,7 +428,7 @@ pub fn rcu_work_of(head: u64) -> u64 {
 /// Whether the function of a work is a module's.
 #[inline(never)]
 pub fn is_module_work(work: u64) -> bool {
-    is_module_text(work_function(work))
+    read_work_function(work).is_some_and(is_module_text)
 }
 
 /// The number of NUMA nodes that are looked at. A cache on a machine with more nodes is not counted.

@@ -4,12 +4,19 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf, StackTrace},
 };
-use krcu_common::count::{ROW_WORDS, ROWS};
+use krcu_common::{
+    check::Seen,
+    count::{ROW_WORDS, ROWS},
+};
 
 /// Every event, of every CPU. There is one ring, because the order of its reservations is then one order of
 /// all events. The agent sets the size; this size is for an object that is loaded by hand.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// What the check of the configuration saw: one check, before the probes are attached.
+#[map]
+pub static CHECKED: Array<Seen> = Array::with_max_entries(1, 0);
 
 /// The fate of each run, by kind and fate (`krcu_common::count`). There is one row for each kind, so that one
 /// look-up serves everything that a run counts.

@@ -28,6 +28,26 @@ fn plus_patched<const MARK: u32>(mut number: u64) -> u64 {
     number
 }
 
+/// Shifts a number to the right by a number of [`CONFIG`](crate::kernel::CONFIG), by one instruction.
+#[inline(always)]
+pub fn shifted<const MARK: u32>(mut number: u64) -> u64 {
+    // SAFETY: arithmetic; the agent puts a number below 64 in the place of the mark.
+    unsafe {
+        asm!("{number} >>= {mark}", number = inout(reg) number, mark = const MARK, options(pure, nomem, nostack))
+    };
+    number
+}
+
+/// The same, bringing in the highest bit.
+#[inline(always)]
+pub fn shifted_signed<const MARK: u32>(mut number: u64) -> u64 {
+    // SAFETY: as above.
+    unsafe {
+        asm!("{number} s>>= {mark}", number = inout(reg) number, mark = const MARK, options(pure, nomem, nostack))
+    };
+    number
+}
+
 /// Whether a callback is surely a function of the kernel's own and no callback of `queue_rcu_work()`. Most are, and
 /// this is the shortest question that tells.
 #[inline(always)]

@@ -59,7 +59,7 @@ pub(crate) fn attach(options: AttachOptions) -> anyhow::Result<Attached> {
     let log = if options.load.probe_log { Some(ProbeLog::of(&mut probes)?) } else { None };
     let possible_cpus = facts.possible_cpus.unwrap_or(0);
     // Those that are loaded from now on are seen to be.
-    let deferring = callers::calling(Path::new("/"), &facts.callback_queues());
+    let deferring = callers::calling(Path::new("/"), &facts.arch, &facts.callback_queues());
     let watch = Watch { attached, possible_cpus, blind: blind(probes.plan()), deferring };
     Ok(Attached { probes, watch, begun, withdrawn, facts, source, log })
 }

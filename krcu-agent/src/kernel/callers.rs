@@ -8,10 +8,12 @@
 //! number of 32 bits. So a place is looked for from which such a distance, or at which such a number, leads to the function:
 //! at every byte, whatever instruction that may be in. What looks like a call and is none makes one module more that is not
 //! known. Where calls are counted, they lead to the room before the function (`callthunks.c`), and where they need no landing
-//! pad, behind it (`alternative.c`): [`NEAR`] allows for both.
+//! pad, behind it (`alternative.c`): [`NEAR`] allows for both. Of arm64, [`arm64`] says.
 //!
 //! What stays unknown, and is not told: a module that has the function's address in its data only, or that lets other code
 //! queue its callbacks; and every module where `/proc/kcore` cannot be read (`CAP_SYS_RAWIO`; lockdown).
+
+mod arm64;
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path};
 
@@ -36,9 +38,11 @@ struct Segment {
     offset: u64,
 }
 
-/// The loaded modules whose text calls one of these functions, sorted; none where that cannot be read.
+/// The loaded modules whose text calls one of these functions, sorted; none where that cannot be read. `arch` is the machine's
+/// name, as `uname -m` prints it.
 #[must_use]
-pub fn calling(root: &Path, functions: &[u64]) -> Vec<String> {
+pub fn calling(root: &Path, arch: &str, functions: &[u64]) -> Vec<String> {
+    let calls = if arch == "aarch64" { arm64::calls } else { calls };
     let list = std::fs::read_to_string(root.join("proc/modules")).unwrap_or_default();
     let Ok((memory, segments)) = memory(&root.join("proc/kcore")) else { return Vec::new() };
     let mut names = Vec::new();
@@ -168,7 +172,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("krcu-callers-{}", std::process::id()));
         let proc = folder.join("proc");
         fs::create_dir_all(&proc).unwrap();
-        assert_eq!(calling(&folder, &[CALL_RCU]), Vec::<String>::new(), "nothing can be read");
+        assert_eq!(calling(&folder, "x86_64", &[CALL_RCU]), Vec::<String>::new(), "nothing can be read");
         let list = "calls 4096 0 - Live 0xffffffffc0400000\nidle 4096 0 - Live 0xffffffffc0401000\n\
                     elsewhere 4096 0 - Live 0xffffffffd0000000\n";
         fs::write(proc.join("modules"), list).unwrap();
@@ -186,8 +190,8 @@ mod tests {
         kcore.extend(text_that_calls(CALL_RCU, 4096));
         kcore.extend(vec![0x90; 4096]);
         fs::write(proc.join("kcore"), kcore).unwrap();
-        assert_eq!(calling(&folder, &[CALL_RCU]), ["calls"]);
-        assert_eq!(calling(&folder, &[]), Vec::<String>::new());
+        assert_eq!(calling(&folder, "x86_64", &[CALL_RCU]), ["calls"]);
+        assert_eq!(calling(&folder, "x86_64", &[]), Vec::<String>::new());
         fs::remove_dir_all(folder).unwrap();
     }
 }

@@ -331,10 +331,11 @@ pub const LAZY: &str = "lazy_rcu_shrink_count";
 pub const HURRY: &str = "callback_queued_hurry";
 
 /// Variables and section ends whose addresses the probes need.
-pub const ADDRESSES: [&str; 13] = [
+pub const ADDRESSES: [&str; 14] = [
     "page_offset_base",
     "vmalloc_base",
     "vmemmap_base",
+    "_text",
     "__start_rodata",
     "__end_rodata",
     RCU_STATE,
@@ -346,6 +347,11 @@ pub const ADDRESSES: [&str; 13] = [
     CALLBACK_QUEUES[0],
     CALLBACK_QUEUES[1],
 ];
+
+/// Functions that a kernel has if its functions can call a program's trampoline
+/// (`CONFIG_DYNAMIC_FTRACE_WITH_DIRECT_CALLS`). Newer kernels have the others.
+pub const DIRECT_CALLS: [&str; 3] =
+    ["register_ftrace_direct", "register_ftrace_direct_multi", "update_ftrace_direct_add"];
 
 /// The functions by which a module hands a callback to RCU; newer kernels have the second.
 pub const CALLBACK_QUEUES: [&str; 2] = ["call_rcu", "call_rcu_hurry"];

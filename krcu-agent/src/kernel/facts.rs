@@ -15,6 +15,8 @@ use super::btf::Btf;
 use super::catalog;
 use super::files;
 use super::layout::Layout;
+use super::memory;
+use super::vmcoreinfo;
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_SYSLOG: u32 = 34;
@@ -40,6 +42,9 @@ pub struct Facts {
     pub jit: Option<bool>,
     /// Whether function tracing is switched on (`kernel.ftrace_enabled`); fentry and fexit need it.
     pub ftrace: Option<bool>,
+    /// Whether the kernel's functions can call a program's trampoline; fentry and fexit need it.
+    #[serde(default)]
+    pub direct_calls: Option<bool>,
     /// Whether the kernel's type information was read.
     pub btf: Source,
     /// Whether the symbol table was read.
@@ -47,6 +52,12 @@ pub struct Facts {
     /// Whether the list of the functions that can be probed was read, from tracefs.
     #[serde(default = "was_read")]
     pub tracefs: Source,
+    /// Bytes of a page.
+    #[serde(default = "four_kib")]
+    pub page_size: Option<u64>,
+    /// Where the kernel's memory is, as it notes for whoever reads a dump of it: the numbers that the plan may need, by name.
+    #[serde(default)]
+    pub memory: BTreeMap<String, u64>,
     /// Addresses of the kernel's variables and sections that the probes need; 0 is never stored.
     pub addresses: BTreeMap<String, u64>,
     /// Every function that krcu knows, and what this kernel says about it.
@@ -76,6 +87,11 @@ pub enum Source {
 /// What facts that were written down before they had this say.
 fn was_read() -> Source {
     Source::Read
+}
+
+/// What facts that were written down before they had this say: they are of x86-64.
+fn four_kib() -> Option<u64> {
+    Some(4096)
 }
 
 /// Effective capabilities that matter here.
@@ -143,7 +159,9 @@ impl Facts {
             let (count, address) = *symbols.as_ref()?.found.get(*name)?;
             (count == 1 && address != 0).then(|| ((*name).to_owned(), address))
         };
+        let is_there = |name: &&str| symbols.as_ref().is_some_and(|symbols| symbols.has(name));
         Facts {
+            direct_calls: symbols.as_ref().map(|_| catalog::DIRECT_CALLS.iter().any(is_there)),
             release: text("proc/sys/kernel/osrelease").map(|line| line.trim().to_owned()),
             arch: text("proc/sys/kernel/arch")
                 .map_or_else(|| std::env::consts::ARCH.to_owned(), |line| line.trim().to_owned()),
@@ -157,6 +175,10 @@ impl Facts {
                 .and_then(|line| files::chosen(&line).map(str::to_owned)),
             jit: text("proc/sys/net/core/bpf_jit_enable").map(|line| line.trim() != "0"),
             ftrace: text("proc/sys/kernel/ftrace_enabled").map(|line| line.trim() != "0"),
+            page_size: fs::read(root.join("proc/self/auxv"))
+                .ok()
+                .and_then(|vector| files::page_size(&vector)),
+            memory: noted(root),
             addresses: catalog::ADDRESSES.iter().filter_map(address).collect(),
             functions: functions.iter().map(|name| ((*name).to_owned(), function(name))).collect(),
             tracepoints: catalog::tracepoints().map(|name| (name.to_owned(), tracepoint(name))).collect(),
@@ -166,6 +188,13 @@ impl Facts {
             tracefs,
         }
     }
+}
+
+/// The numbers of the kernel's note that the plan may need.
+fn noted(root: &Path) -> BTreeMap<String, u64> {
+    let mut numbers = vmcoreinfo::read(&root.join("proc/kcore")).unwrap_or_default();
+    numbers.retain(|name, _| memory::NUMBERS.contains(&name.as_str()));
+    numbers
 }
 
 fn read_btf(root: &Path) -> (Source, Option<Btf>) {
@@ -181,7 +210,8 @@ fn read_btf(root: &Path) -> (Source, Option<Btf>) {
 fn read_symbols(root: &Path) -> (Source, Option<files::Symbols>) {
     match fs::read_to_string(root.join("proc/kallsyms")) {
         Ok(text) => {
-            let names: Vec<&str> = catalog::functions().chain(catalog::ADDRESSES).collect();
+            let names: Vec<&str> =
+                catalog::functions().chain(catalog::ADDRESSES).chain(catalog::DIRECT_CALLS).collect();
             let symbols = files::symbols(&text, &names);
             (if symbols.hidden { Source::Hidden } else { Source::Read }, Some(symbols))
         }

@@ -11,6 +11,14 @@ pub struct Symbols {
     pub hidden: bool,
 }
 
+impl Symbols {
+    /// Whether the kernel has a symbol of a name that was looked for.
+    #[must_use]
+    pub fn has(&self, name: &str) -> bool {
+        self.found.get(name).is_some_and(|(count, _)| *count > 0)
+    }
+}
+
 /// Looks the names up. It leaves out modules, which come after the kernel's own symbols.
 #[must_use]
 pub fn symbols(text: &str, names: &[&str]) -> Symbols {
@@ -51,6 +59,19 @@ pub fn traceable(text: &str, names: &[&str]) -> BTreeMap<String, bool> {
 pub fn end_of_list(text: &str) -> Option<u32> {
     let last = text.trim().rsplit([',', '-']).next()?;
     last.parse::<u32>().ok()?.checked_add(1)
+}
+
+/// The size of a page in bytes, from a process's auxiliary vector of pairs of words.
+#[must_use]
+pub fn page_size(vector: &[u8]) -> Option<u64> {
+    /// `AT_PAGESZ`.
+    const PAGE_SIZE: u64 = 6;
+    let words: Vec<u64> =
+        vector.chunks_exact(8).filter_map(|word| word.try_into().ok().map(u64::from_ne_bytes)).collect();
+    words.chunks_exact(2).find_map(|pair| match pair {
+        [PAGE_SIZE, bytes] => Some(*bytes),
+        _ => None,
+    })
 }
 
 /// The effective capabilities in `/proc/self/status`.

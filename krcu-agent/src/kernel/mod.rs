@@ -9,7 +9,9 @@ pub mod catalog;
 pub mod facts;
 pub mod files;
 pub mod layout;
+mod memory;
 pub mod plan;
+mod vmcoreinfo;
 
 pub use facts::Facts;
 pub use plan::Plan;

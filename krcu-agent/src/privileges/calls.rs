@@ -44,19 +44,23 @@ const DESCRIPTORS: &[c_long] = &[
     libc::SYS_writev,
 ];
 /// Files by their paths.
-const PATHS: &[c_long] = &[
-    libc::SYS_getcwd,
+const PATHS: &[c_long] =
+    &[libc::SYS_getcwd, libc::SYS_newfstatat, libc::SYS_openat, libc::SYS_statx, libc::SYS_unlinkat];
+/// Calls that not every architecture has: the older forms of some above, or the newer ones.
+#[cfg(target_arch = "x86_64")]
+const ONLY_HERE: &[c_long] = &[
+    libc::SYS_epoll_wait,
     libc::SYS_mkdir,
-    libc::SYS_newfstatat,
     libc::SYS_open,
-    libc::SYS_openat,
+    libc::SYS_poll,
     libc::SYS_readlink,
     libc::SYS_rename,
     libc::SYS_rmdir,
-    libc::SYS_statx,
     libc::SYS_unlink,
-    libc::SYS_unlinkat,
 ];
+#[cfg(target_arch = "aarch64")]
+const ONLY_HERE: &[c_long] =
+    &[libc::SYS_mkdirat, libc::SYS_readlinkat, libc::SYS_renameat, libc::SYS_renameat2];
 /// Sockets that are open; none is opened or connected. The journal takes a long entry as a file in memory.
 const SOCKETS: &[c_long] = &[
     libc::SYS_accept4,
@@ -80,7 +84,6 @@ const THREADS: &[c_long] = &[
     libc::SYS_epoll_ctl,
     libc::SYS_epoll_pwait,
     libc::SYS_epoll_pwait2,
-    libc::SYS_epoll_wait,
     libc::SYS_exit,
     libc::SYS_exit_group,
     libc::SYS_futex,
@@ -89,7 +92,6 @@ const THREADS: &[c_long] = &[
     libc::SYS_gettid,
     libc::SYS_gettimeofday,
     libc::SYS_nanosleep,
-    libc::SYS_poll,
     libc::SYS_ppoll,
     libc::SYS_restart_syscall,
     libc::SYS_rseq,
@@ -159,7 +161,7 @@ fn set(caller: Caller, flags: u64) -> anyhow::Result<()> {
 
 fn rules(caller: Caller) -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
     let besides = if caller == Caller::Command { COMMAND } else { &[] };
-    let whole = [MEMORY, DESCRIPTORS, PATHS, SOCKETS, THREADS, besides].into_iter().flatten();
+    let whole = [MEMORY, DESCRIPTORS, PATHS, ONLY_HERE, SOCKETS, THREADS, besides].into_iter().flatten();
     let mut rules: BTreeMap<_, _> = whole.map(|call| (*call, Vec::new())).collect();
     for (call, place, bits, values) in RULES {
         let rule = |value: &u64| {
@@ -172,12 +174,18 @@ fn rules(caller: Caller) -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
     Ok(rules)
 }
 
+/// The numbers of system calls are those of the architecture that this is built for.
+#[cfg(target_arch = "x86_64")]
+const ARCH: TargetArch = TargetArch::x86_64;
+#[cfg(target_arch = "aarch64")]
+const ARCH: TargetArch = TargetArch::aarch64;
+
 fn compile(
     rules: BTreeMap<c_long, Vec<SeccompRule>>,
     others: SeccompAction,
     listed: SeccompAction,
 ) -> anyhow::Result<BpfProgram> {
-    let filter = SeccompFilter::new(rules, others, listed, TargetArch::x86_64)?;
+    let filter = SeccompFilter::new(rules, others, listed, ARCH)?;
     filter.try_into().context("cannot make a filter for system calls")
 }
 

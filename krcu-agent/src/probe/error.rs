@@ -29,6 +29,20 @@ pub enum LoadError {
         /// What aya says.
         cause: Box<aya::BtfError>,
     },
+    /// The way from an object to its cache could not be checked.
+    #[error("the way from an object to its cache cannot be checked on this kernel: {}", chain(cause))]
+    Unchecked {
+        /// What aya says.
+        cause: Box<ProgramError>,
+    },
+    /// The way from an object to its cache led elsewhere.
+    #[error(
+        "krcu does not find the cache of an object on this kernel, though it knows its layout: {saw}; report this kernel"
+    )]
+    WrongLayout {
+        /// Where it led.
+        saw: String,
+    },
     /// The embedded object, or one of its maps, was refused.
     #[error("the probes' object cannot be loaded: {}", chain(cause))]
     Object {

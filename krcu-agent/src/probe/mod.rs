@@ -25,6 +25,7 @@ use crate::kernel::plan::Probe;
 
 mod error;
 mod fill;
+mod layout;
 mod link;
 mod patch;
 
@@ -100,7 +101,8 @@ impl Probes {
             return Err(LoadError::Refused(refusal.clone()));
         }
         let btf = Btf::from_sys_fs().map_err(|cause| LoadError::Btf { cause: Box::new(cause) })?;
-        let ebpf = load_object(&plan, options, &btf)?;
+        let mut ebpf = load_object(&plan, options, &btf)?;
+        layout::check(&mut ebpf)?;
         let mut probes = Probes { links: Links::new(), ebpf, plan, withdrawn: Vec::new() };
         probes.each_planned(|ebpf, _, job| {
             let program = job.program_of(ebpf)?;

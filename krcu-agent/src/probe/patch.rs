@@ -7,7 +7,8 @@
 
 use krcu_common::Config;
 use krcu_common::config::{
-    PLAIN_BYTES_MARK, PLAIN_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK,
+    KERNEL_BETWEEN_MARK, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, PLAIN_BYTES_MARK, PLAIN_MARK, READ_ONLY_CAST_MARK,
+    SHORT_WAY_MARK, WORDS_TYPE_MARK,
 };
 use zerocopy::IntoBytes as _;
 
@@ -17,6 +18,10 @@ const CALL: u64 = 0x85;
 const LOAD: u64 = 0xb7;
 /// First byte of an addition of a number to a register: `BPF_ALU64 | BPF_ADD | BPF_K`.
 const ADD: u64 = 0x07;
+/// First byte of a shift of a register to the right: `BPF_ALU64 | BPF_RSH | BPF_K`.
+const SHIFT: u64 = 0x77;
+/// The same, bringing in the highest bit: `BPF_ALU64 | BPF_ARSH | BPF_K`.
+const SHIFT_SIGNED: u64 = 0xc7;
 /// The destination register of an instruction.
 const DESTINATION: u64 = 0x0f00;
 /// The source register of an instruction, which says what kind of call it is.
@@ -34,6 +39,8 @@ const NUMBER_SHIFT: u32 = 32;
 pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
     let load = |number: u32| u64::from(number) << NUMBER_SHIFT | LOAD;
     let add = |number: u32| u64::from(number) << NUMBER_SHIFT | ADD;
+    let shift = |number: u32| u64::from(number) << NUMBER_SHIFT | SHIFT;
+    let shift_signed = |number: u32| u64::from(number) << NUMBER_SHIFT | SHIFT_SIGNED;
     let (plain, plain_bytes) = config.plain_functions();
     let function = match config.read_only_cast {
         0 => u64::from(READ_ONLY_CAST_MARK) << NUMBER_SHIFT | CALL,
@@ -45,6 +52,9 @@ pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
         (load(SHORT_WAY_MARK), load(config.short_way)),
         (add(PLAIN_MARK), add(plain.cast_unsigned())),
         (load(PLAIN_BYTES_MARK), load(plain_bytes.cast_unsigned())),
+        (load(KERNEL_BETWEEN_MARK), load(u32::from(config.kernel_start != 0))),
+        (shift(PAGE_SHIFT_MARK), shift(config.page_shift)),
+        (shift_signed(LINE_SHIFT_MARK), shift_signed(config.line_shift)),
     ];
     let mut words = vec![0_u64; object.len().div_ceil(8)];
     for (byte, from) in words.as_mut_bytes().iter_mut().zip(object) {
@@ -66,7 +76,8 @@ mod tests {
 
     use krcu_common::Config;
     use krcu_common::config::{
-        PLAIN_BYTES_MARK, PLAIN_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK,
+        KERNEL_BETWEEN_MARK, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, PLAIN_BYTES_MARK, PLAIN_MARK,
+        READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK,
     };
     use zerocopy::IntoBytes as _;
 
@@ -85,6 +96,9 @@ mod tests {
             short_way: 0,
             rcu_work_function: 0xffff_ffff_8100_0fff,
             rodata_end: 0xffff_ffff_8100_5000,
+            kernel_start: 0xffff_ffff_8000_0000,
+            page_shift: 14,
+            line_shift: 8,
             ..Config::ZERO
         };
         let words = object(&from.concat(), &config);
@@ -102,6 +116,10 @@ mod tests {
             instruction(0x07, 3, PLAIN_MARK),
             instruction(0xb7, 4, PLAIN_BYTES_MARK),
             instruction(0x07, 3, PLAIN_BYTES_MARK),
+            instruction(0x77, 5, PAGE_SHIFT_MARK),
+            instruction(0xc7, 6, LINE_SHIFT_MARK),
+            instruction(0xb7, 1, PAGE_SHIFT_MARK),
+            instruction(0xb7, 1, KERNEL_BETWEEN_MARK),
             vec![7; 3],
         ];
         let wanted = [
@@ -113,6 +131,10 @@ mod tests {
             instruction(0x07, 3, 0x7eff_f000),
             instruction(0xb7, 4, 0x4000),
             instruction(0x07, 3, PLAIN_BYTES_MARK),
+            instruction(0x77, 5, 14),
+            instruction(0xc7, 6, 8),
+            instruction(0xb7, 1, PAGE_SHIFT_MARK),
+            instruction(0xb7, 1, 1),
             vec![7, 7, 7, 0, 0, 0, 0, 0],
         ];
         assert_eq!(patched(12345, &from), wanted);
@@ -161,8 +183,12 @@ mod tests {
         assert!(count(0x85, READ_ONLY_CAST_MARK) > 0);
         assert!(count(0xb7, SHORT_WAY_MARK) > 0);
         assert!(count(0x07, PLAIN_MARK) > 0);
-        let loads = [WORDS_TYPE_MARK, SHORT_WAY_MARK, PLAIN_BYTES_MARK].map(|mark| count(0xb7, mark));
-        assert_eq!(changed, loads.iter().sum::<usize>() + count(0x07, PLAIN_MARK));
+        let shifts = [count(0x77, PAGE_SHIFT_MARK), count(0xc7, LINE_SHIFT_MARK)];
+        assert!(shifts.iter().all(|shifts| *shifts > 0));
+        let loads = [WORDS_TYPE_MARK, SHORT_WAY_MARK, PLAIN_BYTES_MARK, KERNEL_BETWEEN_MARK];
+        let loads = loads.map(|mark| count(0xb7, mark));
+        let all = loads.iter().chain(&shifts).sum::<usize>() + count(0x07, PLAIN_MARK);
+        assert_eq!(changed, all);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod allocate;
 mod barrier;
 mod cache;
 mod callback;
+mod check;
 mod free;
 mod grace;
 mod module;

@@ -6,6 +6,7 @@ use krcu_common::config::{OBJECT_IS_HEAD_LESS_OFFSET, OBJECT_IS_POINTER, SLAB_BY
 use crate::kernel::catalog::RCU_STATE;
 use crate::kernel::facts::Facts;
 use crate::kernel::layout::{Layout, SecondArgument};
+use crate::kernel::memory::{self, Constants, Memory};
 
 /// The size of `struct page` that the short way needs, in bytes.
 const PAGE_LINE: u32 = 64;
@@ -38,12 +39,12 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
     };
     // Only both together are of use.
     let (read_only_cast, words_type) = layout.read_only_cast.zip(layout.words_type).unwrap_or((0, 0));
+    let page_shift = facts.page_size.map_or(0, u64::trailing_zeros);
     let config = Config {
+        page_shift,
+        line_shift: page_shift.saturating_sub(PAGE_LINE.trailing_zeros()),
         read_only_cast,
         words_type,
-        page_offset_base_address: address("page_offset_base"),
-        vmalloc_base_address: address("vmalloc_base"),
-        vmemmap_base_address: address("vmemmap_base"),
         rodata_start,
         rodata_end,
         gp_seq_address: rcu_state(layout.rcu_gp_seq),
@@ -77,13 +78,13 @@ pub(super) fn config(facts: &Facts) -> (Config, Vec<&'static str>) {
         callback_head_offset: layout.callback_list_head.unwrap_or(0),
         callback_function_offset: layout.callback_function.unwrap_or(0),
         arrays_in_work: 0,
-        ..flavours(facts)
+        ..flavours(facts, places(facts))
     };
     (Config { short_way: if has_short_way(&config) { words_type } else { 0 }, ..config }, lacking)
 }
 
 /// What callbacks of other kinds of RCU, and works, are told apart by; and what counting the objects left needs.
-fn flavours(facts: &Facts) -> Config {
+fn flavours(facts: &Facts, places: Config) -> Config {
     let layout = &facts.layout;
     let address = |name: &str| facts.addresses.get(name).copied().unwrap_or(0);
     Config {
@@ -96,8 +97,23 @@ fn flavours(facts: &Facts) -> Config {
         rcu_work_queue_offset: layout.rcu_work_queue.unwrap_or(0),
         work_function_offset: layout.work_function.unwrap_or(0),
         pool_queue_offset: layout.pool_queue.unwrap_or(0),
-        ..leftover(facts).unwrap_or(Config::ZERO)
+        ..leftover(facts, places).unwrap_or(places)
     }
+}
+
+/// Where the kernel's memory and the modules' text are.
+fn places(facts: &Facts) -> Config {
+    let address = |name: &str| facts.addresses.get(name).copied().unwrap_or(0);
+    let (modules_after, kernel_start) = memory::modules(facts).unwrap_or((u64::MAX, 0));
+    let places = Config { modules_after, kernel_start, ..Config::ZERO };
+    if Memory::of(&facts.arch) == Some(Memory::Noted) {
+        let Constants { page_offset, direct_map_end, vmemmap, tag_bits } =
+            Constants::of(facts).unwrap_or_default();
+        return Config { page_offset, direct_map_end, vmemmap, tag_bits, ..places };
+    }
+    let [page_offset_base_address, vmalloc_base_address, vmemmap_base_address] =
+        memory::VARIABLES.map(address);
+    Config { page_offset_base_address, vmalloc_base_address, vmemmap_base_address, ..places }
 }
 
 /// Whether the words of pages that lead to caches lie where [`Config::short_way`] wants them.
@@ -123,7 +139,7 @@ fn slab_test(layout: &Layout) -> (Option<u32>, u32, u32) {
 ///
 /// The kernel allocates a `struct kmem_cache` with room for the nodes that can exist, not for all nodes of its type.
 /// Reading further would read the next cache.
-fn leftover(facts: &Facts) -> Option<Config> {
+fn leftover(facts: &Facts, places: Config) -> Option<Config> {
     let layout = &facts.layout;
     let room = layout.cache_nodes?;
     let nodes = if room == 1 { 1 } else { facts.possible_nodes?.min(room) };
@@ -136,6 +152,6 @@ fn leftover(facts: &Facts) -> Option<Config> {
         nodes,
         node_slabs_offset: layout.node_slabs?,
         node_partial_offset: layout.node_partial?,
-        ..Config::ZERO
+        ..places
     })
 }

@@ -6,17 +6,13 @@ use krcu_common::count::LINES;
 use super::{Offer, Probe};
 use crate::error::Refusal;
 use crate::kernel::facts::{Facts, Source};
-
-/// The architecture on which krcu knows the way from an object to its cache.
-const ARCH: &str = "x86_64";
-
-/// The addresses that are needed to find the cache of an object.
-const ADDRESSES: [&str; 3] = ["page_offset_base", "vmalloc_base", "vmemmap_base"];
+use crate::kernel::memory::{self, Memory};
 
 /// All reasons that hold on this kernel.
 pub(super) fn refusals(facts: &Facts, probes: &[Probe], lacking: &[&'static str]) -> Vec<Refusal> {
     let mut refusals = Vec::new();
-    if facts.arch != ARCH {
+    let memory = Memory::of(&facts.arch);
+    if memory.is_none() {
         refusals.push(Refusal::Arch { arch: facts.arch.clone() });
     }
     if let Some(cpus) = facts.possible_cpus.filter(|cpus| *cpus as usize > LINES) {
@@ -32,8 +28,12 @@ pub(super) fn refusals(facts: &Facts, probes: &[Probe], lacking: &[&'static str]
     if facts.ftrace == Some(false) {
         refusals.push(Refusal::Ftrace);
     }
+    if facts.direct_calls == Some(false) && facts.kallsyms == Source::Read {
+        refusals.push(Refusal::DirectCalls);
+    }
     refusals.extend(btf(&facts.btf));
     refusals.extend(kallsyms(facts));
+    refusals.extend(memory.and_then(|memory| places(facts, memory)));
     // If the sources could not be read, nobody knows what the kernel lacks. A list of that would hide the real reason.
     if facts.btf == Source::Read && !lacking.is_empty() {
         refusals.push(Refusal::Layout { names: lacking.join(", ") });
@@ -76,11 +76,30 @@ fn kallsyms(facts: &Facts) -> Option<Refusal> {
         // Who may not see addresses has been told so.
         Source::Hidden if facts.privileges.is_some_and(|has| !has.syslog) => None,
         Source::Hidden => Some(Refusal::Hidden),
-        Source::Read => {
-            let names: Vec<&str> =
-                ADDRESSES.into_iter().filter(|name| !facts.addresses.contains_key(*name)).collect();
-            (!names.is_empty()).then(|| Refusal::Symbols { names: names.join(", ") })
+        Source::Read => None,
+    }
+}
+
+/// What is not known of the kernel's memory, though it could be read.
+fn places(facts: &Facts, memory: Memory) -> Option<Refusal> {
+    let missing = |names: [&'static str; 3], known: &dyn Fn(&str) -> bool| -> Option<String> {
+        let names: Vec<&str> = names.into_iter().filter(|name| !known(name)).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    if facts.page_size.is_none() {
+        return Some(Refusal::NotMounted { path: "/proc", kind: "proc" });
+    }
+    match memory {
+        Memory::Chosen if facts.kallsyms == Source::Read => {
+            missing(memory::VARIABLES, &|name| facts.addresses.contains_key(name))
+                .map(|names| Refusal::Symbols { names })
         }
+        // Who may not read the kernel's memory has been told so, or that /proc is missing.
+        Memory::Noted if facts.kallsyms == Source::Read => {
+            missing(memory::NUMBERS, &|name| facts.memory.contains_key(name))
+                .map(|names| Refusal::Memory { names })
+        }
+        Memory::Chosen | Memory::Noted => None,
     }
 }
 

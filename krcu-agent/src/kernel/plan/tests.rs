@@ -6,6 +6,7 @@ use krcu_common::config::{OBJECT_IS_HEAD_LESS_OFFSET, OBJECT_IS_POINTER, SLAB_BY
 use super::*;
 use crate::kernel::facts::{Privileges, Source};
 
+mod architectures;
 mod functions_below;
 mod hurry;
 mod probes;
