@@ -101,8 +101,8 @@ pub enum Refusal {
     },
     /// The kernel does not note where its memory is.
     #[error(
-        "the note VMCOREINFO in /proc/kcore has no {names}, without which krcu does not find the cache of an object: use a kernel \
-         with CONFIG_PROC_KCORE=y and CONFIG_KEXEC=y (or CONFIG_VMCORE_INFO=y), and CAP_SYS_RAWIO"
+        "the note VMCOREINFO in /proc/kcore has no {names}, without which krcu does not find the cache of an object: run it as root, \
+         or with CAP_SYS_RAWIO, on a kernel with CONFIG_PROC_KCORE=y and CONFIG_VMCORE_INFO=y"
     )]
     Memory {
         /// Names of the missing numbers, separated by commas.

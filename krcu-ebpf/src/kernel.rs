@@ -8,7 +8,8 @@ use core::{arch::asm, cell::UnsafeCell, ffi::c_void};
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated::bpf_loop};
 use krcu_common::{
     config::{
-        Config, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK,
+        Config, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, SLAB_BY_TYPE,
+        WORDS_TYPE_MARK,
     },
     wire::NAME_BYTES,
 };

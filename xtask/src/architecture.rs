@@ -3,10 +3,11 @@
 //! krcu is built on amd64. What another architecture needs besides is fetched when one of its kernels is asked for, and not
 //! before.
 
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// An architecture.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ValueEnum)]
 pub(crate) enum Architecture {
     /// The one that krcu is built on.
     #[default]

@@ -63,7 +63,11 @@ enum Verb {
         arguments: Vec<OsString>,
     },
     /// Show krcu at work: one module on two kernels gets two verdicts.
-    Demo,
+    Demo {
+        /// What the kernels run on. On arm64, two modules on one kernel get two verdicts.
+        #[arg(long, value_name = "ARCHITECTURE", value_enum, default_value_t)]
+        arch: Architecture,
+    },
     /// Run every test: formatting, lints, crates, kernels.
     Test {
         /// Run everything except the tests on kernels.
@@ -205,8 +209,12 @@ enum Verb {
         #[arg(long, value_name = "FOLDER", default_value = install::PREFIX)]
         prefix: PathBuf,
     },
-    /// Build a static tarball and a Debian package, with a bill of materials and checksums, in target/dist.
+    /// Build a static tarball and a Debian package for each architecture, with a bill of materials and checksums, in
+    /// target/dist.
     Dist {
+        /// Only this architecture; repeat the option for more.
+        #[arg(long, value_name = "ARCHITECTURE", value_enum, default_values_t = Architecture::ALL)]
+        arch: Vec<Architecture>,
         /// Build a second time, in another folder, and compare the bytes.
         #[arg(long)]
         twice: bool,
@@ -332,7 +340,7 @@ impl Arguments {
                     .map(|object| say(&format!("built {}", object.display()))),
             ),
             Verb::Run { arguments } => run::run(&arguments),
-            Verb::Demo => demo::run(),
+            Verb::Demo { arch } => demo::run(arch),
             Verb::Test { list: true, .. } => done(test::list()),
             Verb::Test { no_kernels, kernels_only, quick, custom, force, kernel, names, list: false } => {
                 test::run(&Asked { no_kernels, kernels_only, quick, custom, force, series: kernel, names })
@@ -365,8 +373,8 @@ impl Arguments {
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench::kernel::run(&kernel)),
             Verb::Install { prefix } => done(install::install(&prefix)),
             Verb::Uninstall { prefix } => done(install::uninstall(&prefix)),
-            Verb::Dist { twice: false } => done(install::dist()),
-            Verb::Dist { twice: true } => done(twice::dist()),
+            Verb::Dist { arch, twice: false } => done(install::dist(&arch)),
+            Verb::Dist { arch, twice: true } => done(twice::dist(&arch)),
             Verb::Bench { only: Some(BenchVerb::Analyze { events }) } => done(bench::analyze::run(&events)),
             Verb::Traces => done(traces::run()),
             Verb::Kernel(KernelVerb::Build { kernels }) => done(built::build(&kernels)),

@@ -6,54 +6,95 @@ use std::thread;
 
 use anyhow::{Result, bail};
 
+use crate::architecture::Architecture;
 use crate::guest::vm::{Outcome, Run};
 use crate::host;
 use crate::progress::{say, tail_of};
 use crate::toolchain::build::{self, Programs};
+use crate::toolchain::cross;
 use crate::toolchain::setup;
 
-/// The module whose exit queues objects and destroys their cache at once.
-const MODULE: &str = "krcu_pending";
 /// How wide krcu is asked to write; the command says the same.
 const PAGE_COLUMNS: usize = 100;
-const COMMAND: &str =
-    "COLUMNS=100 krcu check -- sh -c 'insmod /modules/krcu_pending.ko && rmmod krcu_pending'";
 
-/// A kernel, what is to be seen on it, and krcu's status there.
+/// A kernel and a module, what is to be seen, and krcu's status there.
 struct Scene {
     series: &'static str,
+    module: &'static str,
     headline: &'static str,
     status: i32,
 }
 
-const SCENES: [Scene; 2] = [
-    Scene { series: "6.1", headline: "destroys the cache without waiting: the mistake bites", status: 10 },
+/// The module whose exit queues objects and destroys their cache at once, where the destroy does not wait and where it does.
+const AMD64: [Scene; 2] = [
+    Scene {
+        series: "6.1",
+        module: "krcu_pending",
+        headline: "destroys the cache without waiting: the mistake bites",
+        status: 10,
+    },
     Scene {
         series: "6.12",
+        module: "krcu_pending",
         headline: "waits in kmem_cache_destroy(): the same module gets away with it",
         status: 0,
     },
 ];
+/// krcu watches no kernel of arm64 whose destroy does not wait.
+const ARM64: [Scene; 2] = [
+    Scene {
+        series: "6.12-arm64",
+        module: "krcu_pending",
+        headline: "waits in kmem_cache_destroy() for what a module has queued",
+        status: 0,
+    },
+    Scene {
+        series: "6.12-arm64",
+        module: "krcu_leak",
+        headline: "does not find objects that nobody queued: another module has leaked them",
+        status: 10,
+    },
+];
 
-/// Sets up and builds what is missing, boots both kernels, prints both verdicts.
+impl Scene {
+    fn of(architecture: Architecture) -> &'static [Scene] {
+        match architecture {
+            Architecture::Amd64 => &AMD64,
+            Architecture::Arm64 => &ARM64,
+        }
+    }
+
+    fn source(&self) -> String {
+        format!("modules/{0}/{0}.c", self.module)
+    }
+
+    fn run(&self) -> Result<Run> {
+        let Self { series, module, .. } = self;
+        let load = format!("insmod /modules/{module}.ko && rmmod {module}");
+        let command = format!("COLUMNS={PAGE_COLUMNS} krcu check -- sh -c '{load}'");
+        let modules: Vec<PathBuf> = vec![host::repository().join("modules").join(module)];
+        Ok(Run { modules, ..Run::new(series.parse()?, &command) })
+    }
+}
+
+/// Sets up and builds what is missing, boots both machines, prints both verdicts.
 ///
 /// # Errors
 ///
 /// When something cannot be built or booted, or krcu says something else than it must.
-pub(crate) fn run() -> Result<ExitCode> {
-    let modules: Vec<PathBuf> = vec![host::repository().join("modules").join(MODULE)];
-    let runs = SCENES
-        .iter()
-        .map(|scene| Ok(Run { modules: modules.clone(), ..Run::new(scene.series.parse()?, COMMAND) }))
-        .collect::<Result<Vec<Run>>>()?;
+pub(crate) fn run(architecture: Architecture) -> Result<ExitCode> {
+    let scenes = Scene::of(architecture);
+    let runs = scenes.iter().map(Scene::run).collect::<Result<Vec<Run>>>()?;
     setup::ensure_packages()?;
+    cross::ensure(architecture)?;
     thread::scope(|scope| {
         // What the machines need besides krcu comes while that is compiled; what fails is told when they are booted.
         scope.spawn(|| runs.iter().for_each(|run| drop(run.prepare())));
         setup::ensure()?;
-        build::build("release", Programs::Agent)
+        build::build_for(architecture, "release", Programs::Agent)
     })?;
-    say("booting the newest kernels of 6.1 and 6.12");
+    let kernels: Vec<&str> = scenes.iter().map(|scene| scene.series).collect();
+    say(&format!("booting the newest kernels of {}", kernels.join(" and ")));
     let outcomes: Vec<Result<Outcome>> = thread::scope(|scope| {
         let machines: Vec<_> = runs.iter().map(|run| scope.spawn(|| run.run())).collect();
         machines
@@ -62,7 +103,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             .collect()
     });
     let mut pages = Vec::new();
-    for (scene, outcome) in SCENES.iter().zip(outcomes) {
+    for (scene, outcome) in scenes.iter().zip(outcomes) {
         let outcome = outcome?;
         if outcome.status != scene.status {
             bail!(
@@ -82,8 +123,12 @@ pub(crate) fn run() -> Result<ExitCode> {
             outcome.stdout.trim_end()
         ));
     }
-    let source = format!("modules/{MODULE}/{MODULE}.c");
-    println!("\nA module queues 777 objects to kfree_rcu() and destroys their cache: {source}\n");
+    let mut sources: Vec<String> = scenes.iter().map(Scene::source).collect();
+    sources.dedup();
+    println!(
+        "\nA module's exit function destroys a cache whose objects are not all free: {}\n",
+        sources.join(", ")
+    );
     println!("{}", layout(&pages, terminal_columns()));
     Ok(ExitCode::SUCCESS)
 }

@@ -19,7 +19,7 @@ use crate::dist::contrib;
 use crate::dist::sbom;
 use crate::host;
 use crate::progress::{Job, output_of, say};
-use crate::toolchain::build;
+use crate::toolchain::build::{self, Programs};
 use crate::toolchain::setup;
 
 /// Where a person installs to.
@@ -112,8 +112,10 @@ fn pieces(prefix: &Path) -> Vec<Piece> {
 
 impl Contents {
     /// The whole contents; `None` if they are of a program that has not been built.
-    fn make(&self) -> Result<Option<Vec<u8>>> {
-        let programs = build::programs(Architecture::default())?;
+    fn make(&self, architecture: Architecture) -> Result<Option<Vec<u8>>> {
+        // What a program says of itself is said by the one that runs here.
+        let of = if matches!(self, Self::Program(_)) { architecture } else { Architecture::default() };
+        let programs = build::programs(of)?;
         let built =
             |wanted: &str| programs.iter().find(|path| path.file_name().is_some_and(|name| name == wanted));
         let file = |file: &str| {
@@ -139,10 +141,10 @@ impl Contents {
 }
 
 /// Writes every file below a root.
-fn put(root: &Path, prefix: &Path) -> Result<Vec<PathBuf>> {
+fn put(root: &Path, prefix: &Path, architecture: Architecture) -> Result<Vec<PathBuf>> {
     let mut places = Vec::new();
     for Piece { place, contents } in pieces(prefix) {
-        let Some(bytes) = contents.make()? else { continue };
+        let Some(bytes) = contents.make(architecture)? else { continue };
         let path = root.join(place.strip_prefix("/").unwrap_or(&place));
         cache::write_file(&path, &bytes)?;
         let mode = if matches!(contents, Contents::Program(_)) { 0o755 } else { 0o644 };
@@ -210,7 +212,7 @@ pub(crate) fn install(prefix: &Path) -> Result<()> {
     setup::ensure()?;
     build::all("release")?;
     list_folders(&prefix.join(MADE), &pieces(&prefix))?;
-    for place in put(Path::new("/"), &prefix)? {
+    for place in put(Path::new("/"), &prefix, Architecture::default())? {
         say(&format!("installed {}", place.display()));
     }
     if let Some(folder) = hidden(&prefix) {
@@ -251,23 +253,32 @@ pub(crate) fn uninstall(prefix: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Builds a tarball and a Debian package into `target/dist`, with a bill of materials and checksums. Tests the alert rules that
-/// are in both, and tries the package in a clean Debian.
+/// Builds a tarball and a Debian package for each of these architectures into `target/dist`, with a bill of materials and
+/// checksums. Tests the alert rules that are in both, and tries this computer's package in a clean Debian.
 ///
 /// # Errors
 ///
 /// When something cannot be built, or tar or dpkg-deb is missing.
-pub(crate) fn dist() -> Result<()> {
+pub(crate) fn dist(architectures: &[Architecture]) -> Result<()> {
     setup::ensure()?;
-    build::all("release")?;
+    for architecture in architectures {
+        build::build_for(*architecture, "release", Programs::All)?;
+    }
     contrib::test_rules()?;
-    let (tarball, package) = pack()?;
-    clean_root::try_package(&package)?;
     let folder = host::target_folder().join("dist");
+    drop(fs::remove_dir_all(&folder));
+    let mut files = Vec::new();
+    for architecture in architectures {
+        let (tarball, package) = pack_for(*architecture)?;
+        if architecture.is_ours() {
+            clean_root::try_package(&package)?;
+        }
+        files.extend([tarball, package]);
+    }
     let bill = folder.join(format!("krcu-{}.cdx.json", env!("CARGO_PKG_VERSION")));
     cache::write_file(&bill, &sbom::bill()?)?;
+    files.push(bill);
     let sums = folder.join(SUMS);
-    let files = [tarball, package, bill];
     cache::write_file(&sums, checksums(&files)?.as_bytes())?;
     for file in files.iter().chain([&sums]) {
         say(&file.display().to_string());
@@ -297,7 +308,7 @@ pub(crate) fn packed_at() -> String {
     given.or_else(of_commit).unwrap_or_else(|| "1".to_owned())
 }
 
-/// Packs what was built, once in a process. Returns the paths of the tarball and of the package.
+/// Packs what was built for this computer, once in a process. Returns the paths of the tarball and of the package.
 ///
 /// # Errors
 ///
@@ -308,18 +319,19 @@ pub(crate) fn pack() -> Result<(PathBuf, PathBuf)> {
     if let Some(files) = &*packed {
         return Ok(files.clone());
     }
-    let files = pack_now()?;
+    drop(fs::remove_dir_all(host::target_folder().join("dist")));
+    let files = pack_for(Architecture::default())?;
     *packed = Some(files.clone());
     Ok(files)
 }
 
-fn pack_now() -> Result<(PathBuf, PathBuf)> {
+fn pack_for(architecture: Architecture) -> Result<(PathBuf, PathBuf)> {
     let folder = host::target_folder().join("dist");
-    drop(fs::remove_dir_all(&folder));
     let (version, time) = (env!("CARGO_PKG_VERSION"), packed_at());
-    let root = folder.join(format!("krcu-{version}"));
-    put(&root, Path::new(PACKAGED))?;
-    let tarball = folder.join(format!("krcu-{version}-x86_64.tar.gz"));
+    let above = folder.join(architecture.debian());
+    let root = above.join(format!("krcu-{version}"));
+    put(&root, Path::new(PACKAGED), architecture)?;
+    let tarball = folder.join(format!("krcu-{version}-{}.tar.gz", architecture.machine()));
     Job { what: "packing the tarball", advice: "is tar installed?" }.run(
         Command::new("tar")
             .args([
@@ -333,12 +345,13 @@ fn pack_now() -> Result<(PathBuf, PathBuf)> {
             .arg("-cf")
             .arg(&tarball)
             .arg("-C")
-            .arg(&folder)
+            .arg(&above)
             .arg(format!("krcu-{version}")),
     )?;
-    let package = folder.join(format!("krcu_{version}_amd64.deb"));
+    let debian = architecture.debian();
+    let package = folder.join(format!("krcu_{version}_{debian}.deb"));
     let control = format!(
-        "Package: krcu\nVersion: {version}\nArchitecture: amd64\nMaintainer: krcu\nSection: devel\nPriority: optional\n\
+        "Package: krcu\nVersion: {version}\nArchitecture: {debian}\nMaintainer: krcu\nSection: devel\nPriority: optional\n\
          Recommends: systemd\nDescription: watches a live kernel free memory through RCU\n \
          Says, for every slab cache that is destroyed, whether deferred frees were still outstanding.\n"
     );
@@ -399,8 +412,8 @@ mod tests {
     use std::process;
 
     use super::{
-        Contents, MADE, Piece, absolute, hidden, list_folders, listed_folders, missing_folders, pieces,
-        remove,
+        Architecture, Contents, MADE, Piece, absolute, hidden, list_folders, listed_folders, missing_folders,
+        pieces, remove,
     };
 
     fn places(prefix: &str) -> Vec<PathBuf> {
@@ -423,7 +436,7 @@ mod tests {
         for (prefix, program) in
             [("/usr/", "/usr/bin/krcu"), ("/opt/krcu", "/opt/krcu/bin/krcu"), ("/", "/bin/krcu")]
         {
-            let text = Contents::Unit(prefix.into()).make().unwrap().unwrap();
+            let text = Contents::Unit(prefix.into()).make(Architecture::default()).unwrap().unwrap();
             let text = String::from_utf8(text).unwrap();
             assert!(text.lines().any(|line| line == format!("ExecStart={program} agent")), "{text}");
         }

@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::architecture::Architecture;
 use crate::cache;
 use crate::dist::clean_root;
 use crate::dist::install::{self, SUMS};
@@ -17,8 +18,8 @@ use crate::progress::{Job, say};
 /// # Errors
 ///
 /// When something cannot be built, or the bytes differ.
-pub(crate) fn dist() -> Result<()> {
-    install::dist()?;
+pub(crate) fn dist(architectures: &[Architecture]) -> Result<()> {
+    install::dist(architectures)?;
     let folder = host::target_folder().join("twice");
     clean_root::remove(&folder)?;
     // The other path has another length, so that no number in a program hides the difference.
@@ -29,6 +30,7 @@ pub(crate) fn dist() -> Result<()> {
     Job { what: "building and packing a second time", advice: "see what it says above" }.run(
         Command::new(env::current_exe().context("finding this program")?)
             .arg("dist")
+            .args(architectures.iter().flat_map(|architecture| ["--arch", architecture.debian()]))
             .env("CARGO_MANIFEST_DIR", copy.join("xtask"))
             .env("CARGO_TARGET_DIR", copy.join("target"))
             .env("SOURCE_DATE_EPOCH", install::packed_at())

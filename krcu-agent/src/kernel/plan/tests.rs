@@ -132,7 +132,7 @@ fn each_member_is_named_when_it_is_missing() {
 fn a_system_in_the_way_is_refused_with_what_to_do() {
     type Change = fn(&mut Facts);
     let changes: [(Change, &str); 10] = [
-        (|facts| facts.arch = "aarch64".to_owned(), "use another machine"),
+        (|facts| facts.arch = "riscv64".to_owned(), "use another machine"),
         (|facts| facts.possible_cpus = Some(1025), "boot with `nr_cpus=1024`"),
         (|facts| facts.privileges = Some(Privileges::from_bits(0)), "run it with sudo"),
         (|facts| facts.lockdown = Some("confidentiality".to_owned()), "boot with lockdown=integrity or none"),
