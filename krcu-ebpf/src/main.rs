@@ -14,6 +14,7 @@
 
 mod followed;
 mod kernel;
+mod leftover;
 mod maps;
 mod patched;
 mod probes;

@@ -4,8 +4,8 @@
 //! and it depends on none of them: it builds and runs them as a person would.
 //!
 //! Each folder is about one thing, and uses only those before it: `debian`, `toolchain`, `guest`, `dist`, `check`, `bench`.
-//! Beside this file lie what all of them use (`architecture`, `cache`, `digest`, `host`, `progress`), the command line, and two verbs that
-//! belong to no folder (`demo`, `run`).
+//! Beside this file lie what all of them use (`architecture`, `cache`, `digest`, `host`, `progress`), the command line, and two
+//! verbs that belong to no folder (`demo`, `run`).
 
 mod architecture;
 mod bench;

@@ -16,8 +16,8 @@ use krcu_common::{
 
 use super::{Hot, argument, first, nested};
 use crate::{
-    config, followed,
-    kernel::{self, Leftover, SLABS_UNKNOWN},
+    config, followed, kernel,
+    leftover::{self, Leftover, SLABS_UNKNOWN},
     maps::{DESTROYING, SHUTTING_DOWN},
     ring::{Wake, emit, lose, task},
     site::site,
@@ -179,11 +179,11 @@ fn look_is_over(context: &FEntryContext) {
     // thus outstanding at the event, and do not look leaked.
     emit::<ShutdownEnd>(Kind::ShutdownEnd, Wake::Now, |body| {
         let mut left = Leftover { objects: 0, listed: 0, complete: 0 };
-        let result = match kernel::slabs(cache) {
+        let result = match leftover::slabs(cache) {
             0 => SHUTDOWN_EMPTY,
             SLABS_UNKNOWN => SHUTDOWN_UNKNOWN,
             _ => {
-                kernel::leftover(cache, &mut left);
+                leftover::leftover(cache, &mut left);
                 SHUTDOWN_LEFT
             }
         };

@@ -14,6 +14,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use crate::cache;
 use crate::debian::archive::{Family, TRIXIE, View};
 use crate::debian::kernel::{Kernel, Series, compare_versions};
+use crate::debian::series::Purpose;
 use crate::debian::userland::Userland;
 use crate::digest;
 use crate::progress::{Job, say};
@@ -37,43 +38,15 @@ const PACKAGES: [&str; 12] = [
     "xz-utils",
 ];
 
-/// What a kernel is built for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Purpose {
-    /// The kernel's own tests as modules; lockdep and the checks of RCU are on, RCU_LAZY is off.
-    Test,
-    /// The same with KASAN.
-    Kasan,
-    /// The same for one processor, without HOTPLUG_CPU, and with `slub_kunit` built in.
-    Single,
-    /// The same with RCU_LAZY.
-    Lazy,
-}
-
-impl Purpose {
-    /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Test, Self::Kasan, Self::Single, Self::Lazy];
-
-    /// Its name, behind the version in the name of a series.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Test => "test",
-            Self::Kasan => "kasan",
-            Self::Single => "single",
-            Self::Lazy => "lazy",
-        }
-    }
-
-    /// The configuration: what a later line says of an option overrules an earlier one.
-    fn fragment(self) -> String {
-        let more = match self {
-            Self::Test => "",
-            Self::Kasan => include_str!("../../kernels/kasan.config"),
-            Self::Single => include_str!("../../kernels/single.config"),
-            Self::Lazy => include_str!("../../kernels/lazy.config"),
-        };
-        [include_str!("../../kernels/test.config"), more].concat()
-    }
+/// The configuration of a kernel for a purpose: what a later line says of an option overrules an earlier one.
+fn fragment(purpose: Purpose) -> String {
+    let more = match purpose {
+        Purpose::Test => "",
+        Purpose::Kasan => include_str!("../../kernels/kasan.config"),
+        Purpose::Single => include_str!("../../kernels/single.config"),
+        Purpose::Lazy => include_str!("../../kernels/lazy.config"),
+    };
+    [include_str!("../../kernels/test.config"), more].concat()
 }
 
 /// Makes the configuration `$1/build/.config` from `tinyconfig` and `$1/fragment`, builds the kernel in `$1/source`, and puts
@@ -104,7 +77,7 @@ pub(crate) fn build(kernels: &[Series]) -> Result<()> {
 pub(crate) fn kernel(series: &Series, number: &str, purpose: Purpose) -> Result<Kernel> {
     let view = View::open(FAMILY)?;
     let (package, version) = source(&view, series, number)?;
-    let fragment = purpose.fragment();
+    let fragment = fragment(purpose);
     let key = digest::of_text(&format!("{package} {version} {COMPILER}\n{BUILD}{fragment}"))?;
     let folder = cache::folder("built")?.join(format!("{number}-{}-{key}", purpose.name()));
     let fresh = cache::fill_once(&folder, |partial| {

@@ -6,7 +6,6 @@ use std::str::FromStr;
 use anyhow::{Result, bail};
 
 use crate::architecture::Architecture;
-use crate::debian::built::Purpose;
 
 /// A kernel series: `6.12`, or `7.x` for the newest of a major version; with an architecture and a flavour behind it,
 /// `6.12-arm64` or `6.12-arm64-rt`.
@@ -30,6 +29,34 @@ enum Flavour {
     SixteenK,
     /// Not by Debian: here, from Debian's sources, for amd64.
     Built(Purpose),
+}
+
+/// What a kernel is built for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// The kernel's own tests as modules; lockdep and the checks of RCU are on, RCU_LAZY is off.
+    Test,
+    /// The same with KASAN.
+    Kasan,
+    /// The same for one processor, without HOTPLUG_CPU, and with `slub_kunit` built in.
+    Single,
+    /// The same with RCU_LAZY.
+    Lazy,
+}
+
+impl Purpose {
+    /// All of them.
+    pub(crate) const ALL: [Self; 4] = [Self::Test, Self::Kasan, Self::Single, Self::Lazy];
+
+    /// Its name, behind the version in the name of a series.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Test => "test",
+            Self::Kasan => "kasan",
+            Self::Single => "single",
+            Self::Lazy => "lazy",
+        }
+    }
 }
 
 impl Flavour {

@@ -1,8 +1,8 @@
 //! arm64: where instructions lead. All have four bytes, at addresses that are multiples of four.
 //!
 //! A module calls a function of the kernel by `bl`, or `b` at the end of one of its own, with a distance of 26 bits in words.
-//! If the function is farther away, it calls a veneer of its own (`arch/arm64/kernel/module-plts.c`). The veneer makes the address
-//! as other code does that takes it: `adrp` and `add`.
+//! If the function is farther away, it calls a veneer of its own (`arch/arm64/kernel/module-plts.c`). The veneer makes the
+//! address as other code does that takes it: `adrp` and `add`.
 
 /// The bits of an instruction, and what they are in a branch with a distance: of `b` and `bl` all but the highest.
 const BRANCH: (u32, u32) = (0x7c00_0000, 0x1400_0000);
