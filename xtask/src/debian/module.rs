@@ -92,7 +92,7 @@ impl Tools {
     }
 
     fn make(&self, name: &str, kernel: &Kernel, build: &Path, folder: &Path) -> Result<()> {
-        let arguments = [
+        let mut arguments = vec![
             "-C".to_owned(),
             build.display().to_string(),
             format!("M={}", folder.display()),
@@ -100,6 +100,10 @@ impl Tools {
             "CONFIG_DEBUG_INFO_BTF_MODULES=".to_owned(),
             "modules".to_owned(),
         ];
+        if !kernel.architecture.is_ours() {
+            // The headers of older kernels do not name what precedes the names of the compiler's programs.
+            arguments.push(format!("CROSS_COMPILE={}", kernel.architecture.compiler_prefix()));
+        }
         let what = format!("building {name} for {}", kernel.release);
         let advice = match self {
             Self::Here(_) => {
