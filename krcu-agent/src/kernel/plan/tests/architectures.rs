@@ -7,28 +7,34 @@ fn arm64() -> Facts {
     serde_json::from_str(include_str!("../../../../tests/facts/debian-6.12-cloud-arm64.json")).unwrap()
 }
 
+fn arm64_16k() -> Facts {
+    serde_json::from_str(include_str!("../../../../tests/facts/debian-7.3-arm64-16k.json")).unwrap()
+}
+
 #[test]
 fn the_memory_of_arm64_is_where_its_note_says() {
-    let facts = arm64();
-    let plan = Plan::of(&facts);
-    assert_eq!(plan.refusals, []);
-    assert_eq!(plan.undecidable, [""; 0]);
-    let config = plan.config;
-    // 52 bits: PAGE_OFFSET is -(1 << 52); the direct map ends at -(1 << 47), where the modules' room begins.
-    assert_eq!(config.page_offset, 0xfff0_0000_0000_0000);
-    assert_eq!(config.direct_map_end, 0xffff_8000_0000_0000);
-    // VMEMMAP_END is 1 GiB below the end; before it there is room for (2^52 - 2^47) / 4096 pages of 64 bytes.
-    let room = ((1_u64 << 52) - (1 << 47)) / 4096 * 64;
-    assert_eq!(config.vmemmap, 0xffff_ffff_c000_0000 - room);
-    assert_eq!(config.tag_bits, 0xff << 56);
-    assert_eq!((config.page_shift, config.line_shift), (12, 6));
-    assert_eq!(config.short_way, config.words_type);
-    assert_eq!(config.page_offset_base_address | config.vmemmap_base_address, 0);
-    // The kernel lies among its modules.
-    assert_eq!(config.modules_after, 0xffff_7fff_ffff_ffff);
-    let (start, end) = (config.kernel_start, config.rodata_end);
-    assert!(config.modules_after < start && start < config.rodata_start && config.rodata_start < end);
-    assert_eq!(config.plain_functions(), (0, 0), "an instruction has no such number");
+    // Bits of the smallest layout that the kernel may run with: VA_BITS_MIN.
+    for (facts, smallest, page_shift) in [(arm64(), 48, 12), (arm64_16k(), 47, 14)] {
+        let plan = Plan::of(&facts);
+        assert_eq!(plan.refusals, []);
+        assert_eq!(plan.undecidable, [""; 0]);
+        let config = plan.config;
+        // Of 52 bits, PAGE_OFFSET is -(1 << 52). The direct map ends at -(1 << (VA_BITS_MIN - 1)), where modules begin.
+        let (size, rest) = (1_u64 << 52, 1_u64 << (smallest - 1));
+        assert_eq!((config.page_offset, config.direct_map_end), (size.wrapping_neg(), rest.wrapping_neg()));
+        // VMEMMAP_END is 1 GiB below the highest address; before it there is room for the pages of the direct map.
+        let room = ((size - rest) >> page_shift) * 64;
+        assert_eq!(config.vmemmap, 0xffff_ffff_c000_0000 - room);
+        assert_eq!(config.tag_bits, 0xff << 56);
+        assert_eq!((config.page_shift, config.line_shift), (page_shift, page_shift - 6));
+        assert_eq!(config.short_way, config.words_type);
+        assert_eq!(config.page_offset_base_address | config.vmemmap_base_address, 0);
+        // The kernel lies among its modules.
+        assert_eq!(config.modules_after, rest.wrapping_neg() - 1);
+        let (start, end) = (config.kernel_start, config.rodata_end);
+        assert!(config.modules_after < start && start < config.rodata_start && config.rodata_start < end);
+        assert_eq!(config.plain_functions(), (0, 0), "an instruction has no such number");
+    }
 }
 
 #[test]
