@@ -43,3 +43,14 @@ fn status_and_lockdown_are_read() {
     assert_eq!(chosen("none [integrity] confidentiality\n"), Some("integrity"));
     assert_eq!(chosen("none integrity"), None);
 }
+
+#[test]
+fn the_size_of_a_page_is_a_word_of_the_auxiliary_vector() {
+    let vector = |words: &[u64]| words.iter().flat_map(|word| word.to_ne_bytes()).collect::<Vec<u8>>();
+    // AT_HWCAP with the value 6, AT_PAGESZ, AT_CLKTCK, the end.
+    let words = [16, 6, 6, 16384, 17, 100, 0, 0];
+    assert_eq!(page_size(&vector(&words)), Some(16384));
+    assert_eq!(page_size(&vector(&words[..3])), None, "its value is cut off");
+    assert_eq!(page_size(&vector(&[17, 6, 0, 0])), None);
+    assert_eq!(page_size(&[]), None);
+}

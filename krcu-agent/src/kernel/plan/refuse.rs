@@ -80,26 +80,23 @@ fn kallsyms(facts: &Facts) -> Option<Refusal> {
     }
 }
 
-/// What is not known of the kernel's memory, though it could be read.
+/// What is not known of the kernel's memory. Whether somebody may read it at all has been said.
 fn places(facts: &Facts, memory: Memory) -> Option<Refusal> {
-    let missing = |names: [&'static str; 3], known: &dyn Fn(&str) -> bool| -> Option<String> {
-        let names: Vec<&str> = names.into_iter().filter(|name| !known(name)).collect();
-        (!names.is_empty()).then(|| names.join(", "))
-    };
+    if facts.kallsyms != Source::Read {
+        return None;
+    }
     if facts.page_size.is_none() {
         return Some(Refusal::NotMounted { path: "/proc", kind: "proc" });
     }
+    let missing = |names: [&str; 3], is_known: &dyn Fn(&str) -> bool| -> Option<String> {
+        let names: Vec<&str> = names.into_iter().filter(|name| !is_known(name)).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
     match memory {
-        Memory::Chosen if facts.kallsyms == Source::Read => {
-            missing(memory::VARIABLES, &|name| facts.addresses.contains_key(name))
-                .map(|names| Refusal::Symbols { names })
-        }
-        // Who may not read the kernel's memory has been told so, or that /proc is missing.
-        Memory::Noted if facts.kallsyms == Source::Read => {
-            missing(memory::NUMBERS, &|name| facts.memory.contains_key(name))
-                .map(|names| Refusal::Memory { names })
-        }
-        Memory::Chosen | Memory::Noted => None,
+        Memory::Chosen => missing(memory::VARIABLES, &|name| facts.addresses.contains_key(name))
+            .map(|names| Refusal::Symbols { names }),
+        Memory::Noted => missing(memory::NUMBERS, &|name| facts.memory.contains_key(name))
+            .map(|names| Refusal::Memory { names }),
     }
 }
 
