@@ -104,7 +104,8 @@ pub(super) fn terminal(rows: &[&'static Scenario], series: &[&'static str], fail
 
 /// What is expected on one kernel, in short; with `FAIL` if something else came.
 fn cell(scenario: &Scenario, series: &'static str, failures: &Failures) -> String {
-    let Some(expectation) = scenario.on(series) else { return "–".to_owned() };
+    let like = kin::expected_as(series, scenario.name);
+    let Some(expectation) = like.and_then(|like| scenario.on(like)) else { return "–".to_owned() };
     if failures.contains(&(scenario.name, series)) {
         return format!("FAIL (not {})", short(expectation));
     }
