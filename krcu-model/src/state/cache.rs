@@ -175,11 +175,10 @@ impl Cache {
     /// What is deferred now.
     pub(crate) fn moment(&self, ledger: &Ledger) -> Moment {
         let mut moment = self.numbers(ledger);
-        let mut oldest: Option<Mark> = None;
-        for (_, entry) in self.outstanding.iter() {
-            oldest = Some(oldest.map_or(entry.queued, |oldest| oldest.min(entry.queued)));
-            *moment.stacks.entry(entry.stack).or_default() += 1;
-            *moment.cpus.entry(entry.cpu).or_default() += 1;
+        let mut oldest: Option<Mark> = self.outstanding.oldest().map(|(_, entry)| entry.queued);
+        for (stack, cpu, objects) in self.outstanding.by_origin() {
+            *moment.stacks.entry(stack).or_default() += objects;
+            *moment.cpus.entry(cpu).or_default() += objects;
         }
         if self.callbacks_waiting + self.others_waiting > 0 {
             let mut head_before: Option<ObjectAddress> = None;
