@@ -187,7 +187,8 @@ impl Cache {
                 moment.has(waiting);
                 // Heads at one place of their objects lie further apart than an object is long.
                 let size = u64::from(self.life.facts.object_size);
-                moment.shares_objects |= head_before.is_some_and(|before| head.0 - before.0 < size);
+                let apart = head_before.and_then(|before| head.0.checked_sub(before.0));
+                moment.shares_objects |= apart.is_some_and(|bytes| bytes < size);
                 head_before = Some(*head);
             }
         }

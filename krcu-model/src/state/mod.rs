@@ -50,7 +50,7 @@ pub(crate) mod module;
 pub(crate) mod moment;
 mod object_index;
 pub mod object_table;
-mod origins;
+pub(crate) mod origins;
 pub mod stack;
 pub mod view;
 

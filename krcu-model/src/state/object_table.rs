@@ -25,6 +25,9 @@ use crate::{
 /// A table never shrinks below the room for this many slots, which is a few batches.
 const SMALL_TABLE: usize = 4096;
 
+/// How many objects of a run are looked for at once.
+pub(crate) const AHEAD: usize = 16;
+
 /// The data of one object; or a free slot.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed(4))]
@@ -88,24 +91,51 @@ impl ObjectTable {
         self.index.len() == 0
     }
 
-    /// Adds the data of an object, which was queued after all others. Returns the data that the table had of it before.
-    pub(crate) fn insert(&mut self, object: ObjectAddress, outstanding: Outstanding) -> Option<Outstanding> {
-        let Outstanding { queued, task, cpu, stack, form } = outstanding;
-        let origin = self.origins.number(Origin { task, cpu, stack, form });
-        if let Some(number) = self.index.find(object, |number| holds(&self.slots, number, object)) {
-            let before = self.outstanding(&self.slots[number as usize]);
-            self.unlink(number);
-            self.put(number, object, queued, origin);
-            return Some(before);
+    /// Adds objects that one origin has queued, after all others: one at each position from this one on. It stops behind
+    /// the first that was in the table before. Returns how many it has taken, and the data that the table had of that one.
+    pub(crate) fn insert_run(
+        &mut self,
+        origin: Origin,
+        position: u64,
+        times_ns: &[u64],
+        objects: &[u64],
+    ) -> (usize, Option<Outstanding>) {
+        let number = self.origins.number(origin);
+        let mut taken = 0;
+        for (times_ns, objects) in times_ns.chunks(AHEAD).zip(objects.chunks(AHEAD)) {
+            if self.index.is_large() {
+                self.index.touch(objects);
+            }
+            for (time_ns, object) in times_ns.iter().zip(objects) {
+                let queued = Mark { position: position + taken as u64, time: Time(*time_ns) };
+                taken += 1;
+                let before = self.insert(ObjectAddress(*object), queued, number);
+                if before.is_some() {
+                    return (taken, before);
+                }
+            }
         }
+        (taken, None)
+    }
+
+    /// Adds an object of the origin with this number. Returns the data that the table had of it before.
+    fn insert(&mut self, object: ObjectAddress, queued: Mark, origin: u32) -> Option<Outstanding> {
         let unused = self.free.last().copied().or_else(|| u32::try_from(self.slots.len()).ok());
         let Some(number) = unused.filter(|_| self.index.len() < self.index.room() || self.grow_index())
         else {
             // A table that cannot have a larger index is larger than the memory of any machine. An object
             // that finds no place in it is treated as replaced, so nothing counts it.
-            return Some(outstanding);
+            let Origin { task, cpu, stack, form } = self.origins.chain(origin).origin;
+            return Some(Outstanding { queued, task, cpu, stack, form });
         };
-        self.index.insert(object, number);
+        let slots = &self.slots;
+        if let Some(number) = self.index.find_or_insert(object, number, |number| holds(slots, number, object))
+        {
+            let before = self.unlink(number);
+            let before = self.outstanding(&before);
+            self.put(number, object, queued, origin);
+            return Some(before);
+        }
         if self.free.pop().is_none() {
             if self.slots.len() == self.slots.capacity() {
                 // Grows by a quarter and does not double, because slots are most of the memory of a table.
@@ -139,6 +169,13 @@ impl ObjectTable {
         }
         self.origins.unlink(slot.origin, slot.older, slot.newer);
         slot
+    }
+
+    /// Gets ready to remove objects one after the other; it looks at no more than [`AHEAD`] of them.
+    pub(crate) fn touch(&self, objects: &[u64]) {
+        if self.index.is_large() {
+            self.index.touch(objects.get(..AHEAD).unwrap_or(objects));
+        }
     }
 
     /// Removes an object and returns its data.
@@ -180,8 +217,9 @@ impl ObjectTable {
         };
         let mut all: Vec<_> = self.iter().collect();
         all.sort_unstable_by_key(|(_, entry)| entry.queued);
-        for (object, outstanding) in all {
-            smaller.insert(object, outstanding);
+        for (object, Outstanding { queued, task, cpu, stack, form }) in all {
+            let origin = smaller.origins.number(Origin { task, cpu, stack, form });
+            smaller.insert(object, queued, origin);
         }
         *self = smaller;
     }
@@ -282,6 +320,12 @@ mod tests {
         form: QueueForm::Head,
     };
 
+    fn insert(table: &mut ObjectTable, object: ObjectAddress, entry: Outstanding) -> Option<Outstanding> {
+        let Outstanding { queued, task, cpu, stack, form } = entry;
+        let origin = Origin { task, cpu, stack, form };
+        table.insert_run(origin, queued.position, &[queued.time.0], &[object.0]).1
+    }
+
     /// Objects of this many bytes, one behind the other.
     fn objects(bytes: u64) -> impl Iterator<Item = ObjectAddress> {
         (0..100_000).map(move |object| ObjectAddress(0xffff_8880_0000_0000 + object * bytes))
@@ -291,7 +335,7 @@ mod tests {
     fn memory_follows_what_is_outstanding_not_what_was() {
         let mut table = ObjectTable::default();
         assert_eq!((table.index.room(), table.slots.capacity(), table.free.capacity()), (0, 0, 0));
-        objects(64).for_each(|object| assert_eq!(table.insert(object, ENTRY), None));
+        objects(64).for_each(|object| assert_eq!(insert(&mut table, object, ENTRY), None));
         assert_eq!(table.len(), 100_000);
         assert!(table.slots.capacity() >= 100_000);
         assert!(table.slots.capacity() <= 125_004, "{}", table.slots.capacity());
@@ -320,7 +364,7 @@ mod tests {
         ] {
             let mut table = ObjectTable::default();
             let object = ObjectAddress(u64::MAX);
-            assert_eq!(table.insert(object, given), None);
+            assert_eq!(insert(&mut table, object, given), None);
             assert_eq!((table.get(object), table.remove(object)), (Some(given), Some(given)));
         }
     }
@@ -367,8 +411,8 @@ mod tests {
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             let object = ObjectAddress((random >> 33) % 40_000 * 8);
             // It fills and empties four times, far enough to be made smaller.
-            let insert = if position / 25_000 % 2 == 0 { 90 } else { 2 };
-            if (random >> 20) % 100 < insert {
+            let filling = if position / 25_000 % 2 == 0 { 90 } else { 2 };
+            if (random >> 20) % 100 < filling {
                 let [one, other, third, ..] = (random >> 24).to_le_bytes();
                 let entry = Outstanding {
                     queued: Mark { position, time: Time(random) },
@@ -378,7 +422,7 @@ mod tests {
                     stack: StackId(if third < 8 { u32::try_from(position).unwrap() } else { 1 }),
                     form: [QueueForm::Head, QueueForm::Headless, QueueForm::Nolock][usize::from(third % 3)],
                 };
-                assert_eq!(table.insert(object, entry), map.insert(object, entry));
+                assert_eq!(insert(&mut table, object, entry), map.insert(object, entry));
             } else {
                 assert_eq!(table.remove(object), map.remove(&object));
             }
