@@ -119,9 +119,12 @@ impl Validity {
     /// Gives every null this value, so that equal values are both null or both not.
     fn put_nulls<T: Number>(&self, values: &mut [T], null: T) {
         for (bits, values) in self.0.iter().zip(values.chunks_mut(8)) {
-            if *bits != u8::MAX {
-                for (_, value) in values.iter_mut().enumerate().filter(|(bit, _)| bits >> bit & 1 == 0) {
-                    *value = null;
+            match *bits {
+                u8::MAX => {}
+                0 => values.fill(null),
+                bits => {
+                    let nulls = values.iter_mut().enumerate().filter(|(bit, _)| bits >> bit & 1 == 0);
+                    nulls.for_each(|(_, value)| *value = null);
                 }
             }
         }

@@ -105,9 +105,19 @@ impl ObjectIndex {
         is_there: impl Fn(u32) -> bool,
     ) -> Option<u32> {
         let hash = self.hash(object);
+        let entry = (hash.tag << self.number_bits) | (number + 1);
         let found = self.search(hash, is_there).map(|(_, _, number)| number);
         if found.is_none() {
-            self.insert_at(hash, number);
+            // Most find room in their first line.
+            let line = &mut self.lines[hash.line];
+            let free = line.places(|entry| entry == 0).trailing_zeros() as usize;
+            match line.entries.get_mut(free) {
+                Some(free) => {
+                    *free = entry;
+                    self.len += 1;
+                }
+                None => self.insert_at(hash, number),
+            }
         }
         found
     }
