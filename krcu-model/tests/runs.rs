@@ -2,6 +2,8 @@
 //!
 //! The streams are those that kernels left, whole and with losses, and random ones that hardly any kernel would send.
 
+#![expect(clippy::unwrap_used, reason = "a step that fails is a failed test")]
+
 use std::{fs, path::PathBuf};
 
 use krcu_common::{BarrierKind, FreePath, QueueForm};
