@@ -118,15 +118,20 @@ impl Validity {
 
     /// Gives every null this value, so that equal values are both null or both not.
     fn put_nulls<T: Number>(&self, values: &mut [T], null: T) {
-        for (bits, values) in self.0.iter().zip(values.chunks_mut(8)) {
-            match *bits {
-                u8::MAX => {}
-                0 => values.fill(null),
-                bits => {
-                    let nulls = values.iter_mut().enumerate().filter(|(bit, _)| bits >> bit & 1 == 0);
+        let mut from = 0;
+        // Nulls mostly come in thousands: those of one kind of event.
+        for alike in self.0.chunk_by(|one, next| one == next) {
+            let until = (from + alike.len() * 8).min(values.len());
+            let values = values.get_mut(from..until).unwrap_or_default();
+            match alike.first() {
+                None | Some(&u8::MAX) => {}
+                Some(0) => values.fill(null),
+                Some(bits) => {
+                    let nulls = values.iter_mut().enumerate().filter(|(row, _)| bits >> (row % 8) & 1 == 0);
                     nulls.for_each(|(_, value)| *value = null);
                 }
             }
+            from = until;
         }
     }
 }
