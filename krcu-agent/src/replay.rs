@@ -11,7 +11,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use krcu_model::{State, event::Losses};
 use krcu_report::verdicts;
-use krcu_trace::{How, Reader, TraceError, meta::Run};
+use krcu_trace::{How, Part, Reader, TraceError, meta::Run};
 
 use crate::{
     outcome::{EXIT_FLAGGED, Incomplete, Outcome},
@@ -117,11 +117,14 @@ pub fn replay(reader: &Reader) -> anyhow::Result<(Outcome, Option<TraceError>)> 
     let mut state = State::new(watch.clone());
     let progress = progress(reader.bytes());
     let mut events = reader.salvage()?;
-    let mut read = 0_u64;
-    while let Some(event) = events.next() {
-        state.step(event);
-        read += 1;
-        if read.is_multiple_of(1 << 16) {
+    let mut parts = 0_u64;
+    while let Some(part) = events.next_part() {
+        match part {
+            Part::Event(event) => state.step(event),
+            Part::Run(run) => state.step_run(run),
+        }
+        parts += 1;
+        if parts.is_multiple_of(1 << 10) {
             progress.set_position(events.bytes());
         }
     }

@@ -1,9 +1,9 @@
-//! Column: how a column of each type is stored in Arrow, filled and read.
+//! Column: how a column of each type is stored in Arrow, and filled; [`crate::cells`] reads it.
 
 use std::{fmt::Debug, marker::PhantomData, sync::Arc};
 
 use arrow_array::{
-    Array, ArrayRef, BooleanArray, DictionaryArray, ListArray, PrimitiveArray, StringArray,
+    ArrayRef, DictionaryArray, StringArray,
     builder::{ArrayBuilder, BooleanBuilder, ListBuilder, PrimitiveBuilder, StringBuilder, UInt8Builder},
     types::{ArrowPrimitiveType, Int32Type, UInt8Type, UInt16Type, UInt32Type, UInt64Type},
 };
@@ -14,7 +14,10 @@ use krcu_model::{
     script::Word,
 };
 
-use crate::{Reason, schema::Type};
+use crate::{
+    cells::{Cells, Flags, Lists, Numbers, Texts, Words},
+    schema::Type,
+};
 
 /// A type of value that a column can hold.
 pub(crate) trait Held {
@@ -41,24 +44,6 @@ pub(crate) trait Filled: Default {
     fn finish(&mut self) -> Result<ArrayRef, ArrowError>;
 }
 
-/// A column that was read.
-pub(crate) trait Cells: Sized {
-    /// What a row has in it.
-    type Value;
-
-    /// Checks the column of this name; none if it has another type.
-    fn of(column: &ArrayRef, name: &'static str) -> Result<Option<Self>, Reason>;
-
-    /// What a row has in it, if it is not null.
-    fn at(&self, row: usize) -> Option<Self::Value>;
-}
-
-/// Returns the column of this name.
-pub(crate) fn taken<C: Cells>(column: Option<&ArrayRef>, name: &'static str) -> Result<C, Reason> {
-    let taken = column.map(|column| C::of(column, name)).transpose()?.flatten();
-    taken.ok_or_else(|| Reason::Columns(format!("the column `{name}` is of another type")))
-}
-
 macro_rules! held {
     ($($holds:ty = $type:expr, $builder:ty, $cells:ty;)*) => {
         $(impl Held for $holds {
@@ -70,13 +55,13 @@ macro_rules! held {
 }
 
 held! {
-    bool = Type::Bool, BooleanBuilder, BooleanArray;
-    u16 = Type::U16, PrimitiveBuilder<UInt16Type>, PrimitiveArray<UInt16Type>;
-    u32 = Type::U32, PrimitiveBuilder<UInt32Type>, PrimitiveArray<UInt32Type>;
-    u64 = Type::U64, PrimitiveBuilder<UInt64Type>, PrimitiveArray<UInt64Type>;
-    i32 = Type::I32, PrimitiveBuilder<Int32Type>, PrimitiveArray<Int32Type>;
-    String = Type::Text, StringBuilder, StringArray;
-    Vec<String> = Type::Texts, ListBuilder<StringBuilder>, ListArray;
+    bool = Type::Bool, BooleanBuilder, Flags;
+    u16 = Type::U16, PrimitiveBuilder<UInt16Type>, Numbers<u16>;
+    u32 = Type::U32, PrimitiveBuilder<UInt32Type>, Numbers<u32>;
+    u64 = Type::U64, PrimitiveBuilder<UInt64Type>, Numbers<u64>;
+    i32 = Type::I32, PrimitiveBuilder<Int32Type>, Numbers<i32>;
+    String = Type::Text, StringBuilder, Texts;
+    Vec<String> = Type::Texts, ListBuilder<StringBuilder>, Lists;
 }
 
 /// Words of `N` values, in their order.
@@ -182,73 +167,6 @@ impl<T: Word> Filled for Keys<T> {
     fn finish(&mut self) -> Result<ArrayRef, ArrowError> {
         let dictionary = Arc::clone(&self.dictionary);
         Ok(Arc::new(DictionaryArray::<UInt8Type>::try_new(self.keys.finish(), dictionary)?))
-    }
-}
-
-fn downcast<A: Array + Clone + 'static>(column: &ArrayRef) -> Option<A> {
-    column.as_any().downcast_ref::<A>().cloned()
-}
-
-macro_rules! cells {
-    ($([$($of:tt)*] $cells:ty, $value:ty;)*) => {
-        $(impl$($of)* Cells for $cells {
-            type Value = $value;
-
-            fn of(column: &ArrayRef, _name: &'static str) -> Result<Option<Self>, Reason> {
-                Ok(downcast(column))
-            }
-
-            fn at(&self, row: usize) -> Option<$value> {
-                self.is_valid(row).then(|| self.value(row).into())
-            }
-        })*
-    };
-}
-
-cells! {
-    [] BooleanArray, bool;
-    [] StringArray, String;
-    [<T: ArrowPrimitiveType>] PrimitiveArray<T>, T::Native;
-}
-
-impl Cells for ListArray {
-    type Value = Vec<String>;
-
-    fn of(column: &ArrayRef, _name: &'static str) -> Result<Option<Self>, Reason> {
-        Ok(downcast(column).filter(|list: &ListArray| list.values().as_any().is::<StringArray>()))
-    }
-
-    fn at(&self, row: usize) -> Option<Vec<String>> {
-        let texts = self.is_valid(row).then(|| self.value(row))?;
-        let texts = texts.as_any().downcast_ref::<StringArray>()?;
-        texts.iter().map(|text| text.map(str::to_owned)).collect()
-    }
-}
-
-/// A column of words that was read, with what each key of its dictionary means.
-#[derive(Debug)]
-pub(crate) struct Words<T> {
-    keys: PrimitiveArray<UInt8Type>,
-    values: Vec<T>,
-}
-
-impl<T: Word> Cells for Words<T> {
-    type Value = T;
-
-    fn of(column: &ArrayRef, name: &'static str) -> Result<Option<Words<T>>, Reason> {
-        let Some(column) = downcast::<DictionaryArray<UInt8Type>>(column) else { return Ok(None) };
-        let no_text = || Reason::Columns(format!("the dictionary of the column `{name}` is not of text"));
-        let dictionary = downcast::<StringArray>(column.values()).ok_or_else(no_text)?;
-        let value = |word: Option<&str>| {
-            let word = word.unwrap_or("null");
-            T::of_word(word).ok_or_else(|| Reason::Word { word: word.to_owned(), column: name })
-        };
-        let values = dictionary.iter().map(value).collect::<Result<Vec<T>, Reason>>()?;
-        Ok(Some(Words { keys: column.keys().clone(), values }))
-    }
-
-    fn at(&self, row: usize) -> Option<T> {
-        self.keys.at(row).and_then(|key| self.values.get(usize::from(key)).copied())
     }
 }
 

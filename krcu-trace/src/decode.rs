@@ -1,44 +1,52 @@
 //! Decode: makes events from the rows of a batch.
 
-use arrow_array::{ArrayRef, RecordBatch, new_null_array};
+use std::ops::Range;
+
 use krcu_common::{BarrierKind, Flavour, FreePath, Kind, QueueForm};
 use krcu_model::{
     Event,
     event::{
-        CacheAddress, CacheFacts, Cpu, Domain, FunctionAddress, Gap, Leftover, LossReason, ObjectAddress,
-        ReadFields, Scope, Site, Task, Time, What,
+        CacheAddress, CacheFacts, Cpu, Domain, Done, FunctionAddress, Gap, Leftover, LossReason,
+        ObjectAddress, ReadFields, Run, Scope, Site, Task, Time, What,
     },
 };
 
 use crate::{
     Reason,
-    column::{Cells as _, Held, taken},
-    schema::{COLUMNS, Column, columns},
+    cells::{Column, Source},
+    column::Held,
+    layout,
+    schema::{Type, columns},
 };
 
 macro_rules! read {
     ($($name:ident $holds:ty, $($described:tt),*;)*) => {
-        /// A batch of events. Its columns have the right types, so that any row can be read as an event.
+        /// A batch of events, and memory for the next one.
         #[derive(Debug)]
-        pub struct Batch {
-            columns: RecordBatch,
-            $($name: <$holds as Held>::Cells,)*
+        pub(crate) struct Batch {
+            /// Where the columns come from.
+            pub(crate) source: Source,
+            $($name: Column<<$holds as Held>::Cells>,)*
+        }
+
+        impl Default for Batch {
+            fn default() -> Batch {
+                let mut next = 0;
+                let mut node = |holds: Type| {
+                    next += layout::nodes(holds);
+                    next - layout::nodes(holds)
+                };
+                Batch {
+                    source: Source::default(),
+                    $($name: Column::new(node(<$holds as Held>::TYPE)),)*
+                }
+            }
         }
 
         impl Batch {
-            /// Reads the columns of a batch that has the schema of the format.
-            ///
-            /// # Errors
-            /// When a column is not what the format says, or a dictionary has a word that the format does not
-            /// know.
-            pub fn of(columns: RecordBatch) -> Result<Batch, Reason> {
-                // Older traces lack the last columns.
-                let (here, rows) = (columns.num_columns(), columns.num_rows());
-                let null = |column: &Column| new_null_array(&column.holds.arrow(), rows);
-                let missing = COLUMNS.iter().skip(here).map(null);
-                let all: Vec<ArrayRef> = columns.columns().iter().cloned().chain(missing).collect();
-                let mut next = all.iter();
-                Ok(Batch { $($name: taken(next.next(), stringify!($name))?,)* columns })
+            /// Another batch has been put into the source.
+            pub(crate) fn is_another(&mut self) {
+                $(self.$name.forget();)*
             }
         }
     };
@@ -46,38 +54,41 @@ macro_rules! read {
 
 columns!(read);
 
-/// The value of a row in a column that its kind needs.
-macro_rules! need {
+/// The value of a row in a column that may be null there.
+macro_rules! maybe {
     ($row:ident.$column:ident) => {
-        $row.batch
-            .$column
-            .at($row.row)
-            .ok_or(Reason::Null { kind: $row.kind.word(), column: stringify!($column) })
+        $row.batch.$column.at(&mut $row.batch.source, $row.row)
     };
 }
 
+/// The value of a row in a column that its kind needs.
+macro_rules! need {
+    ($row:ident.$column:ident) => {{
+        let kind = $row.kind;
+        let null = || Reason::Null { kind: kind.word(), column: stringify!($column) };
+        maybe!($row.$column).and_then(|value| value.ok_or_else(null))
+    }};
+}
+
+/// Rows that are compared at once.
+const BLOCK: usize = 32;
+
 impl Batch {
     /// Rows of the batch.
-    #[must_use]
-    pub fn rows(&self) -> usize {
-        self.columns.num_rows()
-    }
-
-    /// The columns as they are in the file.
-    #[must_use]
-    pub fn columns(&self) -> &RecordBatch {
-        &self.columns
+    pub(crate) fn rows(&self) -> usize {
+        self.source.packed.places.rows
     }
 
     /// Makes an event from a row.
     ///
     /// # Errors
-    /// When a column that its kind needs is null there, or the batch has no such row.
-    pub fn event(&self, row: usize) -> Result<Event, Reason> {
+    /// When a column that its kind needs is null there, or cannot be read, or the batch has no such row.
+    pub(crate) fn event(&mut self, row: usize) -> Result<Event, Reason> {
         if row >= self.rows() {
             return Err(Reason::Columns(format!("there is no row {row}")));
         }
-        let kind = self.kind.at(row).ok_or(Reason::Null { kind: "?", column: "kind" })?;
+        let kind = self.kind.at(&mut self.source, row)?;
+        let kind = kind.ok_or(Reason::Null { kind: "?", column: "kind" })?;
         let mut row = Row { batch: self, row, kind };
         Ok(Event {
             time: Time(need!(row.time_ns)?),
@@ -86,11 +97,79 @@ impl Batch {
             what: What::read(kind, &mut row)?,
         })
     }
+
+    /// The run that begins with this row; none if its event is in no run.
+    ///
+    /// # Errors
+    /// When a column cannot be read.
+    pub(crate) fn run_at(&mut self, row: usize) -> Result<Option<RunAt>, Reason> {
+        let Some(kind) = self.kind.at(&mut self.source, row)? else { return Ok(None) };
+        let is_queued = kind == Kind::Queued;
+        if !is_queued && kind != Kind::Freed {
+            return Ok(None);
+        }
+        let end = self.rows();
+        let mut first = Row { batch: self, row, kind };
+        let done = match is_queued {
+            true => Done::Queued { site: first.site()?, form: need!(first.form)? },
+            false => Done::Freed { path: need!(first.path)? },
+        };
+        let (task, cpu) = (Task(need!(first.task)?), Cpu(need!(first.cpu)?));
+        let cache = first.cache()?;
+        need!(first.time_ns)?;
+        need!(first.object)?;
+        let mut next = row + 1;
+        while next < end && self.are_alike(row, next..(next + BLOCK).min(end), is_queued) {
+            next = (next + BLOCK).min(end);
+        }
+        while next < end && self.are_alike(row, next..next + 1, is_queued) {
+            next += 1;
+        }
+        Ok(Some(RunAt { task, cpu, cache, done, rows: row..next }))
+    }
+
+    /// Whether these rows are in the run of another row. The columns are loaded.
+    fn are_alike(&self, row: usize, rows: Range<usize>, is_queued: bool) -> bool {
+        let (kind, task, cpu) = (self.kind.loaded(), self.task.loaded(), self.cpu.loaded());
+        let (cache, object) = (self.cache.loaded(), self.object.loaded());
+        kind.are_like(row, rows.clone())
+            && task.are_like(row, rows.clone())
+            && cpu.are_like(row, rows.clone())
+            && cache.are_like(row, rows.clone())
+            && match is_queued {
+                true => {
+                    self.site.loaded().are_like(row, rows.clone())
+                        && self.form.loaded().are_like(row, rows.clone())
+                }
+                false => self.path.loaded().are_like(row, rows.clone()),
+            }
+            && [object, cache].iter().all(|column| column.are_valid(rows.clone()))
+            && self.time_ns.loaded().are_valid(rows.clone())
+            && task.are_valid(rows.clone())
+            && cpu.are_valid(rows)
+    }
+
+    /// The run that [`Batch::run_at`] has found.
+    pub(crate) fn run(&self, found: RunAt) -> Run<'_> {
+        let RunAt { task, cpu, cache, done, rows } = found;
+        let (times_ns, objects) = (self.time_ns.loaded().of(rows.clone()), self.object.loaded().of(rows));
+        Run { task, cpu, cache, done, times_ns, objects }
+    }
+}
+
+/// Where a run is in a batch, and what its events share.
+#[derive(Debug)]
+pub(crate) struct RunAt {
+    task: Task,
+    cpu: Cpu,
+    cache: CacheAddress,
+    done: Done,
+    pub(crate) rows: Range<usize>,
 }
 
 /// One row, while an event is made from it.
 struct Row<'a> {
-    batch: &'a Batch,
+    batch: &'a mut Batch,
     row: usize,
     kind: Kind,
 }
@@ -118,7 +197,7 @@ impl ReadFields for Row<'_> {
     }
 
     fn cache_if_any(&mut self) -> Result<Option<CacheAddress>, Reason> {
-        Ok(self.batch.cache.at(self.row).map(CacheAddress))
+        Ok(maybe!(self.cache)?.map(CacheAddress))
     }
 
     fn object(&mut self) -> Result<ObjectAddress, Reason> {
@@ -126,16 +205,16 @@ impl ReadFields for Row<'_> {
     }
 
     fn object_if_any(&mut self) -> Result<Option<ObjectAddress>, Reason> {
-        Ok(self.batch.object.at(self.row).map(ObjectAddress))
+        Ok(maybe!(self.object)?.map(ObjectAddress))
     }
 
     fn site(&mut self) -> Result<Site, Reason> {
-        Ok(Site(self.batch.site.at(self.row).unwrap_or(0)))
+        Ok(Site(maybe!(self.site)?.unwrap_or(0)))
     }
 
     fn comm_if_any(&mut self) -> Result<String, Reason> {
         // Older traces have none.
-        Ok(self.batch.comm.at(self.row).unwrap_or_default())
+        Ok(maybe!(self.comm)?.unwrap_or_default())
     }
 
     fn site_of_frames(&mut self) -> Result<Site, Reason> {
@@ -143,7 +222,7 @@ impl ReadFields for Row<'_> {
     }
 
     fn function(&mut self) -> Result<FunctionAddress, Reason> {
-        Ok(FunctionAddress(self.batch.function.at(self.row).unwrap_or(0)))
+        Ok(FunctionAddress(maybe!(self.function)?.unwrap_or(0)))
     }
 
     fn facts(&mut self) -> Result<CacheFacts, Reason> {
@@ -155,27 +234,28 @@ impl ReadFields for Row<'_> {
     }
 
     fn empty(&mut self) -> Result<Option<bool>, Reason> {
-        Ok(self.batch.empty.at(self.row))
+        maybe!(self.empty)
     }
 
     fn left(&mut self) -> Result<Option<Leftover>, Reason> {
-        match (need!(self.objects_left), need!(self.objects_listed)) {
-            (Err(_), Err(_)) => Ok(None),
-            (objects, listed) => Ok(Some(Leftover { objects: objects?, listed: listed? })),
+        if maybe!(self.objects_left)?.is_none() && maybe!(self.objects_listed)?.is_none() {
+            return Ok(None);
         }
+        let (objects, listed) = (need!(self.objects_left)?, need!(self.objects_listed)?);
+        Ok(Some(Leftover { objects, listed }))
     }
 
     fn text(&mut self) -> Result<Option<String>, Reason> {
-        Ok(self.batch.text.at(self.row))
+        maybe!(self.text)
     }
 
     fn domain(&mut self) -> Result<Domain, Reason> {
-        let flavour = self.batch.flavour.at(self.row).unwrap_or_default();
+        let flavour = maybe!(self.flavour)?.unwrap_or_default();
         Ok(Domain { flavour, address: self.of()? })
     }
 
     fn of(&mut self) -> Result<u64, Reason> {
-        Ok(self.batch.domain.at(self.row).unwrap_or(0))
+        Ok(maybe!(self.domain)?.unwrap_or(0))
     }
 
     fn gap(&mut self) -> Result<Gap, Reason> {

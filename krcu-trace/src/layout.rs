@@ -51,6 +51,11 @@ pub(crate) fn of_events(columns: &[Column]) -> Vec<Node> {
     nodes.flat_map(|(node, inside)| [Some(node), inside]).flatten().collect()
 }
 
+/// How many nodes a column has.
+pub(crate) fn nodes(holds: Type) -> usize {
+    if holds == Type::Texts { 2 } else { 1 }
+}
+
 impl Part {
     /// Whether a buffer of this size can belong to this many values.
     pub(crate) fn fits(self, size: u64, length: u64, nulls: u64) -> bool {

@@ -13,6 +13,7 @@
 //! What is absent here: clocks, threads, the meaning of events, polars and aya.
 
 mod accounted;
+mod cells;
 mod column;
 mod decode;
 pub mod dictionary;
@@ -23,6 +24,7 @@ mod guard;
 mod index;
 mod layout;
 pub mod meta;
+mod packed;
 pub mod private;
 mod reader;
 mod salvage;
@@ -31,11 +33,10 @@ mod segment;
 mod writer;
 
 pub use accounted::Accounted;
-pub use decode::Batch;
 pub use error::{Place, Reason, TraceError};
 pub use meta::{End, How, Meta};
-pub use reader::{Batches, Events, Reader};
-pub use salvage::Salvage;
+pub use reader::{Events, Reader};
+pub use salvage::{Part, Salvage};
 pub use writer::{CutShort, Limits, Writer};
 
 /// Version of the folder's layout and of the columns. It changes when a reader of the previous version would

@@ -1,26 +1,28 @@
 //! Reader: reads the folder of a trace batch by batch, with a bound on memory that no file can exceed.
 //!
 //! The reader checks the checksum of every chunk first, then the bounds of [`crate::guard`], and only then
-//! gives the chunk to Arrow. In a trace without an end, the bytes after the last whole chunk of the last
+//! decompresses what is asked for. In a trace without an end, the bytes after the last whole chunk of the last
 //! segment were being written when the recorder was killed, so the reader ignores them. In any other place,
 //! such bytes are an error.
 
 use std::{
     fs::{self, File},
     io::{self, BufReader, Read as _},
+    mem,
     path::{Path, PathBuf},
 };
 
-use arrow_buffer::Buffer;
-use arrow_ipc::{convert::try_schema_from_ipc_buffer, reader::StreamDecoder};
+use arrow_ipc::convert::try_schema_from_ipc_buffer;
 use arrow_schema::Schema;
-use krcu_model::Event;
+use krcu_model::{Event, event::Run};
 
 use crate::{
-    Accounted, Batch, FORMAT, Meta, Place, Reason, TraceError, accounted,
+    Accounted, FORMAT, Meta, Place, Reason, TraceError, accounted,
+    decode::{Batch, RunAt},
     guard::{self, Expected, Found, MOST_BYTES},
     index::{LINE_BYTES, Line},
     meta,
+    packed::Places,
     schema::{self, COLUMNS, Column, key},
     segment::{index_name, number_of, stream_name},
 };
@@ -99,22 +101,17 @@ impl Reader {
         Accounted::last(&self.folder, found)
     }
 
-    /// Every batch, in order.
-    #[must_use]
-    pub fn batches(&self) -> Batches<'_> {
-        Batches { reader: self, next: 0, open: None, rows: 0, bytes: 0, torn_bytes: 0, is_over: false }
-    }
-
     /// Every event, in order.
     #[must_use]
     pub fn events(&self) -> Events<'_> {
-        Events { batches: self.batches(), batch: None, row: 0 }
+        let batches = Batches { reader: self, next: 0, open: None, rows: 0, bytes: 0, is_over: false };
+        Events { batches, batch: Batch::default(), rows: 0, row: 0 }
     }
 }
 
 /// The batches of a trace. After an error there are no more.
 #[derive(Debug)]
-pub struct Batches<'a> {
+struct Batches<'a> {
     reader: &'a Reader,
     /// Segment to open next.
     next: u32,
@@ -122,28 +119,16 @@ pub struct Batches<'a> {
     /// Rows given so far.
     rows: u64,
     bytes: u64,
-    torn_bytes: u64,
     is_over: bool,
 }
 
 impl Batches<'_> {
-    /// Bytes of streams read so far.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
-    /// Bytes that were being written when the recorder was killed; known after the last batch.
-    #[must_use]
-    pub fn torn_bytes(&self) -> u64 {
-        self.torn_bytes
-    }
-
-    fn read(&mut self) -> Result<Option<Batch>, TraceError> {
+    /// Reads the next batch. Returns whether there was one.
+    fn read(&mut self, batch: &mut Batch) -> Result<bool, TraceError> {
         loop {
             let Some(open) = &mut self.open else {
                 if self.next == self.reader.segments {
-                    return self.end().map(|()| None);
+                    return self.end().map(|()| false);
                 }
                 let is_torn_here = self.reader.meta.ended.is_none() && self.next + 1 == self.reader.segments;
                 self.open = SegmentReader::open(self.reader, self.next, self.rows, is_torn_here)?;
@@ -151,18 +136,13 @@ impl Batches<'_> {
                 continue;
             };
             let before = open.told.end;
-            let batch = open.read()?;
+            let is_there = open.read(batch)?;
             self.bytes += open.told.end - before;
-            match batch {
-                Some(batch) => {
-                    self.rows += batch.rows() as u64;
-                    return Ok(Some(batch));
-                }
-                None => {
-                    self.torn_bytes += open.size - open.told.end;
-                    self.open = None;
-                }
+            if is_there {
+                self.rows += batch.rows() as u64;
+                return Ok(true);
             }
+            self.open = None;
         }
     }
 
@@ -178,32 +158,82 @@ impl Batches<'_> {
     }
 }
 
-impl Iterator for Batches<'_> {
-    type Item = Result<Batch, TraceError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.is_over {
-            return None;
-        }
-        let batch = self.read().transpose();
-        self.is_over = !matches!(batch, Some(Ok(_)));
-        batch
-    }
+/// What comes next in a trace.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// An event.
+    Event(Event),
+    /// Events of the newest batch that differ in their times and objects alone.
+    Run(RunAt),
 }
 
 /// The events of a trace. After an error there are no more.
 #[derive(Debug)]
 pub struct Events<'a> {
     batches: Batches<'a>,
-    batch: Option<(Batch, PathBuf, u64)>,
+    batch: Batch,
+    /// Rows of the batch.
+    rows: usize,
     row: usize,
 }
 
-impl<'a> Events<'a> {
-    /// The batches that they come from.
+impl Events<'_> {
+    /// Bytes of streams read so far.
     #[must_use]
-    pub fn batches(&self) -> &Batches<'a> {
-        &self.batches
+    pub fn bytes(&self) -> u64 {
+        self.batches.bytes
+    }
+
+    /// The next events: as many as are a run, or one.
+    pub(crate) fn advance(&mut self) -> Result<Option<Next>, TraceError> {
+        let Some(row) = self.next_row()? else { return Ok(None) };
+        match self.batch.run_at(row) {
+            Ok(None) => Iterator::next(self).transpose().map(|event| event.map(Next::Event)),
+            Ok(Some(run)) => {
+                self.row = run.rows.end;
+                Ok(Some(Next::Run(run)))
+            }
+            Err(reason) => Err(self.wrong(row, reason)),
+        }
+    }
+
+    /// The run that was found last.
+    pub(crate) fn run(&self, found: RunAt) -> Run<'_> {
+        self.batch.run(found)
+    }
+
+    /// The row that is read next; none at the end.
+    fn next_row(&mut self) -> Result<Option<usize>, TraceError> {
+        while self.row >= self.rows {
+            self.rows = 0;
+            if self.batches.is_over {
+                return Ok(None);
+            }
+            let read = self.batches.read(&mut self.batch);
+            self.batches.is_over = !matches!(read, Ok(true));
+            if !read? {
+                return Ok(None);
+            }
+            (self.rows, self.row) = (self.batch.rows(), 0);
+        }
+        Ok(Some(self.row))
+    }
+
+    /// The error of a row, after which nothing is read.
+    fn wrong(&mut self, row: usize, reason: Reason) -> TraceError {
+        let (file, place) = self.batches.place(row);
+        self.rows = 0;
+        self.batches.is_over = true;
+        reason.at(&file, place)
+    }
+}
+
+impl Batches<'_> {
+    /// The place of a row in the newest batch.
+    fn place(&self, row: usize) -> (PathBuf, Place) {
+        let open = self.open.as_ref();
+        let batch = open.map(|open| open.batches.saturating_sub(1));
+        (open.map(|open| open.file.clone()).unwrap_or_default(), Place { batch, row: Some(row) })
     }
 }
 
@@ -211,34 +241,12 @@ impl Iterator for Events<'_> {
     type Item = Result<Event, TraceError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if let Some((batch, file, number)) = &self.batch {
-                if self.row < batch.rows() {
-                    let row = self.row;
-                    self.row += 1;
-                    return match batch.event(row) {
-                        Ok(event) => Some(Ok(event)),
-                        Err(reason) => {
-                            let error = reason.at(file, Place { batch: Some(*number), row: Some(row) });
-                            self.batch = None;
-                            self.batches.is_over = true;
-                            Some(Err(error))
-                        }
-                    };
-                }
-                self.batch = None;
-            }
-            let batch = match self.batches.next()? {
-                Ok(batch) => batch,
-                Err(error) => return Some(Err(error)),
-            };
-            let (file, number) = match &self.batches.open {
-                Some(open) => (open.file.clone(), open.batches - 1),
-                None => (PathBuf::new(), 0),
-            };
-            self.batch = Some((batch, file, number));
-            self.row = 0;
-        }
+        let row = match self.next_row() {
+            Ok(row) => row?,
+            Err(error) => return Some(Err(error)),
+        };
+        self.row += 1;
+        Some(self.batch.event(row).map_err(|reason| self.wrong(row, reason)))
     }
 }
 
@@ -252,9 +260,10 @@ struct SegmentReader {
     index: BufReader<File>,
     /// Whether it may end in the middle of a chunk.
     may_be_torn: bool,
-    decoder: StreamDecoder,
     /// The columns that its schema names.
     columns: &'static [Column],
+    /// The dictionary of each column that has one.
+    dictionaries: Vec<Option<i64>>,
     told: Line,
     /// Batches read.
     batches: u64,
@@ -286,21 +295,20 @@ impl SegmentReader {
             index_file,
             index,
             may_be_torn,
-            decoder: StreamDecoder::new(),
             columns: COLUMNS,
+            dictionaries: Vec::new(),
             told: Line::default(),
             batches: 0,
             ended: false,
         };
-        let Some(chunk) = segment.chunk()? else {
+        let mut chunk = Vec::new();
+        if !segment.chunk(&mut chunk)? {
             return if may_be_torn { Ok(None) } else { Err(segment.wrong(Reason::Framing("it is empty"))) };
-        };
-        let take = || -> Result<(), Reason> {
-            guard::check(&chunk, Expected::Schema)?;
+        }
+        let mut take = || -> Result<(), Reason> {
+            segment.dictionaries = guard::check(&chunk, Expected::Schema, Places::default())?.ids;
             let schema = try_schema_from_ipc_buffer(&chunk)?;
             segment.columns = belongs(&schema, reader.meta(), number, first_row)?;
-            // The decoder reads a message without a body only when the next message comes.
-            segment.decoder.decode(&mut Buffer::from_vec(chunk))?;
             Ok(())
         };
         match take() {
@@ -313,52 +321,59 @@ impl SegmentReader {
         reason.at(&self.file, Place { batch: Some(self.batches), row: None })
     }
 
-    /// Reads the next batch; none at the end.
-    fn read(&mut self) -> Result<Option<Batch>, TraceError> {
+    /// Reads the next batch. Returns whether there was one.
+    fn read(&mut self, batch: &mut Batch) -> Result<bool, TraceError> {
         loop {
             let rows_before = self.told.rows;
-            let Some(chunk) = self.chunk()? else {
+            if !self.chunk(&mut batch.source.packed.chunk)? {
                 if !self.ended && !self.may_be_torn {
                     return Err(self.wrong(Reason::Framing("it ends before its stream does")));
                 }
-                return Ok(None);
-            };
+                return Ok(false);
+            }
             if self.ended {
                 return Err(self.wrong(Reason::Framing("something follows the end of the stream")));
             }
-            match self.decode(chunk, rows_before) {
-                Ok(Some(batch)) => {
+            match self.take(batch, rows_before) {
+                Ok(true) => {
                     self.batches += 1;
-                    return Ok(Some(batch));
+                    return Ok(true);
                 }
-                Ok(None) => self.ended = true,
+                Ok(false) => self.ended = true,
                 Err(reason) => return Err(self.wrong(reason)),
             }
         }
     }
 
-    fn decode(&mut self, chunk: Vec<u8>, rows_before: u64) -> Result<Option<Batch>, Reason> {
-        if guard::check(&chunk, Expected::Batch(self.columns))? == Found::End {
-            return Ok(None);
+    /// Takes the chunk that a batch has got. Returns whether it is a batch, and not the end of the stream.
+    fn take(&self, batch: &mut Batch, rows_before: u64) -> Result<bool, Reason> {
+        batch.is_another();
+        let source = &mut batch.source;
+        let places = mem::take(&mut source.packed.places);
+        let checked = guard::check(&source.packed.chunk, Expected::Batch(self.columns), places)?;
+        if checked.found == Found::End {
+            return Ok(false);
         }
-        // This copy is aligned.
-        let mut bytes = Buffer::from(chunk.as_slice());
-        drop(chunk);
-        let columns = self.decoder.decode(&mut bytes)?.ok_or(Reason::Framing("a chunk holds no batch"))?;
-        let (found, told) = (columns.num_rows() as u64, self.told.rows.wrapping_sub(rows_before));
+        for dictionary in checked.dictionaries {
+            let columns = schema::nodes_of(self.columns, &self.dictionaries, dictionary.id);
+            source.learn(dictionary.places, &columns)?;
+        }
+        source.packed.places = checked.batch;
+        let (found, told) = (batch.rows() as u64, self.told.rows.wrapping_sub(rows_before));
         if found != told {
             return Err(Reason::Incomplete { what: "rows of this batch", found, told });
         }
-        Batch::of(columns).map(Some)
+        Ok(true)
     }
 
-    /// Reads the next chunk, which has its line and its checksum; none after the last whole chunk.
-    fn chunk(&mut self) -> Result<Option<Vec<u8>>, TraceError> {
+    /// Reads the next chunk, which has its line and its checksum. Returns whether there was one: there is none after the
+    /// last whole chunk.
+    fn chunk(&mut self, chunk: &mut Vec<u8>) -> Result<bool, TraceError> {
         let Some(line) = self.line()? else {
             if self.size > self.told.end && !self.may_be_torn {
                 return Err(self.wrong(Reason::Framing("its index ends before it does")));
             }
-            return Ok(None);
+            return Ok(false);
         };
         let before = self.told.end;
         if line.end < before || line.rows < self.told.rows {
@@ -366,7 +381,7 @@ impl SegmentReader {
         }
         if line.end > self.size {
             if self.may_be_torn {
-                return Ok(None);
+                return Ok(false);
             }
             return Err(self.wrong(Reason::Short { size: self.size, told: line.end }));
         }
@@ -374,15 +389,15 @@ impl SegmentReader {
             let (found, most) = (line.end - before, MOST_BYTES as u64);
             return Err(self.wrong(Reason::Size { what: "a chunk", found, most }));
         }
-        let mut chunk = Vec::new();
-        let read = io::Read::by_ref(&mut self.stream).take(line.end - before).read_to_end(&mut chunk);
+        chunk.clear();
+        let read = io::Read::by_ref(&mut self.stream).take(line.end - before).read_to_end(chunk);
         read.map_err(|error| self.wrong(Reason::Io(error)))?;
-        let found = crc32fast::hash(&chunk);
+        let found = crc32fast::hash(chunk);
         if found != line.crc {
             return Err(self.wrong(Reason::Checksum { told: line.crc, found }));
         }
         self.told = line;
-        Ok(Some(chunk))
+        Ok(true)
     }
 
     /// Reads the next line of the index.

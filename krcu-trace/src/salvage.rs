@@ -7,10 +7,19 @@ use std::vec;
 
 use krcu_model::{
     Event,
-    event::{Cpu, Gap, LossReason, Scope, Task, Time, What, sum},
+    event::{Cpu, Gap, LossReason, Run, Scope, Task, Time, What, sum},
 };
 
-use crate::{Accounted, Events, How, Reader, TraceError, accounted::Found};
+use crate::{Accounted, Events, How, Reader, TraceError, accounted::Found, reader::Next};
+
+/// What comes next in a trace.
+#[derive(Debug)]
+pub enum Part<'a> {
+    /// An event.
+    Event(Event),
+    /// Events that differ in their times and objects alone.
+    Run(Run<'a>),
+}
 
 /// The events of a trace, as far as they can be read. If the trace ends before its run does, or is damaged, gaps
 /// for what is unknown come at the end.
@@ -79,7 +88,7 @@ impl Salvage<'_> {
     /// Bytes of streams read so far.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        self.events.batches().bytes()
+        self.events.bytes()
     }
 
     /// The gaps of a trace that ends before its run did, or that cannot be read to its end.
@@ -112,29 +121,63 @@ impl Salvage<'_> {
     }
 }
 
-impl Iterator for Salvage<'_> {
-    type Item = Event;
-
-    fn next(&mut self) -> Option<Event> {
+impl Salvage<'_> {
+    /// The next events: as many as are a run, or one. [`State::step_run`](krcu_model::State::step_run) takes a run.
+    pub fn next_part(&mut self) -> Option<Part<'_>> {
         if self.behind.is_none() {
-            match self.first.take().map(Ok).or_else(|| self.events.next()) {
-                Some(Ok(event)) => {
-                    if let What::Gap(gap) = &event.what {
-                        self.told.push(gap.clone());
-                    }
-                    self.found.rows += 1;
-                    self.found.last = self.found.last.max(event.time);
-                    return Some(event);
+            let next = match self.first.take() {
+                Some(event) => Ok(Some(Next::Event(event))),
+                None => self.events.advance(),
+            };
+            match next {
+                Ok(Some(Next::Event(event))) => return Some(Part::Event(self.found(event))),
+                Ok(Some(Next::Run(run))) => {
+                    let run = self.events.run(run);
+                    self.found.rows += run.len() as u64;
+                    let times = run.times_ns.iter().map(|time_ns| Time(*time_ns));
+                    self.found.last = times.fold(self.found.last, Time::max);
+                    return Some(Part::Run(run));
                 }
-                Some(Err(error)) => self.damage = Some(error),
-                None => {}
+                Ok(None) => {}
+                Err(error) => self.damage = Some(error),
             }
+        }
+        self.next_behind().map(Part::Event)
+    }
+
+    fn found(&mut self, event: Event) -> Event {
+        if let What::Gap(gap) = &event.what {
+            self.told.push(gap.clone());
+        }
+        self.found.rows += 1;
+        self.found.last = self.found.last.max(event.time);
+        event
+    }
+
+    /// The next gap after all events.
+    fn next_behind(&mut self) -> Option<Event> {
+        if self.behind.is_none() {
             let gaps = self.unaccounted().into_iter();
             let time = self.found.last;
             let event = |gap| Event { time, task: Task(0), cpu: Cpu(0), what: What::Gap(gap) };
             self.behind = Some(gaps.map(event).collect::<Vec<_>>().into_iter());
         }
         self.behind.as_mut().and_then(Iterator::next)
+    }
+}
+
+impl Iterator for Salvage<'_> {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        if self.behind.is_none() {
+            match self.first.take().map(Ok).or_else(|| self.events.next()) {
+                Some(Ok(event)) => return Some(self.found(event)),
+                Some(Err(error)) => self.damage = Some(error),
+                None => {}
+            }
+        }
+        self.next_behind()
     }
 }
 

@@ -14,6 +14,7 @@ mod cache;
 mod domain;
 mod fields;
 mod losses;
+mod run;
 pub mod script;
 mod watch;
 
@@ -21,6 +22,7 @@ pub use cache::{CacheFacts, Leftover};
 pub use domain::{DeferredBy, Domain};
 pub use fields::{ReadFields, WriteFields};
 pub use losses::{Losses, sum};
+pub use run::{Done, Run};
 pub use watch::{Blind, Watch};
 
 /// CLOCK_MONOTONIC in nanoseconds.

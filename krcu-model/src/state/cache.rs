@@ -175,11 +175,10 @@ impl Cache {
     /// What is deferred now.
     pub(crate) fn moment(&self, ledger: &Ledger) -> Moment {
         let mut moment = self.numbers(ledger);
-        let mut oldest: Option<Mark> = None;
-        for (_, entry) in self.outstanding.iter() {
-            oldest = Some(oldest.map_or(entry.queued, |oldest| oldest.min(entry.queued)));
-            *moment.stacks.entry(entry.stack).or_default() += 1;
-            *moment.cpus.entry(entry.cpu).or_default() += 1;
+        let mut oldest: Option<Mark> = self.outstanding.oldest().map(|(_, entry)| entry.queued);
+        for (stack, cpu, objects) in self.outstanding.by_origin() {
+            *moment.stacks.entry(stack).or_default() += objects;
+            *moment.cpus.entry(cpu).or_default() += objects;
         }
         if self.callbacks_waiting + self.others_waiting > 0 {
             let mut head_before: Option<ObjectAddress> = None;
@@ -188,7 +187,8 @@ impl Cache {
                 moment.has(waiting);
                 // Heads at one place of their objects lie further apart than an object is long.
                 let size = u64::from(self.life.facts.object_size);
-                moment.shares_objects |= head_before.is_some_and(|before| head.0 - before.0 < size);
+                let apart = head_before.and_then(|before| head.0.checked_sub(before.0));
+                moment.shares_objects |= apart.is_some_and(|bytes| bytes < size);
                 head_before = Some(*head);
             }
         }

@@ -30,11 +30,16 @@ impl FreedBy {
 impl FreedBy {
     /// Counts one more free, by a path other than the queueing call itself.
     pub(crate) fn count(&mut self, path: FreePath) {
+        self.count_many(path, 1);
+    }
+
+    /// The same for so many frees.
+    pub(crate) fn count_many(&mut self, path: FreePath, frees: u64) {
         *match path {
             FreePath::Bulk => &mut self.bulk,
             FreePath::Single => &mut self.list,
             FreePath::Sheaf => &mut self.sheaf,
             FreePath::Callback => &mut self.callback,
-        } += 1;
+        } += frees;
     }
 }

@@ -44,8 +44,11 @@ impl Freeing {
 
     /// Notes that a call begins to free an object of this cache.
     pub(crate) fn begin(&mut self, call: Call, cache: CacheAddress, queued: Option<&Outstanding>) {
-        let run =
-            Run { cache, objects: 1, queued: queued.map(|entry| (entry.task, entry.queued, entry.queued)) };
+        self.begin_run(call, Run::of_one(cache, queued));
+    }
+
+    /// The same for objects that one task had queued.
+    pub(crate) fn begin_run(&mut self, call: Call, run: Run) {
         match &mut self.last {
             Some((last, known)) if *last == call && known.is_like(&run) => known.join(&run),
             _ => {
@@ -88,13 +91,17 @@ impl Freeing {
 }
 
 impl Run {
+    pub(crate) fn of_one(cache: CacheAddress, queued: Option<&Outstanding>) -> Run {
+        Run { cache, objects: 1, queued: queued.map(|entry| (entry.task, entry.queued, entry.queued)) }
+    }
+
     /// Whether both are of one cache, and one task had queued both.
-    fn is_like(&self, other: &Run) -> bool {
+    pub(crate) fn is_like(&self, other: &Run) -> bool {
         let task = |run: &Run| run.queued.map(|(task, ..)| task);
         self.cache == other.cache && task(self) == task(other)
     }
 
-    fn join(&mut self, other: &Run) {
+    pub(crate) fn join(&mut self, other: &Run) {
         self.objects += other.objects;
         if let (Some((_, first, last)), Some((_, from, until))) = (&mut self.queued, other.queued) {
             (*first, *last) = ((*first).min(from), (*last).max(until));

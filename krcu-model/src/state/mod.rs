@@ -50,6 +50,7 @@ pub(crate) mod module;
 pub(crate) mod moment;
 mod object_index;
 pub mod object_table;
+pub(crate) mod origins;
 pub mod stack;
 pub mod view;
 

@@ -24,6 +24,8 @@ const MOST_LINES: usize = (1 << 31) / (ENTRIES + 1);
 /// So the next event often finds the line that this event used. With a larger block, the smallest objects
 /// would fill the line at once and go to later lines.
 const NEIGHBOUR_BITS: u32 = 7;
+/// Bytes of an index that surely stay in a processor's cache.
+const CACHED_BYTES: usize = 256 << 10;
 /// The lowest address bits, which are the same for all objects.
 const OBJECT_BITS: u32 = 3;
 
@@ -94,10 +96,53 @@ impl ObjectIndex {
         self.search(self.hash(object), is_there).map(|(_, _, number)| number)
     }
 
+    /// The number of an object's slot, if it has one. Else it gets this number, which must be smaller than the room,
+    /// and there has to be room. `is_there` is as for [`ObjectIndex::find`].
+    pub(crate) fn find_or_insert(
+        &mut self,
+        object: ObjectAddress,
+        number: u32,
+        is_there: impl Fn(u32) -> bool,
+    ) -> Option<u32> {
+        let hash = self.hash(object);
+        let entry = (hash.tag << self.number_bits) | (number + 1);
+        let found = self.search(hash, is_there).map(|(_, _, number)| number);
+        if found.is_none() {
+            // Most find room in their first line.
+            let line = &mut self.lines[hash.line];
+            let free = line.places(|entry| entry == 0).trailing_zeros() as usize;
+            match line.entries.get_mut(free) {
+                Some(free) => {
+                    *free = entry;
+                    self.len += 1;
+                }
+                None => self.insert_at(hash, number),
+            }
+        }
+        found
+    }
+
+    /// Reads the lines of objects that are searched for next. The processor then waits for memory once for all of them,
+    /// and not once for each.
+    pub(crate) fn touch(&self, objects: &[u64]) {
+        let places = objects.iter().map(|object| self.hash(ObjectAddress(*object)).line);
+        let passed = places.filter_map(|place| self.lines.get(place)).map(|line| line.passed);
+        std::hint::black_box(passed.fold(0, |all: u32, passed| all ^ passed));
+    }
+
+    /// Whether the processor's caches are too small for it.
+    pub(crate) fn is_large(&self) -> bool {
+        self.lines.len() * size_of::<Line>() > CACHED_BYTES
+    }
+
     /// Adds the slot number of an object that is not in the index. If the index is full, nothing happens. The
     /// number must be smaller than the room.
     pub(crate) fn insert(&mut self, object: ObjectAddress, number: u32) {
-        let Hash { line: mut place, tag } = self.hash(object);
+        self.insert_at(self.hash(object), number);
+    }
+
+    fn insert_at(&mut self, hash: Hash, number: u32) {
+        let Hash { line: mut place, tag } = hash;
         let entry = (tag << self.number_bits) | (number + 1);
         while self.len < self.room() {
             let line = &mut self.lines[place];

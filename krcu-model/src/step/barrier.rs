@@ -11,6 +11,7 @@ use crate::{
     state::{
         State,
         barriers::{OpenBarrier, Returned},
+        cache::Cache,
         deferral::BY_CALL_RCU,
         deferred::Waiting,
         id::{CacheId, Mark},
@@ -241,19 +242,21 @@ impl State {
         if self.outstanding == 0 || self.watch.blind.contains(&Blind::Frees) {
             return;
         }
+        let is_meant = |of: &CacheAddress, cache: &Cache| {
+            !cache.outstanding.is_empty() && address.is_none_or(|only| only == *of)
+        };
         let mut missed = Vec::new();
-        for (cache_address, cache) in &self.caches {
-            if cache.outstanding.is_empty() || address.is_some_and(|address| address != *cache_address) {
-                continue;
-            }
-            for (object, entry) in cache.outstanding.iter() {
-                let returned = self.ledger.returned.get(&object);
-                if promise::surely_covers(barrier, task, &entry)
-                    || returned.is_some_and(|returned| *returned < barrier.begin.position)
-                {
-                    missed.push((entry.queued, *cache_address, cache.life.id, object));
-                }
-            }
+        for (of, cache) in self.caches.iter().filter(|(of, cache)| is_meant(of, cache)) {
+            let life = cache.life.id;
+            // Of its own calls the task knows that they have returned.
+            let own = cache.outstanding.queued_before(task, barrier.begin.position);
+            missed.extend(own.map(|(object, queued)| (queued, *of, life, object)));
+            // Of others' calls only a machine and a script tell that.
+            let returned = self.ledger.returned.iter().filter(|(_, at)| **at < barrier.begin.position);
+            missed.extend(returned.filter_map(|(object, _)| {
+                let entry = cache.outstanding.get(*object)?;
+                (!promise::surely_covers(barrier, task, &entry)).then_some((entry.queued, *of, life, *object))
+            }));
         }
         self.barrier_was_early(end, barrier, missed);
     }

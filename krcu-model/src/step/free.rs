@@ -5,14 +5,16 @@ use std::sync::Arc;
 use krcu_common::{FreePath, QueueForm};
 
 use crate::{
-    event::{Blind, CacheAddress, ObjectAddress},
+    event::{Blind, CacheAddress, ObjectAddress, Run, Time},
     promise::doubles::Double,
     rules::Rule,
     state::{
         State,
         cache::Born,
         deferred::Outstanding,
+        freeing,
         id::{CacheId, Freer, Mark},
+        object_table::AHEAD,
     },
 };
 
@@ -45,12 +47,86 @@ impl State {
         }
     }
 
-    pub(super) fn freed(
+    /// Takes a run of objects that are freed.
+    pub(super) fn freed(&mut self, run: Run<'_>, path: FreePath) {
+        let freer = Freer::of(run.task, run.cpu);
+        let mut rest = run;
+        while !rest.is_empty() {
+            let (plain, special) = self.freed_plainly(rest, freer, path);
+            rest = rest.without(plain);
+            let (Some(time_ns), Some(object)) = (rest.times_ns.first(), rest.objects.first()) else { return };
+            self.have_come(&rest.times_ns[..1]);
+            let mark = Mark { position: self.position, time: Time(*time_ns) };
+            let object = ObjectAddress(*object);
+            match special {
+                Some(removed) => self.is_freed(mark, freer, (object, run.cache), path, removed),
+                None => self.freed_one(mark, freer, (object, run.cache), path),
+            }
+            rest = rest.without(1);
+        }
+    }
+
+    /// Takes the first objects of a run of which nothing is to be said but that their deferred free has begun. Returns how
+    /// many, and what the cache's table had of the next one if it was taken out of it.
+    fn freed_plainly(
+        &mut self,
+        run: Run<'_>,
+        freer: Freer,
+        path: FreePath,
+    ) -> (usize, Option<Option<Outstanding>>) {
+        let is_looked_for = !self.orphans.is_empty()
+            || self.ledger.sees_allocations
+            || !self.ledger.readers.is_empty()
+            || !self.ledger.returned.is_empty()
+            || !self.open_destroys.is_empty();
+        let is_counted = self.rules.has(Rule::FreeReturns);
+        let Some(cache) = self.caches.get_mut(&run.cache) else { return (0, None) };
+        if is_looked_for || cache.looked.is_some() || !is_counted {
+            return (0, None);
+        }
+        let (mut special, mut freed) = (None, None);
+        let mut plain = 0;
+        for object in run.objects.iter().take(run.len()) {
+            if plain % AHEAD == 0 {
+                cache.outstanding.touch(&run.objects[plain..]);
+            }
+            let removed = cache.outstanding.remove(ObjectAddress(*object));
+            let Some(entry) = removed
+                .filter(|entry| entry.form != QueueForm::Headless && !self.ledger.is_too_early(entry.queued))
+            else {
+                special = Some(removed);
+                break;
+            };
+            plain += 1;
+            let one = freeing::Run::of_one(run.cache, Some(&entry));
+            match &mut freed {
+                Some(freed) if one.is_like(freed) => freed.join(&one),
+                _ => {
+                    if let Some(before) = freed.replace(one) {
+                        self.freeing.begin_run((freer, path), before);
+                    }
+                }
+            }
+        }
+        let rows = plain as u64;
+        if let Some(last) = plain.checked_sub(1) {
+            cache.past.freed_by.count_many(path, rows);
+            cache.past.last_freed = Some(Time(run.times_ns[last]));
+            cache.being_freed += rows;
+            self.outstanding -= rows;
+            self.have_come(&run.times_ns[..plain]);
+        }
+        if let Some(freed) = freed {
+            self.freeing.begin_run((freer, path), freed);
+        }
+        (plain, special)
+    }
+
+    fn freed_one(
         &mut self,
         mark: Mark,
         freer: Freer,
-        object: ObjectAddress,
-        address: CacheAddress,
+        (object, address): (ObjectAddress, CacheAddress),
         path: FreePath,
     ) {
         if !self.orphans.is_empty()
@@ -65,9 +141,21 @@ impl State {
         if self.ledger.sees_allocations {
             self.ledger.is_no_longer_held(object);
         }
+        let removed = self.cache(address).outstanding.remove(object);
+        self.is_freed(mark, freer, (object, address), path, removed);
+    }
+
+    /// The free of an object begins, and this is what the table of its cache had of it.
+    fn is_freed(
+        &mut self,
+        mark: Mark,
+        freer: Freer,
+        (object, address): (ObjectAddress, CacheAddress),
+        path: FreePath,
+        queued: Option<Outstanding>,
+    ) {
         let is_counted = u64::from(self.rules.has(Rule::FreeReturns));
         let cache = self.cache(address);
-        let queued = cache.outstanding.remove(object);
         let mut deferred = None;
         match queued {
             Some(entry) => {

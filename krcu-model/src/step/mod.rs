@@ -19,7 +19,7 @@ use std::sync::Arc;
 use krcu_common::FreePath;
 
 use crate::{
-    event::{Blind, CacheAddress, CacheFacts, Event, Site, Task, What},
+    event::{Blind, CacheAddress, CacheFacts, Cpu, Done, Event, Run, Site, Task, Time, What},
     promise::ledger::Allocation,
     state::{
         State,
@@ -36,28 +36,46 @@ impl State {
     /// Takes one event.
     pub fn step(&mut self, event: Event) {
         let Event { time, task, cpu, what } = event;
-        if let What::Gap(gap) = what {
-            self.gaps.push(gap);
-            return;
+        let (object, cache, done) = match what {
+            What::Gap(gap) => return self.gaps.push(gap),
+            What::Queued { object, cache, site, form } => (object, cache, Done::Queued { site, form }),
+            What::Freed { object, cache, path } => (object, cache, Done::Freed { path }),
+            what => return self.step_apart(time, task, cpu, what),
+        };
+        self.step_run(Run { task, cpu, cache, done, times_ns: &[time.0], objects: &[object.0] });
+    }
+
+    /// Takes a run of events: the same as if each was taken by itself.
+    pub fn step_run(&mut self, run: Run<'_>) {
+        let Some(first) = run.times_ns.first().filter(|_| !run.is_empty()) else { return };
+        match run.done {
+            Done::Queued { site, form } => {
+                let mark = Mark { position: self.position + 1, time: Time(*first) };
+                self.ends_single_frees(mark, run.task, run.cpu);
+                self.queued(run, site, form);
+            }
+            Done::Freed { path } => self.freed(run, path),
         }
+    }
+
+    /// The task does something else now, so it has finished its frees one by one.
+    fn ends_single_frees(&mut self, at: Mark, task: Task, cpu: Cpu) {
+        if !self.freeing.is_empty() {
+            self.batch_freed(at, Freer::of(task, cpu), FreePath::Single);
+        }
+    }
+
+    /// Takes an event that is in no run.
+    fn step_apart(&mut self, time: Time, task: Task, cpu: Cpu, what: What) {
         self.position += 1;
         self.events += 1;
         self.now = self.now.max(time);
         let mark = Mark { position: self.position, time };
-        let is_free =
-            matches!(what, What::Freed { .. } | What::BatchFreed { .. } | What::CallbackRuns { .. });
-        if !self.freeing.is_empty() && !is_free {
-            // The task does something else now, so it has finished its frees one by one. Callbacks are
-            // excepted: they may run on top of any task.
-            self.batch_freed(mark, Freer::of(task, cpu), FreePath::Single);
+        // Callbacks are excepted: they may run on top of any task.
+        if !matches!(what, What::BatchFreed { .. } | What::CallbackRuns { .. }) {
+            self.ends_single_frees(mark, task, cpu);
         }
         match what {
-            What::Queued { object, cache, site, form } => {
-                self.queued(mark, task, cpu, object, cache, site, form);
-            }
-            What::Freed { object, cache, path } => {
-                self.freed(mark, Freer::of(task, cpu), object, cache, path);
-            }
             What::BatchFreed { path } => self.batch_freed(mark, Freer::of(task, cpu), path),
             What::CallbackQueued { object: head, cache, function, text, domain, site } => {
                 let text = text.as_ref();
@@ -160,7 +178,7 @@ impl State {
             What::DestructionAwaited { cache } => self.check_destruction(mark, task, cache),
             What::SlabsFreed { cache } => self.slabs_freed(mark, cache),
             What::Quiet => self.quiet(mark),
-            What::Gap(_) => {}
+            What::Gap(_) | What::Queued { .. } | What::Freed { .. } => {}
         }
     }
 

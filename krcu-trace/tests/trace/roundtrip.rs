@@ -3,9 +3,13 @@
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use krcu_common::Kind;
-use krcu_model::{Event, event::Time, script};
-use krcu_trace::{How, Limits, Reader, Writer};
+use krcu_common::{FreePath, Kind, QueueForm};
+use krcu_model::{
+    Event,
+    event::{CacheAddress, Cpu, ObjectAddress, Site, Task, Time, What},
+    script,
+};
+use krcu_trace::{How, Limits, Part, Reader, Writer};
 
 use crate::samples::{EVERY_KIND, Folder, every_kind, killed, meta, read, run, written};
 
@@ -35,6 +39,65 @@ fn every_event_reads_as_it_was() {
     for rows in [1, 2, 7, 1000] {
         let trace = written("every_event", &events, Limits { rows, ..Limits::default() });
         assert_eq!(read(&trace.0).unwrap(), events, "{rows} rows a batch");
+    }
+}
+
+/// Events in which objects are queued and freed in a row, where now and then one value is another.
+fn in_rows() -> Vec<Event> {
+    let kinds = every_kind();
+    let of = |kind| kinds.iter().find(|event| event.what.kind() == kind).unwrap().clone();
+    let (queued, freed, ended) = (of(Kind::Queued), of(Kind::Freed), of(Kind::BatchFreed));
+    let mut events = Vec::new();
+    for row in 0..600_u64 {
+        let mut event = if row / 150 % 2 == 0 { queued.clone() } else { freed.clone() };
+        event.time = Time(row);
+        match &mut event.what {
+            What::Queued { object, site, form, .. } => {
+                *object = ObjectAddress(row * 64);
+                // Rows of eight without a stack, and one of another form.
+                *site = Site(u32::from(row % 70 > 8));
+                *form = if row == 77 { QueueForm::Headless } else { *form };
+            }
+            What::Freed { object, cache, path } => {
+                *object = ObjectAddress(row * 64);
+                *cache = CacheAddress(cache.0 ^ u64::from(row == 200));
+                *path = if row == 210 { FreePath::Sheaf } else { *path };
+            }
+            _ => {}
+        }
+        event.task = Task(event.task.0 ^ u32::from(row == 33));
+        event.cpu = Cpu(u16::try_from(row / 100 % 2).unwrap());
+        events.push(event);
+        if row % 150 == 149 {
+            events.push(Event { time: Time(row), ..ended.clone() });
+        }
+    }
+    events
+}
+
+#[test]
+fn runs_are_the_events_that_they_are_made_of() {
+    for (name, events, longest) in [("in_rows", in_rows(), 100), ("kinds_in_rows", every_kind(), 1)] {
+        for rows in [1, 40, 1000] {
+            let trace = written(name, &events, Limits { rows, ..Limits::default() });
+            let reader = Reader::open(&trace.0).unwrap();
+            let mut salvage = reader.salvage().unwrap();
+            let (mut read, mut runs) = (Vec::new(), Vec::new());
+            while let Some(part) = salvage.next_part() {
+                match part {
+                    Part::Event(event) => read.push(event),
+                    Part::Run(run) => {
+                        runs.push(run.len());
+                        read.extend(run.events());
+                    }
+                }
+            }
+            assert_eq!(read, events, "{name}, {rows} rows a batch");
+            if rows == 1000 {
+                assert_eq!(runs.iter().max(), Some(&longest), "{name}: {runs:?}");
+            }
+            assert_eq!(salvage.last_time(), events.iter().map(|event| event.time).max().unwrap());
+        }
     }
 }
 

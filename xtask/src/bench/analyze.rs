@@ -76,7 +76,13 @@ impl Bench<'_> {
         let number = count.to_string();
         let made = self.measure(&examples.join("generate"), &[number.as_ref(), trace.as_path()])?;
         let count = made.stdout.split(' ').next().and_then(|text| text.parse().ok()).unwrap_or(count);
-        println!("\n{} ({} on disk)", made.stdout.trim(), mebibytes(size(&trace)?));
+        let bytes = size(&trace)?;
+        println!(
+            "\n{} ({} on disk, {} bytes an event)",
+            made.stdout.trim(),
+            mebibytes(bytes),
+            tenths(bytes, count)
+        );
         print_row("written by the generator", count, &made);
 
         let replay =
@@ -210,11 +216,18 @@ fn totals(text: &str) -> Result<(u64, u64)> {
     Ok((number("destroys")?, number("outstanding")?))
 }
 
+/// What each of so many has of a total, with one decimal.
+fn tenths(total: u64, each: u64) -> String {
+    let tenths = total * 10 / each.max(1);
+    format!("{}.{}", tenths / 10, tenths % 10)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a figure of three digits")]
 fn print_row(name: &str, events: u64, measured: &Measured) {
     let speed = events as f64 / measured.seconds / 1e6;
+    let each_ns = measured.processor_seconds * 1e9 / events as f64;
     println!(
-        "  {name:<44} {:>7.1} s {:>7.1} s of processors {speed:>7.2} million events/s {:>7} MiB",
+        "  {name:<44} {:>7.1} s {:>7.1} s of processors {each_ns:>7.1} ns an event {speed:>7.2} million events/s {:>7} MiB",
         measured.seconds,
         measured.processor_seconds,
         measured.kilobytes / 1024

@@ -53,6 +53,8 @@ pub(crate) fn run() -> Result<()> {
     print("memory while attached and idle", &words.join(" "));
     build::cargo(&mut model::example("krcu-report", "step", &[]))?;
     println!();
+    build::cargo(&mut model::example("krcu-model", "stalls", &[]))?;
+    println!();
     build::cargo(&mut model::example("krcu-reference", "simulate", &[]))
 }
 
