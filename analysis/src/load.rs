@@ -9,7 +9,7 @@ use crate::{
     facts::Replay,
     source::{Meta, SourceError, Trace},
     tables::{Tables, Writing},
-    whatif::{Asked, Gather, Glance, WhatIfError},
+    whatif::{Asked, Gather, WhatIfError},
 };
 
 /// A trace whose questions can be asked.
@@ -57,10 +57,10 @@ pub fn load(path: &Path, needs: Needs, simulate: Option<u64>) -> Result<Loaded> 
     let mut replay = Replay::new(meta.watch.clone(), Writing::new(needs)?);
     let mut gather = simulate.map(Gather::new).transpose()?;
     let read = trace.read(&mut |event| {
-        let glance = gather.as_ref().and_then(|_| Glance::at(&event, replay.state()));
+        let deferred = gather.as_mut().and_then(|gather| gather.see(&event, replay.state()));
         replay.step(event);
-        if let (Some(gather), Some(glance)) = (&mut gather, glance) {
-            gather.see(&glance, replay.state());
+        if let (Some(gather), Some(deferred)) = (&mut gather, deferred) {
+            gather.keep(deferred, replay.state());
         }
         !replay.sink().has_failed() && !gather.as_ref().is_some_and(Gather::has_failed)
     });

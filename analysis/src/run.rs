@@ -101,7 +101,7 @@ fn what_if(asked: &Asked, question: &Question, rows: bool, together: u64) -> Res
     let answer = whatif::ask(workload, question)?;
     let (kind, mut frame) = whatif::frame(&answer, rows)?;
     if asked.format == Format::Text && !rows && !asked.all {
-        frame = whatif::for_a_person(&frame)?;
+        frame = whatif::for_a_person(&answer)?;
     }
     print(asked, kind, &frame)?;
     if asked.format == Format::Text {

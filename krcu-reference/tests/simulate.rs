@@ -4,13 +4,18 @@
 //! us after its work was queued, and a softirq 20 us after its callbacks may run. Page caches are empty at
 //! the beginning, so objects that are queued at once go to the fallback list, and are freed one by one.
 
-use krcu_model::{event::Cpu, promise::Promise};
+use std::ops::Deref;
+
+use krcu_model::{
+    event::{CacheAddress, Cpu},
+    promise::{Promise, Violation},
+};
 use krcu_reference::{
     approach::{self, Approach, row_name},
     machine::CacheIndex,
     simulate::{
         Action, Budget, CacheSpec, Caller, Input, InputKind, Measured, Origin, Outcome, Pair, Scenario,
-        Splat, Wait, Workload, WorkloadError, back_test, simulate,
+        Splat, Wait, Workload, WorkloadError, back_test, simulate, simulate_judged,
     },
 };
 
@@ -37,12 +42,44 @@ fn row_of(name: &str) -> Box<dyn Approach> {
     found.unwrap_or_else(|| panic!("no approach is called {name}"))
 }
 
-#[expect(clippy::unwrap_used, reason = "a case whose workload is refused tests nothing")]
-fn run_with(name: &str, workload: &Workload, measured: &Measured) -> Outcome {
-    simulate(row_of(name).as_ref(), &Scenario { workload, measured, seed: 1, budget: MOST }).unwrap()
+fn run_with(name: &str, workload: &Workload, measured: &Measured) -> Judged {
+    judged(row_of(name).as_ref(), &Scenario { workload, measured, seed: 1, budget: MOST })
 }
 
-fn run(name: &str, workload: &Workload) -> Outcome {
+/// A run, and what the judge of real kernels says of it.
+struct Judged {
+    outcome: Outcome,
+    violations: Vec<Violation>,
+}
+
+impl Deref for Judged {
+    type Target = Outcome;
+
+    fn deref(&self) -> &Outcome {
+        &self.outcome
+    }
+}
+
+/// Runs a scenario with the machine's own truth, and again with a judge who is told every event: both say the
+/// same of each row.
+#[expect(clippy::unwrap_used, reason = "a case whose workload is refused tests nothing")]
+fn judged(approach: &dyn Approach, scenario: &Scenario<'_>) -> Judged {
+    let outcome = simulate(approach, scenario).unwrap();
+    let (watched, violations) = simulate_judged(approach, scenario).unwrap();
+    let name = row_name(approach);
+    assert_eq!(outcome, watched, "{name}");
+    for row in outcome.rows.iter().filter(|row| row.destroyed_at_ns.is_some() && !row.is_alias) {
+        let address = CacheAddress(u64::from(row.cache.0) + 1);
+        let breaks = |promise| {
+            violations.iter().any(|broken| broken.promise == promise && broken.address == Some(address))
+        };
+        assert_eq!(row.is_unsafe, breaks(Promise::MemoryOutlivesObjects), "{name}: {row:?}");
+        assert_eq!(row.splat == Splat::False, breaks(Promise::NoFalseSplat), "{name}: {row:?}");
+    }
+    Judged { outcome, violations }
+}
+
+fn run(name: &str, workload: &Workload) -> Judged {
     run_with(name, workload, &constants())
 }
 
@@ -370,7 +407,7 @@ fn memory_cgroups(destroys: u16, every_ns: u64) -> Workload {
 }
 
 /// Barriers, grace periods, how long callers waited, how long caches lingered.
-fn counts(outcome: &Outcome) -> (u64, u64, u64, u64) {
+fn counts(outcome: &Judged) -> (u64, u64, u64, u64) {
     assert!(outcome.violations.is_empty(), "{:?}", outcome.violations);
     let sum = &outcome.sum;
     (sum.rcu_barriers, sum.grace_periods, sum.caller_wait_ns, sum.linger_ns)
@@ -546,7 +583,7 @@ fn what_no_approach_breaks_for_the_checker_no_run_breaks() {
         let name = row_name(approach.as_ref());
         for seed in 0..5 {
             let scenario = Scenario { workload: &workload, measured: &measured, seed, budget: MOST };
-            let outcome = simulate(approach.as_ref(), &scenario).unwrap();
+            let outcome = judged(approach.as_ref(), &scenario);
             for violation in &outcome.violations {
                 let is_known = approach.breaks().iter().any(|(promise, _)| *promise == violation.promise);
                 // Queued objects of a built-in cache stay in a sheaf until it is full.
@@ -569,6 +606,7 @@ fn a_back_test_puts_the_simulated_wait_beside_the_measured_one() {
     ];
     let test = back_test(&outcome, &waits);
     let pair = Pair {
+        destroy: 0,
         name: "cache-a".to_owned(),
         simulated_ns: 10 * MS + 75 * US,
         measured_ns: 8 * MS,

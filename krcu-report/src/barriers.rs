@@ -234,13 +234,6 @@ impl Waits {
         self.finished.iter().take(most).cloned().collect()
     }
 
-    /// Calls of `rcu_barrier()` outside of destroys that began within a span.
-    pub(super) fn bystanders(&self, from_ns: u64, until_ns: u64) -> impl Iterator<Item = u64> {
-        let calls = self.finished.iter().map(|barrier| &barrier.call);
-        let unrelated = calls.filter(|call| call.kind == WaitKind::RcuBarrier && !call.inside_destroy);
-        unrelated.map(|call| call.began_ns).filter(move |began| (from_ns..until_ns).contains(began))
-    }
-
     pub(super) fn histograms(&self) -> BTreeMap<WaitKind, Histogram> {
         self.histograms.clone()
     }

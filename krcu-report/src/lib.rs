@@ -22,6 +22,7 @@
 mod barriers;
 mod caches;
 mod flat;
+pub mod gather;
 mod hello;
 mod histogram;
 mod question;
@@ -37,7 +38,9 @@ pub use caches::{CachePhase, CacheRow};
 pub use flat::{FlatVerdict, verdicts};
 pub use hello::{Ask, Bounds, Detail, Hello, Line, MOST_ASK_BYTES, Refused, SCHEMA, Version};
 pub use histogram::{BOUNDS_NS, Histogram};
-pub use question::{AskedCache, AskedDestroy, DeferredFree, Question};
+pub use question::{
+    AskedCache, AskedDestroy, Bystander, DeferredFree, KernelBarrier, LeftOut, Question, Took, TookGrace,
+};
 pub use reporter::Reporter;
 pub use rows::{Accounts, LossRow, Outside, ProbeRow, ProbeState, Report, Ring, SinkRow, SinkState};
 pub use tally::{EventWord, Events};

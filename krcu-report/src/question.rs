@@ -1,49 +1,36 @@
-//! Question: the data to simulate what each approach would have cost a destroy, with the destroy's own
-//! workload.
+//! Question: the data to simulate what each approach would have cost, with a recorded workload.
 //!
-//! The agent gathers a question and sends it. The program that asked for it simulates.
+//! A [`Gather`](crate::gather::Gather) notes it while a trace is replayed, or while an agent watches. A
+//! question holds a whole run while the run is short, else a part of it. The program that asked for it
+//! simulates. The same question has the same answer, wherever it was asked.
 
 use serde::{Deserialize, Serialize};
 
 use krcu_model::event::DeferredBy;
 
-/// The workload of one destroy, and how long things took meanwhile. It owns its data.
+/// A recorded workload, and how long things took meanwhile. It owns its data.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Question {
     /// [`SCHEMA`](super::SCHEMA).
     pub schema: u32,
-    /// The number of the destroy.
+    /// The number of the destroy that was asked about.
     pub destroy: u64,
-    /// Its cache.
-    pub cache: String,
-    /// Deferred frees of this cache that are in the question.
-    pub own_objects: u64,
-    /// The same for other caches.
-    pub other_objects: u64,
-    /// The number of deferred frees of this cache, the oldest ones, that were not kept.
-    pub own_left_out: u64,
-    /// Whether some deferred frees of other caches were not kept.
-    pub others_left_out: bool,
-    /// How long the destroy took until it looked at its slabs, in nanoseconds.
-    pub measured_wait_ns: u64,
     /// CPUs of the machine.
     pub cpus: u16,
-    /// The caches, with that of the destroy first.
+    /// The caches.
     pub caches: Vec<AskedCache>,
     /// Deferred frees, the oldest first.
     pub deferred: Vec<DeferredFree>,
-    /// Objects of the destroyed cache that nobody queued.
-    pub leaked: u64,
     /// When unrelated tasks called `rcu_barrier()`.
-    pub bystanders_ns: Vec<u64>,
-    /// The destroys in the order of time. The last one is the destroy of the question.
+    pub bystanders: Vec<Bystander>,
+    /// The destroys in the order in which their exit paths began.
     pub destroys: Vec<AskedDestroy>,
-    /// Grace periods, in nanoseconds from their begin to their end.
-    pub grace_ns: Vec<u64>,
-    /// Nanoseconds from the end of a grace period to the begin of the next.
-    pub between_grace_ns: Vec<u64>,
-    /// Nanoseconds that the free of one object took.
-    pub free_ns: Vec<u64>,
+    /// How long things took.
+    pub took: Took,
+    /// How the destroy of this kernel waits.
+    pub kernel: KernelBarrier,
+    /// What was not kept.
+    pub left_out: LeftOut,
 }
 
 /// A cache of a question.
@@ -53,6 +40,8 @@ pub struct AskedCache {
     pub name: String,
     /// Bytes of one object; 0 if that is not known.
     pub object_bytes: u32,
+    /// Destroys of it that come after the question.
+    pub later_destroys: u16,
 }
 
 /// A deferred free of a question, as a short list in JSON: there are thousands of them.
@@ -68,13 +57,110 @@ pub struct DeferredFree(
     pub DeferredBy,
 );
 
+/// A call of `rcu_barrier()` by a task that destroys nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bystander(
+    /// When, in nanoseconds from the begin of the workload.
+    pub u64,
+    /// The CPU.
+    pub u16,
+);
+
 /// A destroy of a question.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AskedDestroy {
-    /// When it began, in nanoseconds from the begin of the workload.
+    /// Its number among all destroys of the run.
+    pub number: u64,
+    /// When its exit path began, in nanoseconds from the begin of the workload: at its entry, or at that of
+    /// the barrier for `kfree_rcu()` that the same task called just before.
     pub at_ns: u64,
     /// The cache, by its place in [`Question::caches`].
     pub cache: u16,
     /// The number of the task. One task destroys one cache after the other.
     pub caller: u32,
+    /// The CPU.
+    pub cpu: u16,
+    /// Objects of its cache that nobody queued.
+    pub leaked: u64,
+    /// How long the kernel took until it looked at the slabs, in nanoseconds: from the entry of the destroy,
+    /// with the time of the same task in a barrier that it called just before. Absent if it only dropped a
+    /// reference.
+    pub measured_ns: Option<u64>,
+    /// Whether the destroy of this kernel waits inside, so that the measured wait is one of a barrier.
+    pub has_barrier: bool,
+    /// Of the measured time, the nanoseconds after the last deferred free before the look.
+    pub after_last_free_ns: u64,
+}
+
+/// How long things took, in nanoseconds. A list without samples means that none was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Took {
+    /// Grace periods in their order, from the begin of the workload on.
+    pub graces: Vec<TookGrace>,
+    /// The length of each grace period.
+    pub grace_ns: Vec<u64>,
+    /// From the end of one to the begin of the next.
+    pub between_grace_ns: Vec<u64>,
+    /// From a flush that needs one, while none is in flight, to its begin.
+    pub grace_start_ns: Vec<u64>,
+    /// Nanoseconds in calls that freed several objects, from the first to the last.
+    pub freed_in_ns: u64,
+    /// The objects that these calls freed after their first.
+    pub freed: u64,
+    /// From the end of the grace period that an array needed to its first free, while something flushed.
+    pub flushed_array_ns: Vec<u64>,
+    /// From the last end of a grace period to the first free of an array, while nothing flushed: at least so
+    /// long.
+    pub array_at_least_ns: Vec<u64>,
+    /// From the end of the grace period that a callback needed to its run.
+    pub callback_ns: Vec<u64>,
+    /// The same for the callback of a sheaf.
+    pub sheaf_ns: Vec<u64>,
+}
+
+/// A recorded grace period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TookGrace(
+    /// Its begin, in nanoseconds from the begin of the workload.
+    pub u64,
+    /// Its end.
+    pub u64,
+);
+
+/// How the destroy of a kernel waits, as its events show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelBarrier {
+    /// It does not wait (before 6.12).
+    #[default]
+    None,
+    /// It waits for lists and batches (6.12).
+    Lists,
+    /// It flushes sheaves, and does not wait for their callbacks (6.18).
+    Sheaves,
+    /// It flushes sheaves and waits for their callbacks (7.x).
+    SheavesAwaited,
+}
+
+/// What a question lacks of the run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// The number of deferred frees of the asked destroy's cache, the oldest ones, that were not kept.
+    pub own: u64,
+    /// Whether some deferred frees of other caches were not kept.
+    pub others: bool,
+}
+
+impl Question {
+    /// The destroy that was asked about, and its place in [`Question::destroys`].
+    #[must_use]
+    pub fn asked(&self) -> Option<(usize, &AskedDestroy)> {
+        self.destroys.iter().enumerate().find(|(_, destroy)| destroy.number == self.destroy)
+    }
+
+    /// The cache of a destroy.
+    #[must_use]
+    pub fn cache_of(&self, destroy: &AskedDestroy) -> Option<&AskedCache> {
+        self.caches.get(usize::from(destroy.cache))
+    }
 }

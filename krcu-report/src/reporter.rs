@@ -46,17 +46,17 @@ impl Reporter {
     /// that step.
     pub fn see(&mut self, event: &Event, state: &State) {
         if let What::Gap(gap) = &event.what {
-            return self.see_gap(gap, state);
+            self.see_gap(gap, state);
+            self.recent.see(event, state);
+            return;
         }
         let Some(word) = EventWord::of(&event.what) else { return };
         self.events.count(word);
         match word {
             EventWord::Cache | EventWord::Barrier => self.waits.see(event, state),
-            EventWord::Queue | EventWord::Free | EventWord::Batch | EventWord::Grace => {
-                self.recent.see(event);
-            }
-            EventWord::Other => {}
+            EventWord::Queue | EventWord::Free | EventWord::Batch | EventWord::Grace | EventWord::Other => {}
         }
+        self.recent.see(event, state);
     }
 
     #[cold]
@@ -71,7 +71,6 @@ impl Reporter {
         let noticed = if gap.until == Time(u64::MAX) { state.now() } else { gap.until };
         self.losses.last_at_ns = self.losses.last_at_ns.max(Some(noticed.since(state.watch().attached)));
         self.waits.see_gap(gap);
-        self.recent.see_gap(gap);
     }
 
     /// Makes a report of the current state. A search for the oldest object looks at each outstanding object
@@ -124,7 +123,7 @@ impl Reporter {
     /// looked at its slabs.
     #[must_use]
     pub fn question(&self, state: &State, destroy: u64) -> Option<Question> {
-        self.recent.question(state, &self.waits, DestroyId(destroy))
+        self.recent.question(state, DestroyId(destroy))
     }
 }
 

@@ -1,223 +1,155 @@
-//! Workload: keeps the newest deferred frees and how long things took, for the question what a destroy would
+//! Workload: keeps the newest deferred frees beside a [`Gather`], for the question what a destroy would have
 //! cost with other approaches.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::{
-    barriers::Waits,
-    hello::SCHEMA,
-    question::{AskedCache, AskedDestroy, DeferredFree, Question},
+    gather::{Deferred, Destroyed, Gather, Kept, Part},
+    question::{LeftOut, Question},
 };
-use krcu_common::Flavour;
 use krcu_model::{
-    event::{CacheAddress, Cpu, DeferredBy, Event, Gap, Scope, Task, Time, What},
-    of_destroy,
-    state::{Born, Destroy, DestroyId, State},
+    event::{CacheAddress, Event, Time},
+    state::{CacheId, Destroy, DestroyId, Life, State},
 };
 
-/// How many deferred frees are kept: one and a half megabytes.
+/// How many deferred frees are kept: two megabytes. A run that has no more is in the question as a whole.
 const MOST_OBJECTS: usize = 1 << 16;
-/// At most this many of them are simulated: the newest ones before the destroy.
+/// Of a longer run, at most this many are in a question: the newest ones until a time after the look.
 const MOST_SIMULATED: usize = 1 << 13;
-/// Objects of other caches count if they were queued at most this long before a destroy. Older ones have been
-/// freed, because a batch waits five seconds and a grace period.
-const BEFORE_NS: u64 = 10_000_000_000;
-/// How many tasks count that destroyed other caches shortly before.
-const MOST_CALLERS: usize = 16;
-/// How many samples of each kind are kept.
-const MOST_SAMPLES: usize = 256;
-
-#[derive(Clone, Copy, Debug)]
-struct Deferred {
-    at: Time,
-    cache: CacheAddress,
-    cpu: Cpu,
-    by: DeferredBy,
-}
-
-/// Objects that one task frees in a row.
-#[derive(Clone, Copy, Debug)]
-struct Row {
-    task: Task,
-    begin: Time,
-    objects: u64,
-}
+/// Of a longer run, objects of other caches count if they were queued at most this long before the destroy, and
+/// nothing counts that was queued longer than this after its look. Older ones have been freed, because a batch
+/// waits five seconds and a grace period.
+const AROUND_NS: u64 = 10_000_000_000;
 
 /// The data that is kept.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Recent {
-    deferred: VecDeque<Deferred>,
+    gather: Gather,
+    deferred: VecDeque<Deferred<CacheAddress>>,
     /// Whether older deferred frees were forgotten.
     is_cut: bool,
-    grace_ns: VecDeque<u64>,
-    between_ns: VecDeque<u64>,
-    free_ns: VecDeque<u64>,
-    grace_began: Option<Time>,
-    grace_ended: Option<Time>,
-    freeing: Option<Row>,
+}
+
+impl Default for Recent {
+    fn default() -> Recent {
+        Recent { gather: Gather::new(Kept::AGENT), deferred: VecDeque::new(), is_cut: false }
+    }
 }
 
 impl Recent {
-    pub(super) fn see(&mut self, event: &Event) {
-        let Event { time, task, cpu, what } = event;
-        match what {
-            What::Queued { cache, form, .. } => {
-                self.keep(Deferred { at: *time, cache: *cache, cpu: *cpu, by: (*form).into() });
+    /// Sees an event that the state takes next.
+    pub(super) fn see(&mut self, event: &Event, state: &State) {
+        if let Some(deferred) = self.gather.see(event, state) {
+            if self.deferred.len() == MOST_OBJECTS {
+                self.deferred.pop_front();
+                self.is_cut = true;
             }
-            What::CallbackQueued { cache, domain, .. } if domain.flavour == Flavour::Rcu => {
-                self.keep(Deferred { at: *time, cache: *cache, cpu: *cpu, by: DeferredBy::Callback });
-            }
-            What::Freed { .. } => match &mut self.freeing {
-                Some(row) if row.task == *task => row.objects += 1,
-                row => *row = Some(Row { task: *task, begin: *time, objects: 1 }),
-            },
-            What::BatchFreed { .. } => {
-                if let Some(row) = self.freeing.take().filter(|row| row.task == *task) {
-                    sample(&mut self.free_ns, time.since(row.begin) / row.objects);
-                }
-            }
-            What::GraceBegin { expedited: false } => {
-                if let Some(ended) = self.grace_ended.take() {
-                    sample(&mut self.between_ns, time.since(ended));
-                }
-                self.grace_began = Some(*time);
-            }
-            What::GraceEnd { expedited: false } => {
-                if let Some(began) = self.grace_began.take() {
-                    sample(&mut self.grace_ns, time.since(began));
-                }
-                self.grace_ended = Some(*time);
-            }
-            _ => {}
+            self.deferred.push_back(deferred);
         }
-    }
-
-    /// Sees a loss. If one end of a grace period is lost, its length is not known.
-    pub(super) fn see_gap(&mut self, gap: &Gap) {
-        if matches!(gap.scope, Scope::Everything | Scope::Grace) {
-            (self.grace_began, self.grace_ended) = (None, None);
-        }
-    }
-
-    fn keep(&mut self, deferred: Deferred) {
-        if self.deferred.len() == MOST_OBJECTS {
-            self.deferred.pop_front();
-            self.is_cut = true;
-        }
-        self.deferred.push_back(deferred);
     }
 
     /// The data for the simulation of a destroy; none if there is no such destroy, or if it only dropped a
     /// reference.
-    pub(super) fn question(&self, state: &State, waits: &Waits, id: DestroyId) -> Option<Question> {
+    pub(super) fn question(&self, state: &State, id: DestroyId) -> Option<Question> {
         let destroy = state.destroy(id)?;
         let look = destroy.look?.time;
-        let born = match &destroy.life.born {
-            Born::Watched { at, .. } => at.time,
-            Born::BeforeAttach => Time(0),
-        };
-        let others_from = Time(destroy.begin.time.0.saturating_sub(BEFORE_NS));
-        let is_own = |one: &&Deferred| one.cache == destroy.address && one.at >= born;
-        let is_meant = |one: &&Deferred| {
-            one.at < look && (is_own(one) || (one.cache != destroy.address && one.at >= others_from))
-        };
-        let mut newest: Vec<&Deferred> =
-            self.deferred.iter().rev().filter(is_meant).take(MOST_SIMULATED).collect();
-        newest.reverse();
-        let own_objects = newest.iter().filter(|one| is_own(one)).count() as u64;
-        let verdict = of_destroy(state, destroy);
-        let zero = newest.first().map_or(destroy.begin.time, |first| first.at.min(destroy.begin.time));
-        let caches = caches(destroy, &newest);
-        let place_of = |address: CacheAddress| {
-            caches.iter().position(|known| *known == address).and_then(|place| u16::try_from(place).ok())
-        };
-        let deferred = newest.iter().filter_map(|one| {
-            Some(DeferredFree(one.at.since(zero), one.cpu.0, place_of(one.cache)?, one.by))
+        let lives = Lives::of(state);
+        let all = self.deferred.iter().filter_map(|one| {
+            let cache = lives.at(one.cache, one.at)?;
+            Some(Deferred { at: one.at, cache, cpu: one.cpu, by: one.by })
         });
-        let attached = state.watch().attached;
-        let span = (zero.since(attached), look.since(attached));
-        let mut destroys = earlier(state, destroy, zero, &caches);
-        destroys.push(AskedDestroy { at_ns: destroy.begin.time.since(zero), cache: 0, caller: 0 });
-        Some(Question {
-            schema: SCHEMA,
-            destroy: id.0,
-            cache: destroy.life.facts.name.clone(),
-            own_objects,
-            other_objects: newest.len() as u64 - own_objects,
-            own_left_out: (destroy.latest().frees.ever + destroy.latest().callbacks.ever)
-                .saturating_sub(own_objects),
-            others_left_out: newest.len() == MOST_SIMULATED || self.is_cut_since(others_from),
-            measured_wait_ns: look.since(destroy.begin.time),
-            cpus: cpus(state, &newest),
-            caches: caches.iter().map(|address| asked(state, destroy, *address)).collect(),
-            deferred: deferred.collect(),
-            leaked: verdict.decision.left.leaked.unwrap_or(0).min(MOST_SIMULATED as u64),
-            bystanders_ns: waits.bystanders(span.0, span.1).map(|began_ns| began_ns - span.0).collect(),
-            destroys,
-            grace_ns: self.grace_ns.iter().copied().collect(),
-            between_grace_ns: self.between_ns.iter().copied().collect(),
-            free_ns: self.free_ns.iter().copied().collect(),
-        })
-    }
-
-    fn is_cut_since(&self, from: Time) -> bool {
-        self.is_cut && self.deferred.front().is_some_and(|oldest| oldest.at > from)
-    }
-}
-
-fn sample(samples: &mut VecDeque<u64>, ns: u64) {
-    if samples.len() == MOST_SAMPLES {
-        samples.pop_front();
-    }
-    samples.push_back(ns);
-}
-
-fn cpus(state: &State, deferred: &[&Deferred]) -> u16 {
-    let used = deferred.iter().map(|one| one.cpu.0.saturating_add(1)).max().unwrap_or(1);
-    used.max(u16::try_from(state.watch().possible_cpus).unwrap_or(u16::MAX)).max(1)
-}
-
-/// The destroys of other caches before this one. They may have waited for the same frees as this one would.
-fn earlier(state: &State, destroy: &Destroy, zero: Time, caches: &[CacheAddress]) -> Vec<AskedDestroy> {
-    let mut callers: Vec<Task> = vec![destroy.caller.task];
-    let mut gone: Vec<CacheAddress> = vec![destroy.address];
-    let mut destroys = Vec::new();
-    let before = state.destroys().rev().filter(|other| other.begin < destroy.begin);
-    for other in before.take_while(|other| other.begin.time >= zero).filter(|other| other.look.is_some()) {
-        let Some(place) = caches.iter().position(|known| *known == other.address) else { continue };
-        if gone.contains(&other.address) || callers.len() > MOST_CALLERS {
-            continue;
+        let destroys = self.gather.destroys(state);
+        let mut part = Part { begin: self.gather.begin(state), destroys, ..Part::default() };
+        part.bystanders = self.gather.bystanders(state).collect();
+        let frame = self.gather.frame(state, &part.destroys);
+        let mut left_out = LeftOut::default();
+        if self.is_cut {
+            let from = Time(destroy.begin.time.0.saturating_sub(AROUND_NS));
+            let until = Time(look.0.saturating_add(AROUND_NS));
+            let own = destroy.life.id;
+            let mut newest: Vec<_> = all
+                .filter(|one| one.at <= until && (one.cache == own || one.at >= from))
+                .collect::<Vec<_>>()
+                .into_iter()
+                .rev()
+                .take(MOST_SIMULATED)
+                .collect();
+            newest.reverse();
+            let first = newest.first().map_or(destroy.begin.time, |first| first.at);
+            left_out = self.left_out(destroy, &newest, from);
+            part.deferred = newest;
+            part.starts_at(first.min(destroy.begin.time), until, id);
+        } else {
+            part.deferred = all.collect();
         }
-        gone.push(other.address);
-        let caller = callers.iter().position(|task| *task == other.caller.task).unwrap_or_else(|| {
-            callers.push(other.caller.task);
-            callers.len() - 1
-        });
-        let (Ok(cache), Ok(caller)) = (u16::try_from(place), u32::try_from(caller)) else { continue };
-        destroys.push(AskedDestroy { at_ns: other.begin.time.since(zero), cache, caller });
+        let question = part.question(&frame, self.gather.begin(state), |life| lives.facts(life))?;
+        question.destroys.iter().any(|asked| asked.number == id.0).then_some(())?;
+        Some(Question { destroy: id.0, left_out, ..question })
     }
-    destroys
-}
 
-/// The addresses of the caches of a workload, with that of the destroy first.
-fn caches(destroy: &Destroy, deferred: &[&Deferred]) -> Vec<CacheAddress> {
-    let mut caches = vec![destroy.address];
-    for one in deferred {
-        if !caches.contains(&one.cache) && caches.len() < usize::from(u16::MAX) {
-            caches.push(one.cache);
+    /// What a question lacks that has only these.
+    fn left_out(&self, destroy: &Destroy, newest: &[Deferred<CacheId>], from: Time) -> LeftOut {
+        let past = destroy.latest();
+        let own = newest.iter().filter(|one| one.cache == destroy.life.id).count() as u64;
+        let is_cut_since = self.deferred.front().is_some_and(|oldest| oldest.at > from);
+        LeftOut {
+            own: (past.frees.ever + past.callbacks.ever).saturating_sub(own),
+            others: newest.len() == MOST_SIMULATED || is_cut_since,
         }
     }
-    caches
 }
 
-fn asked(state: &State, destroy: &Destroy, address: CacheAddress) -> AskedCache {
-    let facts = if address == destroy.address {
-        Some(&destroy.life.facts)
-    } else {
-        state.view().caches.get(&address).map(|cache| &cache.life.facts)
-    };
-    facts.map_or_else(AskedCache::default, |facts| AskedCache {
-        name: facts.name.clone(),
-        object_bytes: facts.object_size,
-    })
+impl Part {
+    /// Leaves out what happened before or after. The destroy with this number stays: with a barrier of its own,
+    /// its exit path may begin before.
+    fn starts_at(&mut self, begin: Time, until: Time, asked: DestroyId) {
+        let is_asked = |destroy: &Destroyed| destroy.number() == asked.0;
+        let own = self.destroys.iter().find(|destroy| is_asked(destroy)).map(|destroy| destroy.at);
+        self.begin = own.map_or(begin, |own| own.min(begin));
+        let begin = self.begin;
+        let is_in = |at: Time| at >= begin && at <= until;
+        self.destroys.retain(|destroy| is_asked(destroy) || is_in(destroy.at));
+        self.bystanders.retain(|(at, _)| is_in(*at));
+    }
+}
+
+/// Which life of a cache was at an address when.
+struct Lives<'a> {
+    /// For each address, the lives that ended there, by their end.
+    ended: BTreeMap<CacheAddress, Vec<(Time, CacheId)>>,
+    alive: BTreeMap<CacheAddress, CacheId>,
+    known: BTreeMap<CacheId, &'a Life>,
+}
+
+impl Lives<'_> {
+    fn of(state: &State) -> Lives<'_> {
+        let (mut ended, mut known) = (BTreeMap::<_, Vec<_>>::new(), BTreeMap::new());
+        let mut alive = BTreeMap::new();
+        for (address, cache) in state.caches() {
+            alive.insert(address, cache.life.id);
+            known.insert(cache.life.id, &cache.life);
+        }
+        for destroy in state.destroys() {
+            known.entry(destroy.life.id).or_insert(&destroy.life);
+            if alive.get(&destroy.address) != Some(&destroy.life.id)
+                && let Some(end) = destroy.end.or(destroy.look)
+            {
+                ended.entry(destroy.address).or_default().push((end.time, destroy.life.id));
+            }
+        }
+        Lives { ended, alive, known }
+    }
+
+    /// The life that was there then; none if it has been forgotten.
+    fn at(&self, address: CacheAddress, time: Time) -> Option<CacheId> {
+        let ended = self.ended.get(&address).into_iter().flatten();
+        let earliest = ended.filter(|(end, _)| *end >= time).min_by_key(|(end, _)| *end);
+        earliest.map(|(_, life)| *life).or_else(|| self.alive.get(&address).copied())
+    }
+
+    fn facts(&self, life: CacheId) -> (String, u32) {
+        self.known
+            .get(&life)
+            .map_or_else(Default::default, |life| (life.facts.name.clone(), life.facts.object_size))
+    }
 }

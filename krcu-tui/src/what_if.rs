@@ -11,13 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use krcu_model::event::Cpu;
 use krcu_reference::{
-    approach::{self, Approach, row_name},
-    machine::CacheIndex,
+    approach::{self, row_name},
     simulate::{
-        Action, Budget, CacheSpec, Caller, Input, InputKind, InputUse, Measured, Row, Scenario, Workload,
-        simulate,
+        Asked, BackTest, Budget, InputKind, InputUse, Outcome, Pair, Row, Scenario, Trust, distinct, simulate,
     },
 };
 use krcu_report::Question;
@@ -28,28 +25,48 @@ const SEED: u64 = 1;
 const MOST_EVENTS: u64 = 1 << 24;
 /// How long the simulation of all approaches may take.
 const MOST_TIME: Duration = Duration::from_secs(10);
-/// The most leaked objects that are simulated: an agent asks for no more.
-const MOST_LEAKED: u64 = 1 << 13;
-/// Bytes of a slab, which the events do not say: one page.
-const SLAB_BYTES: u32 = 4096;
-/// The assumed size of an object whose size is unknown.
-const UNKNOWN_BYTES: u32 = 64;
-/// The assumed time of a grace period, if none was seen, and of the free of an object: about what the kernels
-/// of the golden traces took.
-const GRACE_NS: u64 = 20_000_000;
-const FREE_NS: u64 = 500;
-
 /// What each approach would have cost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WhatIf {
     /// The destroy and its workload.
     pub question: Question,
-    /// Every approach, in the order of the document.
+    /// Every approach, in the order of the document; those with the same figures are one row.
     pub rows: Vec<WhatIfRow>,
+    /// The waits of all destroys of the question, simulated and measured; absent if nothing was measured that
+    /// a machine could repeat.
+    pub back_test: Option<BackTest>,
     /// The inputs that the times depend on.
     pub inputs: Vec<InputUse>,
     /// Why there are no rows, if there are none.
     pub refused: Option<String>,
+}
+
+impl WhatIf {
+    /// The measured and the simulated wait of the destroy, if both are known.
+    #[must_use]
+    pub fn pair(&self) -> Option<&Pair> {
+        let (place, _) = self.question.asked()?;
+        self.back_test.as_ref()?.pairs.iter().find(|pair| pair.destroy == place)
+    }
+
+    /// How far the times can be believed.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.pair().map(Pair::trust).or_else(|| Some(self.back_test.as_ref()?.trust())).unwrap_or_default()
+    }
+
+    /// The rows of an outcome that are new, or the names of known ones.
+    fn take(&mut self, outcome: Outcome, place: usize) {
+        let bystander_wait_ns = outcome.sum.bystander_wait_ns;
+        let Some(row) = outcome.rows.into_iter().nth(place) else { return };
+        let known = self.rows.iter_mut().find(|known| {
+            known.bystander_wait_ns == bystander_wait_ns && known.row.is_like(&row)
+        });
+        match known {
+            Some(known) => known.same.push((row.approach, row.api_changes)),
+            None => self.rows.push(WhatIfRow { row, same: Vec::new(), bystander_wait_ns }),
+        }
+    }
 }
 
 /// What one approach would have cost.
@@ -57,6 +74,8 @@ pub struct WhatIf {
 pub struct WhatIfRow {
     /// The row of the destroy.
     pub row: Row,
+    /// Other approaches with the same figures: the name, and what a module's source has to change.
+    pub same: Vec<(String, &'static str)>,
     /// How much longer unrelated callers of `rcu_barrier()` wait, in nanoseconds.
     pub bystander_wait_ns: u64,
 }
@@ -95,72 +114,44 @@ impl Drop for Simulator {
     }
 }
 
-/// Simulates every approach, until the time is over.
+/// Simulates every approach, until the time is over. Approaches that do the same are simulated once.
 #[must_use]
 pub fn answer(question: &Question, is_over: &(dyn Fn() -> bool + Sync)) -> WhatIf {
     let mut answer = WhatIf { question: question.clone(), ..WhatIf::default() };
-    let (workload, measured) = (workload(question), measured(question));
+    let asked = Asked::of(question);
     let budget = Budget { events: MOST_EVENTS, is_over };
-    let scenario = Scenario { workload: &workload, measured: &measured, seed: SEED, budget };
+    let scenario = Scenario { workload: &asked.workload, measured: &asked.measured, seed: SEED, budget };
+    let place = question.asked().map_or(0, |(place, _)| place);
+    let approaches = approach::all();
+    let mut outcomes: Vec<Option<Outcome>> = approaches.iter().map(|_| None).collect();
     let mut inputs = BTreeMap::new();
-    for approach in approach::all() {
-        let place = question.destroys.len().saturating_sub(1);
-        match row(approach.as_ref(), &scenario, place, &mut inputs) {
-            Ok(row) => answer.rows.extend(row),
-            Err(refused) => answer.refused = Some(format!("{}: {refused}", row_name(approach.as_ref()))),
+    for group in distinct(&approaches, false) {
+        let Some(first) = group.first().and_then(|first| approaches.get(*first)) else { continue };
+        match simulate(first.as_ref(), &scenario) {
+            Ok(outcome) => {
+                note(&outcome, &mut inputs);
+                for member in group {
+                    outcomes[member] = Some(outcome.of(approaches[member].as_ref()));
+                }
+            }
+            Err(refused) => {
+                answer.refused = Some(format!("{}: {refused}", row_name(first.as_ref())));
+            }
         }
+    }
+    for (approach, outcome) in approaches.iter().zip(outcomes) {
+        let Some(outcome) = outcome else { continue };
+        answer.back_test = answer.back_test.or_else(|| asked.tested(approach.as_ref(), &outcome));
+        answer.take(outcome, place);
     }
     answer.inputs = inputs.into_values().collect();
     answer
 }
 
-fn row(
-    approach: &dyn Approach,
-    scenario: &Scenario<'_>,
-    place: usize,
-    inputs: &mut BTreeMap<InputKind, InputUse>,
-) -> Result<Option<WhatIfRow>, String> {
-    let outcome = simulate(approach, scenario).map_err(|error| error.to_string())?;
-    let Some(row) = outcome.rows.into_iter().nth(place) else { return Ok(None) };
-    for used in row.inputs.iter().filter(|used| used.draws > 0) {
-        inputs.entry(used.input).or_insert_with(|| used.clone());
-    }
-    Ok(Some(WhatIfRow { row, bystander_wait_ns: outcome.sum.bystander_wait_ns }))
-}
-
-fn workload(question: &Question) -> Workload {
-    let mut workload = Workload::new(question.cpus);
-    for cache in &question.caches {
-        let object_bytes = if cache.object_bytes == 0 { UNKNOWN_BYTES } else { cache.object_bytes };
-        let slab_objects = (SLAB_BYTES / object_bytes).max(1);
-        let name = cache.name.clone();
-        workload.cache(CacheSpec { name, object_bytes, type_safe: false, slab_objects, other_users: 0 });
-    }
-    for free in &question.deferred {
-        workload.at(free.0, Action::deferred(free.3, Some(CacheIndex(free.2)), Cpu(free.1)));
-    }
-    for _ in 0..question.leaked.min(MOST_LEAKED) {
-        workload.at(0, Action::Leak { cache: CacheIndex(0) });
-    }
-    for at_ns in &question.bystanders_ns {
-        workload.at(*at_ns, Action::RcuBarrier { cpu: Cpu(0) });
-    }
-    for destroy in &question.destroys {
-        let (cache, caller) = (CacheIndex(destroy.cache), Caller(destroy.caller));
-        workload.at(destroy.at_ns, Action::Destroy { cache, caller, cpu: Cpu(0) });
-    }
-    workload
-}
-
-fn measured(question: &Question) -> Measured {
-    let observed = |samples: &[u64], source| Input::observed(samples.to_vec(), source);
-    let grace = observed(&question.grace_ns, "the last grace periods that were seen");
-    let free = observed(&question.free_ns, "the last calls that freed");
-    Measured {
-        between_grace: observed(&question.between_grace_ns, "the last grace periods that were seen"),
-        ..Measured::assuming(
-            grace.unwrap_or_else(|| Input::assumed(GRACE_NS, "20 ms: none was seen")),
-            free.unwrap_or_else(|| Input::assumed(FREE_NS, "500 ns: none was seen")),
-        )
+/// Notes the inputs that an outcome depends on.
+fn note(outcome: &Outcome, inputs: &mut BTreeMap<InputKind, InputUse>) {
+    let used = outcome.rows.first().into_iter().flat_map(|row| row.inputs.iter());
+    for input in used.filter(|input| input.draws > 0) {
+        inputs.entry(input.input).or_insert_with(|| input.clone());
     }
 }

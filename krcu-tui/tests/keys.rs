@@ -79,9 +79,11 @@ fn from_a_cache_to_its_verdict_to_what_if_and_back() {
     assert_eq!(verdict.as_deref(), Some("krcu_two_pending"));
     deck.press(&[Key::Char('w')]);
     assert_eq!(deck.app.screen, Screen::WhatIf);
-    let answer =
-        deck.app.answer.as_ref().map(|answer| (answer.question.cache.as_str(), answer.question.own_objects));
-    assert_eq!(answer, Some(("krcu_two_pending", 300)));
+    let question = deck.app.answer.as_ref().map(|answer| &answer.question).unwrap();
+    let (_, asked) = question.asked().unwrap();
+    let own = question.deferred.iter().filter(|free| free.2 == asked.cache).count();
+    let name = question.cache_of(asked).map(|cache| cache.name.as_str());
+    assert_eq!((name, own), (Some("krcu_two_pending"), 300));
     deck.press(&[Key::Escape]);
     assert_eq!((deck.app.screen, deck.app.evidence), (Screen::Verdicts, true));
     deck.press(&[Key::Escape, Key::Escape]);

@@ -14,11 +14,11 @@ use std::{
 
 use common::watch::Watch;
 use krcu_model::{State, event::DeferredBy, script};
-use krcu_report::{AskedCache, AskedDestroy, DeferredFree, Question, Reporter};
+use krcu_report::{AskedCache, AskedDestroy, DeferredFree, LeftOut, Question, Reporter, Took};
 use krcu_tui::{
     connection::Notice,
     keys::Key,
-    what_if::{self, Simulator},
+    what_if::{self, Simulator, WhatIfRow},
 };
 
 #[test]
@@ -32,10 +32,15 @@ fn what_else_a_destroy_would_have_cost_follows_from_what_an_approach_does() {
     }
     let answer = what_if::answer(&reporter.question(&state, 0).unwrap(), &|| false);
     let asked = &answer.question;
-    assert_eq!((asked.own_objects, asked.other_objects, asked.own_left_out), (777, 0, 0));
-    assert_eq!((asked.cache.as_str(), &answer.refused), ("krcu_pending", &None));
-    let mut rows = answer.rows.iter().map(|row| &row.row);
-    let mut row = |name: &str| rows.find(|row| row.approach == name).unwrap_or_else(|| panic!("{name}"));
+    assert_eq!((asked.deferred.len(), asked.left_out), (777, LeftOut::default()));
+    assert_eq!((asked.caches[0].name.as_str(), &answer.refused), ("krcu_pending", &None));
+    let is_named = |row: &WhatIfRow, name: &str| {
+        row.row.approach == name || row.same.iter().any(|(other, _)| other == name)
+    };
+    let row = |name: &str| {
+        let found = answer.rows.iter().find(|row| is_named(row, name));
+        &found.unwrap_or_else(|| panic!("{name}")).row
+    };
     // The destroy of kernels before 6.12 does not wait, and so fails; that of 6.12 waits for all 777 objects.
     let (before, since) = (row("upstream (before 6.12)"), row("upstream (6.12)"));
     assert!(before.is_unsafe && !since.is_unsafe);
@@ -50,8 +55,8 @@ fn question(cpus: u16) -> Question {
         cpus,
         caches: vec![AskedCache::default()],
         deferred: [0, cpus - 1].map(|cpu| DeferredFree(0, cpu, 0, DeferredBy::Head)).to_vec(),
-        destroys: vec![AskedDestroy { at_ns: 1_000_000, cache: 0, caller: 0 }],
-        grace_ns: vec![10_000_000],
+        destroys: vec![AskedDestroy { at_ns: 1_000_000, ..AskedDestroy::default() }],
+        took: Took { grace_ns: vec![10_000_000], ..Took::default() },
         ..Question::default()
     }
 }
@@ -79,7 +84,7 @@ fn a_machine_of_any_size_has_a_screen() {
 #[test]
 fn a_simulation_that_may_take_no_more_time_says_that_it_gave_up() {
     // The last grace period ends at 2^64: nobody's wait ends.
-    let endless = Question { grace_ns: vec![u64::MAX], ..question(2) };
+    let endless = Question { took: Took { grace_ns: vec![u64::MAX], ..Took::default() }, ..question(2) };
     let asked = AtomicU64::new(0);
     let is_over = || asked.fetch_add(1, Ordering::Relaxed) > 1000;
     for answer in [what_if::answer(&endless, &is_over), what_if::answer(&question(129), &|| true)] {
@@ -93,7 +98,8 @@ fn the_next_question_ends_the_simulation_before_it() {
     let (tell, told) = mpsc::channel();
     let mut simulator = Simulator::default();
     // Thousands of millions of grace periods, before the first object may be freed.
-    let busy = Question { grace_ns: vec![1], between_grace_ns: vec![1], ..question(2) };
+    let took = Took { grace_ns: vec![1], between_grace_ns: vec![1], ..Took::default() };
+    let busy = Question { took, ..question(2) };
     for (place, question) in [busy, question(2)].into_iter().enumerate() {
         let tell = tell.clone();
         simulator.ask(question, move |answer| tell.send((place, answer)).unwrap()).unwrap();

@@ -72,8 +72,21 @@ pub(super) struct Bar {
     pub(super) after_ns: u64,
     /// What stands behind it.
     pub(super) note: String,
-    /// Whether it is drawn as a fault.
-    pub(super) is_flagged: bool,
+    /// How it looks.
+    pub(super) look: Look,
+}
+
+/// How a bar looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// A value.
+    Plain,
+    /// A fault.
+    Fault,
+    /// A simulated value that says little: it is grey.
+    Doubted,
+    /// A measured value among simulated ones: a line goes down from it.
+    Measured,
 }
 
 /// A column of a chart of classes, by colour.
@@ -199,7 +212,12 @@ pub(super) fn bars(bars: &[Bar], title: &str, size: Size) -> Markup {
         let line = top + row * unsigned(place as u64);
         let under = if size.is_narrow { line + 14.0 } else { line + 2.0 };
         let (thick, end) = (row - if size.is_narrow { 18.0 } else { 5.0 }, x.at(length(bar.value_ns)));
-        let class = if bar.is_flagged { "bar bad" } else { "bar c0" };
+        let class = match bar.look {
+            Look::Plain => "bar c0",
+            Look::Fault => "bar bad",
+            Look::Doubted => "bar doubted",
+            Look::Measured => "bar measured",
+        };
         let all = x.at(length(bar.value_ns.saturating_add(bar.after_ns)));
         if bar.after_ns > 0 {
             picture.rect(
@@ -221,7 +239,14 @@ pub(super) fn bars(bars: &[Bar], title: &str, size: Size) -> Markup {
             picture.text("name", "end", (left - 8.0, line + 14.0), &bar.name);
         }
         let reach = if bar.after_ns > 0 { all } else { end.max(left + 1.5) };
-        let class = if bar.is_flagged { "note bad" } else { "note" };
+        if bar.look == Look::Measured {
+            picture.line("measured", (end, under), (end, height - 6.0));
+        }
+        let class = match bar.look {
+            Look::Fault => "note bad",
+            Look::Doubted => "note doubted",
+            Look::Plain | Look::Measured => "note",
+        };
         picture.text(class, "start", (reach + 6.0, under + thick - 3.0), &bar.note);
     }
     picture.finish()

@@ -6,7 +6,7 @@ use anyhow::Result;
 use polars::prelude::*;
 
 use super::{
-    charts::{Bar, COLOURS, Class, Line, Mark, Outstanding},
+    charts::{Bar, COLOURS, Class, Line, Look, Mark, Outstanding},
     page::{Page, Table, Told},
 };
 use crate::{
@@ -222,7 +222,7 @@ fn waits(tables: &Tables) -> Result<Vec<Bar>> {
         let count = units::count(counts[row].unwrap_or(0));
         let note =
             format!("{} in {count}, ≤ {}", units::span(value_ns), units::span(longest[row].unwrap_or(0)));
-        Bar { name, value_ns, after_ns: 0, note, is_flagged: false }
+        Bar { name, value_ns, after_ns: 0, note, look: Look::Plain }
     });
     Ok(bars.collect())
 }
@@ -237,12 +237,22 @@ fn what_if(loaded: &Loaded, page: &mut Page) -> Result<()> {
         None => return Ok(()),
     };
     let answer = whatif::ask(asked, &Question { approach: None, seed: 1 })?;
-    for sum in &answer.sums {
+    let trust = answer.trust();
+    page.approaches.push(Bar {
+        name: "measured on this kernel".to_owned(),
+        value_ns: answer.measured_ns(),
+        after_ns: 0,
+        note: units::span(answer.measured_ns()),
+        look: Look::Measured,
+    });
+    for (first, others) in answer.alike() {
+        let Some(sum) = answer.sums.get(first) else { continue };
         let is_flagged = sum.unsafe_destroys > 0;
-        let mut note = units::span(sum.caller_wait_ns);
+        let mut note = trust.span(sum.caller_wait_ns);
         if sum.linger_ns > 0 {
-            note.push_str(&format!(" + {}", units::span(sum.linger_ns)));
+            note.push_str(&format!(" + {}", trust.span(sum.linger_ns)));
         }
+        note.push_str(&format!(" {}", trust.word()));
         if sum.hung > 0 {
             note.push_str(", hangs");
         }
@@ -250,11 +260,16 @@ fn what_if(loaded: &Loaded, page: &mut Page) -> Result<()> {
             note.push_str(", unsafe");
         }
         let (value_ns, after_ns) = (sum.caller_wait_ns, sum.linger_ns);
-        page.approaches.push(Bar { name: sum.approach.clone(), value_ns, after_ns, note, is_flagged });
+        let look = match is_flagged {
+            true => Look::Fault,
+            false if trust.is_far_off() => Look::Doubted,
+            false => Look::Plain,
+        };
+        let name = whatif::named(sum, &others);
+        page.approaches.push(Bar { name, value_ns, after_ns, note, look });
     }
     page.below = whatif::below(&answer);
-    let (_, frame) = whatif::frame(&answer, false)?;
-    let frame = whatif::for_a_person(&frame)?;
+    let frame = whatif::for_a_person(&answer)?;
     page.sums = table(&frame, &["unsafe", "hung", "false_splats"]);
     Ok(())
 }

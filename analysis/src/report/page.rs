@@ -149,8 +149,11 @@ impl Page {
             } @else {
                 (figure(waits, &[], &html! {
                     "How long the destroying tasks would have waited, all together; lighter: how long caches linger \
-                     after that. Red: memory would have been given back, or a cache given up, with objects outstanding. \
-                     Bars grow with the logarithm. Simulated by the reference machine from this trace's own measurements."
+                     after that. The broken line is what was measured on this kernel. Each time has the error that the \
+                     machine has where it repeats what the kernel did; grey: it is far off there, or untested. Red: memory \
+                     would have been given back, or a cache given up, with objects outstanding. Approaches with the same \
+                     figures are one bar. Bars grow with the logarithm. Simulated by the reference machine from this \
+                     trace's own measurements."
                 }))
                 pre.scroll { code { (self.below.trim()) } }
                 (self.sums.html())

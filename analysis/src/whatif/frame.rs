@@ -10,6 +10,7 @@ use super::{
     words::{Inputs, WhatIfs},
 };
 use crate::{facts::row::Rows as _, show::units};
+use krcu_reference::simulate::{Sum, Trust};
 
 /// Each destroy under each approach with `rows`, else the sums of the approaches; and what a row is called.
 ///
@@ -29,6 +30,8 @@ pub fn frame(answer: &Answer, rows: bool) -> Result<(&'static str, DataFrame)> {
             col("caller_wait_ns").is_null().sum().cast(DataType::UInt32).alias("hung"),
             col("caller_wait_ns").sum(),
             col("caller_wait_ns").max().alias("longest_wait_ns"),
+            col("measured_wait_ns").sum(),
+            lit(error(answer)).alias("error_per_mille"),
             col("linger_ns").sum(),
             col("waited_for_own").sum(),
             col("waited_for_other").sum(),
@@ -44,21 +47,70 @@ pub fn frame(answer: &Answer, rows: bool) -> Result<(&'static str, DataFrame)> {
     Ok(("whatifs", sums))
 }
 
-/// The columns that a person compares approaches by: without what is the same in every row.
+/// The error of the back-test, in thousandths; absent without one.
+fn error(answer: &Answer) -> Option<u64> {
+    match answer.trust() {
+        Trust::Off(per_mille) => Some(per_mille),
+        Trust::Untested => None,
+    }
+}
+
+/// What a person compares approaches by: one row for approaches whose figures are the same, times with no more digits than
+/// the back-test allows, and only columns in which rows differ.
 ///
 /// # Errors
 /// When polars cannot.
-pub fn for_a_person(sums: &DataFrame) -> Result<DataFrame> {
-    let is_always_0 = |name: &str| -> PolarsResult<bool> {
-        Ok(sums.column(name)?.cast(&DataType::UInt64)?.u64()?.iter().all(|number| number.unwrap_or(0) == 0))
+pub fn for_a_person(answer: &Answer) -> Result<DataFrame> {
+    let trust = answer.trust();
+    let alike = answer.alike();
+    let sums: Vec<&Sum> = alike.iter().filter_map(|(first, _)| answer.sums.get(*first)).collect();
+    let span = |ns: u64| if ns == 0 { "·".to_owned() } else { trust.span(ns) };
+    let measured = units::span(answer.measured_ns());
+    let names: Vec<String> = alike.iter().zip(&sums).map(|((_, others), sum)| named(sum, others)).collect();
+    let text = |name: &str, cell: &dyn Fn(&Sum) -> String| {
+        let cells: Vec<String> = sums.iter().map(|sum| cell(sum)).collect();
+        Column::new(name.into(), cells)
     };
-    let mut left_out = vec!["destroys", "longest_wait_ns"];
-    for name in ["hung", "bystander_wait_ns", "kept_bytes", "true_leaks", "waited_for_other"] {
-        if is_always_0(name)? {
-            left_out.push(name);
+    let number = |name: &str, cell: &dyn Fn(&Sum) -> u64| {
+        let cells: Vec<u64> = sums.iter().map(|sum| cell(sum)).collect();
+        Column::new(name.into(), cells)
+    };
+    let mut columns = vec![
+        Column::new("approach".into(), names),
+        text("caller waits", &|sum| span(sum.caller_wait_ns)),
+        text("error", &|_| trust.word()),
+        text("measured", &|_| measured.clone()),
+        number("unsafe", &|sum| sum.unsafe_destroys),
+        text("lingers", &|sum| span(sum.linger_ns)),
+        number("waited_for_own", &|sum| sum.waited_for_own),
+        number("waited_for_other", &|sum| sum.waited_for_other),
+        number("grace_periods_forced", &|sum| sum.grace_periods_forced),
+        text("bystanders wait", &|sum| span(sum.bystander_wait_ns)),
+        number("kept_bytes", &|sum| sum.kept_bytes),
+        number("hung", &|sum| sum.hung),
+        number("false_splats", &|sum| sum.false_splats),
+        number("true_leaks", &|sum| sum.true_leaks),
+    ];
+    let says_something = |column: &Column| -> PolarsResult<bool> {
+        let always = ["approach", "caller waits", "error", "measured", "unsafe", "lingers", "waited_for_own"];
+        Ok(always.contains(&column.name().as_str())
+            || match column.dtype() {
+                DataType::String => column.str()?.iter().any(|cell| cell != Some("·")),
+                _ => column.u64()?.iter().any(|number| number.unwrap_or(0) > 0),
+            })
+    };
+    let mut kept = Vec::new();
+    for column in columns.drain(..) {
+        if says_something(&column)? {
+            kept.push(column);
         }
     }
-    Ok(sums.clone().lazy().select([all().exclude_cols(left_out).as_expr()]).collect()?)
+    Ok(DataFrame::new(sums.len(), kept)?)
+}
+
+/// The first approach of some with the same figures, and how many others there are.
+pub(crate) fn named(sum: &Sum, others: &[usize]) -> String {
+    if others.is_empty() { sum.approach.clone() } else { format!("{} +{}", sum.approach, others.len()) }
 }
 
 fn bystander() -> Expr {
@@ -91,6 +143,17 @@ pub fn inputs_of(answer: &Answer) -> DataFrame {
     table.frame()
 }
 
+/// The approaches behind a `+`, and what each asks of a module's source.
+fn same(answer: &Answer, text: &mut String) {
+    for (first, others) in answer.alike() {
+        let sums = std::iter::once(&first).chain(&others).filter_map(|place| answer.sums.get(*place));
+        let mut names = sums.map(|sum| sum.approach.as_str());
+        if let (Some(name), false) = (names.next(), others.is_empty()) {
+            let _ = writeln!(text, "the same as {name}: {}", names.collect::<Vec<_>>().join(", "));
+        }
+    }
+}
+
 /// The back-test and the inputs, as text.
 #[must_use]
 pub fn below(answer: &Answer) -> String {
@@ -105,12 +168,21 @@ pub fn below(answer: &Answer) -> String {
              what lingers is not carried on, nor memory retained for what was freed before"
         );
     }
+    same(answer, &mut text);
+    let trust = answer.trust();
     match &answer.back_test {
         None => text.push_str(
-            "back-test: none, no destroy of this trace had a barrier inside whose wait could be compared\n",
+            "back-test: none, no destroy of this trace had a barrier inside whose wait could be compared: every time above is \
+             untested, and its first digit is all that is shown\n",
         ),
         Some(test) => {
-            let _ = writeln!(text, "back-test: {}, simulated beside measured", answer.upstream);
+            let _ = writeln!(
+                text,
+                "back-test: {}, simulated beside measured; nine of ten destroys are off by {} or less{}",
+                answer.upstream,
+                trust.word(),
+                if trust.is_far_off() { ": FAR OFF, so the times above say little" } else { "" }
+            );
             for pair in test.pairs.iter().take(SHOWN_PAIRS) {
                 let off = pair.off_ns();
                 let sign = if off < 0 { "-" } else { "+" };

@@ -1,18 +1,18 @@
 //! What-if: what each approach would have cost the recorded workload.
 //!
 //! [`Gather`] watches the replay and notes who queued and destroyed what and when, and how long grace periods, frees and
-//! workers took; the reference machine does the same under each approach, a stretch of the trace after the other.
+//! workers took. Of each stretch of the trace it makes a [`krcu_report::Question`], as an agent does. The reference machine
+//! answers it under each approach.
 
-mod delays;
 mod frame;
 mod gather;
 mod run;
-mod samples;
 mod stretch;
 pub mod words;
 
+pub(crate) use frame::named;
 pub use frame::{below, for_a_person, frame, inputs_of, rows_of};
-pub use gather::{Gather, Glance};
+pub use gather::Gather;
 pub use run::{Answer, Question, ask};
 pub use stretch::Asked;
 

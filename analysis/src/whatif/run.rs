@@ -1,6 +1,7 @@
 //! Run: the recorded workload under each approach, a stretch after the other, on as many threads as there are CPUs.
 
 use std::{
+    collections::BTreeMap,
     num::NonZero,
     sync::{
         Mutex, PoisonError,
@@ -13,14 +14,14 @@ use std::{
 use krcu_reference::{
     approach::{self, Approach, row_name},
     simulate::{
-        BackTest, Budget, InputKind, InputUse, Origin, Outcome, Row, Scenario, Splat, Sum, WorkloadError,
-        back_test, simulate,
+        self, BackTest, Budget, InputKind, InputUse, Origin, Outcome, Row, Scenario, Splat, Sum, Trust,
+        WorkloadError, distinct, simulate,
     },
 };
 
 use super::{
     WhatIfError,
-    stretch::{Asked, Part},
+    stretch::Asked,
     words::{InputRow, WhatIf},
 };
 
@@ -78,47 +79,72 @@ pub fn ask(asked: &Asked, question: &Question) -> Result<Answer, WhatIfError> {
         return Err(WhatIfError::NoApproach(question.approach.clone().unwrap_or_default()));
     }
     let mut accounts: Vec<Account> = rows.iter().map(|_| Account::default()).collect();
-    let is_measured = asked.destroys.iter().any(|destroy| destroy.wait.is_some());
-    let is_upstream = |row: &dyn Approach| row_name(row) == asked.upstream;
-    if is_measured {
-        // It is run for the back-test, whatever was asked.
-        rows.extend(others.into_iter().find(|row| is_upstream(row.as_ref())));
-    }
+    let upstream = simulate::upstream(asked.frame.kernel);
+    // It is run for the back-test, whatever was asked.
+    rows.extend(others.into_iter().find(|row| row_name(row.as_ref()) == upstream));
+    let groups = distinct(&rows, false);
     let mut tested = BackTest::default();
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
-    let together = threads.div_ceil(rows.len());
+    let together = threads.div_ceil(groups.len());
     let (stretches, _) = asked.stretches();
     for first in (0..stretches).step_by(together) {
         let numbers = first..stretches.min(first + together);
-        let parts: Vec<Part> = numbers.map(|number| asked.part(number)).collect::<Result<_, _>>()?;
+        let parts: Vec<Part> = numbers.map(|number| Part::of(asked, number)).collect::<Result<_, _>>()?;
+        let heads: Vec<&dyn Approach> =
+            groups.iter().filter_map(|group| Some(rows.get(*group.first()?)?.as_ref())).collect();
         let work: Vec<Work<'_>> = parts
             .iter()
             .zip(first as u64..)
-            .flat_map(|(part, number)| rows.iter().map(move |row| (part, number, row.as_ref())))
+            .flat_map(|(part, number)| heads.iter().map(move |row| (part, number, *row)))
             .collect();
         let mut outcomes = simulate_all(&work, question.seed, threads)?.into_iter();
         for part in &parts {
-            for (place, row) in rows.iter().enumerate() {
+            for group in &groups {
                 let Some(outcome) = outcomes.next() else { continue };
-                if is_measured && is_upstream(row.as_ref()) {
-                    tested.extend(back_test(&outcome, &part.waits));
-                }
-                if let Some(account) = accounts.get_mut(place) {
-                    account.take(outcome, &part.destroys);
+                for place in group {
+                    let Some(row) = rows.get(*place) else { continue };
+                    let outcome = outcome.of(row.as_ref());
+                    if let Some(test) = part.asked.tested(row.as_ref(), &outcome) {
+                        tested.extend(test.numbered(&part.numbers));
+                    }
+                    if let Some(account) = accounts.get_mut(*place) {
+                        account.take(outcome, part);
+                    }
                 }
             }
         }
     }
+    let back_test = (!tested.pairs.is_empty() || tested.unmatched > 0).then_some(tested);
     let mut answer = Answer {
         rows: Vec::new(),
         sums: Vec::new(),
         inputs: Vec::new(),
-        upstream: asked.upstream,
-        back_test: is_measured.then_some(tested),
+        upstream,
+        back_test,
         stretches: asked.stretches(),
     };
     accounts.into_iter().for_each(|account| answer.take(account));
     Ok(answer)
+}
+
+/// One stretch, as the machine takes it.
+struct Part {
+    asked: simulate::Asked,
+    /// For each destroy, its number in the trace, and how long the kernel took until it looked.
+    numbers: Vec<usize>,
+    measured_ns: Vec<Option<u64>>,
+}
+
+impl Part {
+    fn of(asked: &Asked, number: usize) -> Result<Part, WhatIfError> {
+        let question = asked.question(number)?;
+        let numbers = question.destroys.iter().map(|destroy| usize::try_from(destroy.number));
+        Ok(Part {
+            numbers: numbers.map(|number| number.unwrap_or(usize::MAX)).collect(),
+            measured_ns: question.destroys.iter().map(|destroy| destroy.measured_ns).collect(),
+            asked: simulate::Asked::of(&question),
+        })
+    }
 }
 
 /// A stretch, its number, and the approach under which it is to be run.
@@ -135,7 +161,7 @@ fn simulate_all(work: &[Work<'_>], seed: u64, threads: usize) -> Result<Vec<Outc
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     work.get(place).map(|work| (place, work))
                 } {
-                    let (workload, measured) = (&part.workload, &part.measured);
+                    let (workload, measured) = (&part.asked.workload, &part.asked.measured);
                     let begin = Instant::now();
                     let is_over = || begin.elapsed() > MOST_TIME;
                     let budget = Budget { events: MOST_EVENTS, is_over: &is_over };
@@ -152,8 +178,8 @@ fn simulate_all(work: &[Work<'_>], seed: u64, threads: usize) -> Result<Vec<Outc
 }
 
 impl Account {
-    /// Takes the next stretch, whose destroys have these places in the trace.
-    fn take(&mut self, outcome: Outcome, destroys: &[usize]) {
+    /// Takes the next stretch.
+    fn take(&mut self, outcome: Outcome, part: &Part) {
         if let Some(row) = outcome.rows.first() {
             for used in row.inputs.iter().filter(|input| input.draws > 0) {
                 match self.inputs.iter_mut().find(|known| known.input == used.input) {
@@ -162,18 +188,22 @@ impl Account {
                 }
             }
         }
-        self.rows.extend(outcome.rows.into_iter().zip(destroys).map(|(row, place)| what_if(row, *place)));
+        let destroys = part.numbers.iter().zip(&part.measured_ns);
+        let rows = outcome.rows.into_iter().zip(destroys);
+        self.rows.extend(rows.map(|(row, (number, measured_ns))| what_if(row, *number, *measured_ns)));
         self.sum.extend(&outcome.sum);
         self.sum.approach = outcome.sum.approach;
     }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a sum over time, of which sixteen digits say enough")]
-fn what_if(row: Row, place: usize) -> WhatIf {
+fn what_if(row: Row, number: usize, measured_ns: Option<u64>) -> WhatIf {
     WhatIf {
         approach: row.approach,
-        destroy: u32::try_from(place).unwrap_or(u32::MAX),
+        destroy: u32::try_from(number).unwrap_or(u32::MAX),
         cache: row.name,
+        measured_wait_ns: measured_ns,
+        error_per_mille: None,
         is_unsafe: row.is_unsafe,
         caller_wait_ns: row.caller_wait_ns,
         linger_ns: row.linger_ns,
@@ -194,10 +224,44 @@ fn what_if(row: Row, place: usize) -> WhatIf {
 }
 
 impl Answer {
+    /// How far the times can be believed.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        self.back_test.as_ref().map_or(Trust::Untested, BackTest::trust)
+    }
+
+    /// The sum of the measured waits of all destroys, in nanoseconds.
+    #[must_use]
+    pub fn measured_ns(&self) -> u64 {
+        let first = self.rows.first().map(|row| &row.approach);
+        let of_first = self.rows.iter().filter(|row| Some(&row.approach) == first);
+        of_first.filter_map(|row| row.measured_wait_ns).fold(0, u64::saturating_add)
+    }
+
+    /// The approaches, those together whose figures are the same: the place of the first in [`Answer::sums`], and the places
+    /// of the others.
+    #[must_use]
+    pub fn alike(&self) -> Vec<(usize, Vec<usize>)> {
+        let mut alike: Vec<(usize, Vec<usize>)> = Vec::new();
+        for (place, sum) in self.sums.iter().enumerate() {
+            let is_like = |known: &usize| self.sums.get(*known).is_some_and(|known| known.is_like(sum));
+            match alike.iter_mut().find(|(known, _)| is_like(known)) {
+                Some((_, others)) => others.push(place),
+                None => alike.push((place, Vec::new())),
+            }
+        }
+        alike
+    }
+
     fn take(&mut self, account: Account) {
         let Account { sum, rows, inputs } = account;
         let bystander_wait_ns = sum.bystander_wait_ns;
-        self.rows.extend(rows.into_iter().map(|row| WhatIf { bystander_wait_ns, ..row }));
+        let pairs = self.back_test.iter().flat_map(|test| &test.pairs);
+        let off: BTreeMap<usize, u64> = pairs.map(|pair| (pair.destroy, pair.off_per_mille())).collect();
+        self.rows.extend(rows.into_iter().map(|row| {
+            let error_per_mille = off.get(&(row.destroy as usize)).copied();
+            WhatIf { bystander_wait_ns, error_per_mille, ..row }
+        }));
         self.inputs.extend(inputs.iter().map(|input| input_row(&sum.approach, input)));
         self.sums.push(sum);
     }

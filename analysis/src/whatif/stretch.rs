@@ -7,12 +7,12 @@ use std::collections::BTreeMap;
 
 use krcu_model::{
     State,
-    event::{Cpu, DeferredBy, Task, Time},
+    event::{Cpu, DeferredBy, Time},
     state::CacheId,
 };
-use krcu_reference::{
-    machine::CacheIndex,
-    simulate::{Action, CacheSpec, Caller, Measured, RecordedGrace, Wait, Workload},
+use krcu_report::{
+    Question,
+    gather::{self, Destroyed, Part},
 };
 use polars::prelude::*;
 
@@ -26,35 +26,11 @@ use crate::{
     tables::{Folder, Spill, TablesError, collect},
 };
 
-/// Bytes of a slab, to say how many objects share one: slabs are larger for large objects, which no event tells.
-const SLAB_BYTES: u32 = 4096;
-
 /// Names of caches, and the bytes of their objects.
 pub(super) type Names = BTreeMap<CacheId, (String, u32)>;
 
 /// One object whose free was deferred.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Deferred {
-    pub(super) at: Time,
-    pub(super) cache: CacheId,
-    pub(super) cpu: Cpu,
-    pub(super) by: DeferredBy,
-}
-
-/// One destroy that is simulated.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Destroyed {
-    /// When its exit path began.
-    pub(super) at: Time,
-    /// Its place among the destroys of the trace.
-    pub(super) place: usize,
-    pub(super) cache: CacheId,
-    pub(super) task: Task,
-    pub(super) cpu: Cpu,
-    pub(super) leaked: u64,
-    /// What was measured, where a barrier is inside.
-    pub(super) wait: Option<Wait>,
-}
+type Deferred = gather::Deferred<CacheId>;
 
 /// The end of one stretch and the beginning of the next: in time, and in rows.
 #[derive(Clone, Copy, Debug)]
@@ -181,7 +157,6 @@ impl Kept {
 #[derive(Debug)]
 pub struct Asked {
     pub(super) kept: Kept,
-    pub(super) cpus: u16,
     /// When the trace begins.
     pub(super) begin: Time,
     pub(super) names: Names,
@@ -189,21 +164,8 @@ pub struct Asked {
     pub(super) destroys: Vec<Destroyed>,
     /// Calls of `rcu_barrier()` by those who destroy nothing.
     pub(super) barriers: Vec<(Time, Cpu)>,
-    /// Its grace periods are counted from the beginning of the trace.
-    pub(super) measured: Measured,
-    /// The row of `upstream` that this kernel is.
-    pub(super) upstream: &'static str,
-}
-
-/// One stretch, as the machine takes it.
-#[derive(Debug)]
-pub(super) struct Part {
-    pub(super) workload: Workload,
-    pub(super) measured: Measured,
-    /// The waits of destroys that have a barrier inside.
-    pub(super) waits: Vec<Wait>,
-    /// Places of the destroys in the trace, in the order of the workload.
-    pub(super) destroys: Vec<usize>,
+    /// The question of each stretch, without the stretch.
+    pub(super) frame: Question,
 }
 
 impl Asked {
@@ -218,95 +180,33 @@ impl Asked {
         self.kept.cuts.partition_point(|cut| cut.after < time)
     }
 
-    /// One stretch.
+    /// The question of one stretch.
     ///
     /// # Errors
     /// When it has more caches than a machine can number, or cannot be read.
-    pub(super) fn part(&self, number: usize) -> Result<Part, WhatIfError> {
+    pub fn question(&self, number: usize) -> Result<Question, WhatIfError> {
         let is_in = |time: Time| self.stretch_at(time) == number;
-        let queued = self.kept.read(number).map_err(TablesError::Polars)?;
+        let deferred = self.kept.read(number).map_err(TablesError::Polars)?;
         let begin = match self.kept.cut_before(number) {
-            Some(cut) => queued.first().map_or(cut.after, |first| first.at.min(cut.after)),
+            Some(cut) => deferred.first().map_or(cut.after, |first| first.at.min(cut.after)),
             None => self.begin,
         };
-        let mut writing = Writing {
-            workload: Workload::new(self.cpus),
-            begin,
-            caches: BTreeMap::new(),
-            asked: self,
-            later: self.later(number),
-        };
-        for Deferred { at, cache, cpu, by } in queued {
-            let cache = Some(writing.cache(cache)?);
-            writing.at(at, Action::deferred(by, cache, cpu));
-        }
-        let (mut waits, mut destroys) = (Vec::new(), Vec::new());
-        for destroy in self.destroys.iter().filter(|destroy| is_in(destroy.at)) {
-            let cache = writing.cache(destroy.cache)?;
-            (0..destroy.leaked).for_each(|_| writing.at(begin, Action::Leak { cache }));
-            let caller = Caller(destroy.task.0);
-            writing.at(destroy.at, Action::Destroy { cache, caller, cpu: destroy.cpu });
-            waits.extend(destroy.wait.map(|wait| Wait { destroy: destroys.len(), ..wait }));
-            destroys.push(destroy.place);
-        }
-        for (time, cpu) in self.barriers.iter().filter(|(time, _)| is_in(*time)) {
-            writing.at(*time, Action::RcuBarrier { cpu: *cpu });
-        }
-        Ok(Part { workload: writing.workload, measured: self.measured_from(begin), waits, destroys })
+        let destroys = self.destroys.iter().filter(|destroy| is_in(destroy.at)).copied().collect();
+        let bystanders = self.barriers.iter().filter(|(time, _)| is_in(*time)).copied().collect();
+        let part = Part { begin, deferred, destroys, bystanders, later: self.later(number) };
+        let facts = |life: CacheId| self.names.get(&life).cloned().unwrap_or_default();
+        let limit = u64::from(u16::MAX);
+        part.question(&self.frame, self.begin, facts)
+            .ok_or(WhatIfError::TooMany { what: "caches of a stretch", found: limit + 1, limit })
     }
 
     /// The destroys of each cache that come after a stretch.
     fn later(&self, number: usize) -> BTreeMap<CacheId, u16> {
         let mut later = BTreeMap::<CacheId, u16>::new();
         for destroy in self.destroys.iter().filter(|destroy| self.stretch_at(destroy.at) > number) {
-            let destroys = later.entry(destroy.cache).or_default();
+            let destroys = later.entry(destroy.life).or_default();
             *destroys = destroys.saturating_add(1);
         }
         later
-    }
-
-    /// How long things take, for a workload that begins then.
-    fn measured_from(&self, begin: Time) -> Measured {
-        let offset = begin.since(self.begin);
-        let recorded = &self.measured.recorded;
-        let from = recorded.partition_point(|grace| grace.begin_ns < offset);
-        let shifted = recorded.iter().skip(from).map(|grace| RecordedGrace {
-            begin_ns: grace.begin_ns - offset,
-            end_ns: grace.end_ns.saturating_sub(offset),
-        });
-        Measured { recorded: shifted.collect(), ..self.measured.clone() }
-    }
-}
-
-/// A workload that is being written down.
-struct Writing<'a> {
-    workload: Workload,
-    begin: Time,
-    caches: BTreeMap<CacheId, CacheIndex>,
-    asked: &'a Asked,
-    later: BTreeMap<CacheId, u16>,
-}
-
-impl Writing<'_> {
-    fn cache(&mut self, id: CacheId) -> Result<CacheIndex, WhatIfError> {
-        if let Some(index) = self.caches.get(&id) {
-            return Ok(*index);
-        }
-        let limit = u64::from(u16::MAX);
-        if self.caches.len() as u64 >= limit {
-            return Err(WhatIfError::TooMany { what: "caches", found: self.caches.len() as u64 + 1, limit });
-        }
-        let (name, bytes) = self.asked.names.get(&id).cloned().unwrap_or_default();
-        let object_bytes = bytes.max(8);
-        let slab_objects = (SLAB_BYTES / object_bytes).max(1);
-        let other_users = self.later.get(&id).copied().unwrap_or(0);
-        let spec = CacheSpec { name, object_bytes, type_safe: false, slab_objects, other_users };
-        let index = self.workload.cache(spec);
-        self.caches.insert(id, index);
-        Ok(index)
-    }
-
-    fn at(&mut self, time: Time, action: Action) {
-        self.workload.at(time.since(self.begin), action);
     }
 }

@@ -3,7 +3,7 @@
 use crate::table;
 
 table! {
-    /// One destroy under one approach; every value is simulated.
+    /// One destroy under one approach; every value is simulated but `measured_wait_ns`.
     WhatIfs of WhatIf, "whatif" {
         /// The approach, and its option.
         approach: String,
@@ -11,6 +11,12 @@ table! {
         destroy: u32,
         /// The cache's name.
         cache: String,
+        /// Nanoseconds that the kernel itself took until it looked at the slabs; absent if it only dropped a
+        /// reference.
+        measured_wait_ns: Option<u64>,
+        /// How far the machine is off where it repeats what the kernel did, in thousandths of the measured
+        /// wait; absent if the kernel's destroy does not wait.
+        error_per_mille: Option<u64>,
         /// Whether memory was given back, or the cache given up, while an object was queued. This is about
         /// this run only: `false` does not mean that the approach is safe.
         is_unsafe: bool,

@@ -7,7 +7,7 @@ use super::{
     CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
     parts::{Duty, Taken},
 };
-use krcu_model::event::{CacheAddress, Cpu, ObjectAddress};
+use krcu_model::event::{CacheAddress, Cpu, Task};
 
 impl Machine {
     /// Whether a task can take its next step.
@@ -60,9 +60,15 @@ impl Machine {
         self.shrinks_left = self.shrinks_left.saturating_add(1);
     }
 
-    /// The object with this address in events.
-    pub(crate) fn object_at(address: ObjectAddress) -> Option<ObjectIndex> {
-        u32::try_from(address.0.checked_sub(1)?).ok().map(ObjectIndex)
+    /// A queueing call from its entry to its return, without a task: by `kfree_rcu()` or by `call_rcu()`. Nobody
+    /// is told.
+    pub(crate) fn queue_untold(&mut self, object: ObjectIndex, cpu: Cpu, by_callback: bool) {
+        if by_callback {
+            self.set_life(object, Life::Queued);
+            self.call_rcu(cpu, Duty::Module(object));
+        } else {
+            let _ = self.put(object, Task(0), cpu, false, &mut Vec::new());
+        }
     }
 
     /// The cache with this address in events; `None` for memory that belongs to no cache.

@@ -76,7 +76,8 @@ impl Machine {
         let task = Machine::softirq_number(cpu);
         match callback.duty {
             Duty::Module(object) => {
-                let module = self.object_setup(object).owner.map(|cache| self.module_name(cache));
+                let owner = self.object_setup(object).owner.filter(|_| !self.telling.only_ends);
+                let module = owner.map(|cache| self.module_name(cache));
                 let what = What::CallbackRan { object: self.object_address(object), text: module };
                 self.say(seen, task, cpu, what);
                 self.set_life(object, super::Life::Free);

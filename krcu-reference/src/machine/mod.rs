@@ -186,6 +186,19 @@ pub struct Machine {
     pub(crate) online_left: u8,
     pub(crate) shortages_left: u8,
     pub(crate) shrinks_left: u8,
+    /// What it tells beside events.
+    pub(crate) telling: Telling,
+    /// The objects of each cache.
+    of_caches: Arc<[Vec<ObjectIndex>]>,
+}
+
+/// What a machine tells beside its state. The checker has it tell every event, and nothing else.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Telling {
+    /// Whether it tells only how caches end. A simulation that nobody watches needs no other event.
+    pub(crate) only_ends: bool,
+    /// The objects that were freed since somebody took the list; absent if nobody does.
+    pub(crate) freed: Option<Vec<ObjectIndex>>,
 }
 
 /// A move: something that may happen.
@@ -259,8 +272,12 @@ impl Machine {
         let processor =
             Processor { sheaves: vec![Sheaf::default(); setup.caches.len()], ..Processor::default() };
         let mut caches: Vec<Cache> = setup.caches.iter().map(|cache| Cache::new(cache.users)).collect();
-        for cache in setup.objects.iter().filter_map(|object| object.cache) {
-            caches[usize::from(cache.0)].allocated += 1;
+        let mut of_caches = vec![Vec::new(); caches.len()];
+        for (index, object) in (0..).map(ObjectIndex).zip(&setup.objects) {
+            if let Some(cache) = object.cache {
+                caches[usize::from(cache.0)].allocated += 1;
+                of_caches[usize::from(cache.0)].push(index);
+            }
         }
         Machine {
             grace: Sequence::default(),
@@ -281,6 +298,8 @@ impl Machine {
             online_left: setup.disturbances.online,
             shortages_left: setup.disturbances.shortages,
             shrinks_left: setup.disturbances.shrinks,
+            telling: Telling::default(),
+            of_caches: of_caches.into(),
             setup,
         }
     }
@@ -426,13 +445,14 @@ impl Machine {
         if let Some(cache) = self.object_setup(object).cache {
             self.cache_mut(cache).count(before, life);
         }
+        if let (Life::Free, Some(freed)) = (life, &mut self.telling.freed) {
+            freed.push(object);
+        }
     }
 
     /// The objects of a cache, and their stages.
     pub(crate) fn objects_of(&self, cache: CacheIndex) -> impl Iterator<Item = (ObjectIndex, Life)> + '_ {
-        (0u32..).zip(self.setup.objects.iter().zip(&self.objects)).filter_map(
-            move |(index, (setup, life))| (setup.cache == Some(cache)).then_some((ObjectIndex(index), *life)),
-        )
+        self.of_caches[usize::from(cache.0)].iter().map(|object| (*object, self.life(*object)))
     }
 
     /// The address by which events name an object.
@@ -478,6 +498,18 @@ impl Machine {
     }
 
     pub(crate) fn say(&self, seen: &mut Seen, task: Task, cpu: Cpu, what: What) {
+        let is_end = |what: &What| {
+            matches!(
+                what,
+                What::SlabsFreed { .. }
+                    | What::CacheReleased { .. }
+                    | What::Reported { .. }
+                    | What::Lingers { .. }
+            )
+        };
+        if self.telling.only_ends && !is_end(&what) {
+            return;
+        }
         seen.push(Event { time: Time(0), task, cpu, what });
     }
 

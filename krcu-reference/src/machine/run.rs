@@ -240,7 +240,8 @@ impl Machine {
 
     fn queue_callback(&mut self, task: TaskIndex, object: ObjectIndex, seen: &mut Seen) {
         let (number, cpu) = (Machine::task_number(task), self.task(task).cpu);
-        let text = self.object_setup(object).owner.map(|cache| self.module_name(cache));
+        let owner = self.object_setup(object).owner.filter(|_| !self.telling.only_ends);
+        let text = owner.map(|cache| self.module_name(cache));
         let what = What::CallbackQueued {
             object: self.object_address(object),
             cache: self.cache_address_of(object),

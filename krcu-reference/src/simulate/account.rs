@@ -35,6 +35,10 @@ pub(super) struct Ending {
     pub(super) released: Option<Time>,
     pub(super) reported: Option<Time>,
     pub(super) given_up: Option<Time>,
+    /// Whether its memory was given back, or it was given up, while an object of it was queued.
+    pub(super) is_unsafe: bool,
+    /// Whether it was reported although none of its objects had leaked.
+    pub(super) is_false: bool,
 }
 
 /// All notes.
@@ -56,7 +60,7 @@ pub(super) struct Accounts {
 }
 
 impl Accounts {
-    pub(super) fn new(plan: &mut Plan) -> Accounts {
+    pub(super) fn new(plan: &mut Plan<'_>) -> Accounts {
         let mut ahead = vec![VecDeque::new(); plan.setup.tasks.len()];
         for (place, exit) in plan.exits.iter().enumerate() {
             ahead[usize::from(exit.task.0)].push_back(place);
@@ -156,40 +160,45 @@ impl Accounts {
         self.forced.retain(|(cookie, _)| *cookie > begun);
     }
 
-    /// A watcher sees an event.
-    pub(super) fn see(&mut self, event: &Event) {
-        let now = event.time;
-        let ending = |address| Machine::cache_at(address).map(|cache| usize::from(cache.0));
+    /// An object was freed.
+    pub(super) fn is_freed(&mut self, object: ObjectIndex, now: Time) {
+        self.freed_at[object.0 as usize] = Some(now);
+    }
+
+    /// The machine has told how a cache ends. What it does so far decides whether that was right.
+    pub(super) fn see(&mut self, event: &Event, machine: &Machine) {
+        let (What::SlabsFreed { cache } | What::CacheReleased { cache } | What::Reported { cache }) = &event.what
+        else {
+            return;
+        };
+        let Some(index) = Machine::cache_at(*cache) else { return };
+        let (ending, cache) = (&mut self.endings[usize::from(index.0)], machine.cache(index));
         match &event.what {
-            What::Freed { object, .. } | What::CallbackRan { object, .. } => {
-                if let Some(object) = Machine::object_at(*object) {
-                    self.freed_at[object.0 as usize] = Some(now);
-                }
+            What::SlabsFreed { .. } => {
+                ending.slabs_freed = Some(event.time);
+                // The callback that gives a slab back needs its cache.
+                ending.is_unsafe |= cache.queued > 0 || ending.released.is_some();
             }
-            What::SlabsFreed { cache } => {
-                if let Some(place) = ending(*cache) {
-                    self.endings[place].slabs_freed = Some(now);
-                }
+            What::CacheReleased { .. } => {
+                ending.released = Some(event.time);
+                ending.is_unsafe |= cache.queued > 0;
             }
-            What::CacheReleased { cache } => {
-                if let Some(place) = ending(*cache) {
-                    self.endings[place].released = Some(now);
-                }
+            _ => {
+                ending.reported.get_or_insert(event.time);
+                ending.is_false |= cache.allocated == 0;
             }
-            What::Reported { cache } => {
-                if let Some(place) = ending(*cache) {
-                    self.endings[place].reported.get_or_insert(now);
-                }
-            }
-            _ => {}
         }
     }
 
     /// The shutdown of a cache has failed.
-    pub(super) fn gives_up(&mut self, cache: CacheIndex, now: Time) {
-        let ending = &mut self.endings[usize::from(cache.0)];
-        ending.given_up.get_or_insert(now);
-        ending.reported.get_or_insert(now);
+    pub(super) fn gives_up(&mut self, machine: &Machine, index: CacheIndex, now: Time) {
+        let (ending, cache) = (&mut self.endings[usize::from(index.0)], machine.cache(index));
+        if ending.given_up.is_none() {
+            ending.given_up = Some(now);
+            ending.reported.get_or_insert(now);
+            ending.is_unsafe |= cache.queued > 0;
+            ending.is_false |= cache.allocated == 0;
+        }
     }
 
     /// The objects that are outstanding and that the exit path waits for.

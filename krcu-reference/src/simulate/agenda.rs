@@ -14,6 +14,8 @@ use krcu_model::event::{Cpu, Time};
 pub(super) enum Due {
     /// A task takes its next step.
     Task(TaskIndex),
+    /// Something is queued on a CPU.
+    Lane(Cpu),
     /// A grace period begins that a task waits for.
     GraceBegin,
     /// A grace period begins that is needed elsewhere, if this many have begun before.
@@ -60,6 +62,11 @@ impl Agenda {
     /// An action of the workload.
     pub(super) fn put_action(&mut self, at: Time, position: u64, due: Due) {
         self.heap.push(Reverse((at, position, due)));
+    }
+
+    /// Whether an action with this time and position would come before everything that is there.
+    pub(super) fn is_next(&self, action: (Time, u64)) -> bool {
+        self.heap.peek().is_none_or(|Reverse((at, position, _))| action < (*at, *position))
     }
 
     /// Adds something that follows from an action.

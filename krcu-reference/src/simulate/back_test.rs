@@ -23,6 +23,8 @@ pub struct Wait {
 /// A destroy whose wait was simulated and measured.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Pair {
+    /// The destroy, by its number among the destroys of the workload.
+    pub destroy: usize,
     /// The cache's name.
     pub name: String,
     /// Nanoseconds in the simulation.
@@ -56,7 +58,109 @@ impl Pair {
     }
 }
 
+/// How far simulated times can be believed, by the waits that were measured on the same kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// No wait was measured that could be compared.
+    #[default]
+    Untested,
+    /// The machine was off by this many thousandths of the measured wait.
+    Off(u64),
+}
+
+/// From this many thousandths on, the machine is far off, and its times say little.
+const FAR_OFF: u64 = 500;
+
+impl Trust {
+    /// Whether a time says so little that it is shown in grey.
+    #[must_use]
+    pub fn is_far_off(self) -> bool {
+        match self {
+            Trust::Untested => true,
+            Trust::Off(per_mille) => per_mille > FAR_OFF,
+        }
+    }
+
+    /// How many digits of a time mean something.
+    fn digits(self) -> u32 {
+        match self {
+            Trust::Off(0..=10) => 3,
+            Trust::Off(11..=100) => 2,
+            Trust::Off(_) | Trust::Untested => 1,
+        }
+    }
+
+    /// A time with no more digits than the error allows.
+    #[must_use]
+    pub fn rounded(self, ns: u64) -> u64 {
+        let mut unit: u64 = 1;
+        while ns / unit >= 10_u64.pow(self.digits()) {
+            unit = unit.saturating_mul(10);
+        }
+        (ns.saturating_add(unit / 2) / unit).saturating_mul(unit)
+    }
+
+    /// The same as text.
+    #[must_use]
+    pub fn span(self, ns: u64) -> String {
+        let ns = self.rounded(ns);
+        let units = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "µs")];
+        let (unit, name) = units.into_iter().find(|(unit, _)| ns >= *unit).unwrap_or((1, "ns"));
+        let whole = ns / unit;
+        let decimals = self.digits().saturating_sub(whole.to_string().len().try_into().unwrap_or(3));
+        if decimals == 0 || unit == 1 {
+            return format!("{whole} {name}");
+        }
+        let part = ns % unit * 10_u64.pow(decimals) / unit;
+        format!("{whole}.{part:0width$} {name}", width = decimals as usize)
+    }
+
+    /// In a word or two.
+    #[must_use]
+    pub fn word(self) -> String {
+        match self {
+            Trust::Untested => "untested".to_owned(),
+            Trust::Off(per_mille @ 0..10) => format!("±0.{per_mille} %"),
+            Trust::Off(per_mille @ 10..10_000) => format!("±{} %", per_mille / 10),
+            Trust::Off(_) => "±>1000 %".to_owned(),
+        }
+    }
+}
+
+impl Pair {
+    /// The absolute value of [`Pair::off_ns`], in thousandths of the measured wait.
+    #[must_use]
+    pub fn off_per_mille(&self) -> u64 {
+        let off = self.off_ns().unsigned_abs() * 1000;
+        let per_mille = off.checked_div(u128::from(self.measured_ns));
+        per_mille.map_or(if off == 0 { 0 } else { u64::MAX }, |off| u64::try_from(off).unwrap_or(u64::MAX))
+    }
+
+    /// How far the times of this destroy can be believed.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        Trust::Off(self.off_per_mille())
+    }
+}
+
 impl BackTest {
+    /// How far the times of all destroys can be believed: nine of ten are not further off.
+    #[must_use]
+    pub fn trust(&self) -> Trust {
+        let mut off: Vec<u64> = self.pairs.iter().map(Pair::off_per_mille).collect();
+        off.sort_unstable();
+        off.get((off.len() * 9).div_ceil(10).saturating_sub(1)).map_or(Trust::Untested, |off| Trust::Off(*off))
+    }
+
+    /// The same, with other numbers of the destroys.
+    #[must_use]
+    pub fn numbered(mut self, numbers: &[usize]) -> BackTest {
+        for pair in &mut self.pairs {
+            pair.destroy = numbers.get(pair.destroy).copied().unwrap_or(pair.destroy);
+        }
+        self
+    }
+
     /// Adds the next part of the same run of a kernel.
     pub fn extend(&mut self, later: BackTest) {
         self.pairs.extend(later.pairs);
@@ -103,6 +207,7 @@ pub fn back_test(simulated: &Outcome, measured: &[Wait]) -> BackTest {
         test.measured_ns = test.measured_ns.saturating_add(wait.wait_ns);
         test.after_last_free_ns = test.after_last_free_ns.saturating_add(wait.after_last_free_ns);
         test.pairs.push(Pair {
+            destroy: wait.destroy,
             name: row.name.clone(),
             simulated_ns,
             measured_ns: wait.wait_ns,
@@ -110,4 +215,40 @@ pub fn back_test(simulated: &Outcome, measured: &[Wait]) -> BackTest {
         });
     }
     test
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_has_no_more_digits_than_its_error_allows() {
+        let shown = |ns| [0, 50, 200].map(|off| Trust::Off(off).span(ns));
+        assert_eq!(shown(496_400_000), ["496 ms", "500 ms", "500 ms"]);
+        assert_eq!(shown(3_149_000), ["3.15 ms", "3.1 ms", "3 ms"]);
+        assert_eq!(shown(999_600), ["1.00 ms", "1.0 ms", "1 ms"]);
+        assert_eq!(shown(7), ["7 ns", "7 ns", "7 ns"]);
+        assert_eq!(shown(0), ["0 ns", "0 ns", "0 ns"]);
+        assert_eq!(Trust::Off(200).span(1_234_567_000_000), "1000 s");
+        assert_eq!(Trust::Untested.span(u64::MAX), "20000000000 s");
+    }
+
+    #[test]
+    fn nine_of_ten_are_not_further_off() {
+        let pair = |simulated_ns| Pair {
+            destroy: 0,
+            name: String::new(),
+            simulated_ns,
+            measured_ns: 1000,
+            after_last_free_ns: 0,
+        };
+        let trust = |simulated: &[u64]| {
+            let pairs = simulated.iter().copied().map(pair).collect();
+            BackTest { pairs, ..BackTest::default() }.trust()
+        };
+        let ten = [900, 1010, 1020, 1030, 1040, 1050, 1060, 1070, 1080, 5000];
+        assert_eq!(trust(&ten), Trust::Off(100));
+        assert_eq!((trust(&[]), trust(&[400])), (Trust::Untested, Trust::Off(600)));
+        assert!(trust(&[400]).is_far_off() && !trust(&ten).is_far_off());
+    }
 }

@@ -19,14 +19,16 @@
 //! | a task takes a step | at once when it can; a workload's action at its own time |
 //! | a lingering cache is checked | when its last object is freed; or only by the timer, each time that it ends |
 //!
-//! The events that a watcher would see go, with their times, to the same [`State`](krcu_model::State) that
-//! takes a kernel's events. That state decides whether a row is unsafe, and whether a report is false.
+//! The machine knows by itself whether memory is given back too early, and whether a report is false. A
+//! watcher can be told each event, with its time. A [`State`] that takes a kernel's events is such a watcher, and
+//! says the same of the machine ([`simulate_judged`]); that takes three times as long.
 //!
 //! Not simulated: the time that a task's steps take by themselves, contention for CPUs and locks, CPUs that
 //! go offline, and readers, except in the durations of grace periods.
 
 mod account;
 mod agenda;
+mod ask;
 mod back_test;
 mod budget;
 mod linger;
@@ -40,7 +42,8 @@ mod run;
 mod tests;
 mod workload;
 
-pub use back_test::{BackTest, Pair, Wait, back_test};
+pub use ask::{Asked, MOST_LEAKED, distinct, upstream};
+pub use back_test::{BackTest, Pair, Trust, Wait, back_test};
 pub use budget::{Budget, GaveUp};
 #[cfg(feature = "check")]
 pub(crate) use measured::mix;
@@ -49,8 +52,12 @@ pub use row::{Outcome, Row, Splat, Sum};
 pub use workload::{Action, CacheSpec, Caller, Timed, Workload, WorkloadError};
 
 use crate::approach::{Approach, rcu_barrier};
-use krcu_model::event::Event;
-use program::Plan;
+use krcu_model::{
+    State, Watch,
+    event::{Event, Time},
+    promise::Violation,
+};
+use program::{Base, Plan};
 use run::Simulation;
 
 /// Everything that a simulation is about, beside the approach.
@@ -66,22 +73,48 @@ pub struct Scenario<'a> {
     pub budget: Budget<'a>,
 }
 
-/// Runs a workload under an approach.
-///
-/// Where the approach changes what `rcu_barrier()` is, the workload is run a second time, with the plain
-/// one for those who have nothing to do with it and everything else alike, seed included: what such a
-/// caller waits longer in the first run is [`Sum::bystander_wait_ns`].
+/// A workload that is ready to be run under any approach: what they have in common is laid out once.
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    scenario: Scenario<'a>,
+    base: Base,
+}
+
+impl<'a> Prepared<'a> {
+    /// A scenario, made ready.
+    ///
+    /// # Errors
+    ///
+    /// When the workload names a CPU or a cache that it does not have, or has more objects than a machine.
+    pub fn new(scenario: Scenario<'a>) -> Result<Prepared<'a>, WorkloadError> {
+        Ok(Prepared { base: Base::new(scenario.workload, true)?, scenario })
+    }
+
+    /// Runs it under an approach.
+    ///
+    /// Where the approach changes what `rcu_barrier()` is, the workload is run a second time, with the plain
+    /// one for those who have nothing to do with it and everything else alike, seed included: what such a
+    /// caller waits longer in the first run is [`Sum::bystander_wait_ns`].
+    ///
+    /// # Errors
+    ///
+    /// When the workload has more tasks than a machine, or when the simulation gives up ([`Budget`]).
+    pub fn simulate(&self, approach: &dyn Approach) -> Result<Outcome, WorkloadError> {
+        run(approach, &self.scenario, &self.base, None)
+    }
+}
+
+/// Runs a workload under one approach, as [`Prepared::simulate`].
 ///
 /// # Errors
 ///
-/// When the workload names a CPU or a cache that it does not have, or has more tasks than a machine; or
-/// when the simulation gives up ([`Budget`]).
+/// As [`Prepared::new`] and [`Prepared::simulate`].
 pub fn simulate(approach: &dyn Approach, scenario: &Scenario<'_>) -> Result<Outcome, WorkloadError> {
-    simulate_watched(approach, scenario, &mut |_| {})
+    Prepared::new(*scenario)?.simulate(approach)
 }
 
-/// The same, with somebody who is told each event of the run as a watcher of the kernel would be: what
-/// the rows are judged by.
+/// The same, with somebody who is told each event of the run as a watcher of the kernel would be. That takes
+/// several times as long.
 ///
 /// # Errors
 ///
@@ -91,11 +124,35 @@ pub fn simulate_watched(
     scenario: &Scenario<'_>,
     watcher: &mut dyn FnMut(&Event),
 ) -> Result<Outcome, WorkloadError> {
-    let plan = Plan::new(approach, scenario.workload, &approach.bystander())?;
+    run(approach, scenario, &Base::new(scenario.workload, false)?, Some(watcher))
+}
+
+/// The same, with the judge of real kernels as the watcher: also every promise that it finds broken.
+///
+/// # Errors
+///
+/// As [`simulate`].
+pub fn simulate_judged(
+    approach: &dyn Approach,
+    scenario: &Scenario<'_>,
+) -> Result<(Outcome, Vec<Violation>), WorkloadError> {
+    let possible_cpus = u32::from(scenario.workload.cpus);
+    let mut judge = State::new(Watch { attached: Time(0), possible_cpus, ..Watch::default() });
+    let outcome = simulate_watched(approach, scenario, &mut |event| judge.step(event.clone()))?;
+    Ok((outcome, judge.violations().to_vec()))
+}
+
+fn run<'a>(
+    approach: &dyn Approach,
+    scenario: &'a Scenario<'a>,
+    base: &'a Base,
+    watcher: Option<&'a mut dyn FnMut(&Event)>,
+) -> Result<Outcome, WorkloadError> {
+    let plan = Plan::new(approach, scenario.workload, base, &approach.bystander())?;
     let mut outcome = Simulation::new(plan, scenario, watcher).run(approach)?;
     if !outcome.bystander_waits_ns.is_empty() && approach.bystander() != rcu_barrier() {
-        let plain = Plan::new(approach, scenario.workload, &rcu_barrier())?;
-        outcome.charge_bystanders(&Simulation::new(plain, scenario, &mut |_| {}).run(approach)?);
+        let plain = Plan::new(approach, scenario.workload, base, &rcu_barrier())?;
+        outcome.charge_bystanders(&Simulation::new(plain, scenario, None).run(approach)?);
     }
     Ok(outcome)
 }

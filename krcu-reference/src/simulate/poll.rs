@@ -31,13 +31,7 @@ pub(super) struct CpuPlan {
 impl Simulation<'_> {
     /// Puts on the agenda what has become due. After a plain queueing call, no waiting task can go on.
     pub(super) fn poll(&mut self, lets_go_on: bool) {
-        let grace = self.machine.grace;
-        if !self.begins_grace && !grace.is_in_flight() && !grace.is_done(self.accounts.asked()) {
-            self.begins_grace = true;
-            let follows = self.grace_ended == Some(self.now);
-            let at = if follows { self.now } else { self.after(InputKind::GraceStart) };
-            self.agenda.put_last(at, Due::GraceBegin);
-        }
+        self.poll_grace();
         for cpu in self.machine.cpu_numbers() {
             self.poll_monitor(cpu);
             self.poll_batches(cpu);
@@ -48,6 +42,23 @@ impl Simulation<'_> {
         self.poll_release();
         if lets_go_on {
             self.poll_blocked();
+        }
+    }
+
+    /// The same after something was queued on a CPU, which changes nothing elsewhere.
+    pub(super) fn poll_queued(&mut self, cpu: Cpu) {
+        self.poll_grace();
+        self.poll_monitor(cpu);
+        self.poll_batches(cpu);
+    }
+
+    fn poll_grace(&mut self) {
+        let grace = self.machine.grace;
+        if !self.begins_grace && !grace.is_in_flight() && !grace.is_done(self.accounts.asked()) {
+            self.begins_grace = true;
+            let follows = self.grace_ended == Some(self.now);
+            let at = if follows { self.now } else { self.after(InputKind::GraceStart) };
+            self.agenda.put_last(at, Due::GraceBegin);
         }
     }
 

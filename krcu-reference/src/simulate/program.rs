@@ -1,8 +1,10 @@
 //! Program: a workload and an approach, as the tasks of a machine and the times of their steps.
 //!
-//! For each CPU, one task queues what is queued there, and some other tasks make the calls without a head,
-//! each of which may have to wait. Each caller has a task for its exit paths, and so has each unrelated
-//! caller of `rcu_barrier()`.
+//! A [`Base`] is what all approaches have in common: the objects, and the order of the actions. What is queued
+//! by calls that never wait is a lane of each CPU, which the simulation takes without a task. If somebody
+//! watches, each CPU has a task instead that makes these calls. Some other tasks make the calls without a head,
+//! each of which may have to wait. Each caller has a task for its exit paths, and so has each unrelated caller
+//! of `rcu_barrier()`.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -12,7 +14,7 @@ use std::{
 
 use super::{
     agenda::Due,
-    workload::{Action, Caller, Workload, WorkloadError},
+    workload::{Action, Caller, Timed, Workload, WorkloadError},
 };
 use crate::{
     approach::Approach,
@@ -96,9 +98,46 @@ impl Scope {
     }
 }
 
+/// An object that is queued by a call that never waits.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Queueing {
+    pub(super) at: Time,
+    /// The number of its action.
+    pub(super) position: u32,
+    pub(super) object: ObjectIndex,
+    /// Whether it is queued by `call_rcu()` under every approach.
+    pub(super) by_callback: bool,
+    /// Whether its cache is destroyed, so that the approach chooses.
+    pub(super) is_destroyed: bool,
+}
+
+/// What all approaches have in common.
+#[derive(Debug)]
+pub(super) struct Base {
+    /// The actions in their order; without those of the lanes, if there are lanes.
+    actions: Vec<Placed>,
+    /// How many there are with those of the lanes.
+    all_actions: u64,
+    /// For each CPU, what is queued there by calls that never wait.
+    lanes: Vec<Vec<Queueing>>,
+    users: BTreeMap<CacheIndex, u16>,
+    objects: Vec<ObjectSetup>,
+    objects_of: Vec<Vec<ObjectIndex>>,
+}
+
+/// An action, its number, and its object if it has one.
+#[derive(Clone, Copy, Debug)]
+struct Placed {
+    timed: Timed,
+    position: u64,
+    object: Option<ObjectIndex>,
+}
+
 /// A workload under an approach.
 #[derive(Debug)]
-pub(super) struct Plan {
+pub(super) struct Plan<'a> {
+    pub(super) lanes: &'a [Vec<Queueing>],
+    pub(super) frees_by_callback: bool,
     pub(super) setup: Arc<Setup>,
     /// For each task, its steps that wait for their time.
     pub(super) starts: Vec<VecDeque<Start>>,
@@ -180,28 +219,60 @@ impl Tasks {
     }
 }
 
-impl Plan {
+impl Base {
+    /// Of a workload; with tasks instead of lanes, for a watcher.
+    pub(super) fn new(workload: &Workload, has_lanes: bool) -> Result<Base, WorkloadError> {
+        check(workload)?;
+        let mut sorted = workload.actions.clone();
+        sorted.sort_by_key(|timed| timed.at);
+        let users = users(workload);
+        let is_destroyed: Vec<bool> = (0..)
+            .map(CacheIndex)
+            .zip(&workload.caches)
+            .map(|(cache, spec)| users.contains_key(&cache) || spec.other_users > 0)
+            .collect();
+        let mut objects = Objects { all: Vec::new(), of: vec![Vec::new(); workload.caches.len()] };
+        let mut lanes = vec![Vec::new(); usize::from(workload.cpus)];
+        let mut actions = Vec::new();
+        for (position, timed) in (0u64..).zip(&sorted) {
+            let object = if timed.action.has_object() {
+                Some(objects.add(timed.action.cache(), workload)?)
+            } else {
+                None
+            };
+            match (timed.action, object) {
+                (Action::Queue { cache, cpu } | Action::CallRcu { cache, cpu }, Some(object)) if has_lanes => {
+                    let position = u32::try_from(position).map_err(|_| WorkloadError::TooMany)?;
+                    lanes[usize::from(cpu.0)].push(Queueing {
+                        at: timed.at,
+                        position,
+                        object,
+                        by_callback: matches!(timed.action, Action::CallRcu { .. }),
+                        is_destroyed: cache.is_some_and(|cache| is_destroyed[usize::from(cache.0)]),
+                    });
+                }
+                _ => actions.push(Placed { timed: *timed, position, object }),
+            }
+        }
+        let all_actions = sorted.len() as u64;
+        Ok(Base { actions, all_actions, lanes, users, objects: objects.all, objects_of: objects.of })
+    }
+}
+
+impl<'a> Plan<'a> {
     pub(super) fn new(
         approach: &dyn Approach,
         workload: &Workload,
+        base: &'a Base,
         bystander: &[Op],
-    ) -> Result<Plan, WorkloadError> {
-        check(workload)?;
-        let mut actions = workload.actions.clone();
-        actions.sort_by_key(|timed| timed.at);
-        let users = users(workload);
+    ) -> Result<Plan<'a>, WorkloadError> {
         let most_sleepers = SLEEPERS.min(ALL_SLEEPERS / usize::from(workload.cpus)).max(1);
         let mut tasks = Tasks { most_sleepers, ..Tasks::default() };
-        let mut objects = Objects { all: Vec::new(), of: vec![Vec::new(); workload.caches.len()] };
         let (mut exits, mut bystanders, mut others) = (Vec::new(), Vec::new(), Vec::new());
-        for (position, timed) in (0u64..).zip(&actions) {
-            let when = (timed.at, position);
-            let object = objects.next()?;
-            if timed.action.has_object() {
-                objects.add(timed.action.cache(), workload)?;
-            }
+        for Placed { timed, position, object } in &base.actions {
+            let (when, object) = ((timed.at, *position), object.unwrap_or(ObjectIndex(0)));
             let is_destroyed = timed.action.cache().is_some_and(|cache| {
-                users.contains_key(&cache) || workload.caches[usize::from(cache.0)].other_users > 0
+                base.users.contains_key(&cache) || workload.caches[usize::from(cache.0)].other_users > 0
             });
             let freed = if is_destroyed { approach.free(object) } else { Op::Queue(object) };
             match timed.action {
@@ -225,29 +296,31 @@ impl Plan {
                     tasks.extend(task, when, bystander)?;
                     bystanders.push(task);
                 }
-                Action::Pressure { is_short } => others.push((timed.at, position, Due::Pressure(is_short))),
-                Action::Shrink => others.push((timed.at, position, Due::Shrink(Cpu(0)))),
+                Action::Pressure { is_short } => others.push((timed.at, *position, Due::Pressure(is_short))),
+                Action::Shrink => others.push((timed.at, *position, Due::Shrink(Cpu(0)))),
             }
         }
         let setup = Setup {
             generation: approach.generation(),
             sizes: workload.sizes,
             cpus: workload.cpus,
-            caches: caches(workload),
-            objects: objects.all,
+            caches: caches(workload, &base.users),
+            objects: base.objects.clone(),
             tasks: tasks.setups,
             disturbances: Disturbances::default(),
             fault: None,
         };
         Ok(Plan {
+            lanes: &base.lanes,
+            frees_by_callback: matches!(approach.free(ObjectIndex(0)), Op::CallRcu(_)),
             setup: Arc::new(setup),
             starts: tasks.starts,
             queuers: tasks.queuers,
             exits,
             bystanders,
             others,
-            objects_of: objects.of,
-            actions: actions.len() as u64,
+            objects_of: base.objects_of.clone(),
+            actions: base.all_actions,
         })
     }
 }
@@ -261,8 +334,7 @@ fn queueing(action: Action, object: ObjectIndex, freed: Op) -> Op {
     }
 }
 
-fn caches(workload: &Workload) -> Vec<CacheSetup> {
-    let users = users(workload);
+fn caches(workload: &Workload, users: &BTreeMap<CacheIndex, u16>) -> Vec<CacheSetup> {
     let caches = (0..).map(CacheIndex).zip(&workload.caches);
     let setups = caches.map(|(index, spec)| CacheSetup {
         name: spec.name.clone(),
@@ -292,13 +364,13 @@ struct Objects {
 }
 
 impl Objects {
-    /// The next one's place.
-    fn next(&self) -> Result<ObjectIndex, WorkloadError> {
-        u32::try_from(self.all.len()).map(ObjectIndex).map_err(|_| WorkloadError::TooMany)
-    }
-
-    fn add(&mut self, cache: Option<CacheIndex>, workload: &Workload) -> Result<(), WorkloadError> {
-        let object = self.next()?;
+    fn add(
+        &mut self,
+        cache: Option<CacheIndex>,
+        workload: &Workload,
+    ) -> Result<ObjectIndex, WorkloadError> {
+        let object =
+            u32::try_from(self.all.len()).map(ObjectIndex).map_err(|_| WorkloadError::TooMany)?;
         let slab = cache.map_or(0, |cache| {
             let place = usize::from(cache.0);
             let before = u32::try_from(self.of[place].len()).unwrap_or(u32::MAX);
@@ -306,7 +378,7 @@ impl Objects {
             before / workload.caches[place].slab_objects.max(1)
         });
         self.all.push(ObjectSetup { cache, owner: cache, slab });
-        Ok(())
+        Ok(object)
     }
 }
 

@@ -9,12 +9,9 @@ use super::{
 };
 use crate::{
     approach::{Approach, row_name},
-    machine::{Machine, ObjectIndex},
+    machine::ObjectIndex,
 };
-use krcu_model::{
-    event::Time,
-    promise::{Promise, Violation},
-};
+use krcu_model::event::Time;
 
 impl Accounts {
     /// The rows, and their sum.
@@ -22,7 +19,6 @@ impl Accounts {
         self,
         workload: &Workload,
         approach: &dyn Approach,
-        violations: &[Violation],
         inputs: Vec<InputUse>,
     ) -> (Vec<Row>, Sum) {
         let inputs: Arc<[InputUse]> = inputs.into();
@@ -51,7 +47,7 @@ impl Accounts {
                 inputs: Arc::clone(&inputs),
             };
             if let (Some(entered), false) = (account.entered, account.is_alias) {
-                self.end_of_cache(&mut row, account, entered, violations);
+                self.end_of_cache(&mut row, account, entered);
                 self.memory(&mut row, workload, entered);
             }
             row
@@ -62,20 +58,15 @@ impl Accounts {
     }
 
     /// How the cache of a row ended.
-    fn end_of_cache(&self, row: &mut Row, account: &Account, entered: Time, violations: &[Violation]) {
+    fn end_of_cache(&self, row: &mut Row, account: &Account, entered: Time) {
         let ending = self.endings[usize::from(row.cache.0)];
-        let breaks = |promise| {
-            let of_cache =
-                |violation: &Violation| violation.address.and_then(Machine::cache_at) == Some(row.cache);
-            violations.iter().any(|violation| violation.promise == promise && of_cache(violation))
-        };
         let given_back = ending.slabs_freed.zip(ending.released).map(|(slabs, cache)| slabs.max(cache));
-        row.is_unsafe = breaks(Promise::MemoryOutlivesObjects);
+        row.is_unsafe = ending.is_unsafe;
         row.linger_ns = given_back.zip(account.returned).map(|(back, returned)| back.since(returned));
         row.splat_after_ns = ending.reported.map(|at| at.since(entered));
         row.splat = match ending.reported {
             None => Splat::None,
-            Some(_) if breaks(Promise::NoFalseSplat) => Splat::False,
+            Some(_) if ending.is_false => Splat::False,
             Some(_) => Splat::TrueLeak,
         };
     }

@@ -8,8 +8,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::InputUse;
-use crate::machine::CacheIndex;
-use krcu_model::promise::Violation;
+use crate::{
+    approach::{Approach, row_name},
+    machine::CacheIndex,
+};
 
 /// What the kernel would report about a cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -42,7 +44,8 @@ pub struct Row {
     /// its waits; the last destroy's row has the rest.
     pub is_alias: bool,
     /// Whether memory of the cache was given back, or the cache given up, while an object of it was queued:
-    /// `memory_outlives_objects` was broken. This is about *this* run only: `false` does not mean that the
+    /// `memory_outlives_objects` was broken. The machine knows that by itself; a judge of its events says the
+    /// same ([`simulate_judged`](super::simulate_judged)). This is about *this* run only: `false` does not mean that the
     /// approach is safe. The checker answers that.
     #[serde(rename = "unsafe")]
     pub is_unsafe: bool,
@@ -130,8 +133,6 @@ pub struct Sum {
     /// Operations of `rcu_barrier()` in the whole run: those of callers that did not ride on another's, those
     /// of the work item that releases type-safe caches, and those of a lingering cache itself.
     pub rcu_barriers: u64,
-    /// Events that a watcher would have seen.
-    pub events: u64,
     /// From the beginning of the workload to the last thing that happened.
     pub simulated_ns: u64,
 }
@@ -146,11 +147,36 @@ pub struct Outcome {
     /// How long the unrelated callers of `rcu_barrier()` waited, in the order of the workload, in
     /// nanoseconds; absent for a caller that never returned.
     pub bystander_waits_ns: Vec<Option<u64>>,
-    /// Every promise that was broken, as found by the code that judges real kernels.
-    pub violations: Vec<Violation>,
+}
+
+impl Row {
+    /// Whether it has the same figures as another approach's row of the same destroy.
+    #[must_use]
+    pub fn is_like(&self, other: &Row) -> bool {
+        let named = Row {
+            approach: self.approach.clone(),
+            api_changes: self.api_changes,
+            inputs: Arc::clone(&self.inputs),
+            ..other.clone()
+        };
+        *self == named
+    }
 }
 
 impl Outcome {
+    /// The same outcome, of another approach that does the same on this workload.
+    #[must_use]
+    pub fn of(&self, approach: &dyn Approach) -> Outcome {
+        let mut outcome = self.clone();
+        let name = row_name(approach);
+        for row in &mut outcome.rows {
+            row.approach.clone_from(&name);
+            row.api_changes = approach.api_changes();
+        }
+        outcome.sum.approach = name;
+        outcome
+    }
+
     /// Charges what unrelated callers waited more than in a run in which they call the plain `rcu_barrier()`.
     pub(super) fn charge_bystanders(&mut self, plain: &Outcome) {
         let both = self.bystander_waits_ns.iter().zip(&plain.bystander_waits_ns);
@@ -160,6 +186,18 @@ impl Outcome {
 }
 
 impl Sum {
+    /// Whether it has the same figures as another approach's sum over the same destroys. The length of the run
+    /// does not count.
+    #[must_use]
+    pub fn is_like(&self, other: &Sum) -> bool {
+        let named = Sum {
+            approach: self.approach.clone(),
+            simulated_ns: self.simulated_ns,
+            ..other.clone()
+        };
+        *self == named
+    }
+
     /// Adds the sum of the workload's next part.
     pub fn extend(&mut self, later: &Sum) {
         self.destroys += later.destroys;
@@ -178,7 +216,6 @@ impl Sum {
         self.false_splats += later.false_splats;
         self.grace_periods += later.grace_periods;
         self.rcu_barriers += later.rcu_barriers;
-        self.events += later.events;
         self.simulated_ns = self.simulated_ns.saturating_add(later.simulated_ns);
     }
 

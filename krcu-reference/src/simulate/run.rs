@@ -8,27 +8,29 @@ use super::{
     agenda::{Agenda, Due},
     measured::{Dice, InputKind},
     poll::CpuPlan,
-    program::{Plan, Start},
+    program::{Plan, Queueing, Start},
     row::Outcome,
     workload::WorkloadError,
 };
 use crate::{
     approach::Approach,
     machine::{
-        CacheIndex, Machine, Move, Reclaimer, Seen, TaskIndex, cache::End, parts::Duty, sequence::Cookie,
+        CacheIndex, Machine, Move, Reclaimer, Seen, TaskIndex, Telling, cache::End, parts::Duty,
+        sequence::Cookie,
     },
 };
-use krcu_model::{
-    State, Watch,
-    event::{Cpu, Event, Task, Time, What},
-};
+use krcu_model::event::{Cpu, Event, Task, Time, What};
 
 /// A machine, its watcher and its clock.
 pub(super) struct Simulation<'a> {
     scenario: &'a Scenario<'a>,
-    watcher: &'a mut dyn FnMut(&Event),
+    /// Who is told every event, if anybody is.
+    watcher: Option<&'a mut dyn FnMut(&Event)>,
     pub(super) machine: Machine,
-    state: State,
+    /// What is queued on each CPU by calls that never wait, and how far that has come.
+    lanes: &'a [Vec<Queueing>],
+    lanes_done: Vec<usize>,
+    frees_by_callback: bool,
     pub(super) now: Time,
     /// When the last thing happened.
     last: Time,
@@ -68,17 +70,19 @@ pub(super) struct Simulation<'a> {
 
 impl<'a> Simulation<'a> {
     pub(super) fn new(
-        mut plan: Plan,
+        mut plan: Plan<'a>,
         scenario: &'a Scenario<'a>,
-        watcher: &'a mut dyn FnMut(&Event),
+        watcher: Option<&'a mut dyn FnMut(&Event)>,
     ) -> Simulation<'a> {
-        let machine = Machine::new(plan.setup.clone());
-        let possible_cpus = u32::from(plan.setup.cpus);
+        let mut machine = Machine::new(plan.setup.clone());
+        machine.telling = Telling { only_ends: watcher.is_none(), freed: Some(Vec::new()) };
         let tasks = plan.setup.tasks.len();
         Simulation {
             scenario,
             watcher,
-            state: State::new(Watch { attached: Time(0), possible_cpus, ..Watch::default() }),
+            lanes: plan.lanes,
+            lanes_done: vec![0; plan.lanes.len()],
+            frees_by_callback: plan.frees_by_callback,
             now: Time(0),
             last: Time(0),
             agenda: Agenda::new(plan.actions),
@@ -120,7 +124,9 @@ impl<'a> Simulation<'a> {
             self.now = at;
             self.perform(due);
         }
-        self.seen.push(Event { time: Time(0), task: Task(0), cpu: Cpu(0), what: What::Quiet });
+        if self.watcher.is_some() {
+            self.seen.push(Event { time: Time(0), task: Task(0), cpu: Cpu(0), what: What::Quiet });
+        }
         self.now = self.last;
         self.observe();
         Ok(self.outcome(approach))
@@ -128,8 +134,15 @@ impl<'a> Simulation<'a> {
 
     /// Introduces the objects to the watcher, and puts the first entries on the agenda.
     pub(super) fn begin(&mut self) {
-        self.seen = self.machine.introduction();
-        self.observe();
+        if self.watcher.is_some() {
+            self.seen = self.machine.introduction();
+            self.observe();
+        }
+        for (place, lane) in self.lanes.iter().enumerate() {
+            if let (Some(first), Ok(cpu)) = (lane.first(), u16::try_from(place)) {
+                self.agenda.put_action(first.at, first.position.into(), Due::Lane(Cpu(cpu)));
+            }
+        }
         for (at, position, due) in std::mem::take(&mut self.others) {
             self.agenda.put_action(at, position, due);
         }
@@ -140,22 +153,21 @@ impl<'a> Simulation<'a> {
     }
 
     fn outcome(self, approach: &dyn Approach) -> Outcome {
-        let violations = self.state.violations().to_vec();
         let workload = self.scenario.workload;
-        let (rows, mut sum) = self.accounts.rows(workload, approach, &violations, self.dice.uses());
+        let (rows, mut sum) = self.accounts.rows(workload, approach, self.dice.uses());
         sum.grace_periods = self.graces;
         sum.rcu_barriers = self.barriers + u64::from(self.machine.rcu_barrier.snap().0 - 1);
-        sum.events = self.state.events();
         sum.simulated_ns = self.last.0;
         let waits = self.bystanders.iter().map(|task| {
             let (begin, end) = self.spans[usize::from(task.0)];
             Some(end?.since(begin?))
         });
-        Outcome { rows, sum, bystander_waits_ns: waits.collect(), violations }
+        Outcome { rows, sum, bystander_waits_ns: waits.collect() }
     }
 
     pub(super) fn perform(&mut self, due: Due) {
         match due {
+            Due::Lane(cpu) => self.queue(cpu),
             Due::Task(task) => self.task_is_due(task),
             Due::GraceBegin => {
                 self.begins_grace = false;
@@ -250,19 +262,16 @@ impl<'a> Simulation<'a> {
         self.poll(!is_plain);
     }
 
-    /// Tells the watcher what the last move has shown.
+    /// Notes what the last move has done, and tells the watcher what it has shown.
     fn observe(&mut self) {
         let mut seen = std::mem::take(&mut self.seen);
         for mut event in seen.drain(..) {
             event.time = self.now;
-            (self.watcher)(&event);
-            self.accounts.see(&event);
+            if let Some(watcher) = &mut self.watcher {
+                watcher(&event);
+            }
+            self.accounts.see(&event, &self.machine);
             match &event.what {
-                What::Freed { cache, .. } => self.touched.extend(Machine::cache_at(*cache)),
-                What::CallbackRan { object, .. } => {
-                    let object = Machine::object_at(*object);
-                    self.touched.extend(object.and_then(|object| self.machine.object_setup(object).cache));
-                }
                 What::Lingers { cache } => {
                     if let Some(cache) = Machine::cache_at(*cache) {
                         self.touched.push(cache);
@@ -276,9 +285,41 @@ impl<'a> Simulation<'a> {
                 }
                 _ => {}
             }
-            self.state.step(event);
         }
         self.seen = seen;
+        let mut freed = self.machine.telling.freed.take().unwrap_or_default();
+        for object in freed.drain(..) {
+            self.accounts.is_freed(object, self.now);
+            let cache = self.machine.object_setup(object).cache.filter(|cache| {
+                matches!(self.machine.cache(*cache).end, End::Lingering { .. })
+                    && self.touched.last() != Some(cache)
+            });
+            self.touched.extend(cache);
+        }
+        self.machine.telling.freed = Some(freed);
+    }
+
+    /// What is queued on a CPU from now on, up to the next thing that is due elsewhere.
+    fn queue(&mut self, cpu: Cpu) {
+        let place = usize::from(cpu.0);
+        let lane = self.lanes[place].as_slice();
+        let mut is_first = true;
+        while let Some(queueing) = lane.get(self.lanes_done[place]) {
+            let due = (queueing.at.max(self.now), u64::from(queueing.position));
+            if !std::mem::take(&mut is_first) && !self.agenda.is_next(due) {
+                self.agenda.put_action(due.0, due.1, Due::Lane(cpu));
+                return;
+            }
+            (self.now, self.last) = (due.0, due.0);
+            self.lanes_done[place] += 1;
+            let waiting = self.machine.cpu(cpu).callbacks.len();
+            let by_callback = queueing.by_callback || (queueing.is_destroyed && self.frees_by_callback);
+            self.machine.queue_untold(queueing.object, cpu, by_callback);
+            for callback in self.machine.cpu(cpu).callbacks.iter().skip(waiting) {
+                self.accounts.ask(callback.cookie, None);
+            }
+            self.poll_queued(cpu);
+        }
     }
 
     fn grace_begins(&mut self, for_others: bool) {
@@ -331,7 +372,7 @@ impl<'a> Simulation<'a> {
         self.accounts.after_step(&self.machine, task, self.now);
         if let Some(cache) = exit.map(|exit| self.accounts.cache_of(exit)) {
             match self.machine.cache(cache).end {
-                End::GivenUp => self.accounts.gives_up(cache, self.now),
+                End::GivenUp => self.accounts.gives_up(&self.machine, cache, self.now),
                 End::AwaitsWork => self.release_later(cache),
                 _ => {}
             }

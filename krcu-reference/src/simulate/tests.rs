@@ -1,7 +1,7 @@
 //! The simulation takes the machine's own moves: each move that it takes is enabled, and it forgets none.
 
 use super::{
-    Action, Budget, CacheSpec, Caller, Input, Measured, Scenario, Workload, agenda::Due, program::Plan,
+    Action, Budget, CacheSpec, Caller, Input, Measured, Scenario, Workload, agenda::Due, program::{Base, Plan},
     run::Simulation,
 };
 use crate::{
@@ -120,9 +120,10 @@ fn every_move_is_enabled_and_none_is_forgotten() {
             let measured = if number % 2 == 0 { &measured } else { &alone };
             let scenario =
                 Scenario { workload: &workload, measured, seed: number, budget: Budget::events(1 << 24) };
-            let plan = Plan::new(approach.as_ref(), &workload, &approach.bystander()).unwrap();
+            let base = Base::new(&workload, false).unwrap();
+            let plan = Plan::new(approach.as_ref(), &workload, &base, &approach.bystander()).unwrap();
             let mut ignore = |_: &_| {};
-            let mut simulation = Simulation::new(plan, &scenario, &mut ignore);
+            let mut simulation = Simulation::new(plan, &scenario, Some(&mut ignore));
             simulation.run_and_look(&format!("{} {number}", row_name(approach.as_ref())));
         }
     }

@@ -1,13 +1,13 @@
 //! What if: each approach of "Waiting for kfree_rcu()" on the workload of one destroy.
 
-use krcu_reference::simulate::{self, InputKind, Origin, Splat};
+use krcu_reference::simulate::{self, InputKind, Origin, Splat, Trust};
 use krcu_report::{Question, words::count};
 use ratatui::{layout::Rect, text::Line};
 
 use super::{
     Canvas, Theme,
     table::{Field, Row, rest, whole},
-    text::{brief, bytes, clip, evidence, narrow, span_of},
+    text::{bytes, clip, evidence, narrow, span_of},
 };
 use crate::{
     state::App,
@@ -25,7 +25,9 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         canvas.lines(area, evidence(theme, "", without_answer(app), area.width.into()));
         return;
     };
+    let trust = answer.trust();
     let mut lines = evidence(theme, "what if", &about(&answer.question), area.width.into());
+    lines.extend(evidence(theme, "how sure", &how_sure(answer), area.width.into()));
     if let Some(refused) = &answer.refused {
         lines.extend(evidence(theme, "refused", refused, area.width.into()));
     }
@@ -37,14 +39,18 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     canvas.headings(table, &fields, None);
     let about = if table.height > 2 * ABOUT { ABOUT } else { 0 };
     let body = Rect { y: table.y + 1, height: table.height.saturating_sub(1 + about), ..table };
-    let rows: Vec<Row> = answer.rows.iter().map(|row| approach(theme, row, &fields)).collect();
+    let rows: Vec<Row> = answer.rows.iter().map(|row| approach(theme, row, trust, &fields)).collect();
     canvas.rows(body, &fields, &rows, app.what_if);
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
     let mut lines = Vec::new();
-    if let Some(WhatIfRow { row, .. }) = answer.rows.get(app.what_if.selected) {
-        lines.extend(evidence(theme, "for modules", row.api_changes, area.width.into()).into_iter().take(2));
-        lines.extend(evidence(theme, "this run", &told(row), area.width.into()).into_iter().take(1));
+    if let Some(WhatIfRow { row, same, .. }) = answer.rows.get(app.what_if.selected) {
+        let names = same.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
+        if !names.is_empty() {
+            lines.extend(evidence(theme, "the same", &names, area.width.into()).into_iter().take(1));
+        }
+        lines.extend(evidence(theme, "for modules", row.api_changes, area.width.into()).into_iter().take(1));
+        lines.extend(evidence(theme, "this run", &told(row, trust), area.width.into()).into_iter().take(1));
     }
     lines.extend(evidence(theme, "rests on", &inputs(answer), area.width.into()).into_iter().take(2));
     canvas.lines(Rect { y: below.y + 1, height: about.saturating_sub(1), ..below }, lines);
@@ -69,19 +75,40 @@ fn without_answer(app: &App) -> &'static str {
 }
 
 fn about(question: &Question) -> String {
+    let (cache, place) = question.asked().map_or(("?", None), |(_, asked)| {
+        let name = question.cache_of(asked).map_or("?", |cache| cache.name.as_str());
+        (name, Some(asked.cache))
+    });
+    let own = question.deferred.iter().filter(|free| Some(free.2) == place).count() as u64;
     let mut words = format!(
-        "what each approach would have cost {}, simulated with {} deferred frees of its own and {} of \
-         others; on this kernel its destroy took {} until it looked at its slabs",
-        question.cache,
-        count(question.own_objects),
-        count(question.other_objects),
-        span_of(question.measured_wait_ns)
+        "what each approach would have cost {cache}, simulated with {} deferred frees of its own and {} of others",
+        count(own),
+        count(question.deferred.len() as u64 - own),
     );
-    if question.own_left_out > 0 || question.others_left_out {
-        words += &format!("; CUT: the {} oldest of its own", count(question.own_left_out));
-        words += if question.others_left_out { " and some of others are left out" } else { " are left out" };
+    if question.left_out.own > 0 || question.left_out.others {
+        words += &format!("; CUT: the {} oldest of its own", count(question.left_out.own));
+        words += if question.left_out.others { " and some of others are left out" } else { " are left out" };
     }
     words
+}
+
+/// The measured wait, and what the machine makes of the same.
+fn how_sure(answer: &WhatIf) -> String {
+    let measured = answer.question.asked().and_then(|(_, asked)| asked.measured_ns);
+    let measured = match measured {
+        Some(ns) => format!("measured on this kernel: {} until it looked at its slabs", span_of(ns)),
+        None => "not measured: it only dropped a reference".to_owned(),
+    };
+    let trust = answer.trust();
+    let tested = match (answer.pair(), &answer.back_test) {
+        (Some(pair), _) => {
+            format!("the machine says {} of the same, {}", span_of(pair.simulated_ns), trust.word())
+        }
+        (None, Some(_)) => format!("on the other destroys of this run the machine is off by {}", trust.word()),
+        (None, None) => "the machine is untested here, since this kernel's destroys do not wait".to_owned(),
+    };
+    let grey = if trust.is_far_off() { "; times are grey, since they say little" } else { "" };
+    format!("{measured}; {tested}{grey}")
 }
 
 fn inputs(answer: &WhatIf) -> String {
@@ -114,6 +141,7 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let is_wide = columns >= WIDE;
     let mut numbers = vec![
         Field::number("waits", 9),
+        Field::number("error", 8),
         Field::number("lingers", 9),
         Field::number("own", 7),
         Field::number("others", 7),
@@ -134,8 +162,8 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
     whole(columns, fields)
 }
 
-fn approach(theme: Theme, cost: &WhatIfRow, fields: &[Field]) -> Row {
-    let WhatIfRow { row, bystander_wait_ns } = cost;
+fn approach(theme: Theme, cost: &WhatIfRow, trust: Trust, fields: &[Field]) -> Row {
+    let WhatIfRow { row, same, bystander_wait_ns } = cost;
     let (report, is_false) = match row.splat {
         Splat::None => ("", false),
         Splat::TrueLeak => ("leak", false),
@@ -144,17 +172,20 @@ fn approach(theme: Theme, cost: &WhatIfRow, fields: &[Field]) -> Row {
     let (mark, style) = match (row.is_unsafe || is_false, row.caller_wait_ns) {
         (true, _) => ('!', theme.bad()),
         (false, None) => ('!', theme.bad()),
+        (false, Some(_)) if trust.is_far_off() => (' ', theme.quiet()),
         (false, Some(_)) => (' ', theme.plain()),
     };
     let ended = |ns: Option<u64>, never: &str| match ns {
         Some(0) => "·".to_owned(),
-        Some(ns) => brief(ns),
+        Some(ns) => trust.span(ns),
         None => never.to_owned(),
     };
     let some = |number: u64| if number == 0 { "·".to_owned() } else { narrow(number, 7) };
     let cells = fields.iter().map(|field| match field.heading {
         "" => mark.to_string(),
-        "approach" => row.approach.clone(),
+        "approach" if same.is_empty() => row.approach.clone(),
+        "approach" => format!("{} +{}", row.approach, same.len()),
+        "error" => trust.word(),
         "waits" => ended(row.caller_wait_ns, "for ever"),
         "lingers" => ended(row.linger_ns, "for ever"),
         "own" => some(row.waited_for_own),
@@ -170,7 +201,7 @@ fn approach(theme: Theme, cost: &WhatIfRow, fields: &[Field]) -> Row {
 }
 
 /// The numbers of an approach, in words.
-fn told(row: &simulate::Row) -> String {
+fn told(row: &simulate::Row, trust: Trust) -> String {
     let mut parts = Vec::new();
     if row.is_unsafe {
         parts.push(
@@ -180,7 +211,7 @@ fn told(row: &simulate::Row) -> String {
     parts.push(match row.caller_wait_ns {
         None => "it never ends".to_owned(),
         Some(0) => "it waits for nothing".to_owned(),
-        Some(ns) => format!("it waits {}", span_of(ns)),
+        Some(ns) => format!("it waits {}", trust.span(ns)),
     });
     if row.splat == Splat::False {
         parts.push("it reports a leak that does not exist".to_owned());

@@ -3,7 +3,7 @@
 use krcu_model::{VerdictKind, verdict::FreedBy};
 use krcu_reference::simulate::Row;
 use krcu_report::{
-    BarrierCall, Bounds, CachePhase, CacheRow, FinishedBarrier, FlatVerdict, Hello, Question, Report,
+    AskedCache, AskedDestroy, BarrierCall, Bounds, CachePhase, CacheRow, FinishedBarrier, FlatVerdict, Hello, Question, Report,
     VerdictRow, WaitKind,
 };
 use krcu_tui::{
@@ -148,8 +148,10 @@ pub(crate) fn answer(destroy: u64) -> Notice {
         grace_periods_forced: 1,
         ..Row::default()
     };
-    let question = Question { destroy, cache: format!("cache_{destroy}"), ..Question::default() };
-    let rows = vec![WhatIfRow { row, bystander_wait_ns: 0 }];
+    let caches = vec![AskedCache { name: format!("cache_{destroy}"), ..AskedCache::default() }];
+    let destroys = vec![AskedDestroy { number: destroy, ..AskedDestroy::default() }];
+    let question = Question { destroy, caches, destroys, ..Question::default() };
+    let rows = vec![WhatIfRow { row, ..WhatIfRow::default() }];
     let answer = WhatIf { question, rows, ..WhatIf::default() };
     Notice::Answer(Box::new(answer))
 }

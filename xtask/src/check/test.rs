@@ -37,7 +37,7 @@ const CRATES: &str = "tests of the crates";
 /// The part that packs the package.
 const PACKAGE: &str = "package";
 /// The crates that others may use.
-const PUBLISHED: [&str; 4] = ["krcu-common", "krcu-model", "krcu-reference", "krcu-trace"];
+const PUBLISHED: [&str; 5] = ["krcu-common", "krcu-model", "krcu-reference", "krcu-report", "krcu-trace"];
 /// The size of a target folder in which everything is built once.
 const TARGET_GIB: u64 = 12;
 /// The kernel of `--quick`.

@@ -9,7 +9,7 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("krcu-common", &[]),
     ("krcu-ebpf", &["krcu-common"]),
     ("krcu-model", &["krcu-common"]),
-    ("krcu-reference", &["krcu-common", "krcu-model"]),
+    ("krcu-reference", &["krcu-common", "krcu-model", "krcu-report"]),
     ("krcu-report", &["krcu-common", "krcu-model"]),
     ("krcu-trace", &["krcu-common", "krcu-model"]),
     ("krcu-agent", &["krcu-common", "krcu-model", "krcu-report", "krcu-trace"]),

@@ -1,27 +1,28 @@
-//! Delays: how long things took in the trace, each measured from what it had to wait for.
+//! Delays: how long things took, each measured from what it had to wait for.
 //!
-//! A worker frees a batch, and a softirq runs a callback, some time after a grace period: not after the last that ended,
-//! but after the first whole one since the batch was handed over. While a destroy or a barrier flushes, that moment is
-//! known: it had begun.
+//! A worker frees a batch, and a softirq runs a callback, some time after a grace period. That is not the last
+//! one that ended, but the first whole one since the batch was handed over. While a destroy or a barrier
+//! flushes, it is known when the batch was handed over: when the flush began.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use krcu_common::FreePath;
 use krcu_model::{
     event::{Cpu, Task, Time},
     state::Freer,
 };
-use krcu_reference::simulate::{Input, Measured, RecordedGrace};
 
 use super::samples::Samples;
+use crate::question::{Took, TookGrace};
 
-/// Grace periods that are kept in their places; after more than that they are drawn.
-const MOST_GRACES: usize = 1 << 22;
+/// The most flushes and freers that are remembered at one time: each is open until its end is seen.
+const MOST_OPEN: usize = 1024;
 
-/// Notes of one replay.
-#[derive(Debug, Default)]
+/// What was measured so far.
+#[derive(Clone, Debug)]
 pub(super) struct Delays {
-    graces: Vec<(Time, Time)>,
+    graces: VecDeque<(Time, Time)>,
+    most_graces: usize,
     grace: Samples,
     between_grace: Samples,
     grace_start: Samples,
@@ -29,23 +30,20 @@ pub(super) struct Delays {
     asked: Option<Time>,
     grace_begun: Option<Time>,
     grace_ended: Option<Time>,
-    /// Nanoseconds in calls that freed several, from the first to the last, and the frees after the first.
     freed_in_ns: u64,
     freed: u64,
-    /// Arrays that were freed while something flushed, from the end of the grace period that they needed.
     flushed: Samples,
-    /// Arrays otherwise, from the last end: at least so long.
     at_least: Samples,
     sheaf: Samples,
     callback: Samples,
-    /// Callbacks of a CPU follow each other: one a grace period.
+    /// For each CPU, the grace period after which its last callbacks ran: they follow each other.
     callbacks_of: BTreeMap<Cpu, Time>,
     freeing: BTreeMap<Freer, Call>,
     /// What flushes, by who began it when.
     flushes: BTreeSet<(Time, Task)>,
 }
 
-/// A call that frees, and what was so when it began.
+/// A call that frees, and the circumstances of its begin.
 #[derive(Clone, Copy, Debug)]
 struct Call {
     path: FreePath,
@@ -54,13 +52,36 @@ struct Call {
     objects: u64,
     /// When the last of its objects was queued that was seen queued.
     newest: Option<Time>,
-    /// The beginning of the oldest flush.
+    /// The begin of the oldest flush.
     flush: Option<Time>,
     /// The last end of a grace period.
     grace_ended: Option<Time>,
 }
 
 impl Delays {
+    pub(super) fn new(most_graces: usize, most_samples: usize) -> Delays {
+        let samples = || Samples::new(most_samples);
+        Delays {
+            graces: VecDeque::new(),
+            most_graces: most_graces.max(1),
+            grace: samples(),
+            between_grace: samples(),
+            grace_start: samples(),
+            asked: None,
+            grace_begun: None,
+            grace_ended: None,
+            freed_in_ns: 0,
+            freed: 0,
+            flushed: samples(),
+            at_least: samples(),
+            sheaf: samples(),
+            callback: samples(),
+            callbacks_of: BTreeMap::new(),
+            freeing: BTreeMap::new(),
+            flushes: BTreeSet::new(),
+        }
+    }
+
     pub(super) fn grace_begins(&mut self, time: Time) {
         if let Some(ended) = self.grace_ended {
             self.between_grace.push(time.since(ended));
@@ -74,16 +95,30 @@ impl Delays {
     pub(super) fn grace_ends(&mut self, time: Time) {
         if let Some(begun) = self.grace_begun.take() {
             self.grace.push(time.since(begun));
-            if self.graces.len() < MOST_GRACES {
-                self.graces.push((begun, time));
+            if self.graces.len() == self.most_graces {
+                self.graces.pop_front();
             }
+            self.graces.push_back((begun, time));
         }
         self.grace_ended = Some(time);
+    }
+
+    /// An event of a grace period was lost: the one in flight has no length.
+    pub(super) fn grace_is_lost(&mut self) {
+        (self.grace_begun, self.grace_ended, self.asked) = (None, None, None);
+    }
+
+    /// Whether a destroy or a barrier flushes now.
+    pub(super) fn is_flushing(&self) -> bool {
+        !self.flushes.is_empty()
     }
 
     /// A destroy or a barrier for `kfree_rcu()` is entered, while so many objects are outstanding.
     pub(super) fn flush_begins(&mut self, task: Task, time: Time, outstanding: u64) {
         self.flush_ends(task);
+        if self.flushes.len() == MOST_OPEN {
+            self.flushes.pop_first();
+        }
         self.flushes.insert((time, task));
         self.asks(time, outstanding);
     }
@@ -108,7 +143,7 @@ impl Delays {
         }
     }
 
-    /// An object is freed, queued then if that was seen.
+    /// An object is freed; `queued` says when its free was deferred, if that is known.
     pub(super) fn is_freed(&mut self, freer: Freer, path: FreePath, time: Time, queued: Option<Time>) {
         if path == FreePath::Single && queued.is_none() {
             // `kvfree()` of what nobody had deferred.
@@ -131,6 +166,9 @@ impl Delays {
         };
         if let Some(before) = self.freeing.insert(freer, call) {
             self.is_over(before);
+        }
+        if self.freeing.len() > MOST_OPEN {
+            self.freeing.pop_first();
         }
     }
 
@@ -166,7 +204,7 @@ impl Delays {
         }
     }
 
-    /// When the first whole grace period since then had ended.
+    /// The end of the first whole grace period since then.
     fn needed(&self, since: Time) -> Option<Time> {
         let place = self.graces.partition_point(|(begun, _)| *begun <= since);
         self.graces.get(place).map(|(_, end)| *end)
@@ -176,79 +214,23 @@ impl Delays {
         self.needed(since).filter(|end| *end <= time).map(|end| time.since(end))
     }
 
-    /// What the machine takes of them, for a workload that begins then.
-    pub(super) fn measured(self, begin: Time) -> Measured {
-        let recorded = self
-            .graces
-            .iter()
-            .map(|(begun, ended)| RecordedGrace { begin_ns: begun.since(begin), end_ns: ended.since(begin) });
-        let recorded = recorded.collect();
-        let or = |samples: Samples, source: &str, assumed: Input| {
-            Input::observed(samples.into_vec(), source).unwrap_or(assumed)
-        };
-        let grace = or(
-            self.grace,
-            "grace periods of this trace, each in its place while they last",
-            Input::assumed(10_000_000, "10 ms: no grace period was seen in this trace"),
-        );
-        // The machine draws once for all objects of a call: one that was interrupted would be a delay for each of them.
-        let free = match self.freed_in_ns.checked_div(self.freed) {
-            Some(mean_ns) => {
-                let source = format!(
-                    "the mean of {} frees in calls that freed several in this trace, the probe's own time included",
-                    self.freed
-                );
-                Input::observed(vec![mean_ns], &source)
-            }
-            None => None,
-        };
-        let free = free.unwrap_or_else(|| {
-            Input::assumed(1_000, "1 µs: no two frees of one call were seen in this trace")
-        });
-        let assuming = Measured::assuming(grace, free);
-        let mut softirq = self.callback.into_vec();
-        softirq.extend(self.sheaf.into_vec());
-        let softirq_ns = median(&softirq);
-        let worker_only = |samples: Samples| -> Vec<u64> {
-            samples.into_vec().into_iter().map(|ns| ns.saturating_sub(softirq_ns)).collect()
-        };
-        let worker = Input::observed(
-            worker_only(self.flushed),
-            "from the end of the grace period that a flushed array needed to its first free, less the median of softirq-delay",
-        )
-        .or_else(|| {
-            Input::observed(
-                worker_only(self.at_least),
-                "at least: from the last end of a grace period to the first free of an array, less the median of softirq-delay",
-            )
-        });
-        Measured {
-            recorded,
-            grace_start: or(
-                self.grace_start,
-                "from the beginning of a flush, while no grace period was in flight, to that of the next in this trace",
-                assuming.grace_start.clone(),
-            ),
-            between_grace: Input::observed(
-                self.between_grace.into_vec(),
-                "from one grace period to the next in this trace, whoever needed them",
-            ),
-            worker_delay: worker.unwrap_or_else(|| assuming.worker_delay.clone()),
-            softirq_delay: Input::observed(
-                softirq,
-                "from the end of the grace period that a callback or a sheaf needed to its run in this trace",
-            )
-            .unwrap_or_else(|| assuming.softirq_delay.clone()),
-            ..assuming
+    /// What was measured, for a workload that begins then.
+    pub(super) fn took(&self, begin: Time) -> Took {
+        let from = self.graces.partition_point(|(begun, _)| *begun < begin);
+        let graces = self.graces.iter().skip(from);
+        Took {
+            graces: graces.map(|(begun, ended)| TookGrace(begun.since(begin), ended.since(begin))).collect(),
+            grace_ns: self.grace.to_vec(),
+            between_grace_ns: self.between_grace.to_vec(),
+            grace_start_ns: self.grace_start.to_vec(),
+            freed_in_ns: self.freed_in_ns,
+            freed: self.freed,
+            flushed_array_ns: self.flushed.to_vec(),
+            array_at_least_ns: self.at_least.to_vec(),
+            callback_ns: self.callback.to_vec(),
+            sheaf_ns: self.sheaf.to_vec(),
         }
     }
-}
-
-/// The middle one; 0 of none.
-fn median(samples: &[u64]) -> u64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -261,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_delay_is_counted_from_the_grace_period_that_was_needed() {
-        let mut delays = Delays::default();
+        let mut delays = Delays::new(16, 16);
         // One is in flight when the flush begins, the next is the first whole one, and a third says nothing.
         for (begin, end) in [(0, 20), (21, 30), (31, 40)] {
             delays.grace_begins(at(begin));
@@ -284,16 +266,16 @@ mod tests {
         for ms in [60, 70] {
             delays.is_freed(freer, FreePath::Single, at(ms), None);
         }
-        assert_eq!(delays.sheaf.into_vec(), [3_000_000], "from 30 to 33");
-        assert_eq!(delays.flushed.into_vec(), [12_000_000], "from 30 to 42");
-        assert_eq!(delays.at_least.into_vec(), [10_000_000], "from 40 to 50");
+        assert_eq!(delays.sheaf.to_vec(), [3_000_000], "from 30 to 33");
+        assert_eq!(delays.flushed.to_vec(), [12_000_000], "from 30 to 42");
+        assert_eq!(delays.at_least.to_vec(), [10_000_000], "from 40 to 50");
         assert_eq!((delays.freed_in_ns, delays.freed), (1_000_000, 2));
-        assert_eq!(delays.grace_start.into_vec(), [0; 0], "one was in flight when it was asked for");
+        assert_eq!(delays.grace_start.to_vec(), [0; 0], "one was in flight when it was asked for");
     }
 
     #[test]
     fn a_grace_period_that_is_asked_for_begins_later() {
-        let mut delays = Delays::default();
+        let mut delays = Delays::new(16, 16);
         delays.grace_begins(at(0));
         delays.grace_ends(at(5));
         delays.flush_begins(Task(1), at(10), 0);
@@ -301,12 +283,12 @@ mod tests {
         delays.grace_ends(at(12));
         delays.flush_begins(Task(1), at(20), 1);
         delays.grace_begins(at(24));
-        assert_eq!(delays.grace_start.into_vec(), [4_000_000], "nothing was asked for at 10");
+        assert_eq!(delays.grace_start.to_vec(), [4_000_000], "nothing was asked for at 10");
     }
 
     #[test]
     fn callbacks_of_one_softirq_are_one_delay() {
-        let mut delays = Delays::default();
+        let mut delays = Delays::new(16, 16);
         delays.grace_begins(at(10));
         delays.grace_ends(at(20));
         for (cpu, run) in [(0, 24), (0, 26), (1, 29)] {
@@ -314,6 +296,18 @@ mod tests {
         }
         // Queued while it was in flight: it is not that one that was needed.
         delays.callback_runs(Cpu(0), at(30), at(15));
-        assert_eq!(delays.callback.into_vec(), [4_000_000, 9_000_000]);
+        assert_eq!(delays.callback.to_vec(), [4_000_000, 9_000_000]);
+    }
+
+    #[test]
+    fn the_newest_are_kept() {
+        let mut delays = Delays::new(2, 2);
+        for turn in 0..4 {
+            delays.grace_begins(at(10 * turn));
+            delays.grace_ends(at(10 * turn + turn));
+        }
+        assert_eq!(delays.grace.to_vec(), [2_000_000, 3_000_000]);
+        let graces = delays.took(at(25)).graces;
+        assert_eq!(graces, [TookGrace(5_000_000, 8_000_000)]);
     }
 }
