@@ -601,8 +601,8 @@ fn a_back_test_puts_the_simulated_wait_beside_the_measured_one() {
     let outcome = run("upstream (6.12)", &own_and_others(3, 5));
     // Simulated: 10.075 ms.
     let waits = [
-        Wait { destroy: 0, wait_ns: 8 * MS, after_last_free_ns: 3 * MS },
-        Wait { destroy: 1, wait_ns: 5, after_last_free_ns: 5 },
+        Wait { destroy: 0, wait_ns: 8 * MS, after_last_free_ns: 3 * MS, is_given: false },
+        Wait { destroy: 1, wait_ns: 5, after_last_free_ns: 5, is_given: false },
     ];
     let test = back_test(&outcome, &waits);
     let pair = Pair {
@@ -611,6 +611,7 @@ fn a_back_test_puts_the_simulated_wait_beside_the_measured_one() {
         simulated_ns: 10 * MS + 75 * US,
         measured_ns: 8 * MS,
         after_last_free_ns: 3 * MS,
+        is_given: false,
     };
     assert_eq!(pair.off_ns(), i128::from(2 * MS + 75 * US));
     assert_eq!((test.pairs.as_slice(), test.unmatched), ([pair].as_slice(), 1));

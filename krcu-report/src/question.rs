@@ -21,6 +21,8 @@ pub struct Question {
     pub caches: Vec<AskedCache>,
     /// Deferred frees, the oldest first.
     pub deferred: Vec<DeferredFree>,
+    /// Deferred frees that no event tells of, and that a barrier was seen to wait for.
+    pub unseen: Vec<UnseenFree>,
     /// When unrelated tasks called `rcu_barrier()`.
     pub bystanders: Vec<Bystander>,
     /// The destroys in the order in which their exit paths began.
@@ -57,6 +59,18 @@ pub struct DeferredFree(
     pub DeferredBy,
 );
 
+/// A deferred free that no event tells of: of memory that is only counted, or a callback of somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnseenFree(
+    /// When at the latest, in nanoseconds from the begin of the workload.
+    pub u64,
+    /// The CPU.
+    pub u16,
+    /// The call: with a head, for which `flush_rcu_work()` found work; or a callback, for which an
+    /// `rcu_barrier()` waited.
+    pub DeferredBy,
+);
+
 /// A call of `rcu_barrier()` by a task that destroys nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bystander(
@@ -88,6 +102,9 @@ pub struct AskedDestroy {
     pub measured_ns: Option<u64>,
     /// Whether the destroy of this kernel waits inside, so that the measured wait is one of a barrier.
     pub has_barrier: bool,
+    /// Whether its own barrier told which unseen callbacks it waited for. Then the simulated wait is no
+    /// prediction: the kernel's own wait says which grace period it needed.
+    pub is_given: bool,
     /// Of the measured time, the nanoseconds after the last deferred free before the look.
     pub after_last_free_ns: u64,
 }
@@ -109,13 +126,14 @@ pub struct Took {
     pub freed: u64,
     /// From the end of the grace period that an array needed to its first free, while something flushed.
     pub flushed_array_ns: Vec<u64>,
-    /// From the last end of a grace period to the first free of an array, while nothing flushed: at least so
-    /// long.
-    pub array_at_least_ns: Vec<u64>,
-    /// From the end of the grace period that a callback needed to its run.
+    /// From the end of the grace period that a callback needed to its run; for a callback of `rcu_barrier()`, to
+    /// the return of the barrier.
     pub callback_ns: Vec<u64>,
     /// The same for the callback of a sheaf.
     pub sheaf_ns: Vec<u64>,
+    /// From the entry of a destroy to the first barrier inside. Where the kernel has sheaves, a work on each CPU
+    /// flushes them meanwhile.
+    pub flush_start_ns: Vec<u64>,
 }
 
 /// A recorded grace period.

@@ -18,7 +18,7 @@ use krcu_report::{AskedCache, AskedDestroy, DeferredFree, LeftOut, Question, Rep
 use krcu_tui::{
     connection::Notice,
     keys::Key,
-    what_if::{self, Simulator, WhatIfRow},
+    what_if::{self, Simulator, AnswerRow},
 };
 
 #[test]
@@ -30,11 +30,11 @@ fn what_else_a_destroy_would_have_cost_follows_from_what_an_approach_does() {
         reporter.see(&event, &state);
         state.step(event);
     }
-    let answer = what_if::answer(&reporter.question(&state, 0).unwrap(), &|| false);
+    let answer = what_if::Answer::of(&reporter.question(&state, 0).unwrap(), &|| false);
     let asked = &answer.question;
     assert_eq!((asked.deferred.len(), asked.left_out), (777, LeftOut::default()));
     assert_eq!((asked.caches[0].name.as_str(), &answer.refused), ("krcu_pending", &None));
-    let is_named = |row: &WhatIfRow, name: &str| {
+    let is_named = |row: &AnswerRow, name: &str| {
         row.row.approach == name || row.same.iter().any(|(other, _)| other == name)
     };
     let row = |name: &str| {
@@ -64,7 +64,7 @@ fn question(cpus: u16) -> Question {
 #[test]
 fn a_machine_of_any_size_has_a_screen() {
     let screen = |cpus| {
-        let answer = what_if::answer(&question(cpus), &|| false);
+        let answer = what_if::Answer::of(&question(cpus), &|| false);
         assert_eq!(answer.refused, None);
         let mut watch = Watch::new(1, 1);
         watch.press(&[Key::Char('4'), Key::Char('w')]);
@@ -77,7 +77,7 @@ fn a_machine_of_any_size_has_a_screen() {
         assert_eq!(screen(cpus), small, "{cpus}");
     }
     for screen in [small, screen(1)] {
-        assert!(screen.contains("kfree-rcu-barrier (no mutex)"), "{screen}");
+        assert!(screen.contains("rcu-barrier-waits +"), "{screen}");
     }
 }
 
@@ -87,7 +87,7 @@ fn a_simulation_that_may_take_no_more_time_says_that_it_gave_up() {
     let endless = Question { took: Took { grace_ns: vec![u64::MAX], ..Took::default() }, ..question(2) };
     let asked = AtomicU64::new(0);
     let is_over = || asked.fetch_add(1, Ordering::Relaxed) > 1000;
-    for answer in [what_if::answer(&endless, &is_over), what_if::answer(&question(129), &|| true)] {
+    for answer in [what_if::Answer::of(&endless, &is_over), what_if::Answer::of(&question(129), &|| true)] {
         let refused = answer.refused.unwrap();
         assert!(refused.contains(": gave up after "), "{refused}");
     }

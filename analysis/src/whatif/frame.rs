@@ -31,7 +31,7 @@ pub fn frame(answer: &Answer, rows: bool) -> Result<(&'static str, DataFrame)> {
             col("caller_wait_ns").sum(),
             col("caller_wait_ns").max().alias("longest_wait_ns"),
             col("measured_wait_ns").sum(),
-            lit(error(answer)).alias("error_per_mille"),
+            error(answer).map_or_else(|| lit(NULL), lit).cast(DataType::UInt64).alias("error_per_mille"),
             col("linger_ns").sum(),
             col("waited_for_own").sum(),
             col("waited_for_other").sum(),

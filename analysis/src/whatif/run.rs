@@ -286,6 +286,7 @@ fn input_word(input: InputKind) -> &'static str {
     match input {
         InputKind::Grace => "grace",
         InputKind::GraceStart => "grace-start",
+        InputKind::FlushStart => "flush-start",
         InputKind::BetweenGrace => "between-grace",
         InputKind::Free => "free",
         InputKind::WorkerDelay => "worker-delay",

@@ -5,6 +5,7 @@
 
 use super::{
     CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
+    op::Op,
     parts::{Duty, Taken},
 };
 use krcu_model::event::{CacheAddress, Cpu, Task};
@@ -13,6 +14,12 @@ impl Machine {
     /// Whether a task can take its next step.
     pub(crate) fn can_step(&self, task: TaskIndex) -> bool {
         self.next_op(task).is_some_and(|op| self.is_enabled(task, op))
+    }
+
+    /// Whether a task is about to flush the lists or the sheaves of the first CPU.
+    pub(crate) fn begins_to_flush(&self, task: TaskIndex) -> bool {
+        let flushes = |op| matches!(op, Op::FlushSheaves(_) | Op::Offload | Op::PassPagesToCallRcu { .. });
+        self.next_op(task).is_some_and(flushes) && self.task(task).visited.is_empty()
     }
 
     /// The CPU of a task's next step: the one that it runs on, or, for an op that visits all CPUs, the one

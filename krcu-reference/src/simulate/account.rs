@@ -19,6 +19,7 @@ pub(super) struct Account {
     pub(super) returned: Option<Time>,
     pub(super) left: Option<Time>,
     pub(super) is_alias: bool,
+    has_flushed: bool,
     /// The objects that were outstanding at the entry and that it has to wait for.
     covered: Vec<ObjectIndex>,
     pub(super) own: u64,
@@ -81,6 +82,12 @@ impl Accounts {
     /// The exit path that a task's next step belongs to.
     pub(super) fn exit_of(&self, task: TaskIndex) -> Option<usize> {
         self.ahead[usize::from(task.0)].front().copied()
+    }
+
+    /// Whether this is the first flush of a task's exit path; the next one is not.
+    pub(super) fn flushes_first(&mut self, task: TaskIndex) -> bool {
+        let account = self.exit_of(task).and_then(|exit| self.accounts.get_mut(exit));
+        account.is_some_and(|account| !std::mem::replace(&mut account.has_flushed, true))
     }
 
     /// The exit path that began the end of a cache.

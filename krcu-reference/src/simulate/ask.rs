@@ -5,14 +5,18 @@
 //! simulated once ([`distinct`]).
 
 use krcu_model::event::Cpu;
-use krcu_report::{KernelBarrier, Question, Took};
+use krcu_report::{AskedDestroy, KernelBarrier, Question, Took};
 
 use super::{
     Action, BackTest, CacheSpec, Caller, Input, Measured, Outcome, RecordedGrace, Wait, Workload, back_test,
 };
 use crate::{
     approach::{Approach, row_name},
-    machine::{CacheIndex, ObjectIndex, facts::Generation, op::Op},
+    machine::{
+        CacheIndex, ObjectIndex,
+        facts::{CALLBACK_NS, Generation},
+        op::Op,
+    },
 };
 
 /// The most leaked objects of a destroy that are simulated: more of them cost time, and say the same.
@@ -45,7 +49,8 @@ impl Asked {
     pub fn of(question: &Question) -> Asked {
         let waits = question.destroys.iter().enumerate().filter_map(|(destroy, asked)| {
             let wait_ns = asked.measured_ns.filter(|_| asked.has_barrier)?;
-            Some(Wait { destroy, wait_ns, after_last_free_ns: asked.after_last_free_ns })
+            let AskedDestroy { is_given, after_last_free_ns, .. } = *asked;
+            Some(Wait { destroy, wait_ns, after_last_free_ns, is_given })
         });
         Asked {
             workload: workload(question),
@@ -128,6 +133,9 @@ fn workload(question: &Question) -> Workload {
     for free in &question.deferred {
         workload.at(free.0, Action::deferred(free.3, Some(CacheIndex(free.2)), Cpu(free.1)));
     }
+    for unseen in question.unseen.iter().filter(|unseen| unseen.1 < question.cpus) {
+        workload.at(unseen.0, Action::deferred(unseen.2, None, Cpu(unseen.1)));
+    }
     for destroy in &question.destroys {
         let cache = CacheIndex(destroy.cache);
         (0..destroy.leaked.min(MOST_LEAKED)).for_each(|_| {
@@ -163,44 +171,45 @@ fn measured(took: &Took) -> Measured {
         free.unwrap_or_else(|| Input::assumed(FREE_NS, "1 µs: no two frees of one call were seen in this run"));
     let assuming = Measured::assuming(grace, free);
     let softirq: Vec<u64> = took.callback_ns.iter().chain(&took.sheaf_ns).copied().collect();
-    let softirq_ns = median(&softirq);
-    let worker_only = |samples: &[u64]| -> Vec<u64> {
-        samples.iter().map(|ns| ns.saturating_sub(softirq_ns)).collect()
-    };
-    let worker = Input::observed(
-        worker_only(&took.flushed_array_ns),
-        "from the end of the grace period that a flushed array needed to its first free, less the median of softirq-delay",
-    )
-    .or_else(|| {
-        Input::observed(
-            worker_only(&took.array_at_least_ns),
-            "at least: from the last end of a grace period to the first free of an array, less the median of softirq-delay",
-        )
-    });
+    let softirq = middle(
+        &softirq,
+        "the median from the end of the grace period that a callback, a sheaf or an rcu_barrier() needed to its run",
+        Input::assumed(CALLBACK_NS, "one tick of 250 Hz: no callback and no rcu_barrier() was seen in this run"),
+    );
+    let softirq_ns = softirq.median();
+    let worker: Vec<u64> = took.flushed_array_ns.iter().map(|ns| ns.saturating_sub(softirq_ns)).collect();
+    let worker = middle(
+        &worker,
+        "the median from the end of the grace period that a flushed array needed to its first free, less softirq-delay",
+        assuming.worker_delay.clone(),
+    );
+    let graces = took.graces.iter();
+    let recorded: Vec<RecordedGrace> =
+        graces.map(|grace| RecordedGrace { begin_ns: grace.0, end_ns: grace.1 }).collect();
     Measured {
-        recorded: took.graces.iter().map(|grace| RecordedGrace { begin_ns: grace.0, end_ns: grace.1 }).collect(),
-        grace_start: or(
+        recorded,
+        grace_start: middle(
             &took.grace_start_ns,
-            "from the beginning of a flush, while no grace period was in flight, to that of the next",
-            assuming.grace_start.clone(),
+            "the median from a flush or an rcu_barrier(), while no grace period was in flight, to the next",
+            Input::assumed(CALLBACK_NS / 2, "half a tick of 250 Hz: no request was seen while none was in flight"),
         ),
         between_grace: Input::observed(
             took.between_grace_ns.clone(),
             "from one grace period to the next in this run, whoever needed them",
         ),
-        worker_delay: worker.unwrap_or_else(|| assuming.worker_delay.clone()),
-        softirq_delay: Input::observed(
-            softirq,
-            "from the end of the grace period that a callback or a sheaf needed to its run",
-        )
-        .unwrap_or_else(|| assuming.softirq_delay.clone()),
+        worker_delay: worker,
+        softirq_delay: softirq,
+        flush_start: middle(
+            &took.flush_start_ns,
+            "the median from the entry of a destroy to the first barrier inside",
+            assuming.flush_start.clone(),
+        ),
         ..assuming
     }
 }
 
-/// The middle one; 0 of none.
-fn median(samples: &[u64]) -> u64 {
-    let mut sorted = samples.to_vec();
-    sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).copied().unwrap_or(0)
+/// The median of samples, as the only sample: a single wait is best guessed by it.
+fn middle(samples: &[u64], source: &str, assumed: Input) -> Input {
+    let Some(all) = Input::observed(samples.to_vec(), source) else { return assumed };
+    Input::observed(vec![all.median()], &format!("{source}; of {} samples", samples.len())).unwrap_or(assumed)
 }

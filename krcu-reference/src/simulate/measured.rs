@@ -39,6 +39,14 @@ impl Input {
         (!samples.is_empty()).then(|| Input { samples, origin: Origin::Observed, source: source.to_owned() })
     }
 
+    /// The middle one of the samples, in nanoseconds; of two the lesser.
+    #[must_use]
+    pub fn median(&self) -> u64 {
+        let mut sorted = self.samples.clone();
+        sorted.sort_unstable();
+        sorted.get(sorted.len().saturating_sub(1) / 2).copied().unwrap_or(0)
+    }
+
     /// Where it comes from.
     #[must_use]
     pub fn origin(&self) -> Origin {
@@ -68,11 +76,13 @@ pub enum InputKind {
     LingerTimeout,
     /// From a request for a grace period, while none is in flight, to its beginning.
     GraceStart,
+    /// From the entry of an exit path until its first flush has taken effect.
+    FlushStart,
 }
 
 impl InputKind {
     /// All of them.
-    pub const ALL: [InputKind; 9] = [
+    pub const ALL: [InputKind; 10] = [
         InputKind::Grace,
         InputKind::BetweenGrace,
         InputKind::Free,
@@ -82,6 +92,7 @@ impl InputKind {
         InputKind::FullPageDrain,
         InputKind::LingerTimeout,
         InputKind::GraceStart,
+        InputKind::FlushStart,
     ];
 }
 
@@ -123,6 +134,9 @@ pub struct Measured {
     pub full_page_drain: Input,
     /// How long a lingering destroy waits before it reports what is left.
     pub linger_timeout: Input,
+    /// From the entry of an exit path until its first flush, of lists or of sheaves, has taken effect. A work item
+    /// on each CPU flushes the sheaves.
+    pub flush_start: Input,
 }
 
 impl Measured {
@@ -141,6 +155,7 @@ impl Measured {
             drain: Input::assumed(KFREE_DRAIN_NS, "KFREE_DRAIN_JIFFIES"),
             full_page_drain: Input::assumed(FULL_PAGE_DRAIN_NS, "one jiffy at 250 Hz"),
             linger_timeout: Input::assumed(LINGER_TIMEOUT_NS, "the document's 21 s"),
+            flush_start: Input::assumed(0, "flushes take no time"),
         }
     }
 
@@ -175,6 +190,7 @@ impl Measured {
             InputKind::Drain => Some(&self.drain),
             InputKind::FullPageDrain => Some(&self.full_page_drain),
             InputKind::LingerTimeout => Some(&self.linger_timeout),
+            InputKind::FlushStart => Some(&self.flush_start),
         }
     }
 }

@@ -16,7 +16,7 @@
 //! | a batch's work begins, the page cache is filled, a work item releases caches | a worker's delay later |
 //! | callbacks run | a softirq's delay after they may run, then one after the other |
 //! | a call frees objects | after the cost of each object that it frees; one call after the other |
-//! | a task takes a step | at once when it can; a workload's action at its own time |
+//! | a task takes a step | at once when it can; a workload's action at its own time; the flush of sheaves takes its own time |
 //! | a lingering cache is checked | when its last object is freed; or only by the timer, each time that it ends |
 //!
 //! The machine knows by itself whether memory is given back too early, and whether a report is false. A
@@ -28,6 +28,7 @@
 
 mod account;
 mod agenda;
+mod answer;
 mod ask;
 mod back_test;
 mod budget;
@@ -42,6 +43,7 @@ mod run;
 mod tests;
 mod workload;
 
+pub use answer::{Answer, AnswerRow};
 pub use ask::{Asked, MOST_LEAKED, distinct, upstream};
 pub use back_test::{BackTest, Pair, Trust, Wait, back_test};
 pub use budget::{Budget, GaveUp};

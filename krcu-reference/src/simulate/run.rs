@@ -389,6 +389,10 @@ impl<'a> Simulation<'a> {
         let next = self.machine.task(task).next;
         match self.starts[usize::from(task.0)].front().filter(|start| start.op == next) {
             Some(start) => self.agenda.put_action(start.at.max(self.now), start.position, Due::Task(task)),
+            None if self.machine.begins_to_flush(task) && self.accounts.flushes_first(task) => {
+                let at = self.after(InputKind::FlushStart);
+                self.agenda.put(at, Due::Task(task));
+            }
             None if self.machine.can_step(task) => self.agenda.put(self.now, Due::Task(task)),
             None => self.blocked.push(task),
         }

@@ -33,8 +33,8 @@ pub(super) struct Delays {
     freed_in_ns: u64,
     freed: u64,
     flushed: Samples,
-    at_least: Samples,
     sheaf: Samples,
+    flush_start: Samples,
     callback: Samples,
     /// For each CPU, the grace period after which its last callbacks ran: they follow each other.
     callbacks_of: BTreeMap<Cpu, Time>,
@@ -54,8 +54,6 @@ struct Call {
     newest: Option<Time>,
     /// The begin of the oldest flush.
     flush: Option<Time>,
-    /// The last end of a grace period.
-    grace_ended: Option<Time>,
 }
 
 impl Delays {
@@ -73,8 +71,8 @@ impl Delays {
             freed_in_ns: 0,
             freed: 0,
             flushed: samples(),
-            at_least: samples(),
             sheaf: samples(),
+            flush_start: samples(),
             callback: samples(),
             callbacks_of: BTreeMap::new(),
             freeing: BTreeMap::new(),
@@ -162,7 +160,6 @@ impl Delays {
             objects: 1,
             newest: queued,
             flush: self.flushes.first().map(|(begun, _)| *begun),
-            grace_ended: self.grace_ended,
         };
         if let Some(before) = self.freeing.insert(freer, call) {
             self.is_over(before);
@@ -180,13 +177,7 @@ impl Delays {
             self.since_needed(handed_over, call.first)
         });
         match call.path {
-            FreePath::Bulk => match flushed {
-                Some(delay) => self.flushed.push(delay),
-                None => {
-                    let last = call.grace_ended.map(|ended| call.first.since(ended));
-                    last.into_iter().for_each(|delay| self.at_least.push(delay));
-                }
-            },
+            FreePath::Bulk => flushed.into_iter().for_each(|delay| self.flushed.push(delay)),
             // A full sheaf is handed over by the call that fills it, before any flush: with its newest object.
             FreePath::Sheaf => {
                 let full = || call.newest.and_then(|newest| self.since_needed(newest, call.first));
@@ -204,10 +195,33 @@ impl Delays {
         }
     }
 
+    /// The first barrier inside a destroy begins that was entered then.
+    pub(super) fn first_barrier(&mut self, entered: Time, time: Time) {
+        self.flush_start.push(time.since(entered));
+    }
+
+    /// An `rcu_barrier()` that began then has returned: its own callback ran after the last grace period that ended
+    /// meanwhile, if one did. If none was in flight when it began, it has waited for the next to begin.
+    pub(super) fn barrier_ends(&mut self, begun: Time, time: Time) {
+        let next = self.graces.partition_point(|(begin, _)| *begin <= begun);
+        let is_idle = next.checked_sub(1).and_then(|last| self.graces.get(last)).is_some_and(|last| last.1 <= begun);
+        if let Some((begin, _)) = self.graces.get(next).filter(|_| is_idle) {
+            self.grace_start.push(begin.since(begun));
+        }
+        if let Some((_, end)) = self.graces.back().filter(|(_, end)| *end > begun) {
+            self.callback.push(time.since(*end));
+        }
+    }
+
     /// The end of the first whole grace period since then.
     fn needed(&self, since: Time) -> Option<Time> {
         let place = self.graces.partition_point(|(begun, _)| *begun <= since);
         self.graces.get(place).map(|(_, end)| *end)
+    }
+
+    /// The begin of the last grace period that ended since then.
+    pub(super) fn last_begun(&self, since: Time) -> Option<Time> {
+        self.graces.back().filter(|(_, end)| *end > since).map(|(begun, _)| *begun)
     }
 
     fn since_needed(&self, since: Time, time: Time) -> Option<u64> {
@@ -226,9 +240,9 @@ impl Delays {
             freed_in_ns: self.freed_in_ns,
             freed: self.freed,
             flushed_array_ns: self.flushed.to_vec(),
-            array_at_least_ns: self.at_least.to_vec(),
             callback_ns: self.callback.to_vec(),
             sheaf_ns: self.sheaf.to_vec(),
+            flush_start_ns: self.flush_start.to_vec(),
         }
     }
 }
@@ -268,7 +282,6 @@ mod tests {
         }
         assert_eq!(delays.sheaf.to_vec(), [3_000_000], "from 30 to 33");
         assert_eq!(delays.flushed.to_vec(), [12_000_000], "from 30 to 42");
-        assert_eq!(delays.at_least.to_vec(), [10_000_000], "from 40 to 50");
         assert_eq!((delays.freed_in_ns, delays.freed), (1_000_000, 2));
         assert_eq!(delays.grace_start.to_vec(), [0; 0], "one was in flight when it was asked for");
     }
@@ -297,6 +310,10 @@ mod tests {
         // Queued while it was in flight: it is not that one that was needed.
         delays.callback_runs(Cpu(0), at(30), at(15));
         assert_eq!(delays.callback.to_vec(), [4_000_000, 9_000_000]);
+        // A barrier that waited for it, and one that had nothing to wait for.
+        delays.barrier_ends(at(15), at(23));
+        delays.barrier_ends(at(24), at(25));
+        assert_eq!(delays.callback.to_vec(), [4_000_000, 9_000_000, 3_000_000]);
     }
 
     #[test]

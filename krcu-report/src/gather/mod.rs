@@ -17,7 +17,7 @@ use krcu_model::{
 
 use crate::{
     hello::SCHEMA,
-    question::{AskedCache, AskedDestroy, Bystander, DeferredFree, KernelBarrier, Question},
+    question::{AskedCache, AskedDestroy, Bystander, DeferredFree, KernelBarrier, Question, UnseenFree},
 };
 use delays::Delays;
 
@@ -66,12 +66,30 @@ struct Exit {
     own_barrier: Option<Span>,
     /// When the last free before its look began.
     last_freed: Time,
+    /// Whether a barrier has begun inside.
+    has_barrier: bool,
+    /// Whether it has looked: what it waits for after that is not of the measured wait.
+    has_looked: bool,
+    unseen: Unseen,
+    /// When the last `rcu_barrier()` inside began, if it does not belong to a flush.
+    rcu_barrier: Option<Time>,
+}
+
+/// What a destroy waited for of which no event tells.
+#[derive(Clone, Copy, Debug, Default)]
+struct Unseen {
+    /// The CPU on whose lists `flush_rcu_work()` found something.
+    list: Option<Cpu>,
+    /// Before when a callback was queued for which an `rcu_barrier()` waited.
+    callback: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Span {
     begin: Time,
     end: Time,
+    /// Whether it found something on the lists, so that it called `rcu_barrier()`.
+    found: bool,
 }
 
 /// How the barriers inside destroys showed: which generation of the kernel it is.
@@ -106,6 +124,7 @@ pub struct Destroyed {
     pub life: CacheId,
     /// The destroy; its time and its cache's place are still to be filled in.
     asked: AskedDestroy,
+    unseen: Unseen,
 }
 
 /// A part of a run: what a question is made of.
@@ -179,15 +198,28 @@ impl Gather {
             }
             What::ShutdownBegin { .. } => {
                 self.delays.flush_ends(task);
-                let exit = state.open_destroy_of(task).and_then(|id| self.exits.get_mut(&id));
-                if let Some(exit) = exit {
-                    exit.last_freed = self.last_freed;
+                let last_freed = self.last_freed;
+                if let Some(exit) = self.exit_of(state, task) {
+                    (exit.last_freed, exit.has_looked) = (last_freed, true);
                 }
             }
-            What::BarrierBegin { barrier, .. } if barrier.is_for_frees() => {
+            What::BarrierBegin { barrier, rcu_works_flushed, .. } if barrier.is_for_frees() => {
                 self.barrier_begins(state, (at, task, cpu), *barrier);
+                self.inner_barrier_begins(state, (at, task), (*barrier, *rcu_works_flushed));
             }
-            What::BarrierEnd { barrier, .. } if barrier.is_for_frees() && *barrier != BarrierKind::Rcu => {
+            What::BarrierEnd { barrier: BarrierKind::Rcu, .. } => {
+                let open = state.view().open_barriers.get(&task).into_iter().flatten();
+                let own = open.filter(|open| open.barrier == BarrierKind::Rcu).last();
+                if let Some(open) = own {
+                    self.delays.barrier_ends(open.begin.time, at);
+                }
+                let since = self.exit_of(state, task).and_then(|exit| exit.rcu_barrier.take());
+                let begun = since.and_then(|since| self.delays.last_begun(since));
+                if let (Some(begun), Some(exit)) = (begun, self.exit_of(state, task)) {
+                    exit.unseen.callback = Some(begun);
+                }
+            }
+            What::BarrierEnd { barrier, .. } if barrier.is_for_frees() => {
                 self.delays.flush_ends(task);
                 if let Some(span) = self.own_barriers.get_mut(&task) {
                     span.end = at;
@@ -198,6 +230,12 @@ impl Gather {
             _ => {}
         }
         None
+    }
+
+    /// The exit path of a task that is in a destroy and has not looked.
+    fn exit_of(&mut self, state: &State, task: Task) -> Option<&mut Exit> {
+        let exit = state.open_destroy_of(task).and_then(|id| self.exits.get_mut(&id));
+        exit.filter(|exit| !exit.has_looked)
     }
 
     /// A loss: if one end of a grace period is lost, its length is not known.
@@ -225,13 +263,26 @@ impl Gather {
         self.delays.is_freed(freer, path, at, queued);
     }
 
+    /// A barrier for frees begins, which may be in a destroy.
+    fn inner_barrier_begins(&mut self, state: &State, (at, task): (Time, Task), (kind, flushed): (BarrierKind, u32)) {
+        let destroy = state.open_destroy_of(task).and_then(|id| state.destroy(id));
+        let (Some(destroy), Some(exit)) = (destroy, self.exit_of(state, task)) else { return };
+        let is_first = !std::mem::replace(&mut exit.has_barrier, true);
+        if kind == BarrierKind::Rcu {
+            exit.rcu_barrier_begins(at, flushed, is_first);
+        }
+        if is_first {
+            self.delays.first_barrier(destroy.begin.time, at);
+        }
+    }
+
     fn barrier_begins(&mut self, state: &State, (at, task, cpu): (Time, Task, Cpu), kind: BarrierKind) {
         let inside = state.open_destroy_of(task).is_some();
         if kind != BarrierKind::Rcu && !inside {
             if self.own_barriers.len() == self.kept.exits {
                 self.own_barriers.pop_first();
             }
-            self.own_barriers.insert(task, Span { begin: at, end: at });
+            self.own_barriers.insert(task, Span { begin: at, end: at, found: false });
             self.delays.flush_begins(task, at, state.outstanding());
         }
         if kind == BarrierKind::Kvfree && inside {
@@ -239,6 +290,9 @@ impl Gather {
         }
         match kind {
             BarrierKind::Rcu if inside => self.seen.rcu_barrier = true,
+            BarrierKind::Rcu if is_in_flush(state, task) => {
+                self.own_barriers.entry(task).and_modify(|span| span.found = true);
+            }
             BarrierKind::Rcu => {
                 if self.rcu_barriers.len() == self.kept.barriers {
                     self.rcu_barriers.pop_front();
@@ -288,7 +342,7 @@ impl Gather {
         let past = &destroy.at_begin.past;
         let last_queued = past.frees.last.max(past.callbacks.last).map_or(Time(0), |last| last.time);
         let own = exit.own_barrier.filter(|barrier| barrier.begin >= last_queued);
-        let own = own.unwrap_or(Span { begin: entered, end: entered });
+        let own = own.unwrap_or(Span { begin: entered, end: entered, found: false });
         let measured_ns = destroy.look.map(|look| own.end.since(own.begin) + look.time.since(entered));
         let after_last_free_ns = destroy.look.map_or(0, |look| {
             own.end.since(exit.last_freed.max(own.begin)) + look.time.since(exit.last_freed.max(entered))
@@ -302,9 +356,12 @@ impl Gather {
             leaked: of_destroy(state, destroy).decision.left.leaked.unwrap_or(0),
             measured_ns,
             has_barrier: destroy.look.is_some() && destroy.coverage.inside,
+            is_given: exit.unseen.callback.is_some(),
             after_last_free_ns,
         };
-        Destroyed { at: own.begin, life: destroy.life.id, asked }
+        let list = exit.unseen.list.or(own.found.then_some(exit.cpu));
+        let unseen = Unseen { list, ..exit.unseen };
+        Destroyed { at: own.begin, life: destroy.life.id, asked, unseen }
     }
 
     fn kernel(&self, destroys: &[Destroyed]) -> KernelBarrier {
@@ -368,6 +425,13 @@ impl Part {
             let cache = caches.place(one.life)?;
             destroys.push(AskedDestroy { at_ns: since(one.at), cache, ..one.asked });
         }
+        let mut unseen = Vec::new();
+        for Destroyed { at, unseen: Unseen { list, callback }, .. } in &self.destroys {
+            // It was there when the exit path began, and before the grace period that it needed.
+            let before = |time: Time| since(time.min(*at)).saturating_sub(1);
+            unseen.extend(list.map(|cpu| UnseenFree(before(*at), cpu.0, DeferredBy::Head)));
+            unseen.extend(callback.map(|begun| UnseenFree(before(begun), 0, DeferredBy::Callback)));
+        }
         let mut took = frame.took.clone();
         let offset = self.begin.since(run_begin);
         took.graces.retain(|grace| grace.0 >= offset);
@@ -377,6 +441,7 @@ impl Part {
         Some(Question {
             caches: caches.asked,
             deferred,
+            unseen,
             bystanders: self.bystanders.iter().map(|(at, cpu)| Bystander(since(*at), cpu.0)).collect(),
             destroys,
             took,
@@ -405,6 +470,29 @@ impl<F: Fn(CacheId) -> (String, u32)> Caches<'_, F> {
         self.places.insert(life, place);
         Some(place)
     }
+}
+
+impl Exit {
+    /// An `rcu_barrier()` begins inside, after so many calls of `flush_rcu_work()`.
+    fn rcu_barrier_begins(&mut self, at: Time, flushed: u32, is_first: bool) {
+        match flushed.checked_sub(1) {
+            // It flushes both batches of each CPU in turn, and calls a barrier only for one that is pending.
+            Some(before) => {
+                let cpu = u16::try_from(before / 2).unwrap_or(0);
+                self.unseen.list.get_or_insert(Cpu(cpu));
+                self.rcu_barrier = Some(at);
+            }
+            // The one after the flush of the sheaves. A task that has dropped a reference may call others later.
+            None if is_first => self.rcu_barrier = Some(at),
+            None => {}
+        }
+    }
+}
+
+/// Whether a task is inside of a barrier for `kfree_rcu()`.
+fn is_in_flush(state: &State, task: Task) -> bool {
+    let open = state.view().open_barriers.get(&task);
+    open.is_some_and(|open| open.iter().any(|open| matches!(open.barrier, BarrierKind::Kvfree | BarrierKind::KvfreeOnCache)))
 }
 
 /// When an object was queued, or a callback, if that was seen.

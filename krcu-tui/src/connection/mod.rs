@@ -17,7 +17,7 @@ pub use replay::replay;
 pub use socket::{DEFAULT_SOCKET, Socket, Timing, watch};
 pub use tape::{Tape, load};
 
-use crate::what_if::WhatIf;
+use crate::what_if::Answer;
 
 /// A notice from the reading thread.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,7 +31,7 @@ pub enum Notice {
     /// A report of an earlier state, on the way to the next report; for sparklines.
     Past(Box<Report>),
     /// The answer to a what-if.
-    Answer(Box<WhatIf>),
+    Answer(Box<Answer>),
     /// The state of the replay.
     Replay(ReplayStatus),
 }

@@ -14,7 +14,7 @@ pub use list::{Column, List, Order, Scrolled};
 
 use crate::{
     connection::{Link, Notice, ReplayStatus},
-    what_if::WhatIf,
+    what_if::Answer,
 };
 use select::{Chosen, Whole};
 
@@ -122,7 +122,7 @@ pub struct App {
     /// The destroy whose what-if was asked for.
     pub asked: Option<u64>,
     /// The last answer; it may be about another destroy.
-    pub answer: Option<WhatIf>,
+    pub answer: Option<Answer>,
     /// Whether the verdict that was selected does not exist any more.
     pub is_verdict_gone: bool,
     /// What is selected in the lists whose rows come and go.
@@ -204,7 +204,7 @@ impl App {
         }
     }
 
-    fn take_answer(&mut self, answer: WhatIf) {
+    fn take_answer(&mut self, answer: Answer) {
         if self.asked == Some(answer.question.destroy) {
             self.answer = Some(answer);
             self.find();
@@ -272,7 +272,7 @@ impl App {
 
     /// The last answer, if it is about the destroy that was asked for.
     #[must_use]
-    pub fn shown_answer(&self) -> Option<&WhatIf> {
+    pub fn shown_answer(&self) -> Option<&Answer> {
         self.answer.as_ref().filter(|answer| self.asked == Some(answer.question.destroy))
     }
 }

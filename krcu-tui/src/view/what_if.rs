@@ -11,11 +11,13 @@ use super::{
 };
 use crate::{
     state::App,
-    what_if::{WhatIf, WhatIfRow},
+    what_if::{Answer, AnswerRow},
 };
 
 /// Rows about the selected approach.
 const ABOUT: u16 = 5;
+/// From this width on, each row has the error beside its time. It is above the table in any case.
+const ERROR: u16 = 76;
 /// From this width on, all numbers are shown.
 const WIDE: u16 = 120;
 
@@ -44,7 +46,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
     let mut lines = Vec::new();
-    if let Some(WhatIfRow { row, same, .. }) = answer.rows.get(app.what_if.selected) {
+    if let Some(AnswerRow { row, same, .. }) = answer.rows.get(app.what_if.selected) {
         let names = same.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         if !names.is_empty() {
             lines.extend(evidence(theme, "the same", &names, area.width.into()).into_iter().take(1));
@@ -93,7 +95,7 @@ fn about(question: &Question) -> String {
 }
 
 /// The measured wait, and what the machine makes of the same.
-fn how_sure(answer: &WhatIf) -> String {
+fn how_sure(answer: &Answer) -> String {
     let measured = answer.question.asked().and_then(|(_, asked)| asked.measured_ns);
     let measured = match measured {
         Some(ns) => format!("measured on this kernel: {} until it looked at its slabs", span_of(ns)),
@@ -111,7 +113,7 @@ fn how_sure(answer: &WhatIf) -> String {
     format!("{measured}; {tested}{grey}")
 }
 
-fn inputs(answer: &WhatIf) -> String {
+fn inputs(answer: &Answer) -> String {
     let words = answer.inputs.iter().map(|row| {
         let name = name(row.input);
         match row.origin {
@@ -133,6 +135,7 @@ fn name(input: InputKind) -> &'static str {
         InputKind::FullPageDrain => "of a full page",
         InputKind::LingerTimeout => "the timeout",
         InputKind::GraceStart => "their beginning",
+        InputKind::FlushStart => "beginning of flushes",
     }
 }
 
@@ -141,11 +144,13 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let is_wide = columns >= WIDE;
     let mut numbers = vec![
         Field::number("waits", 9),
-        Field::number("error", 8),
         Field::number("lingers", 9),
         Field::number("own", 7),
         Field::number("others", 7),
     ];
+    if columns >= ERROR {
+        numbers.insert(1, Field::number("error", 8));
+    }
     if is_wide {
         numbers.extend([
             Field::number("graces", 7),
@@ -162,8 +167,8 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
     whole(columns, fields)
 }
 
-fn approach(theme: Theme, cost: &WhatIfRow, trust: Trust, fields: &[Field]) -> Row {
-    let WhatIfRow { row, same, bystander_wait_ns } = cost;
+fn approach(theme: Theme, cost: &AnswerRow, trust: Trust, fields: &[Field]) -> Row {
+    let AnswerRow { row, same, bystander_wait_ns } = cost;
     let (report, is_false) = match row.splat {
         Splat::None => ("", false),
         Splat::TrueLeak => ("leak", false),

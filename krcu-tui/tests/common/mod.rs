@@ -67,7 +67,7 @@ impl<'a> Deck<'a> {
             self.show();
         }
         if let Some(question) = self.app.asked.and_then(|destroy| self.player.question(destroy)) {
-            self.app.take(Notice::Answer(Box::new(what_if::answer(&question, &|| false))), 0);
+            self.app.take(Notice::Answer(Box::new(what_if::Answer::of(&question, &|| false))), 0);
         }
     }
 }

@@ -10,7 +10,7 @@ use krcu_tui::{
     connection::{Link, Notice},
     keys::Key,
     state::App,
-    what_if::{WhatIf, WhatIfRow},
+    what_if::{Answer, AnswerRow},
 };
 
 use super::{draw, text, theme};
@@ -151,7 +151,7 @@ pub(crate) fn answer(destroy: u64) -> Notice {
     let caches = vec![AskedCache { name: format!("cache_{destroy}"), ..AskedCache::default() }];
     let destroys = vec![AskedDestroy { number: destroy, ..AskedDestroy::default() }];
     let question = Question { destroy, caches, destroys, ..Question::default() };
-    let rows = vec![WhatIfRow { row, ..WhatIfRow::default() }];
-    let answer = WhatIf { question, rows, ..WhatIf::default() };
+    let rows = vec![AnswerRow { row, ..AnswerRow::default() }];
+    let answer = Answer { question, rows, ..Answer::default() };
     Notice::Answer(Box::new(answer))
 }
