@@ -40,7 +40,7 @@ pub use hello::{Ask, Bounds, Detail, Hello, Line, MOST_ASK_BYTES, Refused, SCHEM
 pub use histogram::{BOUNDS_NS, Histogram};
 pub use question::{
     AskedCache, AskedDestroy, Bystander, DeferredFree, KernelBarrier, LeftOut, Question, Took, TookGrace,
-    UnseenFree,
+    Unseen,
 };
 pub use reporter::Reporter;
 pub use rows::{Accounts, LossRow, Outside, ProbeRow, ProbeState, Report, Ring, SinkRow, SinkState};

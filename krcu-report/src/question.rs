@@ -21,8 +21,8 @@ pub struct Question {
     pub caches: Vec<AskedCache>,
     /// Deferred frees, the oldest first.
     pub deferred: Vec<DeferredFree>,
-    /// Deferred frees that no event tells of, and that a barrier was seen to wait for.
-    pub unseen: Vec<UnseenFree>,
+    /// What else the barriers of the destroys waited for.
+    pub unseen: Vec<Unseen>,
     /// When unrelated tasks called `rcu_barrier()`.
     pub bystanders: Vec<Bystander>,
     /// The destroys in the order in which their exit paths began.
@@ -59,17 +59,18 @@ pub struct DeferredFree(
     pub DeferredBy,
 );
 
-/// A deferred free that no event tells of: of memory that is only counted, or a callback of somebody else.
+/// Something that no event tells of, and that a barrier was seen to wait for. Times are in nanoseconds from the
+/// begin of the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnseenFree(
-    /// When at the latest, in nanoseconds from the begin of the workload.
-    pub u64,
-    /// The CPU.
-    pub u16,
-    /// The call: with a head, for which `flush_rcu_work()` found work; or a callback, for which an
-    /// `rcu_barrier()` waited.
-    pub DeferredBy,
-);
+#[serde(rename_all = "kebab-case")]
+pub enum Unseen {
+    /// Memory that is only counted: `flush_rcu_work()` found it on the lists of a CPU. When it was there, and the
+    /// CPU.
+    List(u64, u16),
+    /// A callback of somebody else, for which an `rcu_barrier()` waited. When it was there, and the end of the
+    /// grace period that it needed.
+    Callback(u64, u64),
+}
 
 /// A call of `rcu_barrier()` by a task that destroys nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

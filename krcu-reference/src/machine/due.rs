@@ -6,7 +6,8 @@
 use super::{
     CacheIndex, Life, Machine, ObjectIndex, TaskIndex,
     op::Op,
-    parts::{Duty, Taken},
+    parts::{Callback, Duty, Taken},
+    sequence::Cookie,
 };
 use krcu_model::event::{CacheAddress, Cpu, Task};
 
@@ -55,6 +56,18 @@ impl Machine {
             Duty::Sheaf(_, objects) | Duty::Page(objects) => objects.len(),
             Duty::Work(..) | Duty::Barrier | Duty::Slabs(_) | Duty::Release(_) => 0,
         })
+    }
+
+    /// A callback that frees nothing here, and whose grace period the machine does not know.
+    pub(crate) fn put_unseen(&mut self, cpu: Cpu) {
+        let callback = Callback { duty: Duty::Page(Vec::new()), cookie: Cookie(u32::MAX) };
+        self.cpu_mut(cpu).callbacks.push_back(callback);
+    }
+
+    /// The grace period of such callbacks of a CPU, and of what follows them, has ended.
+    pub(crate) fn unseen_is_ready(&mut self, cpu: Cpu) {
+        let callbacks = self.cpu_mut(cpu).callbacks.iter_mut();
+        callbacks.filter(|one| one.cookie == Cookie(u32::MAX)).for_each(|one| one.cookie = Cookie::default());
     }
 
     /// Tells a machine that memory is short, or no longer short.

@@ -25,6 +25,10 @@ pub(super) enum Due {
     Work(Cpu, u8),
     Free(Reclaimer),
     Callback(Cpu),
+    /// A callback is there that frees nothing of the workload, and needs a grace period that ends then.
+    Unseen(Cpu, Time),
+    /// The grace period has ended that such callbacks of a CPU need.
+    UnseenReady(Cpu),
     FillPages(Cpu),
     /// A lingering cache is checked, because its last object was freed.
     LingerLook(CacheIndex),

@@ -4,8 +4,8 @@
 //! same on a workload: they make the same calls, and differ only in what a checker asks of them. They are
 //! simulated once ([`distinct`]).
 
-use krcu_model::event::Cpu;
-use krcu_report::{AskedDestroy, KernelBarrier, Question, Took};
+use krcu_model::event::{Cpu, Time};
+use krcu_report::{AskedDestroy, KernelBarrier, Question, Took, Unseen};
 
 use super::{
     Action, BackTest, CacheSpec, Caller, Input, Measured, Outcome, RecordedGrace, Wait, Workload, back_test,
@@ -133,8 +133,16 @@ fn workload(question: &Question) -> Workload {
     for free in &question.deferred {
         workload.at(free.0, Action::deferred(free.3, Some(CacheIndex(free.2)), Cpu(free.1)));
     }
-    for unseen in question.unseen.iter().filter(|unseen| unseen.1 < question.cpus) {
-        workload.at(unseen.0, Action::deferred(unseen.2, None, Cpu(unseen.1)));
+    for unseen in &question.unseen {
+        match *unseen {
+            Unseen::List(at_ns, cpu) if cpu < question.cpus => {
+                workload.at(at_ns, Action::Queue { cache: None, cpu: Cpu(cpu) });
+            }
+            Unseen::List(..) => {}
+            Unseen::Callback(at_ns, grace_ns) => {
+                workload.at(at_ns, Action::UnseenCallback { cpu: Cpu(0), grace: Time(grace_ns) });
+            }
+        }
     }
     for destroy in &question.destroys {
         let cache = CacheIndex(destroy.cache);

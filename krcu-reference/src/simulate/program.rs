@@ -296,6 +296,9 @@ impl<'a> Plan<'a> {
                     tasks.extend(task, when, bystander)?;
                     bystanders.push(task);
                 }
+                Action::UnseenCallback { cpu, grace } => {
+                    others.push((timed.at, *position, Due::Unseen(cpu, grace)));
+                }
                 Action::Pressure { is_short } => others.push((timed.at, *position, Due::Pressure(is_short))),
                 Action::Shrink => others.push((timed.at, *position, Due::Shrink(Cpu(0)))),
             }

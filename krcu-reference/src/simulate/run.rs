@@ -168,6 +168,15 @@ impl<'a> Simulation<'a> {
     pub(super) fn perform(&mut self, due: Due) {
         match due {
             Due::Lane(cpu) => self.queue(cpu),
+            Due::Unseen(cpu, grace) => {
+                self.last = self.now;
+                self.machine.put_unseen(cpu);
+                self.agenda.put(grace.max(self.now), Due::UnseenReady(cpu));
+            }
+            Due::UnseenReady(cpu) => {
+                self.machine.unseen_is_ready(cpu);
+                self.poll(true);
+            }
             Due::Task(task) => self.task_is_due(task),
             Due::GraceBegin => {
                 self.begins_grace = false;

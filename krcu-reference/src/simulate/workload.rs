@@ -102,6 +102,14 @@ pub enum Action {
         /// The CPU.
         cpu: Cpu,
     },
+    /// Somebody else has queued a callback that frees nothing of the workload. The grace period that it needs ends
+    /// at a known time.
+    UnseenCallback {
+        /// The CPU.
+        cpu: Cpu,
+        /// When the grace period ends.
+        grace: Time,
+    },
     /// Memory becomes short, so that `kfree_rcu()` gets no pages; or the shortage ends.
     Pressure {
         /// Whether it is short from now on.
@@ -202,7 +210,10 @@ impl Action {
             | Action::QueueHeadless { cache, .. }
             | Action::CallRcu { cache, .. } => cache,
             Action::Leak { cache } | Action::Destroy { cache, .. } => Some(cache),
-            Action::RcuBarrier { .. } | Action::Pressure { .. } | Action::Shrink => None,
+            Action::RcuBarrier { .. }
+            | Action::UnseenCallback { .. }
+            | Action::Pressure { .. }
+            | Action::Shrink => None,
         }
     }
 
@@ -214,6 +225,7 @@ impl Action {
             | Action::QueueHeadless { cpu, .. }
             | Action::CallRcu { cpu, .. }
             | Action::Destroy { cpu, .. }
+            | Action::UnseenCallback { cpu, .. }
             | Action::RcuBarrier { cpu } => Some(cpu),
             Action::Leak { .. } | Action::Pressure { .. } | Action::Shrink => None,
         }

@@ -219,9 +219,9 @@ impl Delays {
         self.graces.get(place).map(|(_, end)| *end)
     }
 
-    /// The begin of the last grace period that ended since then.
-    pub(super) fn last_begun(&self, since: Time) -> Option<Time> {
-        self.graces.back().filter(|(_, end)| *end > since).map(|(begun, _)| *begun)
+    /// The end of the last grace period, if that was since then.
+    pub(super) fn last_ended(&self, since: Time) -> Option<Time> {
+        self.graces.back().map(|(_, end)| *end).filter(|end| *end > since)
     }
 
     fn since_needed(&self, since: Time, time: Time) -> Option<u64> {

@@ -17,7 +17,7 @@ use krcu_model::{
 
 use crate::{
     hello::SCHEMA,
-    question::{AskedCache, AskedDestroy, Bystander, DeferredFree, KernelBarrier, Question, UnseenFree},
+    question::{AskedCache, AskedDestroy, Bystander, DeferredFree, KernelBarrier, Question, Unseen},
 };
 use delays::Delays;
 
@@ -70,17 +70,17 @@ struct Exit {
     has_barrier: bool,
     /// Whether it has looked: what it waits for after that is not of the measured wait.
     has_looked: bool,
-    unseen: Unseen,
+    unseen: Hidden,
     /// When the last `rcu_barrier()` inside began, if it does not belong to a flush.
     rcu_barrier: Option<Time>,
 }
 
 /// What a destroy waited for of which no event tells.
 #[derive(Clone, Copy, Debug, Default)]
-struct Unseen {
+struct Hidden {
     /// The CPU on whose lists `flush_rcu_work()` found something.
     list: Option<Cpu>,
-    /// Before when a callback was queued for which an `rcu_barrier()` waited.
+    /// The end of the grace period that a callback needed for which an `rcu_barrier()` waited.
     callback: Option<Time>,
 }
 
@@ -124,7 +124,7 @@ pub struct Destroyed {
     pub life: CacheId,
     /// The destroy; its time and its cache's place are still to be filled in.
     asked: AskedDestroy,
-    unseen: Unseen,
+    unseen: Hidden,
 }
 
 /// A part of a run: what a question is made of.
@@ -204,7 +204,7 @@ impl Gather {
                 }
             }
             What::BarrierBegin { barrier, rcu_works_flushed, .. } if barrier.is_for_frees() => {
-                self.barrier_begins(state, (at, task, cpu), *barrier);
+                self.barrier_begins(state, (at, task, cpu), (*barrier, *rcu_works_flushed));
                 self.inner_barrier_begins(state, (at, task), (*barrier, *rcu_works_flushed));
             }
             What::BarrierEnd { barrier: BarrierKind::Rcu, .. } => {
@@ -214,9 +214,9 @@ impl Gather {
                     self.delays.barrier_ends(open.begin.time, at);
                 }
                 let since = self.exit_of(state, task).and_then(|exit| exit.rcu_barrier.take());
-                let begun = since.and_then(|since| self.delays.last_begun(since));
-                if let (Some(begun), Some(exit)) = (begun, self.exit_of(state, task)) {
-                    exit.unseen.callback = Some(begun);
+                let ended = since.and_then(|since| self.delays.last_ended(since));
+                if let (Some(ended), Some(exit)) = (ended, self.exit_of(state, task)) {
+                    exit.unseen.callback = Some(ended);
                 }
             }
             What::BarrierEnd { barrier, .. } if barrier.is_for_frees() => {
@@ -276,7 +276,12 @@ impl Gather {
         }
     }
 
-    fn barrier_begins(&mut self, state: &State, (at, task, cpu): (Time, Task, Cpu), kind: BarrierKind) {
+    fn barrier_begins(
+        &mut self,
+        state: &State,
+        (at, task, cpu): (Time, Task, Cpu),
+        (kind, flushed): (BarrierKind, u32),
+    ) {
         let inside = state.open_destroy_of(task).is_some();
         if kind != BarrierKind::Rcu && !inside {
             if self.own_barriers.len() == self.kept.exits {
@@ -289,7 +294,8 @@ impl Gather {
             self.delays.asks(at, state.outstanding());
         }
         match kind {
-            BarrierKind::Rcu if inside => self.seen.rcu_barrier = true,
+            // One that `flush_rcu_work()` calls is of every kernel.
+            BarrierKind::Rcu if inside => self.seen.rcu_barrier |= flushed == 0,
             BarrierKind::Rcu if is_in_flush(state, task) => {
                 self.own_barriers.entry(task).and_modify(|span| span.found = true);
             }
@@ -360,7 +366,7 @@ impl Gather {
             after_last_free_ns,
         };
         let list = exit.unseen.list.or(own.found.then_some(exit.cpu));
-        let unseen = Unseen { list, ..exit.unseen };
+        let unseen = Hidden { list, ..exit.unseen };
         Destroyed { at: own.begin, life: destroy.life.id, asked, unseen }
     }
 
@@ -426,11 +432,11 @@ impl Part {
             destroys.push(AskedDestroy { at_ns: since(one.at), cache, ..one.asked });
         }
         let mut unseen = Vec::new();
-        for Destroyed { at, unseen: Unseen { list, callback }, .. } in &self.destroys {
-            // It was there when the exit path began, and before the grace period that it needed.
-            let before = |time: Time| since(time.min(*at)).saturating_sub(1);
-            unseen.extend(list.map(|cpu| UnseenFree(before(*at), cpu.0, DeferredBy::Head)));
-            unseen.extend(callback.map(|begun| UnseenFree(before(begun), 0, DeferredBy::Callback)));
+        for Destroyed { at, unseen: Hidden { list, callback }, .. } in &self.destroys {
+            // It was there when the exit path began.
+            let before = since(*at).saturating_sub(1);
+            unseen.extend(list.map(|cpu| Unseen::List(before, cpu.0)));
+            unseen.extend(callback.map(|ended| Unseen::Callback(before, since(ended))));
         }
         let mut took = frame.took.clone();
         let offset = self.begin.since(run_begin);
