@@ -21,7 +21,7 @@ pub struct Question {
     pub caches: Vec<AskedCache>,
     /// Deferred frees, the oldest first.
     pub deferred: Vec<DeferredFree>,
-    /// What else the barriers of the destroys waited for.
+    /// What else the destroys waited for, or did not wait for.
     pub unseen: Vec<Unseen>,
     /// When unrelated tasks called `rcu_barrier()`.
     pub bystanders: Vec<Bystander>,
@@ -59,7 +59,7 @@ pub struct DeferredFree(
     pub DeferredBy,
 );
 
-/// Something that no event tells of, and that a barrier was seen to wait for. Times are in nanoseconds from the
+/// Something that no event tells of, but that shows in what a destroy did or did not wait for. Times are in nanoseconds from the
 /// begin of the workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -67,6 +67,9 @@ pub enum Unseen {
     /// Memory that is only counted: `flush_rcu_work()` found it on the lists of a CPU. When it was there, and the
     /// CPU.
     List(u64, u16),
+    /// Everything that was on any list before was freed by now, since nothing was outstanding when a destroy was
+    /// entered: the monitors have run. When.
+    Drained(u64),
     /// A callback of somebody else, for which an `rcu_barrier()` waited. When it was there, and the end of the
     /// grace period that it needed.
     Callback(u64, u64),

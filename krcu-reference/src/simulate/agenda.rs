@@ -22,6 +22,8 @@ pub(super) enum Due {
     OthersGrace(u32),
     GraceEnd,
     Monitor(Cpu),
+    /// The monitors run that would run later.
+    Drain,
     Work(Cpu, u8),
     Free(Reclaimer),
     Callback(Cpu),

@@ -139,6 +139,9 @@ fn workload(question: &Question) -> Workload {
                 workload.at(at_ns, Action::Queue { cache: None, cpu: Cpu(cpu) });
             }
             Unseen::List(..) => {}
+            Unseen::Drained(at_ns) => {
+                workload.at(at_ns, Action::Drain);
+            }
             Unseen::Callback(at_ns, grace_ns) => {
                 workload.at(at_ns, Action::UnseenCallback { cpu: Cpu(0), grace: Time(grace_ns) });
             }

@@ -300,6 +300,7 @@ impl<'a> Plan<'a> {
                     others.push((timed.at, *position, Due::Unseen(cpu, grace)));
                 }
                 Action::Pressure { is_short } => others.push((timed.at, *position, Due::Pressure(is_short))),
+                Action::Drain => others.push((timed.at, *position, Due::Drain)),
                 Action::Shrink => others.push((timed.at, *position, Due::Shrink(Cpu(0)))),
             }
         }

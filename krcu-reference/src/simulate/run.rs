@@ -205,6 +205,14 @@ impl<'a> Simulation<'a> {
                     self.apply(Move::Monitor(cpu), None);
                 }
             }
+            Due::Drain => {
+                self.last = self.now;
+                for cpu in self.machine.cpu_numbers() {
+                    if self.cpus[usize::from(cpu.0)].armed.take().is_some() {
+                        self.apply(Move::Monitor(cpu), None);
+                    }
+                }
+            }
             Due::Work(cpu, slot) => {
                 self.cpus[usize::from(cpu.0)].works[usize::from(slot)] = false;
                 self.apply(Move::Work(cpu, slot), None);

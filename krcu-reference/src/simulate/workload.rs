@@ -110,6 +110,8 @@ pub enum Action {
         /// When the grace period ends.
         grace: Time,
     },
+    /// The monitor of each CPU runs that would run later: it was seen to have run.
+    Drain,
     /// Memory becomes short, so that `kfree_rcu()` gets no pages; or the shortage ends.
     Pressure {
         /// Whether it is short from now on.
@@ -212,6 +214,7 @@ impl Action {
             Action::Leak { cache } | Action::Destroy { cache, .. } => Some(cache),
             Action::RcuBarrier { .. }
             | Action::UnseenCallback { .. }
+            | Action::Drain
             | Action::Pressure { .. }
             | Action::Shrink => None,
         }
@@ -227,7 +230,7 @@ impl Action {
             | Action::Destroy { cpu, .. }
             | Action::UnseenCallback { cpu, .. }
             | Action::RcuBarrier { cpu } => Some(cpu),
-            Action::Leak { .. } | Action::Pressure { .. } | Action::Shrink => None,
+            Action::Leak { .. } | Action::Drain | Action::Pressure { .. } | Action::Shrink => None,
         }
     }
 

@@ -51,6 +51,8 @@ pub struct Gather {
     /// The last barrier for `kfree_rcu()` that a task has called since its last destroy.
     own_barriers: BTreeMap<Task, Span>,
     last_freed: Time,
+    /// When the last object was freed, whoever had deferred it.
+    last_of_all: Time,
     rcu_barriers: VecDeque<(Time, Task, Cpu)>,
     seen: Seen,
     delays: Delays,
@@ -82,14 +84,17 @@ struct Hidden {
     list: Option<Cpu>,
     /// The end of the grace period that a callback needed for which an `rcu_barrier()` waited.
     callback: Option<Time>,
+    /// When the last object had been freed, if nothing was on any list at the entry.
+    drained: Option<Time>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Span {
     begin: Time,
     end: Time,
-    /// Whether it found something on the lists, so that it called `rcu_barrier()`.
-    found: bool,
+    /// Whether it found something on the lists, so that it called `rcu_barrier()`, and the end of the grace period
+    /// that this waited for.
+    found: Option<Option<Time>>,
 }
 
 /// How the barriers inside destroys showed: which generation of the kernel it is.
@@ -152,6 +157,7 @@ impl Gather {
             exits: BTreeMap::new(),
             own_barriers: BTreeMap::new(),
             last_freed: Time(0),
+            last_of_all: Time(0),
             rcu_barriers: VecDeque::new(),
             seen: Seen::default(),
             delays: Delays::new(kept.graces, kept.samples),
@@ -188,7 +194,10 @@ impl Gather {
             }
             What::Freed { object, cache, path } => self.is_freed(state, (freer, at), (*object, *cache), *path),
             What::DestroyBegin { .. } => {
-                let exit = Exit { cpu, own_barrier: self.own_barriers.remove(&task), ..Exit::default() };
+                let drained = (state.outstanding() == 0).then_some(self.last_of_all);
+                let unseen = Hidden { drained, ..Hidden::default() };
+                let own_barrier = self.own_barriers.remove(&task);
+                let exit = Exit { cpu, own_barrier, unseen, ..Exit::default() };
                 self.exits.insert(DestroyId(self.destroys_begun), exit);
                 self.destroys_begun += 1;
                 if self.exits.len() > self.kept.exits {
@@ -212,6 +221,11 @@ impl Gather {
                 let own = open.filter(|open| open.barrier == BarrierKind::Rcu).last();
                 if let Some(open) = own {
                     self.delays.barrier_ends(open.begin.time, at);
+                    let ended = self.delays.last_ended(open.begin.time);
+                    let span = self.own_barriers.get_mut(&task).filter(|_| is_in_flush(state, task));
+                    if let Some(found) = span.and_then(|span| span.found.as_mut()) {
+                        *found = ended.or(*found);
+                    }
                 }
                 let since = self.exit_of(state, task).and_then(|exit| exit.rcu_barrier.take());
                 let ended = since.and_then(|since| self.delays.last_ended(since));
@@ -254,6 +268,7 @@ impl Gather {
         path: FreePath,
     ) {
         self.seen.sheaves |= path == FreePath::Sheaf;
+        self.last_of_all = at;
         let is_asked = path != FreePath::Bulk || !self.seen.arrays || self.delays.is_flushing();
         let queued = is_asked.then(|| queued_at(state, object, cache)).flatten();
         self.seen.arrays |= path == FreePath::Bulk && queued.is_some();
@@ -287,7 +302,7 @@ impl Gather {
             if self.own_barriers.len() == self.kept.exits {
                 self.own_barriers.pop_first();
             }
-            self.own_barriers.insert(task, Span { begin: at, end: at, found: false });
+            self.own_barriers.insert(task, Span { begin: at, end: at, found: None });
             self.delays.flush_begins(task, at, state.outstanding());
         }
         if kind == BarrierKind::Kvfree && inside {
@@ -297,7 +312,7 @@ impl Gather {
             // One that `flush_rcu_work()` calls is of every kernel.
             BarrierKind::Rcu if inside => self.seen.rcu_barrier |= flushed == 0,
             BarrierKind::Rcu if is_in_flush(state, task) => {
-                self.own_barriers.entry(task).and_modify(|span| span.found = true);
+                self.own_barriers.entry(task).and_modify(|span| span.found = Some(None));
             }
             BarrierKind::Rcu => {
                 if self.rcu_barriers.len() == self.kept.barriers {
@@ -348,7 +363,7 @@ impl Gather {
         let past = &destroy.at_begin.past;
         let last_queued = past.frees.last.max(past.callbacks.last).map_or(Time(0), |last| last.time);
         let own = exit.own_barrier.filter(|barrier| barrier.begin >= last_queued);
-        let own = own.unwrap_or(Span { begin: entered, end: entered, found: false });
+        let own = own.unwrap_or(Span { begin: entered, end: entered, found: None });
         let measured_ns = destroy.look.map(|look| own.end.since(own.begin) + look.time.since(entered));
         let after_last_free_ns = destroy.look.map_or(0, |look| {
             own.end.since(exit.last_freed.max(own.begin)) + look.time.since(exit.last_freed.max(entered))
@@ -362,11 +377,12 @@ impl Gather {
             leaked: of_destroy(state, destroy).decision.left.leaked.unwrap_or(0),
             measured_ns,
             has_barrier: destroy.look.is_some() && destroy.coverage.inside,
-            is_given: exit.unseen.callback.is_some(),
+            is_given: own.found.flatten().or(exit.unseen.callback).is_some(),
             after_last_free_ns,
         };
-        let list = exit.unseen.list.or(own.found.then_some(exit.cpu));
-        let unseen = Hidden { list, ..exit.unseen };
+        let list = exit.unseen.list.or(own.found.map(|_| exit.cpu));
+        let callback = own.found.flatten().or(exit.unseen.callback);
+        let unseen = Hidden { list, callback, ..exit.unseen };
         Destroyed { at: own.begin, life: destroy.life.id, asked, unseen }
     }
 
@@ -432,9 +448,10 @@ impl Part {
             destroys.push(AskedDestroy { at_ns: since(one.at), cache, ..one.asked });
         }
         let mut unseen = Vec::new();
-        for Destroyed { at, unseen: Hidden { list, callback }, .. } in &self.destroys {
+        for Destroyed { at, unseen: Hidden { list, callback, drained }, .. } in &self.destroys {
             // It was there when the exit path began.
             let before = since(*at).saturating_sub(1);
+            unseen.extend(drained.filter(|drained| drained < at).map(|drained| Unseen::Drained(since(drained))));
             unseen.extend(list.map(|cpu| Unseen::List(before, cpu.0)));
             unseen.extend(callback.map(|ended| Unseen::Callback(before, since(ended))));
         }
