@@ -18,7 +18,7 @@ use krcu_report::{AskedCache, AskedDestroy, DeferredFree, LeftOut, Question, Rep
 use krcu_tui::{
     connection::Notice,
     keys::Key,
-    what_if::{self, Simulator, AnswerRow},
+    what_if::{self, AnswerRow, Simulator},
 };
 
 #[test]

@@ -190,15 +190,23 @@ pub fn below(answer: &Answer) -> String {
                 let (simulated, measured) = (units::span(pair.simulated_ns), units::span(pair.measured_ns));
                 let after = units::span(pair.after_last_free_ns);
                 let off = format!("{sign}{off}");
+                let close = if pair.is_close() { "" } else { ", OUTSIDE a fifth" };
+                let given = if pair.is_given { ", unseen callbacks given" } else { "" };
                 let _ = writeln!(
                     text,
-                    "  {:<32} {simulated:>9} {measured:>9} {off:>10}, {after} of it after the last free",
+                    "  {:<32} {simulated:>9} {measured:>9} {off:>10}, {after} of it after the last free{given}{close}",
                     pair.name
                 );
             }
             if let Some(more @ 1..) = test.pairs.len().checked_sub(SHOWN_PAIRS) {
                 let _ = writeln!(text, "  and {more} more, which are in what follows");
             }
+            let [(close, predicted), (close_given, given)] = test.close();
+            let _ = writeln!(
+                text,
+                "  within a fifth: {close} of {predicted} as predicted; {close_given} of {given} with what their own \
+                 rcu_barrier() told of callbacks that no event shows"
+            );
             if test.unmatched > 0 {
                 let _ = writeln!(text, "  {} measured waits have no simulated one", test.unmatched);
             }

@@ -65,7 +65,9 @@ impl Gather {
         if destroys.is_empty() {
             return Err(WhatIfError::NoDestroy);
         }
-        if let Some(leaked) = destroys.iter().map(gather::Destroyed::leaked).find(|leaked| *leaked > MOST_LEAKED) {
+        if let Some(leaked) =
+            destroys.iter().map(gather::Destroyed::leaked).find(|leaked| *leaked > MOST_LEAKED)
+        {
             return Err(WhatIfError::TooMany { what: "leaked objects", found: leaked, limit: MOST_LEAKED });
         }
         for destroy in state.destroys() {

@@ -196,8 +196,11 @@ impl Asked {
         let part = Part { begin, deferred, destroys, bystanders, later: self.later(number) };
         let facts = |life: CacheId| self.names.get(&life).cloned().unwrap_or_default();
         let limit = u64::from(u16::MAX);
-        part.question(&self.frame, self.begin, facts)
-            .ok_or(WhatIfError::TooMany { what: "caches of a stretch", found: limit + 1, limit })
+        part.question(&self.frame, self.begin, facts).ok_or(WhatIfError::TooMany {
+            what: "caches of a stretch",
+            found: limit + 1,
+            limit,
+        })
     }
 
     /// The destroys of each cache that come after a stretch.

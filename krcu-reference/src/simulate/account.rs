@@ -174,7 +174,8 @@ impl Accounts {
 
     /// The machine has told how a cache ends. What it does so far decides whether that was right.
     pub(super) fn see(&mut self, event: &Event, machine: &Machine) {
-        let (What::SlabsFreed { cache } | What::CacheReleased { cache } | What::Reported { cache }) = &event.what
+        let (What::SlabsFreed { cache } | What::CacheReleased { cache } | What::Reported { cache }) =
+            &event.what
         else {
             return;
         };

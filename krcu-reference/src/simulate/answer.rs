@@ -2,9 +2,7 @@
 
 use krcu_report::Question;
 
-use super::{
-    Asked, BackTest, Budget, InputUse, Outcome, Pair, Prepared, Row, Scenario, Trust, distinct,
-};
+use super::{Asked, BackTest, Budget, InputUse, Outcome, Pair, Prepared, Row, Scenario, Trust, distinct};
 use crate::approach::{self, row_name};
 
 /// The seed of all draws: the same question has the same answer.
@@ -93,9 +91,10 @@ impl Answer {
     fn take(&mut self, outcome: Outcome, place: usize) {
         let bystander_wait_ns = outcome.sum.bystander_wait_ns;
         let Some(row) = outcome.rows.into_iter().nth(place) else { return };
-        let known = self.rows.iter_mut().find(|known| {
-            known.bystander_wait_ns == bystander_wait_ns && known.row.is_like(&row)
-        });
+        let known = self
+            .rows
+            .iter_mut()
+            .find(|known| known.bystander_wait_ns == bystander_wait_ns && known.row.is_like(&row));
         match known {
             Some(known) => known.same.push((row.approach, row.api_changes)),
             None => self.rows.push(AnswerRow { row, same: Vec::new(), bystander_wait_ns }),

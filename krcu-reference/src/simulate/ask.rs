@@ -178,14 +178,17 @@ fn measured(took: &Took) -> Measured {
         );
         Input::observed(vec![mean_ns], &source)
     });
-    let free =
-        free.unwrap_or_else(|| Input::assumed(FREE_NS, "1 µs: no two frees of one call were seen in this run"));
+    let free = free
+        .unwrap_or_else(|| Input::assumed(FREE_NS, "1 µs: no two frees of one call were seen in this run"));
     let assuming = Measured::assuming(grace, free);
     let softirq: Vec<u64> = took.callback_ns.iter().chain(&took.sheaf_ns).copied().collect();
     let softirq = middle(
         &softirq,
         "the median from the end of the grace period that a callback, a sheaf or an rcu_barrier() needed to its run",
-        Input::assumed(CALLBACK_NS, "one tick of 250 Hz: no callback and no rcu_barrier() was seen in this run"),
+        Input::assumed(
+            CALLBACK_NS,
+            "one tick of 250 Hz: no callback and no rcu_barrier() was seen in this run",
+        ),
     );
     let softirq_ns = softirq.median();
     let worker: Vec<u64> = took.flushed_array_ns.iter().map(|ns| ns.saturating_sub(softirq_ns)).collect();
@@ -202,7 +205,10 @@ fn measured(took: &Took) -> Measured {
         grace_start: middle(
             &took.grace_start_ns,
             "the median from a flush or an rcu_barrier(), while no grace period was in flight, to the next",
-            Input::assumed(CALLBACK_NS / 2, "half a tick of 250 Hz: no request was seen while none was in flight"),
+            Input::assumed(
+                CALLBACK_NS / 2,
+                "half a tick of 250 Hz: no request was seen while none was in flight",
+            ),
         ),
         between_grace: Input::observed(
             took.between_grace_ns.clone(),

@@ -164,7 +164,8 @@ impl BackTest {
     pub fn trust(&self) -> Trust {
         let mut off: Vec<u64> = self.pairs.iter().map(Pair::off_per_mille).collect();
         off.sort_unstable();
-        off.get((off.len() * 9).div_ceil(10).saturating_sub(1)).map_or(Trust::Untested, |off| Trust::Off(*off))
+        off.get((off.len() * 9).div_ceil(10).saturating_sub(1))
+            .map_or(Trust::Untested, |off| Trust::Off(*off))
     }
 
     /// How many pairs are close ([`Pair::is_close`]): of the predicted waits, and of those for which the unseen

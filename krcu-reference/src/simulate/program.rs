@@ -241,7 +241,9 @@ impl Base {
                 None
             };
             match (timed.action, object) {
-                (Action::Queue { cache, cpu } | Action::CallRcu { cache, cpu }, Some(object)) if has_lanes => {
+                (Action::Queue { cache, cpu } | Action::CallRcu { cache, cpu }, Some(object))
+                    if has_lanes =>
+                {
                     let position = u32::try_from(position).map_err(|_| WorkloadError::TooMany)?;
                     lanes[usize::from(cpu.0)].push(Queueing {
                         at: timed.at,
@@ -368,13 +370,8 @@ struct Objects {
 }
 
 impl Objects {
-    fn add(
-        &mut self,
-        cache: Option<CacheIndex>,
-        workload: &Workload,
-    ) -> Result<ObjectIndex, WorkloadError> {
-        let object =
-            u32::try_from(self.all.len()).map(ObjectIndex).map_err(|_| WorkloadError::TooMany)?;
+    fn add(&mut self, cache: Option<CacheIndex>, workload: &Workload) -> Result<ObjectIndex, WorkloadError> {
+        let object = u32::try_from(self.all.len()).map(ObjectIndex).map_err(|_| WorkloadError::TooMany)?;
         let slab = cache.map_or(0, |cache| {
             let place = usize::from(cache.0);
             let before = u32::try_from(self.of[place].len()).unwrap_or(u32::MAX);

@@ -190,11 +190,7 @@ impl Sum {
     /// does not count.
     #[must_use]
     pub fn is_like(&self, other: &Sum) -> bool {
-        let named = Sum {
-            approach: self.approach.clone(),
-            simulated_ns: self.simulated_ns,
-            ..other.clone()
-        };
+        let named = Sum { approach: self.approach.clone(), simulated_ns: self.simulated_ns, ..other.clone() };
         *self == named
     }
 

@@ -1,7 +1,9 @@
 //! The simulation takes the machine's own moves: each move that it takes is enabled, and it forgets none.
 
 use super::{
-    Action, Budget, CacheSpec, Caller, Input, Measured, Scenario, Workload, agenda::Due, program::{Base, Plan},
+    Action, Budget, CacheSpec, Caller, Input, Measured, Scenario, Workload,
+    agenda::Due,
+    program::{Base, Plan},
     run::Simulation,
 };
 use crate::{

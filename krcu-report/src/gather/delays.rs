@@ -204,7 +204,8 @@ impl Delays {
     /// meanwhile, if one did. If none was in flight when it began, it has waited for the next to begin.
     pub(super) fn barrier_ends(&mut self, begun: Time, time: Time) {
         let next = self.graces.partition_point(|(begin, _)| *begin <= begun);
-        let is_idle = next.checked_sub(1).and_then(|last| self.graces.get(last)).is_some_and(|last| last.1 <= begun);
+        let is_idle =
+            next.checked_sub(1).and_then(|last| self.graces.get(last)).is_some_and(|last| last.1 <= begun);
         if let Some((begin, _)) = self.graces.get(next).filter(|_| is_idle) {
             self.grace_start.push(begin.since(begun));
         }

@@ -192,7 +192,9 @@ impl Gather {
                     self.delays.callback_runs(cpu, at, queued);
                 }
             }
-            What::Freed { object, cache, path } => self.is_freed(state, (freer, at), (*object, *cache), *path),
+            What::Freed { object, cache, path } => {
+                self.is_freed(state, (freer, at), (*object, *cache), *path)
+            }
             What::DestroyBegin { .. } => {
                 let drained = (state.outstanding() == 0).then_some(self.last_of_all);
                 let unseen = Hidden { drained, ..Hidden::default() };
@@ -279,7 +281,12 @@ impl Gather {
     }
 
     /// A barrier for frees begins, which may be in a destroy.
-    fn inner_barrier_begins(&mut self, state: &State, (at, task): (Time, Task), (kind, flushed): (BarrierKind, u32)) {
+    fn inner_barrier_begins(
+        &mut self,
+        state: &State,
+        (at, task): (Time, Task),
+        (kind, flushed): (BarrierKind, u32),
+    ) {
         let destroy = state.open_destroy_of(task).and_then(|id| state.destroy(id));
         let (Some(destroy), Some(exit)) = (destroy, self.exit_of(state, task)) else { return };
         let is_first = !std::mem::replace(&mut exit.has_barrier, true);
@@ -451,7 +458,9 @@ impl Part {
         for Destroyed { at, unseen: Hidden { list, callback, drained }, .. } in &self.destroys {
             // It was there when the exit path began.
             let before = since(*at).saturating_sub(1);
-            unseen.extend(drained.filter(|drained| drained < at).map(|drained| Unseen::Drained(since(drained))));
+            unseen.extend(
+                drained.filter(|drained| drained < at).map(|drained| Unseen::Drained(since(drained))),
+            );
             unseen.extend(list.map(|cpu| Unseen::List(before, cpu.0)));
             unseen.extend(callback.map(|ended| Unseen::Callback(before, since(ended))));
         }
@@ -515,7 +524,9 @@ impl Exit {
 /// Whether a task is inside of a barrier for `kfree_rcu()`.
 fn is_in_flush(state: &State, task: Task) -> bool {
     let open = state.view().open_barriers.get(&task);
-    open.is_some_and(|open| open.iter().any(|open| matches!(open.barrier, BarrierKind::Kvfree | BarrierKind::KvfreeOnCache)))
+    open.is_some_and(|open| {
+        open.iter().any(|open| matches!(open.barrier, BarrierKind::Kvfree | BarrierKind::KvfreeOnCache))
+    })
 }
 
 /// When an object was queued, or a callback, if that was seen.

@@ -7,7 +7,7 @@ use ratatui::{layout::Rect, text::Line};
 use super::{
     Canvas, Theme,
     table::{Field, Row, rest, whole},
-    text::{bytes, clip, evidence, narrow, span_of},
+    text::{brief, bytes, clip, evidence, narrow, span_of},
 };
 use crate::{
     state::App,
@@ -41,7 +41,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     canvas.headings(table, &fields, None);
     let about = if table.height > 2 * ABOUT { ABOUT } else { 0 };
     let body = Rect { y: table.y + 1, height: table.height.saturating_sub(1 + about), ..table };
-    let rows: Vec<Row> = answer.rows.iter().map(|row| approach(theme, row, trust, &fields)).collect();
+    let rows: Vec<Row> = answer.rows.iter().map(|row| approach(theme, row, answer, &fields)).collect();
     canvas.rows(body, &fields, &rows, app.what_if);
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
@@ -104,9 +104,13 @@ fn how_sure(answer: &Answer) -> String {
     let trust = answer.trust();
     let tested = match (answer.pair(), &answer.back_test) {
         (Some(pair), _) => {
-            format!("the machine says {} of the same, {}", span_of(pair.simulated_ns), trust.word())
+            let given =
+                if pair.is_given { ", with the unseen callbacks that it waited for given" } else { "" };
+            format!("the machine says {} of the same, {}{given}", span_of(pair.simulated_ns), trust.word())
         }
-        (None, Some(_)) => format!("on the other destroys of this run the machine is off by {}", trust.word()),
+        (None, Some(_)) => {
+            format!("on the other destroys of this run the machine is off by {}", trust.word())
+        }
         (None, None) => "the machine is untested here, since this kernel's destroys do not wait".to_owned(),
     };
     let grey = if trust.is_far_off() { "; times are grey, since they say little" } else { "" };
@@ -152,6 +156,7 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
         numbers.insert(1, Field::number("error", 8));
     }
     if is_wide {
+        numbers.insert(2, Field::number("measured", 9));
         numbers.extend([
             Field::number("graces", 7),
             Field::number("bystanders", 10),
@@ -167,7 +172,9 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
     whole(columns, fields)
 }
 
-fn approach(theme: Theme, cost: &AnswerRow, trust: Trust, fields: &[Field]) -> Row {
+fn approach(theme: Theme, cost: &AnswerRow, answer: &Answer, fields: &[Field]) -> Row {
+    let trust = answer.trust();
+    let measured = answer.question.asked().and_then(|(_, asked)| asked.measured_ns);
     let AnswerRow { row, same, bystander_wait_ns } = cost;
     let (report, is_false) = match row.splat {
         Splat::None => ("", false),
@@ -191,6 +198,7 @@ fn approach(theme: Theme, cost: &AnswerRow, trust: Trust, fields: &[Field]) -> R
         "approach" if same.is_empty() => row.approach.clone(),
         "approach" => format!("{} +{}", row.approach, same.len()),
         "error" => trust.word(),
+        "measured" => measured.map_or_else(String::new, brief),
         "waits" => ended(row.caller_wait_ns, "for ever"),
         "lingers" => ended(row.linger_ns, "for ever"),
         "own" => some(row.waited_for_own),

@@ -3,8 +3,8 @@
 use krcu_model::{VerdictKind, verdict::FreedBy};
 use krcu_reference::simulate::Row;
 use krcu_report::{
-    AskedCache, AskedDestroy, BarrierCall, Bounds, CachePhase, CacheRow, FinishedBarrier, FlatVerdict, Hello, Question, Report,
-    VerdictRow, WaitKind,
+    AskedCache, AskedDestroy, BarrierCall, Bounds, CachePhase, CacheRow, FinishedBarrier, FlatVerdict, Hello,
+    Question, Report, VerdictRow, WaitKind,
 };
 use krcu_tui::{
     connection::{Link, Notice},
