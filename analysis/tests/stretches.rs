@@ -13,8 +13,10 @@ use krcu_analysis::{
 /// Objects are queued in one rush, in which nothing is freed, by the kernel or by the machine: wherever a cut falls, the
 /// last stretch has them all.
 const RUSHES: [&str; 6] = ["6.1-barrier", "6.1-lucky", "6.1-two", "6.12-barrier", "6.12-lucky", "6.12-two"];
-/// The machine frees the first while the last are queued, which the kernel did not: these come again after a cut.
-const STREAMS: [&str; 4] = ["6.1-pending", "6.1-race", "6.12-pending", "6.12-race"];
+/// The machine frees the first while the last are queued, which the kernel did not: these come again after a cut. (Not in
+/// 6.12-pending: there the `rcu_barrier()` of the misuse waits for an unseen callback about as long as the lists need to be
+/// freed, so what a cut does to the pages of a CPU decides whether the destroy finds objects.)
+const STREAMS: [&str; 3] = ["6.1-pending", "6.1-race", "6.12-race"];
 
 fn answer(name: &str, together: u64) -> Answer {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../krcu-model/tests/traces");

@@ -86,6 +86,7 @@ pub fn for_a_person(answer: &Answer) -> Result<DataFrame> {
         number("waited_for_other", &|sum| sum.waited_for_other),
         number("grace_periods_forced", &|sum| sum.grace_periods_forced),
         text("bystanders wait", &|sum| span(sum.bystander_wait_ns)),
+        text("retained", &|sum| retained(sum)),
         number("kept_bytes", &|sum| sum.kept_bytes),
         number("hung", &|sum| sum.hung),
         number("false_splats", &|sum| sum.false_splats),
@@ -106,6 +107,15 @@ pub fn for_a_person(answer: &Answer) -> Result<DataFrame> {
         }
     }
     Ok(DataFrame::new(sums.len(), kept)?)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a sum over time, of which three digits are shown")]
+fn retained(sum: &Sum) -> String {
+    if sum.retained_bytes_ns == 0 {
+        "·".to_owned()
+    } else {
+        units::byte_seconds(sum.retained_bytes_ns as f64)
+    }
 }
 
 /// The first approach of some with the same figures, and how many others there are.

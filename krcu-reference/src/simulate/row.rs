@@ -186,8 +186,8 @@ impl Outcome {
 }
 
 impl Sum {
-    /// Whether it has the same figures as another approach's sum over the same destroys. The length of the run
-    /// does not count.
+    /// Whether it has the same figures as another approach's sum over the same destroys. What belongs to the run, and
+    /// not to its destroys, does not count: its length, its grace periods, its operations of `rcu_barrier()`.
     #[must_use]
     pub fn is_like(&self, other: &Sum) -> bool {
         let named = Sum { approach: self.approach.clone(), simulated_ns: self.simulated_ns, ..other.clone() };
