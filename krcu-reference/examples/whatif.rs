@@ -11,6 +11,7 @@
 use std::{
     env,
     error::Error,
+    fs,
     num::NonZero,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
@@ -107,6 +108,14 @@ fn run(
     Ok(begin.elapsed())
 }
 
+/// Processor time of this process so far, from `/proc/self/stat`, whose unit is a hundredth of a second.
+fn processor_seconds() -> Result<f64, Box<dyn Error>> {
+    let stat = fs::read_to_string("/proc/self/stat")?;
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks = |place: usize| fields.get(place).map_or(Ok(0.0), |field| field.parse::<f64>());
+    Ok((ticks(11)? + ticks(12)?) / 100.0)
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
     let events: u64 = env::args().nth(1).map_or(Ok(10_000_000), |events| events.parse())?;
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
@@ -139,24 +148,20 @@ fn main() -> Result<(), Box<dyn Error>> {
         prepared.as_secs_f64()
     );
     #[expect(clippy::cast_precision_loss, reason = "figures of a benchmark")]
-    let ns_an_object = |span: Duration, rows: usize, objects: u64| {
-        span.as_nanos() as f64 * threads as f64 / rows as f64 / objects as f64
-    };
-    let first = run(&stretches, &firsts, threads)?;
-    println!(
-        "{:>2} approaches, one row each: {:>6.1} s, {:>5.0} ns of processors an object and row",
-        firsts.len(),
-        first.as_secs_f64(),
-        ns_an_object(first, firsts.len(), objects)
-    );
-    let every = run(&stretches, &heads, threads)?;
-    println!(
-        "{:>2} rows, of which {} differ:  {:>6.1} s, {:>5.0} ns of processors an object and simulated row",
-        rows.len(),
-        heads.len(),
-        every.as_secs_f64(),
-        ns_an_object(every, heads.len(), objects)
-    );
+    let ns_an_object = |seconds: f64, rows: usize| seconds * 1e9 / rows as f64 / objects as f64;
+    for (name, simulated) in [
+        (format!("{} approaches, one row each", firsts.len()), &firsts),
+        (format!("{} rows, of which {} differ", rows.len(), heads.len()), &heads),
+    ] {
+        let before = processor_seconds()?;
+        let wall = run(&stretches, simulated, threads)?;
+        let processors = processor_seconds()? - before;
+        println!(
+            "{name}: {:.1} s, {processors:.1} s of processors, {:.0} ns of them an object and row",
+            wall.as_secs_f64(),
+            ns_an_object(processors, simulated.len())
+        );
+    }
     let small = workload((objects / JUDGED).max(1));
     let scenario = Scenario { workload: &small, measured: &measured, seed: 1, budget };
     let begin = Instant::now();

@@ -6,7 +6,7 @@ use crate::{question::Question, rows::Report};
 
 /// Version of the lines. It changes when a reader of the previous version would misread what is written. A
 /// new member does not change it.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// The most bytes in one line of a client, including the end of the line.
 pub const MOST_ASK_BYTES: usize = 512;

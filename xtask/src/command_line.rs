@@ -240,6 +240,13 @@ enum KernelVerb {
 
 #[derive(Subcommand)]
 enum BenchVerb {
+    /// Measure how long a what-if takes, under one row of each approach and under all rows, and compare it with a
+    /// simulation whose every event is judged.
+    Whatif {
+        /// Events of the workload.
+        #[arg(value_name = "EVENTS", default_value_t = 10_000_000)]
+        events: u64,
+    },
     /// Measure the agent's memory, processor time and losses, idle and at rising rates, and compare them with
     /// bpftrace's.
     Agent {
@@ -370,6 +377,7 @@ impl Arguments {
             Verb::Bench { only: Some(BenchVerb::Agent { kernel }) } => {
                 done(bench::agent::run(kernel.as_deref()))
             }
+            Verb::Bench { only: Some(BenchVerb::Whatif { events }) } => done(bench::what_if(events)),
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench::kernel::run(&kernel)),
             Verb::Install { prefix } => done(install::install(&prefix)),
             Verb::Uninstall { prefix } => done(install::uninstall(&prefix)),

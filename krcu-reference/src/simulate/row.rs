@@ -190,7 +190,13 @@ impl Sum {
     /// not to its destroys, does not count: its length, its grace periods, its operations of `rcu_barrier()`.
     #[must_use]
     pub fn is_like(&self, other: &Sum) -> bool {
-        let named = Sum { approach: self.approach.clone(), simulated_ns: self.simulated_ns, ..other.clone() };
+        let named = Sum {
+            approach: self.approach.clone(),
+            simulated_ns: self.simulated_ns,
+            grace_periods: self.grace_periods,
+            rcu_barriers: self.rcu_barriers,
+            ..other.clone()
+        };
         *self == named
     }
 

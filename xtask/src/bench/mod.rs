@@ -58,6 +58,15 @@ pub(crate) fn run() -> Result<()> {
     build::cargo(&mut model::example("krcu-reference", "simulate", &[]))
 }
 
+/// Prints how long a what-if of so many events takes.
+///
+/// # Errors
+///
+/// When the benchmark does not build, or fails.
+pub(crate) fn what_if(events: u64) -> Result<()> {
+    build::cargo(model::example("krcu-reference", "whatif", &[]).arg(events.to_string()))
+}
+
 fn in_machine(command: &str) -> Result<Outcome> {
     let series: Series = KERNEL.parse()?;
     let outcome = Run::new(series, command).run()?;
