@@ -1,10 +1,11 @@
 //! `cargo xtask demo`: the same module on two kernels, and what krcu says on each.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::guest::vm::{Outcome, Run};
 use crate::host;
@@ -16,8 +17,10 @@ use crate::toolchain::setup;
 const MODULE: &str = "krcu_pending";
 /// How wide krcu is asked to write; the command says the same.
 const PAGE_COLUMNS: usize = 100;
-const COMMAND: &str =
-    "COLUMNS=100 krcu check -- sh -c 'insmod /modules/krcu_pending.ko && rmmod krcu_pending'";
+const COMMAND: &str = "COLUMNS=100 krcu check -o /out/SERIES.krcu -- sh -c 'insmod /modules/krcu_pending.ko && rmmod \
+                       krcu_pending'";
+/// The folder of the traces that are kept, below the target folder.
+const KEPT: &str = "demo";
 
 /// A kernel, what is to be seen on it, and krcu's status there.
 struct Scene {
@@ -42,12 +45,18 @@ const SCENES: [Scene; 2] = [
 /// When something cannot be built or booted, or krcu says something else than it must.
 pub(crate) fn run() -> Result<ExitCode> {
     let modules: Vec<PathBuf> = vec![host::repository().join("modules").join(MODULE)];
-    let runs = SCENES
-        .iter()
-        .map(|scene| Ok(Run { modules: modules.clone(), ..Run::new(scene.series.parse()?, COMMAND) }))
-        .collect::<Result<Vec<Run>>>()?;
+    let kept = host::target_folder().join(KEPT);
+    if kept.is_dir() {
+        fs::remove_dir_all(&kept).with_context(|| format!("removing {}", kept.display()))?;
+    }
+    let run = |scene: &Scene| {
+        let command = COMMAND.replace("SERIES", scene.series);
+        let run = Run::new(scene.series.parse()?, &command);
+        Ok(Run { modules: modules.clone(), out: Some(kept.clone()), ..run })
+    };
+    let runs = SCENES.iter().map(run).collect::<Result<Vec<Run>>>()?;
     setup::ensure_packages()?;
-    thread::scope(|scope| {
+    let programs = thread::scope(|scope| {
         // What the machines need besides krcu comes while that is compiled; what fails is told when they are booted.
         scope.spawn(|| runs.iter().for_each(|run| drop(run.prepare())));
         setup::ensure()?;
@@ -85,7 +94,36 @@ pub(crate) fn run() -> Result<ExitCode> {
     let source = format!("modules/{MODULE}/{MODULE}.c");
     println!("\nA module queues 777 objects to kfree_rcu() and destroys their cache: {source}\n");
     println!("{}", layout(&pages, terminal_columns()));
+    let krcu = programs.first().context("the build left no program")?;
+    println!("{}", next(&here(krcu), &here(&kept)));
     Ok(ExitCode::SUCCESS)
+}
+
+/// A path as a person would type it in the repository.
+fn here(path: &Path) -> String {
+    path.strip_prefix(host::repository()).unwrap_or(path).display().to_string()
+}
+
+/// What to do next: how to build the programs that ask traces, and what to ask of these.
+fn next(krcu: &str, kept: &str) -> String {
+    let [one, other] = SCENES.map(|scene| format!("{kept}/{}.krcu", scene.series));
+    format!(
+        "Both runs are kept as traces. krcu prints such a run again, in any format:
+
+  {krcu} replay {one}
+
+This builds what asks traces and what shows them (ten minutes and more, once, since it compiles polars):
+
+  cargo xtask build
+
+Then ask:
+
+  {krcu} analyze report {one} -o demo.html          one file with pictures, for a browser
+  {krcu} analyze whatif {other}                    what each other way to wait would have cost
+  {krcu} analyze compare {one} {other}      what differs between the kernels
+  {krcu} tui --replay {one}                         the run in slices of time; ? shows the keys
+"
+    )
 }
 
 /// The pages side by side where the terminal is wide enough for it, else one under the other.
@@ -114,7 +152,20 @@ fn terminal_columns() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::layout;
+    use super::{layout, next};
+
+    #[test]
+    fn what_to_ask_names_the_programs_and_the_traces_as_they_are_kept() {
+        let text = next("target/krcu", "target/demo");
+        for command in [
+            "  target/krcu replay target/demo/6.1.krcu\n",
+            "  cargo xtask build\n",
+            "  target/krcu analyze compare target/demo/6.1.krcu target/demo/6.12.krcu ",
+            "  target/krcu tui --replay target/demo/6.1.krcu ",
+        ] {
+            assert!(text.contains(command), "{command}\n{text}");
+        }
+    }
 
     #[test]
     fn pages_stand_side_by_side_only_where_there_is_room() {
