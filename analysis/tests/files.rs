@@ -32,6 +32,8 @@ fn a_report_is_one_file_that_fetches_and_runs_nothing() {
     let page = folder.path().join("report.html");
     analyze(&["report", trace("6.1-pending").to_str().unwrap(), "-o", page.to_str().unwrap()]).unwrap();
     let html = fs::read_to_string(&page).unwrap();
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text} is not there"));
+    assert!(place("<b class=\"bad\">1 PENDING</b>") < place("<dl class=\"facts\">"), "the counts come first");
     for absent in ["http:", "https:", "<script", "src=", "href=", "@import", "url(", "NaN", "inf"] {
         assert!(!html.replace("http-equiv", "").contains(absent), "{absent}");
     }
