@@ -52,7 +52,7 @@ pub(super) struct Count {
     pub(super) word: String,
     /// How many.
     pub(super) number: usize,
-    /// 0 for faults, 1 and 2 for what is a fault on some run or cannot be decided, more for the rest.
+    /// 0 for faults, 1 to 3 for what is a fault on some kernel or run or cannot be decided, more for the rest.
     pub(super) rank: u8,
 }
 
@@ -107,7 +107,7 @@ impl Page {
             @if !self.counts.is_empty() {
                 p.counts {
                     @for count in &self.counts {
-                        b.bad[count.rank == 0].open[[1, 2].contains(&count.rank)] {
+                        b.bad[count.rank == 0].open[(1..=3).contains(&count.rank)] {
                             (count.number) " " (count.word)
                         }
                         " "
