@@ -122,8 +122,8 @@ fn one(folder: &Path, random: &mut Random) -> Option<u64> {
             true
         })
         .unwrap();
-    // A line tells one event at the most.
-    assert!(events <= u64::try_from(bytes.split(|byte| *byte == b'\n').count()).unwrap(), "{events} events");
+    // An event has a time and a name, so many cannot stand on one line.
+    assert!(events <= u64::try_from(bytes.len() / 8 + 1).unwrap(), "{events} events");
     Some(events)
 }
 

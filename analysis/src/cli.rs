@@ -47,8 +47,19 @@ pub enum Verb {
     Verdicts(Asked),
     /// The batches: objects that were freed together
     Batches(Asked),
-    /// The stacks that queue the most
+    /// The stacks that queue the most; `--format folded` is for flame graphs
     Sites(Asked),
+    /// One screen: the waits, the stacks that queue and the caches that cost the most
+    Worst {
+        /// The trace
+        trace: PathBuf,
+        /// Only rows about caches whose names contain this text
+        #[arg(long, value_name = "TEXT")]
+        cache: Option<String>,
+        /// How many rows of each
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        top: u32,
+    },
     /// What each approach of "Waiting for kfree_rcu()" would have cost
     Whatif {
         /// The trace, and the form of the answer.
@@ -117,6 +128,8 @@ pub enum ExportKind {
     Parquet,
     /// One file for each table
     Csv,
+    /// One Arrow file for each table: what `read_feather`, `read_ipc` and `scan_ipc` open
+    Ipc,
     /// A protobuf trace for Perfetto's viewer
     Perfetto,
 }
@@ -135,4 +148,21 @@ pub struct Asked {
     /// Print every row, and texts at full length
     #[arg(long)]
     pub all: bool,
+    /// Which rows, and in which order
+    #[command(flatten)]
+    pub narrow: Narrow,
+}
+
+/// Which rows of an answer, and in which order.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Narrow {
+    /// Only rows about caches whose names contain this text
+    #[arg(long, value_name = "TEXT")]
+    pub cache: Option<String>,
+    /// The rows with the most of this column first; `--format csv` prints the names of the columns
+    #[arg(long, value_name = "COLUMN")]
+    pub sort: Option<String>,
+    /// Only the first rows
+    #[arg(long, value_name = "N")]
+    pub top: Option<u32>,
 }

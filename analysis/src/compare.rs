@@ -1,8 +1,14 @@
 //! Compare: two traces side by side, what differs most first.
 
-use std::{io::Write, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io::Write,
+    path::Path,
+};
 
 use anyhow::Result;
+use krcu_report::words::shown;
 use polars::prelude::*;
 
 use crate::{
@@ -29,8 +35,48 @@ pub fn compare(one: &Path, other: &Path, format: Format, out: &mut impl Write) -
         let release = if meta.release.is_empty() { "a kernel that is not told" } else { &meta.release };
         writeln!(out, "{name:<6} {}  {release}  {events} events", meta.path.display())?;
     }
-    writeln!(out, "\n{}", said(&frame)?)?;
+    writeln!(out, "\n{}{}", changes(&one, &other)?, said(&frame)?)?;
     one.is_whole().and_then(|()| other.is_whole())
+}
+
+/// The caches whose verdicts differ, a line each: `my_cache  pending → waited, which waited 41.5 ms`.
+fn changes(one: &Loaded, other: &Loaded) -> Result<String> {
+    let (one, other) = (ends(one)?, ends(other)?);
+    let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let absent = (vec!["absent".to_owned()], 0);
+    let mut text = String::new();
+    for name in names {
+        let (before, after) = (one.get(name).unwrap_or(&absent), other.get(name).unwrap_or(&absent));
+        if before.0 == after.0 {
+            continue;
+        }
+        let wait = |(words, wait_ns): &(Vec<String>, u64)| {
+            let word = words.join(" and ");
+            if words.iter().any(|word| word == "waited") {
+                format!("{word} {}", show::units::span(*wait_ns))
+            } else {
+                word
+            }
+        };
+        let _ = writeln!(text, "{:<24} {} → {}", shown(name), wait(before), wait(after));
+    }
+    Ok(if text.is_empty() { text } else { format!("{text}\n") })
+}
+
+/// By cache: the different verdicts in the order of their words, and the longest wait.
+fn ends(loaded: &Loaded) -> Result<BTreeMap<String, (Vec<String>, u64)>> {
+    let frame = collect(loaded.tables.scan("verdicts")?)?;
+    let (cache, verdict) = (frame.column("cache")?.str()?, frame.column("verdict")?.str()?);
+    let waits = frame.column("wait_ns")?.u64()?;
+    let mut ends: BTreeMap<String, (Vec<String>, u64)> = BTreeMap::new();
+    for row in 0..frame.height() {
+        let end = ends.entry(cache.get(row).unwrap_or("").to_owned()).or_default();
+        end.0.push(verdict.get(row).unwrap_or("").to_owned());
+        end.0.sort();
+        end.0.dedup();
+        end.1 = end.1.max(waits.get(row).unwrap_or(0));
+    }
+    Ok(ends)
 }
 
 /// Every number that either has, the verdicts first, then by how many times one is the other.

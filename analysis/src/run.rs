@@ -6,13 +6,13 @@ use std::{
     path::Path,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use krcu_report::words::shown;
 use polars::prelude::{DataFrame, LazyFrame, PolarsResult};
 
 use crate::{
-    ask::{self, Needs},
-    cli::{Asked, Cli, Verb},
+    ask::{self, By, Needs},
+    cli::{Asked, Cli, Narrow, Verb},
     compare, export, import,
     load::{self, Loaded},
     report, show,
@@ -33,6 +33,9 @@ const SHOWN_TEXT: usize = 72;
 pub fn run(cli: &Cli) -> Result<()> {
     match &cli.verb {
         Verb::Caches(asked) => answer(asked, "cache", Needs::CACHES, ask::caches),
+        Verb::Objects { asked, by, .. } if *by != By::Cache && asked.narrow.cache.is_some() => {
+            bail!("--cache: the rows of this answer are not about one cache each; leave --by out")
+        }
         Verb::Objects { asked, by, rows } => {
             let kind = if *rows { "object" } else { "objects" };
             answer(asked, kind, Needs::ALL, |tables| ask::objects(tables, *by, *rows))
@@ -50,6 +53,10 @@ pub fn run(cli: &Cli) -> Result<()> {
         }
         Verb::Batches(asked) => answer(asked, "batch", Needs::BATCHES, ask::batches),
         Verb::Sites(asked) => answer(asked, "site", Needs::SITES, ask::sites),
+        Verb::Worst { trace, cache, top } => {
+            let narrow = Narrow { cache: cache.clone(), sort: None, top: Some(*top) };
+            worst(trace, &narrow, &mut io::stdout().lock())
+        }
         Verb::Whatif { asked, approach, seed, rows, together } => {
             let question = Question { approach: approach.clone(), seed: *seed };
             what_if(asked, &question, *rows, *together)
@@ -81,13 +88,28 @@ fn answer(
     check(asked)?;
     let loaded = load::load(&asked.trace, needs, None)?;
     let frame = collect(question(&loaded.tables)?)?;
-    print(asked, kind, &frame)?;
+    print(asked, kind, frame)?;
+    said(&loaded)
+}
+
+/// Prints what cost the most.
+///
+/// # Errors
+/// When the trace cannot be read, or the answer not be written.
+pub fn worst(trace: &Path, narrow: &Narrow, out: &mut impl Write) -> Result<()> {
+    let loaded = load::load(trace, Needs::ALL, None)?;
+    for (heading, kind, part) in ask::worst(&loaded.tables)? {
+        writeln!(out, "{heading}")?;
+        let frame = ask::narrow(collect(part)?, narrow)?;
+        show::show(&frame, kind, Format::Text, Cut { rows: usize::MAX, text: SHOWN_TEXT }, &mut *out)?;
+        writeln!(out)?;
+    }
     said(&loaded)
 }
 
 fn verdicts_for_a_person(asked: &Asked) -> Result<()> {
     let loaded = load::load(&asked.trace, Needs::SMALL, None)?;
-    let frame = collect(ask::verdicts(&loaded.tables)?)?;
+    let frame = ask::narrow(collect(ask::verdicts(&loaded.tables)?)?, &asked.narrow)?;
     let text = show::verdicts::text(&frame)?;
     destination(asked)?.write_all(text.as_bytes()).context("writing the verdicts")?;
     said(&loaded)
@@ -103,7 +125,7 @@ fn what_if(asked: &Asked, question: &Question, rows: bool, together: u64) -> Res
     if asked.format == Format::Text && !rows && !asked.all {
         frame = whatif::for_a_person(&answer)?;
     }
-    print(asked, kind, &frame)?;
+    print(asked, kind, frame)?;
     if asked.format == Format::Text {
         destination_of(None)?.write_all(whatif::below(&answer).as_bytes())?;
     } else {
@@ -117,14 +139,13 @@ fn check(asked: &Asked) -> Result<()> {
     show::check_destination(asked.format, to_terminal)
 }
 
-fn print(asked: &Asked, kind: &str, frame: &DataFrame) -> Result<()> {
-    let cut = if asked.all {
-        Cut { rows: usize::MAX, text: usize::MAX }
-    } else {
-        Cut { rows: SHOWN_ROWS, text: SHOWN_TEXT }
-    };
+fn print(asked: &Asked, kind: &str, frame: DataFrame) -> Result<()> {
+    let frame = ask::narrow(frame, &asked.narrow)?;
+    // Who says how many rows gets them.
+    let rows = if asked.all || asked.narrow.top.is_some() { usize::MAX } else { SHOWN_ROWS };
+    let cut = Cut { rows, text: if asked.all { usize::MAX } else { SHOWN_TEXT } };
     let mut out = destination(asked)?;
-    show::show(frame, kind, asked.format, cut, &mut out)?;
+    show::show(&frame, kind, asked.format, cut, &mut out)?;
     out.flush().context("writing the answer")
 }
 

@@ -9,7 +9,13 @@ use std::{
 };
 
 use clap::Parser as _;
-use krcu_analysis::{ask::Needs, cli::Cli, compare, import, load, run, show::Format, tables::collect};
+use krcu_analysis::{
+    ask::{self, Needs},
+    cli::{Cli, ExportKind, Narrow},
+    compare, export, import, load, run,
+    show::Format,
+    tables::{NAMES, collect},
+};
 use polars::prelude::*;
 
 fn trace(name: &str) -> PathBuf {
@@ -26,6 +32,8 @@ fn a_report_is_one_file_that_fetches_and_runs_nothing() {
     let page = folder.path().join("report.html");
     analyze(&["report", trace("6.1-pending").to_str().unwrap(), "-o", page.to_str().unwrap()]).unwrap();
     let html = fs::read_to_string(&page).unwrap();
+    let place = |text: &str| html.find(text).unwrap_or_else(|| panic!("{text} is not there"));
+    assert!(place("<b class=\"bad\">1 PENDING</b>") < place("<dl class=\"facts\">"), "the counts come first");
     for absent in ["http:", "https:", "<script", "src=", "href=", "@import", "url(", "NaN", "inf"] {
         assert!(!html.replace("http-equiv", "").contains(absent), "{absent}");
     }
@@ -191,10 +199,75 @@ fn the_kernels_own_text_becomes_a_trace_that_says_what_it_cannot_decide() {
 }
 
 #[test]
+fn an_answer_is_narrowed_to_a_cache_sorted_by_a_column_and_cut() {
+    let loaded = load::load(&trace("6.12-two"), Needs::CACHES, None).unwrap();
+    let names = |narrow: Narrow| -> Result<Vec<String>, String> {
+        let frame = collect(ask::caches(&loaded.tables).unwrap()).unwrap();
+        let frame = ask::narrow(frame, &narrow).map_err(|error| error.to_string())?;
+        Ok(frame.column("name").unwrap().str().unwrap().iter().flatten().map(str::to_owned).collect())
+    };
+    let asked = |cache: Option<&str>, sort: Option<&str>, top| Narrow {
+        cache: cache.map(str::to_owned),
+        sort: sort.map(str::to_owned),
+        top,
+    };
+    // The order of their lives; of the second one 300 objects were queued.
+    assert_eq!(names(asked(None, None, None)).unwrap(), ["krcu_two_correct", "krcu_two_pending"]);
+    assert_eq!(names(asked(None, Some("queued"), None)).unwrap(), ["krcu_two_pending", "krcu_two_correct"]);
+    assert_eq!(names(asked(None, Some("age_max_ns"), Some(1))).unwrap(), ["krcu_two_pending"]);
+    assert_eq!(names(asked(Some("correct"), None, None)).unwrap(), ["krcu_two_correct"]);
+    assert_eq!(names(asked(Some(".*"), None, None)).unwrap(), [] as [&str; 0], "a text, not an expression");
+    assert!(names(asked(None, Some("nothing"), None)).unwrap_err().contains("it has cache, name, module"));
+    let batches = load::load(&trace("6.12-two"), Needs::BATCHES, None).unwrap();
+    let frame = collect(ask::batches(&batches.tables).unwrap()).unwrap();
+    assert!(
+        ask::narrow(frame, &asked(Some("two"), None, None)).is_err(),
+        "a batch has objects of many caches"
+    );
+}
+
+#[test]
+fn what_cost_the_most_is_one_screen() {
+    let mut out = Vec::new();
+    let narrow = Narrow { top: Some(2), ..Narrow::default() };
+    run::worst(&trace("6.12-two"), &narrow, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.lines().count() <= 24, "{text}");
+    let place = |words: &str| text.find(words).unwrap_or_else(|| panic!("{words}: {text}"));
+    // The trace has one wait of 25.6 ms and one of 41.6 us, and one cache with objects: 300 of 128 bytes.
+    assert!(place("25.6 ms") < place("the stacks that queue the most"), "{text}");
+    assert!(!text.contains("41.6 µs"), "the third wait is not among two: {text}");
+    assert!(place("the caches of which") < place("38,400"), "{text}");
+}
+
+#[test]
+fn an_arrow_file_has_the_rows_of_its_table() {
+    let folder = tempfile::tempdir().unwrap();
+    export::export(&trace("6.12-two"), ExportKind::Ipc, folder.path()).unwrap();
+    let loaded = load::load(&trace("6.12-two"), Needs::ALL, None).unwrap();
+    for name in NAMES {
+        let file = fs::File::open(folder.path().join(format!("{name}.arrow"))).unwrap();
+        let reader = arrow_ipc::reader::FileReader::try_new(file, None).unwrap();
+        let columns: Vec<String> =
+            reader.schema().fields().iter().map(|field| field.name().clone()).collect();
+        let rows: usize = reader.map(|batch| batch.unwrap().num_rows()).sum();
+        let frame = collect(loaded.tables.scan(name).unwrap()).unwrap();
+        assert_eq!(rows, frame.height(), "{name}");
+        let expected: Vec<&str> = frame.get_column_names().into_iter().map(|name| name.as_str()).collect();
+        assert_eq!(columns, expected, "{name}");
+    }
+}
+
+#[test]
 fn what_differs_most_comes_first() {
     let mut out = Vec::new();
     compare::compare(&trace("6.1-pending"), &trace("6.12-pending"), Format::Text, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
+    let changes: Vec<&str> = text.lines().filter(|line| line.contains(" → ")).collect();
+    assert!(
+        matches!(changes.as_slice(), [change] if change.contains(" pending → waited ") && change.ends_with(" ms")),
+        "one line, with the wait: {text}"
+    );
     let lines: Vec<&str> = text.lines().skip_while(|line| !line.starts_with("of ")).skip(1).collect();
     // The same module is pending on the one kernel and waited for on the other; all else follows from that.
     let mut verdicts: Vec<&str> = lines[..2].iter().map(|line| line[45..63].trim()).collect();

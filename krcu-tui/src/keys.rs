@@ -67,6 +67,8 @@ pub enum Action {
     Open,
     /// Go back, or remove the filter.
     Back,
+    /// Select the next verdict that is a fault, on the screen of verdicts.
+    NextFault,
     /// Begin to type a filter.
     Filter,
     /// Sort by the next column.
@@ -186,6 +188,7 @@ pub const KEYS: &[Binding] = &[
     key(&[Key::Control('l')], "Ctrl-L", Action::Redraw, Where::Everywhere, "redraw the screen", ""),
     key(&[Key::Control('z')], "Ctrl-Z", Action::Stop, Where::Everywhere, "suspend; fg resumes", ""),
     key(&[Key::Escape], "Esc", Action::Back, Where::Everywhere, "go back; remove the filter", ""),
+    key(&[Key::Char('n')], "n", Action::NextFault, Where::Everywhere, "to the next fault", ""),
     key(&[Key::Down, Key::Char('j')], "↓ j", Action::Move(1), Where::Lists, "down", ""),
     key(&[Key::Up, Key::Char('k')], "↑ k", Action::Move(-1), Where::Lists, "up", ""),
     key(&[Key::PageDown, Key::Control('f')], "PgDn", Action::Page(1), Where::Lists, "a page down", ""),

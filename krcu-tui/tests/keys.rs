@@ -169,6 +169,28 @@ fn the_mouse_finds_screens_rows_headings_and_the_replay() {
 }
 
 #[test]
+fn a_key_leads_to_the_next_fault_from_anywhere() {
+    let tape = tape("6.1-two");
+    let mut deck = Deck::new(&tape);
+    deck.command(Command::Seek(1000));
+    let selected = |deck: &Deck<'_>| deck.app.selected_verdict().map(|row| row.verdict.cache.clone());
+    // One of the two caches was destroyed with deferred frees outstanding.
+    let pending = Some("krcu_two_pending".to_owned());
+    deck.press(&[Key::Char('2'), Key::Char('n')]);
+    assert_eq!((deck.app.screen, selected(&deck)), (Screen::Verdicts, pending.clone()));
+    deck.press(&[Key::End, Key::Char('n')]);
+    assert_eq!(selected(&deck), pending, "after the last one comes the first");
+    deck.press(&[Key::Home, Key::Char('n')]);
+    assert_eq!(selected(&deck), pending);
+    // A run without a fault stays where it is.
+    let tape = common::tape("6.12-two");
+    let mut deck = Deck::new(&tape);
+    deck.command(Command::Seek(1000));
+    deck.press(&[Key::Char('n')]);
+    assert_eq!(deck.app.screen, Screen::Overview);
+}
+
+#[test]
 fn no_key_does_two_things_in_one_place() {
     for screen in Screen::ALL {
         for is_replay in [false, true] {

@@ -48,11 +48,14 @@ pub(crate) struct Arguments {
 enum Verb {
     /// Install what a fresh Debian or Ubuntu machine lacks; steps that are done already are skipped.
     Setup,
-    /// Build the eBPF object, and krcu with the object inside.
+    /// Build the programs for people, beside each other: krcu with its probes inside, krcu-tui, and krcu-analyze.
     Build {
         /// Cargo's profile.
         #[arg(long, value_name = "NAME", default_value = "release")]
         profile: String,
+        /// Leave out krcu-analyze, which takes the most time by far.
+        #[arg(long)]
+        no_analyze: bool,
     },
     /// Build the eBPF object only, to target/krcu-ebpf.o.
     BuildEbpf,
@@ -334,13 +337,7 @@ impl Arguments {
         let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
         match self.verb {
             Verb::Setup => done(setup::run()),
-            Verb::Build { profile } => {
-                done(setup::ensure().and_then(|()| build::all(&profile)).map(|programs| {
-                    for program in programs {
-                        say(&format!("built {}", program.display()));
-                    }
-                }))
-            }
+            Verb::Build { profile, no_analyze } => done(build_all(&profile, no_analyze)),
             Verb::BuildEbpf => done(
                 setup::ensure()
                     .and_then(|()| build::ebpf())
@@ -389,6 +386,18 @@ impl Arguments {
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }
     }
+}
+
+fn build_all(profile: &str, no_analyze: bool) -> Result<()> {
+    setup::ensure()?;
+    let mut programs = build::all(profile)?;
+    if !no_analyze {
+        programs.push(build::analyze(profile)?);
+    }
+    for program in programs {
+        say(&format!("built {}", program.display()));
+    }
+    Ok(())
 }
 
 /// Which kernels to boot.

@@ -1,10 +1,11 @@
 //! `cargo xtask demo`: the same module on two kernels, and what krcu says on each.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 
 use crate::architecture::Architecture;
 use crate::guest::vm::{Outcome, Run};
@@ -16,6 +17,8 @@ use crate::toolchain::setup;
 
 /// How wide krcu is asked to write; the command says the same.
 const PAGE_COLUMNS: usize = 100;
+/// The folder of the traces that are kept, below the target folder.
+const KEPT: &str = "demo";
 
 /// A kernel and a module, what is to be seen, and krcu's status there.
 struct Scene {
@@ -68,12 +71,18 @@ impl Scene {
         format!("modules/{0}/{0}.c", self.module)
     }
 
-    fn run(&self) -> Result<Run> {
+    /// The name of its trace.
+    fn trace(&self) -> String {
+        format!("{}-{}.krcu", self.series, self.module)
+    }
+
+    fn run(&self, kept: &Path) -> Result<Run> {
         let Self { series, module, .. } = self;
         let load = format!("insmod /modules/{module}.ko && rmmod {module}");
-        let command = format!("COLUMNS={PAGE_COLUMNS} krcu check -- sh -c '{load}'");
+        let trace = self.trace();
+        let command = format!("COLUMNS={PAGE_COLUMNS} krcu check -o /out/{trace} -- sh -c '{load}'");
         let modules: Vec<PathBuf> = vec![host::repository().join("modules").join(module)];
-        Ok(Run { modules, ..Run::new(series.parse()?, &command) })
+        Ok(Run { modules, out: Some(kept.to_owned()), ..Run::new(series.parse()?, &command) })
     }
 }
 
@@ -84,10 +93,14 @@ impl Scene {
 /// When something cannot be built or booted, or krcu says something else than it must.
 pub(crate) fn run(architecture: Architecture) -> Result<ExitCode> {
     let scenes = Scene::of(architecture);
-    let runs = scenes.iter().map(Scene::run).collect::<Result<Vec<Run>>>()?;
+    let kept = host::target_folder().join(KEPT);
+    if kept.is_dir() {
+        fs::remove_dir_all(&kept).with_context(|| format!("removing {}", kept.display()))?;
+    }
+    let runs = scenes.iter().map(|scene| scene.run(&kept)).collect::<Result<Vec<Run>>>()?;
     setup::ensure_packages()?;
     cross::ensure(architecture)?;
-    thread::scope(|scope| {
+    let programs = thread::scope(|scope| {
         // What the machines need besides krcu comes while that is compiled; what fails is told when they are booted.
         scope.spawn(|| runs.iter().for_each(|run| drop(run.prepare())));
         setup::ensure()?;
@@ -130,7 +143,41 @@ pub(crate) fn run(architecture: Architecture) -> Result<ExitCode> {
         sources.join(", ")
     );
     println!("{}", layout(&pages, terminal_columns()));
+    let krcu = programs.first().context("the build left no program")?;
+    let traces: Vec<String> = scenes.iter().map(|scene| here(&kept.join(scene.trace()))).collect();
+    // What was built for another architecture does not run here.
+    if let ([one, other], true) = (&traces[..], architecture.is_ours()) {
+        println!("{}", next(&here(krcu), one, other));
+    } else {
+        println!("Both runs are kept as traces: {}\n", traces.join(", "));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A path as a person would type it in the repository.
+fn here(path: &Path) -> String {
+    path.strip_prefix(host::repository()).unwrap_or(path).display().to_string()
+}
+
+/// What to do next: how to build the programs that ask traces, and what to ask of these.
+fn next(krcu: &str, one: &str, other: &str) -> String {
+    format!(
+        "Both runs are kept as traces. krcu prints such a run again, in any format:
+
+  {krcu} replay {one}
+
+This builds what asks traces and what shows them (ten minutes and more, once, since it compiles polars):
+
+  cargo xtask build
+
+Then ask:
+
+  {krcu} analyze report {one} -o demo.html          one file with pictures, for a browser
+  {krcu} analyze whatif {other}                    what each other way to wait would have cost
+  {krcu} analyze compare {one} {other}      what differs between the kernels
+  {krcu} tui --replay {one}                         the run in slices of time; ? shows the keys
+"
+    )
 }
 
 /// The pages side by side where the terminal is wide enough for it, else one under the other.
@@ -159,7 +206,21 @@ fn terminal_columns() -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::layout;
+    use super::{AMD64, layout, next};
+
+    #[test]
+    fn what_to_ask_names_the_programs_and_the_traces_as_they_are_kept() {
+        let [one, other] = AMD64.map(|scene| format!("target/demo/{}", scene.trace()));
+        let text = next("target/krcu", &one, &other);
+        for command in [
+            "  target/krcu replay target/demo/6.1-krcu_pending.krcu\n",
+            "  cargo xtask build\n",
+            "  target/krcu analyze compare target/demo/6.1-krcu_pending.krcu target/demo/6.12-krcu_pending.krcu ",
+            "  target/krcu tui --replay target/demo/6.1-krcu_pending.krcu ",
+        ] {
+            assert!(text.contains(command), "{command}\n{text}");
+        }
+    }
 
     #[test]
     fn pages_stand_side_by_side_only_where_there_is_room() {

@@ -3,22 +3,26 @@
 mod barriers;
 mod batches;
 mod caches;
+mod narrow;
 mod needs;
 mod objects;
 pub mod outstanding;
 mod quantiles;
 mod sites;
 mod verdicts;
+mod worst;
 
 use polars::prelude::*;
 
 pub use barriers::{barriers, barriers_by_cause};
 pub use batches::batches;
 pub use caches::caches;
+pub use narrow::narrow;
 pub use needs::{Columns, Needs};
 pub use objects::{By, distribution, objects};
 pub use sites::sites;
 pub use verdicts::{destroys, verdicts};
+pub use worst::{Part, worst};
 
 /// A quantile of a column that memory holds, as one of its values.
 fn quantile(column: &str, at: f64, name: &str) -> Expr {

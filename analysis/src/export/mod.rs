@@ -1,6 +1,7 @@
 //! Export: the tables for other programs.
 
 mod dataset;
+mod ipc;
 mod perfetto;
 mod proto;
 
@@ -19,6 +20,7 @@ pub fn export(trace: &Path, kind: ExportKind, output: &Path) -> Result<()> {
     match kind {
         ExportKind::Parquet => dataset::parquet(&loaded, output),
         ExportKind::Csv => dataset::csv(&loaded, output),
+        ExportKind::Ipc => ipc::write(&loaded, output),
         ExportKind::Perfetto => perfetto::write(&loaded, output),
     }?;
     loaded.is_whole()

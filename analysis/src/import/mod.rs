@@ -1,21 +1,25 @@
 //! Import: the text of the kernel's own tracepoints, for kernels where eBPF is not allowed.
 //!
 //! What `trace-cmd report`, `perf script` and the file `trace` print becomes a script, which every other verb reads. The
-//! tracepoints tell less than krcu's probes; what follows is said in the script, and by every answer to it.
+//! tracepoints tell less than krcu's probes; what follows is said in the script, and by every answer to it. An odd line
+//! ends nothing: it is counted, and where it may have been an event, the script has a gap.
 
+mod account;
+mod files;
 mod line;
+mod lost;
+mod spool;
 mod translate;
 
-use std::{
-    fs::File,
-    io::{BufWriter, Write as _},
-    path::Path,
-};
+use std::{io::Write as _, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use krcu_model::{Watch, event::Time, script, state::Blind};
 
-use crate::source::{lines::Lines, script::UNDECIDABLE};
+use crate::source::script::UNDECIDABLE;
+pub use account::{Account, Odd};
+use files::Lines;
+use spool::Spool;
 use translate::Translate;
 
 /// What such a source cannot decide, and why.
@@ -38,50 +42,47 @@ pub fn import(text: &Path, output: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Writes what a text tells as a script; gives what was taken, a line for each tracepoint.
+/// Writes what a text tells as a script, sorted by time; gives what became of each line.
 ///
 /// # Errors
-/// When the text cannot be read, tells nothing that is known, or the script cannot be written.
-pub fn convert(text: &Path, output: &Path) -> Result<String> {
+/// When the text is no text, is the output, cannot be read, or tells nothing that is known, or when the script cannot be
+/// written. Then an older file in its place is as it was.
+pub fn convert(text: &Path, output: &Path) -> Result<Account> {
+    files::refuse(text, output)?;
     let mut lines = Lines::open(text)?;
     let mut translate = Translate::default();
-    let mut out: Option<BufWriter<File>> = None;
-    while let Some(line) = lines.next() {
-        let line = line?;
-        let events = match translate.line(&line) {
-            Ok(events) => events,
-            Err(complaint) => return Err(lines.error(lines.number, complaint).into()),
-        };
-        for event in events {
-            let file = match &mut out {
-                Some(file) => file,
-                None => out.insert(begin(output, event.time)?),
-            };
-            writeln!(file, "{}", script::line(&event))
-                .with_context(|| format!("writing {}", output.display()))?;
+    let mut spool = Spool::new()?;
+    while let Some((line, is_long)) = lines.next()? {
+        for event in translate.line(&line, is_long) {
+            spool.push(event.time.0, &format!("{}\n", script::line(&event)))?;
         }
     }
-    let Some(mut out) = out else {
-        bail!(
-            "{}: none of its {} lines tells an event that is known: this reads the text of `trace-cmd report`, `perf script` \
-             or the file `trace`, with events of rcu, kmem and module",
-            text.display(),
-            lines.number
-        );
-    };
-    out.flush().with_context(|| format!("writing {}", output.display()))?;
-    Ok(translate.account())
+    let Some(first_ns) = spool.first_ns() else { return nothing(text, &translate.account) };
+    for gap in translate.gaps(first_ns) {
+        spool.push(gap.time.0, &format!("{}\n", script::line(&gap)))?;
+    }
+    let mut account = translate.account;
+    account.was_unsorted = translate.went_back;
+    files::write_whole(output, |out| {
+        let blind =
+            vec![Blind::Frees, Blind::KvfreeBarrier, Blind::CallbackRuns, Blind::Grace, Blind::Inside];
+        let watch = Watch { attached: Time(first_ns), possible_cpus: 0, blind, ..Watch::default() };
+        write!(out, "{}", script::write_with(&watch, &[])).context("writing the script")?;
+        writeln!(out, "# imported from the kernel's own tracepoints by krcu {}", env!("CARGO_PKG_VERSION"))?;
+        for sentence in CANNOT {
+            writeln!(out, "{UNDECIDABLE}{sentence}")?;
+        }
+        spool.write(out)
+    })?;
+    Ok(account)
 }
 
-fn begin(output: &Path, first: Time) -> Result<BufWriter<File>> {
-    let file = File::create(output).with_context(|| format!("{} cannot be written", output.display()))?;
-    let mut out = BufWriter::new(file);
-    let blind = vec![Blind::Frees, Blind::KvfreeBarrier, Blind::CallbackRuns, Blind::Grace, Blind::Inside];
-    let watch = Watch { attached: first, possible_cpus: 0, blind, ..Watch::default() };
-    write!(out, "{}", script::write_with(&watch, &[]))?;
-    writeln!(out, "# imported from the kernel's own tracepoints by krcu {}", env!("CARGO_PKG_VERSION"))?;
-    for sentence in CANNOT {
-        writeln!(out, "{UNDECIDABLE}{sentence}")?;
-    }
-    Ok(out)
+fn nothing(text: &Path, account: &Account) -> Result<Account> {
+    bail!(
+        "{}: none of its {} lines tells an event that is known: this reads the text of `trace-cmd report`, `perf script` \
+         or the file `trace`, with events of rcu, kmem and module. The events of rcu that tell of callbacks need a kernel \
+         with CONFIG_RCU_TRACE, which Debian's 6.1 and 6.12 lack\n{account}",
+        text.display(),
+        account.lines
+    );
 }

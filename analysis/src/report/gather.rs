@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use super::{
     charts::{Bar, COLOURS, Class, Line, Look, Mark, Outstanding},
-    page::{Page, Table, Told},
+    page::{Count, Page, Table, Told},
 };
 use crate::{
     ask,
@@ -33,7 +33,7 @@ pub(super) fn page(loaded: &Loaded) -> Result<Page> {
     let queued: u64 = numbers(&counts, "queued")?.iter().flatten().sum();
     page.facts = facts(loaded, queued);
     page.warnings = warnings(loaded);
-    page.verdicts = verdicts(tables, &mut page.warnings)?;
+    (page.verdicts, page.counts) = verdicts(tables, &mut page.warnings)?;
     page.outstanding = outstanding(loaded, &colours)?;
     page.key = key(&page.outstanding);
     page.classes = classes(tables, &colours)?;
@@ -274,11 +274,40 @@ fn what_if(loaded: &Loaded, page: &mut Page) -> Result<()> {
     Ok(())
 }
 
-fn verdicts(tables: &Tables, warnings: &mut Vec<String>) -> Result<Vec<Told>> {
+/// The rows of verdicts in the order in which a person reads them: faults, races that were won by luck, what is undecided,
+/// waits, the rest; and how many there are of each word.
+fn order(frame: &DataFrame) -> Result<(Vec<usize>, Vec<Count>)> {
+    let (words, flagged) = (texts(frame, "verdict")?, frame.column("flagged")?.bool()?);
+    let rank = |row: usize| match words[row].as_deref() {
+        _ if flagged.get(row) == Some(true) => 0,
+        Some("unordered") => 1,
+        Some("inconclusive") => 2,
+        Some("waited") => 3,
+        _ => 4,
+    };
+    let mut order: Vec<usize> = (0..frame.height()).collect();
+    order.sort_by_key(|row| rank(*row));
+    let mut counts: Vec<Count> = Vec::new();
+    for row in &order {
+        let word = words[*row].clone().unwrap_or_default();
+        let word = if rank(*row) == 0 { word.to_uppercase() } else { word };
+        match counts.iter_mut().find(|known| known.word == word) {
+            Some(known) => known.number += 1,
+            None => counts.push(Count { word, number: 1, rank: rank(*row) }),
+        }
+    }
+    Ok((order, counts))
+}
+
+fn verdicts(tables: &Tables, warnings: &mut Vec<String>) -> Result<(Vec<Told>, Vec<Count>)> {
     let frame = collect(ask::verdicts(tables)?)?;
-    if frame.height() > MOST {
+    let (order, counts) = order(&frame)?;
+    // No fault is left out.
+    let faults: usize = counts.iter().filter(|count| count.rank == 0).map(|count| count.number).sum();
+    let shown = frame.height().min(MOST.max(faults));
+    if frame.height() > shown {
         warnings.push(format!(
-            "{} verdicts: the first {MOST} are shown here, `krcu analyze verdicts` has all.",
+            "{} verdicts: {shown} are shown here, and every fault is among them. `krcu analyze verdicts` has all.",
             frame.height()
         ));
     }
@@ -293,7 +322,7 @@ fn verdicts(tables: &Tables, warnings: &mut Vec<String>) -> Result<Vec<Told>> {
     let (leaked, late) = (number("leaked")?, number("late_frees")?);
     let rest =
         [("queued at", text("queued_at")?), ("notes", text("notes")?), ("what to do", text("advice")?)];
-    let told = (0..frame.height().min(MOST)).map(|row| {
+    let told = order.into_iter().take(shown).map(|row| {
         let mut evidence = Vec::new();
         let mut tell = |name: &str, value: String| evidence.push((name.to_owned(), value));
         let who = by[row].clone().unwrap_or_default();
@@ -333,7 +362,7 @@ fn verdicts(tables: &Tables, warnings: &mut Vec<String>) -> Result<Vec<Told>> {
             evidence,
         }
     });
-    Ok(told.collect())
+    Ok((told.collect(), counts))
 }
 
 fn losses(tables: &Tables, warnings: &mut Vec<String>) -> Result<Table> {
@@ -383,4 +412,26 @@ fn numbers(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<u64>>> {
 
 fn signed(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<i64>>> {
     Ok(frame.column(name)?.cast(&DataType::Int64)?.i64()?.iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_faults_come_first_and_each_word_is_counted() {
+        let frame = df!(
+            "verdict" => ["clean", "waited", "leaked", "inconclusive", "unordered", "waited", "unordered", "clean"],
+            "flagged" => [false, false, true, false, false, false, true, false],
+        );
+        let (order, counts) = order(&frame.unwrap()).unwrap();
+        assert_eq!(order, [2, 6, 4, 3, 1, 5, 0, 7]);
+        let counts: Vec<String> =
+            counts.iter().map(|count| format!("{} {}", count.number, count.word)).collect();
+        // Under --strict, an unordered one is a fault.
+        assert_eq!(
+            counts,
+            ["1 LEAKED", "1 UNORDERED", "1 unordered", "1 inconclusive", "2 waited", "2 clean"]
+        );
+    }
 }

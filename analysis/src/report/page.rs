@@ -35,12 +35,25 @@ pub(super) struct Page {
     pub(super) below: String,
     /// Every approach, as a table.
     pub(super) sums: Table,
-    /// Verdicts.
+    /// How many verdicts there are of each word, the faults first.
+    pub(super) counts: Vec<Count>,
+    /// Verdicts, in the same order.
     pub(super) verdicts: Vec<Told>,
     /// What was not seen.
     pub(super) losses: Table,
     /// Sites.
     pub(super) sites: Table,
+}
+
+/// How many verdicts have a word.
+#[derive(Debug, Default)]
+pub(super) struct Count {
+    /// The word.
+    pub(super) word: String,
+    /// How many.
+    pub(super) number: usize,
+    /// 0 for faults, 1 to 3 for what is a fault on some kernel or run or cannot be decided, more for the rest.
+    pub(super) rank: u8,
 }
 
 /// A verdict with its evidence.
@@ -91,6 +104,16 @@ impl Page {
     fn body(&self) -> Markup {
         html! {
             h1 { (self.title) }
+            @if !self.counts.is_empty() {
+                p.counts {
+                    @for count in &self.counts {
+                        b.bad[count.rank == 0].open[(1..=3).contains(&count.rank)] {
+                            (count.number) " " (count.word)
+                        }
+                        " "
+                    }
+                }
+            }
             dl.facts { @for (name, value) in &self.facts { div { dt { (name) } dd { (value) } } } }
             @for warning in &self.warnings { p.note { (warning) } }
             h2 { "Verdicts" }

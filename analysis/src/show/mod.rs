@@ -1,5 +1,6 @@
 //! Show: a table for a person, or in a format for a program.
 
+mod folded;
 pub mod terminal;
 pub mod units;
 pub mod verdicts;
@@ -24,6 +25,8 @@ pub enum Format {
     Csv,
     /// One binary file; krcu does not write it to a terminal.
     Parquet,
+    /// Of `sites`: stacks as flamegraph.pl and its relatives read them, with the cache as the outermost frame.
+    Folded,
 }
 
 /// Version of the JSON objects and of the columns of every table.
@@ -62,6 +65,7 @@ pub fn show(frame: &DataFrame, kind: &str, format: Format, cut: Cut, mut out: im
         Format::Parquet => {
             ParquetWriter::new(&mut out).finish(&mut frame.clone())?;
         }
+        Format::Folded => write!(out, "{}", folded::stacks(frame)?).context("writing the stacks")?,
     }
     Ok(())
 }

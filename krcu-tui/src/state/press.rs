@@ -81,6 +81,7 @@ impl App {
             Action::Last => self.go(i64::MAX / 2),
             Action::Open => self.open(),
             Action::Back => self.back(),
+            Action::NextFault => self.next_fault(),
             Action::Filter => self.is_typing = true,
             Action::Sort => {
                 self.order.by(self.order.column.next());
@@ -208,6 +209,19 @@ impl App {
             }
             _ => {}
         }
+    }
+
+    /// Selects the next fault below the selected verdict, or the first one of all. Without a fault, nothing changes.
+    fn next_fault(&mut self) {
+        let from = if self.screen == Screen::Verdicts { self.verdicts.selected + 1 } else { 0 };
+        let is_fault = |place: &usize| self.verdict_rows().get(*place).is_some_and(|row| row.verdict.flagged);
+        let mut places = (from..self.verdict_rows().len()).chain(0..from);
+        let Some(place) = places.find(is_fault) else { return };
+        self.show(Screen::Verdicts);
+        let rows = self.rows();
+        self.verdicts.put(Some(place), rows);
+        self.evidence_top = 0;
+        self.choose_verdict();
     }
 
     fn back(&mut self) {

@@ -18,7 +18,7 @@ use crate::check::truth;
 use crate::host;
 
 /// Checks: what is neither a test of a crate nor a scenario.
-pub(crate) const CHECKS: [&str; 14] = [
+pub(crate) const CHECKS: [&str; 15] = [
     "tidy",
     "supply chain",
     "packages of the libraries",
@@ -29,6 +29,7 @@ pub(crate) const CHECKS: [&str; 14] = [
     "lints of the checker",
     "lints of the probes",
     "alert rules",
+    "recipes",
     "package",
     "approaches",
     "docs/truth.md",

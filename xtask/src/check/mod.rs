@@ -14,6 +14,7 @@ mod listed;
 pub(crate) mod model;
 mod oracle;
 pub(crate) mod peers;
+pub(crate) mod recipes;
 pub(crate) mod reliability;
 mod replay;
 mod retries;

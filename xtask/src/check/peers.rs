@@ -14,9 +14,9 @@ use crate::progress::output_of;
 use crate::toolchain::build;
 
 /// Packages of the Python registry that open a trace, as the examples tell; pinned, so that a run means the same tomorrow.
-const PACKAGES: [&str; 3] = ["duckdb==2.0.0", "pandas==3.1.1", "pyarrow==26.0.1"];
+const PACKAGES: [&str; 4] = ["duckdb==2.0.0", "pandas==3.1.1", "polars==2.1.0", "pyarrow==26.0.1"];
 /// The folder in the cache that they are installed in, by what they are.
-const PEERS: &str = "analysis-peers-1";
+const PEERS: &str = "analysis-peers-2";
 /// By what is counted, then by the name of the cache.
 type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 
@@ -63,6 +63,25 @@ impl Peers {
         }
         if ours.get("queued").is_none_or(BTreeMap::is_empty) {
             bail!("nothing was counted");
+        }
+        self.open(trace)
+    }
+
+    /// Has the trace, and what is exported of it, opened by each call that `docs/other-tools.md` names.
+    fn open(&self, trace: &Path) -> Result<()> {
+        let folder = tempfile::tempdir().context("making a temporary folder")?;
+        for kind in ["ipc", "parquet"] {
+            let mut export = Command::new(&self.analyze);
+            export.arg("export").arg(trace).args(["--to", kind, "-o"]).arg(folder.path().join(kind));
+            output_of(&mut export)?;
+        }
+        let opens = host::repository().join("xtask/src/check/opens.py");
+        let mut python = Command::new(&self.python);
+        python.arg(opens).arg(trace).arg(folder.path().join("ipc")).arg(folder.path().join("parquet"));
+        let text = output_of(&mut python)?;
+        let told: Value = serde_json::from_str(text.trim()).with_context(|| format!("reading {text}"))?;
+        if told["events"].as_u64().unwrap_or(0) == 0 || told["objects"].as_u64().unwrap_or(0) == 0 {
+            bail!("the calls of docs/other-tools.md open nothing: {told}");
         }
         Ok(())
     }

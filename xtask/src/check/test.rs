@@ -14,6 +14,7 @@ use crate::check::kernel_tests;
 use crate::check::known::Place as KnownPlace;
 use crate::check::listed;
 use crate::check::model::{self, Extent};
+use crate::check::recipes;
 use crate::check::retries;
 use crate::check::scenarios::{self, SERIES, Scenario};
 use crate::check::schedule::{self, Part, Place};
@@ -310,6 +311,11 @@ fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
     if has("alert rules") {
         all.push(Part::new("alert rules", Place::Host, 5.0, move || {
             tally.add("check alert rules", contrib::test_rules());
+        }));
+    }
+    if has("recipes") {
+        all.push(Part::new("recipes", Place::Host, 120.0, move || {
+            tally.add("check recipes", recipes::run());
         }));
     }
     Ok(all)

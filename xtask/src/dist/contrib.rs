@@ -84,7 +84,39 @@ fn names(text: &str) -> BTreeSet<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
+    use serde_json::Value;
+
     use super::names;
+    use crate::host;
+
+    #[test]
+    fn the_first_panel_is_of_faults_and_each_panel_says_what_it_shows() {
+        let text = fs::read_to_string(host::repository().join("contrib/grafana/krcu.json")).unwrap();
+        let dashboard: Value = serde_json::from_str(&text).unwrap();
+        let panels = dashboard["panels"].as_array().unwrap();
+        assert_eq!(panels[0]["title"], "Flagged");
+        assert!(panels[0]["targets"][0]["expr"].as_str().unwrap().contains("krcu_verdicts_flagged"));
+        for panel in panels {
+            assert!(panel["description"].as_str().is_some_and(|text| text.len() > 40), "{panel}");
+        }
+        let place = |panel: &Value, name: &str| panel["gridPos"][name].as_u64().unwrap();
+        for (at, one) in panels.iter().enumerate() {
+            for other in &panels[at + 1..] {
+                let is_apart = |from: &str, size: &str| {
+                    place(one, from) + place(one, size) <= place(other, from)
+                        || place(other, from) + place(other, size) <= place(one, from)
+                };
+                assert!(
+                    is_apart("x", "w") || is_apart("y", "h"),
+                    "{} covers {}",
+                    one["title"],
+                    other["title"]
+                );
+            }
+        }
+    }
 
     #[test]
     fn names_are_found_in_queries() {

@@ -22,8 +22,10 @@ use crate::toolchain::linker;
 /// The crate of the probes, a workspace of its own.
 pub(crate) const EBPF_CRATE: &str = "krcu-ebpf";
 const EBPF_TARGET: &str = "bpfel-unknown-none";
-/// Programs for people, as the workspace builds them; those that do not exist yet are left out.
-pub(crate) const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", "krcu-analyze"];
+/// Programs for people.
+pub(crate) const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", ANALYZE];
+/// The one that needs polars. It is large and needs no privilege, so no machine that is booted gets it.
+pub(crate) const ANALYZE: &str = "krcu-analyze";
 
 /// Flags for rustc; one may have a space in it.
 const ENCODED_FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
@@ -177,6 +179,22 @@ fn target(architecture: Architecture, toolchain: &Toolchain) -> String {
     if architecture.is_ours() { toolchain.host.clone() } else { architecture.target().to_owned() }
 }
 
+/// Builds what asks traces, and puts it beside the other programs, where `krcu analyze` looks for it. It is linked as a person
+/// would have it linked, so the tests and a person compile polars once together.
+///
+/// # Errors
+///
+/// When it does not compile.
+pub(crate) fn analyze(profile: &str) -> Result<PathBuf> {
+    cargo(by_hand().args(["build", "--profile", profile, "-p", "analysis", "--bin", ANALYZE]))?;
+    let program = folder_of(Architecture::default(), profile)?.join(ANALYZE);
+    let built = host::target_folder().join(folder_name(profile)).join(ANALYZE);
+    let folder = program.parent().context("a program lies in a folder")?;
+    cache::create_folder(folder)?;
+    fs::copy(&built, &program).with_context(|| format!("copying {}", built.display()))?;
+    Ok(program)
+}
+
 /// An example of the reports' crate that replays events, from the last build of all programs.
 ///
 /// # Errors
@@ -197,16 +215,23 @@ pub(crate) fn programs(architecture: Architecture) -> Result<Vec<PathBuf>> {
 
 fn programs_of(architecture: Architecture, profile: &str) -> Result<Vec<PathBuf>> {
     let folder = folder_of(architecture, profile)?;
-    Ok(PROGRAMS.iter().map(|name| folder.join(name)).filter(|path| path.is_file()).collect())
+    let is_wanted = |name: &&&str| **name != ANALYZE;
+    let programs = PROGRAMS.iter().filter(is_wanted).map(|name| folder.join(name));
+    Ok(programs.filter(|path| path.is_file()).collect())
 }
 
 fn folder_of(architecture: Architecture, profile: &str) -> Result<PathBuf> {
-    let folder = match profile {
+    let target = target(architecture, &Toolchain::in_use()?);
+    Ok(host::target_folder().join(target).join(folder_name(profile)))
+}
+
+/// Where cargo puts what it builds by a profile.
+fn folder_name(profile: &str) -> &str {
+    match profile {
         "dev" | "test" => "debug",
         "bench" => "release",
         other => other,
-    };
-    Ok(host::target_folder().join(target(architecture, &Toolchain::in_use()?)).join(folder))
+    }
 }
 
 /// Builds the client of the agent's socket for test machines: one source file without a crate, linked statically.
