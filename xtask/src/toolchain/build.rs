@@ -20,7 +20,7 @@ use crate::toolchain::linker;
 pub(crate) const EBPF_CRATE: &str = "krcu-ebpf";
 const EBPF_TARGET: &str = "bpfel-unknown-none";
 /// Programs for people, as the workspace builds them; those that do not exist yet are left out.
-pub(crate) const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", "krcu-analyze"];
+pub(crate) const PROGRAMS: [&str; 5] = ["krcu", "krcu-tui", "krcu-analyze", "krcu-fleet", "krcu-ship"];
 
 /// Flags for rustc; one may have a space in it.
 const ENCODED_FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
