@@ -26,12 +26,12 @@ pub(super) fn of(
             .scan("barriers")?
             .with_columns([classes("wait_ns").alias("wait_class")])
             .select([all().as_expr(), at("begin_at_ns", attached_utc_ns)]),
-        // The place says which run it is, whatever the trace says.
+        // The place says which run it is, whatever the trace says. A column `day` would be taken for the folder's.
         "runs" => tables.scan("runs")?.drop(by_name(["run"], true, false)).with_columns([
             lit(place.folder()).alias("trace"),
             lit(place.host.clone()).alias("host"),
             lit(place.boot.clone()).alias("boot"),
-            lit(place.day.clone()).alias("day"),
+            lit(place.day.clone()).alias("utc_day"),
         ]),
         name => tables.scan(name)?,
     };

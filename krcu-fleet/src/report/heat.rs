@@ -54,7 +54,7 @@ pub(super) struct Map {
 
 /// The map of these waits, which are by day.
 pub(super) fn map(by_day: &Answer) -> Map {
-    let waits = waits(by_day, &["kernel", "day"]);
+    let waits = waits(by_day, &["kernel", "utc_day"]);
     let part = |key: &[&str], place: usize| key.get(place).map(|text| (*text).to_owned()).unwrap_or_default();
     let days: BTreeSet<String> = waits.keys().map(|key| part(key, 1)).collect();
     let kernels: BTreeSet<String> = waits.keys().map(|key| part(key, 0)).collect();

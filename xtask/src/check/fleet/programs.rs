@@ -18,7 +18,7 @@ use crate::toolchain::build;
 pub(crate) const QUESTIONS: [&str; 7] =
     ["flagged", "first-seen", "regressions", "barriers", "sites", "losses", "runs"];
 /// Packages of the Python registry: the cluster, another engine whose answers are compared, and an object store.
-const PACKAGES: [&str; 3] = ["pyspark==4.3.0", "duckdb==2.0.0", "moto[server]==5.2.2"];
+const PACKAGES: [&str; 3] = ["pyspark==4.3.0", "duckdb==2.0.0", "moto[server]==5.2.5"];
 /// The folder in the cache that they are installed in.
 const ENVIRONMENT: &str = "fleet-1";
 /// Asks DuckDB the job that `krcu fleet ask --job` prints.

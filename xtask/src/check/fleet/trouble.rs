@@ -9,11 +9,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::check::fleet::cluster::kill_with_children;
 use crate::check::fleet::programs::on_cluster;
-use crate::check::fleet::{Bench, done_again, ledger, trace_of, traces};
+use crate::check::fleet::{Bench, DAYS, HOSTS, done_again, ledger, trace_of, traces};
 use crate::progress::output_of;
 
 /// Bytes of the disk that is full too early: the facts of a hundred traces.
 const SMALL_DISK: &str = "size=6m";
+
+/// Tables of facts.
+const TABLES: usize = 8;
 
 /// Runs a command, and does something when its progress says this; answers whether the command succeeded.
 fn while_it_runs(
@@ -56,7 +59,8 @@ fn is_past_the_first(line: &str) -> bool {
 pub(super) fn again(bench: &Bench<'_>) -> Result<()> {
     let fleet = bench.replayed();
     let nothing = bench.programs.replay(&fleet, None)?;
-    ensure!(nothing.starts_with("replayed 0 traces, 0 events; the ledger had 1000;"), "{nothing}");
+    let all = HOSTS * DAYS;
+    ensure!(nothing.starts_with(&format!("replayed 0 traces, 0 events; the ledger had {all};")), "{nothing}");
     // A trace of another name is another run.
     let trace = trace_of(&fleet, "farm-0015")?;
     let added = trace.with_file_name("added.krcu");
@@ -76,13 +80,10 @@ pub(super) fn compacted(bench: &Bench<'_>) -> Result<()> {
     let fleet = bench.fresh("compacted")?;
     bench.programs.replay(&fleet, None)?;
     let says = output_of(bench.programs.fleet(&["compact"]).arg(&fleet))?;
-    ensure!(says.lines().count() == 10, "a line for each day: {says}");
+    ensure!(says.lines().count() == DAYS, "a line for each day: {says}");
     let files = output_of(Command::new("find").arg(fleet.join("facts")).args(["-name", "*.parquet"]))?;
-    ensure!(
-        files.lines().count() == 80,
-        "a file for each of 8 tables and 10 days: {}",
-        files.lines().count()
-    );
+    let count = files.lines().count();
+    ensure!(count == TABLES * DAYS, "{count} files, not one for each table and day");
     bench.same(&fleet)?;
     let nothing = bench.programs.replay(&fleet, None)?;
     ensure!(nothing.starts_with("replayed 0 traces"), "{nothing}");
