@@ -120,7 +120,7 @@ pub fn replay(fleet: &Fleet, place: &Place, again: bool) -> Result<Replayed> {
         krcu: env!("CARGO_PKG_VERSION").to_owned(),
         outcome: Outcome::Refused,
         why: None,
-        bytes: done.as_ref().map(Done::bytes).unwrap_or(0),
+        bytes: done.as_ref().map_or(0, Done::bytes),
         events: 0,
         tables: BTreeMap::new(),
     };

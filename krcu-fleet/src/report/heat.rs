@@ -43,13 +43,16 @@ pub(super) fn waits<'a>(answer: &'a Answer, keys: &[&str]) -> BTreeMap<Vec<&'a s
     waits
 }
 
+/// What 99 of 100 waits of a day do not exceed, and how hot that is, of 100; none of a day without a wait.
+pub(super) type Cell = Option<(u64, i64)>;
+
 /// The map.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Map {
     /// The days, the earliest first.
     pub(super) days: Vec<String>,
-    /// Each kernel with a cell for each day: the span that 99 of 100 waits do not exceed, and how hot that is, of 100.
-    pub(super) kernels: Vec<(String, Vec<Option<(u64, i64)>>)>,
+    /// Each kernel with a cell for each day.
+    pub(super) kernels: Vec<(String, Vec<Cell>)>,
 }
 
 /// The map of these waits, which are by day.

@@ -17,8 +17,7 @@ use crate::{
 /// Rows of a table on the page; a question has all of them.
 const ROWS: usize = 50;
 /// What the page has besides the style of a trace's report.
-const OWN_STYLE: &str =
-    ".heat td{text-align:center}td.text{white-space:normal;overflow-wrap:anywhere;min-width:9em}";
+const OWN_STYLE: &str = ".heat td{text-align:center}";
 
 /// The file.
 pub(super) fn html(told: &Told) -> String {
@@ -62,6 +61,12 @@ fn body(told: &Told) -> Markup {
 
 fn number(row: &Row<'_>, name: &str) -> String {
     row.number(name).map(|value| value.to_string()).unwrap_or_default()
+}
+
+/// A number with what it counts.
+fn counted(row: &Row<'_>, name: &str, what: &str) -> String {
+    let ending = if row.number(name) == Some(1) { "" } else { "s" };
+    format!("{} {what}{ending}", number(row, name))
 }
 
 /// The rows with the largest number in this column.
@@ -118,14 +123,14 @@ fn faults(told: &Told) -> Markup {
                     dt { "signature" } dd { (row.text("signature")) }
                     dt { "seen" }
                     dd {
-                        (number(&row, "verdicts")) " times on " (number(&row, "hosts")) " hosts, first "
+                        (counted(&row, "verdicts", "time")) " on " (counted(&row, "hosts", "host")) ", first "
                         (moment(row.number("first_utc_ns"))) ", last " (moment(row.number("last_utc_ns")))
                     }
                     dt { "kernels" }
                     dd {
                         @for of in told.first_seen.rows().filter(|of| of.text("signature") == row.text("signature")) {
                             (of.text("kernel")) " " (of.text("arch")) ", krcu " (of.text("krcu")) ": "
-                            (number(&of, "verdicts")) " times since " (moment(of.number("first_utc_ns"))) br;
+                            (counted(&of, "verdicts", "time")) " since " (moment(of.number("first_utc_ns"))) br;
                         }
                     }
                     dt { "open" } dd { code { "krcu replay traces/" (row.text("example")) } }

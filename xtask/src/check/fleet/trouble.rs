@@ -12,8 +12,8 @@ use crate::check::fleet::programs::on_cluster;
 use crate::check::fleet::{Bench, DAYS, HOSTS, done_again, ledger, trace_of, traces};
 use crate::progress::output_of;
 
-/// Bytes of the disk that is full too early: the facts of a hundred traces.
-const SMALL_DISK: &str = "size=6m";
+/// Kilobytes for each trace on a disk that is full too early: half of what its facts take.
+const SMALL_DISK_KB: usize = 30;
 
 /// Tables of facts.
 const TABLES: usize = 8;
@@ -94,7 +94,8 @@ pub(super) fn full_disk(bench: &Bench<'_>) -> Result<()> {
     let fleet = bench.fresh("full")?;
     fs::create_dir_all(fleet.join("facts")).context("the folder of the facts")?;
     let replay = bench.programs.fleet(&["replay"]);
-    let script = format!("mount -t tmpfs -o {SMALL_DISK} none \"$2/facts\" && exec \"$1\" replay \"$2\"");
+    let size = SMALL_DISK_KB * HOSTS * DAYS;
+    let script = format!("mount -t tmpfs -o size={size}k none \"$2/facts\" && exec \"$1\" replay \"$2\"");
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", &script, "sh"]).arg(replay.get_program()).arg(&fleet);
     let output = command.output().context("replaying on a full disk")?;
