@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use object_store::{
     ObjectStore, ObjectStoreExt as _, PutPayload, WriteMultipart, aws::AmazonS3Builder, path::Path as Key,
 };
+use percent_encoding::percent_decode_str;
 use tokio::runtime::{self, Runtime};
 use url::Url;
 
@@ -41,7 +42,10 @@ impl Store {
             .enable_all()
             .build()
             .context("starting what waits for the network")?;
-        let prefix = url.path().trim_matches('/').to_owned();
+        let prefix = percent_decode_str(url.path().trim_matches('/'))
+            .decode_utf8()
+            .with_context(|| format!("{name}: the prefix is no text"))?
+            .into_owned();
         Ok(Store { bucket: Box::new(bucket), prefix, runtime })
     }
 
