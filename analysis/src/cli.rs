@@ -111,6 +111,18 @@ pub enum Verb {
         #[arg(short, long)]
         output: PathBuf,
     },
+    /// Replay traces of a fleet into its facts and its ledger, each once; `krcu fleet replay` starts this
+    Facts {
+        /// The folder of the fleet
+        #[arg(long)]
+        fleet: PathBuf,
+        /// Replay also what was refused before
+        #[arg(long)]
+        again: bool,
+        /// Traces, as folders below FLEET/traces; without any, a line of standard input for each
+        #[arg(value_name = "TRACE")]
+        traces: Vec<String>,
+    },
     /// Turn the text of the kernel's own tracepoints into events
     Import {
         /// The output of `trace-cmd report` or `perf script`, or the file `trace`

@@ -15,6 +15,7 @@ pub mod cli;
 pub mod compare;
 pub mod export;
 pub mod facts;
+pub mod fleet;
 pub mod import;
 pub mod load;
 pub mod report;

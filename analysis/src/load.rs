@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
+use krcu_model::event::What;
 
 use crate::{
     ask::Needs,
-    facts::Replay,
+    facts::{Replay, Sink as _, runs},
     source::{Meta, SourceError, Trace},
     tables::{Tables, Writing},
     whatif::{Asked, Gather, WhatIfError},
@@ -56,7 +57,11 @@ pub fn load(path: &Path, needs: Needs, simulate: Option<u64>) -> Result<Loaded> 
     let meta = trace.meta.clone();
     let mut replay = Replay::new(meta.watch.clone(), Writing::new(needs)?);
     let mut gather = simulate.map(Gather::new).transpose()?;
+    let mut lost = 0u64;
     let read = trace.read(&mut |event| {
+        if let What::Gap(gap) = &event.what {
+            lost = lost.saturating_add(gap.events);
+        }
         let deferred = gather.as_mut().and_then(|gather| gather.see(&event, replay.state()));
         replay.step(event);
         if let (Some(gather), Some(deferred)) = (&mut gather, deferred) {
@@ -71,7 +76,10 @@ pub fn load(path: &Path, needs: Needs, simulate: Option<u64>) -> Result<Loaded> 
     };
     let asked = gather.map(|gather| gather.finish(replay.state()));
     let span_ns = replay.span_ns();
-    let (state, writing) = replay.finish();
+    let (state, mut writing) = replay.finish();
+    let events = state.events();
+    writing.run(runs::row(&meta, &runs::Counted { events, lost, span_ns, damaged: damage.is_some() }));
+    runs::modules(&meta).into_iter().for_each(|module| writing.module(module));
     let tables = writing.finish().with_context(|| format!("the tables of {}", path.display()))?;
-    Ok(Loaded { meta, tables, asked, events: state.events(), span_ns, damage })
+    Ok(Loaded { meta, tables, asked, events, span_ns, damage })
 }

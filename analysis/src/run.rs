@@ -8,12 +8,13 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use krcu_report::words::shown;
+use krcu_ship::layout::Fleet;
 use polars::prelude::{DataFrame, LazyFrame, PolarsResult};
 
 use crate::{
     ask::{self, By, Needs},
     cli::{Asked, Cli, Narrow, Verb},
-    compare, export, import,
+    compare, export, fleet, import,
     load::{self, Loaded},
     report, show,
     show::{Cut, Format},
@@ -67,6 +68,9 @@ pub fn run(cli: &Cli) -> Result<()> {
             compare::compare(one, other, *format, &mut io::stdout().lock())
         }
         Verb::Export { trace, kind, output } => export::export(trace, *kind, output),
+        Verb::Facts { fleet, again, traces } => {
+            fleet::facts::replay_all(&Fleet::new(fleet), traces, *again, &mut io::stdout())
+        }
         Verb::Import { text, output } => import::import(text, output),
     }
 }

@@ -17,7 +17,9 @@ use crate::{
     facts::{
         Sink,
         row::Rows,
-        words::{self, Barriers, Batches, Caches, Destroys, Gaps, Graces, Objects, Sites, Verdicts},
+        words::{
+            self, Barriers, Batches, Caches, Destroys, Gaps, Graces, Modules, Objects, Runs, Sites, Verdicts,
+        },
     },
 };
 
@@ -120,6 +122,8 @@ pub struct Writing {
     graces: Option<Spill<Graces>>,
     gaps: Option<Spill<Gaps>>,
     sites: Option<Spill<Sites>>,
+    runs: Option<Spill<Runs>>,
+    modules: Option<Spill<Modules>>,
     /// Whether rows could not be written: what is wrong is said at the end.
     has_failed: bool,
     wants_graces: bool,
@@ -144,6 +148,8 @@ impl Writing {
             graces: wanted(&folder, Columns::All)?,
             gaps: wanted(&folder, Columns::All)?,
             sites: wanted(&folder, Columns::All)?,
+            runs: wanted(&folder, Columns::All)?,
+            modules: wanted(&folder, Columns::All)?,
             has_failed: false,
             wants_graces: needs.objects.has("grace_over_at_ns"),
             wants_batches: needs.batches || needs.objects.has("batch"),
@@ -171,6 +177,8 @@ impl Writing {
         finish(self.graces)?;
         finish(self.gaps)?;
         finish(self.sites)?;
+        finish(self.runs)?;
+        finish(self.modules)?;
         Ok(Tables { folder: self.folder })
     }
 }
@@ -209,6 +217,8 @@ sink! {
     grace(Grace) in graces;
     gap(Gap) in gaps;
     site(SiteRow) in sites;
+    run(Run) in runs;
+    module(Module) in modules;
 }
 
 /// The tables of a trace.
@@ -218,7 +228,7 @@ pub struct Tables {
 }
 
 /// The names of all tables.
-pub const NAMES: [&str; 9] = [
+pub const NAMES: [&str; 11] = [
     Objects::NAME,
     Batches::NAME,
     Barriers::NAME,
@@ -228,6 +238,8 @@ pub const NAMES: [&str; 9] = [
     Graces::NAME,
     Gaps::NAME,
     Sites::NAME,
+    Runs::NAME,
+    Modules::NAME,
 ];
 
 impl Tables {

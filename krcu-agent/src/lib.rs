@@ -23,6 +23,7 @@ pub mod known;
 pub mod losses;
 pub mod manual;
 pub mod memory;
+mod modules;
 pub mod outcome;
 pub mod pipeline;
 mod privileges;

@@ -1,6 +1,6 @@
 //! Sinks: write the events as text, as a trace, or both.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::Path};
 
 use krcu_model::{
     Event,
@@ -11,6 +11,7 @@ use krcu_trace::{Accounted, Writer};
 use crate::{
     events_file::{CutShort, EventsFile},
     losses::Reading,
+    modules,
 };
 
 /// The places, besides the state, that get the events.
@@ -78,6 +79,11 @@ impl Sinks {
         }
         if let Some(trace) = &mut self.trace {
             trace.event(event);
+            if let What::ModuleLoaded { name } = &event.what
+                && let Some(module) = modules::version(Path::new(modules::FOLDER), name, Some(event.time))
+            {
+                trace.module(module);
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -23,6 +24,7 @@ use crate::{
         facts::Facts,
         plan::{Offer, Plan},
     },
+    modules,
     outcome::{Outcome, Policy, Setting},
 };
 
@@ -50,7 +52,7 @@ pub fn meta(facts: &Facts, plan: &Plan, watch: &Watch) -> anyhow::Result<Meta> {
             hz: hz(facts.release.as_deref()),
         },
         clock,
-        watch: Seen::of(watch),
+        watch: Seen { modules: modules::loaded(Path::new(modules::FOLDER)), ..Seen::of(watch) },
         probes: plan.probes.iter().map(probe).collect(),
         undecidable: plan.undecidable.clone(),
         command: Vec::new(),
@@ -112,6 +114,8 @@ pub fn run(outcome: &Outcome) -> Run {
         events_cut_short: outcome.events_cut_short,
         require_destroy: outcome.policy.require_destroy.clone(),
         known: outcome.policy.known.clone(),
+        // The writer of the trace has them.
+        modules: Vec::new(),
     }
 }
 

@@ -90,7 +90,7 @@ A kind whose source is \"said by a simulated kernel\" is in no trace of a real k
 | `kernel` | `release`, `arch`, `host` (`uname -n`), `boot_id`, `btf` (size and CRC-32 of `/sys/kernel/btf/vmlinux`), `possible_cpus`, `hz` (null \
 if there is no `/boot/config-RELEASE`) |
 | `clock` | `monotonic_ns` and `realtime_ns` of one moment: they turn a `time_ns` into a time of day |
-| `watch` | `attached_ns`: when the last probe was attached; `blind`: what this kernel does not let krcu see; `deferring`, where there are any: modules that were loaded then and call `call_rcu()` |
+| `watch` | `attached_ns`: when the last probe was attached; `blind`: what this kernel does not let krcu see; `deferring`, where there are any: modules that were loaded then and call `call_rcu()`; `modules`, where there are any: the versions of the modules that were loaded then (`name`, `build_id`, `srcversion`) |
 | `probes` | every probe: `program`, `target`, `offer` (`offered`, `not_needed`, `not_offered`, `not_looked_at`), `why` |
 | `undecidable` | what krcu cannot decide on this kernel, one sentence each |
 | `command` | the command that ran, word by word |

@@ -87,6 +87,22 @@ pub struct Btf {
     pub crc32: String,
 }
 
+/// The version of a module.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Module {
+    /// Its name.
+    pub name: String,
+    /// The build-id of `/sys/module/NAME/notes/.note.gnu.build-id`, in hexadecimal digits; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
+    /// `/sys/module/NAME/srcversion`; absent if it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub srcversion: Option<String>,
+    /// When it was loaded, on CLOCK_MONOTONIC; absent if it was there when the recording began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded_at_ns: Option<u64>,
+}
+
 /// Two clocks at one moment, to convert the times of events into times of day.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Clock {
@@ -106,6 +122,9 @@ pub struct Seen {
     /// Modules that were loaded then and whose text calls `call_rcu()`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deferring: Vec<String>,
+    /// The versions of the modules that were loaded then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<Module>,
 }
 
 /// A probe of the plan.
@@ -179,6 +198,9 @@ pub struct Run {
     /// The verdicts that did not count, because they were known.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<Known>,
+    /// The versions of the modules that were loaded meanwhile, in that order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<Module>,
 }
 
 /// A verdict that a person knows of, and that does not count.
@@ -220,7 +242,7 @@ impl Seen {
     #[must_use]
     pub fn of(watch: &Watch) -> Seen {
         let blind = watch.blind.iter().map(|blind| blind.word().to_owned()).collect();
-        Seen { attached_ns: watch.attached.0, blind, deferring: watch.deferring.clone() }
+        Seen { attached_ns: watch.attached.0, blind, deferring: watch.deferring.clone(), modules: Vec::new() }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     accounted::{self, Accounted},
     disk::{Appended, Direct, Disk, folder_of},
     encode::Columns,
-    meta::{End, How, Run},
+    meta::{End, How, Module, Run},
     schema::Belongs,
     segment::SegmentWriter,
 };
@@ -52,6 +52,9 @@ impl Default for Limits {
 /// A batch with this many bytes of text is full, even if it has few rows.
 const FULL_TEXT_BYTES: usize = 4 << 20;
 
+/// So many modules that are loaded meanwhile are told.
+const MOST_MODULES: usize = 4096;
+
 /// Some events are missing in the trace.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -79,6 +82,8 @@ pub struct Writer {
     meta: Meta,
     limits: Limits,
     columns: Columns,
+    /// The modules that were loaded meanwhile.
+    modules: Vec<Module>,
     /// None after a write has failed.
     segment: Option<SegmentWriter>,
     failed: Option<io::Error>,
@@ -134,6 +139,7 @@ impl Writer {
             meta,
             limits: Limits { rows, ..limits },
             columns: Columns::default(),
+            modules: Vec::new(),
             segment: Some(segment),
             failed: None,
             accounts: None,
@@ -157,6 +163,13 @@ impl Writer {
             || is_older(first, event.time, self.limits.age);
         if is_full {
             self.flush(event.time);
+        }
+    }
+
+    /// Takes the version of a module that was loaded; the end of the trace has it.
+    pub fn module(&mut self, module: Module) {
+        if self.modules.len() < MOST_MODULES {
+            self.modules.push(module);
         }
     }
 
@@ -272,6 +285,7 @@ impl Writer {
             self.fail(error);
         }
         let how = if self.failed.is_some() { How::CutShort } else { how };
+        let run = Run { modules: std::mem::take(&mut self.modules), ..run };
         self.meta.ended = Some(End { how, at_ns: at.0, rows: self.rows, segments: self.number + 1, run });
         let stored = self.meta.store_on(&*self.disk, &self.folder).and_then(|()| self.disk.settle());
         if let Err(error) = stored {

@@ -14,6 +14,7 @@ use crate::architecture::Architecture;
 use crate::bench;
 use crate::check::choice::Choice;
 use crate::check::churn;
+use crate::check::fleet;
 use crate::check::fuzz;
 use crate::check::model;
 use crate::check::reliability;
@@ -87,6 +88,10 @@ enum Verb {
         /// for it: an hour the first time.
         #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "force", "list"])]
         custom: bool,
+        /// Instead, replay and ask a fleet of a thousand host-days by Spark and others, while workers, drivers and disks
+        /// fail: PySpark is some 400 MB, the first time.
+        #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "custom", "force", "list", "kernel", "names"])]
+        fleet: bool,
         /// Check the reference again, even if nothing that the check depends on has changed.
         #[arg(long)]
         force: bool,
@@ -171,6 +176,9 @@ enum Verb {
         #[arg(long, value_name = "SERIES", default_value = "6.12")]
         kernel: Kernels,
     },
+    /// The traces of many hosts.
+    #[command(subcommand)]
+    Fleet(FleetVerb),
     /// Feed changed files and lines to what reads them, guided by the paths that they take.
     Fuzz {
         /// How long each target is fuzzed; 0 runs the corpus only.
@@ -231,6 +239,13 @@ enum Verb {
 }
 
 #[derive(Subcommand)]
+enum FleetVerb {
+    /// Start a master of Spark and two workers on loopback, replay and ask a hundred synthetic host-days, write the page, and
+    /// stop everything.
+    Demo,
+}
+
+#[derive(Subcommand)]
 enum KernelVerb {
     /// Build kernels from Debian's sources into the cache, each once: ten minutes and more of a processor's time.
     Build {
@@ -263,6 +278,8 @@ enum BenchVerb {
         #[arg(long, value_name = "SERIES")]
         kernel: Vec<String>,
     },
+    /// Replay synthetic host-days, once, twice and four times as many, and state what an event and a trace cost.
+    Fleet,
     /// Replay a generated trace and ask it questions, and compare with DuckDB and pandas.
     Analyze {
         /// The number of events; repeat the option for more. The default is five and fifty million.
@@ -346,7 +363,9 @@ impl Arguments {
             Verb::Run { arguments } => run::run(&arguments),
             Verb::Demo { arch } => demo::run(arch),
             Verb::Test { list: true, .. } => done(test::list()),
-            Verb::Test { no_kernels, kernels_only, quick, custom, force, kernel, names, list: false } => {
+            Verb::Test { fleet: true, .. } => fleet::run(),
+            Verb::Fleet(FleetVerb::Demo) => done(fleet::demo::run()),
+            Verb::Test { no_kernels, kernels_only, quick, custom, force, kernel, names, .. } => {
                 test::run(&Asked { no_kernels, kernels_only, quick, custom, force, series: kernel, names })
             }
             Verb::Model { replay: Some(script), .. } => model::replay(&script),
@@ -376,6 +395,7 @@ impl Arguments {
             }
             Verb::Bench { only: Some(BenchVerb::Whatif { events }) } => done(bench::what_if(events)),
             Verb::Bench { only: Some(BenchVerb::Kernel { kernel }) } => done(bench::kernel::run(&kernel)),
+            Verb::Bench { only: Some(BenchVerb::Fleet) } => done(bench::fleet::run()),
             Verb::Install { prefix } => done(install::install(&prefix)),
             Verb::Uninstall { prefix } => done(install::uninstall(&prefix)),
             Verb::Dist { arch, twice: false } => done(install::dist(&arch)),

@@ -35,7 +35,7 @@ fn with_cache_name(frame: LazyFrame, caches: LazyFrame, number: &str) -> LazyFra
     frame.join(names, [col(number).cast(DataType::UInt32)], [col("named")], JoinArgs::new(JoinType::Left))
 }
 
-fn ascending() -> SortMultipleOptions {
+pub(crate) fn ascending() -> SortMultipleOptions {
     SortMultipleOptions::default().with_maintain_order(true)
 }
 

@@ -41,6 +41,8 @@ impl Needs {
     pub const CACHES: Needs = Needs::of(&["cache", "age_ns"]);
     /// `sites`.
     pub const SITES: Needs = Needs::of(&["cache", "site", "freed_at_ns", "age_ns"]);
+    /// Ages by cache and site.
+    pub const AGES: Needs = Needs::of(&["cache", "site", "age_ns"]);
     /// `batches`.
     pub const BATCHES: Needs = Needs { objects: Columns::None, batches: true };
     /// What is outstanding over time.

@@ -2,15 +2,16 @@
 
 use std::{
     fs::{self, File},
-    io::BufWriter,
+    io::{BufWriter, Write},
     path::Path,
 };
 
 use anyhow::{Context as _, Result};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use krcu_ship::layout::safe;
 use polars::prelude::*;
 
 use crate::{
+    facts::{row::Rows as _, runs, words::Runs},
     load::Loaded,
     tables::{self, collect},
 };
@@ -21,15 +22,17 @@ const ROWS: u32 = 1 << 16;
 /// `OUTPUT/TABLE/host=…/boot=…/TRACE.parquet`: what a program reads as one table with two more columns.
 pub(super) fn parquet(loaded: &Loaded, output: &Path) -> Result<()> {
     let meta = &loaded.meta;
-    let stem = meta.path.file_stem().map_or_else(|| "trace".into(), |stem| stem.to_string_lossy());
     for name in tables::NAMES {
         let folder = output
             .join(name)
             .join(format!("host={}", safe(&meta.host)))
             .join(format!("boot={}", safe(&meta.boot)));
         fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
-        let file = folder.join(format!("{}.parquet", safe(&stem)));
-        fs::copy(loaded.tables.file(name), &file).with_context(|| format!("writing {}", file.display()))?;
+        let file = folder.join(format!("{}.parquet", safe(&runs::stem(meta))));
+        let writing = || format!("writing {}", file.display());
+        let to = File::create(&file).with_context(writing)?;
+        // polars has a context of its own.
+        anyhow::Context::with_context(write_parquet(&with_run(loaded, name)?, to), writing)?;
     }
     Ok(())
 }
@@ -42,45 +45,59 @@ pub(super) fn csv(loaded: &Loaded, output: &Path) -> Result<()> {
         let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
         let mut writer = None;
         let mut file = Some(BufWriter::new(file));
-        let mut offset = 0i64;
-        loop {
-            let frame = collect(loaded.tables.scan(name)?.slice(offset, ROWS))?;
+        let table = with_run(loaded, name)?;
+        for_each_part(&table, |frame| {
             if let Some(file) = file.take() {
                 writer = Some(CsvWriter::new(file).batched(frame.schema())?);
             }
-            let Some(writer) = &mut writer else { break };
-            if frame.height() > 0 {
-                writer.write_batch(&frame)?;
-            }
-            if frame.height() < ROWS as usize {
-                writer.finish()?;
-                break;
-            }
-            offset += i64::from(ROWS);
+            let Some(writer) = &mut writer else { return Ok(()) };
+            if frame.height() > 0 { writer.write_batch(frame) } else { Ok(()) }
+        })?;
+        if let Some(mut writer) = writer {
+            writer.finish()?;
         }
     }
     Ok(())
 }
 
-/// What is written as `%` and two digits in the name of a file and of a partition.
-const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
-
-/// A name that is one part of a path and of a partition. It does not begin with a dot.
-fn safe(name: &str) -> String {
-    let safe = utf8_percent_encode(name, ESCAPED).to_string();
-    safe.strip_prefix('.').map(|rest| format!("%2E{rest}")).unwrap_or(safe)
+/// A table as it leaves: its first column says of which run it is.
+fn with_run(loaded: &Loaded, name: &str) -> PolarsResult<LazyFrame> {
+    let table = loaded.tables.scan(name)?;
+    if name == Runs::NAME {
+        return Ok(table);
+    }
+    Ok(table.select([lit(runs::number(&loaded.meta)).alias("run"), all().as_expr()]))
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_host_cannot_leave_the_folder() {
-        for (name, expected) in
-            [("farm-7.lab", "farm-7.lab"), ("../etc", "%2E.%2Fetc"), ("a b=c", "a%20b%3Dc")]
-        {
-            assert_eq!(safe(name), expected);
+/// Writes a table as Parquet, a part at a time, and gives back its rows.
+pub(crate) fn write_parquet(table: &LazyFrame, file: impl Write + Send) -> PolarsResult<u64> {
+    let mut file = Some(file);
+    let mut writer = None;
+    let mut rows = 0;
+    for_each_part(table, |frame| {
+        rows += frame.height() as u64;
+        if let Some(file) = file.take() {
+            let options = ParquetWriter::new(file).with_compression(ParquetCompression::Snappy);
+            writer = Some(options.batched(frame.schema())?);
         }
+        let Some(writer) = &mut writer else { return Ok(()) };
+        writer.write_batch(frame)
+    })?;
+    writer.map_or(Ok(rows), |writer| writer.finish().map(|_bytes| rows))
+}
+
+/// Hands a table over in parts, at least one, which may be empty.
+fn for_each_part(
+    table: &LazyFrame,
+    mut each: impl FnMut(&DataFrame) -> PolarsResult<()>,
+) -> PolarsResult<()> {
+    let mut offset = 0i64;
+    loop {
+        let frame = collect(table.clone().slice(offset, ROWS))?;
+        each(&frame)?;
+        if frame.height() < ROWS as usize {
+            return Ok(());
+        }
+        offset += i64::from(ROWS);
     }
 }

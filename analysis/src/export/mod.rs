@@ -1,6 +1,6 @@
 //! Export: the tables for other programs.
 
-mod dataset;
+pub(crate) mod dataset;
 mod ipc;
 mod perfetto;
 mod proto;

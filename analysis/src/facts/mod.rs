@@ -8,9 +8,11 @@ mod barriers;
 mod batches;
 pub mod dictionary;
 mod graces;
+pub mod identity;
 mod lives;
 mod replay;
 pub mod row;
+pub mod runs;
 mod verdicts;
 pub mod words;
 
@@ -36,6 +38,10 @@ pub trait Sink {
     fn gap(&mut self, row: words::Gap);
     /// A stack was met.
     fn site(&mut self, row: words::SiteRow);
+    /// The whole trace, when it has ended.
+    fn run(&mut self, row: words::Run);
+    /// A module's version, when the trace has ended.
+    fn module(&mut self, row: words::Module);
     /// Whether anybody asks when an object's grace period was over: that is a search for each.
     fn wants_graces(&self) -> bool {
         true

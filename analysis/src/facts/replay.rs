@@ -11,6 +11,7 @@ use super::{
     barriers::Barriers,
     batches::Batches,
     graces::Graces,
+    identity,
     lives::{self, Free, Life, Orphans},
     since_attach, verdicts, words,
 };
@@ -289,5 +290,6 @@ fn site(state: &State) -> words::SiteRow {
         function: stack.frames.first().map(|frame| frame.function().to_owned()).unwrap_or_default(),
         module: stack.module().map(str::to_owned),
         stack: frames.join(" ← "),
+        site_key: identity::site_key(&stack.frames),
     }
 }

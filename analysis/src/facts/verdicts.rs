@@ -7,7 +7,7 @@ use krcu_model::{
 };
 use krcu_report::FlatVerdict;
 
-use super::{since_attach, words};
+use super::{identity, since_attach, words};
 
 /// The row of a destroy.
 pub(super) fn destroy(attached: Time, destroy: &Destroy) -> words::Destroy {
@@ -46,6 +46,7 @@ pub(super) fn all(state: &State) -> Vec<words::VerdictRow> {
 }
 
 fn row(place: Option<usize>, verdict: FlatVerdict) -> words::VerdictRow {
+    let signature = identity::signature(&verdict);
     let site = verdict.sites.first().filter(|site| !site.stack.is_empty());
     words::VerdictRow {
         destroy: place.and_then(|place| u32::try_from(place).ok()),
@@ -64,6 +65,7 @@ fn row(place: Option<usize>, verdict: FlatVerdict) -> words::VerdictRow {
         waited_for_other: verdict.waited_for_other,
         late_frees: verdict.late_frees,
         queued_at: site.map(|site| site.stack.join(" ← ")),
+        signature,
         notes: verdict.notes.join("; "),
         advice: verdict.advice,
     }

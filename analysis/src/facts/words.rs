@@ -183,6 +183,9 @@ table! {
         late_frees: u64,
         /// The site that queued most of the objects, caller first.
         queued_at: Option<String>,
+        /// What makes the same fault the same on every host: the verdict, `module.cache`, the function that
+        /// destroyed the cache, and the function that queued most of the objects; `-` for what is not known.
+        signature: String,
         /// Why it cannot be decided, or other facts that matter.
         notes: String,
         /// What to do about it.
@@ -263,5 +266,62 @@ table! {
         module: Option<String>,
         /// The frames, caller first.
         stack: String,
+        /// A number made of the frames without their offsets: the same code has the same number on every host
+        /// whose kernel has these functions. It is above 0; 0 is for no stack.
+        site_key: i64,
+    }
+}
+
+table! {
+    /// The trace itself: one row.
+    Runs of Run, "runs" {
+        /// A number made of the host, the boot and the trace's name. The column `run` of every other table that
+        /// is exported has it.
+        run: i64,
+        /// The trace's name.
+        trace: String,
+        /// The host; `unknown` when the trace does not say it.
+        host: String,
+        /// The boot's identity; `unknown` when the trace does not say it.
+        boot: String,
+        /// The kernel's release; empty when the trace does not say it.
+        kernel: String,
+        /// The machine, as `uname -m` prints it; empty when the trace does not say it.
+        arch: String,
+        /// CRC-32 of the kernel's type information.
+        btf: Option<String>,
+        /// CPUs that could ever be present; 0 when not known.
+        cpus: u32,
+        /// When the last probe was attached, in nanoseconds since 1970, UTC.
+        attached_utc_ns: Option<i64>,
+        /// The version of krcu that recorded it.
+        krcu: Option<String>,
+        /// How the recording ended: `exit`, `signal`, `duration`, `cut-short`, `no-goodbye`, or `unsaid` of a
+        /// text.
+        ended: String,
+        /// Whether a part of the trace is damaged; the other tables are of the events before it.
+        damaged: bool,
+        /// Events of the trace, without losses.
+        events: u64,
+        /// Events that were not seen, as far as they were counted.
+        lost: u64,
+        /// From the first event to the last.
+        span_ns: u64,
+        /// What the watch could not see on this kernel.
+        blind: String,
+    }
+}
+
+table! {
+    /// A module whose version the trace knows.
+    Modules of Module, "modules" {
+        /// Its name.
+        module: String,
+        /// The build-id that its linker gave it, in hexadecimal digits.
+        build_id: Option<String>,
+        /// The checksum of its sources, `srcversion`.
+        srcversion: Option<String>,
+        /// When it was loaded; absent if it was there before the probes.
+        loaded_at_ns: Option<i64>,
     }
 }

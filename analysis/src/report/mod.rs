@@ -14,6 +14,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{ask::Needs, load};
 
+/// The style of krcu's pages.
+pub const STYLE: &str = include_str!("style.css");
+
 /// Writes the report of a trace.
 ///
 /// # Errors

@@ -5,10 +5,11 @@
 use krcu_report::words::is_hidden;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-use super::charts::{self, Bar, Class, NARROW, Outstanding, Size, WIDE};
+use super::{
+    STYLE,
+    charts::{self, Bar, Class, NARROW, Outstanding, Size, WIDE},
+};
 use crate::show::units;
-
-const STYLE: &str = include_str!("style.css");
 
 /// What the page tells.
 #[derive(Debug, Default)]

@@ -25,6 +25,8 @@ pub struct Meta {
     pub ending: Option<String>,
     /// Verdicts that such a source cannot decide, and why, a sentence each.
     pub undecidable: Vec<String>,
+    /// All that a recorded trace says of itself; absent of a text.
+    pub recorded: Option<Box<krcu_trace::Meta>>,
 }
 
 /// A trace that is being read.

@@ -23,6 +23,7 @@ pub(super) fn open(path: &Path) -> Result<Trace, SourceError> {
         boot: told.kernel.boot_id.clone().unwrap_or_else(unknown),
         ending: Some(ending(told.ended.as_ref().map(|end| end.how)).to_owned()),
         undecidable: told.undecidable.clone(),
+        recorded: Some(Box::new(told.clone())),
     };
     Ok(Trace::new(meta, move |each| feed(&reader, each)))
 }

@@ -44,6 +44,7 @@ pub(super) fn open(path: &Path) -> Result<Trace, SourceError> {
         boot: "unknown".to_owned(),
         ending: None,
         undecidable: events.undecidable.clone(),
+        recorded: None,
     };
     Ok(Trace::new(meta, move |each| events.feed(each)))
 }

@@ -9,10 +9,13 @@ use super::{
     config::{Config, Level, PATH},
     log::Log,
 };
-use crate::privileges::{
-    self,
-    calls::{self, Caller},
-    folders::{Folders, Kept, folder_of},
+use crate::{
+    modules,
+    privileges::{
+        self,
+        calls::{self, Caller},
+        folders::{Folders, Kept, folder_of},
+    },
 };
 
 /// What the agent has given up. What it keeps, it has logged.
@@ -51,8 +54,10 @@ pub(super) fn confine(config: &Config, file: Option<&Path>, log: &Log) -> Confin
 /// deletes.
 fn folders(config: &Config, file: Option<&Path>) -> Folders {
     let file = file.unwrap_or(Path::new(PATH));
-    // Which processors there are is asked for with each reading of the counters.
-    let mut read = vec![PathBuf::from("/proc"), PathBuf::from("/sys/devices/system/cpu"), folder_of(file)];
+    // Which processors there are is asked for with each reading of the counters. A trace tells the versions of modules.
+    let mut read: Vec<PathBuf> =
+        ["/proc", "/sys/devices/system/cpu", modules::FOLDER].map(PathBuf::from).into();
+    read.push(folder_of(file));
     // The file may be a link to another folder.
     read.extend(fs::canonicalize(file).map(|file| folder_of(&file)));
     let (traces, socket) = (&config.record.folder, &config.socket.path);

@@ -29,7 +29,9 @@ use krcu_trace::{
 use nix::fcntl::{Flock, FlockArg};
 
 use super::{config::Level, config::Record, health::Health, log::Log};
-use crate::{disk::Queued, losses::Reading, outcome::EXIT_FLAGGED, pipeline::accounts, sinks::Sinks};
+use crate::{
+    disk::Queued, losses::Reading, modules, outcome::EXIT_FLAGGED, pipeline::accounts, sinks::Sinks,
+};
 
 /// How often the recorder checks whether the folder is too large, or whether there is room again.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -148,7 +150,9 @@ impl Recorder {
         let folder = self.folder.join(name(number));
         let watch = Watch { attached: now, ..self.watch.clone() };
         let trace = format!("{}-{number}", self.meta.trace);
-        let meta = Meta { trace, watch: meta::Seen::of(&watch), ..self.meta.clone() };
+        let seen =
+            meta::Seen { modules: modules::loaded(Path::new(modules::FOLDER)), ..meta::Seen::of(&watch) };
+        let meta = Meta { trace, watch: seen, ..self.meta.clone() };
         let limits = Limits { sync: Some(self.limits.sync), ..Limits::default() };
         let disk = Arc::new(Queued::start(Arc::new(Direct))?);
         let writer = Writer::create_on(disk.clone(), &folder, meta, limits).inspect_err(|_| {

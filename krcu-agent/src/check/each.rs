@@ -24,6 +24,7 @@ use super::{
 use crate::{
     engine::{Keep, Probed, RunEnd, Watcher, attach_aloud, event_loop, now, start},
     error::VerbError,
+    modules,
     outcome::{EXIT_FAILED, EXIT_INCONCLUSIVE, Policy},
     say::say,
     signals::{Came, Ending, Signals},
@@ -165,7 +166,10 @@ impl Session<'_> {
     fn meta(&self, watcher: &Watcher, line: &Line) -> Meta {
         Meta {
             trace: format!("{}-{}", self.meta.trace, line.name),
-            watch: Seen::of(watcher.pipeline.state().watch()),
+            watch: Seen {
+                modules: modules::loaded(Path::new(modules::FOLDER)),
+                ..Seen::of(watcher.pipeline.state().watch())
+            },
             command: vec![line.command.clone()],
             ..self.meta.clone()
         }

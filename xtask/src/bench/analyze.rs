@@ -18,7 +18,7 @@ use crate::toolchain::build;
 use crate::toolchain::setup;
 
 /// Runs a command and measures it: the standard library tells no child's memory.
-const MEASURE: &str = include_str!("measure.py");
+pub(super) const MEASURE: &str = include_str!("measure.py");
 /// Events of the traces, unless others are asked for.
 pub(crate) const EVENTS: [u64; 2] = [5_000_000, 50_000_000];
 /// With more events than this the what-if is asked one approach, and not all thirty-five.

@@ -5,6 +5,7 @@
 
 pub(crate) mod agent;
 pub(crate) mod analyze;
+pub(crate) mod fleet;
 pub(crate) mod kernel;
 
 use std::fs;

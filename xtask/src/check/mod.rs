@@ -4,6 +4,7 @@ pub(crate) mod choice;
 pub(crate) mod churn;
 mod crate_tests;
 mod custom;
+pub(crate) mod fleet;
 pub(crate) mod fuzz;
 mod guest_script;
 mod judge;

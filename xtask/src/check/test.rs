@@ -218,7 +218,8 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
         compare_with_list(&tally)?;
         say(&format!(
             "not run, since it takes long: {} cells of the truth table, among them {} (`cargo xtask truth --all`); the {} scenarios of \
-             kernels that are built for them (`cargo xtask test --custom`); every module of a kernel package (`cargo xtask churn`)",
+             kernels that are built for them (`cargo xtask test --custom`); a fleet on Spark (`cargo xtask test --fleet`); every \
+             module of a kernel package (`cargo xtask churn`)",
             listed::left_to_all(),
             truth::LONG.join(" and "),
             scenarios::custom::SCENARIOS.len(),

@@ -23,9 +23,11 @@ use crate::toolchain::linker;
 pub(crate) const EBPF_CRATE: &str = "krcu-ebpf";
 const EBPF_TARGET: &str = "bpfel-unknown-none";
 /// Programs for people.
-pub(crate) const PROGRAMS: [&str; 3] = ["krcu", "krcu-tui", ANALYZE];
-/// The one that needs polars. It is large and needs no privilege, so no machine that is booted gets it.
+pub(crate) const PROGRAMS: [&str; 5] = ["krcu", "krcu-tui", ANALYZE, "krcu-fleet", "krcu-ship"];
+/// The one that needs polars.
 pub(crate) const ANALYZE: &str = "krcu-analyze";
+/// What needs no privilege, and some of it is large: no machine that is booted gets it.
+const UNPRIVILEGED: [&str; 3] = [ANALYZE, "krcu-fleet", "krcu-ship"];
 
 /// Flags for rustc; one may have a space in it.
 const ENCODED_FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
@@ -215,7 +217,7 @@ pub(crate) fn programs(architecture: Architecture) -> Result<Vec<PathBuf>> {
 
 fn programs_of(architecture: Architecture, profile: &str) -> Result<Vec<PathBuf>> {
     let folder = folder_of(architecture, profile)?;
-    let is_wanted = |name: &&&str| **name != ANALYZE;
+    let is_wanted = |name: &&&str| !UNPRIVILEGED.contains(name);
     let programs = PROGRAMS.iter().filter(is_wanted).map(|name| folder.join(name));
     Ok(programs.filter(|path| path.is_file()).collect())
 }

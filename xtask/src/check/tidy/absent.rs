@@ -70,7 +70,11 @@ const ABSENT: &[Absent] = &[
     absent("krcu-trace", "threads", THREADS),
     absent("krcu-trace", "polars", &["polars"]),
     absent("krcu-trace", "aya", AYA),
+    absent("krcu-ship", "polars", &["polars"]),
+    absent("krcu-ship", "aya", AYA),
+    absent("krcu-ship", "sockets", SOCKETS),
     absent("analysis", "privileges", &["caps", "libc", "nix"]),
+    absent("krcu-fleet", "privileges", &["caps", "libc", "nix"]),
 ];
 
 pub(super) fn from_crates(tree: &Tree) -> Vec<Complaint> {

@@ -5,7 +5,7 @@ use super::source::Source;
 use super::{Complaint, Tree};
 
 /// Each crate, and those of ours that it may use; in its tests as well, so that none is built for tests of one below it.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("krcu-common", &[]),
     ("krcu-ebpf", &["krcu-common"]),
     ("krcu-model", &["krcu-common"]),
@@ -14,7 +14,9 @@ const CRATES: [(&str, &[&str]); 10] = [
     ("krcu-trace", &["krcu-common", "krcu-model"]),
     ("krcu-agent", &["krcu-common", "krcu-model", "krcu-report", "krcu-trace"]),
     ("krcu-tui", &["krcu-common", "krcu-model", "krcu-reference", "krcu-report", "krcu-trace"]),
-    ("analysis", &["krcu-common", "krcu-model", "krcu-reference", "krcu-report", "krcu-trace"]),
+    ("krcu-ship", &["krcu-common", "krcu-model", "krcu-report", "krcu-trace"]),
+    ("analysis", &["krcu-common", "krcu-model", "krcu-reference", "krcu-report", "krcu-ship", "krcu-trace"]),
+    ("krcu-fleet", &["analysis", "krcu-common", "krcu-model", "krcu-report", "krcu-ship", "krcu-trace"]),
     ("xtask", &[]),
 ];
 
@@ -43,7 +45,7 @@ const FOLDERS: &[(&str, &str, &[&str])] = &[
     ("krcu-tui", "state", &["run", "terminal", "view"]),
     ("krcu-tui", "connection", &["run", "terminal", "view"]),
     ("krcu-tui", "view", &["run", "terminal"]),
-    ("analysis", "facts", &["ask", "export", "report", "show"]),
+    ("analysis", "facts", &["ask", "export", "fleet", "report", "show"]),
     ("analysis", "ask", &["export", "report", "show", "whatif"]),
     ("xtask", "debian", &["bench", "check", "dist", "guest", "toolchain"]),
     ("xtask", "toolchain", &["bench", "check", "dist", "guest"]),

@@ -1,0 +1,169 @@
+//! Ship: a trace of a real run is brought to a folder once, DONE comes last, and a run that was ended goes on where it was.
+
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
+
+use std::{
+    cell::Cell,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Result, bail};
+use krcu_model::{event::Time, script};
+use krcu_ship::{
+    destination::Destination,
+    done::{Done, Part},
+    folder::Folder,
+    layout::{DONE, Fleet, Place, place_of},
+    sender::{self, Bound, Sent},
+};
+use krcu_trace::{
+    FORMAT, How, Limits, Meta, Writer,
+    meta::{Clock, Kernel, Run, Seen},
+};
+
+/// A day before the present one.
+const ATTACHED_UTC_NS: u64 = 1_793_577_600_000_000_000;
+
+fn bound() -> Bound {
+    Bound { bytes: u64::MAX, unfinished: false }
+}
+
+/// A trace of many small segments, so that it has many files.
+fn trace(folder: &Path, name: &str, is_ended: bool) -> PathBuf {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../krcu-model/tests/traces/6.1-two.script");
+    let script = script::read(&fs::read_to_string(golden).unwrap()).unwrap();
+    let attached = script.watch.attached.0;
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_owned();
+    let meta = Meta {
+        format: FORMAT,
+        abi: krcu_common::ABI_VERSION,
+        krcu: "0.1.0".to_owned(),
+        trace: format!("{boot}-{attached}-{name}"),
+        kernel: Kernel {
+            host: Some("farm/7".to_owned()),
+            boot_id: Some(boot),
+            possible_cpus: 2,
+            ..Kernel::default()
+        },
+        clock: Clock { monotonic_ns: attached, realtime_ns: ATTACHED_UTC_NS },
+        watch: Seen::of(&script.watch),
+        probes: Vec::new(),
+        undecidable: Vec::new(),
+        command: Vec::new(),
+        ended: None,
+    };
+    let path = folder.join(format!("{name}.krcu"));
+    let limits = Limits { rows: 50, segment_bytes: Some(1), ..Limits::default() };
+    let mut writer = Writer::create(&path, meta, limits).unwrap();
+    script.events.iter().for_each(|event| writer.event(event));
+    if is_ended {
+        writer.finish(How::Exit, Time(attached), Run::default()).unwrap();
+    }
+    path
+}
+
+fn place(trace: &Path) -> Place {
+    place_of(&Meta::load(trace).unwrap()).unwrap()
+}
+
+/// A folder that takes only so many files, and then none, as one whose server has gone.
+struct Failing {
+    folder: Folder,
+    left: Cell<usize>,
+}
+
+impl Destination for Failing {
+    fn size(&self, path: &str) -> Result<Option<u64>> {
+        self.folder.size(path)
+    }
+
+    fn read(&self, path: &str) -> Result<Option<String>> {
+        self.folder.read(path)
+    }
+
+    fn put(&self, path: &str, from: &Path, part: &Part) -> Result<()> {
+        let Some(left) = self.left.get().checked_sub(1) else { bail!("the server is gone") };
+        self.left.set(left);
+        self.folder.put(path, from, part)
+    }
+
+    fn write(&self, path: &str, text: &str) -> Result<()> {
+        self.folder.write(path, text)
+    }
+}
+
+#[test]
+fn a_run_that_ends_after_any_file_goes_on_from_there_and_done_is_last() {
+    let here = tempfile::tempdir().unwrap();
+    let trace = trace(here.path(), "one", true);
+    let files = Done::of(&trace).unwrap().files.len();
+    assert!(files > 10, "{files} files");
+    for left in 0..=files {
+        let fleet = tempfile::tempdir().unwrap();
+        let failing = Failing { folder: Folder::new(fleet.path()).unwrap(), left: Cell::new(left) };
+        let there = Fleet::new(fleet.path()).trace(&place(&trace));
+        let first = sender::send(&trace, &failing, &mut bound());
+        assert_eq!(first.is_ok(), left == files);
+        assert_eq!(there.join(DONE).exists(), left == files, "after {left} of {files} files");
+        if left < files {
+            failing.left.set(files - left);
+            let sent = sender::send(&trace, &failing, &mut bound()).unwrap();
+            let rest: u64 = Done::of(&trace).unwrap().files[left..].iter().map(|part| part.bytes).sum();
+            assert_eq!(sent, Sent::Now(rest), "what was there is not sent again");
+        }
+        Done::of(&trace).unwrap().check(&there).unwrap();
+        // Nothing more may be sent.
+        failing.left.set(0);
+        assert_eq!(sender::send(&trace, &failing, &mut bound()).unwrap(), Sent::Before);
+    }
+}
+
+#[test]
+fn a_half_of_a_file_is_completed_and_a_wrong_half_is_found() {
+    let here = tempfile::tempdir().unwrap();
+    let trace = trace(here.path(), "one", true);
+    let place = place(&trace);
+    let part = Done::of(&trace).unwrap().files.into_iter().max_by_key(|part| part.bytes).unwrap();
+    let whole = fs::read(trace.join(&part.name)).unwrap();
+    for (is_right, length) in
+        [(true, 0), (true, 100), (true, whole.len()), (false, 100), (false, whole.len() + 1)]
+    {
+        let fleet = tempfile::tempdir().unwrap();
+        let there = Fleet::new(fleet.path()).trace(&place);
+        fs::create_dir_all(&there).unwrap();
+        let half: Vec<u8> = if is_right { whole[..length].to_vec() } else { vec![b'x'; length] };
+        fs::write(there.join(format!(".{}.partial", part.name)), half).unwrap();
+        let folder = Folder::new(fleet.path()).unwrap();
+        // What is longer than the file is thrown away at once, and what has other bytes when they have been compared.
+        let first = sender::send(&trace, &folder, &mut bound());
+        assert_eq!(first.is_ok(), is_right || length > whole.len());
+        sender::send(&trace, &folder, &mut bound()).unwrap();
+        Done::of(&trace).unwrap().check(&there).unwrap();
+        assert_eq!(Done::of(&there).unwrap(), Done::of(&trace).unwrap(), "no half is left beside the files");
+    }
+}
+
+#[test]
+fn what_is_not_finished_changed_or_beyond_the_bound_is_not_shipped() {
+    let (here, fleet) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = Folder::new(fleet.path()).unwrap();
+    let (one, open) = (trace(here.path(), "one", true), trace(here.path(), "open", false));
+    assert_eq!(sender::traces(&[here.path().to_owned()]).unwrap(), [one.clone(), open.clone()]);
+    assert_eq!(sender::send(&open, &folder, &mut bound()).unwrap(), Sent::Unfinished);
+    let bytes = Done::of(&one).unwrap().bytes();
+    let mut small = Bound { bytes: bytes - 1, unfinished: false };
+    assert_eq!(sender::send(&one, &folder, &mut small).unwrap(), Sent::Left(bytes));
+    let mut enough = Bound { bytes, unfinished: true };
+    assert_eq!(sender::send(&one, &folder, &mut enough).unwrap(), Sent::Now(bytes));
+    assert_eq!(enough.bytes, 0);
+    assert!(matches!(sender::send(&open, &folder, &mut enough).unwrap(), Sent::Left(_)));
+    // A host's name stays one part of the path.
+    let there = Fleet::new(fleet.path()).trace(&place(&one));
+    assert!(there.to_string_lossy().contains("/day=2026-11-02/host=farm%2F7/"), "{}", there.display());
+    fs::write(one.join("events-00000.arrows"), b"other").unwrap();
+    let error = sender::send(&one, &folder, &mut bound()).unwrap_err().to_string();
+    assert!(error.contains("has changed since (events-00000.arrows)"), "{error}");
+    let error = Folder::new(&fleet.path().join("absent")).unwrap_err().to_string();
+    assert!(error.ends_with("is no folder: create the fleet's folder, or mount it"), "{error}");
+}
