@@ -89,6 +89,12 @@ fn fields(mut bytes: &[u8]) -> Vec<(u64, Result<u64, &[u8]>)> {
     let mut fields = Vec::new();
     while !bytes.is_empty() {
         let key = varint(&mut bytes);
+        if key & 7 == 1 {
+            let (fixed, rest) = bytes.split_at(8);
+            fields.push((key >> 3, Ok(u64::from_le_bytes(fixed.try_into().unwrap()))));
+            bytes = rest;
+            continue;
+        }
         let value = varint(&mut bytes);
         match key & 7 {
             0 => fields.push((key >> 3, Ok(value))),
@@ -127,9 +133,15 @@ fn perfetto_gets_tracks_slices_that_close_and_counters_that_end_at_what_is_left(
     let trace = fs::read(&path).unwrap();
     let mut names: BTreeMap<u64, String> = BTreeMap::new();
     let (mut open, mut last, mut count) = (BTreeMap::new(), BTreeMap::new(), 0);
+    let (mut snapshots, mut arrows) = (Vec::new(), BTreeMap::new());
     for (field, packet) in fields(&trace) {
         assert_eq!(field, 1, "a trace is packets");
         let packet = fields(packet.unwrap_err());
+        if let Some(snapshot) = bytes(&packet, 6) {
+            let clock = fields(bytes(&fields(snapshot), 1).unwrap());
+            snapshots.push((number(&clock, 1).unwrap(), number(&clock, 2).unwrap()));
+            continue;
+        }
         if let Some(track) = bytes(&packet, 60) {
             let track = fields(track);
             let name = String::from_utf8(bytes(&track, 2).unwrap().to_vec()).unwrap();
@@ -139,7 +151,15 @@ fn perfetto_gets_tracks_slices_that_close_and_counters_that_end_at_what_is_left(
         let event = fields(bytes(&packet, 11).unwrap());
         let track = number(&event, 11).unwrap();
         assert!(names.contains_key(&track), "a track is told before its events");
-        assert!(number(&packet, 8).is_some(), "each event has a time");
+        assert!(
+            number(&packet, 8).unwrap() >= snapshots[0].1,
+            "each event has a time, of the clock that is told"
+        );
+        assert_eq!(number(&packet, 58), Some(3), "CLOCK_MONOTONIC");
+        for (_, flow) in event.iter().filter(|(field, _)| *field == 47) {
+            let name = String::from_utf8(bytes(&event, 23).unwrap().to_vec()).unwrap();
+            arrows.entry(flow.unwrap()).or_insert_with(Vec::new).push((number(&packet, 8).unwrap(), name));
+        }
         match number(&event, 9).unwrap() {
             1 => *open.entry(track).or_insert(0) += 1,
             2 => *open.entry(track).or_insert(0) -= 1,
@@ -153,7 +173,31 @@ fn perfetto_gets_tracks_slices_that_close_and_counters_that_end_at_what_is_left(
     assert!(open.len() >= 4 && open.values().all(|open| *open == 0), "{open:?}");
     assert_eq!(last, BTreeMap::from([("outstanding krcu_two_pending #1".to_owned(), 0)]));
     assert!(count > 300);
-    for name in ["CPUs", "caches", "waiting tasks", "krcu_two_pending #1", "krcu_two_correct #0", "CPU   1"] {
+    // As the first line of the trace has it: `watch attached=…`, and the first event is later.
+    let script = fs::read_to_string(self::trace("6.12-two")).unwrap();
+    let attached = script.split("attached=").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    assert_eq!(snapshots.len(), 1);
+    assert_eq!(snapshots[0].0, 3);
+    assert!(snapshots[0].1.abs_diff(attached.parse().unwrap()) < 1_000_000_000, "{snapshots:?} {attached}");
+    // The first destroy waits by two barriers for the one batch; the second one waits for nothing.
+    for told in arrows.values_mut() {
+        told.sort();
+    }
+    let names = |flow: u64| arrows[&flow].iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>();
+    assert_eq!(
+        names(1),
+        ["kmem_cache_destroy(): waited", "kvfree_rcu_barrier", "rcu_barrier", "free 300 (bulk)"]
+    );
+    assert_eq!(names(2), ["kmem_cache_destroy(): clean", "kvfree_rcu_barrier"]);
+    for name in [
+        "grace periods",
+        "CPUs",
+        "caches",
+        "waiting tasks",
+        "krcu_two_pending #1",
+        "krcu_two_correct #0",
+        "CPU   1",
+    ] {
         assert!(names.values().any(|known| known == name), "{name} in {names:?}");
     }
 }

@@ -1,5 +1,7 @@
 //! Perfetto: a trace for its viewer. A track a CPU with the batches that were freed on it, a track a cache with its destroys
-//! and a counter of what was outstanding, a track a task that waited, with its barriers.
+//! and a counter of what was outstanding, a track a task that waited, with its barriers, a track with the grace periods. Arrows
+//! lead from a destroy to its barriers and to the batches that freed the cache's objects while it waited. Times are those of
+//! CLOCK_MONOTONIC, and a clock snapshot says so: the file can be merged with a trace of ftrace's that has a snapshot as well.
 
 use std::{
     collections::BTreeMap,
@@ -13,7 +15,8 @@ use polars::prelude::*;
 use prost::Message as _;
 
 use super::proto::{
-    CounterDescriptor, DebugAnnotation, Trace, TracePacket, TrackDescriptor, TrackEvent,
+    Clock, ClockSnapshot, CounterDescriptor, DebugAnnotation, MONOTONIC, Trace, TracePacket, TrackDescriptor,
+    TrackEvent,
     Type::{self, Counter, SliceBegin, SliceEnd},
 };
 use crate::{
@@ -33,10 +36,12 @@ struct Slice {
 /// Writes the file.
 pub(super) fn write(loaded: &Loaded, output: &Path) -> Result<()> {
     let file = File::create(output).with_context(|| format!("{} cannot be written", output.display()))?;
-    let mut out = Out { file: BufWriter::new(file), next: 1, begin_ns: loaded.span_ns.0 };
+    let mut out = Out { file: BufWriter::new(file), next: 1, attached_ns: loaded.meta.watch.attached.0 };
     let until = loaded.span_ns.1;
     let tables = &loaded.tables;
+    out.clock(loaded.span_ns.0)?;
     out.group("CPUs", batches(tables)?)?;
+    out.group("RCU", graces(tables, until)?)?;
     out.group("caches", destroys(tables, until)?)?;
     out.group("waiting tasks", barriers(tables, until)?)?;
     out.counters(tables)?;
@@ -46,8 +51,8 @@ pub(super) fn write(loaded: &Loaded, output: &Path) -> Result<()> {
 struct Out {
     file: BufWriter<File>,
     next: u64,
-    /// The first event of the trace, which is the viewer's 0: no time is below it.
-    begin_ns: i64,
+    /// The moment from which the tables count, in nanoseconds of CLOCK_MONOTONIC.
+    attached_ns: u64,
 }
 
 impl Out {
@@ -55,6 +60,14 @@ impl Out {
         let packet = TracePacket { trusted_packet_sequence_id: Some(1), ..packet };
         let trace = Trace { packet: vec![packet] };
         self.file.write_all(&trace.encode_to_vec()).context("writing a packet")
+    }
+
+    /// Says what the clock of all times is.
+    fn clock(&mut self, at_ns: i64) -> Result<()> {
+        let timestamp = Some(self.attached_ns.saturating_add_signed(at_ns));
+        let clocks = vec![Clock { clock_id: Some(MONOTONIC), timestamp }];
+        let snapshot = ClockSnapshot { clocks, primary_trace_clock: Some(MONOTONIC) };
+        self.packet(TracePacket { clock_snapshot: Some(snapshot), ..TracePacket::default() })
     }
 
     fn track(&mut self, name: &str, parent_uuid: Option<u64>, is_counter: bool) -> Result<u64> {
@@ -67,10 +80,10 @@ impl Out {
     }
 
     fn event(&mut self, at_ns: i64, track: u64, of: Type, event: TrackEvent) -> Result<()> {
-        let after = u64::try_from(at_ns - self.begin_ns).unwrap_or(0);
         let event = TrackEvent { r#type: Some(of.into()), track_uuid: Some(track), ..event };
         self.packet(TracePacket {
-            timestamp: Some(after),
+            timestamp: Some(self.attached_ns.saturating_add_signed(at_ns)),
+            timestamp_clock_id: Some(MONOTONIC),
             track_event: Some(event),
             ..TracePacket::default()
         })
@@ -130,6 +143,7 @@ fn batches(tables: &Tables) -> Result<BTreeMap<String, Vec<Slice>>> {
     let (returns, cpus) = (signed(&frame, "returned_at_ns")?, unsigned(&frame, "cpu")?);
     let (objects, paths) = (unsigned(&frame, "objects")?, texts(&frame, "path")?);
     let (tasks, unknown) = (unsigned(&frame, "task")?, unsigned(&frame, "unknown")?);
+    let (numbers, mut flows) = (unsigned(&frame, "batch")?, flows(tables)?);
     let mut tracks: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
     for row in 0..frame.height() {
         let begin_ns = begins[row].unwrap_or(0);
@@ -142,7 +156,57 @@ fn batches(tables: &Tables) -> Result<BTreeMap<String, Vec<Slice>>> {
         tracks.entry(format!("CPU {:>3}", cpus[row])).or_default().push(Slice {
             begin_ns,
             end_ns: returns[row].or(lasts[row]).unwrap_or(begin_ns),
-            told: told("batch", format!("free {} ({path})", objects[row] + unknown[row]), details),
+            told: TrackEvent {
+                flow_ids: flows.remove(&numbers[row]).unwrap_or_default(),
+                ..told("batch", format!("free {} ({path})", objects[row] + unknown[row]), details)
+            },
+        });
+    }
+    Ok(tracks)
+}
+
+/// The number of a destroy's arrows; 0 is none.
+fn flow(destroy: u64) -> u64 {
+    destroy + 1
+}
+
+/// By batch: the destroys that waited while it freed objects of their caches.
+fn flows(tables: &Tables) -> Result<BTreeMap<u64, Vec<u64>>> {
+    let waits = tables
+        .scan("destroys")?
+        .select([col("destroy"), col("cache"), col("begin_at_ns"), col("look_at_ns").alias("until_ns")])
+        .filter(col("until_ns").is_not_null());
+    let freed = tables
+        .scan("objects")?
+        .filter(col("batch").is_not_null().and(col("freed_at_ns").is_not_null()))
+        .group_by([col("cache"), col("batch")])
+        .agg([col("freed_at_ns").max()]);
+    let is_meanwhile =
+        col("freed_at_ns").gt_eq(col("begin_at_ns")).and(col("freed_at_ns").lt_eq(col("until_ns")));
+    let joined = waits
+        .join(freed, [col("cache")], [col("cache")], JoinArgs::new(JoinType::Inner))
+        .filter(is_meanwhile)
+        .sort(["destroy", "batch"], SortMultipleOptions::default());
+    let frame = collect(joined)?;
+    let mut flows: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    for (batch, destroy) in unsigned(&frame, "batch")?.into_iter().zip(unsigned(&frame, "destroy")?) {
+        flows.entry(batch).or_default().push(flow(destroy));
+    }
+    Ok(flows)
+}
+
+/// Normal and expedited grace periods, on a track each.
+fn graces(tables: &Tables, until: i64) -> Result<BTreeMap<String, Vec<Slice>>> {
+    let frame = collect(tables.scan("graces")?.filter(col("begin_at_ns").is_not_null()))?;
+    let (begins, ends) = (signed(&frame, "begin_at_ns")?, signed(&frame, "end_at_ns")?);
+    let expedited = frame.column("expedited")?.bool()?;
+    let mut tracks: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
+    for row in 0..frame.height() {
+        let name = if expedited.get(row) == Some(true) { "expedited grace periods" } else { "grace periods" };
+        tracks.entry(name.to_owned()).or_default().push(Slice {
+            begin_ns: begins[row].unwrap_or(0),
+            end_ns: ends[row].unwrap_or(until),
+            told: told("grace", "grace period".to_owned(), []),
         });
     }
     Ok(tracks)
@@ -154,7 +218,7 @@ fn destroys(tables: &Tables, until: i64) -> Result<BTreeMap<String, Vec<Slice>>>
     let looks = signed(&frame, "look_at_ns")?;
     let (caches, names) = (unsigned(&frame, "cache")?, texts(&frame, "cache_name")?);
     let (words, comms) = (texts(&frame, "verdict")?, texts(&frame, "comm")?);
-    let outstanding = unsigned(&frame, "outstanding_at_look")?;
+    let (outstanding, numbers) = (unsigned(&frame, "outstanding_at_look")?, unsigned(&frame, "destroy")?);
     let mut tracks: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
     for row in 0..frame.height() {
         let begin_ns = begins[row].unwrap_or(0);
@@ -168,7 +232,10 @@ fn destroys(tables: &Tables, until: i64) -> Result<BTreeMap<String, Vec<Slice>>>
             begin_ns,
             // One that only dropped a reference is over at once.
             end_ns: ends[row].or(looks[row]).unwrap_or(if word == "alias" { begin_ns } else { until }),
-            told: told("destroy", format!("kmem_cache_destroy(): {word}"), details),
+            told: TrackEvent {
+                flow_ids: vec![flow(numbers[row])],
+                ..told("destroy", format!("kmem_cache_destroy(): {word}"), details)
+            },
         });
     }
     Ok(tracks)
@@ -179,7 +246,7 @@ fn barriers(tables: &Tables, until: i64) -> Result<BTreeMap<String, Vec<Slice>>>
     let (begins, ends) = (signed(&frame, "begin_at_ns")?, signed(&frame, "end_at_ns")?);
     let (barriers, causes) = (texts(&frame, "barrier")?, texts(&frame, "cause")?);
     let (tasks, outstanding) = (unsigned(&frame, "task")?, unsigned(&frame, "outstanding")?);
-    let freed = unsigned(&frame, "freed_meanwhile")?;
+    let (freed, of_destroy) = (unsigned(&frame, "freed_meanwhile")?, signed(&frame, "destroy")?);
     let mut tracks: BTreeMap<String, Vec<Slice>> = BTreeMap::new();
     for row in 0..frame.height() {
         let details = [
@@ -190,7 +257,14 @@ fn barriers(tables: &Tables, until: i64) -> Result<BTreeMap<String, Vec<Slice>>>
         tracks.entry(format!("task {}", tasks[row])).or_default().push(Slice {
             begin_ns: begins[row].unwrap_or(0),
             end_ns: ends[row].unwrap_or(until),
-            told: told("barrier", barriers[row].clone().unwrap_or_default(), details),
+            told: TrackEvent {
+                flow_ids: of_destroy[row]
+                    .and_then(|number| u64::try_from(number).ok())
+                    .map(flow)
+                    .into_iter()
+                    .collect(),
+                ..told("barrier", barriers[row].clone().unwrap_or_default(), details)
+            },
         });
     }
     Ok(tracks)

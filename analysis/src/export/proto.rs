@@ -1,6 +1,6 @@
 //! Proto: the messages of a trace for Perfetto, as far as this program fills them.
 //!
-//! Names, numbers and kinds of fields are those of `protos/perfetto/trace/trace_packet.proto` and of `track_event.proto`,
+//! Names, numbers and kinds of fields are those of `protos/perfetto/trace/trace_packet.proto`, `clock_snapshot.proto` and `track_event.proto`,
 //! `track_descriptor.proto` and `debug_annotation.proto` in `track_event/` beside it. Every field is optional there, so a 0 that is
 //! given is written.
 
@@ -16,14 +16,41 @@ pub(super) struct Trace {
 /// A track, or an event on one.
 #[derive(Message)]
 pub(super) struct TracePacket {
+    #[prost(message, optional, tag = "6")]
+    pub(super) clock_snapshot: Option<ClockSnapshot>,
     #[prost(uint64, optional, tag = "8")]
     pub(super) timestamp: Option<u64>,
     #[prost(uint32, optional, tag = "10")]
     pub(super) trusted_packet_sequence_id: Option<u32>,
     #[prost(message, optional, tag = "11")]
     pub(super) track_event: Option<TrackEvent>,
+    /// The clock of `timestamp`; absent for the trace's primary one.
+    #[prost(uint32, optional, tag = "58")]
+    pub(super) timestamp_clock_id: Option<u32>,
     #[prost(message, optional, tag = "60")]
     pub(super) track_descriptor: Option<TrackDescriptor>,
+}
+
+/// `BUILTIN_CLOCK_MONOTONIC`.
+pub(super) const MONOTONIC: u32 = 3;
+
+/// What clocks said at one moment. Of those of a trace, krcu knows one.
+#[derive(Message)]
+pub(super) struct ClockSnapshot {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) clocks: Vec<Clock>,
+    /// The clock that the viewer's time line has.
+    #[prost(uint32, optional, tag = "2")]
+    pub(super) primary_trace_clock: Option<u32>,
+}
+
+/// What a clock said.
+#[derive(Message)]
+pub(super) struct Clock {
+    #[prost(uint32, optional, tag = "1")]
+    pub(super) clock_id: Option<u32>,
+    #[prost(uint64, optional, tag = "2")]
+    pub(super) timestamp: Option<u64>,
 }
 
 /// The beginning or the end of a slice, or a counter's value.
@@ -41,6 +68,9 @@ pub(super) struct TrackEvent {
     pub(super) name: Option<String>,
     #[prost(int64, optional, tag = "30")]
     pub(super) counter_value: Option<i64>,
+    /// Slices with the same number are joined by arrows, in the order of their times.
+    #[prost(fixed64, repeated, packed = "false", tag = "47")]
+    pub(super) flow_ids: Vec<u64>,
 }
 
 /// `TrackEvent.Type`.
