@@ -183,12 +183,12 @@ fn perfetto_gets_tracks_slices_that_close_and_counters_that_end_at_what_is_left(
     for told in arrows.values_mut() {
         told.sort();
     }
-    let names = |flow: u64| arrows[&flow].iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>();
+    let joined = |flow: u64| arrows[&flow].iter().map(|(_, name)| name.as_str()).collect::<Vec<_>>();
     assert_eq!(
-        names(1),
+        joined(1),
         ["kmem_cache_destroy(): waited", "kvfree_rcu_barrier", "rcu_barrier", "free 300 (bulk)"]
     );
-    assert_eq!(names(2), ["kmem_cache_destroy(): clean", "kvfree_rcu_barrier"]);
+    assert_eq!(joined(2), ["kmem_cache_destroy(): clean", "kvfree_rcu_barrier"]);
     for name in [
         "grace periods",
         "CPUs",

@@ -354,7 +354,9 @@ impl Arguments {
         let done = |result: Result<()>| result.map(|()| ExitCode::SUCCESS);
         match self.verb {
             Verb::Setup => done(setup::run()),
-            Verb::Build { profile, no_analyze } => done(build_all(&profile, no_analyze)),
+            Verb::Build { profile, no_analyze } => {
+                done(setup::ensure().and_then(|()| build::for_people(&profile, no_analyze)))
+            }
             Verb::BuildEbpf => done(
                 setup::ensure()
                     .and_then(|()| build::ebpf())
@@ -406,18 +408,6 @@ impl Arguments {
             Verb::Vm(VmVerb::Run(arguments)) => arguments.run(),
         }
     }
-}
-
-fn build_all(profile: &str, no_analyze: bool) -> Result<()> {
-    setup::ensure()?;
-    let mut programs = build::all(profile)?;
-    if !no_analyze {
-        programs.push(build::analyze(profile)?);
-    }
-    for program in programs {
-        say(&format!("built {}", program.display()));
-    }
-    Ok(())
 }
 
 /// Which kernels to boot.

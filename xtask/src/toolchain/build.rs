@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::architecture::Architecture;
 use crate::cache;
 use crate::host;
-use crate::progress::command_line;
+use crate::progress::{command_line, say};
 use crate::toolchain::Toolchain;
 use crate::toolchain::core_source::{CARGO_VARIABLE, CoreSource};
 use crate::toolchain::cross;
@@ -195,6 +195,22 @@ pub(crate) fn analyze(profile: &str) -> Result<PathBuf> {
     cache::create_folder(folder)?;
     fs::copy(&built, &program).with_context(|| format!("copying {}", built.display()))?;
     Ok(program)
+}
+
+/// Builds the programs for people, beside each other, and says where they are.
+///
+/// # Errors
+///
+/// When one of them does not compile.
+pub(crate) fn for_people(profile: &str, no_analyze: bool) -> Result<()> {
+    let mut programs = all(profile)?;
+    if !no_analyze {
+        programs.push(analyze(profile)?);
+    }
+    for program in programs {
+        say(&format!("built {}", program.display()));
+    }
+    Ok(())
 }
 
 /// An example of the reports' crate that replays events, from the last build of all programs.
