@@ -61,7 +61,7 @@ pub(super) fn csv(loaded: &Loaded, output: &Path) -> Result<()> {
 }
 
 /// A table as it leaves: its first column says of which run it is.
-fn with_run(loaded: &Loaded, name: &str) -> PolarsResult<LazyFrame> {
+pub(super) fn with_run(loaded: &Loaded, name: &str) -> PolarsResult<LazyFrame> {
     let table = loaded.tables.scan(name)?;
     if name == Runs::NAME {
         return Ok(table);

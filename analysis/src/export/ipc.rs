@@ -18,6 +18,7 @@ use arrow_array::{
 use arrow_ipc::writer::FileWriter;
 use polars::prelude::{Column, DataType};
 
+use super::dataset::with_run;
 use crate::{
     load::Loaded,
     tables::{self, collect},
@@ -38,11 +39,12 @@ pub(super) fn write(loaded: &Loaded, output: &Path) -> Result<()> {
 
 fn table(loaded: &Loaded, name: &str, path: &Path) -> Result<()> {
     let file = File::create(path)?;
+    let table = with_run(loaded, name)?;
     let mut writer: Option<FileWriter<BufWriter<File>>> = None;
     let mut file = Some(BufWriter::new(file));
     let mut offset = 0i64;
     loop {
-        let frame = collect(loaded.tables.scan(name)?.slice(offset, ROWS))?;
+        let frame = collect(table.clone().slice(offset, ROWS))?;
         let columns =
             frame.columns().iter().map(|column| Ok((column.name().to_string(), array(column)?, true)));
         let batch = RecordBatch::try_from_iter_with_nullable(columns.collect::<Result<Vec<_>>>()?)?;
