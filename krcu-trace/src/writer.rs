@@ -279,13 +279,13 @@ impl Writer {
     /// # Errors
     /// When these, or anything before them, could not be written. A trace that is cut short says so, if there
     /// is room for that.
-    pub fn finish(mut self, how: How, at: Time, run: Run) -> Result<(), CutShort> {
+    pub fn finish(mut self, how: How, at: Time, mut run: Run) -> Result<(), CutShort> {
         self.flush(at);
         if let Err(error) = self.end_segment() {
             self.fail(error);
         }
         let how = if self.failed.is_some() { How::CutShort } else { how };
-        let run = Run { modules: std::mem::take(&mut self.modules), ..run };
+        run.modules.append(&mut self.modules);
         self.meta.ended = Some(End { how, at_ns: at.0, rows: self.rows, segments: self.number + 1, run });
         let stored = self.meta.store_on(&*self.disk, &self.folder).and_then(|()| self.disk.settle());
         if let Err(error) = stored {

@@ -77,6 +77,8 @@ impl Spark {
             // A worker that dies takes its attempts with it; four more are for tasks that meet a second one.
             "spark.task.maxFailures": "8",
             "spark.sql.session.timeZone": "UTC",
+            // Answers are small: Spark's 200 would be nearly all empty.
+            "spark.sql.shuffle.partitions": "32",
         });
         let starting = || format!("{} cannot be started", self.python.display());
         let mut child = Command::new(&self.python)

@@ -14,7 +14,7 @@ use krcu_model::{
 };
 use krcu_trace::{
     FORMAT, How, Limits, Meta, Reader, TraceError, Writer,
-    meta::{Account, Btf, Clock, Kernel, Known, Probe, Run, Seen},
+    meta::{Account, Btf, Clock, Kernel, Known, Module, Probe, Run, Seen},
 };
 
 /// An event of every kind, with every field, each different from what it is when it says nothing.
@@ -96,7 +96,10 @@ pub(crate) fn meta() -> Meta {
             hz: None,
         },
         clock: Clock { monotonic_ns: 5, realtime_ns: 1_700_000_000_000_000_000 },
-        watch: Seen::of(&script::read(EVERY_KIND).unwrap().watch),
+        watch: Seen {
+            modules: vec![module("there", None)],
+            ..Seen::of(&script::read(EVERY_KIND).unwrap().watch)
+        },
         probes: vec![Probe {
             program: "queued".to_owned(),
             target: "kvfree_call_rcu".to_owned(),
@@ -129,6 +132,16 @@ pub(crate) fn run() -> Run {
             until: "2027-01-31".to_owned(),
             expired: true,
         }],
+        modules: vec![module("later", Some(7))],
+    }
+}
+
+fn module(name: &str, loaded_at_ns: Option<u64>) -> Module {
+    Module {
+        name: name.to_owned(),
+        build_id: Some("00ff".to_owned()),
+        srcversion: Some("53B1D8F4".to_owned()),
+        loaded_at_ns,
     }
 }
 
