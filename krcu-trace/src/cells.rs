@@ -49,15 +49,16 @@ pub(crate) trait Cells: Default {
 /// A column.
 #[derive(Debug)]
 pub(crate) struct Column<C> {
+    name: &'static str,
     node: usize,
     is_loaded: bool,
     cells: C,
 }
 
 impl<C: Cells> Column<C> {
-    /// The column whose first node this is.
-    pub(crate) fn new(node: usize) -> Column<C> {
-        Column { node, is_loaded: false, cells: C::default() }
+    /// The column of this name, whose first node this is.
+    pub(crate) fn new(name: &'static str, node: usize) -> Column<C> {
+        Column { name, node, is_loaded: false, cells: C::default() }
     }
 
     /// Its batch is over.
@@ -70,7 +71,11 @@ impl<C: Cells> Column<C> {
         if !self.is_loaded {
             // Older traces lack the last columns.
             if source.packed.node(self.node).is_some() {
-                self.cells.load(source, self.node)?;
+                let loaded = self.cells.load(source, self.node);
+                loaded.map_err(|reason| match reason {
+                    Reason::Word { word, .. } => Reason::Word { word, column: self.name },
+                    reason => reason,
+                })?;
             } else {
                 self.cells = C::default();
             }
@@ -229,7 +234,7 @@ impl<T: Word> Cells for Words<T> {
         let no_words = Reason::Framing("a column of words has no dictionary");
         let words = source.dictionaries.get(&node).ok_or(no_words)?;
         let meaning = |word: &String| {
-            let no_word = || Reason::Word { word: word.clone(), column: crate::schema::name_of(node) };
+            let no_word = || Reason::Word { word: word.clone(), column: "?" };
             T::of_word(word).ok_or_else(no_word)
         };
         self.meanings.clear();

@@ -38,7 +38,7 @@ macro_rules! read {
                 };
                 Batch {
                     source: Source::default(),
-                    $($name: Column::new(node(<$holds as Held>::TYPE)),)*
+                    $($name: Column::new(stringify!($name), node(<$holds as Held>::TYPE)),)*
                 }
             }
         }

@@ -56,6 +56,17 @@ pub(crate) fn nodes(holds: Type) -> usize {
     if holds == Type::Texts { 2 } else { 1 }
 }
 
+/// The nodes of the columns that have the dictionary with this number. `dictionaries` has that of each column.
+pub(crate) fn nodes_of(columns: &[Column], dictionaries: &[Option<i64>], id: i64) -> Vec<usize> {
+    let mut next = 0;
+    let nodes = columns.iter().map(|column| {
+        let node = next;
+        next += nodes(column.holds);
+        node
+    });
+    nodes.zip(dictionaries).filter(|(_, of)| **of == Some(id)).map(|(node, _)| node).collect()
+}
+
 impl Part {
     /// Whether a buffer of this size can belong to this many values.
     pub(crate) fn fits(self, size: u64, length: u64, nulls: u64) -> bool {

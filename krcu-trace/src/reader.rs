@@ -21,7 +21,7 @@ use crate::{
     decode::{Batch, RunAt},
     guard::{self, Expected, Found, MOST_BYTES},
     index::{LINE_BYTES, Line},
-    meta,
+    layout, meta,
     packed::Places,
     schema::{self, COLUMNS, Column, key},
     segment::{index_name, number_of, stream_name},
@@ -355,7 +355,7 @@ impl SegmentReader {
             return Ok(false);
         }
         for dictionary in checked.dictionaries {
-            let columns = schema::nodes_of(self.columns, &self.dictionaries, dictionary.id);
+            let columns = layout::nodes_of(self.columns, &self.dictionaries, dictionary.id);
             source.learn(dictionary.places, &columns)?;
         }
         source.packed.places = checked.batch;

@@ -12,7 +12,7 @@ use arrow_schema::{DataType, Field, Schema, SchemaRef};
 use krcu_common::{BarrierKind, Flavour, FreePath, Kind, QueueForm};
 use krcu_model::event::{LossReason, Scope};
 
-use crate::{FORMAT, column::Held, layout};
+use crate::{FORMAT, column::Held};
 
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -197,27 +197,6 @@ const SINCE_ABI_5: usize = 2;
 pub(crate) fn columns_of(abi: u32) -> &'static [Column] {
     let older = COLUMNS.len() - SINCE_ABI_5;
     if abi < 5 { COLUMNS.get(..older).unwrap_or(COLUMNS) } else { COLUMNS }
-}
-
-/// The name of the column with this node.
-pub(crate) fn name_of(node: usize) -> &'static str {
-    let mut next = 0;
-    let column = COLUMNS.iter().find(|column| {
-        next += layout::nodes(column.holds);
-        node < next
-    });
-    column.map_or("?", |column| column.name)
-}
-
-/// The nodes of the columns that have these dictionaries, one of each column.
-pub(crate) fn nodes_of(columns: &[Column], dictionaries: &[Option<i64>], id: i64) -> Vec<usize> {
-    let mut next = 0;
-    let nodes = columns.iter().map(|column| {
-        let node = next;
-        next += layout::nodes(column.holds);
-        node
-    });
-    nodes.zip(dictionaries).filter(|(_, of)| **of == Some(id)).map(|(node, _)| node).collect()
 }
 
 /// The fields of these columns.
