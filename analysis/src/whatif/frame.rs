@@ -10,7 +10,7 @@ use super::{
     words::{Inputs, WhatIfs},
 };
 use crate::{facts::row::Rows as _, show::units};
-use krcu_reference::simulate::{Sum, Trust};
+use krcu_reference::simulate::{BackTest, Sum, Trust};
 
 /// Each destroy under each approach with `rows`, else the sums of the approaches; and what a row is called.
 ///
@@ -164,6 +164,61 @@ fn same(answer: &Answer, text: &mut String) {
     }
 }
 
+/// The back-test: each pair, and the shares.
+fn tested(test: &BackTest, upstream: &str, text: &mut String) {
+    let trust = test.trust();
+    let _ = writeln!(
+        text,
+        "back-test: {upstream}, simulated beside measured; nine of ten destroys are off by {} or less{}",
+        trust.word(),
+        if trust.is_far_off() { ": FAR OFF, so the times above say little" } else { "" }
+    );
+    for pair in test.pairs.iter().take(SHOWN_PAIRS) {
+        let off = pair.off_ns();
+        let sign = if off < 0 { "-" } else { "+" };
+        let off = units::span(u64::try_from(off.unsigned_abs()).unwrap_or(u64::MAX));
+        let (simulated, measured) = (units::span(pair.simulated_ns), units::span(pair.measured_ns));
+        let after = units::span(pair.after_last_free_ns);
+        let off = format!("{sign}{off}");
+        let close = if pair.is_close() { "" } else { ", OUTSIDE a fifth" };
+        let given = if pair.is_given { ", unseen callbacks given" } else { "" };
+        let _ = writeln!(
+            text,
+            "  {:<32} {simulated:>9} {measured:>9} {off:>10}, {after} of it after the last free{given}{close}",
+            pair.name
+        );
+    }
+    if let Some(more @ 1..) = test.pairs.len().checked_sub(SHOWN_PAIRS) {
+        let _ = writeln!(text, "  and {more} more, which are in what follows");
+    }
+    let [(close, predicted), (close_given, given)] = test.close();
+    let _ = writeln!(
+        text,
+        "  within a fifth: {close} of {predicted} as predicted; {close_given} of {given} with what their own \
+         rcu_barrier() told of callbacks that no event shows"
+    );
+    if test.unmatched > 0 {
+        let _ = writeln!(text, "  {} measured waits have no simulated one", test.unmatched);
+    }
+    if let Some(per_mille) = test.per_mille() {
+        let _ = writeln!(
+            text,
+            "  all together the machine waits {}.{} % of what the kernel waited",
+            per_mille / 10,
+            per_mille % 10
+        );
+    }
+    if let Some(per_mille) = test.per_mille_until_last_free() {
+        let _ = writeln!(
+            text,
+            "  {}.{} % of what it waited until the last free: how long the task takes to wake up and to go on \
+             from there is not simulated",
+            per_mille / 10,
+            per_mille % 10
+        );
+    }
+}
+
 /// The back-test and the inputs, as text.
 #[must_use]
 pub fn below(answer: &Answer) -> String {
@@ -179,65 +234,12 @@ pub fn below(answer: &Answer) -> String {
         );
     }
     same(answer, &mut text);
-    let trust = answer.trust();
     match &answer.back_test {
         None => text.push_str(
             "back-test: none, no destroy of this trace had a barrier inside whose wait could be compared: every time above is \
              untested, and its first digit is all that is shown\n",
         ),
-        Some(test) => {
-            let _ = writeln!(
-                text,
-                "back-test: {}, simulated beside measured; nine of ten destroys are off by {} or less{}",
-                answer.upstream,
-                trust.word(),
-                if trust.is_far_off() { ": FAR OFF, so the times above say little" } else { "" }
-            );
-            for pair in test.pairs.iter().take(SHOWN_PAIRS) {
-                let off = pair.off_ns();
-                let sign = if off < 0 { "-" } else { "+" };
-                let off = units::span(u64::try_from(off.unsigned_abs()).unwrap_or(u64::MAX));
-                let (simulated, measured) = (units::span(pair.simulated_ns), units::span(pair.measured_ns));
-                let after = units::span(pair.after_last_free_ns);
-                let off = format!("{sign}{off}");
-                let close = if pair.is_close() { "" } else { ", OUTSIDE a fifth" };
-                let given = if pair.is_given { ", unseen callbacks given" } else { "" };
-                let _ = writeln!(
-                    text,
-                    "  {:<32} {simulated:>9} {measured:>9} {off:>10}, {after} of it after the last free{given}{close}",
-                    pair.name
-                );
-            }
-            if let Some(more @ 1..) = test.pairs.len().checked_sub(SHOWN_PAIRS) {
-                let _ = writeln!(text, "  and {more} more, which are in what follows");
-            }
-            let [(close, predicted), (close_given, given)] = test.close();
-            let _ = writeln!(
-                text,
-                "  within a fifth: {close} of {predicted} as predicted; {close_given} of {given} with what their own \
-                 rcu_barrier() told of callbacks that no event shows"
-            );
-            if test.unmatched > 0 {
-                let _ = writeln!(text, "  {} measured waits have no simulated one", test.unmatched);
-            }
-            if let Some(per_mille) = test.per_mille() {
-                let _ = writeln!(
-                    text,
-                    "  all together the machine waits {}.{} % of what the kernel waited",
-                    per_mille / 10,
-                    per_mille % 10
-                );
-            }
-            if let Some(per_mille) = test.per_mille_until_last_free() {
-                let _ = writeln!(
-                    text,
-                    "  {}.{} % of what it waited until the last free: how long the task takes to wake up and to go on \
-                     from there is not simulated",
-                    per_mille / 10,
-                    per_mille % 10
-                );
-            }
-        }
+        Some(test) => tested(test, answer.upstream, &mut text),
     }
     let mut told = std::collections::BTreeSet::new();
     text.push_str("inputs\n");

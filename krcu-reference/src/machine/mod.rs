@@ -35,6 +35,7 @@ pub mod queue;
 mod run;
 pub mod sequence;
 pub mod task;
+mod telling;
 mod words;
 
 use std::{collections::VecDeque, sync::Arc};
@@ -42,11 +43,12 @@ use std::{collections::VecDeque, sync::Arc};
 use cache::Cache;
 use facts::{Generation, Sizes};
 use fault::Fault;
-use krcu_model::event::{CacheAddress, Cpu, Event, ObjectAddress, Site, Task, Time, What};
+use krcu_model::event::{CacheAddress, Cpu, Event, ObjectAddress, Site, Task, What};
 use op::Op;
 use parts::{Callback, Krc, Sheaf, Taken};
 use sequence::Sequence;
 use task::Thread;
+pub(crate) use telling::Telling;
 
 /// An object, by its place in [`Setup::objects`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -190,15 +192,6 @@ pub struct Machine {
     pub(crate) telling: Telling,
     /// The objects of each cache.
     of_caches: Arc<[Vec<ObjectIndex>]>,
-}
-
-/// What a machine tells beside its state. The checker has it tell every event, and nothing else.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Telling {
-    /// Whether it tells only how caches end. A simulation that nobody watches needs no other event.
-    pub(crate) only_ends: bool,
-    /// The objects that were freed since somebody took the list; absent if nobody does.
-    pub(crate) freed: Option<Vec<ObjectIndex>>,
 }
 
 /// A move: something that may happen.
@@ -495,32 +488,5 @@ impl Machine {
             Reclaimer::Monitor(cpu) => WORKERS + 10 + u32::from(cpu.0) * 10,
             Reclaimer::Work(cpu, slot) => WORKERS + 11 + u32::from(cpu.0) * 10 + u32::from(slot),
         })
-    }
-
-    pub(crate) fn say(&self, seen: &mut Seen, task: Task, cpu: Cpu, what: What) {
-        let is_end = |what: &What| {
-            matches!(
-                what,
-                What::SlabsFreed { .. }
-                    | What::CacheReleased { .. }
-                    | What::Reported { .. }
-                    | What::Lingers { .. }
-            )
-        };
-        if self.telling.only_ends && !is_end(&what) {
-            return;
-        }
-        seen.push(Event { time: Time(0), task, cpu, what });
-    }
-
-    /// Whether a CPU holds objects whose free is deferred.
-    #[must_use]
-    pub fn holds_objects(&self, cpu: Cpu) -> bool {
-        let processor = self.cpu(cpu);
-        let krc = &processor.krc;
-        krc.has_queued()
-            || krc.krw.iter().any(|krw| !krw.is_idle())
-            || processor.sheaves.iter().any(|sheaf| !sheaf.objects.is_empty())
-            || processor.callbacks.iter().any(|callback| matches!(callback.duty, parts::Duty::Module(_)))
     }
 }

@@ -24,6 +24,17 @@ pub(crate) enum Put {
 }
 
 impl Machine {
+    /// Whether a CPU holds objects whose free is deferred.
+    #[must_use]
+    pub fn holds_objects(&self, cpu: Cpu) -> bool {
+        let processor = self.cpu(cpu);
+        let krc = &processor.krc;
+        krc.has_queued()
+            || krc.krw.iter().any(|krw| !krw.is_idle())
+            || processor.sheaves.iter().any(|sheaf| !sheaf.objects.is_empty())
+            || processor.callbacks.iter().any(|callback| matches!(callback.duty, Duty::Module(_)))
+    }
+
     /// `kvfree_call_rcu()`, up to the point where a call without memory would wait.
     pub(crate) fn put(
         &mut self,

@@ -4,7 +4,10 @@
 //! same, so a question about the same run is the same.
 
 mod delays;
+mod part;
 mod samples;
+
+pub use part::{Deferred, Destroyed, Part};
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -12,14 +15,15 @@ use krcu_common::{BarrierKind, Flavour, FreePath};
 use krcu_model::{
     event::{CacheAddress, Cpu, DeferredBy, Event, Gap, ObjectAddress, Scope, Task, Time, What},
     of_destroy,
-    state::{CacheId, Destroy, DestroyId, Freer, State},
+    state::{Destroy, DestroyId, Freer, State},
 };
 
 use crate::{
     hello::SCHEMA,
-    question::{AskedCache, AskedDestroy, Bystander, DeferredFree, KernelBarrier, Question, Unseen},
+    question::{AskedDestroy, KernelBarrier, Question},
 };
 use delays::Delays;
+use part::Hidden;
 
 /// How much a gather keeps. Older notes are forgotten.
 #[derive(Clone, Copy, Debug)]
@@ -77,17 +81,6 @@ struct Exit {
     rcu_barrier: Option<Time>,
 }
 
-/// What a destroy waited for of which no event tells.
-#[derive(Clone, Copy, Debug, Default)]
-struct Hidden {
-    /// The CPU on whose lists `flush_rcu_work()` found something.
-    list: Option<Cpu>,
-    /// The end of the grace period that a callback needed for which an `rcu_barrier()` waited.
-    callback: Option<Time>,
-    /// When the last object had been freed, if nothing was on any list at the entry.
-    drained: Option<Time>,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Span {
     begin: Time,
@@ -105,46 +98,6 @@ struct Seen {
     /// Objects of a cache that may be destroyed were freed in arrays.
     arrays: bool,
     rcu_barrier: bool,
-}
-
-/// A deferred free that was seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deferred<C> {
-    /// When.
-    pub at: Time,
-    /// Its cache.
-    pub cache: C,
-    /// The CPU.
-    pub cpu: Cpu,
-    /// The call.
-    pub by: DeferredBy,
-}
-
-/// A destroy that can be simulated.
-#[derive(Clone, Copy, Debug)]
-pub struct Destroyed {
-    /// When its exit path began.
-    pub at: Time,
-    /// The life of its cache.
-    pub life: CacheId,
-    /// The destroy; its time and its cache's place are still to be filled in.
-    asked: AskedDestroy,
-    unseen: Hidden,
-}
-
-/// A part of a run: what a question is made of.
-#[derive(Clone, Debug, Default)]
-pub struct Part {
-    /// When it begins.
-    pub begin: Time,
-    /// Its deferred frees, the oldest first.
-    pub deferred: Vec<Deferred<CacheId>>,
-    /// Its destroys, in the order in which their exit paths began.
-    pub destroys: Vec<Destroyed>,
-    /// Its calls of `rcu_barrier()` by tasks that destroy nothing.
-    pub bystanders: Vec<(Time, Cpu)>,
-    /// For each cache, how many destroys of it come after the part.
-    pub later: BTreeMap<CacheId, u16>,
 }
 
 impl Gather {
@@ -193,7 +146,7 @@ impl Gather {
                 }
             }
             What::Freed { object, cache, path } => {
-                self.is_freed(state, (freer, at), (*object, *cache), *path)
+                self.is_freed(state, (freer, at), (*object, *cache), *path);
             }
             What::DestroyBegin { .. } => {
                 let drained = (state.outstanding() == 0).then_some(self.last_of_all);
@@ -218,23 +171,7 @@ impl Gather {
                 self.barrier_begins(state, (at, task, cpu), (*barrier, *rcu_works_flushed));
                 self.inner_barrier_begins(state, (at, task), (*barrier, *rcu_works_flushed));
             }
-            What::BarrierEnd { barrier: BarrierKind::Rcu, .. } => {
-                let open = state.view().open_barriers.get(&task).into_iter().flatten();
-                let own = open.filter(|open| open.barrier == BarrierKind::Rcu).last();
-                if let Some(open) = own {
-                    self.delays.barrier_ends(open.begin.time, at);
-                    let ended = self.delays.last_ended(open.begin.time);
-                    let span = self.own_barriers.get_mut(&task).filter(|_| is_in_flush(state, task));
-                    if let Some(found) = span.and_then(|span| span.found.as_mut()) {
-                        *found = ended.or(*found);
-                    }
-                }
-                let since = self.exit_of(state, task).and_then(|exit| exit.rcu_barrier.take());
-                let ended = since.and_then(|since| self.delays.last_ended(since));
-                if let (Some(ended), Some(exit)) = (ended, self.exit_of(state, task)) {
-                    exit.unseen.callback = Some(ended);
-                }
-            }
+            What::BarrierEnd { barrier: BarrierKind::Rcu, .. } => self.rcu_barrier_ends(state, (at, task)),
             What::BarrierEnd { barrier, .. } if barrier.is_for_frees() => {
                 self.delays.flush_ends(task);
                 if let Some(span) = self.own_barriers.get_mut(&task) {
@@ -295,6 +232,24 @@ impl Gather {
         }
         if is_first {
             self.delays.first_barrier(destroy.begin.time, at);
+        }
+    }
+
+    /// An `rcu_barrier()` has returned: its own, its caller's, or one that a flush called.
+    fn rcu_barrier_ends(&mut self, state: &State, (at, task): (Time, Task)) {
+        let mut open = state.view().open_barriers.get(&task).into_iter().flatten();
+        if let Some(open) = open.rfind(|open| open.barrier == BarrierKind::Rcu) {
+            self.delays.barrier_ends(open.begin.time, at);
+            let ended = self.delays.last_ended(open.begin.time);
+            let span = self.own_barriers.get_mut(&task).filter(|_| is_in_flush(state, task));
+            if let Some(found) = span.and_then(|span| span.found.as_mut()) {
+                *found = ended.or(*found);
+            }
+        }
+        let since = self.exit_of(state, task).and_then(|exit| exit.rcu_barrier.take());
+        let ended = since.and_then(|since| self.delays.last_ended(since));
+        if let (Some(ended), Some(exit)) = (ended, self.exit_of(state, task)) {
+            exit.unseen.callback = Some(ended);
         }
     }
 
@@ -416,91 +371,6 @@ impl Gather {
             took: self.delays.took(self.begin(state)),
             ..Question::default()
         }
-    }
-}
-
-impl Destroyed {
-    /// Objects of its cache that nobody queued.
-    #[must_use]
-    pub fn leaked(&self) -> u64 {
-        self.asked.leaked
-    }
-
-    /// Its number among the destroys of the run.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.asked.number
-    }
-}
-
-impl Part {
-    /// The question of this part; `frame` is that of the whole run, which begins at `run_begin`. `facts` tells
-    /// the name of a cache and the bytes of an object. `None` if there are more caches than can be numbered.
-    #[must_use]
-    pub fn question(
-        &self,
-        frame: &Question,
-        run_begin: Time,
-        facts: impl Fn(CacheId) -> (String, u32),
-    ) -> Option<Question> {
-        let mut caches = Caches { part: self, facts, places: BTreeMap::new(), asked: Vec::new() };
-        let since = |time: Time| time.since(self.begin);
-        let mut deferred = Vec::with_capacity(self.deferred.len());
-        for one in &self.deferred {
-            deferred.push(DeferredFree(since(one.at), one.cpu.0, caches.place(one.cache)?, one.by));
-        }
-        let mut destroys = Vec::with_capacity(self.destroys.len());
-        for one in &self.destroys {
-            let cache = caches.place(one.life)?;
-            destroys.push(AskedDestroy { at_ns: since(one.at), cache, ..one.asked });
-        }
-        let mut unseen = Vec::new();
-        for Destroyed { at, unseen: Hidden { list, callback, drained }, .. } in &self.destroys {
-            // It was there when the exit path began.
-            let before = since(*at).saturating_sub(1);
-            unseen.extend(
-                drained.filter(|drained| drained < at).map(|drained| Unseen::Drained(since(drained))),
-            );
-            unseen.extend(list.map(|cpu| Unseen::List(before, cpu.0)));
-            unseen.extend(callback.map(|ended| Unseen::Callback(before, since(ended))));
-        }
-        let mut took = frame.took.clone();
-        let offset = self.begin.since(run_begin);
-        took.graces.retain(|grace| grace.0 >= offset);
-        for grace in &mut took.graces {
-            (grace.0, grace.1) = (grace.0 - offset, grace.1.saturating_sub(offset));
-        }
-        Some(Question {
-            caches: caches.asked,
-            deferred,
-            unseen,
-            bystanders: self.bystanders.iter().map(|(at, cpu)| Bystander(since(*at), cpu.0)).collect(),
-            destroys,
-            took,
-            ..frame.clone()
-        })
-    }
-}
-
-/// The caches of a question, as they come.
-struct Caches<'a, F> {
-    part: &'a Part,
-    facts: F,
-    places: BTreeMap<CacheId, u16>,
-    asked: Vec<AskedCache>,
-}
-
-impl<F: Fn(CacheId) -> (String, u32)> Caches<'_, F> {
-    fn place(&mut self, life: CacheId) -> Option<u16> {
-        if let Some(place) = self.places.get(&life) {
-            return Some(*place);
-        }
-        let place = u16::try_from(self.asked.len()).ok().filter(|place| *place < u16::MAX)?;
-        let (name, object_bytes) = (self.facts)(life);
-        let later_destroys = self.part.later.get(&life).copied().unwrap_or(0);
-        self.asked.push(AskedCache { name, object_bytes, later_destroys });
-        self.places.insert(life, place);
-        Some(place)
     }
 }
 
