@@ -6,7 +6,7 @@
 //! slot is found by a hash. Its index takes six to nine bytes for each object, so more of it fits into the
 //! processor's caches.
 //!
-//! The slots of one origin are a chain, from the oldest to the newest ([`Origins`]). So no question needs a look at every
+//! The slots of one origin are a chain, from the oldest to the newest (`Origins`). So no question needs a look at every
 //! slot.
 
 use krcu_common::QueueForm;

@@ -275,7 +275,7 @@ impl Machine {
         Machine {
             grace: Sequence::default(),
             blocking_readers: Vec::new(),
-            cpus: vec![Arc::new(processor); usize::from(setup.cpus)],
+            cpus: (0..setup.cpus).map(|_| Arc::new(processor.clone())).collect(),
             caches,
             objects: vec![Life::Allocated; setup.objects.len()],
             tasks: setup.tasks.iter().map(|task| Thread::on(task.cpu.unwrap_or_default())).collect(),

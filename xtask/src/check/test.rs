@@ -284,7 +284,7 @@ fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
             all.push(Part::new(name, Place::Host, 60.0, move || check(tally, name, command)));
         }
     };
-    let mut documented = cargo(&["doc", "--quiet", "--no-deps", "-p", "krcu-report"]);
+    let mut documented = cargo(&["doc", "--quiet", "--no-deps"]);
     documented.args(PUBLISHED.iter().flat_map(|name| ["-p", name])).env("RUSTDOCFLAGS", "-D warnings");
     command("documentation of the libraries", documented);
     command("lints", linted(&["--workspace", "--all-targets"]));
