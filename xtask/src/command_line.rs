@@ -219,11 +219,10 @@ enum Verb {
         #[arg(long, value_name = "FOLDER", default_value = install::PREFIX)]
         prefix: PathBuf,
     },
-    /// Build a static tarball and a Debian package for each architecture, with a bill of materials and checksums, in
-    /// target/dist.
+    /// Build a static tarball and a Debian package, with a bill of materials and checksums, in target/dist.
     Dist {
-        /// Only this architecture; repeat the option for more.
-        #[arg(long, value_name = "ARCHITECTURE", value_enum, default_values_t = Architecture::ALL)]
+        /// For this architecture; repeat the option for more.
+        #[arg(long, value_name = "ARCHITECTURE", value_enum, default_values_t = [Architecture::Amd64])]
         arch: Vec<Architecture>,
         /// Build a second time, in another folder, and compare the bytes.
         #[arg(long)]

@@ -168,6 +168,7 @@ pub(crate) fn run(kernel: Option<&str>) -> Result<()> {
     setup::ensure()?;
     build::all("release")?;
     let series: Series = kernel.unwrap_or(KERNEL).parse()?;
+    series.need_ours("the agent is measured")?;
     say("the agent under load: some five minutes");
     let run = Run {
         modules: vec![host::repository().join("modules").join(MODULE)],

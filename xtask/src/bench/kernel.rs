@@ -221,6 +221,7 @@ pub(crate) fn run(series: &[String]) -> Result<()> {
 
 fn one(series: &str) -> Result<String> {
     let parsed: Series = series.parse()?;
+    parsed.need_ours("instructions are counted")?;
     say(&format!("{series}: counting instructions"));
     let run = Run {
         modules: vec![host::repository().join("modules").join(MODULE)],

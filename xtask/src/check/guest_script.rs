@@ -83,8 +83,9 @@ pub(crate) fn watch_name(scenarios: &[&Scenario]) -> String {
     format!("{}.watch", scenarios.first().map_or("", |scenario| scenario.name))
 }
 
-/// The script that the machine runs: each scenario, with files of its own and the part of the kernel's log that is its own.
-pub(crate) fn guest_script(scenarios: &[&Scenario], is_watched: bool) -> String {
+/// The script that the machine runs: each scenario, with files of its own and the part of the kernel's log that is its own. In a
+/// machine that is so many times slower, each may take so many times as long.
+pub(crate) fn guest_script(scenarios: &[&Scenario], is_watched: bool, slower: u64) -> String {
     let watch = watch_name(scenarios);
     let mut script = String::from("mkdir -p /out\n");
     if is_watched {
@@ -92,8 +93,8 @@ pub(crate) fn guest_script(scenarios: &[&Scenario], is_watched: bool) -> String 
     }
     for scenario in scenarios {
         let name = scenario.name;
-        let seconds = seconds(scenario);
-        let limit = seconds + SETTLE_SECONDS;
+        let seconds = seconds(scenario) * slower;
+        let limit = seconds + SETTLE_SECONDS * slower;
         let run = match scenario.act {
             Act::Watched { options, .. } if is_watched => format!(
                 "echo '{name} {options} -- timeout {seconds} sh /scenarios/{name}.watched >/out/{name}.said 2>/out/{name}.stderr' >&3\n\
@@ -127,11 +128,14 @@ mod tests {
     fn each_scenario_leaves_its_own_files() {
         let scenarios: Vec<_> = agent::SCENARIOS.iter().collect();
         for is_watched in [false, true] {
-            let script = guest_script(&scenarios, is_watched);
+            let script = guest_script(&scenarios, is_watched, 1);
             for scenario in agent::SCENARIOS {
                 assert!(script.contains(&format!(" >/out/{}.status\n", scenario.name)));
             }
             assert_eq!(script.contains("--each"), is_watched);
+            let slower = guest_script(&scenarios, is_watched, 4);
+            assert!(script.contains("timeout 90 ") && slower.contains("timeout 360 "));
+            assert!(!slower.contains("timeout 90 "));
         }
     }
 }

@@ -339,7 +339,7 @@ fn made_ready(boot: &Boot, first: &Case) -> Result<Run> {
         // The kernel's log of a whole scenario has to fit.
         append: format!("log_buf_len=8M {append}"),
         timeout: Duration::from_secs((BOOT_SECONDS + longest + all) * slower),
-        ..Run::new(parsed, &guest_script(&scenarios, boot.is_watched))
+        ..Run::new(parsed, &guest_script(&scenarios, boot.is_watched, slower))
     })
 }
 

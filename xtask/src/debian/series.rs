@@ -165,6 +165,21 @@ impl Series {
         self.architecture
     }
 
+    /// Nothing, if its kernels run on this computer's architecture.
+    ///
+    /// # Errors
+    ///
+    /// With `what`, which is done with such kernels only.
+    pub(crate) fn need_ours(&self, what: &str) -> Result<()> {
+        if self.architecture.is_ours() {
+            return Ok(());
+        }
+        bail!(
+            "{what} with kernels of {} only, and {self} is of another architecture",
+            Architecture::default().debian()
+        )
+    }
+
     /// For what a kernel of it is built here; none of Debian's is.
     pub(super) fn purpose(&self) -> Option<Purpose> {
         match self.flavour {

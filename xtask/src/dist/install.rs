@@ -14,7 +14,6 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use crate::architecture::Architecture;
 use crate::cache;
 use crate::digest;
-use crate::dist::bare;
 use crate::dist::clean_root;
 use crate::dist::contrib;
 use crate::dist::sbom;
@@ -255,8 +254,7 @@ pub(crate) fn uninstall(prefix: &Path) -> Result<()> {
 }
 
 /// Builds a tarball and a Debian package for each of these architectures into `target/dist`, with a bill of materials and
-/// checksums. Tests the alert rules that are in both, and tries this computer's package in a clean Debian and each tarball in a
-/// bare initramfs.
+/// checksums. Tests the alert rules that are in both, and tries this computer's package in a clean Debian.
 ///
 /// # Errors
 ///
@@ -275,7 +273,6 @@ pub(crate) fn dist(architectures: &[Architecture]) -> Result<()> {
         if architecture.is_ours() {
             clean_root::try_package(&package)?;
         }
-        bare::try_tarball(*architecture, &tarball, &folder)?;
         files.extend([tarball, package]);
     }
     let bill = folder.join(format!("krcu-{}.cdx.json", env!("CARGO_PKG_VERSION")));

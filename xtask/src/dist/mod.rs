@@ -1,6 +1,5 @@
 //! What people get: the programs where they are installed, the tarball, the Debian package, and what `contrib/` has for a farm.
 
-mod bare;
 pub(crate) mod clean_root;
 pub(crate) mod contrib;
 pub(crate) mod install;

@@ -2,7 +2,7 @@
 //!
 //! The shell files run inside the machine. `peer.rs` does as well: it is no module of this crate, but compiled by itself.
 
-pub(crate) mod cpio;
+mod cpio;
 mod initramfs;
 pub(crate) mod monitor;
 pub(crate) mod qemu;

@@ -182,6 +182,7 @@ fn boot(series: &str, extent: &Extent, out: &Path) -> Result<i32> {
 fn ready(series: &str, extent: &Extent, out: &Path, scripts: &Path, up: &Arc<AtomicBool>) -> Result<Run> {
     let seconds = extent.time.as_secs();
     let parsed: Series = series.parse()?;
+    parsed.need_ours("modules are churned")?;
     let kernel = Kernel::newest(&parsed)?;
     let image = kernel.image()?;
     let in_tree = InTree::read(&image)?;
