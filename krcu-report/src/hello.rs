@@ -69,7 +69,7 @@ pub struct Refused {
     pub why: String,
 }
 
-/// What a client writes: `{"kind":"hello","schema":2,"detail":"overview"}`.
+/// What a client writes: `{"kind":"hello","schema":3,"detail":"overview"}`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Ask {

@@ -178,8 +178,8 @@ fn a_line_reads_as_it_was_written() {
     let question = reporter.question(&state, 0).unwrap();
     assert!(reporter.question(&state, 1_000_000).is_none(), "there is no such destroy");
     for (line, start) in [
-        (Line::Report(Box::new(report)), "{\"kind\":\"report\",\"schema\":2,"),
-        (Line::Question(Box::new(question)), "{\"kind\":\"question\",\"schema\":2,"),
+        (Line::Report(Box::new(report)), "{\"kind\":\"report\",\"schema\":3,"),
+        (Line::Question(Box::new(question)), "{\"kind\":\"question\",\"schema\":3,"),
     ] {
         let text = serde_json::to_string(&line).unwrap();
         assert!(text.starts_with(start), "{}", &text[..60]);
@@ -191,18 +191,18 @@ fn a_line_reads_as_it_was_written() {
 #[test]
 fn a_client_asks_in_one_of_three_ways() {
     for (detail, text) in [
-        (Detail::Overview, r#"{"kind":"hello","schema":2,"detail":"overview"}"#),
-        (Detail::All, r#"{"kind":"hello","schema":2,"detail":"all"}"#),
-        (Detail::Destroy(3), r#"{"kind":"hello","schema":2,"detail":{"destroy":3}}"#),
+        (Detail::Overview, r#"{"kind":"hello","schema":3,"detail":"overview"}"#),
+        (Detail::All, r#"{"kind":"hello","schema":3,"detail":"all"}"#),
+        (Detail::Destroy(3), r#"{"kind":"hello","schema":3,"detail":{"destroy":3}}"#),
     ] {
         assert_eq!(serde_json::to_string(&Ask::new(detail)).unwrap(), text);
         assert_eq!(serde_json::from_str::<Ask>(text).unwrap(), Ask::new(detail));
     }
     for text in [
-        r#"{"kind":"report","schema":2,"detail":"all"}"#,
-        r#"{"schema":2,"detail":"all"}"#,
-        r#"{"kind":"hello","schema":2,"detail":"everything"}"#,
-        r#"{"kind":"hello","schema":2,"detail":{"destroy":-1}}"#,
+        r#"{"kind":"report","schema":3,"detail":"all"}"#,
+        r#"{"schema":3,"detail":"all"}"#,
+        r#"{"kind":"hello","schema":3,"detail":"everything"}"#,
+        r#"{"kind":"hello","schema":3,"detail":{"destroy":-1}}"#,
         "[]",
     ] {
         serde_json::from_str::<Ask>(text).expect_err(text);

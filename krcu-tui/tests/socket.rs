@@ -110,7 +110,7 @@ fn an_agent_that_comes_later_is_found_and_one_that_comes_back_is_another() {
 
     let listener = UnixListener::bind(folder.socket()).unwrap();
     let mut client = Client::of(&listener);
-    assert_eq!(client.asked(), "{\"kind\":\"hello\",\"schema\":2,\"detail\":\"overview\"}\n");
+    assert_eq!(client.asked(), "{\"kind\":\"hello\",\"schema\":3,\"detail\":\"overview\"}\n");
     client.say(&hello(7));
     client.say(&report(0, 1_000_000_000));
     client.say(&report(1, 2_000_000_000));
@@ -145,7 +145,7 @@ fn what_is_wanted_later_is_asked_for_on_the_same_connection() {
     client.say(&hello(7));
     until(&inbox, &mut app, |notice| matches!(notice, Notice::Hello(_)));
     socket.want(Detail::Destroy(3));
-    assert_eq!(client.asked(), "{\"kind\":\"hello\",\"schema\":2,\"detail\":{\"destroy\":3}}\n");
+    assert_eq!(client.asked(), "{\"kind\":\"hello\",\"schema\":3,\"detail\":{\"destroy\":3}}\n");
 }
 
 #[test]
@@ -180,7 +180,7 @@ fn who_does_not_serve_is_told_with_his_reason() {
     // A version that gives everything else other names.
     let renamed = r#"{"kind":"hello","schema":9,"program":"krcu 9"}"#.to_owned();
     let older = r#"{"kind":"hello","schema":1,"krcu":"0.1.0"}"#.to_owned();
-    let unknown = r#"{"kind":"greeting","schema":3}"#.to_owned();
+    let unknown = r#"{"kind":"greeting","schema":4}"#.to_owned();
     let nameless = r#"{"kind":"hello","pid":7}"#.to_owned();
     let no_hello = Why::Garbage("missing field `schema`".to_owned());
     for (name, line, why) in [
@@ -188,7 +188,7 @@ fn who_does_not_serve_is_told_with_his_reason() {
         ("schema", newer, Why::Schema(SCHEMA + 1)),
         ("renamed", renamed, Why::Schema(9)),
         ("older", older, Why::Schema(1)),
-        ("unknown", unknown, Why::Schema(3)),
+        ("unknown", unknown, Why::Schema(4)),
         ("nameless", nameless, no_hello),
     ] {
         let folder = Folder::new(name);

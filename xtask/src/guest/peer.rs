@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-const HELLO: &[u8] = b"{\"kind\":\"hello\",\"schema\":2,\"detail\":\"all\"}\n";
+const HELLO: &[u8] = b"{\"kind\":\"hello\",\"schema\":3,\"detail\":\"all\"}\n";
 /// Where a copy of a module lies while it is loaded.
 const COPY: &str = "/tmp/copy.ko";
 const WITHIN: Duration = Duration::from_secs(60);

@@ -48,7 +48,7 @@ impl Server {
     async fn client(&self) -> Peer {
         let mut peer = self.connect().await;
         assert!(matches!(peer.line().await, Some(Line::Hello(hello)) if hello.host == "here"));
-        peer.say(b"{\"kind\":\"hello\",\"schema\":2,\"detail\":\"overview\"}\n").await;
+        peer.say(b"{\"kind\":\"hello\",\"schema\":3,\"detail\":\"overview\"}\n").await;
         peer
     }
 
@@ -57,7 +57,7 @@ impl Server {
         self.publish(0);
         let mut client = self.client().await;
         assert_eq!(client.seq().await, Some(0));
-        client.say(b"{\"kind\":\"hello\",\"schema\":2,\"detail\":{\"destroy\":7}}\n").await;
+        client.say(b"{\"kind\":\"hello\",\"schema\":3,\"detail\":{\"destroy\":7}}\n").await;
         for seq in 1.. {
             self.publish(seq);
             assert_eq!(client.seq().await, Some(seq));
@@ -144,7 +144,7 @@ async fn what_is_no_hello_ends_the_conversation() {
     let cases: [(&[u8], Counted); 5] = [
         (b"GET / HTTP/1.1\r\n\r\n", |health| health.garbage.get()),
         (b"\xff\x00\n", |health| health.garbage.get()),
-        (b"{\"kind\":\"hello\",\"schema\":2,\"detail\":\"everything\"}\n", |health| health.garbage.get()),
+        (b"{\"kind\":\"hello\",\"schema\":3,\"detail\":\"everything\"}\n", |health| health.garbage.get()),
         (b"\n", |health| health.garbage.get()),
         (&oversized, |health| health.oversized.get()),
     ];
