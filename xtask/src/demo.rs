@@ -170,12 +170,15 @@ This builds what asks traces and what shows them (ten minutes and more, once, si
 
   cargo xtask build
 
-Then ask:
+Then ask. For one file with pictures, to be opened in a browser:
 
-  {krcu} analyze report {one} -o demo.html          one file with pictures, for a browser
-  {krcu} analyze whatif {other}                    what each other way to wait would have cost
-  {krcu} analyze compare {one} {other}      what differs between the kernels
-  {krcu} tui --replay {one}                         the run in slices of time; ? shows the keys
+  {krcu} analyze report {one} -o demo.html
+
+What each other way to wait would have cost, what differs between the kernels, and the run in slices of time (? shows the keys):
+
+  {krcu} analyze whatif {other}
+  {krcu} analyze compare {one} {other}
+  {krcu} tui --replay {one}
 "
     )
 }
@@ -215,8 +218,8 @@ mod tests {
         for command in [
             "  target/krcu replay target/demo/6.1-krcu_pending.krcu\n",
             "  cargo xtask build\n",
-            "  target/krcu analyze compare target/demo/6.1-krcu_pending.krcu target/demo/6.12-krcu_pending.krcu ",
-            "  target/krcu tui --replay target/demo/6.1-krcu_pending.krcu ",
+            "  target/krcu analyze compare target/demo/6.1-krcu_pending.krcu target/demo/6.12-krcu_pending.krcu\n",
+            "  target/krcu tui --replay target/demo/6.1-krcu_pending.krcu\n",
         ] {
             assert!(text.contains(command), "{command}\n{text}");
         }
