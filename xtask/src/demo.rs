@@ -106,7 +106,8 @@ pub(crate) fn run(architecture: Architecture) -> Result<ExitCode> {
         setup::ensure()?;
         build::build_for(architecture, "release", Programs::Agent)
     })?;
-    let kernels: Vec<&str> = scenes.iter().map(|scene| scene.series).collect();
+    let mut kernels: Vec<&str> = scenes.iter().map(|scene| scene.series).collect();
+    kernels.dedup();
     say(&format!("booting the newest kernels of {}", kernels.join(" and ")));
     let outcomes: Vec<Result<Outcome>> = thread::scope(|scope| {
         let machines: Vec<_> = runs.iter().map(|run| scope.spawn(|| run.run())).collect();
