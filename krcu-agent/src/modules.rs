@@ -5,8 +5,8 @@
 
 use std::{fmt::Write as _, fs, path::Path};
 
-use krcu_model::event::Time;
-use krcu_trace::meta::Module;
+use krcu_model::{Watch, event::Time};
+use krcu_trace::meta::{Module, Seen};
 
 /// Where the kernel tells of its modules.
 pub(crate) const FOLDER: &str = "/sys/module";
@@ -15,8 +15,13 @@ const NOTE: &str = "notes/.note.gnu.build-id";
 /// The note's header: the sizes of its name and of what it says, its type, and the name `GNU`.
 const HEADER: usize = 16;
 
+/// What a watch that begins now sees, with the versions of the modules that are loaded.
+pub(crate) fn seen(watch: &Watch) -> Seen {
+    Seen { modules: loaded(Path::new(FOLDER)), ..Seen::of(watch) }
+}
+
 /// The versions of all modules that are loaded, in the order of their names.
-pub(crate) fn loaded(folder: &Path) -> Vec<Module> {
+fn loaded(folder: &Path) -> Vec<Module> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut names: Vec<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();

@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -12,7 +11,7 @@ use krcu_model::{State, Watch};
 use krcu_report::FlatVerdict;
 use krcu_trace::{
     FORMAT, How, Meta,
-    meta::{Account, Btf, Clock, Kernel, Probe, Run, Seen},
+    meta::{Account, Btf, Clock, Kernel, Probe, Run},
 };
 use nix::{
     sys::utsname::uname,
@@ -52,7 +51,7 @@ pub fn meta(facts: &Facts, plan: &Plan, watch: &Watch) -> anyhow::Result<Meta> {
             hz: hz(facts.release.as_deref()),
         },
         clock,
-        watch: Seen { modules: modules::loaded(Path::new(modules::FOLDER)), ..Seen::of(watch) },
+        watch: modules::seen(watch),
         probes: plan.probes.iter().map(probe).collect(),
         undecidable: plan.undecidable.clone(),
         command: Vec::new(),

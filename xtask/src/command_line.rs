@@ -328,7 +328,6 @@ impl Arguments {
             Verb::Truth { kernel, only, write, kept, all } => truth::run::run(&Extent {
                 choice: Choice { series: kernel, names: only, kept, all, ..Choice::default() },
                 write,
-                all,
             }),
             Verb::Churn { kernel, time, seed, kept } => {
                 let series = kernel.series()?.iter().map(Series::to_string).collect();

@@ -11,11 +11,34 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use krcu_report::words::is_hidden;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::{ask::Needs, load};
 
 /// The style of krcu's pages.
-pub const STYLE: &str = include_str!("style.css");
+const STYLE: &str = include_str!("style.css");
+
+/// A page of krcu's, whole: its title, what it has besides the style of all pages, and what it shows. A control character is
+/// not allowed in one, and nobody sees a hidden one.
+#[must_use]
+pub fn document(title: &str, own_style: &str, body: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE) "\n"
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width,initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                title { "krcu: " (title) }
+                style { (PreEscaped(STYLE)) (PreEscaped(own_style)) }
+            }
+            body { main { (body) } }
+        }
+        "\n"
+    };
+    page.into_string().replace(|c: char| is_hidden(c) && c != '\n', "\u{fffd}")
+}
 
 /// Writes the report of a trace.
 ///

@@ -2,12 +2,11 @@
 //!
 //! maud escapes every text. Its templates are Rust, so the compiler checks them, and charts and tables are functions within them.
 
-use krcu_report::words::is_hidden;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{
-    STYLE,
     charts::{self, Bar, Class, NARROW, Outstanding, Size, WIDE},
+    document,
 };
 use crate::show::units;
 
@@ -82,24 +81,10 @@ pub(super) struct Table {
 }
 
 impl Page {
-    /// The file. A control character is not allowed in one, and nobody sees a hidden one.
+    /// The file.
     #[must_use]
     pub(super) fn html(&self) -> String {
-        let page = html! {
-            (DOCTYPE) "\n"
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width,initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { "krcu: " (self.title) }
-                    style { (PreEscaped(STYLE)) }
-                }
-                body { main { (self.body()) } }
-            }
-            "\n"
-        };
-        page.into_string().replace(|c: char| is_hidden(c) && c != '\n', "\u{fffd}")
+        document(&self.title, "", &self.body())
     }
 
     fn body(&self) -> Markup {

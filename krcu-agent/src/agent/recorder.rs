@@ -150,9 +150,7 @@ impl Recorder {
         let folder = self.folder.join(name(number));
         let watch = Watch { attached: now, ..self.watch.clone() };
         let trace = format!("{}-{number}", self.meta.trace);
-        let seen =
-            meta::Seen { modules: modules::loaded(Path::new(modules::FOLDER)), ..meta::Seen::of(&watch) };
-        let meta = Meta { trace, watch: seen, ..self.meta.clone() };
+        let meta = Meta { trace, watch: modules::seen(&watch), ..self.meta.clone() };
         let limits = Limits { sync: Some(self.limits.sync), ..Limits::default() };
         let disk = Arc::new(Queued::start(Arc::new(Direct))?);
         let writer = Writer::create_on(disk.clone(), &folder, meta, limits).inspect_err(|_| {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::Context as _;
-use krcu_trace::{CutShort, How, Limits, Meta, meta::Seen};
+use krcu_trace::{CutShort, How, Limits, Meta};
 use tokio::{
     process::{Child, Command},
     sync::mpsc,
@@ -166,10 +166,7 @@ impl Session<'_> {
     fn meta(&self, watcher: &Watcher, line: &Line) -> Meta {
         Meta {
             trace: format!("{}-{}", self.meta.trace, line.name),
-            watch: Seen {
-                modules: modules::loaded(Path::new(modules::FOLDER)),
-                ..Seen::of(watcher.pipeline.state().watch())
-            },
+            watch: modules::seen(watcher.pipeline.state().watch()),
             command: vec![line.command.clone()],
             ..self.meta.clone()
         }

@@ -2,11 +2,10 @@
 
 use krcu_analysis::{
     fleet::ledger::Outcome,
-    report::STYLE,
+    report::document,
     show::units::{count, span},
 };
-use krcu_report::words::is_hidden;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::{Told, heat};
 use crate::{
@@ -21,21 +20,7 @@ const OWN_STYLE: &str = ".heat td{text-align:center}";
 
 /// The file.
 pub(super) fn html(told: &Told) -> String {
-    let page = html! {
-        (DOCTYPE) "\n"
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width,initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "krcu: fleet" }
-                style { (PreEscaped(STYLE)) (PreEscaped(OWN_STYLE)) }
-            }
-            body { main { (body(told)) } }
-        }
-        "\n"
-    };
-    page.into_string().replace(|c: char| is_hidden(c) && c != '\n', "\u{fffd}")
+    document("fleet", OWN_STYLE, &body(told))
 }
 
 fn body(told: &Told) -> Markup {

@@ -15,7 +15,8 @@ pub(crate) struct Choice {
     pub(crate) kept: bool,
     /// Only what an ordinary run plays.
     pub(crate) ordinary: bool,
-    /// Also kernels of which the same is expected as of others ([`crate::check::kin`]).
+    /// Also the cells of the truth table that an ordinary run leaves out, and kernels of which the same is expected as of others
+    /// ([`crate::check::kin`]).
     pub(crate) all: bool,
 }
 

@@ -79,10 +79,14 @@ pub(crate) fn series_of(name: &str) -> Vec<&'static str> {
 
 /// The cells of the truth table, each a kernel and a scenario, that a whole run leaves to `cargo xtask truth --all`.
 pub(crate) fn left_to_all() -> usize {
-    let cells = |scenario: &'static Scenario| {
-        SERIES.into_iter().filter(|series| scenario.is_on(series) && !truth::is_ordinary(scenario, series))
-    };
-    truth::scenarios().flat_map(cells).count()
+    truth::scenarios().flat_map(|scenario| series_by(scenario, false)).count()
+}
+
+/// The kernels on which an ordinary run plays a scenario, or those that it leaves out.
+fn series_by(scenario: &'static Scenario, ordinary: bool) -> impl Iterator<Item = &'static str> {
+    SERIES
+        .into_iter()
+        .filter(move |series| scenario.is_on(series) && truth::is_ordinary(scenario, series) == ordinary)
 }
 
 /// Every scenario on Debian's kernels; a whole run plays those of the table on the kernels that [`truth::is_ordinary`] names.
@@ -109,10 +113,7 @@ pub(crate) fn kept() -> Result<String> {
 pub(crate) fn all() -> Result<BTreeSet<String>> {
     let mut lines: BTreeSet<String> = CHECKS.iter().map(|name| format!("check {name}")).collect();
     for scenario in scenarios() {
-        let ordinary = SERIES
-            .into_iter()
-            .filter(|series| scenario.is_on(series) && truth::is_ordinary(scenario, series));
-        lines.extend(ordinary.map(|series| format!("kernel {series} {}", scenario.name)));
+        lines.extend(series_by(scenario, true).map(|series| format!("kernel {series} {}", scenario.name)));
     }
     debug_assert!(MACHINES.iter().all(|(series, _)| SERIES.contains(series)));
     lines.extend(MACHINES.iter().map(|(series, name)| format!("kernel {series} {name}")));

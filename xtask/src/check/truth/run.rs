@@ -31,8 +31,6 @@ pub(crate) struct Extent {
     pub(crate) choice: Choice,
     /// Write `docs/truth.md` and the golden traces.
     pub(crate) write: bool,
-    /// Include the scenarios that take long.
-    pub(crate) all: bool,
 }
 
 /// Runs the table by itself. The status says whether every cell is right and the kept table is the same.
@@ -49,7 +47,7 @@ pub(crate) fn run(extent: &Extent) -> Result<ExitCode> {
     let tally = Tally::default();
     let judged = Mutex::default();
     // Who asks for a scenario by name gets it.
-    let ordinary = !extent.all && extent.choice.names.is_empty();
+    let ordinary = !extent.choice.all && extent.choice.names.is_empty();
     if ordinary {
         say(&format!("not run without --all: {} cells of the table", listed::left_to_all()));
     }
