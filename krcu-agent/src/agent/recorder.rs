@@ -305,8 +305,8 @@ impl Recorder {
         }
     }
 
-    /// Deletes the oldest traces while all together are too large; never the one that is being written. Says
-    /// what stands in the way, once, and gives the number of the last entry.
+    /// Deletes the oldest traces while all together are too large; never the one that is being written, nor the one
+    /// that is being closed. Says what stands in the way, once, and gives the number of the last entry.
     fn make_room(&mut self) -> u64 {
         let mut found = match Found::of(&self.folder) {
             Ok(found) => found,
@@ -318,7 +318,9 @@ impl Recorder {
         };
         let folder = &self.folder;
         let remove = |number| fs::remove_dir_all(folder.join(name(number)));
-        for (number, bytes) in found.make_room(self.limits.total_bytes, self.number, remove) {
+        let closing = self.closing.as_ref().map(|(number, _)| *number);
+        let kept = |number| number == self.number || Some(number) == closing;
+        for (number, bytes) in found.make_room(self.limits.total_bytes, kept, remove) {
             self.health.recorder.deleted.one_more();
             let name = name(number);
             self.log.say(Level::Warn, format!("recorder: {name} was deleted to make room ({bytes} bytes)"));
@@ -376,17 +378,17 @@ impl Found {
         Ok(found)
     }
 
-    /// Removes the oldest traces while all together have more bytes than this, but not that of `current`. One
-    /// that cannot be removed is put to the bad ones. Gives those that were removed.
+    /// Removes the oldest traces while all together have more bytes than this, but none that is `kept`. One that
+    /// cannot be removed is put to the bad ones. Gives those that were removed.
     fn make_room(
         &mut self,
         total_bytes: u64,
-        current: u64,
+        kept: impl Fn(u64) -> bool,
         mut remove: impl FnMut(u64) -> io::Result<()>,
     ) -> Vec<(u64, u64)> {
         let mut all: u64 = self.traces.iter().fold(0, |all, (_, bytes)| all.saturating_add(*bytes));
         let mut removed = Vec::new();
-        for (number, bytes) in self.traces.iter().filter(|(number, _)| *number != current) {
+        for (number, bytes) in self.traces.iter().filter(|(number, _)| !kept(*number)) {
             if all <= total_bytes {
                 break;
             }
