@@ -57,7 +57,7 @@ pub(crate) struct Run {
     pub(crate) cpus: u32,
     /// Added to the kernel's command line.
     pub(crate) append: String,
-    /// How long the machine may run, from its start.
+    /// How long the machine may run, from its start. While it waits for a processor of this computer, the time stands still.
     pub(crate) timeout: Duration,
     /// KVM or emulation.
     pub(crate) acceleration: Acceleration,
@@ -210,6 +210,16 @@ impl Run {
 struct Qemu(Child);
 
 impl Qemu {
+    /// How long it has waited for a processor: the thread of those that waited longest, for one thread emulates.
+    fn waited(&self) -> Duration {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.0.id()));
+        let waited = tasks.into_iter().flatten().filter_map(|task| {
+            let text = fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+            text.split_whitespace().nth(1)?.parse().ok()
+        });
+        Duration::from_nanos(waited.max().unwrap_or(0))
+    }
+
     fn end(&mut self) {
         drop(self.0.kill());
         drop(self.0.wait());
@@ -268,7 +278,6 @@ impl Session {
     fn follow(&self, qemu: &mut Qemu, run: &Run, started: Instant) -> Result<Ended> {
         let (stdout_sink, stderr_sink) =
             if run.show { (Sink::Stdout, Sink::Stderr) } else { (Sink::Keep, Sink::Keep) };
-        let deadline = started + run.timeout;
         thread::scope(|scope| {
             let (lines, control) = mpsc::channel();
             scope.spawn(move || read_lines(&self.control, &lines));
@@ -276,7 +285,7 @@ impl Session {
             let second = done.clone();
             scope.spawn(move || done.send((0, stream::receive(&self.stdout, &self.mark, stdout_sink))));
             scope.spawn(move || second.send((1, stream::receive(&self.stderr, &self.mark, stderr_sink))));
-            let report = self.wait_for_report(qemu, &control, (started, deadline), &run.is_up);
+            let report = self.wait_for_report(qemu, &control, (started, run.timeout), &run.is_up);
             let report = report.and_then(|report| self.wait_for_out(&report).map(|()| report));
             let mut streams = [Received::default(), Received::default()];
             let mut waiting = streams.len();
@@ -311,18 +320,22 @@ impl Session {
         &self,
         qemu: &mut Qemu,
         control: &Receiver<String>,
-        (started, deadline): (Instant, Instant),
+        (started, timeout): (Instant, Duration),
         is_up: &AtomicBool,
     ) -> Result<Ending> {
         let mut report = Ending { status: 0, boot: Duration::ZERO, out_bytes: 0, out_digest: String::new() };
         loop {
-            if Instant::now() > deadline {
-                let phase =
-                    if report.boot.is_zero() { "it never ran the command" } else { "the command still ran" };
-                bail!(
-                    "the machine was ended after {} s: {phase} (--timeout)",
-                    (deadline - started).as_secs()
-                );
+            if started.elapsed() > timeout {
+                let waited = qemu.waited();
+                if started.elapsed() > timeout + waited {
+                    let phase =
+                        if report.boot.is_zero() { "it never ran the command" } else { "the command still ran" };
+                    bail!(
+                        "the machine was ended after {} s, in {} of which it waited for a processor: {phase} (--timeout)",
+                        (timeout + waited).as_secs(),
+                        waited.as_secs()
+                    );
+                }
             }
             let line = match control.recv_timeout(Duration::from_millis(50)) {
                 Ok(line) => line,
