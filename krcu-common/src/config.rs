@@ -30,9 +30,9 @@ pub const READ_ONLY_CAST: &str = "bpf_rdonly_cast";
 pub const WORDS_TYPE_MARK: u32 = READ_ONLY_CAST_MARK + 1;
 /// The same for [`Config::short_way`].
 pub const SHORT_WAY_MARK: u32 = READ_ONLY_CAST_MARK + 2;
-/// The same for the first number of [`Config::plain_functions`], which a program adds.
+/// The same for the first number of [`Config::plain_functions`], which a program adds to the lower half of a register.
 pub const PLAIN_MARK: u32 = READ_ONLY_CAST_MARK + 3;
-/// The same for the second, with which it compares the sum.
+/// The same for the second, with which it compares the sum. The compiler may write the comparison with the number before.
 pub const PLAIN_BYTES_MARK: u32 = READ_ONLY_CAST_MARK + 4;
 /// The same for [`Config::page_shift`], by which a program shifts an address.
 pub const PAGE_SHIFT_MARK: u32 = READ_ONLY_CAST_MARK + 5;
@@ -179,12 +179,12 @@ pub struct Config {
 
 impl Config {
     /// The functions of the kernel's own that follow `rcu_work_rcufn()`, or all of them if there is none: the negative of the
-    /// first address, and how many bytes there are. Both are numbers that an instruction extends by their sign. (0, 0), of
-    /// which no function is one, where the addresses are not known or not of the upper 2 GiB.
+    /// first address, and how many bytes there are; both are about the lower halves of addresses. (0, 0), of which no
+    /// function is one, where the addresses are not known or not of the upper 2 GiB.
     #[must_use]
-    pub fn plain_functions(&self) -> (i32, i32) {
+    pub fn plain_functions(&self) -> (u32, u32) {
         let first = if self.rcu_work_function == 0 { 0 } else { self.rcu_work_function.wrapping_add(1) };
-        let number = |word: u64| i32::try_from(word.cast_signed()).ok();
+        let number = |word: u64| i32::try_from(word.cast_signed()).ok().map(i32::cast_unsigned);
         let both = number(first.wrapping_neg()).zip(number(self.rodata_end.wrapping_sub(first)));
         both.filter(|_| self.rodata_end > first).unwrap_or_default()
     }

@@ -7,16 +7,14 @@ use core::{arch::asm, cell::UnsafeCell};
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes};
 use krcu_common::{
-    config::{
-        Config, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, SLAB_BY_TYPE,
-        WORDS_TYPE_MARK,
-    },
+    config::{Config, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK},
     wire::NAME_BYTES,
 };
 
 use crate::{
     followed::{is_counted, is_module_text},
-    patched::{patched, shifted, shifted_signed},
+    patched::{patched, shifted},
+    short,
 };
 
 /// The running kernel's configuration. The agent fills it in before the programs are loaded; it is read-only
@@ -97,15 +95,6 @@ fn word(address: u64) -> u64 {
     word_as(words_type, address)
 }
 
-/// The same by one instruction, or not at all.
-#[inline(always)]
-pub fn word_at_once(address: u64) -> Option<u64> {
-    match patched::<WORDS_TYPE_MARK>() {
-        0 => None,
-        words_type => Some(word_as(words_type, address)),
-    }
-}
-
 /// The way of [`word`] with one instruction.
 #[inline(always)]
 fn word_as(words_type: u64, address: u64) -> u64 {
@@ -168,9 +157,7 @@ fn layout() -> Option<Layout> {
     if place_of(0).get() == 0 {
         place_of(0).set(NO_CACHE);
     }
-    SHORT_WAY.set(
-        layout.vmemmap.wrapping_sub(by_line(layout.page_offset)) + u64::from(config!(slab_cache_offset)),
-    );
+    short::set_out(layout.page_offset, layout.vmemmap);
     Some(layout)
 }
 
@@ -231,7 +218,7 @@ pub fn way(address: u64) -> Option<Way> {
 /// one. If the kernel shares tail pages (HugeTLB vmemmap optimisation in 7.x), it is a mask instead: its
 /// upper half is all ones, as in no address of the page array.
 #[inline(always)]
-fn head_of(page: u64, compound: u64) -> Option<u64> {
+pub fn head_of(page: u64, compound: u64) -> Option<u64> {
     if compound & 1 == 0 {
         return None;
     }
@@ -271,42 +258,6 @@ pub fn owner(object: u64) -> Owner {
     owner
 }
 
-/// The place of an address's page in the page array, as a line of 64 bytes, if the array and the memory began
-/// at 0.
-#[inline(always)]
-fn by_line(address: u64) -> u64 {
-    // The arithmetic shift brings in the highest bit; a shorter instruction then clears the lowest ones.
-    shifted_signed::<LINE_SHIFT_MARK>(address) & !63
-}
-
-/// The number to add to [`by_line`] for the address of the word that leads to the cache; 0 until it is known.
-static SHORT_WAY: Cell<u64> = Cell::new(0);
-
-/// The owner of an object, if [`MEMORY`] knows its cache and there is a short way to it. The hottest programs
-/// ask this first, so it takes as few instructions as possible. `None` means nothing.
-///
-/// For an object outside of the direct map, or before the way is known, this reads some other memory, or
-/// none. If that memory happens to hold the address of a kmalloc cache, the object is counted as one of that
-/// cache and not streamed, which is right. If it holds the address of a streamed cache, the caller that
-/// streams the object must ask [`is_in_direct_map`].
-#[inline(always)]
-pub fn known_owner(object: impl Fn() -> u64) -> Option<Owner> {
-    let words_type = patched::<SHORT_WAY_MARK>();
-    if words_type == 0 {
-        return None;
-    }
-    let lead_at = || by_line(object()).wrapping_add(SHORT_WAY.get());
-    let lead = word_as(words_type, lead_at());
-    let owner = remembered(lead);
-    if owner.is_some() {
-        return owner;
-    }
-    // The lead lies a few bytes into its page. If a mask gives the head, that does not matter: the mask
-    // clears these bits.
-    let head = head_of(lead_at(), lead)?;
-    remembered(word(head + u64::from(config!(slab_cache_offset))))
-}
-
 /// Whether objects of caches can be at this address.
 #[inline(always)]
 pub fn is_in_direct_map(address: u64) -> bool {
@@ -316,8 +267,8 @@ pub fn is_in_direct_map(address: u64) -> bool {
 /// The number of places in [`MEMORY`]. There are few caches; two that share a place only displace each other.
 const MEMORY_PLACES: usize = 1024;
 /// The low bits of an entry say what the cache is. They are zero in a cache's own address.
-const IS_KMALLOC: u64 = 1;
-const IS_STREAMED: u64 = 2;
+pub const IS_KMALLOC: u64 = 1;
+pub const IS_STREAMED: u64 = 2;
 
 /// The initial content of the place for the smallest numbers. With an empty entry there, the addresses 1 and
 /// 2 would look like known caches.
@@ -353,9 +304,15 @@ fn place_of(cache: u64) -> &'static Cell<u64> {
     unsafe { &*MEMORY.as_ptr().byte_add(byte).cast() }
 }
 
+/// What an entry has more than the cache's address: one of the bits above if the cache is known, any number otherwise.
+#[inline(always)]
+pub fn remembered_bits(cache: u64) -> u64 {
+    place_of(cache).get() ^ cache
+}
+
 #[inline(always)]
 fn remembered(cache: u64) -> Option<Owner> {
-    match place_of(cache).get() ^ cache {
+    match remembered_bits(cache) {
         IS_KMALLOC => Some(Owner::Kmalloc),
         IS_STREAMED => Some(Owner::Streamed(cache)),
         _ => None,

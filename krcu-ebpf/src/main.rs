@@ -19,6 +19,7 @@ mod maps;
 mod patched;
 mod probes;
 mod ring;
+mod short;
 mod site;
 
 /// The programs call helpers that the kernel gives only to code under its own licence.

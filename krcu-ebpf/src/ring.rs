@@ -1,11 +1,15 @@
 //! Reserves, fills and submits records, and counts what found no room.
 
 use core::{
+    arch::asm,
     intrinsics::{AtomicOrdering, atomic_xadd},
     mem::MaybeUninit,
 };
 
-use aya_ebpf::helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, generated::bpf_ktime_get_ns};
+use aya_ebpf::{
+    bindings::bpf_func_id::BPF_FUNC_get_smp_processor_id,
+    helpers::{bpf_get_current_pid_tgid, bpf_get_smp_processor_id, generated::bpf_ktime_get_ns},
+};
 use krcu_common::{
     Fate, Kind,
     count::{LINE_WORDS, LINES, SEQUENCE, delivered, known, loss_key},
@@ -94,6 +98,40 @@ pub fn count(kind: Kind, fate: Fate) {
     if let Some(row) = row_of(kind) {
         // SAFETY: a row has a word for each fate.
         add(unsafe { row.add(fate as usize) }, 1);
+    }
+}
+
+/// If `one` is 1, adds it to the word `WORD` of this CPU's line, and *ends the program*. Otherwise does nothing.
+///
+/// A kernel that knows the bounds of a CPU's number takes the check of it out of the program, and like in
+/// [`Context`](crate::short::Context) the stores and loads around the call.
+#[inline(always)]
+pub fn count_one_and_end<const WORD: usize>(one: u64) {
+    // SAFETY: what is added to is within the array. After the call, the program ends here in any case.
+    unsafe {
+        asm!(
+            "if r1 != 1 goto +13",
+            "*(u64 *)(r10 - 8) = r1",
+            "*(u64 *)(r10 - 16) = r2",
+            "call {cpu}",
+            "r2 = *(u64 *)(r10 - 16)",
+            "r1 = *(u64 *)(r10 - 8)",
+            "if r0 < {lines} goto +2",
+            "r0 = 0",
+            "exit",
+            "r0 <<= {line_shift}",
+            "r2 += r0",
+            "lock *(u64 *)(r2 + {word}) += r1",
+            "r0 = 0",
+            "exit",
+            in("r1") one,
+            in("r2") COUNTS.as_ptr(),
+            cpu = const BPF_FUNC_get_smp_processor_id,
+            lines = const LINES,
+            line_shift = const LINE_BYTES.trailing_zeros(),
+            word = const WORD * size_of::<u64>(),
+            out("r0") _,
+        );
     }
 }
 

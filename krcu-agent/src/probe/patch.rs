@@ -16,14 +16,21 @@ use zerocopy::IntoBytes as _;
 const CALL: u64 = 0x85;
 /// First byte of a load of a number into a register: `BPF_ALU64 | BPF_MOV | BPF_K`.
 const LOAD: u64 = 0xb7;
-/// First byte of an addition of a number to a register: `BPF_ALU64 | BPF_ADD | BPF_K`.
-const ADD: u64 = 0x07;
+/// First byte of an addition of a number to the lower half of a register: `BPF_ALU | BPF_ADD | BPF_K`.
+const ADD: u64 = 0x04;
+/// First bytes of jumps if the lower half of a register is below a number, or not: `BPF_JMP32 | BPF_JLT | BPF_K` and
+/// `BPF_JGE`.
+const IF_BELOW: u64 = 0xa6;
+const IF_NOT_BELOW: u64 = 0x36;
+/// The same for "not above" and "above": `BPF_JLE` and `BPF_JGT`.
+const IF_NOT_ABOVE: u64 = 0xb6;
+const IF_ABOVE: u64 = 0x26;
 /// First byte of a shift of a register to the right: `BPF_ALU64 | BPF_RSH | BPF_K`.
 const SHIFT: u64 = 0x77;
 /// The same, bringing in the highest bit: `BPF_ALU64 | BPF_ARSH | BPF_K`.
 const SHIFT_SIGNED: u64 = 0xc7;
-/// The destination register of an instruction.
-const DESTINATION: u64 = 0x0f00;
+/// The destination register of an instruction, and how far it jumps.
+const KEPT: u64 = 0xffff_0f00;
 /// The source register of an instruction, which says what kind of call it is.
 const KIND_SHIFT: u32 = 12;
 /// `BPF_PSEUDO_KFUNC_CALL`.
@@ -38,10 +45,11 @@ const NUMBER_SHIFT: u32 = 32;
 /// loaded values make the program jump over it.
 pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
     let load = |number: u32| u64::from(number) << NUMBER_SHIFT | LOAD;
-    let add = |number: u32| u64::from(number) << NUMBER_SHIFT | ADD;
+    let with = |number: u32, code: u64| u64::from(number) << NUMBER_SHIFT | code;
     let shift = |number: u32| u64::from(number) << NUMBER_SHIFT | SHIFT;
     let shift_signed = |number: u32| u64::from(number) << NUMBER_SHIFT | SHIFT_SIGNED;
     let (plain, plain_bytes) = config.plain_functions();
+    let (is_plain, is_other) = (with(plain_bytes, IF_BELOW), with(plain_bytes, IF_NOT_BELOW));
     let function = match config.read_only_cast {
         0 => u64::from(READ_ONLY_CAST_MARK) << NUMBER_SHIFT | CALL,
         number => u64::from(number) << NUMBER_SHIFT | KERNEL_FUNCTION << KIND_SHIFT | CALL,
@@ -50,8 +58,12 @@ pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
         (u64::from(READ_ONLY_CAST_MARK) << NUMBER_SHIFT | CALL, function),
         (load(WORDS_TYPE_MARK), load(config.words_type)),
         (load(SHORT_WAY_MARK), load(config.short_way)),
-        (add(PLAIN_MARK), add(plain.cast_unsigned())),
-        (load(PLAIN_BYTES_MARK), load(plain_bytes.cast_unsigned())),
+        (with(PLAIN_MARK, ADD), with(plain, ADD)),
+        // The compiler may write each comparison with the next lower number, which zero does not have.
+        (with(PLAIN_BYTES_MARK, IF_BELOW), is_plain),
+        (with(PLAIN_BYTES_MARK - 1, IF_NOT_ABOVE), is_plain),
+        (with(PLAIN_BYTES_MARK, IF_NOT_BELOW), is_other),
+        (with(PLAIN_BYTES_MARK - 1, IF_ABOVE), is_other),
         (load(KERNEL_BETWEEN_MARK), load(u32::from(config.kernel_start != 0))),
         (shift(PAGE_SHIFT_MARK), shift(config.page_shift)),
         (shift_signed(LINE_SHIFT_MARK), shift_signed(config.line_shift)),
@@ -61,10 +73,10 @@ pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
         *byte = *from;
     }
     for word in &mut words {
-        let register = u64::from_le(*word) & DESTINATION;
-        let rest = u64::from_le(*word) & !DESTINATION;
+        let kept = u64::from_le(*word) & KEPT;
+        let rest = u64::from_le(*word) & !KEPT;
         if let Some((_, patch)) = patches.iter().find(|(marked, _)| *marked == rest) {
-            *word = (patch | register).to_le();
+            *word = (patch | kept).to_le();
         }
     }
     words
@@ -79,6 +91,7 @@ mod tests {
         KERNEL_BETWEEN_MARK, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, PLAIN_BYTES_MARK, PLAIN_MARK,
         READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK,
     };
+    use object::{File, Object as _, ObjectSection as _, ObjectSymbol as _};
     use zerocopy::IntoBytes as _;
 
     use super::object;
@@ -87,6 +100,11 @@ mod tests {
     /// An instruction: code, registers (source in the upper half), offset, number.
     fn instruction(code: u8, registers: u8, number: u32) -> Vec<u8> {
         [[code, registers, 0, 0].as_slice(), &number.to_le_bytes()].concat()
+    }
+
+    /// The same, with the number of instructions that it jumps over.
+    fn jump(code: u8, registers: u8, over: i16, number: u32) -> Vec<u8> {
+        [[code, registers].as_slice(), &over.to_le_bytes(), &number.to_le_bytes()].concat()
     }
 
     fn patched(function: u32, from: &[Vec<u8>]) -> Vec<Vec<u8>> {
@@ -113,9 +131,13 @@ mod tests {
             instruction(0xb7, 2, WORDS_TYPE_MARK),
             instruction(0xb7, 9, SHORT_WAY_MARK),
             instruction(0xb7, 2, 5),
-            instruction(0x07, 3, PLAIN_MARK),
-            instruction(0xb7, 4, PLAIN_BYTES_MARK),
-            instruction(0x07, 3, PLAIN_BYTES_MARK),
+            instruction(0x04, 3, PLAIN_MARK),
+            jump(0xa6, 4, 100, PLAIN_BYTES_MARK),
+            jump(0x36, 4, -2, PLAIN_BYTES_MARK),
+            jump(0x26, 4, 3, PLAIN_BYTES_MARK - 1),
+            jump(0xb6, 4, 3, PLAIN_BYTES_MARK - 1),
+            jump(0x26, 4, 3, PLAIN_BYTES_MARK),
+            instruction(0x04, 3, PLAIN_BYTES_MARK),
             instruction(0x77, 5, PAGE_SHIFT_MARK),
             instruction(0xc7, 6, LINE_SHIFT_MARK),
             instruction(0xb7, 1, PAGE_SHIFT_MARK),
@@ -128,9 +150,14 @@ mod tests {
             instruction(0xb7, 2, 777),
             instruction(0xb7, 9, 0),
             instruction(0xb7, 2, 5),
-            instruction(0x07, 3, 0x7eff_f000),
-            instruction(0xb7, 4, 0x4000),
-            instruction(0x07, 3, PLAIN_BYTES_MARK),
+            instruction(0x04, 3, 0x7eff_f000),
+            jump(0xa6, 4, 100, 0x4000),
+            jump(0x36, 4, -2, 0x4000),
+            // "above 0x3fff" is "not below 0x4000", and the other way round.
+            jump(0x36, 4, 3, 0x4000),
+            jump(0xa6, 4, 3, 0x4000),
+            jump(0x26, 4, 3, PLAIN_BYTES_MARK),
+            instruction(0x04, 3, PLAIN_BYTES_MARK),
             instruction(0x77, 5, 14),
             instruction(0xc7, 6, 8),
             instruction(0xb7, 1, PAGE_SHIFT_MARK),
@@ -162,11 +189,11 @@ mod tests {
             (0, 0, work, false),
             (work, 0, work + 16, false),
             (0, 0x1000_0000_0000, work, false),
+            (0xffff_8000_8011_0010, 0xffff_8000_8200_0000, 0xffff_8000_8120_0000, false),
         ] {
             let config = Config { rcu_work_function, rodata_end, ..Config::ZERO };
             let (add, bytes) = config.plain_functions();
-            let extended = |number: i32| i64::from(number).cast_unsigned();
-            let is_plain = function.wrapping_add(extended(add)) < extended(bytes);
+            let is_plain = (function as u32).wrapping_add(add) < bytes;
             assert_eq!(is_plain, wanted, "{rcu_work_function:x} {rodata_end:x} {function:x}");
         }
     }
@@ -182,13 +209,60 @@ mod tests {
         };
         assert!(count(0x85, READ_ONLY_CAST_MARK) > 0);
         assert!(count(0xb7, SHORT_WAY_MARK) > 0);
-        assert!(count(0x07, PLAIN_MARK) > 0);
+        let plain = [(0x04, PLAIN_MARK), (0xa6, PLAIN_BYTES_MARK), (0x36, PLAIN_BYTES_MARK)];
+        let plain_or_below = [(0xb6, PLAIN_BYTES_MARK - 1), (0x26, PLAIN_BYTES_MARK - 1)];
+        let [sums, asked @ ..] = plain.map(|(code, mark)| count(code, mark));
+        let asked: usize = asked.iter().chain(&plain_or_below.map(|(code, mark)| count(code, mark))).sum();
+        // Each sum is compared, and nothing else is.
+        assert!(sums > 0 && sums == asked);
         let shifts = [count(0x77, PAGE_SHIFT_MARK), count(0xc7, LINE_SHIFT_MARK)];
         assert!(shifts.iter().all(|shifts| *shifts > 0));
-        let loads = [WORDS_TYPE_MARK, SHORT_WAY_MARK, PLAIN_BYTES_MARK, KERNEL_BETWEEN_MARK];
-        let loads = loads.map(|mark| count(0xb7, mark));
-        let all = loads.iter().chain(&shifts).sum::<usize>() + count(0x07, PLAIN_MARK);
+        let loads = [WORDS_TYPE_MARK, SHORT_WAY_MARK, KERNEL_BETWEEN_MARK].map(|mark| count(0xb7, mark));
+        let all = loads.iter().chain(&shifts).sum::<usize>() + sums + asked;
         assert_eq!(changed, all);
+    }
+
+    /// The compiler does not know that they keep registers on the stack (`krcu-ebpf/src/short.rs`).
+    #[test]
+    fn the_hottest_programs_have_nothing_on_the_stack_but_what_they_keep_over_a_call() {
+        let file = File::parse(super::super::OBJECT).unwrap();
+        for name in ["queued", "callback_queued", "callback_queued_hurry"] {
+            let program = file.symbol_by_name(name).unwrap();
+            let section = file.section_by_index(program.section_index().unwrap()).unwrap();
+            let code = section.data_range(program.address(), program.size()).unwrap().unwrap();
+            // Which register goes to which place: "stack[r10 - 8] = r3" and back.
+            let place = |word: &[u8]| match (word[0], word[1] & 15, word[1] >> 4) {
+                (0x7b, 10, from) => Some((true, word[2], from)),
+                (0x79, to, 10) => Some((false, word[2], to)),
+                _ => None,
+            };
+            let words: Vec<&[u8]> = code.chunks_exact(8).collect();
+            let mut kept = 0;
+            for (at, _) in words.iter().enumerate().filter(|(_, word)| word[0] == 0x85) {
+                // From the call outwards, each load is of what was stored, and the lowest place comes first. Otherwise the
+                // kernel takes none of them out.
+                for (near, lowest) in [(1, 0xf0), (2, 0xf8)] {
+                    let [before, after] = [at.checked_sub(near), at.checked_add(near)]
+                        .map(|at| at.and_then(|at| words.get(at)).and_then(|word| place(word)));
+                    match (before, after) {
+                        (Some((true, to, from)), Some((false, of, into)))
+                            if (to, from) == (of, into) && to == lowest =>
+                        {
+                            kept += 2
+                        }
+                        _ => break,
+                    }
+                }
+            }
+            let all = words.iter().filter(|word| place(word).is_some() || uses_stack_pointer(word)).count();
+            assert!(kept > 0 && kept == all, "{name}: {kept} of {all}");
+        }
+    }
+
+    /// Whether an instruction has the stack pointer as an operand, and is no part of a wide load.
+    fn uses_stack_pointer(word: &[u8]) -> bool {
+        let (destination, source) = (word[1] & 15, word[1] >> 4);
+        destination == 10 || source == 10
     }
 
     #[test]

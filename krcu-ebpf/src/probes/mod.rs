@@ -16,7 +16,7 @@ use aya_ebpf::{EbpfContext, helpers::generated::bpf_get_func_arg, programs::BtfT
 use krcu_common::{Fate, Kind};
 
 use crate::{
-    kernel::{read, word_at_once},
+    kernel::read,
     maps::{DONE, DONE_HERE, DONE_HERE_PLACES, DONE_PLACES},
     ring::count,
 };
@@ -153,13 +153,6 @@ pub fn argument<Context: EbpfContext>(context: &Context, n: u32) -> u64 {
     value
 }
 
-/// The same in fewer instructions, where the kernel lets a program read the context as any memory.
-#[inline(always)]
-pub fn short_argument<Context: EbpfContext>(context: &Context, n: u32) -> u64 {
-    let place = context.as_ptr() as u64 + u64::from(n) * 8;
-    word_at_once(place).unwrap_or_else(|| argument(context, n))
-}
-
 /// The `n`th argument of the traced function, if the verifier knows no type for it: a `void *` or a number.
 #[inline(always)]
 pub fn untyped_argument<Context: EbpfContext>(context: &Context, n: usize) -> u64 {
@@ -171,11 +164,10 @@ pub fn untyped_argument<Context: EbpfContext>(context: &Context, n: usize) -> u6
 #[inline(always)]
 pub fn address_argument<Context: EbpfContext>(context: &Context, n: usize) -> u64 {
     let mut value = untyped_argument(context, n);
-    // The only arithmetic that the verifier allows on a typed pointer is its negative, whose value it forgets.
+    // The verifier allows hardly any arithmetic on a typed pointer. It allows to order its bytes as the processor does, and
+    // forgets then that the result is a pointer. They are in that order already, so this becomes no instruction at all.
     // SAFETY: arithmetic.
-    unsafe {
-        asm!("{value} = -{value}", "{value} = -{value}", value = inout(reg) value, options(pure, nomem, nostack))
-    };
+    unsafe { asm!("{value} = le64 {value}", value = inout(reg) value, options(pure, nomem, nostack)) };
     value
 }
 

@@ -11,26 +11,39 @@ use aya_ebpf::{
 use krcu_common::{
     Fate, Flavour, FreePath, Kind, QueueForm,
     config::OBJECT_IS_POINTER,
+    count::known,
     wire::{CallbackQueued, ELSEWHERE, Queued, WorkRan, WorkRuns},
 };
 
-use super::{address_argument, argument, free::batch_key, short_argument, traced, untyped_argument};
+use super::{address_argument, argument, free::batch_key, traced, untyped_argument};
 use crate::{
     config, followed,
     kernel::{self, Owner, read},
     maps::{BATCHES, CALLBACK_RUNS, CALLBACKS_RUNNING, WORKING, WORKS, Working},
     patched::is_plain,
     ring::{Wake, count_filtered, emit, emit_of, lose, task},
+    short::{Context, Words, streamed_or_counted, words_or},
     site::{name, site},
 };
+
+/// The words that count the calls whose object is of a known kmalloc cache.
+const QUEUED_KNOWN: usize = known(Kind::Queued).unwrap();
+const CALLBACK_KNOWN: usize = known(Kind::CallbackQueued).unwrap();
 
 /// Entry of `kvfree_call_rcu()`, both forms.
 #[fentry]
 pub fn queued(context: FEntryContext) -> i32 {
-    match kernel::known_owner(|| untyped_argument(&context, 1)) {
-        Some(Owner::Kmalloc) => not_streamed(Kind::Queued, &Owner::Kmalloc),
-        Some(Owner::Streamed(cache)) => stream(context.as_ptr(), untyped_argument(&context, 1), cache, None),
-        _ => queue(context.as_ptr(), None),
+    let words = match words_or(|| queue(context.as_ptr(), None)) {
+        Ok(words) => words,
+        Err(answer) => return answer,
+    };
+    let mut context = Context::of(&context);
+    match streamed_or_counted::<QUEUED_KNOWN>(&mut context, words, |context| untyped_argument(context, 1)) {
+        Some(cache) => {
+            let object = untyped_argument(&FEntryContext::new(context.as_ptr()), 1);
+            stream(context.as_ptr(), object, cache, None)
+        }
+        None => queue(context.as_ptr(), None),
     }
 }
 
@@ -91,11 +104,17 @@ pub fn callback_queued_hurry(context: FEntryContext) -> i32 {
 
 #[inline(always)]
 fn callback(context: &FEntryContext) -> i32 {
-    match kernel::known_owner(|| address_argument(context, 0)) {
-        Some(Owner::Kmalloc) => queue_elsewhere(context, &Owner::Kmalloc),
-        Some(Owner::Streamed(cache)) => stream_callback(context.as_ptr(), cache),
-        _ => queue_callback(context.as_ptr()),
+    let words = match words_or(|| queue_any_callback(context.as_ptr())) {
+        Ok(words) => words,
+        Err(answer) => return answer,
+    };
+    let mut kept = Context::of(context);
+    // The function is looked at first, and read again where it is streamed: to keep it would be one more instruction each time.
+    if !is_plain(kept.argument(words, context, 1)) {
+        return queue_other_callback(kept.as_ptr());
     }
+    streamed_or_counted::<CALLBACK_KNOWN>(&mut kept, Words::again(), |context| address_argument(context, 0));
+    queue_any_callback(kept.as_ptr())
 }
 
 /// Entry of `call_srcu(domain, head, function)`. Newer kernels make it of `call_rcu_tasks_trace()`, with a domain of their own.
@@ -260,35 +279,31 @@ fn tell_work_runs(working: &Working) {
     });
 }
 
-/// The long way to the cache of the object that a head lies in.
+/// The long way for any function.
 #[inline(never)]
-fn queue_callback(context: *mut c_void) -> i32 {
-    match kernel::owner(address_argument(&FEntryContext::new(context), 0)) {
-        Owner::Streamed(cache) => stream_callback(context, cache),
-        other => queue_elsewhere(&FEntryContext::new(context), &other),
-    }
+fn queue_any_callback(context: *mut c_void) -> i32 {
+    queue_callback(context, is_plain)
 }
 
-/// The head lies in no object that is streamed. A callback in a module's text is streamed all the same: the text goes
+/// The long way for a function that is known not to be plain.
+#[inline(never)]
+fn queue_other_callback(context: *mut c_void) -> i32 {
+    queue_callback(context, |_| false)
+}
+
+/// The long way to the cache of the object that a head lies in.
+///
+/// If the head lies in no object that is streamed, a callback in a module's text is streamed all the same: the text goes
 /// with the module, and the callback may free objects of the module's caches.
 #[inline(always)]
-fn queue_elsewhere(context: &FEntryContext, owner: &Owner) -> i32 {
-    // The second time it is read is rare, and to keep it from the first would be one more instruction each time.
-    if !is_plain(short_argument(context, 1))
-        && ends_in_module_text(argument(context, 1), || address_argument(context, 0))
-    {
-        return stream_callback(context.as_ptr(), ELSEWHERE);
-    }
-    not_streamed(Kind::CallbackQueued, owner)
-}
-
-#[inline(never)]
-fn stream_callback(context: *mut c_void, cache: u64) -> i32 {
+fn queue_callback(context: *mut c_void, is_plain: impl Fn(u64) -> bool) -> i32 {
     let context = FEntryContext::new(context);
     let (head, function) = (address_argument(&context, 0), argument(&context, 1));
-    if cache != ELSEWHERE && !kernel::is_in_direct_map(head) {
-        return not_streamed(Kind::CallbackQueued, &Owner::NotSlab);
-    }
+    let cache = match kernel::owner(head) {
+        Owner::Streamed(cache) => cache,
+        _ if !is_plain(function) && ends_in_module_text(function, || head) => ELSEWHERE,
+        other => return not_streamed(Kind::CallbackQueued, &other),
+    };
     let site = if config!(queue_stacks) != 0 { site(&context, Kind::CallbackQueued) } else { 0 };
     if is_rcu_work(function) {
         return stream_rcu_work(head, cache, site);
