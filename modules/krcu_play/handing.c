@@ -8,6 +8,8 @@
  *     flushrwork           flush_rcu_work() of each that was kept since the last of these; the module holds it again
  *     rworked              waits until every work of rwork has freed its objects; no barrier
  *     unkept               the module holds again what was kept: its works have to be done
+ *     cancelrwork NAME N   queue_rcu_work() of each, and cancel_work_sync() of each before its work begins; the module holds the
+ *                          objects again, and frees nothing. It calls rcu_barrier() in between
  *     otherrwork           queue_rcu_work() of a static one, which has to do with no object
  *     flushother           flush_rcu_work() of that one
  *     call NAME N work     (deferring.c) call_rcu(); its callback queues a work item, which lies in the object and frees it
@@ -23,6 +25,7 @@
  *
  * Truth: of each statement, by its own words.
  */
+#include <linux/completion.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/spinlock.h>
@@ -219,6 +222,60 @@ static int play_unkept(char **words, unsigned int count)
 	return 0;
 }
 
+/* Keeps the only worker of a queue, until the works behind it are cancelled. */
+struct play_gate {
+	struct work_struct work;
+	struct completion open;
+};
+
+static void krcu_play_gate(struct work_struct *work)
+{
+	wait_for_completion(&container_of(work, struct play_gate, work)->open);
+}
+
+static int play_cancelrwork(char **words, unsigned int count)
+{
+	struct workqueue_struct *one;
+	struct play_object *taken = NULL;
+	struct play_cache *cache;
+	struct play_gate gate;
+	int number = play_cache_and_count(words, &cache);
+	int error = 0;
+
+	if (number < 0)
+		return number;
+	if (!play_has_room(cache, sizeof(struct play_handed)))
+		return -EINVAL;
+	one = alloc_ordered_workqueue("krcu_play_gate", 0);
+	if (!one)
+		return -ENOMEM;
+	init_completion(&gate.open);
+	INIT_WORK_ONSTACK(&gate.work, krcu_play_gate);
+	queue_work(one, &gate.work);
+	while (number--) {
+		struct play_handed *handed = play_take_handed(cache);
+
+		handed->object.next = taken;
+		taken = &handed->object;
+		INIT_RCU_WORK(&handed->rwork, krcu_play_rwork);
+		queue_rcu_work(one, &handed->rwork);
+	}
+	/* Without it, the first cancel would spin until the end of a grace period, which it would hold up. */
+	rcu_barrier();
+	while (taken) {
+		struct play_handed *handed = container_of(taken, struct play_handed, object);
+
+		taken = taken->next;
+		if (!cancel_work_sync(&handed->rwork.work))
+			error = -EBUSY;
+		play_hold_object(cache, &handed->object);
+	}
+	complete(&gate.open);
+	destroy_workqueue(one);
+	destroy_work_on_stack(&gate.work);
+	return error;
+}
+
 static void krcu_play_other_rwork(struct work_struct *work)
 {
 }
@@ -321,6 +378,7 @@ const struct play_operation play_handing_operations[] = {
 	{ "flushrwork", 0, 0, false, play_flushrwork },
 	{ "rworked", 0, 0, false, play_rworked },
 	{ "unkept", 0, 0, false, play_unkept },
+	{ "cancelrwork", 2, 2, false, play_cancelrwork },
 	{ "otherrwork", 0, 0, true, play_otherrwork },
 	{ "flushother", 0, 0, false, play_flushother },
 	{ "worked", 0, 0, false, play_worked },

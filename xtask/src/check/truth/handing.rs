@@ -328,6 +328,19 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         &[quiet(ALL, &[verdict("a", LUCKY)])],
     ),
     played(
+        "handed_on_where_a_work_was_cancelled",
+        "queue_rcu_work() has queued a work in each object, and each was cancelled before it began. A callback hands the same \
+         objects on to works at the same addresses: these are other works, and no flush stands between them and the destroy.",
+        "play 'create a; alloc a 20; cancelrwork a 20; call a 20 work; barrier; worked; destroy a'",
+        &[quiet(ALL, &[verdict("a", LUCKY)])],
+    ),
+    played(
+        "handed_on_where_a_work_was_cancelled_flushed",
+        "The same with the flush: it waits for the works that the callbacks queued.",
+        "play 'create a; alloc a 20; cancelrwork a 20; call a 20 work; barrier; flushworks; destroy a'",
+        &[quiet(ALL, &[verdict("a", ORDERED)])],
+    ),
+    played(
         "handed_on_flushed",
         "rcu_barrier(), then flush_workqueue(): the works that the callbacks queued are done.",
         "play 'create a; alloc a 20; call a 20 work; barrier; flushworks; destroy a'",
