@@ -31,6 +31,7 @@ CRC-32 of the line so far; all in hexadecimal. Before the number of rows was add
 - The recorder hands a batch to the system when the batch's first event is a second old, or when the batch has 32,768 rows or \
 4 MiB of text. A recorder that is killed loses the events that it had not handed over, and those that waited for a slow disk; a reader \
 ignores bytes after the last line of the index.
+- A trace of the agent may have a file `flagged`: a line of text for each flagged verdict for which the trace is kept. No reader needs it.
 - Streams, indexes and `accounted` are synced every five seconds, or every `record.sync` of the agent, and names of files when they \
 are new. If the power is lost, what was not synced may be there in any part. A stream that is shorter than its index is read up to \
 its end. A line of `accounted` is taken only if the rows are there for which it vouches; one without a number of rows vouches for \

@@ -104,6 +104,9 @@ pub struct Record {
     /// The highest size of all traces together, in bytes.
     #[serde(deserialize_with = "size")]
     pub total_bytes: u64,
+    /// How many of these bytes are for traces with flagged verdicts; half of them if it is not said.
+    #[serde(deserialize_with = "size_or_none")]
+    pub keep_flagged: Option<u64>,
 }
 
 /// `[log]`
@@ -171,7 +174,15 @@ impl Default for Record {
             segment_time: Duration::from_secs(3600),
             sync: SYNC_EVERY,
             total_bytes: 1 << 30,
+            keep_flagged: None,
         }
+    }
+}
+
+impl Record {
+    /// How many bytes are for traces with flagged verdicts.
+    pub(super) fn flagged_bytes(&self) -> u64 {
+        self.keep_flagged.unwrap_or(self.total_bytes / 2)
     }
 }
 
@@ -272,6 +283,9 @@ impl Config {
         if self.record.segment_bytes < 1 << 20 || self.record.total_bytes / 2 < self.record.segment_bytes {
             return wrong("record.segment_bytes is at least 1M, and record.total_bytes at least twice that");
         }
+        if self.record.flagged_bytes() > self.record.total_bytes / 2 {
+            return wrong("record.keep_flagged is at most half of record.total_bytes; 0 keeps none");
+        }
         let second = Duration::from_secs(1);
         if !(second..=LONGEST_STOP).contains(&self.stop.deadline) || self.record.segment_time < second {
             return wrong("stop.deadline is a time from 1s to 1h, and record.segment_time at least 1s");
@@ -290,6 +304,7 @@ impl Config {
         self.record.segment_time = new.record.segment_time;
         self.record.sync = new.record.sync;
         self.record.total_bytes = new.record.total_bytes;
+        self.record.keep_flagged = new.record.keep_flagged;
         self.log = new.log.clone();
         self.stop = new.stop.clone();
         let differ = [
@@ -391,6 +406,11 @@ fn span<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error
 
 fn size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     quantity::size(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
+fn size_or_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() { Ok(None) } else { quantity::size(&text).map(Some).map_err(D::Error::custom) }
 }
 
 fn address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {

@@ -27,6 +27,10 @@ impl Count {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
+    pub(super) fn set(&self, now: u64) {
+        self.0.store(now, Ordering::Relaxed);
+    }
+
     pub(super) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -81,12 +85,37 @@ pub(super) struct RecorderHealth {
     pub(super) begun: Count,
     /// Traces that were deleted to make room.
     pub(super) deleted: Count,
+    /// Of these, those that held a flagged verdict.
+    pub(super) flagged_deleted: Count,
+    /// Traces of the folder that hold a flagged verdict or what led to it, at the last look.
+    pub(super) flagged: Count,
+    /// The bytes of these.
+    pub(super) flagged_bytes: Count,
+    /// How often such a trace could not be marked.
+    pub(super) unmarked: Count,
     /// Traces that were cut short.
     pub(super) cut_short: Count,
     /// Why nothing is recorded now.
     pub(super) why: Mutex<Option<String>>,
     /// Why the bound of all traces is not kept: entries that cannot be counted or deleted.
     pub(super) left_out: Mutex<Option<String>>,
+}
+
+impl RecorderHealth {
+    /// Takes how many flagged traces the folder holds, and their bytes.
+    pub(super) fn holds(&self, (traces, bytes): (u64, u64)) {
+        self.flagged.set(traces);
+        self.flagged_bytes.set(bytes);
+    }
+
+    fn why_unmarked(&self) -> Option<String> {
+        let unmarked = self.unmarked.get();
+        (unmarked > 0).then(|| {
+            format!(
+                "a trace with a flagged verdict could not be marked ({unmarked} in all): the log says why"
+            )
+        })
+    }
 }
 
 /// The counts of all sinks.
@@ -126,7 +155,7 @@ impl Health {
                 |told: &Mutex<Option<String>>| told.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let why = of(&self.recorder.why);
             let state = if why.is_some() { SinkState::Failed } else { SinkState::Working };
-            let why = why.or_else(|| of(&self.recorder.left_out));
+            let why = why.or_else(|| of(&self.recorder.left_out)).or_else(|| self.recorder.why_unmarked());
             rows.push(row("recorder", state, self.recorder.cut_short.get(), why));
         }
         rows

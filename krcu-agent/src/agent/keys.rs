@@ -116,6 +116,15 @@ pub const KEYS: &[Key] = &[
         "When all traces of this folder together are larger than this, delete the oldest ones, and log each \
          deletion. At least twice segment_bytes.",
     ),
+    reloaded(
+        "record.keep_flagged",
+        "\"\"",
+        "Of total_bytes, keep this much for traces that hold a flagged verdict, or the five minutes before and \
+         after it: they are deleted after all others. If they need more, the oldest of them is deleted in its \
+         turn, and the log says so. Empty for half of total_bytes, which is the most; 0 for none. With \
+         log.strict, `waited` and `unordered` count as well. A file `flagged` in the trace's folder has the \
+         verdicts.",
+    ),
     reloaded("log.level", "\"info\"", "The lowest level that is logged: error, warn, info or debug."),
     reloaded(
         "log.strict",

@@ -41,6 +41,10 @@ pub(super) struct Told {
     pub(super) level: Level,
     /// The number of the destroy. An accusation of the kernel has none.
     pub(super) destroy: Option<u64>,
+    /// When the destroy began, counted from the moment at which the probes were attached.
+    pub(super) at_ns: u64,
+    /// Whether it is a fault.
+    pub(super) is_flagged: bool,
     pub(super) verdict: FlatVerdict,
     /// The verdict before the change.
     pub(super) before: Option<VerdictKind>,
@@ -235,7 +239,7 @@ fn write(line: &Line) {
 }
 
 fn write_verdict(told: &Told) {
-    let Told { level, destroy, verdict, before } = told;
+    let Told { level, destroy, verdict, before, .. } = told;
     let by = &verdict.destroyed_by;
     at!(
         *level,
@@ -258,7 +262,7 @@ fn write_verdict(told: &Told) {
 }
 
 /// A verdict in a sentence.
-fn sentence(told: &Told) -> String {
+pub(super) fn sentence(told: &Told) -> String {
     let Told { verdict, before, .. } = told;
     let (word, cache) = (verdict.verdict.word(), cache_name(&verdict.cache));
     let was = before.map(|before| format!(", was {}", before.word())).unwrap_or_default();

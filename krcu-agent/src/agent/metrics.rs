@@ -16,7 +16,11 @@ use prometheus_client::{
 
 use crate::memory;
 
-use super::{confine::Confined, health::Health, published::Published};
+use super::{
+    confine::Confined,
+    health::{Health, RecorderHealth},
+    published::Published,
+};
 
 /// The type of the text.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -360,9 +364,27 @@ fn clients(out: &mut Out<'_, '_>, health: &Health) -> fmt::Result {
         ("displaced", health.metrics.displaced.get()),
     ];
     out.counters(("requests", "Requests for metrics or health."), "outcome", requests)?;
-    out.counter(("traces_deleted", "Traces that were deleted to make room."), health.recorder.deleted.get())?;
+    traces(out, &health.recorder)
+}
+
+fn traces(out: &mut Out<'_, '_>, recorder: &RecorderHealth) -> fmt::Result {
+    out.counter(("traces_deleted", "Traces that were deleted to make room."), recorder.deleted.get())?;
+    out.counter(
+        ("traces_flagged_deleted", "Of these, those that held a flagged verdict or what led to it."),
+        recorder.flagged_deleted.get(),
+    )?;
     out.counter(
         ("traces_cut_short", "Traces that could not be written to their end."),
-        health.recorder.cut_short.get(),
+        recorder.cut_short.get(),
+    )?;
+    out.gauge(
+        ("traces_flagged", "Traces that hold a flagged verdict or what led to it."),
+        None,
+        exact(recorder.flagged.get()),
+    )?;
+    out.gauge(
+        ("traces_flagged_size", "The size of these traces."),
+        Some(&Unit::Bytes),
+        exact(recorder.flagged_bytes.get()),
     )
 }

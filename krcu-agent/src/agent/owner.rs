@@ -8,7 +8,7 @@ use std::{
         mpsc::{SyncSender, sync_channel},
     },
     thread,
-    time::{Duration, Instant as Clock},
+    time::{Duration, Instant as Clock, SystemTime},
 };
 
 use krcu_report::{Bounds, Detail};
@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     config::{Config, ConfigError, Level},
     health::{Health, Present},
-    log::Log,
+    log::{Log, Told},
     outside::Reader,
     published::{Asked, Published},
     recorder::Recorder,
@@ -198,13 +198,11 @@ impl Owner {
         let outside = self.outside.outside(&self.watcher.probes, &reading, rows);
         let Some((reporter, state)) = self.watcher.pipeline.reporter() else { return Ok(()) };
         let report = reporter.report(state, at, outside, Detail::All.bounds());
-        self.known
-            .news(reporter.verdicts(), self.config.log.strict)
-            .into_iter()
-            .for_each(|told| self.log.verdict(told));
+        let news = self.known.news(reporter.verdicts(), self.config.log.strict);
         reporter.forget(state);
         self.told = state.destroys().len();
         self.newest.send_replace(Some(Arc::new(Published::new(report))));
+        tell(news, &self.log, self.recorder.as_mut());
         if self.filled.is_none_or(|filled| filled.elapsed() >= FILLS_EVERY) {
             self.filled = Some(Clock::now());
             *self.health.fills.lock().unwrap_or_else(PoisonError::into_inner) = self.watcher.probes.fills();
@@ -269,7 +267,10 @@ impl Owner {
                     let outside = self.outside.outside(&probes, &reading, rows);
                     let report = reporter.report(&state, at, outside, Bounds::ALL);
                     let news = self.known.news(reporter.verdicts(), self.config.log.strict);
-                    news.into_iter().for_each(|told| self.log.verdict(told));
+                    tell(news, &self.log, self.recorder.as_mut());
+                    if let Some(recorder) = &mut self.recorder {
+                        recorder.settle_flags();
+                    }
                     self.newest.send_replace(Some(Arc::new(Published::new(report))));
                 }
                 if !is_whole {
@@ -290,6 +291,17 @@ impl Owner {
                 1
             }
         }
+    }
+}
+
+/// Logs verdicts, and keeps the traces of those that are flagged.
+fn tell(news: Vec<Told>, log: &Log, mut recorder: Option<&mut Recorder>) {
+    let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+    for told in news {
+        if let (true, Some(recorder)) = (told.is_flagged, &mut recorder) {
+            recorder.keep(&told, &now);
+        }
+        log.verdict(told);
     }
 }
 

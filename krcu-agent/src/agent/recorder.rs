@@ -6,11 +6,14 @@
 //! recorder waits with the next trace until no verdict is open, within bounds. Traces have numbers, so a clock that
 //! is set back changes nothing.
 
+mod flagged;
+mod found;
+
 use std::{
     collections::BTreeMap,
-    fs::{self, DirEntry, File},
+    fs::{self, File},
     io::{self, ErrorKind},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -28,7 +31,15 @@ use krcu_trace::{
 };
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{config::Level, config::Record, health::Health, log::Log};
+use self::{
+    flagged::Flagged,
+    found::{Found, Room, name},
+};
+use super::{
+    config::{Level, Record},
+    health::Health,
+    log::{Log, Told, sentence},
+};
 use crate::{
     disk::Queued, losses::Reading, modules, outcome::EXIT_FLAGGED, pipeline::accounts, sinks::Sinks,
 };
@@ -58,6 +69,8 @@ pub(super) struct Recorder {
     closing: Option<(u64, JoinHandle<Result<(), CutShort>>)>,
     /// Entries of the folder that are left alone, by their numbers, and why.
     bad: BTreeMap<u64, String>,
+    /// Traces that hold flagged verdicts.
+    flagged: Flagged,
     /// That the folder is this one's alone.
     _lock: Flock<File>,
 }
@@ -102,6 +115,7 @@ impl Recorder {
             disk: None,
             closing: None,
             bad: BTreeMap::new(),
+            flagged: Flagged::new(&folder),
             folder,
         })
     }
@@ -125,6 +139,7 @@ impl Recorder {
             let settled = self.disk.as_ref().map_or(Ok(()), |disk| disk.settle());
             settled.inspect_err(|_| {
                 sinks.end();
+                self.flagged.end(self.number, now);
                 // Does not leave a folder that is not a trace.
                 drop(fs::remove_dir_all(self.folder.join(name(self.number))));
             })
@@ -162,6 +177,7 @@ impl Recorder {
         self.number = number;
         sinks.begin(writer, now, &reading);
         (self.began, self.base) = (now, reading);
+        self.flagged.begin(number, now);
         self.health.recorder.begun.one_more();
         self.works();
         self.log.say(Level::Info, format!("a trace begins: {}", folder.display()));
@@ -223,6 +239,7 @@ impl Recorder {
     /// Closes this trace, with what was counted since it began. A thread does it, since the disk may be slow.
     pub(super) fn close(&mut self, writer: Writer, how: How, now: Time, reading: &Reading) {
         self.wait(false);
+        self.flagged.end(self.number, now);
         let run = self.run(now, reading);
         let close = move || writer.finish(how, now, run);
         match thread::Builder::new().name("krcu-close".to_owned()).spawn(close) {
@@ -251,6 +268,33 @@ impl Recorder {
             self.log.say(Level::Error, format!("recorder: {why}"));
         } else {
             self.fails(&why);
+        }
+    }
+
+    /// Keeps the traces that hold this flagged verdict and what led to it. `now` is the time in UTC.
+    pub(super) fn keep(&mut self, told: &Told, now: &str) {
+        let (sentence, at) = (sentence(told), Time(self.watch.attached.0.saturating_add(told.at_ns)));
+        let (new, written) = self.flagged.flag(at, &format!("{now} {sentence}"));
+        for number in new {
+            let name = name(number);
+            self.log.say(Level::Info, format!("recorder: {name} is kept (record.keep_flagged): {sentence}"));
+        }
+        self.flags_are_written(written);
+    }
+
+    /// Waits until the disk has what says which traces are flagged.
+    pub(super) fn settle_flags(&mut self) {
+        let written = self.flagged.settle();
+        self.flags_are_written(written);
+    }
+
+    fn flags_are_written(&mut self, written: io::Result<()>) {
+        if let Err(error) = written {
+            self.health.recorder.unmarked.one_more();
+            let why = format!(
+                "a trace with a flagged verdict could not be marked ({error}): after the next start, it is deleted as any other"
+            );
+            self.log.say(Level::Error, format!("recorder: {why}"));
         }
     }
 
@@ -305,8 +349,8 @@ impl Recorder {
         }
     }
 
-    /// Deletes the oldest traces while all together are too large; never the one that is being written, nor the one
-    /// that is being closed. Says what stands in the way, once, and gives the number of the last entry.
+    /// Deletes the oldest traces while all together are too large, the flagged ones last; never the one that is being
+    /// written, nor the one that is being closed. Says what stands in the way, once, and gives the number of the last entry.
     fn make_room(&mut self) -> u64 {
         let mut found = match Found::of(&self.folder) {
             Ok(found) => found,
@@ -316,14 +360,25 @@ impl Recorder {
                 return self.number;
             }
         };
+        found.flag(|number| self.flagged.has(number));
         let folder = &self.folder;
         let remove = |number| fs::remove_dir_all(folder.join(name(number)));
         let closing = self.closing.as_ref().map(|(number, _)| *number);
-        let kept = |number| number == self.number || Some(number) == closing;
-        for (number, bytes) in found.make_room(self.limits.total_bytes, kept, remove) {
+        let kept = |number| number == self.number || Some(number) == closing || self.flagged.is_fresh(number);
+        let room = Room { total_bytes: self.limits.total_bytes, flagged_bytes: self.limits.flagged_bytes() };
+        let removed = found.make_room(room, kept, remove);
+        found.traces.retain(|trace| !removed.contains(trace));
+        self.flagged.looked(|number| found.traces.iter().any(|trace| trace.number == number));
+        self.health.recorder.holds(found.flagged());
+        for trace in removed {
             self.health.recorder.deleted.one_more();
-            let name = name(number);
-            self.log.say(Level::Warn, format!("recorder: {name} was deleted to make room ({bytes} bytes)"));
+            let (name, bytes) = (name(trace.number), trace.bytes);
+            let mut said = format!("recorder: {name} was deleted to make room ({bytes} bytes)");
+            if trace.is_flagged {
+                self.health.recorder.flagged_deleted.one_more();
+                said += "; it held a flagged verdict (record.keep_flagged, record.total_bytes)";
+            }
+            self.log.say(Level::Warn, said);
         }
         self.leave_alone(found.bad);
         found.last
@@ -343,82 +398,6 @@ impl Recorder {
         *self.health.recorder.left_out.lock().unwrap_or_else(PoisonError::into_inner) = told;
         self.bad = bad;
     }
-}
-
-/// What a folder has by the names of traces.
-#[derive(Debug, Default)]
-struct Found {
-    /// The traces by their numbers, with their bytes, the oldest first.
-    traces: Vec<(u64, u64)>,
-    /// What is no trace, or cannot be read or deleted, by number, and why.
-    bad: BTreeMap<u64, String>,
-    /// The last number of all; 0 if there is none.
-    last: u64,
-}
-
-impl Found {
-    fn of(folder: &Path) -> io::Result<Found> {
-        let mut found = Found::default();
-        for entry in fs::read_dir(folder)? {
-            let entry = entry?;
-            let file_name = entry.file_name();
-            let number = file_name
-                .to_str()
-                .and_then(|text| text.strip_prefix("krcu-")?.strip_suffix(".krcu")?.parse().ok());
-            let Some(number) = number.filter(|number| file_name.to_str() == Some(&name(*number))) else {
-                continue;
-            };
-            found.last = found.last.max(number);
-            match bytes_of(&entry) {
-                Ok(bytes) => found.traces.push((number, bytes)),
-                Err(error) => drop(found.bad.insert(number, format!("{} {error}", name(number)))),
-            }
-        }
-        found.traces.sort_unstable();
-        Ok(found)
-    }
-
-    /// Removes the oldest traces while all together have more bytes than this, but none that is `kept`. One that
-    /// cannot be removed is put to the bad ones. Gives those that were removed.
-    fn make_room(
-        &mut self,
-        total_bytes: u64,
-        kept: impl Fn(u64) -> bool,
-        mut remove: impl FnMut(u64) -> io::Result<()>,
-    ) -> Vec<(u64, u64)> {
-        let mut all: u64 = self.traces.iter().fold(0, |all, (_, bytes)| all.saturating_add(*bytes));
-        let mut removed = Vec::new();
-        for (number, bytes) in self.traces.iter().filter(|(number, _)| !kept(*number)) {
-            if all <= total_bytes {
-                break;
-            }
-            match remove(*number) {
-                Ok(()) => {
-                    all = all.saturating_sub(*bytes);
-                    removed.push((*number, *bytes));
-                }
-                Err(error) => {
-                    self.bad.insert(*number, format!("{} cannot be deleted ({error})", name(*number)));
-                }
-            }
-        }
-        removed
-    }
-}
-
-/// The bytes of a trace's files.
-fn bytes_of(entry: &DirEntry) -> Result<u64, String> {
-    let unread = |error: io::Error| format!("cannot be read ({error})");
-    if !entry.file_type().map_err(unread)?.is_dir() {
-        return Err("is no folder".to_owned());
-    }
-    let files = fs::read_dir(entry.path()).map_err(unread)?;
-    Ok(files.filter_map(|file| file.ok()?.metadata().ok()).map(|meta| meta.len()).sum())
-}
-
-/// The folder of a trace.
-fn name(number: u64) -> String {
-    format!("krcu-{number:06}.krcu")
 }
 
 #[cfg(test)]

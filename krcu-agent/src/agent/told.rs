@@ -46,8 +46,10 @@ impl Known {
                     None
                 }
             };
-            let level = level(row, strict);
-            news.push(Told { level, destroy: row.destroy, verdict: row.verdict.clone(), before });
+            let is_flagged = is_flagged(row, strict);
+            let level = level(row, is_flagged);
+            let (destroy, at_ns) = (row.destroy, row.at_ns);
+            news.push(Told { level, destroy, at_ns, is_flagged, verdict: row.verdict.clone(), before });
         }
         // What the reporter has decided for good it does not show again.
         if let Some(oldest) = rows.iter().filter_map(|row| row.destroy).min() {
@@ -58,9 +60,12 @@ impl Known {
     }
 }
 
-fn level(row: &VerdictRow, strict: bool) -> Level {
-    let is_fault = if strict { row.verdict.flagged_strictly } else { row.verdict.flagged };
-    if is_fault || row.verdict.verdict == VerdictKind::Inconclusive { Level::Warn } else { Level::Info }
+fn is_flagged(row: &VerdictRow, strict: bool) -> bool {
+    if strict { row.verdict.flagged_strictly } else { row.verdict.flagged }
+}
+
+fn level(row: &VerdictRow, is_flagged: bool) -> Level {
+    if is_flagged || row.verdict.verdict == VerdictKind::Inconclusive { Level::Warn } else { Level::Info }
 }
 
 #[cfg(test)]

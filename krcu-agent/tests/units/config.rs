@@ -71,6 +71,7 @@ fn what_is_wrong_is_told_in_a_line_with_its_place() {
         ("stop.deadline", "10ms"),
         ("stop.deadline", "18446744073709551615s"),
         ("record.total_bytes", "127M"),
+        ("record.keep_flagged", "513M"),
     ] {
         let said = set_to(key, value).unwrap_err().to_string();
         assert!(said.starts_with("the options: ") && said.contains(key), "{said}");
@@ -102,6 +103,7 @@ fn what_cannot_change_keeps_its_value_and_is_named() {
             "record.sync" => "9s",
             "record.segment_bytes" => "128M",
             "record.total_bytes" => "2G",
+            "record.keep_flagged" => "256M",
             "stop.deadline" => "3s",
             "probes.queue_stacks" => "false",
             _ if key.default == "false" => "true",
