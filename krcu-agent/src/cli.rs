@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use crate::{agent, check, doctor, explain, export, external, manual, record, replay};
+use crate::{agent, check, doctor, explain, export, external, manual, receive, record, replay};
 
 /// What help says about the verbs that are separate programs.
 const BESIDE: &str = "tui and analyze are separate programs, krcu-tui and krcu-analyze: krcu looks for them in its own \
@@ -26,6 +26,8 @@ pub enum Verb {
     Check(check::Options),
     /// Write a trace, to be examined later; judge nothing
     Record(record::Options),
+    /// Write the trace that `record --stream` sends from another machine
+    Receive(receive::Options),
     /// Judge a trace: print the report of the recorded run again, and exit with its status
     Replay(replay::Options),
     /// Read a kernel log that says objects remain, and say what that proves and what would tell the cause

@@ -32,8 +32,9 @@ struct Call {
     run: Box<dyn FnOnce() -> io::Result<()> + Send>,
 }
 
-#[derive(Default)]
 struct Shared {
+    /// Whether the disk is this machine's.
+    is_local: bool,
     waiting: Mutex<Waiting>,
     changed: Condvar,
 }
@@ -56,7 +57,8 @@ impl Queued {
     /// # Errors
     /// When the thread cannot be started.
     pub fn start(disk: Arc<dyn Disk>) -> io::Result<Queued> {
-        let shared = Arc::<Shared>::default();
+        let (is_local, waiting, changed) = (disk.is_local(), Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { is_local, waiting, changed });
         let theirs = Arc::clone(&shared);
         thread::Builder::new().name("krcu-disk".to_owned()).spawn(move || theirs.run())?;
         Ok(Queued { disk, shared })
@@ -80,7 +82,8 @@ impl Shared {
         }
         let bytes = bytes.saturating_add(CALL_BYTES);
         if waiting.bytes.saturating_add(bytes) > MOST_WAITING_BYTES {
-            let why = format!("the disk is too slow: {} bytes wait for it", waiting.bytes);
+            let slow = if self.is_local { "disk" } else { "receiver" };
+            let why = format!("the {slow} is too slow: {} bytes wait for it", waiting.bytes);
             return Err(io::Error::other(why));
         }
         waiting.bytes = waiting.bytes.saturating_add(bytes);
@@ -139,6 +142,10 @@ impl Disk for Queued {
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         let (disk, path) = (Arc::clone(&self.disk), path.to_owned());
         self.shared.put(0, move || disk.sync_folder(&path))
+    }
+
+    fn is_local(&self) -> bool {
+        self.disk.is_local()
     }
 
     fn settle(&self) -> io::Result<()> {

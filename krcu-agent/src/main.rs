@@ -11,7 +11,7 @@ use krcu_agent::{
     cli::{Cli, Verb},
     doctor,
     error::VerbError,
-    explain, export, external, manual, record, replay,
+    explain, export, external, manual, receive, record, replay,
     say::say,
     usage,
 };
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
     match cli.verb {
         Verb::Check(options) => status(check::run(&options)),
         Verb::Record(options) => status(record::run(&options)),
+        Verb::Receive(options) => status(receive::run(&options).map_err(VerbError::Failed)),
         Verb::Replay(options) => status(replay::run(&options).map_err(VerbError::Failed)),
         Verb::Export(options) => status(export::run(&options).map_err(VerbError::Failed)),
         Verb::Explain(options) => status(explain::run(&options).map_err(VerbError::Failed)),

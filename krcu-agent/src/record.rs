@@ -2,8 +2,9 @@
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+use anyhow::Context as _;
 use clap::Args;
-use krcu_trace::Limits;
+use krcu_trace::{Limits, stream::Sender};
 
 use crate::{
     anonymise::in_place,
@@ -13,15 +14,20 @@ use crate::{
     outcome::{EXIT_FAILED, Outcome, Policy},
     probe::{LoadOptions, STACKS},
     quantity,
-    say::say,
+    say::{causes, say},
+    stream::{Address, Out},
 };
 
 /// Writes a trace until the command has ended, the time is over, or a signal comes.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
     /// The folder of the trace; it must not exist yet
-    #[arg(long, short, value_name = "TRACE")]
-    pub output: PathBuf,
+    #[arg(long, short, value_name = "TRACE", required_unless_present = "stream", conflicts_with = "stream")]
+    pub output: Option<PathBuf>,
+    /// Send the trace to `krcu receive` on another machine and keep nothing here: tcp:HOST:PORT, vsock:CID:PORT (CID 2 is
+    /// the host of a virtual machine), or `-` for standard output, where nothing else is written then
+    #[arg(long, value_name = "TO", conflicts_with = "anonymise")]
+    pub stream: Option<Address>,
     /// How long to record; the default is until a signal comes
     #[arg(long, value_name = "TIME", value_parser = quantity::span, conflicts_with = "command")]
     pub duration: Option<Duration>,
@@ -77,6 +83,7 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
         segment_time: options.rotate_time,
         ..Limits::default()
     };
+    let (keep, out) = keep(options, limits)?;
     let outcome = engine::run(Job {
         attach: AttachOptions {
             load: LoadOptions {
@@ -89,21 +96,43 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
             verbose: options.verbose,
         },
         until,
-        keep: Keep::claim(None, Some(&options.output), limits)?,
+        keep,
         policy: Policy::default(),
     })?;
-    if options.anonymise {
-        in_place(&options.output)?;
+    if let (true, Some(output)) = (options.anonymise, &options.output) {
+        in_place(output)?;
     }
+    let confirmed = match out {
+        Some(out) if !outcome.events_cut_short => out.confirmed(),
+        _ => Ok(()),
+    };
     say(summary(&outcome, options));
-    Ok(if outcome.events_cut_short { EXIT_FAILED } else { outcome.command_status })
+    if let Err(error) = &confirmed {
+        say(causes(error));
+    }
+    let is_whole = !outcome.events_cut_short && confirmed.is_ok();
+    Ok(if is_whole { outcome.command_status } else { EXIT_FAILED })
+}
+
+/// Where the trace goes, and the connection if it is a stream.
+fn keep(options: &Options, limits: Limits) -> anyhow::Result<(Keep, Option<Out>)> {
+    let Some(address) = &options.stream else {
+        return Ok((Keep::claim(None, options.output.as_deref(), limits)?, None));
+    };
+    let out = Out::to(address)?;
+    let sender = out.writer().and_then(Sender::begin);
+    let sender = sender.with_context(|| format!("cannot send the trace to {address}"))?;
+    Ok((Keep::stream(sender, address, limits), Some(out)))
 }
 
 fn summary(outcome: &Outcome, options: &Options) -> String {
-    let trace = options.output.display();
-    format!(
-        "{} events in {trace}, {} lost: see `krcu replay {trace}`",
-        outcome.events,
-        outcome.losses.total()
-    )
+    let (events, lost) = (outcome.events, outcome.losses.total());
+    match (&options.output, &options.stream) {
+        (Some(output), _) => {
+            let trace = output.display();
+            format!("{events} events in {trace}, {lost} lost: see `krcu replay {trace}`")
+        }
+        (None, Some(address)) => format!("{events} events to {address}, {lost} lost"),
+        (None, None) => format!("{events} events, {lost} lost"),
+    }
 }

@@ -49,6 +49,11 @@ pub trait Disk: fmt::Debug + Send + Sync {
     fn settle(&self) -> io::Result<()> {
         Ok(())
     }
+
+    /// Whether it is this machine's own: then its folders can be looked into and removed.
+    fn is_local(&self) -> bool {
+        true
+    }
 }
 
 /// A file that grows at its end.

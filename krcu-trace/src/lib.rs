@@ -30,6 +30,7 @@ mod reader;
 mod salvage;
 pub mod schema;
 mod segment;
+pub mod stream;
 mod writer;
 
 pub use accounted::Accounted;

@@ -57,10 +57,7 @@ const MOST_MODULES: usize = 4096;
 
 /// Some events are missing in the trace.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "the trace {} is cut short ({source}), the report is not: name a place with room for it",
-    path.display()
-)]
+#[error("the trace {} is cut short ({source}), the report is not: {}", path.display(), advice(source))]
 pub struct CutShort {
     path: PathBuf,
     source: io::Error,
@@ -71,6 +68,17 @@ impl CutShort {
     #[must_use]
     pub fn new(folder: &Path, source: io::Error) -> CutShort {
         CutShort { path: folder.to_owned(), source }
+    }
+}
+
+/// What to do about such an error.
+fn advice(error: &io::Error) -> &'static str {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, TimedOut, WouldBlock};
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset | TimedOut | WouldBlock => {
+            "see at the other end why it does not take more"
+        }
+        _ => "name a place with room for it",
     }
 }
 
@@ -120,13 +128,13 @@ impl Writer {
     /// As [`Writer::create`]. If the disk tells errors later, [`Disk::settle`] tells them.
     pub fn create_on(disk: Arc<dyn Disk>, folder: &Path, meta: Meta, limits: Limits) -> io::Result<Writer> {
         match fs::read_dir(folder) {
-            Ok(mut entries) => {
+            Ok(mut entries) if disk.is_local() => {
                 if entries.next().is_some() {
                     let why = "there is something of that name already";
                     return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
                 }
             }
-            Err(_) => disk.folder(folder)?,
+            _ => disk.folder(folder)?,
         }
         meta.store_on(&*disk, folder)?;
         let belongs = Belongs { trace: meta.trace.clone(), segment: 0, first_row: 0 };
@@ -291,7 +299,7 @@ impl Writer {
         if let Err(error) = stored {
             self.fail(error);
             // A disk that is full from the beginning would be left with a folder for each try.
-            if self.rows == 0 {
+            if self.rows == 0 && self.disk.is_local() {
                 drop(fs::remove_dir_all(&self.folder));
             }
         }

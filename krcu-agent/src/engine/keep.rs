@@ -10,23 +10,33 @@ use anyhow::Context as _;
 use krcu_model::Watch;
 use krcu_trace::{
     CutShort, Limits, Meta, Writer,
-    disk::{Direct, Disk as _},
+    disk::{Direct, Disk},
     private,
+    stream::Sender,
 };
 
 use crate::{
     disk::{Queued, SYNC_EVERY},
     events_file::EventsFile,
     sinks::Sinks,
+    stream::Address,
 };
 
 /// The places where a run keeps its events.
 #[derive(Debug)]
 pub(crate) struct Keep {
     events: Option<EventsFile>,
-    /// The folder of a trace, still empty.
-    pub(super) trace: Option<PathBuf>,
+    trace: Option<Place>,
     limits: Limits,
+}
+
+/// Where a trace goes.
+#[derive(Debug)]
+enum Place {
+    /// A folder, still empty.
+    Folder(PathBuf),
+    /// A stream, and its name for messages.
+    Stream(Arc<dyn Disk>, PathBuf),
 }
 
 impl Keep {
@@ -50,7 +60,21 @@ impl Keep {
                 }
             })?;
         }
-        Ok(Keep { events, trace: trace.map(Path::to_owned), limits })
+        Ok(Keep { events, trace: trace.map(|folder| Place::Folder(folder.to_owned())), limits })
+    }
+
+    /// A trace goes to this stream, which messages call by this name.
+    pub(crate) fn stream(stream: Sender, name: &Address, limits: Limits) -> Keep {
+        let place = Place::Stream(Arc::new(stream), PathBuf::from(name.to_string()));
+        Keep { events: None, trace: Some(place), limits }
+    }
+
+    /// The folder of the trace, if it has one.
+    pub(super) fn folder(&self) -> Option<&Path> {
+        match &self.trace {
+            Some(Place::Folder(folder)) => Some(folder),
+            _ => None,
+        }
     }
 
     /// Begins to write both. If the trace cannot be begun, returns the reason: a full disk does not end the
@@ -68,11 +92,15 @@ impl Keep {
         if let Some(events) = &mut sinks.events {
             events.begin(watch, release);
         }
-        let Some(folder) = self.trace else { return Ok((sinks, None)) };
+        let (disk, folder): (Arc<dyn Disk>, PathBuf) = match self.trace {
+            Some(Place::Folder(folder)) => (Arc::new(Direct), folder),
+            Some(Place::Stream(disk, name)) => (disk, name),
+            None => return Ok((sinks, None)),
+        };
         let meta = meta()?;
         let limits = Limits { sync: Some(SYNC_EVERY), ..self.limits };
         let begin = || -> io::Result<Writer> {
-            let disk = Arc::new(Queued::start(Arc::new(Direct))?);
+            let disk = Arc::new(Queued::start(disk)?);
             let writer = Writer::create_on(disk.clone(), &folder, meta, limits)?;
             disk.settle()?;
             Ok(writer)

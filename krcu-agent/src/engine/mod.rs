@@ -12,7 +12,13 @@ mod command;
 mod keep;
 mod watcher;
 
-use std::{ffi::OsString, fs, future::pending, path::PathBuf, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    future::pending,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use krcu_common::Fate;
@@ -104,7 +110,7 @@ pub(crate) fn event_loop() -> anyhow::Result<Runtime> {
 /// # Errors
 /// When krcu failed; nothing stays attached.
 pub(crate) fn run(job: Job) -> anyhow::Result<Outcome> {
-    let folder = job.keep.trace.clone();
+    let folder = job.keep.folder().map(Path::to_owned);
     let outcome = event_loop().and_then(|event_loop| event_loop.block_on(watch(job)));
     if let (Err(_), Some(folder)) = (&outcome, folder) {
         // This fails if the folder has a file in it; then the folder stays.

@@ -5,4 +5,5 @@ mod hostile;
 mod power;
 mod roundtrip;
 mod samples;
+mod stream;
 mod told;

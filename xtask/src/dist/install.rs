@@ -27,7 +27,8 @@ pub(crate) const PREFIX: &str = "/usr/local";
 /// Where a package does.
 const PACKAGED: &str = "/usr";
 /// Verbs of krcu that have a manual page; "" is krcu itself. krcu-tui prints its own.
-const PAGES: [&str; 9] = ["", "check", "record", "replay", "explain", "export", "agent", "analyze", "doctor"];
+const PAGES: [&str; 10] =
+    ["", "check", "record", "receive", "replay", "explain", "export", "agent", "analyze", "doctor"];
 /// Where documents are put, below the prefix: a folder of ours.
 const DOCUMENTS: &str = "share/doc/krcu";
 /// The checksums of all that was packed.
