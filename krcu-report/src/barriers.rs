@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, VecDeque};
 use krcu_common::BarrierKind;
 use serde::{Deserialize, Serialize};
 
-use crate::histogram::Histogram;
+use crate::{
+    histogram::Histogram,
+    why::{self, Graces, WaitsFor},
+};
 use krcu_model::{
     event::{CacheAddress, Event, Gap, Scope, Task, Time, What},
-    state::{CacheId, Destroy, Mark, State},
+    state::{Destroy, Mark, State},
 };
 
 /// How many finished barriers are kept.
@@ -68,6 +71,9 @@ pub struct BarrierRow {
     pub other_outstanding: u64,
     /// Whether it may be over: events were lost since it began, and its end may be among them.
     pub end_may_be_unseen: bool,
+    /// Whose objects these are, and how far RCU is with the oldest; an older agent does not say so.
+    #[serde(default)]
+    pub waits_for: WaitsFor,
 }
 
 /// A finished barrier.
@@ -206,26 +212,33 @@ impl Waits {
     }
 
     /// The barriers in which a task waits now, the oldest first.
-    pub(super) fn running(&self, state: &State, now: Time, most: usize) -> Vec<BarrierRow> {
+    pub(super) fn running(
+        &self,
+        (state, now): (&State, Time),
+        graces: &Graces,
+        most: usize,
+    ) -> Vec<BarrierRow> {
         self.open
             .iter()
             .filter(|open| !is_over(open, state))
             .take(most)
-            .map(|o| self.row(o, state, now))
+            .map(|open| self.row(open, (state, now), graces))
             .collect()
     }
 
-    fn row(&self, open: &Open, state: &State, now: Time) -> BarrierRow {
+    fn row(&self, open: &Open, (state, now): (&State, Time), graces: &Graces) -> BarrierRow {
         let Open { kind, task, begin, at_begin } = open;
         let destroy = around(state, *task, *begin);
-        let (own_outstanding, other_outstanding) = outstanding(*kind, *begin, destroy, state);
+        let of_each = why::by_cache(*kind, *begin, state);
+        let own = destroy.and_then(|destroy| of_each.get(&destroy.life.id)).copied().unwrap_or(0);
         BarrierRow {
             call: BarrierCall::new(*kind, *task, *begin, state),
             since_ns: now.since(begin.time),
             at_begin: *at_begin,
-            own_outstanding,
-            other_outstanding,
+            own_outstanding: own,
+            other_outstanding: of_each.values().sum::<u64>() - own,
             end_may_be_unseen: self.lost_until.is_some_and(|lost| lost >= begin.time),
+            waits_for: why::waits_for((*kind, *begin), &of_each, (state, now), graces),
         }
     }
 
@@ -248,19 +261,4 @@ fn around(state: &State, task: Task, begin: Mark) -> Option<&Destroy> {
 /// Whether a destroy has ended although its look was not seen.
 fn is_over(open: &Open, state: &State) -> bool {
     open.kind == WaitKind::Destroy && around(state, open.task, open.begin).is_none()
-}
-
-/// What was queued before it began and is still outstanding: of the destroy's own cache, and of others.
-fn outstanding(kind: WaitKind, begin: Mark, destroy: Option<&Destroy>, state: &State) -> (u64, u64) {
-    let own: Option<CacheId> = destroy.map(|destroy| destroy.life.id);
-    if kind == WaitKind::RcuBarrier {
-        let before = state.view().ledger.callbacks.values().filter(|waiting| waiting.queued < begin);
-        return before.fold((0, 0), |(of_own, of_others), waiting| {
-            if Some(waiting.life) == own { (of_own + 1, of_others) } else { (of_own, of_others + 1) }
-        });
-    }
-    state.view().caches.values().fold((0, 0), |(of_own, of_others), cache| {
-        let before = cache.outstanding.older_than(begin);
-        if Some(cache.life.id) == own { (of_own + before, of_others) } else { (of_own, of_others + before) }
-    })
 }

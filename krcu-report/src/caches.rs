@@ -72,6 +72,12 @@ pub enum CachePhase {
 }
 
 impl CacheRow {
+    /// Bytes of all deferred frees that are not done; 0 if the size of an object is not known.
+    #[must_use]
+    pub fn deferred_bytes(&self) -> u64 {
+        self.deferred().saturating_mul(self.object_bytes.into())
+    }
+
     /// All deferred frees that are not done: objects and callbacks.
     #[must_use]
     pub fn deferred(&self) -> u64 {
@@ -132,6 +138,12 @@ impl Oldest {
     pub(super) fn of_all(&self) -> Option<Time> {
         self.frees.values().chain(self.callbacks.values()).map(|(_, queued)| queued.time).min()
     }
+}
+
+/// Bytes of all outstanding objects, as far as their size is known.
+pub(super) fn outstanding_bytes(state: &State) -> u64 {
+    let bytes = |cache: &Cache| cache.outstanding.len().saturating_mul(cache.life.facts.object_size.into());
+    state.view().caches.values().map(|cache| bytes(cache)).sum()
 }
 
 /// At most this many rows, of the existing caches and of the last released ones.

@@ -30,6 +30,7 @@ mod reporter;
 mod rows;
 mod tally;
 mod verdicts;
+mod why;
 pub mod words;
 mod workload;
 
@@ -46,3 +47,4 @@ pub use reporter::Reporter;
 pub use rows::{Accounts, LossRow, Outside, ProbeRow, ProbeState, Report, Ring, SinkRow, SinkState};
 pub use tally::{EventWord, Events};
 pub use verdicts::VerdictRow;
+pub use why::{GraceRow, Held, Holder, OldestRow, WaitsFor};

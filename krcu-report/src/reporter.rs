@@ -8,6 +8,7 @@ use crate::{
     rows::{LossRow, Outside, Report},
     tally::{EventWord, Events},
     verdicts::{VerdictRow, Verdicts},
+    why::Graces,
     workload::Recent,
 };
 use krcu_model::{
@@ -37,6 +38,7 @@ pub struct Reporter {
     losses: LossRow,
     oldest: Oldest,
     waits: Waits,
+    graces: Graces,
     recent: Recent,
     verdicts: Verdicts,
 }
@@ -54,7 +56,8 @@ impl Reporter {
         self.events.count(word);
         match word {
             EventWord::Cache | EventWord::Barrier => self.waits.see(event, state),
-            EventWord::Queue | EventWord::Free | EventWord::Batch | EventWord::Grace | EventWord::Other => {}
+            EventWord::Grace => self.graces.see(event),
+            EventWord::Queue | EventWord::Free | EventWord::Batch | EventWord::Other => {}
         }
         self.recent.see(event, state);
     }
@@ -71,6 +74,7 @@ impl Reporter {
         let noticed = if gap.until == Time(u64::MAX) { state.now() } else { gap.until };
         self.losses.last_at_ns = self.losses.last_at_ns.max(Some(noticed.since(state.watch().attached)));
         self.waits.see_gap(gap);
+        self.graces.see_gap(gap);
     }
 
     /// Makes a report of the current state. A search for the oldest object looks at each outstanding object
@@ -90,6 +94,8 @@ impl Reporter {
             losses,
             ring: outside.ring,
             outstanding: state.outstanding(),
+            outstanding_bytes: Some(caches::outstanding_bytes(state)),
+            grace: self.graces.row(now),
             callbacks_waiting: state
                 .sees_callbacks_run()
                 .then_some(state.view().ledger.callbacks.len() as u64),
@@ -98,7 +104,7 @@ impl Reporter {
             probes: outside.probes,
             caches: caches::rows(state, &self.oldest, now, bounds.caches),
             caches_total: state.view().caches.len() as u64,
-            barriers_running: self.waits.running(state, now, bounds.barriers),
+            barriers_running: self.waits.running((state, now), &self.graces, bounds.barriers),
             barriers_finished: self.waits.finished(bounds.barriers),
             waits: self.waits.histograms(),
             verdict_counts: self.verdicts.counts().clone(),

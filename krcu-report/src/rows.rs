@@ -10,6 +10,7 @@ use crate::{
     histogram::Histogram,
     tally::Events,
     verdicts::VerdictRow,
+    why::GraceRow,
 };
 use krcu_model::{event::Losses, verdict::VerdictKind};
 
@@ -32,6 +33,12 @@ pub struct Report {
     pub ring: Option<Ring>,
     /// Objects handed to `kfree_rcu()` whose free has not begun, of all watched caches.
     pub outstanding: u64,
+    /// Bytes of these, as far as the size of an object is known; absent if the agent does not say so.
+    #[serde(default)]
+    pub outstanding_bytes: Option<u64>,
+    /// The kernel's grace periods; absent if none was seen.
+    #[serde(default)]
+    pub grace: Option<GraceRow>,
     /// Callbacks of `call_rcu()` in watched objects that have not begun to run; absent if that cannot be
     /// seen.
     pub callbacks_waiting: Option<u64>,

@@ -11,8 +11,8 @@ use krcu_model::{
     script,
 };
 use krcu_report::{
-    Accounts, Ask, BOUNDS_NS, Bounds, CachePhase, Detail, FlatVerdict, Histogram, Line, LossRow, Outside,
-    Report, Reporter, WaitKind, verdicts,
+    Accounts, Ask, BOUNDS_NS, Bounds, CachePhase, Detail, FlatVerdict, Held, Histogram, Holder, Line,
+    LossRow, Outside, Report, Reporter, WaitKind, WaitsFor, verdicts,
 };
 
 fn folder() -> PathBuf {
@@ -123,6 +123,37 @@ fn who_waits_in_a_destroy_is_told_with_what_it_waits_for() {
         assert_eq!(row.call.inside_destroy, row.call.kind == WaitKind::KvfreeRcuBarrier);
         assert!(!row.end_may_be_unseen);
     }
+}
+
+#[test]
+fn why_somebody_waits_is_told_with_the_oldest_object_and_the_grace_periods() {
+    let (state, mut reporter, lines) = until("6.12-pending", Some("freed"));
+    let now = last_time(&lines);
+    let report = reporter.report(&state, now, Outside::default(), Bounds::ALL);
+    // All that is queued are 777 objects of 128 bytes, of one cache, by the exit function.
+    assert_eq!(report.outstanding_bytes, Some(777 * 128));
+    let queued = lines.iter().find(|line| word_of(line) == "queued").unwrap();
+    let (task, _) = queued.split(' ').nth(1).unwrap().split_once('@').unwrap();
+    // The first grace period after that is over; what it held is at the worker since.
+    let since = lines.iter().filter(|line| time_of(line) > time_of(queued));
+    let mut since = since.skip_while(|line| word_of(line) != "grace_begin");
+    let ended = since.find(|line| word_of(line) == "grace_end").unwrap();
+    for row in &report.barriers_running {
+        let WaitsFor { holders, bytes, oldest } = &row.waits_for;
+        assert_eq!(holders, &[Holder { cache: "krcu_pending".to_owned(), objects: 777 }]);
+        assert_eq!(*bytes, 777 * 128);
+        let oldest = oldest.as_ref().unwrap();
+        assert_eq!((oldest.cache.as_str(), oldest.task.to_string().as_str()), ("krcu_pending", task));
+        assert_eq!(oldest.age_ns, now.0 - time_of(queued));
+        assert!(oldest.stack.iter().any(|frame| frame.contains("krcu_pending_flush")), "{:?}", oldest.stack);
+        assert_eq!(oldest.held, Some(Held::Worker { since_ns: now.0 - time_of(ended) }));
+    }
+    let grace = report.grace.unwrap();
+    assert_eq!(grace.over, count(&lines, "grace_end"));
+    // At the first free, no grace period runs, or the last one that began.
+    let running = count(&lines, "grace_begin") > count(&lines, "grace_end");
+    let last = lines.iter().rfind(|line| word_of(line) == "grace_begin").unwrap();
+    assert_eq!(grace.running_ns, running.then(|| now.0 - time_of(last)));
 }
 
 #[test]

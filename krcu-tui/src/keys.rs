@@ -75,6 +75,8 @@ pub enum Action {
     Sort,
     /// Reverse the order.
     Reverse,
+    /// Show more or less of the past in the histories.
+    Span,
     /// Show the what-if of the selected destroy.
     WhatIf,
     /// Play or pause.
@@ -111,7 +113,7 @@ pub enum Where {
 impl Where {
     /// All places, in the order of the help screen.
     pub const ALL: [Where; 5] =
-        [Where::Everywhere, Where::Lists, Where::Caches, Where::Verdicts, Where::Replay];
+        [Where::Everywhere, Where::Caches, Where::Verdicts, Where::Lists, Where::Replay];
 
     /// The heading.
     #[must_use]
@@ -189,16 +191,17 @@ pub const KEYS: &[Binding] = &[
     key(&[Key::Control('z')], "Ctrl-Z", Action::Stop, Where::Everywhere, "suspend; fg resumes", ""),
     key(&[Key::Escape], "Esc", Action::Back, Where::Everywhere, "go back; remove the filter", ""),
     key(&[Key::Char('n')], "n", Action::NextFault, Where::Everywhere, "to the next fault", ""),
+    key(&[Key::Char('t')], "t", Action::Span, Where::Everywhere, "time that histories show", ""),
     key(&[Key::Down, Key::Char('j')], "↓ j", Action::Move(1), Where::Lists, "down", ""),
     key(&[Key::Up, Key::Char('k')], "↑ k", Action::Move(-1), Where::Lists, "up", ""),
     key(&[Key::PageDown, Key::Control('f')], "PgDn", Action::Page(1), Where::Lists, "a page down", ""),
     key(&[Key::PageUp, Key::Control('b')], "PgUp", Action::Page(-1), Where::Lists, "a page up", ""),
     key(&[Key::Home, Key::Char('g')], "Home g", Action::First, Where::Lists, "first row", ""),
     key(&[Key::End, Key::Char('G')], "End G", Action::Last, Where::Lists, "last row", ""),
-    key(&[Key::Char('/')], "/", Action::Filter, Where::Caches, "filter by name or module", "filter"),
-    key(&[Key::Char('s')], "s", Action::Sort, Where::Caches, "sort by the next column", "sort"),
-    key(&[Key::Char('r')], "r", Action::Reverse, Where::Caches, "sort the other way", "reverse"),
-    key(&[Key::Enter], "Enter", Action::Open, Where::Caches, "verdict of a destroyed cache", "verdict"),
+    key(&[Key::Char('/')], "/", Action::Filter, Where::Lists, "filter by any name", "filter"),
+    key(&[Key::Char('s')], "s r", Action::Sort, Where::Lists, "sort: next column, reverse", "sort"),
+    key(&[Key::Char('r')], "", Action::Reverse, Where::Lists, "", ""),
+    key(&[Key::Enter], "Enter", Action::Open, Where::Caches, "its verdict, if destroyed", "verdict"),
     key(&[Key::Enter], "Enter", Action::Open, Where::Verdicts, "show or leave its evidence", "evidence"),
     key(&[Key::Char('w')], "w", Action::WhatIf, Where::Verdicts, "what if for this destroy", "what if"),
     key(&[Key::Char(' ')], "Space", Action::Play, Where::Replay, "play or pause", "play"),
@@ -206,8 +209,15 @@ pub const KEYS: &[Binding] = &[
     key(&[Key::Char('d')], "d", Action::NextDestroy, Where::Replay, "to the next destroy", "destroy"),
     key(&[Key::Right], "→", Action::Seek(2), Where::Replay, "forward 2 % of the run", ""),
     key(&[Key::Left], "←", Action::Seek(-2), Where::Replay, "back 2 % of the run", "seek"),
-    key(&[Key::Char(']'), Key::Char('+')], "]", Action::Speed(1), Where::Replay, "faster", ""),
-    key(&[Key::Char('['), Key::Char('-')], "[", Action::Speed(-1), Where::Replay, "slower", "speed"),
+    key(&[Key::Char(']'), Key::Char('+')], "", Action::Speed(1), Where::Replay, "", ""),
+    key(
+        &[Key::Char('['), Key::Char('-')],
+        "[ ]",
+        Action::Speed(-1),
+        Where::Replay,
+        "slower, faster",
+        "speed",
+    ),
     key(&[Key::Char('0')], "0", Action::Begin, Where::Replay, "to the beginning", ""),
     key(&[Key::Char('$')], "$", Action::End, Where::Replay, "to the end", ""),
 ];

@@ -3,7 +3,7 @@
 use krcu_model::verdict::FreedBy;
 use krcu_report::{CachePhase, CacheRow, Events, ProbeRow, ProbeState, Report};
 
-use krcu_tui::state::{Histories, SAMPLES};
+use krcu_tui::state::{Histories, Of, SAMPLES, Span};
 
 fn report(at_ns: u64, queue: u64) -> Report {
     Report { at_ns, events: Events { queue, ..Events::default() }, outstanding: queue, ..Report::default() }
@@ -65,7 +65,8 @@ fn a_cache_that_is_not_in_every_report_has_its_own_interval() {
         histories.take(&Report { at_ns, caches, caches_total, ..Report::default() });
         assert_eq!(histories.rates_of(2), expected, "at {second} s");
     }
-    let samples: Vec<f64> = histories.cache(2).into_iter().flat_map(|of| &of.queued).copied().collect();
+    let samples: Vec<f64> =
+        histories.cache(2).into_iter().flat_map(|of| of.samples.iter()).map(|of| of.queued).collect();
     assert_eq!(samples, [100.0, 1.0]);
 }
 
@@ -128,5 +129,12 @@ fn what_is_kept_is_bounded() {
     for at in 0..1000 {
         histories.take(&report(at * 1_000_000, at));
     }
-    assert_eq!(histories.all.len(), SAMPLES);
+    assert!(histories.all.len() <= SAMPLES);
+    // One a millisecond, all the time: 999 ms in ten slices of 100 ms.
+    let slices = histories.slices(10);
+    assert_eq!((slices.each_ns, slices.end_ns), (100_000_000, 1_000_000_000));
+    let sliced = histories.all.sliced(slices, Of::Mean, |sample| sample.rates[1]);
+    assert!(sliced.iter().all(|rate| (rate.unwrap_or_default() - 1000.0).abs() < 1e-6), "{sliced:?}");
+    histories.span = Span::Minute;
+    assert_eq!(histories.slices(10), slices, "no more than there is");
 }

@@ -27,13 +27,14 @@ fn a_filter_is_typed_kept_and_taken_off() {
     deck.press(&[Key::Char('2'), Key::Char('/')]);
     // While a filter is typed, keys are letters: `q` does not quit.
     deck.press(&typed("quit"));
-    assert_eq!((deck.app.filter.as_str(), deck.app.quit, names(&deck)), ("quit", false, vec![]));
+    assert_eq!((deck.app.sift().filter.as_str(), deck.app.quit, names(&deck)), ("quit", false, vec![]));
     deck.press(&[Key::Control('u')]);
     deck.press(&typed("CORRECX"));
     deck.press(&[Key::Backspace, Key::Enter]);
     assert_eq!((names(&deck), deck.app.is_typing), (vec!["krcu_two_correct".to_owned()], false));
     let shown = text(&draw(&mut deck.app, (80, 24), theme(), 0).0);
-    assert!(shown.contains("1 shown · 1 in the kernel now, filtered by \"CORREC\""), "{shown}");
+    assert!(shown.contains("1 of 2 with \"CORREC\" in a name; Esc shows all"), "{shown}");
+    assert!(shown.contains("1 shown · 1 in the kernel now"), "{shown}");
     deck.press(&[Key::Escape]);
     assert_eq!(names(&deck).len(), 2);
     // By the module's name, too.
@@ -42,7 +43,7 @@ fn a_filter_is_typed_kept_and_taken_off() {
     deck.press(&[Key::Enter]);
     assert_eq!(names(&deck).len(), 2);
     deck.press(&[Key::Char('/'), Key::Escape, Key::Char('q')]);
-    assert!(deck.app.filter.is_empty() && deck.app.quit);
+    assert!(deck.app.sift().filter.is_empty() && deck.app.quit);
 }
 
 #[test]
@@ -53,17 +54,17 @@ fn caches_are_sorted_by_each_column_and_the_other_way() {
     deck.command(Command::NextDestroy);
     deck.press(&[Key::Char('2')]);
     let (pending, correct) = ("krcu_two_pending", "krcu_two_correct");
-    assert_eq!(deck.app.order.column, Column::Outstanding);
+    assert_eq!(deck.app.sift().order.column, Column::Outstanding);
     assert_eq!(names(&deck), [pending, correct]);
     deck.press(&[Key::Char('r')]);
     assert_eq!(names(&deck), [correct, pending]);
     deck.press(&[Key::Char('s')]);
-    assert_eq!((deck.app.order.column, names(&deck)[0].as_str()), (Column::Age, pending));
-    for _ in 0..4 {
+    assert_eq!((deck.app.sift().order.column, names(&deck)[0].as_str()), (Column::Bytes, pending));
+    for _ in 0..5 {
         deck.press(&[Key::Char('s')]);
     }
     assert_eq!(
-        (deck.app.order.column, names(&deck)),
+        (deck.app.sift().order.column, names(&deck)),
         (Column::Name, vec![correct.to_owned(), pending.to_owned()])
     );
 }
@@ -210,7 +211,8 @@ fn a_key_does_what_its_place_says() {
         (Key::Char('q'), Screen::Overview, false, Some(Action::Quit)),
         (Key::Control('c'), Screen::Caches, true, Some(Action::Quit)),
         (Key::Char('/'), Screen::Caches, false, Some(Action::Filter)),
-        (Key::Char('/'), Screen::Barriers, false, None),
+        (Key::Char('/'), Screen::Barriers, false, Some(Action::Filter)),
+        (Key::Char('/'), Screen::Overview, false, None),
         (Key::Char(' '), Screen::Overview, true, Some(Action::Play)),
         (Key::Char(' '), Screen::Overview, false, None),
         (Key::Down, Screen::Overview, false, None),

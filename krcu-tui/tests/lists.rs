@@ -7,11 +7,13 @@ use common::{
     draw, text, theme,
     watch::{SECOND, Watch, accusation, answer, barrier, cache, verdict},
 };
-use krcu_report::{BarrierCall, BarrierRow, Detail, Hello, Histogram, Report, WaitKind, words::is_hidden};
+use krcu_report::{
+    BarrierCall, BarrierRow, Detail, Hello, Histogram, Report, WaitKind, WaitsFor, words::is_hidden,
+};
 use krcu_tui::{
     connection::Notice,
     keys::{Action, Key},
-    state::{App, Column, Histories, Order, Screen},
+    state::{App, Column, Histories, Screen, Sifts},
     view::Target,
 };
 
@@ -79,8 +81,8 @@ fn a_cache_stays_selected_in_any_order_and_behind_a_filter() {
         watch.app.press(Key::Char(key));
         assert_eq!(watch.cache(), Some(7), "{key}");
     }
-    for column in Column::ALL {
-        watch.app.sort_by(column);
+    for column in Column::of(Screen::Caches) {
+        watch.app.sort_by(*column);
         assert_eq!(watch.cache(), Some(7), "{column:?}");
     }
     watch.press(&[Key::Char('/')]);
@@ -97,14 +99,14 @@ fn a_cache_stays_selected_in_any_order_and_behind_a_filter() {
     let third = watch.app.cache_rows()[2].id;
     assert_eq!(watch.cache(), Some(third));
     watch.press(&[Key::Escape]);
-    assert_eq!((watch.app.filter.as_str(), watch.cache()), ("", Some(third)));
+    assert_eq!((watch.app.sift().filter.as_str(), watch.cache()), ("", Some(third)));
     // If the filter is kept, the row that is shown as selected is selected.
     watch.press(&[Key::Char('/')]);
     watch.type_words("cache_7");
     watch.press(&[Key::Enter, Key::Escape]);
     assert_eq!(watch.cache(), Some(7));
     // Home follows the first row again, whichever it is.
-    watch.app.order = Order::default();
+    *watch.app.sifts.of_mut(Screen::Caches) = Sifts::default().of(Screen::Caches).clone();
     watch.press(&[Key::Home]);
     watch.all.caches[5].outstanding = 1_000;
     let most = watch.all.caches[5].id;
@@ -224,6 +226,7 @@ fn lists_that_are_cut_say_of_how_many() {
         own_outstanding: 0,
         other_outstanding: 0,
         end_may_be_unseen: false,
+        waits_for: WaitsFor::default(),
     };
     watch.all.barriers_running = (0..90).map(running).collect();
     watch.press(&[Key::Char('2')]);
@@ -271,6 +274,7 @@ fn no_number_is_cut_on_a_screen_of_any_width() {
         own_outstanding: 12_345,
         other_outstanding: 23_456_789,
         end_may_be_unseen: true,
+        waits_for: WaitsFor::default(),
     }];
     let mut waits = Histogram::default();
     waits.add(3_700 * SECOND);

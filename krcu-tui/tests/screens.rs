@@ -119,8 +119,17 @@ fn barriers_while_one_runs_and_when_all_are_over() {
     let shown = screens("barriers-running", &mut deck.app);
     all_have(
         &shown,
-        &["kmem_cache_destroy rmmod[166]", "kvfree_rcu_barrier rmmod[166]", "777 0 krcu_pending"],
+        &[
+            "kmem_cache_destroy rmmod[166]",
+            "kvfree_rcu_barrier rmmod[166]",
+            // They are 777 objects of 128 bytes.
+            "why 777 of krcu_pending, 97 KiB in all; the oldest was queued",
+            "at krcu_pending_flush+0x5c [krcu_pending]",
+            "grace periods one has been running for",
+        ],
     );
+    all_have(&shown[..1], &["777 0 krcu_pending"]);
+    all_have(&shown[1..], &["777 0 97 KiB krcu_pending"]);
     deck.command(END);
     let shown = screens("barriers-over", &mut deck.app);
     all_have(

@@ -1,11 +1,11 @@
-//! History: rates, computed from two reports, and the last of them for sparklines.
+//! History: rates, computed from two reports, and what they were before.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use krcu_report::{CachePhase, CacheRow, EventWord, Report};
 
-/// The number of samples that are kept for each history.
-pub const SAMPLES: usize = 240;
+use super::series::{Merge, Series, Slices};
+
 /// The number of caches whose samples are kept. If there are more, those that the last report does not list
 /// are forgotten.
 const MOST_CACHES: usize = 512;
@@ -23,15 +23,81 @@ pub struct Sample {
     pub lost: f64,
 }
 
+impl Merge for Sample {
+    fn merge(self, ns: u64, later: Sample, later_ns: u64) -> Sample {
+        let mut rates = self.rates;
+        for (rate, later) in rates.iter_mut().zip(later.rates) {
+            *rate = mean((*rate, ns), (later, later_ns));
+        }
+        let outstanding = self.outstanding.max(later.outstanding);
+        Sample { rates, outstanding, lost: mean((self.lost, ns), (later.lost, later_ns)) }
+    }
+}
+
+/// What follows from two reports that list a cache.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct CacheSample {
+    /// Outstanding deferred frees.
+    pub outstanding: u64,
+    /// Queued objects a second.
+    pub queued: f64,
+    /// Freed objects a second.
+    pub freed: f64,
+}
+
+impl Merge for CacheSample {
+    fn merge(self, ns: u64, later: CacheSample, later_ns: u64) -> CacheSample {
+        CacheSample {
+            outstanding: self.outstanding.max(later.outstanding),
+            queued: mean((self.queued, ns), (later.queued, later_ns)),
+            freed: mean((self.freed, ns), (later.freed, later_ns)),
+        }
+    }
+}
+
+/// How much of the past the histories show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Span {
+    /// All of it.
+    #[default]
+    All,
+    /// The last minute.
+    Minute,
+    /// The last ten minutes.
+    TenMinutes,
+    /// The last hour.
+    Hour,
+}
+
+impl Span {
+    /// The next one, for a key.
+    #[must_use]
+    pub fn next(self) -> Span {
+        match self {
+            Span::All => Span::Minute,
+            Span::Minute => Span::TenMinutes,
+            Span::TenMinutes => Span::Hour,
+            Span::Hour => Span::All,
+        }
+    }
+
+    /// Its time; none of all.
+    fn ns(self) -> Option<u64> {
+        const MINUTE_NS: u64 = 60_000_000_000;
+        match self {
+            Span::All => None,
+            Span::Minute => Some(MINUTE_NS),
+            Span::TenMinutes => Some(10 * MINUTE_NS),
+            Span::Hour => Some(60 * MINUTE_NS),
+        }
+    }
+}
+
 /// The history of one cache.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CacheHistory {
-    /// Outstanding deferred frees.
-    pub outstanding: VecDeque<u64>,
-    /// Queued objects a second.
-    pub queued: VecDeque<f64>,
-    /// Freed objects a second.
-    pub freed: VecDeque<f64>,
+    /// The samples.
+    pub samples: Series<CacheSample>,
     /// Queued and freed objects a second, from the last two reports that list the cache; absent before there
     /// are two.
     rates: Option<(f64, f64)>,
@@ -65,14 +131,21 @@ struct Totals {
 /// All histories.
 #[derive(Clone, Debug, Default)]
 pub struct Histories {
-    /// The samples of everything together, the oldest first.
-    pub all: VecDeque<Sample>,
+    /// The samples of everything together.
+    pub all: Series<Sample>,
+    /// How much of them is shown.
+    pub span: Span,
     caches: BTreeMap<u32, CacheHistory>,
     probes: BTreeMap<String, ProbeCost>,
     last: Option<Totals>,
 }
 
 impl Histories {
+    /// Forgets what was. What is to be shown stays.
+    pub(super) fn forget(&mut self) {
+        *self = Histories { span: self.span, ..Histories::default() };
+    }
+
     /// Takes one more report. A report from the past (a replay went back) starts the history again; a report
     /// of the same moment changes nothing.
     pub fn take(&mut self, report: &Report) {
@@ -83,7 +156,7 @@ impl Histories {
             lists_all: lists_all(report),
         };
         if self.last.is_some_and(|last| totals.at_ns < last.at_ns || totals.events[1] < last.events[1]) {
-            *self = Histories::default();
+            self.forget();
         }
         let before = self.last.replace(totals);
         for row in &report.caches {
@@ -100,7 +173,8 @@ impl Histories {
             *value = rate(totals.events[place], last.events[place]);
         }
         let outstanding = report.outstanding + report.callbacks_waiting.unwrap_or(0);
-        push(&mut self.all, Sample { rates, outstanding, lost: rate(totals.lost, last.lost) });
+        let sample = Sample { rates, outstanding, lost: rate(totals.lost, last.lost) };
+        self.all.push(last.at_ns, totals.at_ns, sample);
     }
 
     /// Takes one more row of a cache. Not every report lists each cache, so the counts are since the last
@@ -122,9 +196,9 @@ impl Histories {
         if let Some((before, since_ns)) = since {
             let rate = |now, before| a_second(now, before, at_ns - since_ns);
             let rates = (rate(totals.0, before.0), rate(totals.1, before.1));
-            push(&mut history.outstanding, row.deferred());
-            push(&mut history.queued, rates.0);
-            push(&mut history.freed, rates.1);
+            let (queued, freed) = rates;
+            let sample = CacheSample { outstanding: row.deferred(), queued, freed };
+            history.samples.push(since_ns, at_ns, sample);
             history.rates = Some(rates);
         }
         (history.last, history.at_ns) = (totals, at_ns);
@@ -171,7 +245,21 @@ impl Histories {
     /// The newest sample.
     #[must_use]
     pub fn newest(&self) -> Sample {
-        self.all.back().copied().unwrap_or_default()
+        self.all.newest().copied().unwrap_or_default()
+    }
+
+    /// How much of the past is shown, in nanoseconds: no more than there is.
+    #[must_use]
+    pub fn shown_ns(&self) -> u64 {
+        let now_ns = self.last.map_or(0, |last| last.at_ns);
+        let all_ns = now_ns.saturating_sub(self.all.began_ns().unwrap_or(now_ns));
+        self.span.ns().map_or(all_ns, |most| most.min(all_ns))
+    }
+
+    /// So many slices of it, up to the last report.
+    #[must_use]
+    pub fn slices(&self, number: usize) -> Slices {
+        Slices::of(number, self.last.map_or(0, |last| last.at_ns), self.shown_ns())
     }
 }
 
@@ -186,11 +274,10 @@ fn a_second(now: u64, before: u64, interval_ns: u64) -> f64 {
     number(now.saturating_sub(before)) * SECOND_NS / number(interval_ns.max(1))
 }
 
-fn push<T>(samples: &mut VecDeque<T>, sample: T) {
-    if samples.len() == SAMPLES {
-        samples.pop_front();
-    }
-    samples.push_back(sample);
+/// The mean of two numbers, each with its weight.
+fn mean((one, weight): (f64, u64), (other, other_weight): (f64, u64)) -> f64 {
+    let sum = one * number(weight) + other * number(other_weight);
+    sum / number((weight + other_weight).max(1))
 }
 
 /// A count as a number to divide by; its rounding does not show on a screen.

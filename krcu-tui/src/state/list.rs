@@ -1,10 +1,4 @@
-//! List: which row is selected, which is the first on the screen, and how caches are sorted.
-
-use std::cmp::Ordering;
-
-use krcu_report::CacheRow;
-
-use super::{Histories, cache_name};
+//! List: which row is selected, and which is the first on the screen.
 
 /// A list that is longer than its screen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -82,85 +76,6 @@ pub struct Scrolled {
     pub help_top: Option<usize>,
 }
 
-/// A column of the table of caches.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Column {
-    /// Its name.
-    Name,
-    /// Outstanding deferred frees.
-    #[default]
-    Outstanding,
-    /// The age of the oldest of them.
-    Age,
-    /// Queued a second.
-    QueueRate,
-    /// Freed a second.
-    FreeRate,
-    /// Objects ever queued.
-    Queued,
-}
-
-impl Column {
-    /// All columns, from left to right.
-    pub const ALL: [Column; 6] =
-        [Column::Name, Column::Outstanding, Column::Age, Column::QueueRate, Column::FreeRate, Column::Queued];
-
-    /// The heading.
-    #[must_use]
-    pub fn heading(self) -> &'static str {
-        match self {
-            Column::Name => "cache",
-            Column::Outstanding => "outstanding",
-            Column::Age => "oldest",
-            Column::QueueRate => "queued/s",
-            Column::FreeRate => "freed/s",
-            Column::Queued => "queued",
-        }
-    }
-
-    /// The next column.
-    #[must_use]
-    pub fn next(self) -> Column {
-        let place = Column::ALL.iter().position(|column| *column == self).unwrap_or(0);
-        Column::ALL[(place + 1) % Column::ALL.len()]
-    }
-}
-
-/// How caches are sorted. Numbers begin with the largest, names with A, unless the order is reversed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Order {
-    /// The column.
-    pub column: Column,
-    /// Whether the order is reversed.
-    pub is_reversed: bool,
-}
-
-impl Order {
-    /// Sorts by this column; if that is so already, reverses the order.
-    pub fn by(&mut self, column: Column) {
-        let is_reversed = self.column == column && !self.is_reversed;
-        *self = Order { column, is_reversed };
-    }
-
-    /// Sorts the rows. Rows that are equal in the column keep their order.
-    pub fn sort(self, rows: &mut [&CacheRow], histories: &Histories) {
-        let rate = |row: &CacheRow, column| {
-            let (queued, freed) = histories.rates_of(row.id).unwrap_or((0.0, 0.0));
-            if column == Column::QueueRate { queued } else { freed }
-        };
-        let compare = |a: &&CacheRow, b: &&CacheRow| -> Ordering {
-            match self.column {
-                Column::Name => cache_name(a).cmp(&cache_name(b)),
-                Column::Outstanding => b.deferred().cmp(&a.deferred()),
-                Column::Age => b.oldest_age_ns.cmp(&a.oldest_age_ns),
-                Column::Queued => (b.queued + b.callbacks).cmp(&(a.queued + a.callbacks)),
-                Column::QueueRate | Column::FreeRate => rate(b, self.column).total_cmp(&rate(a, self.column)),
-            }
-        };
-        rows.sort_by(|a, b| if self.is_reversed { compare(b, a) } else { compare(a, b) });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -180,16 +95,5 @@ mod tests {
         assert_eq!((list.selected, list.scroll(5)), (2, 0));
         list.clamp(0);
         assert_eq!((list.selected, list.scroll(0)), (0, 0));
-    }
-
-    #[test]
-    fn a_column_that_is_chosen_again_is_reversed() {
-        let mut order = Order::default();
-        order.by(Column::Age);
-        assert_eq!(order, Order { column: Column::Age, is_reversed: false });
-        order.by(Column::Age);
-        assert!(order.is_reversed);
-        order.by(Column::Name);
-        assert!(!order.is_reversed);
     }
 }

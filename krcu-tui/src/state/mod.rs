@@ -5,16 +5,20 @@ mod history;
 mod list;
 mod press;
 mod select;
+mod series;
+mod sift;
 
-use krcu_report::{CacheRow, Detail, Hello, Report, VerdictRow, words};
+use krcu_report::{CacheRow, Detail, FinishedBarrier, Hello, ProbeRow, Report, VerdictRow, words};
 
 pub(crate) use history::number;
-pub use history::{CacheHistory, Histories, ProbeCost, SAMPLES, Sample};
-pub use list::{Column, List, Order, Scrolled};
+pub use history::{CacheHistory, CacheSample, Histories, ProbeCost, Sample, Span};
+pub use list::{List, Scrolled};
+pub use series::{Merge, Of, SAMPLES, Series, Slices};
+pub use sift::{Column, Order, Sift, Sifts};
 
 use crate::{
     connection::{Link, Notice, ReplayStatus},
-    what_if::Answer,
+    what_if::{Answer, AnswerRow},
 };
 use select::{Chosen, Whole};
 
@@ -103,10 +107,8 @@ pub struct App {
     pub histories: Histories,
     /// The table of caches.
     pub caches: List,
-    /// How the table of caches is sorted.
-    pub order: Order,
-    /// The text that names must contain.
-    pub filter: String,
+    /// What is shown of each list, and in which order.
+    pub sifts: Sifts,
     /// Whether the filter is being typed.
     pub is_typing: bool,
     /// The list of barriers that are over.
@@ -180,7 +182,7 @@ impl App {
         });
         if !is_same {
             self.forget_chosen();
-            self.histories = Histories::default();
+            self.histories.forget();
             self.report = None;
             self.received_ms = None;
             self.answer = None;
@@ -238,24 +240,68 @@ impl App {
         }
     }
 
+    /// What is shown of the list on the screen.
+    #[must_use]
+    pub fn sift(&self) -> &Sift {
+        self.sifts.of(self.screen)
+    }
+
     /// The caches that pass the filter, sorted.
     #[must_use]
     pub fn cache_rows(&self) -> Vec<&CacheRow> {
-        let Some(report) = &self.report else { return Vec::new() };
-        let wanted = self.filter.to_lowercase();
-        let matches = |row: &&CacheRow| {
-            let of_module = row.module.as_ref().is_some_and(|module| module.to_lowercase().contains(&wanted));
-            of_module || cache_name(row).to_lowercase().contains(&wanted)
-        };
-        let mut rows: Vec<&CacheRow> = report.caches.iter().filter(matches).collect();
-        self.order.sort(&mut rows, &self.histories);
-        rows
+        let rows = self.report.as_ref().map_or(&[][..], |report| &report.caches);
+        self.sifts.of(Screen::Caches).caches(rows, &self.histories)
     }
 
-    /// The verdicts, the newest first.
+    /// The barriers that are over and pass the filter, sorted.
     #[must_use]
-    pub fn verdict_rows(&self) -> &[VerdictRow] {
+    pub fn barrier_rows(&self) -> Vec<&FinishedBarrier> {
+        let rows = self.report.as_ref().map_or(&[][..], |report| &report.barriers_finished);
+        self.sifts.of(Screen::Barriers).barriers(rows)
+    }
+
+    /// All verdicts, the newest first.
+    #[must_use]
+    pub fn verdicts(&self) -> &[VerdictRow] {
         self.report.as_ref().map_or(&[], |report| report.verdicts.as_slice())
+    }
+
+    /// The verdicts that pass the filter, sorted.
+    #[must_use]
+    pub fn verdict_rows(&self) -> Vec<&VerdictRow> {
+        self.sifts.of(Screen::Verdicts).verdicts(self.verdicts())
+    }
+
+    /// The approaches of the shown answer that pass the filter, sorted.
+    #[must_use]
+    pub fn approach_rows(&self) -> Vec<&AnswerRow> {
+        let rows = self.shown_answer().map_or(&[][..], |answer| &answer.rows);
+        self.sifts.of(Screen::WhatIf).approaches(rows)
+    }
+
+    /// The probes that pass the filter, sorted.
+    #[must_use]
+    pub fn probe_rows(&self) -> Vec<&ProbeRow> {
+        let rows = self.report.as_ref().map_or(&[][..], |report| &report.probes);
+        self.sifts.of(Screen::Probes).probes(rows, &self.histories)
+    }
+
+    /// How many rows of the list on the screen are shown, and how many there are.
+    #[must_use]
+    pub fn shown_rows(&self) -> (usize, usize) {
+        let report = self.report.as_ref();
+        match self.screen {
+            Screen::Overview => (0, 0),
+            Screen::Caches => (self.cache_rows().len(), report.map_or(0, |report| report.caches.len())),
+            Screen::Barriers => {
+                (self.barrier_rows().len(), report.map_or(0, |report| report.barriers_finished.len()))
+            }
+            Screen::Verdicts => (self.verdict_rows().len(), self.verdicts().len()),
+            Screen::WhatIf => {
+                (self.approach_rows().len(), self.shown_answer().map_or(0, |answer| answer.rows.len()))
+            }
+            Screen::Probes => (self.probe_rows().len(), report.map_or(0, |report| report.probes.len())),
+        }
     }
 
     /// The selected cache, if the report has it.
@@ -267,7 +313,7 @@ impl App {
     /// The selected verdict, if the report has it.
     #[must_use]
     pub fn selected_verdict(&self) -> Option<&VerdictRow> {
-        self.verdict_rows().get(self.verdicts.marked()?)
+        self.verdict_rows().get(self.verdicts.marked()?).copied()
     }
 
     /// The last answer, if it is about the destroy that was asked for.

@@ -1,6 +1,6 @@
 //! Press: what an action changes, and what it asks of the source of reports.
 
-use krcu_report::CachePhase;
+use krcu_report::{CachePhase, VerdictRow};
 
 use super::{App, Column, List, Screen, Scrolled};
 use crate::{
@@ -29,16 +29,16 @@ impl App {
     /// Takes a key of the filter that is typed. Returns whether it was one.
     fn type_filter(&mut self, key: Key) -> bool {
         match key {
-            Key::Char(letter) => self.filter.push(letter),
+            Key::Char(letter) => self.filter().push(letter),
             Key::Backspace => {
-                self.filter.pop();
+                self.filter().pop();
             }
             Key::Enter => self.keep_filter(),
             Key::Escape => {
                 self.is_typing = false;
-                self.filter.clear();
+                self.filter().clear();
             }
-            Key::Control('u') => self.filter.clear(),
+            Key::Control('u') => self.filter().clear(),
             _ => return false,
         }
         self.find();
@@ -84,14 +84,15 @@ impl App {
             Action::NextFault => self.next_fault(),
             Action::Filter => self.is_typing = true,
             Action::Sort => {
-                self.order.by(self.order.column.next());
-                self.order.is_reversed = false;
+                self.sifts.of_mut(self.screen).next(self.screen);
                 self.find();
             }
             Action::Reverse => {
-                self.order.is_reversed = !self.order.is_reversed;
+                let order = &mut self.sifts.of_mut(self.screen).order;
+                order.is_reversed = !order.is_reversed;
                 self.find();
             }
+            Action::Span => self.histories.span = self.histories.span.next(),
             Action::WhatIf => self.show(Screen::WhatIf),
             Action::Play => return Some(Command::Play),
             Action::Step => return Some(Command::Step),
@@ -139,7 +140,7 @@ impl App {
 
     /// A click on a heading.
     pub fn sort_by(&mut self, column: Column) {
-        self.order.by(column);
+        self.sifts.of_mut(self.screen).order.by(column);
         self.find();
     }
 
@@ -172,15 +173,7 @@ impl App {
     }
 
     fn rows(&self) -> usize {
-        let report = self.report.as_ref();
-        match self.screen {
-            Screen::Overview => 0,
-            Screen::Caches => self.cache_rows().len(),
-            Screen::Barriers => report.map_or(0, |report| report.barriers_finished.len()),
-            Screen::Verdicts => self.verdict_rows().len(),
-            Screen::WhatIf => self.shown_answer().map_or(0, |answer| answer.rows.len()),
-            Screen::Probes => report.map_or(0, |report| report.probes.len()),
-        }
+        self.shown_rows().0
     }
 
     fn open(&mut self) {
@@ -195,8 +188,9 @@ impl App {
             Screen::Caches => {
                 let destroy = self.selected_cache().filter(|row| row.phase >= CachePhase::Failed);
                 let Some(destroy) = destroy.and_then(|row| row.destroy) else { return };
-                let rows = self.verdict_rows();
-                if let Some(place) = rows.iter().position(|row| row.destroy == Some(destroy)) {
+                if self.unfiltered(|row| row.destroy == Some(destroy)) {
+                    let rows = self.verdict_rows();
+                    let place = rows.iter().position(|row| row.destroy == Some(destroy)).unwrap_or(0);
                     self.verdicts.selected = place;
                     self.choose_verdict();
                     self.evidence = true;
@@ -213,9 +207,13 @@ impl App {
 
     /// Selects the next fault below the selected verdict, or the first one of all. Without a fault, nothing changes.
     fn next_fault(&mut self) {
+        if !self.unfiltered(|row| row.verdict.flagged) {
+            return;
+        }
         let from = if self.screen == Screen::Verdicts { self.verdicts.selected + 1 } else { 0 };
-        let is_fault = |place: &usize| self.verdict_rows().get(*place).is_some_and(|row| row.verdict.flagged);
-        let mut places = (from..self.verdict_rows().len()).chain(0..from);
+        let rows = self.verdict_rows();
+        let is_fault = |place: &usize| rows.get(*place).is_some_and(|row| row.verdict.flagged);
+        let mut places = (from..rows.len()).chain(0..from);
         let Some(place) = places.find(is_fault) else { return };
         self.show(Screen::Verdicts);
         let rows = self.rows();
@@ -224,11 +222,29 @@ impl App {
         self.choose_verdict();
     }
 
+    /// Takes the filter off the verdicts if it hides every one of these. Gives whether there is one.
+    fn unfiltered(&mut self, wanted: impl Fn(&VerdictRow) -> bool) -> bool {
+        if self.verdict_rows().into_iter().any(&wanted) {
+            return true;
+        }
+        let is_there = self.verdicts().iter().any(wanted);
+        if is_there {
+            self.sifts.of_mut(Screen::Verdicts).filter.clear();
+            self.find();
+        }
+        is_there
+    }
+
+    /// The filter of the list on the screen.
+    fn filter(&mut self) -> &mut String {
+        &mut self.sifts.of_mut(self.screen).filter
+    }
+
     fn back(&mut self) {
         match self.screen {
             Screen::Verdicts if self.evidence => self.evidence = false,
-            Screen::Caches if !self.filter.is_empty() => {
-                self.filter.clear();
+            _ if !self.sift().filter.is_empty() => {
+                self.filter().clear();
                 self.find();
             }
             Screen::WhatIf => self.show(Screen::Verdicts),
@@ -241,6 +257,7 @@ impl App {
         let destroy = self.selected_destroy();
         if self.asked != destroy {
             self.asked = destroy;
+            self.forget_approach();
             self.what_if = List { page: self.what_if.page, ..List::default() };
         }
         if destroy.is_some() {

@@ -13,6 +13,8 @@ pub(super) struct Chosen {
     cache: Option<u32>,
     barrier: Option<BarrierKey>,
     verdict: Option<VerdictKey>,
+    approach: Option<String>,
+    probe: Option<String>,
 }
 
 /// The identity of a barrier in the next report: a task is in one barrier of each kind at a time.
@@ -84,11 +86,11 @@ impl From<&VerdictRow> for VerdictKey {
 
 impl VerdictKey {
     /// The verdict's place among these rows: an exact match, otherwise the same verdict with more objects.
-    fn place(&self, rows: &[VerdictRow]) -> Option<usize> {
+    fn place(&self, rows: &[&VerdictRow]) -> Option<usize> {
         if self.destroy.is_some() {
             return rows.iter().position(|row| row.destroy == self.destroy);
         }
-        let keys: Vec<VerdictKey> = rows.iter().map(VerdictKey::from).collect();
+        let keys: Vec<VerdictKey> = rows.iter().copied().map(VerdictKey::from).collect();
         let is_alike = |key: &VerdictKey| {
             (key.destroy, key.life, &key.cache, key.word) == (self.destroy, self.life, &self.cache, self.word)
         };
@@ -108,10 +110,15 @@ impl App {
         self.find_cache();
         self.find_barrier();
         self.find_verdict();
-        let probes = self.report.as_ref().map_or(0, |report| report.probes.len());
-        self.probes.clamp(probes);
-        let approaches = self.shown_answer().map_or(0, |answer| answer.rows.len());
-        self.what_if.clamp(approaches);
+        let named = |chosen: &Option<String>, names: &[&String]| {
+            chosen.as_ref().and_then(|chosen| names.iter().position(|name| *name == chosen)).unwrap_or(0)
+        };
+        let probes: Vec<&String> = self.probe_rows().iter().map(|row| &row.program).collect();
+        let (place, rows) = (named(&self.chosen.probe, &probes), probes.len());
+        self.probes.put(Some(place), rows);
+        let approaches: Vec<&String> = self.approach_rows().iter().map(|row| &row.row.approach).collect();
+        let (place, rows) = (named(&self.chosen.approach, &approaches), approaches.len());
+        self.what_if.put(Some(place), rows);
     }
 
     fn find_cache(&mut self) {
@@ -135,24 +142,42 @@ impl App {
     }
 
     fn find_barrier(&mut self) {
-        let rows = self.report.as_ref().map_or(&[][..], |report| &report.barriers_finished);
+        let shown: Vec<BarrierKey> = self.barrier_rows().into_iter().map(BarrierKey::from).collect();
         let chosen = self.chosen.barrier;
-        let place = chosen.and_then(|known| rows.iter().position(|row| BarrierKey::from(row) == known));
+        let place = chosen.and_then(|known| shown.iter().position(|key| *key == known));
+        let is_filtered = || {
+            let mut listed = self.report.iter().flat_map(|report| &report.barriers_finished);
+            listed.any(|row| Some(BarrierKey::from(row)) == chosen)
+        };
+        if place.is_none() && is_filtered() {
+            self.barriers.put(Some(0), shown.len());
+            return;
+        }
         let is_gone = chosen.is_some() && place.is_none() && self.whole.barriers;
-        self.barriers.put(settled(chosen.is_some(), place, is_gone, &self.barriers), rows.len());
+        self.barriers.put(settled(chosen.is_some(), place, is_gone, &self.barriers), shown.len());
         if is_gone {
-            self.chosen.barrier = rows.get(self.barriers.selected).map(BarrierKey::from);
+            self.chosen.barrier = shown.get(self.barriers.selected).copied();
         }
     }
 
     fn find_verdict(&mut self) {
-        let rows = self.report.as_ref().map_or(&[][..], |report| &report.verdicts);
+        let shown = self.verdict_rows();
+        let rows = shown.len();
         let chosen = self.chosen.verdict.as_ref();
-        let place = chosen.and_then(|known| known.place(rows));
+        let place = chosen.and_then(|known| known.place(&shown));
+        let all: Vec<&VerdictRow> = self.verdicts().iter().collect();
+        if place.is_none() && chosen.is_some_and(|known| known.place(&all).is_some()) {
+            // The filter hides it.
+            self.verdicts.put(Some(0), rows);
+            return;
+        }
         let is_gone = chosen.is_some() && place.is_none() && self.whole.verdicts;
-        self.verdicts.put(settled(chosen.is_some(), place, is_gone, &self.verdicts), rows.len());
-        if chosen.is_some() && !self.verdicts.is_away {
-            self.chosen.verdict = rows.get(self.verdicts.selected).map(VerdictKey::from);
+        let to = settled(chosen.is_some(), place, is_gone, &self.verdicts);
+        let is_chosen = chosen.is_some();
+        self.verdicts.put(to, rows);
+        if is_chosen && !self.verdicts.is_away {
+            self.chosen.verdict =
+                self.verdict_rows().get(self.verdicts.selected).copied().map(VerdictKey::from);
         }
         if is_gone {
             (self.evidence, self.is_verdict_gone) = (false, true);
@@ -173,19 +198,26 @@ impl App {
             }
             Screen::Barriers => {
                 self.barriers.is_away = false;
-                let report = self.report.as_ref();
-                let row = report.and_then(|report| report.barriers_finished.get(self.barriers.selected));
+                let row = self.barrier_rows().get(self.barriers.selected).copied();
                 self.chosen.barrier = row.map(BarrierKey::from);
             }
             Screen::Verdicts => self.choose_verdict(),
-            Screen::Overview | Screen::WhatIf | Screen::Probes => {}
+            Screen::WhatIf => {
+                let row = self.approach_rows().get(self.what_if.selected).copied();
+                self.chosen.approach = row.map(|row| row.row.approach.clone());
+            }
+            Screen::Probes => {
+                let row = self.probe_rows().get(self.probes.selected).copied();
+                self.chosen.probe = row.map(|row| row.program.clone());
+            }
+            Screen::Overview => {}
         }
     }
 
     /// The same for the list of verdicts, whatever the screen is.
     pub(super) fn choose_verdict(&mut self) {
         self.verdicts.is_away = false;
-        self.chosen.verdict = self.verdict_rows().get(self.verdicts.selected).map(VerdictKey::from);
+        self.chosen.verdict = self.verdict_rows().get(self.verdicts.selected).copied().map(VerdictKey::from);
     }
 
     /// Selects the first row of the screen's list, whichever row that will be.
@@ -194,7 +226,9 @@ impl App {
             Screen::Caches => self.chosen.cache = None,
             Screen::Barriers => self.chosen.barrier = None,
             Screen::Verdicts => self.chosen.verdict = None,
-            Screen::Overview | Screen::WhatIf | Screen::Probes => {}
+            Screen::WhatIf => self.chosen.approach = None,
+            Screen::Probes => self.chosen.probe = None,
+            Screen::Overview => {}
         }
         self.find();
     }
@@ -202,9 +236,26 @@ impl App {
     /// The filter stays: a row that it has hidden is not selected any more.
     pub(super) fn keep_filter(&mut self) {
         let was_typed = std::mem::take(&mut self.is_typing);
-        if let Some(row) = self.selected_cache().filter(|_| was_typed && self.chosen.cache.is_some()) {
-            self.chosen.cache = Some(row.id);
+        if was_typed && self.has_chosen() && self.shown_rows().0 > 0 {
+            self.choose();
         }
+    }
+
+    /// Whether the user has selected a row of the list on the screen.
+    fn has_chosen(&self) -> bool {
+        match self.screen {
+            Screen::Overview => false,
+            Screen::Caches => self.chosen.cache.is_some(),
+            Screen::Barriers => self.chosen.barrier.is_some(),
+            Screen::Verdicts => self.chosen.verdict.is_some(),
+            Screen::WhatIf => self.chosen.approach.is_some(),
+            Screen::Probes => self.chosen.probe.is_some(),
+        }
+    }
+
+    /// Another what-if is asked for: its first row is selected.
+    pub(super) fn forget_approach(&mut self) {
+        self.chosen.approach = None;
     }
 
     /// Forgets what is selected, because it was another agent's.

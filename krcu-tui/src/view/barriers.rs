@@ -12,9 +12,10 @@ use ratatui::{
 use super::{
     Canvas, Theme,
     table::{Field, Row, rest, whole},
-    text::{brief, left, narrow, right, span_of},
+    text::{brief, bytes, evidence, left, narrow, right, span_of},
+    why,
 };
-use crate::state::{App, number};
+use crate::state::{App, Column, number};
 
 /// The width of the longest function's name.
 const FUNCTION: usize = 27;
@@ -36,6 +37,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let Some(report) = &app.report else { return };
     let theme = *canvas.theme;
     let used = running(canvas, area, report);
+    let used = used + why_lines(canvas, below(area, used), report);
     let used = used + histogram(canvas, below(area, used), report);
     let fields = fields(area.width);
     let table = below(area, used);
@@ -43,9 +45,10 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         canvas.line(table, 0, Line::styled("no task has waited yet", theme.quiet()));
         return;
     }
-    canvas.headings(table, &fields, None);
+    let order = app.sift().order;
+    canvas.headings(table, &fields, Some((order.column, order.is_reversed)));
     let finished = |row| finished(theme, report, row, &fields);
-    let rows: Vec<Row> = report.barriers_finished.iter().map(finished).collect();
+    let rows: Vec<Row> = app.barrier_rows().into_iter().map(finished).collect();
     canvas.rows(below(table, 1), &fields, &rows, app.barriers);
 }
 
@@ -69,14 +72,18 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
         .take(most)
         .map(|row| {
             let doubt = if row.end_may_be_unseen { "?" } else { "" };
-            let cells = vec![
+            let mut cells = vec![
                 function(&row.call),
                 who(&row.call),
                 format!("{}{doubt}", brief(row.since_ns)),
                 narrow(row.own_outstanding, 6),
                 narrow(row.other_outstanding, 6),
-                row.call.cache.as_deref().map(cache_name).unwrap_or_default().into_owned(),
             ];
+            let has_bytes = fields.iter().any(|field| field.heading == "bytes");
+            // An older agent does not say how many.
+            let size = Some(row.waits_for.bytes).filter(|bytes| *bytes > 0);
+            cells.extend(has_bytes.then(|| size.map_or_else(String::new, bytes)));
+            cells.push(row.call.cache.as_deref().map(cache_name).unwrap_or_default().into_owned());
             Row::plain(cells, theme.bold())
         })
         .collect();
@@ -89,6 +96,24 @@ fn running(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
         used += 1;
     }
     used + 1
+}
+
+/// Draws why the task waits that waits the longest, and how the grace periods are. Returns the number of rows.
+fn why_lines(canvas: &mut Canvas<'_, '_>, area: Rect, report: &Report) -> u16 {
+    let theme = *canvas.theme;
+    let Some(words) = report.barriers_running.iter().map(why::why).find(|words| !words.is_empty()) else {
+        return 0;
+    };
+    let told = |label, words: &str| evidence(theme, label, words, area.width.into());
+    let grace = report.grace.as_ref().map(why::grace);
+    let grace = grace.map_or_else(Vec::new, |words| told("grace periods", &words));
+    let mut lines = told("why", &words);
+    // Leaves the other half for those that are over.
+    lines.truncate(usize::from(area.height / 2).saturating_sub(grace.len()));
+    lines.extend(grace);
+    let used = u16::try_from(lines.len()).unwrap_or(0);
+    canvas.lines(area, lines);
+    used + u16::from(used > 0)
 }
 
 /// How many more barriers have waiting tasks; "at least" if the report does not list all.
@@ -171,6 +196,9 @@ pub(crate) fn running_fields(columns: u16) -> Vec<Field> {
         Field::number("own", 6),
         Field::number("others", 6),
     ];
+    if columns >= WIDE {
+        fields.push(Field::number("bytes", 9));
+    }
     let left = rest(columns, &fields);
     if left >= LEAST_CACHE {
         fields.push(Field::text("cache", left));
@@ -181,11 +209,11 @@ pub(crate) fn running_fields(columns: u16) -> Vec<Field> {
 /// The columns for barriers that are over.
 pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let mut fields = vec![
-        Field::number("ago", 9).least(8),
-        Field::text("waited in", FUNCTION).least(LEAST_FUNCTION),
-        Field::number("for", 9).least(8),
-        Field::number("met", 9).least(7),
-        Field::text("who", 16).least(12),
+        Field::number("ago", 9).least(8).sorts(Column::Given),
+        Field::text("waited in", FUNCTION).least(LEAST_FUNCTION).sorts(Column::Function),
+        Field::number("for", 9).least(8).sorts(Column::Wait),
+        Field::number("met", 9).least(7).sorts(Column::Met),
+        Field::text("who", 16).least(12).sorts(Column::Who),
     ];
     let left = rest(columns, &fields);
     if left >= LEAST_CACHE {

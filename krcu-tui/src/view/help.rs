@@ -16,7 +16,7 @@ const LABEL: usize = 11;
 /// The meaning of the marks before verdicts, at the foot.
 const MARKS: &str = "! a fault   ~ a fault on other kernels, or avoided by luck   ? undecided";
 /// The most lines of the first column, so that the second is about as long.
-const MOST: usize = 17;
+const MOST: usize = 16;
 
 pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     let theme = *canvas.theme;

@@ -13,6 +13,7 @@ mod text;
 mod theme;
 mod verdicts;
 mod what_if;
+mod why;
 
 use krcu_report::words::{is_hidden, shown};
 use ratatui::{
@@ -127,6 +128,8 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, now_ms: u64, theme: &Theme, socket
     let foot = u16::from(app.replay.is_some()) + 1;
     let body = Rect { y: area.y + 3, height: area.height - 3 - foot, ..area };
     let inner = Rect { x: body.x + 1, width: body.width - 2, ..body };
+    let is_list = !app.help && app.report.is_some() && freshness != Freshness::Nothing;
+    let inner = if is_list { sifted(&mut canvas, inner, app) } else { inner };
     match (app.help, freshness, &app.report) {
         (true, ..) => help::draw(&mut canvas, inner, app),
         (false, Freshness::Nothing, _) | (false, _, None) => {
@@ -149,6 +152,18 @@ pub fn draw(frame: &mut Frame<'_>, app: &App, now_ms: u64, theme: &Theme, socket
         only_ascii(frame.buffer_mut());
     }
     drawn
+}
+
+/// Says above a list what of it is filtered. Returns the area below.
+fn sifted(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) -> Rect {
+    let filter = &app.sift().filter;
+    if filter.is_empty() || (app.screen == Screen::Verdicts && app.evidence) {
+        return area;
+    }
+    let (shown, all) = app.shown_rows();
+    let words = format!("{shown} of {all} with \"{filter}\" in a name; Esc shows all");
+    canvas.line(area, 0, Line::styled(clip(&words, area.width.into()), canvas.theme.heading()));
+    Rect { y: area.y + 1, height: area.height - 1, ..area }
 }
 
 /// Replaces other characters, for a terminal that may not know them.
@@ -292,7 +307,7 @@ fn bottom(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     if app.is_typing {
         let line = Line::from(vec![
             Span::styled(" filter ", theme.selected()),
-            Span::raw(format!(" {}", app.filter)),
+            Span::raw(format!(" {}", app.sift().filter)),
             Span::styled(" ", theme.selected()),
             Span::styled("  Enter keeps it, Esc removes it", theme.quiet()),
         ]);

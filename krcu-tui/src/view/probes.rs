@@ -11,7 +11,7 @@ use super::{
     table::{Field, Row, rest, whole},
     text::{evidence, narrow, rate},
 };
-use crate::state::App;
+use crate::state::{App, Column};
 
 /// Rows about the selected probe.
 const ABOUT: u16 = 7;
@@ -27,15 +27,17 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         return;
     }
     let fields = fields(area.width);
-    canvas.headings(area, &fields, None);
+    let order = app.sift().order;
+    canvas.headings(area, &fields, Some((order.column, order.is_reversed)));
     let about = if area.height > 2 * ABOUT { ABOUT } else { 0 };
     let body = Rect { y: area.y + 1, height: area.height - 1 - about, ..area };
     let has_way = area.width >= WIDE;
-    let rows: Vec<Row> = report.probes.iter().map(|probe| row(theme, app, probe, has_way)).collect();
+    let shown = app.probe_rows();
+    let rows: Vec<Row> = shown.iter().map(|probe| row(theme, app, probe, has_way)).collect();
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
     let mut lines = Vec::new();
-    if let Some(probe) = report.probes.get(app.probes.selected) {
+    if let Some(probe) = shown.get(app.probes.selected) {
         lines.extend(
             evidence(theme, &probe_state(probe), &about_one(probe), area.width.into()).into_iter().take(2),
         );
@@ -54,12 +56,12 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
 pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let mut fields = vec![
         Field::text("", 1),
-        Field::text("program", 20),
+        Field::text("program", 20).sorts(Column::Name),
         Field::text("at", 0),
-        Field::number("runs", 10),
-        Field::number("a second", 8),
-        Field::number("each", 7),
-        Field::number("% CPU", 6),
+        Field::number("runs", 10).sorts(Column::Runs),
+        Field::number("a second", 8).sorts(Column::RunRate),
+        Field::number("each", 7).sorts(Column::Each),
+        Field::number("% CPU", 6).sorts(Column::Share),
     ];
     fields[2] = Field::text("at", rest(columns, &fields).min(60));
     whole(columns, fields)

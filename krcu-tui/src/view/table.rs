@@ -107,8 +107,11 @@ impl Canvas<'_, '_> {
             let mut style = self.theme.quiet();
             if let Some(column) = field.sorts.filter(|_| sorted.is_some()) {
                 self.hits.add(Rect { x, width: columns, height: 1, ..area }, Target::Column(column));
-                if let Some((_, is_reversed)) = sorted.filter(|(by, _)| *by == column) {
-                    let is_up = is_reversed != (column == Column::Name);
+                let is_sorted = |(by, is_reversed): &(Column, bool)| {
+                    *by == column && (column != Column::Given || *is_reversed)
+                };
+                if let Some((_, is_reversed)) = sorted.filter(is_sorted) {
+                    let is_up = is_reversed != column.rises();
                     let mark = if is_up { self.theme.mark('▲', '^') } else { self.theme.mark('▼', 'v') };
                     heading =
                         if field.is_number { format!("{mark}{heading}") } else { format!("{heading}{mark}") };

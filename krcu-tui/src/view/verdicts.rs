@@ -5,9 +5,10 @@ use ratatui::{layout::Rect, text::Line};
 
 use super::{
     Canvas, Target, Theme, evidence, overview,
+    table::{Field, rest},
     text::{clip, width},
 };
-use crate::state::{App, List};
+use crate::state::{App, Column, List, Order};
 
 /// From this width on, the evidence is beside the list.
 const WIDE: u16 = 140;
@@ -21,8 +22,10 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         area = Rect { y: area.y + 1, height: area.height - 1, ..area };
     }
     let Some(row) = app.selected_verdict() else {
-        let words = if app.verdict_rows().is_empty() {
+        let words = if app.verdicts().is_empty() {
             "no slab cache was destroyed yet"
+        } else if app.verdict_rows().is_empty() {
+            "no verdict has this text in its word, cache or module: Esc removes the filter"
         } else {
             "waiting for the whole list"
         };
@@ -58,7 +61,8 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
         }
         (list, right)
     } else {
-        let height = u16::try_from(app.verdict_rows().len()).unwrap_or(u16::MAX).clamp(1, area.height / 3);
+        let rows = u16::try_from(app.verdict_rows().len()).unwrap_or(u16::MAX);
+        let height = rows.saturating_add(1).clamp(2, area.height / 3);
         let below = Rect { y: area.y + height + 1, height: area.height - height - 1, ..area };
         canvas.line(
             Rect { y: area.y + height, height: 1, ..area },
@@ -79,6 +83,9 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
 /// Draws the rows of the list, as many as fit, including the selected one.
 fn rows(canvas: &mut Canvas<'_, '_>, list: Rect, app: &App) {
     let theme = *canvas.theme;
+    let order = app.sift().order;
+    canvas.headings(list, &fields(list.width, order), Some((order.column, order.is_reversed)));
+    let list = Rect { y: list.y + 1, height: list.height.saturating_sub(1), ..list };
     let top = canvas.scroll(app.verdicts, list.height);
     for (place, row) in app.verdict_rows().iter().enumerate().skip(top).take(list.height.into()) {
         let y = list.y + u16::try_from(place - top).unwrap_or(0);
@@ -91,6 +98,23 @@ fn rows(canvas: &mut Canvas<'_, '_>, list: Rect, app: &App) {
         canvas.line(line, 0, drawn);
         canvas.hits.add(line, Target::Row(place));
     }
+}
+
+/// The headings, each above its part of a line of [`overview::verdict`].
+fn fields(columns: u16, order: Order) -> Vec<Field> {
+    let says = match (order.column, order.is_reversed) {
+        (Column::Wait, false) => "the longest wait first",
+        (Column::Wait, true) => "the shortest wait first",
+        _ => "what it says",
+    };
+    let mut fields = vec![
+        Field::text("", 1),
+        Field::text("verdict", overview::WORD).sorts(Column::Fault),
+        Field::text("cache", overview::NAME).sorts(Column::Name),
+    ];
+    let room = rest(columns, &fields).saturating_sub(overview::WHEN + 1);
+    fields.extend([Field::text(says, room), Field::number("at", overview::WHEN).sorts(Column::Given)]);
+    fields
 }
 
 /// Says at the lower right that there is more.

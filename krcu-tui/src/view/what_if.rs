@@ -10,7 +10,7 @@ use super::{
     text::{brief, bytes, clip, evidence, narrow, span_of},
 };
 use crate::{
-    state::App,
+    state::{App, Column},
     what_if::{Answer, AnswerRow},
 };
 
@@ -38,15 +38,17 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
     canvas.lines(area, lines);
     let fields = fields(area.width);
     let table = Rect { y: area.y + above, height: area.height.saturating_sub(above), ..area };
-    canvas.headings(table, &fields, None);
+    let order = app.sift().order;
+    canvas.headings(table, &fields, Some((order.column, order.is_reversed)));
     let about = if table.height > 2 * ABOUT { ABOUT } else { 0 };
     let body = Rect { y: table.y + 1, height: table.height.saturating_sub(1 + about), ..table };
-    let rows: Vec<Row> = answer.rows.iter().map(|row| approach(theme, row, answer, &fields)).collect();
+    let shown = app.approach_rows();
+    let rows: Vec<Row> = shown.iter().map(|row| approach(theme, row, answer, &fields)).collect();
     canvas.rows(body, &fields, &rows, app.what_if);
     let below = Rect { y: body.bottom(), height: about, ..area };
     canvas.line(below, 0, Line::styled(theme.rule(area.width), theme.quiet()));
     let mut lines = Vec::new();
-    if let Some(AnswerRow { row, same, .. }) = answer.rows.get(app.what_if.selected) {
+    if let Some(AnswerRow { row, same, .. }) = shown.get(app.what_if.selected) {
         let names = same.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>().join(", ");
         if !names.is_empty() {
             lines.extend(evidence(theme, "the same", &names, area.width.into()).into_iter().take(1));
@@ -61,7 +63,7 @@ pub(crate) fn draw(canvas: &mut Canvas<'_, '_>, area: Rect, app: &App) {
 /// Why there is no table.
 fn without_answer(app: &App) -> &'static str {
     const GONE: &str = "this destroy is no longer kept: select another one among the verdicts, and press w";
-    let mut rows = app.verdict_rows().iter();
+    let mut rows = app.verdicts().iter();
     match app.asked.map(|asked| rows.find(|row| row.destroy == Some(asked))) {
         None if app.is_verdict_gone => GONE,
         None if app.selected_verdict().is_some() => {
@@ -147,8 +149,8 @@ fn name(input: InputKind) -> &'static str {
 pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let is_wide = columns >= WIDE;
     let mut numbers = vec![
-        Field::number("waits", 9),
-        Field::number("lingers", 9),
+        Field::number("waits", 9).sorts(Column::Wait),
+        Field::number("lingers", 9).sorts(Column::Lingers),
         Field::number("own", 7),
         Field::number("others", 7),
     ];
@@ -167,7 +169,7 @@ pub(crate) fn fields(columns: u16) -> Vec<Field> {
     let mut fields = vec![Field::text("", 1)];
     let taken: Vec<Field> = fields.iter().chain(&numbers).copied().collect();
     let name = rest(columns, &taken).saturating_sub(1).min(64);
-    fields.push(Field::text("approach", name));
+    fields.push(Field::text("approach", name).sorts(Column::Name));
     fields.extend(numbers);
     whole(columns, fields)
 }

@@ -4,7 +4,7 @@
 //! word and number is what the kernel did:
 //!
 //! - a number with a unit of time behind it is `TIME`, a process's number `[N]`, what stands behind `Linux` is `RELEASE`, an
-//!   offset in a function `+OFFSET`, a share of hundred `N %`;
+//!   offset in a function `+OFFSET`, a share of hundred `N %`, the highest rate of a history `≤ N`;
 //! - pictures are gone (rates, fill, where something lies in time), and several blanks are one;
 //! - of a row of events, and of the row `seen`, the numbers are gone: the rest of the kernel does such things as well; so is
 //!   how many grace periods ended;
@@ -145,6 +145,8 @@ const CALLER: &str = "← ";
 const UNITS: [&str; 6] = ["ns", "µs", "ms", "s", "min", "h"];
 /// Rows of events: the rest of the kernel causes such as well.
 const EVENTS: [&str; 7] = ["cache", "queue", "batch", "grace", "free", "barrier", "seen"];
+/// What stands before the highest rate of a history.
+const HIGHEST: &str = "≤";
 /// What pictures are made of.
 const PICTURES: &str = "▁▂▃▄▅▆▇█░▒▓●─━";
 
@@ -168,6 +170,9 @@ fn masked_line(line: &str) -> String {
             rest.next();
         } else if is_number(word) && ["%", "×", "grace"].contains(&unit) {
             masked.push("N".to_owned());
+        } else if word == HIGHEST {
+            masked.push(format!("{HIGHEST} N"));
+            rest.next();
         } else if word == "Linux" {
             masked.push("Linux RELEASE".to_owned());
             rest.next();
