@@ -193,7 +193,8 @@ mod tests {
         ] {
             let config = Config { rcu_work_function, rodata_end, ..Config::ZERO };
             let (add, bytes) = config.plain_functions();
-            let is_plain = (function as u32).wrapping_add(add) < bytes;
+            let lower = u32::try_from(function & u64::from(u32::MAX)).unwrap();
+            let is_plain = lower.wrapping_add(add) < bytes;
             assert_eq!(is_plain, wanted, "{rcu_work_function:x} {rodata_end:x} {function:x}");
         }
     }
@@ -248,7 +249,7 @@ mod tests {
                         (Some((true, to, from)), Some((false, of, into)))
                             if (to, from) == (of, into) && to == lowest =>
                         {
-                            kept += 2
+                            kept += 2;
                         }
                         _ => break,
                     }

@@ -328,8 +328,11 @@ impl Session {
             if started.elapsed() > timeout {
                 let waited = qemu.waited();
                 if started.elapsed() > timeout + waited {
-                    let phase =
-                        if report.boot.is_zero() { "it never ran the command" } else { "the command still ran" };
+                    let phase = if report.boot.is_zero() {
+                        "it never ran the command"
+                    } else {
+                        "the command still ran"
+                    };
                     bail!(
                         "the machine was ended after {} s, in {} of which it waited for a processor: {phase} (--timeout)",
                         (timeout + waited).as_secs(),
