@@ -131,3 +131,68 @@ fn a_callback_with_its_head_elsewhere_that_has_not_begun_has_freed_nothing() {
     let runs = What::CallbackRuns { object: ObjectAddress(1), cache: CacheAddress(0) };
     assert_eq!(emptied(begun().then(EXIT, head(1)).then(SOFTIRQ, runs)), VerdictKind::Inconclusive);
 }
+
+/// What calls a callback.
+const IN_CALLBACK: u32 = 2;
+
+/// A callback of the module has queued a second one in its run, and both have run; the watch does not see this.
+fn chained(blind: Blind) -> Run {
+    let function = |address, name: &str| What::Function {
+        function: FunctionAddress(address),
+        symbol: format!("{name}+0x0/0x10 [mine]"),
+    };
+    let queued = |function, site| What::CallbackQueued {
+        object: ObjectAddress(0),
+        cache: CACHE,
+        function: FunctionAddress(function),
+        text: None,
+        domain: Domain { flavour: Flavour::Rcu, address: 0 },
+        site: Site(site),
+    };
+    let shows_runs = blind != Blind::CallbackRuns;
+    let then = |run: Run, what: &What| if shows_runs { run.then(SOFTIRQ, what.clone()) } else { run };
+    let run = Run::seeing(vec![blind, Blind::Grace, Blind::Inside])
+        .site(MINE, &["mine_exit+0x10/0x20 [mine]"])
+        .site(IN_CALLBACK, &["call_rcu+0x1/0x2", "mine_first+0x1/0x2 [mine]", "rcu_do_batch+0x1/0x2"])
+        .then(EXIT, function(7, "mine_first"))
+        .then(EXIT, function(8, "mine_second"))
+        .created(CACHE)
+        .then(EXIT, queued(7, MINE));
+    let run = then(run, &runs(0)).then(SOFTIRQ, queued(8, IN_CALLBACK));
+    [RETURNED, runs(0), RETURNED].iter().fold(run, then)
+}
+
+#[test]
+fn a_chain_is_not_unordered_where_rcu_barrier_cannot_be_seen() {
+    // The teardown may have called two barriers, or none: both look like this.
+    let decision = chained(Blind::RcuBarrier).destroy_begin_from(MINE).look(0).emptied().verdict().decision;
+    assert_eq!((decision.kind, decision.reasons), (VerdictKind::Inconclusive, vec![Reason::BlindRcuBarrier]));
+}
+
+#[test]
+fn one_barrier_does_not_order_a_chain_where_the_runs_of_callbacks_cannot_be_seen() {
+    // The barrier may have waited for the first callback only, and the second may have run by luck.
+    let barriers =
+        |count| (0..count).fold(chained(Blind::CallbackRuns), |run, _| run.barrier_from(EXIT, Rcu, MINE));
+    for count in [1, 2] {
+        let decision = barriers(count).destroy_begin_from(MINE).look(0).emptied().verdict().decision;
+        assert_eq!(
+            (decision.kind, decision.reasons),
+            (VerdictKind::Inconclusive, vec![Reason::BlindCallbackRuns])
+        );
+    }
+    let none = barriers(0).destroy_begin_from(MINE).look(0).emptied().verdict();
+    assert_eq!(none.kind(), VerdictKind::Unordered);
+}
+
+#[test]
+fn what_is_freed_at_once_during_the_look_may_be_all_that_it_found() {
+    let object = ObjectAddress(0);
+    let looks = || {
+        let allocated = What::Allocated { object, cache: CACHE, site: Site(MINE) };
+        begun().then(EXIT, allocated).destroy_begin().look(0)
+    };
+    let left = looks().then(OTHER, What::FreedAtOnce { object, cache: CACHE }).left(0).verdict().decision;
+    assert_eq!((left.kind, left.reasons), (VerdictKind::Inconclusive, vec![Reason::InexactCount]));
+    assert_eq!(looks().left(1).verdict().kind(), VerdictKind::Leaked);
+}

@@ -1,5 +1,6 @@
 //! The foundations of the checker, each compared with something simpler; and walks.
 
+mod sound;
 mod walk;
 
 use std::{

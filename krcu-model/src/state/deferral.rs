@@ -184,6 +184,11 @@ impl Deferral {
         (kind, self.one)
     }
 
+    /// Whether nothing covers it without an `rcu_barrier()`.
+    pub(crate) fn needs_rcu_barrier(self) -> bool {
+        self.covered_by().all(|(of, (second, first))| [Some(of), second, first].contains(&Some(BY_CALL_RCU)))
+    }
+
     /// The barriers that cover it: any of these.
     pub(crate) fn covered_by(self) -> impl Iterator<Item = Way> {
         let before = self.before.unwrap_or_default();

@@ -90,6 +90,8 @@ pub struct Meanwhile {
     /// Whether objects were queued during the look. Some of them may have been allocated after their slab was
     /// flushed, and the kernel counts such a slab as a full one.
     pub queued_while_looking: bool,
+    /// Whether an object was seen to be freed at once during the look, where allocations are told.
+    pub freed_while_looking: bool,
 }
 
 /// Callbacks in the text of the cache's module whose heads lie elsewhere: they may free objects of the cache all the same.

@@ -28,6 +28,8 @@ pub struct Text {
     pub callbacks: Queued,
     /// The last of each other kind of deferral.
     pub others: Deferrals,
+    /// Whether a callback queued one of them whose run cannot be seen.
+    pub has_unseen_chain: bool,
     /// The functions of the last ones.
     pub functions: Recent,
     /// Where their heads are.

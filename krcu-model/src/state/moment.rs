@@ -73,6 +73,8 @@ pub struct Unknown {
     pub last_callback: u64,
     /// Frees that the module may have made by itself.
     pub unexplained: u64,
+    /// Callbacks that a callback queued whose run cannot be seen: what has to cover that one is not known.
+    pub chained: u64,
 }
 
 impl Unknown {

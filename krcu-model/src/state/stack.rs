@@ -133,11 +133,14 @@ impl Stack {
     /// has no frame.
     pub(crate) fn is_in_callback_of(&self, module: &str) -> bool {
         let is_callback = |frame: &&Frame| frame.module.as_deref() == Some(module) || frame.runs_callbacks();
-        let is_interrupt = |frame: &Frame| {
-            ["interrupt", "sysvec", "_irq"].iter().any(|part| frame.function().contains(part))
-        };
-        let first = self.frames.iter().find(|frame| is_callback(frame) || is_interrupt(frame));
+        let first = self.frames.iter().find(|frame| is_callback(frame) || frame.is_interrupt());
         first.is_some_and(|frame| is_callback(&frame))
+    }
+
+    /// Whether a callback of whatever module called it, and no interrupt on top of the callback.
+    pub(crate) fn is_in_callback(&self) -> bool {
+        let first = self.frames.iter().find(|frame| frame.runs_callbacks() || frame.is_interrupt());
+        first.is_some_and(Frame::runs_callbacks)
     }
 
     /// Whether a module was being unloaded.
@@ -180,6 +183,11 @@ impl Frame {
     /// Whether this function calls the callbacks of some kind of RCU.
     fn runs_callbacks(&self) -> bool {
         matches!(self.function(), "rcu_do_batch" | "srcu_invoke_callbacks" | "rcu_tasks_invoke_cbs")
+    }
+
+    /// Whether an interrupt calls this function.
+    fn is_interrupt(&self) -> bool {
+        ["interrupt", "sysvec", "_irq"].iter().any(|part| self.function().contains(part))
     }
 
     /// Whether this frame is a probe, or a function that calls probes.

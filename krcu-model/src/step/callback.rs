@@ -52,7 +52,9 @@ impl State {
             }
             return;
         }
+        let is_unseen_chain = self.is_unseen_chain(stack);
         let cache = self.cache(what.cache);
+        cache.past.unknown.chained += u64::from(is_unseen_chain);
         cache.past.is_queued(&elsewhere);
         cache.past.functions.queued(function, queued);
         let object_size = cache.life.facts.object_size;
@@ -96,8 +98,11 @@ impl State {
         } else {
             self.stack(waiting.stack).is_in_callback_of(queuer)
         };
-        let again = by.function == waiting.function && by.head == what.head;
-        let Some(deferral) = Deferral::chained(what.domain, by.deferral, again).filter(|_| is_seen) else {
+        let is_followed = is_seen && self.rules.has(Rule::ChainsCount);
+        let is_itself = by.function == waiting.function && by.head == what.head;
+        let again = is_itself || by.chain.is_some() && !self.rules.has(Rule::EachGeneration);
+        let Some(deferral) = Deferral::chained(what.domain, by.deferral, again).filter(|_| is_followed)
+        else {
             return waiting;
         };
         self.domains.chains(deferral);
@@ -106,6 +111,11 @@ impl State {
             _ => by.queued,
         };
         Waiting { deferral: Some(deferral), chain: Some(Chain { since, by: by.queued }), ..waiting }
+    }
+
+    /// Whether a callback queued the one with this stack, and its run cannot be seen: what has to cover it is not known.
+    pub(super) fn is_unseen_chain(&self, stack: StackId) -> bool {
+        !self.sees_callbacks_run() && self.stack(stack).is_in_callback() && self.rules.has(Rule::ChainsUnseen)
     }
 
     /// A callback that this thread runs has queued a work of its own module: it may have handed its object on to it.

@@ -37,6 +37,11 @@ impl State {
             // A callback whose head is elsewhere, or a work that it led to, has freed an object of this cache.
             cache.freed_by_foreign.queued(callback);
         }
+        let looking = self.caches.get(&address).and_then(|cache| cache.looking);
+        let destroy = looking.and_then(|id| self.destroys.get_mut(&id).map(Arc::make_mut));
+        if let Some(destroy) = destroy.filter(|destroy| destroy.end.is_none()) {
+            destroy.meanwhile.freed_while_looking = self.rules.has(Rule::FreedWhileLooking);
+        }
         if self.watch.blind.contains(&Blind::Frees) {
             return;
         }

@@ -34,13 +34,15 @@ impl State {
 
     /// A callback was queued: its function's module has one more.
     pub(super) fn text_has_callback(&mut self, waiting: &Waiting) {
-        let Waiting { queued, function, .. } = *waiting;
+        let Waiting { queued, function, stack, .. } = *waiting;
+        let is_unseen_chain = self.is_unseen_chain(stack);
         let Some(module) = &self.functions.get(function).module else { return };
         if !self.modules.loaded.contains_key(module) {
             self.modules.loaded.insert(module.clone(), Text::default());
         }
         let Some(text) = self.modules.loaded.get_mut(module) else { return };
         is_queued((&mut text.callbacks, &mut text.others), waiting);
+        text.has_unseen_chain |= is_unseen_chain;
         text.functions.queued(function, queued);
         text.homes.queued(waiting);
     }

@@ -53,8 +53,13 @@ impl Case<'_> {
     /// Callbacks of this cache that wait, and works that its callbacks have queued: each may free further objects of the cache.
     /// A machine's frees the object that its head is in.
     pub(crate) fn outstanding_callbacks(&self) -> u64 {
+        if self.state.tells_all() {
+            return 0;
+        }
         let after = self.destroy.after.counts;
-        if self.state.tells_all() { 0 } else { after.callbacks() + after.others() + self.destroy.works }
+        let waiting = if self.has(Rule::SiblingsWait) { after.callbacks() + after.others() } else { 0 };
+        let works = if self.has(Rule::WorksHaveSiblings) { self.destroy.works } else { 0 };
+        waiting + works
     }
 
     /// Where allocations are told and all callbacks of this cache have run since and freed their own objects: the objects that

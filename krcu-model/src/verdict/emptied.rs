@@ -55,6 +55,9 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     if unordered_frees || has_open_callbacks || has_open_domains {
         return unordered(case, unordered_frees, decision);
     }
+    if destroy.past().unknown.chained > 0 {
+        return decision.because(Reason::BlindCallbackRuns, Unseen::BlindCallbackRuns);
+    }
     if let Some(open) = destroy.foreign.open()
         && destroy.foreign.is_seen
         && case.has(Rule::ForeignSeen)
@@ -103,7 +106,10 @@ fn unordered(case: &Case<'_>, unordered_frees: bool, mut decision: Decision) -> 
     let callbacks_prove = destroy.has_open_callbacks() && !case.is_blind(Blind::RcuBarrier);
     let callbacks = callbacks_prove.then(|| destroy.callbacks_cover(module.as_deref()));
     let domains = (!case.is_blind(Blind::Flavours)).then(|| destroy.open_domains());
-    let domains = domains.into_iter().flatten().map(|reach| destroy.domain_cover(reach, module.as_deref()));
+    let is_blind = case.is_blind(Blind::RcuBarrier) && case.has(Rule::BlindToBarriers);
+    let domains = domains.into_iter().flatten();
+    let domains = domains.filter(|reach| !is_blind || !reach.deferral.needs_rcu_barrier());
+    let domains = domains.map(|reach| destroy.domain_cover(reach, module.as_deref()));
     let covers: Vec<Cover<'_>> = frees.into_iter().chain(callbacks).chain(domains).collect();
     if !covers.is_empty() {
         let look = destroy.look.unwrap_or(destroy.begin).time;

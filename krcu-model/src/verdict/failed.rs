@@ -60,8 +60,11 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
     } else if !split.is_one_each && split.leaked.is_none() {
         decision = decision.note(OfLeft::CallbacksMayShare);
     }
-    // Without a count, what the look found may be what was queued meanwhile.
-    let has_count = leftover.is_some() || destroy.meanwhile.queued_while_looking;
+    // Without a count, what the look found may be what was queued meanwhile; or what was freed, if nothing waits.
+    let is_pending = split.frees + split.callbacks + split.others > 0;
+    let has_changed =
+        destroy.meanwhile.queued_while_looking || destroy.meanwhile.freed_while_looking && !is_pending;
+    let has_count = leftover.is_some() || has_changed;
     let is_inexact = has_count && split.leaked.is_none() && split.undecided == 0;
     if is_inexact && split.is_one_each {
         decision = decision.because(Reason::InexactCount, OfLeft::CountOfSeveralMoments);
@@ -69,7 +72,7 @@ pub(crate) fn decide(case: &Case<'_>, leftover: Option<Leftover>) -> Decision {
     if split.undecided > 0 {
         decision = whose(case, split.undecided, decision);
     }
-    if split.frees + split.callbacks + split.others > 0 {
+    if is_pending {
         decision.is(VerdictKind::Pending)
     } else if split.leaked.is_none_or(|leaked| leaked == 0) && (split.undecided > 0 || is_inexact) {
         decision

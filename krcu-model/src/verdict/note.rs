@@ -28,6 +28,8 @@ pub enum Unseen {
     /// Callbacks of the module's whose heads lie elsewhere may have freed objects of the cache, and no barrier of the teardown
     /// waits for them.
     FreedByForeign,
+    /// The runs of callbacks cannot be seen, and one of them has queued a callback.
+    BlindCallbackRuns,
     /// `rcu_barrier()` cannot be seen.
     BlindRcuBarrier,
     /// The kernel's barrier for `kfree_rcu()` cannot be seen.

@@ -138,6 +138,11 @@ fn decide(state: &State, unload: &Unload) -> Decision {
             decision.ordering = Ordering::Unknown;
             return lost(&calls, decision).is(VerdictKind::Clean);
         }
+        if unload.text.has_unseen_chain {
+            decision.ordering = Ordering::Unknown;
+            let note = Unseen::BlindCallbackRuns;
+            return decision.because(Reason::BlindCallbackRuns, note).is(VerdictKind::Clean);
+        }
         if unload.has_open_past() {
             decision.ordering = Ordering::Unknown;
             return decision.because(Reason::LateAttach, Unseen::TextOlder).is(VerdictKind::Clean);

@@ -26,6 +26,8 @@ pub struct Deferral {
     pub(super) then: Then,
     pub(super) object: u8,
     pub(super) by: Actor,
+    /// The place of the callback that queued it, if one did.
+    pub(super) after: Option<u8>,
     pub(super) stage: Stage,
     pub(super) in_grace: bool,
     pub(super) ready: bool,
@@ -46,8 +48,17 @@ impl Deferral {
 
     /// Whether its object is still held by it.
     pub(super) fn holds(&self) -> bool {
-        let is_later = matches!(self.then, Then::QueuesWork);
-        self.stage < Stage::Done || (is_later && self.stage < Stage::LaterDone)
+        self.stage < Stage::Done || (self.works_on_it() && self.stage < Stage::LaterDone)
+    }
+
+    /// Whether its callback queues a work that frees the object.
+    pub(super) fn works_on_it(&self) -> bool {
+        matches!(self.then, Then::QueuesWork | Then::QueuesWorkForTwo)
+    }
+
+    /// The objects that it frees.
+    pub(super) fn objects(&self) -> impl Iterator<Item = u8> {
+        self.then.objects(self.object)
     }
 
     /// Whether its object has been handed on to something unfollowed, and is not free.
@@ -65,7 +76,7 @@ impl Deferral {
 
     /// Whether its callback queues a work.
     pub(super) fn queues_work(&self) -> bool {
-        matches!(self.then, Then::QueuesWork | Then::QueuesOtherWork)
+        self.works_on_it() || self.then == Then::QueuesOtherWork
     }
 
     /// Whether this task's teardown has ordered it.

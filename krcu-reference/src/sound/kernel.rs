@@ -11,7 +11,7 @@ use super::{
     deferral::{Deferral, Stage},
     says::{
         ELSEWHERE, MINE, QUEUE, SRCU, cache_of, created, facts, head, inner_begins, kind, object_address,
-        queued, work, work_queued,
+        queued, queued_by_callback, work, work_queued,
     },
     setup::{Actor, How, Inner, Op, Setup, Then, Wait},
     truth::{Look, Outstanding, Unloaded},
@@ -26,7 +26,7 @@ pub(super) struct Doing {
     pub(super) stage: u8,
     /// The deferred frees that it waits for.
     pub(super) waits: u8,
-    /// Of these, whose works it flushes with knowledge of their callbacks.
+    /// Of these, whose works it flushes, or for which it waits, with knowledge of the callbacks that queued them.
     pub(super) knows: u8,
 }
 
@@ -118,6 +118,23 @@ impl Kernel {
         self.free & (1 << object) != 0
     }
 
+    /// Whether a deferred free is to free this object, or has freed it.
+    pub(super) fn is_deferred(&self, object: usize) -> bool {
+        let frees = |deferral: &Deferral| deferral.objects().any(|freed| usize::from(freed) == object);
+        self.deferrals.iter().any(frees)
+    }
+
+    /// Whether nobody has freed this object, and nobody is to free it.
+    pub(super) fn is_untouched(&self, object: usize) -> bool {
+        !self.is_free(object) && !self.is_deferred(object)
+    }
+
+    /// Whether the callback that queued this one has returned; true of one that no callback queued.
+    pub(super) fn has_queuer_returned(&self, deferral: &Deferral) -> bool {
+        let queuer = deferral.after.map(|after| self.deferrals[usize::from(after)]);
+        queuer.is_none_or(|queuer| queuer.stage >= Stage::Returned)
+    }
+
     /// The deferred frees of the cache that is judged.
     pub(super) fn of_mine<'a>(&'a self, setup: &'a Setup) -> impl Iterator<Item = &'a Deferral> {
         self.deferrals.iter().filter(|deferral| setup.objects[usize::from(deferral.object)])
@@ -128,9 +145,7 @@ impl Kernel {
         let mut outstanding = Outstanding::default();
         for deferral in self.of_mine(setup) {
             let count = match deferral.how {
-                _ if deferral.stage >= Stage::Returned && deferral.then == Then::QueuesWork => {
-                    &mut outstanding.works
-                }
+                _ if deferral.stage >= Stage::Returned && deferral.works_on_it() => &mut outstanding.works,
                 How::KfreeRcu => &mut outstanding.frees,
                 How::CallRcu => &mut outstanding.callbacks,
                 How::CallSrcu => &mut outstanding.others,
@@ -210,21 +225,8 @@ impl Kernel {
         let mut says = |what| shown.push(Shown { task: actor.task(), cpu: 0, what });
         match op {
             Op::Defer(how, then, object) => {
-                let number = self.deferrals.len();
-                says(queued(setup, how, object, number, actor));
-                self.deferrals.push(Deferral {
-                    how,
-                    then,
-                    object,
-                    by: actor,
-                    stage: Stage::Queued,
-                    in_grace: false,
-                    ready: !setup.has_graces,
-                    covered: 0,
-                    flushed: 0,
-                    inner: false,
-                    is_late: false,
-                });
+                says(queued(setup, how, object, self.deferrals.len(), actor));
+                self.defers(setup, (how, then, object), actor, None);
             }
             Op::Free(object) => {
                 self.free |= 1 << object;
@@ -261,6 +263,25 @@ impl Kernel {
         }
     }
 
+    /// The free of an object is deferred, by a callback if one is named.
+    fn defers(&mut self, setup: &Setup, what: (How, Then, u8), by: Actor, after: Option<u8>) {
+        let (how, then, object) = what;
+        self.deferrals.push(Deferral {
+            how,
+            then,
+            object,
+            by,
+            after,
+            stage: Stage::Queued,
+            in_grace: false,
+            ready: !setup.has_graces,
+            covered: 0,
+            flushed: 0,
+            inner: false,
+            is_late: false,
+        });
+    }
+
     /// The task begins to wait for what such barriers cover.
     fn waits(&mut self, actor: Actor, op: u8, waits: &[Wait]) {
         let mut doing = Doing { op, stage: 0, waits: 0, knows: 0 };
@@ -268,7 +289,9 @@ impl Kernel {
             if waits.iter().any(|wait| deferral.is_waited_for(*wait)) {
                 doing.waits |= 1 << place;
             }
-            if deferral.covered & actor.bit() != 0 {
+            // A callback that a callback queues is surely queued if the task has waited for that one before.
+            let first = deferral.after.map_or(deferral, |after| &self.deferrals[usize::from(after)]);
+            if first.covered & actor.bit() != 0 {
                 doing.knows |= 1 << place;
             }
         }
@@ -289,9 +312,10 @@ impl Kernel {
         let Some(doing) = self.tasks[actor as usize].doing else { return };
         for (place, deferral) in self.deferrals.iter_mut().enumerate() {
             let is_waited_for = doing.waits & (1 << place) != 0;
-            if is_flush && deferral.queues_work() && doing.knows & (1 << place) != 0 {
+            let is_known = doing.knows & (1 << place) != 0;
+            if is_flush && deferral.queues_work() && is_known {
                 deferral.flushed |= actor.bit();
-            } else if is_waited_for && !is_flush {
+            } else if is_waited_for && !is_flush && (deferral.after.is_none() || is_known) {
                 deferral.inner |= is_inner && deferral.covered & actor.bit() == 0;
                 deferral.covered |= actor.bit();
             }
@@ -421,8 +445,8 @@ impl Kernel {
         let (object, cache) = (object_address(deferral.object), cache_of(setup, deferral.object));
         let path = if deferral.is_kfree_rcu() { FreePath::Bulk } else { FreePath::Callback };
         let frees_now = match deferral.stage {
-            Stage::Begun => deferral.then == Then::Frees,
-            Stage::Returned => deferral.then == Then::QueuesWork,
+            Stage::Begun => matches!(deferral.then, Then::Frees | Then::FreesTwo),
+            Stage::Returned => deferral.works_on_it(),
             _ => false,
         };
         let head = head(deferral.how, deferral.object, usize::from(place));
@@ -439,6 +463,11 @@ impl Kernel {
                 if deferral.queues_work() {
                     says(work_queued(usize::from(place)));
                 }
+                if let Then::Queues([how, rest @ ..]) = deferral.then {
+                    says(queued_by_callback(setup, (*how, rest.len()), deferral.object, deferral.by));
+                    let then = if rest.is_empty() { Then::Frees } else { Then::Queues(rest) };
+                    self.defers(setup, (*how, then, deferral.object), deferral.by, Some(place));
+                }
                 Stage::Done
             }
             Stage::Done => {
@@ -452,9 +481,12 @@ impl Kernel {
             }
         };
         if frees_now {
-            self.free |= 1 << deferral.object;
-            if !deferral.is_kfree_rcu() {
-                says(What::FreedAtOnce { object, cache });
+            for object in deferral.objects() {
+                self.free |= 1 << object;
+                if !deferral.is_kfree_rcu() {
+                    let (object, cache) = (object_address(object), cache_of(setup, object));
+                    says(What::FreedAtOnce { object, cache });
+                }
             }
         }
         self.deferrals[usize::from(place)].stage = stage;

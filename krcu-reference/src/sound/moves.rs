@@ -25,7 +25,8 @@ impl Kernel {
         }
         for (place, deferral) in (0..).zip(&self.deferrals) {
             let can_go_on = match deferral.stage {
-                Stage::Queued => deferral.ready,
+                // The callback that queues it is a reader of its kind.
+                Stage::Queued => deferral.ready && self.has_queuer_returned(deferral),
                 Stage::Begun | Stage::Done => true,
                 Stage::Returned => deferral.queues_work(),
                 Stage::LaterDone => true,
@@ -90,11 +91,12 @@ impl Kernel {
         let is_mine_gone = self.looks.iter().flatten().any(|look| look.counted.is_some());
         !is_gone
             && match op {
-                Op::Defer(_, _, object) | Op::Free(object) => {
-                    let is_deferred = self.deferrals.iter().any(|deferral| deferral.object == object);
-                    let is_more = matches!(op, Op::Defer(..)) && self.deferrals.len() >= setup.most;
-                    !is_more && !is_deferred && !self.is_free(usize::from(object)) && !is_mine_gone
+                Op::Defer(_, then, object) => {
+                    let mut objects = then.objects(object).map(usize::from);
+                    let is_more = self.deferrals.len() >= setup.most;
+                    !is_more && objects.all(|object| self.is_untouched(object)) && !is_mine_gone
                 }
+                Op::Free(object) => self.is_untouched(usize::from(object)) && !is_mine_gone,
                 Op::Join => self.tasks[Actor::Helper as usize].doing.is_none(),
                 Op::Share => self.users > 0 && !is_mine_gone,
                 Op::Destroy => self.attached && (actor != Actor::Other || self.is_shared),

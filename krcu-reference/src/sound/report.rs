@@ -291,10 +291,11 @@ task has waited. The judge gets what probes show of that, and nothing else. Ever
 histories are put together unless the kernel's state and everything that the judge was told are the same. In each state in which
 a destroy or an unload is over, the verdict is held against the truth.
 
-What is taken for granted: a barrier covers what was queued before its call, whichever task queued it; what a callback hands on
-to a timer or to a thread is no deferred free; what is freed while the slabs are counted may hide as many objects that leaked;
-where the destroy itself waits, a callback that was queued before the attach is one of `call_rcu()`. The last is not always true:
-after a late attach on 7.x, `waited` may be said of a callback of `call_srcu()`, for which that destroy does not wait.
+What is taken for granted: a barrier covers what was queued before its call, whichever task queued it; a callback that queues
+itself again is one callback; what a callback hands on to a timer or to a thread is no deferred free; what is freed while the
+slabs are counted may hide as many objects that leaked; where the destroy itself waits, a callback that was queued before the
+attach is one of `call_rcu()`. The last is not always true: after a late attach on 7.x, `waited` may be said of a callback of
+`call_srcu()`, for which that destroy does not wait.
 
 Where the judge is not told of everything, a world may hold fewer histories than are possible. There `inconclusive` is not asked
 to be earned; but a wrong judge must decide what the right one decides there. The numbers of states, of judged courses and of

@@ -77,6 +77,16 @@ pub(super) fn queued(setup: &Setup, how: How, object: u8, number: usize, by: Act
     }
 }
 
+/// A callback of the module queues another one, with the same head. So many generations follow that one.
+pub(super) fn queued_by_callback(setup: &Setup, of: (How, usize), object: u8, by: Actor) -> What {
+    let (how, more) = of;
+    let mut what = queued(setup, how, object, 0, by);
+    if let What::CallbackQueued { function, site, .. } = &mut what {
+        (*function, *site) = (FunctionAddress(0x704 + more as u64), Site(6));
+    }
+    what
+}
+
 pub(super) fn work_queued(number: usize) -> What {
     What::CallbackQueued {
         object: work(number),

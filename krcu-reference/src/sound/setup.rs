@@ -54,12 +54,26 @@ pub enum How {
 pub enum Then {
     /// It frees the object.
     Frees,
+    /// It frees the object and the next one.
+    FreesTwo,
+    /// It queues a callback of the first of these kinds, which queues the rest likewise; the last one frees the object.
+    Queues(&'static [How]),
     /// It queues a work that frees the object.
     QueuesWork,
+    /// It queues a work that frees the object and the next one.
+    QueuesWorkForTwo,
     /// It queues a work that has nothing to do with the object, which it hands on.
     QueuesOtherWork,
     /// It hands the object on to something that krcu does not follow, such as a timer.
     HandsOn,
+}
+
+impl Then {
+    /// The objects that a callback frees whose head lies in this one, at once or later.
+    pub(super) fn objects(self, object: u8) -> impl Iterator<Item = u8> {
+        let has_two = matches!(self, Then::FreesTwo | Then::QueuesWorkForTwo);
+        (object..).take(1 + usize::from(has_two))
+    }
 }
 
 /// A barrier.

@@ -67,19 +67,21 @@ impl Explorer<'_> {
 
 /// The names of stacks and functions.
 pub(super) fn names() -> Vec<What> {
-    let sites: [(u32, &[&str]); 5] = [
+    let sites: [(u32, &[&str]); 6] = [
         (1, &["mine_exit+0x10/0x20 [mine]", "__do_sys_delete_module+0x1/0x2"]),
         (2, &["mine_work+0x10/0x20 [mine]", "process_one_work+0x1/0x2"]),
         (3, &["theirs_exit+0x10/0x20 [theirs]", "__do_sys_delete_module+0x1/0x2"]),
         (4, &["mine_init+0x10/0x20 [mine]"]),
         (5, &["flush_rcu_work+0x10/0x20", "mine_exit+0x10/0x20 [mine]"]),
+        (6, &["call_rcu+0x1/0x2", "mine_free+0x10/0x20 [mine]", "rcu_do_batch+0x1/0x2"]),
     ];
     let sites = sites.into_iter().map(|(site, frames)| What::Site {
         site: Site(site),
         frames: frames.iter().map(|frame| (*frame).to_owned()).collect(),
     });
     let functions = [(0x701, "mine_free+0x0/0x10 [mine]"), (0x702, "theirs_free+0x0/0x10 [theirs]")];
-    let more = [(0x703, "mine_work+0x0/0x10 [mine]")];
+    let more = [(0x703, "mine_work+0x0/0x10 [mine]"), (0x704, "mine_last+0x0/0x10 [mine]")];
+    let more = more.into_iter().chain([(0x705, "mine_next+0x0/0x10 [mine]")]);
     let functions = functions.into_iter().chain(more).map(|(address, symbol)| What::Function {
         function: krcu_model::event::FunctionAddress(address),
         symbol: symbol.to_owned(),

@@ -267,7 +267,7 @@ impl Look {
 
 /// Objects of the cache that are not free and that nobody has deferred.
 fn leaked(setup: &Setup, kernel: &Kernel) -> u8 {
-    let is_deferred = |object: &usize| kernel.deferrals.iter().any(|d| usize::from(d.object) == *object);
+    let is_deferred = |object: &usize| kernel.is_deferred(*object);
     let is_left = |object: &usize| setup.objects[*object] && !kernel.is_free(*object);
     let leaked = (0..setup.objects.len()).filter(|object| is_left(object) && !is_deferred(object));
     u8::try_from(leaked.count()).unwrap_or(u8::MAX)

@@ -54,18 +54,27 @@ impl Kernel {
                 _ => format!("the worker of o{object} returns"),
             };
         }
+        let callback = if deferral.after.is_none() { "the callback" } else { "the next callback" };
         match (deferral.stage, deferral.then) {
-            (Stage::Queued, _) => format!("the callback of o{object} begins to run"),
-            (Stage::Begun, Then::Frees) => format!("the callback frees o{object}"),
+            (Stage::Queued, _) => format!("{callback} of o{object} begins to run"),
+            (Stage::Begun, Then::Frees) => format!("{callback} frees o{object}"),
+            (Stage::Begun, Then::FreesTwo) => format!("{callback} frees o{object} and o{}", object + 1),
+            (Stage::Begun, Then::Queues(_)) => format!("{callback} queues the next callback of o{object}"),
             (Stage::Begun, Then::QueuesWork) => {
-                format!("the callback queues a work that will free o{object}")
+                format!("{callback} queues a work that will free o{object}")
+            }
+            (Stage::Begun, Then::QueuesWorkForTwo) => {
+                format!("{callback} queues a work that will free o{object} and o{}", object + 1)
             }
             (Stage::Begun, Then::QueuesOtherWork) => {
-                format!("the callback queues a work, and hands o{object} on to a timer")
+                format!("{callback} queues a work, and hands o{object} on to a timer")
             }
-            (Stage::Begun, Then::HandsOn) => format!("the callback hands o{object} on to a timer"),
-            (Stage::Done, _) => format!("the callback of o{object} returns"),
+            (Stage::Begun, Then::HandsOn) => format!("{callback} hands o{object} on to a timer"),
+            (Stage::Done, _) => format!("{callback} of o{object} returns"),
             (Stage::Returned, Then::QueuesWork) => format!("the work frees o{object}"),
+            (Stage::Returned, Then::QueuesWorkForTwo) => {
+                format!("the work frees o{object} and o{}", object + 1)
+            }
             (Stage::Returned, _) => "the work does what it does".to_owned(),
             _ => format!("the work of o{object} returns"),
         }

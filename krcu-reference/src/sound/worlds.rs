@@ -9,7 +9,7 @@ use super::{
         Inner,
         Op::{Barrier, Defer, Destroy, Free, Join, Return, Share},
         PLAIN, Setup,
-        Then::{Frees, HandsOn, QueuesOtherWork, QueuesWork},
+        Then::{Frees, FreesTwo, HandsOn, Queues, QueuesOtherWork, QueuesWork, QueuesWorkForTwo},
         Wait::{Chance, Flush, Kvfree, Rcu, Srcu},
     },
     watch::{Loss, Plan},
@@ -75,6 +75,8 @@ pub fn all() -> Vec<Setup> {
     }
     worlds.extend(counts());
     worlds.extend(flavours());
+    worlds.extend(siblings());
+    worlds.extend(chains());
     worlds.extend(others());
     worlds.extend(larger());
     worlds
@@ -187,6 +189,85 @@ fn flavours() -> Vec<Setup> {
                 (Exit, Barrier(Rcu, true)),
                 (Exit, Destroy),
                 (Exit, Return),
+            ],
+            ..PLAIN
+        },
+    ]
+}
+
+/// Worlds in which a callback, or a work that it queues, frees a second object of the cache.
+fn siblings() -> Vec<Setup> {
+    vec![
+        Setup {
+            name: "a callback that frees a second object",
+            is_fine: true,
+            watches: TOLD,
+            objects: &[true, true],
+            ops: &[
+                (Exit, Defer(CallRcu, Frees, 0)),
+                (Exit, Defer(CallRcu, FreesTwo, 0)),
+                (Exit, Defer(CallRcu, HandsOn, 0)),
+                (Exit, Free(1)),
+                (Exit, Barrier(Rcu, true)),
+                (Exit, Destroy),
+            ],
+            ..PLAIN
+        },
+        Setup {
+            name: "a work that frees a second object",
+            watches: TOLD,
+            objects: &[true, true],
+            ops: &[
+                (Exit, Defer(CallRcu, QueuesWork, 0)),
+                (Exit, Defer(CallRcu, QueuesWorkForTwo, 0)),
+                (Exit, Defer(CallRcu, QueuesOtherWork, 0)),
+                (Exit, Free(1)),
+                (Exit, Barrier(Rcu, true)),
+                (Exit, Destroy),
+            ],
+            ..PLAIN
+        },
+    ]
+}
+
+/// Worlds in which callbacks queue callbacks.
+fn chains() -> Vec<Setup> {
+    let chain: &[(Actor, super::setup::Op)] = &[
+        (Exit, Defer(CallRcu, Frees, 0)),
+        (Exit, Defer(CallRcu, Queues(&[CallRcu]), 0)),
+        (Exit, Barrier(Rcu, true)),
+        (Exit, Barrier(Rcu, true)),
+        (Exit, Destroy),
+        (Exit, Return),
+    ];
+    vec![
+        Setup { name: "a callback that queues a callback", watches: BLIND, ops: chain, ..PLAIN },
+        Setup {
+            name: "a callback that queues a callback, and a destroy that waits",
+            inner: Inner::AndCallbacks,
+            ops: chain,
+            ..PLAIN
+        },
+        Setup {
+            name: "a callback that queues one of call_srcu()",
+            ops: &[
+                (Exit, Defer(CallRcu, Queues(&[CallSrcu]), 0)),
+                (Exit, Barrier(Srcu, true)),
+                (Exit, Barrier(Rcu, true)),
+                (Exit, Barrier(Srcu, true)),
+                (Exit, Destroy),
+                (Exit, Return),
+            ],
+            ..PLAIN
+        },
+        Setup {
+            name: "three generations of callbacks",
+            ops: &[
+                (Exit, Defer(CallRcu, Queues(&[CallRcu, CallRcu]), 0)),
+                (Exit, Barrier(Rcu, true)),
+                (Exit, Barrier(Rcu, true)),
+                (Exit, Barrier(Rcu, true)),
+                (Exit, Destroy),
             ],
             ..PLAIN
         },

@@ -105,6 +105,9 @@ fn unseen(note: &Unseen) -> String {
             "callbacks of the module whose rcu_head is in no object of this cache may have freed objects of it, and no barrier of the teardown waits for them: --alloc-stacks shows whether they did"
                 .to_owned()
         }
+        Unseen::BlindCallbackRuns => "this kernel does not let the runs of callbacks be seen, and a callback has queued a \
+             callback: whether a barrier was called for each of them is not known"
+            .to_owned(),
         Unseen::BlindRcuBarrier => "this kernel does not let rcu_barrier() be seen".to_owned(),
         Unseen::BlindKvfreeBarrier => {
             "this kernel does not let its barrier for kfree_rcu() be seen".to_owned()

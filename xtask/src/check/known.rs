@@ -36,7 +36,7 @@ const MODEL: [&str; 18] = [
     "krcu-reference/src",
     "krcu-reference/tests/check.rs",
     "krcu-reference/tests/counterexamples",
-    "krcu-reference/tests/sound.rs",
+    "krcu-reference/tests/sound",
     "krcu-reference/tests/walk",
     "krcu-reference/tests/walks",
 ];

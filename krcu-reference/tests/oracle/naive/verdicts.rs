@@ -181,7 +181,9 @@ impl Naive<'_> {
             }
         };
         let callbacks = (seen_callbacks + late_runs).saturating_sub(excess);
-        let is_inexact = left.is_some() && leaked.is_none() && undecided == 0;
+        // What the look found may have been freed at once before anybody counted it.
+        let is_freed_during = pending + callbacks == 0 && self.is_freed_at_once(destroy, look..end);
+        let is_inexact = (left.is_some() || is_freed_during) && leaked.is_none() && undecided == 0;
         let queued_by_call_rcu = match unknown.queued_by_call_rcu {
             _ if undecided > 0 && !is_old && !destroy.counted && has_unknown_past => None,
             Some(_) if self.sees(Blind::CallbackRuns) => Some(callbacks),
@@ -224,6 +226,13 @@ impl Naive<'_> {
             return Expected { kind: VerdictKind::Leaked, ordering, ..known };
         }
         known
+    }
+
+    /// Whether an object of its cache was freed at once between these places, where allocations are told.
+    fn is_freed_at_once(&self, destroy: &Destroy, between: std::ops::Range<Place>) -> bool {
+        let of = self.lives[destroy.life].address;
+        let is_its = |what: &What| matches!(what, What::FreedAtOnce { cache, .. } if *cache == of);
+        self.events[between].iter().any(|event| is_its(&event.what))
     }
 
     /// Callbacks of a cache that have returned, and may have handed their object on. Where allocations are told, so are

@@ -6,7 +6,7 @@ use krcu_reference::sound::{
     explore::{Listener, Outcome, explore},
     promise::Sound,
     rows,
-    setup::{Actor, How, Op, PLAIN, Setup, Then},
+    setup::{Actor, How, Op, PLAIN, Setup, Then, Wait},
     watch::{Loss, Plan},
     worlds,
     wrong::Wrong,
@@ -70,6 +70,46 @@ fn in_a_world_that_hides_the_past_a_wrong_judge_must_decide_what_the_right_one_d
     let lazy = wrong.breaks(Sound::OpenIsNotLazy).unwrap();
     // call_rcu(), the attach, the callback begins and has freed, the destroy begins and looks.
     assert_eq!((lazy.path.len(), lazy.deserved.as_str()), (5, "unordered"));
+}
+
+#[test]
+fn a_judge_to_whom_a_callback_frees_one_object_calls_a_second_one_leaked() {
+    const OPS: &[(Actor, Op)] =
+        &[(Actor::Exit, Op::Defer(How::CallRcu, Then::FreesTwo, 0)), (Actor::Exit, Op::Destroy)];
+    let world = Setup { objects: &[true, true], ..world(OPS) };
+    // As with kfree_rcu() above: two moves of the callback, two of the destroy, or a leak of both.
+    let right = listen(&world, Wrong::Nothing);
+    assert_eq!((right.states, right.histories, right.found.len()), (3 + 19, 1 + 10, 0));
+    let wrong = listen(&world, Wrong::Without(Rule::SiblingsWait));
+    let found = wrong.breaks(Sound::CountsAreTrue).unwrap();
+    // call_rcu(), the destroy begins and looks.
+    assert_eq!((found.path.len(), found.deserved.as_str()), (3, "pending"));
+}
+
+#[test]
+fn a_judge_that_knows_no_generations_of_callbacks_asks_for_too_few_barriers() {
+    const TWO: &[(Actor, Op)] = &[
+        (Actor::Exit, Op::Defer(How::CallRcu, Then::Queues(&[How::CallRcu]), 0)),
+        (Actor::Exit, Op::Barrier(Wait::Rcu, true)),
+        (Actor::Exit, Op::Barrier(Wait::Rcu, true)),
+        (Actor::Exit, Op::Destroy),
+    ];
+    const THREE: &[(Actor, Op)] = &[
+        (Actor::Exit, Op::Defer(How::CallRcu, Then::Queues(&[How::CallRcu, How::CallRcu]), 0)),
+        (Actor::Exit, Op::Barrier(Wait::Rcu, true)),
+        (Actor::Exit, Op::Barrier(Wait::Rcu, true)),
+        (Actor::Exit, Op::Barrier(Wait::Rcu, true)),
+        (Actor::Exit, Op::Destroy),
+    ];
+    // call_rcu(); each callback begins and returns; a barrier too few; the destroy begins and looks.
+    for (ops, rule, steps) in
+        [(TWO, Rule::ChainsCount, 1 + 4 + 2 + 2), (THREE, Rule::EachGeneration, 1 + 6 + 4 + 2)]
+    {
+        assert_eq!(listen(&world(ops), Wrong::Nothing).found.len(), 0);
+        let wrong = listen(&world(ops), Wrong::Without(rule));
+        let found = wrong.breaks(Sound::CleanIsClean).unwrap();
+        assert_eq!((found.path.len(), found.deserved.as_str()), (steps, "unordered"), "{rule:?}");
+    }
 }
 
 #[test]
