@@ -22,6 +22,15 @@ pub struct Cli {
 pub enum Verb {
     /// Each slab cache: its deferred frees, and how it ended
     Caches(Asked),
+    /// The callbacks of `call_rcu()` and its like, from queueing to run, as quantiles by function
+    Callbacks {
+        /// The trace, and the form of the answer.
+        #[command(flatten)]
+        asked: Asked,
+        /// Print each callback instead of quantiles
+        #[arg(long)]
+        rows: bool,
+    },
     /// The lives of deferred frees, from queueing to free, as quantiles
     Objects {
         /// The trace, and the form of the answer.
@@ -99,6 +108,9 @@ pub enum Verb {
         /// The form of the answer
         #[arg(long, value_enum, default_value_t)]
         format: Format,
+        /// Also write an HTML file in which the waits of both lie beside each other
+        #[arg(long, value_name = "FILE")]
+        picture: Option<PathBuf>,
     },
     /// Write the tables for other programs
     Export {
@@ -151,6 +163,17 @@ pub enum ExportKind {
 pub struct Asked {
     /// The trace
     pub trace: PathBuf,
+    /// The form of the answer.
+    #[command(flatten)]
+    pub form: Form,
+    /// Which rows, and in which order
+    #[command(flatten)]
+    pub narrow: Narrow,
+}
+
+/// The form of an answer, and where it goes.
+#[derive(Debug, Args)]
+pub struct Form {
     /// The form of the answer
     #[arg(long, value_enum, default_value_t)]
     pub format: Format,
@@ -160,9 +183,6 @@ pub struct Asked {
     /// Print every row, and texts at full length
     #[arg(long)]
     pub all: bool,
-    /// Which rows, and in which order
-    #[command(flatten)]
-    pub narrow: Narrow,
 }
 
 /// Which rows of an answer, and in which order.

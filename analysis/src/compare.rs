@@ -1,82 +1,155 @@
 //! Compare: two traces side by side, what differs most first.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    fs,
     io::Write,
     path::Path,
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use krcu_report::words::shown;
 use polars::prelude::*;
 
 use crate::{
     ask::{self, Needs},
     load::{self, Loaded},
+    report::compared::{self, Pair, Side, Value},
     show::{self, Cut, Format},
     tables::{Tables, collect},
 };
 
-/// Prints two traces side by side.
+/// Prints two traces side by side, and draws them if a file is given for it.
 ///
 /// # Errors
-/// When one cannot be read.
-pub fn compare(one: &Path, other: &Path, format: Format, out: &mut impl Write) -> Result<()> {
-    let (one, other) = (load::load(one, Needs::ALL, None)?, load::load(other, Needs::ALL, None)?);
+/// When one cannot be read, or the file not be written.
+pub fn compare(
+    traces: [&Path; 2],
+    format: Format,
+    picture: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<()> {
+    let [one, other] = traces.map(|trace| load::load(trace, Needs::ALL, None));
+    let (one, other) = (one?, other?);
+    let caches = caches(&one, &other)?;
+    if let Some(path) = picture {
+        let page = compared::html(&[side(&one), side(&other)], &caches, &barriers(&one, &other)?);
+        fs::write(path, page).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
     let frame = differences(&one, &other)?;
     if format != Format::Text {
         let cut = Cut { rows: usize::MAX, text: usize::MAX };
         show::show(&frame, "difference", format, cut, out)?;
         return one.is_whole().and_then(|()| other.is_whole());
     }
-    for (name, loaded) in [("one", &one), ("other", &other)] {
-        let (meta, events) = (&loaded.meta, show::units::count(loaded.events));
-        let release = if meta.release.is_empty() { "a kernel that is not told" } else { &meta.release };
-        writeln!(out, "{name:<6} {}  {release}  {events} events", meta.path.display())?;
+    for (word, loaded) in [("one", &one), ("other", &other)] {
+        let (path, side) = (loaded.meta.path.display(), side(loaded));
+        writeln!(out, "{word:<6} {path}  {}  {} events", side.kernel, side.events)?;
     }
-    writeln!(out, "\n{}{}", changes(&one, &other)?, said(&frame)?)?;
+    writeln!(out, "\n{}{}", changes(&caches), said(&frame)?)?;
     one.is_whole().and_then(|()| other.is_whole())
 }
 
-/// The caches whose verdicts differ, a line each: `my_cache  pending → waited, which waited 41.5 ms`.
-fn changes(one: &Loaded, other: &Loaded) -> Result<String> {
-    let (one, other) = (ends(one)?, ends(other)?);
-    let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
-    let absent = (vec!["absent".to_owned()], 0);
-    let mut text = String::new();
-    for name in names {
-        let (before, after) = (one.get(name).unwrap_or(&absent), other.get(name).unwrap_or(&absent));
-        if before.0 == after.0 {
-            continue;
-        }
-        let wait = |(words, wait_ns): &(Vec<String>, u64)| {
-            let word = words.join(" and ");
-            if words.iter().any(|word| word == "waited") {
-                format!("{word} {}", show::units::span(*wait_ns))
-            } else {
-                word
-            }
-        };
-        let _ = writeln!(text, "{:<24} {} → {}", shown(name), wait(before), wait(after));
+fn side(loaded: &Loaded) -> Side {
+    let meta = &loaded.meta;
+    let release = if meta.release.is_empty() { "a kernel that is not told" } else { &meta.release };
+    let name = meta.path.file_name().map(|name| name.to_string_lossy().into_owned());
+    Side {
+        name: name.unwrap_or_default(),
+        kernel: release.to_owned(),
+        events: show::units::count(loaded.events),
     }
-    Ok(if text.is_empty() { text } else { format!("{text}\n") })
 }
 
-/// By cache: the different verdicts in the order of their words, and the longest wait.
-fn ends(loaded: &Loaded) -> Result<BTreeMap<String, (Vec<String>, u64)>> {
+/// The caches that do not end alike, a line each: `my_cache  pending → waited 41.5 ms`.
+fn changes(caches: &[Pair]) -> String {
+    let mut text = String::new();
+    for pair in caches.iter().filter(|pair| !pair.is_same()) {
+        let [one, other] = &pair.values;
+        let _ = writeln!(text, "{:<24} {} → {}", shown(&pair.name), one.told, other.told);
+    }
+    if text.is_empty() { text } else { format!("{text}\n") }
+}
+
+/// How the destroys of each cache end in both, by its name; those with other verdicts first, then by how far the waits are
+/// apart.
+fn caches(one: &Loaded, other: &Loaded) -> Result<Vec<Pair>> {
+    let (one, other) = (ends(one)?, ends(other)?);
+    let names: BTreeSet<&String> = one.keys().chain(other.keys()).collect();
+    let mut pairs: Vec<(bool, Pair)> = names
+        .into_iter()
+        .map(|name| {
+            let both = [one.get(name), other.get(name)];
+            let [before, after] = both.map(|end| end.map(|end| &end.words));
+            let values = both.map(|end| end.map_or_else(absent, End::value));
+            (before != after, Pair { name: name.clone(), values })
+        })
+        .collect();
+    let apart = |pair: &Pair| pair.values[0].wait_ns.abs_diff(pair.values[1].wait_ns);
+    pairs.sort_by_key(|(is_other, pair)| (Reverse(*is_other), Reverse(apart(pair))));
+    Ok(pairs.into_iter().map(|(_, pair)| pair).collect())
+}
+
+fn absent() -> Value {
+    Value { told: "absent".to_owned(), ..Value::default() }
+}
+
+/// How the destroys of one cache's name ended.
+#[derive(Debug, Default)]
+struct End {
+    /// Their different verdicts, in the order of the words.
+    words: BTreeSet<String>,
+    /// The longest wait.
+    wait_ns: u64,
+    is_flagged: bool,
+}
+
+impl End {
+    fn value(&self) -> Value {
+        let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
+        let mut told = words.join(" and ");
+        if self.words.contains("waited") {
+            let _ = write!(told, " {}", show::units::span(self.wait_ns));
+        }
+        Value { told, wait_ns: self.wait_ns, is_flagged: self.is_flagged }
+    }
+}
+
+fn ends(loaded: &Loaded) -> Result<BTreeMap<String, End>> {
     let frame = collect(loaded.tables.scan("verdicts")?)?;
     let (cache, verdict) = (frame.column("cache")?.str()?, frame.column("verdict")?.str()?);
-    let waits = frame.column("wait_ns")?.u64()?;
-    let mut ends: BTreeMap<String, (Vec<String>, u64)> = BTreeMap::new();
+    let (waits, flagged) = (frame.column("wait_ns")?.u64()?, frame.column("flagged")?.bool()?);
+    let mut ends: BTreeMap<String, End> = BTreeMap::new();
     for row in 0..frame.height() {
         let end = ends.entry(cache.get(row).unwrap_or("").to_owned()).or_default();
-        end.0.push(verdict.get(row).unwrap_or("").to_owned());
-        end.0.sort();
-        end.0.dedup();
-        end.1 = end.1.max(waits.get(row).unwrap_or(0));
+        end.words.insert(verdict.get(row).unwrap_or("").to_owned());
+        end.wait_ns = end.wait_ns.max(waits.get(row).unwrap_or(0));
+        end.is_flagged |= flagged.get(row).unwrap_or(false);
     }
     Ok(ends)
+}
+
+/// The waits of both by barrier and cause, the longest first.
+fn barriers(one: &Loaded, other: &Loaded) -> Result<Vec<Pair>> {
+    let mut pairs: BTreeMap<String, [Value; 2]> = BTreeMap::new();
+    for (place, loaded) in [one, other].into_iter().enumerate() {
+        let frame = collect(ask::barriers_by_cause(&loaded.tables)?)?;
+        let (barrier, cause) = (frame.column("barrier")?.str()?, frame.column("cause")?.str()?);
+        let (count, wait) = (frame.column("barriers")?.u64()?, frame.column("wait_ns")?.u64()?);
+        for row in 0..frame.height() {
+            let name = format!("{} ({})", barrier.get(row).unwrap_or(""), cause.get(row).unwrap_or(""));
+            let wait_ns = wait.get(row).unwrap_or(0);
+            let count = show::units::count(count.get(row).unwrap_or(0));
+            let told = format!("{} in {count}", show::units::span(wait_ns));
+            pairs.entry(name).or_insert_with(|| [absent(), absent()])[place] =
+                Value { told, wait_ns, is_flagged: false };
+        }
+    }
+    let mut pairs: Vec<Pair> = pairs.into_iter().map(|(name, values)| Pair { name, values }).collect();
+    pairs.sort_by_key(|pair| Reverse(pair.values.iter().map(|value| value.wait_ns).max()));
+    Ok(pairs)
 }
 
 /// Every number that either has, the verdicts first, then by how many times one is the other.

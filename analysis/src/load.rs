@@ -4,10 +4,11 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use krcu_model::event::What;
+use polars::prelude::{LazyFrame, PolarsResult, all, lit};
 
 use crate::{
     ask::Needs,
-    facts::{Replay, Sink as _, runs},
+    facts::{Replay, Sink as _, row::Rows as _, runs, words::Runs},
     source::{Meta, SourceError, Trace},
     tables::{Tables, Writing},
     whatif::{Asked, Gather, WhatIfError},
@@ -31,6 +32,21 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The number of the run.
+    #[must_use]
+    pub fn run(&self) -> i64 {
+        runs::number(&self.meta)
+    }
+
+    /// A table as it leaves: its first column says of which run it is.
+    ///
+    /// # Errors
+    /// When its file cannot be read.
+    pub fn table(&self, name: &str) -> PolarsResult<LazyFrame> {
+        let table = self.tables.scan(name)?;
+        Ok(if name == Runs::NAME { table } else { with_run(table, self.run()) })
+    }
+
     /// Says, after an answer, that a part of the trace is damaged.
     ///
     /// # Errors
@@ -43,6 +59,11 @@ impl Loaded {
             None => Ok(()),
         }
     }
+}
+
+/// A table with the number of a run before its columns.
+pub(crate) fn with_run(table: LazyFrame, run: i64) -> LazyFrame {
+    table.select([lit(run).alias("run"), all().as_expr()])
 }
 
 /// Deferred frees that a what-if simulates together when nobody says otherwise: under a gigabyte on two CPUs.

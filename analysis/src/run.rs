@@ -13,7 +13,7 @@ use polars::prelude::{DataFrame, LazyFrame, PolarsResult};
 
 use crate::{
     ask::{self, By, Needs},
-    cli::{Asked, Cli, Narrow, Verb},
+    cli::{Asked, Cli, Form, Narrow, Verb},
     compare, export, fleet, import,
     load::{self, Loaded},
     report, show,
@@ -46,11 +46,15 @@ pub fn run(cli: &Cli) -> Result<()> {
             answer(asked, "barriers", Needs::SMALL, ask::barriers_by_cause)
         }
         Verb::Verdicts(asked) => {
-            if asked.format == Format::Text {
+            if asked.form.format == Format::Text {
                 verdicts_for_a_person(asked)
             } else {
                 answer(asked, "verdict", Needs::SMALL, ask::verdicts)
             }
+        }
+        Verb::Callbacks { asked, rows } => {
+            let kind = if *rows { "callback" } else { "callbacks" };
+            answer(asked, kind, Needs::CALLBACKS, |tables| ask::callbacks(tables, *rows))
         }
         Verb::Batches(asked) => answer(asked, "batch", Needs::BATCHES, ask::batches),
         Verb::Sites(asked) => answer(asked, "site", Needs::SITES, ask::sites),
@@ -63,9 +67,9 @@ pub fn run(cli: &Cli) -> Result<()> {
             what_if(asked, &question, *rows, *together)
         }
         Verb::Report { trace, output, together } => report::write(trace, output.as_deref(), *together),
-        Verb::Compare { one, other, format } => {
+        Verb::Compare { one, other, format, picture } => {
             show::check_destination(*format, io::stdout().is_terminal())?;
-            compare::compare(one, other, *format, &mut io::stdout().lock())
+            compare::compare([one, other], *format, picture.as_deref(), &mut io::stdout().lock())
         }
         Verb::Export { trace, kind, output } => export::export(trace, *kind, output),
         Verb::Facts { fleet, again, traces } => {
@@ -89,7 +93,7 @@ fn answer(
     needs: Needs,
     question: impl FnOnce(&Tables) -> PolarsResult<LazyFrame>,
 ) -> Result<()> {
-    check(asked)?;
+    check(&asked.form)?;
     let loaded = load::load(&asked.trace, needs, None)?;
     let frame = collect(question(&loaded.tables)?)?;
     print(asked, kind, frame)?;
@@ -115,22 +119,23 @@ fn verdicts_for_a_person(asked: &Asked) -> Result<()> {
     let loaded = load::load(&asked.trace, Needs::SMALL, None)?;
     let frame = ask::narrow(collect(ask::verdicts(&loaded.tables)?)?, &asked.narrow)?;
     let text = show::verdicts::text(&frame)?;
-    destination(asked)?.write_all(text.as_bytes()).context("writing the verdicts")?;
+    destination(&asked.form)?.write_all(text.as_bytes()).context("writing the verdicts")?;
     said(&loaded)
 }
 
 fn what_if(asked: &Asked, question: &Question, rows: bool, together: u64) -> Result<()> {
-    check(asked)?;
+    check(&asked.form)?;
     let loaded = load::load(&asked.trace, Needs::SMALL, Some(together))?;
     let workload = loaded.asked.as_ref().context("a what-if needs a workload")?;
     let workload = workload.as_ref().map_err(ToString::to_string).map_err(anyhow::Error::msg)?;
     let answer = whatif::ask(workload, question)?;
     let (kind, mut frame) = whatif::frame(&answer, rows)?;
-    if asked.format == Format::Text && !rows && !asked.all {
+    let form = &asked.form;
+    if form.format == Format::Text && !rows && !form.all {
         frame = whatif::for_a_person(&answer)?;
     }
     print(asked, kind, frame)?;
-    if asked.format == Format::Text {
+    if form.format == Format::Text {
         destination_of(None)?.write_all(whatif::below(&answer).as_bytes())?;
     } else {
         eprint!("{}", whatif::below(&answer));
@@ -138,23 +143,24 @@ fn what_if(asked: &Asked, question: &Question, rows: bool, together: u64) -> Res
     said(&loaded)
 }
 
-fn check(asked: &Asked) -> Result<()> {
-    let to_terminal = asked.output.is_none() && io::stdout().is_terminal();
-    show::check_destination(asked.format, to_terminal)
+fn check(form: &Form) -> Result<()> {
+    let to_terminal = form.output.is_none() && io::stdout().is_terminal();
+    show::check_destination(form.format, to_terminal)
 }
 
 fn print(asked: &Asked, kind: &str, frame: DataFrame) -> Result<()> {
     let frame = ask::narrow(frame, &asked.narrow)?;
+    let form = &asked.form;
     // Who says how many rows gets them.
-    let rows = if asked.all || asked.narrow.top.is_some() { usize::MAX } else { SHOWN_ROWS };
-    let cut = Cut { rows, text: if asked.all { usize::MAX } else { SHOWN_TEXT } };
-    let mut out = destination(asked)?;
-    show::show(&frame, kind, asked.format, cut, &mut out)?;
+    let rows = if form.all || asked.narrow.top.is_some() { usize::MAX } else { SHOWN_ROWS };
+    let cut = Cut { rows, text: if form.all { usize::MAX } else { SHOWN_TEXT } };
+    let mut out = destination(form)?;
+    show::show(&frame, kind, form.format, cut, &mut out)?;
     out.flush().context("writing the answer")
 }
 
-fn destination(asked: &Asked) -> Result<Box<dyn Write>> {
-    destination_of(asked.output.as_deref())
+fn destination(form: &Form) -> Result<Box<dyn Write>> {
+    destination_of(form.output.as_deref())
 }
 
 fn destination_of(output: Option<&Path>) -> Result<Box<dyn Write>> {

@@ -18,7 +18,8 @@ use crate::{
         Sink,
         row::Rows,
         words::{
-            self, Barriers, Batches, Caches, Destroys, Gaps, Graces, Modules, Objects, Runs, Sites, Verdicts,
+            self, Barriers, Batches, Caches, Callbacks, Destroys, Gaps, Graces, Modules, Objects, Runs,
+            Sites, Verdicts,
         },
     },
 };
@@ -114,6 +115,7 @@ fn wanted<R: Rows>(folder: &Folder, columns: Columns) -> Result<Option<Spill<R>>
 pub struct Writing {
     folder: Folder,
     objects: Option<Spill<Objects>>,
+    callbacks: Option<Spill<Callbacks>>,
     batches: Option<Spill<Batches>>,
     barriers: Option<Spill<Barriers>>,
     destroys: Option<Spill<Destroys>>,
@@ -128,6 +130,7 @@ pub struct Writing {
     has_failed: bool,
     wants_graces: bool,
     wants_batches: bool,
+    wants_callbacks: bool,
 }
 
 impl Writing {
@@ -137,10 +140,11 @@ impl Writing {
     /// When there is no room for it.
     pub fn new(needs: Needs) -> Result<Writing, TablesError> {
         let folder = Folder::new()?;
-        let batches = if needs.batches { Columns::All } else { Columns::None };
+        let whole = |is_needed| if is_needed { Columns::All } else { Columns::None };
         Ok(Writing {
             objects: wanted(&folder, needs.objects)?,
-            batches: wanted(&folder, batches)?,
+            callbacks: wanted(&folder, whole(needs.callbacks))?,
+            batches: wanted(&folder, whole(needs.batches))?,
             barriers: wanted(&folder, Columns::All)?,
             destroys: wanted(&folder, Columns::All)?,
             verdicts: wanted(&folder, Columns::All)?,
@@ -151,7 +155,8 @@ impl Writing {
             runs: wanted(&folder, Columns::All)?,
             modules: wanted(&folder, Columns::All)?,
             has_failed: false,
-            wants_graces: needs.objects.has("grace_over_at_ns"),
+            wants_graces: needs.callbacks || needs.objects.has("grace_over_at_ns"),
+            wants_callbacks: needs.callbacks,
             wants_batches: needs.batches || needs.objects.has("batch"),
             folder,
         })
@@ -169,6 +174,7 @@ impl Writing {
     /// The first that could not be written.
     pub fn finish(self) -> Result<Tables, TablesError> {
         finish(self.objects)?;
+        finish(self.callbacks)?;
         finish(self.batches)?;
         finish(self.barriers)?;
         finish(self.destroys)?;
@@ -198,6 +204,10 @@ macro_rules! sink {
                 self.wants_batches
             }
 
+            fn wants_callbacks(&self) -> bool {
+                self.wants_callbacks
+            }
+
             $(fn $method(&mut self, row: words::$row) {
                 if let Some(table) = &mut self.$table {
                     self.has_failed |= !table.push(row);
@@ -209,6 +219,7 @@ macro_rules! sink {
 
 sink! {
     object(Object) in objects;
+    callback(Callback) in callbacks;
     batch(Batch) in batches;
     barrier(Barrier) in barriers;
     destroy(Destroy) in destroys;
@@ -228,8 +239,9 @@ pub struct Tables {
 }
 
 /// The names of all tables.
-pub const NAMES: [&str; 11] = [
+pub const NAMES: [&str; 12] = [
     Objects::NAME,
+    Callbacks::NAME,
     Batches::NAME,
     Barriers::NAME,
     Destroys::NAME,

@@ -50,6 +50,42 @@ fn a_report_is_one_file_that_fetches_and_runs_nothing() {
     assert_eq!(html.matches("<svg").count(), html.matches("</svg>").count());
     // Four pictures, each for two widths, but that this kernel's destroy has no barrier to show.
     assert!(html.matches("role=\"img\"").count() >= 6);
+    // The destroy has its label, in each width, and each axis its name.
+    assert_eq!(html.matches(">krcu_pending: PENDING</text>").count(), 2);
+    for axis in [
+        "deferred frees that wait",
+        "time since the probes were attached",
+        "time from kfree_rcu() to the free",
+    ] {
+        assert!(html.matches(&format!(">{axis}</text>")).count() >= 2, "{axis}");
+    }
+    assert!(html.contains("<rect class=\"grace"), "grace periods are there");
+    assert!(!html.contains("class=\"stroke broken"), "nothing was handed to call_rcu()");
+}
+
+#[test]
+fn callbacks_are_in_the_pictures_and_in_their_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    let requeues = trace("truth/7.x-callback_requeues");
+    analyze(&["report", requeues.to_str().unwrap(), "-o", page.to_str().unwrap()]).unwrap();
+    let html = fs::read_to_string(&page).unwrap();
+    // By its script 20 callbacks hand 20 objects to kfree_rcu().
+    for told in [
+        "<dt>callbacks</dt><dd>20</dd>",
+        "class=\"stroke broken",
+        "callbacks of a (broken line)",
+        "From call_rcu() to the callback",
+        ">time from call_rcu() or its like to the run</text>",
+    ] {
+        assert!(html.contains(told), "{told}");
+    }
+    let rows = folder.path().join("rows.csv");
+    analyze(&["callbacks", requeues.to_str().unwrap(), "--format", "csv", "-o", rows.to_str().unwrap()])
+        .unwrap();
+    let rows = fs::read_to_string(&rows).unwrap();
+    let row = rows.lines().nth(1).unwrap();
+    assert!(row.starts_with("krcu_play_requeue_callback,krcu_play,a,call_rcu(),20,20,"), "{rows}");
 }
 
 #[test]
@@ -308,7 +344,11 @@ fn an_arrow_file_has_the_rows_of_its_table() {
 #[test]
 fn what_differs_most_comes_first() {
     let mut out = Vec::new();
-    compare::compare(&trace("6.1-pending"), &trace("6.12-pending"), Format::Text, &mut out).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("compared.html");
+    let traces = [trace("6.1-pending"), trace("6.12-pending")];
+    let traces = [traces[0].as_path(), traces[1].as_path()];
+    compare::compare(traces, Format::Text, Some(&page), &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     let changes: Vec<&str> = text.lines().filter(|line| line.contains(" → ")).collect();
     assert!(
@@ -321,4 +361,10 @@ fn what_differs_most_comes_first() {
     verdicts.sort_unstable();
     assert_eq!(verdicts, ["verdict pending", "verdict waited"], "{text}");
     assert!(lines.iter().any(|line| line.contains("queued") && line.ends_with("same")), "{text}");
+    let html = fs::read_to_string(&page).unwrap();
+    // The same line, and two pictures, each for two widths.
+    assert!(html.contains("krcu_pending: pending → <b>waited "), "{html}");
+    assert_eq!(html.matches("role=\"img\"").count(), 4, "{html}");
+    // The one's fault is red, and the other one is as long as the axis: nothing else waits.
+    assert_eq!(html.matches("<rect class=\"bar bad\"").count(), 2, "{html}");
 }

@@ -3,6 +3,7 @@
 mod barriers;
 mod batches;
 mod caches;
+mod callbacks;
 mod narrow;
 mod needs;
 mod objects;
@@ -17,6 +18,7 @@ use polars::prelude::*;
 pub use barriers::{barriers, barriers_by_cause};
 pub use batches::batches;
 pub use caches::caches;
+pub use callbacks::{callbacks, latencies};
 pub use narrow::narrow;
 pub use needs::{Columns, Needs};
 pub use objects::{By, distribution, objects};

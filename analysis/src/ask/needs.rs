@@ -1,12 +1,14 @@
 //! Needs: what a question asks of the tables that grow with the trace. The others are always there.
 
-/// Columns of `objects`, and whether `batches` is asked for.
+/// Columns of `objects`, and whether `batches` and `callbacks` are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Needs {
     /// Columns of `objects`: none at all, these, or every one.
     pub objects: Columns,
     /// Whether `batches` is needed.
     pub batches: bool,
+    /// Whether `callbacks` is needed.
+    pub callbacks: bool,
 }
 
 /// Columns of a table.
@@ -34,9 +36,9 @@ impl Columns {
 
 impl Needs {
     /// Every table, whole.
-    pub const ALL: Needs = Needs { objects: Columns::All, batches: true };
+    pub const ALL: Needs = Needs { objects: Columns::All, batches: true, callbacks: true };
     /// The tables that do not grow with the objects.
-    pub const SMALL: Needs = Needs { objects: Columns::None, batches: false };
+    pub const SMALL: Needs = Needs { objects: Columns::None, batches: false, callbacks: false };
     /// `caches`.
     pub const CACHES: Needs = Needs::of(&["cache", "age_ns"]);
     /// `sites`.
@@ -44,11 +46,13 @@ impl Needs {
     /// Ages by cache and site.
     pub const AGES: Needs = Needs::of(&["cache", "site", "age_ns"]);
     /// `batches`.
-    pub const BATCHES: Needs = Needs { objects: Columns::None, batches: true };
+    pub const BATCHES: Needs = Needs { batches: true, ..Needs::SMALL };
+    /// `callbacks`.
+    pub const CALLBACKS: Needs = Needs { callbacks: true, ..Needs::SMALL };
     /// What is outstanding over time.
     pub const OUTSTANDING: Needs = Needs::of(&["cache", "queued_at_ns", "over_at_ns"]);
 
     const fn of(objects: &'static [&'static str]) -> Needs {
-        Needs { objects: Columns::These(objects), batches: false }
+        Needs { objects: Columns::These(objects), ..Needs::SMALL }
     }
 }

@@ -79,11 +79,18 @@ pub fn objects(tables: &Tables, by: By, rows: bool) -> PolarsResult<LazyFrame> {
 /// # Errors
 /// When a table cannot be read.
 pub fn distribution(tables: &Tables) -> PolarsResult<LazyFrame> {
-    let named = with_cache_name(tables.scan("objects")?, tables.scan("caches")?, "cache");
-    let class =
-        (col("age_ns").cast(DataType::Float64).log(lit(2.0)) * lit(4.0)).floor().cast(DataType::Int32);
+    classes(tables, "objects", "age_ns")
+}
+
+/// How many rows of a table have a span of this length: by cache, in classes of a quarter of a power of two.
+///
+/// # Errors
+/// When a table cannot be read.
+pub(super) fn classes(tables: &Tables, table: &str, span: &str) -> PolarsResult<LazyFrame> {
+    let named = with_cache_name(tables.scan(table)?, tables.scan("caches")?, "cache");
+    let class = (col(span).cast(DataType::Float64).log(lit(2.0)) * lit(4.0)).floor().cast(DataType::Int32);
     Ok(named
-        .filter(col("age_ns").gt(lit(0u64)))
+        .filter(col(span).gt(lit(0u64)))
         .with_columns([class.alias("class")])
         .group_by([col("cache_name"), col("class")])
         .agg([len().cast(DataType::UInt64).alias("objects")])

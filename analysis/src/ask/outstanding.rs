@@ -5,16 +5,45 @@ use polars::prelude::*;
 use super::{ascending, with_cache_name};
 use crate::tables::Tables;
 
+/// What is counted over time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counted {
+    /// Objects of `kfree_rcu()`, until their free.
+    Objects,
+    /// Callbacks of `call_rcu()` and its like, until they run.
+    Callbacks,
+}
+
+impl Counted {
+    /// Lives by cache: from `queued_at_ns` to `over_at_ns`, which is absent where the trace ended first.
+    fn lives(self, tables: &Tables) -> PolarsResult<LazyFrame> {
+        let lives = match self {
+            Counted::Objects => tables.scan("objects")?,
+            // Of the others nobody knows when they were over.
+            Counted::Callbacks => tables
+                .scan("callbacks")?
+                .filter(col("end").neq(lit("requeued")).and(col("end").neq(lit("cancelled"))))
+                .with_columns([coalesce(&[col("ran_at_ns"), col("returned_at_ns")]).alias("over_at_ns")]),
+        };
+        Ok(with_cache_name(lives, tables.scan("caches")?, "cache"))
+    }
+}
+
 /// The most that was outstanding of each cache in each of so many equal parts of a span: at the end of the part,
 /// by cache and part. Parts in which nothing changed are left out.
 ///
 /// # Errors
 /// When a table cannot be read.
-pub fn over_time(tables: &Tables, (from_ns, until_ns): (i64, i64), parts: i64) -> PolarsResult<LazyFrame> {
+pub fn over_time(
+    tables: &Tables,
+    counted: Counted,
+    (from_ns, until_ns): (i64, i64),
+    parts: i64,
+) -> PolarsResult<LazyFrame> {
     let width = ((until_ns - from_ns) / parts.max(1)).max(1);
     let part =
         |at: &str| ((col(at) - lit(from_ns)).floor_div(lit(width))).cast(DataType::Int64).alias("part");
-    let lives = with_cache_name(tables.scan("objects")?, tables.scan("caches")?, "cache");
+    let lives = counted.lives(tables)?;
     let begun = lives.clone().select([
         col("cache"),
         col("cache_name"),

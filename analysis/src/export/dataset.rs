@@ -11,7 +11,7 @@ use krcu_ship::layout::safe;
 use polars::prelude::*;
 
 use crate::{
-    facts::{row::Rows as _, runs, words::Runs},
+    facts::runs,
     load::Loaded,
     tables::{self, collect},
 };
@@ -32,7 +32,7 @@ pub(super) fn parquet(loaded: &Loaded, output: &Path) -> Result<()> {
         let writing = || format!("writing {}", file.display());
         let to = File::create(&file).with_context(writing)?;
         // polars has a context of its own.
-        anyhow::Context::with_context(write_parquet(&with_run(loaded, name)?, to), writing)?;
+        anyhow::Context::with_context(write_parquet(&loaded.table(name)?, to), writing)?;
     }
     Ok(())
 }
@@ -45,7 +45,7 @@ pub(super) fn csv(loaded: &Loaded, output: &Path) -> Result<()> {
         let file = File::create(&path).with_context(|| format!("{} cannot be written", path.display()))?;
         let mut writer = None;
         let mut file = Some(BufWriter::new(file));
-        let table = with_run(loaded, name)?;
+        let table = loaded.table(name)?;
         for_each_part(&table, |frame| {
             if let Some(file) = file.take() {
                 writer = Some(CsvWriter::new(file).batched(frame.schema())?);
@@ -58,15 +58,6 @@ pub(super) fn csv(loaded: &Loaded, output: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// A table as it leaves: its first column says of which run it is.
-pub(super) fn with_run(loaded: &Loaded, name: &str) -> PolarsResult<LazyFrame> {
-    let table = loaded.tables.scan(name)?;
-    if name == Runs::NAME {
-        return Ok(table);
-    }
-    Ok(table.select([lit(runs::number(&loaded.meta)).alias("run"), all().as_expr()]))
 }
 
 /// Writes a table as Parquet, a part at a time, and gives back its rows.

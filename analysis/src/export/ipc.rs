@@ -18,7 +18,6 @@ use arrow_array::{
 use arrow_ipc::writer::FileWriter;
 use polars::prelude::{Column, DataType};
 
-use super::dataset::with_run;
 use crate::{
     load::Loaded,
     tables::{self, collect},
@@ -39,7 +38,7 @@ pub(super) fn write(loaded: &Loaded, output: &Path) -> Result<()> {
 
 fn table(loaded: &Loaded, name: &str, path: &Path) -> Result<()> {
     let file = File::create(path)?;
-    let table = with_run(loaded, name)?;
+    let table = loaded.table(name)?;
     let mut writer: Option<FileWriter<BufWriter<File>>> = None;
     let mut file = Some(BufWriter::new(file));
     let mut offset = 0i64;

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use super::{
     row::Rows,
-    words::{Barriers, Batches, Caches, Destroys, Gaps, Graces, Modules, Objects, Runs, Sites, Verdicts},
+    words::{
+        Barriers, Batches, Caches, Callbacks, Destroys, Gaps, Graces, Modules, Objects, Runs, Sites, Verdicts,
+    },
 };
 
 /// The page.
@@ -19,6 +21,7 @@ pub fn page() -> String {
          (`…_ns`) are nanoseconds.\n",
     );
     one::<Objects>(&mut page);
+    one::<Callbacks>(&mut page);
     one::<Batches>(&mut page);
     one::<Barriers>(&mut page);
     one::<Destroys>(&mut page);

@@ -6,6 +6,7 @@
 
 mod barriers;
 mod batches;
+mod callbacks;
 pub mod dictionary;
 mod graces;
 pub mod identity;
@@ -22,6 +23,8 @@ pub use replay::Replay;
 pub trait Sink {
     /// A deferred free's life is over.
     fn object(&mut self, row: words::Object);
+    /// A callback's life is over.
+    fn callback(&mut self, row: words::Callback);
     /// A call that frees has returned.
     fn batch(&mut self, row: words::Batch);
     /// A barrier has returned.
@@ -48,6 +51,10 @@ pub trait Sink {
     }
     /// Whether anybody asks which objects were freed together.
     fn wants_batches(&self) -> bool {
+        true
+    }
+    /// Whether anybody asks when callbacks ran.
+    fn wants_callbacks(&self) -> bool {
         true
     }
 }

@@ -10,6 +10,7 @@ use super::{
     Sink,
     barriers::Barriers,
     batches::Batches,
+    callbacks::{Callbacks, Works},
     graces::Graces,
     identity,
     lives::{self, Free, Life, Orphans},
@@ -22,6 +23,7 @@ pub struct Replay<S> {
     state: State,
     sink: S,
     orphans: Orphans,
+    callbacks: Callbacks,
     batches: Batches,
     barriers: Barriers,
     graces: Graces,
@@ -45,6 +47,7 @@ impl<S: Sink> Replay<S> {
             state: State::new(watch),
             sink,
             orphans: Orphans::default(),
+            callbacks: Callbacks::default(),
             batches: Batches::default(),
             barriers: Barriers::default(),
             graces: Graces::default(),
@@ -70,12 +73,13 @@ impl<S: Sink> Replay<S> {
         {
             self.sink.batch(batch);
         }
+        let flushed = self.callback_seen(&event);
         match &event.what {
             What::Queued { object, cache, .. } => self.is_queued(event.time, *object, *cache),
             What::Freed { object, cache, path } => self.is_freed(&event, *object, (*path, *cache)),
             What::GraceBegin { expedited } => self.graces.begins(mark, *expedited),
             What::GraceEnd { expedited } => {
-                let keep = self.state.outstanding() > 0;
+                let keep = self.state.outstanding() > 0 || Callbacks::wait(&self.state);
                 self.sink.grace(self.graces.ends(attached, mark, *expedited, keep));
             }
             What::BarrierBegin { barrier, rcu_works_flushed, .. } if barrier.is_for_frees() => {
@@ -95,6 +99,10 @@ impl<S: Sink> Replay<S> {
         self.state.step(event);
         if let Some(before) = before {
             self.is_released(before);
+        }
+        if let Some(works) = flushed {
+            let rows = self.callbacks.cancelled(&self.state, works);
+            rows.into_iter().for_each(|row| self.sink.callback(row));
         }
         match kept {
             Some((About::Destroy, event)) => {
@@ -129,6 +137,10 @@ impl<S: Sink> Replay<S> {
     /// The trace has ended: writes what is still open, and gives back the state and the sink.
     pub fn finish(mut self) -> (State, S) {
         let attached = self.state.watch().attached;
+        if self.sink.wants_callbacks() {
+            let rows = self.callbacks.rest(&self.state);
+            rows.into_iter().for_each(|row| self.sink.callback(row));
+        }
         for batch in self.batches.rest(attached) {
             self.sink.batch(batch);
         }
@@ -164,6 +176,17 @@ impl<S: Sink> Replay<S> {
     /// When the first whole grace period since then had ended, where that is asked.
     fn over_since(&self, queued: Mark) -> Option<Time> {
         if self.sink.wants_graces() { self.graces.over_since(queued) } else { None }
+    }
+
+    /// What of a callback's life this event ends; and the works that it may cancel.
+    fn callback_seen(&mut self, event: &Event) -> Option<Works> {
+        if !self.sink.wants_callbacks() {
+            return None;
+        }
+        if let Some(row) = self.callbacks.see(&self.state, &self.graces, event) {
+            self.sink.callback(row);
+        }
+        Callbacks::before_a_flush(&self.state, event)
     }
 
     /// What was queued at this address and not seen freed is replaced.

@@ -44,6 +44,47 @@ table! {
 }
 
 table! {
+    /// The life of one callback of `call_rcu()` or its like, or of a work that such a callback queued; the row is written when
+    /// the life ends. The table is empty if krcu could not see callbacks run.
+    Callbacks of Callback, "callbacks" {
+        /// The number of the life of the cache that the callback's head lies in; absent if it lies in no object of a
+        /// cache that krcu watches.
+        cache: Option<u32>,
+        /// The address of the head; of a work that a callback queued, of the work.
+        object: u64,
+        /// The callback, or the function of the work; its bare address if no event told its name.
+        function: String,
+        /// The module in whose text it lies, if that is known.
+        module: Option<String>,
+        /// The function that queued it, such as `call_rcu()` or `queue_rcu_work()`.
+        queued_with: &'static str,
+        /// When that function was called; of a work that a callback queued, when the callback was queued.
+        queued_at_ns: i64,
+        /// The task that called it.
+        queued_by: u32,
+        /// The CPU on which it was called.
+        queued_on: u32,
+        /// The stack of the call.
+        site: u32,
+        /// Of `call_rcu()` and `queue_rcu_work()`, when the first whole grace period after the call ended; absent
+        /// if none ended before the callback or the work ran.
+        grace_over_at_ns: Option<i64>,
+        /// When the callback began to run, or the function of the work; absent if that was not seen.
+        ran_at_ns: Option<i64>,
+        /// When it returned; absent if that was not seen.
+        returned_at_ns: Option<i64>,
+        /// The time from `queued_at_ns` to `ran_at_ns`.
+        latency_ns: Option<u64>,
+        /// The time from `ran_at_ns` to `returned_at_ns`.
+        run_ns: Option<u64>,
+        /// `returned`; `ran` if it began to run and its return was not seen; `requeued` if the same head was queued again
+        /// before a run was seen; `cancelled` if a flush returned and the work had not run; `waiting` if the trace
+        /// ended first.
+        end: &'static str,
+    }
+}
+
+table! {
     /// One call that frees several deferred objects.
     Batches of Batch, "batches" {
         /// Its number, in the order of the first free.

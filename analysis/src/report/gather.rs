@@ -6,8 +6,9 @@ use anyhow::Result;
 use polars::prelude::*;
 
 use super::{
-    charts::{Bar, COLOURS, Class, Line, Look, Mark, Outstanding},
+    charts::{Bar, COLOURS, Class, Look},
     page::{Count, Page, Table, Told},
+    timeline,
 };
 use crate::{
     ask,
@@ -17,9 +18,7 @@ use crate::{
     whatif::{self, Question},
 };
 
-/// Parts into which the span of a trace is cut: more than a wide page has room for.
-const PARTS: i64 = 960;
-/// Barriers, destroys and verdicts that are shown at the most.
+/// Verdicts that are shown at the most, if there are not more faults.
 const MOST: usize = 200;
 /// Sites that are shown at the most.
 const MOST_SITES: usize = 12;
@@ -31,12 +30,14 @@ pub(super) fn page(loaded: &Loaded) -> Result<Page> {
     let counts = collect(ask::caches(tables)?)?;
     let colours = colours(&counts)?;
     let queued: u64 = numbers(&counts, "queued")?.iter().flatten().sum();
-    page.facts = facts(loaded, queued);
+    let callbacks: u64 = numbers(&counts, "callbacks")?.iter().flatten().sum();
+    page.facts = facts(loaded, queued, callbacks);
     page.warnings = warnings(loaded);
     (page.verdicts, page.counts) = verdicts(tables, &mut page.warnings)?;
-    page.outstanding = outstanding(loaded, &colours)?;
-    page.key = key(&page.outstanding);
-    page.classes = classes(tables, &colours)?;
+    page.outstanding = timeline::outstanding(loaded, &colours)?;
+    (page.key, page.caches) = timeline::keys(&page.outstanding);
+    page.classes = classes(ask::distribution(tables)?, &colours)?;
+    page.latencies = classes(ask::latencies(tables)?, &colours)?;
     page.waits = waits(tables)?;
     what_if(loaded, &mut page)?;
     page.losses = losses(tables, &mut page.warnings)?;
@@ -52,7 +53,7 @@ fn title(loaded: &Loaded) -> String {
         .map_or_else(|| "trace".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-fn facts(loaded: &Loaded, queued: u64) -> Vec<(String, String)> {
+fn facts(loaded: &Loaded, queued: u64, callbacks: u64) -> Vec<(String, String)> {
     let meta = &loaded.meta;
     let (from, until) = loaded.span_ns;
     let span = units::span(u64::try_from(until - from).unwrap_or(0));
@@ -64,6 +65,7 @@ fn facts(loaded: &Loaded, queued: u64) -> Vec<(String, String)> {
         ("boot", known(&meta.boot)),
         ("events", Some(units::count(loaded.events))),
         ("deferred frees", Some(units::count(queued))),
+        ("callbacks", Some(callbacks).filter(|callbacks| *callbacks > 0).map(units::count)),
         ("span", Some(span)),
         ("CPUs", Some(meta.watch.possible_cpus).filter(|cpus| *cpus > 0).map(|cpus| cpus.to_string())),
         ("ended", meta.ending.clone()),
@@ -85,9 +87,14 @@ fn warnings(loaded: &Loaded) -> Vec<String> {
     warnings
 }
 
+/// The colours of caches, by their names.
+pub(super) type Colours = BTreeMap<String, usize>;
+
 /// Caches with the most deferred frees have colours of their own.
-fn colours(caches: &DataFrame) -> Result<BTreeMap<String, usize>> {
-    let queued = numbers(caches, "queued")?;
+fn colours(caches: &DataFrame) -> Result<Colours> {
+    let (queued, callbacks) = (numbers(caches, "queued")?, numbers(caches, "callbacks")?);
+    let queued = queued.into_iter().zip(callbacks);
+    let queued = queued.map(|(queued, callbacks)| Some(queued.unwrap_or(0) + callbacks.unwrap_or(0)));
     let mut named: BTreeMap<String, u64> = BTreeMap::new();
     for (name, queued) in texts(caches, "name")?.into_iter().zip(queued) {
         *named.entry(name.unwrap_or_default()).or_default() += queued.unwrap_or(0);
@@ -97,99 +104,12 @@ fn colours(caches: &DataFrame) -> Result<BTreeMap<String, usize>> {
     Ok(order.into_iter().enumerate().map(|(place, (_, name))| (name, place.min(COLOURS - 1))).collect())
 }
 
-fn colour(colours: &BTreeMap<String, usize>, name: &str) -> usize {
+pub(super) fn colour(colours: &Colours, name: &str) -> usize {
     colours.get(name).copied().unwrap_or(COLOURS - 1)
 }
 
-fn key(shown: &Outstanding) -> Vec<(String, usize)> {
-    let mut key: Vec<(String, usize)> =
-        shown.lines.iter().map(|line| (line.name.clone(), line.colour)).collect();
-    key.sort_by_key(|(_, colour)| *colour);
-    key.dedup();
-    let others = key.iter().filter(|(_, colour)| *colour == COLOURS - 1).count();
-    if others > 1 {
-        key.retain(|(_, colour)| *colour < COLOURS - 1);
-        key.push((format!("{others} other caches"), COLOURS - 1));
-    }
-    key
-}
-
-fn outstanding(loaded: &Loaded, colours: &BTreeMap<String, usize>) -> Result<Outstanding> {
-    let tables = &loaded.tables;
-    let span_ns = busy_span(tables, loaded.span_ns)?;
-    let frame = collect(ask::outstanding::over_time(tables, span_ns, PARTS)?)?;
-    let mut lines: BTreeMap<u64, Line> = BTreeMap::new();
-    let names = texts(&frame, "cache_name")?;
-    let (parts, counts) = (signed(&frame, "part")?, signed(&frame, "outstanding")?);
-    for (row, cache) in numbers(&frame, "cache")?.into_iter().enumerate() {
-        let name = names[row].clone().unwrap_or_default();
-        let colour = colour(colours, &name);
-        let line = lines.entry(cache.unwrap_or(0)).or_insert(Line { name, colour, points: Vec::new() });
-        line.points.push((parts[row].unwrap_or(0), counts[row].unwrap_or(0)));
-    }
-    let destroys = collect(ask::destroys(tables)?.limit(u32::try_from(MOST).unwrap_or(u32::MAX)))?;
-    let barriers = tables
-        .scan("barriers")?
-        .filter(col("cause").neq(lit("flush")))
-        .sort(["wait_ns"], SortMultipleOptions::default().with_order_descending(true).with_nulls_last(true))
-        .limit(u32::try_from(MOST).unwrap_or(u32::MAX));
-    let barriers = collect(barriers)?;
-    Ok(Outstanding {
-        span_ns,
-        parts: PARTS,
-        lines: lines.into_values().collect(),
-        destroys: destroy_marks(&destroys)?,
-        barriers: barrier_marks(&barriers, span_ns.1)?,
-    })
-}
-
-/// From the first thing that is shown to the last, with a margin: krcu stays attached long after all is over.
-fn busy_span(tables: &Tables, whole: (i64, i64)) -> Result<(i64, i64)> {
-    let part = |table: &str, columns: &[&str]| -> PolarsResult<Vec<LazyFrame>> {
-        let frame = tables.scan(table)?;
-        Ok(columns.iter().map(|column| frame.clone().select([col(*column).alias("at_ns")])).collect())
-    };
-    let mut parts = part("objects", &["queued_at_ns", "over_at_ns"])?;
-    parts.extend(part("destroys", &["begin_at_ns", "look_at_ns", "end_at_ns"])?);
-    parts.extend(part("barriers", &["begin_at_ns", "end_at_ns"])?);
-    let ends = concat(parts, UnionArgs::default())?
-        .select([col("at_ns").min().alias("first"), col("at_ns").max().alias("last")]);
-    let ends = collect(ends)?;
-    let end = |name: &str, or: i64| -> Result<i64> {
-        Ok(signed(&ends, name)?.first().copied().flatten().unwrap_or(or))
-    };
-    let (first, last) = (end("first", whole.0)?, end("last", whole.1)?);
-    let margin = ((last - first) / 25).max(1_000);
-    Ok(((first - margin).max(whole.0), (last + margin).min(whole.1.max(last))))
-}
-
-fn destroy_marks(frame: &DataFrame) -> Result<Vec<Mark>> {
-    let (begins, words) = (signed(frame, "begin_at_ns")?, texts(frame, "verdict")?);
-    let (names, flagged) = (texts(frame, "cache_name")?, frame.column("flagged")?.bool()?);
-    let marks = begins.into_iter().enumerate().map(|(row, begin)| {
-        let from_ns = begin.unwrap_or(0);
-        let (word, name) = (words[row].clone().unwrap_or_default(), names[row].clone().unwrap_or_default());
-        let told = format!("{name} destroyed at {}: {word}", units::moment(from_ns));
-        Mark { from_ns, until_ns: from_ns, is_flagged: flagged.get(row).unwrap_or(false), told }
-    });
-    Ok(marks.collect())
-}
-
-fn barrier_marks(frame: &DataFrame, until: i64) -> Result<Vec<Mark>> {
-    let (begins, ends) = (signed(frame, "begin_at_ns")?, signed(frame, "end_at_ns")?);
-    let words = texts(frame, "barrier")?;
-    let marks = begins.into_iter().enumerate().map(|(row, begin)| {
-        let (from_ns, until_ns) = (begin.unwrap_or(0), ends[row].unwrap_or(until));
-        let wait = units::span(u64::try_from(until_ns - from_ns).unwrap_or(0));
-        let told =
-            format!("{} at {}: {wait}", words[row].clone().unwrap_or_default(), units::moment(from_ns));
-        Mark { from_ns, until_ns, is_flagged: false, told }
-    });
-    Ok(marks.collect())
-}
-
-fn classes(tables: &Tables, colours: &BTreeMap<String, usize>) -> Result<Vec<Class>> {
-    let frame = collect(ask::distribution(tables)?)?;
+fn classes(question: LazyFrame, colours: &Colours) -> Result<Vec<Class>> {
+    let frame = collect(question)?;
     let mut classes: BTreeMap<i32, [u64; COLOURS]> = BTreeMap::new();
     let names = texts(&frame, "cache_name")?;
     let counts = numbers(&frame, "objects")?;
@@ -402,15 +322,15 @@ fn table(frame: &DataFrame, faults: &[&str]) -> Table {
     }
 }
 
-fn texts(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<String>>> {
+pub(super) fn texts(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<String>>> {
     Ok(frame.column(name)?.str()?.iter().map(|text| text.map(str::to_owned)).collect())
 }
 
-fn numbers(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<u64>>> {
+pub(super) fn numbers(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<u64>>> {
     Ok(frame.column(name)?.cast(&DataType::UInt64)?.u64()?.iter().collect())
 }
 
-fn signed(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<i64>>> {
+pub(super) fn signed(frame: &DataFrame, name: &str) -> PolarsResult<Vec<Option<i64>>> {
     Ok(frame.column(name)?.cast(&DataType::Int64)?.i64()?.iter().collect())
 }
 

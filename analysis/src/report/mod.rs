@@ -1,9 +1,11 @@
 //! Report: one HTML file that needs nothing else to be read.
 
 mod charts;
+pub mod compared;
 mod gather;
 mod page;
 mod svg;
+mod timeline;
 
 use std::{
     fs,

@@ -5,7 +5,7 @@
 use maud::{Markup, html};
 
 use super::{
-    charts::{self, Bar, Class, NARROW, Outstanding, Size, WIDE},
+    charts::{self, Axis, Bar, Class, NARROW, Outstanding, Size, WIDE},
     document,
 };
 use crate::show::units;
@@ -23,8 +23,12 @@ pub(super) struct Page {
     pub(super) outstanding: Outstanding,
     /// The second.
     pub(super) classes: Vec<Class>,
-    /// Caches and their colours.
+    /// From `call_rcu()` to the run of the callback.
+    pub(super) latencies: Vec<Class>,
+    /// The lines of the first chart and their colours.
     pub(super) key: Vec<(String, usize)>,
+    /// Caches and their colours.
+    pub(super) caches: Vec<(String, usize)>,
     /// The third.
     pub(super) waits: Vec<Bar>,
     /// The fourth.
@@ -119,39 +123,66 @@ impl Page {
     }
 
     fn pictures(&self) -> Markup {
-        let shown = &self.outstanding;
         html! {
             h2 { "Outstanding deferred frees" }
-            @if shown.lines.is_empty() {
+            @if self.outstanding.lines.is_empty() {
                 p { "Nothing was deferred in this trace." }
             } @else {
-                (figure(|size| charts::outstanding(shown, size), &self.key, &html! {
-                    "Objects handed to kfree_rcu() and not freed, from the first to the last of them; \
-                     0 is the moment at which the probes were attached."
-                    @if !shown.destroys.is_empty() { " Lines with a dot: destroys, red where flagged." }
-                    @if !shown.barriers.is_empty() { " Bands: barriers." }
-                    " A part that is shorter than " (units::span(part_ns(shown))) " is not shown."
-                }))
+                @let drawn = |size| charts::outstanding(&self.outstanding, size);
+                (figure(drawn, &self.key, &self.below_outstanding()))
             }
-            @if !self.classes.is_empty() {
-                h2 { "From queueing to free" }
-                (figure(|size| charts::distribution(&self.classes, size), &self.key, &html! {
-                    "Objects by the time that their free took; each column is a quarter of a doubling."
-                }))
+            @for (heading, classes, axes) in self.distributions() {
+                @if !classes.is_empty() {
+                    h2 { (heading) }
+                    (figure(|size| charts::distribution(classes, axes, size), &self.caches, &html! {
+                        "Each column is a quarter of a doubling."
+                    }))
+                }
             }
             h2 { "Barrier waits by cause" }
             @if self.waits.is_empty() {
                 p { "No barrier was seen in this trace." }
             } @else {
-                (figure(|size| charts::bars(&self.waits, "Barrier waits by cause", size), &[], &html! {
-                    "The sum of the waits; bars grow with the logarithm."
+                @let axis = Axis { title: "Barrier waits by cause", name: "the sum of the waits", until_ns: None };
+                (figure(|size| charts::bars(&self.waits, axis, size), &[], &html! {
+                    "The sum of the waits, how many there were, and the longest one."
                 }))
             }
         }
     }
 
+    fn distributions(&self) -> [(&'static str, &[Class], (&'static str, &'static str)); 2] {
+        [
+            ("From queueing to free", &self.classes, ("objects", "time from kfree_rcu() to the free")),
+            (
+                "From call_rcu() to the callback",
+                &self.latencies,
+                ("callbacks", "time from call_rcu() or its like to the run"),
+            ),
+        ]
+    }
+
+    fn below_outstanding(&self) -> Markup {
+        let shown = &self.outstanding;
+        html! {
+            "Objects handed to kfree_rcu() and not freed, and callbacks of call_rcu() that have not run (broken lines), from \
+             the first to the last of them; 0 is the moment at which the probes were attached."
+            @if !shown.destroys.is_empty() {
+                " Lines with a dot: destroys, red where flagged; a label stands where it has room."
+            }
+            @if !shown.barriers.is_empty() { " Bands: barriers." }
+            @if !shown.graces.is_empty() { " GPs: grace periods, the expedited ones in another colour." }
+            " What is shorter than " (units::span(part_ns(shown))) " is not shown."
+        }
+    }
+
     fn what_if(&self) -> Markup {
-        let waits = |size| charts::bars(&self.approaches, "Caller wait under each approach", size);
+        let axis = Axis {
+            title: "Caller wait under each approach",
+            name: "how long the destroying tasks wait, all together",
+            until_ns: charts::reach_ns(&self.approaches),
+        };
+        let waits = |size| charts::bars(&self.approaches, axis, size);
         html! {
             @if let Some(reason) = &self.no_approaches {
                 p { (reason) }
@@ -161,7 +192,7 @@ impl Page {
                      after that. The broken line is what was measured on this kernel. Each time has the error that the \
                      machine has where it repeats what the kernel did; grey: it is far off there, or untested. Red: memory \
                      would have been given back, or a cache given up, with objects outstanding. Approaches with the same \
-                     figures are one bar. Bars grow with the logarithm. Simulated by the reference machine from this \
+                     figures are one bar. A bar with a gap goes on beyond the axis. Simulated by the reference machine from this \
                      trace's own measurements."
                 }))
                 pre.scroll { code { (self.below.trim()) } }
@@ -186,7 +217,7 @@ fn part_ns(shown: &Outstanding) -> u64 {
     u64::try_from((shown.span_ns.1 - shown.span_ns.0) / shown.parts.max(1)).unwrap_or(0)
 }
 
-fn figure(chart: impl Fn(Size) -> Markup, key: &[(String, usize)], caption: &Markup) -> Markup {
+pub(super) fn figure(chart: impl Fn(Size) -> Markup, key: &[(String, usize)], caption: &Markup) -> Markup {
     html! {
         figure {
             div.wide { (chart(WIDE)) }

@@ -10,6 +10,7 @@ use crate::{
         barriers::OpenBarrier,
         cache::Cache,
         deferred::{Outstanding, Waiting},
+        function::{Function, FunctionId},
         id::DestroyId,
         stack::StackId,
     },
@@ -76,6 +77,12 @@ impl State {
     /// be seen.
     pub fn callbacks_waiting(&self) -> impl Iterator<Item = &Waiting> {
         self.ledger.callbacks.values()
+    }
+
+    /// A callback by its number.
+    #[must_use]
+    pub fn function(&self, id: FunctionId) -> &Function {
+        self.functions.get(id)
     }
 
     /// The destroy that this task has entered, until its look is over.

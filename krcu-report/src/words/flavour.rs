@@ -4,7 +4,8 @@ use krcu_common::Flavour;
 use krcu_model::verdict::{CallbackCount, SiteCount};
 
 /// The function that queues.
-pub(crate) fn queues(flavour: Flavour) -> &'static str {
+#[must_use]
+pub fn queues(flavour: Flavour) -> &'static str {
     match flavour {
         Flavour::Rcu => "call_rcu()",
         Flavour::Srcu => "call_srcu()",

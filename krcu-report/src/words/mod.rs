@@ -11,6 +11,7 @@ mod wrap;
 
 pub use advice::advice;
 pub use clause::clause;
+pub use flavour::queues;
 pub use lines::{callback, destroyed_in, kernel, numbers, ordering, queued_by, site, sites, undecided};
 pub use notes::note;
 pub use shown::{is_hidden, shown, shown_lines};
