@@ -7,14 +7,13 @@ use core::{arch::asm, cell::UnsafeCell};
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes};
 use krcu_common::{
-    config::{Config, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK},
+    config::{Config, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK},
     wire::NAME_BYTES,
 };
 
 use crate::{
     followed::{is_counted, is_module_text},
-    patched::{patched, shifted},
-    short,
+    patched::{patched, shifted, shifted_signed},
 };
 
 /// The running kernel's configuration. The agent fills it in before the programs are loaded; it is read-only
@@ -157,7 +156,9 @@ fn layout() -> Option<Layout> {
     if place_of(0).get() == 0 {
         place_of(0).set(NO_CACHE);
     }
-    short::set_out(layout.page_offset, layout.vmemmap);
+    SHORT_WAY.set(
+        layout.vmemmap.wrapping_sub(by_line(layout.page_offset)) + u64::from(config!(slab_cache_offset)),
+    );
     Some(layout)
 }
 
@@ -256,6 +257,18 @@ pub fn owner(object: u64) -> Owner {
     let owner = classify(cache);
     remember(cache, &owner);
     owner
+}
+
+/// The number to add to [`by_line`] for the address of the word that leads to the cache, which is the short way; 0 until it
+/// is known.
+pub static SHORT_WAY: Cell<u64> = Cell::new(0);
+
+/// The place of an address's page in the page array, as a line of 64 bytes, if the array and the memory began
+/// at 0.
+#[inline(always)]
+pub fn by_line(address: u64) -> u64 {
+    // The arithmetic shift brings in the highest bit; a shorter instruction then clears the lowest ones.
+    shifted_signed::<LINE_SHIFT_MARK>(address) & !63
 }
 
 /// Whether objects of caches can be at this address.

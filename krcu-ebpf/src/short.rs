@@ -4,31 +4,14 @@
 use core::{arch::asm, ffi::c_void};
 
 use aya_ebpf::{EbpfContext, programs::FEntryContext};
-use krcu_common::config::{LINE_SHIFT_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK};
+use krcu_common::config::{READ_ONLY_CAST_MARK, SHORT_WAY_MARK};
 
 use crate::{
     config,
-    kernel::{Cell, IS_KMALLOC, IS_STREAMED, head_of, remembered_bits},
-    patched::{patched, shifted_signed},
+    kernel::{IS_KMALLOC, IS_STREAMED, SHORT_WAY, by_line, head_of, remembered_bits},
+    patched::patched,
     ring::count_one_and_end,
 };
-
-/// The number to add to [`by_line`] for the address of the word that leads to the cache; 0 until it is known.
-static SHORT_WAY: Cell<u64> = Cell::new(0);
-
-/// Sets out the short way, by the ends of the direct map and of the page array.
-#[inline(always)]
-pub fn set_out(page_offset: u64, vmemmap: u64) {
-    SHORT_WAY.set(vmemmap.wrapping_sub(by_line(page_offset)) + u64::from(config!(slab_cache_offset)));
-}
-
-/// The place of an address's page in the page array, as a line of 64 bytes, if the array and the memory began
-/// at 0.
-#[inline(always)]
-fn by_line(address: u64) -> u64 {
-    // The arithmetic shift brings in the highest bit; a shorter instruction then clears the lowest ones.
-    shifted_signed::<LINE_SHIFT_MARK>(address) & !63
-}
 
 /// The context of a program, in a register that calls may change.
 ///
@@ -114,7 +97,8 @@ pub fn words_or(long: impl FnOnce() -> i32) -> Result<Words, i32> {
     }
 }
 
-/// The cache of an object, if it is known as a streamed one. If it is known as a kmalloc cache, the call is counted in the word `WORD` of this CPU's line, and *the program ends here*. `None` means nothing.
+/// The cache of an object, if it is known as a streamed one. If it is known as a kmalloc cache, the call is counted in the
+/// word `WORD` of this CPU's line, and *the program ends here*. `None` means nothing.
 ///
 /// For an object outside of the direct map, or before the way is known, this reads some other memory, or
 /// none. If that memory happens to hold the address of a kmalloc cache, the object is counted as one of that
