@@ -58,6 +58,21 @@ pub enum Verb {
     Batches(Asked),
     /// The stacks that queue the most; `--format folded` is for flame graphs
     Sites(Asked),
+    /// Ask the tables in SQL: `SELECT cache, count(*) FROM objects GROUP BY cache`
+    ///
+    /// docs/tables.md has the tables and their columns. Each table begins with the column `run`, which says of which trace a
+    /// row is. `SHOW TABLES` prints the names.
+    Sql {
+        /// The question, in quotes
+        #[arg(value_name = "SELECT")]
+        query: String,
+        /// The traces; their rows are together in each table
+        #[arg(required = true, value_name = "TRACE")]
+        traces: Vec<PathBuf>,
+        /// The form of the answer.
+        #[command(flatten)]
+        form: Form,
+    },
     /// One screen: the waits, the stacks that queue and the caches that cost the most
     Worst {
         /// The trace

@@ -22,5 +22,6 @@ pub mod report;
 pub mod run;
 pub mod show;
 pub mod source;
+pub mod sql;
 pub mod tables;
 pub mod whatif;

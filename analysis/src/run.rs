@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, BufWriter, IsTerminal as _, Write},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -18,6 +18,7 @@ use crate::{
     load::{self, Loaded},
     report, show,
     show::{Cut, Format},
+    sql,
     tables::{Tables, collect},
     whatif::{self, Question},
 };
@@ -58,6 +59,7 @@ pub fn run(cli: &Cli) -> Result<()> {
         }
         Verb::Batches(asked) => answer(asked, "batch", Needs::BATCHES, ask::batches),
         Verb::Sites(asked) => answer(asked, "site", Needs::SITES, ask::sites),
+        Verb::Sql { query, traces, form } => in_sql(query, traces, form),
         Verb::Worst { trace, cache, top } => {
             let narrow = Narrow { cache: cache.clone(), sort: None, top: Some(*top) };
             worst(trace, &narrow, &mut io::stdout().lock())
@@ -98,6 +100,13 @@ fn answer(
     let frame = collect(question(&loaded.tables)?)?;
     print(asked, kind, frame)?;
     said(&loaded)
+}
+
+fn in_sql(query: &str, traces: &[PathBuf], form: &Form) -> Result<()> {
+    check(form)?;
+    let (traces, frame) = sql::ask(query, traces)?;
+    written(form, &Narrow::default(), "sql", &frame)?;
+    traces.iter().try_for_each(said)
 }
 
 /// Prints what cost the most.
@@ -150,12 +159,15 @@ fn check(form: &Form) -> Result<()> {
 
 fn print(asked: &Asked, kind: &str, frame: DataFrame) -> Result<()> {
     let frame = ask::narrow(frame, &asked.narrow)?;
-    let form = &asked.form;
+    written(&asked.form, &asked.narrow, kind, &frame)
+}
+
+fn written(form: &Form, narrow: &Narrow, kind: &str, frame: &DataFrame) -> Result<()> {
     // Who says how many rows gets them.
-    let rows = if form.all || asked.narrow.top.is_some() { usize::MAX } else { SHOWN_ROWS };
+    let rows = if form.all || narrow.top.is_some() { usize::MAX } else { SHOWN_ROWS };
     let cut = Cut { rows, text: if form.all { usize::MAX } else { SHOWN_TEXT } };
     let mut out = destination(form)?;
-    show::show(&frame, kind, form.format, cut, &mut out)?;
+    show::show(frame, kind, form.format, cut, &mut out)?;
     out.flush().context("writing the answer")
 }
 

@@ -22,6 +22,7 @@ use crate::{
             Sites, Verdicts,
         },
     },
+    whatif::{self, words::WhatIfs},
 };
 
 /// Rows of a table that are kept before they are written.
@@ -253,6 +254,37 @@ pub const NAMES: [&str; 12] = [
     Runs::NAME,
     Modules::NAME,
 ];
+
+/// Every table as it leaves, and that of a what-if, without a row.
+pub(crate) fn empty() -> Vec<(&'static str, DataFrame)> {
+    fn of<R: Rows>() -> (&'static str, DataFrame) {
+        (R::NAME, R::new(|_| true).frame())
+    }
+    let own = [
+        of::<Objects>(),
+        of::<Callbacks>(),
+        of::<Batches>(),
+        of::<Barriers>(),
+        of::<Destroys>(),
+        of::<Verdicts>(),
+        of::<Caches>(),
+        of::<Graces>(),
+        of::<Gaps>(),
+        of::<Sites>(),
+        of::<Runs>(),
+        of::<Modules>(),
+        (WhatIfs::NAME, whatif::no_rows()),
+    ];
+    let with_run = |(name, mut frame): (&'static str, DataFrame)| {
+        if frame.column("run").is_err() {
+            let run = Column::new_empty("run".into(), &DataType::Int64);
+            // The column is as long as the others, and none has its name.
+            let _ = frame.insert_column(0, run);
+        }
+        (name, frame)
+    };
+    own.into_iter().map(with_run).collect()
+}
 
 impl Tables {
     /// A table, to be asked.

@@ -16,7 +16,7 @@ pub fn page() -> String {
         "<!-- Written by `KRCU_BLESS=1 cargo test -p analysis --test golden`; the same test holds it to the \
          code. -->\n\n# The tables of `krcu analyze`\n\nA replay of a trace fills these tables, with the \
          same code as a live run. It writes a row each time that something is over. `krcu analyze export` \
-         writes the tables as Parquet, Arrow or CSV; there each begins with the column `run`. Times (`…_at_ns`) are nanoseconds of `CLOCK_MONOTONIC`, \
+         writes the tables as Parquet, Arrow or CSV, and `krcu analyze sql` asks them; there each begins with the column `run`. Times (`…_at_ns`) are nanoseconds of `CLOCK_MONOTONIC`, \
          counted from the moment at which the last probe was attached; earlier times are below 0. Spans \
          (`…_ns`) are nanoseconds.\n",
     );

@@ -7,7 +7,7 @@ use polars::prelude::*;
 
 use super::{
     Answer,
-    words::{Inputs, WhatIfs},
+    words::{Inputs, WhatIf, WhatIfs},
 };
 use crate::{facts::row::Rows as _, show::units};
 use krcu_reference::simulate::{BackTest, Sum, Trust};
@@ -134,8 +134,17 @@ fn all_but_bystander() -> Expr {
 /// Each destroy under each approach.
 #[must_use]
 pub fn rows_of(answer: &Answer) -> DataFrame {
+    rows_in(&answer.rows)
+}
+
+/// The table without a row.
+pub(crate) fn no_rows() -> DataFrame {
+    rows_in(&[])
+}
+
+fn rows_in(rows: &[WhatIf]) -> DataFrame {
     let mut table = WhatIfs::new(|_| true);
-    answer.rows.iter().cloned().for_each(|row| table.push(row));
+    rows.iter().cloned().for_each(|row| table.push(row));
     let mut frame = table.frame();
     // `unsafe` is no name that Rust lets a field have.
     let _ = frame.rename("is_unsafe", "unsafe".into());

@@ -10,8 +10,8 @@ mod run;
 mod stretch;
 pub mod words;
 
-pub(crate) use frame::named;
 pub use frame::{below, for_a_person, frame, inputs_of, rows_of};
+pub(crate) use frame::{named, no_rows};
 pub use gather::Gather;
 pub use run::{Answer, Question, ask};
 pub use stretch::Asked;
