@@ -154,7 +154,7 @@ fn meta(golden: &Golden, host: usize, day: usize) -> Meta {
         trace: format!("boot-{host}-{day}-{attached}-{}", golden.name),
         kernel: Kernel {
             release: golden.release.clone(),
-            arch: "x86_64".to_owned(),
+            arch: arch_of(&golden.release).to_owned(),
             host: Some(format!("farm-{host:04}")),
             boot_id: Some(format!("boot-{host}")),
             possible_cpus: golden.script.watch.possible_cpus,
@@ -167,6 +167,11 @@ fn meta(golden: &Golden, host: usize, day: usize) -> Meta {
         command: vec!["rmmod".to_owned()],
         ended: None,
     }
+}
+
+/// The architecture of one of Debian's kernels, as `uname -m` prints it.
+fn arch_of(release: &str) -> &'static str {
+    if release.contains("arm64") { "aarch64" } else { "x86_64" }
 }
 
 fn write(fleet: &Fleet, golden: &Golden, meta: Meta) -> Result<(), Box<dyn Error>> {

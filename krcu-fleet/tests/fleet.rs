@@ -124,6 +124,13 @@ fn every_sown_fault_is_found_once_with_its_count_its_hosts_and_its_first_day() {
     assert_eq!(found, expected);
     let runs: i64 = sown.ask(Ask::Runs).rows().map(|row| row.number("runs").unwrap()).sum();
     assert_eq!(usize::try_from(runs).unwrap(), traces);
+    let by = Ask::Runs.question(&["kernel".to_owned(), "arch".to_owned()]).unwrap();
+    let runs = engine::ask(&by, &ask::facts(&sown.fleet, None).unwrap()).unwrap();
+    assert!(runs.rows().any(|row| row.text("arch") == "aarch64"));
+    assert!(
+        runs.rows().all(|row| row.text("kernel").contains("arm64") == (row.text("arch") == "aarch64")),
+        "a kernel of Debian's for arm64 runs there and nowhere else"
+    );
     // What is clean in one version and faulty in another is told of both.
     for row in regressions::of(&sown.ask(Ask::Regressions)).rows() {
         let of_cache = |other: &ask::answer::Row<'_>| {
@@ -149,6 +156,13 @@ fn every_sown_fault_is_found_once_with_its_count_its_hosts_and_its_first_day() {
     assert!(faulty > 0 && !old.traces.is_empty() && old.traces.len() < traces);
     let flagged_traces: Vec<String> = flagged.rows().map(|row| row.text("example").to_owned()).collect();
     assert!(flagged_traces.iter().all(|trace| old.traces.iter().all(|(path, _)| !path.ends_with(trace))));
+    // It is named first, and deleted when that is asked for; the facts say what they said.
+    prune::run(&sown.fleet, &kept, false).unwrap();
+    assert!(old.traces.iter().all(|(path, _)| path.exists()));
+    prune::run(&sown.fleet, &kept, true).unwrap();
+    assert!(old.traces.iter().all(|(path, _)| !path.exists()));
+    assert_eq!(sown.places().len(), traces - old.traces.len());
+    assert_eq!(sown.ask(Ask::Flagged).digest(), flagged.digest());
 }
 
 #[test]
