@@ -5,6 +5,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use clap::Args;
 use krcu_trace::Limits;
 
+use ship::Ship;
+
 use crate::{
     anonymise::in_place,
     command,
@@ -19,6 +21,7 @@ use crate::{
 
 mod each;
 mod list;
+mod ship;
 
 /// Runs a command and says, for every slab cache that is destroyed while it runs, whether deferred frees were
 /// outstanding.
@@ -50,6 +53,11 @@ pub struct Options {
     /// When the run is over, leave out of its trace what says whose it is, as `krcu export --anonymise` does
     #[arg(long, requires = "output", conflicts_with_all = ["each", "events"])]
     pub anonymise: bool,
+    /// When the run is over, bring its trace to a fleet, which is a folder or s3://BUCKET/PREFIX, by `krcu ship`. It has
+    /// no privileges. If sudo runs krcu, it is your process, and the trace becomes yours. The exit status is that of
+    /// the run, whether its trace is shipped or not
+    #[arg(long, value_name = "FLEET", requires = "output", conflicts_with_all = ["each", "anonymise"])]
+    pub ship: Option<String>,
     /// The exit status if something is flagged
     #[arg(long, value_name = "N", default_value_t = EXIT_FLAGGED)]
     pub exit_flagged: u8,
@@ -90,9 +98,14 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
         return each::run(options, list);
     }
     let files = options.report.claim()?;
-    match watched(options) {
-        Ok(outcome) => {
-            files.write(&outcome)?;
+    let ran = Ship::of(options).and_then(|ship| Ok((watched(options, ship.as_ref())?, ship)));
+    match ran {
+        Ok((outcome, ship)) => {
+            let written = files.write(&outcome);
+            if let Some(ship) = ship {
+                ship.now();
+            }
+            written?;
             Ok(outcome.exit_status())
         }
         Err(error) => {
@@ -107,7 +120,7 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
 }
 
 /// Runs the command, and judges the run.
-fn watched(options: &Options) -> Result<Outcome, VerbError> {
+fn watched(options: &Options, ship: Option<&Ship>) -> Result<Outcome, VerbError> {
     let policy = options.report.policy(options.exit_flagged).map_err(|error| each::usage(&error))?;
     let program = match options.command.first() {
         Some(word) => command::find(word)?,
@@ -118,6 +131,7 @@ fn watched(options: &Options) -> Result<Outcome, VerbError> {
         until: Until::Exit { program, words: options.command.clone(), settle: options.settle },
         keep: Keep::claim(options.events.as_deref(), options.output.as_deref(), Limits::default())?,
         policy,
+        heir: ship.and_then(Ship::heir),
     })?;
     if let Some(trace) = options.output.as_deref().filter(|_| options.anonymise) {
         in_place(trace)?;

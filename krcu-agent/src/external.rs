@@ -54,15 +54,22 @@ pub enum ExternalError {
 /// Becomes the program that does this verb.
 #[must_use]
 pub fn run(verb: &OsStr, arguments: &[OsString]) -> ExternalError {
-    let own = env::current_exe().ok();
-    let beside = own.as_deref().and_then(Path::parent);
-    match find(verb, beside) {
+    match program(verb) {
         Ok(program) => {
             let error = process::Command::new(&program).args(arguments).exec();
             ExternalError::NotStarted { program, error }
         }
         Err(error) => error,
     }
+}
+
+/// The program of a verb.
+///
+/// # Errors
+/// When there is none.
+pub(crate) fn program(verb: &OsStr) -> Result<PathBuf, ExternalError> {
+    let own = env::current_exe().ok();
+    find(verb, own.as_deref().and_then(Path::parent))
 }
 
 /// The program of a verb. krcu looks in its own folder first, so that programs that were built or copied

@@ -98,6 +98,7 @@ pub fn run(options: &Options) -> Result<u8, VerbError> {
         until,
         keep,
         policy: Policy::default(),
+        heir: None,
     })?;
     if let (true, Some(output)) = (options.anonymise, &options.output) {
         in_place(output)?;

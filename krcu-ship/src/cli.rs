@@ -1,6 +1,7 @@
 //! The command line of `krcu-ship`, and one run from begin to end.
 
 use std::{
+    io::{self, BufRead as _, Write as _},
     path::{Path, PathBuf},
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -33,6 +34,10 @@ pub struct Cli {
     /// Ship also traces without an end, whose recorder was killed or may still be at work
     #[arg(long)]
     pub unfinished: bool,
+    /// Say that all is ready, wait for a line on standard input, and ship then; without a line, ship nothing. `krcu check --ship`
+    /// asks for it
+    #[arg(long, hide = true)]
+    pub when_told: bool,
     /// Write what was done to this file, for the textfile collector of Prometheus' node exporter
     #[arg(long, value_name = "FILE")]
     pub metrics: Option<PathBuf>,
@@ -50,6 +55,9 @@ impl Cli {
     /// When a trace could not be shipped. The others are.
     pub fn run(&self) -> Result<()> {
         let to = destination(&self.to)?;
+        if self.when_told && !is_told().context("standard input or output fails")? {
+            return Ok(());
+        }
         let mut bound = Bound { bytes: self.at_most, unfinished: self.unfinished };
         let mut counts = Counts::default();
         for trace in sender::traces(&self.traces)? {
@@ -83,6 +91,13 @@ impl Cli {
         }
         Ok(())
     }
+}
+
+/// Says that all is ready, and waits for a line. Answers whether one came.
+fn is_told() -> io::Result<bool> {
+    println!("ready");
+    io::stdout().flush()?;
+    Ok(io::stdin().lock().read_line(&mut String::new())? > 0)
 }
 
 fn destination(name: &str) -> Result<Box<dyn Destination>> {

@@ -5,7 +5,9 @@
 use std::{
     cell::Cell,
     fs,
+    io::Write as _,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
 };
 
 use anyhow::{Result, bail};
@@ -166,4 +168,24 @@ fn what_is_not_finished_changed_or_beyond_the_bound_is_not_shipped() {
     assert!(error.contains("has changed since (events-00000.arrows)"), "{error}");
     let error = Folder::new(&fleet.path().join("absent")).unwrap_err().to_string();
     assert!(error.ends_with("is no folder: create the fleet's folder, or mount it"), "{error}");
+}
+
+#[test]
+fn a_program_that_waits_ships_when_it_is_told_and_nothing_without_a_word() {
+    let (here, fleet) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let trace = trace(here.path(), "open", false);
+    let said = |word: &[u8]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_krcu-ship"));
+        command.arg(&trace).arg("--to").arg(fleet.path()).args(["--unfinished", "--when-told"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(word).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(said(b""), "ready\n");
+    assert!(!fleet.path().join("traces").exists());
+    assert!(said(b"now\n").starts_with("ready\nshipped 1 traces,"));
+    let there = Fleet::new(fleet.path()).trace(&place(&trace));
+    Done::of(&trace).unwrap().check(&there).unwrap();
 }

@@ -35,7 +35,10 @@ pub(crate) use watcher::{Ended, Watcher};
 use crate::{
     outcome::{Incomplete, Outcome, Policy, Setting},
     pipeline::{Finished, accounts},
-    privileges::calls::{self, Caller},
+    privileges::{
+        calls::{self, Caller},
+        user::User,
+    },
     say::say,
     signals::{Came, Ending, Signals},
     trace,
@@ -52,6 +55,8 @@ pub(crate) struct Job {
     pub(crate) keep: Keep,
     /// How the exit status is chosen.
     pub(crate) policy: Policy,
+    /// Who will be given the trace.
+    pub(crate) heir: Option<User>,
 }
 
 /// When a run ends.
@@ -137,14 +142,14 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
             command.args(words.iter().skip(1));
             let mut signals = Signals::new()?;
             let child = start(command)?;
-            give_up_calls();
+            give_up_calls(job.heir);
             let status = watcher.command(child, &mut signals, Came::forward).await?;
             let mut ending = Ending::begin(false)?;
             let is_interrupted = watcher.settle(settle, ending.came()).await?;
             (How::Exit, status, ending, is_interrupted)
         }
         Until::Told(limit) => {
-            give_up_calls();
+            give_up_calls(job.heir);
             let how = told(&mut watcher, limit).await?;
             let is_interrupted = how == How::Signal;
             (how, 0, Ending::begin(is_interrupted)?, is_interrupted)
@@ -169,8 +174,8 @@ async fn watch(job: Job) -> anyhow::Result<Outcome> {
 
 /// Gives up the system calls that a run does not need any more. A command that runs keeps them, since it has been
 /// started.
-fn give_up_calls() {
-    if let Err(error) = calls::list_only(Caller::Command) {
+fn give_up_calls(heir: Option<User>) {
+    if let Err(error) = calls::list_only(heir.map_or(Caller::Command, Caller::Giving)) {
         say(format_args!("{error:#}: krcu keeps all system calls"));
     }
 }

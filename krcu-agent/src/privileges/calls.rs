@@ -13,6 +13,8 @@ use seccompiler::{
     TargetArch,
 };
 
+use super::user::User;
+
 /// Who sets the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Caller {
@@ -21,6 +23,8 @@ pub(crate) enum Caller {
     /// `check` and `record`, whose command runs. They pass signals on, wait for the command and start a second
     /// event loop.
     Command,
+    /// The same, and `check` gives its trace to this user.
+    Giving(User),
 }
 
 /// Memory, without that which can be executed: see [`RULES`].
@@ -160,7 +164,7 @@ fn set(caller: Caller, flags: u64) -> anyhow::Result<()> {
 }
 
 fn rules(caller: Caller) -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
-    let besides = if caller == Caller::Command { COMMAND } else { &[] };
+    let besides = if caller == Caller::Agent { &[] } else { COMMAND };
     let whole = [MEMORY, DESCRIPTORS, PATHS, ONLY_HERE, SOCKETS, THREADS, besides].into_iter().flatten();
     let mut rules: BTreeMap<_, _> = whole.map(|call| (*call, Vec::new())).collect();
     for (call, place, bits, values) in RULES {
@@ -170,6 +174,12 @@ fn rules(caller: Caller) -> anyhow::Result<BTreeMap<c_long, Vec<SeccompRule>>> {
             SeccompRule::new(vec![condition])
         };
         rules.insert(*call, values.iter().map(rule).collect::<Result<_, _>>()?);
+    }
+    if let Caller::Giving(User { uid, gid }) = caller {
+        let is = |place, number: u32| {
+            SeccompCondition::new(place, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, number.into())
+        };
+        rules.insert(libc::SYS_fchown, vec![SeccompRule::new(vec![is(1, uid)?, is(2, gid)?])?]);
     }
     Ok(rules)
 }

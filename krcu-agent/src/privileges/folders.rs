@@ -63,6 +63,25 @@ impl Folders {
     }
 }
 
+/// Refuses this thread to change anything outside these folders, for ever; it can read and run what it could. Needs that no new
+/// privileges can be had.
+///
+/// # Errors
+/// When the kernel has Landlock and refuses this.
+pub(crate) fn change_only(folders: &[&Path]) -> anyhow::Result<()> {
+    let changes = AccessFs::from_write(NEWEST);
+    let restrict = || -> Result<(), landlock::RulesetError> {
+        Ruleset::default()
+            .set_compatibility(CompatLevel::BestEffort)
+            .handle_access(changes)?
+            .create()?
+            .add_rules(path_beneath_rules(folders, changes))?
+            .restrict_self()
+            .map(drop)
+    };
+    restrict().context("cannot give up other folders")
+}
+
 /// The folder of a file, as it can be opened.
 pub(crate) fn folder_of(file: &Path) -> PathBuf {
     match file.parent() {

@@ -11,6 +11,7 @@
 
 pub(crate) mod calls;
 pub(crate) mod folders;
+pub(crate) mod user;
 
 use anyhow::Context as _;
 use caps::CapSet;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::toolchain::packages::{self, Package};
 
 /// The crates whose programs are packed.
-const PROGRAMS: [&str; 2] = ["krcu-agent", "krcu-tui"];
+const PROGRAMS: [&str; 3] = ["krcu-agent", "krcu-tui", "krcu-ship"];
 
 /// `Cargo.lock`, as far as it is needed.
 #[derive(Deserialize)]

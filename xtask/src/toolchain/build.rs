@@ -26,8 +26,8 @@ const EBPF_TARGET: &str = "bpfel-unknown-none";
 pub(crate) const PROGRAMS: [&str; 5] = ["krcu", "krcu-tui", ANALYZE, "krcu-fleet", "krcu-ship"];
 /// The one that needs polars.
 pub(crate) const ANALYZE: &str = "krcu-analyze";
-/// What needs no privilege, and some of it is large: no machine that is booted gets it.
-const UNPRIVILEGED: [&str; 3] = [ANALYZE, "krcu-fleet", "krcu-ship"];
+/// Those that are large, since they need polars: no machine that is booted gets them.
+const LARGE: [&str; 2] = [ANALYZE, "krcu-fleet"];
 
 /// Flags for rustc; one may have a space in it.
 const ENCODED_FLAGS: &str = "CARGO_ENCODED_RUSTFLAGS";
@@ -160,7 +160,7 @@ pub(crate) fn build_for(
     command.args(["build", "--profile", profile, "--target", &target, "-p", "krcu-agent"]);
     command.envs(cross::linker(architecture));
     if programs == Programs::All {
-        command.args(["-p", "krcu-tui", "-p", "krcu-report", "--bins"]).args([
+        command.args(["-p", "krcu-tui", "-p", "krcu-ship", "-p", "krcu-report", "--bins"]).args([
             "--example",
             "replay",
             "--example",
@@ -233,7 +233,7 @@ pub(crate) fn programs(architecture: Architecture) -> Result<Vec<PathBuf>> {
 
 fn programs_of(architecture: Architecture, profile: &str) -> Result<Vec<PathBuf>> {
     let folder = folder_of(architecture, profile)?;
-    let is_wanted = |name: &&&str| !UNPRIVILEGED.contains(name);
+    let is_wanted = |name: &&&str| !LARGE.contains(name);
     let programs = PROGRAMS.iter().filter(is_wanted).map(|name| folder.join(name));
     Ok(programs.filter(|path| path.is_file()).collect())
 }

@@ -107,3 +107,16 @@ fn a_run_with_a_command_waits_for_it_and_starts_an_event_loop() {
     };
     assert_eq!(within(Caller::Command, work), Err(Errno::EPERM));
 }
+
+#[test]
+fn a_run_that_gives_its_trace_away_gives_it_to_one_user() {
+    let user = User { uid: 1000, gid: 100 };
+    let give = |caller, uid, gid| within(caller, move || raw(libc::SYS_fchown, [-1, uid, gid]));
+    // No file is open as -1: the call was let through.
+    assert_eq!(give(Caller::Giving(user), 1000, 100), Err(Errno::EBADF));
+    for (caller, uid, gid) in
+        [(Caller::Giving(user), 1001, 100), (Caller::Giving(user), 1000, 0), (Caller::Command, 1000, 100)]
+    {
+        assert_eq!(give(caller, uid, gid), Err(Errno::EPERM), "{caller:?} {uid} {gid}");
+    }
+}

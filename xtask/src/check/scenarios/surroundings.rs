@@ -76,6 +76,37 @@ END
             ],
         )],
     ),
+    // The process that ships has no capability, and does nothing before the run is over. Behind sudo it is the user's, and so is
+    // the trace, and its fleet has to be the user's too. Whether the trace is shipped does not change the status.
+    scenario(
+        "check_ships",
+        &["krcu_pending"],
+        Act::Shell(
+            "cat >/tmp/shipped.sh <<'END'
+pid=$(pidof krcu-ship)
+field() { awk -v f=\"$1:\" '$1 == f { print $2 }' /proc/$pid/status; }
+printf '{\"kind\":\"step\",\"cache\":\"waits\",\"user\":%d,\"group\":%d,\"renewed\":%d,\"capable\":%d,\"there\":%d}\\n' \
+    $(field Uid) $(field Gid) $(field NoNewPrivs) $(grep -E '^Cap(Eff|Prm|Inh|Amb)' /proc/$pid/status | grep -vc 0000000000000000) \
+    $(ls /tmp/$1 | wc -l)
+insmod /modules/krcu_pending.ko; rmmod krcu_pending
+END
+             mkdir /tmp/roots /tmp/users; chown 1000:1000 /tmp/users
+             ships() { command krcu check --format json -o /tmp/$1.krcu --ship /tmp/$2 -- sh /tmp/shipped.sh $2 2>/tmp/said; status=$?
+                 cat /tmp/said >&2
+                 printf '{\"kind\":\"step\",\"cache\":\"shipped\",\"status\":%d,\"there\":%d,\"owner\":%d,\"told\":%d,\"again\":%d}\\n' \
+                     $status $(ls -d /tmp/$2/traces/day=*/host=*/boot=*/*.krcu/DONE | wc -l) $(stat -c %u /tmp/$1.krcu/meta.json) \
+                     $(grep -c 'shipped 1 traces' /tmp/said) $(grep -c 'krcu ship /tmp/three.krcu --to /tmp/roots. tries again' /tmp/said); }
+             ships one roots
+             export SUDO_UID=1000 SUDO_GID=1000
+             ships two users
+             ships three roots
+             command krcu check -o /tmp/four.krcu --ship /tmp/absent -- touch /tmp/ran 2>/tmp/said; status=$?
+             cat /tmp/said >&2
+             printf '{\"kind\":\"step\",\"cache\":\"absent\",\"status\":%d,\"ran\":%d,\"told\":%d}\\n' $status $(ls -d /tmp/ran /tmp/four.krcu | wc -l) \
+                 $(grep -c 'cannot ship to /tmp/absent' /tmp/said)",
+        ),
+        &[quiet(LATER, SHIPPED)],
+    ),
     // Two agents and a check see the same destroy, each with probes of its own; nobody's counters have another's events.
     scenario(
         "two_agents_and_a_check",
@@ -286,4 +317,47 @@ const THOUSAND: &[super::Line] = &[
     step("modules", &[("loaded", Want::Number(1000))]),
     step("watched", &[("decided", Want::Number(1)), ("lost", Want::Number(0)), ("larger", Want::Number(0))]),
     STOPPED,
+];
+
+/// The process that waits, before each run is over.
+macro_rules! waits {
+    (user $user:literal, there $there:literal) => {
+        step(
+            "waits",
+            &[
+                ("user", Want::Number($user)),
+                ("group", Want::Number($user)),
+                ("renewed", Want::Number(1)),
+                ("capable", Want::Number(0)),
+                ("there", Want::Number($there)),
+            ],
+        )
+    };
+}
+
+/// What came of it. A fleet has one trace at most: the third run's goes to the fleet of the first.
+macro_rules! shipped {
+    (owner $owner:literal, told $told:literal, again $again:literal) => {
+        step(
+            "shipped",
+            &[
+                ("status", Want::Number(0)),
+                ("there", Want::Number(1)),
+                ("owner", Want::Number($owner)),
+                ("told", Want::Number($told)),
+                ("again", Want::Number($again)),
+            ],
+        )
+    };
+}
+
+/// The third fleet is root's, and the process is a user's.
+const SHIPPED: &[super::Line] = &[
+    waits!(user 0, there 0),
+    waits!(user 1000, there 0),
+    waits!(user 1000, there 1),
+    shipped!(owner 0, told 1, again 0),
+    shipped!(owner 1000, told 1, again 0),
+    shipped!(owner 1000, told 0, again 1),
+    step("absent", &[("status", Want::Number(1)), ("ran", Want::Number(0)), ("told", Want::Number(1))]),
 ];
