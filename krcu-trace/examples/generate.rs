@@ -1,4 +1,5 @@
-//! Writes a trace of so many invented events, for benchmarks: `generate EVENTS NAME.krcu`.
+//! Writes a trace of so many invented events, for benchmarks: `generate EVENTS NAME.krcu [HOST]`. With a host, it says where and
+//! when it was recorded, so that it has a place in a fleet.
 //!
 //! One cache after the other is created, filled and destroyed: 507 objects, as many as an array of `kfree_rcu()` holds,
 //! are queued on each of two CPUs in turn and freed together after a grace period; the destroy finds the last array
@@ -23,6 +24,9 @@ const HASTY: u64 = 10;
 const TASKS: [Task; 3] = [Task(400), Task(12), Task(16)];
 /// Nanoseconds from one event to the next, in the mean.
 const STEP_NS: u64 = 1000;
+
+/// When a trace with a host was recorded: 2026-11-02.
+const RECORDED_UTC_NS: u64 = 1_793_577_600_000_000_000;
 
 struct Run {
     writer: Writer,
@@ -104,8 +108,10 @@ fn objects(cache: CacheAddress, array: u64) -> impl Iterator<Item = ObjectAddres
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [events, folder] = arguments.as_slice() else {
-        return Err("usage: generate EVENTS NAME.krcu".into());
+    let (events, folder, host) = match arguments.as_slice() {
+        [events, folder] => (events, folder, None),
+        [events, folder, host] => (events, folder, Some(host.clone())),
+        _ => return Err("usage: generate EVENTS NAME.krcu [HOST]".into()),
     };
     let wanted: u64 = events.parse()?;
     let watch = krcu_model::Watch { attached: Time(0), possible_cpus: 2, ..krcu_model::Watch::default() };
@@ -114,8 +120,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         abi: krcu_common::ABI_VERSION,
         krcu: env!("CARGO_PKG_VERSION").to_owned(),
         trace: format!("{wanted} invented events"),
-        kernel: meta::Kernel { possible_cpus: 2, ..meta::Kernel::default() },
-        clock: meta::Clock::default(),
+        clock: meta::Clock { realtime_ns: host.as_ref().map_or(0, |_| RECORDED_UTC_NS), monotonic_ns: 0 },
+        kernel: meta::Kernel { possible_cpus: 2, host, ..meta::Kernel::default() },
         watch: meta::Seen::of(&watch),
         probes: Vec::new(),
         undecidable: Vec::new(),

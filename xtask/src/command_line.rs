@@ -88,9 +88,10 @@ enum Verb {
         #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "force", "list"])]
         custom: bool,
         /// Instead, replay and ask a fleet of a thousand host-days by Spark and others, while workers, drivers and disks
-        /// fail: PySpark is some 400 MB, the first time.
-        #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "custom", "force", "list", "kernel", "names"])]
-        fleet: bool,
+        /// fail: PySpark is some 400 MB, the first time. Of another size with --fleet=HOSTSxDAYS.
+        #[arg(long, value_name = "HOSTSxDAYS", num_args = 0..=1, require_equals = true, default_missing_value = "100x10",
+            conflicts_with_all = ["no_kernels", "kernels_only", "quick", "custom", "force", "list", "kernel", "names"])]
+        fleet: Option<fleet::Extent>,
         /// Check the reference again, even if nothing that the check depends on has changed.
         #[arg(long)]
         force: bool,
@@ -313,7 +314,7 @@ impl Arguments {
             Verb::Run { arguments } => run::run(&arguments),
             Verb::Demo { arch } => demo::run(arch),
             Verb::Test { list: true, .. } => done(test::list()),
-            Verb::Test { fleet: true, .. } => fleet::run(),
+            Verb::Test { fleet: Some(extent), .. } => fleet::run(extent),
             Verb::Fleet(FleetVerb::Demo) => done(fleet::demo::run()),
             Verb::Test { no_kernels, kernels_only, quick, custom, force, kernel, names, .. } => {
                 test::run(&Asked { no_kernels, kernels_only, quick, custom, force, series: kernel, names })

@@ -18,7 +18,7 @@ use crate::check::truth;
 use crate::host;
 
 /// Checks: what is neither a test of a crate nor a scenario.
-pub(crate) const CHECKS: [&str; 15] = [
+pub(crate) const CHECKS: [&str; 16] = [
     "tidy",
     "supply chain",
     "packages of the libraries",
@@ -31,6 +31,7 @@ pub(crate) const CHECKS: [&str; 15] = [
     "alert rules",
     "recipes",
     "package",
+    "fleet",
     "approaches",
     "docs/truth.md",
     "the list of tests",
@@ -48,6 +49,8 @@ pub(crate) const QUICK_CHECKS: [&str; 7] = [
 /// Of these, those that look at the sources and need nothing that is built.
 pub(crate) const LOOKS: [&str; 4] =
     ["tidy", "packages of the libraries", "formatting", "formatting of the probes"];
+/// Those that build what they need themselves.
+pub(crate) const BUILD_THEMSELVES: [&str; 1] = ["fleet"];
 /// The check that every test of the list was run, and no other.
 pub(crate) const THE_LIST: &str = "check the list of tests";
 /// The tests of the model that are behind a feature.

@@ -217,6 +217,13 @@ def github(folder, stand_in):
     expect("GitHub, the report", cases((folder / "krcu-reports/krcu.ktap").read_text()), TRUTH)
 
 
+def cluster(folder, stand_in):
+    """The compose file of a fleet's cluster, by its schema."""
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    status, text = run([*command, str(REPOSITORY / "contrib/fleet/compose.yaml")], folder, stand_in)
+    expect("the fleet's compose.yaml by its schema", (status, text if status else ""), (0, ""))
+
+
 def the_document():
     text = (REPOSITORY / "docs/ci.md").read_text()
     files = [str(path.relative_to(REPOSITORY)) for path in sorted(RECIPES.rglob("*")) if path.is_file()]
@@ -237,6 +244,7 @@ def main():
         kselftest(folder, stand_in, without)
         lava(folder, stand_in)
         github(folder, stand_in)
+        cluster(folder, stand_in)
         tuxlava(folder)
 
 

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::check::choice::Choice;
 use crate::check::crate_tests::{self, Filter};
 use crate::check::custom;
+use crate::check::fleet;
 use crate::check::kernel_tests;
 use crate::check::known::Place as KnownPlace;
 use crate::check::listed;
@@ -83,7 +84,10 @@ impl Parts {
     fn need_programs(&self) -> bool {
         self.crates.is_some()
             || self.kernels.is_some()
-            || !self.checks.iter().all(|check| listed::LOOKS.contains(check))
+            || self
+                .checks
+                .iter()
+                .any(|check| !listed::LOOKS.contains(check) && !listed::BUILD_THEMSELVES.contains(check))
     }
 }
 
@@ -218,7 +222,7 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
         compare_with_list(&tally)?;
         say(&format!(
             "not run, since it takes long: {} cells of the truth table, among them {} (`cargo xtask truth --all`); the {} scenarios of \
-             kernels that are built for them (`cargo xtask test --custom`); a fleet on Spark (`cargo xtask test --fleet`); every \
+             kernels that are built for them (`cargo xtask test --custom`); a fleet of a thousand host-days and what may befall it (`cargo xtask test --fleet`); every \
              module of a kernel package (`cargo xtask churn`)",
             listed::left_to_all(),
             truth::LONG.join(" and "),
@@ -249,6 +253,9 @@ fn prepare(choice: &Choice) {
         drop(ready());
     }
 }
+
+/// A check: its name, a reckoned time in seconds, and what it does.
+type Check = (&'static str, f32, fn() -> Result<()>);
 
 /// What runs here, in this order.
 fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
@@ -304,20 +311,15 @@ fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
             }
         }));
     }
-    if has("supply chain") {
-        all.push(Part::new("supply chain", Place::Host, 5.0, move || {
-            tally.add("check supply chain", supply::run());
-        }));
-    }
-    if has("alert rules") {
-        all.push(Part::new("alert rules", Place::Host, 5.0, move || {
-            tally.add("check alert rules", contrib::test_rules());
-        }));
-    }
-    if has("recipes") {
-        all.push(Part::new("recipes", Place::Host, 120.0, move || {
-            tally.add("check recipes", recipes::run());
-        }));
+    let others: [Check; 4] = [
+        ("supply chain", 5.0, supply::run),
+        ("alert rules", 5.0, contrib::test_rules),
+        ("recipes", 120.0, recipes::run),
+        // After the crates' tests, with which its programs are built.
+        ("fleet", 90.0, fleet::short::run),
+    ];
+    for (name, reckoned, run) in others.into_iter().filter(|(name, ..)| has(name)) {
+        all.push(Part::new(name, Place::Host, reckoned, move || tally.add(&format!("check {name}"), run())));
     }
     Ok(all)
 }

@@ -87,7 +87,7 @@ fn packages() -> Result<bool> {
 /// # Errors
 ///
 /// When one cannot be installed.
-pub(super) fn install(needed: &[(&'static str, &str)], welcome: &[&'static str]) -> Result<bool> {
+pub(crate) fn install(needed: &[(&'static str, &str)], welcome: &[&'static str]) -> Result<bool> {
     let wanted: Vec<&str> = needed.iter().map(|(name, _)| *name).collect();
     let mut missing = missing_of(&wanted)?;
     if missing.is_empty() {

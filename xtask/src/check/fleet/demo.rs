@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::check::fleet::Extent;
 use crate::check::fleet::cluster::Cluster;
 use crate::check::fleet::programs::{Programs, environment, on_cluster};
 use crate::host;
@@ -11,8 +12,7 @@ use crate::progress::{output_of, say};
 use crate::toolchain::setup;
 
 /// The fleet of the demonstration.
-const HOSTS: usize = 25;
-const DAYS: usize = 4;
+const EXTENT: Extent = Extent { hosts: 25, days: 4 };
 
 /// Shows it, and stops everything that it started.
 ///
@@ -26,7 +26,7 @@ pub(crate) fn run() -> Result<()> {
     let folder = host::target_folder().join("fleet-demo");
     drop(fs::remove_dir_all(&folder));
     let (fleet, page) = (folder.join("fleet"), folder.join("fleet.html"));
-    say(&programs.sow(&fleet, HOSTS, DAYS)?);
+    say(&programs.sow(&fleet, EXTENT)?);
     say("starting a master of Spark and two workers on loopback");
     let cluster = Cluster::start(&spark, &folder.join("cluster"), 2)?;
     let name = cluster.name();

@@ -1,9 +1,11 @@
 //! `cargo xtask test --fleet`: a fleet of synthetic host-days with sown faults, replayed and asked by polars, Spark and DuckDB,
 //! while workers, drivers and disks fail. `cargo xtask fleet demo` shows the same on fewer.
 
-mod cluster;
+pub(crate) mod cluster;
 pub(crate) mod demo;
 pub(crate) mod programs;
+pub(crate) mod short;
+mod sown;
 mod store;
 mod trouble;
 
@@ -11,8 +13,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
+use std::str::FromStr;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::check::fleet::cluster::{Cluster, Spark};
@@ -22,15 +25,48 @@ use crate::host;
 use crate::progress::{output_of, say};
 use crate::toolchain::setup;
 
-/// The fleet of the test.
-const HOSTS: usize = 100;
-const DAYS: usize = 10;
+/// The size of a fleet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    /// Hosts.
+    pub(crate) hosts: usize,
+    /// Days, on each of which a host leaves one trace.
+    pub(crate) days: usize,
+}
+
+/// The least fleet that has the hosts that the test cuts, adds to and keeps back.
+const LEAST: Extent = Extent { hosts: 20, days: 3 };
+
+impl Extent {
+    fn traces(self) -> usize {
+        self.hosts * self.days
+    }
+}
+
+impl FromStr for Extent {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let read = text
+            .split_once('x')
+            .and_then(|(hosts, days)| Some(Extent { hosts: hosts.parse().ok()?, days: days.parse().ok()? }));
+        let extent = read.with_context(|| format!("`{text}` is no HOSTSxDAYS, such as 100x10"))?;
+        ensure!(
+            extent.hosts >= LEAST.hosts && extent.days >= LEAST.days,
+            "a fleet of the test has at least {} hosts and {} days",
+            LEAST.hosts,
+            LEAST.days
+        );
+        Ok(extent)
+    }
+}
 
 /// What a scenario works with.
 pub(crate) struct Bench<'a> {
     programs: &'a Programs,
     spark: &'a Spark,
     folder: &'a Path,
+    extent: Extent,
     /// The fleet as it was sown, with two traces that are cut.
     sown: PathBuf,
     /// The digests of the fleet that was replayed on this machine, undisturbed.
@@ -59,7 +95,7 @@ const SCENARIOS: [Scenario; 10] = [
 /// # Errors
 ///
 /// When the set-up or the build fails.
-pub(crate) fn run() -> Result<ExitCode> {
+pub(crate) fn run(extent: Extent) -> Result<ExitCode> {
     setup::ensure_packages()?;
     let spark = environment()?;
     let programs = Programs::ready("dev")?;
@@ -67,12 +103,12 @@ pub(crate) fn run() -> Result<ExitCode> {
     drop(fs::remove_dir_all(&folder));
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let sown = folder.join("sown");
-    say(&programs.sow(&sown, HOSTS, DAYS)?);
+    say(&programs.sow(&sown, extent)?);
     cut_two(&sown)?;
     let replayed = copy(&sown, &folder.join("replayed"))?;
     say(&programs.replay(&replayed, None)?);
     let digests = programs.digests(&replayed, None)?;
-    let bench = Bench { programs: &programs, spark: &spark, folder: &folder, sown, digests };
+    let bench = Bench { programs: &programs, spark: &spark, folder: &folder, extent, sown, digests };
     let tally = Tally::default();
     for (name, scenario) in SCENARIOS {
         say(name);
@@ -186,65 +222,15 @@ fn done_again(trace: &Path) -> Result<()> {
     fs::write(&path, format!("{done}\n")).context("writing DONE")
 }
 
-/// The signature that a verdict of a kernel's run has to have.
-fn signature(verdict: &Value) -> String {
-    let function = |frame: Option<&str>| {
-        let function = frame.and_then(|frame| frame.split(['+', ' ']).next()).unwrap_or("-");
-        function.split('.').next().unwrap_or("-").to_owned()
-    };
-    let first = |sites: &str| verdict[sites].get(0).map(|site| site["stack"].clone());
-    let stack = first("leak_sites").or_else(|| first("sites")).unwrap_or_default();
-    let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).unwrap_or("-").to_owned();
-    format!(
-        "{} {}.{} {} {}",
-        text(&verdict["verdict"]),
-        text(&verdict["module"]),
-        text(&verdict["cache"]),
-        function(verdict["destroyed_by"]["stack"].get(0).and_then(Value::as_str)),
-        function(stack.get(0).and_then(Value::as_str)),
-    )
-}
-
-/// The signature, how often it is there, and the day on which it was first.
-type Found = BTreeMap<String, (u64, String)>;
-
 fn sown_faults(bench: &Bench<'_>) -> Result<()> {
-    let text = fs::read_to_string(bench.sown.join("sown.json")).context("reading what was sown")?;
-    let sown: Vec<Value> = serde_json::from_str(&text).context("reading what was sown")?;
-    let mut expected = Found::new();
-    for fault in &sown {
-        let count = fault["count"].as_u64().context("a count")?;
-        let day = fault["first_day"].as_str().context("a day")?.to_owned();
-        let (sum, first) = expected.entry(signature(&fault["verdict"])).or_insert_with(|| (0, day.clone()));
-        *sum += count;
-        *first = day.min(first.clone());
-    }
-    let mut found = Found::new();
-    for row in bench.programs.rows(&bench.replayed(), "flagged")? {
-        let name = row["signature"].as_str().context("a signature")?.to_owned();
-        // The example is of the first day.
-        let example = row["example"].as_str().context("an example")?;
-        let day = example.get(4..14).context("a day")?.to_owned();
-        let seconds = row["first_utc_ns"].as_i64().context("a time")? / 1_000_000_000;
-        let by_time = output_of(Command::new("date").args(["-u", "+%F", "-d", &format!("@{seconds}")]))?;
-        ensure!(
-            by_time.trim() == day,
-            "{name}: first seen on {}, and its example is of {day}",
-            by_time.trim()
-        );
-        if found.insert(name.clone(), (row["verdicts"].as_u64().context("a count")?, day)).is_some() {
-            bail!("{name} is there twice");
-        }
-    }
-    ensure!(expected.len() >= 8, "only {} faults were sown", expected.len());
-    ensure!(found == expected, "found {found:#?}\n  sown: {expected:#?}");
-    Ok(())
+    sown::is_found(bench.programs, &bench.sown, &bench.replayed())
 }
 
 fn bad_traces(bench: &Bench<'_>) -> Result<()> {
     let fleet = bench.replayed();
     let ledger = ledger(&fleet)?;
-    ensure!(ledger.len() == HOSTS * DAYS, "{} rows for {} traces", ledger.len(), HOSTS * DAYS);
+    let all = bench.extent.traces();
+    ensure!(ledger.len() == all, "{} rows for {all} traces", ledger.len());
     for (host, cut) in CUT {
         let trace = trace_of(&fleet, host)?;
         let name = trace.strip_prefix(fleet.join("traces")).context("a trace is in its fleet")?;
@@ -254,7 +240,7 @@ fn bad_traces(bench: &Bench<'_>) -> Result<()> {
         ensure!(row["why"].as_str().is_some_and(|why| why.contains("events-00000.arrows")), "{row}");
     }
     let whole = ledger.values().filter(|row| row["outcome"] == "whole").count();
-    ensure!(whole == HOSTS * DAYS - CUT.len(), "{whole} are whole");
+    ensure!(whole == all - CUT.len(), "{whole} are whole");
     Ok(())
 }
 
@@ -262,4 +248,17 @@ fn duckdb(bench: &Bench<'_>) -> Result<()> {
     let digests = bench.programs.digests_of_duckdb(&bench.replayed(), bench.spark)?;
     ensure!(digests == bench.digests, "DuckDB: {digests:?}\n  polars: {:?}", bench.digests);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Extent;
+
+    #[test]
+    fn a_fleet_is_read_as_hosts_and_days() {
+        assert_eq!("100x10".parse::<Extent>().unwrap(), Extent { hosts: 100, days: 10 });
+        for wrong in ["100", "x", "100x", "19x10", "100x2"] {
+            assert!(wrong.parse::<Extent>().is_err(), "{wrong}");
+        }
+    }
 }

@@ -8,17 +8,21 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
+use crate::check::fleet::Extent;
 use crate::check::fleet::cluster::Spark;
 use crate::check::peers;
 use crate::host;
 use crate::progress::{Job, output_of};
 use crate::toolchain::build;
+use crate::toolchain::setup;
 
 /// Every question.
 pub(crate) const QUESTIONS: [&str; 7] =
     ["flagged", "first-seen", "regressions", "barriers", "sites", "losses", "runs"];
 /// Packages of the Python registry: the cluster, another engine whose answers are compared, and an object store.
 const PACKAGES: [&str; 3] = ["pyspark==4.3.0", "duckdb==2.0.0", "moto[server]==5.2.5"];
+/// The package of the distribution that has Java.
+const JAVA: &str = "default-jre-headless";
 /// The folder in the cache that they are installed in.
 const ENVIRONMENT: &str = "fleet-1";
 /// Asks DuckDB the job that `krcu fleet ask --job` prints.
@@ -43,7 +47,7 @@ impl Programs {
         let mut command = build::by_hand();
         // With the whole workspace in view, as the crates' tests are built, so that polars is not built once more.
         command.args(["build", "--quiet", "--workspace", "--bin=krcu-fleet", "--bin=krcu-analyze"]);
-        command.args(["--example=sow", "--profile", profile]);
+        command.args(["--bin=krcu-ship", "--example=sow", "--example=generate", "--profile", profile]);
         build::cargo(&mut command)?;
         let name = if profile == "dev" { "debug" } else { profile };
         Ok(Programs { folder: host::target_folder().join(name) })
@@ -73,12 +77,29 @@ impl Programs {
     /// # Errors
     ///
     /// When it cannot be written.
-    pub(crate) fn sow(&self, fleet: &Path, hosts: usize, days: usize) -> Result<String> {
+    pub(crate) fn sow(&self, fleet: &Path, extent: Extent) -> Result<String> {
         fs::create_dir_all(fleet).with_context(|| fleet.display().to_string())?;
         let mut command = Command::new(self.folder.join("examples/sow"));
-        command.arg(fleet).args([hosts.to_string(), days.to_string()]);
+        command.arg(fleet).args([extent.hosts.to_string(), extent.days.to_string()]);
         let job = Job { what: "writing traces of synthetic host-days", advice: "" };
         job.run(&mut command).map(|text| text.trim().to_owned())
+    }
+
+    /// Writes a trace of so many invented events on each of so many hosts, and ships them.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be written or shipped.
+    pub(crate) fn generate(&self, fleet: &Path, hosts: usize, events: u64) -> Result<()> {
+        let here = tempfile::tempdir_in(fleet.parent().unwrap_or(fleet)).context("a folder for traces")?;
+        fs::create_dir_all(fleet).with_context(|| fleet.display().to_string())?;
+        for host in 0..hosts {
+            let mut command = Command::new(self.folder.join("examples/generate"));
+            command.arg(events.to_string()).arg(here.path().join(format!("{host}.krcu")));
+            output_of(command.arg(format!("farm-{host:04}")))?;
+        }
+        let mut command = Command::new(self.folder.join("krcu-ship"));
+        output_of(command.arg(here.path()).arg("--to").arg(fleet)).map(drop)
     }
 
     /// Replays what is new, and gives back what it says. The cluster does it where there is one.
@@ -165,14 +186,40 @@ pub(crate) fn on_cluster(command: &mut Command, on: Option<(&str, &Spark)>) {
     }
 }
 
-/// A Python with Spark and DuckDB, and Java.
+/// A Python with Spark and DuckDB, and Java; what is missing of them is installed.
 ///
 /// # Errors
 ///
-/// When they cannot be installed.
+/// When they cannot be installed, with what to install.
 pub(crate) fn environment() -> Result<Spark> {
-    if Command::new("java").arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_err() {
-        bail!("Spark needs Java: install it with `apt-get install default-jre-headless`");
+    let is_there = |program: &str| {
+        let run = Command::new(program).arg("-version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+        run.is_ok_and(|status| status.success())
+    };
+    if !is_there("java") {
+        setup::install(&[(JAVA, "Spark, for the tests of a fleet")], &[])
+            .with_context(|| format!("Spark needs Java: install it with `apt-get install {JAVA}`"))?;
     }
-    Spark::of(&peers::python(ENVIRONMENT, &PACKAGES)?)
+    let python = peers::python(ENVIRONMENT, &PACKAGES).with_context(|| {
+        format!(
+            "the tests of a fleet need these packages of Python, which pip has to be able to install: {}",
+            PACKAGES.join(", ")
+        )
+    })?;
+    Spark::of(&python)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::PACKAGES;
+
+    #[test]
+    fn the_cluster_in_containers_has_the_version_of_the_driver() {
+        let compose = include_str!("../../../../contrib/fleet/compose.yaml");
+        let document = include_str!("../../../../docs/fleet.md");
+        let [spark, ..] = PACKAGES;
+        let version = spark.strip_prefix("pyspark==").unwrap();
+        assert_eq!(compose.matches(&format!("image: apache/spark:{version}\n")).count(), 2);
+        assert!(document.contains(&format!("pip install {spark} ")), "docs/fleet.md names another {spark}");
+    }
 }

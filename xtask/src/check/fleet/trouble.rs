@@ -7,9 +7,9 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::check::fleet::cluster::kill_with_children;
-use crate::check::fleet::programs::on_cluster;
-use crate::check::fleet::{Bench, DAYS, HOSTS, done_again, ledger, trace_of, traces};
+use crate::check::fleet::cluster::{Spark, kill_with_children};
+use crate::check::fleet::programs::{Programs, on_cluster};
+use crate::check::fleet::{Bench, done_again, ledger, trace_of, traces};
 use crate::progress::output_of;
 
 /// Kilobytes for each trace on a disk that is full too early: half of what its facts take.
@@ -56,10 +56,24 @@ fn is_past_the_first(line: &str) -> bool {
         .is_some_and(|(stage, _)| stage.parse::<u32>().is_ok_and(|stage| stage >= 2))
 }
 
+/// Replays a fleet on a cluster, and does something meanwhile that a replay has to outlive.
+pub(super) fn replayed_while(
+    programs: &Programs,
+    fleet: &Path,
+    on: Option<(&str, &Spark)>,
+    then: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let mut command = programs.fleet(&["replay"]);
+    on_cluster(command.arg(fleet), on);
+    let (succeeded, says) = while_it_runs(&mut command, has_begun, |_| then())?;
+    ensure!(succeeded, "a replay outlives one worker: {says}");
+    Ok(())
+}
+
 pub(super) fn again(bench: &Bench<'_>) -> Result<()> {
     let fleet = bench.replayed();
     let nothing = bench.programs.replay(&fleet, None)?;
-    let all = HOSTS * DAYS;
+    let all = bench.extent.traces();
     ensure!(nothing.starts_with(&format!("replayed 0 traces, 0 events; the ledger had {all};")), "{nothing}");
     // A trace of another name is another run.
     let trace = trace_of(&fleet, "farm-0015")?;
@@ -80,10 +94,10 @@ pub(super) fn compacted(bench: &Bench<'_>) -> Result<()> {
     let fleet = bench.fresh("compacted")?;
     bench.programs.replay(&fleet, None)?;
     let says = output_of(bench.programs.fleet(&["compact"]).arg(&fleet))?;
-    ensure!(says.lines().count() == DAYS, "a line for each day: {says}");
+    ensure!(says.lines().count() == bench.extent.days, "a line for each day: {says}");
     let files = output_of(Command::new("find").arg(fleet.join("facts")).args(["-name", "*.parquet"]))?;
     let count = files.lines().count();
-    ensure!(count == TABLES * DAYS, "{count} files, not one for each table and day");
+    ensure!(count == TABLES * bench.extent.days, "{count} files, not one for each table and day");
     bench.same(&fleet)?;
     let nothing = bench.programs.replay(&fleet, None)?;
     ensure!(nothing.starts_with("replayed 0 traces"), "{nothing}");
@@ -94,7 +108,7 @@ pub(super) fn full_disk(bench: &Bench<'_>) -> Result<()> {
     let fleet = bench.fresh("full")?;
     fs::create_dir_all(fleet.join("facts")).context("the folder of the facts")?;
     let replay = bench.programs.fleet(&["replay"]);
-    let size = SMALL_DISK_KB * HOSTS * DAYS;
+    let size = SMALL_DISK_KB * bench.extent.traces();
     let script = format!("mount -t tmpfs -o size={size}k none \"$2/facts\" && exec \"$1\" replay \"$2\"");
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", &script, "sh"]).arg(replay.get_program()).arg(&fleet);
@@ -115,13 +129,10 @@ pub(super) fn worker_killed(bench: &Bench<'_>) -> Result<()> {
     fs::rename(&done, &aside).context("taking DONE away")?;
     let mut cluster = bench.cluster("cluster-worker")?;
     let name = cluster.name();
-    let mut command = bench.programs.fleet(&["replay"]);
-    on_cluster(command.arg(&fleet), Some((&name, bench.spark)));
-    let (succeeded, says) = while_it_runs(&mut command, has_begun, |_| {
+    replayed_while(bench.programs, &fleet, Some((&name, bench.spark)), || {
         fs::rename(&aside, &done).context("putting DONE back")?;
         cluster.kill_worker()
     })?;
-    ensure!(succeeded, "a replay outlives one worker: {says}");
     cluster.add_worker()?;
     let rest = bench.programs.replay(&fleet, Some((&name, bench.spark)))?;
     ensure!(rest.starts_with("replayed 1 traces (1 whole)"), "{rest}");
