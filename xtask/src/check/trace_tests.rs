@@ -268,20 +268,24 @@ fn agree(out: &Path) -> Result<()> {
 }
 
 /// Recorders under load, each killed at a random moment: one of five before its last probe is attached, as a rule, the
-/// others in their first four seconds of events.
+/// others in their first four seconds of events. These attach without the load, which would take most of the time.
 fn killed(series: &str) -> Result<()> {
     let script = format!(
         "mkdir -p /out\n\
-         (while [ ! -e /tmp/enough ]; do insmod /modules/krcu_pending.ko objects=2000; rmmod krcu_pending; done) & loop=$!\n\
+         (while [ ! -e /tmp/enough ]; do\n\
+           if [ -e /tmp/load ]; then insmod /modules/krcu_pending.ko objects=2000; rmmod krcu_pending; else usleep 20000; fi\n\
+         done) & loop=$!\n\
          i=0\n\
          while [ $i -lt {KILLED} ]; do\n\
            krcu record -o /out/$i.krcu & krcu=$!\n\
            if [ $((i % 5)) != 0 ]; then\n\
              while [ ! -e /out/$i.krcu/meta.json ]; do usleep 50000; done\n\
            fi\n\
+           touch /tmp/load\n\
            usleep $(($(od -An -N4 -tu4 /dev/urandom) % 4000000))\n\
            kill -9 $krcu\n\
            wait $krcu\n\
+           rm /tmp/load\n\
            i=$((i + 1))\n\
          done 2>/dev/null\n\
          touch /tmp/enough; wait $loop; true"

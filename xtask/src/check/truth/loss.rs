@@ -20,7 +20,7 @@ pub(super) const SCENARIOS: &[Scenario] = &[
             before: "",
             options: "--ring-bytes 64K --settle 2s",
             text: "play 'create a; alloc a 5; free a 5; destroy a'
-                   play 'create b; alloc b 20000; sleep 300; hold 2000; queue b 20000; sleep 500; destroy b; release; drain; sleep 1500'
+                   play 'create b; alloc b 20000; sleep 300; hold 5000; queue b 20000; sleep 500; destroy b; release; drain; sleep 1500'
                    play 'create c; alloc c 5; free c 5; destroy c'",
         },
         &[
