@@ -5,13 +5,15 @@ use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 
 use crate::architecture::Architecture;
 use crate::cache;
 use crate::check::peers;
+use crate::check::retries::{self, Reason};
+use crate::check::tally::Tally;
 use crate::debian::archive::{TRIXIE, View};
 use crate::debian::kernel::Kernel;
 use crate::debian::module;
@@ -38,12 +40,12 @@ const PACKAGES: [&str; 7] = [
     "check-jsonschema==0.39.0",
 ];
 
-/// Tries them.
+/// Tries them. A machine that is lost is booted once more.
 ///
 /// # Errors
 ///
 /// When something cannot be had, or a recipe does not do what the document says.
-pub(crate) fn run() -> Result<()> {
+pub(crate) fn run(tally: &Tally) -> Result<()> {
     let python = peers::python(PARSERS, &PACKAGES)?;
     let bin = python.parent().context("a program lies in a folder")?;
     let farm = farm()?;
@@ -54,23 +56,33 @@ pub(crate) fn run() -> Result<()> {
         }
     }
     let commands = MODULES.map(|name| format!("insmod ./{name}.ko && rmmod {name}")).join("; ");
-    say(&format!("booting {} by virtme-ng", kernel.release));
-    let booted = Command::new(host::repository().join("contrib/ci/vng/run.sh"))
-        .arg(kernel.image()?.vmlinuz()?)
-        .arg(&farm)
-        .arg(commands)
-        .env("VNG_OPTIONS", "--disable-kvm --disable-microvm")
-        .env("PATH", path(&[bin, virtiofsd()?.as_path()])?)
-        .output()
-        .context("starting contrib/ci/vng/run.sh")?;
+    let mut vng = Command::new(host::repository().join("contrib/ci/vng/run.sh"));
+    vng.arg(kernel.image()?.vmlinuz()?).arg(&farm).arg(commands);
+    vng.env("VNG_OPTIONS", "--disable-kvm --disable-microvm --verbose");
+    vng.env("PATH", path(&[bin, virtiofsd()?.as_path()])?);
+    let mut boot = || {
+        say(&format!("booting {} by virtme-ng", kernel.release));
+        vng.output().context("starting contrib/ci/vng/run.sh")
+    };
+    let mut booted = boot()?;
+    if !farm.join("status").exists() {
+        say(&format!("recipes once more: {}\n{}", Reason::Lost.words(), said(&booted)));
+        tally.tried_again(Reason::Lost);
+        retries::keep("check recipes", Reason::Lost)?;
+        booted = boot()?;
+    }
     if booted.status.code() != Some(STATUS) {
-        let said = [booted.stdout, booted.stderr].concat();
-        bail!("contrib/ci/vng/run.sh: {}\n{}", booted.status, tail_of(&String::from_utf8_lossy(&said), 40));
+        bail!("contrib/ci/vng/run.sh: {}\n{}", booted.status, said(&booted));
     }
     let mut tried = Command::new(&python);
     tried.arg(host::repository().join("xtask/src/check/recipes.py")).arg(host::repository()).arg(&farm);
     print!("{}", output_of(tried.env("PATH", path(&[bin])?))?);
     Ok(())
+}
+
+/// The end of what a run of virtme-ng said, with the console.
+fn said(booted: &Output) -> String {
+    tail_of(&String::from_utf8_lossy(&[booted.stdout.as_slice(), &booted.stderr].concat()), 50)
 }
 
 /// A fresh folder with krcu in it.

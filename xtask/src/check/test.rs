@@ -255,7 +255,7 @@ fn prepare(choice: &Choice) {
 }
 
 /// A check: its name, a reckoned time in seconds, and what it does.
-type Check = (&'static str, f32, fn() -> Result<()>);
+type Check = (&'static str, f32, fn(&Tally) -> Result<()>);
 
 /// What runs here, in this order.
 fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
@@ -312,14 +312,16 @@ fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
         }));
     }
     let others: [Check; 4] = [
-        ("supply chain", 5.0, supply::run),
-        ("alert rules", 5.0, contrib::test_rules),
+        ("supply chain", 5.0, |_| supply::run()),
+        ("alert rules", 5.0, |_| contrib::test_rules()),
         ("recipes", 120.0, recipes::run),
         // After the crates' tests, with which its programs are built.
-        ("fleet", 90.0, fleet::short::run),
+        ("fleet", 90.0, |_| fleet::short::run()),
     ];
     for (name, reckoned, run) in others.into_iter().filter(|(name, ..)| has(name)) {
-        all.push(Part::new(name, Place::Host, reckoned, move || tally.add(&format!("check {name}"), run())));
+        all.push(Part::new(name, Place::Host, reckoned, move || {
+            tally.add(&format!("check {name}"), run(tally))
+        }));
     }
     Ok(all)
 }
