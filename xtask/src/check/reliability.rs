@@ -142,7 +142,10 @@ fn said(lines: &str) -> String {
             "verdict" => *verdicts.entry(text(line, "verdict")).or_default() += 1,
             "step" => {
                 let numbers = line.as_object().into_iter().flatten().filter(|(_, value)| value.is_number());
-                let numbers: Vec<String> = numbers.map(|(key, value)| format!("{key} {value}")).collect();
+                // In the order of the names; that of the object depends on what else is built with it.
+                let numbers: BTreeMap<&String, &Value> = numbers.collect();
+                let numbers: Vec<String> =
+                    numbers.iter().map(|(key, value)| format!("{key} {value}")).collect();
                 words.push(format!("{}: {}", text(line, "cache"), numbers.join(", ")));
             }
             "summary" => {
