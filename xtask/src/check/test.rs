@@ -320,7 +320,7 @@ fn on_host<'a>(parts: &Parts, tally: &'a Tally) -> Result<Vec<Part<'a>>> {
     ];
     for (name, reckoned, run) in others.into_iter().filter(|(name, ..)| has(name)) {
         all.push(Part::new(name, Place::Host, reckoned, move || {
-            tally.add(&format!("check {name}"), run(tally))
+            tally.add(&format!("check {name}"), run(tally));
         }));
     }
     Ok(all)
