@@ -39,14 +39,6 @@ pub fn ask(query: &str, traces: &[PathBuf]) -> Result<(Vec<Loaded>, DataFrame)> 
     Ok((loaded, answer))
 }
 
-/// The answer of traces whose tables are all there; none of these is the table of a what-if.
-///
-/// # Errors
-/// When the question is no SQL, or names what is not there.
-pub fn ask_loaded(query: &str, loaded: &[Loaded]) -> Result<DataFrame> {
-    answer(query, &asked_of_nothing(query)?, loaded)
-}
-
 /// Whether a question with these names is about this table: `SHOW TABLES` names none, and is about all.
 fn is_about(named: &[String], table: &str) -> bool {
     named.is_empty() || named.iter().any(|name| name == table)
