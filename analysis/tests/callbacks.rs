@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
+mod lines;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -14,6 +16,8 @@ use krcu_analysis::{
     tables::collect,
 };
 use polars::prelude::*;
+
+use lines::field;
 
 /// Traces of the truth table in which callbacks run: in tasks and in interrupts, of one cache and of two, some of which queue
 /// works or are queued again.
@@ -30,10 +34,6 @@ fn trace(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../krcu-model/tests/traces/truth")
         .join(format!("{name}.script"))
-}
-
-fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// Of the callbacks of `call_rcu()` that return: from the call to the begin of the run, and from there to the return. All idle

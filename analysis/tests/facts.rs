@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail as the test does")]
 
+mod lines;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -14,6 +16,8 @@ use krcu_analysis::{
     tables::collect,
 };
 use polars::prelude::*;
+
+use lines::field;
 
 fn traces() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../krcu-model/tests/traces");
@@ -30,10 +34,6 @@ struct Lives {
     ages_ns: Vec<u64>,
     not_freed: u64,
     again: u64,
-}
-
-fn field<'a>(line: &'a str, name: &str) -> Option<&'a str> {
-    line.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='))
 }
 
 /// An object is its address from `queued` to the next `freed` of that address.
