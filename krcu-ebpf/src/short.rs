@@ -41,7 +41,9 @@ impl Context {
         let kept: *mut c_void;
         // The compiler would put it there as late as it can, and then move it twice.
         // SAFETY: a copy.
-        unsafe { asm!("r3 = r1", in("r1") context.as_ptr(), out("r3") kept, options(pure, readonly, nostack)) };
+        unsafe {
+            asm!("r3 = r1", in("r1") context.as_ptr(), out("r3") kept, options(pure, readonly, nostack))
+        };
         Context(kept)
     }
 
