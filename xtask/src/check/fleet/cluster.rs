@@ -38,9 +38,13 @@ impl Spark {
         Ok(Spark { python: python.to_owned(), home: home.trim().into() })
     }
 
-    fn class(&self, class: &str, log: &Path) -> Result<Command> {
+    /// The program that starts a class.
+    fn program(&self) -> Command {
+        Command::new(self.home.join("bin/spark-class"))
+    }
+
+    fn class(&self, mut command: Command, class: &str, log: &Path) -> Result<Command> {
         let out = File::create(log).with_context(|| log.display().to_string())?;
-        let mut command = Command::new(self.home.join("bin/spark-class"));
         command
             .arg(class)
             .env("SPARK_HOME", &self.home)
@@ -84,7 +88,7 @@ impl Cluster {
             .port();
         let log = folder.join("master.log");
         let port_text = port.to_string();
-        let mut command = spark.class("org.apache.spark.deploy.master.Master", &log)?;
+        let mut command = spark.class(spark.program(), "org.apache.spark.deploy.master.Master", &log)?;
         command.args(["--host", "127.0.0.1", "--port", &port_text, "--webui-port", "0"]);
         let master = command.spawn().context("starting the master of Spark")?;
         let mut cluster = Cluster {
@@ -113,9 +117,29 @@ impl Cluster {
     ///
     /// When it does not start.
     pub(crate) fn add_worker(&mut self) -> Result<()> {
+        self.begin_worker(self.spark.program())
+    }
+
+    /// Starts one more worker, whose disk for temporary files has no room.
+    ///
+    /// # Errors
+    ///
+    /// When it does not start.
+    pub(crate) fn add_worker_without_room(&mut self) -> Result<()> {
+        let small = self.folder.join("small");
+        fs::create_dir_all(&small).with_context(|| small.display().to_string())?;
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "sh", "-c", "mount -t tmpfs -o size=4k none \"$TMPDIR\" && exec \"$@\"", "sh"])
+            .arg(self.spark.program().get_program())
+            .env("TMPDIR", small);
+        self.begin_worker(command)
+    }
+
+    fn begin_worker(&mut self, program: Command) -> Result<()> {
         self.begun += 1;
         let log = self.folder.join(format!("worker-{}.log", self.begun));
-        let mut command = self.spark.class("org.apache.spark.deploy.worker.Worker", &log)?;
+        let mut command = self.spark.class(program, "org.apache.spark.deploy.worker.Worker", &log)?;
         command
             .args([
                 "--host",

@@ -61,6 +61,9 @@ impl FromStr for Extent {
     }
 }
 
+/// The file of a short trace's events.
+const EVENTS: &str = "events-00000.arrows";
+
 /// What a scenario works with.
 pub(crate) struct Bench<'a> {
     programs: &'a Programs,
@@ -69,6 +72,8 @@ pub(crate) struct Bench<'a> {
     extent: Extent,
     /// The fleet as it was sown, with two traces that are cut.
     sown: PathBuf,
+    /// These two, below the fleet's traces.
+    cut: [(PathBuf, Cut); 2],
     /// The digests of the fleet that was replayed on this machine, undisturbed.
     digests: Digests,
 }
@@ -77,7 +82,7 @@ pub(crate) struct Bench<'a> {
 type Scenario = (&'static str, fn(&Bench<'_>) -> Result<()>);
 
 /// All scenarios.
-const SCENARIOS: [Scenario; 10] = [
+const SCENARIOS: [Scenario; 11] = [
     ("every sown fault is found once", sown_faults),
     ("bad traces are rows of the ledger", bad_traces),
     ("a second run replays nothing, and one added trace one", trouble::again),
@@ -87,6 +92,7 @@ const SCENARIOS: [Scenario; 10] = [
     ("an object store gets each trace once", store::shipped),
     ("a worker is killed while it replays, and a trace appears", trouble::worker_killed),
     ("the driver is killed while it replays", trouble::driver_killed),
+    ("the disk of a worker is full", trouble::full_disk_of_a_worker),
     ("Spark says the same, and after a worker is killed between map and reduce", trouble::asked_while_killed),
 ];
 
@@ -104,11 +110,11 @@ pub(crate) fn run(extent: Extent) -> Result<ExitCode> {
     fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
     let sown = folder.join("sown");
     say(&programs.sow(&sown, extent)?);
-    cut_two(&sown)?;
+    let cut = cut_two(&sown)?;
     let replayed = copy(&sown, &folder.join("replayed"))?;
     say(&programs.replay(&replayed, None)?);
     let digests = programs.digests(&replayed, None)?;
-    let bench = Bench { programs: &programs, spark: &spark, folder: &folder, extent, sown, digests };
+    let bench = Bench { programs: &programs, spark: &spark, folder: &folder, extent, sown, cut, digests };
     let tally = Tally::default();
     for (name, scenario) in SCENARIOS {
         say(name);
@@ -175,9 +181,6 @@ fn traces(fleet: &Path) -> Result<Vec<PathBuf>> {
     Ok(traces)
 }
 
-/// Hosts whose traces have no fault, by the rule of the generator, and on which the test cuts one trace.
-const CUT: [(&str, Cut); 2] = [("farm-0013", Cut::Copy), ("farm-0014", Cut::Recording)];
-
 /// How a trace is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cut {
@@ -187,18 +190,29 @@ enum Cut {
     Recording,
 }
 
-fn cut_two(fleet: &Path) -> Result<()> {
-    for (host, cut) in CUT {
+/// Cuts the ends off two traces. Their hosts have no fault, by the rule of the generator, and no scenario takes them. The
+/// recording is the longest of such, so that it has several batches and a cut leaves some.
+fn cut_two(fleet: &Path) -> Result<[(PathBuf, Cut); 2]> {
+    let mut longest = (0, PathBuf::new());
+    for host in ["farm-0014", "farm-0017", "farm-0018", "farm-0019"] {
         let trace = trace_of(fleet, host)?;
-        let events = trace.join("events-00000.arrows");
+        let bytes = fs::metadata(trace.join(EVENTS)).with_context(|| trace.display().to_string())?.len();
+        longest = longest.max((bytes, trace));
+    }
+    let cut = [(trace_of(fleet, "farm-0013")?, Cut::Copy), (longest.1, Cut::Recording)];
+    for (trace, cut) in &cut {
+        let events = trace.join(EVENTS);
         let bytes = fs::read(&events).with_context(|| events.display().to_string())?;
-        let half = bytes.get(..bytes.len() * 3 / 4).unwrap_or_default();
-        fs::write(&events, half).with_context(|| events.display().to_string())?;
-        if cut == Cut::Recording {
-            done_again(&trace)?;
+        let most = bytes.get(..bytes.len() * 3 / 4).unwrap_or_default();
+        fs::write(&events, most).with_context(|| events.display().to_string())?;
+        if *cut == Cut::Recording {
+            done_again(trace)?;
         }
     }
-    Ok(())
+    let below = |trace: PathBuf| trace.strip_prefix(fleet.join("traces")).map(Path::to_owned);
+    let [(copy, of_copy), (recording, of_recording)] = cut;
+    let outside = "a trace is in its fleet";
+    Ok([(below(copy).context(outside)?, of_copy), (below(recording).context(outside)?, of_recording)])
 }
 
 /// The first trace of a host.
@@ -231,16 +245,14 @@ fn bad_traces(bench: &Bench<'_>) -> Result<()> {
     let ledger = ledger(&fleet)?;
     let all = bench.extent.traces();
     ensure!(ledger.len() == all, "{} rows for {all} traces", ledger.len());
-    for (host, cut) in CUT {
-        let trace = trace_of(&fleet, host)?;
-        let name = trace.strip_prefix(fleet.join("traces")).context("a trace is in its fleet")?;
+    for (name, cut) in &bench.cut {
         let row = ledger.get(&*name.to_string_lossy()).context("a row for a cut trace")?;
-        let expected = if cut == Cut::Copy { "refused" } else { "damaged" };
+        let expected = if *cut == Cut::Copy { "refused" } else { "damaged" };
         ensure!(row["outcome"] == expected, "{cut:?}: {row}");
-        ensure!(row["why"].as_str().is_some_and(|why| why.contains("events-00000.arrows")), "{row}");
+        ensure!(row["why"].as_str().is_some_and(|why| why.contains(EVENTS)), "{row}");
     }
     let whole = ledger.values().filter(|row| row["outcome"] == "whole").count();
-    ensure!(whole == all - CUT.len(), "{whole} are whole");
+    ensure!(whole == all - bench.cut.len(), "{whole} are whole");
     Ok(())
 }
 

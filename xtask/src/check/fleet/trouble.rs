@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use crate::check::fleet::cluster::{Spark, kill_with_children};
+use crate::check::fleet::cluster::{Cluster, Spark, kill_with_children};
 use crate::check::fleet::programs::{Programs, on_cluster};
 use crate::check::fleet::{Bench, done_again, ledger, trace_of, traces};
 use crate::progress::output_of;
@@ -152,6 +152,28 @@ pub(super) fn driver_killed(bench: &Bench<'_>) -> Result<()> {
     ensure!(!succeeded, "a driver that is killed is no success: {says}");
     let before = ledger(&fleet)?.len();
     ensure!(before < traces(&fleet)?.len(), "it was over before it could be killed");
+    bench.programs.replay(&fleet, Some((&name, bench.spark)))?;
+    bench.same(&fleet)
+}
+
+/// The disk of one of two workers has no room for what a replay writes meanwhile. Its traces are told, and are no rows of the
+/// ledger; a replay without that worker has them.
+pub(super) fn full_disk_of_a_worker(bench: &Bench<'_>) -> Result<()> {
+    let fleet = bench.fresh("disk-of-worker")?;
+    let mut cluster = Cluster::start(bench.spark, &bench.folder.join("cluster-disk"), 0)?;
+    cluster.add_worker_without_room()?;
+    cluster.add_worker()?;
+    let name = cluster.name();
+    let mut command = bench.programs.fleet(&["replay"]);
+    on_cluster(command.arg(&fleet), Some((&name, bench.spark)));
+    let output = command.output().context("replaying with a full disk")?;
+    let told = String::from_utf8_lossy(&output.stderr);
+    ensure!(!output.status.success(), "a full disk is no success");
+    ensure!(told.contains("No space left on device") && told.contains("tries them again"), "{told}");
+    let (rows, all) = (ledger(&fleet)?.len(), bench.extent.traces());
+    ensure!(rows < all, "{rows} rows in the ledger for {all} traces: no trace met the full disk");
+    // The oldest worker is the one without room.
+    cluster.kill_worker()?;
     bench.programs.replay(&fleet, Some((&name, bench.spark)))?;
     bench.same(&fleet)
 }
