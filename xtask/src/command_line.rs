@@ -20,6 +20,7 @@ use crate::check::fuzz;
 use crate::check::model;
 use crate::check::reliability;
 use crate::check::scenarios::SERIES;
+use crate::check::scenarios::surroundings;
 use crate::check::test::{self, Asked};
 use crate::check::traces;
 use crate::check::truth;
@@ -87,10 +88,14 @@ enum Verb {
         /// for it: an hour the first time.
         #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "force", "list"])]
         custom: bool,
+        /// Instead, run krcu in every surrounding, on 6.1 and 6.12: in a container, beside another krcu, under lockdown, on a host
+        /// that sleeps or has a thousand modules.
+        #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "custom", "force", "list", "names"])]
+        surroundings: bool,
         /// Instead, replay and ask a fleet of a thousand host-days by Spark and others, while workers, drivers and disks
         /// fail: PySpark is some 400 MB, the first time. Of another size with --fleet=HOSTSxDAYS.
         #[arg(long, value_name = "HOSTSxDAYS", num_args = 0..=1, require_equals = true, default_missing_value = "100x10",
-            conflicts_with_all = ["no_kernels", "kernels_only", "quick", "custom", "force", "list", "kernel", "names"])]
+            conflicts_with_all = ["no_kernels", "kernels_only", "quick", "custom", "surroundings", "force", "list", "kernel", "names"])]
         fleet: Option<fleet::Extent>,
         /// Check the reference again, even if nothing that the check depends on has changed.
         #[arg(long)]
@@ -316,6 +321,9 @@ impl Arguments {
             Verb::Test { list: true, .. } => done(test::list()),
             Verb::Test { fleet: Some(extent), .. } => fleet::run(extent),
             Verb::Fleet(FleetVerb::Demo) => done(fleet::demo::run()),
+            Verb::Test { surroundings: true, kernel, .. } => {
+                test::run(&Asked { series: kernel, names: surroundings::names(), ..Asked::default() })
+            }
             Verb::Test { no_kernels, kernels_only, quick, custom, force, kernel, names, .. } => {
                 test::run(&Asked { no_kernels, kernels_only, quick, custom, force, series: kernel, names })
             }

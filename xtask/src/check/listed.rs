@@ -85,6 +85,11 @@ pub(crate) fn left_to_all() -> usize {
     truth::scenarios().flat_map(|scenario| series_by(scenario, false)).count()
 }
 
+/// The runs of krcu's surroundings that a whole run leaves to `cargo xtask test --surroundings`.
+pub(crate) fn left_to_surroundings() -> usize {
+    surroundings::SCENARIOS.iter().flat_map(|scenario| series_by(scenario, false)).count()
+}
+
 /// The kernels on which an ordinary run plays a scenario, or those that it leaves out.
 fn series_by(scenario: &'static Scenario, ordinary: bool) -> impl Iterator<Item = &'static str> {
     SERIES

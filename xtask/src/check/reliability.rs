@@ -46,7 +46,7 @@ const FAULTS: [(&str, &str); 13] = [
     ("kill -9 of the recorder's writer", ""),
     (
         "kill -9 of `krcu record` on a real kernel",
-        "`cargo xtask test` kills fifty on 6.12; it prints no figure",
+        "`cargo xtask test` kills fifteen on 6.12; it prints no figure",
     ),
     ("slow disk", "a test with a disk that hangs holds the writer up at no call; it prints no figure"),
     ("a disk that is full under the agent", ""),

@@ -222,11 +222,13 @@ pub(crate) fn run(asked: &Asked) -> Result<ExitCode> {
         compare_with_list(&tally)?;
         say(&format!(
             "not run, since it takes long: {} cells of the truth table, among them {} (`cargo xtask truth --all`); the {} scenarios of \
-             kernels that are built for them (`cargo xtask test --custom`); a fleet of a thousand host-days and what may befall it (`cargo xtask test --fleet`); every \
+             kernels that are built for them (`cargo xtask test --custom`); {} runs of krcu in other surroundings (`cargo xtask test \
+             --surroundings`); a fleet of a thousand host-days and what may befall it (`cargo xtask test --fleet`); every \
              module of a kernel package (`cargo xtask churn`)",
             listed::left_to_all(),
             truth::LONG.join(" and "),
             scenarios::custom::SCENARIOS.len(),
+            listed::left_to_surroundings(),
         ));
     } else {
         let list = listed::kept()?;

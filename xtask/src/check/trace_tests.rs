@@ -3,7 +3,7 @@
 //! it has no goodbye.
 //!
 //! Every `krcu check` that an agent's scenario calls by that name keeps a trace as well ([`PRELUDE`]), and so does the krcu
-//! that watches the scenarios of a machine. A boot of its own runs each format of a report, and one kills fifty recorders.
+//! that watches the scenarios of a machine. A boot of its own runs each format of a report, and one kills fifteen recorders.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,9 +29,9 @@ use crate::progress::say;
 use crate::toolchain::build;
 
 /// Recorders that are killed.
-const KILLED: usize = 50;
+const KILLED: usize = 15;
 /// How many of them must have come far enough to leave events, or the test shows nothing.
-const FAR_ENOUGH: usize = 30;
+const FAR_ENOUGH: usize = 9;
 /// The formats of a report, each of the run of a module; all of a module's objects are queued while krcu watches.
 const FORMATS: [Format; 4] = [
     Format { name: "text", ending: "txt", module: "krcu_pending" },

@@ -21,6 +21,23 @@ const fn alone(
     Scenario { alone: true, ..scenario(name, modules, act, expectations) }
 }
 
+/// Scenarios that take a machine long.
+const LONG: [&str; 3] = ["host_sleeps", "locked_down", "thousand_modules"];
+/// The kernel on which an ordinary run plays the others.
+const ORDINARY: &str = "6.12";
+
+/// The names of all of them.
+pub(crate) fn names() -> Vec<String> {
+    SCENARIOS.iter().map(|scenario| scenario.name.to_owned()).collect()
+}
+
+/// Whether an ordinary run leaves this scenario out on a kernel: what surrounds krcu is the same on every kernel. `cargo xtask
+/// test --surroundings` plays them all.
+pub(crate) fn is_left_out(scenario: &Scenario, series: &str) -> bool {
+    let is_one = SCENARIOS.iter().any(|one| one.name == scenario.name);
+    is_one && (series != ORDINARY || LONG.contains(&scenario.name))
+}
+
 /// Every scenario.
 pub(crate) const SCENARIOS: &[Scenario] = &[
     // Once attached, the agent has no capability, no file but its own, and the system calls of its list. The configuration is

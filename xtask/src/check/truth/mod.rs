@@ -24,6 +24,7 @@ pub(crate) mod run;
 mod table;
 mod used;
 
+use crate::check::scenarios::surroundings;
 use crate::check::scenarios::{
     Act, Expectation, Line, MAY_BE_OPEN, SERIES, SHEAVES, Scenario, Want, quiet, verdict, word,
 };
@@ -86,9 +87,9 @@ pub(crate) fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     TOPICS.iter().flat_map(Topic::met)
 }
 
-/// Whether an ordinary run plays this scenario of the table on a kernel.
+/// Whether an ordinary run plays this scenario on a kernel.
 pub(crate) fn is_ordinary(scenario: &Scenario, series: &str) -> bool {
-    if LONG.contains(&scenario.name) {
+    if LONG.contains(&scenario.name) || surroundings::is_left_out(scenario, series) {
         return false;
     }
     let topic = TOPICS.iter().find(|topic| topic.met().any(|one| one.name == scenario.name));

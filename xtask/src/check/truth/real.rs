@@ -154,23 +154,26 @@ pub(super) const NETFILTER: &str = "
     for name in xt_conntrack nft_compat nf_tables; do until rmmod $name 2>/dev/null; do usleep 10000; done; done
     until rmmod nf_conntrack 2>/dev/null; do usleep 10000; done";
 
-/// Each module is loaded, and unloaded again with every module that came with it, the newest first.
+/// Each module is loaded, and unloaded again with every module that came with it, the newest first. The shell compares names
+/// by itself: a program for each would take most of the time.
 const SWEEP: &str = "
-    names() { cut -d' ' -f1 /proc/modules; }
-    names >/tmp/known
+    names() { names=; while read name rest; do names=\"$names $name\"; done </proc/modules; }
+    is_known() { case \"$known \" in *\" $1 \"*) true ;; *) false ;; esac; }
+    names; known=\"$names\"
     tried=0; loaded=0; refused=; kept=
     for module in $(cat /scenarios/owners); do
         tried=$((tried + 1))
         if modprobe $module 2>/dev/null; then loaded=$((loaded + 1)); else refused=\"$refused $module\"; fi
         again=yes
         while [ $again ]; do
-            again=
-            for name in $(names); do
-                grep -qx $name /tmp/known || { rmmod $name 2>/dev/null && again=yes; }
+            again=; names
+            for name in $names; do
+                is_known $name || { rmmod $name 2>/dev/null && again=yes; }
             done
         done
-        for name in $(names); do
-            grep -qx $name /tmp/known || { kept=\"$kept $name\"; echo $name >>/tmp/known; }
+        names
+        for name in $names; do
+            is_known $name || { kept=\"$kept $name\"; known=\"$known $name\"; }
         done
     done
     printf '{\"kind\":\"step\",\"cache\":\"sweep\",\"tried\":%d,\"loaded\":%d,\"refused\":\"%s\",\"kept\":\"%s\"}\\n' \\
