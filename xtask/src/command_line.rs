@@ -88,8 +88,8 @@ enum Verb {
         /// for it: an hour the first time.
         #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "force", "list"])]
         custom: bool,
-        /// Instead, run krcu in every surrounding, on 6.1 and 6.12: in a container, beside another krcu, under lockdown, on a host
-        /// that sleeps or has a thousand modules.
+        /// Instead, run krcu in every surrounding, on 6.1 and 6.12: in a container, beside another krcu, under lockdown, on
+        /// a host that sleeps or has a thousand modules.
         #[arg(long, conflicts_with_all = ["no_kernels", "kernels_only", "quick", "custom", "force", "list", "names"])]
         surroundings: bool,
         /// Instead, replay and ask a fleet of a thousand host-days by Spark and others, while workers, drivers and disks

@@ -31,7 +31,7 @@ use crate::toolchain::build;
 /// Recorders that are killed.
 const KILLED: usize = 15;
 /// How many of them must have come far enough to leave events, or the test shows nothing.
-const FAR_ENOUGH: usize = 9;
+const FAR_ENOUGH: usize = 6;
 /// The formats of a report, each of the run of a module; all of a module's objects are queued while krcu watches.
 const FORMATS: [Format; 4] = [
     Format { name: "text", ending: "txt", module: "krcu_pending" },
