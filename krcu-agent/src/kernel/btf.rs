@@ -11,6 +11,10 @@
 //! The format is `Documentation/bpf/btf.rst` of the kernel; kinds are those of
 //! `include/uapi/linux/btf.h`.
 
+use std::cell::OnceCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hasher as _};
+
 use thiserror::Error;
 
 mod format;
@@ -97,6 +101,8 @@ pub struct Btf {
     records: Vec<u32>,
     /// Numbers of the types of each kind, so that a search reads only those.
     by_kind: Vec<Vec<u32>>,
+    /// Of each kind, numbers by the hash of their names. An index is made at the first search.
+    by_name: [OnceCell<HashMap<u64, u32>>; KINDS],
 }
 
 impl Btf {
@@ -123,7 +129,13 @@ impl Btf {
         };
         let types = section("the types", 8)?;
         let strings = section("the names", 16)?;
-        let mut btf = Btf { bytes, strings, records: Vec::new(), by_kind: vec![Vec::new(); KINDS] };
+        let mut btf = Btf {
+            bytes,
+            strings,
+            records: Vec::new(),
+            by_kind: vec![Vec::new(); KINDS],
+            by_name: Default::default(),
+        };
         btf.index(types)?;
         btf.check_references()?;
         Ok(btf)
@@ -227,6 +239,42 @@ impl Btf {
         self.number(KIND_FUNC, function)
     }
 
+    /// BTF in which the functions and type names (`typedef`) of these names have the numbers that they have here. All other
+    /// types are forward declarations without a name, so whoever searches it for these finds them at once.
+    #[must_use]
+    pub fn only(&self, names: &BTreeSet<&str>) -> Vec<u8> {
+        // BTF has 32 bits for each of these.
+        let word = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        let mut kept: BTreeMap<u32, (&str, Record)> = BTreeMap::new();
+        for (kind, name) in
+            [KIND_FUNC, KIND_TYPEDEF].into_iter().flat_map(|kind| names.iter().map(move |name| (kind, *name)))
+        {
+            if let Some(id) = self.number(kind, name)
+                && let Some(record) = self.record(id)
+            {
+                kept.insert(id, (name, record));
+            }
+        }
+        let (mut types, mut strings) = (Vec::with_capacity(self.records.len() * 12), vec![0]);
+        for id in (1..).take(self.records.len()) {
+            let (name, info, reference) = match kept.get(&id) {
+                Some((name, record)) => {
+                    let at = word(strings.len());
+                    strings.extend(name.bytes().chain([0]));
+                    (at, record.kind << 24 | word(record.items), record.size_or_type)
+                }
+                None => (0, KIND_FWD << 24, 0),
+            };
+            types.extend([name, info, reference].into_iter().flat_map(u32::to_le_bytes));
+        }
+        let (types_bytes, strings_bytes) = (word(types.len()), word(strings.len()));
+        let header = [MAGIC | VERSION << 16, word(HEADER_BYTES), 0, types_bytes, types_bytes, strings_bytes];
+        let mut bytes: Vec<u8> = header.into_iter().flat_map(u32::to_le_bytes).collect();
+        bytes.append(&mut types);
+        bytes.append(&mut strings);
+        bytes
+    }
+
     /// Whether there is a function of this name. That does not mean that it can be probed.
     #[must_use]
     pub fn has_function(&self, function: &str) -> bool {
@@ -281,10 +329,23 @@ impl Btf {
         self.record(self.number(kind, name)?)
     }
 
+    /// The first type of this kind and name.
     fn number(&self, kind: u32, name: &str) -> Option<u32> {
-        let is_named =
-            |id: &u32| self.record(*id).is_some_and(|record| self.name(record.name) == Some(name.as_bytes()));
-        self.by_kind.get(kind as usize)?.iter().copied().find(is_named)
+        let ids = self.by_kind.get(kind as usize)?;
+        let name_of = |id: u32| self.record(id).and_then(|record| self.name(record.name));
+        let index = self.by_name.get(kind as usize)?.get_or_init(|| {
+            let mut index = HashMap::with_capacity(ids.len());
+            for id in ids {
+                index.entry(hash(name_of(*id).unwrap_or_default())).or_insert(*id);
+            }
+            index
+        });
+        let id = *index.get(&hash(name.as_bytes()))?;
+        if name_of(id) == Some(name.as_bytes()) {
+            return Some(id);
+        }
+        // Another name has the same hash.
+        ids.iter().copied().find(|id| name_of(*id) == Some(name.as_bytes()))
     }
 
     /// The type behind typedefs and qualifiers; `None` for void and for a circle.
@@ -327,6 +388,12 @@ impl Btf {
         let from = names.get(offset as usize..)?;
         from.get(..from.iter().position(|byte| *byte == 0)?)
     }
+}
+
+fn hash(name: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(name);
+    hasher.finish()
 }
 
 fn short(part: &'static str, at: usize, more: usize, bytes: usize) -> BtfError {

@@ -24,10 +24,10 @@ pub enum LoadError {
     #[error("{0}")]
     Refused(Refusal),
     /// The kernel's type information could not be read a second time, for attaching.
-    #[error("the kernel's type information cannot be used: {}", chain(cause))]
+    #[error("the kernel's type information cannot be used: {}", chain(&**cause))]
     Btf {
-        /// What aya says.
-        cause: Box<aya::BtfError>,
+        /// What the reader says.
+        cause: Box<dyn StdError + Send + Sync>,
     },
     /// The way from an object to its cache could not be checked.
     #[error("the way from an object to its cache cannot be checked on this kernel: {}", chain(cause))]

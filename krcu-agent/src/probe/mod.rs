@@ -5,13 +5,14 @@
 //! [`catalog`](crate::kernel::catalog) explains, and detached in another order. If a required probe fails, all are
 //! detached. If an optional probe fails, it is withdrawn from the plan, which then says what cannot be decided.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::error::Error as StdError;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use aya::maps::{Array, HashMap, Map, MapData, PerCpuArray, RingBuf};
 use aya::programs::Program;
-use aya::{Btf, Ebpf, EbpfLoader, Pod};
+use aya::{Btf, Ebpf, EbpfLoader, Endianness, Pod};
 use aya_log::EbpfLogger;
 use krcu_common::count::{LINE_WORDS, LINES, ROW_WORDS, ROWS, SEQUENCE, counter, delivered, known};
 use krcu_common::{Fate, Kind};
@@ -20,6 +21,7 @@ use tokio::sync::watch;
 use zerocopy::IntoBytes;
 
 use crate::kernel::Plan;
+use crate::kernel::btf;
 use crate::kernel::catalog::{Attach, Leaving};
 use crate::kernel::plan::Probe;
 
@@ -38,6 +40,8 @@ static OBJECT: &[u8] = aya::include_bytes_aligned!(env!("KRCU_EBPF_OBJECT"));
 
 /// The read-only data of the probes that holds their configuration.
 const CONFIG: &str = "CONFIG";
+/// The kernel's type information.
+const BTF: &str = "/sys/kernel/btf/vmlinux";
 /// The map of the ring that every event goes through.
 const EVENTS: &str = "EVENTS";
 /// The per-CPU array that counts what happened to each run.
@@ -100,7 +104,7 @@ impl Probes {
         if let Some(refusal) = plan.refusals.first() {
             return Err(LoadError::Refused(refusal.clone()));
         }
-        let btf = Btf::from_sys_fs().map_err(|cause| LoadError::Btf { cause: Box::new(cause) })?;
+        let btf = types_of_targets(&plan)?;
         let mut ebpf = load_object(&plan, options, &btf)?;
         layout::check(&mut ebpf)?;
         let mut probes = Probes { links: Links::new(), ebpf, plan, withdrawn: Vec::new() };
@@ -356,6 +360,18 @@ impl Job {
     fn failed(self, cause: aya::programs::ProgramError) -> LoadError {
         LoadError::of_program(self.program, self.target, self.attach, cause)
     }
+}
+
+/// The kernel's type information as far as attaching needs it: the numbers of the functions and tracepoints of the plan. aya reads
+/// all names for each program; the kernel has some fifty thousand.
+fn types_of_targets(plan: &Plan) -> Result<Btf, LoadError> {
+    let targets: Vec<&str> = plan.probes.iter().map(|probe| probe.target).collect();
+    let tracepoints: Vec<String> = targets.iter().map(|target| format!("btf_trace_{target}")).collect();
+    let names: BTreeSet<&str> = targets.into_iter().chain(tracepoints.iter().map(String::as_str)).collect();
+    let failed = |cause: Box<dyn StdError + Send + Sync>| LoadError::Btf { cause };
+    let bytes = fs::read(BTF).map_err(|cause| failed(cause.into()))?;
+    let types = btf::Btf::parse(bytes).map_err(|cause| failed(cause.into()))?;
+    Btf::parse(&types.only(&names), Endianness::default()).map_err(|cause| failed(cause.into()))
 }
 
 fn load_object(plan: &Plan, options: LoadOptions, btf: &Btf) -> Result<Ebpf, LoadError> {

@@ -1,5 +1,7 @@
 //! A small blob built by hand, what is read from it, and every way of cutting it short.
 
+use std::collections::BTreeSet;
+
 use krcu_agent::kernel::btf::{Argument, Btf, BtfError};
 
 // The kinds of include/uapi/linux/btf.h.
@@ -219,4 +221,16 @@ fn what_is_not_btf_is_refused_by_name() {
     nameless.words(&[99, KIND_PTR << 24, 0]);
     let error = BtfError::Reference { id: 1, what: "name", reference: 99 };
     assert_eq!(Btf::parse(nameless.bytes()).unwrap_err(), error);
+}
+
+/// Numbers of the sample above.
+#[test]
+fn what_is_needed_for_attaching_has_its_number_and_everything_else_has_no_name() {
+    let btf = Btf::parse(sample().bytes()).unwrap();
+    let only = btf.only(&BTreeSet::from(["newer", "rcu_callback_t", "absent"]));
+    let read = Btf::parse(only.clone()).unwrap();
+    assert_eq!((read.function_number("newer"), read.function_number("kvfree_call_rcu")), (Some(17), None));
+    assert_eq!((read.has_typedef("rcu_callback_t"), read.struct_number("slab")), (true, None));
+    // The library that attaches reads it.
+    assert!(aya::Btf::parse(&only, aya::Endianness::default()).is_ok());
 }

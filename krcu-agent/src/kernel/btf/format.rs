@@ -2,6 +2,8 @@
 
 /// First two bytes of little-endian BTF, as a number.
 pub(super) const MAGIC: u32 = 0xeb9f;
+/// The version, third byte.
+pub(super) const VERSION: u32 = 1;
 /// The length of the header that this reader knows, in bytes. It accepts a longer one, and refuses a shorter one.
 pub(super) const HEADER_BYTES: usize = 24;
 pub(super) const KIND_PTR: u32 = 2;
@@ -9,6 +11,7 @@ pub(super) const KIND_ARRAY: u32 = 3;
 pub(super) const KIND_STRUCT: u32 = 4;
 pub(super) const KIND_UNION: u32 = 5;
 pub(super) const KIND_ENUM: u32 = 6;
+pub(super) const KIND_FWD: u32 = 7;
 pub(super) const KIND_TYPEDEF: u32 = 8;
 pub(super) const KIND_VOLATILE: u32 = 9;
 pub(super) const KIND_CONST: u32 = 10;
@@ -49,7 +52,7 @@ pub(super) fn following_bytes(kind: u32, items: usize) -> Option<usize> {
         KIND_ENUM | KIND_FUNC_PROTO => Some(items * 8),
         KIND_ARRAY => Some(12),
         // forward declaration and float among those that nothing follows
-        KIND_PTR | 7..=KIND_FUNC | 16 | KIND_TYPE_TAG => Some(0),
+        KIND_PTR | KIND_FWD..=KIND_FUNC | 16 | KIND_TYPE_TAG => Some(0),
         _ => None,
     }
 }

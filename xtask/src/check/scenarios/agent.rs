@@ -223,10 +223,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
          status=$?
          programs after_the_command
          command krcu check -- sleep 300 & krcu=$!
-         until bpftool prog show | grep -q queued; do :; done
+         until bpftool prog show | grep -q queued; do usleep 100000; done
          programs while_attached
          kill -9 $krcu; wait $krcu
-         while bpftool prog show | grep -q queued; do :; done
+         while bpftool prog show | grep -q queued; do usleep 100000; done
          programs after_krcu
          killall sleep
          exit $status"),

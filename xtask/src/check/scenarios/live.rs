@@ -21,13 +21,13 @@ macro_rules! live {
              programs() { bpftool prog show | grep -cE '^[0-9]+: (tracing|kprobe)'; }
              fetch() { wget -q -O- http://127.0.0.1:9747/$1 2>/dev/null; }
              metric() { fetch metrics | awk -v m=\"$1\" '$1 == m { print int($2) }'; }
-             reaches() { until [ \"$(metric \"$1\")\" -ge \"$2\" ]; do usleep 100000; done 2>/dev/null; }
+             reaches() { until [ \"$(metric \"$1\")\" -ge \"$2\" ]; do usleep 400000; done 2>/dev/null; }
              say() { name=$1; shift; line=\"\\\"cache\\\":\\\"$name\\\"\"
                  while [ $# -gt 0 ]; do line=\"$line,\\\"$1\\\":$2\"; shift 2 || exit 95; done; echo \"{\\\"kind\\\":\\\"step\\\",$line}\"; }
              start() { command krcu agent \"$@\" >&2 & agent=$!
                  until said=$(wget -q -O- http://127.0.0.1:9747/healthz 2>&1); do
                      case $said in *'server returned error'*) echo \"$said\" >&2; exit 96;; esac
-                     kill -0 $agent || exit 98; usleep 100000; done; }
+                     kill -0 $agent || exit 98; usleep 400000; done; }
              stop() { kill -TERM $agent; wait $agent; say stopped status $? programs $(programs) files $(ls /run/krcu | wc -l); agent=; }
              decided() { sum=0; for word in clean waited pending leaked unordered late-free model-disagrees; do
                  sum=$((sum + $(metric \"krcu_verdicts{verdict=\\\"$word\\\"}\"))); done; echo $sum; }
@@ -56,7 +56,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             "start
              insmod /modules/krcu_pending.ko; rmmod krcu_pending
              reaches krcu_events_total{word=\\\"free\\\"} 777
-             until [ $(($(metric 'krcu_verdicts{verdict=\"pending\"}') + $(metric 'krcu_verdicts{verdict=\"waited\"}'))) = 1 ]; do :; done
+             until [ $(($(metric 'krcu_verdicts{verdict=\"pending\"}') + $(metric 'krcu_verdicts{verdict=\"waited\"}'))) = 1 ]; do usleep 200000; done
              peer $socket lines 2 >/tmp/lines
              say watched pending $(metric 'krcu_verdicts{verdict=\"pending\"}') waited $(metric 'krcu_verdicts{verdict=\"waited\"}') \
                  lines $(wc -l </tmp/lines) hello $(head -n1 /tmp/lines | grep -c '\"kind\":\"hello\"') \
@@ -103,7 +103,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             "start --record /tmp/killed
              say attached programs $(programs)
              kill -9 $agent; wait $agent
-             until [ $(programs) = 0 ]; do usleep 100000; done
+             until [ $(programs) = 0 ]; do usleep 400000; done
              say left programs $(programs) files $(ls /run/krcu | wc -l)
              command krcu replay --format json /tmp/killed/krcu-000001.krcu >/tmp/replay; status=$?
              say replay status $status incomplete $(grep -c '\"incomplete\":\"no-goodbye\"' /tmp/replay)
@@ -155,10 +155,10 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         live!(
             "mkdir -p /tmp/small; mount -t tmpfs -o size=128k none /tmp/small
              start --record /tmp/small
-             until [ $(wc -l </tmp/small/krcu-000001.krcu/events-00000.index) -gt 1 ]; do usleep 100000; done
+             until [ $(wc -l </tmp/small/krcu-000001.krcu/events-00000.index) -gt 1 ]; do usleep 400000; done
              head -c 200000 /dev/zero >/tmp/small/fill 2>/dev/null
              reaches krcu_traces_cut_short_total 1
-             until [ \"$(metric 'krcu_sink_up{sink=\"recorder\"}')\" = 0 ]; do usleep 100000; done
+             until [ \"$(metric 'krcu_sink_up{sink=\"recorder\"}')\" = 0 ]; do usleep 400000; done
              say full up $(metric 'krcu_sink_up{sink=\"recorder\"}') well $(fetch healthz | grep -c '^ok')
              stop
              cat /dev/zero >>/tmp/small/fill 2>/dev/null
@@ -381,7 +381,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
              head -c 65536 /dev/urandom | answer >/dev/null
              say unmeasured programs $(fetch metrics | grep -c '^krcu_probe_run_time')
              echo 1 >/proc/sys/kernel/bpf_stats_enabled
-             until [ $(fetch metrics | grep -c '^krcu_probe_run_time') -ge 10 ]; do usleep 100000; done
+             until [ $(fetch metrics | grep -c '^krcu_probe_run_time') -ge 10 ]; do usleep 400000; done
              echo 0 >/proc/sys/kernel/bpf_stats_enabled
              say after refused $(metric 'krcu_requests_total{outcome=\"refused\"}') well $(fetch healthz | grep -c '^ok')
              stop"
@@ -445,7 +445,7 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
             "start --record /tmp/clock
              step() { date -s @$(($(date +%s) + $1)) >/dev/null; }
              insmod /modules/krcu_pending.ko; step 86400; rmmod krcu_pending; step -172800
-             until [ \"$(decided)\" -ge 1 ]; do usleep 100000; done
+             until [ \"$(decided)\" -ge 1 ]; do usleep 400000; done
              say stepped pending $(metric 'krcu_verdicts{verdict=\"pending\"}') waited $(metric 'krcu_verdicts{verdict=\"waited\"}') \
                  well $(fetch healthz | grep -c '^ok')
              stop; step 86400

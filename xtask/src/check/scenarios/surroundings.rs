@@ -135,14 +135,14 @@ END
              mkdir /tmp/two
              command krcu agent --socket /tmp/two/krcu.sock --metrics 127.0.0.1:9748 >&2 & second=$!
              other() { wget -q -O- http://127.0.0.1:9748/metrics | awk -v m=\"$1\" '$1 == m { print int($2) }'; }
-             until wget -q -O- http://127.0.0.1:9748/healthz >/dev/null 2>&1; do kill -0 $second || exit 98; usleep 100000; done
+             until wget -q -O- http://127.0.0.1:9748/healthz >/dev/null 2>&1; do kill -0 $second || exit 98; usleep 400000; done
              say both more $(($(programs) - 2 * alone))
              command krcu check --format json -- sh -c 'insmod /modules/krcu_pending.ko; rmmod krcu_pending' >/tmp/check; status=$?
              cat /tmp/check
              for word in pending waited; do
                  checked=$(grep -c \"\\\"verdict\\\":\\\"$word\\\"\" /tmp/check)
                  m=\"krcu_verdicts{verdict=\\\"$word\\\"}\"
-                 until [ \"$(metric $m)\" = $checked ] && [ \"$(other $m)\" = $checked ]; do usleep 100000; done
+                 until [ \"$(metric $m)\" = $checked ] && [ \"$(other $m)\" = $checked ]; do usleep 400000; done
                  say $word first $(metric $m) second $(other $m)
              done
              kill -TERM $second; wait $second
@@ -228,7 +228,7 @@ END
              start
              echo confidentiality >/sys/kernel/security/lockdown || exit 99
              rmmod krcu_pending
-             until [ \"$(decided)\" -ge 1 ]; do usleep 100000; done
+             until [ \"$(decided)\" -ge 1 ]; do usleep 400000; done
              say attached decided $(decided) inconclusive $(metric 'krcu_verdicts{verdict=\"inconclusive\"}')
              refused() { name=$1; shift; command krcu \"$@\" >/tmp/said 2>&1; status=$?; cat /tmp/said >&2
                  say $name status $status lines $(wc -l </tmp/said) told $(grep -c 'locked down (confidentiality)' /tmp/said); }
@@ -273,7 +273,7 @@ END
              start
              insmod /modules/krcu_pending.ko; rmmod krcu_pending
              reaches krcu_events_total{word=\\\"free\\\"} 777
-             until [ \"$(decided)\" -ge 1 ]; do usleep 100000; done
+             until [ \"$(decided)\" -ge 1 ]; do usleep 400000; done
              say watched decided $(decided) lost $(metric 'krcu_lost_events_total{reason=\"ring_full\"}') \
                  larger $(awk '/^VmRSS:/ { print ($2 > 24576) }' /proc/$agent/status)
              stop"

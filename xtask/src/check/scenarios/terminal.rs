@@ -15,7 +15,7 @@ macro_rules! watched {
              say() { name=$1; shift; line=\"\\\"cache\\\":\\\"$name\\\"\"
                  while [ $# -gt 0 ]; do line=\"$line,\\\"$1\\\":$2\"; shift 2; done; echo \"{\\\"kind\\\":\\\"step\\\",$line}\"; }
              command krcu agent >&2 & agent=$!
-             until fetch healthz >/dev/null; do kill -0 $agent || exit 98; usleep 100000; done
+             until fetch healthz >/dev/null; do kill -0 $agent || exit 98; usleep 400000; done
              ",
             $text,
             "
