@@ -310,3 +310,18 @@ fn a_question_that_cannot_be_so_grouped_says_how_it_can() {
     };
     assert!(error.to_string().contains("run `krcu fleet replay` first"), "{error}");
 }
+
+#[test]
+fn a_fleet_of_refused_traces_says_why_they_were_refused() {
+    let sown = Sown::new();
+    for place in sown.places() {
+        fs::write(sown.fleet.trace(&place).join(DONE), "no list").unwrap();
+        assert!(matches!(facts::replay(&sown.fleet, &place, false).unwrap(), Replayed::New(_)));
+    }
+    let error = ask::facts(&sown.fleet, None).unwrap_err().to_string();
+    assert!(
+        error.starts_with("every trace of these days was refused, the first, day=2026-11-02/"),
+        "{error}"
+    );
+    assert!(error.contains("because: DONE is not one that krcu wrote"), "{error}");
+}

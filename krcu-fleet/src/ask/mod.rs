@@ -29,5 +29,14 @@ pub fn facts(fleet: &Fleet, since: Option<Duration>) -> Result<Committed> {
             "no trace of {first} or later was replayed, and the newest one is of {last}: name a longer --since"
         );
     }
+    if let Some(refused) = facts.entries.first()
+        && facts.files.is_empty()
+    {
+        bail!(
+            "every trace of these days was refused, the first, {}, because: {}; copy them anew, and run `krcu fleet replay --again`",
+            refused.trace,
+            refused.why.as_deref().unwrap_or("unknown")
+        );
+    }
     Ok(facts)
 }
