@@ -89,7 +89,7 @@ pub enum Verb {
         /// The folder of the fleet
         fleet: PathBuf,
         /// Only this day; the default is each day before today
-        #[arg(long, value_name = "DAY")]
+        #[arg(long, value_name = "DAY", value_parser = time::day)]
         day: Option<String>,
     },
     /// Say what is older than is kept; delete it with --delete
@@ -115,9 +115,32 @@ pub enum Verb {
 #[derive(Args, Clone, Debug)]
 pub struct On {
     /// Spark's master, as spark://HOST:PORT; without it, this machine does the work
-    #[arg(long, value_name = "MASTER")]
+    #[arg(long, value_name = "MASTER", value_parser = master)]
     pub on: Option<String>,
     /// The Python that has PySpark
     #[arg(long, value_name = "FILE", default_value = "python3")]
     pub python: PathBuf,
+}
+
+fn master(text: &str) -> Result<String, String> {
+    let place = text.strip_prefix("spark://").and_then(|place| place.rsplit_once(':'));
+    match place {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(text.to_owned()),
+        _ => Err(format!("`{text}` is no master of Spark: name it as spark://HOST:PORT")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_master_has_a_host_and_a_port() {
+        assert_eq!(master("spark://[::1]:7077").as_deref(), Ok("spark://[::1]:7077"));
+        for wrong in
+            ["nonsense", "spark://", "spark://host", "spark://:7077", "spark://host:port", "host:7077"]
+        {
+            assert!(master(wrong).unwrap_err().ends_with("name it as spark://HOST:PORT"));
+        }
+    }
 }

@@ -100,6 +100,10 @@ fn replay(folder: &Path, on: &On, again: bool, jobs: Option<usize>, program: Opt
         plan.known + done.known,
         plan.not_done
     );
+    done.refused.sort_unstable();
+    for (trace, why) in &done.refused {
+        eprintln!("note: {trace} was refused: {why}");
+    }
     for (trace, why) in &done.failed {
         eprintln!("krcu fleet: {trace} could not be replayed: {why}");
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDate};
 use krcu_ship::layout::day_of;
 
 /// Reads a span of time.
@@ -11,6 +11,16 @@ use krcu_ship::layout::day_of;
 /// How a span is written.
 pub fn span(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("{error}: write a number with h or d, as in 7d"))
+}
+
+/// Reads a day.
+///
+/// # Errors
+/// How a day is written.
+pub fn day(text: &str) -> Result<String, String> {
+    // Only the form that folders of days have: `2026-1-2` would be no folder's name.
+    let read = NaiveDate::parse_from_str(text, "%Y-%m-%d").map(|day| day.to_string());
+    read.ok().filter(|day| day == text).ok_or_else(|| format!("`{text}` is no day: write it as 2026-11-29"))
 }
 
 /// Reads a size in bytes.
@@ -43,4 +53,17 @@ pub fn day_before(ago: Duration) -> String {
 pub fn moment(utc_ns: Option<i64>) -> String {
     let shown = |at| DateTime::from_timestamp_nanos(at).format("%Y-%m-%d %H:%M:%S UTC").to_string();
     utc_ns.map_or_else(|| "unknown".to_owned(), shown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_one_of_the_calendar_in_the_form_of_a_folder() {
+        assert_eq!(day("2026-02-28").as_deref(), Ok("2026-02-28"));
+        for wrong in ["", "today", "../..", "2026-02-30", "2026-2-3", "2026-11-02/x", "26-11-02"] {
+            assert_eq!(day(wrong), Err(format!("`{wrong}` is no day: write it as 2026-11-29")));
+        }
+    }
 }

@@ -147,6 +147,10 @@ fn every_sown_fault_is_found_once_with_its_count_its_hosts_and_its_first_day() {
         let faulty = all.rows().filter(|row| row.number("flagged").unwrap() > 0).count();
         assert!(faulty > 0 && faulty < all.len());
     }
+    // The sown days are older than a minute.
+    let error = ask::facts(&sown.fleet, Some(Duration::from_secs(60))).unwrap_err().to_string();
+    assert!(error.ends_with("and the newest one is of 2026-11-03: name a longer --since"), "{error}");
+    every_row_says_where_and_when(&sown);
     let page = sown.folder.path().join("fleet.html");
     report::write(&sown.fleet, None, &page).unwrap();
     let html = fs::read_to_string(&page).unwrap();
@@ -170,6 +174,29 @@ fn every_sown_fault_is_found_once_with_its_count_its_hosts_and_its_first_day() {
     assert!(old.traces.iter().all(|(path, _)| !path.exists()));
     assert_eq!(sown.places().len(), traces - old.traces.len());
     assert_eq!(sown.ask(Ask::Flagged).digest(), flagged.digest());
+}
+
+/// A row that people are shown has its kernels, machines, versions of krcu, and the time.
+fn every_row_says_where_and_when(sown: &Sown) {
+    let all =
+        [Ask::Flagged, Ask::FirstSeen, Ask::Regressions, Ask::Barriers, Ask::Sites, Ask::Losses, Ask::Runs];
+    for ask in all {
+        let question = ask.question(&[]).unwrap();
+        let names: Vec<&str> = question.columns().iter().map(|(name, _)| *name).collect();
+        for name in ["kernel", "arch", "krcu"] {
+            let both = [format!("{name}_least"), format!("{name}_most")];
+            let has_both = both.iter().all(|of| names.contains(&of.as_str()));
+            assert!(names.contains(&name) || has_both, "{ask:?} hides what {name} its rows are of");
+            assert!(
+                !names.contains(&name) || question.keys.iter().any(|key| key.1 == name),
+                "{ask:?}: one of several"
+            );
+        }
+        for row in sown.ask(ask).rows() {
+            let (first, last) = (row.number("first_utc_ns").unwrap(), row.number("last_utc_ns").unwrap());
+            assert!(first <= last && first >= 1_793_577_600_000_000_000, "{ask:?}");
+        }
+    }
 }
 
 #[test]
@@ -226,12 +253,23 @@ fn compacting_changes_nothing(sown: &Sown, digests: &[String]) {
 }
 
 fn losing_facts_or_ledger_changes_nothing(sown: &Sown, digests: &[String]) {
-    // A trace that becomes another one takes the day's file with it, and all of that day are replayed again.
+    // A trace that becomes another one is taken out of the day's file, and the others stay in it: their traces may be gone.
     let (place, folder) = sown.trace_of("farm-0020");
     fs::write(folder.join("more"), "x").unwrap();
     fs::write(folder.join(DONE), Done::of(&folder).unwrap().text()).unwrap();
     assert!(matches!(facts::replay(&sown.fleet, &place, false).unwrap(), Replayed::New(_)));
     assert!(matches!(facts::look(&sown.fleet, &place, false).unwrap(), Look::Known(_)));
+    assert_eq!(sown.digests(), digests);
+    assert_eq!(sown.replay(false), BTreeMap::new());
+    // A day's file that was cut: no question reads it, and all that was in it is replayed again.
+    let day =
+        fs::read_dir(sown.fleet.table("verdicts", "2026-11-02")).unwrap().map(|file| file.unwrap().path());
+    cut(&day.filter(|file| file.to_string_lossy().contains("/day-")).max().unwrap());
+    let error = ask::facts(&sown.fleet, None).unwrap_err().to_string();
+    assert!(
+        error.contains(".parquet is not there as the ledger says: run `krcu fleet replay` again"),
+        "{error}"
+    );
     assert!(sown.replay(false).values().sum::<usize>() > 10);
     assert_eq!(sown.digests(), digests);
     // A file that was cut, and one that is gone.
@@ -271,4 +309,19 @@ fn a_question_that_cannot_be_so_grouped_says_how_it_can() {
         panic!("nothing is no answer")
     };
     assert!(error.to_string().contains("run `krcu fleet replay` first"), "{error}");
+}
+
+#[test]
+fn a_fleet_of_refused_traces_says_why_they_were_refused() {
+    let sown = Sown::new();
+    for place in sown.places() {
+        fs::write(sown.fleet.trace(&place).join(DONE), "no list").unwrap();
+        assert!(matches!(facts::replay(&sown.fleet, &place, false).unwrap(), Replayed::New(_)));
+    }
+    let error = ask::facts(&sown.fleet, None).unwrap_err().to_string();
+    assert!(
+        error.starts_with("every trace of these days was refused, the first, day=2026-11-02/"),
+        "{error}"
+    );
+    assert!(error.contains("because: DONE is not one that krcu wrote"), "{error}");
 }

@@ -68,6 +68,14 @@ impl Cli {
                 }
                 Ok(Sent::Before) => counts.before += 1,
                 Ok(Sent::Unfinished) => counts.unfinished += 1,
+                Ok(Sent::Left(bytes)) if bytes > self.at_most => {
+                    counts.failed += 1;
+                    eprintln!(
+                        "krcu ship: {} has {bytes} bytes, more than --at-most {}: no run ships it until that is larger",
+                        trace.display(),
+                        self.at_most
+                    );
+                }
                 Ok(Sent::Left(bytes)) => {
                     counts.left += 1;
                     counts.left_bytes += bytes;

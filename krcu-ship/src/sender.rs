@@ -1,12 +1,15 @@
 //! Sender: which traces are to be shipped, and each of them once.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use anyhow::{Context as _, Result, bail};
 use krcu_trace::{Meta, meta};
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::{
     destination::Destination,
@@ -16,6 +19,9 @@ use crate::{
 
 /// The identity of the boot that runs.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+/// A trace of another machine or boot whose files have not changed for so long gets no end any more: a receiver writes what a
+/// recorder sends, which is something each second.
+const STILL: Duration = Duration::from_secs(600);
 
 /// What became of a trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +72,15 @@ pub fn traces(folders: &[PathBuf]) -> Result<Vec<PathBuf>> {
     Ok(traces)
 }
 
-/// Ships a trace, unless it is there already. What an earlier run brought is not sent again; DONE comes last.
+/// Ships a trace, unless it is there already. What an earlier run brought is not sent again; DONE comes last. If somebody else
+/// ships it at this moment, that comes first.
 ///
 /// # Errors
 /// When it cannot be read, the destination does not take it, or has another trace in its place.
 pub fn send(trace: &Path, to: &dyn Destination, bound: &mut Bound) -> Result<Sent> {
+    let _alone = lock(trace)?;
     let about = Meta::load(trace)?;
-    if about.ended.is_none() && !bound.unfinished && is_of_this_boot(&about) {
+    if about.ended.is_none() && !bound.unfinished && (is_of_this_boot(&about) || is_written(trace)?) {
         return Ok(Sent::Unfinished);
     }
     let place = place_of(&about).with_context(|| {
@@ -113,6 +121,25 @@ fn is_there(trace: &Path, done: &Done, place: &Place) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits until nobody else ships the trace. A file system without locks gives none.
+fn lock(trace: &Path) -> Result<Option<Flock<File>>> {
+    let folder = File::open(trace).with_context(|| format!("{} cannot be read", trace.display()))?;
+    Ok(Flock::lock(folder, FlockArg::LockExclusive).ok())
+}
+
+/// Whether a file of the trace has changed lately.
+fn is_written(trace: &Path) -> Result<bool> {
+    let reading = || format!("{} cannot be read", trace.display());
+    for entry in fs::read_dir(trace).with_context(reading)? {
+        let changed = entry.and_then(|entry| entry.metadata()?.modified()).with_context(reading)?;
+        // A time to come is of a clock that was set, and no reason to wait for it.
+        if SystemTime::now().duration_since(changed).is_ok_and(|since| since < STILL) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn is_of_this_boot(about: &Meta) -> bool {

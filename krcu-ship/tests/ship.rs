@@ -4,10 +4,12 @@
 
 use std::{
     cell::Cell,
-    fs,
+    fs::{self, File},
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    thread,
+    time::SystemTime,
 };
 
 use anyhow::{Result, bail};
@@ -23,6 +25,7 @@ use krcu_trace::{
     FORMAT, How, Limits, Meta, Writer,
     meta::{Clock, Kernel, Run, Seen},
 };
+use nix::fcntl::{Flock, FlockArg};
 
 /// A day before the present one.
 const ATTACHED_UTC_NS: u64 = 1_793_577_600_000_000_000;
@@ -31,12 +34,17 @@ fn bound() -> Bound {
     Bound { bytes: u64::MAX, unfinished: false }
 }
 
-/// A trace of many small segments, so that it has many files.
+/// A trace of this boot.
 fn trace(folder: &Path, name: &str, is_ended: bool) -> PathBuf {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    trace_of(folder, name, is_ended, boot.trim())
+}
+
+/// A trace of many small segments, so that it has many files.
+fn trace_of(folder: &Path, name: &str, is_ended: bool, boot: &str) -> PathBuf {
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("../krcu-model/tests/traces/6.1-two.script");
     let script = script::read(&fs::read_to_string(golden).unwrap()).unwrap();
     let attached = script.watch.attached.0;
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_owned();
     let meta = Meta {
         format: FORMAT,
         abi: krcu_common::ABI_VERSION,
@@ -44,7 +52,7 @@ fn trace(folder: &Path, name: &str, is_ended: bool) -> PathBuf {
         trace: format!("{boot}-{attached}-{name}"),
         kernel: Kernel {
             host: Some("farm/7".to_owned()),
-            boot_id: Some(boot),
+            boot_id: Some(boot.to_owned()),
             possible_cpus: 2,
             ..Kernel::default()
         },
@@ -188,4 +196,93 @@ fn a_program_that_waits_ships_when_it_is_told_and_nothing_without_a_word() {
     assert!(said(b"now\n").starts_with("ready\nshipped 1 traces,"));
     let there = Fleet::new(fleet.path()).trace(&place(&trace));
     Done::of(&trace).unwrap().check(&there).unwrap();
+}
+
+/// A folder that looks at the trace while it is shipped: whether somebody else could ship it as well.
+struct Looking {
+    folder: Folder,
+    trace: PathBuf,
+    is_locked: Cell<bool>,
+}
+
+impl Destination for Looking {
+    fn size(&self, path: &str) -> Result<Option<u64>> {
+        self.folder.size(path)
+    }
+
+    fn read(&self, path: &str) -> Result<Option<String>> {
+        self.is_locked.set(!is_free(&self.trace));
+        self.folder.read(path)
+    }
+
+    fn put(&self, path: &str, from: &Path, part: &Part) -> Result<()> {
+        self.is_locked.set(self.is_locked.get() && !is_free(&self.trace));
+        self.folder.put(path, from, part)
+    }
+
+    fn write(&self, path: &str, text: &str) -> Result<()> {
+        self.is_locked.set(self.is_locked.get() && !is_free(&self.trace));
+        self.folder.write(path, text)
+    }
+}
+
+fn is_free(trace: &Path) -> bool {
+    Flock::lock(File::open(trace).unwrap(), FlockArg::LockExclusiveNonblock).is_ok()
+}
+
+#[test]
+fn nobody_ships_a_trace_that_somebody_ships() {
+    let (here, fleet) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let trace = trace(here.path(), "one", true);
+    let looking = Looking {
+        folder: Folder::new(fleet.path()).unwrap(),
+        trace: trace.clone(),
+        is_locked: Cell::new(false),
+    };
+    assert!(matches!(sender::send(&trace, &looking, &mut bound()).unwrap(), Sent::Now(_)));
+    assert!(looking.is_locked.get(), "from the look for DONE until DONE is written");
+    assert!(is_free(&trace));
+    // Several at once: one ships it, and the others find it there.
+    let fleet = tempfile::tempdir().unwrap();
+    let sent: Vec<Sent> = thread::scope(|scope| {
+        let send = || sender::send(&trace, &Folder::new(fleet.path()).unwrap(), &mut bound()).unwrap();
+        let runs: Vec<_> = (0..8).map(|_| scope.spawn(send)).collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    });
+    assert_eq!(sent.iter().filter(|sent| **sent == Sent::Before).count(), 7, "{sent:?}");
+}
+
+#[test]
+fn a_trace_of_another_boot_that_is_still_written_is_not_shipped() {
+    let (here, fleet) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let folder = Folder::new(fleet.path()).unwrap();
+    let open = trace_of(here.path(), "received", false, "another-boot");
+    assert_eq!(sender::send(&open, &folder, &mut bound()).unwrap(), Sent::Unfinished);
+    for entry in fs::read_dir(&open).unwrap() {
+        let file = File::options().append(true).open(entry.unwrap().path()).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    }
+    assert!(matches!(sender::send(&open, &folder, &mut bound()).unwrap(), Sent::Now(_)));
+}
+
+#[test]
+fn a_trace_that_is_larger_than_a_run_may_send_fails_the_run_and_keeps_no_other_back() {
+    let (here, fleet) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let large = trace(here.path(), "large", true);
+    let small = trace(here.path(), "small", true);
+    let script = large.join("events-00000.arrows");
+    File::options().append(true).open(&script).unwrap().write_all(&[0; 4096]).unwrap();
+    let most = Done::of(&small).unwrap().bytes();
+    assert!(most < Done::of(&large).unwrap().bytes());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_krcu-ship"));
+    command.arg(here.path()).arg("--to").arg(fleet.path()).arg("--at-most").arg(most.to_string());
+    let output = command.output().unwrap();
+    let (out, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        out.starts_with("shipped 1 traces,") && out.ends_with("0 are left for the next run, 1 failed\n"),
+        "{out}"
+    );
+    assert!(error.contains("no run ships it until that is larger"), "{error}");
+    Done::of(&small).unwrap().check(&Fleet::new(fleet.path()).trace(&place(&small))).unwrap();
 }

@@ -13,7 +13,7 @@ use polars::prelude::*;
 
 use super::{
     compact,
-    ledger::{self, Entry},
+    ledger::{self, Entry, Table},
     tables::NAMES,
 };
 
@@ -44,24 +44,27 @@ pub fn of_days(fleet: &Fleet, is_wanted: impl Fn(&str) -> bool) -> Result<Commit
     for day in days(fleet)?.into_iter().filter(|day| is_wanted(day)) {
         let compacted = compact::of_day(fleet, &day);
         let folder = fleet.ledger_of(&day);
-        let mut files: Vec<String> = Vec::new();
+        let mut files: Vec<(String, BTreeMap<String, Table>)> = Vec::new();
         for name in names(&folder)? {
             let Some(entry) = ledger::read(&folder.join(&name)) else { continue };
             let in_day = compacted.as_ref().is_some_and(|day| day.runs.contains_key(&entry.run));
             if entry.has_facts() && !in_day {
-                files.push(file_of(entry.run));
+                files.push((file_of(entry.run), entry.tables.clone()));
             }
             committed.entries.push(entry);
         }
-        files.extend(compacted.map(|day| day.file));
+        files.extend(compacted.map(|day| (day.file, day.tables)));
         for table in NAMES {
             let folder = fleet.table(table, &day);
-            for file in &files {
+            for (file, tables) in &files {
                 let path = folder.join(format!("{file}.parquet"));
-                if !path.is_file() {
+                let is_whole = |found: u64| tables.get(table).is_none_or(|told| told.bytes == found);
+                if !fs::metadata(&path).is_ok_and(|found| is_whole(found.len())) {
                     bail!(
-                        "{} is not there, though the ledger says so: run `krcu fleet replay` again",
-                        path.display()
+                        "{} is not there as the ledger says: run `krcu fleet replay` again; if that replays nothing, the traces \
+                         are gone: delete the rows of this day that are of no trace, in {}",
+                        path.display(),
+                        fleet.ledger_of(&day).display()
                     );
                 }
                 committed.files.entry(table).or_default().push(path);

@@ -129,9 +129,9 @@ pub fn replay(fleet: &Fleet, place: &Place, again: bool) -> Result<Replayed> {
         Err(error) if error.is_of_the_place() => return Err(error.into()),
         Err(error) => entry.why = Some(told(&error)),
     }
-    // A day's file that has the facts of another state of this trace no longer holds.
+    // A day's file may have the facts of another state of this trace.
     if compact::knows(fleet, &place.day, entry.run) {
-        compact::undo(fleet, &place.day)?;
+        compact::without(fleet, &place.day, entry.run)?;
     }
     let (file, line) = (ledger::file(fleet, place), entry.line() + "\n");
     ledger::write_whole(&file, |partial| fs::write(partial, &line))

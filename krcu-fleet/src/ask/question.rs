@@ -101,12 +101,22 @@ const EXAMPLE: (&str, Sum, Kind) = ("example", Sum::Least(run("trace")), Kind::T
 const FIRST: (&str, Sum, Kind) = ("first_utc_ns", Sum::Least(fact("at_utc_ns")), Kind::Number);
 const LAST: (&str, Sum, Kind) = ("last_utc_ns", Sum::Most(fact("at_utc_ns")), Kind::Number);
 /// Of what kernels, machines and versions of krcu a row is, where it is not by them.
-const SETTING: [(&str, Sum, Kind); 5] = [
+const SETTING: [(&str, Sum, Kind); 7] = [
     ("kernels", Sum::Different(KERNEL), Kind::Number),
     ("kernel_least", Sum::Least(KERNEL), Kind::Text),
     ("kernel_most", Sum::Most(KERNEL), Kind::Text),
-    ("arch", Sum::Least(run("arch")), Kind::Text),
-    ("krcu", Sum::Most(run("krcu")), Kind::Text),
+    ("arch_least", Sum::Least(run("arch")), Kind::Text),
+    ("arch_most", Sum::Most(run("arch")), Kind::Text),
+    KRCU[0],
+    KRCU[1],
+];
+/// The versions of krcu.
+const KRCU: [(&str, Sum, Kind); 2] =
+    [("krcu_least", Sum::Least(run("krcu")), Kind::Text), ("krcu_most", Sum::Most(run("krcu")), Kind::Text)];
+/// When the runs of a row began, of a table that has no moments of its own.
+const RUNS: [(&str, Sum, Kind); 2] = [
+    ("first_utc_ns", Sum::Least(run("attached_utc_ns")), Kind::Number),
+    ("last_utc_ns", Sum::Most(run("attached_utc_ns")), Kind::Number),
 ];
 
 impl Ask {
@@ -185,14 +195,14 @@ impl Ask {
             Ask::Regressions => Question {
                 table: "verdicts",
                 only: None,
-                keys: vec![fact("module"), fact("cache"), KERNEL, fact("module_version")],
+                keys: vec![fact("module"), fact("cache"), KERNEL, run("arch"), fact("module_version")],
                 sums: vec![
                     ("verdicts", Sum::Rows, Kind::Number),
                     ("flagged", Sum::Total(fact("flagged")), Kind::Number),
                     ("flagged_strictly", Sum::Total(fact("flagged_strictly")), Kind::Number),
                     HOSTS,
-                    SETTING[3],
-                    SETTING[4],
+                    KRCU[0],
+                    KRCU[1],
                     FIRST,
                     LAST,
                     EXAMPLE,
@@ -215,7 +225,8 @@ impl Ask {
                     ("wait_max_ns", Sum::Most(fact("wait_ns")), Kind::Number),
                     ("outstanding", Sum::Total(fact("outstanding")), Kind::Number),
                     ("freed_own", Sum::Total(fact("freed_own")), Kind::Number),
-                    SETTING[4],
+                    KRCU[0],
+                    KRCU[1],
                     FIRST,
                     LAST,
                 ],
@@ -233,6 +244,7 @@ impl Ask {
                         HOSTS,
                     ][..],
                     &SETTING,
+                    &RUNS,
                     &[("stack", Sum::Least(fact("stack")), Kind::Text), EXAMPLE],
                 ]
                 .concat(),
@@ -245,8 +257,8 @@ impl Ask {
                     ("gaps", Sum::Rows, Kind::Number),
                     ("events", Sum::Total(fact("events")), Kind::Number),
                     HOSTS,
-                    ("first_day", Sum::Least(run("utc_day")), Kind::Text),
-                    ("last_day", Sum::Most(run("utc_day")), Kind::Text),
+                    RUNS[0],
+                    RUNS[1],
                     EXAMPLE,
                 ],
             },
@@ -259,8 +271,8 @@ impl Ask {
                     HOSTS,
                     ("events", Sum::Total(fact("events")), Kind::Number),
                     ("lost", Sum::Total(fact("lost")), Kind::Number),
-                    ("first_utc_ns", Sum::Least(fact("attached_utc_ns")), Kind::Number),
-                    ("last_utc_ns", Sum::Most(fact("attached_utc_ns")), Kind::Number),
+                    RUNS[0],
+                    RUNS[1],
                 ],
             },
         }

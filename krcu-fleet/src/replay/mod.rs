@@ -49,6 +49,8 @@ pub struct Done {
     pub events: u64,
     /// Traces that somebody else replayed meanwhile.
     pub known: usize,
+    /// Traces that were refused, and why.
+    pub refused: Vec<(String, String)>,
     /// Traces that could not be replayed, and why: that says nothing of the trace, and the next replay tries again.
     pub failed: Vec<(String, String)>,
 }
@@ -60,6 +62,9 @@ impl Done {
             ("new", Some(entry)) => {
                 *self.replayed.entry(entry.outcome).or_default() += 1;
                 self.events += entry.events;
+                if entry.outcome == Outcome::Refused {
+                    self.refused.push((entry.trace.clone(), entry.why.clone().unwrap_or_default()));
+                }
             }
             ("known", _) => self.known += 1,
             // It was whole when this began; the next replay looks again.
@@ -74,6 +79,7 @@ impl Done {
         }
         self.events += other.events;
         self.known += other.known;
+        self.refused.extend(other.refused);
         self.failed.extend(other.failed);
     }
 }

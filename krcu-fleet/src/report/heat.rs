@@ -6,26 +6,41 @@ use krcu_analysis::fleet::class::{class_of, largest_of};
 
 use crate::ask::answer::Answer;
 
-/// How many waits there are of each class.
+/// How many waits there are of each class, by which versions of krcu they were seen, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Classes(BTreeMap<i64, u64>);
+pub(super) struct Classes {
+    counts: BTreeMap<i64, u64>,
+    krcu: BTreeSet<String>,
+    utc_ns: BTreeSet<i64>,
+}
 
 impl Classes {
     /// So many more of a class.
     pub(super) fn add(&mut self, class: i64, count: u64) {
-        *self.0.entry(class).or_default() += count;
+        *self.counts.entry(class).or_default() += count;
     }
 
     /// How many there are.
     pub(super) fn count(&self) -> u64 {
-        self.0.values().sum()
+        self.counts.values().sum()
+    }
+
+    /// The versions of krcu.
+    pub(super) fn krcu(&self) -> String {
+        let versions: Vec<&str> = self.krcu.iter().map(String::as_str).collect();
+        versions.join(", ")
+    }
+
+    /// The first of them and the last, where their time is known.
+    pub(super) fn moments(&self) -> [Option<i64>; 2] {
+        [self.utc_ns.first().copied(), self.utc_ns.last().copied()]
     }
 
     /// The span that so many of a thousand do not exceed, as the largest one of its class; none without a wait.
     pub(super) fn quantile_ns(&self, of_thousand: u64) -> Option<u64> {
         let needed = (self.count() * of_thousand).div_ceil(1000).max(1);
         let mut reached = 0;
-        self.0.iter().find_map(|(class, count)| {
+        self.counts.iter().find_map(|(class, count)| {
             reached += count;
             (reached >= needed).then(|| largest_of(*class))
         })
@@ -38,7 +53,10 @@ pub(super) fn waits<'a>(answer: &'a Answer, keys: &[&str]) -> BTreeMap<Vec<&'a s
     for row in answer.rows() {
         let (Some(class), Some(count)) = (row.number("wait_class"), row.number("waits")) else { continue };
         let key = keys.iter().map(|key| row.text(key)).collect();
-        waits.entry(key).or_default().add(class, u64::try_from(count).unwrap_or(0));
+        let classes = waits.entry(key).or_default();
+        classes.add(class, u64::try_from(count).unwrap_or(0));
+        classes.krcu.extend(["krcu_least", "krcu_most"].map(|name| row.text(name).to_owned()));
+        classes.utc_ns.extend(["first_utc_ns", "last_utc_ns"].iter().filter_map(|name| row.number(name)));
     }
     waits
 }

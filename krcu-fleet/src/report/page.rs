@@ -54,6 +54,17 @@ fn counted(row: &Row<'_>, name: &str, what: &str) -> String {
     format!("{} {what}{ending}", number(row, name))
 }
 
+/// What a row is of, from the least to the most of it.
+fn between(row: &Row<'_>, name: &str) -> String {
+    let (least, most) = (row.text(&format!("{name}_least")), row.text(&format!("{name}_most")));
+    if least == most { least.to_owned() } else { format!("{least} to {most}") }
+}
+
+/// When what a row tells was first and last.
+fn moments(row: &Row<'_>) -> [String; 2] {
+    ["first_utc_ns", "last_utc_ns"].map(|name| moment(row.number(name)))
+}
+
 /// The rows with the largest number in this column.
 fn largest<'a>(answer: &'a Answer, by: &str) -> Vec<Row<'a>> {
     let mut rows: Vec<Row<'a>> = answer.rows().collect();
@@ -131,18 +142,19 @@ fn regressions(answer: &Answer) -> Markup {
         .rows()
         .take(ROWS)
         .map(|row| {
+            let [first, last] = moments(&row);
             vec![
                 row.text("module").to_owned(),
                 row.text("cache").to_owned(),
                 row.text("kernel").to_owned(),
                 row.text("arch").to_owned(),
                 row.text("module_version").chars().take(12).collect(),
-                row.text("krcu").to_owned(),
+                between(&row, "krcu"),
                 number(&row, "flagged"),
                 number(&row, "verdicts"),
                 number(&row, "hosts"),
-                moment(row.number("first_utc_ns")),
-                moment(row.number("last_utc_ns")),
+                first,
+                last,
                 row.text("example").to_owned(),
             ]
         })
@@ -165,8 +177,10 @@ fn waits(told: &Told) -> Markup {
         .iter()
         .map(|(key, classes)| {
             let mut row: Vec<String> = key.iter().map(|text| (*text).to_owned()).collect();
+            row.push(classes.krcu());
             row.push(count(classes.count()));
             row.extend([500, 990, 1000].map(|of| quantile(classes, of)));
+            row.extend(classes.moments().map(moment));
             row
         })
         .collect();
@@ -176,7 +190,8 @@ fn waits(told: &Told) -> Markup {
         @if rows.is_empty() {
             p { "No barrier was seen." }
         } @else {
-            (table(&["kernel", "arch", "barrier", "cause", " waits", " half of them within", " 99 of 100", " all"], &rows))
+            (table(&["kernel", "arch", "barrier", "cause", "krcu", " waits", " half of them within", " 99 of 100", " all",
+                "first", "last"], &rows))
             p.dim { "Each span is the largest one of its class, at most 12.5 % above the wait itself." }
             h2 { "Waits by day" }
             figure {
@@ -210,6 +225,7 @@ fn sites(answer: &Answer) -> Markup {
         .iter()
         .map(|row| {
             let function = row.text("function");
+            let [first, last] = moments(row);
             vec![
                 if function.is_empty() { "(no stack was taken)".to_owned() } else { function.to_owned() },
                 row.text("module").to_owned(),
@@ -218,17 +234,19 @@ fn sites(answer: &Answer) -> Markup {
                 number(row, "not_freed"),
                 row.number("age_max_ns").and_then(|ns| u64::try_from(ns).ok()).map(span).unwrap_or_default(),
                 number(row, "hosts"),
-                number(row, "kernels"),
-                row.text("arch").to_owned(),
-                row.text("krcu").to_owned(),
+                between(row, "kernel"),
+                between(row, "arch"),
+                between(row, "krcu"),
+                first,
+                last,
             ]
         })
         .collect();
     html! {
         @if !answer.is_empty() {
             h2 { "Who queues" }
-            (table(&["function", "module", "cache", " objects", " not freed", " oldest", " hosts", " kernels", "arch",
-                "krcu"], &rows))
+            (table(&["function", "module", "cache", " objects", " not freed", " oldest", " hosts", "kernels", "arch",
+                "krcu", "first", "last"], &rows))
             (left_out(answer, "sites"))
         }
     }
@@ -242,7 +260,8 @@ fn blind(told: &Told) -> Markup {
                 .map(|name| row.text(name).to_owned())
                 .into_iter()
                 .chain(["gaps", "events", "hosts"].map(|name| number(row, name)))
-                .chain(["first_day", "last_day", "example"].map(|name| row.text(name).to_owned()))
+                .chain(moments(row))
+                .chain([row.text("example").to_owned()])
                 .collect()
         })
         .collect();
@@ -253,6 +272,7 @@ fn blind(told: &Told) -> Markup {
                 .map(|name| row.text(name).to_owned())
                 .into_iter()
                 .chain(["runs", "hosts", "events", "lost"].map(|name| number(row, name)))
+                .chain(moments(row))
                 .collect()
         })
         .collect();
@@ -270,11 +290,12 @@ fn blind(told: &Told) -> Markup {
         @if losses.is_empty() {
             p { "No event is known to be missing." }
         } @else {
-            (table(&["reason", "about", "programs", "kernel", "arch", "krcu", " gaps", " events", " hosts", "first day",
-                "last day", "a trace"], &losses))
+            (table(&["reason", "about", "programs", "kernel", "arch", "krcu", " gaps", " events", " hosts", "first",
+                "last", "a trace"], &losses))
         }
         h2 { "What was watched" }
-        (table(&["kernel", "arch", "krcu", "ended", "no probe sees", " runs", " hosts", " events", " lost"], &runs))
+        (table(&["kernel", "arch", "krcu", "ended", "no probe sees", " runs", " hosts", " events", " lost",
+            "first", "last"], &runs))
         @if !bad.is_empty() {
             h2 { "Traces that are damaged" }
             (table(&["trace", "outcome", "why"], &bad))
