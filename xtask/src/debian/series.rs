@@ -48,8 +48,7 @@ pub(crate) enum Purpose {
 
 impl Purpose {
     /// All of them.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Test, Self::Kasan, Self::Single, Self::Lazy, Self::Realtime];
+    pub(crate) const ALL: [Self; 5] = [Self::Test, Self::Kasan, Self::Single, Self::Lazy, Self::Realtime];
 
     /// Its name, behind the version in the name of a series.
     pub(crate) const fn name(self) -> &'static str {
