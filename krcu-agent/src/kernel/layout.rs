@@ -95,7 +95,7 @@ pub struct Layout {
     pub second_argument: Option<SecondArgument>,
 }
 
-/// Bytes that programs read by one cast. The compiler joins the word of a page's head to the address of the page: the second word.
+/// Bytes that programs read by one cast: a call's second argument is the second word of their context.
 const WORDS_BYTES: u32 = 16;
 
 /// The meaning of the second argument of `kvfree_call_rcu()`.
