@@ -29,7 +29,8 @@ macro_rules! kinds {
             ShutdownBegin { 3, "shutdown_begin", Everything, [wire::ShutdownBegin],
                 "The destroy looks at its slabs", "__kmem_cache_shutdown()" }
             ShutdownEnd { 4, "shutdown_end", Everything, [wire::ShutdownEnd],
-                "That look is over", "cpus_read_unlock() in the destroying task" }
+                "That look is over",
+                "cpus_read_unlock() in the destroying task, or sysfs_slab_unlink() where that one is inline" }
             CacheReleased { 5, "cache_released", Everything, [wire::CacheOnly],
                 "The address may belong to another cache next", "slab_kmem_cache_release()" }
             Queued { 6, "queued", Queueing, [Chosen<wire::Queued>],

@@ -273,6 +273,24 @@ fn objects_left_beside_open_callbacks_are_not_called_leaked() {
 }
 
 #[test]
+fn what_is_counted_is_left_open_whenever_the_cache_was_created() {
+    // Without a barrier in the destroy, and with one: it orders whatever was queued, and whether anything was is not known.
+    for flushed in [0, 4] {
+        let counted = || {
+            let (facts, site, comm) = (facts(1), Site(0), "kunit".to_owned());
+            let begin = What::DestroyBegin { cache: CACHE, facts, site, comm, counted: true };
+            Run::live().created(CACHE).then(EXIT, begin).look(flushed)
+        };
+        let empty = counted().emptied().verdict().decision;
+        assert_eq!((empty.kind, empty.ordering), (VerdictKind::Clean, Ordering::Unknown));
+        assert_eq!(empty.reasons, [Reason::Counted]);
+        let left = counted().left(1).verdict().decision;
+        assert_eq!((left.kind, left.left.leaked, left.left.undecided), (VerdictKind::Inconclusive, None, 1));
+        assert_eq!(left.reasons, [Reason::Counted]);
+    }
+}
+
+#[test]
 fn an_object_that_its_own_call_freed_was_never_deferred() {
     let run = Run::new()
         .created(CACHE)

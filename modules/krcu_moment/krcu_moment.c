@@ -70,18 +70,25 @@ static void defer_callback(struct krcu_object *object)
 	call_rcu(&object->rcu, free_callback);
 }
 
-/* A thread that makes load, and what it does with an object. */
+/*
+ * A thread that makes load, and what it does with an object. It queues a burst in this many parts, and sleeps after each.
+ *
+ * Callbacks trickle: the segment next-ready of a processor's list holds something only if callbacks of this processor wait for
+ * one grace period, and others that were queued later wait for the next one. A burst that is over within a tick waits for one
+ * grace period as a whole, and then nothing is queued until it has run.
+ */
 struct load {
 	struct kmem_cache **cache;
 	void (*defer)(struct krcu_object *object);
+	unsigned int parts;
 	struct task_struct *thread;
 };
 
 static struct load loads[] = {
-	{ .cache = &heads, .defer = defer_head },
-	{ .cache = &heads, .defer = defer_head },
-	{ .cache = &headless, .defer = defer_headless },
-	{ .cache = &callbacks, .defer = defer_callback },
+	{ .cache = &heads, .defer = defer_head, .parts = 1 },
+	{ .cache = &heads, .defer = defer_head, .parts = 1 },
+	{ .cache = &headless, .defer = defer_headless, .parts = 1 },
+	{ .cache = &callbacks, .defer = defer_callback, .parts = 16 },
 };
 
 static u32 below(struct rnd_state *state, u32 bound)
@@ -96,7 +103,8 @@ static int make_load(void *argument)
 
 	prandom_seed_state(&state, ((u64)seed << 8) + (load - loads));
 	while (!kthread_should_stop()) {
-		u32 count = READ_ONCE(left) ? 1 + below(&state, burst) : 0;
+		u32 count = READ_ONCE(left) ? 1 + below(&state, burst / load->parts) : 0;
+		u32 pause_us = 10000 / load->parts;
 
 		while (count--) {
 			struct krcu_object *object = kmem_cache_alloc(*load->cache, GFP_KERNEL);
@@ -104,7 +112,7 @@ static int make_load(void *argument)
 			if (object)
 				load->defer(object);
 		}
-		usleep_range(10000, 10000 + below(&state, 600000));
+		usleep_range(pause_us, pause_us + below(&state, 600000 / load->parts));
 	}
 	return 0;
 }

@@ -254,7 +254,7 @@ enum KernelVerb {
     /// Build kernels from Debian's sources into the cache, each once: ten minutes and more of a processor's time.
     Build {
         /// Series and purpose: -test has the kernel's own tests and the checks of RCU, -kasan the same with KASAN, -single
-        /// one processor and slub_kunit built in, -lazy RCU_LAZY.
+        /// one processor and slub_kunit built in, -lazy RCU_LAZY with callbacks offloaded, -realtime PREEMPT_RT.
         #[arg(value_name = "SERIES-PURPOSE", default_values = ["6.12-test", "7.x-test", "6.12-kasan"])]
         kernels: Vec<Series>,
     },

@@ -138,9 +138,9 @@ macro_rules! probes {
 probes! {
     cache_released: Fentry &["slab_kmem_cache_release"], Optional, absent Unseen,
         Cache, leaves Conclusion, Misses CacheReleased, without LEAVES;
-    shutdown_end_nested: Fentry &["cpus_read_unlock"], Optional, absent NothingToSee,
+    shutdown_end_nested: Fentry LOOK_IS_OVER, Optional, absent NothingToSee,
         Cache, leaves Conclusion, SecondOf shutdown_end, without NESTED;
-    shutdown_end: Fentry &["cpus_read_unlock"], Required, absent Unseen,
+    shutdown_end: Fentry LOOK_IS_OVER, Required, absent Unseen,
         Cache, leaves Conclusion, Misses ShutdownEnd, without RESULT;
     shutdown_begin: Fentry &["__kmem_cache_shutdown"], Required, absent Unseen,
         Cache, leaves Course, Misses ShutdownBegin, without RESULT;
@@ -287,6 +287,17 @@ probes! {
     module_loaded: BtfTracepoint &["module_load"], Optional, absent NothingToSee,
         Module, leaves Queueing, Nothing, without MODULES, reads MODULE_NAME;
 }
+
+/// What a destroy calls once it has looked and the kernel has reported what is left. The first is an inline function that does
+/// nothing on a kernel without HOTPLUG_CPU; see [`UNLINK`].
+const LOOK_IS_OVER: &[&str] = &["cpus_read_unlock", UNLINK];
+
+/// Takes the cache out of sysfs. A destroy calls it whether it has failed or not, and before the cache is released; since the
+/// release that has [`ALL_FREES`]. Before that, only a destroy that does not fail called it.
+pub const UNLINK: &str = "sysfs_slab_unlink";
+
+/// The barrier that came with it.
+pub const ALL_FREES: &str = "kvfree_rcu_barrier";
 
 /// Waits for callbacks of RCU for tasks. Its argument is their kind; where only one kind is left, the second does it itself.
 const TASKS_BARRIERS: &[&str] = &["rcu_barrier_tasks_generic", "rcu_barrier_tasks"];

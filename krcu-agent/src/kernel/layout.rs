@@ -87,12 +87,16 @@ pub struct Layout {
     /// Number of the function `bpf_rdonly_cast`. Programs may call it if the kernel has it.
     #[serde(default)]
     pub read_only_cast: Option<u32>,
-    /// Number of `struct cpumask`, which is an array of words.
+    /// Number of `struct cpumask`, which is an array of words: as many as hold a bit for each of NR_CPUS processors. None if they
+    /// are too few for what the programs read by it.
     #[serde(default)]
     pub words_type: Option<u32>,
     /// The meaning of the second argument of `kvfree_call_rcu()`.
     pub second_argument: Option<SecondArgument>,
 }
+
+/// Bytes that programs read by one cast: a call's second argument is the second word of their context.
+const WORDS_BYTES: u32 = 16;
 
 /// The meaning of the second argument of `kvfree_call_rcu()`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,7 +150,9 @@ impl Layout {
             rcu_gp_seq: at("rcu_state", "gp_seq"),
             rcu_expedited_sequence: at("rcu_state", "expedited_sequence"),
             read_only_cast: btf.function_number(READ_ONLY_CAST),
-            words_type: btf.struct_number("cpumask"),
+            words_type: btf
+                .struct_number("cpumask")
+                .filter(|_| btf.struct_bytes("cpumask").is_some_and(|bytes| bytes >= WORDS_BYTES)),
             second_argument: match btf.argument("kvfree_call_rcu", 1) {
                 Some(Argument::FunctionPointer) => Some(SecondArgument::Offset),
                 Some(Argument::Pointer) => Some(SecondArgument::Object),

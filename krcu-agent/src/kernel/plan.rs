@@ -113,7 +113,11 @@ impl Plan {
 }
 
 fn probe(facts: &Facts, entry: &Entry) -> Probe {
-    let targets = entry.targets.iter().filter(|target| **target != catalog::MERGER || makes(facts));
+    let targets = entry.targets.iter().filter(|target| match **target {
+        catalog::MERGER => makes(facts),
+        catalog::UNLINK => unlinks_always(facts),
+        _ => true,
+    });
     let offers = targets.map(|target| (*target, offer(facts, entry, target)));
     let best = offers.clone().find(|(_, offer)| matches!(offer, Offer::Offered | Offer::CouldNotLook(_)));
     // If no target can be used, a target that exists and cannot be probed explains more than one that does not exist.
@@ -219,6 +223,12 @@ fn makes(facts: &Facts) -> bool {
     function.btf == Some(true)
         && function.symbols.is_none_or(|count| count == 1)
         && function.traceable != Some(false)
+}
+
+/// Whether a destroy takes the cache out of sysfs whether it fails or not.
+fn unlinks_always(facts: &Facts) -> bool {
+    let barrier = facts.functions.get(catalog::ALL_FREES).copied().unwrap_or_default();
+    barrier.symbols.is_some_and(|count| count > 0)
 }
 
 /// Of creations, one probe sees all, or one the new caches and one the merged ones.

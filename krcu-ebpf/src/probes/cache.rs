@@ -136,7 +136,8 @@ pub fn shutdown_begin(context: FEntryContext) -> i32 {
 }
 
 /// Entry of `cpus_read_unlock()`. A destroy calls it next, after the shutdown has returned and its failure
-/// has been reported, and before the cache is released.
+/// has been reported, and before the cache is released. On a kernel without HOTPLUG_CPU that function is empty and inline;
+/// there it is the entry of `sysfs_slab_unlink()`, which a destroy calls after that.
 ///
 /// There is no probe at the return of `__kmem_cache_shutdown()`: a trampoline or a return probe there would
 /// show in the trace of the kernel's own report. The shutdown fails if and only if a slab is left, so this
@@ -157,6 +158,8 @@ pub fn shutdown_end_nested(context: FEntryContext) -> i32 {
 ///
 /// Where there are sheaves, a destroy flushes them first and calls `cpus_read_unlock()` there too. There the
 /// destroy is over only if it has flushed works since.
+///
+/// Where `cpus_read_unlock()` is inline, nothing tells of a dropped reference: the entry ends with the task's next destroy.
 #[inline(always)]
 fn reference_is_dropped(task: u32) {
     // SAFETY: only this task changes its entry, and the value is copied at once.

@@ -41,6 +41,12 @@ pub(crate) fn run(series: &[String], names: &[String]) -> Result<ExitCode> {
             series_of(nowhere).join(", ")
         );
     }
+    if let Some(idle) = series.iter().find(|series| !names.is_empty() && !runs_any(series, names)) {
+        bail!(
+            "nothing of {} runs on the kernel {idle}: name others for it, or leave it out",
+            names.join(" and ")
+        );
+    }
     setup::ensure()?;
     build::all("release")?;
     let has_scenario =
@@ -64,16 +70,40 @@ fn series_of(name: &str) -> Vec<&'static str> {
     SERIES.into_iter().filter(|series| scenario.is_some_and(|scenario| scenario.is_on(series))).collect()
 }
 
+/// Whether one of these names runs on a kernel.
+fn runs_any(series: &str, names: &[String]) -> bool {
+    names.iter().any(|name| series_of(name).contains(&series))
+}
+
 #[cfg(test)]
 mod tests {
     use super::run;
 
+    fn refused(series: &[&str], names: &[&str]) -> String {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        run(&owned(series), &owned(names)).unwrap_err().to_string()
+    }
+
     #[test]
     fn a_kernel_on_which_nothing_of_the_names_runs_is_refused_before_anything_is_built() {
-        let refused = run(&["7.x-test".to_owned()], &["oracle".to_owned()]).unwrap_err().to_string();
         assert_eq!(
-            refused,
-            "oracle does not run on the kernel 7.x-test: name one of 6.12-test, 6.12, 7.x with --kernel, or leave --kernel out"
+            refused(&["7.x-test"], &["slub_kunit_built_in"]),
+            "slub_kunit_built_in does not run on the kernel 7.x-test: name one of 6.12-single with --kernel, or leave --kernel out"
         );
+        assert_eq!(
+            refused(&["6.12-single"], &["rcuscale", "oracle"]),
+            "oracle does not run on the kernel 6.12-single: name one of 6.12-test, 7.x-test, 6.12, 7.x with --kernel, or leave \
+             --kernel out"
+        );
+        assert_eq!(
+            refused(&["6.12-test", "6.12-kasan"], &["oracle"]),
+            "nothing of oracle runs on the kernel 6.12-kasan: name others for it, or leave it out"
+        );
+    }
+
+    #[test]
+    fn what_is_not_known_is_refused_by_its_name() {
+        assert!(refused(&["6.18"], &[]).starts_with("nothing of this runs on the kernel 6.18: name one of "));
+        assert!(refused(&[], &["slub"]).starts_with("no scenario of the built kernels is called slub: "));
     }
 }

@@ -1,4 +1,5 @@
-//! Kernels that are built for a purpose from Debian's sources: with the kernel's own tests, with KASAN, for one processor.
+//! Kernels that are built for a purpose from Debian's sources: with the kernel's own tests, with KASAN, for one processor,
+//! with PREEMPT_RT.
 //!
 //! A kernel is `tinyconfig` and fragments of `xtask/kernels`, one laid upon the other. It is compiled by the compiler of the
 //! kernel's Debian release, entered by chroot, and kept in the cache by a digest of the source's version and the fragments. It
@@ -45,6 +46,7 @@ fn fragment(purpose: Purpose) -> String {
         Purpose::Kasan => include_str!("../../kernels/kasan.config"),
         Purpose::Single => include_str!("../../kernels/single.config"),
         Purpose::Lazy => include_str!("../../kernels/lazy.config"),
+        Purpose::Realtime => include_str!("../../kernels/realtime.config"),
     };
     [include_str!("../../kernels/test.config"), more].concat()
 }

@@ -40,13 +40,15 @@ pub(crate) enum Purpose {
     Kasan,
     /// The same for one processor, without HOTPLUG_CPU, and with `slub_kunit` built in.
     Single,
-    /// The same with RCU_LAZY.
+    /// The same with RCU_LAZY, and all callbacks offloaded, without which none is lazy.
     Lazy,
+    /// The same with PREEMPT_RT. Debian's own kernel of that kind has the name `rt`.
+    Realtime,
 }
 
 impl Purpose {
     /// All of them.
-    pub(crate) const ALL: [Self; 4] = [Self::Test, Self::Kasan, Self::Single, Self::Lazy];
+    pub(crate) const ALL: [Self; 5] = [Self::Test, Self::Kasan, Self::Single, Self::Lazy, Self::Realtime];
 
     /// Its name, behind the version in the name of a series.
     pub(crate) const fn name(self) -> &'static str {
@@ -55,6 +57,7 @@ impl Purpose {
             Self::Kasan => "kasan",
             Self::Single => "single",
             Self::Lazy => "lazy",
+            Self::Realtime => "realtime",
         }
     }
 }
@@ -114,8 +117,8 @@ impl FromStr for Series {
 
     fn from_str(text: &str) -> Result<Self> {
         let wrong = "a kernel is a series such as 6.1, 6.12 or 7.x, with -arm64 behind it for that architecture, and -rt, \
-                     -generic or (arm64 only) -16k for these flavours of Debian's, or (amd64 only) -test, -kasan, -single \
-                     or -lazy for a kernel that is built here";
+                     -generic or (arm64 only) -16k for these flavours of Debian's, or (amd64 only) -test, -kasan, -single, \
+                     -lazy or -realtime for a kernel that is built here";
         let mut words = text.split('-');
         let number = words.next().unwrap_or_default();
         let (mut architecture, mut flavour) = (None, None);

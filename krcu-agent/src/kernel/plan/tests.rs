@@ -8,6 +8,7 @@ use crate::kernel::facts::{Privileges, Source};
 
 mod architectures;
 mod functions_below;
+mod hotplug;
 mod hurry;
 mod probes;
 mod request;

@@ -34,9 +34,9 @@ use crate::toolchain::build;
 
 /// What it is called.
 pub(crate) const NAME: &str = "oracle";
-/// The kernels: one that is built to preempt whatever it does, and two of Debian's. The `kfree_rcu()` of the newest fills
+/// The kernels: two that are built to preempt whatever they do, and two of Debian's. The `kfree_rcu()` of the newest fills
 /// sheaves.
-pub(crate) const SERIES: [&str; 3] = ["6.12-test", "6.12", "7.x"];
+pub(crate) const SERIES: [&str; 4] = ["6.12-test", "7.x-test", "6.12", "7.x"];
 /// drgn, pinned, so that a run means the same tomorrow; and its folder in the cache.
 const PACKAGES: [&str; 1] = ["drgn==0.3.0"];
 const ENVIRONMENT: &str = "drgn-1";
