@@ -362,8 +362,8 @@ impl Job {
     }
 }
 
-/// The kernel's type information as far as attaching needs it: the numbers of the functions and tracepoints of the plan. aya reads
-/// all names for each program; the kernel has some fifty thousand.
+/// The kernel's type information as far as attaching needs it: the numbers of the functions and tracepoints of the plan. aya
+/// reads all names for each program; the kernel has some fifty thousand.
 fn types_of_targets(plan: &Plan) -> Result<Btf, LoadError> {
     let targets: Vec<&str> = plan.probes.iter().map(|probe| probe.target).collect();
     let tracepoints: Vec<String> = targets.iter().map(|target| format!("btf_trace_{target}")).collect();
