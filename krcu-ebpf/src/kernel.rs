@@ -3,11 +3,14 @@
 //! This file contains no number of any one kernel: offsets and addresses come from [`CONFIG`]. A read that
 //! faults gives `None`, and whatever depends on it is "not known", never zero.
 
-use core::{arch::asm, cell::UnsafeCell};
+use core::{arch::asm, cell::UnsafeCell, mem::MaybeUninit};
 
-use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes};
+use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated};
 use krcu_common::{
-    config::{Config, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK},
+    config::{
+        Config, HELPER_WAY_BYTES, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SLAB_BY_TYPE,
+        WORDS_TYPE_MARK,
+    },
     wire::NAME_BYTES,
 };
 
@@ -156,8 +159,8 @@ fn layout() -> Option<Layout> {
     if place_of(0).get() == 0 {
         place_of(0).set(NO_CACHE);
     }
-    SHORT_WAY.set(
-        layout.vmemmap.wrapping_sub(by_line(layout.page_offset)) + u64::from(config!(slab_cache_offset)),
+    MEMORY[0][SHORT_WAY].set(
+        layout.vmemmap.wrapping_sub(by_line(layout.page_offset)) + u64::from(config!(page_compound_offset)),
     );
     Some(layout)
 }
@@ -259,10 +262,6 @@ pub fn owner(object: u64) -> Owner {
     owner
 }
 
-/// The number to add to [`by_line`] for the address of the word that leads to the cache, which is the short way; 0 until it
-/// is known.
-pub static SHORT_WAY: Cell<u64> = Cell::new(0);
-
 /// The place of an address's page in the page array, as a line of 64 bytes, if the array and the memory began
 /// at 0.
 #[inline(always)]
@@ -300,32 +299,87 @@ const NO_CACHE: u64 = 1 << 63;
 /// back, the word belongs to the page allocator: it is part of a list (6.12 and later: `lru`,
 /// `compound_head`), or `mapping`, which is cleared (6.1).
 ///
-/// A place is a line of 64 bytes, so that one instruction turns an address into a place.
-static MEMORY: [Place; MEMORY_PLACES] = [const { [const { Cell::new(0) }; _] }; MEMORY_PLACES];
+/// A place is a line of 64 bytes, so that one instruction turns an address into a place. The first one, which no cache has,
+/// also has the number [`SHORT_WAY`]: the shortest programs need one address for both.
+pub static MEMORY: [Place; MEMORY_PLACES] = [const { [const { Cell::new(0) }; _] }; MEMORY_PLACES];
 
 /// The bytes of a place.
 const PLACE_BYTES: usize = 64;
 
 /// An entry and the rest of its line.
-type Place = [Cell<u64>; PLACE_BYTES / size_of::<u64>()];
+pub type Place = [Cell<u64>; PLACE_BYTES / size_of::<u64>()];
+
+/// The word of the first place with the number to add to [`by_line`] for the address of the word of a page by which a tail
+/// page is known: the short way. 0 until it is known.
+pub const SHORT_WAY: usize = 1;
 
 #[inline(always)]
 fn place_of(cache: u64) -> &'static Cell<u64> {
+    // SAFETY: the array.
+    unsafe { place_in(MEMORY.as_ptr(), cache) }
+}
+
+/// The same, for a program that has the address of [`MEMORY`] in a register.
+///
+/// # Safety
+/// It is that address.
+#[inline(always)]
+unsafe fn place_in(memory: *const Place, cache: u64) -> &'static Cell<u64> {
     let byte = cache as usize & ((MEMORY_PLACES - 1) * PLACE_BYTES);
     // SAFETY: a place of the array. With an index and a bounds check instead, the verifier would forget what
     // it knows about the index.
-    unsafe { &*MEMORY.as_ptr().byte_add(byte).cast() }
+    unsafe { &*memory.byte_add(byte).cast() }
 }
 
 /// What an entry has more than the cache's address: one of the bits above if the cache is known, any number otherwise.
+///
+/// # Safety
+/// As for [`place_in`].
 #[inline(always)]
-pub fn remembered_bits(cache: u64) -> u64 {
-    place_of(cache).get() ^ cache
+pub unsafe fn remembered_bits(memory: *const Place, cache: u64) -> u64 {
+    // SAFETY: the caller's promise.
+    unsafe { place_in(memory, cache) }.get() ^ cache
+}
+
+/// Whether the object at this address is known as one of a kmalloc cache, where a program reads memory by a helper only: one
+/// call of it for an object in a page of its own or in a head page, two for one in a tail page.
+///
+/// As in [`streamed_or_counted`](crate::short::streamed_or_counted), this may read some other memory.
+#[inline(always)]
+pub fn is_known_by_helper(object: u64) -> bool {
+    let lead = by_line(object).wrapping_add(MEMORY[0][SHORT_WAY].get());
+    // Where it cannot be read, the helper gives zeros.
+    const WORDS: usize = HELPER_WAY_BYTES as usize / size_of::<u64>() + 1;
+    let [compound, .., cache]: [u64; WORDS] = read_or_zeros(lead);
+    if is_kmalloc(cache) {
+        return true;
+    }
+    match head_of(lead, compound) {
+        Some(head) => is_kmalloc(read_or_zeros(head + u64::from(config!(slab_cache_offset)))),
+        None => false,
+    }
+}
+
+#[inline(always)]
+fn is_kmalloc(cache: u64) -> bool {
+    place_of(cache).get() ^ cache == IS_KMALLOC
+}
+
+/// Reads a `T`, any bytes of which are one, at a kernel address; zeros where it cannot be read.
+#[inline(always)]
+fn read_or_zeros<T>(address: u64) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    let bytes = size_of::<T>() as u32;
+    // SAFETY: the helper checks the address. It writes every byte, zeros where it fails.
+    unsafe {
+        generated::bpf_probe_read_kernel(value.as_mut_ptr().cast(), bytes, address as *const _);
+        value.assume_init()
+    }
 }
 
 #[inline(always)]
 fn remembered(cache: u64) -> Option<Owner> {
-    match remembered_bits(cache) {
+    match place_of(cache).get() ^ cache {
         IS_KMALLOC => Some(Owner::Kmalloc),
         IS_STREAMED => Some(Owner::Streamed(cache)),
         _ => None,
