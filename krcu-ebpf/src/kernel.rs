@@ -313,32 +313,35 @@ pub type Place = [Cell<u64>; PLACE_BYTES / size_of::<u64>()];
 /// page is known: the short way. 0 until it is known.
 pub const SHORT_WAY: usize = 1;
 
+/// The bits of a cache's address that give the place of its entry.
+const PLACES_MASK: usize = (MEMORY_PLACES - 1) * PLACE_BYTES;
+
 #[inline(always)]
 fn place_of(cache: u64) -> &'static Cell<u64> {
-    // SAFETY: the array.
-    unsafe { place_in(MEMORY.as_ptr(), cache) }
-}
-
-/// The same, for a program that has the address of [`MEMORY`] in a register.
-///
-/// # Safety
-/// It is that address.
-#[inline(always)]
-unsafe fn place_in(memory: *const Place, cache: u64) -> &'static Cell<u64> {
-    let byte = cache as usize & ((MEMORY_PLACES - 1) * PLACE_BYTES);
     // SAFETY: a place of the array. With an index and a bounds check instead, the verifier would forget what
     // it knows about the index.
-    unsafe { &*memory.byte_add(byte).cast() }
+    unsafe { &*MEMORY.as_ptr().byte_add(cache as usize & PLACES_MASK).cast() }
 }
 
 /// What an entry has more than the cache's address: one of the bits above if the cache is known, any number otherwise.
 ///
 /// # Safety
-/// As for [`place_in`].
+/// The address is that of [`MEMORY`], which a program has in a register.
 #[inline(always)]
 pub unsafe fn remembered_bits(memory: *const Place, cache: u64) -> u64 {
-    // SAFETY: the caller's promise.
-    unsafe { place_in(memory, cache) }.get() ^ cache
+    let place: *const Cell<u64>;
+    // The compiler would copy the address first, to add to the copy.
+    // SAFETY: a sum.
+    unsafe {
+        asm!(
+            "{place} += {memory}",
+            place = inout(reg) cache as usize & PLACES_MASK => place,
+            memory = in(reg) memory,
+            options(pure, nomem, nostack),
+        )
+    };
+    // SAFETY: a place of the array, as in `place_of`.
+    unsafe { (*place).get() ^ cache }
 }
 
 /// Whether the object at this address is known as one of a kmalloc cache, where a program reads memory by a helper only: one
