@@ -344,28 +344,44 @@ pub unsafe fn remembered_bits(memory: *const Place, cache: u64) -> u64 {
     unsafe { (*place).get() ^ cache }
 }
 
-/// Whether the object at this address is known as one of a kmalloc cache, where a program reads memory by a helper only: one
-/// call of it for an object in a page of its own or in a head page, two for one in a tail page.
+/// The address of [`MEMORY`], loaded at this place: the compiler would keep it, in a register that has to be saved.
+#[inline(always)]
+fn memory() -> *const Place {
+    let memory;
+    // SAFETY: the address of a static.
+    unsafe {
+        asm!("{memory} = {all} ll", memory = out(reg) memory, all = sym MEMORY, options(nomem, nostack))
+    };
+    memory
+}
+
+/// Whether an object is known as one of a kmalloc cache, where a program reads memory by a helper only: one call of it for
+/// an object in a page of its own or in a head page, two for one in a tail page. `object` gives its address, twice.
 ///
 /// As in [`streamed_or_counted`](crate::short::streamed_or_counted), this may read some other memory.
 #[inline(always)]
-pub fn is_known_by_helper(object: u64) -> bool {
-    let lead = by_line(object).wrapping_add(MEMORY[0][SHORT_WAY].get());
-    // Where it cannot be read, the helper gives zeros.
+pub fn is_known_by_helper(object: impl Fn() -> u64) -> bool {
     const WORDS: usize = HELPER_WAY_BYTES as usize / size_of::<u64>() + 1;
-    let [compound, .., cache]: [u64; WORDS] = read_or_zeros(lead);
+    let lead = || {
+        // SAFETY: a word of the first place.
+        by_line(object()).wrapping_add(unsafe { memory().cast::<u64>().add(SHORT_WAY).read_volatile() })
+    };
+    // Where it cannot be read, the helper gives zeros.
+    let [compound, .., cache]: [u64; WORDS] = read_or_zeros(lead());
     if is_kmalloc(cache) {
         return true;
     }
-    match head_of(lead, compound) {
-        Some(head) => is_kmalloc(read_or_zeros(head + u64::from(config!(slab_cache_offset)))),
-        None => false,
-    }
+    // The lowest bit first: the page's address is needed for a tail page only.
+    compound & 1 == 1
+        && head_of(lead(), compound).is_some_and(|head| {
+            is_kmalloc(read_or_zeros(head + u64::from(config!(slab_cache_offset))))
+        })
 }
 
 #[inline(always)]
 fn is_kmalloc(cache: u64) -> bool {
-    place_of(cache).get() ^ cache == IS_KMALLOC
+    // SAFETY: the address of the memory.
+    unsafe { remembered_bits(memory(), cache) == IS_KMALLOC }
 }
 
 /// Reads a `T`, any bytes of which are one, at a kernel address; zeros where it cannot be read.

@@ -67,8 +67,7 @@ fn queue_by_helper(context: *mut c_void) -> i32 {
 #[inline(never)]
 fn queued_not_known(context: *mut c_void) -> *mut c_void {
     if patched::<HELPER_WAY_MARK>() != 0 {
-        let (_, inside) = head_and_inside(&FEntryContext::new(context));
-        if kernel::is_known_by_helper(inside) {
+        if kernel::is_known_by_helper(|| head_and_inside(&FEntryContext::new(context)).1) {
             Line::here().count(QUEUED_KNOWN);
             return ptr::null_mut();
         }
@@ -198,7 +197,9 @@ fn callback_by_helper(context: *mut c_void) -> i32 {
 fn callback_not_known(context: *mut c_void) -> *mut c_void {
     if patched::<HELPER_WAY_MARK>() != 0 {
         let arguments = FEntryContext::new(context);
-        if is_plain(argument(&arguments, 1)) && kernel::is_known_by_helper(address_argument(&arguments, 0)) {
+        if is_plain(argument(&arguments, 1))
+            && kernel::is_known_by_helper(|| address_argument(&arguments, 0))
+        {
             Line::here().count(CALLBACK_KNOWN);
             return ptr::null_mut();
         }
