@@ -373,9 +373,8 @@ pub fn is_known_by_helper(object: impl Fn() -> u64) -> bool {
     }
     // The lowest bit first: the page's address is needed for a tail page only.
     compound & 1 == 1
-        && head_of(lead(), compound).is_some_and(|head| {
-            is_kmalloc(read_or_zeros(head + u64::from(config!(slab_cache_offset))))
-        })
+        && head_of(lead(), compound)
+            .is_some_and(|head| is_kmalloc(read_or_zeros(head + u64::from(config!(slab_cache_offset)))))
 }
 
 #[inline(always)]

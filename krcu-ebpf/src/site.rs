@@ -41,7 +41,11 @@ pub fn site<Context: EbpfContext + StackIdContext>(context: &Context, kind: Kind
 
 /// The same, if the stack may have been taken before.
 #[inline(always)]
-pub fn site_of<Context: EbpfContext + StackIdContext>(context: &Context, kind: Kind, taken: StackTaken) -> u32 {
+pub fn site_of<Context: EbpfContext + StackIdContext>(
+    context: &Context,
+    kind: Kind,
+    taken: StackTaken,
+) -> u32 {
     // This does not use BPF_F_REUSE_STACKID, so that a number never changes its meaning within an epoch. If
     // another stack has taken the place of this one, the loop tries again with fewer of the probe's own
     // frames, which gives another hash.

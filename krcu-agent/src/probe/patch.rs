@@ -263,9 +263,8 @@ mod tests {
             };
             let words: Vec<&[u8]> = code.chunks_exact(8).collect();
             let calls = |number: u32| {
-                let instruction = move |word: &[u8]| {
-                    word[0] == 0x85 && word[1] == 0 && word[4..] == number.to_le_bytes()
-                };
+                let instruction =
+                    move |word: &[u8]| word[0] == 0x85 && word[1] == 0 && word[4..] == number.to_le_bytes();
                 words.iter().enumerate().filter(move |(_, word)| instruction(word)).map(|(at, _)| at)
             };
             let near = |at: usize, before: usize, after: usize| {

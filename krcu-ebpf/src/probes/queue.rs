@@ -117,13 +117,7 @@ fn queue(context: *mut c_void, form: Option<QueueForm>) -> i32 {
 
 /// `None` for a form that the arguments show.
 #[inline(never)]
-fn stream(
-    context: *mut c_void,
-    object: u64,
-    cache: u64,
-    form: Option<QueueForm>,
-    taken: StackTaken,
-) -> i32 {
+fn stream(context: *mut c_void, object: u64, cache: u64, form: Option<QueueForm>, taken: StackTaken) -> i32 {
     if !kernel::is_in_direct_map(object) {
         return not_streamed(Kind::Queued, &Owner::NotSlab);
     }
@@ -197,8 +191,7 @@ fn callback_by_helper(context: *mut c_void) -> i32 {
 fn callback_not_known(context: *mut c_void) -> *mut c_void {
     if patched::<HELPER_WAY_MARK>() != 0 {
         let arguments = FEntryContext::new(context);
-        if is_plain(argument(&arguments, 1))
-            && kernel::is_known_by_helper(|| address_argument(&arguments, 0))
+        if is_plain(argument(&arguments, 1)) && kernel::is_known_by_helper(|| address_argument(&arguments, 0))
         {
             Line::here().count(CALLBACK_KNOWN);
             return ptr::null_mut();
