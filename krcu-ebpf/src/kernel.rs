@@ -3,7 +3,7 @@
 //! This file contains no number of any one kernel: offsets and addresses come from [`CONFIG`]. A read that
 //! faults gives `None`, and whatever depends on it is "not known", never zero.
 
-use core::{arch::asm, cell::UnsafeCell, mem::MaybeUninit};
+use core::{arch::asm, mem::MaybeUninit};
 
 use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated};
 use krcu_common::{
@@ -15,6 +15,7 @@ use krcu_common::{
 };
 
 use crate::{
+    cell::Cell,
     followed::{is_counted, is_module_text},
     patched::{patched, shifted, shifted_signed},
 };
@@ -43,38 +44,6 @@ struct Layout {
 
 /// The layout, once it was read. The kernel chooses it at boot and never changes it.
 static LAYOUT: Cell<Layout> = Cell::new(Layout { page_offset: 0, vmalloc: 0, vmemmap: 0 });
-
-/// A global that programs change. Every access is an access of memory, in the order of the program.
-#[repr(transparent)]
-pub struct Cell<T>(UnsafeCell<T>);
-
-// SAFETY: accesses are volatile and of one word each, and each stored value may be overwritten by another
-// CPU.
-unsafe impl<T> Sync for Cell<T> {}
-
-impl<T> Cell<T> {
-    pub const fn new(value: T) -> Self {
-        Cell(UnsafeCell::new(value))
-    }
-
-    /// The address of the value.
-    #[inline(always)]
-    pub const fn as_ptr(&self) -> *mut T {
-        self.0.get()
-    }
-
-    #[inline(always)]
-    pub fn get(&self) -> T {
-        // SAFETY: a static is valid, aligned and initialised.
-        unsafe { core::ptr::read_volatile(self.0.get()) }
-    }
-
-    #[inline(always)]
-    pub fn set(&self, value: T) {
-        // SAFETY: as above.
-        unsafe { core::ptr::write_volatile(self.0.get(), value) }
-    }
-}
 
 /// Reads a `T` at a kernel address.
 #[inline(always)]
@@ -328,6 +297,7 @@ fn place_of(cache: u64) -> &'static Cell<u64> {
 /// # Safety
 /// The address is that of [`MEMORY`], which a program has in a register.
 #[inline(always)]
+#[expect(clippy::pointers_in_nomem_asm_block, reason = "the sum reads nothing")]
 pub unsafe fn remembered_bits(memory: *const Place, cache: u64) -> u64 {
     let place: *const Cell<u64>;
     // The compiler would copy the address first, to add to the copy.

@@ -9,7 +9,7 @@ use krcu_common::{
     count::{ROW_WORDS, ROWS},
 };
 
-use crate::kernel::Cell;
+use crate::cell::Cell;
 
 /// Every event, of every CPU. There is one ring, because the order of its reservations is then one order of
 /// all events. The agent sets the size; this size is for an object that is loaded by hand.

@@ -17,8 +17,9 @@ use krcu_common::{
 };
 
 use crate::{
+    cell::Cell,
     config,
-    kernel::{Cell, Owner},
+    kernel::Owner,
     maps::{COUNTERS, EVENTS, LOSSES, LOST},
 };
 

@@ -66,11 +66,11 @@ fn queue_by_helper(context: *mut c_void) -> i32 {
 /// registers at each call, even where it never comes here.
 #[inline(never)]
 fn queued_not_known(context: *mut c_void) -> *mut c_void {
-    if patched::<HELPER_WAY_MARK>() != 0 {
-        if kernel::is_known_by_helper(|| head_and_inside(&FEntryContext::new(context)).1) {
-            Line::here().count(QUEUED_KNOWN);
-            return ptr::null_mut();
-        }
+    if patched::<HELPER_WAY_MARK>() != 0
+        && kernel::is_known_by_helper(|| head_and_inside(&FEntryContext::new(context)).1)
+    {
+        Line::here().count(QUEUED_KNOWN);
+        return ptr::null_mut();
     }
     context
 }
