@@ -41,6 +41,15 @@ pub const LINE_SHIFT_MARK: u32 = READ_ONLY_CAST_MARK + 6;
 /// The same for 1 if [`Config::kernel_start`] is not 0, and 0 otherwise.
 pub const KERNEL_BETWEEN_MARK: u32 = READ_ONLY_CAST_MARK + 7;
 
+/// The same for [`Config::queue_stacks`].
+pub const QUEUE_STACKS_MARK: u32 = READ_ONLY_CAST_MARK + 8;
+/// The same for 1 if [`Config::has_helper_way`], and 0 otherwise.
+pub const HELPER_WAY_MARK: u32 = READ_ONLY_CAST_MARK + 9;
+
+/// Bytes from the word of a page that leads from a tail page to its head to the word that leads to the cache, where
+/// [`Config::has_helper_way`].
+pub const HELPER_WAY_BYTES: u32 = 16;
+
 /// The running kernel, as far as the probes need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 #[repr(C)]
@@ -187,6 +196,14 @@ impl Config {
         let number = |word: u64| i32::try_from(word.cast_signed()).ok().map(i32::cast_unsigned);
         let both = number(first.wrapping_neg()).zip(number(self.rodata_end.wrapping_sub(first)));
         both.filter(|_| self.rodata_end > first).unwrap_or_default()
+    }
+
+    /// Whether one call of a helper reads all words of a page that lead to the cache, at a place that a shift and a sum give.
+    /// Where there is a short way, nobody asks.
+    #[must_use]
+    pub fn has_helper_way(&self) -> bool {
+        let cache = self.page_compound_offset.checked_add(HELPER_WAY_BYTES);
+        self.page_bytes == 64 && cache == Some(self.slab_cache_offset)
     }
 
     /// All zero, as in the object file before the agent fills it in.

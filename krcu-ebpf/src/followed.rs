@@ -3,8 +3,9 @@
 use krcu_common::config::KERNEL_BETWEEN_MARK;
 
 use crate::{
+    cell::Cell,
     config,
-    kernel::{Cell, cache_flags, cache_name},
+    kernel::{cache_flags, cache_name},
     maps::FOLLOWED,
     patched::patched,
 };

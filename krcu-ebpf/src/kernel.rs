@@ -3,15 +3,19 @@
 //! This file contains no number of any one kernel: offsets and addresses come from [`CONFIG`]. A read that
 //! faults gives `None`, and whatever depends on it is "not known", never zero.
 
-use core::{arch::asm, cell::UnsafeCell};
+use core::{arch::asm, mem::MaybeUninit};
 
-use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes};
+use aya_ebpf::helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_str_bytes, generated};
 use krcu_common::{
-    config::{Config, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SLAB_BY_TYPE, WORDS_TYPE_MARK},
+    config::{
+        Config, HELPER_WAY_BYTES, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, READ_ONLY_CAST_MARK, SLAB_BY_TYPE,
+        WORDS_TYPE_MARK,
+    },
     wire::NAME_BYTES,
 };
 
 use crate::{
+    cell::Cell,
     followed::{is_counted, is_module_text},
     patched::{patched, shifted, shifted_signed},
 };
@@ -40,38 +44,6 @@ struct Layout {
 
 /// The layout, once it was read. The kernel chooses it at boot and never changes it.
 static LAYOUT: Cell<Layout> = Cell::new(Layout { page_offset: 0, vmalloc: 0, vmemmap: 0 });
-
-/// A global that programs change. Every access is an access of memory, in the order of the program.
-#[repr(transparent)]
-pub struct Cell<T>(UnsafeCell<T>);
-
-// SAFETY: accesses are volatile and of one word each, and each stored value may be overwritten by another
-// CPU.
-unsafe impl<T> Sync for Cell<T> {}
-
-impl<T> Cell<T> {
-    pub const fn new(value: T) -> Self {
-        Cell(UnsafeCell::new(value))
-    }
-
-    /// The address of the value.
-    #[inline(always)]
-    pub const fn as_ptr(&self) -> *mut T {
-        self.0.get()
-    }
-
-    #[inline(always)]
-    pub fn get(&self) -> T {
-        // SAFETY: a static is valid, aligned and initialised.
-        unsafe { core::ptr::read_volatile(self.0.get()) }
-    }
-
-    #[inline(always)]
-    pub fn set(&self, value: T) {
-        // SAFETY: as above.
-        unsafe { core::ptr::write_volatile(self.0.get(), value) }
-    }
-}
 
 /// Reads a `T` at a kernel address.
 #[inline(always)]
@@ -156,8 +128,8 @@ fn layout() -> Option<Layout> {
     if place_of(0).get() == 0 {
         place_of(0).set(NO_CACHE);
     }
-    SHORT_WAY.set(
-        layout.vmemmap.wrapping_sub(by_line(layout.page_offset)) + u64::from(config!(slab_cache_offset)),
+    MEMORY[0][SHORT_WAY].set(
+        layout.vmemmap.wrapping_sub(by_line(layout.page_offset)) + u64::from(config!(page_compound_offset)),
     );
     Some(layout)
 }
@@ -259,10 +231,6 @@ pub fn owner(object: u64) -> Owner {
     owner
 }
 
-/// The number to add to [`by_line`] for the address of the word that leads to the cache, which is the short way; 0 until it
-/// is known.
-pub static SHORT_WAY: Cell<u64> = Cell::new(0);
-
 /// The place of an address's page in the page array, as a line of 64 bytes, if the array and the memory began
 /// at 0.
 #[inline(always)]
@@ -300,32 +268,106 @@ const NO_CACHE: u64 = 1 << 63;
 /// back, the word belongs to the page allocator: it is part of a list (6.12 and later: `lru`,
 /// `compound_head`), or `mapping`, which is cleared (6.1).
 ///
-/// A place is a line of 64 bytes, so that one instruction turns an address into a place.
-static MEMORY: [Place; MEMORY_PLACES] = [const { [const { Cell::new(0) }; _] }; MEMORY_PLACES];
+/// A place is a line of 64 bytes, so that one instruction turns an address into a place. The first one, which no cache has,
+/// also has the number [`SHORT_WAY`]: the shortest programs need one address for both.
+pub static MEMORY: [Place; MEMORY_PLACES] = [const { [const { Cell::new(0) }; _] }; MEMORY_PLACES];
 
 /// The bytes of a place.
 const PLACE_BYTES: usize = 64;
 
 /// An entry and the rest of its line.
-type Place = [Cell<u64>; PLACE_BYTES / size_of::<u64>()];
+pub type Place = [Cell<u64>; PLACE_BYTES / size_of::<u64>()];
+
+/// The word of the first place with the number to add to [`by_line`] for the address of the word of a page by which a tail
+/// page is known: the short way. 0 until it is known.
+pub const SHORT_WAY: usize = 1;
+
+/// The bits of a cache's address that give the place of its entry.
+const PLACES_MASK: usize = (MEMORY_PLACES - 1) * PLACE_BYTES;
 
 #[inline(always)]
 fn place_of(cache: u64) -> &'static Cell<u64> {
-    let byte = cache as usize & ((MEMORY_PLACES - 1) * PLACE_BYTES);
     // SAFETY: a place of the array. With an index and a bounds check instead, the verifier would forget what
     // it knows about the index.
-    unsafe { &*MEMORY.as_ptr().byte_add(byte).cast() }
+    unsafe { &*MEMORY.as_ptr().byte_add(cache as usize & PLACES_MASK).cast() }
 }
 
 /// What an entry has more than the cache's address: one of the bits above if the cache is known, any number otherwise.
+///
+/// # Safety
+/// The address is that of [`MEMORY`], which a program has in a register.
 #[inline(always)]
-pub fn remembered_bits(cache: u64) -> u64 {
-    place_of(cache).get() ^ cache
+#[expect(clippy::pointers_in_nomem_asm_block, reason = "the sum reads nothing")]
+pub unsafe fn remembered_bits(memory: *const Place, cache: u64) -> u64 {
+    let place: *const Cell<u64>;
+    // The compiler would copy the address first, to add to the copy.
+    // SAFETY: a sum.
+    unsafe {
+        asm!(
+            "{place} += {memory}",
+            place = inout(reg) cache as usize & PLACES_MASK => place,
+            memory = in(reg) memory,
+            options(pure, nomem, nostack),
+        )
+    };
+    // SAFETY: a place of the array, as in `place_of`.
+    unsafe { (*place).get() ^ cache }
+}
+
+/// The address of [`MEMORY`], loaded at this place: the compiler would keep it, in a register that has to be saved.
+#[inline(always)]
+fn memory() -> *const Place {
+    let memory;
+    // SAFETY: the address of a static.
+    unsafe {
+        asm!("{memory} = {all} ll", memory = out(reg) memory, all = sym MEMORY, options(nomem, nostack))
+    };
+    memory
+}
+
+/// Whether an object is known as one of a kmalloc cache, where a program reads memory by a helper only: one call of it for
+/// an object in a page of its own or in a head page, two for one in a tail page. `object` gives its address, twice.
+///
+/// As in [`streamed_or_counted`](crate::short::streamed_or_counted), this may read some other memory.
+#[inline(always)]
+pub fn is_known_by_helper(object: impl Fn() -> u64) -> bool {
+    const WORDS: usize = HELPER_WAY_BYTES as usize / size_of::<u64>() + 1;
+    let lead = || {
+        // SAFETY: a word of the first place.
+        by_line(object()).wrapping_add(unsafe { memory().cast::<u64>().add(SHORT_WAY).read_volatile() })
+    };
+    // Where it cannot be read, the helper gives zeros.
+    let [compound, .., cache]: [u64; WORDS] = read_or_zeros(lead());
+    if is_kmalloc(cache) {
+        return true;
+    }
+    // The lowest bit first: the page's address is needed for a tail page only.
+    compound & 1 == 1
+        && head_of(lead(), compound)
+            .is_some_and(|head| is_kmalloc(read_or_zeros(head + u64::from(config!(slab_cache_offset)))))
+}
+
+#[inline(always)]
+fn is_kmalloc(cache: u64) -> bool {
+    // SAFETY: the address of the memory.
+    unsafe { remembered_bits(memory(), cache) == IS_KMALLOC }
+}
+
+/// Reads a `T`, any bytes of which are one, at a kernel address; zeros where it cannot be read.
+#[inline(always)]
+fn read_or_zeros<T>(address: u64) -> T {
+    let mut value = MaybeUninit::<T>::uninit();
+    let bytes = size_of::<T>() as u32;
+    // SAFETY: the helper checks the address. It writes every byte, zeros where it fails.
+    unsafe {
+        generated::bpf_probe_read_kernel(value.as_mut_ptr().cast(), bytes, address as *const _);
+        value.assume_init()
+    }
 }
 
 #[inline(always)]
 fn remembered(cache: u64) -> Option<Owner> {
-    match remembered_bits(cache) {
+    match place_of(cache).get() ^ cache {
         IS_KMALLOC => Some(Owner::Kmalloc),
         IS_STREAMED => Some(Owner::Streamed(cache)),
         _ => None,

@@ -12,6 +12,7 @@
 #![feature(core_intrinsics, asm_experimental_arch)]
 #![allow(internal_features)]
 
+mod cell;
 mod followed;
 mod kernel;
 mod leftover;

@@ -9,6 +9,8 @@ use krcu_common::{
     count::{ROW_WORDS, ROWS},
 };
 
+use crate::cell::Cell;
+
 /// Every event, of every CPU. There is one ring, because the order of its reservations is then one order of
 /// all events. The agent sets the size; this size is for an object that is loaded by hand.
 #[map]
@@ -45,9 +47,10 @@ pub static STACKS: StackTrace = StackTrace::with_max_entries(4096, 0);
 #[map]
 pub static SITES: HashMap<u32, u32> = HashMap::with_max_entries(4096, 0);
 
-/// How often a module has been unloaded: its addresses may mean something else after that.
-#[map]
-pub static MODULE_EPOCH: Array<u32> = Array::with_max_entries(1, 0);
+/// How often a module has been unloaded: its addresses may mean something else after that. It is a map of its own, and not
+/// a look-up in one, since each event asks.
+#[unsafe(link_section = ".bss.epoch")]
+pub static MODULE_EPOCH: Cell<u32> = Cell::new(0);
 
 /// Tasks inside `kmem_cache_destroy()`, with their calls of `flush_rcu_work()` so far. An entry ends when the
 /// destroy looks at its slabs, or when it has dropped a reference. This is not an LRU map: with many CPUs, such a

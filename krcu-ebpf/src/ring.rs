@@ -17,8 +17,9 @@ use krcu_common::{
 };
 
 use crate::{
+    cell::Cell,
     config,
-    kernel::{Cell, Owner},
+    kernel::Owner,
     maps::{COUNTERS, EVENTS, LOSSES, LOST},
 };
 
@@ -104,18 +105,18 @@ pub fn count(kind: Kind, fate: Fate) {
 /// If `one` is 1, adds it to the word `WORD` of this CPU's line, and *ends the program*. Otherwise does nothing.
 ///
 /// A kernel that knows the bounds of a CPU's number takes the check of it out of the program, and like in
-/// [`Context`](crate::short::Context) the stores and loads around the call.
+/// [`Kept`](crate::short::Kept) the stores and loads around the call.
 #[inline(always)]
 pub fn count_one_and_end<const WORD: usize>(one: u64) {
     // SAFETY: what is added to is within the array. After the call, the program ends here in any case.
     unsafe {
         asm!(
             "if r1 != 1 goto +13",
-            "*(u64 *)(r10 - 8) = r1",
-            "*(u64 *)(r10 - 16) = r2",
+            "*(u64 *)(r10 - 24) = r1",
+            "*(u64 *)(r10 - 32) = r2",
             "call {cpu}",
-            "r2 = *(u64 *)(r10 - 16)",
-            "r1 = *(u64 *)(r10 - 8)",
+            "r2 = *(u64 *)(r10 - 32)",
+            "r1 = *(u64 *)(r10 - 24)",
             "if r0 < {lines} goto +2",
             "r0 = 0",
             "exit",

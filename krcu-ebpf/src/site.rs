@@ -24,16 +24,38 @@ use crate::{
 #[unsafe(no_mangle)]
 static FRAME_FORMAT: [u8; 4] = *b"%pS\0";
 
+/// What `bpf_get_stackid()` said before, as a number that is negative if the stack could not be taken.
+#[derive(Clone, Copy)]
+pub struct StackTaken(pub i64);
+
+impl StackTaken {
+    /// It was not asked.
+    pub const NOT: StackTaken = StackTaken(-1);
+}
+
 /// The number of the current stack, for an event of this kind; 0 if there is none.
 #[inline(always)]
 pub fn site<Context: EbpfContext + StackIdContext>(context: &Context, kind: Kind) -> u32 {
+    site_of(context, kind, StackTaken::NOT)
+}
+
+/// The same, if the stack may have been taken before.
+#[inline(always)]
+pub fn site_of<Context: EbpfContext + StackIdContext>(
+    context: &Context,
+    kind: Kind,
+    taken: StackTaken,
+) -> u32 {
     // This does not use BPF_F_REUSE_STACKID, so that a number never changes its meaning within an epoch. If
     // another stack has taken the place of this one, the loop tries again with fewer of the probe's own
     // frames, which gives another hash.
-    let id = context
-        .get_stackid(&STACKS, 0)
-        .or_else(|_| context.get_stackid(&STACKS, 1))
-        .or_else(|_| context.get_stackid(&STACKS, 2));
+    let id = match taken {
+        StackTaken(id @ 0..) => Ok(id),
+        _ => context
+            .get_stackid(&STACKS, 0)
+            .or_else(|_| context.get_stackid(&STACKS, 1))
+            .or_else(|_| context.get_stackid(&STACKS, 2)),
+    };
     let id = match id {
         Ok(id) => id,
         Err(error) => {
@@ -45,7 +67,7 @@ pub fn site<Context: EbpfContext + StackIdContext>(context: &Context, kind: Kind
         }
     };
     let site = id as u32 + 1;
-    let epoch = MODULE_EPOCH.get(0).copied().unwrap_or(0);
+    let epoch = MODULE_EPOCH.get();
     // SAFETY: the value is copied at once; a racing update stores the same epoch.
     let known = unsafe { SITES.get(site) }.copied();
     if known != Some(epoch) {
@@ -84,7 +106,7 @@ fn send<Context: EbpfContext>(context: &Context, site: u32, epoch: u32) {
 /// Sends the symbol of a callback, once in each epoch.
 #[inline(always)]
 pub fn name(function: u64) {
-    let epoch = MODULE_EPOCH.get(0).copied().unwrap_or(0);
+    let epoch = MODULE_EPOCH.get();
     // SAFETY: the value is copied at once; a racing update stores the same epoch.
     let known = unsafe { FUNCTIONS.get(function) }.copied();
     if known != Some(epoch) {

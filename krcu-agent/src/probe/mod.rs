@@ -65,8 +65,8 @@ const LOST: &str = "LOST";
 const STACK_TABLE: &str = "STACKS";
 /// The hash map of the stacks whose frames were sent.
 const SITES: &str = "SITES";
-/// The array of one element that counts how often an address may have got another meaning: the epoch.
-const MODULE_EPOCH: &str = "MODULE_EPOCH";
+/// The global that counts how often an address may have got another meaning: the epoch.
+const MODULE_EPOCH: &str = ".bss.epoch";
 /// What the agent adds to the epoch. A module that goes at the same moment adds one, so no epoch comes twice.
 const NEW_EPOCH: u32 = 1 << 16;
 

@@ -7,8 +7,8 @@
 
 use krcu_common::Config;
 use krcu_common::config::{
-    KERNEL_BETWEEN_MARK, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, PLAIN_BYTES_MARK, PLAIN_MARK, READ_ONLY_CAST_MARK,
-    SHORT_WAY_MARK, WORDS_TYPE_MARK,
+    HELPER_WAY_MARK, KERNEL_BETWEEN_MARK, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, PLAIN_BYTES_MARK, PLAIN_MARK,
+    QUEUE_STACKS_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK,
 };
 use zerocopy::IntoBytes as _;
 
@@ -65,6 +65,8 @@ pub(super) fn object(object: &[u8], config: &Config) -> Vec<u64> {
         (with(PLAIN_BYTES_MARK, IF_NOT_BELOW), is_other),
         (with(PLAIN_BYTES_MARK - 1, IF_ABOVE), is_other),
         (load(KERNEL_BETWEEN_MARK), load(u32::from(config.kernel_start != 0))),
+        (load(QUEUE_STACKS_MARK), load(config.queue_stacks)),
+        (load(HELPER_WAY_MARK), load(u32::from(config.has_helper_way()))),
         (shift(PAGE_SHIFT_MARK), shift(config.page_shift)),
         (shift_signed(LINE_SHIFT_MARK), shift_signed(config.line_shift)),
     ];
@@ -88,14 +90,18 @@ mod tests {
 
     use krcu_common::Config;
     use krcu_common::config::{
-        KERNEL_BETWEEN_MARK, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, PLAIN_BYTES_MARK, PLAIN_MARK,
-        READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK,
+        HELPER_WAY_MARK, KERNEL_BETWEEN_MARK, LINE_SHIFT_MARK, PAGE_SHIFT_MARK, PLAIN_BYTES_MARK, PLAIN_MARK,
+        QUEUE_STACKS_MARK, READ_ONLY_CAST_MARK, SHORT_WAY_MARK, WORDS_TYPE_MARK,
     };
     use object::{File, Object as _, ObjectSection as _, ObjectSymbol as _};
     use zerocopy::IntoBytes as _;
 
     use super::object;
     use crate::kernel::catalog::PROBES;
+
+    /// Numbers of helpers.
+    const BPF_GET_SMP_PROCESSOR_ID: u32 = 8;
+    const BPF_GET_STACKID: u32 = 27;
 
     /// An instruction: code, registers (source in the upper half), offset, number.
     fn instruction(code: u8, registers: u8, number: u32) -> Vec<u8> {
@@ -200,6 +206,22 @@ mod tests {
     }
 
     #[test]
+    fn one_call_of_a_helper_reads_both_words_where_they_are_near() {
+        for (page_bytes, page_compound_offset, slab_cache_offset, wanted) in [
+            (64, 8, 24, true),
+            (64, 8, 8, false),
+            (64, 8, 32, false),
+            (56, 8, 24, false),
+            (64, u32::MAX, 15, false),
+        ] {
+            let config = Config { page_bytes, page_compound_offset, slab_cache_offset, ..Config::ZERO };
+            assert_eq!(config.has_helper_way(), wanted, "{page_bytes} {page_compound_offset}");
+            let words = object(&instruction(0xb7, 2, HELPER_WAY_MARK), &config);
+            assert_eq!(words[0].as_bytes(), instruction(0xb7, 2, u32::from(wanted)));
+        }
+    }
+
+    #[test]
     fn the_probes_have_all_marks() {
         let words = object(super::super::OBJECT, &Config::ZERO);
         let original = super::super::OBJECT.chunks_exact(8);
@@ -209,7 +231,6 @@ mod tests {
             instructions.filter(|word| word[0] == code && word[4..] == mark.to_le_bytes()).count()
         };
         assert!(count(0x85, READ_ONLY_CAST_MARK) > 0);
-        assert!(count(0xb7, SHORT_WAY_MARK) > 0);
         let plain = [(0x04, PLAIN_MARK), (0xa6, PLAIN_BYTES_MARK), (0x36, PLAIN_BYTES_MARK)];
         let plain_or_below = [(0xb6, PLAIN_BYTES_MARK - 1), (0x26, PLAIN_BYTES_MARK - 1)];
         let [sums, asked @ ..] = plain.map(|(code, mark)| count(code, mark));
@@ -218,7 +239,10 @@ mod tests {
         assert!(sums > 0 && sums == asked);
         let shifts = [count(0x77, PAGE_SHIFT_MARK), count(0xc7, LINE_SHIFT_MARK)];
         assert!(shifts.iter().all(|shifts| *shifts > 0));
-        let loads = [WORDS_TYPE_MARK, SHORT_WAY_MARK, KERNEL_BETWEEN_MARK].map(|mark| count(0xb7, mark));
+        let loads =
+            [WORDS_TYPE_MARK, SHORT_WAY_MARK, KERNEL_BETWEEN_MARK, QUEUE_STACKS_MARK, HELPER_WAY_MARK];
+        let loads = loads.map(|mark| count(0xb7, mark));
+        assert!(loads.iter().all(|loads| *loads > 0));
         let all = loads.iter().chain(&shifts).sum::<usize>() + sums + asked;
         assert_eq!(changed, all);
     }
@@ -238,21 +262,36 @@ mod tests {
                 _ => None,
             };
             let words: Vec<&[u8]> = code.chunks_exact(8).collect();
+            let calls = |number: u32| {
+                let instruction =
+                    move |word: &[u8]| word[0] == 0x85 && word[1] == 0 && word[4..] == number.to_le_bytes();
+                words.iter().enumerate().filter(move |(_, word)| instruction(word)).map(|(at, _)| at)
+            };
+            let near = |at: usize, before: usize, after: usize| {
+                [at.checked_sub(before), at.checked_add(after)]
+                    .map(|at| at.and_then(|at| words.get(at)).and_then(|word| place(word)))
+            };
             let mut kept = 0;
-            for (at, _) in words.iter().enumerate().filter(|(_, word)| word[0] == 0x85) {
+            for at in calls(READ_ONLY_CAST_MARK).chain(calls(BPF_GET_SMP_PROCESSOR_ID)) {
                 // From the call outwards, each load is of what was stored, and the lowest place comes first. Otherwise the
-                // kernel takes none of them out.
-                for (near, lowest) in [(1, 0xf0), (2, 0xf8)] {
-                    let [before, after] = [at.checked_sub(near), at.checked_add(near)]
-                        .map(|at| at.and_then(|at| words.get(at)).and_then(|word| place(word)));
-                    match (before, after) {
-                        (Some((true, to, from)), Some((false, of, into)))
-                            if (to, from) == (of, into) && to == lowest =>
-                        {
-                            kept += 2;
-                        }
-                        _ => break,
-                    }
+                // kernel takes none of them out. Where a call had fewer, the kernel would keep room for the other.
+                for (distance, lowest) in [(1, 0xe0), (2, 0xe8)] {
+                    let [before, after] = near(at, distance, distance);
+                    let (Some((true, to, from)), Some((false, of, into))) = (before, after) else {
+                        panic!("{name}: {before:?} and {after:?} around the call at {at}");
+                    };
+                    assert!((to, from) == (of, into) && to == lowest, "{name}: around the call at {at}");
+                    kept += 2;
+                }
+            }
+            for at in calls(BPF_GET_STACKID) {
+                // What is kept for longer lies above, and comes back at once.
+                for (before, after, there) in [(6, 1, 0xf8), (5, 2, 0xf0)] {
+                    let [before, after] = near(at, before, after);
+                    let is_kept = matches!((before, after), (Some((true, to, _)), Some((false, of, _)))
+                        if to == there && of == there);
+                    assert!(is_kept, "{name}: {before:?} and {after:?} around the call at {at}");
+                    kept += 2;
                 }
             }
             let all = words.iter().filter(|word| place(word).is_some() || uses_stack_pointer(word)).count();

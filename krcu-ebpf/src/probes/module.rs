@@ -35,8 +35,7 @@ pub fn module_going(context: FEntryContext) -> i32 {
 /// `module:module_free`: the exit function has returned; the memory is freed next.
 #[btf_tracepoint]
 pub fn module_freed(context: BtfTracePointContext) -> i32 {
-    let next = MODULE_EPOCH.get(0).copied().unwrap_or(0) + 1;
-    let _ = MODULE_EPOCH.set(0, next, 0);
+    MODULE_EPOCH.set(MODULE_EPOCH.get() + 1);
     module(Kind::ModuleFreed, &context)
 }
 

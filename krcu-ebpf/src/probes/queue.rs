@@ -1,7 +1,7 @@
 //! Queue: an object is handed to `kfree_rcu()`, or a callback in it to `call_rcu()`. These programs are the
 //! hottest, so they recognise and count what is not streamed as cheaply as possible.
 
-use core::ffi::c_void;
+use core::{ffi::c_void, ptr};
 
 use aya_ebpf::{
     EbpfContext,
@@ -10,7 +10,7 @@ use aya_ebpf::{
 };
 use krcu_common::{
     Fate, Flavour, FreePath, Kind, QueueForm,
-    config::OBJECT_IS_POINTER,
+    config::{HELPER_WAY_MARK, OBJECT_IS_POINTER, QUEUE_STACKS_MARK},
     count::known,
     wire::{CallbackQueued, ELSEWHERE, Queued, WorkRan, WorkRuns},
 };
@@ -20,10 +20,10 @@ use crate::{
     config, followed,
     kernel::{self, Owner, read},
     maps::{BATCHES, CALLBACK_RUNS, CALLBACKS_RUNNING, WORKING, WORKS, Working},
-    patched::is_plain,
-    ring::{Wake, count_filtered, emit, emit_of, lose, task},
-    short::{Context, Words, streamed_or_counted, words_or},
-    site::{name, site},
+    patched::{is_plain, patched},
+    ring::{Line, Wake, count_filtered, emit, emit_of, lose, task},
+    short::{Kept, Words, streamed_or_counted, words_or},
+    site::{StackTaken, name, site, site_of},
 };
 
 /// The words that count the calls whose object is of a known kmalloc cache.
@@ -33,18 +33,52 @@ const CALLBACK_KNOWN: usize = known(Kind::CallbackQueued).unwrap();
 /// Entry of `kvfree_call_rcu()`, both forms.
 #[fentry]
 pub fn queued(context: FEntryContext) -> i32 {
-    let words = match words_or(|| queue(context.as_ptr(), None)) {
+    let words = match words_or(|| queue_by_helper(context.as_ptr())) {
         Ok(words) => words,
         Err(answer) => return answer,
     };
-    let mut context = Context::of(&context);
-    match streamed_or_counted::<QUEUED_KNOWN>(&mut context, words, |context| untyped_argument(context, 1)) {
-        Some(cache) => {
-            let object = untyped_argument(&FEntryContext::new(context.as_ptr()), 1);
-            stream(context.as_ptr(), object, cache, None)
+    let mut kept = Kept::of(&context);
+    match streamed_or_counted::<QUEUED_KNOWN>(&mut kept, words, |context| untyped_argument(context, 1)) {
+        Some(cache) if takes_stacks() => {
+            let (taken, context, cache) = kept.stack(cache);
+            let object = untyped_argument(&FEntryContext::new(context), 1);
+            stream(context, object, cache, None, taken)
         }
-        None => queue(context.as_ptr(), None),
+        Some(cache) => {
+            let object = untyped_argument(&kept.context(), 1);
+            stream(kept.as_ptr(), object, cache, None, StackTaken::NOT)
+        }
+        None => queue(kept.as_ptr(), None),
     }
+}
+
+/// Where there is no short way.
+#[inline(always)]
+fn queue_by_helper(context: *mut c_void) -> i32 {
+    match queued_not_known(context) {
+        left if left.is_null() => 0,
+        left => queue(left, None),
+    }
+}
+
+/// The context again, or NULL if the object was found to be of a known kmalloc cache, and counted: then nothing is left to
+/// do. This is a sub-program because it has to keep the context while it calls helpers, and a program that does saves
+/// registers at each call, even where it never comes here.
+#[inline(never)]
+fn queued_not_known(context: *mut c_void) -> *mut c_void {
+    if patched::<HELPER_WAY_MARK>() != 0
+        && kernel::is_known_by_helper(|| head_and_inside(&FEntryContext::new(context)).1)
+    {
+        Line::here().count(QUEUED_KNOWN);
+        return ptr::null_mut();
+    }
+    context
+}
+
+/// Whether queueing calls have stacks: where they have none, the verifier takes what depends on it out of the program.
+#[inline(always)]
+fn takes_stacks() -> bool {
+    patched::<QUEUE_STACKS_MARK>() != 0
 }
 
 /// Entry of `kfree_call_rcu_nolock()`, whose fallback calls `kvfree_call_rcu()` again.
@@ -53,22 +87,29 @@ pub fn queued_nolock(context: FEntryContext) -> i32 {
     queue(context.as_ptr(), Some(QueueForm::Nolock))
 }
 
+/// The head among the arguments of `kvfree_call_rcu()`, and an address in the object.
+#[inline(always)]
+fn head_and_inside(context: &FEntryContext) -> (u64, u64) {
+    let head = address_argument(context, 0);
+    // A head lies in the slab of its object. It is the one argument that can be read without a helper.
+    let inside = match head {
+        _ if config!(object_argument) == OBJECT_IS_POINTER => untyped_argument(context, 1),
+        0 => argument(context, 1),
+        head => head,
+    };
+    (head, inside)
+}
+
 /// The long way to an object's cache. `form` is as in [`stream`].
 #[inline(never)]
 fn queue(context: *mut c_void, form: Option<QueueForm>) -> i32 {
     let context = FEntryContext::new(context);
-    let by_pointer = config!(object_argument) == OBJECT_IS_POINTER;
-    let head = address_argument(&context, 0);
-    // A head lies in the slab of its object. It is the one argument that can be read without a helper.
-    let inside = match head {
-        _ if by_pointer => untyped_argument(&context, 1),
-        0 => argument(&context, 1),
-        head => head,
-    };
+    let (head, inside) = head_and_inside(&context);
     match kernel::owner(inside) {
         Owner::Streamed(cache) => {
-            let object = if by_pointer || head == 0 { inside } else { head - argument(&context, 1) };
-            stream(context.as_ptr(), object, cache, form)
+            let is_object = config!(object_argument) == OBJECT_IS_POINTER || head == 0;
+            let object = if is_object { inside } else { head - argument(&context, 1) };
+            stream(context.as_ptr(), object, cache, form, StackTaken::NOT)
         }
         other => not_streamed(Kind::Queued, &other),
     }
@@ -76,13 +117,13 @@ fn queue(context: *mut c_void, form: Option<QueueForm>) -> i32 {
 
 /// `None` for a form that the arguments show.
 #[inline(never)]
-fn stream(context: *mut c_void, object: u64, cache: u64, form: Option<QueueForm>) -> i32 {
+fn stream(context: *mut c_void, object: u64, cache: u64, form: Option<QueueForm>, taken: StackTaken) -> i32 {
     if !kernel::is_in_direct_map(object) {
         return not_streamed(Kind::Queued, &Owner::NotSlab);
     }
     let context = FEntryContext::new(context);
     let form = form.unwrap_or(QueueForm::of(address_argument(&context, 0) == 0)) as u32;
-    let site = if config!(queue_stacks) != 0 { site(&context, Kind::Queued) } else { 0 };
+    let site = if config!(queue_stacks) != 0 { site_of(&context, Kind::Queued, taken) } else { 0 };
     emit_of::<Queued>(cache, Kind::Queued, Wake::Later, |body| {
         body.write(Queued { object, cache, site, form });
     });
@@ -104,17 +145,59 @@ pub fn callback_queued_hurry(context: FEntryContext) -> i32 {
 
 #[inline(always)]
 fn callback(context: &FEntryContext) -> i32 {
-    let words = match words_or(|| queue_any_callback(context.as_ptr())) {
+    let words = match words_or(|| callback_by_helper(context.as_ptr())) {
         Ok(words) => words,
         Err(answer) => return answer,
     };
-    let mut kept = Context::of(context);
+    let mut kept = Kept::of(context);
     // The function is looked at first, and read again where it is streamed: to keep it would be one more instruction each time.
-    if !is_plain(kept.argument(words, context, 1)) {
-        return queue_other_callback(kept.as_ptr());
+    if !is_plain(kept.argument(words, context.as_ptr(), 1)) {
+        return callback_not_plain(kept);
     }
-    streamed_or_counted::<CALLBACK_KNOWN>(&mut kept, Words::again(), |context| address_argument(context, 0));
-    queue_any_callback(kept.as_ptr())
+    match streamed_or_counted::<CALLBACK_KNOWN>(&mut kept, Words::again(), |context| {
+        address_argument(context, 0)
+    }) {
+        Some(_) if takes_stacks() => {
+            let (taken, context, _) = kept.stack(0);
+            queue_any_callback(context, taken)
+        }
+        _ => queue_any_callback(kept.as_ptr(), StackTaken::NOT),
+    }
+}
+
+#[inline(always)]
+fn callback_not_plain(mut kept: Kept) -> i32 {
+    if takes_stacks() {
+        let context = kept.as_ptr();
+        if followed::is_module_text(kept.argument(Words::again(), context, 1)) {
+            let (taken, context, _) = kept.stack(0);
+            return queue_other_callback(context, taken);
+        }
+    }
+    queue_other_callback(kept.as_ptr(), StackTaken::NOT)
+}
+
+/// Where there is no short way.
+#[inline(always)]
+fn callback_by_helper(context: *mut c_void) -> i32 {
+    match callback_not_known(context) {
+        left if left.is_null() => 0,
+        left => queue_any_callback(left, StackTaken::NOT),
+    }
+}
+
+/// As [`queued_not_known`].
+#[inline(never)]
+fn callback_not_known(context: *mut c_void) -> *mut c_void {
+    if patched::<HELPER_WAY_MARK>() != 0 {
+        let arguments = FEntryContext::new(context);
+        if is_plain(argument(&arguments, 1)) && kernel::is_known_by_helper(|| address_argument(&arguments, 0))
+        {
+            Line::here().count(CALLBACK_KNOWN);
+            return ptr::null_mut();
+        }
+    }
+    context
 }
 
 /// Entry of `call_srcu(domain, head, function)`. Newer kernels make it of `call_rcu_tasks_trace()`, with a domain of their own.
@@ -281,14 +364,14 @@ fn tell_work_runs(working: &Working) {
 
 /// The long way for any function.
 #[inline(never)]
-fn queue_any_callback(context: *mut c_void) -> i32 {
-    queue_callback(context, is_plain)
+fn queue_any_callback(context: *mut c_void, taken: StackTaken) -> i32 {
+    queue_callback(context, taken, is_plain)
 }
 
 /// The long way for a function that is known not to be plain.
 #[inline(never)]
-fn queue_other_callback(context: *mut c_void) -> i32 {
-    queue_callback(context, |_| false)
+fn queue_other_callback(context: *mut c_void, taken: StackTaken) -> i32 {
+    queue_callback(context, taken, |_| false)
 }
 
 /// The long way to the cache of the object that a head lies in.
@@ -296,7 +379,7 @@ fn queue_other_callback(context: *mut c_void) -> i32 {
 /// If the head lies in no object that is streamed, a callback in a module's text is streamed all the same: the text goes
 /// with the module, and the callback may free objects of the module's caches.
 #[inline(always)]
-fn queue_callback(context: *mut c_void, is_plain: impl Fn(u64) -> bool) -> i32 {
+fn queue_callback(context: *mut c_void, taken: StackTaken, is_plain: impl Fn(u64) -> bool) -> i32 {
     let context = FEntryContext::new(context);
     let (head, function) = (address_argument(&context, 0), argument(&context, 1));
     let cache = match kernel::owner(head) {
@@ -304,7 +387,7 @@ fn queue_callback(context: *mut c_void, is_plain: impl Fn(u64) -> bool) -> i32 {
         _ if !is_plain(function) && ends_in_module_text(function, || head) => ELSEWHERE,
         other => return not_streamed(Kind::CallbackQueued, &other),
     };
-    let site = if config!(queue_stacks) != 0 { site(&context, Kind::CallbackQueued) } else { 0 };
+    let site = if config!(queue_stacks) != 0 { site_of(&context, Kind::CallbackQueued, taken) } else { 0 };
     if is_rcu_work(function) {
         return stream_rcu_work(head, cache, site);
     }
